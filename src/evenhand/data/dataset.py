@@ -1,0 +1,220 @@
+"""What a loader gives: examples with labels, overlapping groups as masks, and units that are never split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from evenhand.errors import InputError, did_you_mean
+from evenhand.seeds import generator
+from evenhand.spec import Spec
+
+Modality = Literal["text", "image"]
+
+MISSING = "(missing)"
+"""The group of examples whose group value is missing: counted and shown, never dropped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attribute:
+    """The groups of one attribute.
+
+    Attributes:
+        groups: names [G].
+        masks: bool [n, G]; groups may overlap, and an example may be in none. A missing value is the group
+            `(missing)`.
+    """
+
+    groups: tuple[str, ...]
+    masks: np.ndarray
+
+    @classmethod
+    def from_values(cls, values: Sequence[str | None], none: str = MISSING) -> Attribute:
+        """Groups that do not overlap, from one value per example; None becomes the group `none`."""
+        named = np.array([none if value is None else str(value) for value in values], dtype=object)
+        groups = tuple(sorted(set(named)))
+        return cls(groups, np.stack([named == group for group in groups], axis=1).astype(bool))
+
+    @classmethod
+    def from_lists(cls, values: Sequence[Sequence[str] | None]) -> Attribute:
+        """Groups that may overlap, from a list per example; None becomes `(missing)`, an empty list no group."""
+        lists = [[MISSING] if value is None else [str(group) for group in value] for value in values]
+        groups = tuple(sorted({group for value in lists for group in value}))
+        column = {group: index for index, group in enumerate(groups)}
+        masks = np.zeros((len(lists), len(groups)), dtype=bool)
+        for row, value in enumerate(lists):
+            masks[row, [column[group] for group in value]] = True
+        return cls(groups, masks)
+
+    def lists(self) -> list[list[str]]:
+        """The groups of each example, as the `examples` record keeps them."""
+        return [[self.groups[column] for column in np.flatnonzero(row)] for row in self.masks]
+
+    def take(self, index: np.ndarray) -> Attribute:
+        return Attribute(self.groups, self.masks[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples of one classification task.
+
+    Attributes:
+        name: for messages.
+        modality: what `inputs` holds.
+        inputs: [n] texts (str) or images (uint8 [H, W, 3]); indexable, not necessarily a list.
+        labels: int64 [n], codes into `classes`.
+        classes: names [C]; for two classes the second is the positive one.
+        example: unique ids, str [n].
+        attributes: by name; may be empty.
+        unit: str [n]; examples of a unit are never split between training and test, and are resampled together.
+        weight: float64 [n].
+        split: the data's own split per example ("train", "validation", "test"), or None.
+        notes: what a reader of the report must know: rows dropped, duplicates counted.
+    """
+
+    name: str
+    modality: Modality
+    inputs: Sequence[Any]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    example: np.ndarray
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    unit: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
+    weight: np.ndarray = field(default_factory=lambda: np.empty(0))
+    split: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.inputs)
+        if self.unit.size == 0:
+            object.__setattr__(self, "unit", self.example)
+        if self.weight.size == 0:
+            object.__setattr__(self, "weight", np.ones(n))
+        present = np.unique(self.labels)
+        if len(present) < 2:
+            only = self.classes[present[0]] if len(present) else "none"
+            raise InputError(
+                f"{self.name}: every label is {only!r}, so there is nothing to learn; two or more classes are needed"
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, index: np.ndarray) -> Dataset:
+        """The examples at these positions, in this order."""
+        return replace(
+            self,
+            inputs=[self.inputs[int(i)] for i in index],
+            labels=self.labels[index],
+            example=self.example[index],
+            attributes={name: attribute.take(index) for name, attribute in self.attributes.items()},
+            unit=self.unit[index],
+            weight=self.weight[index],
+            split=None if self.split is None else self.split[index],
+        )
+
+    def group_mask(self, attribute: str, group: str) -> np.ndarray:
+        """bool [n]. Raises InputError for a name that the data does not have."""
+        if attribute not in self.attributes:
+            raise InputError(
+                f'{self.name} has no attribute "{attribute}"; it has: {", ".join(self.attributes)}'
+            )
+        found = self.attributes[attribute]
+        if group not in found.groups:
+            raise InputError(
+                f'{self.name}: attribute {attribute} has no group "{group}"; it has: {", ".join(found.groups)}'
+            )
+        return found.masks[:, found.groups.index(group)]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingExamples:
+    """What a trial learns from, after `data:` has altered it. Test examples are never altered.
+
+    Attributes:
+        inputs: [n] texts or images.
+        labels: int64 [n].
+    """
+
+    inputs: Sequence[Any]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def content_hash(inputs: Sequence[Any], labels: np.ndarray) -> str:
+    """A hash of what training sees: each input's bytes and its label, in order. Ids, groups and names are no part."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value, label in zip(inputs, labels, strict=True):
+        if isinstance(value, str):
+            digest.update(b"t" + value.encode() + b"\0")
+        else:
+            array = np.ascontiguousarray(value)
+            digest.update(b"i" + str(array.shape).encode() + array.tobytes())
+        digest.update(int(label).to_bytes(4, "big"))
+    return digest.hexdigest()
+
+
+class DataSpec(Spec):
+    """Where examples come from and what they mean: the options of a task in a study file.
+
+    A data set is one subclass with `load`; registering it in `evenhand.tasks.TASKS` makes it a task.
+    """
+
+    folder_name: ClassVar[str | None] = None
+    """The folder below `--data DIR` that holds this data set; None: nothing to find (synthetic, or a path is given)."""
+
+    def load(self, folder: Path | None) -> Dataset:
+        """Read or draw the examples.
+
+        Args:
+            folder: `DIR/<folder_name>` where `--data DIR` was given, else None.
+
+        Raises:
+            InputError: a missing file or column, a label with one class, an attribute without values.
+        """
+        raise InputError(f"{type(self).__name__} says no way to load its examples")
+
+    def training_examples(
+        self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
+    ) -> TrainingExamples:
+        """The training examples at `index` after a method's `data:` options; test examples never change.
+
+        Every classification data set understands `noise: {ATTRIBUTE=GROUP: share}`: that share of the group's
+        training labels is redrawn among the other classes. Subclasses add keys of their own.
+
+        Raises:
+            InputError: an option that the data set does not know, or a group that it does not have.
+        """
+        unknown = [key for key in options if key != "noise"]
+        if unknown:
+            raise InputError(
+                f'data: {dataset.name} has no option "{unknown[0]}"; {did_you_mean(unknown[0], ["noise"])}'
+            )
+        labels = dataset.labels[index].copy()
+        for group, share in dict(options.get("noise", {})).items():
+            labels = _noised(dataset, index, labels, str(group), float(share), seed)
+        return TrainingExamples([dataset.inputs[int(i)] for i in index], labels)
+
+
+def _noised(
+    dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int
+) -> np.ndarray:
+    """Labels with a share of one group's redrawn among the other classes."""
+    attribute, separator, value = group.partition("=")
+    if not separator:
+        raise InputError(f'data: noise names groups as ATTRIBUTE=GROUP, not "{group}"')
+    if not 0 <= share <= 1:
+        raise InputError(f"data: noise of {group} is a share between 0 and 1, not {share}")
+    rng = generator(seed, "noise", group)
+    members = np.flatnonzero(dataset.group_mask(attribute, value)[index])
+    chosen = rng.permutation(members)[: round(share * len(members))]
+    shift = rng.integers(1, len(dataset.classes), size=len(chosen))
+    labels[chosen] = (labels[chosen] + shift) % len(dataset.classes)
+    return labels

@@ -1,0 +1,59 @@
+"""What a method of fine-tuning is: a frozen description, and what it makes of a base model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
+
+from evenhand.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class Method(Spec):
+    """A way of fine-tuning. One subclass a file, registered in `evenhand.methods.METHODS` under its `kind`.
+
+    Attributes:
+        lr: peak learning rate.
+        epochs: passes over the training examples.
+        train: keys of `train:` that this method overrides.
+        data: options of the task's data that alter this method's training examples only.
+    """
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    """One line for `evenhand list methods`."""
+
+    lr: NonNegativeFloat = 3e-5
+    epochs: NonNegativeInt = 3
+    train: Mapping[str, Any] = Field(default_factory=dict)
+    data: Mapping[str, Any] = Field(default_factory=dict)
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """What training depends on, for the trial's identity: `kind`, `lr`, `epochs` and the method's own fields."""
+        values = self.model_dump(mode="json", exclude={"train", "data"})
+        return {"kind": self.kind, **values}
+
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """Make of a freshly loaded base the model to train: what shall learn requires a gradient, the rest does not.
+
+        The base arrives with its head initialised under the seed's "head" stream (the same for every method);
+        whatever a method initialises itself it draws under the seed's "adapter" stream.
+
+        Raises:
+            InputError: the method does not fit this architecture, with the reason.
+        """
+        raise NotImplementedError
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """Write what was trained (an adapter as PEFT does, a whole model as transformers does) below `folder`."""
+        raise NotImplementedError
+
+    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+        """The trained model again, from the base and what `save` wrote."""
+        raise NotImplementedError

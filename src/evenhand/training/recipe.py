@@ -1,0 +1,31 @@
+"""The hyperparameters that every method shares (`train:` in a study), and the number of the recipe itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from evenhand.spec import Spec
+
+RECIPE = 1
+"""Part of every trial's identity. Raise it only when the golden records in the tests show that numbers changed."""
+
+
+class TrainSpec(Spec):
+    """How training goes, whatever the method. A method may override any key.
+
+    `precision: auto` is resolved to a concrete one before a trial is identified (see `evenhand.models.load`);
+    `replicas` says how trials are packed and is no part of a trial's identity.
+    """
+
+    batch_size: PositiveInt = 32
+    max_length: PositiveInt = 256
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    base_dropout: float = Field(0.0, ge=0, lt=1)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = Field(0.01, ge=0, lt=1, description="share of the steps")
+    weight_decay: float = Field(0.001, ge=0)
+    clip_norm: float | None = Field(1.0, gt=0)
+    accumulate: PositiveInt = 1
+    replicas: Literal["auto"] | PositiveInt = "auto"
