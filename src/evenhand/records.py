@@ -69,9 +69,7 @@ _PLACE = frozenset({"class", "attribute", "group", "condition", "correction"})
 
 
 def _table(name: str, columns: dict[str, Any], nullable: str = "", key: str = "", **more: Any) -> Table:
-    return Table(
-        name, columns, frozenset(nullable.split()) | more.pop("null", frozenset()), tuple(key.split()), **more
-    )
+    return Table(name, columns, frozenset(nullable.split()) | more.pop("null", frozenset()), tuple(key.split()), **more)
 
 
 TABLES: dict[str, Table] = {
@@ -288,11 +286,7 @@ def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) ->
         raise InputError(f'there is no table "{name}"; {did_you_mean(name, TABLES)}')
     table = TABLES[name]
     place = f"table {name}" if where is None else f"table {name} ({where})"
-    extra = [
-        c
-        for c in frame.columns
-        if c not in table.columns and not (table.attributes and c.startswith(ATTRIBUTE))
-    ]
+    extra = [c for c in frame.columns if c not in table.columns and not (table.attributes and c.startswith(ATTRIBUTE))]
     if extra:
         raise InputError(f'{place} has no column "{extra[0]}"; {did_you_mean(extra[0], table.columns)}')
     columns = []
@@ -331,9 +325,7 @@ def write(frame: pl.DataFrame, path: Path, name: str, metadata: Mapping[str, str
 
 def metadata(path: Path) -> dict[str, str]:
     """What `write` kept in the footer."""
-    return {
-        key: value for key, value in pl.read_parquet_metadata(path).items() if not key.startswith("ARROW")
-    }
+    return {key: value for key, value in pl.read_parquet_metadata(path).items() if not key.startswith("ARROW")}
 
 
 def attributes(examples: pl.DataFrame) -> list[str]:
@@ -357,12 +349,7 @@ def _typed(series: pl.Series, kind: Any, place: str) -> pl.Series:
         return series.cast(kind)
     if isinstance(kind, pl.List) and isinstance(found, pl.List) and found.inner in (pl.Null, kind.inner):
         return series.cast(kind)
-    if (
-        isinstance(kind, pl.List)
-        and isinstance(found, pl.List)
-        and kind.inner.is_float()
-        and found.inner.is_float()
-    ):
+    if isinstance(kind, pl.List) and isinstance(found, pl.List) and kind.inner.is_float() and found.inner.is_float():
         return series.cast(kind)
     raise InputError(f"{place}: column {series.name} is {found}, not {kind}")
 
@@ -374,9 +361,7 @@ def _check_values(frame: pl.DataFrame, table: Table, place: str) -> None:
         if required and series.null_count():
             raise InputError(f"{place}: column {column} holds {series.null_count()} nulls, and may hold none")
         if series.dtype.is_float() and series.is_nan().any():
-            raise InputError(
-                f"{place}: column {column} holds NaN; a quantity that is not defined is null with a note"
-            )
+            raise InputError(f"{place}: column {column} holds NaN; a quantity that is not defined is null with a note")
     for column, words in table.words.items():
         wrong = frame.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(words))
         if len(wrong):

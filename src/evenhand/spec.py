@@ -13,9 +13,7 @@ from evenhand.errors import InputError, did_you_mean
 class Spec(BaseModel):
     """A frozen description. Unknown keys are refused; `3e-5`, which YAML reads as text, becomes a number."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=False, protected_namespaces=()
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, protected_namespaces=())
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
@@ -30,9 +28,7 @@ class Spec(BaseModel):
         """
         unknown = [key for key in values if key not in field_names(cls)]
         if unknown:
-            raise InputError(
-                f'{where} has no key "{unknown[0]}"; {did_you_mean(str(unknown[0]), field_names(cls))}'
-            )
+            raise InputError(f'{where} has no key "{unknown[0]}"; {did_you_mean(str(unknown[0]), field_names(cls))}')
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the audit needs to know besides records: who is compared with whom, how the splits were made, what is harmless."""
+"""What the audit needs besides records: who is compared with whom, how splits were made, what is harmless."""
 
 from __future__ import annotations
 

@@ -121,9 +121,7 @@ class Dataset:
     def group_mask(self, attribute: str, group: str) -> np.ndarray:
         """bool [n]. Raises InputError for a name that the data does not have."""
         if attribute not in self.attributes:
-            raise InputError(
-                f'{self.name} has no attribute "{attribute}"; it has: {", ".join(self.attributes)}'
-            )
+            raise InputError(f'{self.name} has no attribute "{attribute}"; it has: {", ".join(self.attributes)}')
         found = self.attributes[attribute]
         if group not in found.groups:
             raise InputError(
@@ -203,9 +201,7 @@ class DataSpec(Spec):
         return TrainingExamples([dataset.inputs[int(i)] for i in index], labels)
 
 
-def _noised(
-    dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int
-) -> np.ndarray:
+def _noised(dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int) -> np.ndarray:
     """Labels with a share of one group's redrawn among the other classes."""
     attribute, separator, value = group.partition("=")
     if not separator:

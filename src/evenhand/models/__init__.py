@@ -1,0 +1,1 @@
+"""Base models: found, checked, loaded in float32."""

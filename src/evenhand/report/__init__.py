@@ -1,0 +1,1 @@
+"""From estimates and verdicts to a page that a person reads."""

@@ -1,0 +1,1 @@
+"""Who runs trials: one process, Ray, Slurm."""

@@ -1,0 +1,1 @@
+"""The loop, and everything that affects a number in it."""
