@@ -46,6 +46,8 @@ def explain(error: ValidationError, where: str) -> str:
     location = _dotted(first["loc"])
     message = str(first["msg"]).removeprefix("Value error, ")
     at = f"{where}: {location}" if location else where
+    if first["type"] == "value_error":
+        return message if location == "" or where in message else f"{at}: {message}"
     if first["type"] == "extra_forbidden":
         return f"{at} is not a known key"
     if first["type"] == "missing":

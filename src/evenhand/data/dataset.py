@@ -179,6 +179,13 @@ class DataSpec(Spec):
         """
         raise InputError(f"{type(self).__name__} says no way to load its examples")
 
+    def write_stand_in(self, folder: Path) -> None:
+        """Write a small made-up data set in this data set's own file format, which `load(folder)` reads (`--tiny`).
+
+        Needed by data sets with a `folder_name`; the others have their examples at hand.
+        """
+        raise InputError(f"--tiny: there is no stand-in for {self.folder_name}")
+
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:

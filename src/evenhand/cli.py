@@ -1,0 +1,325 @@
+"""The command line: one command per verb, no logic of its own. Heavy rooms are imported inside the commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evenhand.errors import InputError
+
+app = typer.Typer(
+    name="evenhand",
+    help="Does this way of fine-tuning a model treat some people worse than that way, and would this study have noticed?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Executor(StrEnum):
+    serial = "serial"
+
+
+class Format(StrEnum):
+    html = "html"
+    md = "md"
+    json = "json"
+
+
+class Listing(StrEnum):
+    tasks = "tasks"
+    methods = "methods"
+    measures = "measures"
+    presets = "presets"
+
+
+class SplitDesign(StrEnum):
+    fixed = "fixed"
+    varying = "varying"
+
+
+Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
+Out = Annotated[Path | None, typer.Option("--out", help="folder that holds the study; running again continues it")]
+Data = Annotated[Path | None, typer.Option("--data", help="folder with one folder per data set")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change any key, such as seeds=3")]
+Tiny = Annotated[bool, typer.Option("--tiny", help="tiny models and small stand-in data, to see it run")]
+Json = Annotated[
+    bool, typer.Option("--json", help="one JSON object on standard output, everything else on standard error")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run` or `audit` wrote")]
+
+
+@app.command()
+def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
+    """Run the built-in study on the CPU: LoRA, full, head and a planted harm on drawn faces."""
+    from evenhand.study.presets import read_preset
+    from evenhand.study.spec import Study
+
+    _run(Study(**read_preset("demo")), out or Path("runs/demo"), None, "serial", as_json, "demo")
+
+
+@app.command()
+def run(
+    study: Study_,
+    out: Out = None,
+    data: Data = None,
+    changes: Set = None,
+    tiny: Tiny = False,
+    replicas: Annotated[
+        str | None, typer.Option(metavar="auto|K", help="trials trained together in one process")
+    ] = None,
+    executor: Annotated[Executor, typer.Option(help="who runs the trials")] = Executor.serial,
+    as_json: Json = False,
+) -> None:
+    """Train what is missing, audit it, and write OUT/report.html; running again continues."""
+    changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
+    spec, name, out, data = _study(study, changes, tiny, data, out)
+    _run(spec, out, data, executor.value, as_json, name)
+
+
+@app.command()
+def plan(
+    study: Study_,
+    out: Out = None,
+    data: Data = None,
+    changes: Set = None,
+    tiny: Tiny = False,
+    as_json: Json = False,
+) -> None:
+    """List the trials of a study and which of them are still to train; trains nothing."""
+    from evenhand.study.plan import plan as expand
+    from evenhand.study.run import pending
+    from evenhand.study.store import Store
+
+    spec, _, out, data = _study(study, changes or [], tiny, data, out)
+    planned = expand(spec, data)
+    todo = {trial.hash for trial in pending(planned, Store(out))}
+    rows = [
+        {
+            "setting": trial.setting.name,
+            "method": trial.method,
+            "seed": trial.seed,
+            "trial": trial.hash,
+            "train": len(trial.examples),
+            "test": len(trial.parts.test),
+            "epochs": trial.spec.epochs,
+            "done": trial.hash not in todo,
+        }
+        for trial in planned.trials
+    ]
+    if as_json:
+        return _print_json({"trials": rows, "to_train": len(todo)})
+    for row in rows:
+        state = "done" if row["done"] else "to train"
+        print(
+            f"{row['setting']}  {row['method']}  seed {row['seed']}  {row['trial'][:12]}  "
+            f"{row['train']} training examples × {row['epochs']} epochs, {row['test']} test examples  {state}"
+        )
+    print(f"{len(rows)} trials, {len(todo)} to train")
+    return None
+
+
+@app.command()
+def audit(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet, JSON or JSONL: a row per prediction")
+    ],
+    label: Annotated[str, typer.Option(metavar="COL", help="the true class")],
+    group: Annotated[list[str], typer.Option(metavar="COL", help="attribute, or NAME=PREFIX_* for boolean columns")],
+    prediction: Annotated[str | None, typer.Option(metavar="COL", help="the predicted class")] = None,
+    probability: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="of the positive class, or one per class")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="the positive class, when labels are words")
+    ] = None,
+    method: Annotated[str | None, typer.Option(metavar="COL", help="which model made the prediction")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="COL", help="which run of the method made it")] = None,
+    reference: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="method that the others are compared with")
+    ] = None,
+    example: Annotated[
+        str | None, typer.Option(metavar="COL", help="id that pairs the rows of methods and seeds")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(metavar="COL", help="cluster of examples that is resampled whole")] = None,
+    weight: Annotated[str | None, typer.Option(metavar="COL", help="weight of an example")] = None,
+    margin: Annotated[
+        list[str] | None, typer.Option(metavar="MEASURE=X", help="largest contrast declared harmless")
+    ] = None,
+    measure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="measures to compute; default: all")] = None,
+    split: Annotated[SplitDesign | None, typer.Option(help="one test set for all seeds, or a new one per seed")] = None,
+    test_share: Annotated[float | None, typer.Option(help="share of the data that each seed's test set is")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
+    as_json: Json = False,
+) -> None:
+    """Audit predictions that somebody else made, from a table; trains nothing, needs no torch."""
+    from evenhand.audit.table import audit as audit_table
+    from evenhand.audit.table import read_table
+
+    results = audit_table(
+        read_table(table),
+        label=label,
+        prediction=prediction,
+        probability=probability or None,
+        groups=group,
+        positive=positive,
+        method=method,
+        seed=seed,
+        reference=reference or None,
+        example=example,
+        unit=unit,
+        weight=weight,
+        margins=_margins(margin or []),
+        measures=measure or None,
+        split=None if split is None else split.value,
+        test_share=test_share,
+        source=table.name,
+    )
+    if out is not None:
+        results.save(out)
+        results.report(out / "report.html")
+    _show(results, out, as_json)
+
+
+@app.command()
+def report(
+    folder: Folder,
+    format: Annotated[Format, typer.Option(help="html and md are written into DIR; json is printed")] = Format.html,
+    as_json: Json = False,
+) -> None:
+    """Write the report of a folder again, without training or auditing."""
+    from evenhand.audit.results import Results
+
+    results = Results.load(folder)
+    if as_json or format is Format.json:
+        return _print_json(results.to_json())
+    path = folder / f"report.{format.value}"
+    results.report(path)
+    print(path)
+    return None
+
+
+@app.command()
+def check(
+    folder: Folder,
+    fail_on: Annotated[str, typer.Option(help="verdicts that fail the gate, separated by commas")] = "worse",
+    as_json: Json = False,
+) -> None:
+    """A gate for CI: exit 1 when a verdict is among --fail-on, else 0."""
+    from evenhand.audit.results import Results
+
+    failed = Results.load(folder).failed({word.strip() for word in fail_on.split(",") if word.strip()})
+    if as_json:
+        _print_json({"passed": failed.is_empty(), "failed": failed.to_dicts()})
+    else:
+        for row in failed.iter_rows(named=True):
+            where = (
+                " ".join(str(row[key]) for key in ("attribute", "group", "class") if row[key] is not None) or "everyone"
+            )
+            print(
+                f"{row['verdict']}: {row['method']} against {row['reference']}, {row['measure']} of {where} ({row['split']})"
+            )
+        print("passed" if failed.is_empty() else f"failed: {len(failed)} verdicts are among {fail_on}")
+    if len(failed):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json: Json = False) -> None:
+    """List the known tasks, methods, measures or presets, one line each."""
+    rows = _listing(what)
+    if as_json:
+        return _print_json({what.value: [{"name": name, "summary": summary} for name, summary in rows]})
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, summary in rows:
+        print(f"{name:<{width}}  {summary}")
+    return None
+
+
+def main() -> None:
+    """The entry point: bad input is one sentence on standard error and exit 2."""
+    try:
+        app()
+    except InputError as error:
+        print(f"evenhand: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("evenhand: interrupted; run the same command again to continue", file=sys.stderr)
+        sys.exit(130)
+
+
+def _study(
+    study: str, changes: list[str], tiny: bool, data: Path | None, out: Path | None
+) -> tuple[Any, str, Path, Path | None]:
+    """The study, its name, its folder, and the folder of its data."""
+    from evenhand.study.presets import find_study
+    from evenhand.study.spec import Study
+
+    values, name = find_study(study, changes)
+    spec = Study(**values)
+    if not tiny:
+        return spec, name, out or Path("runs") / name, data
+    from evenhand.study.tiny import shrink
+
+    out = out or Path("runs") / f"{name}-tiny"
+    spec, data, said = shrink(spec, out / "stand-in")
+    for line in said:
+        print(line, file=sys.stderr)
+    return spec, f"{name} (tiny)", out, data
+
+
+def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, name: str) -> None:
+    from evenhand.study.progress import Terminal
+    from evenhand.study.run import run as run_study
+
+    with Terminal() as watcher:
+        results = run_study(spec, out, data, executor=executor, watcher=watcher, source=name)
+    _show(results, out, as_json)
+
+
+def _show(results: Any, out: Path | None, as_json: bool) -> None:
+    if as_json:
+        return _print_json(results.to_json())
+    print(results.summary())
+    if out is not None:
+        print(f"\nThe report: {out / 'report.html'}")
+    return None
+
+
+def _margins(given: list[str]) -> dict[str, float]:
+    margins = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            margins[name] = float(value)
+        except ValueError:
+            raise InputError(f"--margin takes MEASURE=X with a number, such as accuracy=0.02, not {text!r}") from None
+    return margins
+
+
+def _listing(what: Listing) -> list[tuple[str, str]]:
+    if what is Listing.tasks:
+        from evenhand.tasks import TASKS
+
+        return [(name, entry.summary) for name, entry in TASKS.items()]
+    if what is Listing.methods:
+        from evenhand.methods import METHODS
+
+        return [(kind, method.summary) for kind, method in METHODS.items()]
+    if what is Listing.measures:
+        from evenhand.audit.measures import list_measures
+
+        return list_measures()
+    from evenhand.study.presets import list_presets
+
+    return list_presets()
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, default=str, allow_nan=False))

@@ -1,0 +1,181 @@
+"""The one command: train what is missing, gather the records, audit them, write the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.results import Results
+from evenhand.errors import InputError, did_you_mean
+from evenhand.study.plan import Plan, Trial, plan
+from evenhand.study.spec import Study
+from evenhand.study.store import Store
+from evenhand.study.trial import Done
+
+EXECUTORS = ("serial",)
+_OUTCOME = ("train_loss", "validation_loss", "parameters", "parameters_total", "seconds", "peak_bytes", "epsilon")
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes: the command line draws a bar, a library user may log."""
+
+    def start(self, todo: int, kept: int) -> None: ...
+
+    def share(self, trial: Trial, share: float) -> None: ...
+
+    def finish(self, trial: Trial, done: Done, seconds: float) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Says nothing."""
+
+    def start(self, todo: int, kept: int) -> None: ...
+
+    def share(self, trial: Trial, share: float) -> None: ...
+
+    def finish(self, trial: Trial, done: Done, seconds: float) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def run(
+    study: Study,
+    out: Path,
+    data: Path | None = None,
+    *,
+    executor: str = "serial",
+    watcher: Watcher | None = None,
+    source: str = "",
+) -> Results:
+    """Run a study: complete trials are kept, half-trained ones start again, new ones are trained.
+
+    Args:
+        study: resolved.
+        out: the folder that holds it; made if it does not exist.
+        data: the folder of `--data`.
+        executor: who runs the trials.
+        watcher: told of progress.
+        source: the study's name for the report.
+
+    Returns:
+        The results, which are also in `out` (tables, `study.yaml`, `report.html`).
+
+    Raises:
+        InputError: the study, its data or its model cannot be used, or `out` holds another study.
+    """
+    if executor not in EXECUTORS:
+        raise InputError(f'there is no executor "{executor}"; {did_you_mean(executor, EXECUTORS)}')
+    watcher = watcher or Silent()
+    watcher.say("Reading the data and the base models")
+    planned = plan(study, data)
+    store = Store(out)
+    with store.lock():
+        planned = replace(planned, study=store.accept(planned))
+        _execute(planned, store, watcher)
+        watcher.say("Auditing the predictions")
+        results = gather(planned, store, source)
+        results.save(out)
+        results.report(out / "report.html")
+    return results
+
+
+def pending(planned: Plan, store: Store) -> list[Trial]:
+    """The trials of a plan that are not complete on disk, each hash once."""
+    distinct = {trial.hash: trial for trial in planned.trials}
+    return [trial for trial in distinct.values() if not store.complete(trial)]
+
+
+def gather(planned: Plan, store: Store, source: str = "") -> Results:
+    """Read what the trials left on disk and audit it."""
+    rows, frames = [], []
+    for trial in planned.trials:
+        kept = store.read(trial.hash)
+        if kept is None:
+            raise InputError(f"{store.out} lacks the trial {trial.label}; run the study again")
+        rows.append(_trial_row(trial, kept))
+    for trial in {trial.hash: trial for trial in planned.trials}.values():
+        path = store.folder(trial.hash) / "predictions.parquet"
+        if path.is_file():
+            asked = list(trial.evaluations)
+            frames.append(records.read(path, "predictions").filter(pl.col("split").is_in(asked)))
+    if not frames:
+        reasons = {row["reason"] for row in rows}
+        raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
+    return Results.compute(
+        planned.examples(),
+        records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),
+        _stacked(frames),
+        planned.design(source),
+        _provenance(planned, rows),
+    )
+
+
+def _execute(planned: Plan, store: Store, watcher: Watcher) -> None:
+    from evenhand.study.executors.serial import execute
+
+    todo = pending(planned, store)
+    watcher.start(len(todo), len({trial.hash for trial in planned.trials}) - len(todo))
+    current = iter(todo)
+    running = next(current, None)
+
+    def share(value: float) -> None:
+        if running is not None:
+            watcher.share(running, value)
+
+    began = time.monotonic()
+    for trial, done in execute(todo, store, share):
+        watcher.finish(trial, done, time.monotonic() - began)
+        running, began = next(current, None), time.monotonic()
+
+
+def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "setting": trial.setting.name,
+        "method": trial.method,
+        "seed": trial.seed,
+        "role": "study",
+        "trial": trial.hash,
+        "status": kept["status"],
+        "reason": kept["reason"],
+        **{name: kept.get(name) for name in _OUTCOME},
+        "environment": json.dumps(kept["environment"]),
+    }
+
+
+def _stacked(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Predictions of settings with different numbers of classes in one table: narrow logits are padded with −inf."""
+    widths = [frame.schema["logits"].shape[0] for frame in frames]  # pyright: ignore[reportAttributeAccessIssue]
+    widest = max(widths)
+    padded = [frame if width == widest else _padded(frame, widest) for frame, width in zip(frames, widths, strict=True)]
+    return pl.concat(padded)
+
+
+def _padded(frame: pl.DataFrame, width: int) -> pl.DataFrame:
+    import numpy as np
+
+    logits = frame["logits"].to_numpy()
+    wide = np.full((len(frame), width), -np.inf, dtype=np.float32)
+    wide[:, : logits.shape[1]] = logits
+    return frame.with_columns(logits=pl.Series(wide, dtype=pl.Array(pl.Float32, width)))
+
+
+def _provenance(planned: Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
+    environments = sorted({row["environment"] for row in rows})
+    bases = {name: f"{p.base.name} (contents {p.base.fingerprint})" for name, p in planned.settings.items()}
+    provenance = {"study": planned.study.to_yaml(), "environment": environments[0], "bases": json.dumps(bases)}
+    if len(environments) > 1:
+        provenance["mixed"] = (
+            f"The trials of this study were trained under {len(environments)} different environments: "
+            + " · ".join(environments)
+        )
+    return provenance

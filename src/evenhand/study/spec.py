@@ -1,0 +1,290 @@
+"""The study: what a YAML file or `evenhand.Study(...)` says, with every default resolved and written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from evenhand.audit.design import MarginChange
+from evenhand.audit.measures import MEASURES
+from evenhand.data.dataset import DataSpec
+from evenhand.data.splits import LimitSpec, SplitSpec
+from evenhand.errors import InputError, did_you_mean
+from evenhand.methods import parse_method
+from evenhand.methods.method import Method
+from evenhand.spec import Spec, explain, field_names
+from evenhand.tasks import parse_task
+from evenhand.training.recipe import TrainSpec
+
+if TYPE_CHECKING:
+    from evenhand.audit.results import Results
+
+MAIN = "main"
+"""The name of the setting of a study that has only one."""
+
+Keep = Literal["adapters", "weights", "none"]
+
+
+class Setting(Spec):
+    """One task and one base model with their methods; every default is written out.
+
+    Attributes:
+        task: `name` and the task's options.
+        model: hub id, local folder, `package:NAME/FOLDER`, or a built-in `tiny-*`.
+        methods: by the name that reports use; each holds its `kind` and every field of that method.
+        reference: the methods that the others are compared with.
+        seeds: one run per method and seed.
+        split, limit: which examples are trained, validated and tested.
+        data: options of the task that alter training examples, for every method that does not override them.
+        evaluate: further test sets, by the name that `split` takes in the records.
+        train: hyperparameters that all methods share.
+        keep: what stays on disk after a trial.
+    """
+
+    task: dict[str, Any]
+    model: str
+    methods: dict[str, dict[str, Any]] = Field(min_length=1)
+    reference: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    split: SplitSpec = SplitSpec()
+    data: dict[str, Any] = Field(default_factory=dict)
+    limit: LimitSpec = LimitSpec()
+    evaluate: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    train: TrainSpec = TrainSpec()
+    keep: Keep = "adapters"
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task(cls, value: Any) -> dict[str, Any]:
+        return _resolved_task(value)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _methods(cls, value: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(value, Mapping):
+            raise InputError("methods is a mapping from a name to a method, such as {lora: {kind: lora, rank: 8}}")
+        return {str(name): _resolved_method(str(name), method) for name, method in value.items()}
+
+    @field_validator("reference", mode="before")
+    @classmethod
+    def _reference(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
+            raise InputError(f"seeds is a number of seeds or a list of them, not {value!r}")
+        seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise InputError(f"seeds needs one or more different seeds, not {value!r}")
+        return seeds
+
+    @field_validator("limit", mode="before")
+    @classmethod
+    def _limit(cls, value: Any) -> Any:
+        return {"train": value} if isinstance(value, int) else value
+
+    @field_validator("evaluate", mode="before")
+    @classmethod
+    def _evaluate(cls, value: Any) -> dict[str, dict[str, Any]]:
+        if isinstance(value, str):
+            value = [value]
+        named = value if isinstance(value, Mapping) else {str(task): task for task in value}
+        reserved = [name for name in named if name in ("train", "validation", "test")]
+        if reserved:
+            raise InputError(f'evaluate: "{reserved[0]}" is the name of a part of the split; choose another')
+        return {str(name): _resolved_task(task) for name, task in named.items()}
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Setting:
+        for name in self.reference:
+            if name not in self.methods:
+                raise InputError(f'reference "{name}" is no method; {did_you_mean(name, self.methods)}')
+        for name in self.methods:
+            self.training(name)
+        return self
+
+    def method(self, name: str) -> Method:
+        """The method of this name, as its own spec."""
+        return parse_method(name, self.methods[name])
+
+    def training(self, name: str) -> TrainSpec:
+        """`train:` with the method's overrides."""
+        overrides = self.methods[name].get("train", {})
+        return TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
+
+    def alterations(self, name: str) -> dict[str, Any]:
+        """`data:` with the method's overrides."""
+        return {**self.data, **self.methods[name].get("data", {})}
+
+    def data_spec(self) -> DataSpec:
+        """The task's options, as its own spec."""
+        return parse_task(self.task)[1]
+
+
+class Study(Spec):
+    """One or several settings that are run, kept and reported together.
+
+    Accepts what a YAML file may say: the fields of a setting at the top level (then the study has the one setting
+    `main`), or `settings:` whose entries are laid over the top level: mappings are merged, lists and values replaced.
+
+    Attributes:
+        settings: by name, every default resolved.
+        measures: names of measures; empty means the defaults.
+        margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
+        declared: margins and the dates on which they were declared, oldest first.
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a missing or an unusable value.
+    """
+
+    settings: dict[str, Setting] = Field(min_length=1)
+    measures: tuple[str, ...] = ()
+    margins: dict[str, float] = Field(default_factory=dict)
+    declared: tuple[MarginChange, ...] = ()
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**_laid_out(values))
+        except ValidationError as error:
+            raise InputError(explain(error, "study")) from None
+
+    @field_validator("measures", mode="before")
+    @classmethod
+    def _measures(cls, value: Any) -> Any:
+        if value is None or value == "default":
+            return ()
+        names = (value,) if isinstance(value, str) else tuple(value)
+        for name in names:
+            if name not in MEASURES:
+                raise InputError(f'there is no measure "{name}"; {did_you_mean(str(name), MEASURES)}')
+        return names
+
+    @field_validator("margins")
+    @classmethod
+    def _margins(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, margin in value.items():
+            if name != "default" and name not in MEASURES:
+                raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
+            if not margin > 0:
+                raise InputError(f"margins: {name} must be above 0, not {margin}")
+        return value
+
+    def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
+        """Train what is missing, audit, and write the report. See `evenhand.study.run.run`."""
+        from evenhand.study.run import run
+
+        return run(self, Path(out), None if data is None else Path(data), **options)
+
+    def to_yaml(self) -> str:
+        """The resolved study as a YAML text that reads back as the same study."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The mapping in a study file with `KEY=VALUE` changes applied; not yet a Study, so that `--tiny` can alter it.
+
+    Raises:
+        InputError: the file is missing, is no YAML mapping, repeats a key, or a change is not KEY=VALUE.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no study file {path}")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should hold a mapping with the keys task, model and methods")
+    for change in changes:
+        _set(values, change)
+    return values
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that is written twice is an error rather than the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.YAMLError(f'key "{key}" is written twice{key_node.start_mark}')
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _set(values: dict[str, Any], change: str) -> None:
+    key, separator, text = change.partition("=")
+    if not separator or not key:
+        raise InputError(f"--set takes KEY=VALUE, such as train.batch_size=16, not {change!r}")
+    *parents, last = key.split(".")
+    place = values
+    for parent in parents:
+        inner = place.get(parent, {})
+        if parent == "task" and isinstance(inner, str):
+            inner = {"name": inner}
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {key}: {parent} is not a mapping")
+        place[parent] = inner
+        place = inner
+    place[last] = yaml.safe_load(text)
+
+
+def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
+    """User keys in the resolved form: `settings` by name, each with the top level laid below it."""
+    own = set(field_names(Study))
+    setting_keys = set(field_names(Setting))
+    for key in values:
+        if key not in own | setting_keys:
+            raise InputError(f'the study has no key "{key}"; {did_you_mean(str(key), own | setting_keys)}')
+    shared = {key: value for key, value in values.items() if key in setting_keys}
+    rest = {key: value for key, value in values.items() if key in own}
+    named = rest.get("settings")
+    if named is None:
+        named = {MAIN: {}}
+    if not isinstance(named, Mapping) or not named:
+        raise InputError("settings is a mapping from a name to the keys in which that setting differs")
+    settings = {}
+    for name, laid_over in named.items():
+        if isinstance(laid_over, Setting):
+            settings[str(name)] = laid_over
+            continue
+        where = "the study" if rest.get("settings") is None else f"settings.{name}"
+        merged = _merge(shared, dict(laid_over or {}))
+        for needed in ("task", "model", "methods"):
+            if needed not in merged:
+                raise InputError(f"{where} lacks the key {needed}")
+        settings[str(name)] = Setting.parse(merged, where)
+    return {**rest, "settings": settings}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if key == "task" and isinstance(under, Mapping) and isinstance(value, Mapping) and "name" in value:
+            merged[key] = value if value["name"] != under.get("name") else _merge(under, value)
+        elif isinstance(under, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _resolved_task(value: Any) -> dict[str, Any]:
+    name, spec = parse_task({"name": value} if isinstance(value, str) else value)
+    return {"name": name, **spec.model_dump(mode="json")}
+
+
+def _resolved_method(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Method):
+        return {"kind": value.kind, **value.model_dump(mode="json")}
+    if not isinstance(value, Mapping):
+        raise InputError(f"methods.{name} is a mapping such as {{kind: lora, rank: 8}}, not {value!r}")
+    method = parse_method(name, value)
+    return {"kind": method.kind, **method.model_dump(mode="json")}
