@@ -14,7 +14,7 @@ from evenhand.errors import InputError
 
 app = typer.Typer(
     name="evenhand",
-    help="Does this way of fine-tuning a model treat some people worse than that way, and would this study have noticed?",
+    help="Does this way of fine-tuning treat some people worse than that way, and would this study have noticed?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,7 +57,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run`
 
 @app.command()
 def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
-    """Run the built-in study on the CPU: LoRA, full, head and a planted harm on drawn faces."""
+    """Run the built-in study on drawn faces, on the CPU."""
     from evenhand.study.presets import read_preset
     from evenhand.study.spec import Study
 
@@ -77,7 +77,9 @@ def run(
     executor: Annotated[Executor, typer.Option(help="who runs the trials")] = Executor.serial,
     as_json: Json = False,
 ) -> None:
-    """Train what is missing, audit it, and write OUT/report.html; running again continues."""
+    """Train what is missing, audit, write the report.
+
+    Running the same command again continues: complete trials are kept."""
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = _study(study, changes, tiny, data, out)
     _run(spec, out, data, executor.value, as_json, name)
@@ -92,7 +94,7 @@ def plan(
     tiny: Tiny = False,
     as_json: Json = False,
 ) -> None:
-    """List the trials of a study and which of them are still to train; trains nothing."""
+    """List the trials of a study; trains nothing."""
     from evenhand.study.plan import plan as expand
     from evenhand.study.run import pending
     from evenhand.study.store import Store
@@ -158,7 +160,7 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
 ) -> None:
-    """Audit predictions that somebody else made, from a table; trains nothing, needs no torch."""
+    """Audit a table of predictions; needs no torch."""
     from evenhand.audit.table import audit as audit_table
     from evenhand.audit.table import read_table
 
@@ -193,7 +195,7 @@ def report(
     format: Annotated[Format, typer.Option(help="html and md are written into DIR; json is printed")] = Format.html,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a folder again, without training or auditing."""
+    """Write the report of a folder again."""
     from evenhand.audit.results import Results
 
     results = Results.load(folder)
@@ -211,7 +213,7 @@ def check(
     fail_on: Annotated[str, typer.Option(help="verdicts that fail the gate, separated by commas")] = "worse",
     as_json: Json = False,
 ) -> None:
-    """A gate for CI: exit 1 when a verdict is among --fail-on, else 0."""
+    """A gate: exit 1 when a verdict is in --fail-on."""
     from evenhand.audit.results import Results
 
     failed = Results.load(folder).failed({word.strip() for word in fail_on.split(",") if word.strip()})
@@ -219,12 +221,11 @@ def check(
         _print_json({"passed": failed.is_empty(), "failed": failed.to_dicts()})
     else:
         for row in failed.iter_rows(named=True):
-            where = (
+            who = (
                 " ".join(str(row[key]) for key in ("attribute", "group", "class") if row[key] is not None) or "everyone"
             )
-            print(
-                f"{row['verdict']}: {row['method']} against {row['reference']}, {row['measure']} of {where} ({row['split']})"
-            )
+            pair = f"{row['method']} against {row['reference']}"
+            print(f"{row['verdict']}: {pair}, {row['measure']} of {who} ({row['split']})")
         print("passed" if failed.is_empty() else f"failed: {len(failed)} verdicts are among {fail_on}")
     if len(failed):
         raise typer.Exit(1)
@@ -232,7 +233,7 @@ def check(
 
 @app.command("list")
 def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json: Json = False) -> None:
-    """List the known tasks, methods, measures or presets, one line each."""
+    """List tasks, methods, measures or presets."""
     rows = _listing(what)
     if as_json:
         return _print_json({what.value: [{"name": name, "summary": summary} for name, summary in rows]})

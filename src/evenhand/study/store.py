@@ -119,7 +119,7 @@ class Store:
         earlier = self._earlier()
         declared: tuple[MarginChange, ...] = ()
         if earlier is not None:
-            for name, prepared in plan.settings.items():
+            for name in plan.settings:
                 if name in earlier.settings:
                     self._check_same(name, earlier, plan)
             declared = earlier.declared
@@ -142,9 +142,8 @@ class Store:
         if tasks[0] != tasks[1]:
             raise InputError(f"{self.out} holds the setting {name} with the task {tasks[0]}, not {tasks[1]}; {advice}")
         if before.model != now.spec.model and self._base_of(name) not in (None, now.base.fingerprint):
-            raise InputError(
-                f"{self.out} holds the setting {name} with the base model {before.model}, not {now.spec.model}; {advice}"
-            )
+            held = f"{self.out} holds the setting {name} with the base model"
+            raise InputError(f"{held} {before.model}, not {now.spec.model}; {advice}")
 
     def _base_of(self, setting: str) -> str | None:
         """The fingerprint of the base that a setting's trials were trained from; None before the first one."""
