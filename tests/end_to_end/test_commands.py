@@ -1,0 +1,142 @@
+"""The commands as a user calls them, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Predictions of two models on 400 people, three seeds, as somebody else might hand them over."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in range(3):
+        for method in ("a", "b"):
+            for example in range(400):
+                label = example % 2
+                probability = float(np.clip(0.25 + 0.5 * label + rng.normal(0, 0.2), 0, 1))
+                rows.append((method, seed, example, label, int(probability > 0.5), probability, "xyz"[example % 3]))
+    columns = ["method", "seed", "example", "label", "prediction", "probability", "group"]
+    path = tmp_path / "predictions.csv"
+    pl.DataFrame(rows, schema=columns, orient="row").write_csv(path)
+    return path
+
+
+AUDIT = ("--label", "label", "--prediction", "prediction", "--probability", "probability", "--group", "group")
+PAIRED = ("--method", "method", "--seed", "seed", "--reference", "a", "--example", "example")
+
+
+def test_neither_the_package_nor_an_audit_imports_torch(table, tmp_path):
+    code = (
+        "import sys, evenhand\n"
+        "from evenhand.cli import app\n"
+        f"app({['audit', str(table), *AUDIT, *PAIRED, '--out', str(tmp_path / 'out')]!r}, standalone_mode=False)\n"
+        "assert not [name for name in ('torch', 'transformers', 'peft', 'datasets') if name in sys.modules]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_an_audit_writes_tables_and_a_report_and_prints_json(table, tmp_path, evenhand):
+    done = evenhand("audit", table, *AUDIT, *PAIRED, "--margin", "default=0.05", "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    verdicts = json.loads(done.stdout)["verdicts"]
+    assert {row["group"] for row in verdicts} >= {"x", "y", "z"}
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert evenhand("check", tmp_path / "out", "--fail-on", "worse").returncode == 0
+    assert evenhand("check", tmp_path / "out", "--fail-on", "equivalent,not worse,inconclusive,better").returncode == 1
+    assert (
+        "| " in evenhand("report", tmp_path / "out", "--format", "md").stdout + (tmp_path / "out/report.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("what", ["tasks", "methods", "measures", "presets"])
+def test_list_names_what_there_is(what, evenhand):
+    rows = json.loads(evenhand("list", what, "--json").stdout)[what]
+    assert rows and all(row["summary"] for row in rows)
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit 2 and one sentence that names what and where."""
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("evenhand: ")]
+    assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_bad_tables_are_refused(table, tmp_path, evenhand):
+    refused(evenhand("audit", tmp_path / "no.csv", *AUDIT), "no.csv")
+    refused(
+        evenhand("audit", table, "--label", "lable", "--prediction", "prediction", "--group", "group"), "lable", "label"
+    )
+    refused(evenhand("audit", table, "--label", "label", "--prediction", "prediction", "--group", "gruop"), "gruop")
+    frame = pl.read_csv(table)
+    for name, column, words in [
+        ("one class", pl.lit(1).alias("label"), ("label",)),
+        ("no groups", pl.lit(None, dtype=pl.String).alias("group"), ("group",)),
+        ("nan", pl.lit(float("nan")).alias("probability"), ("probability",)),
+        ("above one", (pl.col("probability") + 1).alias("probability"), ("probability",)),
+    ]:
+        path = tmp_path / f"{name}.csv"
+        frame.with_columns(column).write_csv(path)
+        refused(evenhand("audit", path, *AUDIT, *PAIRED, "--out", tmp_path / "never"), *words)
+    assert not (tmp_path / "never").exists()
+
+
+def test_bad_studies_are_refused(small_study, tmp_path, evenhand):
+    def run(**changes):
+        path = tmp_path / "bad.yaml"
+        path.write_text(yaml.safe_dump({**small_study, **changes}))
+        return evenhand("run", path, "--out", tmp_path / "never")
+
+    refused(evenhand("run", tmp_path / "missing.yaml"), "missing.yaml")
+    refused(run(methods={"m": {"kind": "lorra"}}), "lorra", "lora")
+    refused(run(methods={"m": {"kind": "lora", "rnk": 3}}), "rnk", "rank")
+    refused(run(margin={"default": 0.1}), "margin", "margins")
+    refused(run(train={"batchsize": 3}), "batchsize", "batch_size")
+    refused(run(task={"name": "synthetic/postz"}), "synthetic/postz", "synthetic/posts")
+    refused(run(reference="ful"), "ful")
+    refused(run(measures=["acuracy"]), "acuracy", "accuracy")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    refused(run(model=str(tmp_path / "empty")), "empty")
+    refused(evenhand("run", "paper/no-such-figure"), "paper/no-such-figure")
+    refused(run(task={"name": "hatexplain"}), "hatexplain")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_bad_table_of_a_study_is_refused(small_study, tmp_path, evenhand):
+    frame = pl.DataFrame({"text": ["good", "bad"] * 30, "label": [0, 1] * 30, "who": ["a", "b", "c"] * 20})
+    frame.with_columns(one=pl.lit(1), nobody=pl.lit(None, dtype=pl.String)).write_csv(tmp_path / "t.csv")
+
+    def run(**options):
+        task = {"name": "table", "path": str(tmp_path / "t.csv"), "text": "text", "label": "label", "groups": ["who"]}
+        path = tmp_path / "bad.yaml"
+        path.write_text(yaml.safe_dump({**small_study, "task": {**task, **options}}))
+        return evenhand("run", path, "--out", tmp_path / "never")
+
+    refused(run(path=str(tmp_path / "u.csv")), "u.csv")
+    refused(run(text="txt"), "txt")
+    refused(run(label="one"), "one")
+    refused(run(groups=["whom"]), "whom", "who")
+    refused(run(groups=["nobody"]), "nobody")
+    assert not (tmp_path / "never").exists()
+
+
+def test_tiny_runs_the_real_loader_on_a_stand_in(tmp_path, evenhand):
+    done = evenhand(
+        "run", ROOT / "examples" / "hatexplain.yaml", "--tiny", "--set", "seeds=2", "--out", tmp_path / "tiny"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "tiny" / "report.html").is_file()
+    assert "stand in" in done.stderr
