@@ -1,1 +1,92 @@
-""""""
+"""Tasks by name. Light: a task's data, and whatever that imports, is loaded when the task is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Literal
+
+from evenhand.data.dataset import DataSpec
+from evenhand.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """One task.
+
+    Attributes:
+        summary: one line for `evenhand list tasks`.
+        data: where its DataSpec is, `module:class`.
+        kind: what models learn from it.
+    """
+
+    summary: str
+    data: str
+    kind: Literal["classification"] = "classification"
+
+    def spec(self) -> type[DataSpec]:
+        """The class of the task's options."""
+        module, _, name = self.data.partition(":")
+        return getattr(import_module(module), name)
+
+
+TASKS: Mapping[str, TaskEntry] = MappingProxyType(
+    {
+        "table": TaskEntry(
+            "your own texts or images: a CSV, Parquet or JSONL file or a Hugging Face data set",
+            "evenhand.data.table:Table",
+        ),
+        "hatexplain": TaskEntry(
+            "posts, hateful or normal, with the communities they speak of", "evenhand.data.hatespeech:HateXplain"
+        ),
+        "synthetic/faces": TaskEntry(
+            "drawn faces in four groups, with unfairness to plant", "evenhand.data.synthetic:SyntheticFaces"
+        ),
+        "synthetic/posts": TaskEntry(
+            "template posts in four groups, with unfairness to plant", "evenhand.data.synthetic:SyntheticPosts"
+        ),
+    }
+)
+
+
+def find_task(name: str) -> tuple[TaskEntry, str | None]:
+    """The task of this name, looked up whole first; otherwise what follows the last `/` is its target.
+
+    Raises:
+        InputError: there is no such task; the nearest one is named.
+    """
+    entry, target = TASKS.get(name), None
+    if entry is None:
+        whole, _, target = name.rpartition("/")
+        entry = TASKS.get(whole)
+    if entry is None:
+        raise InputError(f'there is no task "{name}"; {did_you_mean(name, TASKS)}')
+    return entry, target
+
+
+def parse_task(values: str | Mapping[str, Any]) -> tuple[str, DataSpec]:
+    """A task as a study says it, `{name: hatexplain, groups: targets}` or a plain name, as its name and its options.
+
+    A target in the name (`utkface/gender`) becomes the option `target`, and the name is returned without it, so that
+    both ways of writing a task are one.
+
+    Raises:
+        InputError: an unknown task or key (with the nearest known one), or an unusable value.
+    """
+    if isinstance(values, str):
+        values = {"name": values}
+    if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+        raise InputError(f"task is a name or a mapping with a name, such as {{name: hatexplain}}, not {values!r}")
+    name = str(values["name"])
+    options = {str(key): value for key, value in values.items() if key != "name"}
+    entry, target = find_task(name)
+    spec = entry.spec()
+    if target is not None:
+        if "target" not in spec.model_fields:
+            raise InputError(f'the task {name.rpartition("/")[0]} has no targets, so "{name}" means nothing')
+        if options.get("target", target) != target:
+            raise InputError(f'task: "{name}" and target: {options["target"]} contradict each other')
+        name, options["target"] = name.rpartition("/")[0], target
+    return name, spec.parse(options, f"task {name}")
