@@ -59,6 +59,26 @@ class Attribute:
         return Attribute(self.groups, self.masks[index])
 
 
+class _View(Sequence[Any]):
+    """Some positions of inputs that are made when they are asked for, such as images that are files."""
+
+    def __init__(self, inputs: Sequence[Any], index: np.ndarray) -> None:
+        self._inputs, self._index = inputs, index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return _View(self._inputs, self._index[position])
+        return self._inputs[int(self._index[position])]
+
+
+def pick(inputs: Sequence[Any], index: np.ndarray) -> Sequence[Any]:
+    """The inputs at these positions: a list of a list, and of anything else a view, so that nothing is read early."""
+    return [inputs[int(i)] for i in index] if isinstance(inputs, list) else _View(inputs, index)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples of one classification task.
@@ -109,7 +129,7 @@ class Dataset:
         """The examples at these positions, in this order."""
         return replace(
             self,
-            inputs=[self.inputs[int(i)] for i in index],
+            inputs=pick(self.inputs, index),
             labels=self.labels[index],
             example=self.example[index],
             attributes={name: attribute.take(index) for name, attribute in self.attributes.items()},
@@ -205,7 +225,7 @@ class DataSpec(Spec):
         labels = dataset.labels[index].copy()
         for group, share in dict(options.get("noise", {})).items():
             labels = _noised(dataset, index, labels, str(group), float(share), seed)
-        return TrainingExamples([dataset.inputs[int(i)] for i in index], labels)
+        return TrainingExamples(pick(dataset.inputs, index), labels)
 
 
 def _noised(dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int) -> np.ndarray:
