@@ -1,0 +1,147 @@
+"""HateXplain: posts with the communities that they speak of. Mathew et al. 2021, AAAI, arXiv:2012.10289."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import field_validator
+
+from evenhand.data.dataset import Attribute, Dataset, DataSpec
+from evenhand.data.splits import own_split
+from evenhand.errors import InputError
+
+_ALL = "hate_dataset.json"
+_TARGETED = ("train", "val", "test")
+_NOBODY = "None"
+"""What the data says for a post that speaks of no community."""
+
+Label = Literal["hatespeech", "offensive"]
+
+
+class HateXplain(DataSpec):
+    """Posts, hateful or normal.
+
+    Attributes:
+        hateful: the labels that count as hateful; the other posts are the class `normal`. `hatespeech` alone makes
+            offensive posts normal.
+        groups: `domain`, every post with its one community (attribute `domain`; posts without one form the group
+            `none`); or `targets`, only the posts for which all communities are listed (attribute `target`;
+            overlapping; a post that targets nobody is in no group). The two are never mixed: about half of the listed
+            posts are normal, of the others about a quarter.
+    """
+
+    folder_name: ClassVar[str | None] = "hatexplain"
+
+    hateful: tuple[Label, ...] = ("hatespeech", "offensive")
+    groups: Literal["domain", "targets"] = "domain"
+
+    @field_validator("hateful", mode="before")
+    @classmethod
+    def _hateful(cls, value: Any) -> Any:
+        value = (value,) if isinstance(value, str) else value
+        if isinstance(value, list | tuple) and "hatespeech" not in value:
+            raise ValueError("hateful is hatespeech, or [hatespeech, offensive]")
+        return value
+
+    def load(self, folder: Path | None) -> Dataset:
+        """Read the posts. Ids are row numbers of `hate_dataset.json`; posts with the same text form one unit.
+
+        Raises:
+            InputError: the folder or a file in it is missing or reads otherwise.
+        """
+        if folder is None or not folder.is_dir():
+            looked = "" if folder is None else f" ({folder} is no folder)"
+            raise InputError(f"hatexplain: --data DIR must name a folder that holds hatexplain/{looked}")
+        rows = _rows(folder / _ALL)
+        first: dict[str, int] = {}
+        units = [first.setdefault(row["text"], number) for number, row in enumerate(rows)]
+        if self.groups == "domain":
+            kept = list(range(len(rows)))
+            domains = [row["domain"] for row in rows]
+            attributes = {"domain": Attribute.from_values([_community(name) for name in domains], none="none")}
+            notes = [f"{sum(_community(name) is None for name in domains):,} posts of no community form the group none"]
+        else:
+            targets = _targets(folder, rows)
+            kept = sorted(targets)
+            lists = [sorted({name for name in targets[number] if _community(name)}) for number in kept]
+            attributes = {"target": Attribute.from_lists(lists)}
+            notes = [
+                f"{len(kept):,} of {len(rows):,} posts have a list of targets; only they are used",
+                f"{sum(not names for names in lists):,} of them target nobody and are in no group",
+                f"{sum(len(names) > 1 for names in lists):,} of them target several communities",
+            ]
+        sizes = Counter(units[number] for number in kept)
+        repeated = sum(size for size in sizes.values() if size > 1)
+        notes.append(
+            f"{len(kept):,} posts have {len(sizes):,} different texts: {repeated:,} posts share theirs with another, "
+            "and copies are one unit"
+        )
+        return Dataset(
+            name="hatexplain",
+            modality="text",
+            inputs=[rows[number]["text"] for number in kept],
+            labels=np.array([rows[number]["label"] in self.hateful for number in kept], dtype=np.int64),
+            classes=("normal", "hateful"),
+            example=np.array([str(number) for number in kept], dtype=object),
+            attributes=attributes,
+            unit=np.array([str(units[number]) for number in kept], dtype=object),
+            split=own_split([rows[number]["split"] for number in kept], f"{_ALL}: split"),
+            notes=tuple(notes),
+        )
+
+
+def _community(name: str | None) -> str | None:
+    return None if name is None or name == _NOBODY else name
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The posts: text, split, label, domain."""
+    try:
+        rows = json.loads(_text(path))
+    except ValueError:
+        raise InputError(f"hatexplain: {path} is not JSON") from None
+    needed = ("text", "split", "label", "domain")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(needed) for row in rows):
+        raise InputError(f"hatexplain: {path} should be a list of posts, each with {', '.join(needed)}")
+    labels = sorted({str(row["label"]) for row in rows} - {"normal", "hatespeech", "offensive"})
+    if labels:
+        raise InputError(f'hatexplain: {path} has a label "{labels[0]}"; known: hatespeech, normal, offensive')
+    return rows
+
+
+def _targets(folder: Path, rows: list[dict[str, Any]]) -> dict[int, list[str]]:
+    """The listed communities by row number. A listed post is the first row not yet taken with its text, label and
+    split, since a text can occur several times, with different labels."""
+    waiting: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for number in reversed(range(len(rows))):
+        waiting[rows[number]["text"], rows[number]["label"], rows[number]["split"]].append(number)
+    targets = {}
+    for part in _TARGETED:
+        path = folder / f"{part}.jsonl"
+        for line_number, line in enumerate(_text(path).split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                post = json.loads(line)
+                key, listed = (post["sentence"], post["gold_label"], part), post["target"]
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    f"hatexplain: line {line_number} of {path} should be JSON with sentence, gold_label and target"
+                ) from None
+            if not waiting[key]:
+                raise InputError(f"hatexplain: the post in line {line_number} of {path} is not in {_ALL}")
+            targets[waiting[key].pop()] = listed or []
+    return targets
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"hatexplain: {path} is missing")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"hatexplain: {path} is not UTF-8 text") from None

@@ -1,0 +1,264 @@
+"""Which examples train, validate and test: a function of the data and a seed, the same for every method.
+
+Units are never split. Parts are stratified by label (a unit counts for the label that most of its examples have); a
+limit draws by label and then by group. The indices are sorted: the order in which examples are trained is the
+business of the batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from evenhand.data.dataset import Dataset
+from evenhand.errors import InputError
+from evenhand.seeds import generator
+from evenhand.spec import Spec
+
+PARTS = ("train", "validation", "test")
+
+_OWN_NAMES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+class SplitSpec(Spec):
+    """How examples are split (`split:` in a study).
+
+    Attributes:
+        test: share of the examples that is tested.
+        validation: share of what is not tested; 0 for no validation.
+        vary: a new split for every seed, or one split for all.
+        seed: of the split when `vary` is false.
+        column: take the data's own split: the name of a table's column, or true where the data set knows its own.
+    """
+
+    test: float = Field(0.2, gt=0, lt=1)
+    validation: float = Field(0.1, ge=0, lt=1)
+    vary: bool = True
+    seed: int = 0
+    column: str | bool | None = None
+
+    @field_validator("column")
+    @classmethod
+    def _column(cls, value: str | bool | None) -> str | bool | None:
+        return value or None
+
+
+class LimitSpec(Spec):
+    """Fewer examples (`limit:` in a study), drawn by label and group; a bare number limits training."""
+
+    train: PositiveInt | None = None
+    test: PositiveInt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        return {"train": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Positions in a data set, each part sorted, no position in two parts.
+
+    Attributes:
+        train, validation, test: int64 arrays; validation may be empty.
+        notes: what was left out, with counts.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Split:
+    """Split a data set.
+
+    The number of examples of a part differs from its share by at most half of the largest unit; so does each label's,
+    by at most one unit. With the data's own split, `validation` is drawn only where the data has none, and copies of a
+    validated or tested unit in a part that is trained on are left out, so that the data's own test set stays whole.
+
+    Args:
+        dataset: the examples.
+        spec, limit: as the study says.
+        seed: of the trial; the split ignores it when `spec.vary` is false.
+
+    Raises:
+        InputError: a part without examples, a class that no training example has, a data set without a split of its
+            own where one is asked for.
+    """
+    drawn_with = seed if spec.vary else spec.seed
+    units = _Units.of(dataset)
+    notes: list[str] = []
+    if spec.column is None:
+        parts = _by_share(dataset, units, spec, drawn_with)
+    else:
+        parts, notes = _by_own(dataset, units, spec, drawn_with)
+    for name, most in (("train", limit.train), ("test", limit.test)):
+        have = len(parts[name])
+        if most is not None and most < have:
+            parts[name] = _limited(dataset, units, parts[name], most, drawn_with, name)
+            notes.append(f"limit: {len(parts[name]):,} of {have:,} {name} examples, drawn by label and group")
+    absent = np.setdiff1d(np.unique(dataset.labels), dataset.labels[parts["train"]])
+    if len(absent):
+        raise InputError(
+            f'{dataset.name}: no training example has the label "{dataset.classes[absent[0]]}" '
+            f"({len(parts['train'])} are trained on); use more examples or other shares in split:"
+        )
+    return Split(parts["train"], parts["validation"], parts["test"], tuple(notes))
+
+
+def own_split(values: Sequence[Any], where: str) -> np.ndarray:
+    """The data's own split per example, in the words `train`, `validation` and `test`.
+
+    Args:
+        values: what the data says; `training`, `val`, `valid` and `dev` are understood, in any case.
+        where: the column, for the error.
+
+    Raises:
+        InputError: another word, or a missing value.
+    """
+    named = [_OWN_NAMES.get(str(value).strip().lower()) for value in values]
+    if None in named:
+        found = values[named.index(None)]
+        shown = "nothing" if found is None else f'"{found}"'
+        raise InputError(f"{where} says {shown} in row {named.index(None)}; it may say train, validation or test")
+    return np.array(named, dtype=object)
+
+
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """Units numbered in the order in which they first appear, so that names do not matter.
+
+    Attributes:
+        of_example: int [n], each example's unit.
+        label: int [U], the label that most of a unit's examples have; the lower code on a tie.
+    """
+
+    of_example: np.ndarray
+    label: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> _Units:
+        numbers: dict[str, int] = {}
+        of_example = np.array([numbers.setdefault(unit, len(numbers)) for unit in dataset.unit], dtype=np.int64)
+        counts = np.zeros((len(numbers), len(dataset.classes)), dtype=np.int64)
+        np.add.at(counts, (of_example, dataset.labels), 1)
+        return cls(of_example, counts.argmax(axis=1))
+
+
+def _by_share(dataset: Dataset, units: _Units, spec: SplitSpec, seed: int) -> dict[str, np.ndarray]:
+    everything = np.arange(len(dataset))
+    test = _drawn(units, everything, spec.test, generator(seed, "split"))
+    rest = np.setdiff1d(everything, test)
+    validation = _validation(units, rest, spec, seed)
+    parts = {"train": np.setdiff1d(rest, validation), "validation": validation, "test": test}
+    for name, share in (("test", spec.test), ("validation", spec.validation), ("train", 1.0)):
+        if share > 0 and len(parts[name]) == 0:
+            raise InputError(
+                f"{dataset.name}: split: leaves no {name} examples of {len(dataset)} in "
+                f"{len(units.label)} units (test: {spec.test}, validation: {spec.validation}); use other shares"
+            )
+    return parts
+
+
+def _by_own(dataset: Dataset, units: _Units, spec: SplitSpec, seed: int) -> tuple[dict[str, np.ndarray], list[str]]:
+    if dataset.split is None:
+        raise InputError(
+            f"{dataset.name} has no split of its own, so split: column: {spec.column} means nothing; name a column of "
+            "a table, or give shares (test: 0.2)"
+        )
+    parts = {name: np.flatnonzero(dataset.split == name) for name in PARTS}
+    notes = []
+    for name, held_out in (("validation", ("test",)), ("train", ("test", "validation"))):
+        taken = np.concatenate([units.of_example[parts[other]] for other in held_out])
+        copies = np.isin(units.of_example[parts[name]], taken)
+        if copies.any():
+            notes.append(f"left out of {name}: {int(copies.sum()):,} whose unit is also in {' or '.join(held_out)}")
+            parts[name] = parts[name][~copies]
+    if len(parts["validation"]) == 0:
+        parts["validation"] = _validation(units, parts["train"], spec, seed)
+        parts["train"] = np.setdiff1d(parts["train"], parts["validation"])
+    for name in ("train", "test"):
+        if len(parts[name]) == 0:
+            raise InputError(f"{dataset.name}: its own split has no {name} examples; give shares instead (test: 0.2)")
+    return parts, notes
+
+
+def _validation(units: _Units, rest: np.ndarray, spec: SplitSpec, seed: int) -> np.ndarray:
+    return _drawn(units, rest, spec.validation, generator(seed, "split", "validation"))
+
+
+def _drawn(units: _Units, among: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """About `share` of the examples `among`, whole units, stratified by label; sorted."""
+    numbers, sizes = np.unique(units.of_example[among], return_counts=True)
+    chosen = _stratified(units.label[numbers], sizes, round(share * len(among)), rng)
+    return among[np.isin(units.of_example[among], numbers[chosen])]
+
+
+def _limited(dataset: Dataset, units: _Units, part: np.ndarray, most: int, seed: int, name: str) -> np.ndarray:
+    """`most` examples of a part (to half a unit): shares of labels first, within a label shares of what groups an
+    example is in."""
+    rng = generator(seed, "limit", name)
+    numbers, first, sizes = np.unique(units.of_example[part], return_index=True, return_counts=True)
+    labels = units.label[numbers]
+    patterns = np.zeros(len(numbers), dtype=np.int64)
+    if dataset.attributes:
+        masks = np.hstack([attribute.masks[part[first]] for attribute in dataset.attributes.values()])
+        patterns = np.unique(masks, axis=0, return_inverse=True)[1].reshape(-1)
+    counts = np.bincount(labels, weights=sizes, minlength=len(dataset.classes))
+    chosen = np.zeros(len(numbers), dtype=bool)
+    for label, quota in enumerate(_quotas(counts, most, rng)):
+        of_label = np.flatnonzero(labels == label)
+        chosen[of_label] = _stratified(patterns[of_label], sizes[of_label], int(quota), rng)
+    return part[np.isin(units.of_example[part], numbers[chosen])]
+
+
+def _stratified(strata: np.ndarray, sizes: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
+    """Units whose sizes add up to `total`, as nearly as whole units allow, spread over strata in proportion.
+
+    Args:
+        strata: int [U].
+        sizes: examples per unit [U].
+        total: examples wanted.
+        rng: draws the order of the units.
+
+    Returns:
+        bool [U].
+    """
+    chosen = np.zeros(len(strata), dtype=bool)
+    names = np.unique(strata)
+    counts = np.array([sizes[strata == name].sum() for name in names])
+    owed = 0.0
+    for name, quota in zip(names, _quotas(counts, total, rng), strict=True):
+        order = rng.permutation(np.flatnonzero(strata == name))
+        reached = np.cumsum(sizes[order])
+        # What large units take too much or too little here, the next stratum makes up for.
+        owed += quota
+        take = int(np.sum(reached - sizes[order] / 2 <= owed)) if owed > 0 else 0
+        chosen[order[:take]] = True
+        owed -= float(reached[take - 1]) if take else 0.0
+    return chosen
+
+
+def _quotas(counts: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
+    """`total` in proportion to `counts`, in whole numbers, by largest remainder; ties fall at random."""
+    if counts.sum() == 0:
+        return np.zeros(len(counts), dtype=np.int64)
+    exact = counts * (total / counts.sum())
+    quotas = np.floor(exact + 1e-9).astype(np.int64)
+    remainders = np.round(exact - quotas, 9)
+    order = np.lexsort((rng.random(len(counts)), -remainders))
+    quotas[order[: total - int(quotas.sum())]] += 1
+    return quotas
