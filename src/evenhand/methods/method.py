@@ -29,6 +29,9 @@ class Method(Spec):
     summary: ClassVar[str]
     """One line for `evenhand list methods`."""
 
+    whole: ClassVar[bool] = False
+    """Whether `save` writes a whole model, which `keep: adapters` leaves out."""
+
     lr: NonNegativeFloat = 3e-5
     epochs: NonNegativeInt = 3
     train: Mapping[str, Any] = Field(default_factory=dict)
@@ -56,4 +59,8 @@ class Method(Spec):
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
         """The trained model again, from the base and what `save` wrote."""
+        raise NotImplementedError
+
+    def kept(self, folder: Path) -> bool:
+        """Whether `folder` holds what `load` needs."""
         raise NotImplementedError
