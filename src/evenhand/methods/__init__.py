@@ -1,1 +1,43 @@
-""""""
+"""Ways of fine-tuning: one small file each, one registry. Light to import: torch and PEFT load when one is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evenhand.errors import InputError, did_you_mean
+from evenhand.methods.base import Base
+from evenhand.methods.full import Full
+from evenhand.methods.head import Head
+from evenhand.methods.lora import LoRA
+from evenhand.methods.method import Method
+
+__all__ = ["METHODS", "Base", "Full", "Head", "LoRA", "Method", "list_methods", "parse_method"]
+
+METHODS: Mapping[str, type[Method]] = {method.kind: method for method in (Full, LoRA, Head, Base)}
+"""Every method by its `kind`."""
+
+
+def parse_method(name: str, values: Mapping[str, Any]) -> Method:
+    """The method that a study describes.
+
+    Args:
+        name: what the study calls it, for the error.
+        values: `kind` and the method's own keys.
+
+    Raises:
+        InputError: no `kind`, an unknown kind or key (with the nearest known one), a value that cannot be used.
+    """
+    where = f"methods.{name}"
+    rest = dict(values)
+    kind = rest.pop("kind", None)
+    if kind is None:
+        raise InputError(f"{where} lacks the key kind; known kinds: {', '.join(sorted(METHODS))}")
+    if kind not in METHODS:
+        raise InputError(f'{where}: there is no kind of method "{kind}"; {did_you_mean(str(kind), METHODS)}')
+    return METHODS[kind].parse(rest, where)
+
+
+def list_methods() -> list[tuple[str, str]]:
+    """Kind and one line of every method."""
+    return [(kind, method.summary) for kind, method in METHODS.items()]

@@ -1,0 +1,38 @@
+"""Full fine-tuning: every weight learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from evenhand.methods.method import Method
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+FOLDER = "weights"
+
+
+class Full(Method):
+    """Trains every weight of the base and the classification head; kept as an ordinary transformers folder."""
+
+    kind: ClassVar[str] = "full"
+    summary: ClassVar[str] = "every weight of the base model and the classification head"
+    whole: ClassVar[bool] = True
+
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """The model itself, all of it learning; nothing is drawn."""
+        return model.requires_grad_(True)
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """`folder/weights/`, which `from_pretrained` of the model's class reads."""
+        model.save_pretrained(folder / FOLDER)  # pyright: ignore[reportCallIssue]
+
+    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+        """The trained model, in evaluation mode."""
+        return type(model).from_pretrained(folder / FOLDER, config=model.config, dtype=model.dtype).eval()
+
+    def kept(self, folder: Path) -> bool:
+        """Whether `weights/` is there."""
+        return (folder / FOLDER / "config.json").is_file()

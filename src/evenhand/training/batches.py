@@ -1,0 +1,156 @@
+"""Encoded examples, the order in which a trial sees them, and the batches that are cut from it.
+
+The order is a function of the examples' lengths, the batch size, the seed and the epoch alone: every method that shares
+a seed sees the same batches. Texts are sorted by length within shuffled megabatches, so that a batch holds texts of
+about one length and hardly any padding (about 1.05 times the tokens, against 3 times in plain dynamic padding).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from evenhand.seeds import generator
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from transformers.image_processing_utils import BaseImageProcessor
+
+MEGABATCH = 50
+"""Batches that are sorted by length together."""
+
+IN_MEMORY = 2**30
+"""Bytes of pixels above which they are kept in a temporary file instead."""
+
+
+class Inputs(Protocol):
+    """Examples as a model takes them."""
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """int [n], tokens per example; None where all have one shape."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+        """The arguments of the model's forward for these examples."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Tokenised texts.
+
+    Attributes:
+        tokens: [n] int64 arrays of token ids, special tokens included.
+        lengths: int64 [n].
+        padding: id that fills a batch up, on the right.
+    """
+
+    tokens: Sequence[np.ndarray]
+    lengths: np.ndarray
+    padding: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+        """`input_ids` and `attention_mask`, int64 [len(rows), longest]."""
+        lengths = self.lengths[rows]
+        ids = np.full((len(rows), int(lengths.max())), self.padding, dtype=np.int64)
+        for place, row in enumerate(rows):
+            ids[place, : lengths[place]] = self.tokens[row]
+        mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
+        return {
+            "input_ids": torch.from_numpy(ids).to(device, non_blocking=True),
+            "attention_mask": torch.from_numpy(mask).to(device, non_blocking=True),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Processed images.
+
+    Attributes:
+        pixels: float32 [n, channels, height, width].
+    """
+
+    pixels: np.ndarray
+
+    @property
+    def lengths(self) -> None:
+        return None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+        """`pixel_values`, float32 [len(rows), channels, height, width]."""
+        return {"pixel_values": torch.from_numpy(self.pixels[rows]).to(device, non_blocking=True)}
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Texts:
+    """Tokenise once; a text longer than `max_length` tokens (or than the model's positions) is cut there."""
+    longest = min(max_length, tokenizer.model_max_length)
+    encoded: Any = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"] if len(texts) else []
+    padding: Any = tokenizer.pad_token_id
+    # A tokenizer without special tokens makes nothing of an empty text; a model needs one position at least.
+    tokens = [np.asarray(ids or [padding], dtype=np.int64) for ids in encoded]
+    return Texts(tokens, np.array([len(ids) for ids in tokens], dtype=np.int64), int(padding))
+
+
+def encode_images(processor: BaseImageProcessor, images: Sequence[Any]) -> Images:
+    """Process every image once: no crops, flips or other augmentation beyond what the base model's processor does."""
+    pixels = np.empty((0, 3, 1, 1), dtype=np.float32)
+    for row in range(len(images)):
+        one = np.asarray(processor(images=images[row], return_tensors="np")["pixel_values"], dtype=np.float32)
+        if row == 0:
+            pixels = _room((len(images), *one.shape[1:]))
+        pixels[row] = one[0]
+    return Images(pixels)
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    if 4 * int(np.prod(shape)) <= IN_MEMORY:
+        return np.empty(shape, dtype=np.float32)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+
+
+def batches(count: int, lengths: np.ndarray | None, size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """One epoch's batches: every example once.
+
+    Args:
+        count: examples.
+        lengths: int [count], or None where all are alike.
+        size: examples per batch.
+        seed: of the trial.
+        epoch: from 0.
+
+    Returns:
+        Positions, `size` at a time. What is left over is one smaller batch; it is drawn before anything is sorted, so
+        that the examples whose gradient weighs more in it are neither long nor short ones.
+    """
+    rng = generator(seed, "order", epoch)
+    order = rng.permutation(count)
+    full = count - count % size
+    whole, rest = order[:full], order[full:]
+    if lengths is not None:
+        spans = [whole[start : start + MEGABATCH * size] for start in range(0, full, MEGABATCH * size)]
+        whole = np.concatenate([span[np.argsort(lengths[span], kind="stable")] for span in spans] or [whole])
+    cut = [whole[start : start + size] for start in range(0, full, size)]
+    if len(rest):
+        cut.append(rest)
+    return [cut[place] for place in rng.permutation(len(cut))]
+
+
+def by_length(count: int, lengths: np.ndarray | None, size: int) -> list[np.ndarray]:
+    """Batches for prediction: all examples, the longest first, so that memory runs out at once or never."""
+    order = np.arange(count) if lengths is None else np.argsort(-lengths, kind="stable")
+    return [order[start : start + size] for start in range(0, count, size)]

@@ -1,0 +1,154 @@
+"""The loop. There is one, whatever the method: what decides a number in training is here or called from here.
+
+A pack of K replicas goes through it: K = 1 for a trial of its own. Per step: the loss of each replica's batch (a mean
+over its examples), the gradients, clipping and AdamW per replica, the learning rate of the schedule. Per epoch: loss
+and accuracy on the validation examples, which are looked at and never chosen by.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from evenhand.errors import TrainingError
+from evenhand.seeds import derive
+from evenhand.training.batches import Inputs
+from evenhand.training.pack import Pack
+from evenhand.training.window import Log, Window, score
+
+CHECK_EVERY = 20
+"""Steps between two looks at the losses: reading them makes a GPU wait."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Examples to look at after each epoch, labels int64 [n]."""
+
+    inputs: Inputs
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How one replica's training went.
+
+    Attributes:
+        train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
+        validation_loss: after the last epoch; None without validation examples.
+        failed: why training had to stop; None when it did not.
+    """
+
+    train_loss: float | None
+    validation_loss: float | None
+    failed: str | None = None
+
+
+def fit(
+    pack: Pack,
+    validation: Sequence[Validation | None],
+    log: Log,
+    progress: Callable[[float], None] | None = None,
+) -> list[Fitted]:
+    """Train a pack to its end.
+
+    Args:
+        pack: K replicas; left trained, in evaluation mode.
+        validation: [K] examples to look at after each epoch.
+        log: gets a row per step and per epoch of each replica.
+        progress: told the share that is done.
+
+    Returns:
+        [K]. A replica whose loss stops being a number stops there, with the reason; the others go on.
+    """
+    replicas = pack.replicas
+    recipe = replicas[0].train
+    steps = max(replica.steps for replica in replicas)
+    train_loss: list[float | None] = [None] * len(replicas)
+    validation_loss: list[float | None] = [None] * len(replicas)
+    done = 0
+    started = time.perf_counter()
+    with reproducible(pack.device, derive(replicas[0].seed, "dropout")):
+        for epoch in range(pack.epochs):
+            pack.module.train()
+            window = Window(epoch)
+            for batch in pack.batches(epoch):
+                rates = [replica.rate for replica in replicas]
+                losses = torch.zeros(len(replicas), device=pack.device)
+                for part in batch.parts:
+                    with torch.autocast(pack.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                        shares = pack.losses(part)
+                    shares.sum().backward()
+                    losses += shares.detach()
+                norms = pack.step(batch)
+                window.add(losses, norms, rates, batch.sizes)
+                done += 1
+                if done % CHECK_EVERY == 0:
+                    window.look(pack, log)
+                    if all(replica.failed for replica in replicas):
+                        break
+                if progress is not None:
+                    progress(min(done / steps, 1.0))
+            window.look(pack, log)
+            for place, replica in enumerate(replicas):
+                if epoch >= replica.epochs or replica.failed is not None:
+                    continue
+                train_loss[place] = window.mean(place)
+                row = {"epoch": epoch, "step": replica.taken, "train_loss": train_loss[place]}
+                examples = validation[place]
+                if examples is not None:
+                    loss, accuracy = score(pack.predict(place, examples.inputs), examples.labels)
+                    validation_loss[place] = loss
+                    row |= {"validation_loss": loss, "validation_accuracy": accuracy}
+                log(place, row | {"seconds": round(time.perf_counter() - started, 3)})
+            if all(replica.failed for replica in replicas):
+                break
+        for place, replica in enumerate(replicas):
+            examples = validation[place]
+            if replica.epochs == 0 and examples is not None:
+                validation_loss[place] = score(pack.predict(place, examples.inputs), examples.labels)[0]
+    pack.module.eval()
+    return [Fitted(train_loss[place], validation_loss[place], replica.failed) for place, replica in enumerate(replicas)]
+
+
+def require(fitted: Fitted) -> Fitted:
+    """The same, or what stopped the training.
+
+    Raises:
+        TrainingError: the loss stopped being a number.
+    """
+    if fitted.failed is not None:
+        raise TrainingError(fitted.failed)
+    return fitted
+
+
+@contextmanager
+def reproducible(device: torch.device, seed: int = 0) -> Iterator[None]:
+    """The same numbers again on the same machine: PyTorch's generators seeded, its deterministic algorithms on where
+    there are some, float32 products exact. All is put back at the end."""
+    # cuBLAS reads this when it starts; without it its results may depend on timing.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    memory: Any = torch.utils.deterministic
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        memory.fill_uninitialized_memory,
+        torch.backends.cudnn.allow_tf32,
+    )
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        memory.fill_uninitialized_memory = False
+        torch.backends.cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+            memory.fill_uninitialized_memory = before[2]
+            torch.backends.cudnn.allow_tf32 = before[3]

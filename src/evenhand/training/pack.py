@@ -1,0 +1,218 @@
+"""What the loop trains: K replicas over one base, each with its own seed, examples, learning rate and end.
+
+The loop sees `batches(epoch)`, `losses(part)`, `step()` and `predict(...)` only. The defaults of a pack are the shared
+sampler and clipping and stepping per replica; `Single` is the pack of one, which any method can be trained in.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+import numpy as np
+import torch
+from torch import nn
+
+from evenhand.training import optimizer
+from evenhand.training.batches import Inputs, batches, by_length
+from evenhand.training.recipe import TrainSpec
+
+PREDICT_BATCH = 64
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+@dataclass(eq=False)
+class Replica:
+    """One trial within a pack.
+
+    Attributes:
+        seed: decides the order of its examples.
+        lr: peak learning rate.
+        epochs: passes over its examples.
+        train: the other hyperparameters.
+        inputs, labels: its training examples, labels int64 [n].
+        parameters: what it learns.
+        adamw: its optimiser; None where nothing learns, or where the pack steps all replicas at once.
+        taken: optimiser steps so far.
+        failed: why it had to stop; None while all is well.
+    """
+
+    seed: int
+    lr: float
+    epochs: int
+    train: TrainSpec
+    inputs: Inputs
+    labels: np.ndarray
+    parameters: Sequence[nn.Parameter]
+    adamw: torch.optim.AdamW | None
+    taken: int = 0
+    failed: str | None = None
+
+    @property
+    def per_step(self) -> int:
+        """Examples of an optimiser step: `batch_size` in each of `accumulate` forward passes."""
+        return self.train.batch_size * self.train.accumulate
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of its whole training."""
+        return self.epochs * math.ceil(len(self.labels) / self.per_step)
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next step."""
+        return self.lr * optimizer.share_of_peak(self.taken, self.steps, self.train)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Positions of each step's examples; none once the replica is finished or has failed."""
+        if epoch >= self.epochs or self.failed is not None:
+            return []
+        return batches(len(self.labels), self.inputs.lengths, self.per_step, self.seed, epoch)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What goes through the model at once.
+
+    Attributes:
+        rows: [K] positions in each replica's examples; empty for a replica that rests.
+        sizes: [K] examples of the whole optimiser step, by which a sum of losses becomes a mean.
+    """
+
+    rows: tuple[np.ndarray, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One optimiser step of every replica: one part, or several whose gradients add up.
+
+    Attributes:
+        parts: in the order in which they are computed.
+        sizes: [K] examples per replica; 0 for one that rests.
+    """
+
+    parts: tuple[Part, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Pack(ABC):
+    """K replicas that are trained together.
+
+    Attributes:
+        module: the model, on its device.
+        replicas: [K].
+        device: where it is.
+    """
+
+    module: nn.Module
+    replicas: Sequence[Replica]
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def epochs(self) -> int:
+        """Of the replica that has most."""
+        return max(replica.epochs for replica in self.replicas)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The steps of one epoch. Replicas with fewer of them rest until the others are through."""
+        for rows in zip_longest(*(replica.batches(epoch) for replica in self.replicas), fillvalue=_NONE):
+            sizes = tuple(len(own) for own in rows)
+            cuts = [_cut(own, replica.train.batch_size) for own, replica in zip(rows, self.replicas, strict=True)]
+            yield Batch(tuple(Part(part, sizes) for part in zip_longest(*cuts, fillvalue=_NONE)), sizes)
+
+    @abstractmethod
+    def losses(self, part: Part) -> torch.Tensor:
+        """[K] each replica's share of its mean loss over the step; 0 for one that rests."""
+
+    @abstractmethod
+    def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
+        """Logits of one replica, float32 [n, C], in the order of the inputs."""
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        """Clip, step and forget the gradients of every replica that took part.
+
+        Returns:
+            [K] gradient norms before clipping; 0 for a replica that rested.
+        """
+        norms = torch.zeros(len(self.replicas), device=self.device)
+        for place, replica in enumerate(self.replicas):
+            if not batch.sizes[place] or replica.adamw is None:
+                continue
+            norms[place] = optimizer.clip(replica.parameters, replica.train.clip_norm)
+            for group in replica.adamw.param_groups:
+                group["lr"] = replica.rate
+            replica.adamw.step()
+            replica.adamw.zero_grad(set_to_none=True)
+            replica.taken += 1
+        return norms
+
+
+@dataclass(eq=False)
+class Single(Pack):
+    """A pack of one: any method, full fine-tuning included."""
+
+    def losses(self, part: Part) -> torch.Tensor:
+        (rows,), (size,), (replica,) = part.rows, part.sizes, self.replicas
+        logits = self.module(**replica.inputs.batch(rows, self.device)).logits
+        labels = torch.from_numpy(replica.labels[rows]).to(self.device, non_blocking=True)
+        loss = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+        return (loss / size).reshape(1)
+
+    def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
+        return predict(self.module, inputs, self.device)
+
+
+def single(
+    module: nn.Module,
+    inputs: Inputs,
+    labels: np.ndarray,
+    *,
+    seed: int,
+    lr: float,
+    epochs: int,
+    train: TrainSpec,
+    device: torch.device | None = None,
+) -> Single:
+    """A pack of one trial.
+
+    Args:
+        module: the model as its method left it: what learns requires a gradient.
+        inputs, labels: the training examples, labels int64 [n].
+        seed, lr, epochs, train: see `Replica`.
+        device: where to train; the module is moved there.
+    """
+    device = device or torch.device("cpu")
+    module.to(device)
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    adamw = optimizer.build(module, lr, train.weight_decay) if learning else None
+    return Single(module, (Replica(seed, lr, epochs, train, inputs, labels, learning, adamw),), device)
+
+
+@torch.inference_mode()
+def predict(module: nn.Module, inputs: Inputs, device: torch.device, size: int = PREDICT_BATCH) -> np.ndarray:
+    """Logits of a model in evaluation mode and float32, [n, C], in the order of the inputs.
+
+    Batches are sorted by length and their size changes a logit by rounding only.
+    """
+    training = module.training
+    module.eval()
+    count = len(inputs)
+    found = []
+    order = by_length(count, inputs.lengths, size)
+    for rows in order:
+        found.append(module(**inputs.batch(rows, device)).logits.float().cpu().numpy())
+    module.train(training)
+    logits = np.concatenate(found)
+    placed = np.empty_like(logits)
+    placed[np.concatenate(order)] = logits
+    return placed
+
+
+def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
