@@ -99,7 +99,7 @@ class Dataset:
 
     name: str
     modality: Modality
-    inputs: Sequence[Any]
+    inputs: Sequence[Any] = field(repr=False)  # never in a log or a traceback: texts may be hateful, faces are people
     labels: np.ndarray
     classes: tuple[str, ...]
     example: np.ndarray
@@ -115,12 +115,6 @@ class Dataset:
             object.__setattr__(self, "unit", self.example)
         if self.weight.size == 0:
             object.__setattr__(self, "weight", np.ones(n))
-        present = np.unique(self.labels)
-        if len(present) < 2:
-            only = self.classes[present[0]] if len(present) else "none"
-            raise InputError(
-                f"{self.name}: every label is {only!r}, so there is nothing to learn; two or more classes are needed"
-            )
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -159,7 +153,7 @@ class TrainingExamples:
         labels: int64 [n].
     """
 
-    inputs: Sequence[Any]
+    inputs: Sequence[Any] = field(repr=False)
     labels: np.ndarray
 
     def __len__(self) -> int:

@@ -95,9 +95,15 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
         seed: of the trial; the split ignores it when `spec.vary` is false.
 
     Raises:
-        InputError: a part without examples, a class that no training example has, a data set without a split of its
-            own where one is asked for.
+        InputError: fewer than two classes, a part without examples, a class that no training example has, a data set
+            without a split of its own where one is asked for.
     """
+    present = np.unique(dataset.labels)
+    if len(present) < 2:
+        only = f'"{dataset.classes[present[0]]}"' if len(present) else "missing: there are no examples"
+        raise InputError(
+            f"{dataset.name}: every label is {only}, so there is nothing to learn; two or more classes are needed"
+        )
     drawn_with = seed if spec.vary else spec.seed
     units = _Units.of(dataset)
     notes: list[str] = []
