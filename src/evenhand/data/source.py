@@ -1,0 +1,118 @@
+"""Where a table comes from: a file, a folder or the hub, read into one frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from evenhand.errors import InputError
+
+_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".csv": lambda path: pl.read_csv(path, infer_schema_length=None),
+    ".tsv": lambda path: pl.read_csv(path, infer_schema_length=None, separator="\t"),
+    ".parquet": pl.read_parquet,
+    ".jsonl": lambda path: pl.read_ndjson(path, infer_schema_length=None),
+    ".ndjson": lambda path: pl.read_ndjson(path, infer_schema_length=None),
+}
+
+SPLIT = "split"
+"""The column that says from which split of a Hugging Face data set a row comes, where it has no such column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Rows, and how to read the images that they name.
+
+    Attributes:
+        frame: the rows; of an image column only what names an image (a path, or bytes).
+        name: for messages.
+        folder: what image paths are relative to.
+        image_bytes: an image's bytes by row, where images are kept apart from the frame.
+    """
+
+    frame: pl.DataFrame = field(repr=False)
+    name: str
+    folder: Path
+    image_bytes: Callable[[int], bytes | Path] | None = None
+
+
+def read_source(path: str, subset: str | None, image: str | None, below: Path | None) -> Source:
+    """Read a table.
+
+    Args:
+        path: a CSV, TSV, Parquet or JSONL file, a folder of a Hugging Face data set, or its hub id (`hub:ORG/NAME`,
+            or `ORG/NAME` where there is no such file).
+        subset: the configuration of a Hugging Face data set.
+        image: the column that holds images.
+        below: the folder of `--data`, where relative paths are looked for first.
+
+    Raises:
+        InputError: nothing is there, or it cannot be read.
+    """
+    if path.startswith("hub:"):
+        return _from_hub(path.removeprefix("hub:"), path, subset, image)
+    places = [Path(path).expanduser()]
+    if below is not None and not places[0].is_absolute():
+        places.insert(0, below / path)
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        if Path(path).suffix.lower() not in _READERS and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path):
+            return _from_hub(path, path, subset, image)
+        looked = " or ".join(str(place) for place in places)
+        raise InputError(f"task table: there is no file {looked}")
+    if found.is_dir():
+        return _from_hub(str(found), path, subset, image)
+    reader = _READERS.get(found.suffix.lower())
+    if reader is None:
+        raise InputError(f"task table: {found} ends in none of {', '.join(_READERS)}, so its format is not known")
+    try:
+        frame = reader(found)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"task table: {found} cannot be read: {_first_line(error)}") from None
+    return Source(frame, found.name, found.parent)
+
+
+def _from_hub(place: str, asked: str, subset: str | None, image: str | None) -> Source:
+    """A data set of the hub or of a folder, through the library `datasets`; its splits are put under each other."""
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        if (Path(place) / "state.json").is_file() or (Path(place) / "dataset_dict.json").is_file():
+            loaded: Any = datasets.load_from_disk(place)
+        else:
+            loaded = datasets.load_dataset(place, subset)
+        splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
+        data = datasets.concatenate_datasets(list(splits.values()))
+    except (OSError, ValueError, KeyError, DatasetGenerationError) as error:
+        raise InputError(
+            f'task table: "{asked}" is no file, and cannot be read as a Hugging Face data set: {_first_line(error)}'
+        ) from None
+    features = data.features
+    binary = [name for name, kind in features.items() if isinstance(kind, datasets.Image | datasets.Audio)]
+    frame: pl.DataFrame = data.remove_columns(binary).to_polars()  # pyright: ignore[reportAssignmentType]
+    for name, kind in features.items():
+        if isinstance(kind, datasets.ClassLabel):
+            names = dict(enumerate(kind.names))
+            frame = frame.with_columns(pl.col(name).replace_strict(names, default=None, return_dtype=pl.String))
+    if SPLIT not in features and "" not in splits:
+        rows = [name for name, part in splits.items() for _ in range(len(part))]
+        frame = frame.with_columns(pl.Series(SPLIT, rows, dtype=pl.String))
+    if image is None or image not in binary:
+        return Source(frame, asked, Path(place))
+    undecoded = data.cast_column(image, datasets.Image(decode=False)).select_columns([image])
+
+    def image_bytes(row: int) -> bytes | Path:
+        kept: Any = undecoded[row][image]
+        return kept["bytes"] if kept["bytes"] is not None else Path(kept["path"])
+
+    return Source(frame, asked, Path(place), image_bytes)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,271 @@
+"""Your own data: any table with a text or image column, a label and columns of groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import translate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import field_validator, model_validator
+
+from evenhand.data.dataset import Attribute, Dataset, DataSpec
+from evenhand.data.images import Images, image_files
+from evenhand.data.source import Source, read_source
+from evenhand.data.splits import own_split
+from evenhand.errors import InputError, did_you_mean
+
+_NATURAL = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
+"""Pairs of labels whose second is the positive one without saying so."""
+
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
+
+
+class Table(DataSpec):
+    """Examples from a table.
+
+    Attributes:
+        path: a CSV, TSV, Parquet or JSONL file, a Hugging Face data set's folder or hub id; relative paths are looked
+            for below `--data` first, then where the command runs.
+        subset: the configuration of a Hugging Face data set that has several.
+        text, image: the column of texts, or of images (files relative to the table, or images in the data set).
+        label: the column of labels.
+        positive: the label that is the positive one of two; needed where that is not plain (0 and 1, false and true).
+        groups: columns of groups, each an attribute of that name; a column of lists gives groups that overlap.
+            `NAME=COLUMN` renames; `religion=target_religion_*` makes one attribute of columns of true and false, each a
+            group.
+        example: a column of unique ids; else the row number.
+        unit: a column that says which examples belong together; else each example is its own.
+        weight: a column of weights; else 1.
+        split_column: the column with the data's own split; a study fills it in from `split: {column: NAME}`.
+    """
+
+    path: str
+    subset: str | None = None
+    text: str | None = None
+    image: str | None = None
+    label: str
+    positive: str | bool | int | float | None = None
+    groups: tuple[str, ...] = ()
+    example: str | None = None
+    unit: str | None = None
+    weight: str | None = None
+    split_column: str | None = None
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _groups(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Table:
+        if (self.text is None) == (self.image is None):
+            raise ValueError("task table: name the column of inputs, either text: COLUMN or image: COLUMN")
+        return self
+
+    def load(self, folder: Path | None) -> Dataset:
+        """Read the table.
+
+        Raises:
+            InputError: a missing file or column, a label that is missing, of one class or no category, groups without
+                values, ids that repeat, weights that are no positive numbers, an image file that is missing.
+        """
+        source = read_source(self.path, self.subset, self.image, folder)
+        columns = _Columns(source)
+        if len(source.frame) == 0:
+            raise InputError(f"{source.name} has no rows")
+        labels, classes = _labels(columns, self.label, self.positive)
+        example = columns.words(self.example, "example") if self.example else _numbers(len(source.frame))
+        repeats = len(example) - len(set(example))
+        if repeats:
+            raise InputError(
+                f'{source.name}: the column "{self.example}" (example:) repeats an id in {repeats:,} rows; '
+                "ids must be unique (name a column of duplicates as unit:)"
+            )
+        inputs = self._inputs(columns)
+        split = columns.words(self.split_column, "split") if self.split_column else None
+        return Dataset(
+            name=source.name,
+            modality="text" if self.text else "image",
+            inputs=inputs,
+            labels=labels,
+            classes=classes,
+            example=_objects(example),
+            attributes=_attributes(columns, self.groups),
+            unit=_objects(columns.words(self.unit, "unit") if self.unit else example),
+            weight=_weights(columns, self.weight) if self.weight else np.ones(len(example)),
+            split=None if split is None else own_split(split, f"{source.name}: {self.split_column}"),
+            notes=_notes(inputs, self.unit) if self.text else (),
+        )
+
+    def _inputs(self, columns: _Columns) -> Sequence[Any]:
+        if self.text:
+            return columns.words(self.text, "text")
+        source, image = columns.source, str(self.image)
+        if source.image_bytes is not None:
+            return Images(source.image_bytes, len(source.frame))
+        values = columns.full(image, "image")
+        if isinstance(values.dtype, pl.Struct) and "bytes" in values.struct.fields:
+            values = values.struct.field("bytes")
+        if values.dtype == pl.Binary:
+            return Images(values.to_list().__getitem__, len(values))
+        return image_files(columns.words(image, "image"), source.folder, f"{source.name}: {image}")
+
+
+class _Columns:
+    """The columns of a table, refused by name where they do not fit."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def get(self, name: str, role: str) -> pl.Series:
+        frame = self.source.frame
+        if name not in frame.columns:
+            raise InputError(
+                f'{self.source.name} has no column "{name}" for {role}:; {did_you_mean(name, frame.columns)}'
+            )
+        values = frame[name]
+        return values.fill_nan(None) if values.dtype.is_float() else values
+
+    def full(self, name: str, role: str) -> pl.Series:
+        """A column without missing values."""
+        values = self.get(name, role)
+        if values.null_count():
+            first = values.is_null().arg_max()
+            raise InputError(
+                f'{self.source.name}: the column "{name}" ({role}:) is empty in {values.null_count():,} of '
+                f"{len(values):,} rows, first in row {first}; fill them or leave these rows out"
+            )
+        return values
+
+    def words(self, name: str, role: str) -> list[str]:
+        """A column without missing values, as text."""
+        return [str(word) for word in self.as_words(self.full(name, role), role)]
+
+    def as_words(self, values: pl.Series, role: str) -> list[str | None]:
+        """Values as text, the same whether a file keeps 1, 1.0 or "1"."""
+        if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+            raise InputError(
+                f'{self.source.name}: the column "{values.name}" ({role}:) holds {values.dtype}, not plain values'
+            )
+        if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():
+            values = values.cast(pl.Int64)
+        return values.cast(pl.String).to_list()
+
+
+def _labels(columns: _Columns, name: str, positive: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    values = columns.full(name, "label")
+    where = f'{columns.source.name}: the label column "{name}"'
+    if values.dtype.is_float() and not (values == values.round()).all():
+        raise InputError(f"{where} holds fractions, not categories; make classes of them first")
+    words = [str(word) for word in columns.as_words(values, "label")]
+    numeric = values.dtype.is_numeric()
+    classes = sorted(set(words), key=int if numeric else str)
+    if len(classes) == 1:
+        raise InputError(f'{where} is "{classes[0]}" in every row; two or more classes are needed')
+    if positive is not None:
+        wanted = str(positive).removesuffix(".0")
+        if isinstance(positive, bool):  # files write true, True or TRUE
+            wanted = next((word for word in classes if word.lower() == wanted.lower()), wanted)
+        if len(classes) > 2:
+            raise InputError(f"{where} has {len(classes)} classes; positive: is for two")
+        if wanted not in classes:
+            raise InputError(f'{where} is never "{wanted}" (positive:); {did_you_mean(wanted, classes)}')
+        classes.sort(key=lambda word: word == wanted)
+    elif len(classes) == 2 and {word.lower() for word in classes} not in _NATURAL:
+        raise InputError(
+            f'{where} has the classes "{classes[0]}" and "{classes[1]}"; say which is the positive one, such as '
+            f"positive: {classes[1]}"
+        )
+    code = {word: number for number, word in enumerate(classes)}
+    return np.array([code[word] for word in words], dtype=np.int64), tuple(classes)
+
+
+def _attributes(columns: _Columns, groups: Sequence[str]) -> dict[str, Attribute]:
+    attributes: dict[str, Attribute] = {}
+    for group in groups:
+        name, renamed, column = group.partition("=")
+        column = column if renamed else name
+        if name in attributes:
+            raise InputError(f'groups: "{name}" is named twice')
+        if "*" in column:
+            attributes[name] = _from_pattern(columns, name, column)
+        else:
+            attributes[name] = _from_column(columns, column)
+    return attributes
+
+
+def _from_column(columns: _Columns, name: str) -> Attribute:
+    values = columns.get(name, "groups")
+    where = f'{columns.source.name}: the group column "{name}"'
+    if isinstance(values.dtype, pl.List | pl.Array):
+        flat = values.explode().drop_nulls()
+        if len(flat) == 0:
+            raise InputError(f"{where} is empty in every row")
+        columns.as_words(flat, "groups")
+        lists = [
+            None if row is None else columns.as_words(pl.Series(name, row, dtype=flat.dtype).drop_nulls(), "groups")
+            for row in values.to_list()
+        ]
+        return Attribute.from_lists([None if row is None else [str(word) for word in row] for row in lists])
+    if values.null_count() == len(values):
+        raise InputError(f"{where} is empty in every row")
+    return Attribute.from_values(columns.as_words(values, "groups"))
+
+
+def _from_pattern(columns: _Columns, name: str, pattern: str) -> Attribute:
+    """Columns of true and false, each a group named by what the star stands for; missing values in all of them make
+    the value missing, in some of them false."""
+    start, _, end = pattern.partition("*")
+    matches = [column for column in columns.source.frame.columns if re.fullmatch(translate(pattern), column)]
+    if not matches:
+        raise InputError(
+            f'{columns.source.name} has no column like "{pattern}" (groups: {name}={pattern}); '
+            f"{did_you_mean(pattern, columns.source.frame.columns)}"
+        )
+    masks = np.zeros((columns.source.frame.height, len(matches)), dtype=bool)
+    known = np.zeros(columns.source.frame.height, dtype=bool)
+    for position, column in enumerate(matches):
+        for row, word in enumerate(columns.as_words(columns.source.frame[column], "groups")):
+            if word is not None and word.lower() not in _TRUE + _FALSE:
+                raise InputError(
+                    f'{columns.source.name}: the column "{column}" says "{word}" in row {row}; columns of the pattern '
+                    f"{name}={pattern} may say true or false (1 or 0)"
+                )
+            known[row] |= word is not None
+            masks[row, position] = word is not None and word.lower() in _TRUE
+    if not masks.any():
+        raise InputError(f'{columns.source.name}: the group columns "{pattern}" are true in no row')
+    names = [column[len(start) : len(column) - len(end)] for column in matches]
+    lists = [
+        [names[i] for i in np.flatnonzero(row)] if there else None for row, there in zip(masks, known, strict=True)
+    ]
+    return Attribute.from_lists(lists)
+
+
+def _weights(columns: _Columns, name: str) -> np.ndarray:
+    values = columns.full(name, "weight")
+    if not values.dtype.is_numeric():
+        raise InputError(f'{columns.source.name}: the column "{name}" (weight:) holds {values.dtype}, not numbers')
+    weights = values.cast(pl.Float64).to_numpy()
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise InputError(f'{columns.source.name}: the column "{name}" (weight:) must hold finite numbers above 0')
+    return weights
+
+
+def _notes(texts: Sequence[str], unit: str | None) -> tuple[str, ...]:
+    repeated = len(texts) - len(set(texts))
+    if not repeated or unit:
+        return ()
+    return (f"{repeated:,} rows repeat a text of another row and are split and resampled apart; name a unit: column",)
+
+
+def _numbers(n: int) -> list[str]:
+    return [str(row) for row in range(n)]
+
+
+def _objects(words: Sequence[str]) -> np.ndarray:
+    return np.array(words, dtype=object)
