@@ -100,8 +100,9 @@ def _community(name: str | None) -> str | None:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The posts: text, split, label, domain."""
+    text = _text(path)
     try:
-        rows = json.loads(_text(path))
+        rows = json.loads(text)
     except ValueError:
         raise InputError(f"hatexplain: {path} is not JSON") from None
     needed = ("text", "split", "label", "domain")

@@ -1,0 +1,178 @@
+"""Claims about HateXplain. No assertion here compares texts, so that none is ever printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenhand.data.dataset import Dataset
+from evenhand.data.hatespeech import HateXplain
+from evenhand.data.splits import LimitSpec, SplitSpec, split
+from evenhand.errors import InputError
+from evenhand.tasks import parse_task
+
+
+@pytest.fixture(scope="module")
+def real() -> dict[str, Dataset]:
+    folder = Path(__file__).parents[3] / "shared" / "data" / "hatexplain"
+    if not folder.is_dir():
+        pytest.skip(f"HateXplain is not at {folder}")
+    return {groups: HateXplain(groups=groups).load(folder) for groups in ("domain", "targets")}
+
+
+def sizes(data: Dataset) -> dict[str, int]:
+    (attribute,) = data.attributes.values()
+    return dict(zip(attribute.groups, attribute.masks.sum(axis=0).tolist(), strict=True))
+
+
+def test_by_domain_every_post_has_one_community_or_is_in_the_group_none(real):
+    data = real["domain"]
+    assert len(data) == 20_148 and (data.labels == 0).sum() == 7_961 and data.classes == ("normal", "hateful")
+    assert (data.attributes["domain"].masks.sum(axis=1) == 1).all()
+    found = sizes(data)
+    assert len(found) == 25
+    wanted = {"none": 6796, "African": 2358, "Women": 1644, "Islam": 1531, "Jewish": 1418, "Asexual": 1}
+    assert wanted.items() <= found.items()
+
+
+def test_by_targets_only_listed_posts_are_used_and_their_communities_overlap(real):
+    data = real["targets"]
+    assert len(data) == 9_845 and (data.labels == 0).sum() == 5_124
+    per_post = data.attributes["target"].masks.sum(axis=1)
+    assert (per_post == 0).sum() == 4_639 and (per_post > 1).sum() == 1_339
+    assert {"African": 1512, "Jewish": 969, "Women": 828, "Other": 576}.items() <= sizes(data).items()
+    assert "None" not in sizes(data) and "none" not in sizes(data)
+
+
+def test_listed_posts_are_half_normal_and_the_others_a_quarter_so_the_two_are_never_mixed(real):
+    everything, listed = real["domain"], real["targets"]
+    others = ~np.isin(everything.example, listed.example)
+    assert others.sum() == 20_148 - 9_845
+    assert (listed.labels == 0).mean() == pytest.approx(0.52, abs=0.005)
+    assert (everything.labels[others] == 0).mean() == pytest.approx(0.28, abs=0.005)
+
+
+def test_ids_name_the_same_post_under_both_kinds_of_groups(real):
+    everything, listed = real["domain"], real["targets"]
+    place = {example: position for position, example in enumerate(everything.example)}
+    positions = np.array([place[example] for example in listed.example])
+    assert (everything.labels[positions] == listed.labels).all()
+    assert all(everything.inputs[int(p)] == text for p, text in zip(positions, listed.inputs, strict=True))
+
+
+def test_posts_with_the_same_text_are_one_unit(real):
+    data = real["domain"]
+    assert len(set(data.unit)) == 20_109 == len(set(data.inputs))
+    assert len({(unit, text) for unit, text in zip(data.unit, data.inputs, strict=True)}) == 20_109
+    assert len(set(real["targets"].unit)) == 9_834
+
+
+def test_the_notes_say_the_counts(real):
+    assert "6,796" in real["domain"].notes[0] and "20,109 different texts" in real["domain"].notes[1]
+    assert real["targets"].notes[0].startswith("9,845 of 20,148 posts")
+
+
+def test_no_text_is_both_trained_on_and_tested_in_the_datas_own_split_neither(real):
+    data = real["domain"]
+    for spec in (SplitSpec(), SplitSpec(column=True)):
+        found = split(data, spec, LimitSpec(), 0)
+        texts = [{data.inputs[int(i)] for i in part} for part in (found.train, found.validation, found.test)]
+        shared = len(texts[0] & texts[1]) + len(texts[0] & texts[2]) + len(texts[1] & texts[2])
+        assert shared == 0
+    assert len(found.test) == 1_924  # the official size
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Seven posts in the files' own format, one text three times, with two labels."""
+    posts = [
+        ("one", "train", "normal", "None"),
+        ("two", "train", "hatespeech", "Women"),
+        ("two", "train", "offensive", "Men"),
+        ("two", "train", "offensive", "Asian"),
+        ("three", "val", "offensive", "Islam"),
+        ("four", "test", "normal", "Jewish"),
+        ("five", "test", "hatespeech", "None"),
+    ]
+    rows = [dict(zip(("text", "split", "label", "domain"), post, strict=True)) for post in posts]
+    (tmp_path / "hate_dataset.json").write_text(json.dumps(rows))
+    listed = {
+        "train": [("one", "normal", ["None"]), ("two", "offensive", ["Men", "Asian", "Men"])],
+        "val": [("three", "offensive", ["Islam", "None"])],
+        "test": [("four", "normal", [])],
+    }
+    for part, lines in listed.items():
+        posts = [{"sentence": text, "gold_label": label, "uid": 1, "target": names} for text, label, names in lines]
+        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
+    return tmp_path
+
+
+def test_a_listed_post_is_found_by_text_label_and_split(folder):
+    data = HateXplain(groups="targets").load(folder)
+    assert data.example.tolist() == ["0", "2", "4", "5"]
+    assert data.attributes["target"].lists() == [[], ["Asian", "Men"], ["Islam"], []]
+    assert data.split.tolist() == ["train", "train", "validation", "test"]
+
+
+def test_what_counts_as_hateful_is_an_option(folder):
+    assert HateXplain().load(folder).labels.tolist() == [0, 1, 1, 1, 1, 0, 1]
+    narrow = parse_task({"name": "hatexplain", "hateful": "hatespeech"})[1]
+    assert narrow.load(folder).labels.tolist() == [0, 1, 0, 0, 0, 0, 1]
+
+
+def test_units_are_texts_and_ids_are_rows(folder):
+    data = HateXplain().load(folder)
+    assert data.unit.tolist() == ["0", "1", "1", "1", "4", "5", "6"] and data.example.tolist() == list("0123456")
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": "targets"}, {"hateful": "hatespeech"}])
+def test_the_options_written_out_read_back(options):
+    name, spec = parse_task({"name": "hatexplain", **options})
+    assert parse_task({"name": name, **spec.model_dump(mode="json")}) == (name, spec)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"group": "domain"}, 'did you mean "groups"'),
+        ({"groups": "race"}, "'domain' or 'targets'"),
+        ({"hateful": "offensive"}, r"hateful is hatespeech, or \[hatespeech, offensive\]"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        parse_task({"name": "hatexplain", **options})
+
+
+def test_without_data_the_folder_to_give_is_named(tmp_path):
+    for folder in (None, tmp_path / "hatexplain"):
+        with pytest.raises(InputError, match="--data DIR must name a folder that holds hatexplain/"):
+            HateXplain().load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("hate_dataset.json", None, "hate_dataset.json is missing"),
+        ("hate_dataset.json", "{", "is not JSON"),
+        ("hate_dataset.json", '[{"text": "a"}]', "each with text, split, label, domain"),
+        ("hate_dataset.json", '[{"text": "a", "split": "train", "label": "odd", "domain": "x"}]', 'a label "odd"'),
+        ("val.jsonl", None, "val.jsonl is missing"),
+        ("val.jsonl", "\n{}\n", "line 2 of .*val.jsonl should be JSON with sentence"),
+        (
+            "val.jsonl",
+            '{"sentence": "SECRET", "gold_label": "normal", "target": []}',
+            r"line 1 of .* is not in hate_dataset.json",
+        ),
+    ],
+)
+def test_files_that_read_otherwise_are_refused_without_their_texts(folder, name, text, sentence):
+    (folder / name).unlink()
+    if text is not None:
+        (folder / name).write_text(text)
+    with pytest.raises(InputError, match=sentence) as caught:
+        HateXplain(groups="targets").load(folder)
+    assert "SECRET" not in str(caught.value)
