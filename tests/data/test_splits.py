@@ -72,6 +72,19 @@ def test_shares_are_kept_within_one_unit(data, spec, seed):
 
 
 @settings(max_examples=60, deadline=None)
+@given(datasets(), SPECS, st.integers(0, 2**31))
+def test_units_of_every_label_are_tested_in_proportion_within_one_unit(data, spec, seed):
+    tested = np.isin(np.arange(len(data)), split(data, spec, NO_LIMIT, seed).test)
+    names, unit, sizes = np.unique(data.unit, return_inverse=True, return_counts=True)
+    counts = np.zeros((len(names), len(data.classes)), dtype=int)
+    np.add.at(counts, (unit, data.labels), 1)
+    stratum = counts.argmax(axis=1)[unit]
+    for label in range(len(data.classes)):
+        of_label = stratum == label
+        assert abs(tested[of_label].sum() - spec.test * of_label.sum()) <= sizes.max() + 1
+
+
+@settings(max_examples=60, deadline=None)
 @given(datasets(), SPECS, st.integers(0, 2**31), st.integers(5, 300))
 def test_a_limit_takes_that_many_of_the_same_part(data, spec, seed, most):
     whole, limited = (split(data, spec, limit, seed) for limit in (NO_LIMIT, LimitSpec(test=most)))

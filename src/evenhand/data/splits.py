@@ -85,9 +85,10 @@ class Split:
 def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Split:
     """Split a data set.
 
-    The number of examples of a part differs from its share by at most half of the largest unit; so does each label's,
-    by at most one unit. With the data's own split, `validation` is drawn only where the data has none, and copies of a
-    validated or tested unit in a part that is trained on are left out, so that the data's own test set stays whole.
+    The number of examples of a part differs from its share by at most half of the largest unit, each label's by at
+    most one unit (and the one example of rounding). With the data's own split, `validation` is drawn only where the
+    data has none, and copies of a validated or tested unit in a part that is trained on are left out, so that the
+    data's own test set stays whole.
 
     Args:
         dataset: the examples.
