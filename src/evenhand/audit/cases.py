@@ -1,0 +1,148 @@
+"""Every place where a measure is taken, and the measure's effect there for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from evenhand.audit.groups import Groups
+from evenhand.audit.linear import Base, Effect, Level, Place, View, undefined
+from evenhand.audit.measures import Measure
+from evenhand.audit.runs import Evaluation, Run
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measure at one place.
+
+    Attributes:
+        measure: what.
+        code, name: the class taken against the rest, with more than two classes; None for all classes at once.
+        level: everyone, group or attribute.
+        attribute, group: which.
+    """
+
+    measure: Measure
+    code: int | None
+    name: str | None
+    level: Level
+    attribute: str | None = None
+    group: str | None = None
+
+
+def cases(evaluation: Evaluation, measures: Sequence[Measure]) -> list[Case]:
+    """Every case of an evaluation: by measure, class, then everyone, attributes, groups."""
+    found = []
+    for measure in measures:
+        classes: list[tuple[int | None, str | None]] = [(None, None)]
+        if measure.by_class and not evaluation.binary:
+            classes = list(enumerate(evaluation.classes))
+        for code, name in classes:
+            if "everyone" in measure.levels:
+                found.append(Case(measure, code, name, "everyone"))
+            for groups in evaluation.groups:
+                if "attribute" in measure.levels:
+                    found.append(Case(measure, code, name, "attribute", groups.attribute))
+                if "group" in measure.levels:
+                    found += [Case(measure, code, name, "group", groups.attribute, group) for group in groups.names]
+    return found
+
+
+@dataclass(eq=False)
+class Reader:
+    """Effects of cases in the runs of one evaluation; remembers what it looked up.
+
+    Attributes:
+        evaluation: whose.
+        support: groups with fewer examples of a rate's base in some run are not eligible for max − min.
+    """
+
+    evaluation: Evaluation
+    support: int
+    _views: dict = field(default_factory=dict)
+    _places: dict = field(default_factory=dict)
+    _eligible: dict = field(default_factory=dict)
+    _effects: dict = field(default_factory=dict)
+
+    def effect(self, run: Run, case: Case) -> Effect:
+        """The case's measure in one run."""
+        key = (id(run), case)
+        if key not in self._effects:
+            # The run is kept beside its effect, so that its id is not given to another.
+            self._effects[key] = (run, self._effect(run, case))
+        return self._effects[key][1]
+
+    def units(self, run: Run, effect: Effect) -> np.ndarray:
+        """The resampling unit of each row of an effect."""
+        return self.evaluation.population.unit[run.rows[effect.rows]]
+
+    def left_out(self, case: Case) -> list[str]:
+        """Groups of the case's attribute that lack the support for max − min in some run."""
+        groups = self._groups(case.attribute)
+        eligible = self._eligibility(groups, self._positive(case))
+        bases: list[Base] = ["positive", "negative"] if case.measure.name == "equalized_odds_difference" else ["all"]
+        return [name for place, name in enumerate(groups.names) if any(place not in eligible[b] for b in bases)]
+
+    def _effect(self, run: Run, case: Case) -> Effect:
+        place = self._place(run, case)
+        if not len(place.rows):
+            return undefined("no test examples")
+        return case.measure.effect(self._view(run, self._positive(case)), place)
+
+    def _positive(self, case: Case) -> int | None:
+        if case.code is not None:
+            return case.code
+        return self.evaluation.design.positive if self.evaluation.binary else None
+
+    def _view(self, run: Run, positive: int | None) -> View:
+        key = (id(run), positive)
+        if key not in self._views:
+            population = self.evaluation.population
+            view = View(
+                population.label[run.rows], run.predicted, run.probabilities, population.weight[run.rows], positive
+            )
+            self._views[key] = (run, view)
+        return self._views[key][1]
+
+    def _place(self, run: Run, case: Case) -> Place:
+        positive = self._positive(case) if case.level == "attribute" else None
+        key = (run.key, case.level, case.attribute, case.group, positive)
+        if key not in self._places:
+            self._places[key] = self._find(run.rows, case, positive)
+        return self._places[key]
+
+    def _find(self, rows: np.ndarray, case: Case, positive: int | None) -> Place:
+        if case.level == "everyone":
+            return Place("everyone", np.arange(len(rows)))
+        groups = self._groups(case.attribute)
+        defined = groups.defined[rows]
+        if case.level == "group":
+            member = groups.masks[rows, groups.names.index(str(case.group))]
+            return Place("group", np.flatnonzero(member), np.flatnonzero(defined & ~member))
+        members = [np.flatnonzero(column) for column in groups.masks[rows].T]
+        return Place(
+            "attribute", np.flatnonzero(defined), members=members, eligible=self._eligibility(groups, positive)
+        )
+
+    def _groups(self, attribute: str | None) -> Groups:
+        return next(groups for groups in self.evaluation.groups if groups.attribute == attribute)
+
+    def _eligibility(self, groups: Groups, positive: int | None) -> Mapping[Base, list[int]]:
+        """By base, the groups with enough examples of it in every run."""
+        key = (groups.attribute, positive)
+        if key not in self._eligible:
+            label = self.evaluation.population.label
+            least: dict[Base, np.ndarray] = {}
+            for rows in self.evaluation.samples:
+                masks, actual = groups.masks[rows], label[rows] == positive
+                counts: dict[Base, np.ndarray] = {
+                    "all": masks.sum(axis=0),
+                    "positive": masks[actual].sum(axis=0),
+                    "negative": masks[~actual].sum(axis=0),
+                }
+                least = {base: np.minimum(least.get(base, found), found) for base, found in counts.items()}
+            need = max(self.support, 1)
+            self._eligible[key] = {base: np.flatnonzero(found >= need).tolist() for base, found in least.items()}
+        return self._eligible[key]

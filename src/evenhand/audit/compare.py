@@ -1,0 +1,182 @@
+"""Verdicts: each method against each reference, paired by seed and example, with simultaneous intervals.
+
+A contrast is positive where the method is less fair or less useful. A family is what one question is asked of:
+all contrasts of one measure, method and reference, of one setting and split, over all groups (or over all attributes),
+and classes; everyone is a family of its own. Each bound has the one-sided level alpha over the family's size
+(Bonferroni), so that the wrong verdicts `worse` of a family occur with probability alpha at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.cases import Case, Reader, cases
+from evenhand.audit.contrasts import ONE_SEED, Contrast, contrast
+from evenhand.audit.design import Design
+from evenhand.audit.measures import MEASURES, Measure, select
+from evenhand.audit.runs import Evaluation, evaluations
+from evenhand.errors import InputError, did_you_mean
+from evenhand.stats.equivalence import verdict
+from evenhand.stats.power import minimum_detectable_effect, runs_needed
+
+NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
+
+
+def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """The table `verdicts`: a row per contrast.
+
+    `low` and `high` are simultaneous bounds over the family, `p` is the one-sided p-value that the contrast is above
+    0 and `p_adjusted` compares with alpha: it is below alpha exactly when `low` is above 0. `detectable` is the
+    smallest true contrast that this study would find in 80% of its repetitions. A contrast that cannot be made is
+    null with the reason; its verdict is `inconclusive`, so that a gate does not take it for an answer. Measures
+    without a direction have no rows; those that do not decide have a null verdict and no p.
+
+    Raises:
+        InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
+    """
+    measures = [measure for measure in select(design.measures) if measure.worse]
+    for name in design.margins:
+        if name != "default" and name not in MEASURES:
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
+    rows: list[dict[str, Any]] = []
+    for evaluation in evaluations(examples, trials, predictions, design):
+        reader = Reader(evaluation, design.support)
+        found = cases(evaluation, measures)
+        for method, reference in pairs(evaluation):
+            families: dict[tuple[str, str], list[Case]] = {}
+            for case in found:
+                families.setdefault((case.measure.name, case.level), []).append(case)
+            for family in families.values():
+                rows += _family(reader, family, method, reference, design)
+    if not rows:
+        return records.TABLES["verdicts"].empty()
+    return records.validate(pl.DataFrame(rows, infer_schema_length=None), "verdicts")
+
+
+def pairs(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    """Who is compared with whom: every method with every reference, two references once."""
+    references = [name for name in evaluation.design.references if name in evaluation.methods]
+    for place, reference in enumerate(references):
+        for method in evaluation.methods:
+            if method != reference and method not in references[:place]:
+                yield method, reference
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A contrast's place in its family: the one-sided level of its bounds, and the family's name."""
+
+    contrast: Contrast
+    level: float
+    size: int
+    family: str
+    margin: float | None
+    jointly: str | None = None
+
+
+def _family(
+    reader: Reader, family: Sequence[Case], method: str, reference: str, design: Design
+) -> Iterator[dict[str, Any]]:
+    contrasts = [contrast(reader, case, method, reference, design) for case in family]
+    size = max(sum(found.interval is not None for found in contrasts), 1)
+    first = family[0]
+    by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[first.level]
+    plural = "contrast" if size == 1 else "contrasts"
+    name = f"{first.measure.name} {by}, {method} vs {reference} ({size} {plural})"
+    margin = _margin(first.measure, design)
+    jointly = _jointly(contrasts, margin, design.alpha) if first.measure.decides else None
+    for case, found in zip(family, contrasts, strict=True):
+        judged = _Judged(found, design.alpha / size, size, name, margin, jointly)
+        yield {
+            "setting": reader.evaluation.setting,
+            "split": reader.evaluation.split,
+            "measure": case.measure.name,
+            "class": case.name,
+            "attribute": case.attribute,
+            "group": case.group,
+            "method": method,
+            "reference": reference,
+            **_row(case.measure, judged),
+        }
+
+
+def _margin(measure: Measure, design: Design) -> float | None:
+    if not measure.decides:
+        return None
+    default = design.margins.get("default") if measure.scale == "share" else None
+    return design.margins.get(measure.name, default)
+
+
+def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) -> str | None:
+    """The joint claim "not worse anywhere", an intersection–union test, which needs no correction."""
+    if margin is None or len(contrasts) < 2:
+        return None
+    for found in contrasts:
+        if found.interval is None or found.runs < 2:
+            return None
+        low, high = found.interval.bounds(alpha)
+        if not (low < high < margin):
+            return None
+    return f"jointly: not worse by the margin in any of the {len(contrasts)} contrasts"
+
+
+def _row(measure: Measure, judged: _Judged) -> dict[str, Any]:
+    found, margin = judged.contrast, judged.margin
+    notes = list(found.notes)
+    row: dict[str, Any] = {
+        "contrast": found.estimate,
+        "low": None,
+        "high": None,
+        "margin": margin,
+        "verdict": "inconclusive" if measure.decides else None,
+        "family": judged.family,
+        "p": None,
+        "p_adjusted": None,
+        "detectable": None,
+        "runs": found.runs,
+        "runs_needed": None,
+    }
+    if measure.decides and margin is None:
+        notes.append(NO_MARGIN)
+    if found.interval is None or found.whole is None:
+        return {**row, "note": _join(notes)}
+    row["low"], row["high"] = low, high = found.interval.bounds(judged.level)
+    if not measure.decides:
+        return {**row, "note": _join(notes)}
+    if found.runs < 2:
+        notes.insert(0, ONE_SEED)
+        return {**row, "note": _join(notes)}
+    if not high > low:
+        notes.append("the interval has no width: nothing that the measure rests on differs between the two")
+        return {**row, "note": _join(notes)}
+    p = found.interval.p_greater()
+    error = math.sqrt(found.interval.variance)
+    row |= {
+        "verdict": verdict(low, high, margin),
+        "p": p,
+        "p_adjusted": min(1.0, p * judged.size),
+        "detectable": minimum_detectable_effect(error, found.whole.df, judged.level),
+    }
+    if row["verdict"] == "inconclusive":
+        # What an adjusted interval adds is noise of the examples.
+        extra = found.interval.variance - found.whole.variance
+        spread = replace(
+            found.whole, variance=found.interval.variance, v_example=found.whole.v_example + max(extra, 0.0)
+        )
+        needed = runs_needed(spread, judged.level, margin)
+        row["runs_needed"] = needed.runs
+        if needed.reason:
+            notes.append(needed.reason)
+    if judged.jointly:
+        notes.append(judged.jointly)
+    return {**row, "note": _join(notes)}
+
+
+def _join(notes: Sequence[str]) -> str | None:
+    return "; ".join(dict.fromkeys(notes)) or None

@@ -1,0 +1,223 @@
+"""Estimates: each measure's value per run and over runs, with 95% marginal intervals; and reliability curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.cases import Case, Reader, cases
+from evenhand.audit.design import Design
+from evenhand.audit.linear import Effect, View
+from evenhand.audit.measures import select
+from evenhand.audit.reliability import BINS, EDGES, bin_of, confidence
+from evenhand.audit.runs import Run, evaluations
+from evenhand.stats.contrast import TwoWay, by_unit, from_cells, two_way
+from evenhand.stats.proportion import FEW, Widened, proportion_interval
+
+LEVEL = 0.95
+
+
+def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """The table `estimates`: every measure for everyone, each group and each attribute, by method and seed.
+
+    Rows with a seed hold one run's value, with an interval for the noise of its test examples. Rows without one hold
+    the mean over the runs where the value is defined, with a two-way interval over runs and examples, and `n`, the
+    distinct examples that the runs tested. Undefined values are null with the reason in `note`.
+
+    Raises:
+        InputError: records that do not fit each other or the design; an unknown measure.
+    """
+    measures = select(design.measures)
+    rows: list[dict[str, Any]] = []
+    for evaluation in evaluations(examples, trials, predictions, design):
+        reader = Reader(evaluation, design.support)
+        for case in cases(evaluation, measures):
+            for method in evaluation.methods:
+                rows += _rows(reader, case, method)
+    return records.validate(pl.DataFrame(rows, infer_schema_length=None), "estimates") if rows else _none("estimates")
+
+
+def assemble(reader: Reader, runs: Sequence[Run], effects: Sequence[Effect]) -> tuple[TwoWay, np.ndarray]:
+    """The mean of effects over runs, and the shares [J, U] of the units."""
+    units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
+    shares = by_unit(units, [effect.shares for effect in effects])
+    contributions = by_unit(units, [effect.contributions for effect in effects])
+    return two_way(np.array([effect.value for effect in effects]), contributions, shares), shares
+
+
+def unit_step(effects: Sequence[Effect], shares: np.ndarray) -> float:
+    """What one unit can change in the mean over runs: its step in a run × the share of the runs that it is in."""
+    present = (shares > 0).sum(axis=0)
+    tested = present[present > 0]
+    return float(np.mean([effect.step or 0.0 for effect in effects]) * tested.mean() / len(effects))
+
+
+def _rows(reader: Reader, case: Case, method: str) -> Iterator[dict[str, Any]]:
+    evaluation = reader.evaluation
+    base = {
+        "setting": evaluation.setting,
+        "split": evaluation.split,
+        "measure": case.measure.name,
+        "class": case.name,
+        "attribute": case.attribute,
+        "group": case.group,
+        "method": method,
+    }
+    seeds = evaluation.seeds(method)
+    runs = {seed: evaluation.runs[method, seed] for seed in seeds if (method, seed) in evaluation.runs}
+    found = {seed: reader.effect(run, case) for seed, run in runs.items()}
+    general = _general_notes(reader, case, list(found.values()))
+    for seed, effect in found.items():
+        yield {**base, "seed": seed, **_values(reader, case, [runs[seed]], [effect], general)}
+    notes = list(general)
+    absent = {seed: evaluation.absent[method, seed] for seed in seeds if seed not in runs}
+    if absent:
+        reasons = "; ".join(sorted(set(absent.values())))
+        notes.append(f"{len(absent)} of {len(seeds)} seeds have no predictions: {reasons}")
+    defined = [seed for seed, effect in found.items() if not math.isnan(effect.value)]
+    if found and len(defined) < len(found):
+        reasons = "; ".join(sorted({str(found[seed].reason) for seed in found if seed not in defined}))
+        notes.append(f"defined in {len(defined)} of {len(found)} runs ({reasons})")
+    if not defined:
+        yield {**base, "seed": None, "value": None, "low": None, "high": None, "n": 0, "note": _join(notes)}
+        return
+    if len(defined) == 1:
+        notes.append("one seed: the interval holds the noise of the examples only, not that of training")
+    chosen = [found[seed] for seed in defined]
+    yield {**base, "seed": None, **_values(reader, case, [runs[seed] for seed in defined], chosen, notes)}
+
+
+def _values(
+    reader: Reader, case: Case, runs: Sequence[Run], effects: Sequence[Effect], notes: Sequence[str]
+) -> dict[str, Any]:
+    if any(math.isnan(effect.value) for effect in effects):
+        reason = "; ".join(str(effect.reason) for effect in effects)
+        n = len(effects[0].rows)
+        return {"value": None, "low": None, "high": None, "n": n, "note": _join([reason, *notes])}
+    mean, shares = assemble(reader, runs, effects)
+    low, high = _interval(case, mean, effects, shares, reader, runs)
+    tested = np.unique(np.concatenate([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]))
+    corrected = [effect.corrected for effect in effects if not math.isnan(effect.corrected)]
+    reasons = sorted({effect.reason for effect in effects if effect.reason})
+    return {
+        "value": mean.estimate,
+        "low": low,
+        "high": high,
+        "n": len(tested),
+        "corrected": float(np.mean(corrected)) if len(corrected) == len(effects) else None,
+        "note": _join([*(reasons if len(effects) == 1 else []), *notes]),
+    }
+
+
+def _interval(
+    case: Case, mean: TwoWay, effects: Sequence[Effect], shares: np.ndarray, reader: Reader, runs: Sequence[Run]
+) -> tuple[float | None, float | None]:
+    """The 95% marginal interval, within the measure's range; none from a single unit."""
+    if math.isnan(mean.variance):
+        return None, None
+    if case.measure.proportion:
+        return proportion_interval(mean, 1 / float(((shares / len(effects)) ** 2).sum()), LEVEL)
+    low, high = mean.interval(LEVEL)
+    if all(effect.step is not None for effect in effects):
+        moved = np.concatenate(
+            [reader.units(run, effect)[effect.contributions != 0] for run, effect in zip(runs, effects, strict=True)]
+        )
+        if len(np.unique(moved)) < FEW:
+            low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
+    if case.measure.scale == "share":
+        low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+    return low, high
+
+
+def _general_notes(reader: Reader, case: Case, effects: Sequence[Effect]) -> list[str]:
+    notes = []
+    if case.level == "attribute":
+        left = reader.left_out(case)
+        if left:
+            notes.append(f"left out, with fewer than {reader.support} examples in some run: {', '.join(left)}")
+    elif effects and min(effect.smallest for effect in effects) < reader.support:
+        notes.append(f"fewer than {reader.support} examples in some run")
+    note = case.measure.note(case.level)
+    return [*notes, note] if note else notes
+
+
+def _join(notes: Sequence[str]) -> str | None:
+    return "; ".join(dict.fromkeys(notes)) or None
+
+
+def curves(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """The table `curves`: per method, for everyone, pooled over seeds.
+
+    `reliability`: x is the mean confidence in a bin, y the observed share of the event, with a 95% interval that
+    clusters by run and by example. `confidence`: x is the middle of a bin, y the share of the predictions in it.
+    Methods without probabilities have no curve.
+    """
+    rows: list[dict[str, Any]] = []
+    for evaluation in evaluations(examples, trials, predictions, design):
+        positive = evaluation.design.positive if evaluation.binary else None
+        population = evaluation.population
+        for method in evaluation.methods:
+            runs = [run for (name, _), run in evaluation.runs.items() if name == method]
+            runs = [run for run in runs if run.probabilities is not None]
+            if not runs:
+                continue
+            parts = [
+                confidence(
+                    View(
+                        population.label[run.rows],
+                        run.predicted,
+                        run.probabilities,
+                        population.weight[run.rows],
+                        positive,
+                    )
+                )
+                for run in runs
+            ]
+            weights = [population.weight[run.rows] for run in runs]
+            units = [population.unit[run.rows] for run in runs]
+            base = {"setting": evaluation.setting, "split": evaluation.split, "method": method}
+            for point in _points(parts, weights, units):
+                rows.append({**base, **point})
+    return records.validate(pl.DataFrame(rows, infer_schema_length=None), "curves") if rows else _none("curves")
+
+
+def _points(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], weights: Sequence[np.ndarray], units: Sequence[np.ndarray]
+) -> Iterator[dict[str, Any]]:
+    values, outcomes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    weight, unit = np.concatenate(weights), np.concatenate(units)
+    run = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    bins = bin_of(values)
+    for index in range(BINS):
+        inside = bins == index
+        mass = weight[inside].sum()
+        middle = float(EDGES[index] + EDGES[index + 1]) / 2
+        yield {"measure": "confidence", "x": middle, "y": float(mass / weight.sum()), "low": None, "high": None}
+        if not mass > 0:
+            continue
+        share = float(weight[inside] @ outcomes[inside] / mass)
+        present = np.unique(run[inside])
+        mean = _pooled(share, weight[inside] / mass, outcomes[inside], unit[inside], run[inside], present)
+        low, high = proportion_interval(mean, 1 / float(((weight[inside] / mass) ** 2).sum()), LEVEL)
+        x = float(weight[inside] @ values[inside] / mass)
+        yield {"measure": "reliability", "x": x, "y": share, "low": low, "high": high}
+
+
+def _pooled(
+    share: float, weight: np.ndarray, outcome: np.ndarray, unit: np.ndarray, run: np.ndarray, present: np.ndarray
+) -> TwoWay:
+    """A share of all runs' examples together, with two-way clustered variance."""
+    cells = by_unit(
+        [unit[run == index] for index in present],
+        [(weight * (outcome - share))[run == index] for index in present],
+    )
+    return from_cells(share, cells)
+
+
+def _none(name: str) -> pl.DataFrame:
+    return records.TABLES[name].empty()

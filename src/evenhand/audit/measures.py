@@ -1,0 +1,160 @@
+"""The measures that an audit knows: what each says, which direction is worse, where it is taken, what decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from evenhand.audit.linear import (
+    Effect,
+    Level,
+    Place,
+    Rate,
+    View,
+    complement_effect,
+    larger,
+    range_effect,
+    rate_effect,
+    worst_effect,
+)
+from evenhand.audit.reliability import plug_in_effect, squared_effect
+from evenhand.errors import InputError, did_you_mean
+
+RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
+PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A named quantity computed from predictions.
+
+    Attributes:
+        name: as in records; fairlearn's where it has one.
+        summary: one line for `evenhand list measures`.
+        worse: +1 where more is less fair or less useful, −1 where more is better, 0 where neither: then there are
+            estimates and no contrasts. A contrast is (method − reference)·worse.
+        levels: where it is taken: everyone, each group, an attribute's groups together.
+        effect: its value and contributions for one run at one place.
+        scale: "share" is 0–1 and served by `margins.default`; "own" needs a margin of its own.
+        proportion: a share of examples, which gets Wilson's interval.
+        by_class: with more than two classes, taken one class against the rest.
+        decides: whether its contrast gets a verdict.
+        notes: what a reader of its rows must know, by level.
+    """
+
+    name: str
+    summary: str
+    worse: Literal[-1, 0, 1]
+    levels: tuple[Level, ...]
+    effect: Callable[[View, Place], Effect]
+    scale: Literal["share", "own"] = "share"
+    proportion: bool = False
+    by_class: bool = False
+    decides: bool = True
+    notes: tuple[tuple[Level, str], ...] = ()
+
+    def note(self, level: Level) -> str | None:
+        return dict(self.notes).get(level)
+
+
+def _rate(name: Rate, summary: str, worse: Literal[-1, 0, 1]) -> Measure:
+    effect = partial(rate_effect, rate=name)
+    by_class = name != "accuracy"
+    return Measure(name, summary, worse, ("everyone", "group"), effect, proportion=True, by_class=by_class)
+
+
+def _parity(view: View, place: Place) -> Effect:
+    between = range_effect if place.level == "attribute" else complement_effect
+    return between(view, place, "selection_rate")
+
+
+def _odds(view: View, place: Place) -> Effect:
+    between = range_effect if place.level == "attribute" else complement_effect
+    return larger(between(view, place, "true_positive_rate"), between(view, place, "false_positive_rate"))
+
+
+_EVERYWHERE: tuple[Level, ...] = ("everyone", "group")
+_BETWEEN: tuple[Level, ...] = ("attribute", "group")
+_RANGE: tuple[tuple[Level, str], ...] = (("attribute", RANGE_NOTE),)
+_PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in _EVERYWHERE)
+
+MEASURES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        _rate("accuracy", "share of examples whose predicted class is the true one", -1),
+        Measure(
+            "worst_group_accuracy",
+            "accuracy of the group with the lowest",
+            -1,
+            ("attribute",),
+            partial(worst_effect, rate="accuracy"),
+            notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
+        ),
+        Measure(
+            "accuracy_difference",
+            "accuracy of the best group minus that of the worst",
+            1,
+            ("attribute",),
+            partial(range_effect, rate="accuracy"),
+            notes=_RANGE,
+        ),
+        _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0),
+        _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0),
+        _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0),
+        Measure(
+            "demographic_parity_difference",
+            "difference in selection rates: between the groups of an attribute, or a group and its complement",
+            1,
+            _BETWEEN,
+            _parity,
+            by_class=True,
+            notes=_RANGE,
+        ),
+        Measure(
+            "equalized_odds_difference",
+            "the larger of the differences in true and false positive rates: between groups, or group and complement",
+            1,
+            _BETWEEN,
+            _odds,
+            by_class=True,
+            notes=_RANGE,
+        ),
+        Measure(
+            "expected_calibration_error",
+            "mean gap between confidence and outcome over 15 equal-width bins (plug-in, biased; no verdict)",
+            1,
+            _EVERYWHERE,
+            plug_in_effect,
+            decides=False,
+            notes=_PLUG_IN,
+        ),
+        Measure(
+            "calibration_error_squared",
+            "debiased squared gap between confidence and outcome; decides on calibration, needs a margin of its own",
+            1,
+            _EVERYWHERE,
+            squared_effect,
+            scale="own",
+        ),
+    )
+}
+
+
+def list_measures() -> list[tuple[str, str]]:
+    """Name and summary of every measure, for `evenhand list measures`."""
+    return [(measure.name, measure.summary) for measure in MEASURES.values()]
+
+
+def select(names: Iterable[str]) -> list[Measure]:
+    """The measures of these names, in the registry's order; all of them for no names.
+
+    Raises:
+        InputError: an unknown name, with the nearest known one.
+    """
+    names = list(names)
+    for name in names:
+        if name not in MEASURES:
+            raise InputError(f'there is no measure "{name}"; {did_you_mean(name, MEASURES)}')
+    return [measure for measure in MEASURES.values() if not names or measure.name in names]

@@ -1,0 +1,161 @@
+"""The interval of a mean over runs and examples: two-way clustering with Satterthwaite degrees of freedom.
+
+A quantity is measured in J runs (seeds); in each it is a function of a sample of units (examples or clusters of them),
+and the runs may share units or not. Its linear form per run is a value d_j and one contribution a_ij per unit, the
+unit's influence divided by the size of the sample, with Σ_i a_ij = 0. The estimand is the mean over runs on new units.
+
+    c_ij      = ((d_j − d̄)·s_ij + a_ij) / J       s_ij: the unit's share of run j, Σ_i s_ij = 1
+    V_seed    = J/(J−1) · Σ_j (Σ_i c_ij)²
+    V_example = U/(U−1) · Σ_i (Σ_j c_ij)²
+    V_both    = Σ_ij c_ij²
+    V         = max(V_seed + V_example − V_both, V_example)       (Cameron, Gelbach and Miller 2011)
+    df        = V² / (V_seed²/(J−1)), at least J−1, at most U−1
+
+One formula serves a new split per run and one fixed split. `docs/statistics.md` holds the simulated coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+class Interval(Protocol):
+    """What has an estimate, bounds at any tail probability, and the p-value that those bounds imply."""
+
+    @property
+    def estimate(self) -> float: ...
+
+    def bounds(self, tail: float) -> tuple[float, float]: ...
+
+    def p_greater(self, null: float = 0.0) -> float: ...
+
+
+@dataclass(frozen=True)
+class TwoWay:
+    """A mean over runs with its two-way clustered variance.
+
+    Attributes:
+        estimate: the mean of the runs' values.
+        variance: V; with one run it holds the noise of the examples only.
+        df: degrees of freedom of the t quantile.
+        v_seed, v_example, v_both: the parts of the variance, before flooring.
+        runs: J.
+        units: U, distinct units over all runs.
+    """
+
+    estimate: float
+    variance: float
+    df: float
+    v_seed: float
+    v_example: float
+    v_both: float
+    runs: int
+    units: int
+
+    @property
+    def standard_error(self) -> float:
+        return math.sqrt(self.variance)
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail`."""
+        half = t_quantile(1 - tail, self.df) * self.standard_error
+        return self.estimate - half, self.estimate + half
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The two-sided interval of that level."""
+        return self.bounds((1 - level) / 2)
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """One-sided p-value against "not greater than `null`"; nan without variance."""
+        if not self.variance > 0:
+            return math.nan
+        return t_tail((self.estimate - null) / self.standard_error, self.df)
+
+
+def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> TwoWay:
+    """The mean over runs with its variance; see the module for the formulas.
+
+    Args:
+        values: float [J], the quantity in each run.
+        contributions: float [J, U], each unit's influence over the size of the run's sample; rows sum to 0.
+        shares: float [J, U], each unit's share of the run's sample; rows sum to 1.
+
+    Returns:
+        The estimate with its variance. With one run V_seed and V_both are 0 and the variance is that of the examples;
+        with one unit the variance is nan.
+    """
+    cells = ((values - values.mean())[:, None] * shares + contributions) / len(values)
+    return from_cells(float(values.mean()), cells, int((shares > 0).any(axis=0).sum()))
+
+
+def from_cells(estimate: float, cells: np.ndarray, units: int | None = None) -> TwoWay:
+    """An estimate whose error is the sum of centred contributions c_ij [J, U].
+
+    Args:
+        estimate: the estimate.
+        cells: c_ij, over all runs and units; they sum to about 0.
+        units: U, where some columns hold no unit of the sample.
+    """
+    runs, columns = cells.shape
+    units = columns if units is None else units
+    v_example = units / (units - 1) * float((cells.sum(axis=0) ** 2).sum()) if units > 1 else math.nan
+    v_seed = runs / (runs - 1) * float((cells.sum(axis=1) ** 2).sum()) if runs > 1 else 0.0
+    v_both = float((cells**2).sum()) if runs > 1 else 0.0
+    variance = max(v_seed + v_example - v_both, v_example)
+    df = degrees_of_freedom(variance, v_seed, runs, units)
+    return TwoWay(estimate, variance, df, v_seed, v_example, v_both, runs, units)
+
+
+def degrees_of_freedom(variance: float, v_seed: float, runs: int, units: int) -> float:
+    """Satterthwaite's degrees of freedom when V_seed, from J−1, is the part that is poorly known.
+
+    At least J−1, at most U−1: a variance estimated from U units cannot be known better.
+    """
+    most = max(units - 1, 1)
+    if runs == 1 or not v_seed > 0:
+        return float(most)
+    return float(min(max((variance / v_seed) ** 2 * (runs - 1), runs - 1), most))
+
+
+def unpaired(first: TwoWay, second: TwoWay) -> TwoWay:
+    """first − second where neither runs nor units are shared: variances add, Welch–Satterthwaite df."""
+    variance = first.variance + second.variance
+    weights = first.variance**2 / first.df + second.variance**2 / second.df
+    return TwoWay(
+        first.estimate - second.estimate,
+        variance,
+        variance**2 / weights if weights > 0 else min(first.df, second.df),
+        first.v_seed + second.v_seed,
+        first.v_example + second.v_example,
+        first.v_both + second.v_both,
+        min(first.runs, second.runs),
+        first.units + second.units,
+    )
+
+
+def by_unit(units: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> np.ndarray:
+    """Sums per run and unit, [J, U], from each run's unit codes (int [n_j]) and values (float [n_j])."""
+    found, place = np.unique(np.concatenate(units), return_inverse=True)
+    sizes = [len(run) for run in units]
+    cell = place + len(found) * np.repeat(np.arange(len(units)), sizes)
+    total = np.bincount(cell, np.concatenate(values), minlength=len(units) * len(found))
+    return total.reshape(len(units), len(found))
+
+
+def t_quantile(probability: float, df: float) -> float:
+    """Quantile of Student's t; of the normal distribution where df is infinite."""
+    from scipy.special import ndtri, stdtrit
+
+    return float(ndtri(probability) if math.isinf(df) else stdtrit(df, probability))
+
+
+def t_tail(statistic: float, df: float) -> float:
+    """P(T > statistic)."""
+    from scipy.special import ndtr, stdtr
+
+    return float(ndtr(-statistic) if math.isinf(df) else stdtr(df, -statistic))

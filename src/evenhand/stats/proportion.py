@@ -1,0 +1,150 @@
+"""Intervals of proportions, where a standard error collapses near 0 and 1 or with few events."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from evenhand.stats.contrast import TwoWay, t_quantile, t_tail
+
+FEW = 10
+"""With fewer discordant units than this a contrast of proportions gets the adjusted interval."""
+
+
+def wilson(share: float, size: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval (1927) at an effective sample size, within [0, 1].
+
+    Args:
+        share: the observed proportion.
+        size: the effective sample size: p(1 − p)/V for a clustered variance V.
+        quantile: of the normal or t distribution.
+    """
+    square = quantile**2
+    centre = (share + square / (2 * size)) / (1 + square / size)
+    half = quantile / (1 + square / size) * math.sqrt(share * (1 - share) / size + square / (4 * size**2))
+    return min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share)
+
+
+def effective_size(share: float, variance: float, most: float) -> float:
+    """p(1 − p)/V, at most `most`; where nothing varied (p is 0 or 1, or V is 0) it is `most`."""
+    if not variance > 0 or not 0 < share < 1:
+        return most
+    return min(share * (1 - share) / variance, most)
+
+
+def proportion_interval(mean: TwoWay, cells: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a clustered proportion.
+
+    Args:
+        mean: the proportion with its two-way variance.
+        cells: Kish's effective number of (unit, run) cells, which the effective sample size cannot exceed; where
+            every cell agrees (p is 0 or 1) the number of units is taken instead, since cells of one unit may depend.
+        level: two-sided.
+    """
+    share = min(max(mean.estimate, 0.0), 1.0)
+    most = cells if 0 < share < 1 else min(cells, float(mean.units))
+    return wilson(share, effective_size(share, mean.variance, most), t_quantile(1 - (1 - level) / 2, mean.df))
+
+
+@dataclass(frozen=True)
+class FewDiscordant:
+    """The difference of two paired proportions when few units are discordant.
+
+    The difference is plus − minus: the shares of cells where only the first, or only the second, has the event. Each
+    gets Wilson's interval at its clustered effective size, at most the number of units, and the two are combined as
+    Newcombe (1998) does; the bounds never lie inside those of the two-way interval. The width is positive even when
+    no unit is discordant: then the bounds are ±q²/(n + q²), as in Tango's score interval.
+
+    Attributes:
+        whole: the two-way interval of the difference.
+        plus, minus: the two shares with their two-way variances.
+        units: Kish's effective number of units.
+    """
+
+    whole: TwoWay
+    plus: TwoWay
+    minus: TwoWay
+    units: float
+
+    @property
+    def estimate(self) -> float:
+        return self.whole.estimate
+
+    @property
+    def variance(self) -> float:
+        """The variance that the bounds at one standard error imply."""
+        low, high = self._at(1.0)
+        return ((high - low) / 2) ** 2
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        return self._at(t_quantile(1 - tail, self.whole.df))
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which a bound reaches `null`."""
+        above = self.estimate > null
+        if self.estimate == null:
+            return 0.5
+        low, high = 0.0, 1.0
+        while self._reach(high, above) > null if above else self._reach(high, above) < null:
+            low, high = high, high * 2
+            if high > 1e6:
+                break
+        for _ in range(60):
+            middle = (low + high) / 2
+            beyond = self._reach(middle, above) > null if above else self._reach(middle, above) < null
+            low, high = (middle, high) if beyond else (low, middle)
+        p = t_tail(low, self.whole.df)
+        return p if above else 1 - p
+
+    def _reach(self, quantile: float, lower: bool) -> float:
+        low, high = self._at(quantile)
+        return low if lower else high
+
+    def _at(self, quantile: float) -> tuple[float, float]:
+        p, m = self.plus.estimate, self.minus.estimate
+        p_low, p_high = wilson(p, effective_size(p, self.plus.variance, self.units), quantile)
+        m_low, m_high = wilson(m, effective_size(m, self.minus.variance, self.units), quantile)
+        half = quantile * self.whole.standard_error
+        low = p - m - math.hypot(p - p_low, m_high - m)
+        high = p - m + math.hypot(p_high - p, m - m_low)
+        return min(low, self.estimate - half), max(high, self.estimate + half)
+
+
+@dataclass(frozen=True)
+class Widened:
+    """A contrast that is no single proportion, with few discordant units: one more pseudo-unit of variance.
+
+    V + (q·h)² replaces V, h being what one unit can change: with nothing discordant the bounds are ±q²·h, those of a
+    proportion. The quantile q is that of the bound, so that stricter levels widen more.
+
+    Attributes:
+        whole: the two-way interval.
+        step: h, the weight of one unit in the estimate.
+    """
+
+    whole: TwoWay
+    step: float
+
+    @property
+    def estimate(self) -> float:
+        return self.whole.estimate
+
+    @property
+    def variance(self) -> float:
+        return self.whole.variance + self.step**2
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        quantile = t_quantile(1 - tail, self.whole.df)
+        half = quantile * math.sqrt(self.whole.variance + (quantile * self.step) ** 2)
+        return self.estimate - half, self.estimate + half
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which a bound reaches `null`."""
+        distance = abs(self.estimate - null)
+        v, h = self.whole.variance, self.step**2
+        # q²·(V + q²·h²) = distance², solved for q².
+        square = (math.sqrt(v**2 + 4 * h * distance**2) - v) / (2 * h)
+        p = t_tail(math.sqrt(square), self.whole.df)
+        return p if self.estimate > null else 1 - p
