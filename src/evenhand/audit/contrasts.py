@@ -85,10 +85,10 @@ def contrast(reader: Reader, case: Case, method: str, reference: str, design: De
 def _paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str]) -> Contrast:
     sign = case.measure.worse
     units = [reader.units(run, effect) for run, effect, _, _ in defined]
-    shares = by_unit(units, [effect.shares for _, effect, _, _ in defined])
     values = np.array([sign * (ours.value - theirs.value) for _, ours, _, theirs in defined])
     moves = [sign * (ours.contributions - theirs.contributions) for _, ours, _, theirs in defined]
-    whole = two_way(values, by_unit(units, moves), shares)
+    shares, contributions = by_unit(units, [effect.shares for _, effect, _, _ in defined], moves)
+    whole = two_way(values, contributions, shares)
     effects = [effect for both in defined for effect in (both[1], both[3])]
     refused = _too_small(reader, effects, whole)
     if refused:
@@ -99,11 +99,11 @@ def _paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str
             np.rint(np.divide(move, effect.shares, out=np.zeros_like(move), where=effect.shares > 0) + value)
             for move, (_, effect, _, _), value in zip(moves, defined, values, strict=True)
         ]
-        changed = by_unit(units, [np.abs(part) for part in signs])
+        (changed,) = by_unit(units, [np.abs(part) for part in signs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
             interval = _few(whole, units, [effect.shares for _, effect, _, _ in defined], signs, shares)
     elif all(effect.step is not None for effect in effects):
-        changed = by_unit(units, [_changed(both) for both in defined])
+        (changed,) = by_unit(units, [_changed(both) for both in defined])
         if int((changed > 0).any(axis=0).sum()) < FEW:
             interval = Widened(whole, unit_step(effects[::2], shares))
     if interval is not whole:
@@ -119,7 +119,8 @@ def _few(
         events = [part == side for part in signs]
         values = np.array([float(weight @ event) for weight, event in zip(weights, events, strict=True)])
         moves = [weight * (event - value) for weight, event, value in zip(weights, events, values, strict=True)]
-        parts.append(two_way(values, by_unit(units, moves), shares))
+        (contributions,) = by_unit(units, moves)
+        parts.append(two_way(values, contributions, shares))
     return FewDiscordant(whole, parts[0], parts[1], kish(shares))
 
 

@@ -16,7 +16,7 @@ from evenhand.audit.linear import Effect, View
 from evenhand.audit.measures import select
 from evenhand.audit.reliability import BINS, EDGES, bin_of, confidence
 from evenhand.audit.runs import Run, evaluations
-from evenhand.stats.contrast import TwoWay, by_unit, from_cells, two_way
+from evenhand.stats.contrast import TwoWay, by_unit, compact, from_cells, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 
 LEVEL = 0.95
@@ -45,8 +45,9 @@ def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.Data
 def assemble(reader: Reader, runs: Sequence[Run], effects: Sequence[Effect]) -> tuple[TwoWay, np.ndarray]:
     """The mean of effects over runs, and the shares [J, U] of the units."""
     units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
-    shares = by_unit(units, [effect.shares for effect in effects])
-    contributions = by_unit(units, [effect.contributions for effect in effects])
+    shares, contributions = by_unit(
+        units, [effect.shares for effect in effects], [effect.contributions for effect in effects]
+    )
     return two_way(np.array([effect.value for effect in effects]), contributions, shares), shares
 
 
@@ -101,7 +102,7 @@ def _values(
         return {"value": None, "low": None, "high": None, "n": n, "note": _join([reason, *notes])}
     mean, shares = assemble(reader, runs, effects)
     low, high = _interval(case, mean, effects, shares, reader, runs)
-    tested = np.unique(np.concatenate([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]))
+    tested, _ = compact(np.concatenate([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]))
     corrected = [effect.corrected for effect in effects if not math.isnan(effect.corrected)]
     reasons = sorted({effect.reason for effect in effects if effect.reason})
     return {
@@ -127,7 +128,7 @@ def _interval(
         moved = np.concatenate(
             [reader.units(run, effect)[effect.contributions != 0] for run, effect in zip(runs, effects, strict=True)]
         )
-        if len(np.unique(moved)) < FEW:
+        if len(compact(moved)[0]) < FEW:
             low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
     if case.measure.scale == "share":
         low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
@@ -212,11 +213,11 @@ def _pooled(
     share: float, weight: np.ndarray, outcome: np.ndarray, unit: np.ndarray, run: np.ndarray, present: np.ndarray
 ) -> TwoWay:
     """A share of all runs' examples together, with two-way clustered variance."""
-    cells = by_unit(
+    (cells,) = by_unit(
         [unit[run == index] for index in present],
         [(weight * (outcome - share))[run == index] for index in present],
     )
-    return from_cells(share, cells)
+    return from_cells(share, cells, cells.shape[1])
 
 
 def _none(name: str) -> pl.DataFrame:

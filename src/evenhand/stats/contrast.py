@@ -93,16 +93,15 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -
     return from_cells(float(values.mean()), cells, int((shares > 0).any(axis=0).sum()))
 
 
-def from_cells(estimate: float, cells: np.ndarray, units: int | None = None) -> TwoWay:
+def from_cells(estimate: float, cells: np.ndarray, units: int) -> TwoWay:
     """An estimate whose error is the sum of centred contributions c_ij [J, U].
 
     Args:
         estimate: the estimate.
         cells: c_ij, over all runs and units; they sum to about 0.
-        units: U, where some columns hold no unit of the sample.
+        units: U; columns may be more, where some hold no unit of the sample.
     """
-    runs, columns = cells.shape
-    units = columns if units is None else units
+    runs = len(cells)
     v_example = units / (units - 1) * float((cells.sum(axis=0) ** 2).sum()) if units > 1 else math.nan
     v_seed = runs / (runs - 1) * float((cells.sum(axis=1) ** 2).sum()) if runs > 1 else 0.0
     v_both = float((cells**2).sum()) if runs > 1 else 0.0
@@ -138,13 +137,26 @@ def unpaired(first: TwoWay, second: TwoWay) -> TwoWay:
     )
 
 
-def by_unit(units: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> np.ndarray:
-    """Sums per run and unit, [J, U], from each run's unit codes (int [n_j]) and values (float [n_j])."""
-    found, place = np.unique(np.concatenate(units), return_inverse=True)
-    sizes = [len(run) for run in units]
-    cell = place + len(found) * np.repeat(np.arange(len(units)), sizes)
-    total = np.bincount(cell, np.concatenate(values), minlength=len(units) * len(found))
-    return total.reshape(len(units), len(found))
+def by_unit(units: Sequence[np.ndarray], *values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Sums per run and unit, [J, U] each, of values (per run float [n_j]) by each run's unit codes (int [n_j])."""
+    found, place = compact(np.concatenate(units))
+    cell = place + len(found) * np.repeat(np.arange(len(units)), [len(run) for run in units])
+    cells = len(units) * len(found)
+    return [np.bincount(cell, np.concatenate(one), cells).reshape(len(units), -1) for one in values]
+
+
+def compact(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct codes, ascending, and each one's place among them: `np.unique`, without sorting where codes are
+    dense."""
+    top = int(codes.max()) + 1 if len(codes) else 0
+    if top > 20 * len(codes):
+        return np.unique(codes, return_inverse=True)
+    present = np.zeros(top, dtype=bool)
+    present[codes] = True
+    found = np.flatnonzero(present)
+    place = np.empty(top, dtype=np.int64)
+    place[found] = np.arange(len(found))
+    return found, place[codes]
 
 
 def t_quantile(probability: float, df: float) -> float:
