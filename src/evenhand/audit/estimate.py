@@ -100,13 +100,12 @@ def _values(
         reason = "; ".join(str(effect.reason) for effect in effects)
         n = len(effects[0].rows)
         return {"value": None, "low": None, "high": None, "n": n, "note": _join([reason, *notes])}
-    mean, shares = assemble(reader, runs, effects)
-    low, high = _interval(case, mean, effects, shares, reader, runs)
+    value, low, high = marginal(reader, case, runs, effects)
     tested, _ = compact(np.concatenate([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]))
     corrected = [effect.corrected for effect in effects if not math.isnan(effect.corrected)]
     reasons = sorted({effect.reason for effect in effects if effect.reason})
     return {
-        "value": mean.estimate,
+        "value": value,
         "low": low,
         "high": high,
         "n": len(tested),
@@ -115,24 +114,28 @@ def _values(
     }
 
 
-def _interval(
-    case: Case, mean: TwoWay, effects: Sequence[Effect], shares: np.ndarray, reader: Reader, runs: Sequence[Run]
-) -> tuple[float | None, float | None]:
-    """The 95% marginal interval, within the measure's range; none from a single unit."""
+def marginal(
+    reader: Reader, case: Case, runs: Sequence[Run], effects: Sequence[Effect]
+) -> tuple[float, float | None, float | None]:
+    """The mean over runs and its 95% marginal interval, within the measure's range; no interval from a single unit.
+
+    Proportions get Wilson's interval; what is made of proportions and rests on few examples is widened.
+    """
+    mean, shares = assemble(reader, runs, effects)
     if math.isnan(mean.variance):
-        return None, None
+        return mean.estimate, None, None
     if case.measure.proportion:
-        return proportion_interval(mean, 1 / float(((shares / len(effects)) ** 2).sum()), LEVEL)
+        low, high = proportion_interval(mean, 1 / float(((shares / len(effects)) ** 2).sum()), LEVEL)
+        return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
     if all(effect.step is not None for effect in effects):
-        moved = np.concatenate(
-            [reader.units(run, effect)[effect.contributions != 0] for run, effect in zip(runs, effects, strict=True)]
-        )
-        if len(compact(moved)[0]) < FEW:
+        units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
+        moved = [unit[effect.contributions != 0] for unit, effect in zip(units, effects, strict=True)]
+        if len(compact(np.concatenate(moved))[0]) < FEW:
             low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
     if case.measure.scale == "share":
         low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
-    return low, high
+    return mean.estimate, low, high
 
 
 def _general_notes(reader: Reader, case: Case, effects: Sequence[Effect]) -> list[str]:
