@@ -73,39 +73,37 @@ class FewDiscordant:
     @property
     def variance(self) -> float:
         """The variance that the bounds at one standard error imply."""
-        low, high = self._at(1.0)
+        low, high = self._at(1.0, 1.0)
         return ((high - low) / 2) ** 2
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
-        return self._at(t_quantile(1 - tail, self.whole.df))
+        few, most = t_quantile(1 - tail, max(self.units - 1, 1)), t_quantile(1 - tail, self.whole.df)
+        return self._at(few, most)
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
-        above = self.estimate > null
         if self.estimate == null:
             return 0.5
-        low, high = 0.0, 1.0
-        while self._reach(high, above) > null if above else self._reach(high, above) < null:
-            low, high = high, high * 2
-            if high > 1e6:
+        above = self.estimate > null
+        small, large = 0.0, 0.5
+        for _ in range(80):  # the bound moves away from the estimate as the tail shrinks
+            middle = (small + large) / 2 if small > 0 else large / 16
+            low, high = self.bounds(middle)
+            if (low > null) if above else (high < null):
+                large = middle
+            else:
+                small = middle
+            if large < 1e-15:
                 break
-        for _ in range(60):
-            middle = (low + high) / 2
-            beyond = self._reach(middle, above) > null if above else self._reach(middle, above) < null
-            low, high = (middle, high) if beyond else (low, middle)
-        p = t_tail(low, self.whole.df)
-        return p if above else 1 - p
+        return large if above else 1 - large
 
-    def _reach(self, quantile: float, lower: bool) -> float:
-        low, high = self._at(quantile)
-        return low if lower else high
-
-    def _at(self, quantile: float) -> tuple[float, float]:
+    def _at(self, few: float, most: float) -> tuple[float, float]:
+        """Bounds at a quantile for the shares and one for the two-way interval."""
         p, m = self.plus.estimate, self.minus.estimate
-        p_low, p_high = wilson(p, effective_size(p, self.plus.variance, self.units), quantile)
-        m_low, m_high = wilson(m, effective_size(m, self.minus.variance, self.units), quantile)
-        half = quantile * self.whole.standard_error
+        p_low, p_high = wilson(p, effective_size(p, self.plus.variance, self.units), few)
+        m_low, m_high = wilson(m, effective_size(m, self.minus.variance, self.units), few)
+        half = most * self.whole.standard_error
         low = p - m - math.hypot(p - p_low, m_high - m)
         high = p - m + math.hypot(p_high - p, m - m_low)
         return min(low, self.estimate - half), max(high, self.estimate + half)
