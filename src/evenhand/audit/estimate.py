@@ -14,7 +14,7 @@ from evenhand.audit.cases import Case, Reader, cases
 from evenhand.audit.design import Design
 from evenhand.audit.linear import Effect, View
 from evenhand.audit.measures import select
-from evenhand.audit.reliability import BINS, EDGES, bin_of, confidence
+from evenhand.audit.reliability import BELOW_ZERO, BINS, EDGES, bin_of, confidence
 from evenhand.audit.runs import Run, evaluations
 from evenhand.stats.contrast import TwoWay, by_unit, compact, from_cells, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
@@ -27,7 +27,8 @@ def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.Data
 
     Rows with a seed hold one run's value, with an interval for the noise of its test examples. Rows without one hold
     the mean over the runs where the value is defined, with a two-way interval over runs and examples, and `n`, the
-    distinct examples that the runs tested. Undefined values are null with the reason in `note`.
+    distinct examples that the runs tested. `corrected` of the expected calibration error is the root of the debiased
+    squared error (its mean over runs), null where that is below 0. Undefined values are null with the reason in `note`.
 
     Raises:
         InputError: records that do not fit each other or the design; an unknown measure.
@@ -102,15 +103,20 @@ def _values(
         return {"value": None, "low": None, "high": None, "n": n, "note": _join([reason, *notes])}
     value, low, high = marginal(reader, case, runs, effects)
     tested, _ = compact(np.concatenate([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]))
-    corrected = [effect.corrected for effect in effects if not math.isnan(effect.corrected)]
-    reasons = sorted({effect.reason for effect in effects if effect.reason})
+    reasons = sorted({effect.reason for effect in effects if effect.reason}) if len(effects) == 1 else []
+    corrected = None
+    squared = float(np.mean([effect.squared for effect in effects]))
+    if squared >= 0:
+        corrected = math.sqrt(squared)
+    elif squared < 0:
+        reasons.append(BELOW_ZERO)
     return {
         "value": value,
         "low": low,
         "high": high,
         "n": len(tested),
-        "corrected": float(np.mean(corrected)) if len(corrected) == len(effects) else None,
-        "note": _join([*(reasons if len(effects) == 1 else []), *notes]),
+        "corrected": corrected,
+        "note": _join([*reasons, *notes]),
     }
 
 

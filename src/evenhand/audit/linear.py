@@ -102,7 +102,7 @@ class Effect:
         active: bool [k], examples of the groups that the value is made of.
         smallest: the smallest number of examples in a denominator.
         step: what one more example can change the value by; None where that is not bounded by a weight.
-        corrected: the debiased value; nan when there is none.
+        squared: the debiased squared value, whose root corrects a plug-in calibration error; nan when there is none.
         reason: why the value is undefined, or what must be known about it.
     """
 
@@ -113,7 +113,7 @@ class Effect:
     active: np.ndarray
     smallest: int
     step: float | None = None
-    corrected: float = math.nan
+    squared: float = math.nan
     reason: str | None = None
 
 
@@ -196,11 +196,13 @@ _Mean = tuple[float, np.ndarray, np.ndarray]
 
 def _mean(view: View, rate: Rate, rows: np.ndarray) -> _Mean | None:
     """The weighted share, its contributions and the weights' shares; None without examples."""
-    if not view.weight[rows].sum() > 0:
+    weight = view.weight[rows]
+    total = weight.sum()
+    if not total > 0:
         return None
-    shares = view.weight[rows] / view.weight[rows].sum()
-    outcome = view.outcome(rate)[rows].astype(float)
-    value = float(shares @ outcome)
+    outcome = view.outcome(rate)[rows]
+    value = float(weight[outcome].sum() / total)  # one division, so that all of them is exactly 1
+    shares = weight / total
     return value, shares * (outcome - value), shares
 
 

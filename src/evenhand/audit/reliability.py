@@ -15,7 +15,7 @@ from evenhand.audit.linear import Effect, Place, View, undefined
 BINS = 15
 EDGES = np.linspace(0.0, 1.0, BINS + 1)
 NO_PROBABILITIES = "only labels were predicted, no probabilities"
-BELOW_ZERO = "the debiased squared error is below 0: no miscalibration is visible at this size"
+BELOW_ZERO = "no corrected value: the debiased squared error is below 0, no miscalibration is visible at this size"
 
 
 def confidence(view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +34,7 @@ def bin_of(values: np.ndarray) -> np.ndarray:
 
 
 def plug_in_effect(view: View, place: Place) -> Effect:
-    """Expected calibration error Σ_b π_b·|gap_b|; `corrected` is the root of the debiased squared error."""
+    """Expected calibration error Σ_b π_b·|gap_b|, with the debiased squared error beside it."""
     found = _binned(view, place)
     if isinstance(found, Effect):
         return found
@@ -44,11 +44,10 @@ def plug_in_effect(view: View, place: Place) -> Effect:
     value = float(np.abs(gaps).sum())
     contributions = shares * (np.sign(gaps)[bins] * gap - value)
     squared = _debiased(gap, shares, bins, masses, gaps)
-    corrected = math.sqrt(squared[0]) if squared is not None and squared[0] >= 0 else math.nan
-    reason = BELOW_ZERO if squared is not None and squared[0] < 0 else None
     rows = place.rows
     active = np.ones(len(rows), dtype=bool)
-    return Effect(value, rows, contributions, shares, active, len(rows), None, corrected, reason)
+    debiased = math.nan if squared is None else squared[0]
+    return Effect(value, rows, contributions, shares, active, len(rows), None, debiased)
 
 
 def squared_effect(view: View, place: Place) -> Effect:

@@ -1,0 +1,81 @@
+"""Small record tables for the tests of the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.design import Design, SettingDesign
+
+Tables = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
+
+
+def examples(labels: Sequence[int], groups: Mapping[str, Sequence[list[str] | None]], **columns: Any) -> pl.DataFrame:
+    """The table `examples` of a setting "s" with ids e0, e1, …"""
+    n = len(labels)
+    ids = [f"e{i}" for i in range(n)]
+    base = {"setting": ["s"] * n, "example": ids, "label": labels, "weight": np.ones(n), "unit": ids}
+    attributes = {
+        f"attribute.{name}": pl.Series(list(values), dtype=pl.List(pl.String)) for name, values in groups.items()
+    }
+    return records.validate(pl.DataFrame({**base, **columns, **attributes}), "examples")
+
+
+def predictions(trial: str, rows: Sequence[int], values: np.ndarray, split: str = "test") -> pl.DataFrame:
+    """Predictions of one trial: classes (int [n]) or probabilities (float [n, C], kept as logarithms)."""
+    base = {"trial": [trial] * len(rows), "split": [split] * len(rows), "example": [f"e{i}" for i in rows]}
+    if values.ndim == 1:
+        return records.validate(pl.DataFrame({**base, "predicted": values}), "predictions")
+    with np.errstate(divide="ignore"):
+        logits = np.log(values).astype(np.float32)
+    column = pl.Series(logits, dtype=pl.Array(pl.Float32, values.shape[1]))
+    return records.validate(pl.DataFrame({**base, "logits": column}), "predictions")
+
+
+def trials(uses: Sequence[tuple[str, int]], failed: Mapping[tuple[str, int], str] | None = None) -> pl.DataFrame:
+    """The table `trials` of (method, seed), with trial hashes "method-seed"."""
+    failed = failed or {}
+    rows = [
+        {
+            "setting": "s",
+            "method": method,
+            "seed": seed,
+            "role": "study",
+            "trial": f"{method}-{seed}",
+            "status": "failed" if (method, seed) in failed else "done",
+            "reason": failed.get((method, seed)),
+        }
+        for method, seed in uses
+    ]
+    return records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials")
+
+
+def design(methods: Sequence[str] = ("full", "lora"), **options: Any) -> Design:
+    """A design of one binary setting with the first method as reference."""
+    setting = {"references": methods[:1], "methods": tuple(methods), **options.pop("setting", {})}
+    return Design(settings={"s": SettingDesign(**setting)}, **options)
+
+
+def study(
+    n: int = 600, seeds: int = 4, harm: Mapping[str, float] | None = None, probabilities: bool = True, seed: int = 0
+) -> Tables:
+    """Two methods on a fixed test set of n examples in the groups a, b, c; `harm` lowers lora's signal in a group."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, n)
+    group = rng.choice(list("abc"), n, p=[0.5, 0.3, 0.2])
+    ease = rng.normal(size=n)
+    lowered = np.array([(harm or {}).get(name, 0.0) for name in group])
+    uses, frames = [], []
+    for run in range(seeds):
+        for method in ("full", "lora"):
+            signal = 1.2 - (lowered if method == "lora" else 0)
+            score = signal * (2 * label - 1) + ease + 0.3 * rng.normal(size=n) + 0.05 * rng.normal()
+            positive = 1 / (1 + np.exp(-2 * score))
+            values = np.stack([1 - positive, positive], axis=1) if probabilities else (score > 0).astype(int)
+            uses.append((method, run))
+            frames.append(predictions(f"{method}-{run}", range(n), values))
+    return examples(list(label), {"who": [[name] for name in group]}), trials(uses), pl.concat(frames)
