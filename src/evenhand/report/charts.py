@@ -1,0 +1,56 @@
+"""Charts of record tables. Each is a function of tables and a `Design` that returns an altair chart of summaries.
+
+A chart shows one setting and one split (the first setting and `test` unless named) and reads without its page: the
+title says what to see, colours are doubled by shapes, and axes that compare methods are shared between them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evenhand.errors import InputError
+from evenhand.report.contrasts import verdict_chart
+from evenhand.report.estimated import disparity_chart, group_accuracy_chart
+from evenhand.report.reliability import reliability_chart
+from evenhand.report.sizes import group_size_chart
+
+__all__ = [
+    "disparity_chart",
+    "group_accuracy_chart",
+    "group_size_chart",
+    "reliability_chart",
+    "save",
+    "vega_lite_version",
+    "verdict_chart",
+]
+
+_FORMATS = ("png", "svg", "pdf")
+
+
+def save(chart: Any, path: Path | str) -> None:
+    """Write a chart as PNG (twice the screen's resolution), SVG or PDF, by the file's ending; no browser is needed.
+
+    Raises:
+        InputError: another ending.
+    """
+    import vl_convert
+
+    path = Path(path)
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in _FORMATS:
+        raise InputError(f"a chart is written as .png, .svg or .pdf, not as {path.name}")
+    spec, version = chart.to_dict(), vega_lite_version()
+    if ending == "svg":
+        path.write_text(vl_convert.vegalite_to_svg(spec, vl_version=version), encoding="utf-8")
+    elif ending == "png":
+        path.write_bytes(vl_convert.vegalite_to_png(spec, vl_version=version, scale=2))
+    else:
+        path.write_bytes(vl_convert.vegalite_to_pdf(spec, vl_version=version))
+
+
+def vega_lite_version() -> str:
+    """The version of Vega-Lite that altair writes, as vl-convert names it."""
+    import altair as alt
+
+    return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])

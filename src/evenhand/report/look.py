@@ -1,0 +1,90 @@
+"""How charts look: one theme, colours that survive colour blindness and grey printing, shapes that say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+UNDECIDED = "no verdict"
+"""Shown for a contrast whose measure does not decide."""
+
+COLOURS: Mapping[str, str] = {
+    "worse": "#c44601",
+    "better": "#0b62a8",
+    "equivalent": "#007a5a",
+    "not worse": "#4b9fc9",
+    "inconclusive": "#6b6b6b",
+    UNDECIDED: "#9a9a9a",
+}
+"""Of verdicts: vermilion, blue, green and sky of Okabe and Ito (2008), darkened to be legible as text on white."""
+
+SHAPES: Mapping[str, str] = {
+    "worse": "triangle-right",
+    "better": "triangle-left",
+    "equivalent": "square",
+    "not worse": "diamond",
+    "inconclusive": "circle",
+    UNDECIDED: "cross",
+}
+
+MARKS: Mapping[str, str] = {
+    "worse": "▶",
+    "better": "◀",
+    "equivalent": "■",
+    "not worse": "◆",
+    "inconclusive": "○",
+    UNDECIDED: "✕",
+}
+"""The same shapes as text, for badges."""
+
+METHOD_COLOURS = ("#0b62a8", "#d55e00", "#007a5a", "#a8508a", "#8a6d00", "#3f3f3f", "#56b4e9", "#e69f00")
+METHOD_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "stroke")
+
+BAND = "#dfe6ee"
+"""The margin."""
+
+INK = "#222222"
+FAINT = "#5c5c5c"
+
+
+def scale_of(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Colours and shapes of methods, by their order; they repeat after eight, out of step with each other."""
+    colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(names))]
+    rounds = len(METHOD_COLOURS)
+    shapes = [METHOD_SHAPES[(i + i // rounds) % len(METHOD_SHAPES)] for i in range(len(names))]
+    return colours, shapes
+
+
+def config() -> dict[str, Any]:
+    """The Vega-Lite configuration of every chart."""
+    font = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
+    return {
+        "font": font,
+        "background": "white",
+        "view": {"stroke": "#d8d8d8"},
+        "axis": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+            "gridColor": "#ececec",
+            "domainColor": "#b5b5b5",
+            "tickColor": "#b5b5b5",
+            "labelLimit": 190,
+        },
+        "axisX": {"labelFlush": False, "tickCount": 6},
+        "axisY": {"ticks": False, "domain": False, "labelPadding": 6},
+        "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold", "labelLimit": 260},
+        "legend": {
+            "orient": "bottom",
+            "labelColor": INK,
+            "titleColor": INK,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+            "labelLimit": 160,
+            "columns": 3,
+        },
+        "title": {"anchor": "start", "fontSize": 13, "color": INK, "subtitleColor": FAINT, "subtitleFontSize": 11},
+    }

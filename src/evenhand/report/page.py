@@ -1,0 +1,247 @@
+"""The report as one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Protocol
+
+import polars as pl
+
+from evenhand.audit.design import Design
+from evenhand.records import VERDICTS
+from evenhand.report import blocks, look, tables
+from evenhand.report.charts import vega_lite_version
+from evenhand.report.summary import markdown
+from evenhand.report.words import NONE, headline, number, seen
+
+__all__ = ["Reportable", "html", "markdown"]
+
+_OPEN = 60
+"""Up to this many verdict rows all tables are open."""
+
+_OPEN_CHARTS = 3
+"""Blocks of charts that are open in each section; the others are drawn when they are opened."""
+
+_MEANINGS = {
+    "equivalent": "the interval lies inside ± margin",
+    "worse": "else above 0",
+    "better": "else below 0",
+    "not worse": "else below the margin",
+    "inconclusive": "this study cannot tell",
+    look.UNDECIDED: "shown for comparison only",
+}
+"""In the order in which a verdict is decided."""
+
+_SECTIONS = (
+    ("verdicts", "Verdicts"),
+    ("accuracy", "Accuracy"),
+    ("disparities", "Disparities"),
+    ("calibration", "Reliability"),
+    ("estimates", "All estimates"),
+    ("sizes", "Group sizes"),
+    ("trials", "Failed trials"),
+    ("training", "Training"),
+    ("study", "The study"),
+    ("margins", "Margins"),
+    ("environment", "Environment"),
+    ("reading", "How to read a verdict"),
+    ("notes", "Notes"),
+)
+
+_PAIRING = {
+    "example": "Methods are compared on the same examples, matched by their ids, seed by seed.",
+    "order": "Rows had no ids: methods were matched by the order of rows, where labels and groups agreed.",
+    "none": "Methods could not be matched example by example: they are compared as unpaired, with wider intervals.",
+}
+
+
+class Reportable(Protocol):
+    """What the report reads of `evenhand.audit.results.Results`."""
+
+    @property
+    def examples(self) -> pl.DataFrame: ...
+    @property
+    def trials(self) -> pl.DataFrame: ...
+    @property
+    def design(self) -> Design: ...
+    @property
+    def estimates(self) -> pl.DataFrame: ...
+    @property
+    def verdicts(self) -> pl.DataFrame: ...
+    @property
+    def curves(self) -> pl.DataFrame: ...
+    @property
+    def provenance(self) -> Mapping[str, str]: ...
+
+
+def html(results: Reportable) -> str:
+    """The report: verdicts first, charts of summaries, the study, how to read it.
+
+    The page is one file of about 1 MB for the drawing library and little for the data. Its content security policy
+    allows its own two scripts by their hashes and no request at all. Names and notes are escaped.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("evenhand.report"),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["spec"] = _spec
+    environment.filters["json"] = embedded_json
+    script, style = _own("page.js"), _own("page.css")
+    return environment.get_template("page.html.j2").render(
+        **_content(results),
+        policy=_policy(bundle(), script),
+        bundle=_markup(bundle()),
+        script=_markup(script),
+        style=_markup(style),
+    )
+
+
+def _content(results: Reportable) -> dict[str, Any]:
+    design, verdicts, trials = results.design, results.verdicts, results.trials
+    found = tables.verdict_tables(verdicts, design)
+    rows = sum(table.length for table in found)
+    given = {verdict for table in found for part in table.parts for verdict in (row.verdict for row in part.rows)}
+    return {
+        "title": f"Evenhand: {design.source}" if design.source else "Evenhand: fairness report",
+        "facts": _facts(results),
+        "warnings": _warnings(results),
+        "mixed": results.provenance.get("mixed", ""),
+        "headline": headline(verdicts, design),
+        "sections": _SECTIONS,
+        "tables": found,
+        "key": [(verdict, look.MARKS[verdict], said) for verdict, said in _MEANINGS.items() if verdict in given],
+        "marks": look.MARKS,
+        "glance": tables.glance(verdicts, design),
+        "many": len(found) > 1 or rows > 12,
+        "open_tables": rows <= _OPEN,
+        "opened": _OPEN_CHARTS,
+        "places": len(design.settings) > 1 or results.estimates["split"].n_unique() > 1,
+        "level": f"{100 * (1 - 2 * design.alpha):g}",
+        "tail": f"{100 * design.alpha:g}",
+        "verdict_blocks": blocks.verdict_blocks(verdicts, design),
+        "accuracy_blocks": blocks.accuracy_blocks(results.estimates, design),
+        "disparity_blocks": blocks.disparity_blocks(results.estimates, design),
+        "reliability_blocks": blocks.reliability_blocks(results.curves, design),
+        "size_blocks": blocks.size_blocks(results.examples, design),
+        "estimates": tables.estimate_grids(results.estimates, design),
+        "sizes": tables.size_grids(results.examples, design),
+        "margined": bool(design.margins) and any(setting.references for setting in design.settings.values()),
+        "failed": tables.failed_trials(trials),
+        "trials": len(trials),
+        "training": tables.training_grid(trials, design),
+        "study": results.provenance.get("study", ""),
+        "margins": margin_rows(design),
+        "environment": tables.provenance_rows(results.provenance),
+        "seen": seen(verdicts),
+        "detectable": tables.detectable_grid(verdicts, design),
+        "paired": design.paired,
+        "notes": _notes(design),
+        "absent": tables.absent_rows(results.estimates, design),
+        "dash": NONE,
+        "verdicts": VERDICTS,
+        "config": look.config(),
+    }
+
+
+def _facts(results: Reportable) -> list[str]:
+    lines = []
+    for name, setting in results.design.settings.items():
+        own = results.trials.filter(setting=name, role="study")
+        parts = [
+            f"{name}:",
+            f"{setting.task or 'predictions as given'}",
+            *([f"on {setting.model}"] if setting.model else []),
+            f"· {own['method'].n_unique()} methods",
+            f"· {own['seed'].n_unique()} seeds",
+            f"· {results.examples.filter(setting=name).height} examples",
+            "· a new split per seed" if setting.vary else "· one fixed split",
+        ]
+        lines.append(" ".join(parts))
+    return lines
+
+
+def _warnings(results: Reportable) -> list[str]:
+    lines = []
+    failed = len(tables.failed_trials(results.trials))
+    if failed:
+        lines.append(f"{failed} of {len(results.trials)} trials failed; see below for the reasons.")
+    if results.design.paired == "none" and len(results.verdicts):
+        lines.append(_PAIRING["none"])
+    if len(results.design.margin_history) > 1:
+        first, last = results.design.margin_history[0].date, results.design.margin_history[-1].date
+        lines.append(f"Margins were changed after they were first declared (first {first}, last {last}).")
+    return lines
+
+
+def margin_rows(design: Design) -> list[tuple[str, str]]:
+    """(date, margins) of every declaration, oldest first; the margins in force where no date is known."""
+    if not design.margin_history:
+        return [("not dated", _margins(design.margins))] if design.margins else []
+    return [(change.date, _margins(change.margins)) for change in design.margin_history]
+
+
+def _margins(margins: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {number(value, 3).rstrip('0')}" for name, value in margins.items()) or "none"
+
+
+def _notes(design: Design) -> list[str]:
+    several = len(design.settings) > 1
+    own = [
+        f"{name}: {note}" if several else note for name, setting in design.settings.items() for note in setting.notes
+    ]
+    return [
+        *own,
+        _PAIRING[design.paired],
+        f"Groups with fewer than {design.support} test examples in some run are shown, and left out of the largest "
+        "minus the smallest.",
+        "Estimates have 95% intervals each by itself; verdicts have simultaneous ones.",
+    ]
+
+
+@cache
+def bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert; it makes `vegaEmbed` known to the page."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+
+
+def embedded_json(value: Any) -> Any:
+    """JSON that cannot leave its script element, whatever strings it holds: `<`, `>` and `&` are written as escapes."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return _markup(text)
+
+
+def _spec(chart: Any) -> Any:
+    """A chart's specification without the theme, which the page holds once."""
+    spec = chart.to_dict(validate=False)
+    for key in ("config", "$schema"):
+        spec.pop(key, None)
+    return embedded_json(spec)
+
+
+def _policy(*scripts: str) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{found}'" for found in hashes)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+
+
+def _own(name: str) -> str:
+    return resources.files("evenhand.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _markup(text: str) -> Any:
+    import markupsafe
+
+    return markupsafe.Markup(text)

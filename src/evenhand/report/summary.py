@@ -1,0 +1,70 @@
+"""The report in Markdown: headline, verdict tables, accuracy; for documents and pull requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from evenhand.report import tables
+from evenhand.report.words import headline
+
+if TYPE_CHECKING:
+    from evenhand.report.page import Reportable
+
+
+def markdown(results: Reportable) -> str:
+    """The headline, the verdict tables with their notes, accuracy by group, failed trials and margins."""
+    design = results.design
+    lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
+    lines += [f"- {escaped(line)}" for line in headline(results.verdicts, design)]
+    for table in tables.verdict_tables(results.verdicts, design):
+        where = f" ({table.setting}, {table.split})"
+        lines += ["", f"## {escaped(f'{table.method} against {table.reference}{where}')}", ""]
+        level = f"{100 * (1 - 2 * design.alpha):g}% interval"
+        head = ["measure", "of", "worse by", level, "margin", "verdict", "detectable", "runs", "notes"]
+        rows = [
+            [
+                part.title,
+                row.who,
+                row.contrast,
+                row.interval,
+                row.margin,
+                f"{row.mark} {row.verdict}",
+                row.detectable,
+                row.runs,
+                ", ".join(map(str, row.notes)),
+            ]
+            for part in table.parts
+            for row in part.rows
+        ]
+        lines += _table(head, rows)
+        lines += ["", *(f"{place}. {escaped(note)}" for place, note in enumerate(table.notes, 1))]
+    for setting, split, grids in tables.estimate_grids(results.estimates, design, ["accuracy"]):
+        for grid in grids:
+            lines += ["", f"## {escaped(f'Accuracy ({setting}, {split}), mean over seeds with 95% intervals')}", ""]
+            lines += _table(grid.head, grid.rows)
+            lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
+    failed = tables.failed_trials(results.trials)
+    if failed:
+        lines += ["", "## Trials that failed", ""]
+        lines += _table(["setting", "method", "seed", "why"], [[str(cell) for cell in row] for row in failed])
+    if design.margin_history:
+        lines += ["", "## Margins", ""]
+        lines += [
+            f"- {change.date}: " + escaped(", ".join(f"{name} {value:g}" for name, value in change.margins.items()))
+            for change in design.margin_history
+        ]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no table cells of its own."""
+    flat = " ".join(text.split())
+    marked = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
+    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    cells = ["| " + " | ".join(escaped(cell) for cell in row) + " |" for row in (head, *rows)]
+    return [cells[0], "|" + " --- |" * len(head), *cells[1:]]

@@ -1,0 +1,367 @@
+"""The tables of the report, as plain text cells for a page or for Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from evenhand.audit.design import Design
+from evenhand.audit.measures import MEASURES
+from evenhand.report import look
+from evenhand.report.sizes import group_sizes
+from evenhand.report.words import NONE, counts, digits, interval, methods_of, number, place, settings_of, title
+
+
+@dataclass(frozen=True)
+class Footnotes:
+    """Notes of a table, each once, numbered from 1 in the order in which they were met."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def mark(self, note: str | None) -> list[int]:
+        """The numbers of a row's notes, which records join by semicolons."""
+        numbers = []
+        for text in (note or "").split("; "):
+            if text:
+                if text not in self.texts:
+                    self.texts.append(text)
+                numbers.append(self.texts.index(text) + 1)
+        return sorted(numbers)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A contrast as text. `notes` are numbers of footnotes."""
+
+    who: str
+    contrast: str
+    interval: str
+    margin: str
+    verdict: str
+    mark: str
+    detectable: str
+    runs: str
+    notes: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one measure."""
+
+    title: str
+    summary: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class VerdictTable:
+    """All contrasts of one method with one reference in one setting and split."""
+
+    setting: str
+    split: str
+    method: str
+    reference: str
+    counts: Mapping[str, int]
+    parts: Sequence[Part]
+    notes: Sequence[str]
+    families: Sequence[str]
+
+    @property
+    def length(self) -> int:
+        return sum(len(part.rows) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Any other table: a head, rows of text cells, a caption, footnotes."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+
+def verdict_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
+    """One table per setting, split, method and reference, in the design's order, `test` before other splits."""
+    found = []
+    for setting in _pooled_too(verdicts, design):
+        own = verdicts.filter(pl.col("setting").eq_missing(pl.lit(setting, pl.String)))
+        for split in _splits(own):
+            here = own.filter(split=split)
+            for method in methods_of(here, design, setting):
+                for reference in here.filter(method=method)["reference"].unique(maintain_order=True):
+                    rows = here.filter(method=method, reference=reference)
+                    found.append(_verdict_table(rows, setting or "all settings together", split, method, reference))
+    return found
+
+
+def _pooled_too(verdicts: pl.DataFrame, design: Design) -> list[str | None]:
+    return [*settings_of(verdicts, design), *([None] if verdicts["setting"].null_count() else [])]
+
+
+def _splits(frame: pl.DataFrame) -> list[str]:
+    return sorted(frame["split"].unique(), key=lambda split: (split != "test", split))
+
+
+def _verdict_table(rows: pl.DataFrame, setting: str, split: str, method: str, reference: str) -> VerdictTable:
+    notes = Footnotes()
+    parts = []
+    for measure in rows["measure"].unique(maintain_order=True):
+        own = rows.filter(measure=measure)
+        summary = MEASURES[measure].summary if measure in MEASURES else ""
+        cells = [_row(row, notes) for row in own.iter_rows(named=True)]
+        parts.append(Part(title(measure), summary, cells))
+    families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()
+    return VerdictTable(setting, split, method, reference, counts(rows), parts, notes.texts, families)
+
+
+def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
+    decimals = digits(row["measure"])
+    verdict = row["verdict"] or look.UNDECIDED
+    runs = NONE if row["runs"] is None else str(row["runs"])
+    if row["runs_needed"] is not None:
+        runs += f" ({row['runs_needed']} needed)"
+    return Row(
+        place(row),
+        number(row["contrast"], decimals, signed=True),
+        interval(row["low"], row["high"], decimals, signed=True),
+        number(row["margin"], max(decimals, 3)),
+        verdict,
+        look.MARKS[verdict],
+        number(row["detectable"], decimals),
+        runs,
+        notes.mark(row["note"]),
+    )
+
+
+@dataclass(frozen=True)
+class Glance:
+    """How often which verdict was given: measures by method and reference, in one setting and split."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Mapping[str, int]]]]
+
+
+def glance(verdicts: pl.DataFrame, design: Design) -> list[Glance]:
+    """The verdicts counted, a table per setting and split."""
+    grids = []
+    judged = verdicts.drop_nulls("verdict")
+    for setting in settings_of(judged, design):
+        own = judged.filter(setting=setting)
+        for split in _splits(own):
+            here = own.filter(split=split)
+            pairs = [
+                (method, reference)
+                for method in methods_of(here, design, setting)
+                for reference in here.filter(method=method)["reference"].unique(maintain_order=True)
+            ]
+            rows = []
+            for measure in here["measure"].unique(maintain_order=True):
+                cells = here.filter(measure=measure)
+                rows.append((title(measure), [_counted(cells, *pair) for pair in pairs]))
+            head = ["measure", *(f"{method} against {reference}" for method, reference in pairs)]
+            grids.append(Glance(f"{setting}, {split}", head, rows))
+    return grids
+
+
+def _counted(rows: pl.DataFrame, method: str, reference: str) -> dict[str, int]:
+    return counts(rows.filter(method=method, reference=reference))
+
+
+def estimate_grids(
+    estimates: pl.DataFrame, design: Design, measures: Sequence[str] | None = None
+) -> list[tuple[str, str, list[Grid]]]:
+    """Values with intervals over seeds, a column per method: (setting, split, one grid per measure).
+
+    Args:
+        estimates: the table.
+        design: of the study.
+        measures: which; all unless given.
+    """
+    over = estimates.filter(pl.col("seed").is_null())
+    if measures is not None:
+        over = over.filter(pl.col("measure").is_in(list(measures)))
+    found = []
+    for setting in settings_of(over, design):
+        own = over.filter(setting=setting)
+        for split in _splits(own):
+            here = own.filter(split=split)
+            methods = methods_of(here, design, setting)
+            kinds = here["measure"].unique(maintain_order=True)
+            grids = [_estimate_grid(here.filter(measure=measure), measure, methods) for measure in kinds]
+            found.append((setting, split, grids))
+    return found
+
+
+def _estimate_grid(rows: pl.DataFrame, measure: str, methods: Sequence[str]) -> Grid:
+    decimals = digits(measure)
+    notes = Footnotes()
+    by_place: dict[str, dict[str, str]] = {}
+    tested: dict[str, int] = {}
+    for row in rows.iter_rows(named=True):
+        who = place(row)
+        text = number(row["value"], decimals)
+        if row["low"] is not None:
+            text += f" {interval(row['low'], row['high'], decimals)}"
+        if row["value"] is None:
+            text += "".join(f" ({mark})" for mark in notes.mark(row["note"]))
+        by_place.setdefault(who, {})[row["method"]] = text
+        tested[who] = max(tested.get(who, 0), row["n"] or 0)
+    cells = [
+        [who, str(tested[who]), *(values.get(method, NONE) for method in methods)] for who, values in by_place.items()
+    ]
+    return Grid(title(measure), ["", "examples tested", *methods], cells, notes.texts)
+
+
+def size_grids(examples: pl.DataFrame, design: Design) -> list[Grid]:
+    """Examples by group and class, one grid per setting and attribute."""
+    grids = []
+    for setting in design.settings:
+        sizes = group_sizes(examples, design, setting)
+        for attribute in sizes["attribute"].unique(maintain_order=True):
+            own = sizes.filter(attribute=attribute)
+            classes = own["class"].unique(maintain_order=True).to_list()
+            wide = {
+                str(key[0]): dict(part.select("class", "n").iter_rows())
+                for key, part in own.partition_by("group", as_dict=True, maintain_order=True).items()
+            }
+            rows = [
+                [group, str(sum(found.values())), *(str(found.get(name, 0)) for name in classes)]
+                for group, found in wide.items()
+            ]
+            grids.append(Grid(f"{setting}, {attribute}", [attribute, "all", *classes], rows))
+    return grids
+
+
+_OUTCOMES = (
+    ("train_loss", "training loss", 3),
+    ("validation_loss", "validation loss", 3),
+    ("seconds", "seconds", 1),
+    ("epsilon", "ε", 2),
+)
+
+
+def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
+    """What training cost and reached, by setting and method: means over the trials that were done.
+
+    None where nothing is known of training, as in an audited table.
+    """
+    used = trials.filter(role="study")
+    known = [entry for entry in _OUTCOMES if used[entry[0]].null_count() < len(used)]
+    trained = used["parameters"].null_count() < len(used)
+    if not known and not trained:
+        return None
+    head = ["setting", "method", "trials", *(said for _, said, _ in known)]
+    head += ["trained parameters", "of all", "peak memory"] if trained else []
+    rows = []
+    for setting in settings_of(used, design):
+        for method in methods_of(used.filter(setting=setting), design, setting):
+            own = used.filter(setting=setting, method=method)
+            done = own.filter(status="done")
+            cells = [setting, method, f"{len(done)} of {len(own)}"]
+            cells += [_mean(done[name], decimals) for name, _, decimals in known]
+            if trained:
+                cells += [_count(done["parameters"]), _share(done), _memory(done["peak_bytes"])]
+            rows.append(cells)
+    return Grid("means over the trials that were done; in brackets: smallest and largest", head, rows)
+
+
+def _mean(values: pl.Series, decimals: int) -> str:
+    found = values.drop_nulls().to_list()
+    if not found:
+        return NONE
+    mean = number(sum(found) / len(found), decimals)
+    return mean if len(found) == 1 else f"{mean} {interval(min(found), max(found), decimals)}"
+
+
+def _count(values: pl.Series) -> str:
+    found = values.drop_nulls().to_list()
+    return f"{max(found):,}".replace(",", " ") if found else NONE
+
+
+def _share(done: pl.DataFrame) -> str:
+    both = done.drop_nulls(["parameters", "parameters_total"]).filter(pl.col("parameters_total") > 0)
+    if both.is_empty():
+        return NONE
+    row = both.row(0, named=True)
+    return f"{100 * row['parameters'] / row['parameters_total']:.3g}%"
+
+
+def _memory(values: pl.Series) -> str:
+    found = values.drop_nulls().to_list()
+    return f"{max(found) / 2**20:,.0f} MiB".replace(",", " ") if found else NONE
+
+
+def failed_trials(trials: pl.DataFrame) -> list[tuple[str, str, int, str]]:
+    """(setting, method, seed, reason) of every trial that failed."""
+    failed = trials.filter(status="failed")
+    return [
+        (row["setting"], row["method"], row["seed"], row["reason"] or "no reason was recorded")
+        for row in failed.iter_rows(named=True)
+    ]
+
+
+def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
+    """The smallest harm that could have been seen: measures by setting, split, method and reference."""
+    rows = []
+    known = verdicts.drop_nulls("detectable")
+    for table in verdict_pairs(known, design):
+        own = known.filter(**table)
+        for measure in own["measure"].unique(maintain_order=True):
+            for level, chosen in (
+                ("everyone", pl.col("attribute").is_null()),
+                ("between groups", pl.col("attribute").is_not_null() & pl.col("group").is_null()),
+                ("each group", pl.col("group").is_not_null()),
+            ):
+                values = own.filter((pl.col("measure") == measure) & chosen)["detectable"].to_list()
+                if values:
+                    low, high = (number(value, digits(measure)) for value in (min(values), max(values)))
+                    reach = low if low == high else f"{low} to {high}"
+                    pair = f"{table['method']} against {table['reference']}"
+                    rows.append([table["setting"], pair, title(measure), level, reach])
+    return Grid("", ["setting", "comparison", "measure", "taken for", "detectable"], rows) if rows else None
+
+
+def verdict_pairs(verdicts: pl.DataFrame, design: Design) -> list[dict[str, str]]:
+    """The `setting, split, method, reference` that were compared, in the design's order."""
+    return [
+        {"setting": setting, "split": split, "method": method, "reference": reference}
+        for setting in settings_of(verdicts, design)
+        for split in _splits(verdicts.filter(setting=setting))
+        for method in methods_of(verdicts.filter(setting=setting, split=split), design, setting)
+        for reference in verdicts.filter(setting=setting, split=split, method=method)["reference"].unique(
+            maintain_order=True
+        )
+    ]
+
+
+def absent_rows(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, str, str, str]]:
+    """(setting and split, measure, where, methods, reason) of every estimate over seeds that is null."""
+    absent = estimates.filter(pl.col("seed").is_null() & pl.col("value").is_null())
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for row in absent.iter_rows(named=True):
+        key = (f"{row['setting']}, {row['split']}", title(row["measure"]), place(row), row["note"] or "no reason given")
+        found.setdefault(key, []).append(row["method"])
+    return [(where, measure, who, ", ".join(methods), note) for (where, measure, who, note), methods in found.items()]
+
+
+def provenance_rows(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is known of where results came from, but for the study itself; a JSON object becomes a row per key."""
+    rows = []
+    for key, text in provenance.items():
+        if key in ("study", "mixed"):
+            continue
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if isinstance(value, dict):
+            rows += [(str(name), str(part)) for name, part in value.items()]
+        else:
+            rows.append((key, text))
+    return rows

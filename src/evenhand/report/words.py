@@ -1,0 +1,149 @@
+"""How the report says things: numbers, names of measures and places, verdicts, the headline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from evenhand.audit.design import Design
+from evenhand.records import VERDICTS
+
+NONE = "—"
+"""Stands for a quantity that could not be computed; the reason is beside it."""
+
+_TITLES = {
+    "accuracy_difference": "accuracy, best − worst group",
+    "expected_calibration_error": "expected calibration error (plug-in)",
+    "calibration_error_squared": "squared calibration error (debiased)",
+}
+_FINE = frozenset({"calibration_error_squared"})
+_LISTED = 3
+
+
+def title(measure: str) -> str:
+    """A measure's name as a reader sees it."""
+    return _TITLES.get(measure, measure.replace("_", " "))
+
+
+def digits(measure: str) -> int:
+    """Decimals that a measure is shown with: five for squared errors, which are small, else three."""
+    return 5 if measure in _FINE else 3
+
+
+def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
+    """A number with a true minus sign; an em dash for null."""
+    if value is None:
+        return NONE
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = f"{0:.{decimals}f}"
+    return text.replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, decimals: int = 3, signed: bool = False) -> str:
+    """`[low, high]`; an em dash when there is none."""
+    if low is None or high is None:
+        return NONE
+    return f"[{number(low, decimals, signed)}, {number(high, decimals, signed)}]"
+
+
+def place(row: Mapping[str, Any]) -> str:
+    """Whom a row of estimates or verdicts is about, with its class and condition."""
+    if row["group"] is not None:
+        who = f"{row['attribute']} = {row['group']}"
+    elif row["attribute"] is not None:
+        who = f"between groups of {row['attribute']}"
+    else:
+        who = "everyone"
+    further = [f"{key} {row[key]}" for key in ("class", "condition", "correction") if row[key] is not None]
+    return " · ".join([who, *further])
+
+
+def main_split(splits: Iterable[str]) -> str | None:
+    """The split that a headline is about: `test` where there is one, else the first."""
+    found = list(dict.fromkeys(splits))
+    return "test" if "test" in found else (found[0] if found else None)
+
+
+def settings_of(frame: pl.DataFrame, design: Design) -> list[str]:
+    """The settings of a table, in the design's order."""
+    present = set(frame["setting"].drop_nulls().unique())
+    return [name for name in design.settings if name in present]
+
+
+def methods_of(frame: pl.DataFrame, design: Design, setting: str | None = None) -> list[str]:
+    """The methods of a table, in the design's order; those that the design does not name follow by name."""
+    present = set(frame["method"].unique())
+    chosen = [design.settings[setting]] if setting is not None else list(design.settings.values())
+    named = dict.fromkeys(name for one in chosen for name in (*one.references, *one.methods))
+    order = [name for one in chosen for name in one.methods]
+    order += [name for name in named if name not in order]
+    known = [name for name in dict.fromkeys(order) if name in present]
+    return known + sorted(present - set(known))
+
+
+def counts(verdicts: pl.DataFrame) -> dict[str, int]:
+    """How often each verdict was given, those that occur only, in the order of `records.VERDICTS`."""
+    found = dict(verdicts.drop_nulls("verdict").group_by("verdict").len().iter_rows())
+    return {verdict: found[verdict] for verdict in VERDICTS if verdict in found}
+
+
+def headline(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """One or two sentences per setting, method and reference, in plain words, computed from the verdicts."""
+    split = main_split(verdicts["split"])
+    if split is None:
+        return ["There is nothing to compare: no reference method was named, so there are estimates and no verdicts."]
+    here = verdicts.filter(split=split)
+    lines = []
+    several = len(settings_of(here, design)) > 1
+    for setting in settings_of(here, design):
+        own = here.filter(setting=setting)
+        for method in methods_of(own, design, setting):
+            compared = own.filter(method=method)
+            for reference in compared["reference"].unique(maintain_order=True):
+                rows = compared.filter(reference=reference)
+                lead = f"{setting}: " if several else ""
+                lines.append(f"{lead}{method} against {reference}: {_said(rows)}")
+    return lines
+
+
+def _said(rows: pl.DataFrame) -> str:
+    judged = rows.drop_nulls("verdict")
+    total = len(judged)
+    found = counts(judged)
+    worse = judged.filter(verdict="worse")
+    parts = [f"worse in {len(worse)} of {total} comparison{'' if total == 1 else 's'}"]
+    if len(worse):
+        shown = [f"{title(row['measure'])}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
+        more = f"; and {len(worse) - _LISTED} more" if len(worse) > _LISTED else ""
+        parts[0] += f" ({'; '.join(shown)}{more})"
+    parts += [
+        f"{'undecided' if name == 'inconclusive' else name} in {count}"
+        for name, count in found.items()
+        if name != "worse"
+    ]
+    return f"{', '.join(parts)}. {seen(rows)}"
+
+
+def seen(verdicts: pl.DataFrame) -> str:
+    """The smallest harm that could have been seen, in a sentence: of groups' accuracy, else of whatever was judged."""
+    accuracy = pl.col("measure") == "accuracy"
+    candidates = (
+        ("in the accuracy of a group", verdicts.filter(accuracy & pl.col("group").is_not_null())),
+        ("in accuracy", verdicts.filter(accuracy)),
+        ("in any measure", verdicts),
+    )
+    for where, found in candidates:
+        values = found["detectable"].drop_nulls().to_list()
+        if values:
+            return f"The smallest harm this study could have seen {where} is {span(values)}."
+    return "How small a harm this study could have seen cannot be said."
+
+
+def span(values: Sequence[float]) -> str:
+    """The range of some numbers in words: `between 0.03 and 0.12`, or one number where they are alike."""
+    decimals = 2 if min(values) >= 0.01 else 4
+    low, high = number(min(values), decimals), number(max(values), decimals)
+    return low if low == high else f"between {low} and {high}"
