@@ -28,7 +28,7 @@ def everyone(run: View) -> Place:
 
 
 def one_group(run: View, member) -> Place:
-    return Place("group", np.flatnonzero(member), np.flatnonzero(~np.asarray(member)))
+    return Place("group", np.flatnonzero(member), np.flatnonzero(~np.asarray(member)), np.arange(len(run.label)))
 
 
 def between(run: View, group) -> Place:

@@ -52,7 +52,7 @@ def cases(evaluation: Evaluation, measures: Sequence[Measure]) -> list[Case]:
 
 @dataclass(eq=False)
 class Reader:
-    """Effects of cases in the runs of one evaluation; remembers what it looked up.
+    """Effects of cases in the runs of one evaluation; remembers views, places, and the effects of the last case.
 
     Attributes:
         evaluation: whose.
@@ -65,14 +65,25 @@ class Reader:
     _places: dict = field(default_factory=dict)
     _eligible: dict = field(default_factory=dict)
     _effects: dict = field(default_factory=dict)
+    _pairs: dict = field(default_factory=dict)
+    _case: Case | None = None
 
     def effect(self, run: Run, case: Case) -> Effect:
         """The case's measure in one run."""
-        key = (id(run), case)
-        if key not in self._effects:
+        if case != self._case:  # effects are as long as the sample: those of one case at a time are kept
+            self._case, self._effects = case, {}
+        if id(run) not in self._effects:
             # The run is kept beside its effect, so that its id is not given to another.
-            self._effects[key] = (run, self._effect(run, case))
-        return self._effects[key][1]
+            self._effects[id(run)] = (run, self._effect(run, case))
+        return self._effects[id(run)][1]
+
+    def pair(self, method: str, reference: str, seed: int) -> tuple[Run, Run, int] | None:
+        """The two runs of a seed on the examples that both predicted, and how many predictions that leaves out."""
+        key = (method, reference, seed)
+        if key not in self._pairs:
+            ours, theirs = (self.evaluation.runs.get((name, seed)) for name in (method, reference))
+            self._pairs[key] = None if ours is None or theirs is None else _common(ours, theirs)
+        return self._pairs[key]
 
     def units(self, run: Run, effect: Effect) -> np.ndarray:
         """The resampling unit of each row of an effect."""
@@ -120,7 +131,9 @@ class Reader:
         defined = groups.defined[rows]
         if case.level == "group":
             member = groups.masks[rows, groups.names.index(str(case.group))]
-            return Place("group", np.flatnonzero(member), np.flatnonzero(defined & ~member))
+            return Place(
+                "group", np.flatnonzero(member), np.flatnonzero(defined & ~member), np.flatnonzero(defined | member)
+            )
         members = [np.flatnonzero(column) for column in groups.masks[rows].T]
         return Place(
             "attribute", np.flatnonzero(defined), members=members, eligible=self._eligibility(groups, positive)
@@ -146,3 +159,10 @@ class Reader:
             need = max(self.support, 1)
             self._eligible[key] = {base: np.flatnonzero(found >= need).tolist() for base, found in least.items()}
         return self._eligible[key]
+
+
+def _common(ours: Run, theirs: Run) -> tuple[Run, Run, int]:
+    if ours.key == theirs.key:
+        return ours, theirs, 0
+    rows = np.intersect1d(ours.rows, theirs.rows, assume_unique=True)
+    return ours.take(rows), theirs.take(rows), len(ours.rows) + len(theirs.rows) - 2 * len(rows)

@@ -47,13 +47,15 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
     rows: list[dict[str, Any]] = []
     for evaluation in evaluations(examples, trials, predictions, design):
         reader = Reader(evaluation, design.support)
-        found = cases(evaluation, measures)
-        for method, reference in pairs(evaluation):
-            families: dict[tuple[str, str], list[Case]] = {}
-            for case in found:
-                families.setdefault((case.measure.name, case.level), []).append(case)
-            for family in families.values():
-                rows += _family(reader, family, method, reference, design)
+        families: dict[tuple[str, str, str, str], list[tuple[Case, Contrast]]] = {}
+        compared = list(pairs(evaluation))
+        for case in cases(evaluation, measures):
+            for method, reference in compared:
+                family = families.setdefault((method, reference, case.measure.name, case.level), [])
+                family.append((case, contrast(reader, case, method, reference, design)))
+        order = {pair: place for place, pair in enumerate(compared)}
+        for (method, reference, *_), family in sorted(families.items(), key=lambda one: order[one[0][:2]]):
+            rows += _family(evaluation, family, method, reference, design)
     if not rows:
         return records.TABLES["verdicts"].empty()
     return records.validate(pl.DataFrame(rows, infer_schema_length=None), "verdicts")
@@ -81,21 +83,25 @@ class _Judged:
 
 
 def _family(
-    reader: Reader, family: Sequence[Case], method: str, reference: str, design: Design
+    evaluation: Evaluation,
+    family: Sequence[tuple[Case, Contrast]],
+    method: str,
+    reference: str,
+    design: Design,
 ) -> Iterator[dict[str, Any]]:
-    contrasts = [contrast(reader, case, method, reference, design) for case in family]
+    contrasts = [found for _, found in family]
     size = max(sum(found.interval is not None for found in contrasts), 1)
-    first = family[0]
+    first = family[0][0]
     by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[first.level]
     plural = "contrast" if size == 1 else "contrasts"
     name = f"{first.measure.name} {by}, {method} vs {reference} ({size} {plural})"
     margin = _margin(first.measure, design)
     jointly = _jointly(contrasts, margin, design.alpha) if first.measure.decides else None
-    for case, found in zip(family, contrasts, strict=True):
+    for case, found in family:
         judged = _Judged(found, design.alpha / size, size, name, margin, jointly)
         yield {
-            "setting": reader.evaluation.setting,
-            "split": reader.evaluation.split,
+            "setting": evaluation.setting,
+            "split": evaluation.split,
             "measure": case.measure.name,
             "class": case.name,
             "attribute": case.attribute,

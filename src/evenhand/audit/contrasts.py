@@ -61,13 +61,11 @@ def contrast(reader: Reader, case: Case, method: str, reference: str, design: De
         notes += _absences(reader, name, planned)
     made, fewer = [], 0
     for seed in planned:
-        ours, theirs = evaluation.runs.get((method, seed)), evaluation.runs.get((reference, seed))
-        if ours is None or theirs is None:
+        pair = reader.pair(method, reference, seed)
+        if pair is None:
             continue
-        if ours.key != theirs.key:
-            common = np.intersect1d(ours.rows, theirs.rows, assume_unique=True)
-            fewer += len(np.union1d(ours.rows, theirs.rows)) - len(common)
-            ours, theirs = ours.take(common), theirs.take(common)
+        ours, theirs, dropped = pair
+        fewer += dropped
         made.append((ours, reader.effect(ours, case), theirs, reader.effect(theirs, case)))
     if fewer:
         notes.append(f"{fewer} predictions of one method only are left out, so that the comparison is paired")

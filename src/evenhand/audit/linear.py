@@ -76,6 +76,7 @@ class Place:
         level: everyone, one group, or an attribute's groups together.
         rows: the members (everyone, group), or all for whom the attribute is defined (attribute).
         others: the group's complement.
+        both: members and complement, ascending.
         members: by group (attribute).
         eligible: by the base of a rate, the indices of the groups with enough of it in every run.
     """
@@ -83,6 +84,7 @@ class Place:
     level: Level
     rows: np.ndarray
     others: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    both: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     members: Sequence[np.ndarray] = ()
     eligible: Mapping[Base, Sequence[int]] = field(default_factory=dict)
 
@@ -220,7 +222,7 @@ def _spread(
     view: View, place: Place, value: float, spread: np.ndarray, extreme: np.ndarray, smallest: int, step: float
 ) -> Effect:
     """An effect over everyone whom the attribute or the group and its complement hold."""
-    rows = place.rows if place.level == "attribute" else np.sort(np.concatenate([place.rows, place.others]))
+    rows = place.rows if place.level == "attribute" else place.both
     shares = view.weight[rows] / view.weight[rows].sum()
     active = np.zeros(len(view.label), dtype=bool)
     active[extreme] = True

@@ -1,0 +1,121 @@
+"""Prints the simulated coverage in docs/statistics.md: python tests/coverage/table.py REPETITIONS [SECTION ...]"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from counting import Coverage, coverage, false_worse, found_harm, marginal_coverage
+from random_effects import DESIGN, REGIMES, World
+from ridge import Ridge
+
+MEASURES = {
+    "accuracy": "accuracy",
+    "worst_group_accuracy": "worst group",
+    "accuracy_difference": "best − worst",
+    "demographic_parity_difference": "DPD",
+    "equalized_odds_difference": "EOD",
+    "expected_calibration_error": "ECE",
+    "calibration_error_squared": "squared calibration error",
+}
+WORLDS = [(vary, regime, runs) for vary in (True, False) for regime in REGIMES for runs in (3, 5, 10)]
+
+
+def of_groups(found: dict[str, Coverage], measure: str) -> str:
+    """The coverage for everyone or the attribute, and the range over groups."""
+    whole = f"{found[measure].both:.3f}" if measure in found else ""
+    parts = sorted(one.both for name, one in found.items() if name.startswith(f"{measure}:"))
+    groups = f"{parts[0]:.3f}–{parts[-1]:.3f}" if parts else ""
+    return "; ".join(part for part in (whole, groups) if part)
+
+
+def header(*columns: str) -> None:
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+
+
+def line(*cells: object) -> None:
+    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
+
+
+def contrasts(repetitions: int) -> None:
+    header("design", "spread", "runs", *MEASURES.values())
+    for vary, regime, runs in WORLDS:
+        found = coverage(World(runs=runs, vary=vary, test=400, **REGIMES[regime]), tuple(MEASURES), repetitions)
+        line("new split" if vary else "fixed", regime, runs, *(of_groups(found, name) for name in MEASURES))
+    for runs in (3, 5, 10):
+        found = coverage(Ridge(runs=runs), tuple(MEASURES), repetitions)
+        line("new split", "ridge", runs, *(of_groups(found, name) for name in MEASURES))
+    unpaired = World(test=400, shared=0.0, design=replace_pairing())
+    found = coverage(unpaired, tuple(MEASURES), repetitions)
+    line("new split", "unpaired", 5, *(of_groups(found, name) for name in MEASURES))
+
+
+def replace_pairing():
+    return DESIGN.model_copy(update={"paired": "none"})
+
+
+def few(repetitions: int) -> None:
+    header("design", "flipped", "share", "runs", "everyone", "group of 120", "groups of 40", "at tail .05/8, least")
+    for kind in ("cells", "units", "harm", "seeds"):
+        for vary in (True, False):
+            for share in (0.005, 0.02, 0.06):
+                world = World(vary=vary, test=200, flips=share, flipped=kind, groups=(0.6, 0.2, 0.2))
+                for runs in (3, 5):
+                    found = coverage(replace(world, runs=runs), ("accuracy",), repetitions)
+                    strict = coverage(replace(world, runs=runs), ("accuracy",), repetitions, tail=0.05 / 8)
+                    small = min(found["accuracy:b"].both, found["accuracy:c"].both)
+                    cells = [f"{one:.3f}" for one in (found["accuracy"].both, found["accuracy:a"].both, small)]
+                    least = min(one.both for one in strict.values())
+                    line("new split" if vary else "fixed", kind, share, runs, *cells, f"{least:.3f}")
+
+
+def marginals(repetitions: int) -> None:
+    names = {"true_positive_rate": "TPR", **MEASURES}
+    header("design", "spread", "runs", *names.values())
+    for vary, regime, runs in WORLDS:
+        world = World(runs=runs, vary=vary, test=400, **REGIMES[regime])
+        found = marginal_coverage(world, tuple(names), repetitions)
+        shown = {name: Coverage(one, 0, 0, 0, 0, 0) for name, one in found.items()}
+        line("new split" if vary else "fixed", regime, runs, *(of_groups(shown, name) for name in names))
+    for test in (40, 100, 400):
+        world = World(runs=1, vary=False, test=test, seed=0, seed_group=0)
+        found = marginal_coverage(world, ("accuracy", "true_positive_rate"), repetitions)
+        shown = {name: Coverage(one, 0, 0, 0, 0, 0) for name, one in found.items()}
+        line(f"{test} examples", "", 1, *(of_groups(shown, name) for name in ("true_positive_rate", "accuracy")))
+
+
+def families(repetitions: int) -> None:
+    names = [name for name in MEASURES if name not in ("expected_calibration_error", "worst_group_accuracy")]
+    header("design", "spread", "runs", *(MEASURES[name] for name in names))
+    for vary, regime, runs in WORLDS:
+        if runs == 10:
+            continue
+        world = World(runs=runs, vary=vary, test=400, **REGIMES[regime])
+        found = [false_worse(world, name, repetitions) for name in names]
+        line(
+            "new split" if vary else "fixed",
+            regime,
+            runs,
+            *("; ".join(f"{level} {one:.3f}" for level, one in each.items()) for each in found),
+        )
+
+
+def power(repetitions: int) -> None:
+    header("design", "harmed group", "true harm / mean MDE", "found")
+    for vary in (True, False):
+        for group, harms in (("a", (0.25, 0.47)), ("d", (0.6, 1.2))):
+            for harm in harms:
+                where = (harm, 0.0, 0.0, 0.0) if group == "a" else (0.0, 0.0, 0.0, harm)
+                share, ratio = found_harm(World(vary=vary, test=400, harm=where), "accuracy", group, repetitions)
+                size = {"a": "55% of the examples", "d": "8% of the examples"}[group]
+                line("new split" if vary else "fixed", size, f"{ratio:.2f}", f"{share:.3f}")
+
+
+SECTIONS = {"contrasts": contrasts, "few": few, "marginals": marginals, "families": families, "power": power}
+
+if __name__ == "__main__":
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    for section in sys.argv[2:] or SECTIONS:
+        print(f"\n### {section}, {count} repetitions\n")
+        SECTIONS[section](count)
