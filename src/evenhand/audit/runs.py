@@ -136,16 +136,26 @@ def evaluations(
         uses = studied.filter(setting=setting)
         here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
         placed = here.join(own.select("row", "example"), on="example", how="left")
-        if placed["row"].null_count():
-            lost = placed.filter(pl.col("row").is_null())
-            raise InputError(
-                f"setting {setting}: {len(lost)} predictions are of examples that the table examples lacks, "
-                f"such as {lost['example'][0]!r}"
-            )
+        placed = _known(setting, placed)
         splits = sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name))
         classes = _classes(setting_design, population, placed)
         for split in splits:
             yield _evaluation(setting, split, setting_design, population, uses, placed, classes)
+
+
+def _known(setting: str, placed: pl.DataFrame) -> pl.DataFrame:
+    """The predictions of the setting's own examples. A trial that several settings use may have test sets of theirs:
+    those splits are left out here. A split of which only a part is known is refused.
+    """
+    known = placed.filter(pl.col("row").is_not_null())
+    lost = placed.filter(pl.col("row").is_null())
+    mixed = lost.filter(pl.col("split").is_in(known["split"].unique().to_list())) if len(known) else lost
+    if len(mixed):
+        raise InputError(
+            f"setting {setting}: {len(mixed)} predictions are of examples that the table examples lacks, "
+            f"such as {mixed['example'][0]!r} in the split {mixed['split'][0]}"
+        )
+    return known
 
 
 def _evaluation(
