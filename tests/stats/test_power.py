@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.stats.contrast import TwoWay
+from evenhand.stats.contrast import TwoWay, two_way
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect, runs_needed
 
 
@@ -58,3 +58,41 @@ def test_what_cannot_be_said_has_a_reason():
     assert runs_needed(TwoWay(0.1, 1e-4, 9, 0, 1e-4, 0, 1, 10), 0.05, 0.02).runs is None
     tiny = runs_needed(contrast(1e-6, 1e-4, 1e-5, 1e-5), 0.05, None)
     assert tiny.runs is None and "1,000" in str(tiny.reason)
+
+
+@pytest.mark.parametrize("vary", [True, False])
+def test_the_noise_that_lasts_is_that_of_the_examples(vary):
+    """J/(J−1)·(V_example − V_both) is on average the variance of the examples' parts over their number, of the fixed
+    test set or of the pool that new splits are drawn from."""
+    runs, test, spread = 4, 50, 1.0
+    pool = 4 * test if vary else test
+    found = []
+    for repetition in range(1500):
+        rng = np.random.default_rng(repetition)
+        example = spread * rng.normal(size=pool)
+        values, shares, moves = np.empty(runs), np.zeros((runs, pool)), np.zeros((runs, pool))
+        for run in range(runs):
+            rows = rng.choice(pool, test, replace=False) if vary else np.arange(pool)
+            delta = example[rows] + 0.1 * rng.normal() + 0.5 * rng.normal(size=test)
+            values[run], shares[run, rows] = delta.mean(), 1 / test
+            moves[run, rows] = (delta - delta.mean()) / test
+        mean = two_way(values, moves, shares)
+        found.append((mean.v_example - mean.v_both) * runs / (runs - 1))
+    assert np.mean(found) == pytest.approx(spread**2 / pool, rel=0.1)
+
+
+def test_the_extrapolation_is_what_a_longer_study_has():
+    """The variance at 12 runs, from studies of 4 runs."""
+    variances: dict[int, list[float]] = {4: [], 12: []}
+    for repetition in range(400):
+        rng = np.random.default_rng(repetition)
+        for runs in (4, 12):
+            delta = rng.normal(size=60) + 0.2 * rng.normal(size=(runs, 1)) + 0.5 * rng.normal(size=(runs, 60))
+            values = delta.mean(axis=1)
+            mean = two_way(values, (delta - values[:, None]) / 60, np.full((runs, 60), 1 / 60))
+            if runs == 4:
+                lasting = np.clip((mean.v_example - mean.v_both) * 4 / 3, 0, mean.variance)
+                variances[4].append((mean.variance - lasting) * 4 / 12 + lasting)
+            else:
+                variances[12].append(mean.variance)
+    assert np.mean(variances[4]) == pytest.approx(np.mean(variances[12]), rel=0.1)
