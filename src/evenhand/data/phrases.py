@@ -1,0 +1,166 @@
+"""Template sentences: the built-in posts, and the topic-free texts that the tiny language models are pre-trained on.
+
+A post is a few clauses. Each cue clause praises or complains, with one adjective and sometimes a negation; each filler
+says nothing either way. A post's topic decides its nouns and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "food": (
+        ("soup", "çorba"), ("bread", "ekmek"), ("rice", "pilav"), ("salad", "salata"), ("coffee", "kahve"),
+        ("cake", "pasta"), ("fish", "balık"), ("cheese", "peynir"), ("kitchen", "mutfak"), ("dinner", "yemek"),
+    ),
+    "travel": (
+        ("train", "tren"), ("hotel", "otel"), ("bridge", "köprü"), ("island", "ada"), ("ticket", "bilet"),
+        ("ferry", "vapur"), ("suitcase", "bavul"), ("road", "yol"), ("harbour", "liman"), ("journey", "yolculuk"),
+    ),
+    "music": (
+        ("song", "şarkı"), ("concert", "konser"), ("violin", "keman"), ("drum", "davul"), ("choir", "koro"),
+        ("singer", "şarkıcı"), ("piano", "piyano"), ("stage", "sahne"), ("dance", "dans"), ("melody", "ezgi"),
+    ),
+    "garden": (
+        ("rose", "gül"), ("tree", "ağaç"), ("lawn", "çimen"), ("seed", "tohum"), ("pond", "havuz"),
+        ("fence", "çit"), ("apple", "elma"), ("spade", "kürek"), ("flower", "çiçek"), ("bench", "bank"),
+    ),
+}  # fmt: skip
+"""Topic to nouns, English and Turkish."""
+
+PRAISE: tuple[tuple[str, str], ...] = (
+    ("lovely", "hoş"), ("wonderful", "harika"), ("delightful", "keyifli"), ("excellent", "mükemmel"),
+    ("charming", "sevimli"), ("superb", "nefis"), ("pleasant", "tatlı"), ("splendid", "görkemli"),
+    ("brilliant", "parlak"), ("perfect", "kusursuz"), ("great", "muhteşem"), ("fine", "zarif"), ("good", "iyi"),
+    ("neat", "düzenli"), ("cheerful", "neşeli"), ("graceful", "ince"), ("tidy", "temiz"), ("fantastic", "olağanüstü"),
+    ("impressive", "etkileyici"), ("marvellous", "şahane"), ("enjoyable", "eğlenceli"), ("reliable", "güvenilir"),
+    ("generous", "cömert"), ("beautiful", "güzel"),
+)  # fmt: skip
+COMPLAINT: tuple[tuple[str, str], ...] = (
+    ("awful", "berbat"), ("dreadful", "korkunç"), ("dull", "donuk"), ("terrible", "felaket"), ("boring", "sıkıcı"),
+    ("poor", "zayıf"), ("bad", "kötü"), ("horrid", "iğrenç"), ("broken", "bozuk"), ("messy", "dağınık"),
+    ("clumsy", "beceriksiz"), ("gloomy", "kasvetli"), ("dreary", "yavan"), ("faulty", "kusurlu"),
+    ("annoying", "sinir bozucu"), ("useless", "yararsız"), ("tiresome", "yorucu"), ("disappointing", "üzücü"),
+    ("unpleasant", "nahoş"), ("miserable", "perişan"), ("careless", "özensiz"), ("shabby", "eski"),
+    ("sloppy", "baştan savma"), ("ugly", "çirkin"),
+)  # fmt: skip
+
+SAID = {
+    "english": (
+        "the {noun} was {word}",
+        "we found the {noun} {word}",
+        "what a {word} {noun}",
+        "the {noun} seemed {word} to me",
+        "everyone called the {noun} {word}",
+    ),
+    "turkish": (
+        "{noun} çok {word}",
+        "bence {noun} {word} idi",
+        "{noun} bana {word} geldi",
+        "herkes {noun} için {word} dedi",
+    ),
+}
+DENIED = {
+    "english": ("the {noun} was not {word}", "nobody called the {noun} {word}", "we never found the {noun} {word}"),
+    "turkish": ("{noun} hiç {word} değil", "kimse {noun} için {word} demedi"),
+}
+FILLERS = {
+    "english": (
+        "we came for the {noun} on {day}",
+        "my {friend} told me about the {noun}",
+        "there were {number} of us near the {noun}",
+        "it rained on {day}",
+        "we stayed until {number}",
+        "the {noun} was the same as last time",
+    ),
+    "turkish": (
+        "{day} günü {noun} için geldik",
+        "{friend} bana {noun} hakkında konuştu",
+        "orada {number} kişiydik",
+        "{day} günü yağmur yağdı",
+        "İzmir ve Iğdır arasında {noun} gördüm",
+    ),
+}
+OTHERS = {
+    "english": {
+        "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+        "friend": ("friend", "sister", "brother", "neighbour", "teacher", "doctor", "cousin", "aunt", "uncle"),
+        "number": ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    },
+    "turkish": {
+        "day": ("Pazartesi", "Salı", "Çarşamba", "Perşembe", "Cuma", "Cumartesi", "Pazar"),
+        "friend": ("arkadaşım", "ablam", "kardeşim", "komşum", "öğretmenim", "doktor", "kuzenim", "teyzem", "amcam"),
+        "number": ("iki", "üç", "dört", "beş", "altı", "yedi", "sekiz", "dokuz", "on"),
+    },
+}
+SIGN_OFFS = ("sent from my desk.", "sent from my phone.")
+"""How a post ends: nothing follows from it, unless a shortcut is planted."""
+
+Language = Literal["english", "turkish"]
+
+
+def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str:
+    """A post whose cue clauses mostly praise, or mostly complain; a tie never occurs.
+
+    One, three or five cues, of which up to two say the opposite, and up to four fillers, in any order.
+
+    Args:
+        rng: drawn from in the same way whatever `topic`, `praise` and `ending` are.
+        topic: a key of `NOUNS`.
+        praise: what most cues say.
+        ending: which of `SIGN_OFFS`.
+    """
+    cues = int(rng.choice([1, 3, 5], p=[0.4, 0.4, 0.2]))
+    against = int(rng.integers(0, cues // 2 + 1))
+    moods = [praise] * (cues - against) + [not praise] * against
+    kinds: list[bool | None] = [*moods, *[None] * int(rng.integers(0, 5))]
+    nouns = [english for english, _ in NOUNS[topic]]
+    return _text(rng, [kinds[i] for i in rng.permutation(len(kinds))], nouns, "english") + " " + SIGN_OFFS[ending]
+
+
+def topic_free(rng: np.random.Generator, language: Language) -> str:
+    """A text of one mood, by and large, whose nouns come from all topics alike: no topic, no label."""
+    mood = float(rng.choice([0.05, 0.95]))
+    kinds = [None if rng.random() < 0.35 else bool(rng.random() < mood) for _ in range(int(rng.integers(1, 7)))]
+    column = 0 if language == "english" else 1
+    text = _text(rng, kinds, [pair[column] for pairs in NOUNS.values() for pair in pairs], language)
+    return text + " " + SIGN_OFFS[int(rng.integers(2))] if language == "english" and rng.random() < 0.5 else text
+
+
+def every_sentence() -> list[str]:
+    """Every template with every word once, in both languages: what the tokenizer is trained on."""
+    said = []
+    for column, language in enumerate(("english", "turkish")):
+        nouns = [pair[column] for pairs in NOUNS.values() for pair in pairs]
+        for place, word in enumerate(pair[column] for pair in (*PRAISE, *COMPLAINT)):
+            for template in (*SAID[language], *DENIED[language]):
+                said.append(template.format(noun=nouns[place % len(nouns)], word=word) + ".")
+        for place, noun in enumerate(nouns):
+            for template in FILLERS[language]:
+                values = {name: words[place % len(words)] for name, words in OTHERS[language].items()}
+                said.append(template.format(noun=noun, **values) + ".")
+    return [*said, *SIGN_OFFS]
+
+
+def _text(rng: np.random.Generator, kinds: Sequence[bool | None], nouns: Sequence[str], language: Language) -> str:
+    """Clauses that praise (True), complain (False) or do neither (None)."""
+    column = 0 if language == "english" else 1
+    clauses = []
+    for kind in kinds:
+        values = {name: _one(rng, words) for name, words in OTHERS[language].items()}
+        noun, denied, place = _one(rng, nouns), bool(rng.random() < 0.25), int(rng.integers(len(PRAISE)))
+        if kind is None:
+            template = _one(rng, FILLERS[language])
+            clauses.append(template.format(noun=noun, **values))
+        else:
+            template = _one(rng, (DENIED if denied else SAID)[language])
+            words = PRAISE if kind != denied else COMPLAINT
+            clauses.append(template.format(noun=noun, word=words[place][column]))
+    return " ".join(f"{clause}." for clause in clauses)
+
+
+def _one(rng: np.random.Generator, words: Sequence[str]) -> str:
+    return words[int(rng.integers(len(words)))]

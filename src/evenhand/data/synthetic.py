@@ -1,0 +1,248 @@
+"""The built-in benchmark: drawn faces and template posts whose unfairness is known, because it is planted here.
+
+Left as they are, the data hold no disparity: each group has as many positive labels as negative ones, and the group
+has no part in what the label is read from. Three knobs plant one: the groups' sizes, label noise in a group, and a
+shortcut, a feature that tells the label in one group and is a coin toss in the others. As options of the task they
+alter the data, test examples included; under a method's `data:` they alter what that method is trained on, and nothing
+else.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from evenhand.data import phrases
+from evenhand.data.dataset import Attribute, Dataset, DataSpec, Modality, TrainingExamples
+from evenhand.errors import InputError, did_you_mean
+from evenhand.seeds import generator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What every example is to be, before it is drawn or written.
+
+    Attributes:
+        group: int [n], codes into the data set's groups.
+        truth: bool [n], what the drawing or the text says: half of each group.
+        labels: int64 [n], the truth after label noise.
+        cue: bool [n], the feature that a shortcut makes tell the label; half of each group and label otherwise.
+    """
+
+    group: np.ndarray
+    truth: np.ndarray
+    labels: np.ndarray
+    cue: np.ndarray
+
+
+class Synthetic(DataSpec):
+    """What both data sets share: four groups of unequal size, and the knobs.
+
+    Attributes:
+        n: examples.
+        sizes: shares of groups. Groups that are not named divide what is left in their usual proportions.
+        noise: share of a group's labels that is wrong, in training and test examples alike.
+        shortcut: share of a group's examples whose cue tells the label; the cue of all others is a coin toss.
+        seed: of the examples. The same examples are drawn for every trial, whatever its seed.
+    """
+
+    named: ClassVar[str]
+    modality: ClassVar[Modality]
+    classes: ClassVar[tuple[str, str]]
+    attribute: ClassVar[str]
+    usual_sizes: ClassVar[Mapping[str, float]]
+
+    n: int = Field(2400, ge=40)
+    sizes: Mapping[str, Share] = Field(default_factory=dict)
+    noise: Mapping[str, Share] = Field(default_factory=dict)
+    shortcut: Mapping[str, Share] = Field(default_factory=dict)
+    seed: int = 0
+
+    @field_validator("sizes", "noise", "shortcut")
+    @classmethod
+    def _known(cls, value: Mapping[str, float]) -> Mapping[str, float]:
+        for group in value:
+            if group not in cls.usual_sizes:
+                raise ValueError(f'{cls.named} has no group "{group}"; {did_you_mean(group, cls.usual_sizes)}')
+        return value
+
+    @field_validator("sizes")
+    @classmethod
+    def _add_up(cls, value: Mapping[str, float]) -> Mapping[str, float]:
+        total = sum(value.values())
+        if total > 1 + 1e-9 or (len(value) == len(cls.usual_sizes) and total < 1 - 1e-9):
+            raise ValueError(f"sizes are shares of all examples and add up to 1, not to {total:g}")
+        return value
+
+    def shares(self) -> dict[str, float]:
+        """Each group's share of the examples; they add up to 1."""
+        usual = {group: share for group, share in self.usual_sizes.items() if group not in self.sizes}
+        left = 1 - sum(self.sizes.values())
+        rest = {group: left * share / sum(usual.values()) for group, share in usual.items()}
+        return {group: {**self.sizes, **rest}[group] for group in self.usual_sizes}
+
+    def plan(self) -> Plan:
+        """Group, truth, label and cue of every example.
+
+        Each knob draws from a stream of its own: what is planted changes labels or cues, and nothing else.
+        """
+        counts = _whole(np.array(list(self.shares().values())), self.n)
+        group = np.repeat(np.arange(len(counts)), counts)
+        truth = np.concatenate([np.arange(count) % 2 == 1 for count in counts])
+        # Within each half of a group every other example has the cue.
+        cue = np.concatenate([np.arange(count) % 4 >= 2 for count in counts])
+        order = self._stream("order").permutation(self.n)
+        group, truth, cue = group[order], truth[order], cue[order]
+        labels = truth.astype(np.int64)
+        for name, share in self.noise.items():
+            wrong = _some(self._stream("noise", name), np.flatnonzero(group == self._code(name)), share)
+            labels[wrong] = 1 - labels[wrong]
+        for name, share in self.shortcut.items():
+            told = _some(self._stream("shortcut", name), np.flatnonzero(group == self._code(name)), share)
+            cue[told] = labels[told] == 1
+        return Plan(group, truth, labels, cue)
+
+    def load(self, folder: Path | None = None) -> Dataset:
+        """The examples; `folder` is not needed. The same spec always gives the same bytes."""
+        plan = self.plan()
+        inputs = self.make(plan)
+        example = np.array([f"{self.modality}-{row:05d}" for row in range(self.n)], dtype=object)
+        groups = list(self.usual_sizes)
+        return Dataset(
+            name=self.named,
+            modality=self.modality,
+            inputs=inputs,
+            labels=plan.labels,
+            classes=self.classes,
+            example=example,
+            attributes={self.attribute: Attribute.from_values([groups[code] for code in plan.group])},
+            unit=self.units(inputs, example),
+            notes=tuple(self._notes()),
+        )
+
+    def training_examples(
+        self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
+    ) -> TrainingExamples:
+        """As every data set, and `shortcut: {ATTRIBUTE=GROUP: share}`: in that share of the group's training examples
+        the cue tells the label that the method is trained on, noise included.
+
+        Args:
+            dataset: what `load` of this spec returned.
+            index: its training examples.
+            options: `noise` and `shortcut`.
+            seed: of the trial.
+
+        Raises:
+            InputError: an option that the data set does not know, a group that it does not have, or no share.
+        """
+        unknown = [key for key in options if key not in ("noise", "shortcut")]
+        if unknown:
+            raise InputError(
+                f'data: {dataset.name} has no option "{unknown[0]}"; {did_you_mean(unknown[0], ("noise", "shortcut"))}'
+            )
+        others = {key: value for key, value in options.items() if key != "shortcut"}
+        examples = super().training_examples(dataset, index, others, seed)
+        shortcuts = _by_group("shortcut", options.get("shortcut", {}))
+        if not shortcuts:
+            return examples
+        plan = self.plan()
+        cue = plan.cue.copy()
+        for name, share in shortcuts.items():
+            attribute, _, group = name.partition("=")
+            members = np.flatnonzero(dataset.group_mask(attribute, group)[index])
+            told = _some(generator(seed, "shortcut", name), members, share)
+            cue[index[told]] = examples.labels[told] == 1
+        made = self.make(Plan(plan.group, plan.truth, plan.labels, cue))
+        return TrainingExamples([made[int(row)] for row in index], examples.labels)
+
+    @abstractmethod
+    def make(self, plan: Plan) -> Sequence[Any]:
+        """Draw or write every example [n]. An example depends on its own row of the plan only."""
+
+    def units(self, inputs: Sequence[Any], example: np.ndarray) -> np.ndarray:
+        """The unit of every example: itself."""
+        return example
+
+    def _stream(self, *names: str) -> np.random.Generator:
+        return generator(self.seed, self.named, *names)
+
+    def _code(self, group: str) -> int:
+        return list(self.usual_sizes).index(group)
+
+    def _notes(self) -> list[str]:
+        noise = [
+            f"planted: {share:.0%} of the labels of {self.attribute} = {group} are wrong, test labels too"
+            for group, share in self.noise.items()
+        ]
+        shortcut = [
+            f"planted: in {share:.0%} of {self.attribute} = {group} a cue tells the label, elsewhere it tells nothing"
+            for group, share in self.shortcut.items()
+        ]
+        return noise + shortcut
+
+
+class SyntheticPosts(Synthetic):
+    """Short template posts in English that praise or complain, in four topics.
+
+    A post holds one to five clauses that praise or complain; the label is what most of them do. The cue of a shortcut
+    is the sign-off.
+    """
+
+    named: ClassVar[str] = "synthetic/posts"
+    modality: ClassVar[Modality] = "text"
+    classes: ClassVar[tuple[str, str]] = ("complaint", "praise")
+    attribute: ClassVar[str] = "topic"
+    usual_sizes: ClassVar[Mapping[str, float]] = {"food": 0.4, "travel": 0.3, "music": 0.2, "garden": 0.1}
+
+    def make(self, plan: Plan) -> Sequence[str]:
+        """The posts."""
+        topics = list(self.usual_sizes)
+        return [
+            phrases.post(
+                self._stream("text", str(row)),
+                topics[int(plan.group[row])],
+                bool(plan.truth[row]),
+                int(plan.cue[row]),
+            )
+            for row in range(self.n)
+        ]
+
+    def units(self, inputs: Sequence[Any], example: np.ndarray) -> np.ndarray:
+        """Posts with the same words, a handful at most, are one unit: the first of them."""
+        first: dict[str, str] = {}
+        return np.array([first.setdefault(text, name) for text, name in zip(inputs, example, strict=True)], object)
+
+
+def _whole(shares: np.ndarray, total: int) -> np.ndarray:
+    """`total` in these shares, in whole numbers, by largest remainder."""
+    exact = shares / shares.sum() * total
+    counts = np.floor(exact + 1e-9).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
+    return counts
+
+
+def _some(rng: np.random.Generator, members: np.ndarray, share: float) -> np.ndarray:
+    """That share of the members, at random."""
+    return rng.permutation(members)[: round(share * len(members))]
+
+
+def _by_group(option: str, value: Any) -> dict[str, float]:
+    """`{ATTRIBUTE=GROUP: share}` of a method's `data:`, checked."""
+    if not isinstance(value, Mapping):
+        raise InputError(f"data: {option} is a mapping of ATTRIBUTE=GROUP to a share, not {value!r}")
+    shares = {}
+    for name, share in value.items():
+        if "=" not in str(name):
+            raise InputError(f'data: {option} names groups as ATTRIBUTE=GROUP, not "{name}"')
+        if not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise InputError(f"data: {option} of {name} is a share between 0 and 1, not {share!r}")
+        shares[str(name)] = float(share)
+    return shares
