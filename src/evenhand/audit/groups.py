@@ -36,11 +36,7 @@ def groups_of(examples: pl.DataFrame) -> tuple[Groups, ...]:
         defined = column.is_not_null().to_numpy()
         if not defined.any():
             continue
-        long = (
-            pl.DataFrame({"row": np.arange(len(column)), "group": column})
-            .explode("group", empty_as_null=True)
-            .drop_nulls("group")
-        )
+        long = pl.DataFrame({"row": np.arange(len(column)), "group": column}).explode("group").drop_nulls("group")
         names = sorted(long["group"].unique().to_list())
         masks = np.zeros((len(column), len(names)), dtype=bool)
         codes = long["group"].replace_strict(names, range(len(names)), return_dtype=pl.Int64) if names else long["row"]
