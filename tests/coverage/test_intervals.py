@@ -1,6 +1,6 @@
 """95% intervals hold the truth, whatever varies: examples, seeds, both; a new split per seed or a fixed one.
 
-The quick versions repeat a study a few hundred times, the slow ones a thousand, over every measure. The numbers in
+The quick versions repeat a study a few hundred times, the slow ones cover every measure and regime. The numbers in
 docs/statistics.md are printed by `python tests/coverage/table.py`.
 """
 
@@ -82,22 +82,22 @@ def test_marginal_intervals_over_runs():
 @pytest.mark.parametrize("regime", list(REGIMES))
 @pytest.mark.parametrize("runs", [3, 5, 10])
 def test_every_contrast_in_every_regime(vary, regime, runs):
-    found = coverage(World(runs=runs, vary=vary, test=400, **REGIMES[regime]), DECIDING, 600)
+    found = coverage(World(runs=runs, vary=vary, test=400, **REGIMES[regime]), DECIDING, 300)
     for name, one in found.items():
-        assert one.both >= 0.93 - error(600), name
-        if name.startswith("accuracy"):
-            assert one.both <= 0.999, name
+        assert one.both >= 0.93 - error(300), name
+        if name.partition(":")[0] == "accuracy":
+            assert one.both <= 0.995, name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", [3, 5, 10])
 def test_every_contrast_of_ridge_classifiers(runs):
-    for name, one in coverage(Ridge(runs=runs), DECIDING, 600).items():
-        assert one.both >= 0.93 - error(600), name
+    for name, one in coverage(Ridge(runs=runs), DECIDING, 300).items():
+        assert one.both >= 0.93 - error(300), name
 
 
 @pytest.mark.slow
 def test_unpaired_contrasts():
     world = World(runs=5, test=400, shared=0.0, design=DESIGN.model_copy(update={"paired": "none"}))
-    for name, one in coverage(world, DECIDING, 600).items():
-        assert one.both >= 0.93 - error(600), name
+    for name, one in coverage(world, DECIDING, 300).items():
+        assert one.both >= 0.93 - error(300), name
