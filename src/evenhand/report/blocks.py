@@ -15,6 +15,9 @@ from evenhand.report.estimated import PARITY
 from evenhand.report.sizes import group_sizes
 from evenhand.report.words import settings_of, title
 
+MOST_ROWS = 3000
+"""With more contrasts than this, single classes are not drawn: a page is to stay below 5 MB. The tables have them."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -42,7 +45,8 @@ def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
                 rows = own.filter(about & (pl.col("reference") == reference))
                 where = {"setting": setting, "split": split, "attribute": attribute, "reference": reference}
                 heading = _heading(setting, split, attribute, f"against {reference}")
-                blocks += _by_class(rows, design, where, heading)
+                drawn = rows.filter(pl.col("class").is_null()) if len(verdicts) > MOST_ROWS else rows
+                blocks += _by_class(drawn, design, where, heading)
     return blocks
 
 
@@ -76,6 +80,8 @@ def accuracy_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
 def disparity_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
     """Demographic parity and equalized odds per setting, split, attribute and class."""
     rows = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(PARITY))
+    if len(rows) > MOST_ROWS:
+        rows = rows.filter(pl.col("class").is_null())
     blocks = []
     for setting, split, own in _places(rows, design):
         for attribute in own["attribute"].drop_nulls().unique(maintain_order=True):

@@ -18,8 +18,10 @@ from evenhand.report.drawing import (
     extent,
     finished,
     heading_of,
+    in_order,
     labels,
     row_key,
+    rows_named,
     short,
 )
 from evenhand.report.words import methods_of, title
@@ -86,21 +88,23 @@ def verdict_chart(
         raise InputError(f"there is no contrast of {', '.join(asked)} against {reference} to draw")
     methods = methods_of(rows, design, setting)
     shown = [verdict for verdict in look.COLOURS if verdict in set(rows["verdict"].fill_null(look.UNDECIDED))]
-    charts, drawn = [], []
+    charts, drawn = [], {}
     for measure in asked:
         own = rows.filter(panel == measure)
         for part in own.partition_by("class", maintain_order=True):
             values = [_value(row) for row in part.iter_rows(named=True)]
-            drawn.append(values)
-            facets = _panels(values, methods, str(reference), width, shown if legend else None, columns)
+            key = f"rows {len(drawn)}"
+            drawn[key] = values
+            facets = _panels(values, key, methods, str(reference), width, shown if legend else None, columns)
             given = part["class"][0]
             heading = capital(title(measure)) + (f", class {given}" if given is not None else "")
             charts.append(facets.properties(title=heading_of(heading, _explained(values, design))))
     whole = charts[0] if len(charts) == 1 else alt.vconcat(*charts, spacing=28)
     return finished(
         whole,
+        drawn,
         f"Verdicts against {reference}, {setting}, {split}",
-        panel=max(_width(part) for part in drawn),
+        panel=max(_width(part) for part in drawn.values()),
         label=width,
     )
 
@@ -112,13 +116,12 @@ def _key(row: Mapping[str, Any]) -> str:
 def _value(row: Mapping[str, Any]) -> dict[str, Any]:
     value = {
         "y": _key(row),
-        "g": row["group"] is not None,
         "m": row["method"],
         "v": row["verdict"] or look.UNDECIDED,
         "c": short(row["contrast"]),
     }
     if row["margin"] is not None:
-        value |= {"k": row["margin"], "n": -row["margin"]}
+        value["k"] = row["margin"]
     if row["detectable"] is not None:
         value["d"] = short(row["detectable"])
     return value | bounds(row)
@@ -140,17 +143,18 @@ def _explained(values: Sequence[Mapping[str, Any]], design: Design) -> str | lis
 
 def _panels(
     values: list[dict[str, Any]],
+    key: str,
     methods: Sequence[str],
     reference: str,
     width: int,
     legend: Sequence[str] | None,
     columns: int,
 ) -> Any:
-    """One panel per method. `legend` names the verdicts to explain; None for no legend."""
+    """One panel per method; `key` names the rows. `legend` names the verdicts to explain; None for no legend."""
     import altair as alt
 
-    ordered = sorted(dict.fromkeys((value["g"], value["y"]) for value in values), key=lambda item: item[0])
-    y = alt.Y("y:N", sort=[key for _, key in ordered], title=None, axis=labels(width), scale=_band())
+    ordered = in_order(value["y"] for value in values)
+    y = alt.Y("y:N", sort=ordered, title=None, axis=labels(width), scale=_band())
     # Every chart knows every verdict: stacked charts share these scales, and parts of them would be mixed up.
     verdicts = list(look.COLOURS)
     explained = None if legend is None else alt.Legend(title=None, columns=len(legend), values=list(legend))
@@ -159,22 +163,26 @@ def _panels(
     tooltip = [alt.Tooltip(f"{field}:{kind}", title=said) for field, kind, said in _TOOLTIP]
     x = alt.X("c:Q", title=f"worse than {reference} by", axis=alt.Axis(tickCount=5), scale=alt.Scale(padding=8))
     base = alt.Chart()
-    judged = base.transform_filter("isValid(datum.l)")
-    band = base.transform_filter("isValid(datum.k)").mark_rect(color=look.BAND).encode(x="n:Q", x2="k:Q", y=y)
     zero = base.mark_rule(color=look.INK, strokeWidth=1).encode(x=alt.datum(0))
-    bars = judged.mark_rule(strokeWidth=2).encode(x="l:Q", x2="h:Q", y=y, color=colour)
-    points = judged.mark_point(filled=True, size=75, opacity=1)
-    hollow = base.transform_filter("isValid(datum.c) && !isValid(datum.l)").mark_point(size=60, opacity=1)
-    absent = base.transform_filter("!isValid(datum.c)")
-    absent = absent.mark_text(text="— not defined", align="left", dx=4, fontSize=10, color=look.FAINT)
-    layers = [
-        band,
-        zero,
-        bars,
-        *(kind.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip) for kind in (points, hollow)),
-        absent.encode(x=alt.datum(0), y=y),
-    ]
-    chart = alt.layer(*layers, data=alt.Data(values=values)).properties(width=_width(values), height=18 * len(ordered))
+    layers: list[Any] = []
+    # A layer that would be empty is left out: its scales would have no extent.
+    if any("k" in value for value in values):
+        margin = base.transform_filter("isValid(datum.k)").transform_calculate(n="-datum.k")
+        layers.append(margin.mark_rect(color=look.BAND).encode(x="n:Q", x2="k:Q", y=y))
+    layers.append(zero)
+    if any("l" in value for value in values):
+        judged = base.transform_filter("isValid(datum.l)")
+        points = judged.mark_point(filled=True, size=75, opacity=1)
+        layers.append(judged.mark_rule(strokeWidth=2).encode(x="l:Q", x2="h:Q", y=y, color=colour))
+        layers.append(points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
+    if any("l" not in value and value["c"] is not None for value in values):
+        hollow = base.transform_filter("isValid(datum.c) && !isValid(datum.l)").mark_point(size=60, opacity=1)
+        layers.append(hollow.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
+    if any(value["c"] is None for value in values):
+        absent = base.transform_filter("!isValid(datum.c)")
+        absent = absent.mark_text(text="— not defined", align="left", dx=4, fontSize=10, color=look.FAINT)
+        layers.append(absent.encode(x=alt.datum(0), y=y))
+    chart = alt.layer(*layers, data=rows_named(key)).properties(width=_width(values), height=18 * len(ordered))
     header = alt.Header(labelExpr=f"datum.value + ' against ' + {json.dumps(reference)}")
     present = {value["m"] for value in values}
     sort = [method for method in methods if method in present]

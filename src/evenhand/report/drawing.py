@@ -45,8 +45,8 @@ def choose(
 
 
 def short(value: float | None) -> float | None:
-    """A number with the five digits that a chart can show: pages carry many of them."""
-    return None if value is None else float(f"{value:.5g}")
+    """A number with the four digits that a chart can show: pages carry many of them."""
+    return None if value is None else float(f"{value:.4g}")
 
 
 def bounds(row: Mapping[str, Any]) -> dict[str, float | None]:
@@ -63,6 +63,11 @@ def extent(keys: Iterable[str]) -> int:
     """Pixels that labels take: the same for charts that stand above each other."""
     longest = max((min(len(key), _LONGEST) for key in keys), default=0)
     return min(int(longest * _PIXELS) + 10, LABELS)
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Each key once: first the rows that are no group, then the groups as they came."""
+    return sorted(dict.fromkeys(keys), key=lambda key: not key.endswith(_APART))
 
 
 def labels(width: int = 0) -> Any:
@@ -85,10 +90,28 @@ def heading_of(text: str, subtitle: str | list[str]) -> Any:
     return alt.Title(text, subtitle=subtitle)
 
 
-def finished(chart: Any, description: str, panel: int, label: int = LABELS) -> Any:
-    """The chart with the theme, a text for those who cannot see it, and the widths by which a page fits it."""
+def rows_named(name: str = "rows") -> Any:
+    """A reference to rows that `finished` puts into the chart: altair would copy inline rows at every step."""
+    import altair as alt
+
+    return alt.Data(name=name)
+
+
+def finished(
+    chart: Any, rows: Mapping[str, list[dict[str, Any]]], description: str, panel: int, label: int = LABELS
+) -> Any:
+    """The chart with its rows, the theme, a text for those who cannot see it, and the widths by which a page fits it.
+
+    Args:
+        chart: whose data are `rows_named`.
+        rows: by name.
+        description: what an image of the chart would have as its alternative text.
+        panel, label: pixels of one panel and of its labels.
+    """
     usermeta = {"panel": panel, "label": label}
-    return chart.properties(description=description, usermeta=usermeta, config=look.config())
+    whole = chart.properties(description=description, usermeta=usermeta, config=look.config())
+    whole.datasets = dict(rows)
+    return whole
 
 
 def capital(text: str) -> str:

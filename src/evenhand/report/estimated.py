@@ -9,7 +9,19 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
 from evenhand.report import look
-from evenhand.report.drawing import bounds, capital, choose, extent, finished, heading_of, labels, row_key, short
+from evenhand.report.drawing import (
+    bounds,
+    capital,
+    choose,
+    extent,
+    finished,
+    heading_of,
+    in_order,
+    labels,
+    row_key,
+    rows_named,
+    short,
+)
 from evenhand.report.words import methods_of, title
 
 PARITY = ("demographic_parity_difference", "equalized_odds_difference")
@@ -34,12 +46,14 @@ def group_accuracy_chart(
     rows = rows.filter((pl.col("attribute") == attribute) | pl.col("attribute").is_null())
     if rows.is_empty():
         raise InputError(f"there is no accuracy of {setting} to draw")
-    chart = dots(rows, design, setting, x="accuracy", everyone="everyone", sized=True, panel=620)
+    chart, values = dots(rows, design, setting, x="accuracy", everyone="everyone", sized=True, panel=620)
     named = f" by {attribute}" if attribute is not None else ""
     heading = heading_of(
         f"Accuracy{named}", "points: mean over seeds; bars: 95% intervals; in brackets: examples tested"
     )
-    return finished(chart.properties(title=heading), f"Accuracy{named} and method, {setting}, {split}", panel=620)
+    return finished(
+        chart.properties(title=heading), {"rows": values}, f"Accuracy{named} and method, {setting}, {split}", panel=620
+    )
 
 
 def disparity_chart(
@@ -71,14 +85,16 @@ def disparity_chart(
         raise InputError(f"there is no {measure} of {setting} to draw")
     reference = next(iter(design.settings[setting].references), None)
     margin = design.margins.get(measure, design.margins.get("default")) if reference is not None else None
-    chart = dots(rows, design, setting, title(measure), "between groups", reference=reference, margin=margin, panel=400)
+    chart, values = dots(
+        rows, design, setting, title(measure), "between groups", reference=reference, margin=margin, panel=400
+    )
     explained = "bars: 95% intervals; other rows: group to its complement"
     if margin is not None:
         explained += f"; band: {reference} ± margin"
     heading = f"{capital(title(measure))} by {attribute}"
     heading += f", class {name}" if name is not None else ""
     described = f"{heading} and method, {setting}, {split}"
-    return finished(chart.properties(title=heading_of(heading, explained)), described, panel=400)
+    return finished(chart.properties(title=heading_of(heading, explained)), {"rows": values}, described, panel=400)
 
 
 def dots(
@@ -92,8 +108,8 @@ def dots(
     reference: str | None = None,
     margin: float | None = None,
     panel: int,
-) -> Any:
-    """Values with intervals: a row per group, a point per method, and perhaps a band of ± margin at a reference.
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Values with intervals: a row per group, a point per method, perhaps a band of ± margin; and the rows.
 
     Args:
         rows: estimates over seeds of one measure.
@@ -109,19 +125,18 @@ def dots(
 
     methods = methods_of(rows, design, setting)
     tested = dict(rows.group_by("group").agg(pl.col("n").max()).iter_rows())
-    order, values = {}, []
+    values = []
     for row in rows.iter_rows(named=True):
         label = row["group"] if row["group"] is not None else everyone
         label = f"{label} ({tested[row['group']]})" if sized and tested[row["group"]] is not None else label
         key = row_key(row["group"], label)
-        order[key] = row["group"] is not None
         value: dict[str, Any] = {"y": key, "m": row["method"], "c": short(row["value"])} | bounds(row)
         if margin is not None and row["method"] == reference and row["value"] is not None:
             value |= {"a": short(max(row["value"] - margin, 0.0)), "b": short(row["value"] + margin)}
         if row["noise_high"] is not None:
             value["f"] = short(row["noise_high"])
         values.append(value)
-    sort = sorted(order, key=lambda key: order[key])
+    sort = in_order(value["y"] for value in values)
     step = max(18, 8 * len(methods) + 6)
     width = extent(sort)
     colours, shapes = look.scale_of(methods)
@@ -140,16 +155,17 @@ def dots(
             ("h", "Q", "high"),
         )
     ]
-    base = alt.Chart(alt.Data(values=values))
+    base = alt.Chart(rows_named())
     layers = []
-    if margin is not None:
+    if any("a" in value for value in values):
         band = base.transform_filter("isValid(datum.a)").mark_rect(color=look.BAND)
         layers.append(band.encode(x="a:Q", x2="b:Q", y=y))
     if any("f" in value for value in values):
         floor = base.transform_filter("isValid(datum.f)").mark_tick(color=look.FAINT, thickness=2, size=step / 2)
         layers.append(floor.encode(x="f:Q", y=y))
-    bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5)
-    layers.append(bars.encode(x="l:Q", x2="h:Q", y=y, yOffset=inside, color=colour))
+    if any("l" in value for value in values):
+        bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5)
+        layers.append(bars.encode(x="l:Q", x2="h:Q", y=y, yOffset=inside, color=colour))
     points = base.transform_filter("isValid(datum.c)").mark_point(filled=True, size=55, opacity=1)
     value_axis = alt.X("c:Q", title=x, scale=alt.Scale(zero=margin is not None))
     layers.append(points.encode(x=value_axis, y=y, yOffset=inside, color=colour, shape=shape, tooltip=tooltip))
@@ -157,4 +173,4 @@ def dots(
         absent = base.transform_filter("!isValid(datum.c)")
         absent = absent.mark_text(text="—", align="left", dx=3, fontSize=10, tooltip="not defined")
         layers.append(absent.encode(x=alt.value(0), y=y, yOffset=inside, color=colour))
-    return alt.layer(*layers).properties(width=panel, height=step * len(sort))
+    return alt.layer(*layers).properties(width=panel, height=step * len(sort)), values

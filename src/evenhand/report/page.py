@@ -14,7 +14,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.records import VERDICTS
-from evenhand.report import blocks, look, tables
+from evenhand.report import blocks, look, tables, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.summary import markdown
 from evenhand.report.words import NONE, headline, number, seen
@@ -107,7 +107,7 @@ def html(results: Reportable) -> str:
 
 def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
-    found = tables.verdict_tables(verdicts, design)
+    found = verdict_tables.verdict_tables(verdicts, design)
     rows = sum(table.length for table in found)
     given = {verdict for table in found for part in table.parts for verdict in (row.verdict for row in part.rows)}
     return {
@@ -118,9 +118,8 @@ def _content(results: Reportable) -> dict[str, Any]:
         "headline": headline(verdicts, design),
         "sections": _SECTIONS,
         "tables": found,
-        "key": [(verdict, look.MARKS[verdict], said) for verdict, said in _MEANINGS.items() if verdict in given],
-        "marks": look.MARKS,
-        "glance": tables.glance(verdicts, design),
+        "key": [(verdict, said) for verdict, said in _MEANINGS.items() if verdict in given],
+        "glance": verdict_tables.glance(verdicts, design),
         "many": len(found) > 1 or rows > 12,
         "open_tables": rows <= _OPEN,
         "opened": _OPEN_CHARTS,
@@ -131,6 +130,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "accuracy_blocks": blocks.accuracy_blocks(results.estimates, design),
         "disparity_blocks": blocks.disparity_blocks(results.estimates, design),
         "reliability_blocks": blocks.reliability_blocks(results.curves, design),
+        "sparse": len(verdicts.drop_nulls("class")) > 0 and len(verdicts) > blocks.MOST_ROWS,
         "size_blocks": blocks.size_blocks(results.examples, design),
         "estimates": tables.estimate_grids(results.estimates, design),
         "sizes": tables.size_grids(results.examples, design),
@@ -142,7 +142,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "margins": margin_rows(design),
         "environment": tables.provenance_rows(results.provenance),
         "seen": seen(verdicts),
-        "detectable": tables.detectable_grid(verdicts, design),
+        "detectable": verdict_tables.detectable_grid(verdicts, design),
         "paired": design.paired,
         "notes": _notes(design),
         "absent": tables.absent_rows(results.estimates, design),

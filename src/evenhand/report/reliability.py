@@ -9,7 +9,7 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
 from evenhand.report import look
-from evenhand.report.drawing import bounds, choose, finished, heading_of, short
+from evenhand.report.drawing import bounds, choose, finished, heading_of, rows_named, short
 from evenhand.report.words import methods_of
 
 
@@ -68,14 +68,20 @@ def reliability_chart(
         )
         .encode(x=x, y=y, tooltip=[alt.Tooltip(f"{key}:Q", title=said) for key, said in _CURVE])
     )
-    layers = alt.layer(bars, ideal, whiskers, line, data=alt.Data(values=values)).properties(width=230, height=230)
+    layers = alt.layer(bars, ideal, whiskers, line, data=rows_named()).properties(width=230, height=230)
     chart = layers.facet(
         facet=alt.Facet("m:N", title=None, sort=methods), columns=min(columns, len(methods)), spacing=26
     )
     heading = heading_of(
         "Reliability", "on the dashed line: confidence is right; bars: share of predictions in the bin"
     )
-    return finished(chart.properties(title=heading), f"Reliability by method, {setting}, {split}", panel=230, label=50)
+    return finished(
+        chart.properties(title=heading),
+        {"rows": values},
+        f"Reliability by method, {setting}, {split}",
+        panel=230,
+        label=50,
+    )
 
 
 _CURVE = (("x", "confidence"), ("y", "observed share"), ("l", "low"), ("h", "high"))

@@ -9,7 +9,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.report.drawing import finished, heading_of, labels
+from evenhand.report.drawing import finished, heading_of, labels, rows_named
 
 _TWO = ["#0b62a8", "#f0b27a"]
 """Colours of two classes."""
@@ -39,7 +39,7 @@ def group_size_chart(
     scale = alt.Scale(domain=classes, range=_TWO) if len(classes) == 2 else alt.Scale(domain=classes, scheme="viridis")
     colour = alt.Color("k:N", sort=classes, title="class", scale=scale)
     chart = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(rows_named())
         .mark_bar(stroke="white", strokeWidth=0.5)
         .encode(
             x=alt.X("n:Q", title="examples"),
@@ -57,7 +57,7 @@ def group_size_chart(
     chart = chart.properties(
         title=heading_of(f"Sizes of groups by {attribute}", "all examples of the setting, by class")
     )
-    return finished(chart, f"Sizes of the groups of {attribute} by class, {setting}", panel=460)
+    return finished(chart, {"rows": values}, f"Sizes of the groups of {attribute} by class, {setting}", panel=460)
 
 
 def group_sizes(examples: pl.DataFrame, design: Design, setting: str) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evenhand.report import tables
+from evenhand.report.verdict_tables import verdict_tables
 from evenhand.report.words import headline
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def markdown(results: Reportable) -> str:
     design = results.design
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
     lines += [f"- {escaped(line)}" for line in headline(results.verdicts, design)]
-    for table in tables.verdict_tables(results.verdicts, design):
+    for table in verdict_tables(results.verdicts, design):
         where = f" ({table.setting}, {table.split})"
         lines += ["", f"## {escaped(f'{table.method} against {table.reference}{where}')}", ""]
         level = f"{100 * (1 - 2 * design.alpha):g}% interval"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import MEASURES
-from evenhand.report import look
 from evenhand.report.sizes import group_sizes
-from evenhand.report.words import NONE, counts, digits, interval, methods_of, number, place, settings_of, title
+from evenhand.report.words import NONE, digits, interval, methods_of, number, place, settings_of, title
 
 
 @dataclass(frozen=True)
@@ -34,48 +31,6 @@ class Footnotes:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A contrast as text. `notes` are numbers of footnotes."""
-
-    who: str
-    contrast: str
-    interval: str
-    margin: str
-    verdict: str
-    mark: str
-    detectable: str
-    runs: str
-    notes: Sequence[int]
-
-
-@dataclass(frozen=True)
-class Part:
-    """The rows of one measure."""
-
-    title: str
-    summary: str
-    rows: Sequence[Row]
-
-
-@dataclass(frozen=True)
-class VerdictTable:
-    """All contrasts of one method with one reference in one setting and split."""
-
-    setting: str
-    split: str
-    method: str
-    reference: str
-    counts: Mapping[str, int]
-    parts: Sequence[Part]
-    notes: Sequence[str]
-    families: Sequence[str]
-
-    @property
-    def length(self) -> int:
-        return sum(len(part.rows) for part in self.parts)
-
-
-@dataclass(frozen=True)
 class Grid:
     """Any other table: a head, rows of text cells, a caption, footnotes."""
 
@@ -85,92 +40,9 @@ class Grid:
     notes: Sequence[str] = ()
 
 
-def verdict_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
-    """One table per setting, split, method and reference, in the design's order, `test` before other splits."""
-    found = []
-    for setting in _pooled_too(verdicts, design):
-        own = verdicts.filter(pl.col("setting").eq_missing(pl.lit(setting, pl.String)))
-        for split in _splits(own):
-            here = own.filter(split=split)
-            for method in methods_of(here, design, setting):
-                for reference in here.filter(method=method)["reference"].unique(maintain_order=True):
-                    rows = here.filter(method=method, reference=reference)
-                    found.append(_verdict_table(rows, setting or "all settings together", split, method, reference))
-    return found
-
-
-def _pooled_too(verdicts: pl.DataFrame, design: Design) -> list[str | None]:
-    return [*settings_of(verdicts, design), *([None] if verdicts["setting"].null_count() else [])]
-
-
-def _splits(frame: pl.DataFrame) -> list[str]:
+def splits_of(frame: pl.DataFrame) -> list[str]:
+    """The splits of a table, `test` first."""
     return sorted(frame["split"].unique(), key=lambda split: (split != "test", split))
-
-
-def _verdict_table(rows: pl.DataFrame, setting: str, split: str, method: str, reference: str) -> VerdictTable:
-    notes = Footnotes()
-    parts = []
-    for measure in rows["measure"].unique(maintain_order=True):
-        own = rows.filter(measure=measure)
-        summary = MEASURES[measure].summary if measure in MEASURES else ""
-        cells = [_row(row, notes) for row in own.iter_rows(named=True)]
-        parts.append(Part(title(measure), summary, cells))
-    families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()
-    return VerdictTable(setting, split, method, reference, counts(rows), parts, notes.texts, families)
-
-
-def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
-    decimals = digits(row["measure"])
-    verdict = row["verdict"] or look.UNDECIDED
-    runs = NONE if row["runs"] is None else str(row["runs"])
-    if row["runs_needed"] is not None:
-        runs += f" ({row['runs_needed']} needed)"
-    return Row(
-        place(row),
-        number(row["contrast"], decimals, signed=True),
-        interval(row["low"], row["high"], decimals, signed=True),
-        number(row["margin"], max(decimals, 3)),
-        verdict,
-        look.MARKS[verdict],
-        number(row["detectable"], decimals),
-        runs,
-        notes.mark(row["note"]),
-    )
-
-
-@dataclass(frozen=True)
-class Glance:
-    """How often which verdict was given: measures by method and reference, in one setting and split."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Mapping[str, int]]]]
-
-
-def glance(verdicts: pl.DataFrame, design: Design) -> list[Glance]:
-    """The verdicts counted, a table per setting and split."""
-    grids = []
-    judged = verdicts.drop_nulls("verdict")
-    for setting in settings_of(judged, design):
-        own = judged.filter(setting=setting)
-        for split in _splits(own):
-            here = own.filter(split=split)
-            pairs = [
-                (method, reference)
-                for method in methods_of(here, design, setting)
-                for reference in here.filter(method=method)["reference"].unique(maintain_order=True)
-            ]
-            rows = []
-            for measure in here["measure"].unique(maintain_order=True):
-                cells = here.filter(measure=measure)
-                rows.append((title(measure), [_counted(cells, *pair) for pair in pairs]))
-            head = ["measure", *(f"{method} against {reference}" for method, reference in pairs)]
-            grids.append(Glance(f"{setting}, {split}", head, rows))
-    return grids
-
-
-def _counted(rows: pl.DataFrame, method: str, reference: str) -> dict[str, int]:
-    return counts(rows.filter(method=method, reference=reference))
 
 
 def estimate_grids(
@@ -189,7 +61,7 @@ def estimate_grids(
     found = []
     for setting in settings_of(over, design):
         own = over.filter(setting=setting)
-        for split in _splits(own):
+        for split in splits_of(own):
             here = own.filter(split=split)
             methods = methods_of(here, design, setting)
             kinds = here["measure"].unique(maintain_order=True)
@@ -303,40 +175,6 @@ def failed_trials(trials: pl.DataFrame) -> list[tuple[str, str, int, str]]:
     return [
         (row["setting"], row["method"], row["seed"], row["reason"] or "no reason was recorded")
         for row in failed.iter_rows(named=True)
-    ]
-
-
-def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
-    """The smallest harm that could have been seen: measures by setting, split, method and reference."""
-    rows = []
-    known = verdicts.drop_nulls("detectable")
-    for table in verdict_pairs(known, design):
-        own = known.filter(**table)
-        for measure in own["measure"].unique(maintain_order=True):
-            for level, chosen in (
-                ("everyone", pl.col("attribute").is_null()),
-                ("between groups", pl.col("attribute").is_not_null() & pl.col("group").is_null()),
-                ("each group", pl.col("group").is_not_null()),
-            ):
-                values = own.filter((pl.col("measure") == measure) & chosen)["detectable"].to_list()
-                if values:
-                    low, high = (number(value, digits(measure)) for value in (min(values), max(values)))
-                    reach = low if low == high else f"{low} to {high}"
-                    pair = f"{table['method']} against {table['reference']}"
-                    rows.append([table["setting"], pair, title(measure), level, reach])
-    return Grid("", ["setting", "comparison", "measure", "taken for", "detectable"], rows) if rows else None
-
-
-def verdict_pairs(verdicts: pl.DataFrame, design: Design) -> list[dict[str, str]]:
-    """The `setting, split, method, reference` that were compared, in the design's order."""
-    return [
-        {"setting": setting, "split": split, "method": method, "reference": reference}
-        for setting in settings_of(verdicts, design)
-        for split in _splits(verdicts.filter(setting=setting))
-        for method in methods_of(verdicts.filter(setting=setting, split=split), design, setting)
-        for reference in verdicts.filter(setting=setting, split=split, method=method)["reference"].unique(
-            maintain_order=True
-        )
     ]
 
 
