@@ -76,7 +76,7 @@ def verdict_chart(
     rows = rows.filter(reference=reference)
     if attribute is None:
         attribute = next(iter(rows["attribute"].drop_nulls()), None)
-    rows = rows.filter((pl.col("attribute") == attribute) | pl.col("attribute").is_null())
+    rows = rows.filter(pl.col("attribute").is_null() | pl.col("attribute").eq_missing(pl.lit(attribute, pl.String)))
     width = extent(_key(row) for row in rows.iter_rows(named=True))
     panel = pl.col("measure").replace(PANEL)
     asked = rows.drop_nulls("verdict").select(panel).to_series().to_list() if measures is None else measures

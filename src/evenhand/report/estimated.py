@@ -43,7 +43,7 @@ def group_accuracy_chart(
     rows, setting, split = choose(estimates, design, setting, split)
     rows = rows.filter(pl.col("seed").is_null() & (pl.col("measure") == "accuracy"))
     attribute = attribute if attribute is not None else next(iter(rows["attribute"].drop_nulls()), None)
-    rows = rows.filter((pl.col("attribute") == attribute) | pl.col("attribute").is_null())
+    rows = rows.filter(pl.col("attribute").is_null() | pl.col("attribute").eq_missing(pl.lit(attribute, pl.String)))
     if rows.is_empty():
         raise InputError(f"there is no accuracy of {setting} to draw")
     chart, values = dots(rows, design, setting, x="accuracy", everyone="everyone", sized=True, panel=620)
@@ -52,7 +52,11 @@ def group_accuracy_chart(
         f"Accuracy{named}", "points: mean over seeds; bars: 95% intervals; in brackets: examples tested"
     )
     return finished(
-        chart.properties(title=heading), {"rows": values}, f"Accuracy{named} and method, {setting}, {split}", panel=620
+        chart.properties(title=heading),
+        {"rows": values},
+        f"Accuracy{named} and method, {setting}, {split}",
+        panel=620,
+        label=extent(row["y"] for row in values),
     )
 
 
@@ -94,7 +98,13 @@ def disparity_chart(
     heading = f"{capital(title(measure))} by {attribute}"
     heading += f", class {name}" if name is not None else ""
     described = f"{heading} and method, {setting}, {split}"
-    return finished(chart.properties(title=heading_of(heading, explained)), {"rows": values}, described, panel=400)
+    return finished(
+        chart.properties(title=heading_of(heading, explained)),
+        {"rows": values},
+        described,
+        panel=400,
+        label=extent(row["y"] for row in values),
+    )
 
 
 def dots(

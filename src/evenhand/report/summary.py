@@ -23,15 +23,15 @@ def markdown(results: Reportable) -> str:
         where = f" ({table.setting}, {table.split})"
         lines += ["", f"## {escaped(f'{table.method} against {table.reference}{where}')}", ""]
         level = f"{100 * (1 - 2 * design.alpha):g}% interval"
-        head = ["measure", "of", "worse by", level, "margin", "verdict", "detectable", "runs", "notes"]
+        head = ["measure", "of", "verdict", "worse by", level, "margin", "detectable", "runs", "notes"]
         rows = [
             [
                 part.title,
                 row.who,
+                f"{row.mark} {row.verdict}",
                 row.contrast,
                 row.interval,
                 row.margin,
-                f"{row.mark} {row.verdict}",
                 row.detectable,
                 row.runs,
                 ", ".join(map(str, row.notes)),

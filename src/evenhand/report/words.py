@@ -91,40 +91,44 @@ def counts(verdicts: pl.DataFrame) -> dict[str, int]:
 
 
 def headline(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """One or two sentences per setting, method and reference, in plain words, computed from the verdicts."""
+    """One line per setting, method and reference, in plain words, computed from the verdicts of the main split.
+
+    What could have been seen is said in each line, or once at the end where there are many.
+    """
     split = main_split(verdicts["split"])
     if split is None:
         return ["There is nothing to compare: no reference method was named, so there are estimates and no verdicts."]
     here = verdicts.filter(split=split)
-    lines = []
     several = len(settings_of(here, design)) > 1
+    found: list[tuple[str, pl.DataFrame]] = []
     for setting in settings_of(here, design):
         own = here.filter(setting=setting)
         for method in methods_of(own, design, setting):
             compared = own.filter(method=method)
             for reference in compared["reference"].unique(maintain_order=True):
-                rows = compared.filter(reference=reference)
                 lead = f"{setting}: " if several else ""
-                lines.append(f"{lead}{method} against {reference}: {_said(rows)}")
-    return lines
+                found.append((f"{lead}{method} against {reference}", compared.filter(reference=reference)))
+    if len(found) <= _LISTED:
+        return [f"{lead}: {_said(rows)}. {seen(rows)}" for lead, rows in found]
+    return [*(f"{lead}: {_said(rows)}." for lead, rows in found), seen(here)]
 
 
 def _said(rows: pl.DataFrame) -> str:
     judged = rows.drop_nulls("verdict")
-    total = len(judged)
-    found = counts(judged)
     worse = judged.filter(verdict="worse")
-    parts = [f"worse in {len(worse)} of {total} comparison{'' if total == 1 else 's'}"]
+    named = ""
     if len(worse):
         shown = [f"{title(row['measure'])}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
         more = f"; and {len(worse) - _LISTED} more" if len(worse) > _LISTED else ""
-        parts[0] += f" ({'; '.join(shown)}{more})"
+        named = f" ({'; '.join(shown)}{more})"
+    plural = "" if len(judged) == 1 else "s"
+    parts = [f"worse in {len(worse)} of {len(judged)} comparison{plural}{named}"]
     parts += [
-        f"{'undecided' if name == 'inconclusive' else name} in {count}"
-        for name, count in found.items()
-        if name != "worse"
+        f"{'undecided' if verdict == 'inconclusive' else verdict} in {count}"
+        for verdict, count in counts(judged).items()
+        if verdict != "worse"
     ]
-    return f"{', '.join(parts)}. {seen(rows)}"
+    return ", ".join(parts)
 
 
 def seen(verdicts: pl.DataFrame) -> str:

@@ -1,0 +1,318 @@
+"""Claims about the page: complete, escaped, offline, small, drawn by a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from evenhand.audit.design import MarginChange
+from evenhand.records import TABLES
+from evenhand.report import page
+
+ATTACK = "<script>alert(1)</script>"
+QUIETLY = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=20000",
+    "--dump-dom",
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes, and the text of script elements by type."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.scripts: list[tuple[str | None, str]] = []
+        self.visible = ""
+        self._type: str | None = None
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag if tag in ("script", "style") else self._inside
+        if tag == "script":
+            self.scripts.append((dict(attrs).get("type"), ""))
+
+    def handle_endtag(self, tag):
+        if tag == self._inside:
+            self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            kind, text = self.scripts[-1]
+            self.scripts[-1] = (kind, text + data)
+        elif not self._inside:
+            self.visible += data
+
+
+@pytest.fixture(scope="module")
+def hostile(simulate):
+    """A study whose method, group, note, source and reason are all script elements."""
+    results = simulate(methods=("full", ATTACK), groups=(("shape", (ATTACK, "circle")),), failed=1, seeds=4)
+    design = results.design.model_copy(update={"source": ATTACK})
+    return replace(
+        results,
+        design=design,
+        verdicts=results.verdicts.with_columns(note=pl.lit(ATTACK)),
+        trials=results.trials.with_columns(reason=pl.when(pl.col("status") == "failed").then(pl.lit(ATTACK))),
+        provenance={"study": f"task: {ATTACK}", "environment": json.dumps({"python": ATTACK}), "mixed": ATTACK},
+    )
+
+
+def test_names_notes_and_reasons_are_text_and_never_markup(hostile):
+    text = page.html(hostile)
+    outline = Outline(text)
+    assert "<script>alert" not in text
+    assert outline.visible.count(ATTACK) > 10
+    assert not any("alert(1)" in script for kind, script in outline.scripts if kind is None)
+    executable = [script for kind, script in outline.scripts if kind is None]
+    assert len(executable) == 2
+
+
+def test_embedded_data_cannot_close_its_script_element(hostile):
+    data = [script for kind, script in Outline(page.html(hostile)).scripts if kind == "application/json"]
+    assert len(data) > 5
+    for script in data:
+        assert "<" not in script
+        json.loads(script)
+    assert any(ATTACK in json.dumps(json.loads(script)) for script in data)
+
+
+def test_json_escapes_keep_the_value():
+    value = {"a": "</script><!--\u2028&"}
+    assert json.loads(str(page.embedded_json(value))) == value
+
+
+def test_the_page_refers_to_nothing_outside_itself(small):
+    outline = Outline(page.html(small))
+    for _, attributes in outline.elements:
+        assert "src" not in attributes
+        assert attributes.get("href", "#").startswith("#")
+    (policy,) = [a["content"] for tag, a in outline.elements if tag == "meta" and "http-equiv" in a]
+    assert "default-src 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert policy.count("sha256-") == 2
+
+
+def test_links_within_the_page_lead_somewhere(small):
+    outline = Outline(page.html(small))
+    ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in outline.elements:
+        if "href" in attributes:
+            assert attributes["href"][1:] in ids
+
+
+def test_verdicts_come_first_and_every_section_is_there(small):
+    text = page.html(small)
+    found = re.findall(r'<section id="(\w+)">', text)
+    assert found[0] == "verdicts"
+    wanted = "accuracy disparities calibration sizes trials training study margins environment reading notes"
+    assert set(wanted.split()) <= set(found)
+
+
+def test_the_table_holds_every_contrast_with_its_verdict(small):
+    text = page.html(small)
+    for verdict, count in small.verdicts.group_by("verdict").len().iter_rows():
+        assert text.count(f'<tr data-v="{verdict or "no verdict"}">') == count
+
+
+def test_the_headline_is_the_first_thing_said(small):
+    visible = Outline(page.html(small)).visible
+    assert visible.index("worse in") < visible.index("At a glance")
+    assert "The smallest harm this study could have seen" in visible
+
+
+def test_what_could_not_be_computed_is_a_dash_with_its_reason(simulate):
+    results = simulate(n=80, groups=(("shape", tuple(f"group {i}" for i in range(12))),))
+    absent = results.estimates.filter(pl.col("seed").is_null() & pl.col("value").is_null())
+    assert len(absent)
+    visible = Outline(page.html(results)).visible
+    assert "—" in visible
+    for note in absent["note"].unique():
+        assert note in visible
+
+
+def test_failed_trials_are_named_with_the_reason(simulate):
+    visible = Outline(page.html(simulate(failed=1))).visible
+    assert "1 of 10 trials failed" in visible
+    assert "the loss at step 12 is not a number" in visible
+
+
+def test_margins_are_shown_with_their_dates_and_a_change_is_said(small):
+    history = (
+        MarginChange(date="2026-11-20", margins={"default": 0.05}),
+        MarginChange(date="2026-11-23", margins={"default": 0.2}),
+    )
+    changed = replace(small, design=small.design.model_copy(update={"margin_history": history}))
+    visible = Outline(page.html(changed)).visible
+    assert "2026-11-20" in visible
+    assert "Margins were changed after they were first declared" in visible
+    assert "Margins were changed" not in Outline(page.html(small)).visible
+
+
+def test_the_study_and_the_environment_are_shown(small):
+    visible = Outline(page.html(small)).visible
+    assert "task: {name: synthetic/faces}" in visible
+    assert "2.13.0" in visible
+
+
+def test_an_audit_without_a_reference_has_estimates_and_says_why_there_are_no_verdicts(simulate):
+    results = simulate(methods=("model",), references=(), margins=())
+    bare = replace(results, provenance={})
+    visible = Outline(page.html(bare)).visible
+    assert "no method was named as the reference" in visible
+    assert "No margin was declared" in visible
+    assert "There is no study file" in visible
+
+
+def test_labels_alone_and_no_groups_make_a_page(simulate):
+    visible = Outline(page.html(simulate(groups=(), logits=False))).visible
+    assert "No groups were given" in visible
+    assert "only labels were predicted" in visible
+
+
+def test_tables_without_training_say_that_nothing_was_trained(small):
+    trials = TABLES["trials"]
+    blank = small.trials.with_columns(
+        pl.lit(None, trials.columns[name]).alias(name)
+        for name in ("train_loss", "validation_loss", "parameters", "parameters_total", "seconds")
+    )
+    assert "Nothing was trained here" in Outline(page.html(replace(small, trials=blank))).visible
+
+
+def test_unpaired_comparisons_are_said_at_the_top(small):
+    design = small.design.model_copy(update={"paired": "none"})
+    visible = Outline(page.html(replace(small, design=design))).visible
+    assert visible.index("could not be matched") < visible.index("At a glance")
+
+
+def test_every_chart_has_a_text_for_those_who_cannot_see_it(small):
+    outline = Outline(page.html(small))
+    shown = [attributes for _, attributes in outline.elements if attributes.get("class") == "chart"]
+    assert len(shown) >= 8
+    assert all(len(attributes["aria-label"]) > 20 for attributes in shown)
+
+
+def test_the_same_results_give_the_same_page(small):
+    assert page.html(small) == page.html(small)
+
+
+def test_several_references_settings_and_methods_each_have_their_table(simulate):
+    results = simulate(
+        methods=("full", "lora", "head"), references=("full", "lora"), settings=("faces", "posts"), n=300, seeds=3
+    )
+    visible = Outline(page.html(results)).visible
+    for pair in ("lora against full", "head against full", "head against lora"):
+        assert visible.count(f"{pair} (faces, test)") == 1
+        assert visible.count(f"{pair} (posts, test)") == 1
+
+
+def test_a_large_study_stays_under_five_megabytes(simulate):
+    groups = (("target", tuple(f"group {i}" for i in range(25))),)
+    methods = ("full", "lora", "dora", "head", "planted")
+    results = simulate(methods=methods, settings=("a", "b", "c"), n=1000, groups=groups, seeds=3)
+    assert len(results.verdicts) == 3 * 4 * (4 * 26 + 28 - 4 + 4)
+    assert len(page.html(results).encode()) < 5_000_000
+
+
+@pytest.mark.slow
+def test_nine_classes_stay_under_five_megabytes(simulate):
+    groups = (("target", tuple(f"group {i}" for i in range(25))),)
+    methods = ("full", "lora", "dora", "head", "planted")
+    results = simulate(methods=methods, settings=("a", "b", "c"), n=2000, groups=groups, classes=9, seeds=3)
+    assert len(results.verdicts) > 6000
+    assert len(page.html(results).encode()) < 5_000_000
+
+
+def test_the_report_is_imported_without_heavy_libraries():
+    code = (
+        "import sys, evenhand.report.page, evenhand.report.charts;"
+        "print([name for name in ('altair', 'vl_convert', 'jinja2', 'torch', 'scipy.stats') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Open a page in a real browser: the document as it stands after its scripts, and what the console said."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no browser here: none of " + ", ".join(BROWSERS))
+
+    def call(text: str) -> tuple[str, list[str]]:
+        (tmp_path / "report.html").write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [found, *QUIETLY, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "report.html").as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+    return call
+
+
+def test_a_browser_draws_every_open_chart_without_a_word_on_its_console(small, browse):
+    # The policy of the page forbids every request, and a browser reports each attempt on the console.
+    document, console = browse(page.html(small))
+    charts = document.count('class="chart')
+    assert charts >= 8
+    assert document.count("data-drawn") - page.html(small).count("data-drawn") == charts
+    assert document.count("<svg") >= charts
+    assert console == []
+
+
+def test_a_browser_runs_no_script_that_a_name_smuggles_in(hostile, browse):
+    document, console = browse(page.html(hostile))
+    assert "<script>alert" not in document
+    assert console == []
+    assert "could not be drawn" not in Outline(document).visible
+
+
+def test_a_browser_reports_a_request_that_the_page_would_make(small, browse):
+    # Otherwise a silent console would prove nothing.
+    _, console = browse(page.html(small).replace("</main>", '<img src="http://evenhand.invalid/x.png"></main>'))
+    assert any("evenhand.invalid" in line for line in console)
+
+
+def test_rows_are_sorted_within_their_measure_and_filtered_by_verdict(small, browse):
+    clicks = """<script>
+      const heads = [...document.querySelectorAll("table.verdicts thead button")];
+      heads.find((button) => button.textContent === "worse by").click();
+      const rows = [...document.querySelectorAll("table.verdicts tbody")].map((body) => [...body.rows].slice(1));
+      const sorted = rows.map((part) => part.map((row) => row.cells[2].textContent));
+      const only = document.getElementById("only");
+      only.value = "worse";
+      only.dispatchEvent(new Event("change"));
+      const left = rows.flat().filter((row) => !row.classList.contains("hidden")).map((row) => row.dataset.v);
+      document.body.dataset.found = JSON.stringify({ sorted, left });
+    </script>"""
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.html(small))
+    document, console = browse(text + clicks)
+    assert console == []
+    found = json.loads(next(a["data-found"] for _, a in Outline(document).elements if "data-found" in a))
+    for part in found["sorted"]:
+        values = [float(cell.replace("−", "-")) for cell in part]
+        assert values == sorted(values)
+    assert sum(len(part) for part in found["sorted"]) == len(small.verdicts)
+    assert found["left"] == ["worse"] * len(small.verdicts.filter(verdict="worse"))

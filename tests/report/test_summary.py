@@ -1,0 +1,32 @@
+"""The report in Markdown."""
+
+from __future__ import annotations
+
+from evenhand.report.page import markdown
+from evenhand.report.summary import escaped
+
+
+def test_every_contrast_is_a_row_with_nine_cells(small):
+    table = markdown(small).split("## Accuracy")[0].splitlines()
+    rows = [line for line in table if line.startswith("| ") and "---" not in line]
+    assert len(rows) == len(small.verdicts) + 1
+    assert {row.replace("\\|", "").count("|") for row in rows} == {10}
+
+
+def test_it_starts_with_the_headline_and_holds_accuracy_and_margins(small):
+    text = markdown(small)
+    assert text.startswith("# simulated\n\n- lora against full: worse in")
+    assert "Accuracy (faces, test)" in text
+    assert "- 2026-11-20: default 0.05" in text
+
+
+def test_names_cannot_bring_markup_or_cells(simulate):
+    text = markdown(simulate(methods=("full", "a|b *c* <b>"), groups=(("shape", ("`x`", "y\nz")),)))
+    assert "<b>" not in text
+    assert "a\\|b \\*c\\* &lt;b&gt;" in text
+    assert "shape = y z" in text
+    assert escaped("[a](b)") == "\\[a\\](b)"
+
+
+def test_failed_trials_are_listed(simulate):
+    assert "| faces | lora | 0 | the loss at step 12 is not a number |" in markdown(simulate(failed=1))

@@ -1,0 +1,87 @@
+"""How numbers, places and headlines read."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from evenhand import records
+from evenhand.audit.design import Design, SettingDesign
+from evenhand.report.words import headline, interval, number, place, span, title
+
+DESIGN = Design(
+    settings={"faces": SettingDesign(references=("full",), methods=("full", "lora", "head"))},
+    margins={"default": 0.05},
+    alpha=0.05,
+)
+
+
+def contrasts(*rows: dict) -> pl.DataFrame:
+    base = {"setting": "faces", "split": "test", "measure": "accuracy", "method": "lora", "reference": "full"}
+    return records.validate(pl.DataFrame([base | row for row in rows], infer_schema_length=None), "verdicts")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.25, "0.250"), (-0.25, "−0.250"), (None, "—"), (-0.0001, "0.000"), (1.0, "1.000")],
+)
+def test_a_number_has_a_true_minus_sign_no_negative_zero_and_a_dash_for_null(value, text):
+    assert number(value) == text
+
+
+def test_a_contrast_shows_its_sign_and_an_interval_without_bounds_is_a_dash():
+    assert number(0.03, signed=True) == "+0.030"
+    assert interval(-0.1, 0.2, 2, signed=True) == "[−0.10, +0.20]"
+    assert interval(None, None) == "—"
+
+
+def test_a_place_names_attribute_group_and_class():
+    row = {"attribute": "race", "group": "black", "class": "age 3", "condition": None, "correction": None}
+    assert place(row) == "race = black · class age 3"
+    assert place({**row, "group": None, "class": None}) == "between groups of race"
+    assert place({**row, "attribute": None, "group": None, "class": None}) == "everyone"
+
+
+def test_a_measure_without_a_title_of_its_own_is_its_name_in_words():
+    assert title("bleu_gap") == "bleu gap"
+
+
+def test_the_headline_counts_what_is_worse_and_says_what_could_have_been_seen():
+    verdicts = contrasts(
+        {"attribute": "shape", "group": "square", "verdict": "worse", "detectable": 0.12},
+        {"attribute": "shape", "group": "circle", "verdict": "equivalent", "detectable": 0.031},
+        {"verdict": "inconclusive", "detectable": 0.2},
+        {"measure": "expected_calibration_error", "verdict": None},
+    )
+    (line,) = headline(verdicts, DESIGN)
+    assert line.startswith("lora against full: worse in 1 of 3 comparisons (accuracy, shape = square)")
+    assert "equivalent in 1, undecided in 1" in line
+    assert "accuracy of a group is between 0.03 and 0.12" in line
+
+
+def test_a_headline_does_not_hide_that_there_is_no_reference_or_no_power():
+    assert "no reference" in headline(records.TABLES["verdicts"].empty(), DESIGN)[0]
+    (line,) = headline(contrasts({"verdict": "inconclusive"}), DESIGN)
+    assert "cannot be said" in line
+
+
+def test_the_headline_is_about_the_test_split_and_follows_the_order_of_methods():
+    verdicts = contrasts(
+        {"method": "head", "verdict": "better"},
+        {"verdict": "worse"},
+        {"split": "others", "verdict": "worse"},
+    )
+    assert [line.split(":")[0] for line in headline(verdicts, DESIGN)] == ["lora against full", "head against full"]
+
+
+def test_small_numbers_keep_their_digits_in_a_range():
+    assert span([0.0012, 0.0301]) == "between 0.0012 and 0.0301"
+    assert span([0.05]) == "0.05"
+
+
+def test_many_comparisons_say_once_what_could_have_been_seen():
+    methods = [f"method {i}" for i in range(5)]
+    verdicts = contrasts(*({"method": name, "verdict": "inconclusive", "detectable": 0.1} for name in methods))
+    lines = headline(verdicts, DESIGN)
+    assert len(lines) == 6
+    assert [line for line in lines if "smallest harm" in line] == lines[-1:]
