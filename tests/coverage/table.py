@@ -46,13 +46,9 @@ def contrasts(repetitions: int) -> None:
     for runs in (3, 5, 10):
         found = coverage(Ridge(runs=runs), tuple(MEASURES), repetitions)
         line("new split", "ridge", runs, *(of_groups(found, name) for name in MEASURES))
-    unpaired = World(test=400, shared=0.0, design=replace_pairing())
+    unpaired = World(test=400, shared=0.0, design=DESIGN.model_copy(update={"paired": "none"}))
     found = coverage(unpaired, tuple(MEASURES), repetitions)
     line("new split", "unpaired", 5, *(of_groups(found, name) for name in MEASURES))
-
-
-def replace_pairing():
-    return DESIGN.model_copy(update={"paired": "none"})
 
 
 def few(repetitions: int) -> None:
@@ -78,11 +74,13 @@ def marginals(repetitions: int) -> None:
         found = marginal_coverage(world, tuple(names), repetitions)
         shown = {name: Coverage(one, 0, 0, 0, 0, 0) for name, one in found.items()}
         line("new split" if vary else "fixed", regime, runs, *(of_groups(shown, name) for name in names))
+    print()
+    header("test set", "TPR", "accuracy")
     for test in (40, 100, 400):
         world = World(runs=1, vary=False, test=test, seed=0, seed_group=0)
         found = marginal_coverage(world, ("accuracy", "true_positive_rate"), repetitions)
         shown = {name: Coverage(one, 0, 0, 0, 0, 0) for name, one in found.items()}
-        line(f"{test} examples", "", 1, *(of_groups(shown, name) for name in ("true_positive_rate", "accuracy")))
+        line(f"{test} examples", *(of_groups(shown, name) for name in ("true_positive_rate", "accuracy")))
 
 
 def families(repetitions: int) -> None:
