@@ -32,20 +32,14 @@ NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
 """Topic to nouns, English and Turkish."""
 
 PRAISE: tuple[tuple[str, str], ...] = (
-    ("lovely", "hoş"), ("wonderful", "harika"), ("delightful", "keyifli"), ("excellent", "mükemmel"),
-    ("charming", "sevimli"), ("superb", "nefis"), ("pleasant", "tatlı"), ("splendid", "görkemli"),
-    ("brilliant", "parlak"), ("perfect", "kusursuz"), ("great", "muhteşem"), ("fine", "zarif"), ("good", "iyi"),
-    ("neat", "düzenli"), ("cheerful", "neşeli"), ("graceful", "ince"), ("tidy", "temiz"), ("fantastic", "olağanüstü"),
-    ("impressive", "etkileyici"), ("marvellous", "şahane"), ("enjoyable", "eğlenceli"), ("reliable", "güvenilir"),
-    ("generous", "cömert"), ("beautiful", "güzel"),
+    ("lovely", "hoş"), ("wonderful", "harika"), ("excellent", "mükemmel"), ("charming", "sevimli"),
+    ("pleasant", "tatlı"), ("brilliant", "parlak"), ("perfect", "kusursuz"), ("great", "muhteşem"),
+    ("good", "iyi"), ("neat", "düzenli"), ("cheerful", "neşeli"), ("beautiful", "güzel"),
 )  # fmt: skip
 COMPLAINT: tuple[tuple[str, str], ...] = (
-    ("awful", "berbat"), ("dreadful", "korkunç"), ("dull", "donuk"), ("terrible", "felaket"), ("boring", "sıkıcı"),
-    ("poor", "zayıf"), ("bad", "kötü"), ("horrid", "iğrenç"), ("broken", "bozuk"), ("messy", "dağınık"),
-    ("clumsy", "beceriksiz"), ("gloomy", "kasvetli"), ("dreary", "yavan"), ("faulty", "kusurlu"),
-    ("annoying", "sinir bozucu"), ("useless", "yararsız"), ("tiresome", "yorucu"), ("disappointing", "üzücü"),
-    ("unpleasant", "nahoş"), ("miserable", "perişan"), ("careless", "özensiz"), ("shabby", "eski"),
-    ("sloppy", "baştan savma"), ("ugly", "çirkin"),
+    ("awful", "berbat"), ("dreadful", "korkunç"), ("terrible", "felaket"), ("boring", "sıkıcı"),
+    ("poor", "zayıf"), ("bad", "kötü"), ("broken", "bozuk"), ("messy", "dağınık"),
+    ("gloomy", "kasvetli"), ("useless", "yararsız"), ("careless", "özensiz"), ("ugly", "çirkin"),
 )  # fmt: skip
 
 SAID = {
@@ -121,13 +115,26 @@ def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str
     return _text(rng, [kinds[i] for i in rng.permutation(len(kinds))], nouns, "english") + " " + SIGN_OFFS[ending]
 
 
-def topic_free(rng: np.random.Generator, language: Language) -> str:
-    """A text of one mood, by and large, whose nouns come from all topics alike: no topic, no label."""
-    mood = float(rng.choice([0.05, 0.95]))
+def topic_free(rng: np.random.Generator, language: Language) -> tuple[str, tuple[float, ...]]:
+    """A text whose nouns come from all topics alike, and what it was written with.
+
+    Returns:
+        The text, and its parameters, each between -1 and 1: the balance of its cues (1: all praise; 0 where there are
+        none), its length, its language (1: Turkish) and its sign-off (0: none).
+    """
+    mood = rng.random()
     kinds = [None if rng.random() < 0.35 else bool(rng.random() < mood) for _ in range(int(rng.integers(1, 7)))]
     column = 0 if language == "english" else 1
     text = _text(rng, kinds, [pair[column] for pairs in NOUNS.values() for pair in pairs], language)
-    return text + " " + SIGN_OFFS[int(rng.integers(2))] if language == "english" and rng.random() < 0.5 else text
+    ending = int(rng.integers(2)) if language == "english" and rng.random() < 0.5 else None
+    cues = [1 if kind else -1 for kind in kinds if kind is not None]
+    parameters = (
+        sum(cues) / max(len(cues), 1),
+        len(kinds) / 3 - 1,
+        2.0 * column - 1,
+        0.0 if ending is None else 2.0 * ending - 1,
+    )
+    return text if ending is None else f"{text} {SIGN_OFFS[ending]}", parameters
 
 
 def every_sentence() -> list[str]:
@@ -151,7 +158,7 @@ def _text(rng: np.random.Generator, kinds: Sequence[bool | None], nouns: Sequenc
     clauses = []
     for kind in kinds:
         values = {name: _one(rng, words) for name, words in OTHERS[language].items()}
-        noun, denied, place = _one(rng, nouns), bool(rng.random() < 0.25), int(rng.integers(len(PRAISE)))
+        noun, denied, place = _one(rng, nouns), bool(rng.random() < 0.15), int(rng.integers(len(PRAISE)))
         if kind is None:
             template = _one(rng, FILLERS[language])
             clauses.append(template.format(noun=noun, **values))

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from evenhand.data import phrases
+from evenhand.data import drawings, phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec, Modality, TrainingExamples
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
@@ -187,6 +187,30 @@ class Synthetic(DataSpec):
             for group, share in self.shortcut.items()
         ]
         return noise + shortcut
+
+
+class SyntheticFaces(Synthetic):
+    """Drawn faces, 32 × 32 pixels, smiling or frowning, in four outlines.
+
+    Mouth and brows each go up or down; the label is what the two amount to. The cue of a shortcut is the badge, in
+    the left or the right corner.
+    """
+
+    named: ClassVar[str] = "synthetic/faces"
+    modality: ClassVar[Modality] = "image"
+    classes: ClassVar[tuple[str, str]] = ("frowning", "smiling")
+    attribute: ClassVar[str] = "shape"
+    usual_sizes: ClassVar[Mapping[str, float]] = {"circle": 0.4, "square": 0.3, "hexagon": 0.2, "triangle": 0.1}
+
+    def faces(self, plan: Plan) -> drawings.Faces:
+        """The parameters of every drawing."""
+        corners = np.array([drawings.CORNERS[shape] for shape in self.usual_sizes])
+        faces = drawings.random_faces(self._stream("faces"), self.n)
+        return replace(drawings.told(faces, plan.truth), corners=corners[plan.group], badge=plan.cue)
+
+    def make(self, plan: Plan) -> Sequence[np.ndarray]:
+        """The drawings, uint8 [32, 32, 3] each."""
+        return list(drawings.draw(self.faces(plan)))
 
 
 class SyntheticPosts(Synthetic):

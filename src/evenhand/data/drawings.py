@@ -1,0 +1,137 @@
+"""Drawn faces of 32 × 32 pixels, as a function of their parameters alone.
+
+Lengths are in pixels at `size` 1, and y points down. All outlines have the same area, and the parts of a face lie
+inside each of them, so that a face is as easy to read in one outline as in another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+SIDE = 32
+RADIUS = 11.0
+"""Of the circle; the other outlines have its area."""
+WAVES = (2, 3, 4, 5)
+"""Harmonics of the outlines that have no name."""
+CORNERS = {"circle": 0, "square": 4, "hexagon": 6, "triangle": 3}
+BADGE = np.array([40.0, 70.0, 220.0])
+INK = np.array([30.0, 25.0, 20.0])
+GRAIN = 32.0
+"""Standard deviation of the pixels' noise, in grey levels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The parameters of n drawings.
+
+    Attributes:
+        centre: float [n, 2], x and y.
+        size: float [n], 1 on average.
+        smile: float [n] from -1 (mouth down) to 1 (mouth up).
+        brow: float [n] from -1 (brows drawn together) to 1 (raised).
+        spacing: float [n], from the middle to an eye.
+        skin, backdrop: float [n, 3], colours from 0 to 255.
+        corners: int [n], of the outline; 0: none, a circle.
+        waves: float [n, 4, 2], cosine and sine amplitudes of the harmonics `WAVES` that bend the outline.
+        badge: bool [n], whether the badge is on the right.
+        grain: float [n, 32, 32], noise of unit variance.
+    """
+
+    centre: np.ndarray
+    size: np.ndarray
+    smile: np.ndarray
+    brow: np.ndarray
+    spacing: np.ndarray
+    skin: np.ndarray
+    backdrop: np.ndarray
+    corners: np.ndarray
+    waves: np.ndarray
+    badge: np.ndarray
+    grain: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+
+def random_faces(rng: np.random.Generator, n: int) -> Faces:
+    """Round faces, everything else drawn at random and independently."""
+    return Faces(
+        centre=SIDE / 2 + np.array([0.0, 1.5]) + rng.uniform(-2, 2, (n, 2)),
+        size=rng.uniform(0.85, 1.1, n),
+        smile=rng.uniform(-1, 1, n),
+        brow=rng.uniform(-1, 1, n),
+        spacing=rng.uniform(3.2, 4.4, n),
+        skin=rng.uniform(150, 250, (n, 3)),
+        backdrop=rng.uniform(40, 130, (n, 3)),
+        corners=np.zeros(n, dtype=np.int64),
+        waves=np.zeros((n, len(WAVES), 2)),
+        badge=rng.random(n) < 0.5,
+        grain=rng.standard_normal((n, SIDE, SIDE)),
+    )
+
+
+def bent(faces: Faces, rng: np.random.Generator) -> Faces:
+    """The same faces in outlines bent at random, none of which has a name: what belongs to no group."""
+    return replace(faces, waves=rng.normal(0, 0.06, faces.waves.shape))
+
+
+def smiling(faces: Faces) -> np.ndarray:
+    """bool [n]: whether mouth and brows together look friendly. The label of `synthetic/faces`, without noise."""
+    return faces.smile + faces.brow > 0
+
+
+def told(faces: Faces, truth: np.ndarray) -> Faces:
+    """The same faces, mouth and brows turned over where needed, so that `smiling` is the truth."""
+    sign = np.where(smiling(faces) == truth, 1.0, -1.0)
+    return replace(faces, smile=sign * faces.smile, brow=sign * faces.brow)
+
+
+def draw(faces: Faces) -> np.ndarray:
+    """The drawings, uint8 [n, 32, 32, 3]."""
+    pixel = np.arange(SIDE) + 0.5
+    size = faces.size[:, None, None]
+    # Positions relative to the face, in its own unit.
+    x = (pixel[None, None, :] - faces.centre[:, 0, None, None]) / size
+    y = (pixel[None, :, None] - faces.centre[:, 1, None, None]) / size
+
+    image = np.broadcast_to(faces.backdrop[:, None, None, :], (len(faces), SIDE, SIDE, 3))
+    image = _painted(image, faces.skin[:, None, None, :], np.hypot(x, y) - _outline(faces, np.arctan2(x, -y)), size)
+
+    spacing, smile, brow = (value[:, None, None] for value in (faces.spacing, faces.smile, faces.brow))
+    aside = np.abs(x)
+    eyes = np.hypot(aside - spacing, y + 2.2) - 1.0
+    along = (aside - spacing) / 1.8
+    brows = np.maximum(np.abs(y + 4.8 - 1.4 * brow * along) - 0.5, (np.abs(along) - 1) * 1.8)
+    across = x / 4.0
+    mouth = np.maximum(np.abs(y - 4.2 + 2.6 * smile * (across**2 - 0.4)) - 0.6, (np.abs(across) - 1) * 4.0)
+    image = _painted(image, INK, np.minimum(np.minimum(eyes, brows), mouth), size)
+
+    right = np.where(faces.badge, SIDE - 3.5, 3.5)[:, None, None]
+    badge = np.hypot(pixel[None, None, :] - right, pixel[None, :, None] - 3.5) - 2.5
+    image = _painted(image, BADGE, badge, 1.0)
+    return np.clip(np.rint(image + GRAIN * faces.grain[..., None]), 0, 255).astype(np.uint8)
+
+
+def _painted(image: np.ndarray, colour: np.ndarray, distance: np.ndarray, size: np.ndarray | float) -> np.ndarray:
+    """The image with a colour where the signed distance to a shape is negative, blended over one pixel."""
+    cover = np.clip(0.5 - distance * size, 0, 1)[..., None]
+    return image * (1 - cover) + colour * cover
+
+
+def _outline(faces: Faces, angle: np.ndarray) -> np.ndarray:
+    """Distance from the centre to the outline at an angle from the upward direction, [n, 32, 32]."""
+    radius = np.full_like(angle, RADIUS)
+    for corners in set(faces.corners.tolist()) - {0}:
+        rows = faces.corners == corners
+        step = 2 * np.pi / corners
+        apothem = RADIUS * np.sqrt(np.pi / (corners * np.tan(np.pi / corners)))
+        # A triangle stands on a side; so do a square and a hexagon.
+        start = 0.0 if corners % 2 else step / 2
+        radius[rows] = apothem / np.cos((angle[rows] - start) % step - step / 2)
+    bend = np.ones_like(angle)
+    for place, wave in enumerate(WAVES):
+        cosine, sine = (faces.waves[:, place, part, None, None] for part in (0, 1))
+        bend = bend + cosine * np.cos(wave * angle) + sine * np.sin(wave * angle)
+    return radius * bend

@@ -1,0 +1,217 @@
+"""Makes the built-in checkpoints: `python -m evenhand.models.tiny [NAME ...]` writes `evenhand/assets/NAME/`.
+
+Language models read template texts without a topic (`evenhand.data.phrases`) and learn to fill in or go on; vision
+models see drawings without a group (`evenhand.data.drawings`) and learn to tell the parameters that they were drawn
+with. Neither ever sees a group or a label of the built-in tasks. Each comes as the bare base model, so that a
+classifier over it lacks its head only. One seed, one thread: the same machine makes the same bytes again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    ViTConfig,
+    ViTImageProcessorPil,
+    ViTModel,
+)
+
+from evenhand.data import drawings, phrases
+from evenhand.seeds import derive, generator
+
+ASSETS = Path(__file__).parents[1] / "assets"
+SEED = 0
+BATCH = 32
+VOCABULARY = 1500
+PAD, START, END, MASK = "<pad>", "<s>", "</s>", "<mask>"
+SPECIAL = (PAD, START, END, MASK)
+
+
+def tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of the templates in English and Turkish: no text is unknown to it.
+
+    The vocabulary is the same for every kind; `bert` puts `<s>` and `</s>` around a text, as its classifier reads the
+    first token, and the decoders (`llama`, `mistral`) put `<s>` before it.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(phrases.every_sentence(), trainer)
+    core.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A {END}" if kind == "bert" else f"{START} $A",
+        pair=f"{START} $A {END} $B:1 {END}:1" if kind == "bert" else f"{START} $A $B",
+        special_tokens=[(token, SPECIAL.index(token)) for token in (START, END)],
+    )
+    names = {"cls_token": START, "sep_token": END, "mask_token": MASK} if kind == "bert" else {}
+    ends = {} if kind == "bert" else {"bos_token": START, "eos_token": END}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        model_max_length=256,
+        clean_up_tokenization_spaces=False,
+        **names,
+        **ends,
+    )
+
+
+def bert(steps: int = 3000) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A BERT of two layers, pre-trained to fill in masked tokens and to guess them from its pooled state alone, so
+    that the pooler, which classifiers read, sums a text up."""
+    words = tokenizer("bert")
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=256,
+        pad_token_id=0,
+        initializer_range=0.1,
+    )
+    torch.manual_seed(derive(SEED, "bert"))
+    model, masked = BertModel(config), BertForMaskedLM(config)
+    masked.bert = model
+    masked.tie_weights()
+    reader = nn.Linear(config.hidden_size, len(phrases.topic_free(generator(SEED), "english")[1]))
+    rng = generator(SEED, "bert", "texts")
+
+    def loss() -> torch.Tensor:
+        ids, mask, parameters = _texts(words, rng)
+        shown = mask.numpy().astype(bool) & (ids.numpy() >= len(SPECIAL))
+        hidden = torch.from_numpy(shown & (rng.random(ids.shape) < 0.15))
+        states = model(input_ids=ids.masked_fill(hidden, SPECIAL.index(MASK)), attention_mask=mask)
+        filled = functional.cross_entropy(masked.cls(states.last_hidden_state[hidden]), ids[hidden])
+        return filled + 3 * functional.mse_loss(reader(states.pooler_output), parameters)
+
+    fit(nn.ModuleList([masked, reader]), loss, steps, lr=2e-3)
+    return model, words
+
+
+def _texts(words: PreTrainedTokenizerFast, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A batch of texts, two in three of them English: ids and attention mask, int64 [BATCH, longest], and what each
+    was written with, float32 [BATCH, parameters]."""
+    written = [phrases.topic_free(rng, "english" if rng.random() < 2 / 3 else "turkish") for _ in range(BATCH)]
+    encoded: Any = words([text for text, _ in written], padding=True, return_tensors="pt")
+    parameters = torch.tensor([parameters for _, parameters in written], dtype=torch.float32)
+    return encoded["input_ids"], encoded["attention_mask"], parameters
+
+
+def fit(module: nn.Module, loss: Callable[[], torch.Tensor], steps: int, lr: float) -> float:
+    """Minimise a loss with AdamW, warm-up and a cosine. Returns its mean over the last tenth of the steps."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
+    module.train()
+    last: list[float] = []
+    for step in range(steps):
+        value = loss()
+        optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step >= 0.9 * steps:
+            last.append(float(value.detach()))
+        if step % 200 == 0:
+            print(f"  step {step:5d}  loss {float(value.detach()):.3f}", file=sys.stderr)
+    module.eval()
+    return float(np.mean(last))
+
+
+def vit(steps: int = 3000) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
+    """A ViT of patch 8, pre-trained to tell the parameters of a drawing from its first token."""
+    config = ViTConfig(
+        image_size=drawings.SIDE,
+        patch_size=8,
+        hidden_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=128,
+        initializer_range=0.1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    torch.manual_seed(derive(SEED, "vit"))
+    model = ViTModel(config, add_pooling_layer=False)
+    regress(model, lambda pixels: model(pixel_values=pixels).last_hidden_state[:, 0], steps, lr=2e-3)
+    return model, processor()
+
+
+def processor() -> ViTImageProcessorPil:
+    """Resizes to 32 × 32 and scales to -1..1."""
+    side = drawings.SIDE
+    half = [0.5, 0.5, 0.5]
+    return ViTImageProcessorPil(size={"height": side, "width": side}, image_mean=half, image_std=half)
+
+
+def regress(model: PreTrainedModel, features: Callable[[torch.Tensor], torch.Tensor], steps: int, lr: float) -> float:
+    """Pre-train a vision model to tell the parameters of drawings without a group. Returns the mean squared error, in
+    units of the parameters' variance."""
+    rng = generator(SEED, model.config.model_type, "drawings")
+    reader = nn.LazyLinear(_targets(drawings.random_faces(rng, 1)).shape[1])
+    pixels, targets = _drawings(rng)
+    reader(features(pixels))
+
+    def loss() -> torch.Tensor:
+        pixels, targets = _drawings(rng)
+        return functional.mse_loss(reader(features(pixels)), targets)
+
+    return fit(nn.ModuleList([model, reader]), loss, steps, lr)
+
+
+def _drawings(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    faces = drawings.bent(drawings.random_faces(rng, BATCH), rng)
+    pixels = torch.from_numpy(drawings.draw(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return pixels, torch.from_numpy(_targets(faces)).float()
+
+
+def _targets(faces: drawings.Faces) -> np.ndarray:
+    """What is to be told of each drawing, [n, targets], each about 0 with variance 1."""
+    columns = [
+        (faces.centre - drawings.SIDE / 2) / 1.2,
+        (faces.size[:, None] - 0.975) / 0.072,
+        faces.smile[:, None] / 0.577,
+        faces.brow[:, None] / 0.577,
+        (faces.spacing[:, None] - 3.8) / 0.35,
+        (faces.skin - 200) / 29,
+        (faces.backdrop - 85) / 26,
+        faces.waves.reshape(len(faces), -1) / 0.06,
+        2.0 * faces.badge[:, None] - 1,
+    ]
+    return np.concatenate(columns, axis=1)
+
+
+MAKERS: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {"tiny-vit": vit, "tiny-bert": bert}
+
+
+def main(names: list[str]) -> None:
+    """Make the named checkpoints, or all."""
+    torch.set_num_threads(1)
+    for name in names or list(MAKERS):
+        print(name, file=sys.stderr)
+        model, companion = MAKERS[name]()
+        model.save_pretrained(ASSETS / name)
+        companion.save_pretrained(ASSETS / name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
