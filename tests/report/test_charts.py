@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from evenhand.audit.design import SettingDesign
+from evenhand.audit.design import Design, SettingDesign
 from evenhand.errors import InputError
 from evenhand.records import TABLES, VERDICTS
 from evenhand.report import charts, look
@@ -136,14 +136,9 @@ def test_group_sizes_count_an_example_in_each_of_its_groups():
             "attribute.religion": [["jew", "muslim"], ["muslim"], []],
         }
     )
-    design = Designed({"s": SettingDesign(classes=("no", "yes"))})
-    found = group_sizes(examples, design, "s").rows()  # pyright: ignore[reportArgumentType]
+    design = Design(settings={"s": SettingDesign(classes=("no", "yes"))}, alpha=0.05)
+    found = group_sizes(examples, design, "s").rows()
     assert found == [("religion", "jew", "no", 1), ("religion", "muslim", "no", 1), ("religion", "muslim", "yes", 1)]
-
-
-class Designed:
-    def __init__(self, settings):
-        self.settings = settings
 
 
 def test_sizes_are_drawn_with_nine_classes(simulate):

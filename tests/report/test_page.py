@@ -190,6 +190,13 @@ def test_labels_alone_and_no_groups_make_a_page(simulate):
     assert "only labels were predicted" in visible
 
 
+def test_a_study_without_measures_of_predictions_still_makes_a_page(small):
+    empty = {name: TABLES[name].empty() for name in ("estimates", "verdicts", "curves")}
+    visible = Outline(page.html(replace(small, **empty))).visible
+    assert "No disparities were measured" in visible
+    assert "Sizes of groups" in visible
+
+
 def test_tables_without_training_say_that_nothing_was_trained(small):
     trials = TABLES["trials"]
     blank = small.trials.with_columns(

@@ -38,7 +38,7 @@ def test_a_contrast_shows_its_sign_and_an_interval_without_bounds_is_a_dash():
 def test_a_place_names_attribute_group_and_class():
     row = {"attribute": "race", "group": "black", "class": "age 3", "condition": None, "correction": None}
     assert place(row) == "race = black · class age 3"
-    assert place({**row, "group": None, "class": None}) == "between groups of race"
+    assert place({**row, "group": None, "class": None}) == "over the groups of race"
     assert place({**row, "attribute": None, "group": None, "class": None}) == "everyone"
 
 

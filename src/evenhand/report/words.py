@@ -54,7 +54,7 @@ def place(row: Mapping[str, Any]) -> str:
     if row["group"] is not None:
         who = f"{row['attribute']} = {row['group']}"
     elif row["attribute"] is not None:
-        who = f"between groups of {row['attribute']}"
+        who = f"over the groups of {row['attribute']}"
     else:
         who = "everyone"
     further = [f"{key} {row[key]}" for key in ("class", "condition", "correction") if row[key] is not None]

@@ -1,0 +1,83 @@
+"""Results as plain text for a terminal: the headline, the verdicts that matter first, what must be known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from evenhand.report.words import digits, headline, interval, number, place, title
+
+if TYPE_CHECKING:
+    from evenhand.report.page import Reportable
+
+MOST_ROWS = 24
+_FIRST = ("worse", "better", "inconclusive", "not worse", "equivalent")
+_SHOWN = ("accuracy", "selection_rate", "true_positive_rate", "false_positive_rate")
+"""Measures that are shown where nothing is compared."""
+
+
+def text(results: Reportable) -> str:
+    """The summary that a run or an audit prints."""
+    design = results.design
+    own = results.trials.filter(role="study")
+    methods, seeds = own["method"].n_unique(), own["seed"].n_unique()
+    lines = [
+        f"{design.source or 'results'}: {methods} method{_s(methods)}, {seeds} seed{_s(seeds)}, "
+        f"{len(results.examples):,} examples",
+        *headline(results.verdicts, design),
+        "",
+        *(_verdicts(results.verdicts) if len(results.verdicts) else _estimates(results.estimates)),
+    ]
+    notes = [note for setting in design.settings.values() for note in setting.notes]
+    return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)])
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _verdicts(verdicts: pl.DataFrame) -> list[str]:
+    judged = verdicts.drop_nulls("verdict")
+    order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
+    ranked = judged.with_columns(
+        rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64),
+        narrow=pl.col("group").is_not_null(),
+    ).sort("rank", "narrow", maintain_order=True)
+    several = judged["setting"].n_unique() > 1 or judged["split"].n_unique() > 1
+    compared = judged.select("method", "reference").unique()
+    rows = [("verdict", *(["where"] if several else []), "measure", "of", "worse by", "interval", "margin")]
+    for row in ranked.head(MOST_ROWS).iter_rows(named=True):
+        decimals = digits(row["measure"])
+        who = place(row) if len(compared) == 1 else f"{place(row)} · {row['method']}"
+        where = [f"{row['setting']}, {row['split']}"] if several else []
+        rows.append(
+            (
+                row["verdict"],
+                *where,
+                title(row["measure"]),
+                who,
+                number(row["contrast"], decimals, signed=True),
+                interval(row["low"], row["high"], decimals, signed=True),
+                number(row["margin"], decimals),
+            )
+        )
+    left = len(judged) - MOST_ROWS
+    return [*_aligned(rows), *([f"and {left} more in the table of verdicts"] if left > 0 else [])]
+
+
+def _estimates(estimates: pl.DataFrame) -> list[str]:
+    over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(_SHOWN) & pl.col("class").is_null())
+    rows = [("measure", "of", "method", "value", "95% interval", "examples")]
+    for row in over.head(MOST_ROWS).iter_rows(named=True):
+        bounds = interval(row["low"], row["high"])
+        value = number(row["value"])
+        rows.append((title(row["measure"]), place(row), row["method"], value, bounds, f"{row['n'] or 0:,}"))
+    left = len(over) - MOST_ROWS
+    return [*_aligned(rows), *([f"and {left} more in the table of estimates"] if left > 0 else [])]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
