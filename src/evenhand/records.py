@@ -7,8 +7,9 @@ table or none.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,25 @@ def write(frame: pl.DataFrame, path: Path, name: str, metadata: Mapping[str, str
 def metadata(path: Path) -> dict[str, str]:
     """What `write` kept in the footer."""
     return {key: value for key, value in pl.read_parquet_metadata(path).items() if not key.startswith("ARROW")}
+
+
+def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Tables `predictions` under each other: logits of fewer classes are padded with −inf, null ones stay null."""
+    widths = [_width(frame) for frame in frames]
+    if not frames:
+        return TABLES["predictions"].empty()
+    return pl.concat([frame if _width(frame) == max(widths) else _padded(frame, max(widths)) for frame in frames])
+
+
+def _width(frame: pl.DataFrame) -> int:
+    return frame.schema["logits"].shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _padded(frame: pl.DataFrame, width: int) -> pl.DataFrame:
+    more = [-math.inf] * (width - _width(frame))
+    lists = pl.col("logits").arr.to_list().list.concat(pl.lit(more, dtype=pl.List(pl.Float32)))
+    known = pl.when(pl.col("logits").is_not_null()).then(lists)
+    return frame.with_columns(logits=known.cast(pl.Array(pl.Float32, width)))
 
 
 def attributes(examples: pl.DataFrame) -> list[str]:

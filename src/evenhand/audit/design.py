@@ -62,6 +62,6 @@ class Design(Spec):
     margins: dict[str, float] = Field(default_factory=dict)
     margin_history: tuple[MarginChange, ...] = ()
     support: int = DEFAULT_SUPPORT
-    alpha: float = Field(0.05, gt=0, lt=0.5)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
     paired: Literal["example", "order", "none"] = "example"
     source: str = ""
