@@ -1,0 +1,177 @@
+"""Which rows of a table are the same example: by its ids, or by the order of rows, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from evenhand.audit.columns import Columns, listed
+from evenhand.errors import InputError
+
+Split = Literal["fixed", "varying"]
+
+_SAME = "the same example must have the same label, groups, unit and weight in every row"
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """Which example a row is about.
+
+    Attributes:
+        example: ids, str [n].
+        paired: how methods are matched; see `Design`.
+        vary: whether seeds were tested on different examples.
+        test_share: share of the examples that one seed tests; None where it is not known.
+        notes: how that was found.
+    """
+
+    example: pl.Series
+    paired: Literal["example", "order", "none"]
+    vary: bool
+    test_share: float | None
+    notes: tuple[str, ...]
+
+
+def pair(
+    columns: Columns,
+    rows: pl.DataFrame,
+    facts: Sequence[str],
+    example: str | None,
+    split: Split | None,
+    test_share: float | None,
+) -> Pairing:
+    """Find the examples of rows.
+
+    Args:
+        columns: of the table.
+        rows: `method`, `seed` and the facts of each row, as texts and integers.
+        facts: the columns of `rows` that belong to the example: label, groups, unit, weight.
+        example: the column of ids, if there is one.
+        split: what is known of the seeds' test sets; else it is inferred.
+        test_share: the share of the data that a seed's test set is; else it is inferred where ids allow it.
+
+    Raises:
+        InputError: an id that repeats in a run or stands for different examples; a split that the rows contradict.
+    """
+    if test_share is not None and not 0 < test_share < 1:
+        raise InputError(f"the test share is a share between 0 and 1, not {test_share}")
+    if example is not None:
+        ids = columns.words(example, "example")
+        return _by_id(columns, rows.with_columns(example=ids), facts, example, split, test_share)
+    return _by_order(columns, rows, facts, split, test_share)
+
+
+def _by_id(
+    columns: Columns, rows: pl.DataFrame, facts: Sequence[str], name: str, split: Split | None, share: float | None
+) -> Pairing:
+    where = columns.place(name, "example")
+    key = ["method", "seed", "example"]
+    repeated = rows.select(key).is_duplicated()
+    if repeated.any():
+        method, seed, example = rows.select(key).row(int(repeated.arg_max() or 0))
+        raise InputError(
+            f"{where} has {example} more than once for the method {method} and the seed {seed}; an example has one "
+            "row per method and seed (name the column of methods, of seeds, or of units)"
+        )
+    first = rows.with_row_index("row").select(pl.col("row").min().over("example")).to_series()
+    for fact in facts:
+        differs = rows[fact] != rows[fact][first]
+        if differs.any():
+            row = int(differs.arg_max() or 0)
+            shown, other = rows[fact][row], rows[fact][first[row]]
+            raise InputError(
+                f"{where}: the example {rows['example'][row]} has the {fact} {_shown(shown)} in row {row} and "
+                f"{_shown(other)} in row {first[row]}; {_SAME}"
+            )
+    samples = {key[0]: set(part["example"]) for key, part in rows.partition_by("seed", as_dict=True).items()}
+    return _of_samples(rows["example"], samples, split, share)
+
+
+def _of_samples(
+    example: pl.Series, samples: Mapping[object, set[str]], split: Split | None, share: float | None
+) -> Pairing:
+    """What the test sets of the seeds say about the split."""
+    total = example.n_unique()
+    same = all(len(sample) == total for sample in samples.values())
+    if split == "varying" and same and len(samples) > 1:
+        raise InputError(
+            f"the split is said to vary, but every seed has the same {total:,} examples; leave it out, or give ids "
+            "that tell the examples of different seeds apart"
+        )
+    vary = not same if split is None else split == "varying"
+    notes = []
+    if split is None and len(samples) > 1:
+        seen = f"all {len(samples)} seeds have the same {total:,} examples" if same else "seeds have different examples"
+        notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {seen}.")
+    if split == "fixed" and not same:
+        smallest = min(map(len, samples.values()))
+        notes.append(f"The split is said to be fixed, though some seed has {smallest:,} of {total:,} examples only.")
+    if vary and share is None and len(samples) > 1:
+        share = float(np.mean([len(sample) for sample in samples.values()])) / total
+        notes.append(
+            f"Test share {share:.2f}: a seed's examples over all distinct ones in the table; the share of all data is "
+            "smaller where some examples were never tested."
+        )
+    return Pairing(example, "example", vary, share, tuple(notes))
+
+
+def _by_order(
+    columns: Columns, rows: pl.DataFrame, facts: Sequence[str], split: Split | None, share: float | None
+) -> Pairing:
+    """Rows with one place in their runs are one example where all facts agree at every place.
+
+    The widest agreement is taken: of all runs, of the methods of each seed, of the seeds of each method.
+    """
+    where = f"{columns.source} names no column of example ids"
+    keyed = rows.with_columns(place=pl.int_range(pl.len()).over("method", "seed"))
+    runs = {
+        (str(method), int(seed)): tuple(part[fact].to_numpy().tobytes() for fact in facts)
+        for (method, seed), part in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
+        .partition_by("method", "seed", as_dict=True, maintain_order=True)
+        .items()
+    }
+    seeds = len({seed for _, seed in runs})
+    methods = len({method for method, _ in runs})
+    by_seed = _agree(runs, 1)
+    if split != "varying" and len(set(runs.values())) == 1:
+        notes = [] if len(runs) == 1 else [_matched("all methods and seeds", len(keyed) // len(runs))]
+        return Pairing(_ids(keyed, []), "order", False, share, tuple(notes))
+    if split == "fixed":
+        raise InputError(f"the split is said to be fixed, but {where} and the rows of the seeds differ; name one")
+    if by_seed:
+        notes = []
+        if methods > 1:
+            notes.append(_matched("the methods of each seed", None))
+        if seeds > 1:
+            notes.append("Without ids nobody knows which examples several seeds share: they count as different ones.")
+        return Pairing(_ids(keyed, ["seed"]), "order", seeds > 1, share, tuple(notes))
+    unpaired = (
+        "The rows of methods differ in labels, groups or number, and there are no example ids: methods are compared as "
+        "unpaired, with wider intervals. Name a column of ids to pair them."
+    )
+    if split is None and _agree(runs, 0):
+        return Pairing(_ids(keyed, ["method"]), "none", False, share, (unpaired,))
+    return Pairing(_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
+
+
+def _agree(runs: Mapping[tuple[str, int], tuple[bytes, ...]], part: int) -> bool:
+    """Whether runs with the same method (0) or seed (1) agree."""
+    first: dict[object, tuple[bytes, ...]] = {}
+    return all(first.setdefault(key[part], facts) == facts for key, facts in runs.items())
+
+
+def _ids(keyed: pl.DataFrame, parts: list[str]) -> pl.Series:
+    return keyed.select(pl.concat_str([*parts, "place"], separator=":").alias("example")).to_series()
+
+
+def _matched(which: str, n: int | None) -> str:
+    much = "every row" if n is None else f"all {n:,} rows"
+    return f"Without example ids, rows of {which} were matched by their order: labels and groups agree in {much}."
+
+
+def _shown(value: object) -> str:
+    return listed(str(value).split("\x1f"))

@@ -1,0 +1,246 @@
+"""What a study and an audit both end in: records, estimates, verdicts; kept in a folder and read back."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.compare import verdicts as compare
+from evenhand.audit.design import Design
+from evenhand.audit.estimate import curves as draw
+from evenhand.audit.estimate import estimates as estimate
+from evenhand.errors import InputError, did_you_mean
+from evenhand.records import VERDICTS
+
+Format = Literal["html", "md", "json"]
+
+SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
+
+TABLES = ("examples", "trials", "estimates", "verdicts", "curves")
+"""The tables that lie at the top of every folder of results."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results:
+    """Frozen; made by `Study.run`, `evenhand.audit`, `Results.compute` or `Results.load`.
+
+    Attributes:
+        examples, trials, estimates, verdicts, curves: record tables, see `evenhand.records`.
+        design: who was compared with whom, and what was declared harmless.
+        provenance: texts: the resolved study or the audit's arguments (`study`), versions and machine as JSON
+            (`environment`), and whatever else is to be shown.
+        stored: the table `predictions`, or how to read it.
+    """
+
+    examples: pl.DataFrame
+    trials: pl.DataFrame
+    design: Design
+    estimates: pl.DataFrame
+    verdicts: pl.DataFrame
+    curves: pl.DataFrame
+    provenance: Mapping[str, str]
+    stored: pl.DataFrame | Callable[[], pl.DataFrame] = field(compare=False)
+
+    @cached_property
+    def predictions(self) -> pl.DataFrame:
+        """The table `predictions`; of loaded results it is read when it is first asked for.
+
+        Raises:
+            InputError: the folder no longer holds the predictions of a trial.
+        """
+        return self.stored if isinstance(self.stored, pl.DataFrame) else self.stored()
+
+    @classmethod
+    def compute(
+        cls,
+        examples: pl.DataFrame,
+        trials: pl.DataFrame,
+        predictions: pl.DataFrame,
+        design: Design,
+        provenance: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Audit records: estimates, verdicts and curves.
+
+        Raises:
+            InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
+        """
+        tables = (
+            records.validate(examples, "examples"),
+            records.validate(trials, "trials"),
+            records.validate(predictions, "predictions"),
+        )
+        return cls(
+            examples=tables[0],
+            trials=tables[1],
+            design=design,
+            estimates=estimate(*tables, design),
+            verdicts=compare(*tables, design),
+            curves=draw(*tables, design),
+            provenance=dict(provenance or {}),
+            stored=tables[2],
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read a folder that `save` (and so a run or an audit) wrote.
+
+        Raises:
+            InputError: there is no such folder, it holds no results, or a table of it does not fit.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(f"there is no folder {folder}")
+        if not (folder / "design.json").is_file():
+            if (folder / "study.yaml").is_file():
+                raise InputError(f"the study in {folder} has not been run to its end; run it again to continue")
+            raise InputError(f"{folder} holds no results: a run or an audit leaves a design.json there")
+        tables = {name: records.read(folder / f"{name}.parquet", name) for name in TABLES}
+        provenance = _read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
+        return cls(
+            **tables,
+            design=Design.parse(_read_json(folder / "design.json"), str(folder / "design.json")),
+            provenance=provenance,
+            stored=partial(_gather, folder, tables["trials"], tables["estimates"]),
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
+
+        Predictions are written to `predictions.parquet`, unless the folder holds them by trial, as a study's does.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; results are kept in a folder")
+        for name in TABLES:
+            records.write(getattr(self, name), folder / f"{name}.parquet", name)
+        if not (folder / "trials").is_dir():
+            records.write(self.predictions, folder / "predictions.parquet", "predictions")
+        _write_text(folder / "provenance.json", json.dumps(dict(self.provenance), ensure_ascii=False, indent=1) + "\n")
+        # Last: a folder with a design is a folder with all the rest.
+        _write_text(folder / "design.json", self.design.model_dump_json(indent=1) + "\n")
+
+    def report(self, path: str | Path, format: Format | None = None) -> None:
+        """Write the report as one HTML page, Markdown, or JSON.
+
+        Args:
+            path: the file.
+            format: unless given, by the file's suffix (.html, .md, .json).
+
+        Raises:
+            InputError: a suffix that says no format.
+        """
+        path = Path(path)
+        chosen = format or SUFFIXES.get(path.suffix.lower())
+        if chosen is None:
+            raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}; name the format of the report")
+        _write_text(path, self._rendered(chosen))
+
+    def _rendered(self, format: Format) -> str:
+        from evenhand.report import page
+
+        if format == "json":
+            return json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        return page.html(self) if format == "html" else page.markdown(self)
+
+    def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:
+        """The rows of `verdicts` whose verdict is one of these: empty when the gate is passed.
+
+        Raises:
+            InputError: a word that is no verdict, or no verdicts at all: nothing was compared, which is no pass.
+        """
+        words = list(fail_on)
+        for word in words:
+            if word not in VERDICTS:
+                raise InputError(f'there is no verdict "{word}"; {did_you_mean(word, VERDICTS)}')
+        if not words:
+            raise InputError(f"name at least one verdict that fails the gate: {', '.join(VERDICTS)}")
+        if self.verdicts["verdict"].null_count() == len(self.verdicts):
+            raise InputError("nothing was compared, so there is no verdict to pass or fail; name a reference method")
+        return self.verdicts.filter(pl.col("verdict").is_in(words))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but examples and predictions as plain values; what is not finite is None."""
+        from evenhand.report.words import headline
+
+        return {
+            "source": self.design.source,
+            "headline": headline(self.verdicts, self.design),
+            "design": self.design.model_dump(mode="json"),
+            "verdicts": _rows(self.verdicts),
+            "estimates": _rows(self.estimates),
+            "curves": _rows(self.curves),
+            "trials": _rows(self.trials),
+            "provenance": dict(self.provenance),
+        }
+
+    def summary(self) -> str:
+        """The headline, notes about the data, and the verdicts that matter first, as plain text for a terminal."""
+        from evenhand.report.terminal import text
+
+        return text(self)
+
+    def __repr__(self) -> str:
+        from evenhand.report.words import counts
+
+        own = self.trials.filter(role="study")
+        of = f" of {self.design.source}" if self.design.source else ""
+        size = f"{own['method'].n_unique()} methods, {own['seed'].n_unique()} seeds, {len(self.examples):,} examples"
+        found = ", ".join(f"{count} {verdict}" for verdict, count in counts(self.verdicts).items())
+        return f"<Results{of}: {size}; verdicts: {found or 'none'}>"
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine of an audit, as provenance."""
+    packages = ("evenhand", "numpy", "polars", "scipy")
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }
+
+
+def _gather(folder: Path, trials: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
+    """The predictions of a folder: one table, or one per trial with the splits that were audited."""
+    if (folder / "predictions.parquet").is_file():
+        return records.read(folder / "predictions.parquet", "predictions")
+    done = trials.filter(status="done")["trial"].unique(maintain_order=True)
+    frames = [records.read(folder / "trials" / trial / "predictions.parquet", "predictions") for trial in done]
+    splits = [*estimates["split"].unique(), "train", "validation"]
+    return records.stacked([frame.filter(pl.col("split").is_in(splits)) for frame in frames])
+
+
+def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values."""
+    return [
+        {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+        for row in frame.iter_rows(named=True)
+    ]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not readable JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no JSON object")
+    return found
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

@@ -1,0 +1,309 @@
+"""Audit predictions that somebody else made: any table of labels, predictions and groups becomes records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.attributes import attributes
+from evenhand.audit.columns import Columns, first_row, listed, read_file
+from evenhand.audit.design import Design, MarginChange, SettingDesign
+from evenhand.audit.measures import MEASURES, select
+from evenhand.audit.outcomes import Outcomes, outcomes
+from evenhand.audit.pairing import pair
+from evenhand.audit.results import Results, environment
+from evenhand.errors import InputError, did_you_mean
+
+SETTING = "table"
+MODEL = "model"
+"""The one method of a table that names none."""
+
+Audited = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, Design]
+
+
+def read_table(path: str | Path) -> pl.DataFrame:
+    """The rows of a CSV, TSV, Parquet, JSON or JSONL (NDJSON) file, by its suffix.
+
+    Raises:
+        InputError: the file is missing, of an unknown kind, or cannot be read.
+    """
+    return read_file(Path(path).expanduser())
+
+
+def audit(
+    frame: Any,
+    *,
+    label: str,
+    groups: str | Sequence[str],
+    prediction: str | None = None,
+    probability: str | Sequence[str] | None = None,
+    positive: object | None = None,
+    method: str | None = None,
+    seed: str | None = None,
+    reference: str | Sequence[str] | None = None,
+    example: str | None = None,
+    unit: str | None = None,
+    weight: str | None = None,
+    margins: Mapping[str, float] | None = None,
+    measures: Sequence[str] | None = None,
+    split: Literal["fixed", "varying"] | None = None,
+    test_share: float | None = None,
+    source: str = "table",
+    out: str | Path | None = None,
+) -> Results:
+    """Audit a table of predictions, trained by anybody: estimates, and verdicts where a reference is named.
+
+    Args:
+        frame: any dataframe that narwhals reads (pandas ones need pyarrow beside them).
+        label, prediction, probability, groups, positive, method, seed, reference, example, unit, weight, margins,
+            measures, split, test_share, source: see `records_from_table`.
+        out: a folder for the tables and `report.html`; margins that differ from those of an earlier audit there are
+            kept with their dates.
+
+    Raises:
+        InputError: the table cannot be audited as asked, or `out` holds a study.
+    """
+    asked = {
+        "label": label,
+        "prediction": prediction,
+        "probability": probability,
+        "groups": groups,
+        "positive": positive,
+        "method": method,
+        "seed": seed,
+        "reference": reference,
+        "example": example,
+        "unit": unit,
+        "weight": weight,
+        "margins": margins,
+        "measures": measures,
+        "split": split,
+        "test_share": test_share,
+        "source": source,
+    }
+    examples, trials, predictions, design = records_from_table(frame, **asked)  # pyright: ignore[reportArgumentType]
+    if out is not None:
+        design = _declared(design, Path(out))
+    results = Results.compute(examples, trials, predictions, design, _provenance(asked))
+    if out is not None:
+        results.save(out)
+        results.report(Path(out) / "report.html")
+    return results
+
+
+def records_from_table(
+    frame: Any,
+    *,
+    label: str,
+    groups: str | Sequence[str],
+    prediction: str | None = None,
+    probability: str | Sequence[str] | None = None,
+    positive: object | None = None,
+    method: str | None = None,
+    seed: str | None = None,
+    reference: str | Sequence[str] | None = None,
+    example: str | None = None,
+    unit: str | None = None,
+    weight: str | None = None,
+    margins: Mapping[str, float] | None = None,
+    measures: Sequence[str] | None = None,
+    split: Literal["fixed", "varying"] | None = None,
+    test_share: float | None = None,
+    source: str = "table",
+) -> Audited:
+    """The tables `examples`, `trials` and `predictions` of a table with a row per prediction, and the design.
+
+    Args:
+        frame: any dataframe that narwhals reads.
+        label: column of true classes: 0 and 1, false and true, words, or whole numbers.
+        groups: columns of groups. One value per row; a list per row (groups overlap); or `NAME=PREFIX_*`, columns of
+            true and false that are each a group. A missing value is the group `(missing)`.
+        prediction: column of predicted classes. Without one the likelier class is the prediction (of two equal ones
+            the first).
+        probability: column of the positive class's probability; or one per class, found by name (`p_high` is of the
+            class high), else in the sorted order of the classes.
+        positive: the positive one of two classes, when they are not 0 and 1, −1 and 1, or false and true.
+        method: column that names the model of a row; without it all rows are of one method.
+        seed: column that numbers the runs of a method (or names them: they are numbered in sorted order); else 0.
+        reference: the method or methods that the others are compared with.
+        example: column of ids that pairs rows of methods and seeds; without it see `audit.pairing`.
+        unit: column of clusters of examples that are resampled together; else each example is its own.
+        weight: column of examples' weights, above 0; else 1.
+        margins: the largest contrast declared harmless, by measure; `default` serves measures on a 0–1 scale.
+        measures: names of measures; all unless given.
+        split: whether seeds share one test set; else inferred and noted.
+        test_share: the share of the data that a seed's test set is; else inferred where it can be, and noted.
+        source: what the table is called in the report.
+
+    Returns:
+        One setting, `table`, whose predictions are of the split `test`; a trial is a hash of (method, seed).
+
+    Raises:
+        InputError: one sentence about the first thing that does not fit.
+    """
+    columns = Columns.of(frame, source)
+    margins = _margins(margins or {})
+    measures = tuple(one.name for one in select(_several(measures))) if measures else ()
+    found = outcomes(columns, label, prediction, _several(probability), positive)
+    lists = attributes(columns, _several(groups))
+    rows, notes = _runs(columns, method, seed)
+    facts = {"label": pl.Series(found.label)}
+    facts |= {f"group of {name}": values.list.join("\x1f") for name, values in lists.items()}
+    if unit is not None:
+        facts["unit"] = columns.words(unit, "unit")
+    if weight is not None:
+        facts["weight"] = pl.Series(_weights(columns, weight))
+    pairing = pair(
+        columns, rows.with_columns(**{**facts, "label": _named(found)}), list(facts), example, split, test_share
+    )
+    methods = rows["method"].unique(maintain_order=True).to_list()
+    references = _references(_several(reference), methods, method)
+    setting = SettingDesign(
+        references=references,
+        methods=(*references, *(name for name in methods if name not in references)),
+        classes=found.classes,
+        vary=pairing.vary,
+        test_share=pairing.test_share,
+        notes=(*pairing.notes, *notes, *(f"{note[0].upper()}{note[1:]}." for note in found.notes)),
+    )
+    design = Design(
+        settings={SETTING: setting},
+        measures=measures,
+        margins=margins,
+        margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
+        paired=pairing.paired,
+        source=source,
+    )
+    attribute_columns = {records.ATTRIBUTE + name: values for name, values in lists.items()}
+    examples = pl.DataFrame(
+        {
+            "setting": pl.repeat(SETTING, len(rows), eager=True),
+            "example": pairing.example,
+            "label": facts["label"],
+            "weight": facts.get("weight", pl.repeat(1.0, len(rows), eager=True)),
+            "unit": facts.get("unit", pairing.example),
+            **attribute_columns,
+        }
+    ).unique("example", keep="first", maintain_order=True)
+    return (
+        records.validate(examples, "examples"),
+        _trials(rows),
+        _predictions(rows, pairing.example, found),
+        design,
+    )
+
+
+def trial_hash(method: str, seed: int) -> str:
+    """The trial of a method and a seed of an audited table."""
+    return hashlib.blake2b(json.dumps([method, seed]).encode(), digest_size=16).hexdigest()
+
+
+def _runs(columns: Columns, method: str | None, seed: str | None) -> tuple[pl.DataFrame, list[str]]:
+    """`method`, `seed` and `trial` of each row."""
+    n = len(columns)
+    methods = columns.words(method, "method") if method else pl.repeat(MODEL, n, eager=True)
+    words = columns.words(seed, "seed") if seed else pl.repeat("0", n, eager=True)
+    notes = []
+    if words.str.contains(r"^-?\d{1,18}$").all():
+        seeds = words.cast(pl.Int64)
+    else:
+        names = sorted(words.unique().to_list())
+        seeds = words.replace_strict({name: number for number, name in enumerate(names)}, return_dtype=pl.Int64)
+        notes.append(f"Runs are numbered from 0 in the order of their names: {listed(names)}.")
+    rows = pl.DataFrame({"method": methods, "seed": seeds})
+    runs = rows.unique(maintain_order=True)
+    trials = runs.with_columns(trial=pl.Series([trial_hash(*run) for run in runs.iter_rows()]))
+    return rows.join(trials, on=["method", "seed"], how="left", maintain_order="left"), notes
+
+
+def _references(reference: tuple[str, ...], methods: Sequence[str], column: str | None) -> tuple[str, ...]:
+    if reference and column is None:
+        raise InputError(f'a reference ("{reference[0]}") needs the column of methods; name it too')
+    for name in reference:
+        if name not in methods:
+            raise InputError(f'no row is of the method "{name}" (reference); {did_you_mean(name, methods)}')
+    if not reference and len(methods) > 1:
+        raise InputError(
+            f"the column {column} has the methods {listed(methods)}; say which is the reference that the others are "
+            f"compared with, such as {methods[0]}"
+        )
+    return tuple(dict.fromkeys(reference)) if len(methods) > 1 else ()
+
+
+def _weights(columns: Columns, name: str) -> np.ndarray:
+    weights = columns.numbers(name, "weight")
+    if not (weights > 0).all():
+        row = first_row(weights <= 0)
+        raise InputError(f"{columns.place(name, 'weight')} is {weights[row]:g} in row {row}; weights are above 0")
+    return weights
+
+
+def _margins(margins: Mapping[str, float]) -> dict[str, float]:
+    for name, margin in margins.items():
+        if name != "default" and name not in MEASURES:
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
+        if not (math.isfinite(margin) and margin > 0):
+            raise InputError(f"the margin of {name} is a number above 0, not {margin}")
+    return {name: float(margin) for name, margin in margins.items()}
+
+
+def _named(found: Outcomes) -> pl.Series:
+    """Labels as the names of their classes, for messages."""
+    return pl.Series(found.label).replace_strict(dict(enumerate(found.classes)), return_dtype=pl.String)
+
+
+def _trials(rows: pl.DataFrame) -> pl.DataFrame:
+    runs = rows.select("method", "seed", "trial").unique(maintain_order=True)
+    return records.validate(
+        runs.with_columns(setting=pl.lit(SETTING), role=pl.lit("study"), status=pl.lit("done")), "trials"
+    )
+
+
+def _predictions(rows: pl.DataFrame, example: pl.Series, found: Outcomes) -> pl.DataFrame:
+    frame = rows.select("trial", split=pl.lit("test"), example=example, predicted=pl.Series(found.predicted))
+    if found.logits is not None:
+        logits = pl.Series(found.logits, dtype=pl.Array(pl.Float32, found.logits.shape[1]))
+        frame = frame.with_columns(logits=logits)
+    return records.validate(frame, "predictions")
+
+
+def _declared(design: Design, out: Path) -> Design:
+    """The design with the margins that earlier audits in this folder declared before."""
+    if (out / "study.yaml").exists():
+        raise InputError(f"{out} holds a study; choose another folder for the audit")
+    if not (out / "design.json").is_file():
+        return design
+    history = Results.load(out).design.margin_history
+    if history and design.margin_history and history[-1].margins == design.margins:
+        return design.model_copy(update={"margin_history": history})
+    return design.model_copy(update={"margin_history": (*history, *design.margin_history)})
+
+
+def _provenance(asked: Mapping[str, Any]) -> dict[str, str]:
+    import yaml
+
+    given = {key: _plain(value) for key, value in asked.items() if value is not None}
+    text = yaml.safe_dump({"audit": given}, sort_keys=False, allow_unicode=True)
+    return {"study": text, "date": date.today().isoformat(), "environment": json.dumps(environment())}
+
+
+def _plain(value: Any) -> Any:
+    """A keyword as YAML can say it."""
+    if isinstance(value, Mapping):
+        return {str(key): float(number) for key, number in value.items()}
+    if isinstance(value, str | bool | int | float):
+        return value
+    return [str(one) for one in value] if isinstance(value, Sequence) else str(value)
+
+
+def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
