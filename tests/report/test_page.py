@@ -181,7 +181,7 @@ def test_an_audit_without_a_reference_has_estimates_and_says_why_there_are_no_ve
     visible = Outline(page.html(bare)).visible
     assert "no method was named as the reference" in visible
     assert "No margin was declared" in visible
-    assert "There is no study file" in visible
+    assert "How these results were asked for" in visible
 
 
 def test_labels_alone_and_no_groups_make_a_page(simulate):
@@ -323,3 +323,9 @@ def test_rows_are_sorted_within_their_measure_and_filtered_by_verdict(small, bro
         assert values == sorted(values)
     assert sum(len(part) for part in found["sorted"]) == len(small.verdicts)
     assert found["left"] == ["worse"] * len(small.verdicts.filter(verdict="worse"))
+
+
+def test_a_margin_is_shown_as_it_was_declared(simulate):
+    results = simulate(margins=(("default", 0.0025), ("calibration_error_squared", 0.0005)))
+    cells = re.findall(r"<td>(0\.00\d+)</td><td>[^<]*</td><td>\d", page.html(results))
+    assert set(cells) == {"0.0025", "0.0005"}

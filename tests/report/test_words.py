@@ -17,7 +17,14 @@ DESIGN = Design(
 
 
 def contrasts(*rows: dict) -> pl.DataFrame:
-    base = {"setting": "faces", "split": "test", "measure": "accuracy", "method": "lora", "reference": "full"}
+    base = {
+        "setting": "faces",
+        "split": "test",
+        "measure": "accuracy",
+        "method": "lora",
+        "reference": "full",
+        "contrast": 0.01,
+    }
     return records.validate(pl.DataFrame([base | row for row in rows], infer_schema_length=None), "verdicts")
 
 
@@ -75,7 +82,7 @@ def test_the_headline_is_about_the_test_split_and_follows_the_order_of_methods()
 
 
 def test_small_numbers_keep_their_digits_in_a_range():
-    assert span([0.0012, 0.0301]) == "between 0.0012 and 0.0301"
+    assert span([0.0012, 0.0301]) == "between 0.001 and 0.03"
     assert span([0.05]) == "0.05"
 
 
@@ -85,3 +92,12 @@ def test_many_comparisons_say_once_what_could_have_been_seen():
     lines = headline(verdicts, DESIGN)
     assert len(lines) == 6
     assert [line for line in lines if "smallest harm" in line] == lines[-1:]
+
+
+def test_what_could_not_be_compared_is_not_counted_as_undecided():
+    absent = {"contrast": None, "verdict": "inconclusive", "note": "lora: 5 of 5 seeds have no predictions"}
+    (line,) = headline(contrasts({"verdict": "equivalent"}, {**absent, "attribute": "shape"}), DESIGN)
+    assert "worse in 0 of 1 comparison, equivalent in 1, and 1 more could not be made" in line
+    (line,) = headline(contrasts(absent), DESIGN)
+    assert "no comparison could be made (lora: 5 of 5 seeds have no predictions)" in line
+    assert "undecided" not in line

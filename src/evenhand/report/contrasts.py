@@ -161,7 +161,7 @@ def _panels(
     colour = alt.Color("v:N", scale=alt.Scale(domain=verdicts, range=list(look.COLOURS.values())), legend=explained)
     shape = alt.Shape("v:N", scale=alt.Scale(domain=verdicts, range=list(look.SHAPES.values())), legend=explained)
     tooltip = [alt.Tooltip(f"{field}:{kind}", title=said) for field, kind, said in _TOOLTIP]
-    x = alt.X("c:Q", title=f"worse than {reference} by", axis=alt.Axis(tickCount=5), scale=alt.Scale(padding=8))
+    x = alt.X("c:Q", title=f"worse than {reference} by", axis=alt.Axis(tickCount=4), scale=alt.Scale(padding=8))
     base = alt.Chart()
     zero = base.mark_rule(color=look.INK, strokeWidth=1).encode(x=alt.datum(0))
     layers: list[Any] = []

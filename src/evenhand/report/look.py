@@ -73,7 +73,7 @@ def config() -> dict[str, Any]:
             "tickColor": "#b5b5b5",
             "labelLimit": 190,
         },
-        "axisX": {"labelFlush": False, "tickCount": 6},
+        "axisX": {"labelFlush": False, "labelOverlap": "parity", "labelSeparation": 8, "tickCount": 6},
         "axisY": {"ticks": False, "domain": False, "labelPadding": 6},
         "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold", "labelLimit": 260},
         "legend": {

@@ -17,7 +17,7 @@ from evenhand.records import VERDICTS
 from evenhand.report import blocks, look, tables, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.summary import markdown
-from evenhand.report.words import NONE, headline, number, seen
+from evenhand.report.words import NONE, headline, seen
 
 __all__ = ["Reportable", "html", "markdown"]
 
@@ -190,7 +190,7 @@ def margin_rows(design: Design) -> list[tuple[str, str]]:
 
 
 def _margins(margins: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {number(value, 3).rstrip('0')}" for name, value in margins.items()) or "none"
+    return ", ".join(f"{name} {value:g}" for name, value in margins.items()) or "none"
 
 
 def _notes(design: Design) -> list[str]:

@@ -97,7 +97,7 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
         place(row),
         number(row["contrast"], decimals, signed=True),
         interval(row["low"], row["high"], decimals, signed=True),
-        number(row["margin"], max(decimals, 3)),
+        NONE if row["margin"] is None else f"{row['margin']:g}",
         verdict,
         look.MARKS[verdict],
         number(row["detectable"], decimals),

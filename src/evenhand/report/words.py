@@ -114,7 +114,11 @@ def headline(verdicts: pl.DataFrame, design: Design) -> list[str]:
 
 
 def _said(rows: pl.DataFrame) -> str:
-    judged = rows.drop_nulls("verdict")
+    decided = rows.drop_nulls("verdict")
+    judged = decided.drop_nulls("contrast")
+    absent = len(decided) - len(judged)
+    if absent and judged.is_empty():
+        return f"no comparison could be made ({decided['note'].drop_nulls().first() or 'no reason was recorded'})"
     worse = judged.filter(verdict="worse")
     named = ""
     if len(worse):
@@ -128,6 +132,7 @@ def _said(rows: pl.DataFrame) -> str:
         for verdict, count in counts(judged).items()
         if verdict != "worse"
     ]
+    parts += [f"and {absent} more could not be made"] if absent else []
     return ", ".join(parts)
 
 
@@ -148,6 +153,6 @@ def seen(verdicts: pl.DataFrame) -> str:
 
 def span(values: Sequence[float]) -> str:
     """The range of some numbers in words: `between 0.03 and 0.12`, or one number where they are alike."""
-    decimals = 2 if min(values) >= 0.01 else 4
-    low, high = number(min(values), decimals), number(max(values), decimals)
+    ends = (min(values), max(values))
+    low, high = (number(value, 2 if value >= 0.01 else 3 if value >= 0.001 else 5) for value in ends)
     return low if low == high else f"between {low} and {high}"
