@@ -129,23 +129,25 @@ def _by_order(
     where = f"{columns.source} names no column of example ids"
     keyed = rows.with_columns(place=pl.int_range(pl.len()).over("method", "seed"))
     runs = {
-        (str(method), int(seed)): tuple(part[fact].to_numpy().tobytes() for fact in facts)
+        (str(method), int(seed)): part.select(facts).to_numpy().astype(np.int64)
         for (method, seed), part in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
         .partition_by("method", "seed", as_dict=True, maintain_order=True)
         .items()
     }
+    sorted_rows = _sorted(next(iter(runs.values())))
     seeds = len({seed for _, seed in runs})
     methods = len({method for method, _ in runs})
     by_seed = _agree(runs, 1)
-    if split != "varying" and len(set(runs.values())) == 1:
-        notes = [] if len(runs) == 1 else [_matched("all methods and seeds", len(keyed) // len(runs))]
+    if split != "varying" and _agree(runs, None):
+        notes = [] if len(runs) == 1 else [_matched("all methods and seeds", sorted_rows)]
         return Pairing(_ids(keyed, []), "order", False, share, tuple(notes))
-    if split == "fixed":
+    by_method = _agree(runs, 0)
+    if split == "fixed" and not by_method:
         raise InputError(f"the split is said to be fixed, but {where} and the rows of the seeds differ; name one")
     if by_seed:
         notes = []
         if methods > 1:
-            notes.append(_matched("the methods of each seed", None))
+            notes.append(_matched("the methods of each seed", sorted_rows))
         if seeds > 1:
             notes.append("Without ids nobody knows which examples several seeds share: they count as different ones.")
         return Pairing(_ids(keyed, ["seed"]), "order", seeds > 1, share, tuple(notes))
@@ -153,24 +155,34 @@ def _by_order(
         "The rows of methods differ in labels, groups or number, and there are no example ids: methods are compared as "
         "unpaired, with wider intervals. Name a column of ids to pair them."
     )
-    if split is None and _agree(runs, 0):
+    if split != "varying" and by_method:
         return Pairing(_ids(keyed, ["method"]), "none", False, share, (unpaired,))
     return Pairing(_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
 
 
-def _agree(runs: Mapping[tuple[str, int], tuple[bytes, ...]], part: int) -> bool:
-    """Whether runs with the same method (0) or seed (1) agree."""
-    first: dict[object, tuple[bytes, ...]] = {}
-    return all(first.setdefault(key[part], facts) == facts for key, facts in runs.items())
+def _agree(runs: Mapping[tuple[str, int], np.ndarray], part: int | None) -> bool:
+    """Whether runs with the same method (0) or seed (1), or all of them (None), agree."""
+    first: dict[object, np.ndarray] = {}
+    return all(
+        np.array_equal(first.setdefault(None if part is None else key[part], facts), facts)
+        for key, facts in runs.items()
+    )
+
+
+def _sorted(facts: np.ndarray) -> bool:
+    """Whether equal rows stand together, so that runs agree whoever is in them."""
+    blocks = 1 + int((facts[1:] != facts[:-1]).any(axis=1).sum())
+    distinct = len(np.unique(facts, axis=0))
+    return distinct < len(facts) and blocks == distinct
 
 
 def _ids(keyed: pl.DataFrame, parts: list[str]) -> pl.Series:
     return keyed.select(pl.concat_str([*parts, "place"], separator=":").alias("example")).to_series()
 
 
-def _matched(which: str, n: int | None) -> str:
-    much = "every row" if n is None else f"all {n:,} rows"
-    return f"Without example ids, rows of {which} were matched by their order: labels and groups agree in {much}."
+def _matched(which: str, sorted_rows: bool) -> str:
+    text = f"Without example ids, rows of {which} were matched by their order: labels and groups agree in every row."
+    return f"{text} They are sorted by label and group, so that this proves little: name ids." if sorted_rows else text
 
 
 def _shown(value: object) -> str:
