@@ -562,3 +562,17 @@ def test_the_tutorial_s_predictions_on_adult_can_be_audited(tmp_path, shared_dat
     rates = dict(over.filter(measure="selection_rate", method="logistic").drop_nulls("group")["group", "value"].rows())
     assert rates["Male"] > 2 * rates["Female"]
     assert set(rates) == {"Male", "Female", "White", "Black", "Asian-Pac-Islander", "Amer-Indian-Eskimo", "Other"}
+
+
+def test_the_function_is_reached_by_its_public_name_whatever_was_imported_before():
+    code = (
+        "import evenhand as eh, polars as pl\n"
+        "{before}\n"
+        "frame = pl.DataFrame({{'y': [0, 1] * 20, 'yhat': [0, 1, 1, 0] * 10, 'g': list('aabb') * 10}})\n"
+        "for _ in range(2):\n"
+        "    assert len(eh.audit(frame, label='y', prediction='yhat', groups=['g']).estimates)\n"
+        "import evenhand.audit.design as design\n"
+        "assert design.Design and eh.Results\n"
+    )
+    for before in ("", "from evenhand.audit.design import Design"):
+        subprocess.run([sys.executable, "-c", code.format(before=before)], check=True)

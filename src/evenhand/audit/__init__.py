@@ -1,1 +1,22 @@
-"""Where metrics and statistics meet: from record tables to estimates, contrasts and verdicts. Never imports torch."""
+"""Where metrics and statistics meet: from record tables to estimates, contrasts and verdicts. Never imports torch.
+
+The package is also the function `evenhand.audit(frame, label=…, …)`: see `evenhand.audit.table.audit`.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Audit(ModuleType):
+    # Importing any room of this package binds `evenhand.audit` to it, and hides the function of that name.
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Audit a table of predictions: `evenhand.audit.table.audit`."""
+        from evenhand.audit.table import audit
+
+        return audit(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Audit
