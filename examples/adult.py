@@ -4,8 +4,8 @@
 
 DIR holds adult.data and adult.test of UCI Adult (Becker and Kohavi 1996) with a header line. A seed is a new random
 split of all 48,842 rows, 80% to train and 20% to test, the same for both models: the runs differ in what was learned
-from and in who was tested, which is the luck that a verdict must survive. (On the official split both models are all
-but deterministic, and five seeds would be one run five times.) Neither model is given sex or race.
+from and in who was tested, which is the luck that a verdict must survive. (On the official split logistic regression
+would be one model five times.) Neither model is given sex or race.
 """
 
 from __future__ import annotations

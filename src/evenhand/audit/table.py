@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,17 +14,16 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.attributes import attributes
-from evenhand.audit.columns import Columns, first_row, listed, read_file
+from evenhand.audit.columns import Columns, first_row, read_file
 from evenhand.audit.design import Design, MarginChange, SettingDesign
 from evenhand.audit.measures import MEASURES, select
 from evenhand.audit.outcomes import Outcomes, outcomes
 from evenhand.audit.pairing import pair
 from evenhand.audit.results import Results, environment
+from evenhand.audit.trials import references, runs, trials_of
 from evenhand.errors import InputError, did_you_mean
 
 SETTING = "table"
-MODEL = "model"
-"""The one method of a table that names none."""
 
 Audited = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, Design]
 
@@ -155,7 +153,7 @@ def records_from_table(
     measures = tuple(one.name for one in select(_several(measures))) if measures else ()
     found = outcomes(columns, label, prediction, _several(probability), positive)
     lists = attributes(columns, _several(groups))
-    rows, notes = _runs(columns, method, seed)
+    rows, notes = runs(columns, method, seed)
     facts = {"label": pl.Series(found.label)}
     facts |= {f"group of {name}": values.list.join("\x1f") for name, values in lists.items()}
     if unit is not None:
@@ -166,10 +164,10 @@ def records_from_table(
         columns, rows.with_columns(**{**facts, "label": _named(found)}), list(facts), example, split, test_share
     )
     methods = rows["method"].unique(maintain_order=True).to_list()
-    references = _references(_several(reference), methods, method)
+    chosen = references(_several(reference), methods, method)
     setting = SettingDesign(
-        references=references,
-        methods=(*references, *(name for name in methods if name not in references)),
+        references=chosen,
+        methods=(*chosen, *(name for name in methods if name not in chosen)),
         classes=found.classes,
         vary=pairing.vary,
         test_share=pairing.test_share,
@@ -196,47 +194,10 @@ def records_from_table(
     ).unique("example", keep="first", maintain_order=True)
     return (
         records.validate(examples, "examples"),
-        _trials(rows),
+        trials_of(rows, SETTING),
         _predictions(rows, pairing.example, found),
         design,
     )
-
-
-def trial_hash(method: str, seed: int) -> str:
-    """The trial of a method and a seed of an audited table."""
-    return hashlib.blake2b(json.dumps([method, seed]).encode(), digest_size=16).hexdigest()
-
-
-def _runs(columns: Columns, method: str | None, seed: str | None) -> tuple[pl.DataFrame, list[str]]:
-    """`method`, `seed` and `trial` of each row."""
-    n = len(columns)
-    methods = columns.words(method, "method") if method else pl.repeat(MODEL, n, eager=True)
-    words = columns.words(seed, "seed") if seed else pl.repeat("0", n, eager=True)
-    notes = []
-    if words.str.contains(r"^-?\d{1,18}$").all():
-        seeds = words.cast(pl.Int64)
-    else:
-        names = sorted(words.unique().to_list())
-        seeds = words.replace_strict({name: number for number, name in enumerate(names)}, return_dtype=pl.Int64)
-        notes.append(f"Runs are numbered from 0 in the order of their names: {listed(names)}.")
-    rows = pl.DataFrame({"method": methods, "seed": seeds})
-    runs = rows.unique(maintain_order=True)
-    trials = runs.with_columns(trial=pl.Series([trial_hash(*run) for run in runs.iter_rows()]))
-    return rows.join(trials, on=["method", "seed"], how="left", maintain_order="left"), notes
-
-
-def _references(reference: tuple[str, ...], methods: Sequence[str], column: str | None) -> tuple[str, ...]:
-    if reference and column is None:
-        raise InputError(f'a reference ("{reference[0]}") needs the column of methods; name it too')
-    for name in reference:
-        if name not in methods:
-            raise InputError(f'no row is of the method "{name}" (reference); {did_you_mean(name, methods)}')
-    if not reference and len(methods) > 1:
-        raise InputError(
-            f"the column {column} has the methods {listed(methods)}; say which is the reference that the others are "
-            f"compared with, such as {methods[0]}"
-        )
-    return tuple(dict.fromkeys(reference)) if len(methods) > 1 else ()
 
 
 def _weights(columns: Columns, name: str) -> np.ndarray:
@@ -259,13 +220,6 @@ def _margins(margins: Mapping[str, float]) -> dict[str, float]:
 def _named(found: Outcomes) -> pl.Series:
     """Labels as the names of their classes, for messages."""
     return pl.Series(found.label).replace_strict(dict(enumerate(found.classes)), return_dtype=pl.String)
-
-
-def _trials(rows: pl.DataFrame) -> pl.DataFrame:
-    runs = rows.select("method", "seed", "trial").unique(maintain_order=True)
-    return records.validate(
-        runs.with_columns(setting=pl.lit(SETTING), role=pl.lit("study"), status=pl.lit("done")), "trials"
-    )
 
 
 def _predictions(rows: pl.DataFrame, example: pl.Series, found: Outcomes) -> pl.DataFrame:
