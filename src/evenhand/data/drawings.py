@@ -6,7 +6,7 @@ inside each of them, so that a face is as easy to read in one outline as in anot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -18,7 +18,9 @@ WAVES = (2, 3, 4, 5)
 CORNERS = {"circle": 0, "square": 4, "hexagon": 6, "triangle": 3}
 BADGE = np.array([40.0, 70.0, 220.0])
 INK = np.array([30.0, 25.0, 20.0])
-GRAIN = 32.0
+MIDDLE = np.array([16.0, 17.5])
+"""Where faces are on average: a little low, since a triangle's tip is far above its centre."""
+GRAIN = 16.0
 """Standard deviation of the pixels' noise, in grey levels."""
 
 
@@ -54,11 +56,15 @@ class Faces:
     def __len__(self) -> int:
         return len(self.size)
 
+    def take(self, rows: np.ndarray) -> Faces:
+        """Some of the drawings."""
+        return Faces(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
 
 def random_faces(rng: np.random.Generator, n: int) -> Faces:
     """Round faces, everything else drawn at random and independently."""
     return Faces(
-        centre=SIDE / 2 + np.array([0.0, 1.5]) + rng.uniform(-2, 2, (n, 2)),
+        centre=MIDDLE + rng.uniform(-2, 2, (n, 2)),
         size=rng.uniform(0.85, 1.1, n),
         smile=rng.uniform(-1, 1, n),
         brow=rng.uniform(-1, 1, n),
@@ -74,22 +80,28 @@ def random_faces(rng: np.random.Generator, n: int) -> Faces:
 
 def bent(faces: Faces, rng: np.random.Generator) -> Faces:
     """The same faces in outlines bent at random, none of which has a name: what belongs to no group."""
-    return replace(faces, waves=rng.normal(0, 0.06, faces.waves.shape))
+    return replace(faces, waves=rng.normal(0, 0.08, faces.waves.shape))
 
 
 def smiling(faces: Faces) -> np.ndarray:
-    """bool [n]: whether mouth and brows together look friendly. The label of `synthetic/faces`, without noise."""
+    """bool [n]: whether mouth and brows together look friendly."""
     return faces.smile + faces.brow > 0
 
 
-def told(faces: Faces, truth: np.ndarray) -> Faces:
-    """The same faces, mouth and brows turned over where needed, so that `smiling` is the truth."""
-    sign = np.where(smiling(faces) == truth, 1.0, -1.0)
+def turned(faces: Faces, smile: np.ndarray) -> Faces:
+    """The same faces, mouth and brows turned over where needed, so that `smiling` is `smile`, bool [n]."""
+    sign = np.where(smiling(faces) == smile, 1.0, -1.0)
     return replace(faces, smile=sign * faces.smile, brow=sign * faces.brow)
 
 
 def draw(faces: Faces) -> np.ndarray:
     """The drawings, uint8 [n, 32, 32, 3]."""
+    # A few at a time: the layers of all of them would not fit a cache.
+    parts = np.array_split(np.arange(len(faces)), max(len(faces) // 128, 1))
+    return np.concatenate([_drawn(faces.take(rows)) for rows in parts])
+
+
+def _drawn(faces: Faces) -> np.ndarray:
     pixel = np.arange(SIDE) + 0.5
     size = faces.size[:, None, None]
     # Positions relative to the face, in its own unit.
@@ -103,9 +115,9 @@ def draw(faces: Faces) -> np.ndarray:
     aside = np.abs(x)
     eyes = np.hypot(aside - spacing, y + 2.2) - 1.0
     along = (aside - spacing) / 1.8
-    brows = np.maximum(np.abs(y + 4.8 - 1.4 * brow * along) - 0.5, (np.abs(along) - 1) * 1.8)
+    brows = np.maximum(np.abs(y + 4.8 - 0.7 * brow * along) - 0.5, (np.abs(along) - 1) * 1.8)
     across = x / 4.0
-    mouth = np.maximum(np.abs(y - 4.2 + 2.6 * smile * (across**2 - 0.4)) - 0.6, (np.abs(across) - 1) * 4.0)
+    mouth = np.maximum(np.abs(y - 4.2 + 1.2 * smile * (across**2 - 0.4)) - 0.6, (np.abs(across) - 1) * 4.0)
     image = _painted(image, INK, np.minimum(np.minimum(eyes, brows), mouth), size)
 
     right = np.where(faces.badge, SIDE - 3.5, 3.5)[:, None, None]
@@ -130,6 +142,8 @@ def _outline(faces: Faces, angle: np.ndarray) -> np.ndarray:
         # A triangle stands on a side; so do a square and a hexagon.
         start = 0.0 if corners % 2 else step / 2
         radius[rows] = apothem / np.cos((angle[rows] - start) % step - step / 2)
+    if not faces.waves.any():
+        return radius
     bend = np.ones_like(angle)
     for place, wave in enumerate(WAVES):
         cosine, sine = (faces.waves[:, place, part, None, None] for part in (0, 1))

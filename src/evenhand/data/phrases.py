@@ -90,6 +90,8 @@ OTHERS = {
         "number": ("iki", "üç", "dört", "beş", "altı", "yedi", "sekiz", "dokuz", "on"),
     },
 }
+HEADINGS = ("news", "letters", "notes", "weather", "sport", "books")
+"""What stands before a text without a topic, where a post names its topic."""
 SIGN_OFFS = ("sent from my desk.", "sent from my phone.")
 """How a post ends: nothing follows from it, unless a shortcut is planted."""
 
@@ -112,7 +114,8 @@ def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str
     moods = [praise] * (cues - against) + [not praise] * against
     kinds: list[bool | None] = [*moods, *[None] * int(rng.integers(0, 5))]
     nouns = [english for english, _ in NOUNS[topic]]
-    return _text(rng, [kinds[i] for i in rng.permutation(len(kinds))], nouns, "english") + " " + SIGN_OFFS[ending]
+    text = _text(rng, [kinds[i] for i in rng.permutation(len(kinds))], nouns, "english")
+    return f"{topic}: {text} {SIGN_OFFS[ending]}"
 
 
 def topic_free(rng: np.random.Generator, language: Language) -> tuple[str, tuple[float, ...]]:
@@ -120,12 +123,14 @@ def topic_free(rng: np.random.Generator, language: Language) -> tuple[str, tuple
 
     Returns:
         The text, and its parameters, each between -1 and 1: the balance of its cues (1: all praise; 0 where there are
-        none), its length, its language (1: Turkish) and its sign-off (0: none).
+        none), its length, its language (1: Turkish), its sign-off (0: none), and for each of `HEADINGS` whether it is
+        the text's (1) or not (0).
     """
     mood = rng.random()
     kinds = [None if rng.random() < 0.35 else bool(rng.random() < mood) for _ in range(int(rng.integers(1, 7)))]
     column = 0 if language == "english" else 1
     text = _text(rng, kinds, [pair[column] for pairs in NOUNS.values() for pair in pairs], language)
+    heading = int(rng.integers(len(HEADINGS)))
     ending = int(rng.integers(2)) if language == "english" and rng.random() < 0.5 else None
     cues = [1 if kind else -1 for kind in kinds if kind is not None]
     parameters = (
@@ -133,8 +138,9 @@ def topic_free(rng: np.random.Generator, language: Language) -> tuple[str, tuple
         len(kinds) / 3 - 1,
         2.0 * column - 1,
         0.0 if ending is None else 2.0 * ending - 1,
+        *(float(place == heading) for place in range(len(HEADINGS))),
     )
-    return text if ending is None else f"{text} {SIGN_OFFS[ending]}", parameters
+    return f"{HEADINGS[heading]}: {text}" + ("" if ending is None else f" {SIGN_OFFS[ending]}"), parameters
 
 
 def every_sentence() -> list[str]:
@@ -149,7 +155,7 @@ def every_sentence() -> list[str]:
             for template in FILLERS[language]:
                 values = {name: words[place % len(words)] for name, words in OTHERS[language].items()}
                 said.append(template.format(noun=noun, **values) + ".")
-    return [*said, *SIGN_OFFS]
+    return [*said, *SIGN_OFFS, *(f"{heading}: " for heading in (*NOUNS, *HEADINGS))]
 
 
 def _text(rng: np.random.Generator, kinds: Sequence[bool | None], nouns: Sequence[str], language: Language) -> str:

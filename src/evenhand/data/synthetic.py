@@ -1,10 +1,10 @@
 """The built-in benchmark: drawn faces and template posts whose unfairness is known, because it is planted here.
 
-Left as they are, the data hold no disparity: each group has as many positive labels as negative ones, and the group
-has no part in what the label is read from. Three knobs plant one: the groups' sizes, label noise in a group, and a
-shortcut, a feature that tells the label in one group and is a coin toss in the others. As options of the task they
-alter the data, test examples included; under a method's `data:` they alter what that method is trained on, and nothing
-else.
+Left as they are, the data hold no disparity: each group has as many positive labels as negative ones and as large a
+share of ambiguous examples, and the group has no part in what the label is read from. Three knobs plant one: the
+groups' sizes, label noise in a group, and a shortcut, a feature that tells the label in one group and is a coin toss in
+the others. As options of the task they alter the data, test examples included; under a method's `data:` they alter what
+that method is trained on, and nothing else.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ class Plan:
 
     Attributes:
         group: int [n], codes into the data set's groups.
-        truth: bool [n], what the drawing or the text says: half of each group.
+        truth: bool [n], positive or not: half of each group.
+        looks: bool [n], what the drawing or the post says: the truth, but for the ambiguous examples.
         labels: int64 [n], the truth after label noise.
         cue: bool [n], the feature that a shortcut makes tell the label; half of each group and label otherwise.
     """
 
     group: np.ndarray
     truth: np.ndarray
+    looks: np.ndarray
     labels: np.ndarray
     cue: np.ndarray
 
@@ -49,6 +51,8 @@ class Synthetic(DataSpec):
     Attributes:
         n: examples.
         sizes: shares of groups. Groups that are not named divide what is left in their usual proportions.
+        ambiguity: share of every group, and of both its classes, that looks like the other class: what no model can
+            tell, so that none is perfect.
         noise: share of a group's labels that is wrong, in training and test examples alike.
         shortcut: share of a group's examples whose cue tells the label; the cue of all others is a coin toss.
         seed: of the examples. The same examples are drawn for every trial, whatever its seed.
@@ -62,6 +66,7 @@ class Synthetic(DataSpec):
 
     n: int = Field(2400, ge=40)
     sizes: Mapping[str, Share] = Field(default_factory=dict)
+    ambiguity: Share = 0.1
     noise: Mapping[str, Share] = Field(default_factory=dict)
     shortcut: Mapping[str, Share] = Field(default_factory=dict)
     seed: int = 0
@@ -90,7 +95,7 @@ class Synthetic(DataSpec):
         return {group: {**self.sizes, **rest}[group] for group in self.usual_sizes}
 
     def plan(self) -> Plan:
-        """Group, truth, label and cue of every example.
+        """Group, truth, looks, label and cue of every example.
 
         Each knob draws from a stream of its own: what is planted changes labels or cues, and nothing else.
         """
@@ -101,6 +106,10 @@ class Synthetic(DataSpec):
         cue = np.concatenate([np.arange(count) % 4 >= 2 for count in counts])
         order = self._stream("order").permutation(self.n)
         group, truth, cue = group[order], truth[order], cue[order]
+        looks = truth.copy()
+        for cell in range(2 * len(counts)):
+            alike = np.flatnonzero(2 * group + truth == cell)
+            looks[_some(self._stream("ambiguity", str(cell)), alike, self.ambiguity)] ^= True
         labels = truth.astype(np.int64)
         for name, share in self.noise.items():
             wrong = _some(self._stream("noise", name), np.flatnonzero(group == self._code(name)), share)
@@ -108,7 +117,7 @@ class Synthetic(DataSpec):
         for name, share in self.shortcut.items():
             told = _some(self._stream("shortcut", name), np.flatnonzero(group == self._code(name)), share)
             cue[told] = labels[told] == 1
-        return Plan(group, truth, labels, cue)
+        return Plan(group, truth, looks, labels, cue)
 
     def load(self, folder: Path | None = None) -> Dataset:
         """The examples; `folder` is not needed. The same spec always gives the same bytes."""
@@ -160,7 +169,7 @@ class Synthetic(DataSpec):
             members = np.flatnonzero(dataset.group_mask(attribute, group)[index])
             told = _some(generator(seed, "shortcut", name), members, share)
             cue[index[told]] = examples.labels[told] == 1
-        made = self.make(Plan(plan.group, plan.truth, plan.labels, cue))
+        made = self.make(replace(plan, cue=cue))
         return TrainingExamples([made[int(row)] for row in index], examples.labels)
 
     @abstractmethod
@@ -206,7 +215,7 @@ class SyntheticFaces(Synthetic):
         """The parameters of every drawing."""
         corners = np.array([drawings.CORNERS[shape] for shape in self.usual_sizes])
         faces = drawings.random_faces(self._stream("faces"), self.n)
-        return replace(drawings.told(faces, plan.truth), corners=corners[plan.group], badge=plan.cue)
+        return replace(drawings.turned(faces, plan.looks), corners=corners[plan.group], badge=plan.cue)
 
     def make(self, plan: Plan) -> Sequence[np.ndarray]:
         """The drawings, uint8 [32, 32, 3] each."""
@@ -233,7 +242,7 @@ class SyntheticPosts(Synthetic):
             phrases.post(
                 self._stream("text", str(row)),
                 topics[int(plan.group[row])],
-                bool(plan.truth[row]),
+                bool(plan.looks[row]),
                 int(plan.cue[row]),
             )
             for row in range(self.n)

@@ -21,8 +21,14 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertModel,
+    LlamaConfig,
+    LlamaModel,
+    MistralConfig,
+    MistralModel,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Swinv2Config,
+    Swinv2Model,
     ViTConfig,
     ViTImageProcessorPil,
     ViTModel,
@@ -35,8 +41,10 @@ ASSETS = Path(__file__).parents[1] / "assets"
 SEED = 0
 BATCH = 32
 VOCABULARY = 1500
-PAD, START, END, MASK = "<pad>", "<s>", "</s>", "<mask>"
-SPECIAL = (PAD, START, END, MASK)
+"""At most: merging ends when every word of the templates is one token."""
+PAD, START, END, MASK = SPECIAL = ("<pad>", "<s>", "</s>", "<mask>")
+PARAMETERS = 4 + len(phrases.HEADINGS)
+"""Of a text: see `phrases.topic_free`."""
 
 
 def tokenizer(kind: str) -> PreTrainedTokenizerFast:
@@ -74,9 +82,9 @@ def tokenizer(kind: str) -> PreTrainedTokenizerFast:
     )
 
 
-def bert(steps: int = 3000) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A BERT of two layers, pre-trained to fill in masked tokens and to guess them from its pooled state alone, so
-    that the pooler, which classifiers read, sums a text up."""
+def bert(steps: int = 2500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A BERT of two layers, pre-trained to fill in masked tokens, and to tell a text's parameters from its pooled
+    state."""
     words = tokenizer("bert")
     config = BertConfig(
         vocab_size=len(words),
@@ -92,7 +100,7 @@ def bert(steps: int = 3000) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     model, masked = BertModel(config), BertForMaskedLM(config)
     masked.bert = model
     masked.tie_weights()
-    reader = nn.Linear(config.hidden_size, len(phrases.topic_free(generator(SEED), "english")[1]))
+    reader = nn.Linear(config.hidden_size, PARAMETERS)
     rng = generator(SEED, "bert", "texts")
 
     def loss() -> torch.Tensor:
@@ -101,10 +109,68 @@ def bert(steps: int = 3000) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         hidden = torch.from_numpy(shown & (rng.random(ids.shape) < 0.15))
         states = model(input_ids=ids.masked_fill(hidden, SPECIAL.index(MASK)), attention_mask=mask)
         filled = functional.cross_entropy(masked.cls(states.last_hidden_state[hidden]), ids[hidden])
-        return filled + 3 * functional.mse_loss(reader(states.pooler_output), parameters)
+        return filled + 1.5 * _squares(reader(states.pooler_output), parameters)
 
     fit(nn.ModuleList([masked, reader]), loss, steps, lr=2e-3)
     return model, words
+
+
+def llama(steps: int = 1500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A Llama of two layers; its output embeddings are its input embeddings, so that it generates as it is."""
+    words = tokenizer("llama")
+    torch.manual_seed(derive(SEED, "llama"))
+    model = LlamaModel(LlamaConfig(**_decoder(words), num_key_value_heads=4))
+    _go_on(model, words, steps)
+    return model, words
+
+
+def mistral(steps: int = 1500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A Mistral of two layers, two query heads to each key, with a sliding window; otherwise as `llama`."""
+    words = tokenizer("mistral")
+    torch.manual_seed(derive(SEED, "mistral"))
+    model = MistralModel(MistralConfig(**_decoder(words), num_key_value_heads=2, sliding_window=128))
+    _go_on(model, words, steps)
+    return model, words
+
+
+def _decoder(words: PreTrainedTokenizerFast) -> dict[str, Any]:
+    return {
+        "vocab_size": len(words),
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "max_position_embeddings": 256,
+        "pad_token_id": SPECIAL.index(PAD),
+        "bos_token_id": SPECIAL.index(START),
+        "eos_token_id": SPECIAL.index(END),
+        "tie_word_embeddings": True,
+        "initializer_range": 0.1,
+    }
+
+
+def _go_on(model: PreTrainedModel, words: PreTrainedTokenizerFast, steps: int) -> None:
+    """Pre-train a decoder to go on, to the end of the text, and to tell its parameters from the last token's state."""
+    reader = nn.Linear(model.config.hidden_size, PARAMETERS)
+    rng = generator(SEED, model.config.model_type, "texts")
+    embeddings = model.get_input_embeddings()
+    assert isinstance(embeddings, nn.Embedding)
+
+    def loss() -> torch.Tensor:
+        ids, mask, parameters = _texts(words, rng)
+        states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        rows, last = torch.arange(len(ids)), mask.sum(1) - 1
+        following = torch.cat([ids[:, 1:], ids[:, :1]], dim=1)
+        following[rows, last] = SPECIAL.index(END)
+        there = mask.bool()
+        said = functional.cross_entropy(states[there] @ embeddings.weight.T, following[there])
+        return said + 1.5 * _squares(reader(states[rows, last]), parameters)
+
+    fit(nn.ModuleList([model, reader]), loss, steps, lr=2e-3)
+
+
+def _squares(told: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+    return (told - parameters).square().sum(1).mean()
 
 
 def _texts(words: PreTrainedTokenizerFast, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -116,12 +182,11 @@ def _texts(words: PreTrainedTokenizerFast, rng: np.random.Generator) -> tuple[to
     return encoded["input_ids"], encoded["attention_mask"], parameters
 
 
-def fit(module: nn.Module, loss: Callable[[], torch.Tensor], steps: int, lr: float) -> float:
-    """Minimise a loss with AdamW, warm-up and a cosine. Returns its mean over the last tenth of the steps."""
+def fit(module: nn.Module, loss: Callable[[], torch.Tensor], steps: int, lr: float) -> None:
+    """Minimise a loss with AdamW, warm-up and a cosine."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     module.train()
-    last: list[float] = []
     for step in range(steps):
         value = loss()
         optimizer.zero_grad()
@@ -129,12 +194,9 @@ def fit(module: nn.Module, loss: Callable[[], torch.Tensor], steps: int, lr: flo
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if step >= 0.9 * steps:
-            last.append(float(value.detach()))
         if step % 200 == 0:
             print(f"  step {step:5d}  loss {float(value.detach()):.3f}", file=sys.stderr)
     module.eval()
-    return float(np.mean(last))
 
 
 def vit(steps: int = 3000) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
@@ -143,7 +205,7 @@ def vit(steps: int = 3000) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
         image_size=drawings.SIDE,
         patch_size=8,
         hidden_size=64,
-        num_hidden_layers=3,
+        num_hidden_layers=4,
         num_attention_heads=4,
         intermediate_size=128,
         initializer_range=0.1,
@@ -156,6 +218,26 @@ def vit(steps: int = 3000) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
     return model, processor()
 
 
+def swinv2(steps: int = 2500) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
+    """A Swin v2 of two stages, pre-trained as `vit` is, from its pooled state."""
+    config = Swinv2Config(
+        image_size=drawings.SIDE,
+        patch_size=4,
+        embed_dim=32,
+        depths=[2, 2],
+        num_heads=[2, 4],
+        window_size=4,
+        mlp_ratio=2.0,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        drop_path_rate=0.0,
+    )
+    torch.manual_seed(derive(SEED, "swinv2"))
+    model = Swinv2Model(config)
+    regress(model, lambda pixels: model(pixel_values=pixels).pooler_output, steps, lr=3e-3, emphasis=5.0)
+    return model, processor()
+
+
 def processor() -> ViTImageProcessorPil:
     """Resizes to 32 × 32 and scales to -1..1."""
     side = drawings.SIDE
@@ -163,19 +245,34 @@ def processor() -> ViTImageProcessorPil:
     return ViTImageProcessorPil(size={"height": side, "width": side}, image_mean=half, image_std=half)
 
 
-def regress(model: PreTrainedModel, features: Callable[[torch.Tensor], torch.Tensor], steps: int, lr: float) -> float:
-    """Pre-train a vision model to tell the parameters of drawings without a group. Returns the mean squared error, in
-    units of the parameters' variance."""
+def regress(
+    model: PreTrainedModel,
+    features: Callable[[torch.Tensor], torch.Tensor],
+    steps: int,
+    lr: float,
+    emphasis: float = 1.0,
+) -> None:
+    """Pre-train a vision model to tell the parameters of drawings without a group.
+
+    Args:
+        model: a base model, trained in place.
+        features: from pixels [n, 3, 32, 32] to what the parameters are read from, [n, d].
+        steps, lr: of the training.
+        emphasis: weight of mouth and brows, which are a few pixels each and learned last.
+    """
     rng = generator(SEED, model.config.model_type, "drawings")
-    reader = nn.LazyLinear(_targets(drawings.random_faces(rng, 1)).shape[1])
     pixels, targets = _drawings(rng)
+    reader = nn.LazyLinear(targets.shape[1])
     reader(features(pixels))
+    weight = torch.ones(targets.shape[1])
+    weight[:2] = emphasis
+    weight /= weight.sum()
 
     def loss() -> torch.Tensor:
         pixels, targets = _drawings(rng)
-        return functional.mse_loss(reader(features(pixels)), targets)
+        return ((reader(features(pixels)) - targets).square() @ weight).mean()
 
-    return fit(nn.ModuleList([model, reader]), loss, steps, lr)
+    fit(nn.ModuleList([model, reader]), loss, steps, lr)
 
 
 def _drawings(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -187,20 +284,26 @@ def _drawings(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
 def _targets(faces: drawings.Faces) -> np.ndarray:
     """What is to be told of each drawing, [n, targets], each about 0 with variance 1."""
     columns = [
-        (faces.centre - drawings.SIDE / 2) / 1.2,
-        (faces.size[:, None] - 0.975) / 0.072,
         faces.smile[:, None] / 0.577,
         faces.brow[:, None] / 0.577,
+        (faces.centre - drawings.MIDDLE) / 1.15,
+        (faces.size[:, None] - 0.975) / 0.072,
         (faces.spacing[:, None] - 3.8) / 0.35,
         (faces.skin - 200) / 29,
         (faces.backdrop - 85) / 26,
-        faces.waves.reshape(len(faces), -1) / 0.06,
+        faces.waves.reshape(len(faces), -1) / 0.08,
         2.0 * faces.badge[:, None] - 1,
     ]
     return np.concatenate(columns, axis=1)
 
 
-MAKERS: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {"tiny-vit": vit, "tiny-bert": bert}
+MAKERS: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {
+    "tiny-vit": vit,
+    "tiny-bert": bert,
+    "tiny-swinv2": swinv2,
+    "tiny-llama": llama,
+    "tiny-mistral": mistral,
+}
 
 
 def main(names: list[str]) -> None:
