@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from evenhand.methods.method import Method
+from evenhand.methods.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -27,11 +28,13 @@ class Full(Method):
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """`folder/weights/`, which `from_pretrained` of the model's class reads."""
-        model.save_pretrained(folder / FOLDER)  # pyright: ignore[reportCallIssue]
+        with quiet():
+            model.save_pretrained(folder / FOLDER)  # pyright: ignore[reportCallIssue]
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
         """The trained model, in evaluation mode."""
-        return type(model).from_pretrained(folder / FOLDER, config=model.config, dtype=model.dtype).eval()
+        with quiet():
+            return type(model).from_pretrained(folder / FOLDER, config=model.config, dtype=model.dtype).eval()
 
     def kept(self, folder: Path) -> bool:
         """Whether `weights/` is there."""

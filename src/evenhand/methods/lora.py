@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
 
 from evenhand.errors import InputError
 from evenhand.methods.method import Method
+from evenhand.methods.quiet import quiet
 from evenhand.seeds import derive
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class LoRA(Method):
             target_modules=list(self._resolved(model)),
             modules_to_save=[name for name, child in model.named_children() if child in heads],
         )
-        with torch.random.fork_rng():
+        with quiet(), torch.random.fork_rng():
             torch.manual_seed(derive(seed, "adapter"))
             adapted = get_peft_model(model, config)
         if self.dropout:
@@ -100,7 +101,8 @@ class LoRA(Method):
         """The base with the trained adapter and head, in evaluation mode."""
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(model, folder / FOLDER).eval()
+        with quiet():
+            return PeftModel.from_pretrained(model, folder / FOLDER).eval()
 
     def kept(self, folder: Path) -> bool:
         """Whether `adapter/` is there."""
