@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from small_records import design, examples, predictions, study, trials
 
 from evenhand import records
 from evenhand.audit.compare import verdicts
 from evenhand.errors import InputError
+from small_records import design, examples, predictions, study, trials
 
 
 def row(table: pl.DataFrame, **place) -> dict:

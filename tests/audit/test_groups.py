@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import polars as pl
-from small_records import examples
 
 from evenhand.audit.groups import groups_of
+from small_records import examples
 
 
 def test_groups_may_overlap_and_an_example_may_be_in_none():

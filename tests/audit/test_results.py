@@ -8,11 +8,11 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from small_records import design, study
 
 from evenhand import records
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
+from small_records import design, study
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from random_effects import DESIGN, GROUPS, METHODS
 
 from evenhand.audit.design import Design
 from evenhand.audit.groups import Groups
 from evenhand.audit.runs import Evaluation, Population, Run
+from random_effects import DESIGN, GROUPS, METHODS
 
 
 @dataclass(frozen=True)

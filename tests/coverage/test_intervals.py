@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from counting import coverage, marginal_coverage
 from random_effects import DESIGN, REGIMES, World
 from ridge import Ridge

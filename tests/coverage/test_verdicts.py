@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from counting import false_worse, found_harm
 from random_effects import REGIMES, World
 
