@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from evenhand.errors import InputError, did_you_mean
+
+_SHOULD_BE = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+"""What pydantic's kinds of errors ask for, in words of YAML."""
 
 
 class Spec(BaseModel):
@@ -15,22 +33,36 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, protected_namespaces=())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        """Here rather than by `extra`, so that a spec within a spec names its own nearest key."""
+        if isinstance(values, cls):
+            return values
+        known = field_names(cls)
+        if not isinstance(values, Mapping):
+            says = "should be a mapping of some of {known}"
+            raise PydanticCustomError("predicate", says, {"known": ", ".join(known), "given": repr(values)})
+        for key in values:
+            if key not in known:
+                hint = did_you_mean(str(key), known)
+                raise PydanticCustomError("predicate", 'has no key "{key}"; {hint}', {"key": str(key), "hint": hint})
+        return dict(values)
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
         """Build the spec from plain values.
 
         Args:
             values: a mapping as YAML gives it.
-            where: what the mapping is, for the error: `methods.lora of study.yaml`.
+            where: what the mapping is, for the error: a dotted path such as `settings.faces.train`, or a file or
+                phrase; empty for a study.
 
         Raises:
             InputError: an unknown key (with the nearest known one), a missing or an unusable value.
         """
-        unknown = [key for key in values if key not in field_names(cls)]
-        if unknown:
-            raise InputError(f'{where} has no key "{unknown[0]}"; {did_you_mean(str(unknown[0]), field_names(cls))}')
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(values)
         except ValidationError as error:
             raise InputError(explain(error, where)) from None
 
@@ -41,20 +73,34 @@ def field_names(cls: type[BaseModel]) -> list[str]:
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """The first problem of a pydantic error as one sentence."""
+    """The first problem of a pydantic error as one sentence that begins with the full path of what is wrong."""
     first = error.errors(include_url=False)[0]
     location = _dotted(first["loc"])
-    message = str(first["msg"]).removeprefix("Value error, ")
-    at = f"{where}: {location}" if location else where
-    if first["type"] == "value_error":
-        return message if location == "" or where in message else f"{at}: {message}"
-    if first["type"] == "extra_forbidden":
-        return f"{at} is not a known key"
-    if first["type"] == "missing":
+    at = _below(where, location)
+    kind, message, given, context = first["type"], first["msg"], first.get("input"), first.get("ctx", {})
+    if kind == "value_error":
+        message = message.removeprefix("Value error, ")
+        # Our own validators may name their place themselves; then only what stands before it is missing.
+        if where and where in message:
+            return message
+        names_it = not location or re.match(rf"{re.escape(location)}(?!\w)", message)
+        return _below(where, message) if names_it else f"{at}: {message}"
+    if kind == "missing":
         return f"{at} is missing"
-    given = first.get("input")
-    shown = "" if isinstance(given, Mapping) else f", not {given!r}"
-    return f"{at}: {message[0].lower()}{message[1:]}{shown}"
+    if kind == "predicate":
+        return f"{at} {message}" + (f", not {context['given']}" if "given" in context else "")
+    if kind in _SHOULD_BE:
+        message = f"should be {_SHOULD_BE[kind]}"
+    return f"{at} {message.removeprefix('Input ')}, not {given!r}"
+
+
+def _below(where: str, path: str) -> str:
+    """`train.batch_size` below `settings.faces`; below a file or a phrase, after a colon."""
+    if not path:
+        return where or "the study"
+    if not where:
+        return path
+    return f"{where}: {path}" if set(where) & set(" /\\") else f"{where}.{path}"
 
 
 def _dotted(location: Iterable[int | str]) -> str:

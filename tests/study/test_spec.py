@@ -7,7 +7,6 @@ import yaml
 
 from evenhand import LoRA, Study
 from evenhand.errors import InputError
-from evenhand.study.spec import read
 
 
 def test_every_default_is_resolved_and_written_out(small_study):
@@ -58,20 +57,28 @@ def test_a_method_overrides_train_and_data(small_study):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"sedes": 3}, 'no key "sedes"; did you mean "seeds"'),
         ({"seeds": 0}, "one or more different seeds"),
         ({"seeds": [1, 1]}, "one or more different seeds"),
         ({"seeds": True}, "not True"),
-        ({"methods": {}}, "methods"),
-        ({"methods": {"a": {"rank": 3}}}, "kind"),
-        ({"methods": {"a": {"kind": "full", "train": {"batch": 3}}}, "reference": "a"}, "batch"),
-        ({"reference": "fulll"}, 'did you mean "full"'),
+        ({"seeds": [1.5]}, "seeds.0 should be a whole number, not 1.5"),
+        ({"methods": {}}, "methods is a mapping from names to methods"),
+        ({"methods": {"a": None}}, "methods.a is a mapping such as"),
+        ({"methods": {"a": {"rank": 3}}}, "methods.a lacks the key kind"),
+        ({"reference": "fulll"}, 'reference "fulll" is no method; did you mean "full"'),
         ({"margins": {"accuracy": 0}}, "accuracy must be above 0"),
+        ({"margins": {"accuracy": float("inf")}}, "accuracy must be above 0 and finite"),
         ({"margins": {"acuracy": 0.1}}, 'did you mean "accuracy"'),
-        ({"split": {"tset": 0.2}}, "tset"),
+        ({"margins": 0.02}, "margins is a mapping by measure"),
+        ({"measures": 3}, "measures is the name of a measure or a list of names, not 3"),
+        ({"split": {"test": 2}}, "split.test should be less than 1, not 2"),
+        ({"split": 3}, "split should be a mapping of some of test, validation, .*, not 3"),
+        ({"limit": True}, "limit should be a mapping of some of train, test, not True"),
         ({"evaluate": {"test": "synthetic/posts"}}, '"test" is the name of a part'),
-        ({"settings": {"a": {"margins": {"default": 1}}}}, "margins"),
-        ({"task": {"name": "synthetic/posts", "m": 3}}, "m"),
+        ({"evaluate": ["synthetic/posts", "synthetic/posts"]}, 'two test sets have the name "synthetic/posts"'),
+        ({"evaluate": 3}, "evaluate is a task, a list of tasks"),
+        ({"settings": {"a": {"margins": {"default": 1}}}}, "settings.a: margins is said once for the whole study"),
+        ({"settings": {"a": 3}}, "settings.a is a mapping"),
+        ({"keep": "all"}, "keep should be 'adapters', 'weights' or 'none', not 'all'"),
     ],
 )
 def test_what_cannot_be_used_is_refused(small_study, change, sentence):
@@ -79,19 +86,60 @@ def test_what_cannot_be_used_is_refused(small_study, change, sentence):
         Study(**{**small_study, **change})
 
 
-def test_changes_reach_any_key(tmp_path, small_study):
-    path = tmp_path / "s.yaml"
-    path.write_text(yaml.safe_dump({**small_study, "task": "synthetic/posts"}))
-    values = read(path, ["seeds=[5, 6]", "train.batch_size=8", "task.n=123", "methods.lora.rank=2"])
-    setting = Study(**values).settings["main"]
-    assert setting.seeds == (5, 6) and setting.train.batch_size == 8
-    assert setting.task["n"] == 123 and setting.methods["lora"]["rank"] == 2
-    with pytest.raises(InputError, match="KEY=VALUE"):
-        read(path, ["seeds"])
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("sedes", "seeds"),
+        ("split.tset", "test"),
+        ("limit.trian", "train"),
+        ("train.batchsize", "batch_size"),
+        ("methods.lora.rnk", "rank"),
+        ("methods.lora.train.batchsize", "batch_size"),
+    ],
+)
+@pytest.mark.parametrize("place", ["", "settings.here"])
+def test_an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one(small_study, place, path, nearest):
+    *inside, key = path.split(".")
+    changed: dict = {"methods": {**small_study["methods"], "lora": {"kind": "lora"}}}
+    place_of_key = changed
+    for name in inside:
+        place_of_key = place_of_key.setdefault(name, {})
+    place_of_key[key] = 3
+    study = {**small_study, **({"settings": {"here": changed}} if place else changed)}
+    where = ".".join([place, *inside]).strip(".") or "the study"
+    with pytest.raises(InputError) as caught:
+        Study(**study)
+    assert str(caught.value) == f'{where} has no key "{key}"; did you mean "{nearest}"?'
 
 
-def test_a_key_that_is_written_twice_is_refused(tmp_path):
-    path = tmp_path / "s.yaml"
-    path.write_text("model: a\nmodel: b\n")
-    with pytest.raises(InputError, match='"model" is written twice'):
-        read(path)
+def test_a_task_says_which_of_its_options_there_are(small_study):
+    wrong = {"name": "synthetic/posts", "size": 3}
+    for change, place in [
+        ({"task": wrong}, "task"),
+        ({"evaluate": {"others": wrong}}, "evaluate.others: task"),
+        ({"settings": {"here": {"task": wrong}}}, "settings.here.task"),
+    ]:
+        with pytest.raises(InputError, match=f'^{place} synthetic/posts has no key "size"; did you mean "sizes"'):
+            Study(**{**small_study, **change})
+
+
+def test_a_setting_with_another_kind_of_method_starts_that_method_afresh(small_study):
+    other = {"methods": {"lora": {"kind": "head", "lr": 1e-2}}}
+    study = Study(**small_study, settings={"as it was": {}, "other": other})
+    assert study.settings["other"].methods["lora"]["kind"] == "head"
+    assert study.settings["as it was"].methods["lora"]["rank"] == 4
+
+
+def test_a_test_set_is_named_by_its_task_or_by_the_study(small_study):
+    task = {"name": "synthetic/posts", "seed": 9}
+    by_task = Study(**small_study, evaluate=[task]).settings["main"].evaluate
+    by_study = Study(**small_study, evaluate={"others": task}).settings["main"].evaluate
+    assert list(by_task) == ["synthetic/posts"] and list(by_study) == ["others"]
+    assert by_task["synthetic/posts"] == by_study["others"]
+
+
+def test_the_study_written_out_reads_back_as_the_same_study(small_study):
+    small_study["methods"]["planted"] = {"kind": "lora", "data": {"noise": {"topic=food": 0.5}}, "train": {"warmup": 0}}
+    settings = {"posts": {}, "faces": {"task": "synthetic/faces", "model": "tiny-vit", "limit": 40, "seeds": [7]}}
+    study = Study(**small_study, settings=settings, evaluate=["synthetic/posts"], measures=["accuracy"], keep="none")
+    assert Study(**yaml.safe_load(study.to_yaml())) == study

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError, did_you_mean
-from evenhand.study.spec import read
+from evenhand.study.file import read
 
 FOLDER = Path(__file__).parent.parent / "presets"
 

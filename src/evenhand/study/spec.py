@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,14 +48,14 @@ class Setting(Spec):
 
     task: dict[str, Any]
     model: str
-    methods: dict[str, dict[str, Any]] = Field(min_length=1)
+    methods: dict[str, dict[str, Any]]
     reference: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    split: SplitSpec = SplitSpec()
+    split: SplitSpec = SplitSpec.parse({}, "split")
     data: dict[str, Any] = Field(default_factory=dict)
     limit: LimitSpec = LimitSpec()
     evaluate: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: TrainSpec = TrainSpec()
+    train: TrainSpec = TrainSpec.parse({}, "train")
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -65,8 +66,8 @@ class Setting(Spec):
     @field_validator("methods", mode="before")
     @classmethod
     def _methods(cls, value: Any) -> dict[str, dict[str, Any]]:
-        if not isinstance(value, Mapping):
-            raise InputError("methods is a mapping from a name to a method, such as {lora: {kind: lora, rank: 8}}")
+        if not isinstance(value, Mapping) or not value:
+            raise InputError("methods is a mapping from names to methods, such as {lora: {kind: lora, rank: 8}}")
         return {str(name): _resolved_method(str(name), method) for name, method in value.items()}
 
     @field_validator("reference", mode="before")
@@ -84,21 +85,20 @@ class Setting(Spec):
             raise InputError(f"seeds needs one or more different seeds, not {value!r}")
         return seeds
 
-    @field_validator("limit", mode="before")
-    @classmethod
-    def _limit(cls, value: Any) -> Any:
-        return {"train": value} if isinstance(value, int) else value
-
     @field_validator("evaluate", mode="before")
     @classmethod
     def _evaluate(cls, value: Any) -> dict[str, dict[str, Any]]:
-        if isinstance(value, str):
-            value = [value]
-        named = value if isinstance(value, Mapping) else {str(task): task for task in value}
-        reserved = [name for name in named if name in ("train", "validation", "test")]
-        if reserved:
-            raise InputError(f'evaluate: "{reserved[0]}" is the name of a part of the split; choose another')
-        return {str(name): _resolved_task(task) for name, task in named.items()}
+        named: dict[str, Any] = {}
+        for name, task in _named_tasks(value):
+            if name in ("train", "validation", "test"):
+                raise InputError(f'evaluate: "{name}" is the name of a part of the split; choose another')
+            if name in named:
+                raise InputError(f'evaluate: two test sets have the name "{name}"; write NAME: {{name: TASK, ...}}')
+            try:
+                named[name] = _resolved_task(task)
+            except InputError as error:
+                raise InputError(f"evaluate.{name}: {error}") from None
+        return named
 
     @model_validator(mode="after")
     def _references_exist(self) -> Setting:
@@ -143,7 +143,7 @@ class Study(Spec):
         InputError: an unknown key (with the nearest known one), a missing or an unusable value.
     """
 
-    settings: dict[str, Setting] = Field(min_length=1)
+    settings: dict[str, Setting]
     measures: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
     declared: tuple[MarginChange, ...] = ()
@@ -152,18 +152,27 @@ class Study(Spec):
         try:
             super().__init__(**_laid_out(values))
         except ValidationError as error:
-            raise InputError(explain(error, "study")) from None
+            raise InputError(explain(error, "")) from None
 
     @field_validator("measures", mode="before")
     @classmethod
     def _measures(cls, value: Any) -> Any:
         if value is None or value == "default":
             return ()
+        if not isinstance(value, str | list | tuple):
+            raise InputError(f"measures is the name of a measure or a list of names, not {value!r}")
         names = (value,) if isinstance(value, str) else tuple(value)
         for name in names:
             if name not in MEASURES:
                 raise InputError(f'there is no measure "{name}"; {did_you_mean(str(name), MEASURES)}')
         return names
+
+    @field_validator("margins", mode="before")
+    @classmethod
+    def _by_measure(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise InputError(f"margins is a mapping by measure, such as {{default: 0.02}}, not {value!r}")
+        return value
 
     @field_validator("margins")
     @classmethod
@@ -171,8 +180,8 @@ class Study(Spec):
         for name, margin in value.items():
             if name != "default" and name not in MEASURES:
                 raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
-            if not margin > 0:
-                raise InputError(f"margins: {name} must be above 0, not {margin}")
+            if not 0 < margin < math.inf:
+                raise InputError(f"margins: {name} must be above 0 and finite, not {margin}")
         return value
 
     def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
@@ -184,55 +193,6 @@ class Study(Spec):
     def to_yaml(self) -> str:
         """The resolved study as a YAML text that reads back as the same study."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
-
-
-def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The mapping in a study file with `KEY=VALUE` changes applied; not yet a Study, so that `--tiny` can alter it.
-
-    Raises:
-        InputError: the file is missing, is no YAML mapping, repeats a key, or a change is not KEY=VALUE.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no study file {path}")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} should hold a mapping with the keys task, model and methods")
-    for change in changes:
-        _set(values, change)
-    return values
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that is written twice is an error rather than the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.YAMLError(f'key "{key}" is written twice{key_node.start_mark}')
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _set(values: dict[str, Any], change: str) -> None:
-    key, separator, text = change.partition("=")
-    if not separator or not key:
-        raise InputError(f"--set takes KEY=VALUE, such as train.batch_size=16, not {change!r}")
-    *parents, last = key.split(".")
-    place = values
-    for parent in parents:
-        inner = place.get(parent, {})
-        if parent == "task" and isinstance(inner, str):
-            inner = {"name": inner}
-        if not isinstance(inner, dict):
-            raise InputError(f"--set {key}: {parent} is not a mapping")
-        place[parent] = inner
-        place = inner
-    place[last] = yaml.safe_load(text)
 
 
 def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,35 +209,60 @@ def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
         named = {MAIN: {}}
     if not isinstance(named, Mapping) or not named:
         raise InputError("settings is a mapping from a name to the keys in which that setting differs")
+    for key, spec in (("split", SplitSpec), ("limit", LimitSpec), ("train", TrainSpec)):
+        if key in shared:  # refused here, where it is written, rather than in the first setting that it lies below
+            spec.parse(shared[key], key)
     settings = {}
     for name, laid_over in named.items():
         if isinstance(laid_over, Setting):
             settings[str(name)] = laid_over
             continue
-        where = "the study" if rest.get("settings") is None else f"settings.{name}"
-        merged = _merge(shared, dict(laid_over or {}))
+        where = "" if rest.get("settings") is None else f"settings.{name}"
+        if not isinstance(laid_over, Mapping | None):
+            raise InputError(f"{where} is a mapping of the keys in which that setting differs, not {laid_over!r}")
+        merged = _merge(shared, laid_over or {})
+        for key in merged:
+            if key in own:
+                raise InputError(f"{where}: {key} is said once for the whole study, not for a setting")
         for needed in ("task", "model", "methods"):
             if needed not in merged:
-                raise InputError(f"{where} lacks the key {needed}")
+                raise InputError(f"{where or 'the study'} lacks the key {needed}")
         settings[str(name)] = Setting.parse(merged, where)
     return {**rest, "settings": settings}
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged where they describe the same thing; lists and values are replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        if key == "task" and isinstance(under, Mapping) and isinstance(value, Mapping) and "name" in value:
-            merged[key] = value if value["name"] != under.get("name") else _merge(under, value)
-        elif isinstance(under, Mapping) and isinstance(value, Mapping):
+        if key == "task" and isinstance(under, str):
+            under = {"name": under}
+        if isinstance(under, Mapping) and isinstance(value, Mapping) and not _another(under, value):
             merged[key] = _merge(under, value)
         else:
             merged[key] = value
     return merged
 
 
+def _another(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    """Whether two mappings describe different things: another task, another kind of method."""
+    return any(key in above and above[key] != below.get(key) for key in ("name", "kind"))
+
+
+def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:
+    """Test sets and their names: as a mapping says, else a task's own name."""
+    if isinstance(value, Mapping):
+        yield from ((str(name), task) for name, task in value.items())
+    elif isinstance(value, str | list | tuple):
+        for task in [value] if isinstance(value, str) else value:
+            yield str(task.get("name", task)) if isinstance(task, Mapping) else str(task), task
+    else:
+        raise InputError(f"evaluate is a task, a list of tasks, or a mapping from names to tasks, not {value!r}")
+
+
 def _resolved_task(value: Any) -> dict[str, Any]:
-    name, spec = parse_task({"name": value} if isinstance(value, str) else value)
+    name, spec = parse_task(value)
     return {"name": name, **spec.model_dump(mode="json")}
 
 

@@ -1,0 +1,105 @@
+"""A study file: YAML, and the changes of `--set`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evenhand.errors import InputError, did_you_mean
+
+
+def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The mapping in a study file with `KEY=VALUE` changes applied; not yet a Study, so that `--tiny` can alter it.
+
+    Args:
+        path: of the file.
+        changes: dotted keys and YAML values, such as `train.batch_size=16` or `settings.faces.seeds=3`. A change is
+            laid over everything: a key at the top level changes in the settings that say otherwise, too.
+
+    Raises:
+        InputError: the file is missing, is no YAML mapping, repeats a key, or a change is not KEY=VALUE.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no study file {path}")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should hold a mapping with the keys task, model and methods")
+    values = {str(key): value for key, value in values.items()}
+    for change in changes:
+        _set(values, change)
+    return values
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that is written twice is an error rather than the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.YAMLError(f'key "{key}" is written twice{key_node.start_mark}')
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _set(values: dict[str, Any], change: str) -> None:
+    key, separator, text = change.partition("=")
+    path = key.split(".")
+    if not separator or not all(path):
+        raise InputError(f"--set takes KEY=VALUE, such as train.batch_size=16, not {change!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {key}: {text} is no YAML value; lists are written [1, 2], mappings {{a: 1}}") from None
+    for place in _places(values, path, key):
+        _put(place, path, value, key)
+
+
+def _places(values: dict[str, Any], path: list[str], key: str) -> list[dict[str, Any]]:
+    """The mappings that a change is made in: the top level and every setting that would hide it.
+
+    A change of one method or test set (`methods.lora.rank`) is made where it is named.
+    """
+    settings = values.get("settings")
+    if not isinstance(settings, dict):
+        return [values]
+    if path[0] == "settings":
+        if len(path) > 2 and path[1] not in settings:
+            raise InputError(f'--set {key}: there is no setting "{path[1]}"; {did_you_mean(path[1], settings)}')
+        return [values]
+    named = path[:2] if path[0] in ("methods", "evaluate") else path[:1]
+    holding = [place for place in settings.values() if isinstance(place, dict) and _holds(place, named)]
+    top = len(named) == 1 or not holding or _holds(values, named)
+    return [values, *holding] if top else holding
+
+
+def _holds(place: Any, path: Sequence[str]) -> bool:
+    for key in path:
+        if not isinstance(place, Mapping) or key not in place:
+            return False
+        place = place[key]
+    return True
+
+
+def _put(place: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:
+    *parents, last = path
+    for parent in parents:
+        inner = place.get(parent)
+        if inner is None:
+            inner = {}
+        if parent == "task" and isinstance(inner, str):
+            inner = {"name": inner}
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {key}: {parent} is not a mapping but {inner!r}; set it whole")
+        place[parent] = inner
+        place = inner
+    place[last] = value
