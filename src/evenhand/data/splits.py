@@ -43,8 +43,8 @@ class SplitSpec(Spec):
         column: take the data's own split: the name of a table's column, or true where the data set knows its own.
     """
 
-    test: float = Field(0.2, gt=0, lt=1)
-    validation: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(default=0.2, gt=0, lt=1)
+    validation: float = Field(default=0.1, ge=0, lt=1)
     vary: bool = True
     seed: int = 0
     column: str | bool | None = None

@@ -64,7 +64,7 @@ class Synthetic(DataSpec):
     attribute: ClassVar[str]
     usual_sizes: ClassVar[Mapping[str, float]]
 
-    n: int = Field(2400, ge=40)
+    n: int = Field(default=2400, ge=40)
     sizes: Mapping[str, Share] = Field(default_factory=dict)
     ambiguity: Share = 0.1
     noise: Mapping[str, Share] = Field(default_factory=dict)

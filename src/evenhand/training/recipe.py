@@ -22,10 +22,10 @@ class TrainSpec(Spec):
     batch_size: PositiveInt = 32
     max_length: PositiveInt = 256
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    base_dropout: float = Field(0.0, ge=0, lt=1)
+    base_dropout: float = Field(default=0.0, ge=0, lt=1)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: float = Field(0.01, ge=0, lt=1, description="share of the steps")
-    weight_decay: float = Field(0.001, ge=0)
-    clip_norm: float | None = Field(1.0, gt=0)
+    warmup: float = Field(default=0.01, ge=0, lt=1, description="share of the steps")
+    weight_decay: float = Field(default=0.001, ge=0)
+    clip_norm: float | None = Field(default=1.0, gt=0)
     accumulate: PositiveInt = 1
     replicas: Literal["auto"] | PositiveInt = "auto"
