@@ -37,7 +37,9 @@ def base(model_type: str, dropout: float = 0.0) -> BaseModel:
     import torch
     import transformers as tf
 
-    shared = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    # Ten times the usual spread, so that what goes in shows in what comes out.
+    spread = {"initializer_range": 0.2}
+    shared = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, **spread}
     words = {"vocab_size": 30522, "max_position_embeddings": 64, "pad_token_id": 0}
     image = {"image_size": 16, "patch_size": 4, "num_channels": 3}
     configuration, model = {
@@ -49,12 +51,19 @@ def base(model_type: str, dropout: float = 0.0) -> BaseModel:
         "mistral": (lambda: tf.MistralConfig(**shared, **words, num_key_value_heads=1), tf.MistralModel),
         "vit": (lambda: tf.ViTConfig(**shared, **image), tf.ViTModel),
         "swinv2": (
-            lambda: tf.Swinv2Config(**image, embed_dim=16, depths=[1, 1], num_heads=[1, 2], window_size=2),
+            lambda: tf.Swinv2Config(**image, **spread, embed_dim=16, depths=[1, 1], num_heads=[1, 2], window_size=2),
             tf.Swinv2Model,
         ),
         "gpt2": (
             lambda: tf.GPT2Config(
-                n_embd=32, n_layer=2, n_head=2, n_positions=64, vocab_size=30522, bos_token_id=101, eos_token_id=102
+                **spread,
+                n_embd=32,
+                n_layer=2,
+                n_head=2,
+                n_positions=64,
+                vocab_size=30522,
+                bos_token_id=1,
+                eos_token_id=2,
             ),
             tf.GPT2Model,
         ),

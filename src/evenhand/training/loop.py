@@ -20,7 +20,7 @@ import torch
 from evenhand.errors import TrainingError
 from evenhand.seeds import derive
 from evenhand.training.batches import Inputs
-from evenhand.training.pack import Pack
+from evenhand.training.pack import Pack, train_mode
 from evenhand.training.window import Log, Window, score
 
 CHECK_EVERY = 20
@@ -76,7 +76,7 @@ def fit(
     started = time.perf_counter()
     with reproducible(pack.device, derive(replicas[0].seed, "dropout")):
         for epoch in range(pack.epochs):
-            pack.module.train()
+            train_mode(pack.module)
             window = Window(epoch)
             for batch in pack.batches(epoch):
                 rates = [replica.rate for replica in replicas]

@@ -194,6 +194,15 @@ def single(
     return Single(module, (Replica(seed, lr, epochs, train, inputs, labels, learning, adamw),), device)
 
 
+def train_mode(module: nn.Module) -> None:
+    """Training mode, but for batch normalisation that is frozen: its running statistics are weights too, and would
+    follow the batches whether or not a gradient does."""
+    module.train()
+    for child in module.modules():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            child.train(any(parameter.requires_grad for parameter in child.parameters()))
+
+
 @torch.inference_mode()
 def predict(module: nn.Module, inputs: Inputs, device: torch.device, size: int = PREDICT_BATCH) -> np.ndarray:
     """Logits of a model in evaluation mode and float32, [n, C], in the order of the inputs.
@@ -207,7 +216,8 @@ def predict(module: nn.Module, inputs: Inputs, device: torch.device, size: int =
     order = by_length(count, inputs.lengths, size)
     for rows in order:
         found.append(module(**inputs.batch(rows, device)).logits.float().cpu().numpy())
-    module.train(training)
+    if training:
+        train_mode(module)
     logits = np.concatenate(found)
     placed = np.empty_like(logits)
     placed[np.concatenate(order)] = logits
