@@ -1,0 +1,156 @@
+"""The disparity in any rate, for any number of trials at once: what the named measures of parity are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.across import divided, group_gap, group_ratio, worst_group
+from evenhand.metrics.counts import Counts, count
+from evenhand.metrics.groups import groups_of
+from evenhand.metrics.labels import Average, weights_of
+from evenhand.metrics.rates import Rate, labels_for, share_of
+
+Kind = Literal["difference", "ratio"]
+Method = Literal["between_groups", "to_overall", "to_complement"]
+Aggregate = Literal["worst_case", "mean"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How rates of groups are compared; every option of the measures of parity that is no data.
+
+    Attributes:
+        kind: difference (0 is parity, more is worse) or ratio (1 is parity, less is worse).
+        method: `between_groups`: max − min, min/max. `to_overall`, `to_complement`: the group furthest from everyone,
+            or from everyone else.
+        pos_label: the positive class, where the labels are not 0/1 or −1/1.
+        average: with more than two classes, over each class against the rest: the `worst` or the mean (`macro`).
+        min_support: groups with fewer examples in the rate's denominator (or whose complement, if they are compared
+            with it, has fewer) are left out.
+    """
+
+    kind: Kind
+    method: Method = "between_groups"
+    pos_label: Any = None
+    average: Average | None = None
+    min_support: int = 0
+
+    def __post_init__(self) -> None:
+        for option, allowed in (("kind", Kind), ("method", Method)):
+            if getattr(self, option) not in get_args(allowed):
+                raise InputError(f'{option} is "{getattr(self, option)}"; it is one of {", ".join(get_args(allowed))}')
+
+
+def disparity(
+    rate: Rate,
+    y_true: Any,
+    y_pred: Any,
+    *,
+    sensitive_features: Any,
+    control_features: Any = None,
+    kind: Kind = "difference",
+    method: Method = "between_groups",
+    pos_label: Any = None,
+    average: Average | None = None,
+    sample_weight: Any = None,
+    min_support: int = 0,
+) -> np.ndarray:
+    """The disparity between groups in a rate.
+
+    Args:
+        rate: its name; see `rate_by_group`.
+        y_true: labels [n].
+        y_pred: predicted labels [..., n], one row per trial.
+        sensitive_features: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
+        control_features: the same for strata; groups are compared within each, and the worst stratum counts.
+            `by_group` gives them one by one.
+        kind, method, pos_label, average, min_support: see `Comparison`.
+        sample_weight: float [n].
+
+    Returns:
+        float [...]. nan where it is undefined in some eligible group (and stratum, and class); with fewer than two
+        eligible groups (one, for `to_overall` and `to_complement`); and a ratio where both of its rates are 0.
+
+    Raises:
+        InputError: labels, groups or weights that cannot be used; an unknown option.
+
+    Source: fairlearn's `MetricFrame.difference` and `.ratio`, which skip groups without the rate or count them as 0.
+    `to_complement` is the comparison of Ding et al., "On Fairness of Low-Rank Adaptation of Large Models" (2024).
+    """
+    comparison = Comparison(kind, method, pos_label, average, min_support)
+    return compared((rate,), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+
+
+def compared(
+    rates: Sequence[Rate],
+    comparison: Comparison,
+    y_true: Any,
+    y_pred: Any,
+    sensitive_features: Any,
+    control_features: Any,
+    sample_weight: Any,
+    agg: Aggregate = "worst_case",
+) -> np.ndarray:
+    """The disparity [...] in one or several rates: the worst of them, or their mean; `disparity` says the rest.
+
+    For each class and stratum groups are compared and rates aggregated; then follow classes, then strata.
+    """
+    if agg not in get_args(Aggregate):
+        raise InputError(f'agg is "{agg}"; it is one of {", ".join(get_args(Aggregate))}')
+    labels = labels_for(tuple(rates), y_true, y_pred, comparison.pos_label, comparison.average)
+    n = len(labels.true)
+    weight = weights_of(sample_weight, n)
+    masks = groups_of(sensitive_features, n).masks
+    strata = np.ones((n, 1), dtype=bool)
+    if control_features is not None:
+        strata = groups_of(control_features, n, "control_features").masks
+
+    def within(of: np.ndarray) -> tuple[Counts, Counts]:
+        """Weighted and plain counts of masks [n, G] within strata [n, K], as [..., C, K·G]."""
+        cells = (strata[:, :, None] & of[:, None, :]).reshape(n, -1)
+        counts = count(labels, cells, weight)
+        return counts, counts if weight is None else count(labels, cells, (weight > 0).astype(float))
+
+    ours = within(masks)
+    others = None
+    if comparison.method == "to_overall":
+        others = within(np.ones((n, 1), dtype=bool))
+    elif comparison.method == "to_complement":
+        others = within(~masks)
+    levels = strata.shape[1]
+    found = np.stack([_compare(rate, comparison, ours, others, levels) for rate in rates])
+    worst = np.max if comparison.kind == "difference" else np.min
+    found = worst(found, axis=0) if agg == "worst_case" else found.mean(axis=0)
+    found = found.mean(axis=-2) if comparison.average == "macro" else worst(found, axis=-2)
+    return worst(found, axis=-1)
+
+
+def _compare(
+    rate: Rate,
+    comparison: Comparison,
+    ours: tuple[Counts, Counts],
+    others: tuple[Counts, Counts] | None,
+    levels: int,
+) -> np.ndarray:
+    """One rate's disparity by class and stratum [..., C, K]."""
+    share = share_of(rate)
+
+    def by_stratum(found: np.ndarray) -> np.ndarray:
+        return found.reshape(*found.shape[:-1], levels, -1)
+
+    values, eligible = by_stratum(share.values(ours[0])), by_stratum(share.support(ours[1])) >= comparison.min_support
+    difference = comparison.kind == "difference"
+    if others is None:
+        return group_gap(values, eligible=eligible) if difference else group_ratio(values, eligible=eligible)
+    reference = by_stratum(share.values(others[0]))
+    if comparison.method == "to_complement":
+        eligible = eligible & (by_stratum(share.support(others[1])) >= comparison.min_support)
+    if difference:
+        return worst_group(np.abs(values - reference), higher_is_better=False, eligible=eligible)
+    ratios = divided(np.minimum(values, reference), np.maximum(values, reference))
+    return worst_group(ratios, eligible=eligible)

@@ -1,0 +1,175 @@
+"""Labels and weights as metrics take them: codes of classes, refused where they do not say which class is positive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from evenhand.errors import InputError
+
+Average = Literal["worst", "macro"]
+
+_NATURAL = ({0, 1}, {-1, 1})
+"""Pairs of labels of which 1 is the positive one without saying so, as in scikit-learn and fairlearn."""
+
+_MISSING_TYPES = ("NAType", "NaTType")
+"""What pandas calls its missing values; comparing NA gives no bool."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """True and predicted labels as codes.
+
+    Attributes:
+        true: int [n].
+        predicted: int [..., n], one row per trial.
+        codes: how many there are.
+        counted: the codes that are taken against the rest: the positive one, or every class [C].
+    """
+
+    true: np.ndarray
+    predicted: np.ndarray
+    codes: int
+    counted: tuple[int, ...]
+
+
+def labels_of(y_true: Any, y_pred: Any, *, pos_label: Any = None, average: Average | None = None) -> Labels:
+    """Code labels: 1 for the positive class and 0 for the rest, or one code per class where they are averaged over.
+
+    Args:
+        y_true: labels [n]: numbers, bools or words.
+        y_pred: labels [..., n].
+        pos_label: the positive class; not needed for 0/1, false/true and −1/1, where it is 1.
+        average: every class is taken against the rest in its turn.
+
+    Raises:
+        InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive class that
+            is not said, is none of the labels, or is said beside an average.
+    """
+    true, predicted = _two(y_true, y_pred)
+    classes = np.union1d(true, predicted)
+    if average is not None:
+        if average not in ("worst", "macro"):
+            raise InputError(f'average is "{average}"; it is "worst", "macro" or None')
+        if pos_label is not None:
+            raise InputError("give pos_label or average, not both: an average takes each class against the rest")
+        codes = tuple(range(len(classes)))
+        return Labels(np.searchsorted(classes, true), np.searchsorted(classes, predicted), len(classes), codes)
+    positive = _positive(classes.tolist(), pos_label)
+    return Labels((true == positive).astype(np.int64), (predicted == positive).astype(np.int64), 2, (1,))
+
+
+def hits_of(y_true: Any, y_pred: Any) -> Labels:
+    """Code predictions as right (1) or wrong (0), whatever the classes; every example is truly 1.
+
+    Raises:
+        InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit.
+    """
+    true, predicted = _two(y_true, y_pred)
+    return Labels(np.ones(len(true), dtype=np.int64), (predicted == true).astype(np.int64), 2, (1,))
+
+
+def positives_of(y_true: Any, *, pos_label: Any = None) -> np.ndarray:
+    """Which labels are positive, bool [n]. Raises InputError as `labels_of` does."""
+    true = _labels(y_true, "y_true")
+    return true == _positive(np.unique(true).tolist(), pos_label)
+
+
+def class_codes(y_true: Any, classes: int, labels: Sequence[Any] | None) -> np.ndarray:
+    """The column of each label in an array of probabilities, int [n].
+
+    Args:
+        y_true: labels [n]; whole numbers from 0 to `classes` − 1 where `labels` is None.
+        classes: the number of columns.
+        labels: the label of each column.
+
+    Raises:
+        InputError: a label that has no column; `labels` of another length, or needed and not given.
+    """
+    true = _labels(y_true, "y_true")
+    if labels is None:
+        if true.dtype.kind not in "iub" or true.min() < 0 or true.max() >= classes:
+            raise InputError(
+                f"y_true is no column of the {classes} of y_prob everywhere (0 to {classes - 1}); give labels, the "
+                "label of each column"
+            )
+        return true.astype(np.int64)
+    if len(labels) != classes or len(set(labels)) != classes:
+        raise InputError(f"y_prob has {classes} columns and labels names {len(set(labels))} classes; name one a column")
+    code = {label: number for number, label in enumerate(labels)}
+    found = [code.get(label, -1) for label in true.tolist()]
+    if -1 in found:
+        raise InputError(f"y_true is {true[found.index(-1)]!s} in row {found.index(-1)}, which is none of labels")
+    return np.array(found, dtype=np.int64)
+
+
+def weights_of(sample_weight: Any, n: int) -> np.ndarray | None:
+    """Weights float [n], or None where all count alike. Raises InputError unless they are finite and not negative."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, dtype=float)
+    if weight.shape != (n,):
+        raise InputError(f"sample_weight has shape {weight.shape}; one weight per label, ({n},), is needed")
+    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise InputError("sample_weight holds a weight that is negative or not a number; weights are 0 or more")
+    return weight
+
+
+def array_of(values: Any) -> np.ndarray:
+    """An array; of objects where words may stand beside missing values, which NumPy would make the word `nan`."""
+    found = np.asarray(values)
+    return np.array(values, dtype=object) if found.dtype.kind == "U" and isinstance(values, list | tuple) else found
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN, NaT, or what pandas calls missing."""
+    return value is None or type(value).__name__ in _MISSING_TYPES or bool(value != value)
+
+
+def _two(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+    true, predicted = _labels(y_true, "y_true"), _labels(y_pred, "y_pred", trials=True)
+    if predicted.shape[-1] != len(true):
+        raise InputError(f"y_true has {len(true)} labels and y_pred {predicted.shape[-1]}; they must be of the same n")
+    if (true.dtype.kind == "U") != (predicted.dtype.kind == "U"):
+        words, numbers = ("y_true", "y_pred") if true.dtype.kind == "U" else ("y_pred", "y_true")
+        raise InputError(f"{words} holds words and {numbers} does not; both must be the same labels")
+    return true, predicted
+
+
+def _labels(values: Any, name: str, trials: bool = False) -> np.ndarray:
+    """An array of bools, numbers or words without missing values."""
+    found = array_of(values)
+    if found.dtype == object:
+        if any(map(is_missing, found.ravel().tolist())):
+            raise InputError(f"{name} holds missing values; every label is needed")
+        found = np.array(found.tolist())
+    if found.ndim == 0 or (found.ndim > 1 and not trials):
+        raise InputError(f"{name} has shape {found.shape}; one label per example, (n,), is needed")
+    if found.size == 0:
+        raise InputError(f"{name} is empty")
+    if found.dtype.kind not in "biufU":
+        raise InputError(f"{name} has type {found.dtype}; labels are bools, whole numbers or words")
+    if found.dtype.kind == "f":
+        if not np.isfinite(found).all():
+            raise InputError(f"{name} holds missing values; every label is needed")
+        fractions = found[found != np.floor(found)]
+        if len(fractions):
+            raise InputError(f"{name} holds {fractions[0]:g}, no class; make labels of scores with a threshold first")
+    return found
+
+
+def _positive(classes: list[Any], pos_label: Any) -> Any:
+    natural = any(set(classes) <= pair for pair in _NATURAL)
+    if pos_label is None:
+        if natural:
+            return 1
+        shown = ", ".join(map(str, classes[:5])) + (", …" if len(classes) > 5 else "")
+        more = ', or average="worst" or "macro" to take each class against the rest' if len(classes) > 2 else ""
+        raise InputError(f"the labels are {shown}: say which is the positive class with pos_label{more}")
+    if pos_label not in classes and not (natural and any(pos_label in pair for pair in _NATURAL)):
+        shown = ", ".join(map(str, classes[:5])) + (", …" if len(classes) > 5 else "")
+        raise InputError(f"pos_label is {pos_label!r}, which is none of the labels {shown}")
+    return pos_label
