@@ -110,6 +110,56 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory) -> Path:
+    """The made-up posts of `--tiny`."""
+    folder = tmp_path_factory.mktemp("hatexplain")
+    HateXplain().write_stand_in(folder)
+    return folder
+
+
+def test_the_stand_in_is_read_by_the_real_loader_and_has_groups_of_every_kind(stand_in):
+    everything, listed = HateXplain().load(stand_in), HateXplain(groups="targets").load(stand_in)
+    found = sizes(everything)
+    assert len(found) == 6 and found["none"] > 200 and min(found.values()) == 2
+    assert 0.35 < len(listed) / len(everything) < 0.6, "some posts are missing from the jsonl files"
+    assert (listed.labels == 0).mean() > (everything.labels == 0).mean() + 0.05
+    per_post = listed.attributes["target"].masks.sum(axis=1)
+    assert (per_post == 0).any() and (per_post > 1).any()
+    assert set(everything.split) == {"train", "validation", "test"}
+
+
+def test_the_stand_in_has_the_oddities_of_the_real_files(stand_in):
+    rows = json.loads((stand_in / "hate_dataset.json").read_text())
+    by_text: dict[str, list] = {}
+    for row in rows:
+        by_text.setdefault(row["text"], []).append(row)
+    copies = [same for same in by_text.values() if len(same) > 1]
+    assert any(len({row["label"] for row in same}) > 1 for same in copies)
+    assert any(len({row["split"] for row in same}) > 1 for same in copies)
+    targets = [
+        json.loads(line)["target"]
+        for part in ("train", "val", "test")
+        for line in (stand_in / f"{part}.jsonl").read_text().splitlines()
+    ]
+    assert any(names == [] for names in targets) and any(len(set(names)) < len(names) for names in targets)
+    assert any("None" in names and len(set(names)) > 1 for names in targets)
+
+
+def test_the_stand_in_has_the_keys_of_the_real_files(stand_in, shared_data):
+    def keys(folder: Path) -> list[set[str]]:
+        with (folder / "test.jsonl").open(encoding="utf-8") as lines:
+            return [set(json.loads((folder / "hate_dataset.json").read_text())[0]), set(json.loads(next(lines)))]
+
+    assert keys(stand_in) == keys(shared_data / "hatexplain")
+
+
+def test_the_stand_in_is_the_same_every_time(stand_in, tmp_path):
+    HateXplain(groups="targets").write_stand_in(tmp_path / "again")
+    for name in ("hate_dataset.json", "train.jsonl", "val.jsonl", "test.jsonl"):
+        assert (tmp_path / "again" / name).read_bytes() == (stand_in / name).read_bytes()
+
+
 def test_a_listed_post_is_found_by_text_label_and_split(folder):
     data = HateXplain(groups="targets").load(folder)
     assert data.example.tolist() == ["0", "2", "4", "5"]

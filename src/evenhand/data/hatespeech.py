@@ -10,9 +10,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import field_validator
 
+from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
 from evenhand.data.splits import own_split
 from evenhand.errors import InputError
+from evenhand.seeds import generator
 
 _ALL = "hate_dataset.json"
 _TARGETED = ("train", "val", "test")
@@ -20,6 +22,12 @@ _NOBODY = "None"
 """What the data says for a post that speaks of no community."""
 
 Label = Literal["hatespeech", "offensive"]
+
+_STAND_IN = 900
+"""Posts of the stand-in."""
+_VILLAGES = ("Nettleby", "Drumlow", "Saltmere", "Upper Wick")
+_RARE = "Fernhollow"
+_TRADES = ("baker", "miller", "ferryman", "tailor", "beekeeper", "postman", "gardener", "fiddler")
 
 
 class HateXplain(DataSpec):
@@ -92,6 +100,52 @@ class HateXplain(DataSpec):
             split=own_split([rows[number]["split"] for number in kept], f"{_ALL}: split"),
             notes=tuple(notes),
         )
+
+    def write_stand_in(self, folder: Path) -> None:
+        """Invented villages whose people are praised (normal), complained about (offensive) or more so (hatespeech).
+
+        As in the real files, a third of the posts speak of no community, half are listed with all theirs and these
+        are more often normal, a few texts occur twice with another label or part, and one community is rare.
+        """
+        rng = generator(0, "hatexplain", "stand-in")
+        posts = [_made_up(rng, _RARE if number < 2 else None) for number in range(_STAND_IN)]
+        for copy in range(49, _STAND_IN, 50):
+            posts[copy]["text"] = posts[copy - 1]["text"]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _ALL).write_text(json.dumps(posts), encoding="utf-8")
+        for part in _TARGETED:
+            listed = [post for post in posts if rng.random() < (0.65 if post["label"] == "normal" else 0.4)]
+            lines = [json.dumps(_listed(rng, post)) + "\n" for post in listed if post["split"] == part]
+            (folder / f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _made_up(rng: np.random.Generator, village: str | None) -> dict[str, str]:
+    """A row of `hate_dataset.json`: clauses about somebody from a village (or about a thing, where it is `None`), then
+    one that says nothing. One post in twelve reads otherwise than its label says, so that no model is perfect."""
+    label = str(rng.choice(["normal", "hatespeech", "offensive"], p=[0.4, 0.3, 0.3]))
+    village = village or str(rng.choice([_NOBODY, *_VILLAGES], p=[0.34, 0.28, 0.2, 0.12, 0.06]))
+    words = phrases.PRAISE if (label == "normal") != (rng.random() < 1 / 12) else phrases.COMPLAINT
+    thing = str(rng.choice([noun for nouns in phrases.NOUNS.values() for noun, _ in nouns]))
+    noun = thing if village == _NOBODY else f"{rng.choice(_TRADES)} from {village}"
+    clauses = [
+        str(rng.choice(phrases.SAID["english"])).format(noun=noun, word=words[int(rng.integers(len(words)))][0])
+        for _ in range(3 if label == "hatespeech" else 1)
+    ]
+    others = {name: str(rng.choice(choices)) for name, choices in phrases.OTHERS["english"].items()}
+    clauses.append(str(rng.choice(phrases.FILLERS["english"])).format(noun=thing, **others))
+    return {
+        "text": " ".join(f"{clause}." for clause in clauses),
+        "split": str(rng.choice(_TARGETED, p=[0.8, 0.1, 0.1])),
+        "label": label,
+        "domain": village,
+    }
+
+
+def _listed(rng: np.random.Generator, post: dict[str, str]) -> dict[str, Any]:
+    """A line of a part's file: one target as a rule, else several, with `None` among them or a name twice, or none."""
+    more = rng.choice([post["domain"], _NOBODY, *_VILLAGES], int(rng.choice(4, p=[0.7, 0.15, 0.1, 0.05])))
+    targets = [] if rng.random() < 0.02 else [post["domain"], *map(str, more)]
+    return {"sentence": post["text"], "gold_label": post["label"], "uid": 0, "target": targets}
 
 
 def _community(name: str | None) -> str | None:

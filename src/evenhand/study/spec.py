@@ -51,11 +51,11 @@ class Setting(Spec):
     methods: dict[str, dict[str, Any]]
     reference: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    split: SplitSpec = SplitSpec.parse({}, "split")
+    split: SplitSpec = SplitSpec()
     data: dict[str, Any] = Field(default_factory=dict)
     limit: LimitSpec = LimitSpec()
     evaluate: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: TrainSpec = TrainSpec.parse({}, "train")
+    train: TrainSpec = TrainSpec()
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")

