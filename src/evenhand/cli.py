@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from enum import StrEnum
@@ -30,6 +31,9 @@ class Format(StrEnum):
     html = "html"
     md = "md"
     json = "json"
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
 
 
 class Listing(StrEnum):
@@ -43,6 +47,9 @@ class SplitDesign(StrEnum):
     fixed = "fixed"
     varying = "varying"
 
+
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""What a machine refuses, rather than what is wrong in the program."""
 
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
 Out = Annotated[Path | None, typer.Option("--out", help="folder that holds the study; running again continues it")]
@@ -192,15 +199,21 @@ def audit(
 @app.command()
 def report(
     folder: Folder,
-    format: Annotated[Format, typer.Option(help="html and md are written into DIR; json is printed")] = Format.html,
+    format: Annotated[
+        Format, typer.Option(help="html and md are written into DIR, charts (png, svg, pdf) into DIR/figures")
+    ] = Format.html,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a folder again."""
+    """Write the report of a folder again, print it as JSON, or write its charts as pictures."""
     from evenhand.audit.results import Results
 
     results = Results.load(folder)
     if as_json or format is Format.json:
         return _print_json(results.to_json())
+    if format in (Format.png, Format.svg, Format.pdf):
+        for picture in results.figures(folder / "figures", format.value):
+            print(picture)
+        return None
     path = folder / f"report.{format.value}"
     results.report(path)
     print(path)
@@ -249,6 +262,11 @@ def main() -> None:
         app()
     except InputError as error:
         print(f"evenhand: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        print(f"evenhand: {error.filename or 'the disk'}: {error.strerror}; nothing else was changed", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("evenhand: interrupted; run the same command again to continue", file=sys.stderr)

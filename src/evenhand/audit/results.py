@@ -146,6 +146,12 @@ class Results:
             raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}; name the format of the report")
         _write_text(path, self._rendered(chosen))
 
+    def figures(self, folder: str | Path, format: str = "png") -> list[Path]:
+        """Write the charts of verdicts, group accuracy and disparities as pictures; see `evenhand.report.figures`."""
+        from evenhand.report import figures
+
+        return figures.write(self, Path(folder), format)
+
     def _rendered(self, format: Format) -> str:
         from evenhand.report import page
 

@@ -1,0 +1,75 @@
+"""The report's charts as picture files, for papers, slides and READMEs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from evenhand.audit.design import Design
+from evenhand.report import charts
+from evenhand.report.estimated import PARITY
+from evenhand.report.words import settings_of
+
+
+class Drawable(Protocol):
+    """What is drawn of `evenhand.audit.results.Results`."""
+
+    @property
+    def design(self) -> Design: ...
+    @property
+    def estimates(self) -> pl.DataFrame: ...
+    @property
+    def verdicts(self) -> pl.DataFrame: ...
+
+
+def write(results: Drawable, folder: Path, format: str = "png") -> list[Path]:
+    """Write the charts of the split `test`: verdicts, group accuracy, and each disparity, by setting and attribute.
+
+    Args:
+        results: of a run or an audit.
+        folder: made if it does not exist. Pictures of the same names are replaced, each whole.
+        format: png, svg or pdf.
+
+    Returns:
+        The files, `[SETTING-]CHART-ATTRIBUTE.FORMAT`, the setting named where there are several.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, chart in _charts(results):
+        path = folder / f"{name}.{format}"
+        aside = folder / f".{os.getpid()}-{path.name}"
+        charts.save(chart, aside)
+        aside.replace(path)
+        written.append(path)
+    return written
+
+
+def _charts(results: Drawable) -> Iterator[tuple[str, Any]]:
+    design = results.design
+    estimates = results.estimates.filter(pl.col("split") == "test")
+    verdicts = results.verdicts.filter(pl.col("split") == "test")
+    for setting in settings_of(estimates, design):
+        first = f"{setting}-" if len(design.settings) > 1 else ""
+        own = estimates.filter(setting=setting)
+        for attribute in own["attribute"].drop_nulls().unique(maintain_order=True):
+            where = {"setting": setting, "split": "test", "attribute": attribute}
+            decided = verdicts.filter(setting=setting, attribute=attribute).drop_nulls("verdict")
+            if len(decided.filter(pl.col("class").is_null())):
+                whole = verdicts.filter(pl.col("class").is_null())
+                yield _named(f"{first}verdicts-{attribute}"), charts.verdict_chart(whole, design, **where)
+            yield _named(f"{first}accuracy-{attribute}"), charts.group_accuracy_chart(estimates, design, **where)
+            for measure in PARITY:
+                rows = own.filter(pl.col("class").is_null(), attribute=attribute, measure=measure)
+                if rows["value"].count():
+                    chart = charts.disparity_chart(estimates, design, measure=measure, **where)
+                    yield _named(f"{first}{measure.removesuffix('_difference')}-{attribute}"), chart
+
+
+def _named(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^\w.-]+", "_", name).replace("_", "-")

@@ -1,0 +1,38 @@
+"""Charts as files: one per chart, attribute and setting, whole, with names that every file system takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evenhand.report.figures import write
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.stem for path in paths]
+
+
+def test_every_attribute_gets_its_pictures(simulate, tmp_path):
+    results = simulate(groups=(("shape", ("circle", "square")), ("skin tone", ("dark", "light"))))
+    written = write(results, tmp_path / "figures")
+    assert names(written) == [
+        f"{chart}-{attribute}"
+        for attribute in ("shape", "skin-tone")
+        for chart in ("verdicts", "accuracy", "demographic-parity", "equalized-odds")
+    ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(path.name for path in written)
+
+
+def test_pictures_of_several_settings_name_theirs(simulate, tmp_path):
+    written = write(simulate(settings=("faces", "posts")), tmp_path, "svg")
+    assert {name.partition("-")[0] for name in names(written)} == {"faces", "posts"}
+    assert all("<svg" in path.read_text()[:200] for path in written)
+
+
+def test_where_nothing_is_compared_there_is_no_picture_of_verdicts(simulate, tmp_path):
+    written = write(simulate(methods=("full",), references=()), tmp_path)
+    assert names(written)[0] == "accuracy-shape"
+
+
+def test_with_several_classes_the_measures_of_all_classes_are_drawn(simulate, tmp_path):
+    assert names(write(simulate(classes=3), tmp_path)) == ["verdicts-shape", "accuracy-shape"]
