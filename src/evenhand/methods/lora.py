@@ -47,7 +47,7 @@ class LoRA(Method):
     lr: NonNegativeFloat = 3e-4
     rank: int = 8
     alpha: PositiveFloat = Field(default_factory=lambda data: 2.0 * data["rank"])
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: tuple[str, ...] | None = None
 
     @field_validator("rank")
@@ -99,9 +99,11 @@ class LoRA(Method):
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
         """The base with the trained adapter and head, in evaluation mode."""
+        import torch
         from peft import PeftModel
 
-        with quiet():
+        # PEFT draws an adapter before it reads one.
+        with quiet(), torch.random.fork_rng():
             return PeftModel.from_pretrained(model, folder / FOLDER).eval()
 
     def kept(self, folder: Path) -> bool:
@@ -113,6 +115,8 @@ class LoRA(Method):
         layers = _linear_layers(model)
         there = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
         architecture = type(model).__name__
+        if not layers:
+            raise InputError(f"lora: {architecture} has no linear layers to adapt; use kind: full or kind: head")
         if self.targets is None:
             found = [names for names in QUERY_AND_VALUE if all(_matching(name, layers) for name in names)]
             if not found:

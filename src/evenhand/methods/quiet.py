@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars while weights are read and written, and no word of PEFT's that transformers finds outdated."""
+    """No bars while weights are read and written, no word of PEFT's that transformers finds outdated, and none that the
+    layers of GPT-2 are transposed, which PEFT sees and heeds by itself."""
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
@@ -17,6 +18,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False", category=UserWarning)
             yield
     finally:
         if bars:
