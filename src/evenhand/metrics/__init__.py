@@ -10,6 +10,18 @@ from evenhand.metrics.across import (
     impact_ratios,
     worst_group,
 )
+from evenhand.metrics.brier import BrierDecomposition, brier_decomposition, brier_score
+from evenhand.metrics.calibration import (
+    ReliabilityCurve,
+    adaptive_calibration_error,
+    calibration_error_squared,
+    calibration_gap,
+    debiased_calibration_error,
+    expected_calibration_error,
+    overconfidence,
+    reliability_curve,
+    underconfidence,
+)
 from evenhand.metrics.disparity import disparity
 from evenhand.metrics.groups import MISSING, ByGroup, Groups, by_group, groups_from_masks, intersections
 from evenhand.metrics.parity import (
@@ -38,18 +50,27 @@ from evenhand.metrics.rates import (
     true_positive_rate,
     undefined_groups,
 )
+from evenhand.metrics.smooth import smooth_calibration_error
 
 __all__ = [
     "FOUR_FIFTHS",
     "MISSING",
+    "BrierDecomposition",
     "ByGroup",
     "Groups",
+    "ReliabilityCurve",
     "accuracy",
     "accuracy_difference",
     "accuracy_ratio",
+    "adaptive_calibration_error",
     "against_complement",
     "best_group",
+    "brier_decomposition",
+    "brier_score",
     "by_group",
+    "calibration_error_squared",
+    "calibration_gap",
+    "debiased_calibration_error",
     "demographic_parity_difference",
     "demographic_parity_ratio",
     "disparity",
@@ -58,6 +79,7 @@ __all__ = [
     "equalized_odds_difference",
     "equalized_odds_ratio",
     "error_rate",
+    "expected_calibration_error",
     "f1",
     "false_negative_rate",
     "false_positive_rate",
@@ -68,13 +90,17 @@ __all__ = [
     "groups_from_masks",
     "impact_ratios",
     "intersections",
+    "overconfidence",
     "precision",
     "predictive_parity_difference",
     "predictive_parity_ratio",
     "rate_by_group",
+    "reliability_curve",
     "selection_rate",
+    "smooth_calibration_error",
     "true_negative_rate",
     "true_positive_rate",
     "undefined_groups",
+    "underconfidence",
     "worst_group",
 ]

@@ -1,0 +1,145 @@
+"""Bins of confidence, and how far confidence is from outcome in each: what binned calibration errors are made of.
+
+Bins are (lo, hi], and the first includes 0, as in scikit-learn's calibration_curve; torchmetrics' are [lo, hi).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+
+from evenhand.errors import InputError
+
+Strategy = Literal["uniform", "quantile"]
+Norm = Literal["l1", "l2", "max"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """The gap confidence − outcome by bin.
+
+    Attributes:
+        count: int [..., B], examples with weight.
+        mass: float [..., B], share of the weight, Σ = 1.
+        excess: float [..., B], Σ share·gap of the bin's examples, which is mass × mean gap.
+        variance: float [..., B], of the mean gap: s²/n, s² the sample variance of the gap within the bin (with weights
+            Σ w²(x − x̄)²/(Σw)² · n/(n−1)); nan in a bin of fewer than two.
+    """
+
+    count: np.ndarray
+    mass: np.ndarray
+    excess: np.ndarray
+    variance: np.ndarray
+
+    @cached_property
+    def gap(self) -> np.ndarray:
+        """The mean gap [..., B]; 0 in an empty bin, whose mass is 0."""
+        return self.excess / np.where(self.mass > 0, self.mass, 1.0)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Bins with an unbiased squared gap, of two or more, bool [..., B]."""
+        return self.count > 1
+
+    @cached_property
+    def unbiased(self) -> np.ndarray:
+        """gap² − variance by bin [..., B], 0 in a bin that is not kept."""
+        return np.where(self.kept, self.gap**2 - self.variance, 0.0)
+
+    def error(self, norm: Norm) -> np.ndarray:
+        """Plug-in error [...]: Σ mass·|gap| (l1), √Σ mass·gap² (l2), or the largest |gap| (max)."""
+        if norm == "l1":
+            return np.abs(self.excess).sum(axis=-1)
+        if norm == "l2":
+            return np.sqrt((self.mass * self.gap**2).sum(axis=-1))
+        return np.abs(self.gap).max(axis=-1)
+
+    def squared(self) -> np.ndarray:
+        """Debiased squared l2 error Σ mass·(gap² − variance) over the bins that are kept, their masses scaled to 1.
+
+        Neither truncated at 0 nor rooted. [...]; nan where no bin holds two examples.
+        """
+        mass = np.where(self.kept, self.mass, 0.0)
+        total = np.where(self.kept.any(axis=-1), mass.sum(axis=-1), np.nan)
+        return (mass * self.unbiased).sum(axis=-1) / total
+
+
+def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray) -> Bins:
+    """Gather gaps by bin.
+
+    Args:
+        gap: confidence − outcome, float [..., n].
+        bins: int [..., n], as `bin_of` gives.
+        n_bins: B.
+        shares: of the weight, float [n], Σ = 1 (nan where there is none).
+    """
+    gap, bins = np.broadcast_arrays(gap, bins)
+    leading = gap.shape[:-1]
+    rows = int(np.prod(leading))
+    flat = (bins.reshape(rows, -1) + np.arange(rows)[:, None] * n_bins).ravel()
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(flat, np.broadcast_to(values, gap.shape).ravel(), rows * n_bins)
+
+    count, mass, excess = total(shares > 0).astype(np.int64), total(shares), total(shares * gap)
+    safe = np.where(mass > 0, mass, 1.0)
+    mean = (excess / safe)[flat].reshape(gap.shape)
+    variance = total((shares * (gap - mean)) ** 2) / safe**2 * count / np.maximum(count - 1, 1)
+    variance = np.where(count > 1, variance, np.nan)
+    return Bins(*(found.reshape(*leading, n_bins) for found in (count, mass, excess, variance)))
+
+
+def edges_of(confidence: np.ndarray, n_bins: int, strategy: Strategy, weight: np.ndarray | None = None) -> np.ndarray:
+    """The edges of the bins: of equal width [B+1] (`uniform`), or of equal mass [..., B+1] (`quantile`).
+
+    Raises:
+        InputError: no bin, or an unknown strategy.
+    """
+    if isinstance(n_bins, bool) or not isinstance(n_bins, int | np.integer) or n_bins < 1:
+        raise InputError(f"n_bins is {n_bins!r}; a whole number of at least 1 is needed")
+    if strategy not in get_args(Strategy):
+        raise InputError(f'strategy is "{strategy}"; it is uniform (equal width) or quantile (equal mass)')
+    return equal_width_edges(n_bins) if strategy == "uniform" else equal_mass_edges(confidence, n_bins, weight)
+
+
+def equal_width_edges(n_bins: int) -> np.ndarray:
+    """0, 1/B, …, 1: float [B+1]."""
+    return np.linspace(0.0, 1.0, n_bins + 1)
+
+
+def equal_mass_edges(confidence: np.ndarray, n_bins: int, weight: np.ndarray | None = None) -> np.ndarray:
+    """Edges at the smallest confidences that at least 1/B, 2/B, … of the weight do not exceed.
+
+    Equal confidences are never torn apart: then bins differ in mass, and some are empty. With B = n each distinct
+    confidence has a bin of its own.
+
+    Args:
+        confidence: float [..., n].
+        n_bins: B.
+        weight: float [n].
+
+    Returns:
+        float [..., B+1], the first 0 and the last 1.
+    """
+    leading, n = confidence.shape[:-1], confidence.shape[-1]
+    weight = np.ones(n) if weight is None else weight
+    found = np.empty((int(np.prod(leading)), n_bins + 1))
+    found[:, 0], found[:, -1] = 0.0, 1.0
+    for edges, values in zip(found, confidence.reshape(-1, n), strict=True):
+        order = np.argsort(values)
+        reached = np.cumsum(weight[order])
+        # Both sides times B, so that whole weights are compared exactly.
+        edges[1:-1] = values[order][np.searchsorted(reached * n_bins, np.arange(1, n_bins) * reached[-1])]
+    return found.reshape(*leading, n_bins + 1)
+
+
+def bin_of(confidence: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The bin (lo, hi] of each confidence, int [..., n], for edges [B+1] or [..., B+1]."""
+    if edges.ndim == 1:
+        return np.searchsorted(edges[1:-1], confidence, side="left")
+    n = confidence.shape[-1]
+    rows = zip(edges.reshape(-1, edges.shape[-1]), confidence.reshape(-1, n), strict=True)
+    return np.array([np.searchsorted(row[1:-1], values, side="left") for row, values in rows]).reshape(confidence.shape)

@@ -1,0 +1,87 @@
+"""What calibration compares: a confidence and an outcome per example, in three forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.labels import class_codes, positives_of
+
+Form = Literal["positive", "top_label", "classwise"]
+
+_ROUNDING = 1e-6
+"""A probability may lie outside [0, 1] by this much, as float32 arithmetic leaves it; it is clipped."""
+
+_SUM = 1e-3
+"""The probabilities of all classes sum to 1 within this."""
+
+
+def pairs_of(
+    y_true: Any, y_prob: Any, *, form: Form, labels: Sequence[Any] | None = None, pos_label: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and outcome.
+
+    Args:
+        y_true: labels [n].
+        y_prob: probability of the positive class [n], or of each class [n, C].
+        form: `positive`: P(ŷ = 1) and whether y = 1, for y_prob [n]. `top_label`: the largest probability (the first of
+            equals) and whether it is that of y. `classwise`: each class's probability and whether it is y.
+        labels: with y_prob [n, C], the label of each column, where they are not 0 to C−1.
+        pos_label: with y_prob [n], the positive class, where the labels are not 0/1 or −1/1.
+
+    Returns:
+        Two float arrays [K, n]; K is C for the form classwise and 1 for the others.
+
+    Raises:
+        InputError: probabilities that are none, or do not sum to 1; labels that do not fit them; an unknown form.
+    """
+    if form not in get_args(Form):
+        raise InputError(f'form is "{form}"; it is one of {", ".join(get_args(Form))}')
+    probabilities, codes = columns_of(y_true, y_prob, labels=labels, pos_label=pos_label)
+    if form == "positive":
+        if np.ndim(y_prob) != 1:
+            raise InputError(
+                f'y_prob has {probabilities.shape[1]} columns; the form "positive" takes the positive class\'s alone, '
+                'such as y_prob[:, 1]; the forms "top_label" and "classwise" take all'
+            )
+        return probabilities[None, :, 1], (codes == 1).astype(float)[None]
+    if form == "top_label":
+        return probabilities.max(axis=1)[None], (probabilities.argmax(axis=1) == codes).astype(float)[None]
+    return probabilities.T, (codes == np.arange(probabilities.shape[1])[:, None]).astype(float)
+
+
+def columns_of(
+    y_true: Any, y_prob: Any, *, labels: Sequence[Any] | None = None, pos_label: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities float [n, C] and the column of each label int [n]; of y_prob [n], the columns [1 − p, p].
+
+    Raises:
+        InputError: as `pairs_of` does.
+    """
+    given = np.asarray(y_prob, dtype=float)
+    if given.ndim not in (1, 2) or given.size == 0:
+        raise InputError(f"y_prob has shape {given.shape}; (n,) or (n, classes) is needed")
+    wrong = ~((given >= -_ROUNDING) & (given <= 1 + _ROUNDING))
+    if wrong.any():
+        row = int(np.argwhere(wrong)[0][0])
+        raise InputError(f"y_prob is {given[wrong][0]:g} in row {row}; probabilities lie between 0 and 1")
+    given = np.clip(given, 0.0, 1.0)
+    if given.ndim == 1:
+        if labels is not None:
+            raise InputError("labels name the columns of y_prob (n, classes); with one column give pos_label")
+        codes = positives_of(y_true, pos_label=pos_label).astype(np.int64)
+        given = np.stack([1 - given, given], axis=1)
+    else:
+        if pos_label is not None:
+            raise InputError("y_prob has one column per class; pos_label is for the positive class's alone")
+        sums = given.sum(axis=1)
+        off = np.flatnonzero(np.abs(sums - 1) > _SUM)
+        if len(off):
+            raise InputError(f"the probabilities in row {off[0]} of y_prob sum to {sums[off[0]]:.4g}, not to 1")
+        codes = class_codes(y_true, given.shape[1], labels)
+    if len(codes) != len(given):
+        raise InputError(f"y_true has {len(codes)} labels and y_prob {len(given)} rows; they must be of the same n")
+    return given, codes
