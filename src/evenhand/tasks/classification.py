@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 import time
@@ -204,7 +205,9 @@ def _predictions(
 
 
 def _log(file: Any, place: int, row: dict[str, Any]) -> None:
-    print(json.dumps(row), file=file)
+    # JSON has no NaN and no infinity.
+    finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
+    print(json.dumps(finite), file=file)
 
 
 def _peak_of_process() -> int:
