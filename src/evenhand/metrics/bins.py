@@ -5,6 +5,7 @@ Bins are (lo, hi], and the first includes 0, as in scikit-learn's calibration_cu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -76,19 +77,21 @@ def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray)
         n_bins: B.
         shares: of the weight, float [n], Σ = 1 (nan where there is none).
     """
-    gap, bins = np.broadcast_arrays(gap, bins)
     leading = gap.shape[:-1]
-    rows = int(np.prod(leading))
-    flat = (bins.reshape(rows, -1) + np.arange(rows)[:, None] * n_bins).ravel()
+    rows = math.prod(leading)
+    flat = bins.ravel() if rows == 1 else (bins.reshape(rows, -1) + np.arange(rows)[:, None] * n_bins).ravel()
 
     def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(flat, np.broadcast_to(values, gap.shape).ravel(), rows * n_bins)
+        return np.bincount(flat, values.ravel(), rows * n_bins)
 
-    count, mass, excess = total(shares > 0).astype(np.int64), total(shares), total(shares * gap)
+    weighty = shares > 0
+    some = flat if weighty.all() else flat[np.broadcast_to(weighty, gap.shape).ravel()]
+    count = np.bincount(some, minlength=rows * n_bins)
+    mass, excess = total(np.broadcast_to(shares, gap.shape)), total(shares * gap)
     safe = np.where(mass > 0, mass, 1.0)
-    mean = (excess / safe)[flat].reshape(gap.shape)
-    variance = total((shares * (gap - mean)) ** 2) / safe**2 * count / np.maximum(count - 1, 1)
-    variance = np.where(count > 1, variance, np.nan)
+    deviation = shares * (gap - (excess / safe)[flat].reshape(gap.shape))
+    variance = total(deviation * deviation) / (safe * safe) * count / np.maximum(count - 1, 1)
+    variance[count < 2] = np.nan
     return Bins(*(found.reshape(*leading, n_bins) for found in (count, mass, excess, variance)))
 
 
@@ -126,7 +129,7 @@ def equal_mass_edges(confidence: np.ndarray, n_bins: int, weight: np.ndarray | N
     """
     leading, n = confidence.shape[:-1], confidence.shape[-1]
     weight = np.ones(n) if weight is None else weight
-    found = np.empty((int(np.prod(leading)), n_bins + 1))
+    found = np.empty((math.prod(leading), n_bins + 1))
     found[:, 0], found[:, -1] = 0.0, 1.0
     for edges, values in zip(found, confidence.reshape(-1, n), strict=True):
         order = np.argsort(values)

@@ -1,0 +1,114 @@
+"""The values of an audit's measures are those of `evenhand.metrics`: several classes, weights, overlapping groups."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from evenhand import metrics
+from evenhand.audit.linear import Place, View
+from evenhand.audit.measures import MEASURES
+
+PROBLEMS = 150
+SUPPORT = 3
+
+
+class Problem:
+    """A run of two to four classes with overlapping groups, some of them small, and weights in one of two."""
+
+    def __init__(self, seed: int):
+        rng = np.random.default_rng(seed)
+        classes, n = int(rng.integers(2, 5)), int(rng.integers(30, 120))
+        self.label = np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
+        self.probability = rng.dirichlet(np.full(classes, 0.7), n)
+        self.predicted = np.concatenate([np.arange(classes), self.probability[classes:].argmax(axis=1)])
+        self.weight = rng.uniform(0.2, 3, n) if seed % 2 else np.ones(n)
+        self.masks = rng.uniform(size=(n, 4)) < [0.5, 0.4, 0.2, 0.08]
+        self.classes = range(classes) if classes > 2 else (1,)
+        self.binary = classes == 2
+
+    def view(self, positive: int | None) -> View:
+        return View(self.label, self.predicted, self.probability, self.weight, positive)
+
+    @property
+    def everyone(self) -> Place:
+        return Place("everyone", np.arange(len(self.label)))
+
+    def group(self, index: int) -> Place:
+        member = self.masks[:, index]
+        return Place("group", np.flatnonzero(member), np.flatnonzero(~member), np.arange(len(member)))
+
+    def attribute(self, positive: int) -> Place:
+        actual = self.label == positive
+        bases = {
+            "all": self.masks.sum(axis=0),
+            "positive": self.masks[actual].sum(axis=0),
+            "negative": self.masks[~actual].sum(axis=0),
+        }
+        eligible = {base: np.flatnonzero(counts >= SUPPORT).tolist() for base, counts in bases.items()}
+        members = [np.flatnonzero(mask) for mask in self.masks.T]
+        return Place("attribute", np.arange(len(self.label)), members=members, eligible=eligible)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def problems() -> list[Problem]:
+    return [Problem(seed) for seed in range(PROBLEMS)]
+
+
+def same(ours: float, theirs: float) -> bool:
+    return math.isclose(ours, theirs, rel_tol=0, abs_tol=1e-12) or (math.isnan(ours) and math.isnan(theirs))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"])
+def test_rates(problems, name):
+    effect = MEASURES[name].effect
+    for one in problems:
+        for positive in one.classes:
+            options = {"sensitive_features": one.masks, "sample_weight": one.weight}
+            if name != "accuracy":
+                options["pos_label"] = positive
+            values = metrics.rate_by_group(name, one.label, one.predicted, **options).values
+            for index, value in enumerate(values):
+                assert same(effect(one.view(positive), one.group(index)).value, value)
+
+
+@pytest.mark.parametrize("name", ["demographic_parity_difference", "equalized_odds_difference"])
+def test_parity_between_groups_and_against_the_complement(problems, name):
+    effect, metric = MEASURES[name].effect, getattr(metrics, name)
+    for one in problems:
+        for positive in one.classes:
+            options = {"sensitive_features": one.masks, "sample_weight": one.weight, "pos_label": positive}
+            found = effect(one.view(positive), one.attribute(positive)).value
+            assert same(found, metric(one.label, one.predicted, **options, min_support=SUPPORT))
+            each = metrics.against_complement(metric, one.label, one.predicted, **options).values
+            for index, value in enumerate(each):
+                assert same(effect(one.view(positive), one.group(index)).value, value)
+
+
+def test_accuracy_across_groups(problems):
+    for one in problems:
+        options = {"sensitive_features": one.masks, "sample_weight": one.weight}
+        place = one.attribute(1)
+        found = MEASURES["accuracy_difference"].effect(one.view(None), place).value
+        theirs = metrics.accuracy_difference(one.label, one.predicted, **options, min_support=SUPPORT)
+        assert same(found, theirs)
+        rates = metrics.rate_by_group("accuracy", one.label, one.predicted, **options)
+        worst = metrics.worst_group(rates.values, eligible=rates.support >= SUPPORT)
+        assert same(MEASURES["worst_group_accuracy"].effect(one.view(None), place).value, float(worst))
+
+
+@pytest.mark.parametrize("name", ["expected_calibration_error", "calibration_error_squared"])
+def test_calibration(problems, name):
+    effect, metric = MEASURES[name].effect, getattr(metrics, name)
+    for one in problems:
+        view = one.view(1 if one.binary else None)
+        form = {"form": "positive" if one.binary else "top_label"}
+        probability = one.probability[:, 1] if one.binary else one.probability
+        assert same(effect(view, one.everyone).value, metric(one.label, probability, sample_weight=one.weight, **form))
+        each = metrics.by_group(
+            metric, one.label, probability, groups=one.masks, sample_weight=one.weight, **form
+        ).values
+        for index, value in enumerate(each):
+            assert same(effect(view, one.group(index)).value, value)
