@@ -294,6 +294,8 @@ def test_what_is_no_probability_is_refused():
         expected_calibration_error([0, 1], [np.nan, 0.7])
     with pytest.raises(InputError, match=r"row 1 of y_prob sum to 1\.2, not to 1"):
         expected_calibration_error([0, 1], [[0.2, 0.8], [0.4, 0.8]], form="top_label")
+    with pytest.raises(InputError, match="y_prob is no array of numbers"):
+        expected_calibration_error([0, 1], ["low", "high"])
     with pytest.raises(InputError, match=r"y_prob has shape \(1, 1, 1\)"):
         expected_calibration_error([0], [[[0.3]]])
 

@@ -70,6 +70,8 @@ def test_shapes_that_do_not_fit_are_refused():
         accuracy([0, 1], [0, 1, 1])
     with pytest.raises(InputError, match=r"y_true has shape \(1, 2\)"):
         accuracy([[0, 1]], [0, 1])
+    with pytest.raises(InputError, match="y_pred has rows of different lengths"):
+        accuracy([0, 1], [[0, 1], [1]])
     with pytest.raises(InputError, match="y_true is empty"):
         accuracy([], [])
     with pytest.raises(InputError, match="several trials"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from itertools import product
 
@@ -265,6 +266,32 @@ def test_unknown_options_are_refused():
         equalized_odds_difference(label, predicted, sensitive_features=group, agg="max")  # type: ignore[arg-type]
 
 
-def test_every_public_name_is_documented_and_listed():
-    for name in metrics.__all__:
-        assert getattr(metrics, name).__doc__
+@pytest.mark.parametrize("metric", ALL)
+def test_neither_the_order_of_the_rows_nor_the_names_of_the_groups_matter(metric):
+    label, predicted, group = drawn(8)
+    weight = np.random.default_rng(9).uniform(size=200)
+    order = np.random.default_rng(10).permutation(200)
+    renamed = np.array([{"a": "z", "b": "y", "c": "x", "d": "w"}[name] for name in group])
+    for method in ("between_groups", "to_overall", "to_complement"):
+        found = metric(label, predicted, sensitive_features=group, sample_weight=weight, method=method)
+        moved = metric(
+            label[order],
+            predicted[order],
+            sensitive_features=renamed[order],
+            sample_weight=weight[order],
+            method=method,
+        )
+        assert found == pytest.approx(moved)
+
+
+def test_every_metric_says_its_source_what_it_refuses_and_when_it_is_undefined():
+    functions = [getattr(metrics, name) for name in metrics.__all__]
+    of_labels = [
+        function
+        for function in functions
+        if inspect.isfunction(function) and "y_true" in inspect.signature(function).parameters
+    ]
+    assert len(of_labels) > 30
+    for function in of_labels:
+        for word in ("Source", "Raises", "nan", "[n"):
+            assert word in str(function.__doc__), (function.__name__, word)

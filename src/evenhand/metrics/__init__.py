@@ -10,6 +10,7 @@ from evenhand.metrics.across import (
     impact_ratios,
     worst_group,
 )
+from evenhand.metrics.bins import Bins, bin_gaps, bin_of, equal_mass_edges, equal_width_edges
 from evenhand.metrics.brier import BrierDecomposition, brier_decomposition, brier_score
 from evenhand.metrics.calibration import (
     ReliabilityCurve,
@@ -22,7 +23,7 @@ from evenhand.metrics.calibration import (
     reliability_curve,
     underconfidence,
 )
-from evenhand.metrics.disparity import disparity
+from evenhand.metrics.comparison import disparity
 from evenhand.metrics.groups import MISSING, ByGroup, Groups, by_group, groups_from_masks, intersections
 from evenhand.metrics.parity import (
     accuracy_difference,
@@ -55,6 +56,7 @@ from evenhand.metrics.smooth import smooth_calibration_error
 __all__ = [
     "FOUR_FIFTHS",
     "MISSING",
+    "Bins",
     "BrierDecomposition",
     "ByGroup",
     "Groups",
@@ -65,6 +67,8 @@ __all__ = [
     "adaptive_calibration_error",
     "against_complement",
     "best_group",
+    "bin_gaps",
+    "bin_of",
     "brier_decomposition",
     "brier_score",
     "by_group",
@@ -74,8 +78,10 @@ __all__ = [
     "demographic_parity_difference",
     "demographic_parity_ratio",
     "disparity",
+    "equal_mass_edges",
     "equal_opportunity_difference",
     "equal_opportunity_ratio",
+    "equal_width_edges",
     "equalized_odds_difference",
     "equalized_odds_ratio",
     "error_rate",

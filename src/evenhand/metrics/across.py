@@ -28,7 +28,7 @@ def worst_group(values: np.ndarray, *, higher_is_better: bool = True, eligible: 
 
 
 def best_group(values: np.ndarray, *, higher_is_better: bool = True, eligible: np.ndarray | None = None) -> np.ndarray:
-    """The value of the best group [...]; nan where no group is eligible. See `worst_group`."""
+    """The value of the best group [...]; nan where no group is eligible. Args and Source: `worst_group`."""
     return _highest(values, eligible) if higher_is_better else _lowest(values, eligible)
 
 

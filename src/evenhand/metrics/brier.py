@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from evenhand.metrics.bins import Strategy, bin_of, edges_of
-from evenhand.metrics.calibration import shares_of
 from evenhand.metrics.forms import Form, pairs_of
-from evenhand.metrics.labels import weights_of
+from evenhand.metrics.labels import shares_of, weights_of
 
 
 def brier_score(

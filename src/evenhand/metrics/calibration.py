@@ -24,10 +24,10 @@ import numpy as np
 from evenhand.errors import InputError
 from evenhand.metrics.across import group_gap, worst_group
 from evenhand.metrics.bins import Bins, Norm, Strategy, bin_gaps, bin_of, edges_of
-from evenhand.metrics.disparity import Method
+from evenhand.metrics.comparison import Method
 from evenhand.metrics.forms import Form, pairs_of
 from evenhand.metrics.groups import Groups, by_group, groups_of
-from evenhand.metrics.labels import weights_of
+from evenhand.metrics.labels import shares_of, weights_of
 
 
 def expected_calibration_error(
@@ -47,8 +47,7 @@ def expected_calibration_error(
     Args:
         norm: `l1` Σ π_b·|gap_b|, the ECE; `l2` √Σ π_b·gap_b²; `max` the largest |gap_b|, the MCE.
 
-    Raises:
-        InputError: see above; an unknown norm.
+    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: Naeini, Cooper and Hauskrecht (2015); top-label, Guo et al. (2017); classwise, Kull et al. (2019), in l2
     the marginal calibration error of Kumar, Liang and Ma (2019). torchmetrics' calibration_error, apart from edges.
@@ -78,6 +77,8 @@ def calibration_error_squared(
     confidences vary within a bin. A bin of one example has no unbiased squared gap: it is left out and the masses of
     the others are scaled to 1; nan where no bin (of some class) holds two.
 
+    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+
     Source: Kumar, Liang and Ma (2019), with the variance above, neither truncated nor rooted.
     """
     return float(_bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean())
@@ -99,6 +100,8 @@ def debiased_calibration_error(
     For comparison with plug-in errors and papers. The truncation brings back a bias: a perfectly calibrated model has
     about .056 at 50 examples, .028 at 200 and .008 at 2,000; compare methods by the square. nan where that is.
 
+    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+
     Source: Kumar, Liang and Ma (2019), who truncate as well.
     """
     found = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean()
@@ -116,6 +119,8 @@ def adaptive_calibration_error(
     sample_weight: Any = None,
 ) -> float:
     """Calibration error in l1 over bins of equal mass, by default of each class.
+
+    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: Nixon et al. (2019), ACE; their bins tear equal confidences apart and weigh alike, these keep them together
     and weigh by mass, which is the same where all confidences differ and n is a multiple of `n_bins`.
@@ -145,6 +150,8 @@ def overconfidence(
 ) -> float:
     """Σ π_b·max(gap_b, 0): the part of the ECE of bins that claim more than happens. See `underconfidence`.
 
+    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+
     Source: the ECE's definition; the two parts sum to it.
     """
     bins = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight)
@@ -163,6 +170,8 @@ def underconfidence(
     sample_weight: Any = None,
 ) -> float:
     """Σ π_b·max(−gap_b, 0): the part of the ECE of bins that claim less than happens. See `overconfidence`.
+
+    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: the ECE's definition; the two parts sum to it.
     """
@@ -201,8 +210,9 @@ def reliability_curve(
 ) -> ReliabilityCurve:
     """Mean confidence against the share of the event by bin, in the form positive or top_label.
 
-    Raises:
-        InputError: see above; the form classwise, which has a curve per class (take one column as positive).
+    The form classwise, which has a curve per class, is refused: take one column as positive.
+
+    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: DeGroot and Fienberg (1983); scikit-learn's calibration_curve, which leaves empty bins out.
     """
@@ -247,7 +257,7 @@ def calibration_gap(
         nan where the metric is undefined for an eligible group, or with too few eligible groups (two, or one).
 
     Raises:
-        InputError: see above; groups that cannot be used, an unknown method.
+        InputError: as the metric does; groups that cannot be used, an unknown method.
 
     Source: fairlearn's `MetricFrame.difference` of a calibration error.
     """
@@ -283,10 +293,3 @@ def _bins(
     weight = weights_of(sample_weight, values.shape[-1])
     bins = bin_of(values, edges_of(values, n_bins, strategy, weight))
     return bin_gaps(values - outcome, bins, n_bins, shares_of(weight, values.shape[-1]))
-
-
-def shares_of(weight: np.ndarray | None, n: int) -> np.ndarray:
-    """Weights scaled to sum to 1, float [n]; nan where there is none."""
-    weight = np.ones(n) if weight is None else weight
-    total = weight.sum()
-    return weight / total if total > 0 else np.full(n, np.nan)

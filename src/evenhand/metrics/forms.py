@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.metrics.labels import class_codes, positives_of
+from evenhand.metrics.labels import class_codes, numbers_of, positives_of
 
 Form = Literal["positive", "top_label", "classwise"]
 
@@ -61,7 +61,7 @@ def columns_of(
     Raises:
         InputError: as `pairs_of` does.
     """
-    given = np.asarray(y_prob, dtype=float)
+    given = numbers_of(y_prob, "y_prob")
     if given.ndim not in (1, 2) or given.size == 0:
         raise InputError(f"y_prob has shape {given.shape}; (n,) or (n, classes) is needed")
     wrong = ~((given >= -_ROUNDING) & (given <= 1 + _ROUNDING))

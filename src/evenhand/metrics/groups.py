@@ -70,6 +70,8 @@ def intersections(attributes: Mapping[str, Any]) -> Groups:
 
     Raises:
         InputError: no attribute, or attributes that do not fit each other.
+
+    Source: fairlearn's several sensitive features; it lists conjunctions without examples, too.
     """
     if not attributes:
         raise InputError("no attribute is given; name at least one")
@@ -98,7 +100,7 @@ def groups_of(features: Any, n: int, name: str = "sensitive_features") -> Groups
     elif isinstance(features, Mapping):
         found = intersections(features)
     else:
-        values = array_of(features)
+        values = array_of(features, name)
         if values.ndim == 2 and values.dtype == bool:
             found = Groups(tuple(map(str, range(values.shape[1]))), values)
         elif values.ndim == 1:

@@ -110,7 +110,7 @@ def weights_of(sample_weight: Any, n: int) -> np.ndarray | None:
     """Weights float [n], or None where all count alike. Raises InputError unless they are finite and not negative."""
     if sample_weight is None:
         return None
-    weight = np.asarray(sample_weight, dtype=float)
+    weight = numbers_of(sample_weight, "sample_weight")
     if weight.shape != (n,):
         raise InputError(f"sample_weight has shape {weight.shape}; one weight per label, ({n},), is needed")
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
@@ -118,9 +118,31 @@ def weights_of(sample_weight: Any, n: int) -> np.ndarray | None:
     return weight
 
 
-def array_of(values: Any) -> np.ndarray:
-    """An array; of objects where words may stand beside missing values, which NumPy would make the word `nan`."""
-    found = np.asarray(values)
+def shares_of(weight: np.ndarray | None, n: int) -> np.ndarray:
+    """Weights scaled to sum to 1, float [n]; nan where there is none."""
+    weight = np.ones(n) if weight is None else weight
+    total = weight.sum()
+    return weight / total if total > 0 else np.full(n, np.nan)
+
+
+def numbers_of(values: Any, name: str) -> np.ndarray:
+    """A float array. Raises InputError where there is something else."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is no array of numbers") from None
+
+
+def array_of(values: Any, name: str) -> np.ndarray:
+    """An array; of objects where words may stand beside missing values, which NumPy would make the word `nan`.
+
+    Raises:
+        InputError: rows of different lengths.
+    """
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name} has rows of different lengths") from None
     return np.array(values, dtype=object) if found.dtype.kind == "U" and isinstance(values, list | tuple) else found
 
 
@@ -141,7 +163,7 @@ def _two(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _labels(values: Any, name: str, trials: bool = False) -> np.ndarray:
     """An array of bools, numbers or words without missing values."""
-    found = array_of(values)
+    found = array_of(values, name)
     if found.dtype == object:
         if any(map(is_missing, found.ravel().tolist())):
             raise InputError(f"{name} holds missing values; every label is needed")

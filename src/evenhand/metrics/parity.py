@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.metrics.disparity import Aggregate, Comparison, Method, compared
+from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared
 from evenhand.metrics.groups import ByGroup, Groups, groups_of
 from evenhand.metrics.labels import Average
 from evenhand.metrics.rates import Rate

@@ -135,7 +135,7 @@ def undefined_groups(
 ) -> dict[str, str]:
     """The groups for which a rate is undefined in one run, each with the reason.
 
-    Arguments and errors are those of `rate_by_group`, with y_pred [n]. Empty where every group has its rate.
+    Args, Raises and Source are those of `rate_by_group`, with y_pred [n]. Empty where no group's rate is nan.
     """
     found = rate_by_group(
         rate,

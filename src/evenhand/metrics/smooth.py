@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from evenhand.metrics.forms import Form, pairs_of
-from evenhand.metrics.labels import weights_of
+from evenhand.metrics.labels import shares_of, weights_of
 
 _CELLS = 2**14
-"""Confidences are spread over this many cells of [0, 1]; it moves the result by less than 1e−6."""
+"""Confidences are spread over this many cells of [0, 1]; it moves the result by less than 1e−5, and mostly 1e−7."""
 
 _HALVINGS = 40
 
@@ -46,11 +46,11 @@ def smooth_calibration_error(
     Source: Błasiok and Nakkiran (2023), "Smooth ECE"; their package relplot stops at a width within 1e−3.
     """
     values, outcome = pairs_of(y_true, y_prob, form=form, labels=labels, pos_label=pos_label)
-    weight = weights_of(sample_weight, values.shape[-1])
-    weight = np.ones(values.shape[-1]) if weight is None else weight
-    if not weight.sum() > 0:
+    n = values.shape[-1]
+    shares = shares_of(weights_of(sample_weight, n), n)
+    if np.isnan(shares).any():
         return float("nan")
-    residual = (outcome - values) * (weight / weight.sum())
+    residual = (outcome - values) * shares
     return float(np.mean([_fixed_point(_spectrum(*pair)) for pair in zip(values, residual, strict=True)]))
 
 
