@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 import yaml
 
+from evenhand.study.store import Store
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -131,6 +133,58 @@ def test_a_bad_table_of_a_study_is_refused(small_study, tmp_path, evenhand):
     refused(run(groups=["whom"]), "whom", "who")
     refused(run(groups=["nobody"]), "nobody")
     assert not (tmp_path / "never").exists()
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A study that was run, and the process that ran it."""
+    folder = tmp_path_factory.mktemp("ran")
+    methods = {"full": {"kind": "full", "lr": 1e-3, "epochs": 1}, "wild": {"kind": "full", "lr": 1e30, "epochs": 1}}
+    task = {"name": "synthetic/posts", "n": 200}
+    study = {"task": task, "model": "tiny-bert", "methods": methods, "reference": "full", "seeds": 2}
+    (folder / "study.yaml").write_text(yaml.safe_dump({**study, "train": {"clip_norm": None}}))
+    command = [sys.executable, "-m", "evenhand", "run", str(folder / "study.yaml"), "--out", str(folder / "out")]
+    return folder, subprocess.run([*command, "--json"], capture_output=True, text=True)
+
+
+def test_a_run_prints_one_json_object_and_tells_of_every_trial_elsewhere(ran):
+    folder, done = ran
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert results["source"] == "study" and len(results["trials"]) == 4
+    lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
+    assert len(lines) == 4 and lines[0].startswith("[1/4] full · seed 0: trained in ")
+    assert "wild · seed 0: failed after " in lines[1] and "loss" in lines[1]
+    assert str(folder / "out") not in (folder / "out" / "study.yaml").read_text()
+
+
+def test_a_plan_prints_one_json_object(ran, evenhand):
+    folder, _ = ran
+    planned = evenhand("plan", folder / "study.yaml", "--out", folder / "out", "--set", "seeds=3", "--json")
+    found = json.loads(planned.stdout)
+    assert found["to_train"] == 2 and [trial["done"] for trial in found["trials"]] == [True] * 4 + [False] * 2
+
+
+def test_a_second_run_in_the_same_folder_at_the_same_time_is_refused(ran, evenhand):
+    folder, _ = ran
+    with Store(folder / "out").lock():
+        refused(evenhand("run", folder / "study.yaml", "--out", folder / "out"), "another process", str(folder / "out"))
+
+
+def test_an_earlier_study_that_cannot_be_read_is_refused_by_name(ran, evenhand):
+    folder, _ = ran
+    path = folder / "out" / "study.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("kind: full", "kind: fulll"))
+    refused(evenhand("run", folder / "study.yaml", "--out", folder / "out"), str(path), "fulll")
+    path.write_text(before)
+
+
+@pytest.mark.slow
+def test_the_demo_prints_one_json_object(tmp_path, evenhand):
+    done = evenhand("demo", "--out", tmp_path / "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["source"] == "demo"
 
 
 def test_tiny_runs_the_real_loader_on_a_stand_in(tmp_path, evenhand):

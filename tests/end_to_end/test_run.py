@@ -21,12 +21,14 @@ from evenhand.study.run import Silent
 
 @dataclass(frozen=True)
 class Trained(Silent):
-    """Remembers what was done for each trial."""
+    """Remembers what was done for each trial, and why."""
 
     done: dict = field(default_factory=dict)
+    why: dict = field(default_factory=dict)
 
     def finish(self, trial, done, seconds) -> None:
-        self.done[trial.method, trial.seed] = done
+        self.done[trial.method, trial.seed] = done.what
+        self.why[trial.method, trial.seed] = done.why
 
 
 def predictions(out: Path) -> dict[str, pl.DataFrame]:
@@ -145,6 +147,19 @@ def test_a_new_test_set_is_predicted_from_kept_weights(small_study, tmp_path):
     assert set(results.estimates["split"]) == {"test", "others"}
 
 
+def test_a_new_test_set_trains_again_what_was_not_kept_and_says_so(small_study, tmp_path):
+    out = tmp_path / "more"
+    Study(**{**small_study, "seeds": 1}).run(out)
+    before = predictions(out)
+    watcher = Trained()
+    more = {**small_study, "seeds": 1, "evaluate": {"others": {"name": "synthetic/posts", "n": 120, "seed": 9}}}
+    Study(**more).run(out, watcher=watcher)
+    assert watcher.done == {("full", 0): "trained", ("lora", 0): "predicted"}, "keep: adapters keeps no whole model"
+    assert watcher.why == {("full", 0): "its weights were not kept", ("lora", 0): None}
+    for trial, frame in predictions(out).items():
+        assert frame.filter(pl.col("split") != "others").equals(before[trial]), "training again changes nothing"
+
+
 def test_a_killed_run_continues_to_the_same_result(finished, tmp_path):
     _out, values, results = finished
     study = tmp_path / "study.yaml"
@@ -172,19 +187,29 @@ def test_a_killed_run_continues_to_the_same_result(finished, tmp_path):
 def test_a_loss_that_is_not_a_number_fails_its_trial_only(small_study, tmp_path):
     small_study["methods"]["wild"] = {"kind": "full", "lr": 1e30, "epochs": 1}
     small_study["train"] = {"clip_norm": None}
-    results = Study(**small_study).run(tmp_path / "wild")
+    watcher = Trained()
+    results = Study(**small_study).run(tmp_path / "wild", watcher=watcher)
+    assert watcher.done["wild", 0] == "failed" and "loss" in watcher.why["wild", 0]
     status = dict(results.trials.select("method", "status").unique().iter_rows())
     assert status == {"full": "done", "lora": "done", "wild": "failed"}
     assert all("loss" in reason for reason in results.trials.filter(method="wild")["reason"])
 
 
-def test_a_folder_with_another_task_is_refused(finished):
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"task": {"name": "synthetic/faces", "n": 200}, "model": "tiny-vit"}, "with the task synthetic/posts, not"),
+        ({"model": "tiny-llama"}, "base model"),
+        ({"methods": {"new": {"kind": "lora", "targets": ["nonsense"]}}, "reference": "new"}, "nonsense"),
+        ({"margins": {"default": 0.2}, "methods": {"new": {"kind": "lora", "rank": 999}}, "reference": []}, "999"),
+    ],
+)
+def test_a_run_that_is_refused_leaves_the_results_whole(finished, change, sentence):
     out, values, _ = finished
-    other = {**values, "task": {"name": "synthetic/faces", "n": 200}, "model": "tiny-vit"}
-    with pytest.raises(InputError, match="holds the setting main with the task synthetic/posts"):
-        Study(**other).run(out)
-    with pytest.raises(InputError, match="base model"):
-        Study(**{**values, "model": "tiny-llama"}).run(out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=sentence):
+        Study(**{**values, **change}).run(out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_a_changed_margin_is_kept_with_its_date(finished, tmp_path):

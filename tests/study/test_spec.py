@@ -78,7 +78,7 @@ def test_a_method_overrides_train_and_data(small_study):
         ({"evaluate": 3}, "evaluate is a task, a list of tasks"),
         ({"settings": {"a": {"margins": {"default": 1}}}}, "settings.a: margins is said once for the whole study"),
         ({"settings": {"a": 3}}, "settings.a is a mapping"),
-        ({"keep": "all"}, "keep should be 'adapters', 'weights' or 'none', not 'all'"),
+        ({"keep": "all"}, "keep should be 'none', 'adapters' or 'weights', not 'all'"),
     ],
 )
 def test_what_cannot_be_used_is_refused(small_study, change, sentence):

@@ -20,7 +20,7 @@ def hatexplain():
         model="bert-large-uncased",
         methods={"full": {"kind": "full", "lr": 1e-3}, "lora": {"kind": "lora", "rank": 256, "alpha": 128, "lr": 5e-3}},
         reference="full",
-        seeds=2,
+        seeds=1,
         limit={"train": 3000},
         evaluate={"by domain": "hatexplain"},
     )
@@ -71,7 +71,7 @@ def test_stand_ins_are_written_once_and_serve_extra_test_sets_too(hatexplain, tm
     small, data, said = shrink(hatexplain, tmp_path / "stand-in")
     assert sum("made-up examples stand in for hatexplain" in line for line in said) == 1
     (prepared,) = plan(small, data).settings.values()
-    assert len(prepared.evaluate["by domain"]) > len(prepared.dataset) > 400
+    assert len(prepared.others["by domain"].dataset) > len(prepared.dataset) > 400
 
 
 def test_a_study_with_its_examples_at_hand_needs_no_stand_in(small_study, tmp_path):
@@ -87,9 +87,9 @@ def test_every_preset_has_a_tiny_form_that_can_be_planned(name, tmp_path):
     assert len(plan(small, data).trials) > 1
 
 
-def test_the_stand_in_can_be_learned_well_above_chance(hatexplain, tmp_path):
-    small, data, _ = shrink(hatexplain, tmp_path / "stand-in")
-    estimates = small.run(tmp_path / "out", data).estimates
-    accuracy = estimates.filter(pl.col("group").is_null(), split="test", measure="accuracy")
-    assert set(accuracy["method"]) == {"full", "lora"}
-    assert accuracy["value"].min() > 0.7, "half of the listed posts are of either class"
+def test_the_stand_in_can_be_learned_well_above_chance(tmp_path):
+    study = Study(task="hatexplain", model="bert-base-uncased", methods={"full": {"kind": "full", "lr": 1e-3}}, seeds=1)
+    small, data, _ = shrink(study, tmp_path / "stand-in")
+    results = small.run(tmp_path / "out", data)
+    accuracy = results.estimates.filter(pl.col("group").is_null(), measure="accuracy")["value"]
+    assert results.examples["label"].mean() < 0.6 and accuracy.min() > 0.75

@@ -5,51 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.design import Design, SettingDesign
-from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash
-from evenhand.data.splits import Split, split
+from evenhand.audit.design import Design
+from evenhand.data.dataset import Dataset, TrainingExamples, content_hash
+from evenhand.data.splits import Split
 from evenhand.errors import InputError
 from evenhand.methods.method import Method
-from evenhand.models.load import find, resolve_precision
-from evenhand.study.spec import Setting, Study
-from evenhand.tasks import parse_task
+from evenhand.models.load import resolve_precision
+from evenhand.study.prepared import Prepared, Sample, keys_of, prepare
+from evenhand.study.spec import KEEP, MAIN, Keep, Study
 from evenhand.training.recipe import RECIPE, TrainSpec
-
-if TYPE_CHECKING:
-    from evenhand.models.load import BaseModel
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A setting with its data and its base model at hand.
-
-    Attributes:
-        name: of the setting.
-        spec: the setting as resolved.
-        base: the base model.
-        data: the task's options.
-        dataset: the task's examples.
-        evaluate: further test sets by name.
-    """
-
-    name: str
-    spec: Setting
-    base: BaseModel
-    data: DataSpec
-    dataset: Dataset
-    evaluate: Mapping[str, Dataset]
-
-    def split(self, seed: int) -> Split:
-        return split(self.dataset, self.spec.split, self.spec.limit, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,24 +30,35 @@ class Trial:
 
     Attributes:
         setting, method, seed: where the study uses it.
-        parts: which examples it trains on, validates on and is tested on.
+        sample: who is trained, validated and tested.
         examples: what it learns from, after `data:` has altered it.
         train: hyperparameters with the method's overrides, the precision concrete.
-        hash: the identity (see `identity`).
         identity: the contents that training depends on.
+        keep: what stays on disk.
+        evaluations: the examples to predict, by `split`.
+        fingerprints: what identifies the examples of each split, ids included.
     """
 
     setting: Prepared
     method: str
     seed: int
-    parts: Split
+    sample: Sample
     examples: TrainingExamples
     train: TrainSpec
     identity: Mapping[str, Any]
+    keep: Keep
+    evaluations: Mapping[str, Dataset] = field(repr=False)
+    fingerprints: Mapping[str, str] = field(repr=False)
 
     @cached_property
     def hash(self) -> str:
-        return hash_of(self.identity)
+        """The identity in 16 bytes of BLAKE2b over its canonical JSON."""
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def parts(self) -> Split:
+        return self.sample.parts
 
     @property
     def spec(self) -> Method:
@@ -83,55 +66,39 @@ class Trial:
 
     @property
     def label(self) -> str:
-        return f"{self.setting.name} · {self.method} · seed {self.seed}"
-
-    @cached_property
-    def validation(self) -> Dataset | None:
-        return self.setting.dataset.take(self.parts.validation) if len(self.parts.validation) else None
-
-    @cached_property
-    def evaluations(self) -> dict[str, Dataset]:
-        """The examples to predict, by `split`."""
-        parts = {} if self.validation is None else {"validation": self.validation}
-        return {**parts, "test": self.setting.dataset.take(self.parts.test), **self.setting.evaluate}
-
-    @cached_property
-    def fingerprints(self) -> dict[str, str]:
-        """What identifies the examples of each split, ids included."""
-        return {name: _fingerprint(dataset) for name, dataset in self.evaluations.items()}
+        """How people are told of it; the setting of a study that has only one goes without saying."""
+        setting = "" if self.setting.name == MAIN else f"{self.setting.name} · "
+        return f"{setting}{self.method} · seed {self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A study's settings, prepared, and its trials; two uses of one trial share its hash."""
+    """A study's settings, prepared, and its trials.
+
+    Attributes:
+        trials: every use of a trial; two uses of one trial share its hash.
+        distinct: each trial once, to be evaluated on the test sets of all its uses.
+    """
 
     study: Study
     settings: Mapping[str, Prepared]
     trials: tuple[Trial, ...]
+    distinct: tuple[Trial, ...]
 
     def examples(self) -> pl.DataFrame:
         """The `examples` records of all settings."""
-        frames = []
-        for prepared in self.settings.values():
-            frames.append(_example_rows(prepared.name, prepared.dataset))
-            frames += [_example_rows(prepared.name, dataset) for dataset in prepared.evaluate.values()]
+        frames = [prepared.examples() for prepared in self.settings.values()]
         return records.validate(pl.concat(frames, how="diagonal"), "examples")
 
     def design(self, source: str) -> Design:
         """What the audit needs to know of the study besides its records."""
         return Design(
-            settings={name: _design(prepared) for name, prepared in self.settings.items()},
+            settings={name: prepared.design() for name, prepared in self.settings.items()},
             measures=self.study.measures,
             margins=self.study.margins,
             margin_history=self.study.declared,
             source=source,
         )
-
-
-def hash_of(identity: Mapping[str, Any]) -> str:
-    """A trial's hash: 16 bytes of BLAKE2b over the canonical JSON of its identity."""
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def plan(study: Study, data: Path | None) -> Plan:
@@ -142,72 +109,32 @@ def plan(study: Study, data: Path | None) -> Plan:
         data: the folder of `--data`, with one folder per data set.
 
     Raises:
-        InputError: data or a model that is missing or does not fit, a test set with other classes.
+        InputError: data or a model that is missing or does not fit, a test set with other classes, settings that
+            share a trial but not the examples of a split of the same name.
     """
-    settings = {name: _prepare(name, setting, data) for name, setting in study.settings.items()}
+    settings = prepare(study, data)
     trials = [
         trial for prepared in settings.values() for seed in prepared.spec.seeds for trial in _trials(prepared, seed)
     ]
-    return Plan(study, settings, tuple(trials))
-
-
-def _prepare(name: str, setting: Setting, data: Path | None) -> Prepared:
-    base = find(setting.model)
-    spec = setting.data_spec()
-    column = setting.split.column
-    if isinstance(column, str) and "split_column" in type(spec).model_fields:
-        spec = spec.model_copy(update={"split_column": column})
-    dataset = _load(spec, data)
-    if dataset.modality != base.modality:
-        raise InputError(
-            f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "
-            f"has {dataset.modality}s"
-        )
-    evaluate = {}
-    for other, task in setting.evaluate.items():
-        loaded = _load(parse_task(task)[1], data)
-        if loaded.classes != dataset.classes:
-            raise InputError(
-                f"settings.{name}: the test set {other} has the classes {', '.join(loaded.classes)}, "
-                f"the task has {', '.join(dataset.classes)}; they must be the same, in the same order"
-            )
-        evaluate[other] = _renamed(loaded, other)
-    return Prepared(name, setting, base, spec, dataset, evaluate)
-
-
-def _load(spec: DataSpec, data: Path | None) -> Dataset:
-    folder = None
-    if data is not None:
-        if not data.is_dir():
-            raise InputError(f"--data {data} is no folder; it should hold one folder per data set")
-        folder = data / spec.folder_name if spec.folder_name else data
-    return spec.load(folder)
-
-
-def _renamed(dataset: Dataset, prefix: str) -> Dataset:
-    """An extra test set's ids, made unlike those of the task's own examples."""
-    from dataclasses import replace
-
-    return replace(
-        dataset,
-        example=np.array([f"{prefix}/{example}" for example in dataset.example], dtype=object),
-        unit=np.array([f"{prefix}/{unit}" for unit in dataset.unit], dtype=object),
-    )
+    distinct: dict[str, Trial] = {}
+    for trial in trials:
+        known = distinct.get(trial.hash)
+        distinct[trial.hash] = trial if known is None else _joined(known, trial)
+    return Plan(study, settings, tuple(trials), tuple(distinct.values()))
 
 
 def _trials(prepared: Prepared, seed: int) -> list[Trial]:
-    parts = prepared.split(seed)
-    validation = content_hash(
-        [prepared.dataset.inputs[int(i)] for i in parts.validation], prepared.dataset.labels[parts.validation]
-    )
+    sample = prepared.samples[seed]
+    unaltered, validation = sample.contents
     altered: dict[str, tuple[TrainingExamples, str]] = {}
     trials = []
     for method in prepared.spec.methods:
         options = prepared.spec.alterations(method)
         key = json.dumps(options, sort_keys=True)
         if key not in altered:
-            examples = prepared.data.training_examples(prepared.dataset, parts.train, options, seed)
-            altered[key] = examples, content_hash(examples.inputs, examples.labels)
+            examples = prepared.data.training_examples(prepared.dataset, sample.parts.train, options, seed)
+            contents = content_hash(keys_of(examples.inputs), examples.labels) if options else unaltered
+            altered[key] = examples, contents
         examples, contents = altered[key]
         train = prepared.spec.training(method)
         train = train.model_copy(update={"precision": resolve_precision(train.precision)})
@@ -223,38 +150,34 @@ def _trials(prepared: Prepared, seed: int) -> list[Trial]:
             "seed": seed,
             "subset": None,
         }
-        trials.append(Trial(prepared, method, seed, parts, examples, train, identity))
+        trials.append(
+            Trial(
+                setting=prepared,
+                method=method,
+                seed=seed,
+                sample=sample,
+                examples=examples,
+                train=train,
+                identity=identity,
+                keep=prepared.spec.keep,
+                evaluations=sample.evaluations,
+                fingerprints=sample.fingerprints,
+            )
+        )
     return trials
 
 
-def _fingerprint(dataset: Dataset) -> str:
-    ids = hashlib.blake2b("\0".join(map(str, dataset.example)).encode(), digest_size=16).hexdigest()
-    return f"{ids}-{content_hash(dataset.inputs, np.zeros(len(dataset), dtype=np.int64))}"
-
-
-def _example_rows(setting: str, dataset: Dataset) -> pl.DataFrame:
-    columns: dict[str, Any] = {
-        "setting": [setting] * len(dataset),
-        "example": [str(example) for example in dataset.example],
-        "label": dataset.labels.astype(np.int64),
-        "weight": dataset.weight.astype(np.float64),
-        "unit": [str(unit) for unit in dataset.unit],
-    }
-    for name, attribute in dataset.attributes.items():
-        columns[records.ATTRIBUTE + name] = pl.Series(attribute.lists(), dtype=records.LISTS)
-    return pl.DataFrame(columns)
-
-
-def _design(prepared: Prepared) -> SettingDesign:
-    spec = prepared.spec
-    task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
-    return SettingDesign(
-        references=spec.reference,
-        methods=tuple(spec.methods),
-        classes=prepared.dataset.classes,
-        vary=spec.split.vary and spec.split.column is None,
-        test_share=len(prepared.split(spec.seeds[0]).test) / len(prepared.dataset),
-        task=task,
-        model=spec.model,
-        notes=(*prepared.dataset.notes, *(note for other in prepared.evaluate.values() for note in other.notes)),
+def _joined(first: Trial, second: Trial) -> Trial:
+    """One trial for two uses: it is tested on what either asks for, and keeps what either wants kept."""
+    for name, value in second.fingerprints.items():
+        if first.fingerprints.get(name, value) != value:
+            raise InputError(
+                f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but "
+                f"their {name} examples differ; keep these settings in studies of their own"
+            )
+    return replace(
+        first,
+        keep=max(first.keep, second.keep, key=KEEP.index),
+        evaluations={**first.evaluations, **second.evaluations},
+        fingerprints={**first.fingerprints, **second.fingerprints},
     )

@@ -30,6 +30,7 @@ class Terminal:
         )
         self._todo = 0
         self._finished = 0
+        self._seconds = 0.0
         self._task = None
 
     def __enter__(self) -> Self:
@@ -43,8 +44,10 @@ class Terminal:
 
     def start(self, todo: int, kept: int) -> None:
         self._todo = todo
-        said = f"{kept} trials are complete, " if kept else ""
-        self.say(f"{said}{todo} to train" if todo else f"all {kept} trials are complete")
+        if todo:
+            self.say(f"{kept} of {kept + todo} trials are complete" if kept else f"{todo} trials to train")
+        else:
+            self.say(f"all {kept} trials are complete")
         self._task = self._bar.add_task("training", total=max(todo, 1))
 
     def share(self, trial: Trial, share: float) -> None:
@@ -53,17 +56,31 @@ class Terminal:
 
     def finish(self, trial: Trial, done: Done, seconds: float) -> None:
         self._finished += 1
+        self._seconds += seconds
         if self._task is not None:
             self._bar.update(self._task, completed=self._finished)
-        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {_SAID[done]} in {seconds:.1f} s")
+        left = self._seconds / self._finished * (self._todo - self._finished)
+        # The bar has its own estimate; short runs need none.
+        more = f" (about {duration(left)} left)" if self._bar.disable and left > 60 else ""
+        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {said(done, seconds)}{more}")
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False)
 
 
-_SAID = {
-    "kept": "was complete",
-    "predicted": "predicted from kept weights",
-    "trained": "trained",
-    "failed": "failed (see the report)",
-}
+def said(done: Done, seconds: float) -> str:
+    """What was done for a trial, and why, as the end of its line."""
+    took = duration(seconds)
+    if done.what == "failed":
+        return f"failed after {took}: {done.why}"
+    if done.what == "trained":
+        return f"trained in {took}" if done.why is None else f"trained again in {took}, since {done.why}"
+    return f"predicted from kept weights in {took}" if done.what == "predicted" else "was complete"
+
+
+def duration(seconds: float) -> str:
+    """`2.3 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

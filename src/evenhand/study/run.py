@@ -79,8 +79,8 @@ def run(
     watcher.say("Reading the data and the base models")
     planned = plan(study, data)
     store = Store(out)
-    with store.lock():
-        planned = replace(planned, study=store.accept(planned))
+    with store.lock(), store.accepted(planned) as accepted:
+        planned = replace(planned, study=accepted)
         _execute(planned, store, watcher)
         watcher.say("Auditing the predictions")
         results = gather(planned, store, source)
@@ -91,8 +91,7 @@ def run(
 
 def pending(planned: Plan, store: Store) -> list[Trial]:
     """The trials of a plan that are not complete on disk, each hash once."""
-    distinct = {trial.hash: trial for trial in planned.trials}
-    return [trial for trial in distinct.values() if not store.complete(trial)]
+    return [trial for trial in planned.distinct if not store.complete(trial)]
 
 
 def gather(planned: Plan, store: Store, source: str = "") -> Results:
@@ -103,7 +102,7 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         if kept is None:
             raise InputError(f"{store.out} lacks the trial {trial.label}; run the study again")
         rows.append(_trial_row(trial, kept))
-    for trial in {trial.hash: trial for trial in planned.trials}.values():
+    for trial in planned.distinct:
         path = store.folder(trial.hash) / "predictions.parquet"
         if path.is_file():
             asked = list(trial.evaluations)
@@ -114,7 +113,7 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
     return Results.compute(
         planned.examples(),
         records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),
-        _stacked(frames),
+        records.stacked(frames),
         planned.design(source),
         _provenance(planned, rows),
     )
@@ -124,18 +123,11 @@ def _execute(planned: Plan, store: Store, watcher: Watcher) -> None:
     from evenhand.study.executors.serial import execute
 
     todo = pending(planned, store)
-    watcher.start(len(todo), len({trial.hash for trial in planned.trials}) - len(todo))
-    current = iter(todo)
-    running = next(current, None)
-
-    def share(value: float) -> None:
-        if running is not None:
-            watcher.share(running, value)
-
+    watcher.start(len(todo), len(planned.distinct) - len(todo))
     began = time.monotonic()
-    for trial, done in execute(todo, store, share):
+    for trial, done in execute(todo, store, watcher.share):
         watcher.finish(trial, done, time.monotonic() - began)
-        running, began = next(current, None), time.monotonic()
+        began = time.monotonic()
 
 
 def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,23 +142,6 @@ def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
         **{name: kept.get(name) for name in _OUTCOME},
         "environment": json.dumps(kept["environment"]),
     }
-
-
-def _stacked(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Predictions of settings with different numbers of classes in one table: narrow logits are padded with −inf."""
-    widths = [frame.schema["logits"].shape[0] for frame in frames]  # pyright: ignore[reportAttributeAccessIssue]
-    widest = max(widths)
-    padded = [frame if width == widest else _padded(frame, widest) for frame, width in zip(frames, widths, strict=True)]
-    return pl.concat(padded)
-
-
-def _padded(frame: pl.DataFrame, width: int) -> pl.DataFrame:
-    import numpy as np
-
-    logits = frame["logits"].to_numpy()
-    wide = np.full((len(frame), width), -np.inf, dtype=np.float32)
-    wide[:, : logits.shape[1]] = logits
-    return frame.with_columns(logits=pl.Series(wide, dtype=pl.Array(pl.Float32, width)))
 
 
 def _provenance(planned: Plan, rows: list[dict[str, Any]]) -> dict[str, str]:

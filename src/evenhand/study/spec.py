@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 MAIN = "main"
 """The name of the setting of a study that has only one."""
 
-Keep = Literal["adapters", "weights", "none"]
+Keep = Literal["none", "adapters", "weights"]
+KEEP: tuple[Keep, ...] = get_args(Keep)
+"""What stays on disk after a trial, least first."""
 
 
 class Setting(Spec):

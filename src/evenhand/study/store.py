@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from evenhand import records
 from evenhand.audit.design import MarginChange
 from evenhand.errors import InputError
+from evenhand.study.file import read
 from evenhand.study.plan import Plan, Trial
-from evenhand.study.spec import Study
+from evenhand.study.spec import Setting, Study
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,12 @@ class Store:
         """
         if self.out.exists() and not self.out.is_dir():
             raise InputError(f"--out {self.out} is a file; it should be a folder")
-        (self.out / "trials").mkdir(parents=True, exist_ok=True)
-        with (self.out / ".lock").open("w") as handle:
+        try:
+            (self.out / "trials").mkdir(parents=True, exist_ok=True)
+            opened = (self.out / ".lock").open("w")
+        except OSError as error:
+            raise InputError(f"--out {self.out} cannot be written to: {error.strerror}") from None
+        with opened as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -60,6 +64,8 @@ class Store:
                 ) from None
             for left in (self.out / "trials").glob(".*"):
                 shutil.rmtree(left)
+            for left in (self.out / "trials").glob("*/.predictions.parquet.*"):
+                left.unlink()
             yield
 
     @contextmanager
@@ -75,20 +81,31 @@ class Store:
             raise
         final = self.folder(trial)
         if final.exists():
-            shutil.rmtree(final)
-        aside.rename(final)
+            # Moved away rather than deleted, so that the time without a whole trial is as short as can be.
+            earlier = aside.with_name(f"{aside.name}.earlier")
+            final.rename(earlier)
+            aside.rename(final)
+            shutil.rmtree(earlier)
+        else:
+            aside.rename(final)
 
     def read(self, trial: str) -> dict[str, Any] | None:
-        """`trial.json` of a trial that is on disk, else None."""
+        """`trial.json` of a trial that is on disk, else None; also where a power failure cut the file off."""
         path = self.folder(trial) / "trial.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        except ValueError:
+            return None
 
     def covered(self, trial: str) -> Mapping[str, str]:
         """The fingerprint of the examples that a trial's predictions cover, by split; empty when there are none."""
         path = self.folder(trial) / "predictions.parquet"
         if not path.is_file():
             return {}
-        kept = records.metadata(path)
+        try:
+            kept = records.metadata(path)
+        except pl.exceptions.PolarsError:  # cut off
+            return {}
         return {key.removeprefix("split:"): value for key, value in kept.items() if key.startswith("split:")}
 
     def complete(self, trial: Trial) -> bool:
@@ -107,54 +124,74 @@ class Store:
         frame = rows.with_columns(trial=pl.lit(trial.hash))
         records.write(frame, folder / "predictions.parquet", "predictions", covered)
 
-    def accept(self, plan: Plan) -> Study:
+    @contextmanager
+    def accepted(self, plan: Plan) -> Iterator[Study]:
         """Check that this folder may hold the study, and write it out with the margins' history.
 
-        Returns:
+        Where the study turns out to be unusable in the block, the earlier study file is put back: what the folder
+        reports is still that study.
+
+        Yields:
             The study with `declared` as it now stands.
 
         Raises:
-            InputError: a setting of the same name has another task or base model.
+            InputError: a setting of the same name has another task or base model; the earlier study cannot be read.
         """
         earlier = self._earlier()
         declared: tuple[MarginChange, ...] = ()
         if earlier is not None:
-            for name in plan.settings:
-                if name in earlier.settings:
-                    self._check_same(name, earlier, plan)
+            for name in plan.settings.keys() & earlier.settings.keys():
+                self._check_same(earlier.settings[name], plan.settings[name].spec, name, plan)
             declared = earlier.declared
         study = plan.study
         if study.margins and (not declared or declared[-1].margins != study.margins):
             declared = (*declared, MarginChange(date=date.today().isoformat(), margins=study.margins))
         study = study.model_copy(update={"declared": declared})
+        before = self.study_file.read_bytes() if earlier is not None else None
         write_text(self.study_file, study.to_yaml())
-        return study
+        try:
+            yield study
+        except InputError:
+            if before is None:
+                self.study_file.unlink()
+            else:
+                write_text(self.study_file, before.decode())
+            raise
 
     def _earlier(self) -> Study | None:
         if not self.study_file.is_file():
             return None
-        return Study(**yaml.safe_load(self.study_file.read_text(encoding="utf-8")))
+        try:
+            return Study(**read(self.study_file))
+        except InputError as error:
+            raise InputError(
+                f"{self.study_file} is of an earlier run and cannot be read as a study any more ({error}); choose "
+                "another --out, or move that file away (the dates of its margins go with it)"
+            ) from None
 
-    def _check_same(self, name: str, earlier: Study, plan: Plan) -> None:
-        before, now = earlier.settings[name], plan.settings[name]
-        advice = "choose another --out, or give the setting another name"
-        tasks = [setting.task["name"] for setting in (before, now.spec)]
-        if tasks[0] != tasks[1]:
-            raise InputError(f"{self.out} holds the setting {name} with the task {tasks[0]}, not {tasks[1]}; {advice}")
-        if before.model != now.spec.model and self._base_of(name) not in (None, now.base.fingerprint):
-            held = f"{self.out} holds the setting {name} with the base model"
-            raise InputError(f"{held} {before.model}, not {now.spec.model}; {advice}")
+    def _check_same(self, before: Setting, now: Setting, name: str, plan: Plan) -> None:
+        """Refuse another task or base model under the name of one that this folder has results of.
 
-    def _base_of(self, setting: str) -> str | None:
-        """The fingerprint of the base that a setting's trials were trained from; None before the first one."""
+        What counts is the contents: a moved file or another attribute leaves a setting's trials what they were.
+        """
+        differ = {key: [each.task.get(key) for each in (before, now)] for key in {**before.task, **now.task}}
+        differ["model"] = [before.model, now.model]
+        differ = {key: values for key, values in differ.items() if values[0] != values[1]}
+        if not differ or self._shared(name, plan):
+            return
+        key, (held, given) = next(iter(differ.items()))
+        task = f"task {before.task['name']}"
+        what = {"name": f"{task}, not {given}", "model": f"base model {held}, not {given}"}
+        raise InputError(
+            f"{self.out} holds the setting {name} with the {what.get(key, f'{task} and {key}: {held}, not {given}')}; "
+            "choose another --out, or give the setting another name"
+        )
+
+    def _shared(self, name: str, plan: Plan) -> bool:
+        """Whether a setting's results are of some trial that the plan has too, or there are none yet."""
         path = self.out / "trials.parquet"
-        if not path.is_file():
-            return None
-        for trial in records.read(path, "trials").filter(pl.col("setting") == setting)["trial"]:
-            kept = self.read(trial)
-            if kept is not None:
-                return str(kept["identity"]["base"])
-        return None
+        held = set(records.read(path, "trials").filter(setting=name)["trial"]) if path.is_file() else set()
+        return not held or any(trial.hash in held for trial in plan.trials if trial.setting.name == name)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -17,18 +17,26 @@ from evenhand.study.store import Store, write_text
 from evenhand.tasks import classification
 
 Progress = Callable[[float], None]
-Done = Literal["kept", "predicted", "trained", "failed"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done for a trial.
+
+    Attributes:
+        what: `kept` when nothing was missing, `predicted` when only predictions were made from kept weights, `trained`,
+            or `failed` when training cannot succeed (running again does not repeat it).
+        why: of a failure, or of training what had been trained before.
+    """
+
+    what: Literal["kept", "predicted", "trained", "failed"]
+    why: str | None = None
 
 
 def run(trial: Trial, store: Store, progress: Progress | None = None) -> Done:
-    """Bring one trial's folder to what the study asks for.
-
-    Returns:
-        "kept" when nothing was missing, "predicted" when only predictions were made from kept weights, "trained",
-        or "failed" when training cannot succeed (its reason is in `trial.json`; running again does not repeat it).
-    """
+    """Bring one trial's folder to what the study asks for."""
     if store.complete(trial):
-        return "kept"
+        return Done("kept")
     work = classification.Work(
         base=trial.setting.base,
         method=trial.spec,
@@ -36,13 +44,18 @@ def run(trial: Trial, store: Store, progress: Progress | None = None) -> Done:
         seed=trial.seed,
         classes=trial.setting.dataset.classes,
         examples=trial.examples,
-        validation=trial.validation,
+        validation=trial.sample.validation,
     )
-    if store.read(trial.hash) is not None:
+    trained_before = store.read(trial.hash) is not None
+    if trained_before:
         rows = classification.predict(work, store.folder(trial.hash), trial.evaluations)
         if rows is not None:
             store.write_predictions(store.folder(trial.hash), trial, rows)
-            return "predicted"
+            return Done("predicted")
+    return _train(trial, work, store, progress, "its weights were not kept" if trained_before else None)
+
+
+def _train(trial: Trial, work: classification.Work, store: Store, progress: Progress | None, again: str | None) -> Done:
     with store.writing(trial.hash) as folder:
         kept: dict[str, Any] = {
             "trial": trial.hash,
@@ -53,9 +66,7 @@ def run(trial: Trial, store: Store, progress: Progress | None = None) -> Done:
             "reason": None,
         }
         try:
-            outcome, rows = classification.train(
-                work, folder, trial.evaluations, keep=trial.setting.spec.keep, progress=progress
-            )
+            outcome, rows = classification.train(work, folder, trial.evaluations, keep=trial.keep, progress=progress)
         except TrainingError as error:
             kept |= {"status": "failed", "reason": str(error)}
         else:
@@ -63,7 +74,7 @@ def run(trial: Trial, store: Store, progress: Progress | None = None) -> Done:
             store.write_predictions(folder, trial, rows)
         kept["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         write_text(folder / "trial.json", json.dumps(kept, indent=1))
-    return "failed" if kept["status"] == "failed" else "trained"
+    return Done("failed", kept["reason"]) if kept["status"] == "failed" else Done("trained", again)
 
 
 @cache

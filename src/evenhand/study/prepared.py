@@ -1,0 +1,226 @@
+"""A setting with its data and its base model at hand, and what each seed draws of the data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.design import SettingDesign
+from evenhand.data.dataset import Dataset, DataSpec, content_hash
+from evenhand.data.splits import Split, split
+from evenhand.errors import InputError
+from evenhand.models.load import find
+from evenhand.study.spec import Setting, Study
+from evenhand.tasks import parse_task
+
+if TYPE_CHECKING:
+    from evenhand.models.load import BaseModel
+
+_NO_LABEL = np.zeros(1, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A data set, each of its inputs hashed at most once."""
+
+    dataset: Dataset
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """What stands for each input where examples are hashed."""
+        return keys_of(self.dataset.inputs)
+
+    def contents(self, index: np.ndarray) -> str:
+        """The hash of the inputs and labels at these positions, in order."""
+        return content_hash([self.keys[int(i)] for i in index], self.dataset.labels[index])
+
+    def fingerprint(self, index: np.ndarray) -> str:
+        """What identifies the examples at these positions in records: ids and inputs."""
+        ids = "\0".join(str(example) for example in self.dataset.example[index])
+        inputs = content_hash([self.keys[int(i)] for i in index], np.zeros(len(index), dtype=np.int64))
+        return f"{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}-{inputs}"
+
+    def rows(self, setting: str) -> pl.DataFrame:
+        """Rows of the table `examples`."""
+        dataset = self.dataset
+        columns: dict[str, Any] = {
+            "setting": [setting] * len(dataset),
+            "example": [str(example) for example in dataset.example],
+            "label": dataset.labels.astype(np.int64),
+            "weight": dataset.weight.astype(np.float64),
+            "unit": [str(unit) for unit in dataset.unit],
+        }
+        for name, attribute in dataset.attributes.items():
+            columns[records.ATTRIBUTE + name] = pl.Series(attribute.lists(), dtype=records.LISTS)
+        return pl.DataFrame(columns)
+
+
+def keys_of(inputs: Sequence[Any]) -> list[str]:
+    """What stands for inputs where examples are hashed: a text for itself, and for an image, which may be a file that
+    takes long to read, its hash."""
+    return [value if isinstance(value, str) else content_hash([value], _NO_LABEL) for value in inputs]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A setting with its data and its base model at hand.
+
+    Attributes:
+        name: of the setting.
+        spec: the setting as resolved.
+        base: the base model.
+        data: the task's options.
+        loaded: the task's examples.
+        others: further test sets by name.
+    """
+
+    name: str
+    spec: Setting
+    base: BaseModel
+    data: DataSpec
+    loaded: Loaded
+    others: Mapping[str, Loaded]
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.loaded.dataset
+
+    @cached_property
+    def samples(self) -> dict[int, Sample]:
+        """What each seed draws; one sample for all seeds where the split is fixed."""
+        fixed = self.spec.split
+        drawn = {seed: seed if fixed.vary else fixed.seed for seed in self.spec.seeds}
+        distinct = {
+            number: Sample(self, split(self.dataset, fixed, self.spec.limit, number)) for number in set(drawn.values())
+        }
+        return {seed: distinct[number] for seed, number in drawn.items()}
+
+    @cached_property
+    def other_fingerprints(self) -> dict[str, str]:
+        """Of the further test sets, by name."""
+        return {name: other.fingerprint(np.arange(len(other.dataset))) for name, other in self.others.items()}
+
+    def examples(self) -> pl.DataFrame:
+        """The `examples` records of the setting."""
+        return pl.concat([loaded.rows(self.name) for loaded in (self.loaded, *self.others.values())], how="diagonal")
+
+    def design(self) -> SettingDesign:
+        """What the audit needs to know of the setting besides its records."""
+        spec = self.spec
+        task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
+        others = [f"{name}: {note}" for name, other in self.others.items() for note in other.dataset.notes]
+        return SettingDesign(
+            references=spec.reference,
+            methods=tuple(spec.methods),
+            classes=self.dataset.classes,
+            vary=spec.split.vary and (spec.split.column is None or spec.limit.test is not None),
+            test_share=len(self.samples[spec.seeds[0]].parts.test) / len(self.dataset),
+            task=task,
+            model=spec.model,
+            notes=(*self.dataset.notes, *self._split_notes(), *others),
+        )
+
+    def _split_notes(self) -> list[str]:
+        """What the splits left out, said once for all seeds."""
+        first, *rest = (sample.parts.notes for sample in self.samples.values())
+        if all(notes == first for notes in rest):
+            return list(first)
+        return [f"{note} (at seed {self.spec.seeds[0]}; about as many at the others)" for note in first]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a seed draws of a setting's data, the same for every method."""
+
+    setting: Prepared
+    parts: Split
+
+    @cached_property
+    def validation(self) -> Dataset | None:
+        return self.setting.dataset.take(self.parts.validation) if len(self.parts.validation) else None
+
+    @cached_property
+    def evaluations(self) -> dict[str, Dataset]:
+        """The examples to predict, by `split`."""
+        parts = {} if self.validation is None else {"validation": self.validation}
+        others = {name: other.dataset for name, other in self.setting.others.items()}
+        return {**parts, "test": self.setting.dataset.take(self.parts.test), **others}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What identifies the examples of each split, ids included."""
+        parts = {"validation": self.parts.validation} if len(self.parts.validation) else {}
+        parts = {**parts, "test": self.parts.test}
+        own = {name: self.setting.loaded.fingerprint(index) for name, index in parts.items()}
+        return {**own, **self.setting.other_fingerprints}
+
+    @cached_property
+    def contents(self) -> tuple[str, str]:
+        """The hashes of the training examples, unless `data:` alters them, and of the validation examples."""
+        return self.setting.loaded.contents(self.parts.train), self.setting.loaded.contents(self.parts.validation)
+
+
+def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
+    """Load the data and find the base models of every setting; settings that share a data set share what is loaded.
+
+    Args:
+        study: resolved.
+        data: the folder of `--data`, with one folder per data set.
+
+    Raises:
+        InputError: data or a model that is missing or does not fit, a test set with other classes.
+    """
+    if data is not None and not data.is_dir():
+        raise InputError(f"--data {data} is no folder; it should hold one folder per data set")
+    known: dict[tuple[type[DataSpec], str], Loaded] = {}
+
+    def load(spec: DataSpec) -> Loaded:
+        key = type(spec), spec.model_dump_json()
+        if key not in known:
+            folder = data if data is None or spec.folder_name is None else data / spec.folder_name
+            known[key] = Loaded(spec.load(folder))
+        return known[key]
+
+    return {name: _prepared(name, setting, load) for name, setting in study.settings.items()}
+
+
+def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -> Prepared:
+    spec = setting.data_spec()
+    column = setting.split.column
+    if isinstance(column, str) and "split_column" in type(spec).model_fields:
+        spec = spec.model_copy(update={"split_column": column})
+    # Data first: a wrong column is refused before libraries that take seconds are imported for the model.
+    loaded = load(spec)
+    others = {}
+    for other, task in setting.evaluate.items():
+        others[other] = Loaded(_renamed(load(parse_task(task)[1]).dataset, other))
+        classes, found = loaded.dataset.classes, others[other].dataset.classes
+        if found != classes:
+            raise InputError(
+                f"settings.{name}: the test set {other} has the classes {', '.join(found)}, "
+                f"the task has {', '.join(classes)}; they must be the same, in the same order"
+            )
+    base = find(setting.model)
+    if loaded.dataset.modality != base.modality:
+        raise InputError(
+            f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "
+            f"has {loaded.dataset.modality}s"
+        )
+    return Prepared(name, setting, base, spec, loaded, others)
+
+
+def _renamed(dataset: Dataset, prefix: str) -> Dataset:
+    """An extra test set's ids, made unlike those of the task's own examples."""
+    return replace(
+        dataset,
+        example=np.array([f"{prefix}/{example}" for example in dataset.example], dtype=object),
+        unit=np.array([f"{prefix}/{unit}" for unit in dataset.unit], dtype=object),
+    )

@@ -1,0 +1,64 @@
+"""What people are told while a study runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenhand import Study
+from evenhand.study.plan import plan
+from evenhand.study.progress import Terminal, duration, said
+from evenhand.study.trial import Done
+
+
+def lines(capsys, planned, *finished, kept=0):
+    with Terminal() as watcher:
+        watcher.start(len(finished), kept)
+        for trial, (done, seconds) in zip(planned.distinct, finished, strict=False):
+            watcher.share(trial, 0.5)
+            watcher.finish(trial, done, seconds)
+    told = capsys.readouterr()
+    assert told.out == "", "standard output is for results"
+    return told.err.splitlines()
+
+
+@pytest.fixture
+def planned(small_study):
+    return plan(Study(**small_study), None)
+
+
+def test_every_trial_has_a_line(capsys, planned):
+    assert lines(capsys, planned, (Done("trained"), 2.34), (Done("predicted"), 0.4)) == [
+        "2 trials to train",
+        "[1/2] full · seed 0: trained in 2.3 s",
+        "[2/2] lora · seed 0: predicted from kept weights in 0.4 s",
+    ]
+
+
+def test_what_is_complete_is_told_first(capsys, planned):
+    assert lines(capsys, planned, (Done("trained"), 1.0), kept=3)[0] == "3 of 4 trials are complete"
+    assert lines(capsys, planned, kept=4) == ["all 4 trials are complete"]
+
+
+def test_a_long_run_says_how_long_it_still_takes(capsys, planned):
+    told = lines(capsys, planned, (Done("trained"), 500.0), (Done("trained"), 100.0), (Done("trained"), 30.0))
+    assert [line.partition(" in ")[2] for line in told[1:]] == [
+        "8 min (about 17 min left)",
+        "2 min (about 5 min left)",
+        "30.0 s",
+    ]
+
+
+def test_a_failed_trial_says_why():
+    assert said(Done("failed", "the loss is nan"), 1.0) == "failed after 1.0 s: the loss is nan"
+
+
+def test_training_again_says_why():
+    done = Done("trained", "its weights were not kept")
+    assert said(done, 75.0) == "trained again in 1 min, since its weights were not kept"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (59.4, "59.4 s"), (90, "2 min"), (3570, "1 h 0 min"), (7500, "2 h 5 min")]
+)
+def test_a_duration_reads_as_people_say_it(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,254 @@
+"""The folder of a study: one process at a time, whole trials or none, and what may stand under one name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from evenhand import Study
+from evenhand.errors import InputError
+from evenhand.study.plan import plan
+from evenhand.study.run import gather, pending
+from evenhand.study.store import Store, write_text
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "out")
+
+
+@pytest.fixture
+def planned(small_study):
+    return plan(Study(**small_study), None)
+
+
+def finish(store, planned):
+    """Leave every trial of a plan as if it had been trained, with logits at random, and the tables of the run."""
+    rng = np.random.default_rng(0)
+    for trial in planned.distinct:
+        rows = [
+            (split, str(example), None, None)
+            for split, dataset in trial.evaluations.items()
+            for example in dataset.example
+        ]
+        kinds = {"split": pl.String, "example": pl.String, "step": pl.Int64, "predicted": pl.Int64}
+        size = len(rows), len(trial.setting.dataset.classes)
+        logits = pl.Series(rng.normal(size=size).astype(np.float32), dtype=pl.Array(pl.Float32, size[1]))
+        with store.writing(trial.hash) as folder:
+            store.write_predictions(folder, trial, pl.DataFrame(rows, kinds, orient="row").with_columns(logits=logits))
+            kept = {"status": "done", "reason": None, "identity": dict(trial.identity), "environment": {}}
+            write_text(folder / "trial.json", json.dumps(kept))
+    results = gather(planned, store)
+    results.save(store.out)
+    return results
+
+
+def run(store, study, **changes):
+    """A run without its training."""
+    planned = plan(Study(**{**study, **changes}), None)
+    with store.lock(), store.accepted(planned):
+        return finish(store, planned)
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(store):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom evenhand.study.store import Store\n"
+        "with Store(Path(sys.argv[1])).lock(): pass"
+    )
+    command = [sys.executable, "-c", code, str(store.out)]
+    with store.lock():
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode and f"another process is running a study in {store.out}; wait for it" in done.stderr
+    subprocess.run(command, check=True)
+
+
+def test_what_a_killed_process_left_half_written_is_cleared(store, planned):
+    with store.lock():
+        finish(store, planned)
+    trials = store.out / "trials"
+    whole = sorted(path.name for path in trials.iterdir())
+    (trials / ".abc.12" / "adapter").mkdir(parents=True)
+    (trials / whole[0] / ".predictions.parquet.12").write_text("half")
+    with store.lock():
+        assert sorted(path.name for path in trials.iterdir()) == whole
+        assert not list((trials / whole[0]).glob(".*"))
+    assert pending(planned, store) == []
+
+
+def test_a_trial_that_cannot_be_written_leaves_nothing(store):
+    with pytest.raises(OSError, match="No space left"), store.writing("abc") as folder:
+        (folder / "half").write_text("half")
+        raise OSError(28, "No space left on device")
+    assert list((store.out / "trials").iterdir()) == []
+
+
+def test_a_trial_that_is_written_again_replaces_the_earlier_one_whole(store):
+    for text in ("first", "second"):
+        with store.writing("abc") as folder:
+            (folder / text).write_text(text)
+    assert [path.name for path in (store.out / "trials").rglob("*")] == ["abc", "second"]
+
+
+def test_a_path_that_can_hold_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file is a file; it should be a folder"), Store(tmp_path / "file").lock():
+        pass
+    with pytest.raises(InputError, match="cannot be written to: Not a dir"), Store(tmp_path / "file" / "in").lock():
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be written to: Permission denied"), Store(tmp_path / "out").lock():
+        pass
+
+
+@pytest.mark.parametrize("name", ["trial.json", "predictions.parquet"])
+def test_a_trial_whose_files_were_cut_off_is_not_complete(store, planned, name):
+    with store.lock():
+        finish(store, planned)
+    trial = planned.distinct[0]
+    path = store.folder(trial.hash) / name
+    path.write_bytes(path.read_bytes()[:40])
+    assert pending(planned, store) == [trial]
+
+
+def test_a_trial_is_complete_when_its_records_hold_every_split_that_is_asked_for(store, small_study):
+    run(store, small_study)
+    assert pending(plan(Study(**small_study), None), store) == []
+    more = plan(Study(**small_study, evaluate=["synthetic/posts"]), None)
+    assert pending(more, store) == list(more.distinct)
+
+
+def test_a_trial_that_failed_for_good_is_complete(store, planned):
+    trial = planned.distinct[0]
+    with store.writing(trial.hash) as folder:
+        write_text(folder / "trial.json", json.dumps({"status": "failed", "reason": "the loss is no number"}))
+    assert trial not in pending(planned, store)
+
+
+def test_a_method_that_is_removed_keeps_its_trials_and_leaves_the_report(store, small_study):
+    first = run(store, small_study)
+    trials = sorted((store.out / "trials").iterdir())
+    methods = {"full": small_study["methods"]["full"], "head": {"kind": "head"}}
+    grown = run(store, small_study, methods=methods)
+    assert set(trials) < set((store.out / "trials").iterdir())
+    assert set(first.trials["method"]) == {"full", "lora"} and set(grown.trials["method"]) == {"full", "head"}
+    assert set(grown.verdicts["method"]) == {"head"} and set(grown.estimates["method"]) == {"full", "head"}
+
+
+def test_another_split_or_limit_grows_trials_and_the_records_follow(store, small_study):
+    run(store, small_study)
+    results = run(store, small_study, split={"test": 0.4}, limit={"train": 50})
+    assert len(list((store.out / "trials").iterdir())) == 8
+    design = results.design.settings["main"]
+    assert design.test_share == pytest.approx(0.4, abs=0.01)
+    assert any(note.startswith("limit: 50 of ") for note in design.notes)
+    assert results.trials["trial"].n_unique() == 4
+    tests = results.predictions.filter(split="test").group_by("trial").len()
+    assert set(tests["len"]) == {120}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"task": {"name": "synthetic/faces", "n": 200}, "model": "tiny-vit"}, "the task synthetic/posts, not"),
+        ({"task": {"name": "synthetic/posts", "n": 400}}, "the task synthetic/posts and n: 300, not 400"),
+        (
+            {"task": {"name": "synthetic/posts", "n": 300, "shortcut": {"food": 0.5}}},
+            "the task synthetic/posts and shortcut: {}, not {'food': 0.5}",
+        ),
+        ({"model": "tiny-llama"}, "the base model tiny-bert, not tiny-llama"),
+    ],
+)
+def test_another_task_or_base_model_under_the_same_name_is_refused(store, small_study, change, sentence):
+    run(store, small_study)
+    before = store.study_file.read_text()
+    other = plan(Study(**{**small_study, **change}), None)
+    with pytest.raises(InputError) as caught, store.lock(), store.accepted(other):
+        pass
+    assert f"holds the setting main with {sentence}" in str(caught.value) and "another --out" in str(caught.value)
+    assert store.study_file.read_text() == before
+    elsewhere = {"settings": {"other": {**small_study, **change}}}
+    elsewhere["settings"]["other"].pop("margins")
+    with store.lock(), store.accepted(plan(Study(**elsewhere), None)):
+        pass
+
+
+def test_a_moved_file_and_another_attribute_are_the_same_task(store, small_study, tmp_path):
+    frame = pl.DataFrame({"text": [f"text {i}" for i in range(90)], "label": [0, 1] * 45, "who": ["a", "b", "c"] * 30})
+    frame = frame.with_columns(where=pl.lit("here"))
+    task = {"name": "table", "path": str(tmp_path / "t.csv"), "text": "text", "label": "label", "groups": ["who"]}
+    frame.write_csv(tmp_path / "t.csv")
+    run(store, small_study, task=task)
+    (tmp_path / "t.csv").rename(tmp_path / "u.csv")
+    moved = {**task, "path": str(tmp_path / "u.csv"), "groups": ["who", "where"]}
+    results = run(store, small_study, task=moved)
+    assert {"attribute.who", "attribute.where"} <= set(results.examples.columns)
+    assert len(list((store.out / "trials").iterdir())) == 4
+
+
+def test_a_changed_margin_is_appended_and_a_repeated_one_is_not(store, small_study):
+    for margin in (0.05, 0.05, 0.1):
+        planned = plan(Study(**{**small_study, "margins": {"default": margin}}), None)
+        with store.lock(), store.accepted(planned) as study:
+            pass
+    assert [change.margins for change in study.declared] == [{"default": 0.05}, {"default": 0.1}]
+    written = Study(**yaml.safe_load(store.study_file.read_text()))
+    assert written == study
+
+
+@pytest.mark.parametrize("text", ["task: [", "tsak: x", "- a", "", "methods: {a: {kind: bitfit}}\ntask: x\nmodel: y"])
+def test_an_earlier_study_that_cannot_be_read_any_more_is_named(store, planned, text):
+    store.out.mkdir()
+    store.study_file.write_text(text)
+    with pytest.raises(InputError, match=r"study\.yaml is of an earlier run and cannot"), store.accepted(planned):
+        pass
+    assert store.study_file.read_text() == text
+
+
+def test_a_study_that_turns_out_to_be_unusable_leaves_the_earlier_study_file(store, small_study):
+    other = plan(Study(**{**small_study, "margins": {"default": 0.3}}), None)
+    with pytest.raises(InputError, match="does not fit"), store.lock(), store.accepted(other):
+        raise InputError("a method does not fit")
+    assert not store.study_file.exists()
+    run(store, small_study)
+    before = store.study_file.read_bytes()
+    with pytest.raises(InputError, match="does not fit"), store.lock(), store.accepted(other):
+        assert store.study_file.read_bytes() != before
+        raise InputError("a method does not fit")
+    assert store.study_file.read_bytes() == before
+
+
+def test_the_study_file_holds_no_path_that_the_study_did_not_give(store, planned):
+    with store.lock(), store.accepted(planned):
+        assert str(store.out) not in store.study_file.read_text() and ": /" not in store.study_file.read_text()
+
+
+def test_settings_that_share_trials_keep_them_once_and_report_them_twice(store, small_study):
+    others = {"name": "synthetic/posts", "n": 60, "seed": 9}
+    results = run(store, small_study, settings={"a": {"evaluate": {"others": others}}, "b": {}})
+    assert len(list((store.out / "trials").iterdir())) == 4 and len(results.trials) == 8
+    assert set(results.estimates.filter(setting="a")["split"]) == {"test", "others"}
+    assert set(results.estimates.filter(setting="b")["split"]) == {"test"}
+    same = [results.estimates.filter(setting=name, split="test").drop("setting") for name in "ab"]
+    assert same[0].equals(same[1])
+
+
+def test_settings_of_different_numbers_of_classes_are_gathered_into_one_table(store, small_study, tmp_path):
+    frame = pl.DataFrame({"text": [f"text {i}" for i in range(90)], "label": [0, 1, 2] * 30, "who": ["a", "b"] * 45})
+    frame.write_csv(tmp_path / "t.csv")
+    task = {"name": "table", "path": str(tmp_path / "t.csv"), "text": "text", "label": "label", "groups": ["who"]}
+    results = run(store, small_study, settings={"two": {}, "three": {"task": task}})
+    logits = results.predictions.join(results.trials.select("setting", "trial"), on="trial")
+    wide = {name: logits.filter(setting=name)["logits"].to_numpy() for name in ("two", "three")}
+    assert wide["two"].shape[1] == wide["three"].shape[1] == 3
+    assert np.isneginf(wide["two"][:, 2]).all() and np.isfinite(wide["three"]).all()
