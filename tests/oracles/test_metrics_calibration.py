@@ -19,8 +19,8 @@ def problem(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(5, 150))
     probability = rng.dirichlet(np.full(classes, rng.uniform(0.3, 2)), n)
-    sharper = probability ** rng.uniform(0.5, 2)
-    label = np.array([rng.choice(classes, p=row / row.sum()) for row in sharper])
+    reached = np.cumsum(probability ** rng.uniform(0.5, 2), axis=1)
+    label = (rng.uniform(size=(n, 1)) * reached[:, -1:] < reached).argmax(axis=1)
     return label, probability[:, 1].copy() if classes == 2 else probability
 
 
@@ -42,7 +42,9 @@ def test_errors_agree_with_torchmetrics():
             metrics.expected_calibration_error(several, each, form="top_label", n_bins=n_bins, norm=norm),
         ]
         assert found == pytest.approx(expected, abs=1e-9)
-        # Their top-label form is in float32.
+        if seed % 10:
+            continue
+        # Their top-label form by its own name is in float32.
         single = theirs.multiclass_calibration_error(
             torch.from_numpy(each), torch.from_numpy(several), num_classes=4, **options
         )
