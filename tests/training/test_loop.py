@@ -73,11 +73,11 @@ class Drop(nn.Module):
         return torch.where(kept == 1, x / (1 - self.share), torch.zeros(()))
 
 
-def plain_model(kind: str, model_type: str, dropout: float = 0.0) -> nn.Module:
+def plain_model(kind: str, model_type: str, dropout: float = 0.0, base_dropout: float = 0.0) -> nn.Module:
     """The model that a method trains, made with transformers and PEFT alone."""
     from peft import LoraConfig, get_peft_model
 
-    model = load_classifier(base(model_type), CLASSES, SEED)
+    model = load_classifier(base(model_type), CLASSES, SEED, base_dropout)
     head = "score" if model_type == "llama" else "classifier"
     if kind == "full":
         return model
@@ -98,7 +98,9 @@ def plain_model(kind: str, model_type: str, dropout: float = 0.0) -> nn.Module:
     return adapted
 
 
-def run_plainly(kind: str, model_type: str, dropout: float = 0.0, lr: float | None = None, **choices):
+def run_plainly(
+    kind: str, model_type: str, dropout: float = 0.0, base_dropout: float = 0.0, lr: float | None = None, **choices
+):
     """The same training on 70 examples, in a plain loop: the module, what it saw, and the sizes of an epoch's batches.
 
     Texts are padded by the tokenizer itself; what the image processor gives has a test of its own.
@@ -117,8 +119,11 @@ def run_plainly(kind: str, model_type: str, dropout: float = 0.0, lr: float | No
             found = tokenizer([dataset.inputs[i] for i in rows], padding=True, return_tensors="pt")
             return {"input_ids": found["input_ids"], "attention_mask": found["attention_mask"]}
 
-    module, labels, peak = plain_model(kind, model_type, dropout), dataset.labels, lr or KINDS[kind]["lr"]
-    seen = plain_loop.train(module, encode, labels, lengths, seed=SEED, lr=peak, epochs=2, size=16, **choices)
+    module, labels = plain_model(kind, model_type, dropout, base_dropout), dataset.labels
+    peak = lr or KINDS[kind]["lr"]
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(SEED, "dropout"))
+        seen = plain_loop.train(module, encode, labels, lengths, seed=SEED, lr=peak, epochs=2, size=16, **choices)
     return module, seen, [len(rows) for rows in plain_loop.batches(70, lengths, 16, SEED, 1)]
 
 
@@ -152,6 +157,16 @@ def test_a_seeded_dropout_is_pefts_dropout_under_that_generator():
     _, seen, _ = run_plainly("lora", "bert", dropout=0.3, **choices)
     assert of_steps(rows, "loss") == pytest.approx(seen.losses, abs=1e-6)
     assert of_steps(rows, "loss") != pytest.approx(of_steps(run(LORA, **choices)[1], "loss"), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["full", "lora", "head"])
+def test_the_bases_own_dropout_is_drawn_under_the_seeds_dropout_stream(kind):
+    choices = {"schedule": "constant", "warmup": 0.0, "clip_norm": 1.0, "weight_decay": 0.001, "base_dropout": 0.1}
+    module, rows, _ = run(KINDS[kind], **choices)
+    plain, seen, _ = run_plainly(kind, "bert", **choices)
+    assert of_steps(rows, "loss") == seen.losses
+    assert same_weights(module, plain)
+    assert seen.losses != run_plainly(kind, "bert", **{**choices, "base_dropout": 0.0})[1].losses
 
 
 @pytest.mark.parametrize("parts", [2, 16])
