@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -182,6 +183,23 @@ def test_a_killed_run_continues_to_the_same_result(finished, tmp_path):
     assert all(path.stat().st_mtime_ns == when for path, when in complete.items())
     assert again.verdicts.equals(results.verdicts)
     assert again.estimates.equals(results.estimates)
+
+
+def test_a_disk_that_is_full_leaves_whole_trials_only_and_the_run_continues(small_study, tmp_path):
+    methods = {name: small_study["methods"][name] for name in ("lora", "full")}
+    study = Study(**{**small_study, "methods": methods, "seeds": 1, "keep": "weights"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # room for an adapter, not for a whole model
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            study.run(tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (whole,) = (tmp_path / "full" / "trials").iterdir()
+    assert (whole / "adapter").is_dir()
+    watcher = Trained()
+    study.run(tmp_path / "full", watcher=watcher)
+    assert watcher.done == {("full", 0): "trained"}
 
 
 def test_a_loss_that_is_not_a_number_fails_its_trial_only(small_study, tmp_path):

@@ -28,7 +28,7 @@ def planned(small_study):
 
 def test_every_trial_has_a_line(capsys, planned):
     assert lines(capsys, planned, (Done("trained"), 2.34), (Done("predicted"), 0.4)) == [
-        "2 trials to train",
+        "trials to train: 2",
         "[1/2] full · seed 0: trained in 2.3 s",
         "[2/2] lora · seed 0: predicted from kept weights in 0.4 s",
     ]

@@ -76,9 +76,12 @@ def test_what_a_killed_process_left_half_written_is_cleared(store, planned):
     whole = sorted(path.name for path in trials.iterdir())
     (trials / ".abc.12" / "adapter").mkdir(parents=True)
     (trials / whole[0] / ".predictions.parquet.12").write_text("half")
+    (store.out / ".report.html.12").write_text("half")
+    (store.out / ".mine").write_text("not ours")
     with store.lock():
         assert sorted(path.name for path in trials.iterdir()) == whole
         assert not list((trials / whole[0]).glob(".*"))
+        assert {path.name for path in store.out.glob(".*")} == {".lock", ".mine"}
     assert pending(planned, store) == []
 
 

@@ -45,7 +45,7 @@ class Terminal:
     def start(self, todo: int, kept: int) -> None:
         self._todo = todo
         if todo:
-            self.say(f"{kept} of {kept + todo} trials are complete" if kept else f"{todo} trials to train")
+            self.say(f"{kept} of {kept + todo} trials are complete" if kept else f"trials to train: {todo}")
         else:
             self.say(f"all {kept} trials are complete")
         self._task = self._bar.add_task("training", total=max(todo, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from evenhand.errors import InputError
 from evenhand.study.file import read
 from evenhand.study.plan import Plan, Trial
 from evenhand.study.spec import Setting, Study
+
+_ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
+"""The name under which a file is written before it is renamed."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,9 @@ class Store:
                 ) from None
             for left in (self.out / "trials").glob(".*"):
                 shutil.rmtree(left)
-            for left in (self.out / "trials").glob("*/.predictions.parquet.*"):
-                left.unlink()
+            for left in (*self.out.glob(".*"), *(self.out / "trials").glob("*/.*")):
+                if _ASIDE.fullmatch(left.name):
+                    left.unlink()
             yield
 
     @contextmanager

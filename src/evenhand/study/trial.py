@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -56,6 +58,8 @@ def run(trial: Trial, store: Store, progress: Progress | None = None) -> Done:
 
 
 def _train(trial: Trial, work: classification.Work, store: Store, progress: Progress | None, again: str | None) -> Done:
+    from safetensors import SafetensorError
+
     with store.writing(trial.hash) as folder:
         kept: dict[str, Any] = {
             "trial": trial.hash,
@@ -69,6 +73,12 @@ def _train(trial: Trial, work: classification.Work, store: Store, progress: Prog
             outcome, rows = classification.train(work, folder, trial.evaluations, keep=trial.keep, progress=progress)
         except TrainingError as error:
             kept |= {"status": "failed", "reason": str(error)}
+        except SafetensorError as error:
+            # What it has to say of a full disk is no OSError, which is what the command line explains.
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from None
         else:
             kept |= asdict(outcome)
             store.write_predictions(folder, trial, rows)
