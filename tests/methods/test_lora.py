@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -155,6 +156,19 @@ def test_what_does_not_fit_the_base_is_refused_with_one_sentence(values, model_t
         LoRA(**values).apply(classifier(model_type), 0)
     assert re.search(sentence, str(caught.value))
     assert "\n" not in str(caught.value)
+
+
+def test_a_target_that_the_head_bears_too_is_refused_with_a_longer_name():
+    # As in RoBERTa, whose head has a layer "dense".
+    def model():
+        found = classifier()
+        found.classifier = nn.Sequential(OrderedDict(dense=nn.Linear(32, 2)))
+        return found
+
+    sentence = '"dense", but classifier.dense of .* bears that name too; write more of the name, such as "output.dense"'
+    with pytest.raises(InputError, match=sentence):
+        LoRA(targets="dense").apply(model(), 0)
+    assert len(layers(LoRA(targets="output.dense").apply(model(), 0))) == 4
 
 
 def test_an_architecture_without_known_projections_is_refused_with_its_layers():

@@ -129,10 +129,16 @@ class LoRA(Method):
             targets = self.targets
         for target in targets:
             matched = _matching(target, layers)
-            if not matched or len(_matching(target, dict(model.named_modules()))) > len(matched):
+            if not matched:
                 raise InputError(
-                    f'lora: targets names "{target}", but no linear layer of the base {architecture} bears that name '
-                    f"(or not only linear layers do); there are: {there}"
+                    f'lora: targets names "{target}", but no linear layer of the base {architecture} bears that name; '
+                    f"there are: {there}"
+                )
+            others = [name for name in _matching(target, dict(model.named_modules())) if name not in layers]
+            if others:
+                raise InputError(
+                    f'lora: targets names "{target}", but {others[0]} of {architecture}, which is no linear layer of '
+                    f'the base, bears that name too; write more of the name, such as "{_longer(matched[0], target)}"'
                 )
             narrowest = min(matched, key=lambda name: max(layers[name].weight.shape))  # pyright: ignore
             widest_rank = max(layers[narrowest].weight.shape)  # pyright: ignore
@@ -162,6 +168,11 @@ def _linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
 def _matching(target: str, names: dict[str, torch.nn.Module]) -> list[str]:
     """The names that are the target or end in it, as PEFT matches."""
     return [name for name in names if name == target or name.endswith(f".{target}")]
+
+
+def _longer(name: str, target: str) -> str:
+    """The end of a full name, one part longer than the target."""
+    return ".".join(name.split(".")[-2 - target.count(".") :])
 
 
 def _seed_dropout(adapted: torch.nn.Module, share: float, seed: int) -> None:
