@@ -20,6 +20,20 @@ class Plain:
     norms: list[float] = field(default_factory=list)
 
 
+class Drop(nn.Module):
+    """Dropout under one generator, drawn by the whole tensor."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        super().__init__()
+        self.share, self.generator = share, torch.Generator().manual_seed(seed)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        kept = torch.empty(x.shape).bernoulli_(1 - self.share, generator=self.generator)
+        return torch.where(kept == 1, x / (1 - self.share), torch.zeros(()))
+
+
 def rate_at(step: int, steps: int, schedule: str, warmup: float) -> float:
     """The share of the peak learning rate, as the documentation has it."""
     warm = math.ceil(warmup * steps)
