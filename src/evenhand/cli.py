@@ -287,7 +287,7 @@ def _study(
     from evenhand.study.tiny import shrink
 
     out = out or Path("runs") / f"{name}-tiny"
-    spec, data, said = shrink(spec, out / "stand-in")
+    spec, data, said = shrink(spec, out / "stand-in", data)
     for line in said:
         print(line, file=sys.stderr)
     return spec, f"{name} (tiny)", out, data

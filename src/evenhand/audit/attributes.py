@@ -10,9 +10,7 @@ import polars as pl
 
 from evenhand.audit.columns import Columns, first_row
 from evenhand.errors import InputError, did_you_mean
-
-MISSING = "(missing)"
-"""The group of examples whose group value is missing: counted and shown, never dropped."""
+from evenhand.metrics.groups import MISSING
 
 MOST_NUMBERS = 50
 """A column of numbers with more values than this is a quantity, not a grouping."""

@@ -68,7 +68,7 @@ def run(
         source: the study's name for the report.
 
     Returns:
-        The results, which are also in `out` (tables, `study.yaml`, `report.html`).
+        The results, which are also in `out` (tables, `study.yaml`, `report.html`, `figures/`).
 
     Raises:
         InputError: the study, its data or its model cannot be used, or `out` holds another study.
@@ -86,6 +86,7 @@ def run(
         results = gather(planned, store, source)
         results.save(out)
         results.report(out / "report.html")
+        results.figures(out / "figures")
     return results
 
 
