@@ -11,7 +11,7 @@ The draws hold the noise of the examples. They hold no noise of training: no see
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,16 +51,23 @@ def contingency(members: np.ndarray, label: np.ndarray, predicted: np.ndarray) -
         label: int [n].
         predicted: int [K, n], of every method and seed that are compared; −1, say, where a run did not test the row.
     """
-    packed = np.packbits(members, axis=1)
-    cell = np.zeros(len(label), dtype=np.int64)
-    for column in (*packed.T, label, *predicted):
-        codes = np.asarray(column, dtype=np.int64)
-        found, place = compact(codes - codes.min(initial=0))
+    cell, row = distinct([*np.packbits(members, axis=1).T, label, *predicted])
+    return Cells(np.bincount(cell), members[row], label[row], predicted[:, row], cell)
+
+
+def distinct(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows of a table given by columns [n]: the code of each row, int [n], and one row of each code."""
+    cell = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        if np.issubdtype(column.dtype, np.floating):
+            found, place = np.unique(column, return_inverse=True)
+        else:
+            codes = column.astype(np.int64)
+            found, place = compact(codes - codes.min(initial=0))
         _, cell = compact(cell * len(found) + place)
-    counts = np.bincount(cell)
-    row = np.empty(len(counts), dtype=np.int64)
-    row[cell] = np.arange(len(cell))  # any row of a cell stands for it
-    return Cells(counts, members[row], label[row], predicted[:, row], cell)
+    row = np.empty(int(cell.max(initial=-1)) + 1, dtype=np.int64)
+    row[cell] = np.arange(len(cell))
+    return cell, row
 
 
 def shares(counts: np.ndarray, event: np.ndarray, base: np.ndarray) -> np.ndarray:
