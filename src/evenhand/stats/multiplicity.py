@@ -1,8 +1,26 @@
-"""Corrections for asking many questions: p-values adjusted so that they compare with the level directly."""
+"""Asking many questions at once: p-values adjusted so that they compare with the level directly, and the level that
+each bound of a family of intervals must have.
+
+Bonferroni, Holm and Benjamini–Hochberg need p-values only. `max_t` uses how the contrasts of a family go together,
+so that overlapping groups are not paid for twice. Its interval and its p-value are one procedure: a lower bound at
+`MaxT.level(alpha)` is above 0 exactly when `MaxT.adjusted(p)` is below alpha.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+
+from evenhand.stats.contrast import compact
+
+DRAWS = 10_000
+"""Of the joint null; each gives two values, since its mirror image is as likely."""
+RESOLVED = 100
+"""Quantiles with fewer draws below them than this are not read off: Bonferroni's stand in."""
+MOST_DF = 16
+"""More degrees of freedom are drawn as these: the level is then a little too strict, never too lax."""
 
 
 def bonferroni(p: np.ndarray) -> np.ndarray:
@@ -32,3 +50,103 @@ def _back(values: np.ndarray, order: np.ndarray) -> np.ndarray:
     adjusted = np.empty_like(values)
     adjusted[order] = values
     return adjusted
+
+
+@dataclass(frozen=True, eq=False)
+class MaxT:
+    """How small the smallest one-sided p-value of a family is when nothing is there.
+
+    Attributes:
+        smallest: float [D], ascending draws of it; empty: Bonferroni.
+        size: m, the contrasts of the family.
+    """
+
+    smallest: np.ndarray
+    size: int
+
+    def level(self, alpha: float) -> float:
+        """The one-sided level of each bound, so that a share alpha of families has a wrong one on that side.
+
+        Between alpha/m (Bonferroni's) and alpha.
+        """
+        place = alpha * len(self.smallest)
+        if place <= RESOLVED:
+            return alpha / self.size
+        ranks = np.arange(1, len(self.smallest) + 1)
+        return float(np.clip(np.interp(place, ranks, self.smallest), alpha / self.size, alpha))
+
+    def adjusted(self, p: np.ndarray | float) -> np.ndarray:
+        """The share of such families with a p-value as small as each of these; compares with alpha."""
+        p = np.asarray(p, dtype=float)
+        bonferroni = np.minimum(self.size * p, 1.0)
+        if not len(self.smallest):
+            return bonferroni
+        draws = len(self.smallest)
+        share = np.interp(p, self.smallest, np.arange(1, draws + 1) / draws)
+        return np.minimum(bonferroni, np.maximum(p, np.maximum(share, RESOLVED / draws)))
+
+
+def max_t(correlation: np.ndarray, df: np.ndarray, rng: np.random.Generator, draws: int = DRAWS) -> MaxT:
+    """The joint null distribution of studentised contrasts, one side at a time, on the scale of p-values.
+
+    The contrasts are jointly normal with this correlation, and each is divided by a standard deviation from its own
+    degrees of freedom, which goes together with the others' as those of a normal sample do. On the scale of p-values
+    every contrast has its own share of the error, however different the degrees of freedom are. Only this dependence
+    is used: each bound keeps its own method, adjusted ones for few discordant units too.
+
+    Never stricter than Bonferroni, never laxer than no correction. Groups that do not overlap gain nothing.
+
+    Args:
+        correlation: float [m, m], of `correlations`.
+        df: float [m], degrees of freedom of each contrast.
+        rng: the source of randomness.
+        draws: pairs of draws.
+    """
+    size = len(correlation)
+    others = correlation[~np.eye(size, dtype=bool)]
+    if size == 1 or not others.max() > 0.01:
+        return MaxT(np.empty(0), size)
+    from scipy.special import stdtr
+
+    values, vectors = np.linalg.eigh(correlation)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    degrees = np.clip(np.floor(df), 1, MOST_DF)
+    squares = np.zeros((draws, size))
+    for degree in range(int(degrees.max())):
+        more = degrees > degree
+        squares[:, more] += (rng.standard_normal((draws, size)) @ root[:, more]) ** 2
+    t = rng.standard_normal((draws, size)) @ root / np.sqrt(squares / degrees)
+    smallest = [stdtr(degrees, side).min(axis=1) for side in (t, -t)]
+    return MaxT(np.sort(np.concatenate(smallest)), size)
+
+
+def correlations(
+    units: Sequence[np.ndarray], totals: Sequence[np.ndarray], variances: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Correlations of contrasts that rest on common units, float [m, m].
+
+    Covariances are Σ_i c_i·c'_i, c_i being what unit i contributes to a contrast over all runs. What a seed does to all
+    groups alike is not among them: from the J − 1 degrees of freedom of 3 to 10 runs chance correlations are as
+    large as real ones, and a family that took them for real would be wrong too often. It is left in the variances,
+    which makes correlations smaller and the correction stricter.
+
+    Args:
+        units: per contrast, int [U_k], the code of each unit.
+        totals: per contrast, float [U_k], of `unit_totals`.
+        variances: float [m], of the contrasts: V of the two-way interval.
+    """
+    _, place = compact(np.concatenate(units))
+    matrix = np.zeros((len(units), int(place.max(initial=-1)) + 1))
+    ends = np.cumsum([len(one) for one in units])
+    for row, (end, total) in enumerate(zip(ends, totals, strict=True)):
+        matrix[row, place[end - len(total) : end]] = total
+    spread = np.sqrt(np.asarray(variances, dtype=float))
+    scaled = np.divide(matrix, spread[:, None], out=np.zeros_like(matrix), where=spread[:, None] > 0)
+    found = scaled @ scaled.T
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
+def unit_totals(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """What each unit contributes to a mean over runs, float [U]; the arguments are those of `contrast.two_way`."""
+    return ((values - values.mean()) @ shares + contributions.sum(axis=0)) / len(values)
