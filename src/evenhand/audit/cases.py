@@ -91,8 +91,8 @@ class Reader:
 
     def left_out(self, case: Case) -> list[str]:
         """Groups of the case's attribute that lack the support for max − min in some run."""
-        groups = self._groups(case.attribute)
-        eligible = self._eligibility(groups, self._positive(case))
+        groups = self.groups(case.attribute)
+        eligible = self.eligible(groups, self.positive(case))
         bases: list[Base] = ["positive", "negative"] if case.measure.name == "equalized_odds_difference" else ["all"]
         return [name for place, name in enumerate(groups.names) if any(place not in eligible[b] for b in bases)]
 
@@ -100,14 +100,16 @@ class Reader:
         place = self._place(run, case)
         if not len(place.rows):
             return undefined("no test examples")
-        return case.measure.effect(self._view(run, self._positive(case)), place)
+        return case.measure.effect(self.view(run, self.positive(case)), place)
 
-    def _positive(self, case: Case) -> int | None:
+    def positive(self, case: Case) -> int | None:
+        """The class that the case takes against the rest; None where all classes are taken at once."""
         if case.code is not None:
             return case.code
         return self.evaluation.design.positive if self.evaluation.binary else None
 
-    def _view(self, run: Run, positive: int | None) -> View:
+    def view(self, run: Run, positive: int | None) -> View:
+        """A run as measures see it."""
         key = (id(run), positive)
         if key not in self._views:
             population = self.evaluation.population
@@ -118,7 +120,7 @@ class Reader:
         return self._views[key][1]
 
     def _place(self, run: Run, case: Case) -> Place:
-        positive = self._positive(case) if case.level == "attribute" else None
+        positive = self.positive(case) if case.level == "attribute" else None
         key = (run.key, case.level, case.attribute, case.group, positive)
         if key not in self._places:
             self._places[key] = self._find(run.rows, case, positive)
@@ -127,7 +129,7 @@ class Reader:
     def _find(self, rows: np.ndarray, case: Case, positive: int | None) -> Place:
         if case.level == "everyone":
             return Place("everyone", np.arange(len(rows)))
-        groups = self._groups(case.attribute)
+        groups = self.groups(case.attribute)
         defined = groups.defined[rows]
         if case.level == "group":
             member = groups.masks[rows, groups.names.index(str(case.group))]
@@ -135,14 +137,13 @@ class Reader:
                 "group", np.flatnonzero(member), np.flatnonzero(defined & ~member), np.flatnonzero(defined | member)
             )
         members = [np.flatnonzero(column) for column in groups.masks[rows].T]
-        return Place(
-            "attribute", np.flatnonzero(defined), members=members, eligible=self._eligibility(groups, positive)
-        )
+        return Place("attribute", np.flatnonzero(defined), members=members, eligible=self.eligible(groups, positive))
 
-    def _groups(self, attribute: str | None) -> Groups:
+    def groups(self, attribute: str | None) -> Groups:
+        """The groups of an attribute of the evaluation."""
         return next(groups for groups in self.evaluation.groups if groups.attribute == attribute)
 
-    def _eligibility(self, groups: Groups, positive: int | None) -> Mapping[Base, list[int]]:
+    def eligible(self, groups: Groups, positive: int | None) -> Mapping[Base, list[int]]:
         """By base, the groups with enough examples of it in every run."""
         key = (groups.attribute, positive)
         if key not in self._eligible:

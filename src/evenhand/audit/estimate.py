@@ -12,14 +12,17 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.cases import Case, Reader, cases
 from evenhand.audit.design import Design
+from evenhand.audit.floors import Floors
 from evenhand.audit.linear import Effect, View
 from evenhand.audit.measures import select
 from evenhand.audit.reliability import BELOW_ZERO, BINS, EDGES, bin_of, confidence
 from evenhand.audit.runs import Run, evaluations
 from evenhand.stats.contrast import TwoWay, by_unit, compact, from_cells, two_way
+from evenhand.stats.null import NoiseFloor
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 
 LEVEL = 0.95
+INSIDE = "inside its noise floor: these sizes show as much where there is nothing"
 
 
 def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
@@ -27,8 +30,10 @@ def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.Data
 
     Rows with a seed hold one run's value, with an interval for the noise of its test examples. Rows without one hold
     the mean over the runs where the value is defined, with a two-way interval over runs and examples, and `n`, the
-    distinct examples that the runs tested. `corrected` of the expected calibration error is the root of the debiased
-    squared error (its mean over runs), null where that is below 0. Undefined values are null with the reason in `note`.
+    distinct examples that the runs tested. `noise_floor` and `noise_high` are the mean and the 95% quantile of what a
+    disparity or a calibration error shows at these sizes when there is none (`evenhand.audit.floors`). `corrected` of
+    the expected calibration error is the root of the debiased squared error (its mean over runs), null where that is
+    below 0. Undefined values are null with the reason in `note`.
 
     Raises:
         InputError: records that do not fit each other or the design; an unknown measure.
@@ -37,9 +42,10 @@ def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.Data
     rows: list[dict[str, Any]] = []
     for evaluation in evaluations(examples, trials, predictions, design):
         reader = Reader(evaluation, design.support)
+        floors = Floors(reader)
         for case in cases(evaluation, measures):
             for method in evaluation.methods:
-                rows += _rows(reader, case, method)
+                rows += _rows(reader, floors, case, method)
     return records.validate(pl.DataFrame(rows, infer_schema_length=None), "estimates") if rows else _none("estimates")
 
 
@@ -59,7 +65,7 @@ def unit_step(effects: Sequence[Effect], shares: np.ndarray) -> float:
     return float(np.mean([effect.step or 0.0 for effect in effects]) * tested.mean() / len(effects))
 
 
-def _rows(reader: Reader, case: Case, method: str) -> Iterator[dict[str, Any]]:
+def _rows(reader: Reader, floors: Floors, case: Case, method: str) -> Iterator[dict[str, Any]]:
     evaluation = reader.evaluation
     base = {
         "setting": evaluation.setting,
@@ -74,14 +80,19 @@ def _rows(reader: Reader, case: Case, method: str) -> Iterator[dict[str, Any]]:
     runs = {seed: evaluation.runs[method, seed] for seed in seeds if (method, seed) in evaluation.runs}
     found = {seed: reader.effect(run, case) for seed, run in runs.items()}
     general = _general_notes(reader, case, list(found.values()))
+    defined = [seed for seed, effect in found.items() if not math.isnan(effect.value)]
+    noise = floors.floors(case, method, defined) if defined and floors.has(case) else {}
     for seed, effect in found.items():
-        yield {**base, "seed": seed, **_values(reader, case, [runs[seed]], [effect], general)}
+        yield {
+            **base,
+            "seed": seed,
+            **_floored(_values(reader, case, [runs[seed]], [effect], general), noise.get(seed)),
+        }
     notes = list(general)
     absent = {seed: evaluation.absent[method, seed] for seed in seeds if seed not in runs}
     if absent:
         reasons = "; ".join(sorted(set(absent.values())))
         notes.append(f"{len(absent)} of {len(seeds)} seeds have no predictions: {reasons}")
-    defined = [seed for seed, effect in found.items() if not math.isnan(effect.value)]
     if found and len(defined) < len(found):
         reasons = "; ".join(sorted({str(found[seed].reason) for seed in found if seed not in defined}))
         notes.append(f"defined in {len(defined)} of {len(found)} runs ({reasons})")
@@ -91,7 +102,18 @@ def _rows(reader: Reader, case: Case, method: str) -> Iterator[dict[str, Any]]:
     if len(defined) == 1:
         notes.append("one seed: the interval holds the noise of the examples only, not that of training")
     chosen = [found[seed] for seed in defined]
-    yield {**base, "seed": None, **_values(reader, case, [runs[seed] for seed in defined], chosen, notes)}
+    values = _values(reader, case, [runs[seed] for seed in defined], chosen, notes)
+    yield {**base, "seed": None, **_floored(values, noise.get(None))}
+
+
+def _floored(values: dict[str, Any], floor: NoiseFloor | None) -> dict[str, Any]:
+    """The same with its noise floor, and whether the value lies inside of it."""
+    if floor is None or math.isnan(floor.mean):
+        return values
+    note = values["note"]
+    if values["value"] is not None and values["value"] <= floor.high:
+        note = _join([INSIDE, *([note] if note else [])])
+    return {**values, "noise_floor": floor.mean, "noise_high": floor.high, "note": note}
 
 
 def _values(
