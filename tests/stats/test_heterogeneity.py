@@ -1,0 +1,139 @@
+"""Pooling over settings against statsmodels, by hand, and at its edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evenhand.errors import InputError
+from evenhand.stats.contrast import t_quantile
+from evenhand.stats.heterogeneity import pool
+
+EVENTS = np.array(
+    [
+        [4, 119, 11, 128],
+        [6, 300, 29, 274],
+        [3, 228, 11, 209],
+        [62, 13536, 248, 12619],
+        [33, 5036, 47, 5761],
+        [180, 1361, 372, 1079],
+        [8, 2537, 10, 619],
+        [505, 87886, 499, 87892],
+        [29, 7470, 45, 7232],
+        [17, 1699, 65, 1600],
+        [186, 50448, 141, 27197],
+        [5, 2493, 3, 2338],
+        [27, 16886, 29, 17825],
+    ]
+)
+"""The BCG vaccine trials (Colditz et al. 1994): events and others, treated and control."""
+
+
+def trials() -> tuple[np.ndarray, np.ndarray]:
+    """Log risk ratios and their variances."""
+    a, b, c, d = EVENTS.T
+    return np.log(a / (a + b) / (c / (c + d))), 1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)
+
+
+def test_the_published_heterogeneity_of_the_bcg_trials():
+    """Q = 152.233 on 12 degrees of freedom, I² = 92.1%, Paule and Mandel's τ² = .3181 (metafor)."""
+    found = pool(*trials(), weights="inverse-variance")
+    assert found.q == pytest.approx(152.233, abs=5e-4)
+    assert found.i_squared == pytest.approx(1 - 12 / 152.233, abs=1e-6)
+    assert found.tau_squared == pytest.approx(0.3181, abs=5e-5)
+    assert found.estimate == pytest.approx(-0.715, abs=5e-4)
+    assert found.q_p < 1e-20
+
+
+def test_random_effects_agree_with_statsmodels():
+    """Paule–Mandel with Hartung–Knapp–Sidik–Jonkman where its scale is above 1, below it the known variances'."""
+    meta = pytest.importorskip("statsmodels.stats.meta_analysis")
+    rng = np.random.default_rng(0)
+    truncated = skipped = 0
+    for _ in range(300):
+        k = rng.integers(2, 12)
+        v = rng.exponential(size=k) + 0.1
+        y = 0.5 + np.sqrt(v) * rng.normal(size=k) + rng.choice([0.0, 0.5, 2.0]) * rng.normal(size=k)
+        found = pool(y, v, weights="inverse-variance")
+        theirs = meta.combine_effects(y, v, method_re="iterated", atol=1e-9, maxiter=200, use_t=True)
+        if theirs.tau2 == 0 and theirs.q > k - 1:
+            skipped += 1  # statsmodels' iteration passed the root by rounding, and then says 0
+            continue
+        assert found.tau_squared == pytest.approx(theirs.tau2, abs=1e-7)
+        assert found.estimate == pytest.approx(theirs.mean_effect_re, abs=1e-7)
+        assert found.q == pytest.approx(theirs.q, abs=1e-7)
+        assert found.i_squared == pytest.approx(max(theirs.i2, 0.0), abs=1e-7)
+        assert found.q_p == pytest.approx(theirs.test_homogeneity().pvalue, abs=1e-7)
+        if theirs.scale_hksj_re >= 1:
+            assert found.standard_error == pytest.approx(theirs.sd_eff_w_re_hksj, abs=1e-7)
+            assert found.interval() == pytest.approx(
+                theirs.conf_int_samples and theirs.conf_int(use_t=True)[3], abs=1e-7
+            )
+        else:
+            truncated += 1
+            assert found.standard_error == pytest.approx(theirs.sd_eff_w_re, abs=1e-7)
+    assert 30 < truncated < 270 and skipped < 100
+
+
+def test_weights_alike_are_the_t_interval_of_the_settings():
+    y = np.array([0.01, 0.03, 0.02, 0.06])
+    found = pool(y, np.array([1e-4, 1e-5, 3e-4, 2e-4]))
+    assert found.estimate == pytest.approx(0.03)
+    half = t_quantile(0.975, 3) * y.std(ddof=1) / 2
+    assert found.interval() == pytest.approx((0.03 - half, 0.03 + half))
+    assert found.df == 3
+
+
+def test_equal_variances_by_hand():
+    """y = 1, 2, 6 with v = 1: Q = 14, I² = 6/7, and τ² = s² − v = 6 for either weights."""
+    for weights in ("equal", "inverse-variance"):
+        found = pool(np.array([1.0, 2.0, 6.0]), np.ones(3), weights)
+        assert found.q == pytest.approx(14)
+        assert found.i_squared == pytest.approx(12 / 14)
+        assert found.tau_squared == pytest.approx(6)
+        assert found.q_p == pytest.approx(np.exp(-7))  # chi-squared, 2 degrees of freedom
+        assert found.standard_error == pytest.approx(np.sqrt(7 / 3))
+        # The 25% quantile of that chi-squared is −2·ln(.75).
+        assert found.tau_squared_high == pytest.approx(14 / (-2 * np.log(0.75)) - 1)
+        half = t_quantile(0.975, 2) * np.sqrt(found.tau_squared_high + 7 / 3)
+        assert found.prediction() == pytest.approx((3 - half, 3 + half))
+
+
+def test_settings_that_agree_have_no_heterogeneity():
+    found = pool(np.array([0.01, 0.011, 0.012]), np.full(3, 1e-3), weights="inverse-variance")
+    assert found.tau_squared == found.i_squared == 0.0
+    assert found.q_p > 0.99
+    assert found.standard_error == pytest.approx(np.sqrt(1e-3 / 3))
+
+
+def test_the_scale_of_the_contrasts_does_not_matter():
+    y, v = trials()
+    one, other = pool(y, v), pool(1000 * y, 1e6 * v)
+    assert other.interval() == pytest.approx(tuple(1000 * bound for bound in one.interval()))
+    assert other.tau_squared == pytest.approx(1e6 * one.tau_squared)
+    assert (other.q, other.i_squared) == pytest.approx((one.q, one.i_squared))
+
+
+def test_the_p_value_agrees_with_the_bound():
+    found = pool(*trials())
+    for tail in (0.2, 0.05, 0.001):
+        low, high = found.bounds(tail)
+        assert found.p_greater(low) == pytest.approx(tail)
+        assert found.p_greater(high) == pytest.approx(1 - tail)
+
+
+def test_below_two_settings_there_is_no_interval_and_below_three_no_prediction():
+    none, one = pool(np.empty(0), np.empty(0)), pool(np.array([0.1]), np.array([0.01]))
+    two = pool(np.array([0.1, 0.2]), np.array([0.01, 0.01]))
+    assert np.isnan(none.estimate) and "no setting" in str(none.reason)
+    assert one.estimate == 0.1 and "one setting" in str(one.reason)
+    for found in (none, one):
+        numbers = (*found.interval(), found.q, found.tau_squared, found.i_squared, found.p_greater())
+        assert np.isnan(numbers).all()
+    assert np.isfinite(two.interval()).all()
+    assert np.isnan(two.prediction()).all() and "two settings" in str(two.reason)
+
+
+def test_a_variance_of_nothing_is_refused():
+    with pytest.raises(InputError, match=r"above 0, and one is 0\.0"):
+        pool(np.array([0.1, 0.2]), np.array([0.01, 0.0]))
