@@ -68,6 +68,7 @@ def ours(group: np.ndarray, label: np.ndarray, predicted: np.ndarray, draws: int
 
 def measures(cells: Cells, counts: np.ndarray) -> np.ndarray:
     """Accuracy of the last group, DPD and EOD of tables of counts [B, C]."""
+    counts = counts.astype(float)  # once for all four
     selected, actual = cells.predicted[0] == 1, cells.label == 1
     right = shares(counts, cells.predicted[0] == cells.label, cells.members)
     chosen = shares(counts, selected, cells.members)
