@@ -7,7 +7,12 @@ import polars as pl
 import pytest
 
 from evenhand import records
+from evenhand.audit.cases import Case, Reader
 from evenhand.audit.compare import verdicts
+from evenhand.audit.contrasts import contrast
+from evenhand.audit.estimate import assemble
+from evenhand.audit.measures import MEASURES
+from evenhand.audit.runs import evaluations
 from evenhand.errors import InputError
 from small_records import design, examples, predictions, study, trials
 
@@ -112,7 +117,7 @@ def test_a_larger_family_has_wider_intervals(harmed):
     )
     many = verdicts(more, uses, predicted, design(measures=("accuracy",)))
     first, second = (row(found, measure="accuracy", attribute="who", group="a") for found in (one, many))
-    assert second["family"].endswith("(9 contrasts)")
+    assert second["family"].endswith("(9 contrasts, max T)")
     assert second["contrast"] == first["contrast"]
     assert second["low"] < first["low"] and second["high"] > first["high"]
     assert second["detectable"] > first["detectable"]
@@ -180,7 +185,7 @@ def test_a_group_too_small_is_shown_and_not_judged():
     ours = row(found, measure="accuracy", attribute="rare", group="yes")
     assert ours["contrast"] is not None and ours["low"] is None and ours["verdict"] == "inconclusive"
     assert "fewer than 10 examples in some run: shown, not judged" in ours["note"]
-    assert row(found, measure="accuracy", attribute="rare", group="no")["family"].endswith("(4 contrasts)")
+    assert row(found, measure="accuracy", attribute="rare", group="no")["family"].endswith("(4 contrasts, max T)")
 
 
 def test_a_method_that_failed_everywhere_is_inconclusive_with_the_reason():
@@ -200,10 +205,18 @@ def test_failed_seeds_are_noted_and_the_others_compared():
 
 
 def test_unpaired_runs_have_independent_variances(harmed):
-    paired, unpaired = (row(verdicts(*harmed, design(paired=how)), measure="accuracy") for how in ("example", "none"))
-    assert unpaired["contrast"] == pytest.approx(paired["contrast"])
-    assert unpaired["high"] - unpaired["low"] > 1.3 * (paired["high"] - paired["low"])
-    assert "unpaired" in unpaired["note"]
+    (evaluation,) = evaluations(*harmed, design())
+    reader = Reader(evaluation, 10)
+    case = Case(MEASURES["accuracy"], None, None, "everyone")
+    paired, unpaired = (contrast(reader, case, "lora", "full", design(paired=how)) for how in ("example", "none"))
+    assert unpaired.estimate == pytest.approx(paired.estimate)
+    sides = []
+    for method in ("full", "lora"):
+        runs = [evaluation.runs[method, seed] for seed in evaluation.seeds(method)]
+        sides.append(assemble(reader, runs, [reader.effect(run, case) for run in runs])[0].variance)
+    assert unpaired.whole.variance == pytest.approx(sum(sides))
+    assert unpaired.whole.standard_error > 1.3 * paired.whole.standard_error
+    assert "unpaired" in row(verdicts(*harmed, design(paired="none")), measure="accuracy")["note"]
 
 
 def test_only_examples_that_both_predicted_are_compared():

@@ -2,8 +2,9 @@
 
 A contrast is positive where the method is less fair or less useful. A family is what one question is asked of:
 all contrasts of one measure, method and reference, of one setting and split, over all groups (or over all attributes),
-and classes; everyone is a family of its own. Each bound has the one-sided level alpha over the family's size
-(Bonferroni), so that the wrong verdicts `worse` of a family occur with probability alpha at most.
+and classes; everyone is a family of its own. Each bound has the one-sided level at which a family without any harm has
+a verdict `worse` with probability alpha: that of max T, which knows how contrasts share examples, and alpha over the
+family's size (Bonferroni) where they share none or are unpaired.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from evenhand import records
@@ -22,8 +24,11 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import MEASURES, Measure, select
 from evenhand.audit.runs import Evaluation, evaluations
 from evenhand.errors import InputError, did_you_mean
+from evenhand.seeds import generator
+from evenhand.stats.contrast import t_quantile
 from evenhand.stats.equivalence import verdict
-from evenhand.stats.power import minimum_detectable_effect, runs_needed
+from evenhand.stats.multiplicity import MaxT, correlations, max_t
+from evenhand.stats.power import POWER, runs_needed
 
 NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
 
@@ -72,11 +77,11 @@ def pairs(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A contrast's place in its family: the one-sided level of its bounds, and the family's name."""
+    """A contrast's place in its family: the one-sided level of its bounds, the family's joint null and its name."""
 
     contrast: Contrast
     level: float
-    size: int
+    joint: MaxT
     family: str
     margin: float | None
     jointly: str | None = None
@@ -90,15 +95,17 @@ def _family(
     design: Design,
 ) -> Iterator[dict[str, Any]]:
     contrasts = [found for _, found in family]
-    size = max(sum(found.interval is not None for found in contrasts), 1)
+    joint = _joint(contrasts)
+    size, level = joint.size, joint.level(design.alpha)
     first = family[0][0]
     by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[first.level]
     plural = "contrast" if size == 1 else "contrasts"
-    name = f"{first.measure.name} {by}, {method} vs {reference} ({size} {plural})"
+    how = ", max T" if level > design.alpha / size else ""
+    name = f"{first.measure.name} {by}, {method} vs {reference} ({size} {plural}{how})"
     margin = _margin(first.measure, design)
     jointly = _jointly(contrasts, margin, design.alpha) if first.measure.decides else None
     for case, found in family:
-        judged = _Judged(found, design.alpha / size, size, name, margin, jointly)
+        judged = _Judged(found, level, joint, name, margin, jointly)
         yield {
             "setting": evaluation.setting,
             "split": evaluation.split,
@@ -110,6 +117,18 @@ def _family(
             "reference": reference,
             **_row(case.measure, judged),
         }
+
+
+def _joint(contrasts: Sequence[Contrast]) -> MaxT:
+    """How the judged contrasts of a family go together when nothing is there."""
+    judged = [found for found in contrasts if found.interval is not None]
+    units, totals = [found.units for found in judged], [found.totals for found in judged]
+    wholes = [found.whole for found in judged if found.whole is not None]
+    known = [one for one in units if one is not None], [one for one in totals if one is not None]
+    if len(judged) < 2 or len(known[0]) < len(judged) or any(not whole.variance > 0 for whole in wholes):
+        return MaxT(np.empty(0), max(len(judged), 1))
+    together = correlations(*known, [found.interval.variance for found in judged if found.interval is not None])
+    return max_t(together, np.array([whole.df for whole in wholes]), generator(0, "max T"))
 
 
 def _margin(measure: Measure, design: Design) -> float | None:
@@ -166,8 +185,8 @@ def _row(measure: Measure, judged: _Judged) -> dict[str, Any]:
     row |= {
         "verdict": verdict(low, high, margin),
         "p": p,
-        "p_adjusted": min(1.0, p * judged.size),
-        "detectable": minimum_detectable_effect(error, found.whole.df, judged.level),
+        "p_adjusted": float(judged.joint.adjusted(p)),
+        "detectable": found.interval.estimate - low + t_quantile(POWER, found.whole.df) * error,
     }
     if row["verdict"] == "inconclusive":
         # What an adjusted interval adds is noise of the examples.

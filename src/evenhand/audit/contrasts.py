@@ -13,7 +13,9 @@ from evenhand.audit.design import Design
 from evenhand.audit.estimate import assemble, unit_step
 from evenhand.audit.linear import Effect
 from evenhand.audit.runs import Run
-from evenhand.stats.contrast import TwoWay, by_unit, two_way, unpaired
+from evenhand.stats.contrast import TwoWay, by_unit, compact, two_way, unpaired
+from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
 ONE_SEED = "one seed: no method variance is known, the interval holds the noise of the examples only"
@@ -31,16 +33,20 @@ class Contrast:
     Attributes:
         estimate: positive where the method is worse; None where it cannot be made.
         interval: gives bounds at any level; None where the contrast is shown but not judged.
-        whole: the two-way variance under the interval.
+        whole: the two-way variance under the interval, which few runs or few discordant units make wider.
         runs: how many runs it rests on.
         notes: reasons, and what must be known.
+        units: int [U], the resampling units that it rests on; None where runs of the methods are not paired.
+        totals: float [U], what each contributes over all runs.
     """
 
     estimate: float | None
-    interval: TwoWay | FewDiscordant | Widened | None
+    interval: FewRuns | Wider | None
     whole: TwoWay | None
     runs: int
     notes: tuple[str, ...] = ()
+    units: np.ndarray | None = None
+    totals: np.ndarray | None = None
 
 
 def contrast(reader: Reader, case: Case, method: str, reference: str, design: Design) -> Contrast:
@@ -91,7 +97,7 @@ def _paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str
     refused = _too_small(reader, effects, whole)
     if refused:
         return Contrast(whole.estimate, None, whole, whole.runs, (*notes, refused))
-    interval = whole
+    interval = runs = FewRuns(whole)
     if case.measure.proportion:
         signs = [
             np.rint(np.divide(move, effect.shares, out=np.zeros_like(move), where=effect.shares > 0) + value)
@@ -99,14 +105,17 @@ def _paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str
         ]
         (changed,) = by_unit(units, [np.abs(part) for part in signs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
-            interval = _few(whole, units, [effect.shares for _, effect, _, _ in defined], signs, shares)
+            few = _few(whole, units, [effect.shares for _, effect, _, _ in defined], signs, shares)
+            interval = Wider(runs, few)
     elif all(effect.step is not None for effect in effects):
         (changed,) = by_unit(units, [_changed(both) for both in defined])
         if int((changed > 0).any(axis=0).sum()) < FEW:
-            interval = Widened(whole, unit_step(effects[::2], shares))
-    if interval is not whole:
+            interval = Wider(runs, Widened(whole, unit_step(effects[::2], shares)))
+    if interval is not runs:
         notes.append(f"fewer than {FEW} discordant units: the interval is adjusted")
-    return Contrast(whole.estimate, interval, whole, whole.runs, tuple(notes))
+    present, _ = compact(np.concatenate(units))
+    totals = unit_totals(values, contributions, shares)
+    return Contrast(whole.estimate, interval, whole, whole.runs, tuple(notes), present, totals)
 
 
 def _few(
@@ -158,15 +167,15 @@ def _unpaired(reader: Reader, case: Case, method: str, reference: str, notes: li
     refused = _too_small(reader, [effect for side in effects for effect in side], whole)
     if refused:
         return Contrast(whole.estimate, None, whole, whole.runs, (*notes, refused))
-    interval = whole
+    interval = runs = FewRuns(whole)
     if case.measure.proportion and _rare(sides, shares):
-        interval = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
+        interval = Wider(runs, FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares)))
     elif not case.measure.proportion and all(effect.step is not None for side in effects for effect in side):
         moved = min(_moved(reader, side) for side in effects)
         if moved < FEW:
             step = math.hypot(*(unit_step(side, share) for side, share in zip(effects, shares, strict=True)))
-            interval = Widened(whole, step)
-    if interval is not whole:
+            interval = Wider(runs, Widened(whole, step))
+    if interval is not runs:
         notes.append(f"fewer than {FEW} units tell the outcomes apart: the interval is adjusted")
     return Contrast(whole.estimate, interval, whole, whole.runs, tuple(notes))
 

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from evenhand.stats.contrast import TwoWay, t_quantile
+from evenhand.stats.proportion import FewDiscordant, Widened
 
 LEAST = 1e-15
 """The smallest p-value that is told from 0."""
@@ -67,3 +68,37 @@ class FewRuns:
             log = brentq(lambda log: self.half_width(math.exp(log)) - distance, math.log(LEAST), math.log(0.5))
             p = math.exp(float(log))  # pyright: ignore[reportArgumentType]
         return p if self.estimate > null else 1 - p
+
+
+@dataclass(frozen=True)
+class Wider:
+    """Two intervals of one estimate at once: each bound is that of the wider one.
+
+    Attributes:
+        runs: of the two-way variance, for few runs.
+        units: adjusted for few discordant units.
+    """
+
+    runs: FewRuns
+    units: FewDiscordant | Widened
+
+    @property
+    def estimate(self) -> float:
+        return self.runs.estimate
+
+    @property
+    def variance(self) -> float:
+        return max(self.runs.variance, self.units.variance)
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        (low, high), (lower, higher) = self.runs.bounds(tail), self.units.bounds(tail)
+        return min(low, lower), max(high, higher)
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which both bounds have reached `null`."""
+        found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
+        return max(found) if self.estimate > null else min(found)
+
+    def _parts(self) -> tuple[FewRuns, FewDiscordant | Widened]:
+        return self.runs, self.units

@@ -69,7 +69,11 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
     with np.errstate(divide="ignore"):
         df = np.maximum((variance / v_seed) ** 2 * (runs - 1), runs - 1)
     df = np.minimum(df, np.maximum(contrast.units - 1, runs - 1))
-    reached = (stdtrit(df, 1 - level) + stdtrit(df, power)) * np.sqrt(variance) <= distance
+    units = max(contrast.units - 1, 1)
+    # The bound that falls last: that of the whole variance, or of its parts, as `few_runs` has it.
+    parts = stdtrit(runs - 1, 1 - level) ** 2 * v_seed + stdtrit(units, 1 - level) ** 2 * lasting
+    bound = np.maximum(stdtrit(df, 1 - level) * np.sqrt(variance), np.sqrt(parts))
+    reached = bound + stdtrit(df, power) * np.sqrt(variance) <= distance
     if reached.any():
         # The run count that was made did not decide: the chance of deciding at it is below the power, or bad luck.
         return RunsNeeded(max(int(runs[reached.argmax()]), now + 1))
