@@ -30,7 +30,9 @@ test-all: lint
 	$(BIN)/pytest -m ''
 
 bench: setup
-	$(BIN)/python benchmarks/padding.py
+	$(BIN)/python benchmarks/padding.py --data ../shared/data
+	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/bootstrap.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build dist
