@@ -26,7 +26,8 @@ import torch
 
 from evenhand.data.hatespeech import HateXplain
 from evenhand.methods.lora import LoRA
-from evenhand.models.load import device, find, load_classifier, load_tokenizer
+from evenhand.models.find import find
+from evenhand.models.load import device, load_classifier, load_tokenizer
 from evenhand.training import loop
 from evenhand.training.batches import Texts, encode_texts
 from evenhand.training.pack import single

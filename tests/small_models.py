@@ -13,7 +13,8 @@ import numpy as np
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.methods import parse_method
-from evenhand.models.load import BaseModel, find, load_classifier, load_image_processor, load_tokenizer
+from evenhand.models.find import BaseModel, find
+from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
 from evenhand.tasks.classification import Work
 from evenhand.training.batches import encode_images, encode_texts
 from evenhand.training.recipe import TrainSpec

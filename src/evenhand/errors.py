@@ -21,3 +21,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f'did you mean "{near[0]}"?'
     return "known: " + ", ".join(known)
+
+
+def first_line(error: BaseException) -> str:
+    """What somebody else's error says, in one line, for a sentence of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from evenhand.methods import parse_method
-from evenhand.methods.quiet import quiet
+from evenhand.models.quiet import quiet
 from small_models import CLASSES, IMAGE, TEXT, base, classifier, encoded, examples_for
 
 BASES = [*TEXT, *IMAGE, "gpt2"]

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InputError
+from evenhand.models import find as find_module
 from evenhand.models import load
-from evenhand.models.load import TINY, BaseModel, find, load_classifier, load_image_processor, load_tokenizer
+from evenhand.models.find import TINY, BaseModel, find
+from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
 
 torch = pytest.importorskip("torch")
 tf = pytest.importorskip("transformers")
@@ -74,7 +76,7 @@ def test_an_absent_package_or_folder_in_it_is_refused():
 
 @pytest.mark.parametrize("name", TINY)
 def test_a_built_in_name_means_the_folder_in_the_assets(name):
-    assert load._folder(name) == Path(load.__file__).parents[1] / "assets" / name
+    assert find_module._folder(name) == Path(find_module.__file__).parents[1] / "assets" / name
 
 
 def test_a_misspelt_built_in_name_gets_the_nearest():

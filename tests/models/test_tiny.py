@@ -9,7 +9,8 @@ import pytest
 
 from evenhand.data import drawings, phrases
 from evenhand.data.synthetic import SyntheticFaces, SyntheticPosts
-from evenhand.models.load import ASSETS, TINY, find, load_classifier, load_image_processor, load_tokenizer
+from evenhand.models.find import ASSETS, TINY, find
+from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
 from evenhand.seeds import generator
 
 torch = pytest.importorskip("torch")

@@ -15,7 +15,8 @@ import torch
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import InputError, TrainingError
-from evenhand.models.load import find, load_classifier
+from evenhand.models.find import find
+from evenhand.models.load import load_classifier
 from evenhand.tasks.classification import Work, predict, train
 from small_models import CLASSES, IMAGE, TEXT, base, encoded, examples_for, work
 

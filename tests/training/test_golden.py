@@ -27,7 +27,7 @@ import pytest
 from evenhand.data.dataset import Dataset, TrainingExamples, content_hash
 from evenhand.data.synthetic import SyntheticFaces, SyntheticPosts
 from evenhand.methods import parse_method
-from evenhand.models.load import find
+from evenhand.models.find import find
 from evenhand.tasks.classification import Work, train
 from evenhand.training.recipe import RECIPE, TrainSpec
 

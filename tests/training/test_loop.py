@@ -10,8 +10,8 @@ from torch import nn
 import plain_loop
 from evenhand.errors import TrainingError
 from evenhand.methods import parse_method
-from evenhand.methods.quiet import quiet
 from evenhand.models.load import load_classifier, load_tokenizer
+from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
 from evenhand.training.loop import Validation, fit, reproducible, require
 from evenhand.training.pack import Single, single

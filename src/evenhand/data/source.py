@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.errors import InputError
+from evenhand.errors import InputError, first_line
 
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".csv": lambda path: pl.read_csv(path, infer_schema_length=None),
@@ -73,7 +73,7 @@ def read_source(path: str, subset: str | None, image: str | None, below: Path | 
     try:
         frame = reader(found)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"task table: {found} cannot be read: {_first_line(error)}") from None
+        raise InputError(f"task table: {found} cannot be read: {first_line(error)}") from None
     return Source(frame, found.name, found.parent)
 
 
@@ -91,7 +91,7 @@ def _from_hub(place: str, asked: str, subset: str | None, image: str | None) -> 
         data = datasets.concatenate_datasets(list(splits.values()))
     except (OSError, ValueError, KeyError, DatasetGenerationError) as error:
         raise InputError(
-            f'task table: "{asked}" is no file, and cannot be read as a Hugging Face data set: {_first_line(error)}'
+            f'task table: "{asked}" is no file, and cannot be read as a Hugging Face data set: {first_line(error)}'
         ) from None
     features = data.features
     binary = [name for name, kind in features.items() if isinstance(kind, datasets.Image | datasets.Audio)]
@@ -112,7 +112,3 @@ def _from_hub(place: str, asked: str, subset: str | None, image: str | None) -> 
         return kept["bytes"] if kept["bytes"] is not None else Path(kept["path"])
 
     return Source(frame, asked, Path(place), image_bytes)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from evenhand.methods.method import Method
-from evenhand.methods.quiet import quiet
+from evenhand.models.quiet import quiet
 
 if TYPE_CHECKING:
     import torch

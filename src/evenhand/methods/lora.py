@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
 
 from evenhand.errors import InputError
 from evenhand.methods.method import Method
-from evenhand.methods.quiet import quiet
+from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,6 +43,7 @@ class Method(Spec):
         values = self.model_dump(mode="json", exclude={"train", "data"})
         return {"kind": self.kind, **values}
 
+    @abstractmethod
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """Make of a freshly loaded base the model to train: what shall learn requires a gradient, the rest does not.
 
@@ -51,16 +53,15 @@ class Method(Spec):
         Raises:
             InputError: the method does not fit this architecture, with the reason.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """Write what was trained (an adapter as PEFT does, a whole model as transformers does) below `folder`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
         """The trained model again, from the base and what `save` wrote."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kept(self, folder: Path) -> bool:
         """Whether `folder` holds what `load` needs."""
-        raise NotImplementedError

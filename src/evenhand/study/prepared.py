@@ -17,12 +17,12 @@ from evenhand.audit.design import SettingDesign
 from evenhand.data.dataset import Dataset, DataSpec, content_hash
 from evenhand.data.splits import Split, split
 from evenhand.errors import InputError
-from evenhand.models.load import find
+from evenhand.models.find import find
 from evenhand.study.spec import Setting, Study
 from evenhand.tasks import parse_task
 
 if TYPE_CHECKING:
-    from evenhand.models.load import BaseModel
+    from evenhand.models.find import BaseModel
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)
 

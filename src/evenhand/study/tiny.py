@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
-from evenhand.models.load import ASSETS, TINY
+from evenhand.models.find import ASSETS, TINY
 from evenhand.study.spec import Setting, Study
 from evenhand.tasks import parse_task
 

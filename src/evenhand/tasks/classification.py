@@ -24,7 +24,7 @@ from evenhand.training.recipe import TrainSpec
 if TYPE_CHECKING:
     import torch
 
-    from evenhand.models.load import BaseModel
+    from evenhand.models.find import BaseModel
     from evenhand.training.batches import Inputs
 
 Keep = Literal["adapters", "weights", "none"]
