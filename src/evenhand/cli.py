@@ -99,9 +99,13 @@ def plan(
     data: Data = None,
     changes: Set = None,
     tiny: Tiny = False,
+    accuracy: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="expected, for the smallest harm that could be detected")
+    ] = 0.8,
     as_json: Json = False,
 ) -> None:
-    """List the trials of a study; trains nothing."""
+    """List the trials of a study, and the smallest harm that it could detect; trains nothing."""
+    from evenhand.study.foresight import foresee
     from evenhand.study.plan import plan as expand
     from evenhand.study.run import pending
     from evenhand.study.store import Store
@@ -122,8 +126,10 @@ def plan(
         }
         for trial in planned.trials
     ]
+    foreseen = foresee(planned, accuracy)
     if as_json:
-        return _print_json({"trials": rows, "to_train": len(todo)})
+        harms = [vars(one) for one in foreseen]
+        return _print_json({"trials": rows, "to_train": len(todo), "accuracy": accuracy, "detectable": harms})
     for row in rows:
         state = "done" if row["done"] else "to train"
         print(
@@ -131,6 +137,7 @@ def plan(
             f"{row['train']} training examples × {row['epochs']} epochs, {row['test']} test examples  {state}"
         )
     print(f"{len(rows)} trials, {len(todo)} to train")
+    _print_foreseen(foreseen, accuracy)
     return None
 
 
@@ -338,6 +345,17 @@ def _listing(what: Listing) -> list[tuple[str, str]]:
     from evenhand.study.presets import list_presets
 
     return list_presets()
+
+
+def _print_foreseen(foreseen: list[Any], accuracy: float) -> None:
+    if not foreseen:
+        return
+    print(f"\nThe smallest loss of accuracy that would be found four times in five, if methods reach {accuracy:.2f}")
+    print("and agree as fine-tuned models do (at best: what seeds add is known after a run only):")
+    for one in foreseen:
+        who = "everyone" if one.group is None else f"{one.attribute} = {one.group}"
+        found = "too few to judge" if one.detectable is None else f"{one.detectable:.3f}"
+        print(f"  {one.setting}  {who:<32} {one.tested:>8.0f} tested  {found}")
 
 
 def _print_json(value: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.stats.contrast import TwoWay, two_way
-from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect, runs_needed
+from evenhand.stats.contrast import TwoWay, by_unit, t_quantile, two_way
+from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.power import detectable_by_runs, foreseen_effect, minimum_detectable_effect, runs_needed
 
 
 def contrast(estimate, v_seed, v_example, v_both, runs=5, units=1000):
@@ -96,3 +97,24 @@ def test_the_extrapolation_is_what_a_longer_study_has():
             else:
                 variances[12].append(mean.variance)
     assert np.mean(variances[4]) == pytest.approx(np.mean(variances[12]), rel=0.1)
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_what_is_foreseen_is_what_such_studies_then_could_detect(runs, fixed):
+    """Contrasts that are −1, 0 or 1 per example, on one test set or on new ones out of 1,500 examples."""
+    rng = np.random.default_rng(0)
+    size, differ, level, found, units = 300, 0.1, 0.05 / 8, [], 0
+    for _ in range(300):
+        samples = [np.arange(size)] * runs if fixed else [rng.choice(1500, size, replace=False) for _ in range(runs)]
+        values = [rng.choice([-1.0, 0.0, 1.0], size, p=[differ / 2, 1 - differ, differ / 2]) for _ in samples]
+        shares, moves = by_unit(samples, [np.full(size, 1 / size)] * runs, [(v - v.mean()) / size for v in values])
+        whole = two_way(np.array([v.mean() for v in values]), moves, shares)
+        found.append(FewRuns(whole).half_width(level) + t_quantile(0.8, whole.df) * whole.standard_error)
+        units += whole.units / 300
+    foreseen = foreseen_effect(differ / size, 0.0, runs, int(units), level, np.random.default_rng(1), 1000)
+    assert foreseen == pytest.approx(np.mean(found), rel=0.08)
+
+
+def test_nothing_is_foreseen_of_one_run():
+    assert np.isnan(foreseen_effect(0.001, 0.0, 1, 300, 0.05, np.random.default_rng(0)))

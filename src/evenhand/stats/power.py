@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.stats.contrast import TwoWay, t_quantile
+from evenhand.stats.contrast import TwoWay, degrees_of_freedom, t_quantile
+from evenhand.stats.few_runs import FewRuns
 
 POWER = 0.8
 MOST_RUNS = 1000
@@ -80,3 +81,32 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
     if lasting > 0 and minimum_detectable_effect(math.sqrt(lasting), math.inf, level, power) > distance:
         return RunsNeeded(None, "only more test examples would decide")
     return RunsNeeded(None, f"more than {MOST_RUNS:,} runs would be needed")
+
+
+def foreseen_effect(
+    noise: float, common: float, runs: int, units: int, level: float, rng: np.random.Generator, draws: int = 200
+) -> float:
+    """The smallest effect that a study yet to be made would find with 80% power, on average over such studies.
+
+    Its runs are taken to differ by their examples alone, so this is a lower bound: what seeds add is not known before.
+
+    Args:
+        noise: variance of one run's contrast through its sample of examples.
+        common: correlation of two runs' contrasts through the examples that both test.
+        runs: J, at least 2; nan below.
+        units: distinct units over all runs.
+        level: one-sided, after the family's correction.
+        rng: draws what V_seed, known from J − 1 degrees of freedom, would come out as.
+    """
+    if runs < 2 or units < 2:
+        return math.nan
+    variance = noise * (1 + (runs - 1) * common) / runs
+    both = noise / runs
+    found = []
+    for chance in rng.chisquare(runs - 1, draws) / (runs - 1):
+        v_seed = noise * (1 - common) / runs * chance
+        total = max(v_seed + variance - both, variance)
+        df = degrees_of_freedom(total, v_seed, runs, units)
+        one = FewRuns(TwoWay(0.0, total, df, v_seed, variance, both, runs, units))
+        found.append(one.half_width(level) + t_quantile(POWER, df) * math.sqrt(total))
+    return float(np.mean(found))

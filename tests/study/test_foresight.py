@@ -1,0 +1,58 @@
+"""What a study could see is said before it is run, from the sizes of its groups."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evenhand import Study
+from evenhand.study.foresight import Foreseen, foresee
+from evenhand.study.plan import plan
+
+
+def foreseen(values, accuracy: float = 0.8) -> dict[str | None, Foreseen]:
+    return {one.group: one for one in foresee(plan(Study(**values), None), accuracy)}
+
+
+@pytest.fixture
+def study(small_study):
+    return {**small_study, "task": {"name": "synthetic/posts", "n": 1200}, "seeds": 5, "split": {"test": 0.25}}
+
+
+def test_smaller_groups_hide_larger_harms(study):
+    found = foreseen(study)
+    assert set(found) == {None, "food", "travel", "music", "garden"}
+    harms = [found[group].detectable for group in (None, "food", "travel", "music", "garden")]
+    assert harms == sorted(harms) and harms[0] > 0
+    assert found[None].tested == pytest.approx(300, abs=2)
+
+
+def test_more_seeds_and_surer_methods_see_more(study):
+    now = foreseen(study)["garden"].detectable
+    assert foreseen({**study, "seeds": 10})["garden"].detectable < now
+    assert foreseen(study, 0.95)["garden"].detectable < now
+
+
+def test_a_fixed_test_set_leaves_noise_that_seeds_cannot_remove(study):
+    fixed = {**study, "split": {"test": 0.25, "vary": False}, "seeds": 20}
+    assert foreseen(fixed)["food"].detectable > foreseen({**study, "seeds": 20})["food"].detectable
+
+
+def test_what_can_not_be_judged_has_no_number(study):
+    assert foreseen({**study, "seeds": 1})["food"].detectable is None
+    tiny = foreseen({**study, "task": {"name": "synthetic/posts", "n": 200}})
+    assert tiny["garden"].tested < 10 and tiny["garden"].detectable is None
+    assert foreseen({**study, "reference": []}) == {}
+
+
+def test_the_command_says_it_in_words_and_in_json(study, tmp_path, evenhand):
+    import yaml
+
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(study))
+    said = evenhand("plan", path, "--out", tmp_path / "none", "--accuracy", "0.9")
+    assert said.returncode == 0 and "if methods reach 0.90" in said.stdout and "topic = garden" in said.stdout
+    found = json.loads(evenhand("plan", path, "--out", tmp_path / "none", "--json").stdout)
+    assert {one["group"] for one in found["detectable"]} == {None, "food", "travel", "music", "garden"}
+    assert not (tmp_path / "none").exists()
