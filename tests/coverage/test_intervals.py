@@ -86,7 +86,8 @@ def test_every_contrast_in_every_regime(vary, regime, runs):
     found = coverage(World(runs=runs, vary=vary, test=400, **REGIMES[regime]), DECIDING, 300)
     for name, one in found.items():
         assert one.both >= 0.93 - error(300), name
-        if name.partition(":")[0] == "accuracy":
+        # From three runs the bounds for small levels (`few_runs`) cover more than they must at this one.
+        if name.partition(":")[0] == "accuracy" and runs >= 5:
             assert one.both <= 0.995, name
 
 
