@@ -7,7 +7,7 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.report.words import headline, interval, number, place, span, title
+from evenhand.report.words import headline, interval, number, place, seen, span, title
 
 DESIGN = Design(
     settings={"faces": SettingDesign(references=("full",), methods=("full", "lora", "head"))},
@@ -101,3 +101,12 @@ def test_what_could_not_be_compared_is_not_counted_as_undecided():
     (line,) = headline(contrasts(absent), DESIGN)
     assert "no comparison could be made (lora: 5 of 5 seeds have no predictions)" in line
     assert "undecided" not in line
+
+
+def test_a_harm_that_no_accuracy_can_suffer_is_not_called_the_smallest_that_could_be_seen():
+    groups = {"measure": "accuracy", "attribute": "shape", "verdict": "inconclusive"}
+    found = contrasts(
+        {**groups, "group": "circle", "detectable": 0.2}, {**groups, "group": "square", "detectable": 1.4}
+    )
+    assert seen(found).endswith("in the accuracy of a group is 0.20, and in some group none is large enough.")
+    assert "no harm in the accuracy of a group, however large" in seen(found.filter(group="square"))

@@ -146,8 +146,12 @@ def seen(verdicts: pl.DataFrame) -> str:
     )
     for where, found in candidates:
         values = found["detectable"].drop_nulls().to_list()
+        possible = [value for value in values if value < 1 or "accuracy" not in where]  # no accuracy falls by more
+        if values and not possible:
+            return f"With so few runs or examples this study could have seen no harm {where}, however large."
         if values:
-            return f"The smallest harm this study could have seen {where} is {span(values)}."
+            rest = "" if len(possible) == len(values) else ", and in some group none is large enough"
+            return f"The smallest harm this study could have seen {where} is {span(possible)}{rest}."
     return "How small a harm this study could have seen cannot be said."
 
 
