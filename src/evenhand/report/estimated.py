@@ -95,11 +95,13 @@ def disparity_chart(
     explained = "bars: 95% intervals; other rows: group to its complement"
     if margin is not None:
         explained += f"; band: {reference} ± margin"
+    floored = any("f" in value for value in values)
+    said = [explained, "grey tick: where nothing is there, 95 in 100 lie left of it"] if floored else explained
     heading = f"{capital(title(measure))} by {attribute}"
     heading += f", class {name}" if name is not None else ""
     described = f"{heading} and method, {setting}, {split}"
     return finished(
-        chart.properties(title=heading_of(heading, explained)),
+        chart.properties(title=heading_of(heading, said)),
         {"rows": values},
         described,
         panel=400,
@@ -163,6 +165,7 @@ def dots(
             ("c", "Q", x),
             ("l", "Q", "low"),
             ("h", "Q", "high"),
+            ("f", "Q", "noise floor (95%)"),
         )
     ]
     base = alt.Chart(rows_named())
@@ -171,8 +174,8 @@ def dots(
         band = base.transform_filter("isValid(datum.a)").mark_rect(color=look.BAND)
         layers.append(band.encode(x="a:Q", x2="b:Q", y=y))
     if any("f" in value for value in values):
-        floor = base.transform_filter("isValid(datum.f)").mark_tick(color=look.FAINT, thickness=2, size=step / 2)
-        layers.append(floor.encode(x="f:Q", y=y))
+        floor = base.transform_filter("isValid(datum.f)").mark_tick(color=look.FAINT, thickness=2, size=7)
+        layers.append(floor.encode(x="f:Q", y=y, yOffset=inside, tooltip=tooltip))
     if any("l" in value for value in values):
         bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5)
         layers.append(bars.encode(x="l:Q", x2="h:Q", y=y, yOffset=inside, color=colour))
