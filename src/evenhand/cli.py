@@ -51,6 +51,19 @@ class SplitDesign(StrEnum):
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """What a machine refuses, rather than what is wrong in the program."""
 
+_TRAINING = (
+    "accelerate",
+    "datasets",
+    "huggingface_hub",
+    "peft",
+    "PIL",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""What the extra `train` brings, and an install for audits lacks."""
+
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
 Out = Annotated[Path | None, typer.Option("--out", help="folder that holds the study; running again continues it")]
 Data = Annotated[Path | None, typer.Option("--data", help="folder with one folder per data set")]
@@ -269,6 +282,12 @@ def main() -> None:
         app()
     except InputError as error:
         print(f"evenhand: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _TRAINING:
+            raise
+        missing = error.name.partition(".")[0]
+        print(f"evenhand: training needs {missing}; install it with: pip install 'evenhand[train]'", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in _UNWRITABLE:

@@ -67,6 +67,17 @@ def test_list_names_what_there_is(what, evenhand):
     assert rows and all(row["summary"] for row in rows)
 
 
+def test_without_the_training_wing_a_run_says_what_to_install(tmp_path):
+    code = (
+        "import sys; sys.modules['transformers'] = None\n"
+        f"sys.argv = ['evenhand', 'run', 'demo', '--out', {str(tmp_path / 'never')!r}]\n"
+        "from evenhand.cli import main; main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    refused(done, "transformers", "pip install 'evenhand[train]'")
+    assert not (tmp_path / "never").exists()
+
+
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     """Exit 2 and one sentence that names what and where."""
     assert done.returncode == 2, done.stderr
