@@ -121,14 +121,17 @@ def _family(
 
 def _joint(contrasts: Sequence[Contrast]) -> MaxT:
     """How the judged contrasts of a family go together when nothing is there."""
-    judged = [found for found in contrasts if found.interval is not None]
-    units, totals = [found.units for found in judged], [found.totals for found in judged]
-    wholes = [found.whole for found in judged if found.whole is not None]
-    known = [one for one in units if one is not None], [one for one in totals if one is not None]
-    if len(judged) < 2 or len(known[0]) < len(judged) or any(not whole.variance > 0 for whole in wholes):
-        return MaxT(np.empty(0), max(len(judged), 1))
-    together = correlations(*known, [found.interval.variance for found in judged if found.interval is not None])
-    return max_t(together, np.array([whole.df for whole in wholes]), generator(0, "max T"))
+    size = max(sum(found.interval is not None for found in contrasts), 1)
+    known = [
+        (found.units, found.totals, found.interval.variance, found.whole.df)
+        for found in contrasts
+        if found.interval and found.whole and found.whole.variance > 0
+        if found.units is not None and found.totals is not None
+    ]
+    if size < 2 or len(known) < size:  # nothing to correct, or some that nobody knows how they go with the others
+        return MaxT(np.empty(0), size)
+    units, totals, variances, df = zip(*known, strict=True)
+    return max_t(correlations(units, totals, variances), np.array(df), generator(0, "max T"))
 
 
 def _margin(measure: Measure, design: Design) -> float | None:

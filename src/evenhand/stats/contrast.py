@@ -19,20 +19,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-
-
-class Interval(Protocol):
-    """What has an estimate, bounds at any tail probability, and the p-value that those bounds imply."""
-
-    @property
-    def estimate(self) -> float: ...
-
-    def bounds(self, tail: float) -> tuple[float, float]: ...
-
-    def p_greater(self, null: float = 0.0) -> float: ...
 
 
 @dataclass(frozen=True)
