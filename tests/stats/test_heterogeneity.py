@@ -137,3 +137,93 @@ def test_below_two_settings_there_is_no_interval_and_below_three_no_prediction()
 def test_a_variance_of_nothing_is_refused():
     with pytest.raises(InputError, match=r"above 0, and one is 0\.0"):
         pool(np.array([0.1, 0.2]), np.array([0.01, 0.0]))
+
+
+def alike(k: int, variance: float, covariance: float) -> np.ndarray:
+    """A covariance matrix of exchangeable settings."""
+    return np.full((k, k), covariance) + (variance - covariance) * np.eye(k)
+
+
+def test_what_settings_share_is_added_to_what_their_spread_shows():
+    """By hand: y = 1, 2, 6 with v = 5 and covariances 4. Between settings the noise is v − c = 1, as in the test above
+    without covariances; the mean has s²/k + c = 7/3 + 4."""
+    y = np.array([1.0, 2.0, 6.0])
+    found, apart = pool(y, np.full(3, 5.0), shared=alike(3, 5, 4)), pool(y, np.ones(3))
+    assert (found.q, found.tau_squared, found.tau_squared_high) == pytest.approx(
+        (apart.q, apart.tau_squared, apart.tau_squared_high)
+    )
+    assert found.variance == pytest.approx(7 / 3 + 4)
+    half = np.sqrt(t_quantile(0.975, 2) ** 2 * 7 / 3 + t_quantile(0.975, np.inf) ** 2 * 4)
+    assert found.interval() == pytest.approx((3 - half, 3 + half))
+    wider = np.sqrt(half**2 + t_quantile(0.975, 2) ** 2 * found.tau_squared_high)
+    assert found.prediction() == pytest.approx((3 - wider, 3 + wider))
+
+
+def test_expected_variance_is_the_variance_of_the_mean():
+    """E s²/k + c̄ against 1'Σ1/k², for unlike variances and covariances."""
+    rng = np.random.default_rng(0)
+    for k in (2, 3, 6):
+        root = rng.normal(size=(k, 2 * k)) + 1
+        covariance = root @ root.T
+        # E of (y − ȳ)(y − ȳ)' is the centred covariance: its trace over k − 1 is E s².
+        centred = covariance - covariance.mean(axis=0)
+        expected = np.trace(centred - centred.mean(axis=1)[:, None]) / (k - 1) / k
+        found = pool(np.zeros(k), np.diag(covariance), shared=covariance)
+        assert expected + found.shared == pytest.approx(covariance.sum() / k**2)
+
+
+def test_q_is_that_of_generalised_least_squares():
+    rng = np.random.default_rng(1)
+    for k in (2, 4, 9):
+        root = rng.normal(size=(k, 2 * k)) + 0.5
+        covariance, y = root @ root.T, rng.normal(size=k)
+        inverse = np.linalg.inv(covariance)
+        rest = y - inverse.sum(axis=0) @ y / inverse.sum()
+        found = pool(y, np.diag(covariance), shared=covariance)
+        assert found.q == pytest.approx(rest @ inverse @ rest)
+
+
+def test_bounds_with_a_known_covariance_are_missed_at_most_as_often_as_they_say():
+    """The miss rate of exchangeable normal estimates by quadrature over s², at every share of the covariance."""
+    from scipy.integrate import quad
+    from scipy.stats import chi2, norm
+
+    for k in (2, 3, 5):
+        for tail in (0.05, 0.003):
+            missed = []
+            for c in (0.0, 0.05, 0.5, 0.95, 1.0):
+                t, z = t_quantile(tail, k - 1) ** 2, t_quantile(tail, np.inf) ** 2
+
+                def miss(w, t=t, z=z, c=c, k=k):
+                    half = np.sqrt(t * w / (k - 1) * (1 - c) / k + z * c)
+                    return norm.sf(half / np.sqrt((1 - c) / k + c)) * chi2.pdf(w, k - 1)
+
+                missed.append(sum(quad(miss, *part)[0] for part in ((0, 1e-3), (1e-3, 1), (1, 100))))
+            assert max(missed) <= tail * (1 + 1e-4)
+            assert missed[0] == pytest.approx(tail, rel=1e-4) and missed[-1] == pytest.approx(tail, rel=1e-4)
+
+
+def test_one_setting_under_two_names_is_no_more_than_one_setting():
+    found = pool(np.array([0.1, 0.1]), np.full(2, 0.01), shared=alike(2, 0.01, 0.01))
+    assert found.interval() == pytest.approx((0.1 - 0.1 * t_quantile(0.975, np.inf), 0.1 + 0.195996398))
+    assert (found.q_p, found.i_squared, found.tau_squared) == (1.0, 0.0, 0.0)
+
+
+def test_with_a_covariance_too_the_p_value_agrees_with_the_bound():
+    y = np.array([0.01, 0.03, 0.02])
+    found = pool(y, np.full(3, 1e-4), shared=alike(3, 1e-4, 5e-5), shared_df=40)
+    for tail in (0.2, 0.05, 0.001):
+        low, high = found.bounds(tail)
+        assert found.p_greater(low) == pytest.approx(tail)
+        assert found.p_greater(high) == pytest.approx(1 - tail)
+    assert found.p_greater(found.estimate) == 0.5
+
+
+def test_a_negative_covariance_makes_no_mean_more_certain():
+    y, v = np.array([0.1, 0.3]), np.ones(2)
+    assert pool(y, v, shared=alike(2, 1, -0.5)).variance == pool(y, v).variance
+
+
+def test_precision_does_not_weigh_settings_that_share_examples():
+    with pytest.raises(InputError, match='weights must be "equal" where settings share examples'):
+        pool(np.array([0.1, 0.2]), np.ones(2), "inverse-variance", shared=alike(2, 1, 0.5))

@@ -1,13 +1,18 @@
 """One answer from several settings: the mean of their contrasts, how much they differ, and where a new one would lie.
 
 Settings are taken as a sample of those that might have been studied: setting s has a true contrast θ_s ~ (μ, τ²), and
-its estimate y_s ~ (θ_s, v_s). The estimates must be independent: two models on one test set share its noise, and are
-not.
+its estimate y_s ~ (θ_s, v_s). Two estimates from one test set share its noise: their covariance must be given.
 
 The mean is that of the settings, alike in weight, or weighted by 1/(v + τ²) as in a meta-analysis. Both have Hartung,
 Knapp, Sidik and Jonkman's interval: the spread of the settings themselves, with k − 1 degrees of freedom. Alike in
 weight it needs no v and no τ², and covers whatever they are (Ibragimov and Müller 2010), from two settings on; the
 weighted one is shorter where precisions differ a lot and covers too little where few settings do.
+
+**What settings share** moves them together, so that their spread s² does not show it. With the mean covariance c̄ of
+two settings, Var ȳ = (v̄ + τ² + (k − 1)c̄)/k and E s² = v̄ + τ² − c̄, hence Var ȳ = E s²/k + c̄. The half-width is
+√(t(k−1)²·s²/k + t(df)²·c̄): no part gets a quantile of more degrees of freedom than it has. For exchangeable normal
+estimates and a known c̄ a bound is missed at most as often as its tail says: P(miss) is E Φ(−√x) with x affine in the
+share of c̄, which is convex in it, and at both ends it is the tail.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import numpy as np
 
 from evenhand.errors import InputError
 from evenhand.stats.contrast import t_quantile, t_tail
+from evenhand.stats.few_runs import LEAST
 
 Weights = Literal["equal", "inverse-variance"]
 NO_SETTINGS = "no setting has an estimate"
@@ -33,7 +39,7 @@ class Pooled:
 
     Attributes:
         estimate: the mean; nan without settings.
-        standard_error: of the mean; nan below two settings.
+        spread: the variance of the mean that the settings' own spread shows; nan below two settings.
         settings: k.
         tau_squared: Paule and Mandel's variance of the true contrasts between settings; nan below two.
         tau_squared_high: its 75% upper bound, from the same Q; what the prediction interval uses.
@@ -41,10 +47,12 @@ class Pooled:
         q_p: its p-value; small where they differ by more than their noise.
         i_squared: the share of Q above its expectation, (Q − (k − 1))/Q, at least 0.
         reason: what cannot be said from so few settings.
+        shared: c̄, the variance of the mean that their spread does not show, at least 0.
+        shared_df: its degrees of freedom.
     """
 
     estimate: float
-    standard_error: float
+    spread: float
     settings: int
     tau_squared: float
     tau_squared_high: float
@@ -52,6 +60,8 @@ class Pooled:
     q_p: float
     i_squared: float
     reason: str | None = None
+    shared: float = 0.0
+    shared_df: float = math.inf
 
     @property
     def df(self) -> int:
@@ -60,13 +70,27 @@ class Pooled:
 
     @property
     def variance(self) -> float:
-        return self.standard_error**2
+        return self.spread + self.shared
+
+    @property
+    def standard_error(self) -> float:
+        return math.sqrt(self.variance)
+
+    def half_width(self, tail: float, more: float = 0.0) -> float:
+        """Distance of each bound from the mean, missed with probability `tail` at most, for tails below .5.
+
+        Args:
+            tail: of one side.
+            more: variance that is added to the spread.
+        """
+        own = t_quantile(tail, self.df) ** 2 * (self.spread + more)
+        return math.sqrt(own + t_quantile(tail, self.shared_df) ** 2 * self.shared)
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound of the mean, each missed with probability `tail`; nan below two settings."""
         if self.settings < 2:
             return math.nan, math.nan
-        half = t_quantile(1 - tail, self.df) * self.standard_error
+        half = self.half_width(tail)
         return self.estimate - half, self.estimate + half
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -76,22 +100,43 @@ class Pooled:
     def prediction(self, level: float = 0.95) -> tuple[float, float]:
         """Where the true contrast of a new setting lies; nan below three settings.
 
-        t(k − 1)·√(τ² + SE²) around the mean, with the upper bound of τ²: with τ² itself and k − 2 degrees of freedom
+        The half-width of the mean with τ² added, at its upper bound: with τ² itself and k − 2 degrees of freedom
         (Higgins et al. 2009) it covers .86–.90 of new settings from 5 to 10 that differ about as much as their noise.
         """
         if self.settings < 3:
             return math.nan, math.nan
-        half = t_quantile((1 + level) / 2, self.df) * math.sqrt(self.tau_squared_high + self.variance)
+        half = self.half_width((1 - level) / 2, more=self.tau_squared_high)
         return self.estimate - half, self.estimate + half
 
     def p_greater(self, null: float = 0.0) -> float:
-        """One-sided p-value against "the mean is not greater than `null`"; nan without spread."""
-        if not self.standard_error > 0:
+        """One-sided p-value against "the mean is not greater than `null`": the tail at which a bound reaches it.
+
+        Nan without spread.
+        """
+        if not self.variance > 0:
             return math.nan
-        return t_tail((self.estimate - null) / self.standard_error, self.df)
+        if not self.shared > 0:
+            return t_tail((self.estimate - null) / self.standard_error, self.df)
+        distance = abs(self.estimate - null)
+        tail = self._tail(distance) if distance > 0 else 0.5
+        return tail if self.estimate > null else 1 - tail
+
+    def _tail(self, distance: float) -> float:
+        from scipy.optimize import brentq
+
+        if self.half_width(LEAST) <= distance:
+            return LEAST
+        log = brentq(lambda log: self.half_width(math.exp(log)) - distance, math.log(LEAST), math.log(0.5))
+        return math.exp(float(log))  # pyright: ignore[reportArgumentType]
 
 
-def pool(estimates: np.ndarray, variances: np.ndarray, weights: Weights = "equal") -> Pooled:
+def pool(
+    estimates: np.ndarray,
+    variances: np.ndarray,
+    weights: Weights = "equal",
+    shared: np.ndarray | None = None,
+    shared_df: float = math.inf,
+) -> Pooled:
     """The mean of the settings' contrasts, with random effects.
 
     Args:
@@ -99,47 +144,77 @@ def pool(estimates: np.ndarray, variances: np.ndarray, weights: Weights = "equal
         variances: float [k], of the estimates, above 0.
         weights: "equal", or "inverse-variance", whose standard error is at least that of known variances (the plain
             one is too short by chance where few settings agree).
+        shared: float [k, k], the covariance of each two estimates through what they share, such as test examples;
+            the diagonal is not read. None: the settings are independent.
+        shared_df: degrees of freedom of those covariances: the shared units, less one.
 
     Raises:
-        InputError: a variance that is not above 0.
+        InputError: a variance that is not above 0, or inverse-variance weights of settings that share something.
     """
     y, v = np.asarray(estimates, dtype=float), np.asarray(variances, dtype=float)
     if not (v > 0).all():
         raise InputError(f"the variances of the settings' contrasts must be above 0, and one is {v[~(v > 0)][0]}")
     k = len(y)
+    together = np.diag(v) if shared is None else np.where(np.eye(k, dtype=bool), np.diag(v), shared)
+    if weights == "inverse-variance" and (together != np.diag(v)).any():
+        raise InputError('weights must be "equal" where settings share examples, not "inverse-variance"')
     if k < 2:
         nan = math.nan
         return Pooled(float(y[0]) if k else nan, nan, k, nan, nan, nan, nan, nan, ONE_SETTING if k else NO_SETTINGS)
     from scipy.special import chdtrc, chdtri
 
-    q = _cochran(y, v, 0.0)
-    tau_squared, high = _tau_squared(y, v, k - 1), _tau_squared(y, v, float(chdtri(k - 1, 0.75)))
+    parts = _contrasts(y, together)
+    q = _q(*parts, 0.0)
+    tau_squared, high = _tau_squared(*parts, k - 1), _tau_squared(*parts, float(chdtri(k - 1, 0.75)))
     weight = 1 / (v + tau_squared) if weights == "inverse-variance" else np.ones(k)
     mean = float(weight @ y / weight.sum())
     scale = float(weight @ (y - mean) ** 2) / (k - 1)
     if weights == "inverse-variance":
         scale = max(scale, 1.0)
     excess = max(q - (k - 1), 0.0) / q if q > 0 else 0.0
-    reason = TWO_SETTINGS if k == 2 else None
-    error = math.sqrt(scale / weight.sum())
-    return Pooled(mean, error, k, tau_squared, high, q, float(chdtrc(k - 1, q)), excess, reason)
+    common = max((together.sum() - v.sum()) / (k * (k - 1)), 0.0)
+    return Pooled(
+        mean,
+        scale / float(weight.sum()),
+        k,
+        tau_squared,
+        high,
+        q,
+        float(chdtrc(k - 1, q)),
+        excess,
+        TWO_SETTINGS if k == 2 else None,
+        float(common),
+        shared_df,
+    )
 
 
-def _cochran(y: np.ndarray, v: np.ndarray, tau_squared: float) -> float:
-    """Σ w(y − ȳ)² with weights 1/(v + τ²)."""
-    weight = 1 / (v + tau_squared)
-    return float(weight @ (y - weight @ y / weight.sum()) ** 2)
+def _contrasts(y: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squares of k − 1 uncorrelated contrasts between the settings, and their variances where settings do not differ.
+
+    What all settings share alike is in none of them.
+    """
+    from scipy.linalg import helmert
+
+    between = helmert(len(y))
+    values, vectors = np.linalg.eigh(between @ covariance @ between.T)
+    # Settings that are the same trials have no variance between them, nor a difference.
+    return (vectors.T @ (between @ y)) ** 2, np.maximum(values, 1e-9 * np.diag(covariance).max())
 
 
-def _tau_squared(y: np.ndarray, v: np.ndarray, level: float) -> float:
+def _q(squares: np.ndarray, variances: np.ndarray, tau_squared: float) -> float:
+    """(y − μ)'Σ⁻¹(y − μ) at the best μ; Cochran's Q, Σ w(y − ȳ)² with w = 1/(v + τ²), where settings share nothing."""
+    return float((squares / (variances + tau_squared)).sum())
+
+
+def _tau_squared(squares: np.ndarray, variances: np.ndarray, level: float) -> float:
     """The τ² at which Q is at this level; 0 where Q never exceeds it.
 
     Its expectation k − 1 gives Paule and Mandel's estimate (1982), a low quantile an upper bound (Viechtbauer 2007).
     """
     from scipy.optimize import brentq
 
-    if _cochran(y, v, 0.0) <= level:
+    if _q(squares, variances, 0.0) <= level:
         return 0.0
-    high = float(((y - y.mean()) ** 2).sum()) / level  # Q at τ² is below Σ(y − ȳ)²/τ²
-    found = brentq(lambda t: _cochran(y, v, t) - level, 0.0, high, xtol=1e-14 * high)
+    high = float(squares.sum()) / level  # Q at τ² is below Σ(y − ȳ)²/τ²
+    found = brentq(lambda t: _q(squares, variances, t) - level, 0.0, high, xtol=1e-14 * high)
     return float(found)  # pyright: ignore[reportArgumentType]
