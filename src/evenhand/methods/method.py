@@ -12,8 +12,13 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from evenhand.spec import Spec
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from transformers import PreTrainedModel
+
+    from evenhand.training.batches import Inputs
+    from evenhand.training.pack import Pack
+    from evenhand.training.recipe import TrainSpec
 
 
 class Method(Spec):
@@ -53,6 +58,29 @@ class Method(Spec):
         Raises:
             InputError: the method does not fit this architecture, with the reason.
         """
+
+    def pack(
+        self,
+        module: torch.nn.Module,
+        inputs: Inputs,
+        labels: np.ndarray,
+        *,
+        seed: int,
+        train: TrainSpec,
+        device: torch.device,
+    ) -> Pack:
+        """One trial of this method as the loop trains it; overridden where batches or steps are the method's own.
+
+        Args:
+            module: what `apply` made.
+            inputs, labels, seed, train, device: see `evenhand.training.pack.single`.
+
+        Raises:
+            InputError: these examples or this architecture cannot be trained in this way, with the reason.
+        """
+        from evenhand.training.pack import single
+
+        return single(module, inputs, labels, seed=seed, lr=self.lr, epochs=self.epochs, train=train, device=device)
 
     @abstractmethod
     def save(self, model: torch.nn.Module, folder: Path) -> None:

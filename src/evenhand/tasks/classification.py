@@ -66,7 +66,7 @@ class Outcome:
         seconds: of the whole trial: loading, encoding, training, predicting.
         peak_bytes: on a GPU, the most memory that PyTorch held during the trial; on a CPU, the most that the process
             has held so far, so an upper bound.
-        epsilon: of a private method.
+        epsilon: what a private method has spent; None for the others.
     """
 
     train_loss: float | None
@@ -106,7 +106,6 @@ def train(
 
     from evenhand.models.load import device, load_classifier
     from evenhand.training import loop
-    from evenhand.training.pack import single
 
     started = time.perf_counter()
     where = device()
@@ -115,16 +114,8 @@ def train(
     base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)
     model = work.method.apply(base, work.seed)
     encode = _encoder(work)
-    pack = single(
-        model,
-        encode(work.examples.inputs),
-        work.examples.labels,
-        seed=work.seed,
-        lr=work.method.lr,
-        epochs=work.method.epochs,
-        train=work.train,
-        device=where,
-    )
+    inputs = encode(work.examples.inputs)
+    pack = work.method.pack(model, inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
     examples = None
     if work.validation is not None:
         examples = loop.Validation(encode(work.validation.inputs), work.validation.labels)
@@ -137,7 +128,8 @@ def train(
     parameters, total = count_parameters(model)
     peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else _peak_of_process()
     seconds = time.perf_counter() - started
-    return Outcome(fitted.train_loss, fitted.validation_loss, parameters, total, seconds, peak), rows
+    spent = pack.epsilon(0)
+    return Outcome(fitted.train_loss, fitted.validation_loss, parameters, total, seconds, peak, spent), rows
 
 
 def predict(work: Work, folder: Path, evaluations: Mapping[str, Dataset]) -> pl.DataFrame | None:

@@ -152,6 +152,10 @@ class Pack(ABC):
             replica.taken += 1
         return norms
 
+    def epsilon(self, replica: int) -> float | None:
+        """The ε of differential privacy that a replica's steps have spent so far; None where nothing is private."""
+        return None
+
 
 @dataclass(eq=False)
 class Single(Pack):
@@ -161,7 +165,8 @@ class Single(Pack):
         (rows,), (size,), (replica,) = part.rows, part.sizes, self.replicas
         logits = self.module(**replica.inputs.batch(rows, self.device)).logits
         labels = torch.from_numpy(replica.labels[rows]).to(self.device, non_blocking=True)
-        loss = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+        exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        loss = nn.functional.cross_entropy(exact, labels, reduction="sum")
         return (loss / size).reshape(1)
 
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:

@@ -51,8 +51,10 @@ class Window:
         self.unread = []
 
     def mean(self, place: int) -> float:
-        """A replica's mean loss over the examples of the epoch."""
+        """A replica's mean loss over the examples of the epoch; NaN when no batch held any, as a private one may."""
         weights = np.array([sizes[place] for sizes in self.sizes], dtype=float)
+        if not weights.any():
+            return float("nan")
         return float(np.average(np.stack(self.losses)[:, place], weights=weights))
 
 
