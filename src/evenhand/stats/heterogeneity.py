@@ -13,6 +13,9 @@ two settings, Var ȳ = (v̄ + τ² + (k − 1)c̄)/k and E s² = v̄ + τ² − 
 √(t(k−1)²·s²/k + t(df)²·c̄): no part gets a quantile of more degrees of freedom than it has. For exchangeable normal
 estimates and a known c̄ a bound is missed at most as often as its tail says: P(miss) is E Φ(−√x) with x affine in the
 share of c̄, which is convex in it, and at both ends it is the tail.
+
+Settings that agree by chance, as near-identical methods do, are no proof of precision: no interval is shorter than that
+of the settings' own variances with normal quantiles.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import Literal
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.stats.contrast import t_quantile, t_tail
+from evenhand.stats.contrast import t_quantile
 from evenhand.stats.few_runs import LEAST
 
 Weights = Literal["equal", "inverse-variance"]
@@ -49,6 +52,7 @@ class Pooled:
         reason: what cannot be said from so few settings.
         shared: c̄, the variance of the mean that their spread does not show, at least 0.
         shared_df: its degrees of freedom.
+        least: the variance of the mean where settings do not differ and their own variances are true.
     """
 
     estimate: float
@@ -62,6 +66,7 @@ class Pooled:
     reason: str | None = None
     shared: float = 0.0
     shared_df: float = math.inf
+    least: float = 0.0
 
     @property
     def df(self) -> int:
@@ -84,7 +89,8 @@ class Pooled:
             more: variance that is added to the spread.
         """
         own = t_quantile(tail, self.df) ** 2 * (self.spread + more)
-        return math.sqrt(own + t_quantile(tail, self.shared_df) ** 2 * self.shared)
+        half = math.sqrt(own + t_quantile(tail, self.shared_df) ** 2 * self.shared)
+        return max(half, -t_quantile(tail, math.inf) * math.sqrt(self.least + more))
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound of the mean, each missed with probability `tail`; nan below two settings."""
@@ -113,21 +119,19 @@ class Pooled:
 
         Nan without spread.
         """
-        if not self.variance > 0:
+        if not self.variance + self.least > 0:
             return math.nan
-        if not self.shared > 0:
-            return t_tail((self.estimate - null) / self.standard_error, self.df)
-        distance = abs(self.estimate - null)
-        tail = self._tail(distance) if distance > 0 else 0.5
-        return tail if self.estimate > null else 1 - tail
-
-    def _tail(self, distance: float) -> float:
         from scipy.optimize import brentq
 
-        if self.half_width(LEAST) <= distance:
-            return LEAST
-        log = brentq(lambda log: self.half_width(math.exp(log)) - distance, math.log(LEAST), math.log(0.5))
-        return math.exp(float(log))  # pyright: ignore[reportArgumentType]
+        distance = abs(self.estimate - null)
+        if distance == 0:
+            tail = 0.5
+        elif self.half_width(LEAST) <= distance:
+            tail = LEAST
+        else:
+            log = brentq(lambda log: self.half_width(math.exp(log)) - distance, math.log(LEAST), math.log(0.5))
+            tail = math.exp(float(log))  # pyright: ignore[reportArgumentType]
+        return tail if self.estimate > null else 1 - tail
 
 
 def pool(
@@ -172,7 +176,7 @@ def pool(
     if weights == "inverse-variance":
         scale = max(scale, 1.0)
     excess = max(q - (k - 1), 0.0) / q if q > 0 else 0.0
-    common = max((together.sum() - v.sum()) / (k * (k - 1)), 0.0)
+    common = max(float(together.sum() - v.sum()) / (k * (k - 1)), 0.0)
     return Pooled(
         mean,
         scale / float(weight.sum()),
@@ -183,8 +187,9 @@ def pool(
         float(chdtrc(k - 1, q)),
         excess,
         TWO_SETTINGS if k == 2 else None,
-        float(common),
+        common,
         shared_df,
+        (float(v.mean()) + (k - 1) * common) / k if weights == "equal" else 0.0,
     )
 
 
