@@ -19,9 +19,10 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.cases import Case, Reader, cases
-from evenhand.audit.contrasts import ONE_SEED, Contrast, contrast
+from evenhand.audit.contrasts import NO_MARGIN, ONE_SEED, Contrast, contrast
 from evenhand.audit.design import Design
 from evenhand.audit.measures import MEASURES, Measure, select
+from evenhand.audit.pooled import Compared, across_settings
 from evenhand.audit.runs import Evaluation, evaluations
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
@@ -29,8 +30,6 @@ from evenhand.stats.contrast import t_quantile
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.multiplicity import MaxT, correlations, max_t
 from evenhand.stats.power import POWER, runs_needed
-
-NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
 
 
 def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
@@ -50,6 +49,7 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
         if name != "default" and name not in MEASURES:
             raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
     rows: list[dict[str, Any]] = []
+    everywhere: list[Compared] = []
     for evaluation in evaluations(examples, trials, predictions, design):
         reader = Reader(evaluation, design.support)
         families: dict[tuple[str, str, str, str], list[tuple[Case, Contrast]]] = {}
@@ -61,6 +61,10 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
         order = {pair: place for place, pair in enumerate(compared)}
         for (method, reference, *_), family in sorted(families.items(), key=lambda one: order[one[0][:2]]):
             rows += _family(evaluation, family, method, reference, design)
+            if len(design.settings) > 1:  # what units contribute takes memory, and is kept where it is used only
+                where = (evaluation.setting, evaluation.split, method, reference)
+                everywhere += [Compared(*where, case, _margin(case.measure, design), found) for case, found in family]
+    rows += across_settings(everywhere, examples, design)
     if not rows:
         return records.TABLES["verdicts"].empty()
     return records.validate(pl.DataFrame(rows, infer_schema_length=None), "verdicts")

@@ -19,6 +19,7 @@ from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
 ONE_SEED = "one seed: no method variance is known, the interval holds the noise of the examples only"
+NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
 LEAST_RUNS = 3
 """With fewer defined runs than this, where more were made, there is no contrast."""
 

@@ -1,0 +1,183 @@
+"""Pooling contrasts over the settings of a study: which rows there are, what they say, and what settings share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.audit import small_records
+from tests.audit.small_records import Tables
+
+from evenhand.audit.compare import verdicts
+from evenhand.audit.contrasts import NO_MARGIN
+from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.pooled import ALIKE, DIFFER, ONE_SEED, SHARED, unit_codes
+from evenhand.audit.results import Results
+from evenhand.stats.heterogeneity import TWO_SETTINGS, pool
+
+IN_NONE = pl.col("setting").is_null()
+EVERYONE = pl.col("attribute").is_null() & (pl.col("measure") == "accuracy")
+
+
+def renamed(tables: Tables, setting: str, prefix: str) -> Tables:
+    """The tables of the setting "s" as those of another, its examples with a prefix."""
+    examples, trials, predictions = tables
+    example = pl.concat_str(pl.lit(prefix), pl.col("example"))
+    trial = pl.concat_str(pl.lit(f"{setting}-"), pl.col("trial"))
+    return (
+        examples.with_columns(setting=pl.lit(setting), example=example, unit=example),
+        trials.with_columns(setting=pl.lit(setting), trial=trial),
+        predictions.with_columns(trial=trial, example=example),
+    )
+
+
+def several(parts: Sequence[Tables], names: Sequence[str], apart: bool = True, **options) -> tuple[Tables, Design]:
+    """A study of several settings; `apart` gives each examples of its own."""
+    found = [renamed(part, name, f"{name}/" if apart else "") for part, name in zip(parts, names, strict=True)]
+    tables = (pl.concat([one[0] for one in found]), pl.concat([one[1] for one in found]))
+    predictions = pl.concat([one[2] for one in found])
+    setting = SettingDesign(references=("full",), methods=("full", "lora"), task="t")
+    return (*tables, predictions), Design(settings=dict.fromkeys(names, setting), **options)
+
+
+def pooled_rows(tables: Tables, design: Design) -> pl.DataFrame:
+    return verdicts(*tables, design).filter(pl.col("setting").is_null())
+
+
+def studies(count: int, **options) -> list[Tables]:
+    return [small_records.study(seed=seed, probabilities=False, **options) for seed in range(count)]
+
+
+def test_the_mean_over_settings_is_that_of_their_rows():
+    tables, design = several(studies(3), "abc", margins={"default": 0.1})
+    table = verdicts(*tables, design)
+    own, (across,) = (table.filter(EVERYONE & null).to_dicts() for null in (~IN_NONE, IN_NONE))
+    assert across["contrast"] == pytest.approx(np.mean([row["contrast"] for row in own]))
+    assert across["runs"] == 3 and across["runs_needed"] is None
+    assert across["low"] < across["contrast"] < across["high"]
+    assert across["predict_low"] <= across["low"] and across["high"] <= across["predict_high"]
+    assert across["margin"] == 0.1
+    assert across["family"] == "accuracy everyone, lora vs full, across settings (1 contrast)"
+    assert across["p"] == across["p_adjusted"]
+    assert across["note"].startswith("3 settings, I² ") and across["note"].endswith(ALIKE)
+
+
+def test_every_contrast_of_two_settings_has_one_pooled_row_and_no_other():
+    tables, design = several(studies(2), "ab")
+    table = verdicts(*tables, design)
+    place = ["split", "measure", "class", "attribute", "group", "method", "reference"]
+    across = table.filter(IN_NONE)
+    assert across.select(place).equals(table.filter(setting="a").select(place))
+    made = across.drop_nulls("contrast")  # without probabilities there is no calibration in either
+    assert made["runs"].unique().to_list() == [2] and set(made["measure"]) < set(across["measure"])
+    assert across["predict_low"].null_count() == len(across)
+    assert made["note"].str.contains(TWO_SETTINGS).all()
+
+
+def test_one_setting_alone_is_not_pooled_nor_is_an_unpaired_study():
+    tables, design = several(studies(1), "a")
+    assert pooled_rows(tables, design).is_empty()
+    tables, design = several(studies(2), "ab", paired="none")
+    assert pooled_rows(tables, design).is_empty()
+
+
+def test_bounds_of_groups_hold_together():
+    tables, design = several(studies(3), "abc")
+    rows = pooled_rows(tables, design).filter(pl.col("group").is_not_null(), measure="accuracy")
+    assert len(rows) == 3 and rows["family"].unique().to_list() == [
+        "accuracy by group, lora vs full, across settings (3 contrasts)"
+    ]
+    assert rows["p_adjusted"].to_list() == pytest.approx((3 * rows["p"]).clip(None, 1).to_list())
+    assert ((rows["low"] > 0) == (rows["p_adjusted"] < design.alpha)).all()
+
+
+def test_a_harm_in_every_setting_is_found_and_one_setting_alone_differs():
+    harmed = studies(4, n=900, harm={"c": 1.0})
+    tables, design = several(harmed, "abcd", margins={"default": 0.02})
+    worst = pooled_rows(tables, design).filter(measure="accuracy", group="c").row(0, named=True)
+    assert worst["verdict"] == "worse" and worst["contrast"] > worst["detectable"] > 0
+    tables, design = several([*studies(3, n=900), harmed[3]], "abcd")
+    mixed = pooled_rows(tables, design).filter(measure="accuracy", group="c").row(0, named=True)
+    assert mixed["verdict"] == "inconclusive" and mixed["note"].split("; ")[0].endswith(DIFFER)
+
+
+def test_settings_on_the_same_examples_share_their_noise():
+    one = small_records.study(probabilities=False)
+    tables, design = several([one, one], "ab", apart=False)
+    same = pooled_rows(tables, design).filter(EVERYONE).row(0, named=True)
+    tables, design = several([one, one], "ab")
+    apart = pooled_rows(tables, design).filter(EVERYONE).row(0, named=True)
+    assert SHARED in same["note"] and SHARED not in apart["note"]
+    assert same["contrast"] == pytest.approx(apart["contrast"])
+    assert same["high"] - same["low"] > 1.15 * (apart["high"] - apart["low"])
+
+
+def test_names_of_units_make_them_the_same_and_their_order_is_each_settings_own():
+    examples = pl.DataFrame({"setting": list("aaabbb"), "unit": ["x10", "x9", "x10", "x9", "y", "x1"]})
+    codes = unit_codes(examples)
+    assert codes["a"].tolist() == [1, 2]  # of x10, x9 among x1, x10, x9, y
+    assert codes["b"].tolist() == [0, 2, 3]
+
+
+def test_the_covariance_is_that_of_the_shared_examples_whatever_their_order():
+    """Two base models on one data set, listed in different orders: full sums by example against the pooled interval."""
+    rng = np.random.default_rng(0)
+    n, label = 300, np.tile([0, 1], 150)
+    hard = rng.random(n) < 0.4
+    parts, losses = [], []
+    for _ in range(2):
+        full = np.where(rng.random(n) < 0.1, 1 - label, label)
+        lora = np.where(hard & (rng.random(n) < 0.5), 1 - label, label)
+        losses.append((full == label).astype(float) - (lora == label))
+        groups = {"who": [["g"]] * n}
+        frames = [small_records.predictions(f"{name}-{seed}", range(n), values) for seed in (0, 1, 2)
+                  for name, values in (("full", full), ("lora", lora))]  # fmt: skip
+        uses = [(name, seed) for seed in (0, 1, 2) for name in ("full", "lora")]
+        parts.append((small_records.examples(list(label), groups), small_records.trials(uses), pl.concat(frames)))
+    parts[1] = (parts[1][0].reverse(), *parts[1][1:])
+    tables, design = several(parts, "ab", apart=False)
+    row = pooled_rows(tables, design).filter(EVERYONE).row(0, named=True)
+    centred = [(loss - loss.mean()) / n for loss in losses]
+    shared = np.array([[one @ other for other in centred] for one in centred])
+    values = np.array([loss.mean() for loss in losses])
+    expected = pool(values, np.diag(shared) * n / (n - 1), shared=shared, shared_df=n - 1)
+    assert shared[0, 1] > 0.2 * shared[0, 0]
+    assert (row["low"], row["high"]) == pytest.approx(expected.bounds(design.alpha))
+
+
+def test_a_group_that_is_judged_in_too_few_settings_is_not_pooled_and_says_so():
+    rare = small_records.study(n=600, seed=5, probabilities=False)
+    few = rare[0].with_columns(
+        pl.when(pl.int_range(pl.len()) < 6)
+        .then(pl.lit(["c"], dtype=pl.List(pl.String)))
+        .otherwise(pl.lit(["a"], dtype=pl.List(pl.String)))
+        .alias("attribute.who")
+    )
+    tables, design = several([*studies(2), (few, *rare[1:])], "abx", margins={"default": 0.1})
+    rows = pooled_rows(tables, design).filter(measure="accuracy", group="c")
+    assert rows["runs"].item() == 2 and "left out, not judged there: x" in rows["note"].item()
+    tables, design = several([studies(1)[0], (few, *rare[1:])], "ax", margins={"default": 0.1})
+    (row,) = pooled_rows(tables, design).filter(measure="accuracy", group="c").to_dicts()
+    assert row["contrast"] is row["low"] is None and row["verdict"] == "inconclusive"
+    assert "judged in fewer than two settings" in row["note"] and "not judged there: x" in row["note"]
+
+
+def test_several_settings_of_one_seed_each_get_a_verdict_that_says_so():
+    tables, design = several(studies(4, seeds=1, harm={"c": 1.2}), "abcd")
+    row = pooled_rows(tables, design).filter(measure="accuracy", group="c").row(0, named=True)
+    assert row["verdict"] == "worse" and ONE_SEED in row["note"] and NO_MARGIN in row["note"]
+
+
+def test_measures_that_do_not_decide_are_pooled_without_a_verdict():
+    tables, design = several([small_records.study(seed=seed) for seed in (0, 1)], "ab")
+    rows = pooled_rows(tables, design).filter(measure="expected_calibration_error")
+    assert len(rows) and rows["verdict"].null_count() == rows["p"].null_count() == len(rows)
+    assert rows["low"].null_count() == 0
+
+
+def test_the_gate_sees_what_is_worse_across_settings():
+    tables, design = several(studies(3, n=900, harm={"c": 1.0}), "abc")
+    failed = Results.compute(*tables, design).failed()
+    assert failed.filter(IN_NONE)["group"].to_list().count("c") >= 1
