@@ -132,8 +132,8 @@ def test_unpaired_variances_add_as_welch_has_it():
 
 def test_compact_is_unique():
     rng = np.random.default_rng(6)
-    for top in (10, 100_000):
-        codes = rng.integers(0, top, 200)
+    dense, sparse = rng.integers(0, 10, 200), rng.integers(0, 100_000, 200)
+    for codes in (dense, sparse, np.sort(dense), np.unique(sparse), dense[:0]):
         found, place = compact(codes)
         expected, where = np.unique(codes, return_inverse=True)
         assert (found == expected).all()
@@ -143,3 +143,18 @@ def test_compact_is_unique():
 def test_the_normal_quantile_is_the_limit():
     assert t_quantile(0.975, np.inf) == pytest.approx(1.959964, abs=1e-6)
     assert t_quantile(0.975, 4) == pytest.approx(2.776445, abs=1e-6)
+
+
+@pytest.mark.parametrize("codes", [[3, 7, 9, 12], [9, 3, 12, 7], [9, 3, 9, 7]])
+def test_sums_by_unit_are_the_same_whether_runs_share_their_sample_or_not(codes):
+    """One sample for all runs is sorted once, and where each unit is one row nothing is summed."""
+    rng = np.random.default_rng(7)
+    units, values = [np.array(codes)] * 3, list(rng.normal(size=(3, 4)))
+    (found,) = by_unit(units, values)
+    names = sorted(set(codes))
+    assert found.shape == (3, len(names))
+    for run in range(3):
+        for place, name in enumerate(names):
+            assert found[run, place] == sum(v for code, v in zip(codes, values[run], strict=True) if code == name)
+    (apart,) = by_unit([*units, np.array([1])], [*values, np.array([0.0])])
+    assert (apart[:3, 1:] == found).all()

@@ -121,10 +121,10 @@ class Reader:
 
     def _place(self, run: Run, case: Case) -> Place:
         positive = self.positive(case) if case.level == "attribute" else None
-        key = (run.key, case.level, case.attribute, case.group, positive)
+        key = (id(run.rows), case.level, case.attribute, case.group, positive)
         if key not in self._places:
-            self._places[key] = self._find(run.rows, case, positive)
-        return self._places[key]
+            self._places[key] = (run.rows, self._find(run.rows, case, positive))
+        return self._places[key][1]
 
     def _find(self, rows: np.ndarray, case: Case, positive: int | None) -> Place:
         if case.level == "everyone":
@@ -163,7 +163,7 @@ class Reader:
 
 
 def _common(ours: Run, theirs: Run) -> tuple[Run, Run, int]:
-    if ours.key == theirs.key:
+    if ours.rows is theirs.rows or ours.key == theirs.key:
         return ours, theirs, 0
     rows = np.intersect1d(ours.rows, theirs.rows, assume_unique=True)
     return ours.take(rows), theirs.take(rows), len(ours.rows) + len(theirs.rows) - 2 * len(rows)

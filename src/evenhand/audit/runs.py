@@ -38,7 +38,7 @@ class Run:
     """One trial's predictions of one split.
 
     Attributes:
-        rows: int [m], ascending positions in the population.
+        rows: int [m], ascending positions in the population; runs of one evaluation on the same examples share it.
         predicted: int [m].
         probabilities: float64 [m, C], or None where only labels are known.
     """
@@ -168,9 +168,11 @@ def _evaluation(
     classes: tuple[str, ...],
 ) -> Evaluation:
     labelled = population.label >= 0
+    own = placed.filter(split=split)
+    samples: dict[bytes, np.ndarray] = {}
     found = {
-        str(key[0]): _run(part, labelled, len(classes))
-        for key, part in placed.filter(split=split).partition_by("trial", as_dict=True).items()
+        str(key[0]): _run(part, labelled, len(classes), samples)
+        for key, part in own.partition_by("trial", as_dict=True).items()
     }
     runs, absent = {}, {}
     for use in uses.iter_rows(named=True):
@@ -183,29 +185,31 @@ def _evaluation(
             runs[place] = found[use["trial"]]
     universe = np.zeros(len(labelled), dtype=bool)
     if split == "test":  # all that is not another test set's own, so that a group that was never drawn is still shown
-        elsewhere = placed.filter(pl.col("split") != "test")["row"].unique().to_numpy()
+        elsewhere = placed.filter(pl.col("split") != "test")["row"].to_numpy()
         universe[:] = True
         universe[elsewhere] = False
-    universe[placed.filter(split=split)["row"].unique().to_numpy()] = True
+    universe[own["row"].to_numpy()] = True
     named = [*design.methods, *sorted({name for name, _ in (*runs, *absent)} - set(design.methods))]
     methods = tuple(name for name in named if any(name == method for method, _ in (*runs, *absent)))
     return Evaluation(setting, split, design, population, methods, classes, runs, absent, universe)
 
 
-def _run(part: pl.DataFrame, labelled: np.ndarray, classes: int) -> Run:
+def _run(part: pl.DataFrame, labelled: np.ndarray, classes: int, samples: dict[bytes, np.ndarray]) -> Run:
+    """A trial's predictions; its rows are those of an earlier one on the same examples, which `samples` remembers."""
     part = part.sort("row")
     rows = part["row"].to_numpy().astype(np.int64)
     keep = labelled[rows]
+    rows = samples.setdefault(rows[keep].tobytes(), rows[keep])
     logits = None
     if part["logits"].null_count() == 0:
         logits = part["logits"].to_numpy().astype(np.float64)[keep, :classes]
     predicted = part["predicted"].fill_null(-1).to_numpy()[keep]
     if logits is None:
-        return Run(rows[keep], predicted, None)
+        return Run(rows, predicted, None)
     unknown = predicted < 0
     predicted = np.where(unknown, logits.argmax(axis=1), predicted)
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return Run(rows[keep], predicted, shifted / shifted.sum(axis=1, keepdims=True))
+    return Run(rows, predicted, shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def _classes(design: SettingDesign, population: Population, placed: pl.DataFrame) -> tuple[str, ...]:

@@ -77,7 +77,9 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -
         The estimate with its variance. With one run V_seed and V_both are 0 and the variance is that of the examples;
         with one unit the variance is nan.
     """
-    cells = ((values - values.mean())[:, None] * shares + contributions) / len(values)
+    cells = (values - values.mean())[:, None] * shares
+    cells += contributions
+    cells /= len(values)
     return from_cells(float(values.mean()), cells, int((shares > 0).any(axis=0).sum()))
 
 
@@ -127,7 +129,14 @@ def unpaired(first: TwoWay, second: TwoWay) -> TwoWay:
 
 def by_unit(units: Sequence[np.ndarray], *values: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Sums per run and unit, [J, U] each, of values (per run float [n_j]) by each run's unit codes (int [n_j])."""
-    found, place = compact(np.concatenate(units))
+    alike = all(np.array_equal(run, units[0]) for run in units[1:])  # often: runs on one sample
+    found, place = compact(units[0] if alike else np.concatenate(units))
+    if alike and len(found) == len(place):  # each unit is one example
+        order = np.empty_like(place)
+        order[place] = np.arange(len(place))
+        return [np.stack([run[order] for run in one], dtype=float) for one in values]
+    if alike:
+        place = np.tile(place, len(units))
     cell = place + len(found) * np.repeat(np.arange(len(units)), [len(run) for run in units])
     cells = len(units) * len(found)
     return [np.bincount(cell, np.concatenate(one), cells).reshape(len(units), -1) for one in values]
@@ -135,7 +144,9 @@ def by_unit(units: Sequence[np.ndarray], *values: Sequence[np.ndarray]) -> list[
 
 def compact(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct codes, ascending, and each one's place among them: `np.unique`, without sorting where codes are
-    dense."""
+    dense or in order."""
+    if (codes[1:] > codes[:-1]).all():
+        return codes.copy(), np.arange(len(codes))
     top = int(codes.max()) + 1 if len(codes) else 0
     if top > 20 * len(codes):
         return np.unique(codes, return_inverse=True)
