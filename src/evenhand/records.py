@@ -304,6 +304,11 @@ def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) ->
     return frame
 
 
+def from_rows(rows: Sequence[Mapping[str, Any]], name: str) -> pl.DataFrame:
+    """The table of rows that were made one by one, validated."""
+    return validate(pl.DataFrame(rows, infer_schema_length=None), name) if rows else TABLES[name].empty()
+
+
 def read(path: Path, name: str) -> pl.DataFrame:
     """The table in a Parquet file, validated. Raises InputError when the file is missing or does not fit."""
     if not path.is_file():

@@ -44,30 +44,48 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
     Raises:
         InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
     """
+    check_margins(design)
     measures = [measure for measure in select(design.measures) if measure.worse]
-    for name in design.margins:
-        if name != "default" and name not in MEASURES:
-            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
     rows: list[dict[str, Any]] = []
     everywhere: list[Compared] = []
     for evaluation in evaluations(examples, trials, predictions, design):
         reader = Reader(evaluation, design.support)
-        families: dict[tuple[str, str, str, str], list[tuple[Case, Contrast]]] = {}
-        compared = list(pairs(evaluation))
-        for case in cases(evaluation, measures):
-            for method, reference in compared:
-                family = families.setdefault((method, reference, case.measure.name, case.level), [])
-                family.append((case, contrast(reader, case, method, reference, design)))
-        order = {pair: place for place, pair in enumerate(compared)}
-        for (method, reference, *_), family in sorted(families.items(), key=lambda one: order[one[0][:2]]):
-            rows += _family(evaluation, family, method, reference, design)
-            if len(design.settings) > 1:  # what units contribute takes memory, and is kept where it is used only
-                where = (evaluation.setting, evaluation.split, method, reference)
-                everywhere += [Compared(*where, case, _margin(case.measure, design), found) for case, found in family]
-    rows += across_settings(everywhere, examples, design)
-    if not rows:
-        return records.TABLES["verdicts"].empty()
-    return records.validate(pl.DataFrame(rows, infer_schema_length=None), "verdicts")
+        found = [one for case in cases(evaluation, measures) for one in compared(reader, case, design)]
+        rows += judged(evaluation, found, design)
+        everywhere += pooled_later(found, design)
+    return records.from_rows([*rows, *across_settings(everywhere, examples, design)], "verdicts")
+
+
+def check_margins(design: Design) -> None:
+    """Raises InputError for a margin of a measure that there is not."""
+    for name in design.margins:
+        if name != "default" and name not in MEASURES:
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
+
+
+def compared(reader: Reader, case: Case, design: Design) -> Iterator[Compared]:
+    """A case's contrasts, of every method with every reference."""
+    evaluation = reader.evaluation
+    for method, reference in pairs(evaluation):
+        found = contrast(reader, case, method, reference, design)
+        margin = _margin(case.measure, design)
+        yield Compared(evaluation.setting, evaluation.split, method, reference, case, margin, found)
+
+
+def judged(evaluation: Evaluation, found: Sequence[Compared], design: Design) -> Iterator[dict[str, Any]]:
+    """Rows of the table `verdicts`: the contrasts of all cases of an evaluation, family by family."""
+    families: dict[tuple[str, str, str, str], list[tuple[Case, Contrast]]] = {}
+    for one in found:
+        family = families.setdefault((one.method, one.reference, one.case.measure.name, one.case.level), [])
+        family.append((one.case, one.contrast))
+    order = {pair: place for place, pair in enumerate(pairs(evaluation))}
+    for (method, reference, *_), family in sorted(families.items(), key=lambda one: order[one[0][:2]]):
+        yield from _family(evaluation, family, method, reference, design)
+
+
+def pooled_later(found: Sequence[Compared], design: Design) -> Sequence[Compared]:
+    """The contrasts where there are settings to pool them over: what units contribute takes memory."""
+    return found if len(design.settings) > 1 else []
 
 
 def pairs(evaluation: Evaluation) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from evenhand import records
 from evenhand.audit.cases import Case, Reader, cases
 from evenhand.audit.design import Design
 from evenhand.audit.floors import Floors
-from evenhand.audit.linear import Effect, View
+from evenhand.audit.linear import Effect
 from evenhand.audit.measures import select
 from evenhand.audit.reliability import BELOW_ZERO, BINS, EDGES, bin_of, confidence
 from evenhand.audit.runs import Run, evaluations
@@ -44,9 +44,14 @@ def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.Data
         reader = Reader(evaluation, design.support)
         floors = Floors(reader)
         for case in cases(evaluation, measures):
-            for method in evaluation.methods:
-                rows += _rows(reader, floors, case, method)
-    return records.validate(pl.DataFrame(rows, infer_schema_length=None), "estimates") if rows else _none("estimates")
+            rows += estimated(reader, floors, case)
+    return records.from_rows(rows, "estimates")
+
+
+def estimated(reader: Reader, floors: Floors, case: Case) -> Iterator[dict[str, Any]]:
+    """Rows of the table `estimates`: a case in every method."""
+    for method in reader.evaluation.methods:
+        yield from _rows(reader, floors, case, method)
 
 
 def assemble(reader: Reader, runs: Sequence[Run], effects: Sequence[Effect]) -> tuple[TwoWay, np.ndarray]:
@@ -191,65 +196,52 @@ def curves(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFra
     """
     rows: list[dict[str, Any]] = []
     for evaluation in evaluations(examples, trials, predictions, design):
-        positive = evaluation.design.positive if evaluation.binary else None
-        population = evaluation.population
-        for method in evaluation.methods:
-            runs = [run for (name, _), run in evaluation.runs.items() if name == method]
-            runs = [run for run in runs if run.probabilities is not None]
-            if not runs:
-                continue
-            parts = [
-                confidence(
-                    View(
-                        population.label[run.rows],
-                        run.predicted,
-                        run.probabilities,
-                        population.weight[run.rows],
-                        positive,
-                    )
-                )
-                for run in runs
-            ]
-            weights = [population.weight[run.rows] for run in runs]
-            units = [population.unit[run.rows] for run in runs]
-            base = {"setting": evaluation.setting, "split": evaluation.split, "method": method}
-            for point in _points(parts, weights, units):
-                rows.append({**base, **point})
-    return records.validate(pl.DataFrame(rows, infer_schema_length=None), "curves") if rows else _none("curves")
+        rows += drawn(Reader(evaluation, design.support))
+    return records.from_rows(rows, "curves")
+
+
+def drawn(reader: Reader) -> Iterator[dict[str, Any]]:
+    """Rows of the table `curves` of one evaluation."""
+    evaluation = reader.evaluation
+    positive = evaluation.design.positive if evaluation.binary else None
+    for method in evaluation.methods:
+        runs = [run for (name, _), run in evaluation.runs.items() if name == method]
+        runs = [run for run in runs if run.probabilities is not None]
+        if not runs:
+            continue
+        views = [reader.view(run, positive) for run in runs]
+        weights, units = [view.weight for view in views], [evaluation.population.unit[run.rows] for run in runs]
+        for point in _points([confidence(view) for view in views], weights, units):
+            yield {"setting": evaluation.setting, "split": evaluation.split, "method": method, **point}
 
 
 def _points(
     parts: Sequence[tuple[np.ndarray, np.ndarray]], weights: Sequence[np.ndarray], units: Sequence[np.ndarray]
 ) -> Iterator[dict[str, Any]]:
-    values, outcomes = (np.concatenate(part) for part in zip(*parts, strict=True))
-    weight, unit = np.concatenate(weights), np.concatenate(units)
     run = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    values, outcome = (np.concatenate(part) for part in zip(*parts, strict=True))
     bins = bin_of(values)
+    order = np.argsort(bins, kind="stable")  # so that a bin is a slice, in which runs stand one after the other
+    values, outcome, run, bins = values[order], outcome[order], run[order], bins[order]
+    weight, unit = np.concatenate(weights)[order], np.concatenate(units)[order]
+    total = weight.sum()
     for index in range(BINS):
-        inside = bins == index
+        inside = slice(*np.searchsorted(bins, [index, index + 1]))
         mass = weight[inside].sum()
         middle = float(EDGES[index] + EDGES[index + 1]) / 2
-        yield {"measure": "confidence", "x": middle, "y": float(mass / weight.sum()), "low": None, "high": None}
+        yield {"measure": "confidence", "x": middle, "y": float(mass / total), "low": None, "high": None}
         if not mass > 0:
             continue
-        share = float(weight[inside] @ outcomes[inside] / mass)
-        present = np.unique(run[inside])
-        mean = _pooled(share, weight[inside] / mass, outcomes[inside], unit[inside], run[inside], present)
-        low, high = proportion_interval(mean, 1 / float(((weight[inside] / mass) ** 2).sum()), LEVEL)
+        shares = weight[inside] / mass
+        share = float(weight[inside] @ outcome[inside] / mass)
+        mean = _pooled(share, shares * (outcome[inside] - share), unit[inside], run[inside])
+        low, high = proportion_interval(mean, 1 / float((shares**2).sum()), LEVEL)
         x = float(weight[inside] @ values[inside] / mass)
         yield {"measure": "reliability", "x": x, "y": share, "low": low, "high": high}
 
 
-def _pooled(
-    share: float, weight: np.ndarray, outcome: np.ndarray, unit: np.ndarray, run: np.ndarray, present: np.ndarray
-) -> TwoWay:
-    """A share of all runs' examples together, with two-way clustered variance."""
-    (cells,) = by_unit(
-        [unit[run == index] for index in present],
-        [(weight * (outcome - share))[run == index] for index in present],
-    )
+def _pooled(share: float, moves: np.ndarray, unit: np.ndarray, run: np.ndarray) -> TwoWay:
+    """A share of all runs' examples together, with two-way clustered variance; `run` ascends."""
+    starts = np.flatnonzero(np.diff(run)) + 1
+    (cells,) = by_unit(np.split(unit, starts), np.split(moves, starts))
     return from_cells(share, cells, cells.shape[1])
-
-
-def _none(name: str) -> pl.DataFrame:
-    return records.TABLES[name].empty()

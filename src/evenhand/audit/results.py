@@ -16,10 +16,8 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.compare import verdicts as compare
 from evenhand.audit.design import Design
-from evenhand.audit.estimate import curves as draw
-from evenhand.audit.estimate import estimates as estimate
+from evenhand.audit.tables import audited
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import VERDICTS
 
@@ -80,13 +78,14 @@ class Results:
             records.validate(trials, "trials"),
             records.validate(predictions, "predictions"),
         )
+        estimates, verdicts, curves = audited(*tables, design)
         return cls(
             examples=tables[0],
             trials=tables[1],
             design=design,
-            estimates=estimate(*tables, design),
-            verdicts=compare(*tables, design),
-            curves=draw(*tables, design),
+            estimates=estimates,
+            verdicts=verdicts,
+            curves=curves,
             provenance=dict(provenance or {}),
             stored=tables[2],
         )

@@ -1,0 +1,54 @@
+"""From records to estimates, verdicts and curves in one pass.
+
+What a case says of a run is as long as the run's sample. It is worked out once, for the case's estimates and for its
+contrasts, and then forgotten; a run is read once for all cases.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.cases import Reader, cases
+from evenhand.audit.compare import check_margins, compared, judged, pooled_later
+from evenhand.audit.design import Design
+from evenhand.audit.estimate import drawn, estimated
+from evenhand.audit.floors import Floors
+from evenhand.audit.measures import select
+from evenhand.audit.pooled import Compared, across_settings
+from evenhand.audit.runs import evaluations
+
+
+def audited(
+    examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """The tables that `estimate.estimates`, `compare.verdicts` and `estimate.curves` give, in this order.
+
+    Raises:
+        InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
+    """
+    check_margins(design)
+    measures = select(design.measures)
+    estimates: list[dict[str, Any]] = []
+    verdicts: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    everywhere: list[Compared] = []
+    for evaluation in evaluations(examples, trials, predictions, design):
+        reader = Reader(evaluation, design.support)
+        floors = Floors(reader)
+        contrasts: list[Compared] = []
+        for case in cases(evaluation, measures):
+            estimates += estimated(reader, floors, case)
+            if case.measure.worse:
+                contrasts += compared(reader, case, design)
+        verdicts += judged(evaluation, contrasts, design)
+        everywhere += pooled_later(contrasts, design)
+        curves += drawn(reader)
+    verdicts += across_settings(everywhere, examples, design)
+    return (
+        records.from_rows(estimates, "estimates"),
+        records.from_rows(verdicts, "verdicts"),
+        records.from_rows(curves, "curves"),
+    )
