@@ -6,15 +6,51 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.errors import InputError, did_you_mean
+from evenhand.methods.adapters import BOFT, IA3, OFT, VeRA
 from evenhand.methods.base import Base
+from evenhand.methods.bottleneck import Bottleneck
 from evenhand.methods.full import Full
 from evenhand.methods.head import Head
-from evenhand.methods.lora import LoRA
+from evenhand.methods.lora import DoRA, LoRA
 from evenhand.methods.method import Method
+from evenhand.methods.partial import BitFit, Last
+from evenhand.methods.quantized import QLoRA
+from evenhand.methods.sparse import Magnitude, Wanda
+from evenhand.methods.virtual import Prefix, Prompt
 
-__all__ = ["METHODS", "Base", "Full", "Head", "LoRA", "Method", "list_methods", "parse_method"]
+__all__ = [
+    "BOFT",
+    "IA3",
+    "METHODS",
+    "OFT",
+    "Base",
+    "BitFit",
+    "Bottleneck",
+    "DoRA",
+    "Full",
+    "Head",
+    "Last",
+    "LoRA",
+    "Magnitude",
+    "Method",
+    "Prefix",
+    "Prompt",
+    "QLoRA",
+    "VeRA",
+    "Wanda",
+    "list_methods",
+    "parse_method",
+]
 
-METHODS: Mapping[str, type[Method]] = {method.kind: method for method in (Full, LoRA, Head, Base)}
+METHODS: Mapping[str, type[Method]] = {
+    method.kind: method
+    for method in (
+        *(Full, LoRA, Head, Base),
+        *(DoRA, VeRA, IA3, OFT, BOFT, Bottleneck, Prefix, Prompt, QLoRA),
+        *(BitFit, Last),
+        *(Magnitude, Wanda),
+    )
+}
 """Every method by its `kind`."""
 
 

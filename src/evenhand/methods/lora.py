@@ -1,187 +1,191 @@
-"""LoRA (Hu et al. 2021, arXiv:2106.09685), through PEFT."""
+"""LoRA (Hu et al. 2021, arXiv:2106.09685) and what grew out of it, through PEFT."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+import math
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator, model_validator
 
 from evenhand.errors import InputError
-from evenhand.methods.method import Method
-from evenhand.models.quiet import quiet
-from evenhand.seeds import derive
+from evenhand.methods.adapter import Targeted, seed_dropout
+from evenhand.methods.layers import blocks, linear_layers, transposed, widths, within
+from evenhand.seeds import generator
 
 if TYPE_CHECKING:
     import torch
+    from peft import LoraConfig
     from transformers import PreTrainedModel
 
-FOLDER = "adapter"
-
-QUERY_AND_VALUE = (
-    ("query", "value"),
-    ("q_proj", "v_proj"),
-    ("q_lin", "v_lin"),
-    ("query_proj", "value_proj"),
-    ("query_key_value",),
-    ("c_attn",),
-    ("qkv",),
-)
-"""How architectures name the query and value projections (the last three: as part of one layer)."""
+_MULTIPLE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*x\s*")
 
 
-class LoRA(Method):
-    """Trains a product B·A of rank r beside each target layer, scaled by alpha / r, and the classification head.
+class LowRank(Targeted):
+    """A product B·A of rank r beside each target layer, scaled by alpha / r, and the classification head.
 
     Attributes:
         rank: r, at least 1 and at most max(in, out) of every target layer; rank 0 is the method `head`.
-        alpha: the scale's numerator; 2·rank unless given, so that a change of rank alone keeps the scale.
+        alpha: the scale's numerator, a number or a multiple of the rank (`2x`); 2x unless given, so that a change of
+            rank alone keeps the scale.
         dropout: probability of the dropout before A, drawn from one generator per layer.
-        targets: names of linear layers, matched at the end of their full name; the query and value projections unless
-            given.
     """
 
-    kind: ClassVar[str] = "lora"
-    summary: ClassVar[str] = "low-rank updates of the query and value projections, and the classification head"
-
     lr: NonNegativeFloat = 3e-4
-    rank: int = 8
-    alpha: PositiveFloat = Field(default_factory=lambda data: 2.0 * data["rank"])
+    rank: int | float = 8
+    alpha: PositiveFloat = Field(default_factory=lambda data: 2.0 * max(data["rank"], 1))
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: tuple[str, ...] | None = None
 
     @field_validator("rank")
     @classmethod
-    def _rank(cls, value: int) -> int:
-        if value < 1:
-            raise ValueError(f"a LoRA of rank {value} has no update to learn; use kind: head")
-        return value
+    def _rank(cls, value: float) -> float:
+        if value <= 0:
+            raise ValueError(f"a LoRA of rank {value:g} has no update to learn; use kind: head")
+        if value != int(value):
+            raise ValueError(f"rank is a whole number, not {value:g}")
+        return int(value)
 
-    @field_validator("targets", mode="before")
+    @field_validator("alpha", mode="before")
     @classmethod
-    def _targets(cls, value: Any) -> Any:
-        names = (value,) if isinstance(value, str) else value
-        if names is not None and not names:
-            raise ValueError("name at least one layer, or leave targets out")
-        return names
+    def _alpha(cls, value: Any, info: ValidationInfo) -> Any:
+        multiple = _MULTIPLE.fullmatch(value) if isinstance(value, str) else None
+        if multiple is None or "rank" not in info.data:
+            return value
+        return float(multiple[1]) * max(info.data["rank"], 1)
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuses a target that no linear layer of the base bears, and a rank above what a target layer can have."""
+        for matched in self.resolved(model).values():
+            sizes = widths(model, matched)
+            narrowest = min(matched, key=lambda name: max(sizes[name]))
+            if self.rank > max(sizes[narrowest]):
+                raise InputError(
+                    f"{self.kind}: rank {self.rank} is above {max(sizes[narrowest])}, the larger side of the layer "
+                    f"{narrowest} of {type(model).__name__}; choose a rank of at most {max(sizes[narrowest])}"
+                )
+
+    def config(self, model: PreTrainedModel, seed: int, **options: Any) -> LoraConfig:
+        """PEFT's configuration."""
+        from peft import LoraConfig
+
+        values = {"r": self.rank, "target_modules": list(self.resolved(model)), **options}
+        # PEFT only divides alpha by the rank, so that it need not be whole.
+        return LoraConfig(lora_alpha=self.alpha, lora_dropout=self.dropout, **values)  # pyright: ignore[reportArgumentType]
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """A PeftModel over the model: A drawn under the seed's "adapter" stream, B zero, the head as it came.
 
         Raises:
-            InputError: a target that no linear layer of the base bears, or a rank above what a target layer can have.
+            InputError: see `check`.
         """
-        import torch
-        from peft import LoraConfig, TaskType, get_peft_model
-
-        from evenhand.models.load import head_modules
-
-        heads = head_modules(model)
-        config = LoraConfig(
-            task_type=TaskType.SEQ_CLS if model.main_input_name == "input_ids" else None,
-            r=self.rank,
-            lora_alpha=self.alpha,  # pyright: ignore[reportArgumentType] - PEFT only divides it by the rank
-            lora_dropout=self.dropout,
-            target_modules=list(self._resolved(model)),
-            modules_to_save=[name for name, child in model.named_children() if child in heads],
-        )
-        with quiet(), torch.random.fork_rng():
-            torch.manual_seed(derive(seed, "adapter"))
-            adapted = get_peft_model(model, config)
+        adapted = super().apply(model, seed)
         if self.dropout:
-            _seed_dropout(adapted, self.dropout, seed)
+            seed_dropout(adapted, "lora_dropout", self.dropout, seed)
         return adapted
 
-    def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """`folder/adapter/`, which `PeftModel.from_pretrained` reads."""
-        # Embeddings are never trained here; "auto" would ask the hub whether the vocabulary grew.
-        model.save_pretrained(folder / FOLDER, save_embedding_layers=False)  # pyright: ignore[reportCallIssue]
 
-    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The base with the trained adapter and head, in evaluation mode."""
-        import torch
-        from peft import PeftModel
+class LoRA(LowRank):
+    """Trains a product B·A of rank r beside each target layer, scaled by alpha / r, and the classification head.
 
-        # PEFT draws an adapter before it reads one.
-        with quiet(), torch.random.fork_rng():
-            return PeftModel.from_pretrained(model, folder / FOLDER).eval()
+    Attributes:
+        rank: a number below 1 is a share of the base's layers, which get rank 1, and the others none: the ranks below
+            1 of Ding et al. 2024. The share is rounded to a whole number of layers, at least one.
+        layers: which layers a rank below 1 means: the first ones (unless given), the last ones, or some drawn under the
+            seed.
+        rslora: scale by alpha / √r (Kalajdzievski 2023, arXiv:2312.03732).
+        init: how A and B start. `kaiming` (PEFT's and the LoRA authors' code) and `gaussian` draw A and leave B at 0;
+            `orthogonal` draws both so that B·A is 0; `pissa` (arXiv:2404.02948) takes them from the singular vectors
+            of each layer, and `olora` (arXiv:2406.01775) from its QR decomposition, and both take B·A off the layer.
+    """
 
-    def kept(self, folder: Path) -> bool:
-        """Whether `adapter/` is there."""
-        return (folder / FOLDER / "adapter_config.json").is_file()
+    kind: ClassVar[str] = "lora"
+    summary: ClassVar[str] = "low-rank updates of the query and value projections, and the classification head"
 
-    def _resolved(self, model: PreTrainedModel) -> tuple[str, ...]:
-        """The names of the target layers, each of which matches, and matches only layers that can take the rank."""
-        layers = _linear_layers(model)
-        there = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
-        architecture = type(model).__name__
-        if not layers:
-            raise InputError(f"lora: {architecture} has no linear layers to adapt; use kind: full or kind: head")
-        if self.targets is None:
-            found = [names for names in QUERY_AND_VALUE if all(_matching(name, layers) for name in names)]
-            if not found:
+    layers: Literal["front", "back", "random"] | None = None
+    rslora: bool = False
+    init: Literal["kaiming", "gaussian", "orthogonal", "pissa", "olora"] = "kaiming"
+
+    @field_validator("rank")
+    @classmethod
+    def _rank(cls, value: float) -> float:
+        return value if 0 < value < 1 else super()._rank(value)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> LoRA:
+        if self.layers is not None and self.rank >= 1:
+            raise ValueError(f"layers says which layers a rank below 1 means, so rank {self.rank} has no use for it")
+        if self.init == "orthogonal" and self.rank % 2:
+            raise ValueError(
+                f"init: orthogonal needs an even rank, since half of it is A's and half is B's; not {self.rank}"
+            )
+        return self
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """As of every method; the fields that a plain LoRA has no use for are left out of its identity."""
+        values = super().hyperparameters()
+        for name in ("layers", "rslora", "init"):
+            if values[name] == type(self).model_fields[name].default:
+                del values[name]
+        if self.rank < 1 and self.layers is None:
+            values["layers"] = "front"
+        return values
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuses what `LowRank` does, and an initialisation that does not fit a layer."""
+        super().check(model)
+        chosen = [name for matched in self.resolved(model).values() for name in matched]
+        if self.rank < 1:
+            everywhere = blocks(model)
+            if not within(chosen, everywhere):
                 raise InputError(
-                    f"lora: {architecture} has no query and value projections under a known name; set targets to some "
-                    f"of its linear layers: {there}"
+                    f"lora: rank {self.rank:g} is a share of the layers, but no target lies in a repeated layer of "
+                    f"{type(model).__name__}; choose a rank of 1 or more"
                 )
-            targets = found[0]
+            missing = [part for part in everywhere if not within(chosen, [part])]
+            if missing:
+                raise InputError(
+                    f"lora: rank {self.rank:g} is a share of the layers, but targets means nothing in {missing[0]} of "
+                    f"{type(model).__name__}; name targets that every layer has"
+                )
+        if self.init in ("pissa", "olora"):
+            for name, (inside, outside) in widths(model, chosen).items():
+                if self.rank > min(inside, outside):
+                    raise InputError(
+                        f"lora: init: {self.init} takes its rank from the layer, and {name} of {type(model).__name__} "
+                        f"has {min(inside, outside)} at most, not {self.rank}"
+                    )
+                if self.init == "olora" and transposed(linear_layers(model)[name]):
+                    raise InputError(
+                        f"lora: PEFT's init: olora does not know the transposed layers of {type(model).__name__}; "
+                        "use init: pissa"
+                    )
+
+    def config(self, model: PreTrainedModel, seed: int, **options: Any) -> LoraConfig:
+        """PEFT's configuration."""
+        if self.rank < 1:
+            options |= {"r": 1, "target_modules": self._share_of_layers(model, seed)}
+        init = True if self.init == "kaiming" else self.init
+        return super().config(model, seed, use_rslora=self.rslora, init_lora_weights=init, **options)
+
+    def _share_of_layers(self, model: PreTrainedModel, seed: int) -> list[str]:
+        """The full names of the targets in the layers that a rank below 1 means."""
+        everywhere = list(blocks(model))
+        count = max(1, math.floor(self.rank * len(everywhere) + 0.5))
+        if self.layers == "random":
+            drawn = generator(seed, "adapter", "layers").choice(len(everywhere), count, replace=False)
+            parts = [everywhere[place] for place in sorted(drawn)]
         else:
-            targets = self.targets
-        for target in targets:
-            matched = _matching(target, layers)
-            if not matched:
-                raise InputError(
-                    f'lora: targets names "{target}", but no linear layer of the base {architecture} bears that name; '
-                    f"there are: {there}"
-                )
-            others = [name for name in _matching(target, dict(model.named_modules())) if name not in layers]
-            if others:
-                raise InputError(
-                    f'lora: targets names "{target}", but {others[0]} of {architecture}, which is no linear layer of '
-                    f'the base, bears that name too; write more of the name, such as "{_longer(matched[0], target)}"'
-                )
-            narrowest = min(matched, key=lambda name: max(layers[name].weight.shape))  # pyright: ignore
-            widest_rank = max(layers[narrowest].weight.shape)  # pyright: ignore
-            if self.rank > widest_rank:
-                raise InputError(
-                    f"lora: rank {self.rank} is above {widest_rank}, the larger side of the layer {narrowest} of "
-                    f"{architecture}; choose a rank of at most {widest_rank}"
-                )
-        return targets
+            parts = everywhere[-count:] if self.layers == "back" else everywhere[:count]
+        return within([name for matched in self.resolved(model).values() for name in matched], parts)
 
 
-def _linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
-    """The linear layers of the base by their full names; the head's are left out, since it learns as a whole."""
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
+class DoRA(LowRank):
+    """A LoRA of each target layer's direction, and a magnitude for each of its outputs (Liu et al. 2024,
+    arXiv:2402.09353)."""
 
-    from evenhand.models.load import head_modules
+    kind: ClassVar[str] = "dora"
+    summary: ClassVar[str] = "low-rank updates of directions, magnitudes of their own, and the classification head"
 
-    of_head = {id(module) for head in head_modules(model) for module in head.modules()}
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and id(module) not in of_head
-    }
-
-
-def _matching(target: str, names: dict[str, torch.nn.Module]) -> list[str]:
-    """The names that are the target or end in it, as PEFT matches."""
-    return [name for name in names if name == target or name.endswith(f".{target}")]
-
-
-def _longer(name: str, target: str) -> str:
-    """The end of a full name, one part longer than the target."""
-    return ".".join(name.split(".")[-2 - target.count(".") :])
-
-
-def _seed_dropout(adapted: torch.nn.Module, share: float, seed: int) -> None:
-    """Give every LoRA layer a dropout with a generator of its own, so that a mask depends on the trial alone."""
-    from peft.tuners.lora import LoraLayer
-
-    from evenhand.training.dropout import SeededDropout
-
-    for name, module in adapted.named_modules():
-        if isinstance(module, LoraLayer):
-            layer = name.removeprefix("base_model.model.")
-            module.lora_dropout["default"] = SeededDropout(share, derive(seed, "dropout", layer))
+    def config(self, model: PreTrainedModel, seed: int, **options: Any) -> LoraConfig:
+        """PEFT's configuration."""
+        return super().config(model, seed, use_dora=True, **options)

@@ -48,6 +48,21 @@ class Method(Spec):
         values = self.model_dump(mode="json", exclude={"train", "data"})
         return {"kind": self.kind, **values}
 
+    @property
+    def virtual_tokens(self) -> int:
+        """Positions of a text model that the method itself takes up."""
+        return 0
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuse a base that the method does not fit, before anything is trained.
+
+        Args:
+            model: a classifier over the base, or its skeleton on the meta device: nothing may look at its weights.
+
+        Raises:
+            InputError: the method does not fit this architecture, with the reason.
+        """
+
     @abstractmethod
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """Make of a freshly loaded base the model to train: what shall learn requires a gradient, the rest does not.
@@ -56,7 +71,7 @@ class Method(Spec):
         whatever a method initialises itself it draws under the seed's "adapter" stream.
 
         Raises:
-            InputError: the method does not fit this architecture, with the reason.
+            InputError: see `check`.
         """
 
     def pack(

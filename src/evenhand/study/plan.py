@@ -17,6 +17,7 @@ from evenhand.audit.design import Design
 from evenhand.data.dataset import Dataset, TrainingExamples, content_hash
 from evenhand.data.splits import Split
 from evenhand.errors import InputError
+from evenhand.methods.fit import check
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
 from evenhand.study.prepared import Prepared, Sample, keys_of, prepare
@@ -109,10 +110,14 @@ def plan(study: Study, data: Path | None) -> Plan:
         data: the folder of `--data`, with one folder per data set.
 
     Raises:
-        InputError: data or a model that is missing or does not fit, a test set with other classes, settings that
-            share a trial but not the examples of a split of the same name.
+        InputError: data or a model that is missing or does not fit, a test set with other classes, a method that does
+            not fit its base model, settings that share a trial but not the examples of a split of the same name.
     """
     settings = prepare(study, data)
+    for name, prepared in settings.items():
+        methods = {method: prepared.spec.method(method) for method in prepared.spec.methods}
+        where = "" if name == MAIN else f"settings.{name}."
+        check(prepared.base, len(prepared.dataset.classes), methods, where)
     trials = [
         trial for prepared in settings.values() for seed in prepared.spec.seeds for trial in _trials(prepared, seed)
     ]

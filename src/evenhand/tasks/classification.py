@@ -149,13 +149,17 @@ def predict(work: Work, folder: Path, evaluations: Mapping[str, Dataset]) -> pl.
 
 
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
-    """How many parameters learn, and how many there are, without the untrained copy that PEFT keeps of a head."""
+    """How many parameters learn, and how many there are, without the untrained copy that PEFT keeps of a head. Weights
+    that are pruned do not learn."""
+    from evenhand.methods.sparse import MASK
+
     learning = total = 0
     for name, parameter in model.named_parameters():
         if ".original_module." in name:
             continue
         total += parameter.numel()
         learning += parameter.numel() * parameter.requires_grad
+    learning -= sum(int(mask.sum()) for name, mask in model.named_buffers() if name.endswith(f".{MASK}"))
     return learning, total
 
 
@@ -166,7 +170,9 @@ def _encoder(work: Work) -> Callable[[Sequence[Any]], Inputs]:
 
     if work.base.modality == "image":
         return partial(encode_images, load_image_processor(work.base))
-    return partial(encode_texts, load_tokenizer(work.base), max_length=work.train.max_length)
+    tokenizer = load_tokenizer(work.base)
+    tokenizer.model_max_length -= work.method.virtual_tokens
+    return partial(encode_texts, tokenizer, max_length=work.train.max_length)
 
 
 def _predictions(

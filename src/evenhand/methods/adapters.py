@@ -1,0 +1,192 @@
+"""Adapters of PEFT that scale or turn what layers give, each with few parameters a layer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from evenhand.errors import InputError
+from evenhand.methods.adapter import Adapter, Targeted, seed_dropout
+from evenhand.methods.layers import KEY_AND_VALUE, linear_layers, outputs, resolve, transposed, widths
+from evenhand.seeds import derive
+
+if TYPE_CHECKING:
+    import torch
+    from peft import BOFTConfig, IA3Config, OFTConfig, VeraConfig
+    from transformers import PreTrainedModel
+
+
+class VeRA(Targeted):
+    """Trains two vectors a layer around one random pair A, B that all layers share (Kopiczko et al. 2023,
+    arXiv:2310.11454): the update is Λb·B·Λd·A, with b 0 at the start.
+
+    Attributes:
+        rank: rows of A and columns of B, drawn under the seed; larger than LoRA's, since only Λd grows with it.
+        d_initial: what every entry of d starts from.
+        dropout: probability of the dropout before A, drawn from one generator per layer.
+    """
+
+    kind: ClassVar[str] = "vera"
+    summary: ClassVar[str] = "two vectors a layer around shared random projections, and the classification head"
+
+    lr: NonNegativeFloat = 3e-3
+    rank: PositiveInt = 256
+    d_initial: PositiveFloat = 0.1
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def config(self, model: PreTrainedModel, seed: int) -> VeraConfig:
+        """PEFT's configuration."""
+        from peft import VeraConfig
+
+        return VeraConfig(
+            r=self.rank,
+            d_initial=self.d_initial,
+            vera_dropout=self.dropout,
+            projection_prng_key=derive(seed, "adapter"),
+            target_modules=list(self.resolved(model)),
+        )
+
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """A PeftModel over the model. Raises InputError: see `check`."""
+        adapted = super().apply(model, seed)
+        if self.dropout:
+            seed_dropout(adapted, "vera_dropout", self.dropout, seed)
+        return adapted
+
+
+class IA3(Adapter):
+    """Trains a factor for each key, each value and each activation of the feed-forward part, 1 at the start (Liu et al.
+    2022, arXiv:2205.05638)."""
+
+    kind: ClassVar[str] = "ia3"
+    summary: ClassVar[str] = "factors of keys, values and feed-forward activations, and the classification head"
+
+    lr: NonNegativeFloat = 3e-3
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuses a base whose keys, values or feed-forward parts have no known name."""
+        resolve(self.kind, model, None, KEY_AND_VALUE, "key and value projections")
+        if not outputs(model)[1]:
+            raise InputError(f"ia3: {type(model).__name__} has no feed-forward part under a known name; use kind: lora")
+
+    def config(self, model: PreTrainedModel, seed: int) -> IA3Config:
+        """PEFT's configuration, with full names: a BERT's attention ends in an `output.dense` too."""
+        from peft import IA3Config
+
+        keys_and_values = resolve(self.kind, model, None, KEY_AND_VALUE, "key and value projections")
+        feed_forward = outputs(model)[1]
+        names = [name for matched in keys_and_values.values() for name in matched]
+        return IA3Config(target_modules=names + feed_forward, feedforward_modules=feed_forward)
+
+
+class Orthogonal(Targeted):
+    """What OFT and BOFT share: each target layer's inputs are turned in blocks of `block`, by rotations of their own.
+
+    Attributes:
+        block: inputs that are turned together; must divide the inputs of every target layer.
+    """
+
+    lr: NonNegativeFloat = 3e-4
+    block: int = Field(default=8, ge=2)
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuses a target that no linear layer bears, a block that does not divide a layer, a transposed layer."""
+        layers = linear_layers(model)
+        for matched in self.resolved(model).values():
+            for name, (inside, _) in widths(model, matched).items():
+                if transposed(layers[name]):
+                    raise InputError(
+                        f"{self.kind}: PEFT cannot turn the transposed layers of {type(model).__name__}; use kind: lora"
+                    )
+                if inside % self.block:
+                    raise InputError(
+                        f"{self.kind}: block {self.block} does not divide the {inside} inputs of {name} of "
+                        f"{type(model).__name__}; choose one that does"
+                    )
+
+
+class OFT(Orthogonal):
+    """Turns each target layer's inputs by block-diagonal rotations (Qiu et al. 2023, arXiv:2306.07280), by Cayley's
+    formula as it stands and not as a truncated series, so that what is learned is a rotation."""
+
+    kind: ClassVar[str] = "oft"
+    summary: ClassVar[str] = "rotations of the inputs of query and value projections, and the classification head"
+
+    def config(self, model: PreTrainedModel, seed: int) -> OFTConfig:
+        """PEFT's configuration."""
+        from peft import OFTConfig
+
+        return OFTConfig(oft_block_size=self.block, use_cayley_neumann=False, target_modules=list(self.resolved(model)))
+
+
+class BOFT(Orthogonal):
+    """Turns each target layer's inputs by a product of butterfly rotations, and scales its outputs (Liu et al. 2023,
+    arXiv:2311.06243).
+
+    Attributes:
+        factors: of the product. PEFT has more than one only through a CUDA extension that it compiles when it is
+            first asked, and otherwise silently uses one; here that is refused.
+    """
+
+    kind: ClassVar[str] = "boft"
+    summary: ClassVar[str] = "butterfly rotations of inputs, factors of outputs, and the classification head"
+
+    factors: PositiveInt = 1
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuses what `Orthogonal` does, and several factors where they cannot be had."""
+        super().check(model)
+        if self.factors == 1:
+            return
+        span = self.block * 2 ** (self.factors - 1)
+        for matched in self.resolved(model).values():
+            for name, (inside, _) in widths(model, matched).items():
+                if inside % span or self.block % 2:
+                    raise InputError(
+                        f"boft: {self.factors} factors of block {self.block} need an even block and inputs that "
+                        f"{span} divides, but {name} of {type(model).__name__} has {inside}"
+                    )
+        import torch
+        from peft.tuners.boft.layer import get_fbd_cuda
+
+        with _one_factor():
+            compiled = torch.cuda.is_available() and get_fbd_cuda() is not None
+        if not compiled:
+            raise InputError(
+                f"boft: {self.factors} factors need a GPU and PEFT's CUDA extension, which cannot be compiled here; "
+                "use factors: 1"
+            )
+
+    def config(self, model: PreTrainedModel, seed: int) -> BOFTConfig:
+        """PEFT's configuration."""
+        from peft import BOFTConfig
+
+        return BOFTConfig(
+            boft_block_size=self.block,
+            boft_n_butterfly_factor=self.factors,
+            target_modules=list(self.resolved(model)),
+        )
+
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """A PeftModel over the model. Raises InputError: see `check`."""
+        with _one_factor():
+            return super().apply(model, seed)
+
+    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+        """The base with the trained adapter and head, in evaluation mode."""
+        with _one_factor():
+            return super().load(model, folder)
+
+
+@contextmanager
+def _one_factor() -> Iterator[None]:
+    """Without PEFT's word that it misses an extension: with one factor it is not needed, and more are refused."""
+    with warnings.catch_warnings():
+        for message in ("Failed to load the CUDA extension", "Setting boft_n_butterfly_factor to 1"):
+            warnings.filterwarnings("ignore", message=message)
+        yield

@@ -1,0 +1,45 @@
+"""Whether methods fit a base model, said before anything is trained: by its skeleton, which costs no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from evenhand.errors import InputError
+from evenhand.methods.method import Method
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from evenhand.models.find import BaseModel
+
+
+def skeleton(base: BaseModel, classes: int) -> PreTrainedModel:
+    """A classifier over the base on the meta device: names and shapes, and no weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, num_labels=classes)
+    auto = AutoModelForSequenceClassification if base.modality == "text" else AutoModelForImageClassification
+    with torch.device("meta"):
+        return auto.from_config(config)
+
+
+def check(base: BaseModel, classes: int, methods: Mapping[str, Method], where: str = "") -> None:
+    """Refuse methods that cannot be trained over the base.
+
+    Args:
+        base: from `find`.
+        classes: how many.
+        methods: by their name in the study.
+        where: what stands before the method's name in an error, such as `settings.faces.`.
+
+    Raises:
+        InputError: the first that does not fit, with the reason.
+    """
+    model = skeleton(base, classes)
+    for name, method in methods.items():
+        try:
+            method.check(model)
+        except InputError as error:
+            raise InputError(f"{where}methods.{name}: {error}") from None

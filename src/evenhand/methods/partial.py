@@ -1,0 +1,117 @@
+"""Fine-tuning of a part of the base's own weights, and of the classification head."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import NonNegativeFloat, PositiveInt
+
+from evenhand.errors import InputError
+from evenhand.methods.layers import blocks
+from evenhand.methods.method import Method
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class Partial(Method):
+    """Trains some of the base's parameters and the head; kept as a safetensors file of these parameters."""
+
+    file: ClassVar[str] = "trained.safetensors"
+
+    @abstractmethod
+    def chosen(self, model: PreTrainedModel) -> Iterable[str]:
+        """The names of what learns besides the head."""
+
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """The model itself, only the head and what is chosen learning; nothing is drawn.
+
+        Raises:
+            InputError: see `check`.
+        """
+        self.check(model)
+        return only(model, self.chosen(model))
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """What was trained, under its names in the model."""
+        from safetensors.torch import save_file
+
+        learned = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+        save_file(learned, folder / self.file, metadata={"format": "pt"})
+
+    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+        """The base with what was trained, in evaluation mode."""
+        from safetensors.torch import load_file
+
+        found = model.load_state_dict(load_file(folder / self.file), strict=False)
+        assert not found.unexpected_keys, found.unexpected_keys
+        return model.requires_grad_(False).eval()
+
+    def kept(self, folder: Path) -> bool:
+        """Whether the file of what was trained is there."""
+        return (folder / self.file).is_file()
+
+
+def only(model: PreTrainedModel, names: Iterable[str]) -> PreTrainedModel:
+    """The model with nothing learning but its head and the parameters of these names."""
+    from evenhand.models.load import head_modules
+
+    model.requires_grad_(False)
+    for name in names:
+        model.get_parameter(name).requires_grad_(True)
+    for module in head_modules(model):
+        module.requires_grad_(True)
+    return model
+
+
+class BitFit(Partial):
+    """Trains every bias of the base and the head (Ben Zaken et al. 2021, arXiv:2106.10199)."""
+
+    kind: ClassVar[str] = "bitfit"
+    summary: ClassVar[str] = "the biases of the base model and the classification head"
+
+    lr: NonNegativeFloat = 1e-3
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuses a base without biases."""
+        if not self.chosen(model):
+            raise InputError(f"bitfit: the base of {type(model).__name__} has no biases to train; use kind: lora")
+
+    def chosen(self, model: PreTrainedModel) -> list[str]:
+        """Every parameter of the base whose name is `bias`."""
+        prefix = model.base_model_prefix
+        return [f"{prefix}.{name}" for name, _ in model.base_model.named_parameters() if name.endswith(".bias")]
+
+
+class Last(Partial):
+    """Trains the last layers of the base, whatever follows them (a final normalisation, a pooler), and the head.
+
+    Attributes:
+        layers: how many; for a Swin, blocks counted over all stages.
+    """
+
+    kind: ClassVar[str] = "last"
+    summary: ClassVar[str] = "the last layers of the base model and the classification head"
+
+    layers: PositiveInt = 1
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuses a base with fewer layers."""
+        there = len(blocks(model))
+        if self.layers > there:
+            raise InputError(
+                f"last: the base of {type(model).__name__} has {there} repeated layers, so {self.layers} of them "
+                "cannot learn; use kind: full"
+            )
+
+    def chosen(self, model: PreTrainedModel) -> list[str]:
+        """What the base registers from the first of these layers on: architectures do so from inputs to outputs."""
+        first = list(blocks(model))[-self.layers]
+        prefix = model.base_model_prefix
+        names = [f"{prefix}.{name}" for name, _ in model.base_model.named_parameters()]
+        start = next(place for place, name in enumerate(names) if name.startswith(f"{first}."))
+        return names[start:]
