@@ -38,8 +38,8 @@ class Inputs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
-        """The arguments of the model's forward for these examples."""
+    def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
+        """The arguments of the model's forward for these examples, padded to `length` tokens at least."""
         ...
 
 
@@ -60,10 +60,10 @@ class Texts:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
-        """`input_ids` and `attention_mask`, int64 [len(rows), longest]."""
+    def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
+        """`input_ids` and `attention_mask`, int64 [len(rows), the longest of them or `length`]."""
         lengths = self.lengths[rows]
-        ids = np.full((len(rows), int(lengths.max())), self.padding, dtype=np.int64)
+        ids = np.full((len(rows), max(int(lengths.max()), length)), self.padding, dtype=np.int64)
         for place, row in enumerate(rows):
             ids[place, : lengths[place]] = self.tokens[row]
         mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
@@ -90,7 +90,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+    def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """`pixel_values`, float32 [len(rows), channels, height, width]."""
         return {"pixel_values": torch.from_numpy(self.pixels[rows]).to(device, non_blocking=True)}
 

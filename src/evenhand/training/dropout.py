@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -24,10 +26,14 @@ class SeededDropout(nn.Module):
         """x in evaluation mode, else x with a fresh mask."""
         if not self.training or not self.share:
             return x
+        return x * self.mask(x.shape, x)
+
+    def mask(self, shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+        """The next mask of the stream: 0 or 1 / (1 − share). Shapes with equally many entries draw the same ones."""
         if self._generator is None:
-            self._generator = torch.Generator(x.device).manual_seed(self.seed)
-        mask = torch.empty_like(x).bernoulli_(1 - self.share, generator=self._generator)
-        return x * mask.div_(1 - self.share)
+            self._generator = torch.Generator(like.device).manual_seed(self.seed)
+        kept = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return kept.bernoulli_(1 - self.share, generator=self._generator).div_(1 - self.share)
 
     def extra_repr(self) -> str:
         return f"share={self.share}, seed={self.seed}"

@@ -1,0 +1,83 @@
+"""AdamW for K replicas at once: all that a replica learns is one row, so that a step is a dozen operations however many
+layers and replicas there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set
+
+import torch
+from torch import nn
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+class StackedAdamW:
+    """`torch.optim.AdamW` per replica, with its own learning rate, weight decay, number of steps and clipping.
+
+    Args:
+        stacks: what is learned, by name, each [K, ...] with a replica's own values at its place.
+        undecayed: names of the stacks without weight decay.
+        weight_decay: [K], of the others.
+
+    Attributes:
+        values: [K, P].
+        parameters: the stacks again, as parameters that a module can hold; they are views of `values`.
+    """
+
+    def __init__(self, stacks: Mapping[str, torch.Tensor], undecayed: Set[str], weight_decay: Sequence[float]) -> None:
+        names = sorted(stacks, key=lambda name: name in undecayed)  # what decays stands first
+        rows = [stacks[name].flatten(1) for name in names]
+        self.values = torch.cat(rows, dim=1)
+        self.mean, self.square = torch.zeros_like(self.values), torch.zeros_like(self.values)
+        self.weight_decay = weight_decay
+        self.decayed = sum(row.shape[1] for name, row in zip(names, rows, strict=True) if name not in undecayed)
+        self.parameters = {
+            name: nn.Parameter(view.view(stacks[name].shape))
+            for name, view in zip(names, self.values.split([row.shape[1] for row in rows], dim=1), strict=True)
+        }
+
+    @torch.no_grad()
+    def step(
+        self,
+        places: Sequence[int],
+        rates: Sequence[float],
+        taken: Sequence[int],
+        limits: Sequence[float | None],
+    ) -> torch.Tensor:
+        """One step of some replicas, after which no gradients are left. The values and moments of the other replicas
+        stay as they are, whatever their gradients.
+
+        Args:
+            places: the replicas that step, ascending.
+            rates: their learning rates.
+            taken: the steps that they took before.
+            limits: what the norms of their gradients are clipped to; None: not.
+
+        Returns:
+            The norms before that, [len(places)].
+        """
+        gradients = torch.cat([one.grad.flatten(1) for one in self.parameters.values() if one.grad is not None], dim=1)
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        whole = len(places) == len(self.values)
+        rows = slice(None) if whole else torch.tensor(places, device=self.values.device)
+        values, gradients, mean, square = (of[rows] for of in (self.values, gradients, self.mean, self.square))
+        norms = torch.linalg.vector_norm(gradients, dim=1)
+        most = self._column([math.inf if limit is None else limit for limit in limits])
+        gradients.mul_((most / (norms[:, None] + 1e-6)).clamp_(max=1.0))  # as nn.utils.clip_grads_with_norm_ has it
+
+        decay = [1 - rate * self.weight_decay[place] for place, rate in zip(places, rates, strict=True)]
+        size = [-rate / (1 - BETAS[0] ** (before + 1)) for rate, before in zip(rates, taken, strict=True)]
+        spread = [math.sqrt(1 - BETAS[1] ** (before + 1)) for before in taken]
+        values[:, : self.decayed].mul_(self._column(decay))
+        mean.lerp_(gradients, 1 - BETAS[0])
+        square.mul_(BETAS[1]).addcmul_(gradients, gradients, value=1 - BETAS[1])
+        values.addcdiv_(mean * self._column(size), square.sqrt().div_(self._column(spread)).add_(EPSILON))
+        if not whole:
+            self.values[rows], self.mean[rows], self.square[rows] = values, mean, square
+        return norms
+
+    def _column(self, numbers: Sequence[float]) -> torch.Tensor:
+        return torch.tensor(numbers, dtype=self.values.dtype, device=self.values.device)[:, None]
