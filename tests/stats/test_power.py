@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.stats.contrast import TwoWay, by_unit, t_quantile, two_way
-from evenhand.stats.few_runs import FewRuns
-from evenhand.stats.power import detectable_by_runs, foreseen_effect, minimum_detectable_effect, runs_needed
+from evenhand.stats.contrast import TwoWay, by_unit, t_quantile, t_tail, two_way
+from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.power import Repeated, detectable_by_runs, foreseen_effect, minimum_detectable_effect, runs_needed
+from evenhand.stats.proportion import Widened
 
 
 def contrast(estimate, v_seed, v_example, v_both, runs=5, units=1000):
@@ -110,11 +111,46 @@ def test_what_is_foreseen_is_what_such_studies_then_could_detect(runs, fixed):
         values = [rng.choice([-1.0, 0.0, 1.0], size, p=[differ / 2, 1 - differ, differ / 2]) for _ in samples]
         shares, moves = by_unit(samples, [np.full(size, 1 / size)] * runs, [(v - v.mean()) / size for v in values])
         whole = two_way(np.array([v.mean() for v in values]), moves, shares)
-        found.append(FewRuns(whole).half_width(level) + t_quantile(0.8, whole.df) * whole.standard_error)
+        found.append(Repeated.of(FewRuns(whole), level).smallest())
         units += whole.units / 300
-    foreseen = foreseen_effect(differ / size, 0.0, runs, int(units), level, np.random.default_rng(1), 1000)
+    foreseen = foreseen_effect(differ / size, 0.0, runs, int(units), level)
     assert foreseen == pytest.approx(np.mean(found), rel=0.08)
 
 
 def test_nothing_is_foreseen_of_one_run():
-    assert np.isnan(foreseen_effect(0.001, 0.0, 1, 300, 0.05, np.random.default_rng(0)))
+    assert np.isnan(foreseen_effect(0.001, 0.0, 1, 300, 0.05))
+
+
+def test_where_seeds_alone_vary_the_share_is_that_of_the_noncentral_t():
+    from scipy.stats import nct
+
+    known = Repeated.with_variances(1e-4, 0.0, 0.0, 5, 1000, 0.05)
+    for effect in (0.0, 0.01, 0.03, 0.05):
+        exact = nct.sf(t_quantile(0.95, 4), 4, effect / 1e-2)
+        assert known.worse(effect) == pytest.approx(exact, abs=0.004)
+    assert known.worse(0.0) == pytest.approx(t_tail(t_quantile(0.95, 4), 4), abs=0.004)
+    assert known.worse(known.smallest()) == pytest.approx(0.8)
+    assert known.smallest() / 1e-2 == pytest.approx(detectable_by_runs(5) * np.sqrt(5), rel=0.01)
+
+
+def test_with_many_units_and_no_seeds_the_share_is_that_of_the_normal_distribution():
+    known = Repeated.with_variances(0.0, 1e-4, 0.0, 5, 10**9, 0.05)
+    assert known.smallest() == pytest.approx((t_quantile(0.95, np.inf) + t_quantile(0.8, np.inf)) * 1e-2)
+
+
+def test_a_harm_inside_the_margin_ends_equivalent_and_not_worse():
+    precise = Repeated.with_variances(0.0, 1e-6, 0.0, 5, 10**9, 0.05)
+    assert precise.worse(0.01) > 0.99
+    assert precise.worse(0.01, margin=0.02) < 0.01
+    assert precise.worse(0.03, margin=0.02) > 0.99
+
+
+def test_an_interval_that_is_adjusted_finds_no_more_than_the_one_under_it():
+    whole = contrast(0.01, 1e-6, 1e-6, 1e-6)
+    plain = Repeated.of(FewRuns(whole), 0.05)
+    wider = Repeated.of(Wider(FewRuns(whole), Widened(whole, 0.01)), 0.05)
+    assert wider.smallest() > plain.smallest()
+
+
+def test_one_run_says_nothing_of_others():
+    assert np.isnan(Repeated.of(FewRuns(TwoWay(0.1, 1e-4, 9, 0, 1e-4, 0, 1, 10)), 0.05).smallest())

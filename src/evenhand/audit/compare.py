@@ -9,10 +9,9 @@ family's size (Bonferroni) where they share none or are unpaired.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -26,10 +25,9 @@ from evenhand.audit.pooled import Compared, across_settings
 from evenhand.audit.runs import Evaluation, evaluations
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
-from evenhand.stats.contrast import t_quantile
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.multiplicity import MaxT, correlations, max_t
-from evenhand.stats.power import POWER, runs_needed
+from evenhand.stats.power import Repeated, runs_needed
 
 
 def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
@@ -51,7 +49,7 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
     for evaluation in evaluations(examples, trials, predictions, design):
         reader = Reader(evaluation, design.support)
         found = [one for case in cases(evaluation, measures) for one in compared(reader, case, design)]
-        rows += judged(evaluation, found, design)
+        rows += [row for family in judged(found, design) for row in family.rows()]
         everywhere += pooled_later(found, design)
     return records.from_rows([*rows, *across_settings(everywhere, examples, design)], "verdicts")
 
@@ -72,15 +70,13 @@ def compared(reader: Reader, case: Case, design: Design) -> Iterator[Compared]:
         yield Compared(evaluation.setting, evaluation.split, method, reference, case, margin, found)
 
 
-def judged(evaluation: Evaluation, found: Sequence[Compared], design: Design) -> Iterator[dict[str, Any]]:
-    """Rows of the table `verdicts`: the contrasts of all cases of an evaluation, family by family."""
-    families: dict[tuple[str, str, str, str], list[tuple[Case, Contrast]]] = {}
+def judged(found: Sequence[Compared], design: Design) -> list[Family]:
+    """The contrasts of all cases of an evaluation, family by family, in the order of the pairs."""
+    members: dict[tuple[str, str, str, str], list[Compared]] = {}
     for one in found:
-        family = families.setdefault((one.method, one.reference, one.case.measure.name, one.case.level), [])
-        family.append((one.case, one.contrast))
-    order = {pair: place for place, pair in enumerate(pairs(evaluation))}
-    for (method, reference, *_), family in sorted(families.items(), key=lambda one: order[one[0][:2]]):
-        yield from _family(evaluation, family, method, reference, design)
+        members.setdefault((one.reference, one.method, one.case.measure.name, one.case.level), []).append(one)
+    order = {pair: place for place, pair in enumerate(dict.fromkeys(key[:2] for key in members))}
+    return [Family.of(members[key], design) for key in sorted(members, key=lambda key: order[key[:2]])]
 
 
 def pooled_later(found: Sequence[Compared], design: Design) -> Sequence[Compared]:
@@ -98,47 +94,50 @@ def pairs(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """A contrast's place in its family: the one-sided level of its bounds, the family's joint null and its name."""
+class Family:
+    """Contrasts of one measure, method and reference that are judged together.
 
-    contrast: Contrast
-    level: float
+    Attributes:
+        members: of one level; some may be shown and not judged.
+        joint: how small the smallest p-value is where nothing is there.
+        level: one-sided, of each bound.
+        name: what is asked, of how many contrasts and how they are corrected.
+        jointly: the claim about all of them, where it holds.
+    """
+
+    members: Sequence[Compared]
     joint: MaxT
-    family: str
-    margin: float | None
-    jointly: str | None = None
+    level: float
+    name: str
+    jointly: str | None
 
+    @classmethod
+    def of(cls, members: Sequence[Compared], design: Design) -> Self:
+        contrasts = [one.contrast for one in members]
+        joint = _joint(contrasts)
+        size, level = joint.size, joint.level(design.alpha)
+        first = members[0]
+        by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[first.case.level]
+        plural = "contrast" if size == 1 else "contrasts"
+        how = ", max T" if level > design.alpha / size else ""
+        name = f"{first.case.measure.name} {by}, {first.method} vs {first.reference} ({size} {plural}{how})"
+        jointly = _jointly(contrasts, first.margin, design.alpha) if first.case.measure.decides else None
+        return cls(members, joint, level, name, jointly)
 
-def _family(
-    evaluation: Evaluation,
-    family: Sequence[tuple[Case, Contrast]],
-    method: str,
-    reference: str,
-    design: Design,
-) -> Iterator[dict[str, Any]]:
-    contrasts = [found for _, found in family]
-    joint = _joint(contrasts)
-    size, level = joint.size, joint.level(design.alpha)
-    first = family[0][0]
-    by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[first.level]
-    plural = "contrast" if size == 1 else "contrasts"
-    how = ", max T" if level > design.alpha / size else ""
-    name = f"{first.measure.name} {by}, {method} vs {reference} ({size} {plural}{how})"
-    margin = _margin(first.measure, design)
-    jointly = _jointly(contrasts, margin, design.alpha) if first.measure.decides else None
-    for case, found in family:
-        judged = _Judged(found, level, joint, name, margin, jointly)
-        yield {
-            "setting": evaluation.setting,
-            "split": evaluation.split,
-            "measure": case.measure.name,
-            "class": case.name,
-            "attribute": case.attribute,
-            "group": case.group,
-            "method": method,
-            "reference": reference,
-            **_row(case.measure, judged),
-        }
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Rows of the table `verdicts`."""
+        for one in self.members:
+            yield {
+                "setting": one.setting,
+                "split": one.split,
+                "measure": one.case.measure.name,
+                "class": one.case.name,
+                "attribute": one.case.attribute,
+                "group": one.case.group,
+                "method": one.method,
+                "reference": one.reference,
+                **_row(one, self),
+            }
 
 
 def _joint(contrasts: Sequence[Contrast]) -> MaxT:
@@ -176,8 +175,8 @@ def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) 
     return f"jointly: not worse by the margin in any of the {len(contrasts)} contrasts"
 
 
-def _row(measure: Measure, judged: _Judged) -> dict[str, Any]:
-    found, margin = judged.contrast, judged.margin
+def _row(one: Compared, family: Family) -> dict[str, Any]:
+    measure, found, margin = one.case.measure, one.contrast, one.margin
     notes = list(found.notes)
     row: dict[str, Any] = {
         "contrast": found.estimate,
@@ -185,7 +184,7 @@ def _row(measure: Measure, judged: _Judged) -> dict[str, Any]:
         "high": None,
         "margin": margin,
         "verdict": "inconclusive" if measure.decides else None,
-        "family": judged.family,
+        "family": family.name,
         "p": None,
         "p_adjusted": None,
         "detectable": None,
@@ -196,7 +195,7 @@ def _row(measure: Measure, judged: _Judged) -> dict[str, Any]:
         notes.append(NO_MARGIN)
     if found.interval is None or found.whole is None:
         return {**row, "note": _join(notes)}
-    row["low"], row["high"] = low, high = found.interval.bounds(judged.level)
+    row["low"], row["high"] = low, high = found.interval.bounds(family.level)
     if not measure.decides:
         return {**row, "note": _join(notes)}
     if found.runs < 2:
@@ -206,12 +205,11 @@ def _row(measure: Measure, judged: _Judged) -> dict[str, Any]:
         notes.append("the interval has no width: nothing that the measure rests on differs between the two")
         return {**row, "note": _join(notes)}
     p = found.interval.p_greater()
-    error = math.sqrt(found.interval.variance)
     row |= {
         "verdict": verdict(low, high, margin),
         "p": p,
-        "p_adjusted": float(judged.joint.adjusted(p)),
-        "detectable": found.interval.estimate - low + t_quantile(POWER, found.whole.df) * error,
+        "p_adjusted": float(family.joint.adjusted(p)),
+        "detectable": Repeated.of(found.interval, family.level).smallest(),
     }
     if row["verdict"] == "inconclusive":
         # What an adjusted interval adds is noise of the examples.
@@ -219,12 +217,12 @@ def _row(measure: Measure, judged: _Judged) -> dict[str, Any]:
         spread = replace(
             found.whole, variance=found.interval.variance, v_example=found.whole.v_example + max(extra, 0.0)
         )
-        needed = runs_needed(spread, judged.level, margin)
+        needed = runs_needed(spread, family.level, margin)
         row["runs_needed"] = needed.runs
         if needed.reason:
             notes.append(needed.reason)
-    if judged.jointly:
-        notes.append(judged.jointly)
+    if family.jointly:
+        notes.append(family.jointly)
     return {**row, "note": _join(notes)}
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from evenhand.stats.contrast import TwoWay, degrees_of_freedom, t_quantile
-from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.contrast import TwoWay, t_quantile
+from evenhand.stats.few_runs import FewRuns, Wider
 
 POWER = 0.8
 MOST_RUNS = 1000
 """Beyond this `runs_needed` is not a plan."""
+REPEATS = 41
+"""Equally likely studies that stand for all: quantiles of the chi-squared distribution."""
 
 
 def minimum_detectable_effect(standard_error: float, df: float, level: float, power: float = POWER) -> float:
@@ -83,10 +86,87 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
     return RunsNeeded(None, f"more than {MOST_RUNS:,} runs would be needed")
 
 
-def foreseen_effect(
-    noise: float, common: float, runs: int, units: int, level: float, rng: np.random.Generator, draws: int = 200
-) -> float:
-    """The smallest effect that a study yet to be made would find with 80% power, on average over such studies.
+@dataclass(frozen=True, eq=False)
+class Repeated:
+    """Studies like this one: how their contrasts scatter about the truth, and how long their intervals are.
+
+    V_seed, from J − 1 degrees of freedom, comes out larger or smaller in each of them, and with it the interval; the
+    noise of the examples is taken as known. The plain sum of two quantiles times the standard error forgets both
+    this and that a standard error from few runs is too small on average: at 3 runs and a level of .05/4 a harm of
+    that size is found in 61–78% of studies, one of the size of `smallest` in 77–85%.
+
+    Attributes:
+        error: standard deviation of the contrast.
+        halves: float [Q], half-widths of equally likely studies.
+    """
+
+    error: float
+    halves: np.ndarray
+
+    @classmethod
+    def of(cls, interval: FewRuns | Wider, level: float) -> Self:
+        """Studies that vary as this one is seen to vary; nan with one run.
+
+        Args:
+            interval: of the contrast; one that is adjusted for few discordant units is at least as long every time.
+            level: one-sided, of each bound.
+        """
+        whole = interval.whole if isinstance(interval, FewRuns) else interval.runs.whole
+        if whole.runs < 2:
+            return cls(math.nan, np.full(1, math.nan))
+        known = whole.v_seed / _bias(whole.runs - 1) ** 2
+        found = cls.with_variances(known, whole.v_example, whole.v_both, whole.runs, whole.units, level)
+        if isinstance(interval, FewRuns):
+            return found
+        least = interval.estimate - interval.units.bounds(level)[0]
+        return cls(max(found.error, math.sqrt(interval.variance)), np.maximum(found.halves, least))
+
+    @classmethod
+    def with_variances(
+        cls, v_seed: float, v_example: float, v_both: float, runs: int, units: int, level: float
+    ) -> Self:
+        """Studies of J runs and U units whose variance has these true parts; see `stats.contrast`."""
+        from scipy.special import chdtri, stdtrit
+
+        chance = chdtri(runs - 1, 1 - (np.arange(REPEATS) + 0.5) / REPEATS) / (runs - 1)
+        seed = v_seed * chance
+        variance = np.maximum(seed + v_example - v_both, v_example)
+        most = max(units - 1, 1)
+        ratio = np.divide(variance, seed, out=np.full(REPEATS, np.inf), where=seed > 0)
+        df = np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most)
+        # As in `few_runs`, for many studies at once.
+        parts = stdtrit(runs - 1, level) ** 2 * seed + stdtrit(most, level) ** 2 * max(v_example - v_both, 0.0)
+        halves = np.maximum(-stdtrit(df, level) * np.sqrt(variance), np.sqrt(parts))
+        return cls(math.sqrt(max(v_seed + v_example - v_both, v_example)), halves)
+
+    def worse(self, effect: float, margin: float | None = None) -> float:
+        """The share of the studies that say `worse` where the truth is `effect`.
+
+        Their lower bound is above 0; with a margin, the interval is not inside of it.
+        """
+        from scipy.special import ndtr
+
+        if not self.error > 0:
+            return math.nan
+        above = ndtr((effect - self.halves) / self.error)
+        if margin is None:
+            return float(above.mean())
+        inside = ndtr((margin - self.halves - effect) / self.error) - ndtr((self.halves - effect) / self.error)
+        return float((above - np.maximum(inside, 0.0)).mean())
+
+    def smallest(self, power: float = POWER) -> float:
+        """The smallest effect that this share of the studies finds to be above 0; nan where nothing varies."""
+        from scipy.optimize import brentq
+
+        if not self.error > 0:
+            return math.nan
+        most = float(self.halves.max()) + 10 * self.error
+        found = brentq(lambda effect: self.worse(effect) - power, 0.0, most)
+        return float(found)  # pyright: ignore[reportArgumentType]
+
+
+def foreseen_effect(noise: float, common: float, runs: int, units: int, level: float) -> float:
+    """The smallest effect that 80% of the studies of this design would find.
 
     Its runs are taken to differ by their examples alone, so this is a lower bound: what seeds add is not known before.
 
@@ -96,17 +176,13 @@ def foreseen_effect(
         runs: J, at least 2; nan below.
         units: distinct units over all runs.
         level: one-sided, after the family's correction.
-        rng: draws what V_seed, known from J − 1 degrees of freedom, would come out as.
     """
     if runs < 2 or units < 2:
         return math.nan
     variance = noise * (1 + (runs - 1) * common) / runs
-    both = noise / runs
-    found = []
-    for chance in rng.chisquare(runs - 1, draws) / (runs - 1):
-        v_seed = noise * (1 - common) / runs * chance
-        total = max(v_seed + variance - both, variance)
-        df = degrees_of_freedom(total, v_seed, runs, units)
-        one = FewRuns(TwoWay(0.0, total, df, v_seed, variance, both, runs, units))
-        found.append(one.half_width(level) + t_quantile(POWER, df) * math.sqrt(total))
-    return float(np.mean(found))
+    return Repeated.with_variances(noise * (1 - common) / runs, variance, noise / runs, runs, units, level).smallest()
+
+
+def _bias(df: float) -> float:
+    """The mean of a standard deviation from `df` degrees of freedom, over the true one."""
+    return math.sqrt(2 / df) * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2))

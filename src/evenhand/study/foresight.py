@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.audit.design import DEFAULT_SUPPORT
-from evenhand.seeds import generator
 from evenhand.stats.power import foreseen_effect
 from evenhand.study.plan import Plan
 
@@ -78,6 +77,5 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[Foreseen]:
             differ = 2 * accuracy * (1 - accuracy) * (1 - AGREEMENT)
             union = int(np.unique(np.concatenate([test[mask[test]] for test in tests.values()])).size)
             level = ALPHA / (1 if group is None else family)
-            rng = generator(0, "foresight")
-            detectable = foreseen_effect(differ / size, LASTING * overlap, runs, union, level, rng)
+            detectable = foreseen_effect(differ / size, LASTING * overlap, runs, union, level)
         yield Foreseen(name, attribute, group, size, detectable)
