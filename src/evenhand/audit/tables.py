@@ -43,7 +43,7 @@ def audited(
             estimates += estimated(reader, floors, case)
             if case.measure.worse:
                 contrasts += compared(reader, case, design)
-        verdicts += judged(evaluation, contrasts, design)
+        verdicts += [row for family in judged(contrasts, design) for row in family.rows()]
         everywhere += pooled_later(contrasts, design)
         curves += drawn(reader)
     verdicts += across_settings(everywhere, examples, design)
