@@ -60,7 +60,7 @@ def across_settings(compared: Sequence[Compared], examples: pl.DataFrame, design
 
     `contrast` is the mean over the settings that judge it and `runs` their number. Bounds are simultaneous over the
     family: all rows of one measure, method, reference and split, of groups, attributes or everyone (Bonferroni).
-    `predict_low` and `predict_high` hold the true contrast of a new setting, each row by itself, and are null below
+    `predict_low` and `predict_high`, at the same level, hold the true contrast of a new setting and are null below
     three settings. The first note says how settings differ. Unpaired tables, whose units are not known, are not pooled.
 
     Args:
@@ -153,7 +153,7 @@ def _row(places: Sequence[Compared], pooled: Pooled | None, size: int, design: D
     low, high = pooled.bounds(level)
     row |= {"contrast": pooled.estimate, "low": low, "high": high}
     if pooled.settings > 2:
-        row["predict_low"], row["predict_high"] = pooled.prediction(1 - 2 * design.alpha)
+        row["predict_low"], row["predict_high"] = pooled.prediction(1 - 2 * level)
     if decides:
         p = pooled.p_greater()
         row |= {

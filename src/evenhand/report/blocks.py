@@ -13,6 +13,7 @@ from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
 from evenhand.report.estimated import PARITY
 from evenhand.report.sizes import group_sizes
+from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of, title
 
 MOST_ROWS = 3000
@@ -63,6 +64,23 @@ def _by_class(rows: pl.DataFrame, design: Design, where: dict[str, Any], heading
             )
         if figures:
             yield Block(heading if name is None else f"{heading}, class {name}", figures)
+
+
+def across_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
+    """One block per split, method and reference that were pooled over settings, with a figure per measure."""
+    decided = verdicts.filter(pl.col("class").is_null()).drop_nulls("verdict")
+    pooled = decided.filter(pl.col("setting").is_null()).drop_nulls("contrast")
+    blocks = []
+    for pair in pooled_pairs(pooled, design):
+        where: dict[str, Any] = dict(pair)
+        heading = f"{pair['method']} against {pair['reference']}"
+        figures = []
+        for measure in dict.fromkeys(panel_of(measure) for measure in pooled.filter(**pair)["measure"]):
+            chart = charts.across_chart(decided, design, measures=[measure], legend=False, **where)
+            about = f"{title(measure)}: {heading} in each setting, and the mean. The tables have the numbers."
+            figures.append(Figure(chart, about))
+        blocks.append(Block(heading if pair["split"] == "test" else f"{heading}, split {pair['split']}", figures))
+    return blocks
 
 
 def accuracy_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:

@@ -1,7 +1,8 @@
 """Charts of record tables. Each is a function of tables and a `Design` that returns an altair chart of summaries.
 
-A chart shows one setting and one split (the first setting and `test` unless named) and reads without its page: the
-title says what to see, colours are doubled by shapes, and axes that compare methods are shared between them.
+A chart shows one setting (`across_chart` all) and one split (the first setting and `test` unless named) and reads
+without its page: the title says what to see, colours are doubled by shapes, and axes that compare methods are shared
+between them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
+from evenhand.report.across import across_chart
 from evenhand.report.contrasts import verdict_chart
 from evenhand.report.estimated import disparity_chart, group_accuracy_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.sizes import group_size_chart
 
 __all__ = [
+    "across_chart",
     "disparity_chart",
     "group_accuracy_chart",
     "group_size_chart",

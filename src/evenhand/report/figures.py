@@ -13,6 +13,7 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.report import charts
 from evenhand.report.estimated import PARITY
+from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of
 
 
@@ -28,7 +29,8 @@ class Drawable(Protocol):
 
 
 def write(results: Drawable, folder: Path, format: str = "png") -> list[Path]:
-    """Write the charts of the split `test`: verdicts, group accuracy, and each disparity, by setting and attribute.
+    """Write the charts of the split `test`: verdicts, group accuracy, and each disparity, by setting and attribute; and
+    of several settings the contrasts across them, by method and reference.
 
     Args:
         results: of a run or an audit.
@@ -36,7 +38,8 @@ def write(results: Drawable, folder: Path, format: str = "png") -> list[Path]:
         format: png, svg or pdf.
 
     Returns:
-        The files, `[SETTING-]CHART-ATTRIBUTE.FORMAT`, the setting named where there are several.
+        The files, `[SETTING-]CHART-ATTRIBUTE.FORMAT`, the setting named where there are several, and
+        `across-settings-METHOD-REFERENCE.FORMAT`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -53,6 +56,10 @@ def _charts(results: Drawable) -> Iterator[tuple[str, Any]]:
     design = results.design
     estimates = results.estimates.filter(pl.col("split") == "test")
     verdicts = results.verdicts.filter(pl.col("split") == "test")
+    pooled = verdicts.filter(pl.col("setting").is_null(), pl.col("class").is_null()).drop_nulls(["verdict", "contrast"])
+    for pair in pooled_pairs(pooled, design):
+        chart = charts.across_chart(verdicts, design, split="test", method=pair["method"], reference=pair["reference"])
+        yield _named(f"across-settings-{pair['method']}-{pair['reference']}"), chart
     for setting in settings_of(estimates, design):
         first = f"{setting}-" if len(design.settings) > 1 else ""
         own = estimates.filter(setting=setting)

@@ -38,6 +38,7 @@ _MEANINGS = {
 """In the order in which a verdict is decided."""
 
 _SECTIONS = (
+    ("across", "Across settings"),
     ("verdicts", "Verdicts"),
     ("accuracy", "Accuracy"),
     ("disparities", "Disparities"),
@@ -107,21 +108,26 @@ def html(results: Reportable) -> str:
 
 def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
-    found = verdict_tables.verdict_tables(verdicts, design)
+    found, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
     rows = sum(table.length for table in found)
-    given = {verdict for table in found for part in table.parts for verdict in (row.verdict for row in part.rows)}
+    given = {
+        verdict for table in (*found, *across) for part in table.parts for verdict in (row.verdict for row in part.rows)
+    }
     return {
         "title": f"Evenhand: {design.source}" if design.source else "Evenhand: fairness report",
         "facts": _facts(results),
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
         "headline": headline(verdicts, design),
-        "sections": _SECTIONS,
+        "sections": [section for section in _SECTIONS if across or section[0] != "across"],
+        "across": across,
+        "across_blocks": blocks.across_blocks(verdicts, design),
         "tables": found,
         "key": [(verdict, said) for verdict, said in _MEANINGS.items() if verdict in given],
         "glance": verdict_tables.glance(verdicts, design),
         "many": len(found) > 1 or rows > 12,
         "open_tables": rows <= _OPEN,
+        "across_open": sum(table.length for table in across) <= _OPEN,
         "opened": _OPEN_CHARTS,
         "places": len(design.settings) > 1 or results.estimates["split"].n_unique() > 1,
         "level": f"{100 * (1 - 2 * design.alpha):g}",

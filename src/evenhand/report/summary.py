@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evenhand.report import tables
-from evenhand.report.verdict_tables import verdict_tables
+from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
 from evenhand.report.words import headline
 
 if TYPE_CHECKING:
@@ -17,30 +17,14 @@ if TYPE_CHECKING:
 def markdown(results: Reportable) -> str:
     """The headline, the verdict tables with their notes, accuracy by group, failed trials and margins."""
     design = results.design
+    level = f"{100 * (1 - 2 * design.alpha):g}% interval"
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
     lines += [f"- {escaped(line)}" for line in headline(results.verdicts, design)]
+    for table in across_tables(results.verdicts, design):
+        lines += _verdicts(table, f"Across settings: {table.method} against {table.reference} ({table.split})", level)
     for table in verdict_tables(results.verdicts, design):
         where = f" ({table.setting}, {table.split})"
-        lines += ["", f"## {escaped(f'{table.method} against {table.reference}{where}')}", ""]
-        level = f"{100 * (1 - 2 * design.alpha):g}% interval"
-        head = ["measure", "of", "verdict", "worse by", level, "margin", "detectable", "runs", "notes"]
-        rows = [
-            [
-                part.title,
-                row.who,
-                f"{row.mark} {row.verdict}",
-                row.contrast,
-                row.interval,
-                row.margin,
-                row.detectable,
-                row.runs,
-                ", ".join(map(str, row.notes)),
-            ]
-            for part in table.parts
-            for row in part.rows
-        ]
-        lines += _table(head, rows)
-        lines += ["", *(f"{place}. {escaped(note)}" for place, note in enumerate(table.notes, 1))]
+        lines += _verdicts(table, f"{table.method} against {table.reference}{where}", level)
     for setting, split, grids in tables.estimate_grids(results.estimates, design, ["accuracy"]):
         for grid in grids:
             lines += ["", f"## {escaped(f'Accuracy ({setting}, {split}), mean over seeds with 95% intervals')}", ""]
@@ -57,6 +41,32 @@ def markdown(results: Reportable) -> str:
             for change in design.margin_history
         ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
+    """A table of verdicts with its notes; one of means over settings has columns of its own."""
+    pooled = table.setting is None
+    head = ["measure", "of", "verdict", "worse by", level, *(["a new setting"] if pooled else []), "margin"]
+    head += ["detectable", *(["settings", "how they differ"] if pooled else ["runs"]), "notes"]
+    rows = [
+        [
+            part.title,
+            row.who,
+            f"{row.mark} {row.verdict}",
+            row.contrast,
+            row.interval,
+            *([row.prediction] if pooled else []),
+            row.margin,
+            row.detectable,
+            row.runs,
+            *([row.differ] if pooled else []),
+            ", ".join(map(str, row.notes)),
+        ]
+        for part in table.parts
+        for row in part.rows
+    ]
+    notes = (f"{place}. {escaped(note)}" for place, note in enumerate(table.notes, 1))
+    return ["", f"## {escaped(heading)}", "", *_table(head, rows), "", *notes]
 
 
 def escaped(text: str) -> str:

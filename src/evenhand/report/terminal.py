@@ -51,7 +51,7 @@ def _verdicts(verdicts: pl.DataFrame) -> list[str]:
     for row in ranked.head(MOST_ROWS).iter_rows(named=True):
         decimals = digits(row["measure"])
         who = place(row) if len(compared) == 1 else f"{place(row)} · {row['method']}"
-        where = [f"{row['setting']}, {row['split']}"] if several else []
+        where = [f"{row['setting'] or 'across settings'}, {row['split']}"] if several else []
         rows.append(
             (
                 row["verdict"],

@@ -17,7 +17,13 @@ from evenhand.report.words import NONE, counts, digits, interval, methods_of, nu
 
 @dataclass(frozen=True)
 class Row:
-    """A contrast as text. `notes` are numbers of footnotes."""
+    """A contrast as text.
+
+    Attributes:
+        runs: of a setting's contrast, and of a pooled one the settings.
+        notes: numbers of footnotes.
+        prediction, differ: of a pooled contrast where a new setting would lie, and how the settings differ.
+    """
 
     who: str
     contrast: str
@@ -28,6 +34,8 @@ class Row:
     detectable: str
     runs: str
     notes: Sequence[int]
+    prediction: str = NONE
+    differ: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,9 @@ class Part:
 
 @dataclass(frozen=True)
 class VerdictTable:
-    """All contrasts of one method with one reference in one setting and split."""
+    """All contrasts of one method with one reference in one split, of one setting or (None) pooled over all."""
 
-    setting: str
+    setting: str | None
     split: str
     method: str
     reference: str
@@ -59,23 +67,16 @@ class VerdictTable:
 
 def verdict_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
     """One table per setting, split, method and reference, in the design's order, `test` before other splits."""
-    found = []
-    for setting in _pooled_too(verdicts, design):
-        own = verdicts.filter(pl.col("setting").eq_missing(pl.lit(setting, pl.String)))
-        for split in splits_of(own):
-            here = own.filter(split=split)
-            for method in methods_of(here, design, setting):
-                for reference in here.filter(method=method)["reference"].unique(maintain_order=True):
-                    rows = here.filter(method=method, reference=reference)
-                    found.append(_verdict_table(rows, setting or "all settings together", split, method, reference))
-    return found
+    return [_verdict_table(verdicts.filter(**pair), **pair) for pair in verdict_pairs(verdicts, design)]
 
 
-def _pooled_too(verdicts: pl.DataFrame, design: Design) -> list[str | None]:
-    return [*settings_of(verdicts, design), *([None] if verdicts["setting"].null_count() else [])]
+def across_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
+    """One table of what was pooled over settings per split, method and reference."""
+    pooled = verdicts.filter(pl.col("setting").is_null())
+    return [_verdict_table(pooled.filter(**pair), None, **pair) for pair in pooled_pairs(pooled, design)]
 
 
-def _verdict_table(rows: pl.DataFrame, setting: str, split: str, method: str, reference: str) -> VerdictTable:
+def _verdict_table(rows: pl.DataFrame, setting: str | None, split: str, method: str, reference: str) -> VerdictTable:
     notes = Footnotes()
     parts = []
     for measure in rows["measure"].unique(maintain_order=True):
@@ -93,6 +94,10 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
     runs = NONE if row["runs"] is None else str(row["runs"])
     if row["runs_needed"] is not None:
         runs += f" ({row['runs_needed']} needed)"
+    note, differ = row["note"], ""
+    if row["setting"] is None and row["contrast"] is not None:  # how settings differ is the first note
+        first, _, note = (note or "").partition("; ")
+        differ = first.partition(", ")[2]
     return Row(
         place(row),
         number(row["contrast"], decimals, signed=True),
@@ -102,7 +107,9 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
         look.MARKS[verdict],
         number(row["detectable"], decimals),
         runs,
-        notes.mark(row["note"]),
+        notes.mark(note),
+        interval(row["predict_low"], row["predict_high"], decimals, signed=True),
+        differ,
     )
 
 
@@ -165,11 +172,21 @@ def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
 def verdict_pairs(verdicts: pl.DataFrame, design: Design) -> list[dict[str, str]]:
     """The `setting, split, method, reference` that were compared, in the design's order."""
     return [
-        {"setting": setting, "split": split, "method": method, "reference": reference}
+        {"setting": setting, **pair}
         for setting in settings_of(verdicts, design)
-        for split in splits_of(verdicts.filter(setting=setting))
-        for method in methods_of(verdicts.filter(setting=setting, split=split), design, setting)
-        for reference in verdicts.filter(setting=setting, split=split, method=method)["reference"].unique(
-            maintain_order=True
-        )
+        for pair in _pairs(verdicts.filter(setting=setting), design, setting)
+    ]
+
+
+def pooled_pairs(verdicts: pl.DataFrame, design: Design) -> list[dict[str, str]]:
+    """The `split, method, reference` that were pooled over settings, in the design's order."""
+    return _pairs(verdicts.filter(pl.col("setting").is_null()), design, None)
+
+
+def _pairs(rows: pl.DataFrame, design: Design, setting: str | None) -> list[dict[str, str]]:
+    return [
+        {"split": split, "method": method, "reference": reference}
+        for split in splits_of(rows)
+        for method in methods_of(rows.filter(split=split), design, setting)
+        for reference in rows.filter(split=split, method=method)["reference"].unique(maintain_order=True)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.pooled import DIFFER
 from evenhand.records import VERDICTS
 
 NONE = "—"
@@ -93,7 +94,8 @@ def counts(verdicts: pl.DataFrame) -> dict[str, int]:
 def headline(verdicts: pl.DataFrame, design: Design) -> list[str]:
     """One line per setting, method and reference, in plain words, computed from the verdicts of the main split.
 
-    What could have been seen is said in each line, or once at the end where there are many.
+    Where contrasts were pooled over settings, lines about these come first. What could have been seen is said in each
+    line, or once at the end where there are many.
     """
     split = main_split(verdicts["split"])
     if split is None:
@@ -108,9 +110,24 @@ def headline(verdicts: pl.DataFrame, design: Design) -> list[str]:
             for reference in compared["reference"].unique(maintain_order=True):
                 lead = f"{setting}: " if several else ""
                 found.append((f"{lead}{method} against {reference}", compared.filter(reference=reference)))
+    across = _across(here.filter(pl.col("setting").is_null()), design)
     if len(found) <= _LISTED:
-        return [f"{lead}: {_said(rows)}. {seen(rows)}" for lead, rows in found]
-    return [*(f"{lead}: {_said(rows)}." for lead, rows in found), seen(here)]
+        return [*across, *(f"{lead}: {_said(rows)}. {seen(rows)}" for lead, rows in found)]
+    return [*across, *(f"{lead}: {_said(rows)}." for lead, rows in found), seen(here)]
+
+
+def _across(pooled: pl.DataFrame, design: Design) -> list[str]:
+    """A line per method and reference about the means over settings."""
+    lines = []
+    for method in methods_of(pooled, design):
+        for reference in pooled.filter(method=method)["reference"].unique(maintain_order=True):
+            rows = pooled.filter(method=method, reference=reference)
+            decided = rows.drop_nulls(["verdict", "contrast"])
+            differing = int(decided["note"].str.contains(DIFFER, literal=True).sum())
+            differ = f"{DIFFER} in {differing} of them" if differing else "in none is there a sign that settings differ"
+            more = f"; {differ}" if len(decided) else ""
+            lines.append(f"Across settings, {method} against {reference}: {_said(rows)}{more}.")
+    return lines
 
 
 def _said(rows: pl.DataFrame) -> str:
@@ -137,7 +154,11 @@ def _said(rows: pl.DataFrame) -> str:
 
 
 def seen(verdicts: pl.DataFrame) -> str:
-    """The smallest harm that could have been seen, in a sentence: of groups' accuracy, else of whatever was judged."""
+    """The smallest harm that could have been seen, in a sentence: of groups' accuracy, else of whatever was judged.
+
+    In one setting; means over settings are left to the table.
+    """
+    verdicts = verdicts.drop_nulls("setting")
     accuracy = pl.col("measure") == "accuracy"
     candidates = (
         ("in the accuracy of a group", verdicts.filter(accuracy & pl.col("group").is_not_null())),
