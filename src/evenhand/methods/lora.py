@@ -31,6 +31,9 @@ class LowRank(Targeted):
         dropout: probability of the dropout before A, drawn from one generator per layer.
     """
 
+    shares: ClassVar[bool] = False
+    """Whether a rank below 1, a share of the layers, means something."""
+
     lr: NonNegativeFloat = 3e-4
     rank: int | float = 8
     alpha: PositiveFloat = Field(default_factory=lambda data: 2.0 * max(data["rank"], 1))
@@ -41,9 +44,11 @@ class LowRank(Targeted):
     def _rank(cls, value: float) -> float:
         if value <= 0:
             raise ValueError(f"a LoRA of rank {value:g} has no update to learn; use kind: head")
-        if value != int(value):
-            raise ValueError(f"rank is a whole number, not {value:g}")
-        return int(value)
+        if float(value).is_integer():
+            return int(value)
+        if value < 1 and cls.shares:
+            return value
+        raise ValueError(f"rank is a whole number{', or a share of the layers below 1' * cls.shares}, not {value:g}")
 
     @field_validator("alpha", mode="before")
     @classmethod
@@ -100,15 +105,11 @@ class LoRA(LowRank):
 
     kind: ClassVar[str] = "lora"
     summary: ClassVar[str] = "low-rank updates of the query and value projections, and the classification head"
+    shares: ClassVar[bool] = True
 
     layers: Literal["front", "back", "random"] | None = None
     rslora: bool = False
     init: Literal["kaiming", "gaussian", "orthogonal", "pissa", "olora"] = "kaiming"
-
-    @field_validator("rank")
-    @classmethod
-    def _rank(cls, value: float) -> float:
-        return value if 0 < value < 1 else super()._rank(value)
 
     @model_validator(mode="after")
     def _fits_together(self) -> LoRA:

@@ -1,0 +1,150 @@
+"""What is pruned is exactly what the rule says, and stays 0 through training, keeping and loading."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from evenhand.methods import Magnitude, Wanda
+from evenhand.methods.layers import blocks, linear_layers, transposed, within
+from evenhand.methods.sparse import MASK, input_norms, least
+from evenhand.tasks.classification import count_parameters
+from evenhand.training.loop import fit
+from small_models import classifier, encoded, examples_for, recipe
+
+CPU = torch.device("cpu")
+BASES = ("bert", "vit", "swinv2", "llama", "mistral", "gpt2")
+
+
+def pruned(method, name: str):
+    """A method's pack on 48 examples, before its first step."""
+    dataset = examples_for(name, 48)
+    model = method.apply(classifier(name), 0)
+    train = recipe(batch_size=8, weight_decay=0.5)
+    return method.pack(model, encoded(dataset, name), dataset.labels, seed=0, train=train, device=CPU)
+
+
+def rows_of(model, name: str) -> torch.Tensor:
+    """A layer's weight, a row per output."""
+    layer = model.get_submodule(name)
+    return layer.weight.detach().T if transposed(layer) else layer.weight.detach()
+
+
+@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("sparsity", [0.3, 0.75])
+def test_magnitude_sets_exactly_the_smallest_weights_of_each_layer_to_0(name, sparsity):
+    before = classifier(name).state_dict()
+    model = pruned(Magnitude(sparsity=sparsity), name).module
+    inside = within(linear_layers(model), blocks(model))
+    assert inside
+    for layer in inside:
+        was, now = before[f"{layer}.weight"].abs().flatten(), model.get_parameter(f"{layer}.weight").flatten()
+        zero = now == 0
+        assert int(zero.sum()) == math.floor(sparsity * len(was))
+        assert was[zero].max() <= was[~zero].min()
+        assert torch.equal(now[~zero].abs(), was[~zero])
+    touched = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert touched == {f"{layer}.weight" for layer in inside}
+
+
+@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("sparsity", [0.3, 0.75])
+def test_wanda_sets_the_same_share_of_every_row_to_0(name, sparsity):
+    before = classifier(name).state_dict()
+    model = pruned(Wanda(sparsity=sparsity, examples=40), name).module
+    inside = within(linear_layers(model), blocks(model))
+    for layer in inside:
+        rows = rows_of(model, layer)
+        assert set((rows == 0).sum(dim=1).tolist()) == {math.floor(sparsity * rows.shape[1])}
+    touched = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    # A Swin's position bias has rows of two weights, of which a small share is none.
+    assert touched == {f"{name}.weight" for name in inside if sparsity * rows_of(model, name).shape[1] >= 1}
+
+
+@pytest.mark.parametrize("name", ["bert", "swinv2", "gpt2"])
+def test_wanda_keeps_the_weights_of_greatest_weight_times_norm_layer_after_layer(name):
+    model = pruned(Wanda(sparsity=0.5, examples=20), name).module
+    reference = classifier(name).eval()
+    dataset = examples_for(name, 48)
+    batch = encoded(dataset, name).batch(np.arange(20), CPU)
+    for block in blocks(reference):
+        names = within(linear_layers(reference), [block])
+        # Everything this block is given comes from blocks that are pruned already.
+        seen = {layer: recorded(reference, layer, batch) for layer in names}
+        for layer in names:
+            rows = rows_of(reference, layer)
+            scores = rows.double().abs() * seen[layer].norm(dim=0)
+            kept = rows_of(model, layer) != 0
+            for row, keep in zip(scores, kept, strict=True):
+                assert row[keep].min() >= row[~keep].max() * (1 - 1e-6)
+            rows_of(reference, layer).mul_(kept)
+
+
+def recorded(model, layer: str, batch) -> torch.Tensor:
+    """What goes into a layer, token by token, padding left out: float64 [tokens, in]."""
+    given = []
+    handle = model.get_submodule(layer).register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+    with torch.no_grad():
+        model(**batch)
+    handle.remove()
+    (x,) = given
+    if "attention_mask" in batch:
+        return torch.cat([row[: int(n)] for row, n in zip(x, batch["attention_mask"].sum(1), strict=True)]).double()
+    return x.flatten(0, -2).double()
+
+
+def test_norms_are_over_tokens_and_not_over_padding_or_batches():
+    dataset = examples_for("bert", 12)
+    inputs = encoded(dataset, "bert")
+    model = classifier("bert").eval()
+    layers = {"bert.encoder.layer.0.attention.self.query": model.bert.encoder.layer[0].attention.self.query}
+    together = input_norms(model, layers, [inputs.batch(np.arange(12), CPU)])
+    alone = input_norms(model, layers, [inputs.batch(np.array([row]), CPU) for row in range(12)])
+    for name in layers:
+        assert torch.allclose(together[name], alone[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("method", [Magnitude(lr=1e-2, epochs=2), Wanda(lr=1e-2, epochs=2)], ids=lambda m: m.kind)
+def test_pruned_weights_are_0_after_training_and_all_others_have_moved(method, name, tmp_path):
+    pack = pruned(method, name)
+    model = pack.module
+    start = {key: value.detach().clone() for key, value in model.named_parameters()}
+    masks = {key.removesuffix(f".{MASK}"): mask.clone() for key, mask in model.named_buffers() if key.endswith(MASK)}
+    fit(pack, [None], lambda _place, _row: None)
+    method.save(model, tmp_path)
+    loaded = method.load(classifier(name), tmp_path)
+    assert set(masks) == set(within(linear_layers(model), blocks(model)))
+    for layer, mask in masks.items():
+        weight = model.get_parameter(f"{layer}.weight")
+        assert not weight[mask].any()
+        # Half of the units of a Swin's position bias are never active.
+        if "position_bias" not in layer:
+            assert weight[~mask].ne(start[f"{layer}.weight"][~mask]).float().mean() > 0.99
+        assert torch.equal(loaded.get_parameter(f"{layer}.weight"), weight)
+
+
+@pytest.mark.parametrize("method", [Magnitude(sparsity=0.4), Wanda(sparsity=0.4)], ids=lambda m: m.kind)
+@pytest.mark.parametrize("name", BASES)
+def test_pruned_weights_are_not_counted_as_learning(method, name):
+    model = pruned(method, name).module
+    total = sum(parameter.numel() for parameter in model.parameters())
+    zeros = sum(int((rows_of(model, layer) == 0).sum()) for layer in within(linear_layers(model), blocks(model)))
+    assert count_parameters(model) == (total - zeros, total)
+
+
+def test_the_least_of_a_row_are_rounded_down_and_ties_go_by_place():
+    scores = torch.tensor([[3.0, 1, 1, 1], [0, 0, 0, 0], [1, 2, 3, 4]])
+    assert least(scores, 0.5).tolist() == [[0, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
+    assert least(torch.arange(100.0)[None], 0.29).sum() == 29
+    assert least(torch.arange(10.0)[None], 0.37).sum() == 3
+
+
+def test_wanda_looks_at_the_first_training_examples_and_at_no_more_than_there_are():
+    few, all_of_them = (pruned(Wanda(examples=count), "bert").module.state_dict() for count in (4, 48))
+    more = pruned(Wanda(examples=1000), "bert").module.state_dict()
+    assert any(not torch.equal(few[key], all_of_them[key]) for key in few)
+    assert all(torch.equal(more[key], all_of_them[key]) for key in more)

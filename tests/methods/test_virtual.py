@@ -1,0 +1,71 @@
+"""Virtual tokens stand before the text and change nothing else about how it is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from evenhand.data.dataset import Dataset
+from evenhand.methods import Prefix, Prompt
+from evenhand.models.load import load_tokenizer
+from evenhand.tasks.classification import train
+from small_models import CLASSES, base, classifier, encoded, examples_for, work
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [*((Prefix(tokens=4), name) for name in ("bert", "llama", "mistral", "gpt2")), (Prompt(tokens=4), "bert")],
+    ids=lambda value: value if isinstance(value, str) else value.kind,
+)
+def test_an_answer_does_not_depend_on_the_other_texts_of_its_batch(method, name):
+    model = method.apply(classifier(name), 0).eval()
+    inputs = encoded(examples_for(name, 12), name)
+    with torch.inference_mode():
+        together = model(**inputs.batch(np.arange(12), CPU)).logits
+        alone = torch.cat([model(**inputs.batch(np.array([row]), CPU)).logits for row in range(12)])
+    assert len(set(inputs.lengths.tolist())) > 3
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_a_prefix_is_keys_and_values_that_every_token_attends_to():
+    model = Prefix(tokens=1).apply(classifier("bert"), 0).eval()
+    plain = classifier("bert").eval()
+    attention = plain.bert.encoder.layer[0].attention.self
+    inputs = encoded(examples_for("bert", 1), "bert").batch(np.array([0]), CPU)
+    given = []
+    handle = (
+        model.get_base_model()
+        .bert.encoder.layer[0]
+        .attention.self.register_forward_hook(lambda _, arguments, output: given.append((arguments[0], output[0])))
+    )
+    with torch.inference_mode():
+        model(**inputs)
+        handle.remove()
+        (x, out) = given[0]
+        drawn = model.prompt_encoder["default"].embedding.weight.reshape(1, 4, 2, 16)
+        query = attention.query(x).reshape(-1, 2, 16)
+        key = torch.cat([drawn[:, 0], attention.key(x).reshape(-1, 2, 16)])
+        value = torch.cat([drawn[:, 1], attention.value(x).reshape(-1, 2, 16)])
+        weights = torch.softmax(torch.einsum("qhd,khd->hqk", query, key) / 4, dim=-1)
+        expected = torch.einsum("hqk,khd->qhd", weights, value).reshape(1, -1, 32)
+    assert torch.allclose(out, expected, atol=1e-5)
+
+
+def test_a_prompt_starts_from_embeddings_of_the_vocabulary_unless_told_otherwise():
+    vocabulary = classifier("bert").get_input_embeddings().weight
+    start = Prompt(tokens=4).apply(classifier("bert"), 0).prompt_encoder["default"].embedding.weight
+    assert all((vocabulary == row).all(dim=1).any() for row in start)
+    other = Prompt(tokens=4, init="normal").apply(classifier("bert"), 0).prompt_encoder["default"].embedding.weight
+    assert not any((vocabulary == row).all(dim=1).any() for row in other)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("prefix", "bert"), ("prefix", "llama"), ("prompt", "bert")])
+def test_a_text_as_long_as_the_model_leaves_room_for_the_tokens(kind, name, tmp_path):
+    trial = work({"kind": kind, "tokens": 7, "epochs": 1}, name, max_length=64)
+    assert load_tokenizer(base(name)).model_max_length == 64
+    long = Dataset("long", "text", [" ".join(["day"] * 200)], np.array([0]), CLASSES, np.array(["l"], dtype=object))
+    _, rows = train(trial, tmp_path, {"test": long}, keep="none")
+    assert np.isfinite(rows["logits"].to_numpy()).all()
