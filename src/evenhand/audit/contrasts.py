@@ -66,14 +66,7 @@ def contrast(reader: Reader, case: Case, method: str, reference: str, design: De
         notes.append(f"{len(planned)} of {len(every)} seeds were run with both methods")
     for name in (method, reference):
         notes += _absences(reader, name, planned)
-    made, fewer = [], 0
-    for seed in planned:
-        pair = reader.pair(method, reference, seed)
-        if pair is None:
-            continue
-        ours, theirs, dropped = pair
-        fewer += dropped
-        made.append((ours, reader.effect(ours, case), theirs, reader.effect(theirs, case)))
+    made, fewer = pairs_of(reader, case, method, reference)
     if fewer:
         notes.append(f"{fewer} predictions of one method only are left out, so that the comparison is paired")
     defined = [both for both in made if not (math.isnan(both[1].value) or math.isnan(both[3].value))]
@@ -84,10 +77,26 @@ def contrast(reader: Reader, case: Case, method: str, reference: str, design: De
         if defined:
             notes.append(f"a contrast needs at least {min(LEAST_RUNS, len(planned))} runs")
         return Contrast(None, None, None, len(defined), tuple(notes or ["no seed was run with both methods"]))
-    return _paired(reader, case, defined, notes)
+    return paired(reader, case, defined, notes)
 
 
-def _paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str]) -> Contrast:
+def pairs_of(reader: Reader, case: Case, method: str, reference: str) -> tuple[list[Both], int]:
+    """The case in every seed that both were run with, on the examples that both predicted, and how many predictions
+    that leaves out."""
+    evaluation = reader.evaluation
+    made, fewer = [], 0
+    for seed in sorted(set(evaluation.seeds(method)) & set(evaluation.seeds(reference))):
+        pair = reader.pair(method, reference, seed)
+        if pair is None:
+            continue
+        ours, theirs, dropped = pair
+        fewer += dropped
+        made.append((ours, reader.effect(ours, case), theirs, reader.effect(theirs, case)))
+    return made, fewer
+
+
+def paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str]) -> Contrast:
+    """The contrast of runs in which the case is defined; `notes` come first in it."""
     sign = case.measure.worse
     units = [reader.units(run, effect) for run, effect, _, _ in defined]
     values = np.array([sign * (ours.value - theirs.value) for _, ours, _, theirs in defined])

@@ -16,6 +16,7 @@ from evenhand.audit.compare import check_margins, compared, judged, pooled_later
 from evenhand.audit.design import Design
 from evenhand.audit.estimate import drawn, estimated
 from evenhand.audit.floors import Floors
+from evenhand.audit.harm import detected_harm
 from evenhand.audit.measures import select
 from evenhand.audit.pooled import Compared, across_settings
 from evenhand.audit.runs import evaluations
@@ -24,7 +25,8 @@ from evenhand.audit.runs import evaluations
 def audited(
     examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """The tables that `estimate.estimates`, `compare.verdicts` and `estimate.curves` give, in this order.
+    """The tables that `estimate.estimates`, `compare.verdicts` and `estimate.curves` give, in this order; curves also
+    hold what harm would have been seen (`harm.detected_harm`).
 
     Raises:
         InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
@@ -43,9 +45,10 @@ def audited(
             estimates += estimated(reader, floors, case)
             if case.measure.worse:
                 contrasts += compared(reader, case, design)
-        verdicts += [row for family in judged(contrasts, design) for row in family.rows()]
+        families = judged(contrasts, design)
+        verdicts += [row for family in families for row in family.rows()]
         everywhere += pooled_later(contrasts, design)
-        curves += drawn(reader)
+        curves += [*drawn(reader), *detected_harm(reader, families, design)]
     verdicts += across_settings(everywhere, examples, design)
     return (
         records.from_rows(estimates, "estimates"),
