@@ -1,0 +1,40 @@
+"""One pass gives what the three tables give each by itself."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from evenhand.audit.compare import verdicts
+from evenhand.audit.design import Design
+from evenhand.audit.estimate import curves, estimates
+from evenhand.audit.tables import audited
+from evenhand.errors import InputError
+from small_records import design, study
+
+
+@pytest.mark.parametrize("paired", ["example", "none"])
+def test_one_pass_gives_the_three_tables(paired):
+    records, asked = study(n=200), design(margins={"default": 0.05}, paired=paired)
+    together = audited(*records, asked)
+    for found, alone in zip(together, (estimates, verdicts, curves), strict=True):
+        assert len(found)
+        assert found.equals(alone(*records, asked))
+
+
+def test_runs_with_samples_of_their_own_give_the_same():
+    examples, trials, predictions = study(n=200)
+    some = predictions.filter((pl.col("example") != "e7") | pl.col("trial").str.ends_with("1"))
+    together = audited(examples, trials, some, design())
+    assert together[0].equals(estimates(examples, trials, some, design()))
+    assert together[1].equals(verdicts(examples, trials, some, design()))
+
+
+def test_nothing_to_audit_is_three_empty_tables():
+    records = [table.clear() for table in study(n=20)]
+    assert [len(table) for table in audited(*records, Design(settings={}))] == [0, 0, 0]
+
+
+def test_a_margin_of_no_measure_is_refused_before_anything_is_computed():
+    with pytest.raises(InputError, match="margins: no measure"):
+        audited(*study(n=20), design(margins={"acuracy": 0.1}))
