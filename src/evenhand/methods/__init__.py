@@ -14,6 +14,7 @@ from evenhand.methods.head import Head
 from evenhand.methods.lora import DoRA, LoRA
 from evenhand.methods.method import Method
 from evenhand.methods.partial import BitFit, Last
+from evenhand.methods.private import DPFull, DPLoRA
 from evenhand.methods.quantized import QLoRA
 from evenhand.methods.sparse import Magnitude, Wanda
 from evenhand.methods.virtual import Prefix, Prompt
@@ -26,6 +27,8 @@ __all__ = [
     "Base",
     "BitFit",
     "Bottleneck",
+    "DPFull",
+    "DPLoRA",
     "DoRA",
     "Full",
     "Head",
@@ -49,6 +52,7 @@ METHODS: Mapping[str, type[Method]] = {
         *(DoRA, VeRA, IA3, OFT, BOFT, Bottleneck, Prefix, Prompt, QLoRA),
         *(BitFit, Last),
         *(Magnitude, Wanda),
+        *(DPFull, DPLoRA),
     )
 }
 """Every method by its `kind`."""
