@@ -48,8 +48,8 @@ METHOD: dict[str, dict[str, Any]] = {
     "magnitude": {"sparsity": 0.3, "lr": 1e-3},
     "wanda": {"sparsity": 0.3, "lr": 1e-3, "examples": 40},
 }
-FITS = dict.fromkeys(METHOD, BASES) | {"prefix": TEXT, "prompt": ("bert",), "bitfit": tuple(BIASES)}
-GPT2 = ("dora", "vera", "ia3", "bottleneck", "prefix", "bitfit", "last", "magnitude", "wanda")
+FITS = dict.fromkeys(METHOD, BASES) | {"prefix": TEXT, "prompt": TEXT, "bitfit": tuple(BIASES)}
+GPT2 = ("dora", "vera", "ia3", "bottleneck", "prefix", "prompt", "bitfit", "last", "magnitude", "wanda")
 PAIRS = [(kind, name) for kind, names in FITS.items() for name in names] + [(kind, "gpt2") for kind in GPT2]
 
 
@@ -191,8 +191,7 @@ def test_what_is_drawn_is_a_function_of_the_seed_and_of_nothing_else(kind, name)
         ("prefix", "vit", {}, "prefix: ViTForImageClassification reads no texts that tokens could precede"),
         ("prefix", "bert", {"tokens": 64}, "prefix: 64 tokens leave no room for a text in the 64 positions of"),
         ("prompt", "swinv2", {}, "prompt: Swinv2ForImageClassification reads no texts that tokens could precede"),
-        ("prompt", "llama", {}, "prompt: LlamaForSequenceClassification classifies by a text's last token"),
-        ("prompt", "gpt2", {}, "prompt: GPT2ForSequenceClassification classifies by a text's last token"),
+        ("prompt", "gpt2", {"tokens": 70}, "prompt: 70 tokens leave no room for a text in the 64 positions of GPT2"),
         ("bitfit", "llama", {}, "bitfit: the base of LlamaForSequenceClassification has no biases to train"),
         ("last", "vit", {"layers": 3}, "last: the base of ViTForImageClassification has 2 repeated layers, so 3"),
         ("magnitude", "resnet", {}, "magnitude: ResNetForImageClassification has no linear layers within repeated"),

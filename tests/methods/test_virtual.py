@@ -13,11 +13,16 @@ from evenhand.tasks.classification import train
 from small_models import CLASSES, base, classifier, encoded, examples_for, work
 
 CPU = torch.device("cpu")
+READ_TEXTS = ("bert", "llama", "mistral", "gpt2")
 
 
 @pytest.mark.parametrize(
     ("method", "name"),
-    [*((Prefix(tokens=4), name) for name in ("bert", "llama", "mistral", "gpt2")), (Prompt(tokens=4), "bert")],
+    [
+        (method, name)
+        for method in (Prefix(tokens=4), Prompt(tokens=4))
+        for name in ("bert", "llama", "mistral", "gpt2")
+    ],
     ids=lambda value: value if isinstance(value, str) else value.kind,
 )
 def test_an_answer_does_not_depend_on_the_other_texts_of_its_batch(method, name):
@@ -62,7 +67,25 @@ def test_a_prompt_starts_from_embeddings_of_the_vocabulary_unless_told_otherwise
     assert not any((vocabulary == row).all(dim=1).any() for row in other)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("prefix", "bert"), ("prefix", "llama"), ("prompt", "bert")])
+@pytest.mark.parametrize("name", ["llama", "mistral", "gpt2"])
+def test_a_decoder_with_a_prompt_answers_at_the_texts_last_token_and_says_nothing_of_padding(name, capfd):
+    model = Prompt(tokens=4).apply(classifier(name), 0).eval()
+    plain = classifier(name).eval()
+    inputs = encoded(examples_for(name, 3), name)
+    with torch.inference_mode():
+        answers = model(**inputs.batch(np.arange(3), CPU)).logits
+        for row, answer in enumerate(answers):
+            ids = inputs.batch(np.array([row]), CPU)["input_ids"]
+            prompt = model.prompt_encoder["default"].embedding.weight
+            embeds = torch.cat([prompt, plain.get_input_embeddings()(ids[0])])[None]
+            hidden = plain.base_model(inputs_embeds=embeds).last_hidden_state[0, -1]
+            assert torch.allclose(plain.score(hidden), answer, atol=1e-5)
+    assert "padding" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in ("prefix", "prompt") for name in ("bert", "llama")]
+)
 def test_a_text_as_long_as_the_model_leaves_room_for_the_tokens(kind, name, tmp_path):
     trial = work({"kind": kind, "tokens": 7, "epochs": 1}, name, max_length=64)
     assert load_tokenizer(base(name)).model_max_length == 64

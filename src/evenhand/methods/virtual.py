@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import NonNegativeFloat, PositiveInt
 
@@ -10,6 +12,7 @@ from evenhand.errors import InputError
 from evenhand.methods.adapter import Adapter
 
 if TYPE_CHECKING:
+    import torch
     from peft import PrefixTuningConfig, PromptTuningConfig
     from transformers import PreTrainedModel
 
@@ -60,7 +63,9 @@ class Prefix(Virtual):
 class Prompt(Virtual):
     """Trains the embeddings of virtual tokens, and the head (Lester et al. 2021, arXiv:2104.08691).
 
-    An encoder that classifies by its first position reads it at the first virtual token.
+    An encoder that classifies by its first position reads it at the first virtual token, a decoder at the last token of
+    the text. Transformers cannot tell that token from padding behind embeddings, so it is pointed out here; plain PEFT
+    reads a kept prompt, and answers the same for texts without padding.
 
     Attributes:
         init: start from the embeddings of tokens drawn from the vocabulary, or from a normal distribution.
@@ -71,14 +76,13 @@ class Prompt(Virtual):
 
     init: Literal["vocabulary", "normal"] = "vocabulary"
 
-    def check(self, model: PreTrainedModel) -> None:
-        """Refuses what `Virtual` does, and decoders."""
-        super().check(model)
-        if "score" in dict(model.named_children()):
-            raise InputError(
-                f"prompt: {type(model).__name__} classifies by a text's last token and cannot tell it from padding "
-                "behind embeddings, so that answers would depend on the other texts of a batch; use kind: prefix"
-            )
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """A PeftModel over the model. Raises InputError: see `check`."""
+        return _read_at_last_token(super().apply(model, seed))
+
+    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+        """The base with the trained prompt and head, in evaluation mode."""
+        return _read_at_last_token(super().load(model, folder))
 
     def config(self, model: PreTrainedModel, seed: int) -> PromptTuningConfig:
         """PEFT's configuration."""
@@ -86,3 +90,32 @@ class Prompt(Virtual):
 
         init = PromptTuningInit.SAMPLE_VOCAB if self.init == "vocabulary" else PromptTuningInit.RANDOM
         return PromptTuningConfig(num_virtual_tokens=self.tokens, prompt_tuning_init=init)
+
+
+def _read_at_last_token(adapted: Any) -> torch.nn.Module:
+    """Where a decoder's head scores every position and the last one counts, let it see the last token only."""
+    import torch
+
+    classifier = adapted.get_base_model()
+    if "score" not in dict(classifier.named_children()):
+        return adapted
+    masks: list[torch.Tensor] = []
+
+    def note(_: torch.nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        masks[:] = [options["attention_mask"]]
+
+    def last(_: torch.nn.Module, arguments: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        (hidden,) = arguments
+        (mask,) = masks
+        places = (mask * torch.arange(mask.shape[1], device=mask.device)).argmax(dim=1)
+        return (hidden[torch.arange(len(hidden), device=hidden.device), places][:, None],)
+
+    classifier.register_forward_pre_hook(note, with_kwargs=True)
+    classifier.score.register_forward_pre_hook(last)
+    logging.getLogger(type(classifier).forward.__module__).addFilter(_knows_padding)
+    return adapted
+
+
+def _knows_padding(record: logging.LogRecord) -> bool:
+    """Not what transformers says of padding behind embeddings: it is seen to."""
+    return "will not detect padding tokens" not in record.getMessage()
