@@ -1,0 +1,67 @@
+"""True harm in one group: how often it is found, and what the audit says of it beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evenhand.audit.cases import Reader, cases
+from evenhand.audit.compare import Family, compared, judged
+from evenhand.audit.harm import curve
+from evenhand.audit.measures import select
+from evenhand.audit.pooled import Compared
+from evenhand.stats.power import Repeated
+from random_effects import World
+
+GROUPS = "abcd"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Studies of a world in which the method does harm to one group.
+
+    Attributes:
+        harm: the accuracy that is lost in truth.
+        found: share of the studies that say `worse` of the group, at the level of its family and without a margin.
+        detectable: the mean of what these studies say is detectable.
+    """
+
+    harm: float
+    found: float
+    detectable: float
+
+
+def planted(world: World, group: str, harm: float, repetitions: int, seed: int = 0) -> Planted:
+    """Draw studies with this harm to the signal of a group."""
+    harmed = replace(world, harm=tuple(harm if name == group else 0.0 for name in GROUPS))
+    worse, estimates, detectable = [], [], []
+    for repetition in range(repetitions):
+        _, family, one = _family(harmed, group, np.random.default_rng([seed, repetition]))
+        interval = one.contrast.interval
+        if interval is None:
+            continue
+        worse.append(interval.bounds(family.level)[0] > 0)
+        estimates.append(interval.estimate)
+        detectable.append(Repeated.of(interval, family.level).smallest())
+    return Planted(float(np.mean(estimates)), float(np.mean(worse)), float(np.mean(detectable)))
+
+
+def foretold(world: World, group: str, harms: list[float], repetitions: int, seed: int = 1) -> np.ndarray:
+    """What studies without any harm say that they would have found of these losses of accuracy, on average."""
+    shares = []
+    for repetition in range(repetitions):
+        reader, family, one = _family(world, group, np.random.default_rng([seed, repetition]))
+        if one.contrast.interval is not None:
+            x, y = zip(*curve(reader, one, family.level), strict=True)
+            shares.append(np.interp(harms, x, y))
+    return np.mean(shares, axis=0)
+
+
+def _family(world: World, group: str, rng: np.random.Generator) -> tuple[Reader, Family, Compared]:
+    reader = Reader(world.draw(rng), world.design.support)
+    measures = select(["accuracy"])
+    found = [one for case in cases(reader.evaluation, measures) for one in compared(reader, case, world.design)]
+    (family,) = [family for family in judged(found, world.design) if family.members[0].case.level == "group"]
+    (one,) = [one for one in family.members if one.case.group == group]
+    return reader, family, one
