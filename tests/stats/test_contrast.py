@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.stats.contrast import by_unit, compact, degrees_of_freedom, from_cells, t_quantile, two_way, unpaired
+from evenhand.stats.contrast import (
+    by_unit,
+    compact,
+    count_distinct,
+    degrees_of_freedom,
+    from_cells,
+    t_quantile,
+    two_way,
+    unpaired,
+)
 
 
 def study(runs=4, units=30, seed=0):
@@ -138,6 +147,13 @@ def test_compact_is_unique():
         expected, where = np.unique(codes, return_inverse=True)
         assert (found == expected).all()
         assert (place == where).all()
+
+
+def test_codes_of_several_arrays_are_counted_once():
+    codes = np.array([4, 1, 4, 9])
+    assert count_distinct([codes]) == count_distinct([codes, codes.copy()]) == 3
+    assert count_distinct([codes, np.array([1, 2])]) == 4
+    assert count_distinct([codes[:0], codes[:0]]) == 0
 
 
 def test_the_normal_quantile_is_the_limit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from evenhand.audit.linear import Effect
 from evenhand.audit.measures import select
 from evenhand.audit.reliability import BELOW_ZERO, BINS, EDGES, bin_of, confidence
 from evenhand.audit.runs import Run, evaluations
-from evenhand.stats.contrast import TwoWay, by_unit, compact, from_cells, two_way
+from evenhand.stats.contrast import TwoWay, by_unit, count_distinct, from_cells, two_way
 from evenhand.stats.null import NoiseFloor
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 
@@ -54,13 +55,41 @@ def estimated(reader: Reader, floors: Floors, case: Case) -> Iterator[dict[str, 
         yield from _rows(reader, floors, case, method)
 
 
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """Effects of runs, by resampling unit.
+
+    Attributes:
+        values: float [J].
+        shares, contributions: float [J, U], each unit's in each run; 0 where the run did not test it.
+    """
+
+    values: np.ndarray
+    shares: np.ndarray
+    contributions: np.ndarray
+
+    @classmethod
+    def of(cls, reader: Reader, runs: Sequence[Run], effects: Sequence[Effect]) -> Assembled:
+        units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
+        shares, contributions = by_unit(
+            units, [effect.shares for effect in effects], [effect.contributions for effect in effects]
+        )
+        return cls(np.array([effect.value for effect in effects]), shares, contributions)
+
+    def one(self, place: int) -> Assembled:
+        """One of the runs."""
+        run = slice(place, place + 1)
+        return Assembled(self.values[run], self.shares[run], self.contributions[run])
+
+    @property
+    def mean(self) -> TwoWay:
+        return two_way(self.values, self.contributions, self.shares)
+
+
 def assemble(reader: Reader, runs: Sequence[Run], effects: Sequence[Effect]) -> tuple[TwoWay, np.ndarray]:
     """The mean of effects over runs, and the shares [J, U] of the units."""
-    units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
-    shares, contributions = by_unit(
-        units, [effect.shares for effect in effects], [effect.contributions for effect in effects]
-    )
-    return two_way(np.array([effect.value for effect in effects]), contributions, shares), shares
+    found = Assembled.of(reader, runs, effects)
+    return found.mean, found.shares
 
 
 def unit_step(effects: Sequence[Effect], shares: np.ndarray) -> float:
@@ -87,12 +116,16 @@ def _rows(reader: Reader, floors: Floors, case: Case, method: str) -> Iterator[d
     general = _general_notes(reader, case, list(found.values()))
     defined = [seed for seed, effect in found.items() if not math.isnan(effect.value)]
     noise = floors.floors(case, method, defined) if defined and floors.has(case) else {}
+    chosen, tests = [found[seed] for seed in defined], [runs[seed] for seed in defined]
+    units = Assembled.of(reader, tests, chosen) if defined else None
     for seed, effect in found.items():
-        yield {
-            **base,
-            "seed": seed,
-            **_floored(_values(reader, case, [runs[seed]], [effect], general), noise.get(seed)),
-        }
+        if units is None or seed not in defined:
+            n, note = len(effect.rows), _join([str(effect.reason), *general])
+            yield {**base, "seed": seed, "value": None, "low": None, "high": None, "n": n, "note": note}
+            continue
+        place = defined.index(seed)
+        values = _values(reader, case, tests[place : place + 1], [effect], units.one(place), general)
+        yield {**base, "seed": seed, **_floored(values, noise.get(seed))}
     notes = list(general)
     absent = {seed: evaluation.absent[method, seed] for seed in seeds if seed not in runs}
     if absent:
@@ -101,13 +134,12 @@ def _rows(reader: Reader, floors: Floors, case: Case, method: str) -> Iterator[d
     if found and len(defined) < len(found):
         reasons = "; ".join(sorted({str(found[seed].reason) for seed in found if seed not in defined}))
         notes.append(f"defined in {len(defined)} of {len(found)} runs ({reasons})")
-    if not defined:
+    if units is None:
         yield {**base, "seed": None, "value": None, "low": None, "high": None, "n": 0, "note": _join(notes)}
         return
     if len(defined) == 1:
         notes.append("one seed: the interval holds the noise of the examples only, not that of training")
-    chosen = [found[seed] for seed in defined]
-    values = _values(reader, case, [runs[seed] for seed in defined], chosen, notes)
+    values = _values(reader, case, tests, chosen, units, notes)
     yield {**base, "seed": None, **_floored(values, noise.get(None))}
 
 
@@ -122,14 +154,14 @@ def _floored(values: dict[str, Any], floor: NoiseFloor | None) -> dict[str, Any]
 
 
 def _values(
-    reader: Reader, case: Case, runs: Sequence[Run], effects: Sequence[Effect], notes: Sequence[str]
+    reader: Reader,
+    case: Case,
+    runs: Sequence[Run],
+    effects: Sequence[Effect],
+    units: Assembled,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
-    if any(math.isnan(effect.value) for effect in effects):
-        reason = "; ".join(str(effect.reason) for effect in effects)
-        n = len(effects[0].rows)
-        return {"value": None, "low": None, "high": None, "n": n, "note": _join([reason, *notes])}
-    value, low, high = marginal(reader, case, runs, effects)
-    tested, _ = compact(np.concatenate([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]))
+    value, low, high = _interval(reader, case, runs, effects, units)
     reasons = sorted({effect.reason for effect in effects if effect.reason}) if len(effects) == 1 else []
     corrected = None
     squared = float(np.mean([effect.squared for effect in effects]))
@@ -141,7 +173,7 @@ def _values(
         "value": value,
         "low": low,
         "high": high,
-        "n": len(tested),
+        "n": count_distinct([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]),
         "corrected": corrected,
         "note": _join([*reasons, *notes]),
     }
@@ -154,21 +186,34 @@ def marginal(
 
     Proportions get Wilson's interval; what is made of proportions and rests on few examples is widened.
     """
-    mean, shares = assemble(reader, runs, effects)
+    return _interval(reader, case, runs, effects, Assembled.of(reader, runs, effects))
+
+
+def _interval(
+    reader: Reader, case: Case, runs: Sequence[Run], effects: Sequence[Effect], units: Assembled
+) -> tuple[float, float | None, float | None]:
+    mean, shares = units.mean, units.shares
     if math.isnan(mean.variance):
         return mean.estimate, None, None
     if case.measure.proportion:
-        low, high = proportion_interval(mean, 1 / float(((shares / len(effects)) ** 2).sum()), LEVEL)
+        low, high = proportion_interval(mean, len(effects) ** 2 / float(np.vdot(shares, shares)), LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
-    if all(effect.step is not None for effect in effects):
-        units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
-        moved = [unit[effect.contributions != 0] for unit, effect in zip(units, effects, strict=True)]
-        if len(compact(np.concatenate(moved))[0]) < FEW:
-            low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
+    if all(effect.step is not None for effect in effects) and _few_move(reader, runs, effects):
+        low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
     if case.measure.scale == "share":
         low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
     return mean.estimate, low, high
+
+
+def _few_move(reader: Reader, runs: Sequence[Run], effects: Sequence[Effect]) -> bool:
+    """Whether few units contribute anything, over all runs; most often the first run says that they are many."""
+    moved: list[np.ndarray] = []
+    for run, effect in zip(runs, effects, strict=True):
+        moved.append(reader.units(run, effect)[effect.contributions != 0])
+        if len(moved[-1]) >= FEW and count_distinct(moved) >= FEW:
+            return False
+    return count_distinct(moved) < FEW
 
 
 def _general_notes(reader: Reader, case: Case, effects: Sequence[Effect]) -> list[str]:

@@ -77,9 +77,11 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -
         The estimate with its variance. With one run V_seed and V_both are 0 and the variance is that of the examples;
         with one unit the variance is nan.
     """
-    cells = (values - values.mean())[:, None] * shares
-    cells += contributions
-    cells /= len(values)
+    cells = contributions
+    if len(values) > 1:
+        cells = (values - values.mean())[:, None] * shares
+        cells += contributions
+        cells /= len(values)
     return from_cells(float(values.mean()), cells, int((shares > 0).any(axis=0).sum()))
 
 
@@ -156,6 +158,12 @@ def compact(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     place = np.empty(top, dtype=np.int64)
     place[found] = np.arange(len(found))
     return found, place[codes]
+
+
+def count_distinct(parts: Sequence[np.ndarray]) -> int:
+    """How many codes there are in all of these together."""
+    alike = all(np.array_equal(part, parts[0]) for part in parts[1:])
+    return len(compact(parts[0] if alike else np.concatenate(parts))[0])
 
 
 def t_quantile(probability: float, df: float) -> float:
