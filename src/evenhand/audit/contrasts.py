@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str]
     sign = case.measure.worse
     units = [reader.units(run, effect) for run, effect, _, _ in defined]
     values = np.array([sign * (ours.value - theirs.value) for _, ours, _, theirs in defined])
-    moves = [sign * (ours.contributions - theirs.contributions) for _, ours, _, theirs in defined]
+    moves = [sign * (ours.softened - theirs.softened) for _, ours, _, theirs in defined]
     shares, contributions = by_unit(units, [effect.shares for _, effect, _, _ in defined], moves)
     whole = two_way(values, contributions, shares)
     effects = [effect for both in defined for effect in (both[1], both[3])]
@@ -166,7 +166,8 @@ def _unpaired(reader: Reader, case: Case, method: str, reference: str, notes: li
             notes.append(f"{name}: defined in {len(defined)} of {len(made)} runs ({'; '.join(sorted(reasons))})")
         if len(defined) < max(min(LEAST_RUNS, len(seeds)), 1):
             return Contrast(None, None, None, len(defined), tuple(notes or [f"{name} was not run"]))
-        mean, share = assemble(reader, [run for run, _ in defined], [effect for _, effect in defined])
+        expected = [replace(effect, contributions=effect.softened) for _, effect in defined]
+        mean, share = assemble(reader, [run for run, _ in defined], expected)
         sides.append(mean)
         effects.append([effect for _, effect in defined])
         shares.append(share)

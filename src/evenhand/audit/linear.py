@@ -2,18 +2,21 @@
 
 A contribution is the example's influence on the measure divided by the sample's size (Σ = 0), so that the variance of
 the value is about the sum of squared contributions. Where a measure has a kink (max − min, |g − complement|), the
-influence is the one at the groups that are extreme in this run.
+influence is the one at the groups that are extreme in this run; for its expectation over samples (`Effect.softened`)
+every group counts by the chance that it is extreme.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+
+from evenhand.stats.extremes import range_slopes
 
 Level = Literal["everyone", "group", "attribute"]
 Rate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
@@ -90,6 +93,35 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
+class Share:
+    """A rate in linear form.
+
+    Attributes:
+        value: the weighted share of examples with the outcome.
+        rows: int [k], the examples of the denominator, positions in the run.
+        contributions: float [k], Σ = 0.
+        shares: float [k], the weights over their sum.
+    """
+
+    value: float
+    rows: np.ndarray
+    contributions: np.ndarray
+    shares: np.ndarray
+
+    @property
+    def step(self) -> float:
+        """What one more example can change the value by."""
+        return float(self.shares.max())
+
+    @property
+    def error(self) -> float:
+        """The binomial standard error at the effective sample size, with two pseudo-examples: above 0 at 0 and 1."""
+        size = 1 / float((self.shares**2).sum())
+        value = (self.value * size + 1) / (size + 2)
+        return math.sqrt(value * (1 - value) / size)
+
+
+@dataclass(frozen=True, eq=False)
 class Effect:
     """A measure of one run in linear form.
 
@@ -106,6 +138,7 @@ class Effect:
         step: what one more example can change the value by; None where that is not bounded by a weight.
         squared: the debiased squared value, whose root corrects a plug-in calibration error; nan when there is none.
         reason: why the value is undefined, or what must be known about it.
+        between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
     """
 
     value: float
@@ -117,6 +150,25 @@ class Effect:
     step: float | None = None
     squared: float = math.nan
     reason: str | None = None
+    between: tuple[Sequence[Share], ...] = ()
+
+    @cached_property
+    def softened(self) -> np.ndarray:
+        """float [k], Σ = 0: contributions to the value's expectation at these sizes; those to the value without kink.
+
+        Each group's contributions are weighted by the slope of the expectation in its rate, given all groups' rates and
+        their standard errors.
+        """
+        if not self.between:
+            return self.contributions
+        values = [np.array([one.value for one in rate]) for rate in self.between]
+        errors = [np.array([one.error for one in rate]) for rate in self.between]
+        spread = np.zeros(int(self.rows[-1]) + 1)
+        for rate, slopes in zip(self.between, range_slopes(values, errors), strict=True):
+            for one, slope in zip(rate, slopes, strict=True):
+                if slope:
+                    spread[one.rows] += slope * one.contributions
+        return spread[self.rows]
 
 
 def undefined(reason: str, smallest: int = 0) -> Effect:
@@ -127,59 +179,47 @@ def undefined(reason: str, smallest: int = 0) -> Effect:
 
 def rate_effect(view: View, place: Place, rate: Rate) -> Effect:
     """A rate of the members of a place."""
-    rows = view.base(place.rows, BASE[rate])
-    part = _mean(view, rate, rows)
-    if part is None:
+    one = _share(view, rate, view.base(place.rows, BASE[rate]))
+    if one is None:
         return undefined(_absent(rate))
-    value, contributions, shares = part
-    active = np.ones(len(rows), dtype=bool)
-    return Effect(value, rows, contributions, shares, active, len(rows), float(shares.max()))
+    active = np.ones(len(one.rows), dtype=bool)
+    return Effect(one.value, one.rows, one.contributions, one.shares, active, len(one.rows), one.step)
 
 
 def complement_effect(view: View, place: Place, rate: Rate) -> Effect:
     """|rate of the group − rate of its complement|."""
     inside, outside = (view.base(rows, BASE[rate]) for rows in (place.rows, place.others))
-    ours, theirs = _mean(view, rate, inside), _mean(view, rate, outside)
+    ours, theirs = _share(view, rate, inside), _share(view, rate, outside)
     smallest = min(len(inside), len(outside))
     if ours is None:
         return undefined(_absent(rate), smallest)
     if theirs is None:
         return undefined(_absent(rate) + " outside the group", smallest)
-    sign = 1.0 if ours[0] >= theirs[0] else -1.0
-    spread = np.zeros(len(view.label))
-    spread[inside] += sign * ours[1]
-    spread[outside] -= sign * theirs[1]
-    step = max(float(ours[2].max()), float(theirs[2].max()))
-    extreme = np.concatenate([inside, outside])
-    return _spread(view, place, abs(ours[0] - theirs[0]), spread, extreme, smallest, step)
+    return _range(view, place, [ours, theirs])
 
 
 def range_effect(view: View, place: Place, rate: Rate) -> Effect:
     """Largest minus smallest rate over the eligible groups."""
-    parts = _parts(view, place, rate)
-    if len(parts) < 2:
+    groups = _eligible(view, place, rate)
+    if len(groups) < 2:
         return undefined(_too_few(BASE[rate]))
-    top = max(parts, key=lambda part: part[1][0])
-    low = min(parts, key=lambda part: part[1][0])
-    spread = np.zeros(len(view.label))
-    np.add.at(spread, top[0], top[1][1])
-    np.subtract.at(spread, low[0], low[1][1])
-    step = max(float(top[1][2].max()), float(low[1][2].max()))
-    smallest = min(len(rows) for rows, _ in parts)
-    extreme = np.concatenate([top[0], low[0]])
-    return _spread(view, place, top[1][0] - low[1][0], spread, extreme, smallest, step)
+    return _range(view, place, groups)
 
 
 def worst_effect(view: View, place: Place, rate: Rate) -> Effect:
-    """The smallest rate over the eligible groups."""
-    parts = _parts(view, place, rate)
-    if not parts:
+    """The smallest rate over the eligible groups.
+
+    Its contrasts keep the influence at the worst group: softened, they covered .92 where harm in a small group makes
+    it the worst.
+    """
+    groups = _eligible(view, place, rate)
+    if not groups:
         return undefined(_too_few(BASE[rate], "no group has"))
-    rows, (value, contributions, shares) = min(parts, key=lambda part: part[1][0])
+    worst = min(groups, key=lambda one: one.value)
     spread = np.zeros(len(view.label))
-    spread[rows] = contributions
-    smallest = min(len(rows) for rows, _ in parts)
-    return _spread(view, place, value, spread, rows, smallest, float(shares.max()))
+    spread[worst.rows] = worst.contributions
+    smallest = min(len(one.rows) for one in groups)
+    return _spread(view, place, worst.value, spread, worst.rows, smallest, worst.step)
 
 
 def larger(first: Effect, second: Effect) -> Effect:
@@ -187,17 +227,16 @@ def larger(first: Effect, second: Effect) -> Effect:
     for effect in (first, second):
         if math.isnan(effect.value):
             return effect
-    chosen = first if first.value >= second.value else second
-    smallest = min(first.smallest, second.smallest)
-    step = max(first.step or 0.0, second.step or 0.0)
-    return Effect(chosen.value, chosen.rows, chosen.contributions, chosen.shares, chosen.active, smallest, step)
+    return replace(
+        first if first.value >= second.value else second,
+        smallest=min(first.smallest, second.smallest),
+        step=max(first.step or 0.0, second.step or 0.0),
+        between=first.between + second.between,
+    )
 
 
-_Mean = tuple[float, np.ndarray, np.ndarray]
-
-
-def _mean(view: View, rate: Rate, rows: np.ndarray) -> _Mean | None:
-    """The weighted share, its contributions and the weights' shares; None without examples."""
+def _share(view: View, rate: Rate, rows: np.ndarray) -> Share | None:
+    """A rate of some examples; None without any."""
     weight = view.weight[rows]
     total = weight.sum()
     if not total > 0:
@@ -205,17 +244,25 @@ def _mean(view: View, rate: Rate, rows: np.ndarray) -> _Mean | None:
     outcome = view.outcome(rate)[rows]
     value = float(weight[outcome].sum() / total)  # one division, so that all of them is exactly 1
     shares = weight / total
-    return value, shares * (outcome - value), shares
+    return Share(value, rows, shares * (outcome - value), shares)
 
 
-def _parts(view: View, place: Place, rate: Rate) -> list[tuple[np.ndarray, _Mean]]:
-    parts = []
-    for index in place.eligible[BASE[rate]]:
-        rows = view.base(place.members[index], BASE[rate])
-        part = _mean(view, rate, rows)
-        if part is not None:
-            parts.append((rows, part))
-    return parts
+def _eligible(view: View, place: Place, rate: Rate) -> list[Share]:
+    found = (_share(view, rate, view.base(place.members[index], BASE[rate])) for index in place.eligible[BASE[rate]])
+    return [one for one in found if one is not None]
+
+
+def _range(view: View, place: Place, groups: Sequence[Share]) -> Effect:
+    """The largest rate minus the smallest."""
+    # The first of the highest and the last of the lowest: two groups, even where all are equal.
+    top, low = max(groups, key=lambda one: one.value), min(reversed(groups), key=lambda one: one.value)
+    spread = np.zeros(len(view.label))
+    spread[top.rows] += top.contributions
+    spread[low.rows] -= low.contributions
+    smallest = min(len(one.rows) for one in groups)
+    extreme = np.concatenate([top.rows, low.rows])
+    effect = _spread(view, place, top.value - low.value, spread, extreme, smallest, max(top.step, low.step))
+    return replace(effect, between=(groups,))
 
 
 def _spread(
