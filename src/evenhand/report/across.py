@@ -60,13 +60,12 @@ def across_chart(
     import altair as alt
 
     rows = verdicts.filter(pl.col("class").is_null())
-    for column, value in (("split", split), ("method", method), ("reference", reference)):
-        pooled = rows.filter(pl.col("setting").is_null())
-        if value is None:
-            found = pooled[column].unique(maintain_order=True).to_list()
-            value = main_split(found) if column == "split" else next(iter(found), None)
-        rows = rows.filter(pl.col(column) == value)
     pooled = rows.filter(pl.col("setting").is_null()).drop_nulls(["verdict", "contrast"])
+    if len(pooled):
+        split = split or main_split(pooled["split"])
+        method, reference = method or pooled["method"][0], reference or pooled["reference"][0]
+        chosen = {"split": split, "method": method, "reference": reference}
+        rows, pooled = rows.filter(**chosen), pooled.filter(**chosen)
     panels = list(dict.fromkeys(panel_of(measure) for measure in pooled["measure"]))
     if measures is not None:
         panels = [panel for panel in panels if panel in measures]
@@ -80,10 +79,10 @@ def across_chart(
         drawn[panel] = [value for row, said in _places(own) for value in _values(rows, row, said, settings)]
     given = {value["v"] for values in drawn.values() for value in values}
     shown = [verdict for verdict in look.COLOURS if verdict in given] if legend else None
-    pair = f"{rows['method'][0]} against {rows['reference'][0]}"
+    pair = f"{method} against {reference}"
     charts = []
     for panel, values in drawn.items():
-        facets = _panels(values, panel, settings, str(rows["reference"][0]), width, shown, columns)
+        facets = _panels(values, panel, settings, str(reference), width, shown, columns)
         heading = f"{capital(title(panel))} across settings, {pair}"
         charts.append(facets.properties(title=heading_of(heading, _explained(values, design))))
     whole = charts[0] if len(charts) == 1 else alt.vconcat(*charts, spacing=28)
@@ -109,7 +108,8 @@ def _values(rows: pl.DataFrame, pooled: Mapping[str, Any], panel: str, settings:
     same = [pl.col(key).eq_missing(pl.lit(pooled[key], pl.String)) for key in ("measure", "attribute", "group")]
     own = rows.filter(*same, pl.col("setting").is_not_null())
     found = {row["setting"]: row for row in own.iter_rows(named=True)}
-    values = [_value(found[setting], panel, setting) for setting in settings if setting in found]
+    absent = dict.fromkeys(("contrast", "low", "high", "verdict")) | {"margin": pooled["margin"]}
+    values = [_value(found.get(setting, absent), panel, setting) for setting in settings]
     last = _value(pooled, panel, POOLED) | {"t": short(pooled["contrast"])}
     if pooled["predict_low"] is not None:
         last |= {"pl": short(pooled["predict_low"]), "ph": short(pooled["predict_high"])}

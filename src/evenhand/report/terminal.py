@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evenhand.report.page import Reportable
 
 MOST_ROWS = 24
+MOST_ACROSS = 8
 _FIRST = ("worse", "better", "inconclusive", "not worse", "equivalent")
 _SHOWN = ("accuracy", "selection_rate", "true_positive_rate", "false_positive_rate")
 """Measures that are shown where nothing is compared."""
@@ -39,23 +40,31 @@ def _s(count: int) -> str:
 
 
 def _verdicts(verdicts: pl.DataFrame) -> list[str]:
+    pooled = pl.col("setting").is_null()
+    across, own = verdicts.filter(pooled), verdicts.filter(~pooled)
+    lines = [*_ranked(across, MOST_ACROSS, "across settings"), ""] if len(across) else []
+    return [*lines, *_ranked(own, MOST_ROWS, None)]
+
+
+def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
+    """The rows that matter first; `where` they hold, unless each says it."""
     judged = verdicts.drop_nulls("verdict")
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
     ranked = judged.with_columns(
         rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64),
         narrow=pl.col("group").is_not_null(),
     ).sort("rank", "narrow", maintain_order=True)
-    several = judged["setting"].n_unique() > 1 or judged["split"].n_unique() > 1
+    several = where is not None or judged["setting"].n_unique() > 1 or judged["split"].n_unique() > 1
     compared = judged.select("method", "reference").unique()
     rows = [("verdict", *(["where"] if several else []), "measure", "of", "worse by", "interval", "margin")]
-    for row in ranked.head(MOST_ROWS).iter_rows(named=True):
+    for row in ranked.head(most).iter_rows(named=True):
         decimals = digits(row["measure"])
         who = place(row) if len(compared) == 1 else f"{place(row)} · {row['method']}"
-        where = [f"{row['setting'] or 'across settings'}, {row['split']}"] if several else []
+        places = [f"{where or row['setting']}, {row['split']}"] if several else []
         rows.append(
             (
                 row["verdict"],
-                *where,
+                *places,
                 title(row["measure"]),
                 who,
                 number(row["contrast"], decimals, signed=True),
@@ -63,7 +72,7 @@ def _verdicts(verdicts: pl.DataFrame) -> list[str]:
                 number(row["margin"], decimals),
             )
         )
-    left = len(judged) - MOST_ROWS
+    left = len(judged) - most
     return [*_aligned(rows), *([f"and {left} more in the table of verdicts"] if left > 0 else [])]
 
 

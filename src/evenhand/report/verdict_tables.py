@@ -10,6 +10,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.measures import MEASURES
+from evenhand.audit.pooled import DIFFER
 from evenhand.report import look
 from evenhand.report.tables import Footnotes, Grid, splits_of
 from evenhand.report.words import NONE, counts, digits, interval, methods_of, number, place, settings_of, title
@@ -97,7 +98,8 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
     note, differ = row["note"], ""
     if row["setting"] is None and row["contrast"] is not None:  # how settings differ is the first note
         first, _, note = (note or "").partition("; ")
-        differ = first.partition(", ")[2]
+        numbers, _, said = first.partition(", ")[2].replace("p of Q", "p").partition(": ")
+        differ = f"{numbers}: they differ" if said == DIFFER else numbers
     return Row(
         place(row),
         number(row["contrast"], decimals, signed=True),
