@@ -20,6 +20,10 @@ from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
 ONE_SEED = "one seed: no method variance is known, the interval holds the noise of the examples only"
 NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
+TWO_WAY = {
+    True: "interval: two-way clustered by seed and example, a new split per seed",
+    False: "interval: two-way clustered by seed and example, one fixed split: other training sets are not spoken of",
+}
 LEAST_RUNS = 3
 """With fewer defined runs than this, where more were made, there is no contrast."""
 
@@ -123,6 +127,8 @@ def paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str]
             interval = Wider(runs, Widened(whole, unit_step(effects[::2], shares)))
     if interval is not runs:
         notes.append(f"fewer than {FEW} discordant units: the interval is adjusted")
+    if whole.runs > 1:
+        notes.append(TWO_WAY[reader.evaluation.design.vary])
     present, _ = compact(np.concatenate(units))
     totals = unit_totals(values, contributions, shares)
     return Contrast(whole.estimate, interval, whole, whole.runs, tuple(notes), present, totals)
