@@ -136,7 +136,8 @@ def vit(depth: int):
 
 
 @pytest.mark.parametrize(
-    ("rank", "depth", "count"), [(0.25, 12, 3), (0.5, 12, 6), (0.75, 12, 9), (0.25, 6, 2), (0.5, 5, 3), (0.01, 4, 1)]
+    ("rank", "depth", "count"),
+    [(0.25, 12, 3), (0.5, 12, 6), (0.75, 12, 9), (0.75, 40, 30), (0.25, 6, 2), (0.5, 5, 3), (0.01, 4, 1)],
 )
 def test_a_share_is_rounded_to_whole_layers_and_is_one_at_least(rank, depth, count):
     def chosen(where, seed=0):

@@ -116,9 +116,7 @@ class LoRA(LowRank):
         if self.layers is not None and self.rank >= 1:
             raise ValueError(f"layers says which layers a rank below 1 means, so rank {self.rank} has no use for it")
         if self.init == "orthogonal" and self.rank % 2:
-            raise ValueError(
-                f"init: orthogonal needs an even rank, since half of it is A's and half is B's; not {self.rank}"
-            )
+            raise ValueError(f"init: orthogonal needs an even rank, half of it for A and half for B, not {self.rank}")
         return self
 
     def hyperparameters(self) -> dict[str, Any]:
@@ -139,25 +137,25 @@ class LoRA(LowRank):
             everywhere = blocks(model)
             if not within(chosen, everywhere):
                 raise InputError(
-                    f"lora: rank {self.rank:g} is a share of the layers, but no target lies in a repeated layer of "
+                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but no target lies in a repeated layer of "
                     f"{type(model).__name__}; choose a rank of 1 or more"
                 )
             missing = [part for part in everywhere if not within(chosen, [part])]
             if missing:
                 raise InputError(
-                    f"lora: rank {self.rank:g} is a share of the layers, but targets means nothing in {missing[0]} of "
+                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but targets means nothing in {missing[0]} of "
                     f"{type(model).__name__}; name targets that every layer has"
                 )
         if self.init in ("pissa", "olora"):
             for name, (inside, outside) in widths(model, chosen).items():
                 if self.rank > min(inside, outside):
                     raise InputError(
-                        f"lora: init: {self.init} takes its rank from the layer, and {name} of {type(model).__name__} "
+                        f"{self.kind}: init: {self.init} takes its rank from the layer, and {name} of {type(model).__name__} "
                         f"has {min(inside, outside)} at most, not {self.rank}"
                     )
                 if self.init == "olora" and transposed(linear_layers(model)[name]):
                     raise InputError(
-                        f"lora: PEFT's init: olora does not know the transposed layers of {type(model).__name__}; "
+                        f"{self.kind}: PEFT's init: olora does not know the transposed layers of {type(model).__name__}; "
                         "use init: pissa"
                     )
 
