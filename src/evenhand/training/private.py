@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from opacus.accountants import RDPAccountant
-from opacus.accountants.utils import get_noise_multiplier
+from opacus.accountants.utils import MAX_SIGMA, get_noise_multiplier
 from opacus.grad_sample import GradSampleHooks
 from opacus.optimizers import DPOptimizer
 from torch import nn
 from transformers import PreTrainedModel
 
-from evenhand.errors import InputError, TrainingError, first_line
+from evenhand.errors import InputError, first_line
 from evenhand.seeds import derive, generator
 from evenhand.training.batches import Inputs
 from evenhand.training.dropout import SeededDropout
@@ -33,7 +33,7 @@ from evenhand.training.pack import Batch, Part, Replica, Single, train_mode
 ORDERS = (*RDPAccountant.DEFAULT_ALPHAS, 64, 80, 96, 128, 192, 256, 384, 512, 1024)
 """Rényi orders of the accountant; opacus' own end at 63, which is too low for an ε below about .2."""
 
-_ARANGE = ("bert", "gpt2")
+_ARANGE = ("albert", "bert", "distilbert", "electra", "gpt2")
 """Architectures that number positions from 0 and look them up for a batch of one, whose gradient is nobody's own."""
 
 
@@ -73,23 +73,25 @@ def calibrate(epsilon: float, delta: float, max_grad_norm: float, sample_rate: f
     """The mechanism with the least noise whose ε after `steps` is at most `epsilon`, and within a thousandth of it.
 
     Raises:
-        InputError: no amount of noise is enough.
+        InputError: an ε too small for the accountant to show, however much noise there is.
     """
-    try:
-        with _accounting():
-            noise = get_noise_multiplier(
-                target_epsilon=epsilon,
-                target_delta=delta,
-                sample_rate=sample_rate,
-                steps=steps,
-                accountant="rdp",
-                epsilon_tolerance=epsilon / 1000,
-                alphas=list(ORDERS),
-            )
-    except ValueError:
+    # What the accountant's orders leave of δ when the noise drowns everything.
+    least = Mechanism(MAX_SIGMA, max_grad_norm, 1.0, delta).epsilon(1)
+    if epsilon <= least:
         raise InputError(
-            f"epsilon {epsilon:g} with delta {delta:g} cannot be reached by any noise; choose a larger epsilon or delta"
-        ) from None
+            f"epsilon {epsilon:g} with delta {delta:g} cannot be shown for any noise; choose one above {least:.2g}, or a "
+            "larger delta"
+        )
+    with _accounting():
+        noise = get_noise_multiplier(
+            target_epsilon=epsilon,
+            target_delta=delta,
+            sample_rate=sample_rate,
+            steps=steps,
+            accountant="rdp",
+            epsilon_tolerance=epsilon / 1000,
+            alphas=list(ORDERS),
+        )
     return Mechanism(noise, max_grad_norm, sample_rate, delta)
 
 
@@ -136,11 +138,13 @@ class PrivatePack(Single):
     def batches(self, epoch: int) -> Iterator[Batch]:
         """As many steps as any method takes, each with its own draw of the examples, `batch_size` at a time."""
         (replica,) = self.replicas
-        if epoch >= replica.epochs or replica.failed is not None:
+        if epoch >= replica.epochs:
             return
         rng = generator(replica.seed, "order", epoch)
         size = replica.train.batch_size
         for _ in range(replica.steps // replica.epochs):
+            if replica.failed is not None:
+                return
             rows = np.flatnonzero(rng.random(len(replica.labels)) < self.mechanism.sample_rate)
             cuts = (rows[start : start + size] for start in range(0, len(rows), size))
             yield Batch(tuple(Part((cut,), (len(rows),)) for cut in cuts), (len(rows),))
@@ -155,11 +159,10 @@ class PrivatePack(Single):
     def step(self, batch: Batch) -> torch.Tensor:
         """Clip, add noise, step and forget; an empty batch is a step of noise alone.
 
+        The replica fails when, in the first step with examples, a LoRA's B gets no gradient or does not move.
+
         Returns:
             [1] norm of the noised mean gradient, which is what AdamW was given.
-
-        Raises:
-            TrainingError: in the first step with examples, a LoRA's B got no gradient or did not move.
         """
         (replica,) = self.replicas
         if not batch.sizes[0]:
@@ -173,7 +176,7 @@ class PrivatePack(Single):
         self.optimizer.step()
         for name, parameter in watched.items():
             if not parameter.summed_grad.any() or torch.equal(parameter, before[name]):
-                raise TrainingError(f"the adapter does not learn: {name} stayed as it was in the first step")
+                replica.failed = f"the adapter does not learn: the first step had no part in {name}"
         self._proved |= proves
         norm = nn.utils.get_total_norm([parameter.grad for parameter in self._learning])
         self.optimizer.zero_grad(set_to_none=True)
@@ -219,14 +222,14 @@ def private(plain: Single, mechanism: Mechanism) -> PrivatePack:
     architecture = type(classifier).__name__
     adamw = replica.adamw
     assert adamw is not None
-    if classifier.config.model_type in _ARANGE:
+    if str(classifier.config.model_type) in _ARANGE:
         replica = replace(replica, inputs=Positioned(replica.inputs))
     # Token ids need no gradient, so PyTorch warns that the hooks of an embedding see those of its outputs only.
     warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
     try:
         hooks = GradSampleHooks(plain.module, loss_reduction="sum")
         _check_examples(Single(plain.module, (replica,), plain.device), architecture)
-    except (NotImplementedError, ValueError, TypeError, RuntimeError) as error:
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError | torch.OutOfMemoryError):
             raise
         raise InputError(f"{architecture} cannot be trained privately: opacus says: {first_line(error)}") from None
@@ -260,8 +263,8 @@ def _check_examples(pack: Single, architecture: str) -> None:
             raise InputError(f"{architecture} cannot be trained privately: {name} takes no part in its answers")
         if len(apart) != len(rows):
             raise InputError(
-                f"{architecture} cannot be trained privately: {name} has {len(apart)} gradients for {len(rows)} "
-                "examples, so that opacus would not clip examples"
+                f"{architecture} cannot be trained privately: the gradients of {name} are those of {len(apart)} rows, "
+                f"not of {len(rows)} examples, so that opacus would clip something else than examples"
             )
         off = torch.linalg.vector_norm(apart.sum(0) - parameter.grad)
         if off > TOLERANCE * torch.linalg.vector_norm(parameter.grad) + 1e-6:
