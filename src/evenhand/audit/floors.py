@@ -16,8 +16,9 @@ import numpy as np
 
 from evenhand.audit.cases import Case, Reader
 from evenhand.audit.groups import Groups
-from evenhand.audit.linear import BASE, Rate, View
-from evenhand.audit.reliability import BINS, bin_of, confidence
+from evenhand.audit.linear import BASE, Rate
+from evenhand.audit.redrawn import Redrawn, divided
+from evenhand.audit.reliability import confidence
 from evenhand.audit.runs import Run
 from evenhand.seeds import generator
 from evenhand.stats.contrast import compact
@@ -90,11 +91,11 @@ class Floors:
             eligible = self.reader.eligible(groups, self.reader.positive(case))[base]
             if len(eligible) < 2:
                 return np.full(tested.shape[:2], np.nan)
-            rates = _divided(events[..., eligible], tested[..., eligible])
+            rates = divided(events[..., eligible], tested[..., eligible])
             return rates.max(axis=-1) - rates.min(axis=-1)
         place = groups.names.index(str(case.group))
-        inside = _divided(events[..., place], tested[..., place])
-        outside = _divided(events[..., -1] - events[..., place], tested[..., -1] - tested[..., place])
+        inside = divided(events[..., place], tested[..., place])
+        outside = divided(events[..., -1] - events[..., place], tested[..., -1] - tested[..., place])
         return np.abs(inside - outside)
 
     def _sums(self, case: Case, method: str, rate: Rate, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
@@ -103,21 +104,21 @@ class Floors:
         key = ("sums", method, groups.attribute, self.reader.positive(case), rate)
         if key not in self._drawn:
             stratum = BASE[rate]
-            runs = self._runs(method)
             population = self.reader.evaluation.population
-            used = np.unique(np.concatenate([run.rows for run in runs]))
-            used = used[(groups.defined | groups.masks.any(axis=1))[used]]
-            views = [self.reader.view(run, self.reader.positive(case)) for run in runs]
-            tested, events = (np.zeros((len(runs), len(used))) for _ in range(2))
-            for place, (run, view) in enumerate(zip(runs, views, strict=True)):
+            runs = self._runs(method)
+            tested, events = (np.zeros((len(runs), len(population.label))) for _ in range(2))
+            inside = np.zeros(len(population.label), dtype=bool)
+            for place, run in enumerate(runs):
+                view = self.reader.view(run, self.reader.positive(case))
                 rows = view.base(np.arange(len(run.rows)), stratum)
-                kept = rows[np.isin(run.rows[rows], used, assume_unique=True)]
-                position = np.searchsorted(used, run.rows[kept])
-                tested[place, position] = view.weight[kept]
-                events[place, position] = view.weight[kept] * view.outcome(rate)[kept]
+                tested[place, run.rows[rows]] = view.weight[rows]
+                events[place, run.rows[rows]] = view.weight[rows] * view.outcome(rate)[rows]
+                inside[run.rows] = True
+            inside &= groups.defined | groups.masks.any(axis=1)
             if stratum != "all":  # the other class has no part in the rate: its permutation changes nothing
-                inside = tested.any(axis=0)
-                used, tested, events = used[inside], tested[:, inside], events[:, inside]
+                inside &= tested.any(axis=0)
+            used = np.flatnonzero(inside)
+            tested, events = tested[:, used], events[:, used]
             members, amounts = _whole(population.unit[used], groups.masks[used], np.concatenate([tested, events]))
             members = np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1)
             rng = generator(0, "floor", groups.attribute, rate)
@@ -145,17 +146,20 @@ class Floors:
         evaluation = self.reader.evaluation
         everyone = np.ones((len(evaluation.population.label), 1), dtype=bool)
         masks = np.concatenate([everyone, *(groups.masks for groups in evaluation.groups)], axis=1)
-        used = np.unique(np.concatenate([run.rows for run in runs]))
-        probability = np.full((len(runs), len(used)), np.nan)
+        tested = np.zeros(len(masks), dtype=bool)
+        for run in runs:
+            tested[run.rows] = True
+        position, size = np.cumsum(tested) - 1, int(tested.sum())
+        probability = np.full((len(runs), size), np.nan)
         tables = []
         for place, run in enumerate(runs):
             view = self.reader.view(run, self.reader.positive(case))
             if view.probabilities is None:
                 tables.append(None)
                 continue
-            position = np.searchsorted(used, run.rows)
-            probability[place, position] = confidence(view)[0]
-            tables.append(_Binned.of(view, masks[run.rows], position))
+            rows = position[run.rows]
+            probability[place, rows] = confidence(view)[0]
+            tables.append(Redrawn.of(view, masks[run.rows], rows, size))
         shape = (len(runs), masks.shape[1])
 
         def errors(outcomes: np.ndarray) -> np.ndarray:
@@ -167,68 +171,6 @@ class Floors:
 
         drawn = redraw_outcomes(probability, errors, DRAWS, generator(0, "floor", "calibration"))
         return {name: drawn[:, place] for place, name in enumerate(CALIBRATION)}
-
-
-@dataclass(frozen=True, eq=False)
-class _Binned:
-    """One run's examples sorted into cells, a cell being a membership pattern and a bin of the confidence.
-
-    Attributes:
-        order: int [n], positions among all examples, sorted by cell.
-        starts: int [C], where each cell begins.
-        bins: int [C], each cell's bin.
-        members: float [C, 1 + G], whether a cell belongs to everyone (always) and to each group.
-        weight, confidence: float [n], in that order.
-    """
-
-    order: np.ndarray
-    starts: np.ndarray
-    bins: np.ndarray
-    members: np.ndarray
-    weight: np.ndarray
-    confidence: np.ndarray
-
-    @classmethod
-    def of(cls, view: View, masks: np.ndarray, position: np.ndarray) -> _Binned:
-        values = confidence(view)[0]
-        bins = bin_of(values)
-        packed = np.packbits(masks, axis=1)
-        _, first, pattern = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-        cell = pattern.reshape(-1) * BINS + bins
-        order = np.argsort(cell, kind="stable")
-        starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
-        cells = cell[order][starts]
-        members = masks[first[cells // BINS]].astype(float)
-        return cls(position[order], starts, cells % BINS, members, view.weight[order], values[order])
-
-    def errors(self, outcomes: np.ndarray) -> np.ndarray:
-        """Plug-in and debiased squared error, [draws, 2, 1 + G], of outcomes, bool [draws, all examples]."""
-        y = outcomes[:, self.order].astype(float)
-        w, c = self.weight, self.confidence
-        mass = self._binned(w[None])
-        gap = self._binned((w * c)[None]) - self._binned(w * y)
-        plug_in = _divided(np.abs(gap).sum(axis=1), np.broadcast_to(mass.sum(axis=1), gap[:, 0].shape))
-        counts = self._binned(np.ones((1, len(w))))
-        safe = np.where(mass > 0, mass, 1.0)
-        mean = gap / safe
-        # Σ w²(c − y − mean)², opened up.
-        first = self._binned((w**2 * c)[None]) - self._binned(w**2 * y)
-        second = self._binned((w**2 * c**2)[None]) - self._binned((2 * c - 1) * w**2 * y)
-        spread = (second - 2 * mean * first + mean**2 * self._binned((w**2)[None])) / safe**2
-        kept = counts > 1
-        unbiased = np.where(kept, mean**2 - spread * counts / np.maximum(counts - 1, 1), 0.0)
-        share = np.where(kept, mass, 0.0)
-        squared = _divided((share * unbiased).sum(axis=1), np.broadcast_to(share.sum(axis=1), plug_in.shape))
-        return np.stack([plug_in, squared], axis=1)
-
-    def _binned(self, values: np.ndarray) -> np.ndarray:
-        """Sums by bin and group, [draws, BINS, 1 + G], of values [draws, n]."""
-        cells = np.add.reduceat(values, self.starts, axis=1)
-        found = np.zeros((len(values), BINS, self.members.shape[1]))
-        for index in np.unique(self.bins):
-            inside = self.bins == index
-            found[:, index] = cells[:, inside] @ self.members[inside]
-        return found
 
 
 def _whole(unit: np.ndarray, masks: np.ndarray, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -246,7 +188,3 @@ def _integers(amounts: np.ndarray) -> np.ndarray:
     """Counts as integers, for which tables can be drawn instead of permutations."""
     whole = amounts.astype(np.int64)
     return whole if (whole == amounts).all() else amounts
-
-
-def _divided(events: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    return np.divide(events, tested, out=np.full(np.shape(tested), np.nan), where=tested > 0)

@@ -85,8 +85,9 @@ def redraw_outcomes(
     size, step = probability.shape[-1], max(1, BATCH // max(probability.size, 1))
     found = []
     for start in range(0, draws, step):
-        uniform = rng.random((min(step, draws - start), *(1,) * (probability.ndim - 1), size))
-        found.append(statistic(uniform < probability))
+        # An example's draws lie together, as a product with a sparse matrix wants them.
+        uniform = rng.random((size, min(step, draws - start)))
+        found.append(statistic(np.moveaxis(uniform < probability[..., None], -1, 0)))
     return np.concatenate(found)
 
 
