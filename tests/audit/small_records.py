@@ -79,3 +79,24 @@ def study(
             uses.append((method, run))
             frames.append(predictions(f"{method}-{run}", range(n), values))
     return examples(list(label), {"who": [[name] for name in group]}), trials(uses), pl.concat(frames)
+
+
+def renamed(tables: Tables, setting: str, prefix: str) -> Tables:
+    """The tables of the setting "s" as those of another, its examples with a prefix."""
+    examples, trials, predictions = tables
+    example = pl.concat_str(pl.lit(prefix), pl.col("example"))
+    trial = pl.concat_str(pl.lit(f"{setting}-"), pl.col("trial"))
+    return (
+        examples.with_columns(setting=pl.lit(setting), example=example, unit=example),
+        trials.with_columns(setting=pl.lit(setting), trial=trial),
+        predictions.with_columns(trial=trial, example=example),
+    )
+
+
+def several(parts: Sequence[Tables], names: Sequence[str], apart: bool = True, **options: Any) -> tuple[Tables, Design]:
+    """A study of several settings; `apart` gives each examples of its own."""
+    found = [renamed(part, name, f"{name}/" if apart else "") for part, name in zip(parts, names, strict=True)]
+    tables = (pl.concat([one[0] for one in found]), pl.concat([one[1] for one in found]))
+    predictions = pl.concat([one[2] for one in found])
+    setting = SettingDesign(references=("full",), methods=("full", "lora"), task="t")
+    return (*tables, predictions), Design(settings=dict.fromkeys(names, setting), **options)

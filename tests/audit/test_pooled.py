@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 import pytest
 from tests.audit import small_records
-from tests.audit.small_records import Tables
+from tests.audit.small_records import Tables, several
 
 from evenhand.audit.compare import verdicts
 from evenhand.audit.contrasts import NO_MARGIN
-from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.design import Design
 from evenhand.audit.pooled import ALIKE, DIFFER, ONE_SEED, SHARED, unit_codes
 from evenhand.audit.results import Results
 from evenhand.stats.heterogeneity import TWO_SETTINGS, pool
 
 IN_NONE = pl.col("setting").is_null()
 EVERYONE = pl.col("attribute").is_null() & (pl.col("measure") == "accuracy")
-
-
-def renamed(tables: Tables, setting: str, prefix: str) -> Tables:
-    """The tables of the setting "s" as those of another, its examples with a prefix."""
-    examples, trials, predictions = tables
-    example = pl.concat_str(pl.lit(prefix), pl.col("example"))
-    trial = pl.concat_str(pl.lit(f"{setting}-"), pl.col("trial"))
-    return (
-        examples.with_columns(setting=pl.lit(setting), example=example, unit=example),
-        trials.with_columns(setting=pl.lit(setting), trial=trial),
-        predictions.with_columns(trial=trial, example=example),
-    )
-
-
-def several(parts: Sequence[Tables], names: Sequence[str], apart: bool = True, **options) -> tuple[Tables, Design]:
-    """A study of several settings; `apart` gives each examples of its own."""
-    found = [renamed(part, name, f"{name}/" if apart else "") for part, name in zip(parts, names, strict=True)]
-    tables = (pl.concat([one[0] for one in found]), pl.concat([one[1] for one in found]))
-    predictions = pl.concat([one[2] for one in found])
-    setting = SettingDesign(references=("full",), methods=("full", "lora"), task="t")
-    return (*tables, predictions), Design(settings=dict.fromkeys(names, setting), **options)
 
 
 def pooled_rows(tables: Tables, design: Design) -> pl.DataFrame:

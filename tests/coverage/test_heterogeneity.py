@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import pytest
+from tests.audit import small_records
 
+from evenhand.audit.compare import verdicts
 from evenhand.stats.heterogeneity import Pooled, Weights, pool
 
 DF = 4
@@ -176,3 +179,41 @@ def test_every_correlation(settings, correlation):
             assert settings < 3 or found.prediction >= 0.93 - error(1000), (unlike, tau)
     if settings > 2 and correlation == 0.95:
         assert Shared(settings, correlation, known=False).coverage(400).mean < 0.8
+
+
+def three_settings(rng: np.random.Generator, n: int = 240, seeds: int = 3, common: float = 0.8) -> pl.DataFrame:
+    """The pooled verdicts of three settings on the same test set, of two methods that are as good as each other.
+
+    Each method has examples that it finds hard, in all settings to the share `common` of their variance.
+    """
+    label, groups = rng.integers(0, 2, n), rng.choice(list("abc"), n, p=[0.5, 0.3, 0.2])
+    ease = {method: rng.normal(size=n) for method in ("full", "lora")}
+    parts = []
+    for _ in range(3):
+        frames, own = [], {method: rng.normal(size=n) for method in ease}
+        for method in ease:
+            hard = np.sqrt(common) * ease[method] + np.sqrt(1 - common) * own[method]
+            for seed in range(seeds):
+                score = 1.0 * (2 * label - 1) + hard + 0.3 * rng.normal(size=n) + 0.05 * rng.normal()
+                frames.append(small_records.predictions(f"{method}-{seed}", range(n), (score > 0).astype(int)))
+        uses = small_records.trials([(method, seed) for method in ease for seed in range(seeds)])
+        parts.append(
+            (small_records.examples(list(label), {"who": [[name] for name in groups]}), uses, pl.concat(frames))
+        )
+    tables, design = small_records.several(parts, "abc", apart=False, measures=("accuracy",))
+    return verdicts(*tables, design).filter(pl.col("setting").is_null())
+
+
+@pytest.mark.slow
+def test_through_the_audit_settings_on_one_test_set_are_called_worse_at_most_alpha():
+    worse = {"everyone": 0, "group": 0}
+    held = 0
+    for repetition in range(400):
+        rows = three_settings(np.random.default_rng([11, repetition]))
+        groups = rows.drop_nulls("group")
+        everyone = rows.filter(pl.col("attribute").is_null()).row(0, named=True)
+        held += everyone["low"] <= 0 <= everyone["high"]  # its bounds are those of 90%
+        worse["everyone"] += everyone["verdict"] == "worse"
+        worse["group"] += "worse" in groups["verdict"]
+    assert max(worse.values()) / 400 <= 0.05 + error(400), worse
+    assert held / 400 >= 0.90 - 2.5 * np.sqrt(0.09 / 400), held
