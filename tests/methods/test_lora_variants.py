@@ -9,7 +9,8 @@ import torch
 from evenhand.errors import InputError
 from evenhand.methods import LoRA, parse_method
 from evenhand.training.loop import fit
-from evenhand.training.pack import predict
+from evenhand.training.pack import Replica, predict
+from evenhand.training.replicas import replicas
 from evenhand.training.window import score
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, recipe
 
@@ -177,3 +178,26 @@ def test_a_rank_below_1_is_kept_with_the_layers_that_it_drew(tmp_path):
 def test_what_an_initialisation_or_a_share_cannot_do_is_refused(values, name, sentence):
     with pytest.raises(InputError, match=f"^lora: .*{sentence}"):
         parse_method("m", {"kind": "lora", **values}).apply(classifier(name), 0)
+
+
+@pytest.mark.parametrize("name", ["bert", "vit", "llama"])
+def test_variants_trained_in_one_pack_are_what_each_is_alone(name):
+    dataset, train = examples_for(name, 48), recipe(batch_size=8)
+    inputs = encoded(dataset, name)
+    shared = {"lr": 0.01, "epochs": 2, "rank": 4}
+    methods = [
+        LoRA(**shared),
+        LoRA(**shared, init="pissa"),
+        LoRA(**shared, init="olora", rslora=True, alpha="0.5x"),
+        LoRA(**{**shared, "rank": 0.5}, layers="back"),
+        LoRA(**{**shared, "rank": 6}, init="orthogonal"),
+    ]
+    models = [method.apply(classifier(name, seed), seed) for seed, method in enumerate(methods)]
+    chosen = [Replica(seed, one.lr, one.epochs, train, inputs, dataset.labels) for seed, one in enumerate(methods)]
+    pack = replicas(iter(models), chosen, CPU)
+    fit(pack, [None] * len(methods), lambda _place, _row: None)
+    for seed, method in enumerate(methods):
+        alone = method.apply(classifier(name, seed), seed)
+        single = method.pack(alone, inputs, dataset.labels, seed=seed, train=train, device=CPU)
+        fit(single, [None], lambda _place, _row: None)
+        assert np.allclose(pack.predict(seed, inputs), single.predict(0, inputs), rtol=0, atol=1e-4)

@@ -137,26 +137,26 @@ class LoRA(LowRank):
             everywhere = blocks(model)
             if not within(chosen, everywhere):
                 raise InputError(
-                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but no target lies in a repeated layer of "
-                    f"{type(model).__name__}; choose a rank of 1 or more"
+                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but no target lies in a repeated layer "
+                    f"of {type(model).__name__}; choose a rank of 1 or more"
                 )
             missing = [part for part in everywhere if not within(chosen, [part])]
             if missing:
                 raise InputError(
-                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but targets means nothing in {missing[0]} of "
-                    f"{type(model).__name__}; name targets that every layer has"
+                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but targets means nothing in "
+                    f"{missing[0]} of {type(model).__name__}; name targets that every layer has"
                 )
         if self.init in ("pissa", "olora"):
             for name, (inside, outside) in widths(model, chosen).items():
                 if self.rank > min(inside, outside):
                     raise InputError(
-                        f"{self.kind}: init: {self.init} takes its rank from the layer, and {name} of {type(model).__name__} "
-                        f"has {min(inside, outside)} at most, not {self.rank}"
+                        f"{self.kind}: init: {self.init} takes its rank from the layer, and {name} of "
+                        f"{type(model).__name__} has {min(inside, outside)} at most, not {self.rank}"
                     )
                 if self.init == "olora" and transposed(linear_layers(model)[name]):
                     raise InputError(
-                        f"{self.kind}: PEFT's init: olora does not know the transposed layers of {type(model).__name__}; "
-                        "use init: pissa"
+                        f"{self.kind}: PEFT's init: olora does not know the transposed layers of "
+                        f"{type(model).__name__}; use init: pissa"
                     )
 
     def config(self, model: PreTrainedModel, seed: int, **options: Any) -> LoraConfig:
