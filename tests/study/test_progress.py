@@ -14,7 +14,7 @@ def lines(capsys, planned, *finished, kept=0):
     with Terminal() as watcher:
         watcher.start(len(finished), kept)
         for trial, (done, seconds) in zip(planned.distinct, finished, strict=False):
-            watcher.share(trial, 0.5)
+            watcher.share([trial], 0.5)
             watcher.finish(trial, done, seconds)
     told = capsys.readouterr()
     assert told.out == "", "standard output is for results"

@@ -255,3 +255,12 @@ def test_settings_of_different_numbers_of_classes_are_gathered_into_one_table(st
     wide = {name: logits.filter(setting=name)["logits"].to_numpy() for name in ("two", "three")}
     assert wide["two"].shape[1] == wide["three"].shape[1] == 3
     assert np.isneginf(wide["two"][:, 2]).all() and np.isfinite(wide["three"]).all()
+
+
+def test_what_is_trained_together_is_remembered_by_what_it_shares(store):
+    assert store.replicas() == {}
+    store.keep_replicas("one", 4)
+    store.keep_replicas("other", 1)
+    assert Store(store.out).replicas() == {"one": 4, "other": 1}
+    (store.out / "replicas.json").write_text('{"one": ')
+    assert store.replicas() == {}, "a file that a power failure cut off holds nothing"

@@ -72,7 +72,7 @@ def training(choice: Choice):
 
 def replica_of(choice: Choice, model_type: str, dtype: torch.dtype = torch.float64) -> Replica:
     inputs, labels = data_of(choice, model_type, dtype)
-    return Replica(choice.seed, choice.spec.lr, choice.spec.epochs, training(choice), inputs, labels, (), None)
+    return Replica(choice.seed, choice.spec.lr, choice.spec.epochs, training(choice), inputs, labels)
 
 
 def together(choices, model_type: str = "bert", dtype: torch.dtype = torch.float64) -> Replicas:

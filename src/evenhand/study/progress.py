@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -50,9 +51,10 @@ class Terminal:
             self.say(f"all {kept} trials are complete")
         self._task = self._bar.add_task("training", total=max(todo, 1))
 
-    def share(self, trial: Trial, share: float) -> None:
+    def share(self, pack: Sequence[Trial], share: float) -> None:
         if self._task is not None:
-            self._bar.update(self._task, completed=self._finished + share, description=trial.label)
+            label = pack[0].label + (f" and {len(pack) - 1} more" if len(pack) > 1 else "")
+            self._bar.update(self._task, completed=self._finished + share * len(pack), description=label)
 
     def finish(self, trial: Trial, done: Done, seconds: float) -> None:
         self._finished += 1

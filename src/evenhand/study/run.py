@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.results import Results
 from evenhand.errors import InputError, did_you_mean
+from evenhand.study.packs import packs
 from evenhand.study.plan import Plan, Trial, plan
 from evenhand.study.spec import Study
 from evenhand.study.store import Store
@@ -28,7 +29,7 @@ class Watcher(Protocol):
 
     def start(self, todo: int, kept: int) -> None: ...
 
-    def share(self, trial: Trial, share: float) -> None: ...
+    def share(self, pack: Sequence[Trial], share: float) -> None: ...
 
     def finish(self, trial: Trial, done: Done, seconds: float) -> None: ...
 
@@ -41,7 +42,7 @@ class Silent:
 
     def start(self, todo: int, kept: int) -> None: ...
 
-    def share(self, trial: Trial, share: float) -> None: ...
+    def share(self, pack: Sequence[Trial], share: float) -> None: ...
 
     def finish(self, trial: Trial, done: Done, seconds: float) -> None: ...
 
@@ -126,8 +127,8 @@ def _execute(planned: Plan, store: Store, watcher: Watcher) -> None:
     todo = pending(planned, store)
     watcher.start(len(todo), len(planned.distinct) - len(todo))
     began = time.monotonic()
-    for trial, done in execute(todo, store, watcher.share):
-        watcher.finish(trial, done, time.monotonic() - began)
+    for trial, done in execute(packs(todo, store, watcher.say), store, watcher.share):
+        watcher.finish(trial, done, time.monotonic() - began if done.seconds is None else done.seconds)
         began = time.monotonic()
 
 

@@ -123,6 +123,18 @@ class Store:
         covered = self.covered(trial.hash)
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
 
+    def replicas(self) -> dict[str, int]:
+        """How many trials of a kind are trained together here, by what they share."""
+        path = self.out / "replicas.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError:  # cut off
+            return {}
+
+    def keep_replicas(self, key: str, count: int) -> None:
+        """Remember it for the runs that continue this one."""
+        write_text(self.out / "replicas.json", json.dumps({**self.replicas(), key: count}, indent=1))
+
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
         """Write the predictions of one trial, whole, with the fingerprints of what they cover."""
         covered = {f"split:{name}": value for name, value in trial.fingerprints.items()}

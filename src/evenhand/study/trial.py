@@ -1,4 +1,4 @@
-"""One trial: train it, or make what is missing from its kept weights, and leave its folder complete."""
+"""Trials: train them, or make what is missing from kept weights, and leave their folders complete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -29,17 +30,45 @@ class Done:
         what: `kept` when nothing was missing, `predicted` when only predictions were made from kept weights, `trained`,
             or `failed` when training cannot succeed (running again does not repeat it).
         why: of a failure, or of training what had been trained before.
+        seconds: of training and predicting, of a pack's the trial's share; None where that is for a clock outside.
     """
 
     what: Literal["kept", "predicted", "trained", "failed"]
     why: str | None = None
+    seconds: float | None = None
 
 
-def run(trial: Trial, store: Store, progress: Progress | None = None) -> Done:
-    """Bring one trial's folder to what the study asks for."""
-    if store.complete(trial):
-        return Done("kept")
-    work = classification.Work(
+def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -> Iterator[tuple[Trial, Done]]:
+    """Bring the folders of trials to what the study asks for.
+
+    Args:
+        pack: one trial, or several that have to be trained and can be trained together.
+        store: where they are kept.
+        progress: told the share of the training that is done.
+
+    Yields:
+        Each trial when its folder is complete.
+    """
+    (first, *others) = pack
+    if others:
+        yield from _train(pack, store, progress, None)
+        return
+    if store.complete(first):
+        yield first, Done("kept")
+        return
+    trained_before = store.read(first.hash) is not None
+    if trained_before:
+        rows = classification.predict(work_of(first), store.folder(first.hash), first.evaluations)
+        if rows is not None:
+            store.write_predictions(store.folder(first.hash), first, rows)
+            yield first, Done("predicted")
+            return
+    yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
+
+
+def work_of(trial: Trial) -> classification.Work:
+    """What the training wing is given of a trial."""
+    return classification.Work(
         base=trial.setting.base,
         method=trial.spec,
         train=trial.train,
@@ -48,43 +77,51 @@ def run(trial: Trial, store: Store, progress: Progress | None = None) -> Done:
         examples=trial.examples,
         validation=trial.sample.validation,
     )
-    trained_before = store.read(trial.hash) is not None
-    if trained_before:
-        rows = classification.predict(work, store.folder(trial.hash), trial.evaluations)
-        if rows is not None:
-            store.write_predictions(store.folder(trial.hash), trial, rows)
-            return Done("predicted")
-    return _train(trial, work, store, progress, "its weights were not kept" if trained_before else None)
 
 
-def _train(trial: Trial, work: classification.Work, store: Store, progress: Progress | None, again: str | None) -> Done:
+def _train(
+    pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
+) -> Iterator[tuple[Trial, Done]]:
     from safetensors import SafetensorError
 
-    with store.writing(trial.hash) as folder:
-        kept: dict[str, Any] = {
-            "trial": trial.hash,
-            "identity": dict(trial.identity),
-            "environment": environment(),
-            "finished": "",
-            "status": "done",
-            "reason": None,
-        }
+    with ExitStack() as unfinished:
+        # Each folder is named as soon as its trial is done; those that are not when something goes wrong vanish.
+        folders = [unfinished.enter_context(ExitStack()) for _ in pack]
+        jobs = [
+            classification.Job(
+                work_of(trial), folder.enter_context(store.writing(trial.hash)), trial.evaluations, trial.keep
+            )
+            for trial, folder in zip(pack, folders, strict=True)
+        ]
         try:
-            outcome, rows = classification.train(work, folder, trial.evaluations, keep=trial.keep, progress=progress)
-        except TrainingError as error:
-            kept |= {"status": "failed", "reason": str(error)}
+            trained = classification.train_together(jobs, progress)
+            for trial, job, folder, found in zip(pack, jobs, folders, trained, strict=True):
+                kept: dict[str, Any] = {
+                    "trial": trial.hash,
+                    "identity": dict(trial.identity),
+                    "environment": environment(),
+                    "replicas": len(pack),
+                    "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "status": "done",
+                    "reason": None,
+                }
+                if isinstance(found, TrainingError):
+                    kept |= {"status": "failed", "reason": str(found)}
+                    done = Done("failed", kept["reason"])
+                else:
+                    outcome, rows = found
+                    kept |= asdict(outcome)
+                    store.write_predictions(job.folder, trial, rows)
+                    done = Done("trained", again, outcome.seconds)
+                write_text(job.folder / "trial.json", json.dumps(kept, indent=1))
+                folder.close()
+                yield trial, done
         except SafetensorError as error:
             # What it has to say of a full disk is no OSError, which is what the command line explains.
             number = re.search(r"os error (\d+)", str(error))
             if number is None:
                 raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from None
-        else:
-            kept |= asdict(outcome)
-            store.write_predictions(folder, trial, rows)
-        kept["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-        write_text(folder / "trial.json", json.dumps(kept, indent=1))
-    return Done("failed", kept["reason"]) if kept["status"] == "failed" else Done("trained", again)
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(store.out)) from None
 
 
 @cache

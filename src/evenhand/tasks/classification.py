@@ -1,4 +1,4 @@
-"""Classification of texts or images: one trial from examples to predictions."""
+"""Classification of texts or images: a trial, or a pack of them, from examples to predictions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -19,13 +20,16 @@ import polars as pl
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
 from evenhand.methods.method import Method
+from evenhand.tasks.encoding import Encoder
 from evenhand.training.recipe import TrainSpec
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from evenhand.models.find import BaseModel
     from evenhand.training.batches import Inputs
+    from evenhand.training.pack import Pack
 
 Keep = Literal["adapters", "weights", "none"]
 
@@ -78,6 +82,24 @@ class Outcome:
     epsilon: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A trial, and what is to be left of it.
+
+    Attributes:
+        work: the trial.
+        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
+            `weights` whole models too, `none` nothing.
+        evaluations: the examples to predict, by `split`.
+        keep: see `folder`.
+    """
+
+    work: Work
+    folder: Path
+    evaluations: Mapping[str, Dataset]
+    keep: Keep = "adapters"
+
+
 def train(
     work: Work,
     folder: Path,
@@ -88,11 +110,7 @@ def train(
     """Train one trial and predict.
 
     Args:
-        work: the trial.
-        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
-            `weights` whole models too, `none` nothing.
-        evaluations: the examples to predict, by `split`.
-        keep: see `folder`.
+        work, folder, evaluations, keep: see `Job`.
         progress: told the share of the training that is done.
 
     Returns:
@@ -102,34 +120,103 @@ def train(
         InputError: the method does not fit the base model.
         TrainingError: the loss or a prediction stopped being a number.
     """
+    (found,) = train_together([Job(work, folder, evaluations, keep)], progress)
+    if isinstance(found, TrainingError):
+        raise found
+    return found
+
+
+def train_together(
+    jobs: Sequence[Job], progress: Callable[[float], None] | None = None
+) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+    """Train trials in one pack and predict.
+
+    Args:
+        jobs: one, or several whose works can share a pack (see `evenhand.tasks.packing`).
+        progress: told the share of the training that is done.
+
+    Yields:
+        For each job in turn what `train` returns, or why it failed; the others are none the worse for it. A job's
+        seconds are its own predictions' and a share of the pack's by its steps, so that they add up.
+
+    Raises:
+        InputError: a method does not fit the base model.
+    """
     import torch
 
-    from evenhand.models.load import device, load_classifier
+    from evenhand.models.load import device
     from evenhand.training import loop
 
     started = time.perf_counter()
     where = device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)
-    model = work.method.apply(base, work.seed)
-    encode = _encoder(work)
-    inputs = encode(work.examples.inputs)
-    pack = work.method.pack(model, inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
-    examples = None
-    if work.validation is not None:
-        examples = loop.Validation(encode(work.validation.inputs), work.validation.labels)
-    with (folder / LOG).open("w", encoding="utf-8") as file:
-        (fitted,) = loop.fit(pack, [examples], partial(_log, file), progress)
-    loop.require(fitted)
-    rows = _predictions(model, encode, evaluations, len(work.classes), where)
-    if keep == "weights" or (keep == "adapters" and not work.method.whole):
-        work.method.save(model, folder)
-    parameters, total = count_parameters(model)
-    peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else _peak_of_process()
-    seconds = time.perf_counter() - started
-    spent = pack.epsilon(0)
-    return Outcome(fitted.train_loss, fitted.validation_loss, parameters, total, seconds, peak, spent), rows
+    encoder = Encoder()
+    pack, model_of = assemble([job.work for job in jobs], encoder, where)
+    validation = [
+        None
+        if job.work.validation is None
+        else loop.Validation(encoder(job.work, job.work.validation.inputs), job.work.validation.labels)
+        for job in jobs
+    ]
+    with ExitStack() as files:
+        logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
+        fitted = loop.fit(pack, validation, partial(_log, logs), progress)
+    together = time.perf_counter() - started
+    steps = sum(replica.taken for replica in pack.replicas)
+    for place, (job, one) in enumerate(zip(jobs, fitted, strict=True)):
+        started = time.perf_counter()
+        work, model = job.work, model_of(place)
+        try:
+            loop.require(one)
+            rows = _predictions(model, partial(encoder, work), job.evaluations, len(work.classes), where)
+        except TrainingError as error:
+            yield error
+            continue
+        if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
+            work.method.save(model, job.folder)
+        share = pack.replicas[place].taken / steps if steps else 1 / len(jobs)
+        yield (
+            Outcome(
+                one.train_loss,
+                one.validation_loss,
+                *count_parameters(model),
+                together * share + time.perf_counter() - started,
+                torch.cuda.max_memory_allocated(where) if where.type == "cuda" else _peak_of_process(),
+                pack.epsilon(place),
+            ),
+            rows,
+        )
+
+
+def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tuple[Pack, Callable[[int], nn.Module]]:
+    """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
+    from evenhand.models.load import load_classifier
+    from evenhand.training.pack import Replica
+    from evenhand.training.replicas import replicas
+
+    models = (
+        work.method.apply(load_classifier(work.base, work.classes, work.seed, work.train.base_dropout), work.seed)
+        for work in works
+    )
+    if len(works) == 1:
+        (work,), (model,) = works, models
+        inputs, labels = encoder(work, work.examples.inputs), work.examples.labels
+        pack = work.method.pack(model, inputs, labels, seed=work.seed, train=work.train, device=where)
+        return pack, lambda place: model
+    chosen = [
+        Replica(
+            work.seed,
+            work.method.lr,
+            work.method.epochs,
+            work.train,
+            encoder(work, work.examples.inputs),
+            work.examples.labels,
+        )
+        for work in works
+    ]
+    pack = replicas(models, chosen, where)
+    return pack, pack.model
 
 
 def predict(work: Work, folder: Path, evaluations: Mapping[str, Dataset]) -> pl.DataFrame | None:
@@ -145,7 +232,7 @@ def predict(work: Work, folder: Path, evaluations: Mapping[str, Dataset]) -> pl.
     where = device()
     base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)
     model = work.method.load(base, folder).to(where)
-    return _predictions(model, _encoder(work), evaluations, len(work.classes), where)
+    return _predictions(model, partial(Encoder(), work), evaluations, len(work.classes), where)
 
 
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
@@ -157,22 +244,12 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
     for name, parameter in model.named_parameters():
         if ".original_module." in name:
             continue
-        total += parameter.numel()
-        learning += parameter.numel() * parameter.requires_grad
+        # bitsandbytes puts two weights of 4 bits into a byte.
+        count = parameter.numel() * (2 if type(parameter).__name__ == "Params4bit" else 1)
+        total += count
+        learning += count * parameter.requires_grad
     learning -= sum(int(mask.sum()) for name, mask in model.named_buffers() if name.endswith(f".{MASK}"))
     return learning, total
-
-
-def _encoder(work: Work) -> Callable[[Sequence[Any]], Inputs]:
-    """What turns texts or images into the base model's inputs."""
-    from evenhand.models.load import load_image_processor, load_tokenizer
-    from evenhand.training.batches import encode_images, encode_texts
-
-    if work.base.modality == "image":
-        return partial(encode_images, load_image_processor(work.base))
-    tokenizer = load_tokenizer(work.base)
-    tokenizer.model_max_length -= work.method.virtual_tokens
-    return partial(encode_texts, tokenizer, max_length=work.train.max_length)
 
 
 def _predictions(
@@ -202,10 +279,10 @@ def _predictions(
     return pl.concat(frames)
 
 
-def _log(file: Any, place: int, row: dict[str, Any]) -> None:
+def _log(files: Sequence[IO[str]], place: int, row: dict[str, Any]) -> None:
     # JSON has no NaN and no infinity.
     finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-    print(json.dumps(finite), file=file)
+    print(json.dumps(finite), file=files[place])
 
 
 def _peak_of_process() -> int:

@@ -20,7 +20,7 @@ import torch
 from evenhand.errors import TrainingError
 from evenhand.seeds import derive
 from evenhand.training.batches import Inputs
-from evenhand.training.pack import Pack, train_mode
+from evenhand.training.pack import Batch, Pack, train_mode
 from evenhand.training.window import Log, Window, score
 
 CHECK_EVERY = 20
@@ -68,7 +68,6 @@ def fit(
         [K]. A replica whose loss stops being a number stops there, with the reason; the others go on.
     """
     replicas = pack.replicas
-    recipe = replicas[0].train
     steps = max(replica.steps for replica in replicas)
     train_loss: list[float | None] = [None] * len(replicas)
     validation_loss: list[float | None] = [None] * len(replicas)
@@ -80,13 +79,7 @@ def fit(
             window = Window(epoch)
             for batch in pack.batches(epoch):
                 rates = [replica.rate for replica in replicas]
-                losses = torch.zeros(len(replicas), device=pack.device)
-                for part in batch.parts:
-                    with torch.autocast(pack.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                        shares = pack.losses(part)
-                    shares.sum().backward()
-                    losses += shares.detach()
-                norms = pack.step(batch)
+                losses, norms = take_step(pack, batch)
                 window.add(losses, norms, rates, batch.sizes)
                 done += 1
                 if done % CHECK_EVERY == 0:
@@ -115,6 +108,18 @@ def fit(
                 validation_loss[place] = score(pack.predict(place, examples.inputs), examples.labels)[0]
     pack.module.eval()
     return [Fitted(train_loss[place], validation_loss[place], replica.failed) for place, replica in enumerate(replicas)]
+
+
+def take_step(pack: Pack, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """One step of a pack in training mode: the losses and the gradients' norms before clipping, each [K]."""
+    bfloat16 = pack.replicas[0].train.precision == "bfloat16"
+    losses = torch.zeros(len(pack.replicas), device=pack.device)
+    for part in batch.parts:
+        with torch.autocast(pack.device.type, torch.bfloat16, enabled=bfloat16):
+            shares = pack.losses(part)
+        shares.sum().backward()
+        losses += shares.detach()
+    return losses, pack.step(batch)
 
 
 def require(fitted: Fitted) -> Fitted:

@@ -35,7 +35,7 @@ class Replica:
         epochs: passes over its examples.
         train: the other hyperparameters.
         inputs, labels: its training examples, labels int64 [n].
-        parameters: what it learns.
+        parameters: what it learns; none where the pack holds what all replicas learn.
         adamw: its optimiser; None where nothing learns, or where the pack steps all replicas at once.
         taken: optimiser steps so far.
         failed: why it had to stop; None while all is well.
@@ -47,8 +47,8 @@ class Replica:
     train: TrainSpec
     inputs: Inputs
     labels: np.ndarray
-    parameters: Sequence[nn.Parameter]
-    adamw: torch.optim.AdamW | None
+    parameters: Sequence[nn.Parameter] = ()
+    adamw: torch.optim.AdamW | None = None
     taken: int = 0
     failed: str | None = None
 

@@ -1,8 +1,8 @@
-"""One trial after the other, in this process."""
+"""One pack after the other, in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from evenhand.study import trial as trials
@@ -12,14 +12,14 @@ from evenhand.study.trial import Done
 
 
 def execute(
-    planned: Sequence[Trial], store: Store, progress: Callable[[Trial, float], None]
+    packs: Iterable[Sequence[Trial]], store: Store, progress: Callable[[Sequence[Trial], float], None]
 ) -> Iterator[tuple[Trial, Done]]:
     """Yield each trial when its folder is complete, with what was done for it.
 
     Args:
-        planned: trials with different hashes.
+        packs: trials with different hashes, those together that are trained together.
         store: where they are kept.
-        progress: told of a trial which share of its training is done.
+        progress: told of a pack which share of its training is done.
     """
-    for trial in planned:
-        yield trial, trials.run(trial, store, partial(progress, trial))
+    for pack in packs:
+        yield from trials.run(pack, store, partial(progress, pack))

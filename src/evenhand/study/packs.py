@@ -1,0 +1,46 @@
+"""Which trials are trained together: as `train.replicas` says, or as many as it pays to on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from evenhand.study.plan import Trial
+from evenhand.study.store import Store
+from evenhand.study.trial import work_of
+from evenhand.tasks import packing
+
+
+def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
+    """The trials in packs, in the order of their first ones.
+
+    A trial that was trained before is alone: its weights may have been kept. What `auto` found out stays in the store,
+    so that the runs that continue a study make packs of the same size.
+
+    Args:
+        todo: trials with different hashes.
+        store: where they are kept.
+        say: told what was found out.
+    """
+    groups: dict[str, list[Trial]] = {}
+    for trial in todo:
+        key = packing.key(work_of(trial)) if store.read(trial.hash) is None else None
+        groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
+    for key, trials in groups.items():
+        for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):
+            yield tuple(trials[int(place)] for place in part)
+
+
+def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[str], None]) -> int:
+    wanted = trials[0].train.replicas
+    if wanted != "auto":
+        return wanted
+    known = store.replicas().get(key)
+    if known is not None or len(trials) == 1:
+        return known or 1
+    found = packing.replicas_that_pay([work_of(trial) for trial in trials])
+    store.keep_replicas(key, found)
+    if found > 1:
+        say(f"{trials[0].method}: {found} trials at a time are trained together, since that is faster here")
+    return found

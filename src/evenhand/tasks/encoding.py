@@ -1,0 +1,41 @@
+"""Texts and images as a base model takes them, for the trials of classification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evenhand.tasks.classification import Work
+    from evenhand.training.batches import Inputs
+
+
+class Encoder:
+    """Turns texts or images into a base model's inputs; trials of a pack that share them have them encoded once."""
+
+    LATEST = 4
+    """What is remembered: the parts of one split, whose trials follow each other. More would fill the memory with
+    images that are predicted once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, ...], tuple[Sequence[Any], Inputs]] = {}
+
+    def __call__(self, work: Work, inputs: Sequence[Any]) -> Inputs:
+        """The inputs as the trial's method and `max_length` want them."""
+        key = (id(inputs), work.base.fingerprint, work.train.max_length, work.method.virtual_tokens)
+        if key not in self._found:
+            while len(self._found) >= self.LATEST:
+                del self._found[next(iter(self._found))]
+            # Held along with what was made of it, since an id is one object's only while that lives.
+            self._found[key] = inputs, self._encoded(work, inputs)
+        return self._found[key][1]
+
+    def _encoded(self, work: Work, inputs: Sequence[Any]) -> Inputs:
+        from evenhand.models.load import load_image_processor, load_tokenizer
+        from evenhand.training.batches import encode_images, encode_texts
+
+        if work.base.modality == "image":
+            return encode_images(load_image_processor(work.base), inputs)
+        tokenizer = load_tokenizer(work.base)
+        tokenizer.model_max_length -= work.method.virtual_tokens
+        return encode_texts(tokenizer, inputs, max_length=work.train.max_length)

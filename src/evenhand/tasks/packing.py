@@ -1,0 +1,120 @@
+"""Which trials can be trained in one pack, and how many of them it pays to train together on this machine.
+
+A pack computes the base once for the rows of all its replicas: a gain where the machine waits for small operations (a
+tiny model, a GPU that is underfed), a loss where it is busy with large ones, since replicas' texts are padded to each
+other's lengths. So it is timed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from evenhand.tasks.classification import Work, assemble
+from evenhand.tasks.encoding import Encoder
+
+if TYPE_CHECKING:
+    from evenhand.training.pack import Batch, Pack
+
+KINDS = ("lora", "head")
+"""The methods of which `evenhand.training.replicas` makes a pack."""
+
+MOST = 16
+"""Replicas of a pack that are tried."""
+
+FIRST = 4
+"""Replicas of the first pack that is tried."""
+
+TIMED = 5
+"""Steps whose times are compared, after one that warms up."""
+
+WORTH = 40
+"""Steps of a training below which nothing is timed: it would take longer than it could save."""
+
+GAIN = 1.1
+"""How much faster more replicas must be: less than that is within what a shared machine's clock errs by."""
+
+
+def key(work: Work) -> str | None:
+    """What trials must share to be trained together; None: such a trial is trained alone.
+
+    The base model's own dropout is noise that a pack cannot draw for each replica.
+    """
+    if work.method.kind not in KINDS or work.train.base_dropout or not work.method.epochs:
+        return None
+    parts = (work.method.kind, work.base.fingerprint, len(work.classes), work.train.precision, work.train.batch_size)
+    return " ".join(map(str, parts))
+
+
+def replicas_that_pay(works: Sequence[Work]) -> int:
+    """How many of these trials to train together: 1, or as many as make a step of each shorter.
+
+    Args:
+        works: that share a `key`.
+    """
+    most = min(len(works), MOST)
+    best, gained = 1, 1.0
+    if _steps(works[0]) < WORTH:
+        return best
+    count = min(FIRST, most)
+    while count > best:
+        found = speedup(works[:count])
+        if found < GAIN * gained:
+            break
+        best, gained = count, found
+        count = min(2 * count, most)
+    return best
+
+
+def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
+    """How many times faster these trials take their first steps together than one after the other; 0 where the memory
+    does not hold them together. What was learned is thrown away."""
+    import torch
+
+    from evenhand.models.load import device
+    from evenhand.training.loop import reproducible
+    from evenhand.training.pack import train_mode
+
+    where, encoder = device(), Encoder()
+    try:
+        together, _ = assemble(works, encoder, where)
+        # Alone they may as well share a model: what is timed does not depend on its weights.
+        first, _ = assemble(works[:1], encoder, where)
+        alone = [
+            work.method.pack(
+                first.module,
+                encoder(work, work.examples.inputs),
+                work.examples.labels,
+                seed=work.seed,
+                train=work.train,
+                device=where,
+            )
+            for work in works
+        ]
+        ratios = []
+        with reproducible(where):
+            train_mode(together.module)
+            train_mode(first.module)
+            steps = zip(together.batches(0), *(pack.batches(0) for pack in alone), strict=False)
+            for batch, *own in islice(steps, timed + 1):
+                singly = sum(_seconds(pack, step) for pack, step in zip(alone, own, strict=True))
+                ratios.append(singly / _seconds(together, batch))
+    except torch.OutOfMemoryError:
+        return 0.0
+    return statistics.median(ratios[1:] or ratios)
+
+
+def _steps(work: Work) -> int:
+    return work.method.epochs * -(-len(work.examples) // (work.train.batch_size * work.train.accumulate))
+
+
+def _seconds(pack: Pack, batch: Batch) -> float:
+    from evenhand.training.loop import take_step
+
+    started = time.perf_counter()
+    losses, _ = take_step(pack, batch)
+    losses.sum().item()  # a GPU answers when it is done
+    return time.perf_counter() - started

@@ -1,0 +1,145 @@
+"""Trials that are trained together leave what they leave alone; whether it pays is timed and changes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from evenhand.errors import TrainingError
+from evenhand.tasks.classification import Job, Outcome, predict, train, train_together
+from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.packing import key, replicas_that_pay, speedup
+from small_models import examples_for, work
+
+LORA = {"kind": "lora", "lr": 1e-3, "epochs": 2, "rank": 4, "dropout": 0.1}
+HEAD = {"kind": "head", "lr": 5e-3, "epochs": 2}
+
+
+def evaluations(model_type: str = "bert"):
+    dataset = examples_for(model_type, 96)
+    return {"validation": dataset.take(np.arange(64, 80)), "test": dataset.take(np.arange(80, 96))}
+
+
+def jobs_of(works, folder, keep="adapters", model_type="bert"):
+    made = []
+    for place, one in enumerate(works):
+        own = folder / str(place)
+        own.mkdir(parents=True)
+        made.append(Job(one, own, evaluations(model_type), keep))
+    return made
+
+
+def logits(rows) -> np.ndarray:
+    return np.stack(rows["logits"].to_list())
+
+
+def log_of(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_what_can_share_a_pack_has_one_key():
+    shared = key(work(LORA))
+    assert shared == key(work({**LORA, "rank": 9, "lr": 0.1, "epochs": 7}, seed=5, max_length=9, warmup=0.5))
+    others = [
+        work(HEAD),
+        work(LORA, "llama"),
+        work(LORA, precision="bfloat16"),
+        work(LORA, batch_size=8),
+        replace(work(LORA), classes=("a", "b", "c")),
+    ]
+    keys = [shared, *map(key, others)]
+    assert None not in keys
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("alone", [
+    work({"kind": "full"}),
+    work({"kind": "dora", "rank": 4}),
+    work({"kind": "base"}),
+    work({**LORA, "epochs": 0}),
+    work(LORA, base_dropout=0.1),
+])  # fmt: skip
+def test_what_no_pack_can_hold_has_none(alone):
+    assert key(alone) is None
+
+
+@pytest.mark.parametrize(("model_type", "method"), [("bert", LORA), ("vit", LORA), ("bert", HEAD)])
+def test_trials_of_a_pack_leave_what_they_leave_alone(model_type, method, tmp_path):
+    works = [
+        work(method, model_type, seed=0),
+        work({**method, "lr": 5e-4, "epochs": 3}, model_type, seed=1),
+        replace(work(method, model_type, seed=2), validation=None),
+    ]
+    together = list(train_together(jobs_of(works, tmp_path / "together", model_type=model_type)))
+    for place, one in enumerate(works):
+        folder = tmp_path / "alone" / str(place)
+        folder.mkdir(parents=True)
+        expected, rows = train(one, folder, evaluations(model_type))
+        outcome, found = together[place]
+        assert isinstance(outcome, Outcome)
+        assert outcome.train_loss == pytest.approx(expected.train_loss, abs=1e-5)
+        assert outcome.validation_loss == pytest.approx(expected.validation_loss, abs=1e-5)
+        assert (outcome.parameters, outcome.parameters_total) == (expected.parameters, expected.parameters_total)
+        assert found.drop("logits").equals(rows.drop("logits"))
+        assert logits(found) == pytest.approx(logits(rows), abs=1e-4)
+        kept = tmp_path / "together" / str(place)
+        assert sorted(path.name for path in kept.iterdir()) == sorted(path.name for path in folder.iterdir())
+        mine, theirs = log_of(kept), log_of(folder)
+        assert [(row["step"], row.get("lr")) for row in mine] == [(row["step"], row.get("lr")) for row in theirs]
+        assert logits(predict(one, kept, evaluations(model_type))) == pytest.approx(logits(found), abs=0)
+
+
+def test_the_shares_of_a_packs_time_add_up(tmp_path):
+    import time
+
+    works = [work(LORA), work({**LORA, "epochs": 6}, seed=1)]
+    started = time.perf_counter()
+    first, second = (outcome.seconds for outcome, _ in train_together(jobs_of(works, tmp_path)))
+    assert 0 < first < second
+    assert first + second == pytest.approx(time.perf_counter() - started, rel=0.1)
+
+
+def test_a_trial_that_fails_says_why_and_its_neighbours_are_whole(tmp_path):
+    works = [work(LORA), work({**LORA, "lr": 1e30, "epochs": 4}, seed=1), work(LORA, seed=2)]
+    first, failed, third = train_together(jobs_of(works, tmp_path))
+    assert isinstance(failed, TrainingError)
+    assert "learning rate" in str(failed)
+    assert not (tmp_path / "1" / "adapter").exists()
+    for place, (_, rows) in ((0, first), (2, third)):
+        own = tmp_path / f"alone{place}"
+        own.mkdir()
+        assert logits(rows) == pytest.approx(logits(train(works[place], own, evaluations())[1]), abs=1e-4)
+        assert (tmp_path / str(place) / "adapter").is_dir()
+
+
+def test_what_trials_share_is_encoded_once():
+    one, encoder = work(LORA), Encoder()
+    found = encoder(one, one.examples.inputs)
+    assert encoder(work(HEAD, seed=4), one.examples.inputs) is found
+    assert encoder(work(LORA, max_length=5), one.examples.inputs) is not found
+    for _ in range(Encoder.LATEST):
+        encoder(one, list(one.examples.inputs))
+    again = encoder(one, one.examples.inputs)
+    assert again is not found
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(again.tokens, found.tokens, strict=True))
+
+
+def test_a_training_of_few_steps_is_not_timed():
+    assert replicas_that_pay([work(LORA, seed=seed) for seed in range(4)]) == 1
+
+
+def test_timing_gives_a_ratio_and_leaves_the_trials_what_they_are(tmp_path):
+    works = [work({**LORA, "epochs": 20}, seed=seed) for seed in range(2)]
+    before = torch.get_rng_state()
+    assert speedup(works, timed=2) > 0
+    assert replicas_that_pay(works) in (1, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    (tmp_path / "after").mkdir()
+    (tmp_path / "fresh").mkdir()
+    after = train(works[0], tmp_path / "after", evaluations())[1]
+    fresh = train(work({**LORA, "epochs": 20}, seed=0), tmp_path / "fresh", evaluations())[1]
+    assert after.equals(fresh)
