@@ -79,8 +79,8 @@ def calibrate(epsilon: float, delta: float, max_grad_norm: float, sample_rate: f
     least = Mechanism(MAX_SIGMA, max_grad_norm, 1.0, delta).epsilon(1)
     if epsilon <= least:
         raise InputError(
-            f"epsilon {epsilon:g} with delta {delta:g} cannot be shown for any noise; choose one above {least:.2g}, or a "
-            "larger delta"
+            f"epsilon {epsilon:g} with delta {delta:g} cannot be shown for any noise; choose one above {least:.2g}, or "
+            "a larger delta"
         )
     with _accounting():
         noise = get_noise_multiplier(
