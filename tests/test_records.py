@@ -101,3 +101,10 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
         records.read(tmp_path / "x.parquet", "examples")
     with pytest.raises(InputError, match="is missing"):
         records.read(tmp_path / "y.parquet", "examples")
+
+
+def test_repeated_rows_are_found_whatever_is_null():
+    keys = pl.DataFrame({"name": ["a", "b", "a", None, None], "step": [1, 1, 1, None, 2]})
+    assert records.repeated_rows(keys).to_list() == [True, False, True, False, False]
+    assert records.repeated_rows(keys[1:]) is None
+    assert records.repeated_rows(keys.clear()) is None

@@ -353,6 +353,14 @@ def _padded(frame: pl.DataFrame, width: int) -> pl.DataFrame:
     return frame.with_columns(logits=known.cast(pl.Array(pl.Float32, width)))
 
 
+def repeated_rows(keys: pl.DataFrame) -> pl.Series | None:
+    """Which rows are there more than once, bool [n]; None where each is there once."""
+    if keys.hash_rows().n_unique() == len(keys):  # other hashes, other rows: most often there is nothing to compare
+        return None
+    repeated = keys.is_duplicated()
+    return repeated if repeated.any() else None
+
+
 def attributes(examples: pl.DataFrame) -> list[str]:
     """Names of the attributes of an `examples` table."""
     return [column.removeprefix(ATTRIBUTE) for column in examples.columns if column.startswith(ATTRIBUTE)]
@@ -392,8 +400,8 @@ def _check_values(frame: pl.DataFrame, table: Table, place: str) -> None:
         if len(wrong):
             raise InputError(f"{place}: {column} is {wrong[column][0]!r}, not one of {', '.join(words)}")
     if table.key:
-        repeated = frame.select(table.key).is_duplicated()
-        if repeated.any():
+        repeated = repeated_rows(frame.select(table.key))
+        if repeated is not None:
             row = frame.select(table.key).filter(repeated).row(0, named=True)
             shown = ", ".join(f"{key} {value}" for key, value in row.items() if value is not None)
             raise InputError(f"{place}: more than one row for {shown}")

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from evenhand import records
 from evenhand.audit.columns import Columns, listed
 from evenhand.errors import InputError
 
@@ -70,8 +71,8 @@ def _by_id(
 ) -> Pairing:
     where = columns.place(name, "example")
     key = ["method", "seed", "example"]
-    repeated = rows.select(key).is_duplicated()
-    if repeated.any():
+    repeated = records.repeated_rows(rows.select(key))
+    if repeated is not None:
         method, seed, example = rows.select(key).row(int(repeated.arg_max() or 0))
         raise InputError(
             f"{where} has {example} more than once for the method {method} and the seed {seed}; an example has one "
@@ -87,31 +88,29 @@ def _by_id(
                 f"{where}: the example {rows['example'][row]} has the {fact} {_shown(shown)} in row {row} and "
                 f"{_shown(other)} in row {first[row]}; {_SAME}"
             )
-    samples = {key[0]: set(part["example"]) for key, part in rows.partition_by("seed", as_dict=True).items()}
-    return _of_samples(rows["example"], samples, split, share)
+    sizes = rows.group_by("seed").agg(pl.col("example").n_unique())["example"].to_list()
+    return _of_samples(rows["example"], sizes, split, share)
 
 
-def _of_samples(
-    example: pl.Series, samples: Mapping[object, set[str]], split: Split | None, share: float | None
-) -> Pairing:
-    """What the test sets of the seeds say about the split."""
+def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, share: float | None) -> Pairing:
+    """What the sizes of the seeds' test sets say about the split."""
     total = example.n_unique()
-    same = all(len(sample) == total for sample in samples.values())
-    if split == "varying" and same and len(samples) > 1:
+    same = all(size == total for size in sizes)
+    if split == "varying" and same and len(sizes) > 1:
         raise InputError(
             f"the split is said to vary, but every seed has the same {total:,} examples; leave it out, or give ids "
             "that tell the examples of different seeds apart"
         )
     vary = not same if split is None else split == "varying"
     notes = []
-    if split is None and len(samples) > 1:
-        seen = f"all {len(samples)} seeds have the same {total:,} examples" if same else "seeds have different examples"
+    if split is None and len(sizes) > 1:
+        seen = f"all {len(sizes)} seeds have the same {total:,} examples" if same else "seeds have different examples"
         notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {seen}.")
     if split == "fixed" and not same:
-        smallest = min(map(len, samples.values()))
+        smallest = min(sizes)
         notes.append(f"The split is said to be fixed, though some seed has {smallest:,} of {total:,} examples only.")
-    if vary and share is None and len(samples) > 1:
-        share = float(np.mean([len(sample) for sample in samples.values()])) / total
+    if vary and share is None and len(sizes) > 1:
+        share = float(np.mean(sizes)) / total
         notes.append(
             f"Test share {share:.2f}: a seed's examples over all distinct ones in the table; the share of all data is "
             "smaller where some examples were never tested."
