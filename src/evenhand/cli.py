@@ -249,7 +249,8 @@ def check(
     """A gate: exit 1 when a verdict is in --fail-on."""
     from evenhand.audit.results import Results
 
-    failed = Results.load(folder).failed({word.strip() for word in fail_on.split(",") if word.strip()})
+    results = Results.load(folder)
+    failed = results.failed({word.strip() for word in fail_on.split(",") if word.strip()})
     if as_json:
         _print_json({"passed": failed.is_empty(), "failed": failed.to_dicts()})
     else:
@@ -258,7 +259,8 @@ def check(
                 " ".join(str(row[key]) for key in ("attribute", "group", "class") if row[key] is not None) or "everyone"
             )
             pair = f"{row['method']} against {row['reference']}"
-            print(f"{row['verdict']}: {pair}, {row['measure']} of {who} ({row['split']})")
+            where = f"{row['setting'] or 'across settings'}, " if len(results.design.settings) > 1 else ""
+            print(f"{row['verdict']}: {pair}, {row['measure']} of {who} ({where}{row['split']})")
         print("passed" if failed.is_empty() else f"failed: {len(failed)} verdicts are among {fail_on}")
     if len(failed):
         raise typer.Exit(1)

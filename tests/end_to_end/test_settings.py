@@ -6,10 +6,12 @@ import json
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from evenhand import Study
 from evenhand.audit.pooled import SHARED
 from evenhand.audit.results import Results
+from evenhand.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +52,13 @@ def test_what_was_pooled_survives_saving_and_every_format(finished, tmp_path):
     told = json.loads((tmp_path / "report.json").read_text())
     assert told["headline"][0].startswith("Across settings, lora against full")
     assert any(row["setting"] is None for row in told["verdicts"])
+
+
+def test_the_gate_says_which_setting_and_what_holds_across_them(finished):
+    out, results = finished
+    told = CliRunner().invoke(app, ["check", str(out), "--fail-on", "inconclusive"])
+    failed = results.failed(["inconclusive"])
+    assert told.exit_code == 1
+    lines = told.output.splitlines()
+    assert sum("(across settings, test)" in line for line in lines) == failed["setting"].null_count() > 0
+    assert sum("(bert, test)" in line for line in lines) == len(failed.filter(setting="bert"))
