@@ -12,11 +12,14 @@ from typing import Protocol
 import numpy as np
 
 from evenhand.audit.cases import Case, Reader, cases
+from evenhand.audit.compare import compared, judged
 from evenhand.audit.contrasts import Contrast, contrast
 from evenhand.audit.design import Design
 from evenhand.audit.estimate import marginal
 from evenhand.audit.measures import select
 from evenhand.audit.runs import Evaluation
+from evenhand.stats.equivalence import verdict
+from evenhand.stats.paired import corrected_resampled_t
 from evenhand.stats.power import minimum_detectable_effect
 
 
@@ -69,7 +72,7 @@ def coverage(
     for repetition in range(repetitions):
         rng = np.random.default_rng([seed, repetition])
         for case, found in contrasts(world, rng, measures):
-            name = case.measure.name if case.group is None else f"{case.measure.name}:{case.group}"
+            name = _name(case)
             if found.interval is None or found.estimate is None:
                 continue
             estimates.setdefault(name, []).append(found.estimate)
@@ -91,18 +94,77 @@ def coverage(
     return results
 
 
-def false_worse(world: Drawn, measure: str, repetitions: int, seed: int = 0) -> dict[str, float]:
-    """How often a family (by level) has at least one verdict `worse`, at alpha .05 over the family."""
-    wrong: dict[str, int] = {}
+def widths(
+    world: Drawn, measures: tuple[str, ...], repetitions: int, tested: int = 1, trained: int = 4, seed: int = 0
+) -> dict[str, float]:
+    """Mean half-width of the 95% intervals over that of the corrected resampled t of the same runs, by measure or
+    "measure:group"; on new splits of which one part is tested and four are not."""
+    halves: dict[str, list[tuple[float, float]]] = {}
     for repetition in range(repetitions):
-        families: dict[str, list[Contrast]] = {}
-        for case, found in contrasts(world, np.random.default_rng([seed, repetition]), (measure,)):
-            families.setdefault(case.level, []).append(found)
-        for level, family in families.items():
-            intervals = [found.interval for found in family if found.interval is not None]
-            worse = any(interval.bounds(0.05 / len(intervals))[0] > 0 for interval in intervals)
-            wrong[level] = wrong.get(level, 0) + worse
-    return {level: count / repetitions for level, count in wrong.items()}
+        reader = Reader(world.draw(np.random.default_rng([seed, repetition])), world.design.support)
+        for case in cases(reader.evaluation, select(measures)):
+            found = contrast(reader, case, "method", "reference", world.design)
+            if found.interval is None:
+                continue
+            differences = []
+            for run in reader.evaluation.seeds("method"):
+                runs = reader.pair("method", "reference", run)
+                assert runs is not None
+                ours, theirs = (reader.effect(one, case).value for one in runs[:2])
+                differences.append(ours - theirs)
+            low, high = found.interval.bounds(0.025)
+            least, most = corrected_resampled_t(np.array(differences), tested, trained).interval()
+            halves.setdefault(_name(case), []).append((high - low, most - least))
+    return {name: float(np.divide(*np.mean(both, axis=0))) for name, both in halves.items()}
+
+
+def false_worse(
+    world: Drawn, measures: tuple[str, ...], repetitions: int, seed: int = 0
+) -> dict[tuple[str, str], float]:
+    """How often a family, by measure and level, has at least one verdict `worse`, at alpha .05 over the family."""
+    wrong: dict[tuple[str, str], int] = {}
+    for repetition in range(repetitions):
+        reader = Reader(world.draw(np.random.default_rng([seed, repetition])), world.design.support)
+        found = [
+            one for case in cases(reader.evaluation, select(measures)) for one in compared(reader, case, world.design)
+        ]
+        for family in judged(found, world.design):
+            case = family.members[0].case
+            intervals = [one.contrast.interval for one in family.members]
+            worse = any(one.bounds(family.level)[0] > 0 for one in intervals if one is not None)
+            key = (case.measure.name, case.level)
+            wrong[key] = wrong.get(key, 0) + worse
+    return {key: count / repetitions for key, count in wrong.items()}
+
+
+def false_claims(
+    world: Drawn, measures: tuple[str, ...], repetitions: int, beyond: float = 1.0, seed: int = 0
+) -> dict[str, float]:
+    """How often a contrast is called `equivalent` or `not worse` where the margin is the truth, by measure or
+    "measure:group": at .05, the level of a family of one, which is the most that any family grants.
+
+    Args:
+        beyond: the true contrast in margins: 1, or a little more. Contrasts whose truth is not above 0 are left out,
+            since there is no such margin: plant harm.
+    """
+    bounds: dict[str, list[tuple[float, float, float]]] = {}
+    for repetition in range(repetitions):
+        for case, found in contrasts(world, np.random.default_rng([seed, repetition]), measures):
+            if found.interval is not None:
+                low, high = found.interval.bounds(0.05)
+                bounds.setdefault(_name(case), []).append((found.interval.estimate, low, high))
+    claims = {}
+    for name, rows in bounds.items():
+        truth = float(np.mean([estimate for estimate, _, _ in rows]))
+        if truth <= 0:
+            continue
+        said = [verdict(low, high, truth / beyond) in ("equivalent", "not worse") for _, low, high in rows]
+        claims[name] = float(np.mean(said))
+    return claims
+
+
+def _name(case: Case) -> str:
+    return case.measure.name if case.group is None else f"{case.measure.name}:{case.group}"
 
 
 def found_harm(world: Drawn, measure: str, group: str, repetitions: int, seed: int = 0) -> tuple[float, float]:
@@ -133,7 +195,7 @@ def marginal_coverage(world: Drawn, measures: tuple[str, ...], repetitions: int,
                 continue
             value, low, high = marginal(reader, case, runs, effects)
             if low is not None and high is not None:
-                name = case.measure.name if case.group is None else f"{case.measure.name}:{case.group}"
+                name = _name(case)
                 values.setdefault(name, []).append((value, low, high))
     covered = {}
     for name, rows in values.items():

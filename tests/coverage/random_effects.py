@@ -29,8 +29,10 @@ class World:
         test: examples in a test set.
         example, seed, seed_group, residual: standard deviations of the score's parts. The example's part is shared
             by the methods to the share `shared` of its variance.
-        harm: how much the method lowers the score's signal, per group.
+        harm: how much the method lowers the score's signal, per group; empty: nowhere.
         groups: shares of the groups.
+        overlap: groups are drawn apart, and an example may be in several or none, where harms and seeds' effects add
+            up; else each example is in one.
         size: examples per unit; those of a unit share the example's part.
         flips: None, or the method's predictions are the reference's but for this share, which are flipped.
         flipped: what is flipped: "cells" at random, "units" in every seed alike, "seeds": cells, at a share that is
@@ -45,8 +47,9 @@ class World:
     seed_group: float = 0.1
     residual: float = 0.5
     shared: float = 0.8
-    harm: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    harm: tuple[float, ...] = ()
     groups: tuple[float, ...] = GROUPS
+    overlap: bool = False
     size: int = 1
     flips: float | None = None
     flipped: str = "cells"
@@ -69,14 +72,14 @@ def draw(world: World, rng: np.random.Generator) -> Evaluation:
     n = world.test * 5 if world.vary else world.test
     units = np.arange(n) // world.size
     count = units[-1] + 1
-    group = rng.choice(len(world.groups), n, p=world.groups)
+    members = membership(world, n, rng)
     label = rng.integers(0, 2, n)
     common = rng.normal(size=count)
     runs, parts = {}, {}
     lasting = rng.random(count)
     for method in METHODS:
         own = np.sqrt(world.shared) * common + np.sqrt(1 - world.shared) * rng.normal(size=count)
-        harm = np.array(world.harm)[group] if method == "method" else 0.0
+        harm = members @ np.array(world.harm) if method == "method" and world.harm else 0.0
         parts[method] = (1.0 - harm) * (2 * label - 1) + world.example * own[units]
     for seed in range(world.runs):
         rows = np.sort(rng.choice(n, world.test, replace=False)) if world.vary else np.arange(n)
@@ -84,7 +87,7 @@ def draw(world: World, rng: np.random.Generator) -> Evaluation:
             score = (
                 parts[method][rows]
                 + world.seed * rng.normal()
-                + (world.seed_group * rng.normal(size=len(world.groups)))[group[rows]]
+                + members[rows] @ (world.seed_group * rng.normal(size=len(world.groups)))
                 + world.residual * rng.normal(size=len(rows))
             )
             predicted = (score > 0).astype(int)
@@ -96,10 +99,17 @@ def draw(world: World, rng: np.random.Generator) -> Evaluation:
             positive = 1 / (1 + np.exp(-2 * score))
             runs[method, seed] = Run(rows, predicted, np.stack([1 - positive, positive], axis=1))
     names = tuple("abcdefgh"[: len(world.groups)])
-    groups = Groups("who", names, group[:, None] == np.arange(len(names)), np.ones(n, dtype=bool))
+    groups = Groups("who", names, members, np.ones(n, dtype=bool))
     population = Population(label, np.ones(n), units, (groups,))
     setting = world.design.settings["s"]
     return Evaluation("s", "test", setting, population, METHODS, ("no", "yes"), runs, {}, np.ones(n, dtype=bool))
+
+
+def membership(world: World, n: int, rng: np.random.Generator) -> np.ndarray:
+    """bool [n, G]: who is in which group."""
+    if world.overlap:
+        return rng.random((n, len(world.groups))) < world.groups
+    return rng.choice(len(world.groups), n, p=world.groups)[:, None] == np.arange(len(world.groups))
 
 
 def _flipped(world: World, rng: np.random.Generator, lasting: np.ndarray, right: np.ndarray) -> np.ndarray:

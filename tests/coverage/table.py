@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from counting import Coverage, coverage, false_worse, found_harm, marginal_coverage
+from counting import Coverage, coverage, false_claims, false_worse, found_harm, marginal_coverage, widths
 from random_effects import DESIGN, REGIMES, World
 from ridge import Ridge
 
@@ -19,6 +19,10 @@ MEASURES = {
     "calibration_error_squared": "squared calibration error",
 }
 WORLDS = [(vary, regime, runs) for vary in (True, False) for regime in REGIMES for runs in (3, 5, 10)]
+OVERLAPPING = World(test=400, overlap=True, groups=(0.6, 0.5, 0.4, 0.3))
+THIRTIES = World(test=120, groups=(0.25, 0.25, 0.25, 0.25))
+HARMED = {"55%": (0.4, 0.0, 0.0, 0.0), "8%": (0.0, 0.0, 0.0, 0.6)}
+"""What is planted in one group, by its share of the examples."""
 
 
 def of_groups(found: dict[str, Coverage], measure: str) -> str:
@@ -49,6 +53,48 @@ def contrasts(repetitions: int) -> None:
     unpaired = World(test=400, shared=0.0, design=DESIGN.model_copy(update={"paired": "none"}))
     found = coverage(unpaired, tuple(MEASURES), repetitions)
     line("new split", "unpaired", 5, *(of_groups(found, name) for name in MEASURES))
+
+
+def places(repetitions: int) -> None:
+    """Contrasts where groups overlap, are small, or one of them is harmed."""
+    names = [name for name in MEASURES if name != "expected_calibration_error"]
+    header("design", "groups", *(MEASURES[name] for name in names))
+    worlds = {"overlapping": OVERLAPPING, "of 30": THIRTIES}
+    worlds |= {f"that of {size} harmed": World(test=400, harm=harm) for size, harm in HARMED.items()}
+    alike = World(test=400, shared=0.97, residual=0.15, seed=0.05, seed_group=0.05)
+    worlds["that of 8% harmed, methods alike"] = replace(alike, harm=(0.0, 0.0, 0.0, 0.4))
+    for vary in (True, False):
+        for groups, world in worlds.items():
+            found = coverage(replace(world, vary=vary), tuple(names), repetitions)
+            line("new split" if vary else "fixed", groups, *(of_groups(found, name) for name in names))
+
+
+def ratios(repetitions: int) -> None:
+    names = [name for name in MEASURES if name != "expected_calibration_error"]
+    header("spread", *(MEASURES[name] for name in names))
+    worlds: dict[str, World | Ridge] = {
+        **{name: World(test=400, **regime) for name, regime in REGIMES.items()},
+        "ridge": Ridge(),
+        "overlapping groups": OVERLAPPING,
+        "groups of 30": THIRTIES,
+    }
+    for spread, world in worlds.items():
+        found = widths(world, tuple(names), repetitions)
+        shown = {name: Coverage(one, 0, 0, 0, 0, 0) for name, one in found.items() if one == one}
+        line(spread, *(of_groups(shown, name) for name in names))
+
+
+def equivalence(repetitions: int) -> None:
+    names = [name for name in MEASURES if name != "expected_calibration_error"]
+    header("design", "harmed group", "truth", *(MEASURES[name] for name in names))
+    for vary in (True, False):
+        for size, harm in HARMED.items():
+            for beyond in (1.0, 1.1):
+                world = World(vary=vary, test=400, harm=harm)
+                found = false_claims(world, tuple(names), repetitions, beyond)
+                shown = {name: Coverage(one, 0, 0, 0, 0, 0) for name, one in found.items()}
+                cells = [of_groups(shown, name) for name in names]
+                line("new split" if vary else "fixed", size, f"{beyond} margins", *cells)
 
 
 def few(repetitions: int) -> None:
@@ -86,17 +132,16 @@ def marginals(repetitions: int) -> None:
 def families(repetitions: int) -> None:
     names = [name for name in MEASURES if name not in ("expected_calibration_error", "worst_group_accuracy")]
     header("design", "spread", "runs", *(MEASURES[name] for name in names))
-    for vary, regime, runs in WORLDS:
-        if runs == 10:
-            continue
-        world = World(runs=runs, vary=vary, test=400, **REGIMES[regime])
-        found = [false_worse(world, name, repetitions) for name in names]
-        line(
-            "new split" if vary else "fixed",
-            regime,
-            runs,
-            *("; ".join(f"{level} {one:.3f}" for level, one in each.items()) for each in found),
-        )
+    worlds = {
+        (vary, regime, runs): World(runs=runs, vary=vary, test=400, **REGIMES[regime])
+        for vary, regime, runs in WORLDS
+        if runs < 10
+    }
+    worlds |= {(vary, "overlapping", 5): replace(OVERLAPPING, vary=vary) for vary in (True, False)}
+    for (vary, spread, runs), world in worlds.items():
+        found = false_worse(world, tuple(names), repetitions)
+        shown = {name: [f"{one[1]} {share:.3f}" for one, share in found.items() if one[0] == name] for name in names}
+        line("new split" if vary else "fixed", spread, runs, *map("; ".join, shown.values()))
 
 
 def power(repetitions: int) -> None:
@@ -110,7 +155,16 @@ def power(repetitions: int) -> None:
                 line("new split" if vary else "fixed", size, f"{ratio:.2f}", f"{share:.3f}")
 
 
-SECTIONS = {"contrasts": contrasts, "few": few, "marginals": marginals, "families": families, "power": power}
+SECTIONS = {
+    "contrasts": contrasts,
+    "places": places,
+    "widths": ratios,
+    "few": few,
+    "marginals": marginals,
+    "families": families,
+    "equivalence": equivalence,
+    "power": power,
+}
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000

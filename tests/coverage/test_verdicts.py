@@ -1,11 +1,12 @@
-"""Wrong verdicts `worse` are as rare as promised over a family, and a harm of twice the detectable effect is found."""
+"""Wrong verdicts are as rare as promised: `worse` over a family, `equivalent` where the truth is the margin; and a
+harm of twice the detectable effect is found."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from counting import false_worse, found_harm
+from counting import false_claims, false_worse, found_harm
 from random_effects import REGIMES, World
 
 ALPHA = 0.05
@@ -19,8 +20,25 @@ def most(repetitions: int) -> float:
 @pytest.mark.parametrize("vary", [True, False])
 def test_a_family_without_harm_is_rarely_called_worse(vary):
     for regime in ("examples", "seeds"):
-        found = false_worse(World(runs=3, vary=vary, test=300, **REGIMES[regime]), "accuracy", 200)
-        assert max(found.values()) <= most(200)
+        found = false_worse(World(runs=3, vary=vary, test=300, **REGIMES[regime]), ("accuracy",), 100)
+        assert max(found.values()) <= most(100)
+
+
+@pytest.mark.parametrize("vary", [True, False])
+def test_a_family_of_overlapping_groups_is_rarely_called_worse(vary):
+    """Its bounds have the level of max T, above Bonferroni's."""
+    world = World(vary=vary, test=300, overlap=True, groups=(0.6, 0.5, 0.4, 0.3))
+    found = false_worse(world, ("accuracy", "demographic_parity_difference"), 60)
+    assert max(found.values()) <= most(60)
+
+
+@pytest.mark.parametrize("vary", [True, False])
+def test_a_harm_of_the_size_of_the_margin_is_rarely_cleared(vary):
+    """Truths of 1 and 1.2 margins are called `equivalent` or `not worse` in 5% of the studies at most."""
+    world = World(vary=vary, test=300, harm=(0.4, 0.0, 0.0, 0.0))
+    for beyond in (1.0, 1.2):
+        found = false_claims(world, ("accuracy", "accuracy_difference", "equalized_odds_difference"), 100, beyond)
+        assert max(found.values()) <= most(100)
 
 
 @pytest.mark.parametrize(("group", "harm"), [("a", 0.5), ("d", 1.2)])
@@ -31,20 +49,25 @@ def test_a_planted_harm_of_twice_the_detectable_effect_is_found(group, harm):
     assert share >= 0.8
 
 
+MEASURES = ("accuracy", "accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("vary", [True, False])
 @pytest.mark.parametrize("regime", list(REGIMES))
-@pytest.mark.parametrize(
-    "measure",
-    [
-        "accuracy",
-        "accuracy_difference",
-        "demographic_parity_difference",
-        "equalized_odds_difference",
-        "calibration_error_squared",
-    ],
-)
-def test_false_verdicts_of_every_family(vary, regime, measure):
-    for runs in (3, 5):
-        found = false_worse(World(runs=runs, vary=vary, test=400, **REGIMES[regime]), measure, 400, seed=1)
-        assert max(found.values()) <= most(400), (runs, found)
+@pytest.mark.parametrize("runs", [3, 5])
+def test_false_verdicts_of_every_family(vary, regime, runs):
+    world = World(runs=runs, vary=vary, test=400, **REGIMES[regime])
+    found = false_worse(world, MEASURES, 100, seed=1)
+    assert max(found.values()) <= most(100), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vary", [True, False])
+@pytest.mark.parametrize("harm", [(0.4, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.6)])
+def test_harms_of_the_size_of_the_margin_in_every_measure(vary, harm):
+    """On a fixed split, where a harmed group may or may not become the extreme one, up to 8% are cleared."""
+    world = World(vary=vary, test=400, harm=harm)
+    found = false_claims(world, (*MEASURES, "calibration_error_squared"), 300, seed=1)
+    slack = 0.0 if vary else 0.03
+    assert max(found.values()) <= most(300) + slack, found
