@@ -10,6 +10,7 @@ import pytest
 from evenhand import metrics
 from evenhand.audit.linear import Place, View
 from evenhand.audit.measures import MEASURES
+from evenhand.stats.extremes import SOFTNESS
 
 PROBLEMS = 150
 SUPPORT = 3
@@ -112,3 +113,61 @@ def test_calibration(problems, name):
         ).values
         for index, value in enumerate(each):
             assert same(effect(view, one.group(index)).value, value)
+
+
+DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
+
+
+def two_groups(first: float, second: float, n: int = 200) -> tuple[View, Place]:
+    """Two groups of n positives, of which these shares are predicted positive."""
+    label, half = np.ones(2 * n, dtype=int), np.arange(n) / n
+    predicted = np.concatenate([half < first, half < second]).astype(int)
+    rows = np.arange(2 * n)
+    return View(label, predicted, None, np.ones(2 * n), 1), Place("group", rows[:n], rows[n:], rows)
+
+
+@pytest.mark.parametrize("name", list(MEASURES))
+def test_contributions_to_the_expectation_sum_to_zero(problems, name):
+    for one in problems[:40]:
+        for level in MEASURES[name].levels:
+            place = {"everyone": one.everyone, "group": one.group(0), "attribute": one.attribute(1)}[level]
+            effect = MEASURES[name].effect(one.view(1 if one.binary else None), place)
+            if math.isnan(effect.value):
+                continue
+            assert math.isclose(effect.softened.sum(), 0, abs_tol=1e-12)
+            if name not in DISPARITIES:
+                assert effect.softened is effect.contributions
+
+
+def test_far_from_a_tie_the_expectation_moves_as_the_value_does():
+    effect = MEASURES["demographic_parity_difference"].effect(*two_groups(0.8, 0.3))
+    assert (effect.softened == effect.contributions).all()
+
+
+def test_at_a_tie_the_expectation_of_a_difference_does_not_move():
+    effect = MEASURES["demographic_parity_difference"].effect(*two_groups(0.5, 0.5))
+    assert (effect.softened == 0).all()
+    assert (effect.contributions != 0).all()
+
+
+def test_near_a_tie_it_moves_by_the_chance_of_either_sign():
+    view, place = two_groups(0.52, 0.5)
+    effect = MEASURES["demographic_parity_difference"].effect(view, place)
+    error = SOFTNESS * math.sqrt(2 * 0.25 / 200)
+    slope = math.erf(0.02 / error / math.sqrt(2))
+    assert effect.softened == pytest.approx(slope * effect.contributions, abs=0.06 * np.abs(effect.contributions).max())
+
+
+def test_of_equalized_odds_both_rates_move_the_expectation(problems):
+    """The value is that of one rate; the other may be the larger one in another sample."""
+    effect = MEASURES["equalized_odds_difference"].effect
+    both = 0
+    for one in problems[:40]:
+        if one.binary:
+            found = effect(one.view(1), one.group(0))
+            if not math.isnan(found.value):
+                moved = [found.softened[one.label[found.rows] == label].any() for label in (0, 1)]
+                alone = [found.contributions[one.label[found.rows] == label].any() for label in (0, 1)]
+                assert sum(alone) == 1
+                both += all(moved)
+    assert both > 5

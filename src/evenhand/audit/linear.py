@@ -163,8 +163,11 @@ class Effect:
             return self.contributions
         values = [np.array([one.value for one in rate]) for rate in self.between]
         errors = [np.array([one.error for one in rate]) for rate in self.between]
+        by_rate = range_slopes(values, errors)
+        if len(by_rate) == 1 and len(by_rate[0]) == 2:  # the same two groups: nothing to add up
+            return float(by_rate[0].max()) * self.contributions
         spread = np.zeros(int(self.rows[-1]) + 1)
-        for rate, slopes in zip(self.between, range_slopes(values, errors), strict=True):
+        for rate, slopes in zip(self.between, by_rate, strict=True):
             for one, slope in zip(rate, slopes, strict=True):
                 if slope:
                     spread[one.rows] += slope * one.contributions
