@@ -196,7 +196,7 @@ def _interval(
     if math.isnan(mean.variance):
         return mean.estimate, None, None
     if case.measure.proportion:
-        low, high = proportion_interval(mean, len(effects) ** 2 / float(np.vdot(shares, shares)), LEVEL)
+        low, high = proportion_interval(mean, len(effects) ** 2 / float((shares**2).sum()), LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
     if all(effect.step is not None for effect in effects) and _few_move(reader, runs, effects):
