@@ -124,7 +124,7 @@ def _rows(reader: Reader, floors: Floors, case: Case, method: str) -> Iterator[d
             yield {**base, "seed": seed, "value": None, "low": None, "high": None, "n": n, "note": note}
             continue
         place = defined.index(seed)
-        values = _values(reader, case, tests[place : place + 1], [effect], units.one(place), general)
+        values = _values(case, [effect], units.one(place), len(effect.rows), general)
         yield {**base, "seed": seed, **_floored(values, noise.get(seed))}
     notes = list(general)
     absent = {seed: evaluation.absent[method, seed] for seed in seeds if seed not in runs}
@@ -139,7 +139,8 @@ def _rows(reader: Reader, floors: Floors, case: Case, method: str) -> Iterator[d
         return
     if len(defined) == 1:
         notes.append("one seed: the interval holds the noise of the examples only, not that of training")
-    values = _values(reader, case, tests, chosen, units, notes)
+    n = count_distinct([run.rows[effect.rows] for run, effect in zip(tests, chosen, strict=True)])
+    values = _values(case, chosen, units, n, notes)
     yield {**base, "seed": None, **_floored(values, noise.get(None))}
 
 
@@ -153,15 +154,8 @@ def _floored(values: dict[str, Any], floor: NoiseFloor | None) -> dict[str, Any]
     return {**values, "noise_floor": floor.mean, "noise_high": floor.high, "note": note}
 
 
-def _values(
-    reader: Reader,
-    case: Case,
-    runs: Sequence[Run],
-    effects: Sequence[Effect],
-    units: Assembled,
-    notes: Sequence[str],
-) -> dict[str, Any]:
-    value, low, high = _interval(reader, case, runs, effects, units)
+def _values(case: Case, effects: Sequence[Effect], units: Assembled, n: int, notes: Sequence[str]) -> dict[str, Any]:
+    value, low, high = _interval(case, effects, units)
     reasons = sorted({effect.reason for effect in effects if effect.reason}) if len(effects) == 1 else []
     corrected = None
     squared = float(np.mean([effect.squared for effect in effects]))
@@ -173,7 +167,7 @@ def _values(
         "value": value,
         "low": low,
         "high": high,
-        "n": count_distinct([run.rows[effect.rows] for run, effect in zip(runs, effects, strict=True)]),
+        "n": n,
         "corrected": corrected,
         "note": _join([*reasons, *notes]),
     }
@@ -186,12 +180,10 @@ def marginal(
 
     Proportions get Wilson's interval; what is made of proportions and rests on few examples is widened.
     """
-    return _interval(reader, case, runs, effects, Assembled.of(reader, runs, effects))
+    return _interval(case, effects, Assembled.of(reader, runs, effects))
 
 
-def _interval(
-    reader: Reader, case: Case, runs: Sequence[Run], effects: Sequence[Effect], units: Assembled
-) -> tuple[float, float | None, float | None]:
+def _interval(case: Case, effects: Sequence[Effect], units: Assembled) -> tuple[float, float | None, float | None]:
     mean, shares = units.mean, units.shares
     if math.isnan(mean.variance):
         return mean.estimate, None, None
@@ -199,21 +191,11 @@ def _interval(
         low, high = proportion_interval(mean, len(effects) ** 2 / float((shares**2).sum()), LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
-    if all(effect.step is not None for effect in effects) and _few_move(reader, runs, effects):
+    if all(effect.step is not None for effect in effects) and int(units.contributions.any(axis=0).sum()) < FEW:
         low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
     if case.measure.scale == "share":
         low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
     return mean.estimate, low, high
-
-
-def _few_move(reader: Reader, runs: Sequence[Run], effects: Sequence[Effect]) -> bool:
-    """Whether few units contribute anything, over all runs; most often the first run says that they are many."""
-    moved: list[np.ndarray] = []
-    for run, effect in zip(runs, effects, strict=True):
-        moved.append(reader.units(run, effect)[effect.contributions != 0])
-        if len(moved[-1]) >= FEW and count_distinct(moved) >= FEW:
-            return False
-    return count_distinct(moved) < FEW
 
 
 def _general_notes(reader: Reader, case: Case, effects: Sequence[Effect]) -> list[str]:
