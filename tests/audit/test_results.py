@@ -144,7 +144,8 @@ def test_the_summary_leads_with_what_is_worse(results):
     lines = results.summary().splitlines()
     assert lines[0] == "small: 2 methods, 3 seeds, 300 examples"
     assert lines[1].startswith("lora against full: worse in")
-    table = [line.split("  ")[0] for line in lines[4:]]
+    assert lines[2].startswith("Had lora cost everyone")
+    table = [line.split("  ")[0] for line in lines[5:]]
     assert table[0] == "worse" and "worse" not in table[table.count("worse") :]
 
 

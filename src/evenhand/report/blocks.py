@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.harm import MEASURE
 from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
 from evenhand.report.estimated import PARITY
@@ -80,6 +81,18 @@ def across_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
             about = f"{title(measure)}: {heading} in each setting, and the mean. The tables have the numbers."
             figures.append(Figure(chart, about))
         blocks.append(Block(heading if pair["split"] == "test" else f"{heading}, split {pair['split']}", figures))
+    return blocks
+
+
+def harm_blocks(curves: pl.DataFrame, design: Design) -> list[Block]:
+    """One chart of the loss of accuracy that would have been seen per setting, split and attribute."""
+    rows = curves.filter(pl.col("measure") == MEASURE)
+    blocks = []
+    for setting, split, own in _places(rows, design):
+        for attribute in _attributes(own):
+            chart = charts.harm_chart(rows, design, setting=setting, split=split, attribute=attribute)
+            heading = _heading(setting, split, attribute, "")
+            blocks.append(Block(heading, [Figure(chart, f"Loss of accuracy that would have been seen, {heading}.")]))
     return blocks
 
 

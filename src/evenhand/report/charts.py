@@ -14,6 +14,7 @@ from evenhand.errors import InputError
 from evenhand.report.across import across_chart
 from evenhand.report.contrasts import verdict_chart
 from evenhand.report.estimated import disparity_chart, group_accuracy_chart
+from evenhand.report.harm import harm_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.sizes import group_size_chart
 
@@ -22,6 +23,7 @@ __all__ = [
     "disparity_chart",
     "group_accuracy_chart",
     "group_size_chart",
+    "harm_chart",
     "reliability_chart",
     "save",
     "vega_lite_version",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.harm import MEASURE
 from evenhand.report import charts
 from evenhand.report.estimated import PARITY
 from evenhand.report.verdict_tables import pooled_pairs
@@ -26,10 +27,13 @@ class Drawable(Protocol):
     def estimates(self) -> pl.DataFrame: ...
     @property
     def verdicts(self) -> pl.DataFrame: ...
+    @property
+    def curves(self) -> pl.DataFrame: ...
 
 
 def write(results: Drawable, folder: Path, format: str = "png") -> list[Path]:
-    """Write the charts of the split `test`: verdicts, group accuracy, and each disparity, by setting and attribute; and
+    """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, and each
+    disparity, by setting and attribute; and
     of several settings the contrasts across them, by method and reference.
 
     Args:
@@ -69,6 +73,9 @@ def _charts(results: Drawable) -> Iterator[tuple[str, Any]]:
             if len(decided.filter(pl.col("class").is_null())):
                 whole = verdicts.filter(pl.col("class").is_null())
                 yield _named(f"{first}verdicts-{attribute}"), charts.verdict_chart(whole, design, **where)
+            harm = results.curves.filter(measure=MEASURE, setting=setting, split="test", attribute=attribute)
+            if len(harm):
+                yield _named(f"{first}harm-{attribute}"), charts.harm_chart(results.curves, design, **where)
             yield _named(f"{first}accuracy-{attribute}"), charts.group_accuracy_chart(estimates, design, **where)
             for measure in PARITY:
                 rows = own.filter(pl.col("class").is_null(), attribute=attribute, measure=measure)

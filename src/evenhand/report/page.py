@@ -16,6 +16,7 @@ from evenhand.audit.design import Design
 from evenhand.records import VERDICTS
 from evenhand.report import blocks, look, tables, verdict_tables
 from evenhand.report.charts import vega_lite_version
+from evenhand.report.harm import loss_grids, noticed
 from evenhand.report.summary import markdown
 from evenhand.report.words import NONE, headline, seen
 
@@ -40,6 +41,7 @@ _MEANINGS = {
 _SECTIONS = (
     ("across", "Across settings"),
     ("verdicts", "Verdicts"),
+    ("harm", "Harm that would have been seen"),
     ("accuracy", "Accuracy"),
     ("disparities", "Disparities"),
     ("calibration", "Reliability"),
@@ -109,6 +111,7 @@ def html(results: Reportable) -> str:
 def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
     found, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
+    losses = loss_grids(results.curves, design)
     rows = sum(table.length for table in found)
     given = {
         verdict for table in (*found, *across) for part in table.parts for verdict in (row.verdict for row in part.rows)
@@ -118,8 +121,8 @@ def _content(results: Reportable) -> dict[str, Any]:
         "facts": _facts(results),
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
-        "headline": headline(verdicts, design),
-        "sections": [section for section in _SECTIONS if across or section[0] != "across"],
+        "headline": [*headline(verdicts, design), *noticed(results.curves, design)],
+        "sections": [one for one in _SECTIONS if (across or one[0] != "across") and (losses or one[0] != "harm")],
         "across": across,
         "across_blocks": blocks.across_blocks(verdicts, design),
         "tables": found,
@@ -133,6 +136,8 @@ def _content(results: Reportable) -> dict[str, Any]:
         "level": f"{100 * (1 - 2 * design.alpha):g}",
         "tail": f"{100 * design.alpha:g}",
         "verdict_blocks": blocks.verdict_blocks(verdicts, design),
+        "losses": losses,
+        "harm_blocks": blocks.harm_blocks(results.curves, design),
         "accuracy_blocks": blocks.accuracy_blocks(results.estimates, design),
         "disparity_blocks": blocks.disparity_blocks(results.estimates, design),
         "reliability_blocks": blocks.reliability_blocks(results.curves, design),

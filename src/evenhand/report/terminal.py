@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from evenhand.report.harm import noticed
 from evenhand.report.words import digits, headline, interval, number, place, title
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def text(results: Reportable) -> str:
         f"{design.source or 'results'}: {methods} method{_s(methods)}, {seeds} seed{_s(seeds)}, "
         f"{len(results.examples):,} examples",
         *headline(results.verdicts, design),
+        *noticed(results.curves, design),
         "",
         *(_verdicts(results.verdicts) if len(results.verdicts) else _estimates(results.estimates)),
     ]
