@@ -13,23 +13,83 @@ if TYPE_CHECKING:
     from evenhand.audit.results import Results
     from evenhand.audit.table import audit
     from evenhand.errors import InputError
-    from evenhand.methods.base import Base
-    from evenhand.methods.full import Full
-    from evenhand.methods.head import Head
-    from evenhand.methods.lora import LoRA
+    from evenhand.methods import (
+        BOFT,
+        IA3,
+        OFT,
+        Base,
+        BitFit,
+        Bottleneck,
+        DoRA,
+        DPFull,
+        DPLoRA,
+        Full,
+        Head,
+        Last,
+        LoRA,
+        Magnitude,
+        Prefix,
+        Prompt,
+        QLoRA,
+        VeRA,
+        Wanda,
+    )
     from evenhand.study.spec import Study
 
-__all__ = ["Base", "Full", "Head", "InputError", "LoRA", "Results", "Study", "audit"]
+_METHODS = (
+    "BOFT",
+    "Base",
+    "BitFit",
+    "Bottleneck",
+    "DPFull",
+    "DPLoRA",
+    "DoRA",
+    "Full",
+    "Head",
+    "IA3",
+    "Last",
+    "LoRA",
+    "Magnitude",
+    "OFT",
+    "Prefix",
+    "Prompt",
+    "QLoRA",
+    "VeRA",
+    "Wanda",
+)
+
+__all__ = [
+    "BOFT",
+    "IA3",
+    "OFT",
+    "Base",
+    "BitFit",
+    "Bottleneck",
+    "DPFull",
+    "DPLoRA",
+    "DoRA",
+    "Full",
+    "Head",
+    "InputError",
+    "Last",
+    "LoRA",
+    "Magnitude",
+    "Prefix",
+    "Prompt",
+    "QLoRA",
+    "Results",
+    "Study",
+    "VeRA",
+    "Wanda",
+    "audit",
+]
 
 _HOMES = {
-    "Base": "evenhand.methods.base",
-    "Full": "evenhand.methods.full",
-    "Head": "evenhand.methods.head",
     "InputError": "evenhand.errors",
-    "LoRA": "evenhand.methods.lora",
     "Results": "evenhand.audit.results",
     "Study": "evenhand.study.spec",
     "audit": "evenhand.audit.table",
+    **dict.fromkeys(_METHODS, "evenhand.methods"),
 }
 
 
