@@ -11,7 +11,7 @@ from evenhand.methods import METHODS
 
 def test_every_public_name_is_there():
     for name in evenhand.__all__:
-        assert getattr(evenhand, name).__name__ == name
+        assert callable(getattr(evenhand, name)), name
 
 
 def test_every_method_has_a_public_name():
