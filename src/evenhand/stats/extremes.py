@@ -17,7 +17,7 @@ from evenhand.seeds import generator
 
 SOFTNESS = 0.4
 """The noise that slopes are averaged over, in standard errors of the values. At 1 the variance of one range is nearly
-right; contrasts of two that go together need less noise: at .4 the simulated coverage is that of no noise to .02."""
+right; contrasts of two that go together need less noise: at .4 the simulated coverage is that of no noise to .03."""
 DRAWS = 512
 
 
