@@ -123,6 +123,6 @@ def _harmed(reader: Reader, run: Run, effect: Effect, harm: float, chance: np.nd
     examples = run.rows[effect.rows]
     right = run.predicted[effect.rows] == reader.evaluation.population.label[examples]
     lost = right & (chance[examples] < harm / effect.value)
-    loss = float(effect.shares @ lost)
+    loss = float(effect.shares[lost].sum())
     moves = effect.contributions - effect.shares * (lost - loss)
     return replace(effect, value=effect.value - loss, contributions=moves)

@@ -54,7 +54,7 @@ def outcomes(
         raise InputError("name the column of predictions, or of probabilities, or both")
     truth, truthful = _labels(columns, label)
     notes: list[str] = []
-    classes = _ordered(columns, label, sorted(set(truth), key=_order(truth)), positive, truthful, notes)
+    classes = _ordered(columns, label, sorted(truth.unique(), key=_order(truth)), positive, truthful, notes)
     if len(probability) > 1:
         classes, probability = _matched(columns, classes, list(probability), truthful, notes)
     elif probability and len(classes) > 2:
@@ -203,7 +203,7 @@ def _with_predicted(
     columns: Columns, name: str, classes: tuple[str, ...], words: pl.Series, closed: bool, notes: list[str]
 ) -> tuple[str, ...]:
     """The classes with those that are predicted only, which more than two classes may have."""
-    new = sorted(set(words) - set(classes))
+    new = sorted(set(words.unique()) - set(classes))
     if not new:
         return classes
     row = first_row(words == new[0])

@@ -109,7 +109,8 @@ def max_t(correlation: np.ndarray, df: np.ndarray, rng: np.random.Generator, dra
     from scipy.special import stdtr
 
     values, vectors = np.linalg.eigh(correlation)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    # The symmetric root: where eigenvalues tie, their vectors follow the last bit of the correlations, and it does not.
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     degrees = np.clip(np.floor(df), 1, MOST_DF)
     squares = np.zeros((draws, size))
     for degree in range(int(degrees.max())):
