@@ -128,18 +128,39 @@ def test_what_trials_share_is_encoded_once():
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(again.tokens, found.tokens, strict=True))
 
 
-def test_a_training_of_few_steps_is_not_timed():
-    assert replicas_that_pay([work(LORA, seed=seed) for seed in range(4)]) == 1
+def test_what_is_too_short_to_be_timed_at_a_twentieth_of_its_length_is_not(monkeypatch):
+    """Four replicas take four steps twice, so that 640 steps of all trials are the least: 20 each of 32 trials."""
+    short, long = ([work({**LORA, "epochs": 5}, seed=seed) for seed in range(count)] for count in (31, 32))
+    asked: list[int] = []
+
+    def timed(works):
+        asked.append(len(works))
+        return 0.0
+
+    monkeypatch.setattr("evenhand.tasks.packing.speedup", timed)
+    assert replicas_that_pay(short) == replicas_that_pay(long) == 1
+    assert asked == [4]
+
+
+@pytest.mark.parametrize(("gains", "found"), [
+    ({4: 1.05}, 1),
+    ({4: 2.0, 8: 2.1}, 4),
+    ({4: 2.0, 8: 3.0, 16: 3.1}, 8),
+    ({4: 2.0, 8: 3.0, 16: 4.0}, 16),
+    ({4: 0.0}, 1),
+])  # fmt: skip
+def test_more_are_trained_together_as_long_as_each_doubling_pays(gains, found, monkeypatch):
+    monkeypatch.setattr("evenhand.tasks.packing.speedup", lambda works: gains[len(works)])
+    assert replicas_that_pay([work({**LORA, "epochs": 10}, seed=seed) for seed in range(20)]) == found
 
 
 def test_timing_gives_a_ratio_and_leaves_the_trials_what_they_are(tmp_path):
-    works = [work({**LORA, "epochs": 20}, seed=seed) for seed in range(2)]
+    works = [work(LORA, seed=seed) for seed in range(2)]
     before = torch.get_rng_state()
     assert speedup(works, timed=2) > 0
-    assert replicas_that_pay(works) in (1, 2)
     assert torch.equal(torch.get_rng_state(), before)
     (tmp_path / "after").mkdir()
     (tmp_path / "fresh").mkdir()
     after = train(works[0], tmp_path / "after", evaluations())[1]
-    fresh = train(work({**LORA, "epochs": 20}, seed=0), tmp_path / "fresh", evaluations())[1]
+    fresh = train(work(LORA, seed=0), tmp_path / "fresh", evaluations())[1]
     assert after.equals(fresh)

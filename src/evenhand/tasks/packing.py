@@ -28,11 +28,11 @@ MOST = 16
 FIRST = 4
 """Replicas of the first pack that is tried."""
 
-TIMED = 5
+TIMED = 3
 """Steps whose times are compared, after one that warms up."""
 
-WORTH = 40
-"""Steps of a training below which nothing is timed: it would take longer than it could save."""
+COST = 0.05
+"""The share of a training that timing may take; where it would take more, nothing is timed and trials are alone."""
 
 GAIN = 1.1
 """How much faster more replicas must be: less than that is within what a shared machine's clock errs by."""
@@ -57,9 +57,10 @@ def replicas_that_pay(works: Sequence[Work]) -> int:
     """
     most = min(len(works), MOST)
     best, gained = 1, 1.0
-    if _steps(works[0]) < WORTH:
-        return best
     count = min(FIRST, most)
+    # Each replica takes its steps twice: alone and in the pack.
+    if 2 * count * (TIMED + 1) > COST * sum(map(_steps, works)):
+        return best
     while count > best:
         found = speedup(works[:count])
         if found < GAIN * gained:

