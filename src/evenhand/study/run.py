@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -83,6 +84,8 @@ def run(
     with store.lock(), store.accepted(planned) as accepted:
         planned = replace(planned, study=accepted)
         _execute(planned, store, watcher)
+        # Large, soon made again, and as telling as the examples themselves.
+        shutil.rmtree(store.features, ignore_errors=True)
         watcher.say("Auditing the predictions")
         results = gather(planned, store, source)
         results.save(out)

@@ -41,6 +41,11 @@ class Store:
     def study_file(self) -> Path:
         return self.out / "study.yaml"
 
+    @property
+    def features(self) -> Path:
+        """Where what leaves a frozen prefix is kept while trials are trained."""
+        return self.out / "features"
+
     def folder(self, trial: str) -> Path:
         """The folder of a trained trial (or of one that failed for good)."""
         return self.out / "trials" / trial
@@ -66,7 +71,7 @@ class Store:
                 raise InputError(
                     f"another process is running a study in {self.out}; wait for it or choose another --out"
                 ) from None
-            for left in (self.out / "trials").glob(".*"):
+            for left in (*(self.out / "trials").glob(".*"), *self.features.glob("*/.*")):
                 shutil.rmtree(left)
             for left in (*self.out.glob(".*"), *(self.out / "trials").glob("*/.*")):
                 if _ASIDE.fullmatch(left.name):

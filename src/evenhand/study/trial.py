@@ -94,7 +94,7 @@ def _train(
             for trial, folder in zip(pack, folders, strict=True)
         ]
         try:
-            trained = classification.train_together(jobs, progress)
+            trained = classification.train_together(jobs, progress, store.features)
             for trial, job, folder, found in zip(pack, jobs, folders, trained, strict=True):
                 kept: dict[str, Any] = {
                     "trial": trial.hash,

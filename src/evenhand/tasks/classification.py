@@ -106,12 +106,14 @@ def train(
     evaluations: Mapping[str, Dataset],
     keep: Keep = "adapters",
     progress: Callable[[float], None] | None = None,
+    features: Path | None = None,
 ) -> tuple[Outcome, pl.DataFrame]:
     """Train one trial and predict.
 
     Args:
         work, folder, evaluations, keep: see `Job`.
         progress: told the share of the training that is done.
+        features: where what leaves a frozen prefix is kept for other trials; None: it is computed anew.
 
     Returns:
         The outcome, and the rows of `predictions` without the column `trial`.
@@ -120,20 +122,21 @@ def train(
         InputError: the method does not fit the base model.
         TrainingError: the loss or a prediction stopped being a number.
     """
-    (found,) = train_together([Job(work, folder, evaluations, keep)], progress)
+    (found,) = train_together([Job(work, folder, evaluations, keep)], progress, features)
     if isinstance(found, TrainingError):
         raise found
     return found
 
 
 def train_together(
-    jobs: Sequence[Job], progress: Callable[[float], None] | None = None
+    jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
 ) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
     """Train trials in one pack and predict.
 
     Args:
         jobs: one, or several whose works can share a pack (see `evenhand.tasks.packing`).
         progress: told the share of the training that is done.
+        features: see `train`.
 
     Yields:
         For each job in turn what `train` returns, or why it failed; the others are none the worse for it. A job's
@@ -146,6 +149,7 @@ def train_together(
 
     from evenhand.models.load import device
     from evenhand.training import loop
+    from evenhand.training.features import start_from_features
 
     started = time.perf_counter()
     where = device()
@@ -153,11 +157,14 @@ def train_together(
         torch.cuda.reset_peak_memory_stats(where)
     encoder = Encoder()
     pack, model_of = assemble([job.work for job in jobs], encoder, where)
+    start = start_from_features(pack, model_of, [job.work.base.fingerprint for job in jobs], features)
+
+    def encode(place: int, inputs: Sequence[Any]) -> Inputs:
+        return start(place, encoder(jobs[place].work, inputs))
+
     validation = [
-        None
-        if job.work.validation is None
-        else loop.Validation(encoder(job.work, job.work.validation.inputs), job.work.validation.labels)
-        for job in jobs
+        None if data is None else loop.Validation(encode(place, data.inputs), data.labels)
+        for place, data in enumerate(job.work.validation for job in jobs)
     ]
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
@@ -169,7 +176,7 @@ def train_together(
         work, model = job.work, model_of(place)
         try:
             loop.require(one)
-            rows = _predictions(model, partial(encoder, work), job.evaluations, len(work.classes), where)
+            rows = _predictions(model, partial(encode, place), job.evaluations, len(work.classes), where)
         except TrainingError as error:
             yield error
             continue

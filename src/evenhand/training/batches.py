@@ -38,6 +38,10 @@ class Inputs(Protocol):
 
     def __len__(self) -> int: ...
 
+    def contents(self, row: int) -> bytes:
+        """What identifies an example as models are given it."""
+        ...
+
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """The arguments of the model's forward for these examples, padded to `length` tokens at least."""
         ...
@@ -59,6 +63,10 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def contents(self, row: int) -> bytes:
+        """Its token ids."""
+        return self.tokens[row].tobytes()
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """`input_ids` and `attention_mask`, int64 [len(rows), the longest of them or `length`]."""
@@ -89,6 +97,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def contents(self, row: int) -> bytes:
+        """Its pixels."""
+        return self.pixels[row].tobytes()
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """`pixel_values`, float32 [len(rows), channels, height, width]."""
