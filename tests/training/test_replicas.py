@@ -213,6 +213,19 @@ def test_in_float32_logits_agree_to_a_ten_thousandth_at_rates_up_to_a_thousandth
         assert pack.predict(place, inputs) == pytest.approx(own.predict(0, inputs), abs=1e-4)
 
 
+def test_under_bfloat16_weights_stay_float32_and_replicas_are_near_the_trials_alone():
+    train = {"precision": "bfloat16"}
+    choices = [Choice(seed, {**LORA, "lr": 1e-3, "epochs": 2, "dropout": 0.1}, train=train) for seed in (0, 1)]
+    pack = together(choices, dtype=torch.float32)
+    rows, _ = trained(pack)
+    assert {p.dtype for p in pack.module.parameters()} == {torch.float32}
+    for place, choice in enumerate(choices):
+        own = alone(choice, dtype=torch.float32)
+        (own_rows,), _ = trained(own)
+        losses = [[row["loss"] for row in found if "loss" in row] for found in (rows[place], own_rows)]
+        assert losses[0] == pytest.approx(losses[1], abs=0.02)
+
+
 def test_what_lies_beyond_a_replicas_rank_is_zero_and_stays_so():
     pack = together([replace(one, train={**one.train, "weight_decay": 0.5}) for one in UNEQUAL])
     for _ in range(2):

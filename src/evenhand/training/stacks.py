@@ -90,10 +90,10 @@ class LoRAStack(nn.Module):
     def _mask(self, x: torch.Tensor) -> torch.Tensor:
         """Each replica's next mask, drawn as many rows and tokens large as it would be without the others."""
         lineup = self.lineup
-        mask = torch.ones(len(lineup.places), lineup.rows, x[..., 0].numel() // (len(lineup.places) * lineup.rows), 1)
-        mask = mask.to(x).expand(-1, -1, -1, x.shape[-1]).contiguous()
+        tokens = x[..., 0].numel() // (len(lineup.places) * lineup.rows)
+        mask = x.new_ones(len(lineup.places), lineup.rows, tokens, x.shape[-1])
         # Windows of an image and a pooled text have other than the batch's tokens, and then no padding either.
-        padded = lineup.lengths is not None and mask.shape[2] == max(lineup.lengths)
+        padded = lineup.lengths is not None and tokens == max(lineup.lengths)
         for turn, place in enumerate(lineup.places):
             dropout = self.dropouts[place]
             if dropout is None:
