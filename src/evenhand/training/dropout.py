@@ -14,19 +14,29 @@ class SeededDropout(nn.Module):
     Args:
         share: probability that an entry is zeroed; the others are scaled by 1 / (1 − share).
         seed: of the generator, which lives on the device of the first input.
+
+    Attributes:
+        among: of how many examples the next inputs are a share, and which; None: they are all there are. The mask is
+            that of all of them, so that the stream goes on as it would without shares.
     """
 
     def __init__(self, share: float, seed: int) -> None:
         super().__init__()
         self.share = share
         self.seed = seed
+        self.among: tuple[int, slice] | None = None
         self._generator: torch.Generator | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x in evaluation mode, else x with a fresh mask."""
         if not self.training or not self.share:
             return x
-        return x * self.mask(x.shape, x)
+        if self.among is None:
+            return x * self.mask(x.shape, x)
+        count, mine = self.among
+        # An example may take up several rows: an image's windows do.
+        rows = len(x) // len(range(count)[mine])
+        return x * self.mask((count, rows, *x.shape[1:]), x)[mine].reshape(x.shape)
 
     def mask(self, shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
         """The next mask of the stream: 0 or 1 / (1 − share). Shapes with equally many entries draw the same ones."""

@@ -115,11 +115,12 @@ def take_step(pack: Pack, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     bfloat16 = pack.replicas[0].train.precision == "bfloat16"
     losses = torch.zeros(len(pack.replicas), device=pack.device)
     for part in batch.parts:
-        with torch.autocast(pack.device.type, torch.bfloat16, enabled=bfloat16):
-            shares = pack.losses(part)
-        shares.sum().backward()
+        with pack.part_of_step(last=part is batch.parts[-1]):
+            with torch.autocast(pack.device.type, torch.bfloat16, enabled=bfloat16):
+                shares = pack.losses(part)
+            pack.backward(shares)
         losses += shares.detach()
-    return losses, pack.step(batch)
+    return pack.total(losses), pack.step(batch)
 
 
 def require(fitted: Fitted) -> Fitted:

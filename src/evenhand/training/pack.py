@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -134,6 +135,18 @@ class Pack(ABC):
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
         """Logits of one replica, float32 [n, C], in the order of the inputs."""
 
+    def part_of_step(self, last: bool) -> AbstractContextManager[None]:
+        """What the passes forward and backward of a part happen in; `last` of the step."""
+        return nullcontext()
+
+    def backward(self, losses: torch.Tensor) -> None:
+        """Add the gradients of what `losses` gave."""
+        losses.sum().backward()
+
+    def total(self, losses: torch.Tensor) -> torch.Tensor:
+        """[K] the mean losses of a step from the shares that were summed up here."""
+        return losses
+
     def step(self, batch: Batch) -> torch.Tensor:
         """Clip, step and forget the gradients of every replica that took part.
 
@@ -144,13 +157,17 @@ class Pack(ABC):
         for place, replica in enumerate(self.replicas):
             if not batch.sizes[place] or replica.adamw is None:
                 continue
-            norms[place] = optimizer.clip(replica.parameters, replica.train.clip_norm)
+            norms[place] = self.clip(replica)
             for group in replica.adamw.param_groups:
                 group["lr"] = replica.rate
             replica.adamw.step()
             replica.adamw.zero_grad(set_to_none=True)
             replica.taken += 1
         return norms
+
+    def clip(self, replica: Replica) -> torch.Tensor:
+        """Clip the gradients of a replica; gives their norm before it."""
+        return optimizer.clip(replica.parameters, replica.train.clip_norm)
 
     def epsilon(self, replica: int) -> float | None:
         """The ε of differential privacy that a replica's steps have spent so far; None where nothing is private."""
@@ -162,12 +179,16 @@ class Single(Pack):
     """A pack of one: any method, full fine-tuning included."""
 
     def losses(self, part: Part) -> torch.Tensor:
-        (rows,), (size,), (replica,) = part.rows, part.sizes, self.replicas
-        logits = self.module(**replica.inputs.batch(rows, self.device)).logits
+        (rows,), (size,) = part.rows, part.sizes
+        return (self.sum_of_losses(rows) / size).reshape(1)
+
+    def sum_of_losses(self, rows: np.ndarray, length: int = 0) -> torch.Tensor:
+        """The cross-entropies of some training examples added up, a scalar; texts are padded to `length` at least."""
+        (replica,) = self.replicas
+        logits = self.module(**replica.inputs.batch(rows, self.device, length)).logits
         labels = torch.from_numpy(replica.labels[rows]).to(self.device, non_blocking=True)
         exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        loss = nn.functional.cross_entropy(exact, labels, reduction="sum")
-        return (loss / size).reshape(1)
+        return nn.functional.cross_entropy(exact, labels, reduction="sum")
 
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
         return predict(self.module, inputs, self.device)

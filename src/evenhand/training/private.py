@@ -113,11 +113,11 @@ class Positioned:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+    def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """The arguments of the model's forward, `position_ids` among them: from 0, as without them."""
-        found = self.inputs.batch(rows, device)
-        count, length = found["input_ids"].shape
-        return found | {"position_ids": torch.arange(length, device=device).expand(count, length)}
+        found = self.inputs.batch(rows, device, length)
+        count, longest = found["input_ids"].shape
+        return found | {"position_ids": torch.arange(longest, device=device).expand(count, longest)}
 
 
 @dataclass(eq=False)
