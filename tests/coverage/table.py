@@ -62,7 +62,7 @@ def places(repetitions: int) -> None:
     worlds = {"overlapping": OVERLAPPING, "of 30": THIRTIES}
     worlds |= {f"that of {size} harmed": World(test=400, harm=harm) for size, harm in HARMED.items()}
     alike = World(test=400, shared=0.97, residual=0.15, seed=0.05, seed_group=0.05)
-    worlds["that of 8% harmed, methods alike"] = replace(alike, harm=(0.0, 0.0, 0.0, 0.4))
+    worlds["that of 8% harmed, methods that go together"] = replace(alike, harm=(0.0, 0.0, 0.0, 0.4))
     for vary in (True, False):
         for groups, world in worlds.items():
             found = coverage(replace(world, vary=vary), tuple(names), repetitions)

@@ -54,7 +54,7 @@ MEASURES = ("accuracy", "accuracy_difference", "demographic_parity_difference", 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("vary", [True, False])
-@pytest.mark.parametrize("regime", list(REGIMES))
+@pytest.mark.parametrize("regime", ["examples", "seeds"])
 @pytest.mark.parametrize("runs", [3, 5])
 def test_false_verdicts_of_every_family(vary, regime, runs):
     world = World(runs=runs, vary=vary, test=400, **REGIMES[regime])
