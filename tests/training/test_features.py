@@ -18,7 +18,9 @@ from transformers import BertForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.models.bert.modeling_bert import BertLayer
 
+from evenhand import Study
 from evenhand.methods import parse_method
+from evenhand.study.run import Silent
 from evenhand.tasks.classification import Job, train, train_together
 from evenhand.training import features
 from evenhand.training.batches import Images, Inputs
@@ -407,3 +409,25 @@ def test_only_what_is_missing_is_added_to_what_is_kept(computed, tmp_path):
     assert computed.count == 2 * 16
     start(0, all_of_them)
     assert computed.count == 2 * 16
+
+
+class Interrupted(Silent):
+    """Ctrl-C when the first trial is complete."""
+
+    def finish(self, trial, done, seconds) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_study_goes_on_from_what_was_kept_and_leaves_nothing_of_it(computed, small_study, tmp_path):
+    """Every seed splits anew, so that what the first trained on is another's test set."""
+    head = {"kind": "head", "lr": 1e-2, "epochs": 2}
+    values = {**small_study, "methods": {"head": head, "base": {"kind": "base"}}, "reference": "head", "seeds": 3}
+    study = Study(**values, train={"replicas": 1})
+    with pytest.raises(KeyboardInterrupt):
+        study.run(tmp_path / "out", watcher=Interrupted())
+    assert len(shelves(tmp_path / "out" / "features")) == 1
+    computed.count = 0
+    results = study.run(tmp_path / "out")
+    assert computed.count <= 5 * 2 * 2 * features.PROBED
+    assert not (tmp_path / "out" / "features").exists()
+    assert results.trials["status"].to_list() == ["done"] * 6
