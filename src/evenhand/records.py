@@ -99,6 +99,8 @@ TABLES: dict[str, Table] = {
                 "seed": _INT,
                 "role": _TEXT,
                 "candidate": _TEXT,
+                "score": _REAL,
+                "chosen": _FLAG,
                 "subset": _TEXT,
                 "pair": _TEXT,
                 "trial": _TEXT,
@@ -113,8 +115,8 @@ TABLES: dict[str, Table] = {
                 "epsilon": _REAL,
                 "environment": _TEXT,
             },
-            nullable="candidate subset pair reason train_loss validation_loss parameters parameters_total seconds "
-            "peak_bytes epsilon environment",
+            nullable="candidate score chosen subset pair reason train_loss validation_loss parameters "
+            "parameters_total seconds peak_bytes epsilon environment",
             key="setting method seed role candidate subset",
             words={"role": ROLES, "status": STATUS},
         ),

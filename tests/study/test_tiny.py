@@ -47,6 +47,14 @@ def test_a_local_model_is_known_by_its_configuration(tmp_path):
     assert tiny_of(str(tmp_path)) == "tiny-mistral"
 
 
+def test_ranks_of_a_grid_are_cut_to_the_tiny_models_width(hatexplain, tmp_path):
+    tuning = {"grid": {"lora": {"rank": [4, 256, 512], "lr": [1e-3]}}}
+    study = Study(settings={"main": {**hatexplain.settings["main"].model_dump(), "tuning": tuning}})
+    (setting,) = shrink(study, tmp_path)[0].settings.values()
+    ranks = [one.method["rank"] for one in setting.candidates("lora")]
+    assert ranks[0] == 4 and len(ranks) == 2 and ranks[1] < 256
+
+
 def test_a_model_of_a_class_without_a_tiny_one_is_refused():
     with pytest.raises(InputError, match="no built-in tiny model stands in for openai/whisper-small"):
         tiny_of("openai/whisper-small")

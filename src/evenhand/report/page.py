@@ -147,8 +147,10 @@ def _content(results: Reportable) -> dict[str, Any]:
         "sizes": tables.size_grids(results.examples, design),
         "margined": bool(design.margins) and any(setting.references for setting in design.settings.values()),
         "failed": tables.failed_trials(trials),
-        "trials": len(trials),
+        "trials": len(trials.filter(role="study")),
         "training": tables.training_grid(trials, design),
+        "tried": tables.candidate_grids(trials),
+        "tuning": results.provenance.get("tuning", ""),
         "study": results.provenance.get("study", ""),
         "margins": margin_rows(design),
         "environment": tables.provenance_rows(results.provenance),
@@ -182,9 +184,9 @@ def _facts(results: Reportable) -> list[str]:
 
 def _warnings(results: Reportable) -> list[str]:
     lines = []
-    failed = len(tables.failed_trials(results.trials))
+    failed, own = len(tables.failed_trials(results.trials)), results.trials.filter(role="study")
     if failed:
-        lines.append(f"{failed} of {len(results.trials)} trials failed; see below for the reasons.")
+        lines.append(f"{failed} of {len(own)} trials failed; see below for the reasons.")
     if results.design.paired == "none" and len(results.verdicts):
         lines.append(_PAIRING["none"])
     if len(results.design.margin_history) > 1:

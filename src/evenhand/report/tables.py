@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -143,6 +144,33 @@ def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
     return Grid("means over the trials that were done; in brackets: smallest and largest", head, rows)
 
 
+def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
+    """The hyperparameters that were tried, one grid per setting: what they reached on validation examples, which was
+    chosen, and why one failed."""
+    grids = []
+    tried = trials.filter(role="tuning")
+    for setting in tried["setting"].unique(maintain_order=True):
+        own = tried.filter(setting=setting)
+        keys = list(dict.fromkeys(key for text in own["candidate"] for key in json.loads(text)))
+        rows = []
+        for row in own.iter_rows(named=True):
+            values = json.loads(row["candidate"])
+            state = ("chosen" if row["chosen"] else "") if row["status"] == "done" else f"failed: {row['reason']}"
+            reached = [number(row[name], 4) for name in ("score", "train_loss", "validation_loss")]
+            tested = [_value(values.get(key)) for key in keys]
+            rows.append([row["method"], str(row["seed"]), *tested, *reached, state])
+        head = ["method", "seed", *keys, "chosen by", "training loss", "validation loss", ""]
+        grids.append(Grid(f"{setting}: hyperparameters that were tried, on validation examples only", head, rows))
+    return grids
+
+
+def _value(value: Any) -> str:
+    """A hyperparameter as it is written in a study."""
+    if value is None:
+        return NONE
+    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+
+
 def _mean(values: pl.Series, decimals: int) -> str:
     found = values.drop_nulls().to_list()
     if not found:
@@ -170,8 +198,8 @@ def _memory(values: pl.Series) -> str:
 
 
 def failed_trials(trials: pl.DataFrame) -> list[tuple[str, str, int, str]]:
-    """(setting, method, seed, reason) of every trial that failed."""
-    failed = trials.filter(status="failed")
+    """(setting, method, seed, reason) of every trial of the study that failed."""
+    failed = trials.filter(status="failed", role="study")
     return [
         (row["setting"], row["method"], row["seed"], row["reason"] or "no reason was recorded")
         for row in failed.iter_rows(named=True)
@@ -192,7 +220,7 @@ def provenance_rows(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
     """What is known of where results came from, but for the study itself; a JSON object becomes a row per key."""
     rows = []
     for key, text in provenance.items():
-        if key in ("study", "mixed"):
+        if key in ("study", "mixed", "tuning"):
             continue
         try:
             value = json.loads(text)

@@ -60,7 +60,7 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[Foreseen]:
     prepared = plan.settings[name]
     if not prepared.spec.reference or len(prepared.spec.methods) < 2:
         return
-    tests = {trial.seed: trial.parts.test for trial in plan.trials if trial.setting is prepared}
+    tests = {seed: sample.parts.test for seed, sample in prepared.samples.items()}
     data, runs = prepared.dataset, len(tests)
     found: list[tuple[str | None, str | None, np.ndarray]] = [(None, None, np.ones(len(data), dtype=bool))]
     for attribute, groups in data.attributes.items():

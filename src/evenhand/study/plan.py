@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +14,15 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design
-from evenhand.data.dataset import Dataset, TrainingExamples, content_hash
+from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.splits import Split
 from evenhand.errors import InputError
 from evenhand.methods.fit import check
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
-from evenhand.study.prepared import Prepared, Sample, keys_of, prepare
-from evenhand.study.spec import KEEP, MAIN, Keep, Study
+from evenhand.study.prepared import Prepared, Sample, prepare
+from evenhand.study.spec import KEEP, MAIN, Keep, Setting, Study
+from evenhand.study.tuning import Candidate, Choice
 from evenhand.training.recipe import RECIPE, TrainSpec
 
 
@@ -31,6 +32,7 @@ class Trial:
 
     Attributes:
         setting, method, seed: where the study uses it.
+        spec: the method with its hyperparameters.
         sample: who is trained, validated and tested.
         examples: what it learns from, after `data:` has altered it.
         train: hyperparameters with the method's overrides, the precision concrete.
@@ -38,11 +40,13 @@ class Trial:
         keep: what stays on disk.
         evaluations: the examples to predict, by `split`.
         fingerprints: what identifies the examples of each split, ids included.
+        candidate: whose hyperparameters it tries; None for a trial of the study.
     """
 
     setting: Prepared
     method: str
     seed: int
+    spec: Method
     sample: Sample
     examples: TrainingExamples
     train: TrainSpec
@@ -50,6 +54,7 @@ class Trial:
     keep: Keep
     evaluations: Mapping[str, Dataset] = field(repr=False)
     fingerprints: Mapping[str, str] = field(repr=False)
+    candidate: Candidate | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -62,14 +67,11 @@ class Trial:
         return self.sample.parts
 
     @property
-    def spec(self) -> Method:
-        return self.setting.spec.method(self.method)
-
-    @property
     def label(self) -> str:
         """How people are told of it; the setting of a study that has only one goes without saying."""
         setting = "" if self.setting.name == MAIN else f"{self.setting.name} · "
-        return f"{setting}{self.method} · seed {self.seed}"
+        tried = "" if self.candidate is None else f" · {self.candidate}"
+        return f"{setting}{self.method} · seed {self.seed}{tried}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +79,30 @@ class Plan:
     """A study's settings, prepared, and its trials.
 
     Attributes:
-        trials: every use of a trial; two uses of one trial share its hash.
-        distinct: each trial once, to be evaluated on the test sets of all its uses.
+        trials: every use of a trial; two uses of one trial share its hash. Those of a method that is tuned are there
+            once its hyperparameters are chosen.
+        candidates: the trials by which they are chosen, which see validation examples only.
     """
 
     study: Study
     settings: Mapping[str, Prepared]
     trials: tuple[Trial, ...]
-    distinct: tuple[Trial, ...]
+    candidates: tuple[Trial, ...] = ()
+
+    @cached_property
+    def distinct(self) -> tuple[Trial, ...]:
+        """Each trial once, to be evaluated on the test sets of all its uses."""
+        return _distinct(self.trials)
+
+    @cached_property
+    def tried(self) -> tuple[Trial, ...]:
+        """Each trial of a candidate once."""
+        return _distinct(self.candidates)
+
+    def decided(self, chosen: tuple[Choice, ...]) -> Plan:
+        """The plan, and its study, with what has been chosen: the methods that were tuned have their trials."""
+        study = self.study.model_copy(update={"chosen": chosen})
+        return _joinable(replace(self, study=study, trials=tuple(_trials(self.settings, chosen))))
 
     def examples(self) -> pl.DataFrame:
         """The `examples` records of all settings."""
@@ -115,61 +133,103 @@ def plan(study: Study, data: Path | None) -> Plan:
     """
     settings = prepare(study, data)
     for name, prepared in settings.items():
-        methods = {method: prepared.spec.method(method) for method in prepared.spec.methods}
+        spec = prepared.spec
+        methods = {method: spec.method(method) for method in spec.methods}
+        for method in spec.methods:
+            for one in spec.candidates(method):
+                methods[f"{method} ({one})"] = spec.with_method(method, one.method).method(method)
         where = "" if name == MAIN else f"settings.{name}."
         check(prepared.base, len(prepared.dataset.classes), methods, where)
-    trials = [
-        trial for prepared in settings.values() for seed in prepared.spec.seeds for trial in _trials(prepared, seed)
-    ]
-    distinct: dict[str, Trial] = {}
-    for trial in trials:
-        known = distinct.get(trial.hash)
-        distinct[trial.hash] = trial if known is None else _joined(known, trial)
-    return Plan(study, settings, tuple(trials), tuple(distinct.values()))
+    candidates = tuple(trial for prepared in settings.values() for trial in _candidates(prepared))
+    for trial in candidates:
+        if trial.sample.validation is None:
+            where = "" if trial.setting.name == MAIN else f"settings.{trial.setting.name}."
+            raise InputError(f"{where}tuning chooses on validation examples, and the split of these data has none")
+    return _joinable(Plan(study, settings, tuple(_trials(settings, ())), candidates))
 
 
-def _trials(prepared: Prepared, seed: int) -> list[Trial]:
-    sample = prepared.samples[seed]
-    unaltered, validation = sample.contents
-    altered: dict[str, tuple[TrainingExamples, str]] = {}
-    trials = []
+def _trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> Iterator[Trial]:
+    """The trials of the study whose hyperparameters are known."""
+    choices = {(choice.setting, choice.method, choice.seed): choice.hyperparameters for choice in chosen}
+    for name, prepared in settings.items():
+        for seed in prepared.spec.seeds:
+            for method in prepared.spec.methods:
+                tried = {candidate.json: candidate for candidate in prepared.spec.candidates(method)}
+                if not tried:
+                    yield _trial(prepared, prepared.spec, method, seed)
+                    continue
+                values = choices.get((name, method, seed), choices.get((name, method, None)))
+                if values is not None:
+                    candidate = tried[Candidate(values, {}).json]
+                    yield _trial(prepared, prepared.spec.with_method(method, candidate.method), method, seed)
+
+
+def _candidates(prepared: Prepared) -> Iterator[Trial]:
+    """The trials by which a setting's hyperparameters are chosen: they never meet the test split.
+
+    Where every seed chooses for itself the chosen trial is one of the study's, so that its weights may be of use.
+    """
+    tuning = prepared.spec.tuning
+    if tuning is None:
+        return
     for method in prepared.spec.methods:
-        options = prepared.spec.alterations(method)
-        key = json.dumps(options, sort_keys=True)
-        if key not in altered:
-            examples = prepared.data.training_examples(prepared.dataset, sample.parts.train, options, seed)
-            contents = content_hash(keys_of(examples.inputs), examples.labels) if options else unaltered
-            altered[key] = examples, contents
-        examples, contents = altered[key]
-        train = prepared.spec.training(method)
-        train = train.model_copy(update={"precision": resolve_precision(train.precision)})
-        identity = {
-            "recipe": RECIPE,
-            "task": "classification",
-            "classes": len(prepared.dataset.classes),
-            "training": contents,
-            "validation": validation,
-            "base": prepared.base.fingerprint,
-            "method": prepared.spec.method(method).hyperparameters(),
-            "train": train.model_dump(mode="json", exclude={"replicas"}),
-            "seed": seed,
-            "subset": None,
-        }
-        trials.append(
-            Trial(
-                setting=prepared,
-                method=method,
-                seed=seed,
-                sample=sample,
-                examples=examples,
-                train=train,
-                identity=identity,
-                keep=prepared.spec.keep,
-                evaluations=sample.evaluations,
-                fingerprints=sample.fingerprints,
-            )
-        )
-    return trials
+        for seed in prepared.spec.seeds if tuning.seeds == "each" else (tuning.seed,):
+            for candidate in prepared.spec.candidates(method):
+                trial = _trial(prepared, prepared.spec.with_method(method, candidate.method), method, seed)
+                yield replace(
+                    trial,
+                    candidate=candidate,
+                    keep=trial.keep if tuning.seeds == "each" else "none",
+                    evaluations={name: data for name, data in trial.evaluations.items() if name == "validation"},
+                    fingerprints={name: key for name, key in trial.fingerprints.items() if name == "validation"},
+                )
+
+
+def _trial(prepared: Prepared, spec: Setting, method: str, seed: int) -> Trial:
+    """One trial of a method as this setting says it."""
+    sample = prepared.sample(seed)
+    examples, contents = sample.training(spec.alterations(method), seed)
+    train = spec.training(method)
+    train = train.model_copy(update={"precision": resolve_precision(train.precision)})
+    identity = {
+        "recipe": RECIPE,
+        "task": "classification",
+        "classes": len(prepared.dataset.classes),
+        "training": contents,
+        "validation": sample.contents[1],
+        "base": prepared.base.fingerprint,
+        "method": spec.method(method).hyperparameters(),
+        "train": train.model_dump(mode="json", exclude={"replicas"}),
+        "seed": seed,
+        "subset": None,
+    }
+    return Trial(
+        setting=prepared,
+        method=method,
+        seed=seed,
+        spec=spec.method(method),
+        sample=sample,
+        examples=examples,
+        train=train,
+        identity=identity,
+        keep=spec.keep,
+        evaluations=sample.evaluations,
+        fingerprints=sample.fingerprints,
+    )
+
+
+def _distinct(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        known = found.get(trial.hash)
+        found[trial.hash] = trial if known is None else _joined(known, trial)
+    return tuple(found.values())
+
+
+def _joinable(plan: Plan) -> Plan:
+    """The plan, refused where two uses of one trial contradict each other."""
+    _distinct((*plan.candidates, *plan.trials))
+    return plan
 
 
 def _joined(first: Trial, second: Trial) -> Trial:

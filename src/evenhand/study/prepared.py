@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import SettingDesign
-from evenhand.data.dataset import Dataset, DataSpec, content_hash
+from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash
 from evenhand.data.splits import Split, split
 from evenhand.errors import InputError
 from evenhand.models.find import find
@@ -88,20 +89,24 @@ class Prepared:
     data: DataSpec
     loaded: Loaded
     others: Mapping[str, Loaded]
+    _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
 
     @property
     def dataset(self) -> Dataset:
         return self.loaded.dataset
 
+    def sample(self, seed: int) -> Sample:
+        """What a seed draws; one sample for all seeds where the split is fixed."""
+        fixed = self.spec.split
+        number = seed if fixed.vary else fixed.seed
+        if number not in self._drawn:
+            self._drawn[number] = Sample(self, split(self.dataset, fixed, self.spec.limit, number))
+        return self._drawn[number]
+
     @cached_property
     def samples(self) -> dict[int, Sample]:
-        """What each seed draws; one sample for all seeds where the split is fixed."""
-        fixed = self.spec.split
-        drawn = {seed: seed if fixed.vary else fixed.seed for seed in self.spec.seeds}
-        distinct = {
-            number: Sample(self, split(self.dataset, fixed, self.spec.limit, number)) for number in set(drawn.values())
-        }
-        return {seed: distinct[number] for seed, number in drawn.items()}
+        """What each seed of the study draws."""
+        return {seed: self.sample(seed) for seed in self.spec.seeds}
 
     @cached_property
     def other_fingerprints(self) -> dict[str, str]:
@@ -142,6 +147,7 @@ class Sample:
 
     setting: Prepared
     parts: Split
+    _altered: dict[tuple[int, str], tuple[TrainingExamples, str]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def validation(self) -> Dataset | None:
@@ -166,6 +172,16 @@ class Sample:
     def contents(self) -> tuple[str, str]:
         """The hashes of the training examples, unless `data:` alters them, and of the validation examples."""
         return self.setting.loaded.contents(self.parts.train), self.setting.loaded.contents(self.parts.validation)
+
+    def training(self, options: Mapping[str, Any], seed: int) -> tuple[TrainingExamples, str]:
+        """The training examples as the options of `data:` alter them under a seed, and their hash."""
+        key = seed, json.dumps(dict(options), sort_keys=True)
+        if key not in self._altered:
+            setting = self.setting
+            examples = setting.data.training_examples(setting.dataset, self.parts.train, options, seed)
+            contents = content_hash(keys_of(examples.inputs), examples.labels) if options else self.contents[0]
+            self._altered[key] = examples, contents
+        return self._altered[key]
 
 
 def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:

@@ -44,7 +44,9 @@ class Terminal:
         self._bar.stop()
 
     def start(self, todo: int, kept: int) -> None:
-        self._todo = todo
+        self._todo, self._finished, self._seconds = todo, 0, 0.0
+        if self._task is not None:  # a run that chooses hyperparameters starts twice
+            self._bar.remove_task(self._task)
         if todo:
             self.say(f"{kept} of {kept + todo} trials are complete" if kept else f"trials to train: {todo}")
         else:

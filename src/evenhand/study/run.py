@@ -15,6 +15,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.results import Results
 from evenhand.errors import InputError, did_you_mean
+from evenhand.study.choice import choose, is_chosen, report_line, score, sentences
 from evenhand.study.packs import packs
 from evenhand.study.plan import Plan, Trial, plan
 from evenhand.study.spec import Study
@@ -83,7 +84,14 @@ def run(
     store = Store(out)
     with store.lock(), store.accepted(planned) as accepted:
         planned = replace(planned, study=accepted)
-        _execute(planned, store, watcher)
+        if planned.candidates:
+            watcher.say("Choosing hyperparameters on validation examples")
+            _execute(planned.tried, store, watcher)
+            planned = planned.decided(choose(planned, store))
+            store.write_study(planned.study)
+            for choice in planned.study.chosen:
+                watcher.say(report_line(choice))
+        _execute(planned.distinct, store, watcher)
         # Large, soon made again, and as telling as the examples themselves.
         shutil.rmtree(store.features, ignore_errors=True)
         watcher.say("Auditing the predictions")
@@ -95,25 +103,29 @@ def run(
 
 
 def pending(planned: Plan, store: Store) -> list[Trial]:
-    """The trials of a plan that are not complete on disk, each hash once."""
-    return [trial for trial in planned.distinct if not store.complete(trial)]
+    """The trials of a plan that are not complete on disk, each hash once; the candidates that it needs come first."""
+    waiting = [trial for trial in (*planned.tried, *planned.distinct) if not store.complete(trial)]
+    return list({trial.hash: trial for trial in waiting}.values())
 
 
 def gather(planned: Plan, store: Store, source: str = "") -> Results:
     """Read what the trials left on disk and audit it."""
     rows, frames = [], []
-    for trial in planned.trials:
+    for trial in (*planned.candidates, *planned.trials):
         kept = store.read(trial.hash)
         if kept is None:
             raise InputError(f"{store.out} lacks the trial {trial.label}; run the study again")
-        rows.append(_trial_row(trial, kept))
+        row = _trial_row(trial, kept)
+        if trial.candidate is not None:
+            row |= {"score": score(trial, store), "chosen": is_chosen(trial, planned.study.chosen)}
+        rows.append(row)
     for trial in planned.distinct:
         path = store.folder(trial.hash) / "predictions.parquet"
         if path.is_file():
             asked = list(trial.evaluations)
             frames.append(records.read(path, "predictions").filter(pl.col("split").is_in(asked)))
     if not frames:
-        reasons = {row["reason"] for row in rows}
+        reasons = {row["reason"] for row in rows if row["role"] == "study"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
     return Results.compute(
         planned.examples(),
@@ -124,11 +136,11 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
     )
 
 
-def _execute(planned: Plan, store: Store, watcher: Watcher) -> None:
+def _execute(trials: Sequence[Trial], store: Store, watcher: Watcher) -> None:
     from evenhand.study.executors.serial import execute
 
-    todo = pending(planned, store)
-    watcher.start(len(todo), len(planned.distinct) - len(todo))
+    todo = [trial for trial in trials if not store.complete(trial)]
+    watcher.start(len(todo), len(trials) - len(todo))
     began = time.monotonic()
     for trial, done in execute(packs(todo, store, watcher.say), store, watcher.share):
         watcher.finish(trial, done, time.monotonic() - began if done.seconds is None else done.seconds)
@@ -140,7 +152,8 @@ def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
         "setting": trial.setting.name,
         "method": trial.method,
         "seed": trial.seed,
-        "role": "study",
+        "role": "study" if trial.candidate is None else "tuning",
+        "candidate": None if trial.candidate is None else trial.candidate.json,
         "trial": trial.hash,
         "status": kept["status"],
         "reason": kept["reason"],
@@ -153,6 +166,9 @@ def _provenance(planned: Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
     environments = sorted({row["environment"] for row in rows})
     bases = {name: f"{p.base.name} (contents {p.base.fingerprint})" for name, p in planned.settings.items()}
     provenance = {"study": planned.study.to_yaml(), "environment": environments[0], "bases": json.dumps(bases)}
+    tuned = " ".join(sentences(planned))
+    if tuned:
+        provenance["tuning"] = tuned
     if len(environments) > 1:
         provenance["mixed"] = (
             f"The trials of this study were trained under {len(environments)} different environments: "

@@ -18,6 +18,7 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec, explain, field_names
+from evenhand.study.tuning import Candidate, Choice, TuningSpec, candidates
 from evenhand.tasks import parse_task
 from evenhand.training.recipe import TrainSpec
 
@@ -45,6 +46,7 @@ class Setting(Spec):
         data: options of the task that alter training examples, for every method that does not override them.
         evaluate: further test sets, by the name that `split` takes in the records.
         train: hyperparameters that all methods share.
+        tuning: hyperparameters to choose on validation examples before the study is trained; None: as `methods` says.
         keep: what stays on disk after a trial.
     """
 
@@ -58,6 +60,7 @@ class Setting(Spec):
     limit: LimitSpec = LimitSpec()
     evaluate: dict[str, dict[str, Any]] = Field(default_factory=dict)
     train: TrainSpec = TrainSpec()
+    tuning: TuningSpec | None = None
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -111,6 +114,27 @@ class Setting(Spec):
             self.training(name)
         return self
 
+    @model_validator(mode="after")
+    def _can_be_tuned(self) -> Setting:
+        if self.tuning is None:
+            return self
+        for name in self.tuning.grid:
+            if name not in self.methods:
+                raise InputError(f'tuning.grid: "{name}" is no method; {did_you_mean(name, self.methods)}')
+            for candidate in self.candidates(name):
+                self.with_method(name, candidate.method).training(name)
+        if not self.split.validation and self.split.column is None:
+            raise InputError(
+                "tuning chooses on validation examples, and split.validation is 0: there are none; set it above 0, "
+                "such as 0.1"
+            )
+        if self.tuning.seeds == "one" and self.tuning.seed in self.seeds:
+            raise InputError(
+                f"tuning.seed is {self.tuning.seed}, one of the study's seeds; choose another, so that no run of the "
+                "study has chosen for itself"
+            )
+        return self
+
     def method(self, name: str) -> Method:
         """The method of this name, as its own spec."""
         return parse_method(name, self.methods[name])
@@ -123,6 +147,15 @@ class Setting(Spec):
     def alterations(self, name: str) -> dict[str, Any]:
         """`data:` with the method's overrides."""
         return {**self.data, **self.methods[name].get("data", {})}
+
+    def candidates(self, name: str) -> tuple[Candidate, ...]:
+        """The hyperparameters that are tried for this method; none where it is not tuned."""
+        grid = {} if self.tuning is None else self.tuning.grid.get(name, {})
+        return candidates(name, self.methods[name], grid) if grid else ()
+
+    def with_method(self, name: str, method: Mapping[str, Any]) -> Setting:
+        """The setting with a resolved method under this name."""
+        return self.model_copy(update={"methods": {**self.methods, name: dict(method)}})
 
     def data_spec(self) -> DataSpec:
         """The task's options, as its own spec."""
@@ -140,6 +173,7 @@ class Study(Spec):
         measures: names of measures; empty means the defaults.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
         declared: margins and the dates on which they were declared, oldest first.
+        chosen: the hyperparameters that tuning chose when the study was last run.
 
     Raises:
         InputError: an unknown key (with the nearest known one), a missing or an unusable value.
@@ -149,6 +183,7 @@ class Study(Spec):
     measures: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
     declared: tuple[MarginChange, ...] = ()
+    chosen: tuple[Choice, ...] = ()
 
     def __init__(self, **values: Any) -> None:
         try:

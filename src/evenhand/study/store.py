@@ -168,9 +168,9 @@ class Store:
         study = plan.study
         if study.margins and (not declared or declared[-1].margins != study.margins):
             declared = (*declared, MarginChange(date=date.today().isoformat(), margins=study.margins))
-        study = study.model_copy(update={"declared": declared})
+        study = study.model_copy(update={"declared": declared, "chosen": ()})
         before = self.study_file.read_bytes() if earlier is not None else None
-        write_text(self.study_file, study.to_yaml())
+        self.write_study(study)
         try:
             yield study
         except InputError:
@@ -179,6 +179,10 @@ class Store:
             else:
                 write_text(self.study_file, before.decode())
             raise
+
+    def write_study(self, study: Study) -> None:
+        """Write the study out again, with what it has chosen since."""
+        write_text(self.study_file, study.to_yaml())
 
     def _earlier(self) -> Study | None:
         if not self.study_file.is_file():

@@ -10,6 +10,7 @@ from typing import Any
 from evenhand.errors import InputError
 from evenhand.models.find import ASSETS, TINY
 from evenhand.study.spec import Setting, Study
+from evenhand.study.tuning import TuningSpec
 from evenhand.tasks import parse_task
 
 EXAMPLES = 400
@@ -62,6 +63,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
                 method: _fitted(f"{name}: {method}", values, _width(model), said)
                 for method, values in setting.methods.items()
             },
+            "tuning": _fitted_grid(setting.tuning, _width(model)),
             "task": _stood_in(name, setting.task, folder, said),
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
@@ -82,6 +84,20 @@ def _fitted(name: str, method: Mapping[str, Any], width: int, said: list[str]) -
         return dict(method)
     said.append(f"{name}: rank {rank} is cut to {width}, the width of the tiny model")
     return {**method, "rank": width, **({"alpha": method["alpha"] * width / rank} if "alpha" in method else {})}
+
+
+def _fitted_grid(tuning: TuningSpec | None, width: int) -> TuningSpec | None:
+    """The ranks of a grid that fit, each once."""
+    if tuning is None:
+        return None
+    grid = {
+        method: {
+            key: tuple(dict.fromkeys(min(value, width) for value in values)) if key == "rank" else values
+            for key, values in options.items()
+        }
+        for method, options in tuning.grid.items()
+    }
+    return tuning.model_copy(update={"grid": grid})
 
 
 def _stood_in(name: str, task: Mapping[str, Any], folder: Path, said: list[str]) -> dict[str, Any]:

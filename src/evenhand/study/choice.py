@@ -1,0 +1,113 @@
+"""The hyperparameters that a study chooses among the candidates that were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.errors import InputError
+from evenhand.study.plan import Plan, Trial
+from evenhand.study.spec import MAIN
+from evenhand.study.store import Store
+from evenhand.study.tuning import SCORES, TIES, Choice, TuningSpec, best, said
+
+
+def choose(planned: Plan, store: Store) -> tuple[Choice, ...]:
+    """For each method that is tuned the best of its candidates, once or for each seed.
+
+    Args:
+        planned: whose candidates are complete in the store.
+        store: where they are kept.
+
+    Raises:
+        InputError: every candidate of a method failed.
+    """
+    groups: dict[tuple[str, str, int], list[Trial]] = {}
+    for trial in planned.candidates:
+        groups.setdefault((trial.setting.name, trial.method, trial.seed), []).append(trial)
+    return tuple(_chosen(trials, store) for trials in groups.values())
+
+
+def score(trial: Trial, store: Store) -> float | None:
+    """What a candidate is compared by: its validation loss or accuracy; None where its training failed."""
+    kept = store.read(trial.hash)
+    if kept is None or kept["status"] == "failed":
+        return None
+    if _tuning(trial).score == "loss":
+        return kept["validation_loss"]
+    validation = trial.evaluations["validation"]
+    labels = pl.DataFrame({"example": [str(one) for one in validation.example], "label": validation.labels})
+    rows = records.read(store.folder(trial.hash) / "predictions.parquet", "predictions").filter(split="validation")
+    rows = rows.join(labels, on="example", how="inner")
+    return float(np.mean(rows["logits"].to_numpy().argmax(axis=1) == rows["label"].to_numpy()))
+
+
+def is_chosen(trial: Trial, chosen: tuple[Choice, ...]) -> bool:
+    """Whether it is this candidate whose hyperparameters the study goes on with."""
+    where = {(trial.setting.name, trial.method, seed) for seed in (trial.seed, None)}
+    return any(
+        (choice.setting, choice.method, choice.seed) in where
+        and trial.candidate is not None
+        and choice.hyperparameters == dict(trial.candidate.values)
+        for choice in chosen
+    )
+
+
+def sentences(planned: Plan) -> Iterator[str]:
+    """How each setting's hyperparameters were chosen, for the report."""
+    for name, prepared in planned.settings.items():
+        tuning = prepared.spec.tuning
+        if tuning is not None:
+            where = "" if name == MAIN else f"{name}: "
+            when = f"once, on seed {tuning.seed}" if tuning.seeds == "one" else "for each seed by itself"
+            private = any("epsilon" in type(prepared.spec.method(method)).model_fields for method in tuning.grid)
+            spent = " What choosing tells of the examples is no part of ε, which counts one training." * private
+            yield (
+                f"{where}Hyperparameters of {', '.join(tuning.grid)} were chosen {when}, by {SCORES[tuning.score]} "
+                f"({TIES}), and then frozen. No candidate decided anything by the test split.{spent}"
+            )
+
+
+def _chosen(trials: list[Trial], store: Store) -> Choice:
+    (first, *_), tuning = trials, _tuning(trials[0])
+    scores = [score(trial, store) for trial in trials]
+    place = best([(trial.spec, value) for trial, value in zip(trials, scores, strict=True)], tuning.score)
+    if place is None:
+        reasons = {str((store.read(trial.hash) or {}).get("reason")) for trial in trials}
+        where = "" if first.setting.name == MAIN else f"settings.{first.setting.name}."
+        raise InputError(
+            f"{where}tuning.grid.{first.method}: every candidate failed on seed {first.seed}, so there is nothing to "
+            f"choose: {'; '.join(sorted(reasons))}"
+        )
+    value, candidate = scores[place], trials[place].candidate
+    assert value is not None and candidate is not None
+    return Choice(
+        setting=first.setting.name,
+        method=first.method,
+        seed=first.seed if tuning.seeds == "each" else None,
+        hyperparameters=dict(candidate.values),
+        score=tuning.score,
+        value=value,
+        candidates=len(trials),
+        failed=sum(one is None for one in scores),
+    )
+
+
+def report_line(choice: Choice) -> str:
+    """What was chosen, for whoever watches the run."""
+    setting = "" if choice.setting == MAIN else f"{choice.setting} · "
+    seed = "" if choice.seed is None else f" · seed {choice.seed}"
+    failed = f", {choice.failed} of which failed" if choice.failed else ""
+    return (
+        f"{setting}{choice.method}{seed}: chose {said(choice.hyperparameters)} (validation {choice.score} "
+        f"{choice.value:.4g}) among {choice.candidates} candidates{failed}"
+    )
+
+
+def _tuning(trial: Trial) -> TuningSpec:
+    tuning = trial.setting.spec.tuning
+    assert tuning is not None
+    return tuning

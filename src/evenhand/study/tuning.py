@@ -1,0 +1,180 @@
+"""`tuning:` in a study: candidates for a method's hyperparameters, and the rule by which one of them is chosen.
+
+What candidates are compared by is of the validation part of the training split; the test split decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from evenhand.errors import InputError, did_you_mean
+from evenhand.methods import parse_method
+from evenhand.methods.method import Method
+from evenhand.spec import Spec, field_names
+
+_SUCH = "{lora: {lr: [1.0e-4, 3.0e-4], epochs: [2, 4]}}"
+
+SEED = 1000
+"""Of the trials of candidates where one seed chooses for all: fixed, so that a study that grows keeps what it chose."""
+
+SCORES = {"loss": "the lowest validation loss", "accuracy": "the highest validation accuracy"}
+"""What candidates are compared by, and what is chosen."""
+
+TIES = "of equals, the one with fewer epochs, then the one with the lower learning rate"
+
+_FIXED = ("kind", "data")
+"""What a grid may not vary: another kind is another method, and other examples are another question."""
+
+
+class TuningSpec(Spec):
+    """Which hyperparameters are tried (`tuning:` in a study).
+
+    Attributes:
+        grid: by method, the values to try of each of its keys; every combination is a candidate.
+        score: what candidates are compared by, `loss` or `accuracy`, on the validation part of the training split.
+        seeds: `one` chooses once, on `seed`, for all seeds of the study; `each` chooses for every seed, on its own
+            validation part.
+        seed: none of the study's; of no use with `each`.
+    """
+
+    grid: dict[str, dict[str, tuple[Any, ...]]]
+    score: Literal["loss", "accuracy"] = "loss"
+    seeds: Literal["one", "each"] = "one"
+    seed: int = Field(default=SEED, ge=0)
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _grid(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or not value:
+            raise InputError(f"tuning.grid is a mapping from methods to values, such as {_SUCH}, not {value!r}")
+        for name, options in value.items():
+            if not isinstance(options, Mapping) or not options:
+                raise InputError(f"tuning.grid.{name} is a mapping from keys to the values to try, not {options!r}")
+            for key, values in options.items():
+                if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+                    raise InputError(f"tuning.grid.{name}.{key} is a list of the values to try, not {values!r}")
+        return value
+
+    @field_validator("score", mode="before")
+    @classmethod
+    def _score(cls, value: Any) -> Any:
+        if value not in SCORES:
+            raise InputError(
+                f"tuning.score is loss or accuracy of the validation part, never of the test split, and not {value!r}"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Hyperparameters that are tried for a method.
+
+    Attributes:
+        values: of the keys that the grid varies.
+        method: the method with them, every default written out, as a setting holds it.
+    """
+
+    values: Mapping[str, Any]
+    method: Mapping[str, Any]
+
+    @property
+    def json(self) -> str:
+        """How `trials` records hold it."""
+        return json.dumps(dict(self.values), sort_keys=True)
+
+    def __str__(self) -> str:
+        return said(self.values)
+
+
+class Choice(Spec):
+    """What was chosen, as `study.yaml` keeps it.
+
+    Attributes:
+        setting, method: for which.
+        seed: of the study; None where one choice serves all seeds.
+        hyperparameters: the chosen values of what the grid varies.
+        score, value: what candidates were compared by, and the chosen one's.
+        candidates, failed: how many were tried, and how many of them failed.
+    """
+
+    setting: str
+    method: str
+    seed: int | None
+    hyperparameters: dict[str, Any]
+    score: Literal["loss", "accuracy"]
+    value: float
+    candidates: int
+    failed: int
+
+
+def said(values: Mapping[str, Any]) -> str:
+    """Hyperparameters as people read them: `lr 0.001, epochs 2`."""
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+    )
+
+
+def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> tuple[Candidate, ...]:
+    """Every combination of a method's grid, in the grid's order, each once.
+
+    A rank that is varied keeps the update's scale, alpha / rank, unless the grid varies alpha too.
+
+    Args:
+        name: of the method, for the error.
+        method: as a setting holds it.
+        grid: values by key.
+
+    Raises:
+        InputError: a key that the method lacks or a grid may not vary, or a value that cannot be used.
+    """
+    known = [key for key in field_names(type(parse_method(name, method))) if key not in _FIXED]
+    for key in grid:
+        if key in _FIXED:
+            raise InputError(f"tuning.grid.{name}: {key} is no hyperparameter; write a method of its own instead")
+        if key not in known:
+            raise InputError(f'tuning.grid.{name}: a {method["kind"]} has no key "{key}"; {did_you_mean(key, known)}')
+    found: dict[str, Candidate] = {}
+    for values in product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        try:
+            resolved = parse_method(name, {**method, **_scaled(method, chosen), **chosen})
+        except InputError as error:
+            raise InputError(f"tuning.grid: {error}") from None
+        dumped = {"kind": resolved.kind, **resolved.model_dump(mode="json")}
+        one = Candidate({key: dumped[key] for key in grid}, dumped)
+        found[one.json] = one
+    return tuple(found.values())
+
+
+def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "accuracy"]) -> int | None:
+    """The place of the candidate that is chosen: the best score; see `TIES`, and then the first.
+
+    Args:
+        scored: each candidate with its score; None: it failed, or has none, and is not chosen.
+        score: of which kind.
+
+    Returns:
+        None where no candidate can be chosen.
+    """
+    sign = 1.0 if score == "loss" else -1.0
+    ranked = [
+        (sign * value, method.epochs, method.lr, place)
+        for place, (method, value) in enumerate(scored)
+        if value is not None and math.isfinite(value)
+    ]
+    return min(ranked)[-1] if ranked else None
+
+
+def _scaled(method: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Alpha in proportion to another rank; what is no number is refused elsewhere."""
+    rank = chosen.get("rank")
+    if not isinstance(rank, int | float) or "alpha" not in method or "alpha" in chosen:
+        return {}
+    return {"alpha": method["alpha"] * max(rank, 1) / max(method["rank"], 1)}
