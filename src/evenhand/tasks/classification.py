@@ -189,7 +189,7 @@ def train_together(
                 one.validation_loss,
                 *count_parameters(model),
                 together * share + time.perf_counter() - started,
-                torch.cuda.max_memory_allocated(where) if where.type == "cuda" else _peak_of_process(),
+                torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
                 pack.epsilon(place),
             ),
             rows,
@@ -292,6 +292,7 @@ def _log(files: Sequence[IO[str]], place: int, row: dict[str, Any]) -> None:
     print(json.dumps(finite), file=files[place])
 
 
-def _peak_of_process() -> int:
+def peak_of_process() -> int:
+    """The most memory in bytes that the process has held so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
