@@ -148,15 +148,25 @@ def train_together(
     import torch
 
     from evenhand.models.load import device
-    from evenhand.training import loop
+    from evenhand.training import launch, loop
     from evenhand.training.features import start_from_features
+    from evenhand.training.pack import predict as logits_of
 
     started = time.perf_counter()
-    where = device()
+    shared = launch.place().shared
+    if shared:
+        from evenhand.training import distributed
+
+        distributed.announce(jobs)
+    where = distributed.accelerator().device if shared else device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     encoder = Encoder()
-    pack, model_of = assemble([job.work for job in jobs], encoder, where)
+    # What is to be sharded need not fit on one device.
+    pack, model_of = assemble([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
+    if shared:
+        pack = distributed.share(pack, partial(_model, jobs[0].work))
+        model_of = pack.whole
     start = start_from_features(pack, model_of, [job.work.base.fingerprint for job in jobs], features)
 
     def encode(place: int, inputs: Sequence[Any]) -> Inputs:
@@ -176,7 +186,8 @@ def train_together(
         work, model = job.work, model_of(place)
         try:
             loop.require(one)
-            rows = _predictions(model, partial(encode, place), job.evaluations, len(work.classes), where)
+            predict = partial(pack.predict, place) if shared else partial(logits_of, model, device=where)
+            rows = _predictions(predict, partial(encode, place), job.evaluations, len(work.classes), where)
         except TrainingError as error:
             yield error
             continue
@@ -198,14 +209,10 @@ def train_together(
 
 def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tuple[Pack, Callable[[int], nn.Module]]:
     """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
-    from evenhand.models.load import load_classifier
     from evenhand.training.pack import Replica
     from evenhand.training.replicas import replicas
 
-    models = (
-        work.method.apply(load_classifier(work.base, work.classes, work.seed, work.train.base_dropout), work.seed)
-        for work in works
-    )
+    models = (_model(work) for work in works)
     if len(works) == 1:
         (work,), (model,) = works, models
         inputs, labels = encoder(work, work.examples.inputs), work.examples.labels
@@ -226,6 +233,12 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
     return pack, pack.model
 
 
+def _model(work: Work) -> nn.Module:
+    from evenhand.models.load import load_classifier
+
+    return work.method.apply(load_classifier(work.base, work.classes, work.seed, work.train.base_dropout), work.seed)
+
+
 def predict(work: Work, folder: Path, evaluations: Mapping[str, Dataset]) -> pl.DataFrame | None:
     """Predict from what `train` kept in `folder`.
 
@@ -235,11 +248,13 @@ def predict(work: Work, folder: Path, evaluations: Mapping[str, Dataset]) -> pl.
     if not work.method.kept(folder):
         return None
     from evenhand.models.load import device, load_classifier
+    from evenhand.training.pack import predict as logits_of
 
     where = device()
     base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)
     model = work.method.load(base, folder).to(where)
-    return _predictions(model, partial(Encoder(), work), evaluations, len(work.classes), where)
+    predict = partial(logits_of, model, device=where)
+    return _predictions(predict, partial(Encoder(), work), evaluations, len(work.classes), where)
 
 
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
@@ -260,19 +275,18 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
 
 
 def _predictions(
-    model: torch.nn.Module,
+    predict: Callable[[Inputs], np.ndarray],
     encode: Callable[[Sequence[Any]], Inputs],
     evaluations: Mapping[str, Dataset],
     classes: int,
     where: torch.device,
 ) -> pl.DataFrame:
     from evenhand.training.loop import reproducible
-    from evenhand.training.pack import predict as logits_of
 
     frames = []
     for split, dataset in evaluations.items():
         with reproducible(where):
-            logits = logits_of(model, encode(dataset.inputs), where)
+            logits = predict(encode(dataset.inputs))
         if not np.isfinite(logits).all():
             raise TrainingError(f"the trained weights give logits that are no numbers ({split} examples)")
         columns = {
