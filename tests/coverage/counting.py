@@ -20,7 +20,6 @@ from evenhand.audit.measures import select
 from evenhand.audit.runs import Evaluation
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.paired import corrected_resampled_t
-from evenhand.stats.power import minimum_detectable_effect
 
 
 class Drawn(Protocol):
@@ -165,22 +164,6 @@ def false_claims(
 
 def _name(case: Case) -> str:
     return case.measure.name if case.group is None else f"{case.measure.name}:{case.group}"
-
-
-def found_harm(world: Drawn, measure: str, group: str, repetitions: int, seed: int = 0) -> tuple[float, float]:
-    """Share of repetitions that find a group `worse` within its family, and the true harm over the mean MDE."""
-    found, harms, detectable = 0, [], []
-    for repetition in range(repetitions):
-        rng = np.random.default_rng([seed, repetition])
-        family = [one for one in contrasts(world, rng, (measure,)) if one[0].level == "group"]
-        tail = 0.05 / sum(contrast.interval is not None for _, contrast in family)
-        for case, one in family:
-            if case.group == group and one.interval is not None and one.whole is not None:
-                found += one.interval.bounds(tail)[0] > 0
-                harms.append(one.estimate)
-                error = float(np.sqrt(one.interval.variance))
-                detectable.append(minimum_detectable_effect(error, one.whole.df, tail))
-    return found / repetitions, float(np.mean(harms) / np.mean(detectable))
 
 
 def marginal_coverage(world: Drawn, measures: tuple[str, ...], repetitions: int, seed: int = 0) -> dict[str, float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from counting import Coverage, coverage, false_claims, false_worse, found_harm, marginal_coverage, widths
+from counting import Coverage, coverage, false_claims, false_worse, marginal_coverage, widths
+from planting import foretold, planted
 from random_effects import DESIGN, REGIMES, World
 from ridge import Ridge
 
@@ -145,14 +146,19 @@ def families(repetitions: int) -> None:
 
 
 def power(repetitions: int) -> None:
-    header("design", "harmed group", "true harm / mean MDE", "found")
-    for vary in (True, False):
-        for group, harms in (("a", (0.25, 0.47)), ("d", (0.6, 1.2))):
-            for harm in harms:
-                where = (harm, 0.0, 0.0, 0.0) if group == "a" else (0.0, 0.0, 0.0, harm)
-                share, ratio = found_harm(World(vary=vary, test=400, harm=where), "accuracy", group, repetitions)
-                size = {"a": "55% of the examples", "d": "8% of the examples"}[group]
-                line("new split" if vary else "fixed", size, f"{ratio:.2f}", f"{share:.3f}")
+    header("design", "spread", "runs", "harmed group", "accuracy lost", "of detectable", "found", "told beforehand")
+    sizes = {"a": ("55% of the examples", (0.28, 0.5)), "d": ("8% of the examples", (0.8, 1.4))}
+    for vary, regime, runs in WORLDS:
+        if runs == 10 or regime == "mixed":
+            continue
+        world = World(runs=runs, vary=vary, test=400, **REGIMES[regime])
+        for group, (size, harms) in sizes.items():
+            found = [planted(world, group, harm, repetitions) for harm in harms]
+            told = foretold(world, group, [one.harm for one in found], max(repetitions // 5, 20))
+            for one, share in zip(found, told, strict=True):
+                ratio = f"{one.harm / one.detectable:.2f}"
+                where = "new split" if vary else "fixed"
+                line(where, regime, runs, size, f"{one.harm:.3f}", ratio, f"{one.found:.3f}", f"{share:.3f}")
 
 
 SECTIONS = {

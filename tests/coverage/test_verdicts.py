@@ -1,12 +1,11 @@
-"""Wrong verdicts are as rare as promised: `worse` over a family, `equivalent` where the truth is the margin; and a
-harm of twice the detectable effect is found."""
+"""Wrong verdicts are as rare as promised: `worse` over a family, `equivalent` where the truth is the margin."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from counting import false_claims, false_worse, found_harm
+from counting import false_claims, false_worse
 from random_effects import REGIMES, World
 
 ALPHA = 0.05
@@ -39,14 +38,6 @@ def test_a_harm_of_the_size_of_the_margin_is_rarely_cleared(vary):
     for beyond in (1.0, 1.2):
         found = false_claims(world, ("accuracy", "accuracy_difference", "equalized_odds_difference"), 100, beyond)
         assert max(found.values()) <= most(100)
-
-
-@pytest.mark.parametrize(("group", "harm"), [("a", 0.5), ("d", 1.2)])
-def test_a_planted_harm_of_twice_the_detectable_effect_is_found(group, harm):
-    where = (harm, 0.0, 0.0, 0.0) if group == "a" else (0.0, 0.0, 0.0, harm)
-    share, ratio = found_harm(World(runs=5, test=400, harm=where), "accuracy", group, 100)
-    assert 1.7 < ratio < 4.2
-    assert share >= 0.8
 
 
 MEASURES = ("accuracy", "accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
