@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from evenhand.errors import InputError
 from evenhand.methods import parse_method
 from evenhand.models.load import load_classifier
 from evenhand.training.batches import Images
@@ -67,6 +68,12 @@ CASES = {
     "lora, sharded": Case(LORA, sharded=True, train=STRICT),
 }
 
+REFUSED = {
+    "batch normalisation": Case({"kind": "full"}, "resnet"),
+    "pruned, sharded": Case({"kind": "magnitude", "sparsity": 0.5}, sharded=True),
+    "base dropout": Case(FULL, train={"base_dropout": 0.1}),
+}
+
 
 def trained(pack: Pack, case: Case) -> dict[str, Any]:
     """The losses, gradient norms and logits of a training."""
@@ -89,16 +96,21 @@ def main() -> None:
     from evenhand.training import distributed
 
     for name in sys.argv[2:]:
-        base(CASES[name].model_type)  # before the launch is known: then transformers writes in one process only
+        base(
+            {**CASES, **REFUSED}[name].model_type
+        )  # before the launch is known: then transformers writes in one process only
     accelerator = distributed.accelerator()
     data_parallel = accelerator.distributed_type
     for name in sys.argv[2:]:
-        case = CASES[name]
+        case = {**CASES, **REFUSED}[name]
         if case.sharded:
             shard(accelerator)
-        pack = distributed.share(case.pack(), case.model)
-        found = trained(pack, case)
-        model = pack.whole(0)
+        try:
+            pack = distributed.share(case.pack(), case.model)
+        except InputError as error:
+            found, model = {"refused": str(error)}, torch.nn.Module()
+        else:
+            found, model = trained(pack, case), pack.whole(0)
         if place().main:
             found |= weights(model)
         np.savez(Path(sys.argv[1]) / f"{name} {place().rank}.npz", **found)

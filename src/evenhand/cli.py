@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from evenhand.errors import InputError
+from evenhand.training.launch import place
 
 app = typer.Typer(
     name="evenhand",
@@ -78,10 +79,12 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run`
 @app.command()
 def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
     """Run the built-in study on drawn faces, on the CPU."""
+    if not place().main:
+        return _follow()
     from evenhand.study.presets import read_preset
     from evenhand.study.spec import Study
 
-    _run(Study(**read_preset("demo")), out or Path("runs/demo"), None, "serial", as_json, "demo")
+    return _run(Study(**read_preset("demo")), out or Path("runs/demo"), None, "serial", as_json, "demo")
 
 
 @app.command()
@@ -100,9 +103,11 @@ def run(
     """Train what is missing, audit, write the report.
 
     Running the same command again continues: complete trials are kept."""
+    if not place().main:
+        return _follow()
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = _study(study, changes, tiny, data, out)
-    _run(spec, out, data, executor.value, as_json, name)
+    return _run(spec, out, data, executor.value, as_json, name)
 
 
 @app.command()
@@ -328,6 +333,13 @@ def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, 
     with Terminal() as watcher:
         results = run_study(spec, out, data, executor=executor, watcher=watcher, source=name)
     _show(results, out, as_json)
+
+
+def _follow() -> None:
+    """What a process of a launch does that is not the main one: it neither reads, writes nor says anything."""
+    from evenhand.tasks.following import follow
+
+    follow()
 
 
 def _show(results: Any, out: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from several_processes import CASES, trained, weights
+from several_processes import CASES, REFUSED, trained, weights
 
 SCRIPT = Path(__file__).parents[1] / "several_processes.py"
 WITHIN = {True: {"losses": 1e-6, "weights": 1e-9, "logits": 1e-6}, False: dict.fromkeys(["losses", "logits"], 1e-5)}
@@ -28,7 +28,7 @@ def launch(arguments: list[str], processes: int = 2) -> subprocess.CompletedProc
 def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with what each of two processes found in every case."""
     folder = tmp_path_factory.mktemp("found")
-    done = launch([str(SCRIPT), str(folder), *CASES])
+    done = launch([str(SCRIPT), str(folder), *CASES, *REFUSED])
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -56,3 +56,15 @@ def test_every_process_has_all_predictions_in_order(name, found):
     main, other = (np.load(found / f"{name} {rank}.npz") for rank in range(2))
     for key in other:
         assert np.array_equal(main[key], other[key]), key
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("batch normalisation", "normalises over a batch"),
+        ("pruned, sharded", "lost when it is sharded"),
+        ("base dropout", "draws noise"),
+    ],
+)
+def test_what_shares_would_change_is_refused(name, said, found):
+    assert said in str(np.load(found / f"{name} 0.npz")["refused"])

@@ -16,11 +16,14 @@ from evenhand import records
 from evenhand.audit.results import Results
 from evenhand.errors import InputError, did_you_mean
 from evenhand.study.choice import choose, is_chosen, report_line, score, sentences
+from evenhand.study.executors import launched
 from evenhand.study.packs import packs
 from evenhand.study.plan import Plan, Trial, plan
 from evenhand.study.spec import Study
 from evenhand.study.store import Store
 from evenhand.study.trial import Done
+from evenhand.tasks.following import finish, follow
+from evenhand.training import launch
 
 EXECUTORS = ("serial",)
 _OUTCOME = ("train_loss", "validation_loss", "parameters", "parameters_total", "seconds", "peak_bytes", "epsilon")
@@ -62,6 +65,8 @@ def run(
 ) -> Results:
     """Run a study: complete trials are kept, half-trained ones start again, new ones are trained.
 
+    In a launch of several processes the main one does so, and the others train with it whatever it trains.
+
     Args:
         study: resolved.
         out: the folder that holds it; made if it does not exist.
@@ -78,9 +83,15 @@ def run(
     """
     if executor not in EXECUTORS:
         raise InputError(f'there is no executor "{executor}"; {did_you_mean(executor, EXECUTORS)}')
+    here = launch.place()
+    if not here.main:
+        follow()
+        return Results.load(out)
     watcher = watcher or Silent()
     watcher.say("Reading the data and the base models")
     planned = plan(study, data)
+    if here.shared:
+        launched.check([*planned.tried, *planned.distinct])
     store = Store(out)
     with store.lock(), store.accepted(planned) as accepted:
         planned = replace(planned, study=accepted)
@@ -99,6 +110,8 @@ def run(
         results.save(out)
         results.report(out / "report.html")
         results.figures(out / "figures")
+    if here.shared:
+        finish()
     return results
 
 

@@ -18,6 +18,7 @@ from evenhand.errors import TrainingError
 from evenhand.study.plan import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import classification
+from evenhand.training import launch
 
 Progress = Callable[[float], None]
 
@@ -140,4 +141,5 @@ def environment() -> dict[str, str]:
         "machine": platform.machine(),
         "system": platform.system(),
         "threads": str(torch.get_num_threads()),
+        **({"processes": str(launch.place().processes)} if launch.place().shared else {}),
     }

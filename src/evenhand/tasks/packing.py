@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.tasks.classification import Work, assemble
 from evenhand.tasks.encoding import Encoder
+from evenhand.training import launch
 
 if TYPE_CHECKING:
     from evenhand.training.pack import Batch, Pack
@@ -41,8 +42,11 @@ GAIN = 1.1
 def key(work: Work) -> str | None:
     """What trials must share to be trained together; None: such a trial is trained alone.
 
-    The base model's own dropout is noise that a pack cannot draw for each replica.
+    The base model's own dropout is noise that a pack cannot draw for each replica; several processes train one trial
+    at a time.
     """
+    if launch.place().shared:
+        return None
     if work.method.kind not in KINDS or work.train.base_dropout or not work.method.epochs:
         return None
     parts = (work.method.kind, work.base.fingerprint, len(work.classes), work.train.precision, work.train.batch_size)

@@ -1,0 +1,37 @@
+"""One trial after the other in all processes of a launch: what such a launch cannot train is refused before it begins.
+
+The main process runs the study as if it were alone; the others follow it into every training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.errors import InputError
+from evenhand.methods.private import Private
+from evenhand.study.plan import Trial
+from evenhand.training import launch
+
+
+def check(trials: Sequence[Trial]) -> None:
+    """Refuse trials that several processes would not train as one does.
+
+    Raises:
+        InputError: one of them, or the launch, is of such a kind.
+    """
+    for trial in trials:
+        if isinstance(trial.spec, Private):
+            reason = "draws its batches and its noise for one process"
+        elif trial.train.base_dropout:
+            reason = "has train.base_dropout, noise that several processes would draw otherwise than one"
+        elif trial.train.replicas not in ("auto", 1):
+            reason = f"has train.replicas: {trial.train.replicas}, and several processes train one trial at a time"
+        else:
+            continue
+        raise InputError(
+            f"{trial.label} {reason}; start this study without a launcher (this one started "
+            f"{launch.place().processes} processes)"
+        )
+    from evenhand.training.distributed import accelerator
+
+    accelerator()
