@@ -76,7 +76,7 @@ def contrast(reader: Reader, case: Case, method: str, reference: str, design: De
     defined = [both for both in made if not (math.isnan(both[1].value) or math.isnan(both[3].value))]
     if len(defined) < len(made):
         reasons = {effect.reason for both in made for effect in (both[1], both[3]) if math.isnan(effect.value)}
-        notes.append(f"defined in {len(defined)} of {len(made)} runs ({'; '.join(sorted(map(str, reasons)))})")
+        notes.append(f"defined in {len(defined)} of {len(made)} runs ({', '.join(sorted(map(str, reasons)))})")
     if len(defined) < max(min(LEAST_RUNS, len(planned)), 1):
         if defined:
             notes.append(f"a contrast needs at least {min(LEAST_RUNS, len(planned))} runs")
@@ -169,7 +169,7 @@ def _unpaired(reader: Reader, case: Case, method: str, reference: str, notes: li
         defined = [(run, effect) for run, effect in made if not math.isnan(effect.value)]
         if len(defined) < len(made):
             reasons = {str(effect.reason) for _, effect in made if math.isnan(effect.value)}
-            notes.append(f"{name}: defined in {len(defined)} of {len(made)} runs ({'; '.join(sorted(reasons))})")
+            notes.append(f"{name}: defined in {len(defined)} of {len(made)} runs ({', '.join(sorted(reasons))})")
         if len(defined) < max(min(LEAST_RUNS, len(seeds)), 1):
             return Contrast(None, None, None, len(defined), tuple(notes or [f"{name} was not run"]))
         expected = [replace(effect, contributions=effect.softened) for _, effect in defined]
@@ -222,7 +222,7 @@ def _absences(reader: Reader, method: str, seeds: Sequence[int]) -> list[str]:
     found = [absent[method, seed] for seed in seeds if (method, seed) in absent]
     if not found:
         return []
-    return [f"{method}: {len(found)} of {len(seeds)} seeds have no predictions: {'; '.join(sorted(set(found)))}"]
+    return [f"{method}: {len(found)} of {len(seeds)} seeds have no predictions: {', '.join(sorted(set(found)))}"]
 
 
 def _place_notes(reader: Reader, case: Case) -> list[str]:

@@ -129,10 +129,10 @@ def _rows(reader: Reader, floors: Floors, case: Case, method: str) -> Iterator[d
     notes = list(general)
     absent = {seed: evaluation.absent[method, seed] for seed in seeds if seed not in runs}
     if absent:
-        reasons = "; ".join(sorted(set(absent.values())))
+        reasons = ", ".join(sorted(set(absent.values())))
         notes.append(f"{len(absent)} of {len(seeds)} seeds have no predictions: {reasons}")
     if found and len(defined) < len(found):
-        reasons = "; ".join(sorted({str(found[seed].reason) for seed in found if seed not in defined}))
+        reasons = ", ".join(sorted({str(found[seed].reason) for seed in found if seed not in defined}))
         notes.append(f"defined in {len(defined)} of {len(found)} runs ({reasons})")
     if units is None:
         yield {**base, "seed": None, "value": None, "low": None, "high": None, "n": 0, "note": _join(notes)}
