@@ -120,41 +120,26 @@ def plan(
     accuracy: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="expected, for the smallest harm that could be detected")
     ] = 0.8,
+    calibrate: Annotated[
+        bool, typer.Option(help="take a few steps of each method, to foretell seconds, memory and disk")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """List the trials of a study, and the smallest harm that it could detect; trains nothing."""
+    """List the trials of a study, what they will cost, and the smallest harm that it could detect.
+
+    Nothing is trained: the few steps that are timed are thrown away."""
+    from evenhand.study.cost import forecast
     from evenhand.study.foresight import foresee
     from evenhand.study.plan import plan as expand
-    from evenhand.study.run import pending
-    from evenhand.study.store import Store
 
     spec, _, out, data = _study(study, changes or [], tiny, data, out)
     planned = expand(spec, data)
-    todo = {trial.hash for trial in pending(planned, Store(out))}
-    rows = [
-        {
-            "setting": trial.setting.name,
-            "method": trial.method,
-            "seed": trial.seed,
-            "trial": trial.hash,
-            "train": len(trial.examples),
-            "test": len(trial.parts.test),
-            "epochs": trial.spec.epochs,
-            "done": trial.hash not in todo,
-        }
-        for trial in planned.trials
-    ]
+    expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
     foreseen = foresee(planned, accuracy)
     if as_json:
         harms = [vars(one) for one in foreseen]
-        return _print_json({"trials": rows, "to_train": len(todo), "accuracy": accuracy, "detectable": harms})
-    for row in rows:
-        state = "done" if row["done"] else "to train"
-        print(
-            f"{row['setting']}  {row['method']}  seed {row['seed']}  {row['trial'][:12]}  "
-            f"{row['train']} training examples × {row['epochs']} epochs, {row['test']} test examples  {state}"
-        )
-    print(f"{len(rows)} trials, {len(todo)} to train")
+        return _print_json({**expected.to_json(), "accuracy": accuracy, "detectable": harms})
+    print("\n".join(expected.lines()))
     _print_foreseen(foreseen, accuracy)
     return None
 

@@ -45,6 +45,23 @@ def score(trial: Trial, store: Store) -> float | None:
     return float(np.mean(rows["logits"].to_numpy().argmax(axis=1) == rows["label"].to_numpy()))
 
 
+def foretold(planned: Plan, store: Store) -> tuple[Plan, bool]:
+    """The plan with every trial: as was chosen, where the candidates are complete, else as if the longest had been.
+
+    Returns:
+        The plan, and whether its hyperparameters have been chosen.
+    """
+    if all(store.complete(trial) for trial in planned.tried):
+        return planned.decided(choose(planned, store)), True
+    longest: dict[tuple[str, str, int | None], Trial] = {}
+    for trial in planned.candidates:
+        key = trial.setting.name, trial.method, trial.seed if _tuning(trial).seeds == "each" else None
+        if key not in longest or trial.spec.epochs > longest[key].spec.epochs:
+            longest[key] = trial
+    assumed = (_choice(key, trial, float("nan"), 0, 0) for key, trial in longest.items())
+    return planned.decided(tuple(assumed)), False
+
+
 def is_chosen(trial: Trial, chosen: tuple[Choice, ...]) -> bool:
     """Whether it is this candidate whose hyperparameters the study goes on with."""
     where = {(trial.setting.name, trial.method, seed) for seed in (trial.seed, None)}
@@ -82,17 +99,23 @@ def _chosen(trials: list[Trial], store: Store) -> Choice:
             f"{where}tuning.grid.{first.method}: every candidate failed on seed {first.seed}, so there is nothing to "
             f"choose: {'; '.join(sorted(reasons))}"
         )
-    value, candidate = scores[place], trials[place].candidate
-    assert value is not None and candidate is not None
+    value = scores[place]
+    assert value is not None
+    key = first.setting.name, first.method, first.seed if tuning.seeds == "each" else None
+    return _choice(key, trials[place], value, len(trials), sum(one is None for one in scores))
+
+
+def _choice(key: tuple[str, str, int | None], trial: Trial, value: float, count: int, failed: int) -> Choice:
+    assert trial.candidate is not None
     return Choice(
-        setting=first.setting.name,
-        method=first.method,
-        seed=first.seed if tuning.seeds == "each" else None,
-        hyperparameters=dict(candidate.values),
-        score=tuning.score,
+        setting=key[0],
+        method=key[1],
+        seed=key[2],
+        hyperparameters=dict(trial.candidate.values),
+        score=_tuning(trial).score,
         value=value,
-        candidates=len(trials),
-        failed=sum(one is None for one in scores),
+        candidates=count,
+        failed=failed,
     )
 
 

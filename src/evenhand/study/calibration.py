@@ -1,0 +1,189 @@
+"""How fast trials go on this machine: a few real steps of a pack, and what they cost is divided among its parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.tasks.classification import Work, assemble, peak_of_process
+from evenhand.tasks.encoding import Encoder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from evenhand.training.pack import Batch, Pack
+
+STEPS = 6
+"""Steps that are timed, after one of the longest examples, which warms up and shows the most memory."""
+
+PREDICTED = 128
+"""Examples whose prediction is timed."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the parts of a pack's training cost.
+
+    Attributes:
+        start: seconds to load the models and to make the pack of them.
+        encode: seconds per example, to tokenise it or to process its image.
+        fill: seconds per example whose cached features are not there yet; 0 where none are used.
+        prefix: what the cached features of these trials are shared by; None where none are used.
+        step: seconds per optimiser step of the whole pack.
+        predict: seconds per example.
+        peak_bytes: on a GPU, the most memory that was held; on a CPU, the most that the process has held so far.
+        example_bytes: of one encoded example.
+        kept: seconds to write what `keep` asks for of one trial, and its bytes.
+    """
+
+    start: float
+    encode: float
+    fill: float
+    prefix: str | None
+    step: float
+    predict: float
+    peak_bytes: int
+    example_bytes: int
+    kept: Mapping[str, tuple[float, int]]
+
+
+def calibrate(works: Sequence[Work], tested: Dataset) -> Rates | None:
+    """Take a few steps with the trials of a pack and predict a few examples; what was learned is thrown away.
+
+    Args:
+        works: one, or several that can be trained together.
+        tested: examples to predict.
+
+    Returns:
+        None where the device's memory does not hold them.
+    """
+    import torch
+
+    try:
+        with TemporaryDirectory() as folder:
+            return _rates(works, tested, Path(folder))
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
+    import peft  # noqa: F401  (its import is no part of any trial)
+    import torch
+
+    from evenhand.models.load import device
+    from evenhand.training.features import Cached, start_from_features
+    from evenhand.training.loop import reproducible
+    from evenhand.training.pack import predict, train_mode
+
+    where, encoder = device(), Encoder()
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)
+    sampled = _sampled(works, encoder)
+    few = tested.take(np.linspace(0, len(tested) - 1, min(PREDICTED, len(tested))).astype(int))
+    started = time.perf_counter()
+    encoded = encoder(works[0], few.inputs)
+    encode = (time.perf_counter() - started) / len(few)
+    example_bytes = int(np.mean([len(encoded.contents(row)) for row in range(len(few))]))
+    for work in sampled:
+        encoder(work, work.examples.inputs)
+    started = time.perf_counter()
+    pack, model_of = assemble(sampled, encoder, where)
+    start = time.perf_counter() - started
+
+    started = time.perf_counter()
+    begin = start_from_features(pack, model_of, [work.base.fingerprint for work in works], folder / "features")
+    found = time.perf_counter() - started
+    started = time.perf_counter()
+    inputs = begin(0, encoded)
+    fill = (time.perf_counter() - started) / len(few)
+    prefix = None
+    if isinstance(inputs, Cached):
+        prefix = f"{works[0].base.fingerprint} {inputs.cut}"
+        # What was not spent on the examples' features was spent on finding where they are taken.
+        start += max(found - fill * sum(len(work.examples) for work in sampled if work.method.epochs), 0.0)
+
+    times = []
+    with reproducible(where):
+        train_mode(pack.module)
+        for batch in sorted(pack.batches(0), key=lambda batch: -_tokens(pack, batch)):
+            times.append(_seconds(pack, batch))
+        model = model_of(0)
+        timed = []
+        for _ in range(2):
+            started = time.perf_counter()
+            predict(model, inputs, where)
+            timed.append(time.perf_counter() - started)
+        peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process()
+    return Rates(
+        start=start,
+        encode=encode,
+        fill=fill if prefix else 0.0,
+        prefix=prefix,
+        step=float(np.mean(times[1:] or times or [0.0])),
+        predict=min(timed) / len(few),
+        peak_bytes=peak,
+        example_bytes=example_bytes,
+        kept=_kept(works[0], model, folder),
+    )
+
+
+def _sampled(works: Sequence[Work], encoder: Encoder) -> list[Work]:
+    """The trials on a few whole batches of their first epoch, from the longest to the shortest: an epoch in small."""
+    from evenhand.training.batches import batches
+
+    found = []
+    for work in works:
+        inputs, per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
+        # Texts are tokenised in no time, and a batch lasts as long as its longest text; images are all alike.
+        lengths = encoder(work, inputs).lengths if work.base.modality == "text" else None
+        drawn = [rows for rows in batches(len(inputs), lengths, per_step, work.seed, 0) if len(rows) == per_step]
+        drawn = drawn or [np.arange(len(inputs))]
+        if lengths is not None:
+            drawn.sort(key=lambda rows, sizes=lengths: -int(sizes[rows].max()))
+        first, *others = drawn
+        places = (np.arange(STEPS) + 0.5) * len(others) / STEPS if len(others) > STEPS else np.arange(len(others))
+        rows = np.concatenate([first, *(others[int(place)] for place in places)])
+        examples = TrainingExamples([inputs[int(row)] for row in rows], work.examples.labels[rows])
+        found.append(replace(work, examples=examples, validation=None))
+    return found
+
+
+def _tokens(pack: Pack, batch: Batch) -> int:
+    """Of a step, padding included; its examples where all are alike."""
+    count = 0
+    for part in batch.parts:
+        longest = 1
+        for rows, replica in zip(part.rows, pack.replicas, strict=True):
+            if replica.inputs.lengths is not None and len(rows):
+                longest = max(longest, int(replica.inputs.lengths[rows].max()))
+        count += longest * sum(map(len, part.rows))
+    return count
+
+
+def _seconds(pack: Pack, batch: Batch) -> float:
+    from evenhand.training.loop import take_step
+
+    started = time.perf_counter()
+    losses, _ = take_step(pack, batch)
+    losses.sum().item()  # a GPU answers when it is done
+    return time.perf_counter() - started
+
+
+def _kept(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
+    if work.method.whole:  # a large model is not written to be weighed
+        size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+        return {"none": (0.0, 0), "adapters": (0.0, 0), "weights": (0.0, size)}
+    folder = folder / "kept"
+    folder.mkdir()
+    started = time.perf_counter()
+    work.method.save(model, folder)
+    seconds = time.perf_counter() - started
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {"none": (0.0, 0), "adapters": (seconds, size), "weights": (seconds, size)}

@@ -1,0 +1,247 @@
+"""What a study will cost: seconds, memory and disk of each trial, from a few real steps on this machine."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from evenhand.study.calibration import Rates, calibrate
+from evenhand.study.choice import foretold
+from evenhand.study.packs import packs
+from evenhand.study.plan import Plan, Trial
+from evenhand.study.progress import duration
+from evenhand.study.run import pending
+from evenhand.study.store import Store
+from evenhand.study.trial import work_of
+from evenhand.tasks import packing
+
+STEP_BYTES = 120
+"""A row of `log.jsonl`, about."""
+
+TRIAL_BYTES = 2500
+"""`trial.json`, about."""
+
+IMAGES_IN_MEMORY = 2**30
+"""Encoded images above this size are in a file."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one trial will cost.
+
+    Attributes:
+        seconds: as its record will say: loading, encoding, training, predicting; of a pack, its share.
+        peak_bytes: of memory, as its record will say; it is the whole pack's.
+        disk_bytes: what stays of it.
+    """
+
+    seconds: float
+    peak_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class _Looking(Store):
+    """A store that is only looked at: what is found out here is found out again by the run."""
+
+    def keep_replicas(self, key: str, count: int) -> None:
+        """Keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Every trial of a study, and what those that are not complete will cost.
+
+    Attributes:
+        rows: a use of a trial each: setting, method, seed, `candidate` (None: of the study), hash, examples, epochs,
+            `done`, and `seconds`, `peak_bytes` and `disk_bytes` (None: complete, not timed, or too large).
+        chosen: whether tuned methods have their hyperparameters; if not, their longest candidate stands for them.
+        costs: by hash, of the trials that will run; None where nothing was timed.
+    """
+
+    rows: Sequence[dict[str, Any]]
+    chosen: bool
+    costs: Mapping[str, Cost | None] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, with the sums."""
+        return {"trials": list(self.rows), "to_train": self.to_train, "chosen": self.chosen, **self._sums()}
+
+    @property
+    def to_train(self) -> int:
+        """Trials that are not complete, each once."""
+        return len({row["trial"] for row in self.rows if not row["done"]})
+
+    def lines(self) -> list[str]:
+        """For a terminal: a line per trial, and the sums."""
+        found = [_line(row) for row in self.rows]
+        found.append(f"{len(self.rows)} trials, {self.to_train} to train")
+        if not self.chosen:
+            found.append("Tuned methods are shown with their longest candidate, until one is chosen.")
+        sums = self._sums()
+        if sums["seconds"] is not None:
+            found.append(
+                f"About {duration(sums['seconds'])} on this machine, {_size(sums['peak_bytes'])} of memory, and "
+                f"{_size(sums['disk_bytes'])} of disk, besides the audit and the report"
+            )
+        large = sum(cost is None for cost in (self.costs or {}).values())
+        if large:
+            found.append(f"{large} trials do not fit this machine's memory")
+        return found
+
+    def _sums(self) -> dict[str, Any]:
+        known = [cost for cost in (self.costs or {}).values() if cost is not None]
+        if not known:
+            return dict.fromkeys(("seconds", "peak_bytes", "disk_bytes"))
+        return {
+            "seconds": sum(cost.seconds for cost in known),
+            "peak_bytes": max(cost.peak_bytes for cost in known),
+            "disk_bytes": sum(cost.disk_bytes for cost in known),
+        }
+
+
+def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) -> Forecast:
+    """What is to be done for a study, and what it will cost.
+
+    Args:
+        planned: of the study.
+        out: its folder; nothing is written there.
+        timed: whether to take a few steps of each method.
+        say: told what is being timed.
+    """
+    store = Store(out)
+    planned, chosen = foretold(planned, store)
+    todo = pending(planned, store)
+    found = costs(todo, out, say) if timed else None
+    waiting = {trial.hash for trial in todo}
+    rows = [_row(trial, trial.hash not in waiting, found) for trial in (*planned.candidates, *planned.trials)]
+    return Forecast(rows, chosen, found)
+
+
+def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> dict[str, Any]:
+    cost = (found or {}).get(trial.hash)
+    return {
+        "setting": trial.setting.name,
+        "method": trial.method,
+        "seed": trial.seed,
+        "candidate": None if trial.candidate is None else str(trial.candidate),
+        "trial": trial.hash,
+        "train": len(trial.examples),
+        "test": 0 if trial.candidate is not None else len(trial.parts.test),
+        "epochs": trial.spec.epochs,
+        "done": done,
+        **(dict.fromkeys(("seconds", "peak_bytes", "disk_bytes")) if cost is None else asdict(cost)),
+    }
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    state = "done" if row["done"] else "to train"
+    if row["seconds"] is not None:
+        state += f": {duration(row['seconds'])}, {_size(row['peak_bytes'])}, {_size(row['disk_bytes'])} on disk"
+    tried = f"  candidate {row['candidate']}" if row["candidate"] else ""
+    tested = "validation only" if row["candidate"] else f"{row['test']} test examples"
+    return (
+        f"{row['setting']}  {row['method']}  seed {row['seed']}{tried}  {row['trial'][:12]}  "
+        f"{row['train']} training examples × {row['epochs']} epochs, {tested}  {state}"
+    )
+
+
+def _size(count: int) -> str:
+    """`12 kB`, `3.4 MB`, `1.2 GB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"
+
+
+def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[str, Cost | None]:
+    """The cost of each trial by its hash; None where this machine's memory does not hold it.
+
+    One pack of each kind takes a few steps: what differs in learning rate, epochs, seed and number of examples only is
+    calculated. Features of a frozen prefix are counted for the trial that is the first to need them.
+
+    Args:
+        todo: trials that are not complete, in the order in which they will run.
+        out: the folder of the study; nothing is written there.
+        say: told what is being timed.
+    """
+    known: dict[str, Rates | None] = {}
+    cached: dict[str, set[str]] = {}
+    found: dict[str, Cost | None] = {}
+    for pack in packs(todo, _Looking(out), say):
+        kind = _kind(pack)
+        if kind not in known:
+            say(f"Timing a few steps of {pack[0].method}" + (f", {len(pack)} trials at a time" * (len(pack) > 1)))
+            known[kind] = calibrate([work_of(trial) for trial in pack], next(iter(pack[0].evaluations.values())))
+        rates = known[kind]
+        for trial in pack:
+            found[trial.hash] = None if rates is None else _cost(trial, len(pack), rates, _new(trial, rates, cached))
+    return found
+
+
+def _cost(trial: Trial, together: int, rates: Rates, new: int) -> Cost:
+    sizes = {name: len(data) for name, data in trial.evaluations.items()}
+    validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
+    learned, epochs = len(trial.examples), trial.spec.epochs
+    steps = epochs * -(-learned // (trial.train.batch_size * trial.train.accumulate))
+    encoded = learned + sum(sizes.values())  # the validation part is one of them
+    predicted = sum(sizes.values()) + validated * max(epochs, 1)
+    written, size = rates.kept[trial.keep]
+    seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
+    seconds += rates.fill * new + rates.predict * predicted + written
+    # Encoded images are all there at once; texts are small.
+    images = 0 if trial.setting.base.modality == "text" else min(rates.example_bytes * encoded, IMAGES_IN_MEMORY)
+    disk = size + STEP_BYTES * (steps + epochs) + TRIAL_BYTES + _predictions_bytes(trial)
+    return Cost(seconds, rates.peak_bytes + images, disk)
+
+
+def _kind(pack: Sequence[Trial]) -> str:
+    """What trials must share to take the same time for the same work."""
+    first = pack[0]
+    rest = {key: value for key, value in first.spec.hyperparameters().items() if key not in ("lr", "epochs")}
+    train = first.train.model_dump(mode="json", exclude={"schedule", "warmup", "replicas"})
+    shared = [len(pack), first.setting.base.fingerprint, first.setting.dataset.name, first.spec.epochs > 0, train]
+    return json.dumps([*shared, rest if len(pack) == 1 else packing.key(work_of(first))], sort_keys=True)
+
+
+def _new(trial: Trial, rates: Rates, cached: dict[str, set[str]]) -> int:
+    """How many examples a trial is the first to need the features of."""
+    if rates.prefix is None:
+        return 0
+    parts = {f"{trial.setting.dataset.name} {example}" for example in trial.setting.dataset.example[trial.parts.train]}
+    held = {f"{data.name} {example}" for data in trial.evaluations.values() for example in data.example}
+    before = cached.setdefault(rates.prefix, set())
+    needed = (parts if trial.spec.epochs else set()) | held
+    new = len(needed - before)
+    before |= needed
+    return new
+
+
+def _predictions_bytes(trial: Trial) -> int:
+    """Of a table of predictions with these ids and any logits."""
+    rng = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    frames = list(_made_up(trial, rng))
+    pl.concat(frames).write_parquet(buffer)
+    return buffer.tell()
+
+
+def _made_up(trial: Trial, rng: np.random.Generator) -> Iterator[pl.DataFrame]:
+    classes = len(trial.setting.dataset.classes)
+    for name, data in trial.evaluations.items():
+        logits = rng.normal(size=(len(data), classes)).astype(np.float32)
+        yield pl.DataFrame(
+            {
+                "trial": [trial.hash] * len(data),
+                "split": [name] * len(data),
+                "example": [str(one) for one in data.example],
+                "logits": pl.Series(logits, dtype=pl.Array(pl.Float32, classes)),
+            }
+        )

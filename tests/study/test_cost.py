@@ -1,0 +1,105 @@
+"""What a plan foretells: trials that run, what each will take, and nothing left behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenhand import Study
+from evenhand.study import cost
+from evenhand.study.calibration import Rates
+from evenhand.study.cost import forecast
+from evenhand.study.plan import plan
+
+
+@pytest.fixture
+def study(small_study):
+    methods = {**small_study["methods"], "head": {"kind": "head", "lr": 1e-2, "epochs": 2}}
+    return {**small_study, "methods": methods, "split": {"vary": False}}
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """Rates that a reader can reckon with, of a machine that is never waited for."""
+    made = Rates(
+        start=1.0,
+        encode=0.01,
+        fill=0.1,
+        prefix="frozen",
+        step=2.0,
+        predict=0.001,
+        peak_bytes=10**6,
+        example_bytes=100,
+        kept={"none": (0.0, 0), "adapters": (0.5, 1000), "weights": (0.5, 1000)},
+    )
+    monkeypatch.setattr(cost, "calibrate", lambda works, tested: made)
+    return made
+
+
+def foretold(study, out, timed=True, **changes):
+    said: list[str] = []
+    return forecast(plan(Study(**{**study, **changes}), None), out, timed, said.append), said
+
+
+def test_a_plan_times_each_kind_once_and_leaves_nothing_behind(study, tmp_path):
+    found, said = foretold(study, tmp_path / "out", seeds=3)
+    assert said == [f"Timing a few steps of {method}" for method in ("full", "lora", "head")]
+    assert not (tmp_path / "out").exists()
+    assert len(found.rows) == found.to_train == 9
+    assert all(row["seconds"] > 0 and row["peak_bytes"] > 10**6 for row in found.rows)
+
+
+def test_disk_is_foretold_to_within_a_third(study, tmp_path):
+    found, _ = foretold(study, tmp_path)
+    Study(**study).run(tmp_path)
+    for row in found.rows:
+        files = [path for path in (tmp_path / "trials" / row["trial"]).rglob("*") if path.is_file()]
+        assert row["disk_bytes"] == pytest.approx(sum(path.stat().st_size for path in files), rel=1 / 3)
+    again, said = foretold(study, tmp_path)
+    assert again.to_train == 0 and said == []
+    assert {row["seconds"] for row in again.rows} == {None}
+
+
+def test_a_plan_that_is_not_to_time_anything_says_nothing_of_costs(study, tmp_path):
+    found, said = foretold(study, tmp_path, timed=False)
+    assert said == [] and found.costs is None and found.to_json()["seconds"] is None
+    assert not any("on this machine" in line for line in found.lines())
+
+
+def test_seconds_are_those_of_loading_encoding_steps_predictions_and_writing(study, tmp_path, rates):
+    found, _ = foretold(study, tmp_path, seeds=1, methods={"full": study["methods"]["full"]})
+    (row,) = found.rows  # 216 training, 24 validation and 60 test examples
+    steps, encoded, predicted = 7, 300, 24 + 60 + 24
+    expected = 1.0 + 2.0 * steps + 0.01 * encoded + 0.1 * 300 + 0.001 * predicted + 0.5
+    assert row["seconds"] == pytest.approx(expected)
+
+
+def test_features_of_a_frozen_prefix_are_counted_for_the_first_trial_that_needs_them(study, tmp_path, rates):
+    found, _ = foretold(study, tmp_path, methods={"head": study["methods"]["head"]}, reference="head")
+    first, second = (row["seconds"] for row in found.rows)
+    assert first - second == pytest.approx(0.1 * 300), "the split is fixed, so the second seed has the same examples"
+
+
+def test_a_pack_shares_what_it_takes(study, tmp_path, rates):
+    changes = {"methods": {"lora": study["methods"]["lora"]}, "reference": ()}
+    alone, _ = foretold(study, tmp_path, **changes, train={"replicas": 1})
+    together, said = foretold(study, tmp_path, **changes, train={"replicas": 2})
+    assert said == ["Timing a few steps of lora, 2 trials at a time"]
+    saved = alone.to_json()["seconds"] - together.to_json()["seconds"]
+    assert saved == pytest.approx(1.0 + 2.0 * 7 + 0.01 * 300)
+
+
+def test_a_trial_that_does_not_fit_the_memory_has_no_cost(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "calibrate", lambda works, tested: None)
+    found, _ = foretold(study, tmp_path)
+    assert {row["seconds"] for row in found.rows} == {None}
+    assert found.to_json()["seconds"] is None
+    assert "6 trials do not fit this machine's memory" in found.lines()
+
+
+def test_a_tuned_method_is_foretold_with_its_longest_candidate(study, tmp_path, rates):
+    tuning = {"grid": {"lora": {"epochs": [1, 3, 2]}}}
+    found, _ = foretold(study, tmp_path, tuning=tuning)
+    studied = [row for row in found.rows if row["method"] == "lora" and row["candidate"] is None]
+    assert [row["epochs"] for row in studied] == [3, 3]
+    assert [row["candidate"] for row in found.rows[:3]] == ["epochs 1", "epochs 3", "epochs 2"]
+    assert not found.chosen and "until one is chosen" in "\n".join(found.lines())
