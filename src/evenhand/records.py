@@ -113,10 +113,12 @@ TABLES: dict[str, Table] = {
                 "seconds": _REAL,
                 "peak_bytes": _INT,
                 "epsilon": _REAL,
+                "step": _INT,
+                "note": _TEXT,
                 "environment": _TEXT,
             },
             nullable="candidate score chosen subset pair reason train_loss validation_loss parameters "
-            "parameters_total seconds peak_bytes epsilon environment",
+            "parameters_total seconds peak_bytes epsilon step note environment",
             key="setting method seed role candidate subset",
             words={"role": ROLES, "status": STATUS},
         ),

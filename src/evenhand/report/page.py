@@ -149,7 +149,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "failed": tables.failed_trials(trials),
         "trials": len(trials.filter(role="study")),
         "training": tables.training_grid(trials, design),
-        "tried": tables.candidate_grids(trials),
+        "tried": [*tables.match_grids(trials), *tables.candidate_grids(trials)],
         "tuning": results.provenance.get("tuning", ""),
         "study": results.provenance.get("study", ""),
         "margins": margin_rows(design),

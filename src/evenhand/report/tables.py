@@ -164,6 +164,14 @@ def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
     return grids
 
 
+def match_grids(trials: pl.DataFrame) -> list[Grid]:
+    """How near each trial came to what it was made equal to; no grid where nothing was."""
+    matched = trials.filter(pl.col("role") == "study", pl.col("note").is_not_null())
+    rows = [[row["setting"], row["method"], str(row["seed"]), row["note"]] for row in matched.iter_rows(named=True)]
+    head = ["setting", "method", "seed", "the checkpoint that was taken"]
+    return [Grid("methods are compared at checkpoints that come nearest to the reference", head, rows)] if rows else []
+
+
 def _value(value: Any) -> str:
     """A hyperparameter as it is written in a study."""
     if value is None:

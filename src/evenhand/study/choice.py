@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
+from evenhand.data.dataset import Dataset
 from evenhand.errors import InputError
 from evenhand.study.plan import Plan, Trial
 from evenhand.study.spec import MAIN
@@ -38,9 +39,13 @@ def score(trial: Trial, store: Store) -> float | None:
         return None
     if _tuning(trial).score == "loss":
         return kept["validation_loss"]
-    validation = trial.evaluations["validation"]
+    return validation_accuracy(trial.hash, trial.evaluations["validation"], store)
+
+
+def validation_accuracy(trial: str, validation: Dataset, store: Store) -> float:
+    """Of what a trial has predicted."""
     labels = pl.DataFrame({"example": [str(one) for one in validation.example], "label": validation.labels})
-    rows = records.read(store.folder(trial.hash) / "predictions.parquet", "predictions").filter(split="validation")
+    rows = records.read(store.folder(trial) / "predictions.parquet", "predictions").filter(split="validation")
     rows = rows.join(labels, on="example", how="inner")
     return float(np.mean(rows["logits"].to_numpy().argmax(axis=1) == rows["label"].to_numpy()))
 

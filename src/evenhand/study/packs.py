@@ -15,8 +15,9 @@ from evenhand.tasks import packing
 def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
     """The trials in packs, in the order of their first ones.
 
-    A trial that was trained before is alone: its weights may have been kept. What `auto` found out stays in the store,
-    so that the runs that continue a study make packs of the same size.
+    A trial that was trained before is alone: its weights may have been kept. So is one that is put back to a
+    checkpoint. What `auto` found out stays in the store, so that the runs that continue a study make packs of the same
+    size.
 
     Args:
         todo: trials with different hashes.
@@ -25,7 +26,8 @@ def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> It
     """
     groups: dict[str, list[Trial]] = {}
     for trial in todo:
-        key = packing.key(work_of(trial)) if store.read(trial.hash) is None else None
+        alone = trial.match is not None or store.read(trial.hash) is not None
+        key = None if alone else packing.key(work_of(trial))
         groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
     for key, trials in groups.items():
         for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):

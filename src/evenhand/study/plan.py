@@ -20,6 +20,7 @@ from evenhand.errors import InputError
 from evenhand.methods.fit import check
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
+from evenhand.study.match import Match
 from evenhand.study.prepared import Prepared, Sample, prepare
 from evenhand.study.spec import KEEP, MAIN, Keep, Setting, Study
 from evenhand.study.tuning import Candidate, Choice
@@ -41,6 +42,7 @@ class Trial:
         evaluations: the examples to predict, by `split`.
         fingerprints: what identifies the examples of each split, ids included.
         candidate: whose hyperparameters it tries; None for a trial of the study.
+        match: the trial that it is made equal to; None: it is trained to its end.
     """
 
     setting: Prepared
@@ -55,6 +57,7 @@ class Trial:
     evaluations: Mapping[str, Dataset] = field(repr=False)
     fingerprints: Mapping[str, str] = field(repr=False)
     candidate: Candidate | None = None
+    match: Match | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -152,16 +155,31 @@ def _trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> Itera
     """The trials of the study whose hyperparameters are known."""
     choices = {(choice.setting, choice.method, choice.seed): choice.hyperparameters for choice in chosen}
     for name, prepared in settings.items():
-        for seed in prepared.spec.seeds:
-            for method in prepared.spec.methods:
-                tried = {candidate.json: candidate for candidate in prepared.spec.candidates(method)}
-                if not tried:
-                    yield _trial(prepared, prepared.spec, method, seed)
-                    continue
+        spec = prepared.spec
+        for seed in spec.seeds:
+            settled: dict[str, Setting] = {}
+            for method in spec.methods:
+                tried = {candidate.json: candidate for candidate in spec.candidates(method)}
                 values = choices.get((name, method, seed), choices.get((name, method, None)))
-                if values is not None:
-                    candidate = tried[Candidate(values, {}).json]
-                    yield _trial(prepared, prepared.spec.with_method(method, candidate.method), method, seed)
+                if not tried:
+                    settled[method] = spec
+                elif values is not None:
+                    settled[method] = spec.with_method(method, tried[Candidate(values, {}).json].method)
+            yield from _compared(prepared, settled, seed)
+
+
+def _compared(prepared: Prepared, settled: Mapping[str, Setting], seed: int) -> Iterator[Trial]:
+    """The trials of one seed. Those that are made equal to the reference's are there once it is settled."""
+    wanted = prepared.spec.match
+    match = None
+    if wanted is not None:
+        reference = prepared.spec.reference[0]
+        if reference in settled:
+            match = Match(wanted, reference, _trial(prepared, settled[reference], reference, seed).hash)
+    for method, spec in settled.items():
+        alone = wanted is None or method == prepared.spec.reference[0] or spec.method(method).epochs == 0
+        if alone or match is not None:
+            yield _trial(prepared, spec, method, seed, None if alone else match)
 
 
 def _candidates(prepared: Prepared) -> Iterator[Trial]:
@@ -185,7 +203,7 @@ def _candidates(prepared: Prepared) -> Iterator[Trial]:
                 )
 
 
-def _trial(prepared: Prepared, spec: Setting, method: str, seed: int) -> Trial:
+def _trial(prepared: Prepared, spec: Setting, method: str, seed: int, match: Match | None = None) -> Trial:
     """One trial of a method as this setting says it."""
     sample = prepared.sample(seed)
     examples, contents = sample.training(spec.alterations(method), seed)
@@ -202,6 +220,7 @@ def _trial(prepared: Prepared, spec: Setting, method: str, seed: int) -> Trial:
         "train": train.model_dump(mode="json", exclude={"replicas"}),
         "seed": seed,
         "subset": None,
+        **({} if match is None else {"match": match.identity()}),
     }
     return Trial(
         setting=prepared,
@@ -215,6 +234,7 @@ def _trial(prepared: Prepared, spec: Setting, method: str, seed: int) -> Trial:
         keep=spec.keep,
         evaluations=sample.evaluations,
         fingerprints=sample.fingerprints,
+        match=match,
     )
 
 

@@ -17,16 +17,26 @@ from evenhand.audit.results import Results
 from evenhand.errors import InputError, did_you_mean
 from evenhand.study.choice import choose, is_chosen, report_line, score, sentences
 from evenhand.study.executors import launched
+from evenhand.study.match import sentence
 from evenhand.study.packs import packs
 from evenhand.study.plan import Plan, Trial, plan
 from evenhand.study.spec import Study
 from evenhand.study.store import Store
-from evenhand.study.trial import Done
+from evenhand.study.trial import Done, target_of
 from evenhand.tasks.following import finish, follow
 from evenhand.training import launch
 
 EXECUTORS = ("serial",)
-_OUTCOME = ("train_loss", "validation_loss", "parameters", "parameters_total", "seconds", "peak_bytes", "epsilon")
+_OUTCOME = (
+    "train_loss",
+    "validation_loss",
+    "parameters",
+    "parameters_total",
+    "seconds",
+    "peak_bytes",
+    "epsilon",
+    "step",
+)
 
 
 class Watcher(Protocol):
@@ -102,7 +112,11 @@ def run(
             store.write_study(planned.study)
             for choice in planned.study.chosen:
                 watcher.say(report_line(choice))
-        _execute(planned.distinct, store, watcher)
+        # What is made equal to a reference comes after it.
+        _execute([trial for trial in planned.distinct if trial.match is None], store, watcher)
+        matched = [trial for trial in planned.distinct if trial.match is not None]
+        if matched:
+            _execute(matched, store, watcher)
         # Large, soon made again, and as telling as the examples themselves.
         shutil.rmtree(store.features, ignore_errors=True)
         watcher.say("Auditing the predictions")
@@ -131,6 +145,9 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         row = _trial_row(trial, kept)
         if trial.candidate is not None:
             row |= {"score": score(trial, store), "chosen": is_chosen(trial, planned.study.chosen)}
+        target = target_of(trial, store) if kept["status"] == "done" else None
+        if target is not None and trial.match is not None:
+            row |= {"note": sentence(trial.match, kept["reached"], target.value, kept["step"])}
         rows.append(row)
     for trial in planned.distinct:
         path = store.folder(trial.hash) / "predictions.parquet"

@@ -18,6 +18,8 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec, explain, field_names
+from evenhand.study.layers import merge
+from evenhand.study.match import MatchSpec
 from evenhand.study.tuning import Candidate, Choice, TuningSpec, candidates
 from evenhand.tasks import parse_task
 from evenhand.training.recipe import TrainSpec
@@ -47,6 +49,8 @@ class Setting(Spec):
         evaluate: further test sets, by the name that `split` takes in the records.
         train: hyperparameters that all methods share.
         tuning: hyperparameters to choose on validation examples before the study is trained; None: as `methods` says.
+        match: the training loss or the like at which the other methods are compared with the first reference; None:
+            each is trained to its end.
         keep: what stays on disk after a trial.
     """
 
@@ -61,6 +65,7 @@ class Setting(Spec):
     evaluate: dict[str, dict[str, Any]] = Field(default_factory=dict)
     train: TrainSpec = TrainSpec()
     tuning: TuningSpec | None = None
+    match: MatchSpec | None = None
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -133,6 +138,27 @@ class Setting(Spec):
                 f"tuning.seed is {self.tuning.seed}, one of the study's seeds; choose another, so that no run of the "
                 "study has chosen for itself"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_matched(self) -> Setting:
+        if self.match is None:
+            return self
+        if not self.reference:
+            raise InputError("match makes the other methods equal to the first reference, and there is none; name one")
+        if self.method(self.reference[0]).epochs == 0:
+            raise InputError(f"match: the reference {self.reference[0]} trains nothing that others could be equal to")
+        if self.match.by != "train_loss" and not self.split.validation and self.split.column is None:
+            raise InputError(
+                f"match.by is {self.match.by}, and split.validation is 0: there are no validation examples; set it "
+                "above 0, such as 0.1, or match by train_loss"
+            )
+        for name in self.methods:
+            if name != self.reference[0] and "epsilon" in type(self.method(name)).model_fields:
+                raise InputError(
+                    f"match: methods.{name} is private, and a checkpoint that is chosen by what it reached tells more "
+                    "of the examples than its ε says; leave out match, or this method"
+                )
         return self
 
     def method(self, name: str) -> Method:
@@ -257,7 +283,7 @@ def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
         where = "" if rest.get("settings") is None else f"settings.{name}"
         if not isinstance(laid_over, Mapping | None):
             raise InputError(f"{where} is a mapping of the keys in which that setting differs, not {laid_over!r}")
-        merged = _merge(shared, laid_over or {})
+        merged = merge(shared, laid_over or {})
         for key in merged:
             if key in own:
                 raise InputError(f"{where}: {key} is said once for the whole study, not for a setting")
@@ -266,25 +292,6 @@ def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
                 raise InputError(f"{where or 'the study'} lacks the key {needed}")
         settings[str(name)] = Setting.parse(merged, where)
     return {**rest, "settings": settings}
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged where they describe the same thing; lists and values are replaced."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        if key == "task" and isinstance(under, str):
-            under = {"name": under}
-        if isinstance(under, Mapping) and isinstance(value, Mapping) and not _another(under, value):
-            merged[key] = _merge(under, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _another(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    """Whether two mappings describe different things: another task, another kind of method."""
-    return any(key in above and above[key] != below.get(key) for key in ("name", "kind"))
 
 
 def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:

@@ -8,17 +8,19 @@ import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
 from evenhand.errors import TrainingError
+from evenhand.study.choice import validation_accuracy
 from evenhand.study.plan import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import classification
 from evenhand.training import launch
+from evenhand.training.checkpoints import Target
 
 Progress = Callable[[float], None]
 
@@ -80,6 +82,37 @@ def work_of(trial: Trial) -> classification.Work:
     )
 
 
+def target_of(trial: Trial, store: Store) -> Target | None:
+    """What a trial's checkpoint is to come near to: what the reference's trial reached.
+
+    Raises:
+        TrainingError: that trial failed.
+    """
+    match = trial.match
+    if match is None:
+        return None
+    kept = store.read(match.trial)
+    assert kept is not None, "a reference is trained first"
+    if kept["status"] == "failed":
+        raise TrainingError(f"{match.method}, which it is to be made equal to, failed: {kept['reason']}")
+    by, every = match.spec.by, None if match.spec.every == "epoch" else match.spec.every
+    if by == "validation_accuracy":
+        return Target(by, validation_accuracy(match.trial, trial.evaluations["validation"], store), every)
+    return Target(by, kept[by], every)
+
+
+def _trained(
+    pack: Sequence[Trial], jobs: Sequence[classification.Job], store: Store, progress: Progress | None
+) -> Iterator[Any]:
+    try:
+        target = target_of(pack[0], store)
+    except TrainingError as error:
+        yield error
+        return
+    jobs = [replace(job, work=replace(job.work, target=target)) for job in jobs]
+    yield from classification.train_together(jobs, progress, store.features)
+
+
 def _train(
     pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
 ) -> Iterator[tuple[Trial, Done]]:
@@ -95,7 +128,7 @@ def _train(
             for trial, folder in zip(pack, folders, strict=True)
         ]
         try:
-            trained = classification.train_together(jobs, progress, store.features)
+            trained = _trained(pack, jobs, store, progress)
             for trial, job, folder, found in zip(pack, jobs, folders, trained, strict=True):
                 kept: dict[str, Any] = {
                     "trial": trial.hash,

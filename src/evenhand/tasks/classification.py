@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from evenhand.models.find import BaseModel
     from evenhand.training.batches import Inputs
+    from evenhand.training.checkpoints import Target
     from evenhand.training.pack import Pack
 
 Keep = Literal["adapters", "weights", "none"]
@@ -48,6 +49,7 @@ class Work:
         classes: names [C].
         examples: what it learns from. Weights of examples are for the audit: training counts every example once.
         validation: looked at after each epoch; None: not.
+        target: what its checkpoint is to come near to; None: it is trained to its end.
     """
 
     base: BaseModel
@@ -57,6 +59,7 @@ class Work:
     classes: tuple[str, ...]
     examples: TrainingExamples
     validation: Dataset | None
+    target: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Outcome:
         peak_bytes: on a GPU, the most memory that PyTorch held during the trial; on a CPU, the most that the process
             has held so far, so an upper bound.
         epsilon: what a private method has spent; None for the others.
+        step, reached: of a trial with a target, the steps that its checkpoint had taken, and its value.
     """
 
     train_loss: float | None
@@ -80,6 +84,8 @@ class Outcome:
     seconds: float
     peak_bytes: int
     epsilon: float | None = None
+    step: int | None = None
+    reached: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +155,7 @@ def train_together(
 
     from evenhand.models.load import device
     from evenhand.training import launch, loop
+    from evenhand.training.checkpoints import Nearest
     from evenhand.training.features import start_from_features
     from evenhand.training.pack import predict as logits_of
 
@@ -178,7 +185,9 @@ def train_together(
     ]
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
-        fitted = loop.fit(pack, validation, partial(_log, logs), progress)
+        target = jobs[0].work.target
+        nearest = None if target is None else Nearest(target)
+        fitted = loop.fit(pack, validation, partial(_log, logs), progress, nearest)
     together = time.perf_counter() - started
     steps = sum(replica.taken for replica in pack.replicas)
     for place, (job, one) in enumerate(zip(jobs, fitted, strict=True)):
@@ -202,6 +211,8 @@ def train_together(
                 together * share + time.perf_counter() - started,
                 torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
                 pack.epsilon(place),
+                step=one.step,
+                reached=one.reached,
             ),
             rows,
         )

@@ -20,6 +20,7 @@ import torch
 from evenhand.errors import TrainingError
 from evenhand.seeds import derive
 from evenhand.training.batches import Inputs
+from evenhand.training.checkpoints import Nearest
 from evenhand.training.pack import Batch, Pack, train_mode
 from evenhand.training.window import Log, Window, score
 
@@ -43,11 +44,15 @@ class Fitted:
         train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
         validation_loss: after the last epoch; None without validation examples.
         failed: why training had to stop; None when it did not.
+        step, reached: of the checkpoint that was nearest to what was asked for, how many steps it had taken and its
+            value; None where none was asked for. The losses are then its.
     """
 
     train_loss: float | None
     validation_loss: float | None
     failed: str | None = None
+    step: int | None = None
+    reached: float | None = None
 
 
 def fit(
@@ -55,6 +60,7 @@ def fit(
     validation: Sequence[Validation | None],
     log: Log,
     progress: Callable[[float], None] | None = None,
+    nearest: Nearest | None = None,
 ) -> list[Fitted]:
     """Train a pack to its end.
 
@@ -63,6 +69,7 @@ def fit(
         validation: [K] examples to look at after each epoch.
         log: gets a row per step and per epoch of each replica.
         progress: told the share that is done.
+        nearest: the checkpoint to go back to in the end, of a pack of one.
 
     Returns:
         [K]. A replica whose loss stops being a number stops there, with the reason; the others go on.
@@ -81,6 +88,8 @@ def fit(
                 rates = [replica.rate for replica in replicas]
                 losses, norms = take_step(pack, batch)
                 window.add(losses, norms, rates, batch.sizes)
+                if nearest is not None:
+                    nearest.after_step(pack, losses, batch.sizes, validation[0])
                 done += 1
                 if done % CHECK_EVERY == 0:
                     window.look(pack, log)
@@ -106,8 +115,18 @@ def fit(
             examples = validation[place]
             if replica.epochs == 0 and examples is not None:
                 validation_loss[place] = score(pack.predict(place, examples.inputs), examples.labels)[0]
+        if nearest is not None and replicas[0].failed is None:
+            return [_at_checkpoint(pack, nearest, validation[0])]
     pack.module.eval()
     return [Fitted(train_loss[place], validation_loss[place], replica.failed) for place, replica in enumerate(replicas)]
+
+
+def _at_checkpoint(pack: Pack, nearest: Nearest, examples: Validation | None) -> Fitted:
+    """The outcome of a training that is put back to a checkpoint."""
+    found = nearest.restore(pack)
+    pack.module.eval()
+    loss = None if examples is None else score(pack.predict(0, examples.inputs), examples.labels)[0]
+    return Fitted(found.train_loss, loss, step=found.step, reached=found.value)
 
 
 def take_step(pack: Pack, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
