@@ -21,6 +21,7 @@ from transformers.models.bert.modeling_bert import BertLayer
 from evenhand import Study
 from evenhand.methods import parse_method
 from evenhand.study.run import Silent
+from evenhand.study.store import Store
 from evenhand.tasks.classification import Job, train, train_together
 from evenhand.training import features
 from evenhand.training.batches import Images, Inputs
@@ -431,3 +432,12 @@ def test_a_study_goes_on_from_what_was_kept_and_leaves_nothing_of_it(computed, s
     assert computed.count <= 5 * 2 * 2 * features.PROBED
     assert not (tmp_path / "out" / "features").exists()
     assert results.trials["status"].to_list() == ["done"] * 6
+
+
+def test_who_holds_a_study_clears_what_a_killed_writer_left(tmp_path):
+    store = Store(tmp_path)
+    left = store.features / "shelf" / ".123"
+    left.mkdir(parents=True)
+    with store.lock():
+        assert not left.exists()
+        assert left.parent.exists()
