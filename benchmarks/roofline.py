@@ -3,11 +3,11 @@
     python benchmarks/roofline.py [--method full|lora|head] [--batch 32] [--length 48] [--rounds 9]
 
 The roof is measured here: float32 products of two square matrices (`torch.mm`, the best of three sizes), for about as
-long as a step takes and in turns with the steps: what the machine's other users take away, they take from both. A step is the loop's own, `take_step` on all-MiniLM-L6-v2 with texts of one length:
-batch, forward, backward, clipping, AdamW. Its floating-point operations are those of the matrix products of both passes
-as `torch.utils.flop_counter` counts them, a multiplication and an addition two of them; everything else (softmax, GELU,
-layer norms, the optimiser) counts nothing and costs time. So does attention on a CPU, which the counter does not know:
-its products would add 2% at these lengths.
+long as a step takes and in turns with the steps: what the machine's other users take away, they take from both. A step
+is the loop's own, `take_step` on all-MiniLM-L6-v2 with texts of one length: batch, forward, backward, clipping, AdamW.
+Its floating-point operations are those of the matrix products of both passes as `torch.utils.flop_counter` counts them,
+a multiplication and an addition two of them; everything else (softmax, GELU, layer norms, the optimiser) counts nothing
+and costs time. So does attention on a CPU, which the counter does not know: its products would add 2% at these lengths.
 
 The second table is torch.profiler's: the time of each group of operations, as a share of all of it.
 """

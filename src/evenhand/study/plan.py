@@ -24,7 +24,7 @@ from evenhand.study.match import Match
 from evenhand.study.prepared import Prepared, Sample, prepare
 from evenhand.study.spec import KEEP, MAIN, Keep, Setting, Study
 from evenhand.study.tuning import Candidate, Choice
-from evenhand.training.recipe import RECIPE, TrainSpec
+from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +217,7 @@ def _trial(prepared: Prepared, spec: Setting, method: str, seed: int, match: Mat
         "validation": sample.contents[1],
         "base": prepared.base.fingerprint,
         "method": spec.method(method).hyperparameters(),
-        "train": train.model_dump(mode="json", exclude={"replicas"}),
+        "train": train.model_dump(mode="json", exclude=set(ROUNDING)),
         "seed": seed,
         "subset": None,
         **({} if match is None else {"match": match.identity()}),

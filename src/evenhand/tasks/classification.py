@@ -74,6 +74,7 @@ class Outcome:
         peak_bytes: on a GPU, the most memory that PyTorch held during the trial; on a CPU, the most that the process
             has held so far, so an upper bound.
         epsilon: what a private method has spent; None for the others.
+        attention: the kernels that transformers chose for it (`sdpa`, `eager`, ...); None where a model has no choice.
         step, reached: of a trial with a target, the steps that its checkpoint had taken, and its value.
     """
 
@@ -84,6 +85,7 @@ class Outcome:
     seconds: float
     peak_bytes: int
     epsilon: float | None = None
+    attention: str | None = None
     step: int | None = None
     reached: float | None = None
 
@@ -211,6 +213,7 @@ def train_together(
                 together * share + time.perf_counter() - started,
                 torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
                 pack.epsilon(place),
+                _attention(model),
                 step=one.step,
                 reached=one.reached,
             ),
@@ -220,6 +223,7 @@ def train_together(
 
 def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tuple[Pack, Callable[[int], nn.Module]]:
     """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
+    from evenhand.training.economy import economise
     from evenhand.training.pack import Replica
     from evenhand.training.replicas import replicas
 
@@ -228,6 +232,7 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
         (work,), (model,) = works, models
         inputs, labels = encoder(work, work.examples.inputs), work.examples.labels
         pack = work.method.pack(model, inputs, labels, seed=work.seed, train=work.train, device=where)
+        economise(pack)
         return pack, lambda place: model
     chosen = [
         Replica(
@@ -241,7 +246,14 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
         for work in works
     ]
     pack = replicas(models, chosen, where)
+    economise(pack)
     return pack, pack.model
+
+
+def _attention(model: nn.Module) -> str | None:
+    from transformers import PreTrainedModel
+
+    return next(one for one in model.modules() if isinstance(one, PreTrainedModel)).config._attn_implementation
 
 
 def _model(work: Work) -> nn.Module:

@@ -43,9 +43,9 @@ def key(work: Work) -> str | None:
     """What trials must share to be trained together; None: such a trial is trained alone.
 
     The base model's own dropout is noise that a pack cannot draw for each replica; several processes train one trial
-    at a time.
+    at a time; what is compiled, or computed again, is one model.
     """
-    if launch.place().shared:
+    if launch.place().shared or work.train.compile or work.train.checkpointing:
         return None
     if work.method.kind not in KINDS or work.train.base_dropout or not work.method.epochs:
         return None

@@ -162,6 +162,26 @@ def batches(count: int, lengths: np.ndarray | None, size: int, seed: int, epoch:
     return [cut[place] for place in rng.permutation(len(cut))]
 
 
+def by_tokens(rows: np.ndarray, lengths: np.ndarray, most: int) -> list[np.ndarray]:
+    """Rows cut so that no part, padded to its longest text, has more than `most` tokens; a text that has is alone.
+
+    Args:
+        rows: positions.
+        lengths: int, of these rows.
+        most: tokens.
+
+    Returns:
+        The shortest first.
+    """
+    order = np.argsort(lengths, kind="stable")
+    parts, start = [], 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or (end + 1 - start) * lengths[order[end]] > most:
+            parts.append(rows[order[start:end]])
+            start = end
+    return parts
+
+
 def by_length(count: int, lengths: np.ndarray | None, size: int) -> list[np.ndarray]:
     """Batches for prediction: all examples, the longest first, so that memory runs out at once or never."""
     order = np.arange(count) if lengths is None else np.argsort(-lengths, kind="stable")

@@ -185,6 +185,8 @@ def _checked(pack: Pack) -> Single:
             "train.base_dropout draws noise that several processes would draw otherwise than one; set it to 0, or "
             "start the run without a launcher"
         )
+    if replica.train.compile:
+        raise InputError("train.compile has not been shown to work in several processes; leave it out")
     for name, module in pack.module.named_modules():
         own = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
         if own and isinstance(module, nn.modules.batchnorm._BatchNorm):

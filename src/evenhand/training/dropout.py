@@ -45,5 +45,14 @@ class SeededDropout(nn.Module):
         kept = torch.empty(shape, dtype=like.dtype, device=like.device)
         return kept.bernoulli_(1 - self.share, generator=self._generator).div_(1 - self.share)
 
+    @property
+    def state(self) -> torch.Generator | None:
+        """Where the stream is; None before its first mask. Set, it goes on from there."""
+        return None if self._generator is None else self._generator.clone_state()
+
+    @state.setter
+    def state(self, state: torch.Generator | None) -> None:
+        self._generator = None if state is None else state.clone_state()
+
     def extra_repr(self) -> str:
         return f"share={self.share}, seed={self.seed}"

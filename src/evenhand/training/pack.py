@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from evenhand.training import optimizer
-from evenhand.training.batches import Inputs, batches, by_length
+from evenhand.training.batches import Inputs, batches, by_length, by_tokens
 from evenhand.training.recipe import TrainSpec
 
 PREDICT_BATCH = 64
@@ -74,6 +74,13 @@ class Replica:
             return []
         return batches(len(self.labels), self.inputs.lengths, self.per_step, self.seed, epoch)
 
+    def passes(self, rows: np.ndarray) -> list[np.ndarray]:
+        """A step's examples, cut to what goes through the model at once."""
+        tokens, lengths = self.train.tokens_per_pass, self.inputs.lengths
+        if tokens is None or lengths is None:
+            return [rows[start : start + self.train.batch_size] for start in range(0, len(rows), self.train.batch_size)]
+        return by_tokens(rows, lengths[rows], tokens)
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -124,7 +131,7 @@ class Pack(ABC):
         """The steps of one epoch. Replicas with fewer of them rest until the others are through."""
         for rows in zip_longest(*(replica.batches(epoch) for replica in self.replicas), fillvalue=_NONE):
             sizes = tuple(len(own) for own in rows)
-            cuts = [_cut(own, replica.train.batch_size) for own, replica in zip(rows, self.replicas, strict=True)]
+            cuts = [replica.passes(own) for own, replica in zip(rows, self.replicas, strict=True)]
             yield Batch(tuple(Part(part, sizes) for part in zip_longest(*cuts, fillvalue=_NONE)), sizes)
 
     @abstractmethod
@@ -248,7 +255,3 @@ def predict(module: nn.Module, inputs: Inputs, device: torch.device, size: int =
     placed = np.empty_like(logits)
     placed[np.concatenate(order)] = logits
     return placed
-
-
-def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -11,12 +11,23 @@ from evenhand.spec import Spec
 RECIPE = 1
 """Part of every trial's identity. Raise it only when the golden records in the tests show that numbers changed."""
 
+ROUNDING = frozenset({"replicas", "checkpointing", "compile", "tokens_per_pass"})
+"""Keys of `train:` that decide how a training is computed, and change its results by rounding only."""
+
 
 class TrainSpec(Spec):
     """How training goes, whatever the method. A method may override any key.
 
     `precision: auto` is resolved to a concrete one before a trial is identified (see `evenhand.models.load`);
-    `replicas` says how trials are packed and is no part of a trial's identity.
+    what is in `ROUNDING` is no part of a trial's identity.
+
+    Attributes:
+        replicas: trials that are trained together in one pack.
+        checkpointing: keep only what enters each repeated layer, and compute the layer again on the way back: less
+            memory for a third more time.
+        compile: let torch.compile make the model's kernels.
+        tokens_per_pass: padded tokens of a forward pass at most, instead of `batch_size` examples: the step's examples
+            are those of `batch_size` · `accumulate` as ever. For texts.
     """
 
     batch_size: PositiveInt = 32
@@ -29,3 +40,6 @@ class TrainSpec(Spec):
     clip_norm: float | None = Field(default=1.0, gt=0)
     accumulate: PositiveInt = 1
     replicas: Literal["auto"] | PositiveInt = "auto"
+    checkpointing: bool = False
+    compile: bool = False
+    tokens_per_pass: PositiveInt | None = None

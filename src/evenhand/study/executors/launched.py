@@ -26,6 +26,8 @@ def check(trials: Sequence[Trial]) -> None:
             reason = "has train.base_dropout, noise that several processes would draw otherwise than one"
         elif trial.train.replicas not in ("auto", 1):
             reason = f"has train.replicas: {trial.train.replicas}, and several processes train one trial at a time"
+        elif trial.train.compile:
+            reason = "has train.compile, which has not been shown to work in several processes"
         else:
             continue
         raise InputError(

@@ -1,0 +1,94 @@
+"""Ways to train in less memory or time that change results by rounding only: see `ROUNDING` in `training/recipe.py`."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from importlib.util import find_spec
+from os import environ
+
+import torch
+from transformers import PreTrainedModel
+
+from evenhand.errors import InputError, first_line
+from evenhand.training.dropout import SeededDropout
+from evenhand.training.pack import Pack, Single
+from evenhand.training.replicas import Replicas
+
+
+def economise(pack: Pack) -> None:
+    """Let a pack be trained as its `train` asks: with checkpoints, or compiled.
+
+    Raises:
+        InputError: this method, model or machine cannot be, with the reason.
+    """
+    train = pack.replicas[0].train
+    asked = [name for name in ("checkpointing", "compile", "tokens_per_pass") if getattr(train, name)]
+    if not asked:
+        return
+    if type(pack) is not Single and (asked != ["tokens_per_pass"] or type(pack) is not Replicas):
+        raise InputError(
+            f"train.{asked[0]} cannot be had by a method that makes its steps in a way of its own; leave it out there"
+        )
+    dropouts = [module for module in pack.module.modules() if isinstance(module, SeededDropout) and module.share]
+    if train.tokens_per_pass and (dropouts or train.base_dropout):
+        raise InputError(
+            "train.tokens_per_pass would change what a dropout draws, and with it the results; set the dropout to 0, "
+            "or use batch_size and accumulate"
+        )
+    if train.checkpointing:
+        _checkpoint(pack, dropouts)
+    if train.compile:
+        _compile(pack)
+
+
+def _checkpoint(pack: Pack, dropouts: Sequence[SeededDropout]) -> None:
+    model = next(child for child in pack.module.modules() if isinstance(child, PreTrainedModel))
+    how = {"use_reentrant": False, "context_fn": partial(_twice, dropouts)}
+    try:
+        with warnings.catch_warnings():
+            # The name that every transformers 5 knows; later ones have another beside it.
+            warnings.filterwarnings("ignore", message=".*activation_checkpointing_enable", category=FutureWarning)
+            model.gradient_checkpointing_enable(how)
+    except ValueError as error:
+        raise InputError(f"train.checkpointing: {type(model).__name__}: {first_line(error)}") from None
+
+
+def _twice(dropouts: Sequence[SeededDropout]) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """What a layer is computed in, and what it is computed in again: the masks are the same ones, and the streams go on
+    from where they were."""
+    before: list[torch.Generator | None] = []
+
+    @contextmanager
+    def first() -> Iterator[None]:
+        before[:] = [dropout.state for dropout in dropouts]
+        yield
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        now = [dropout.state for dropout in dropouts]
+        _set(dropouts, before)
+        try:
+            yield
+        finally:
+            _set(dropouts, now)
+
+    return first(), again()
+
+
+def _set(dropouts: Sequence[SeededDropout], states: Sequence[torch.Generator | None]) -> None:
+    for dropout, state in zip(dropouts, states, strict=True):
+        dropout.state = state
+
+
+def _compile(pack: Pack) -> None:
+    if pack.device.type == "cuda":
+        if find_spec("triton") is None:
+            raise InputError("train.compile needs Triton on a GPU, which is not installed; leave it out")
+    elif not any(shutil.which(name) for name in (environ.get("CXX", "c++"), "g++", "clang++")):
+        raise InputError("train.compile needs a C++ compiler on the CPU, and none is on the path; leave it out")
+    # Texts come in many lengths, and a kernel for each would take longer than it saves.
+    pack.module.compile(dynamic=pack.replicas[0].inputs.lengths is not None)
