@@ -17,6 +17,7 @@ from evenhand.errors import InputError
 from evenhand.methods import parse_method
 from evenhand.models.load import load_classifier
 from evenhand.training.batches import Images
+from evenhand.training.economy import economise
 from evenhand.training.launch import place
 from evenhand.training.loop import Validation, fit
 from evenhand.training.pack import Pack, single
@@ -47,9 +48,11 @@ class Case:
     def pack(self) -> Pack:
         spec, labels = parse_method("m", self.method), examples_for(self.model_type, 100).labels[: self.examples]
         inputs = self.inputs(0, self.examples)
-        return single(
+        pack = single(
             self.model(), inputs, labels, seed=SEED, lr=spec.lr, epochs=spec.epochs, train=recipe(**self.train)
         )
+        economise(pack)
+        return pack
 
 
 FULL = {"kind": "full", "lr": 1e-3, "epochs": 2}
@@ -66,6 +69,8 @@ CASES = {
     "nothing": Case({"kind": "base"}),
     "full, sharded": Case(FULL, sharded=True, train={"accumulate": 2, "batch_size": 8, **STRICT}),
     "lora, sharded": Case(LORA, sharded=True, train=STRICT),
+    "full, checkpointed": Case(FULL, train={"checkpointing": True}),
+    "lora of llama, sharded and checkpointed": Case(LORA, "llama", sharded=True, train={"checkpointing": True}),
 }
 
 REFUSED = {
@@ -124,7 +129,7 @@ def shard(accelerator: Any) -> None:
 
     accelerator.state.distributed_type = DistributedType.FSDP
     accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
-        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", cpu_ram_efficient_loading=False
+        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", cpu_ram_efficient_loading=True
     )
 
 

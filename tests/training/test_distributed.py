@@ -13,6 +13,8 @@ import pytest
 
 from several_processes import CASES, REFUSED, trained, weights
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "several_processes.py"
 WITHIN = {True: {"losses": 1e-6, "weights": 1e-9, "logits": 1e-6}, False: dict.fromkeys(["losses", "logits"], 1e-5)}
 

@@ -15,7 +15,6 @@ from evenhand.errors import InputError
 from evenhand.study.plan import plan
 from evenhand.tasks import packing
 from evenhand.training.batches import by_tokens
-from evenhand.training.economy import economise
 from evenhand.training.loop import take_step
 from evenhand.training.recipe import ROUNDING
 from several_processes import FULL, LORA, Case, trained, weights
@@ -34,7 +33,6 @@ PLAIN = {
 
 def found(case: Case) -> dict[str, np.ndarray]:
     pack = case.pack()
-    economise(pack)
     return {**trained(pack, case), **weights(pack.module)}
 
 
@@ -56,7 +54,6 @@ def test_a_checkpointed_training_is_the_same(name):
 def test_checkpoints_keep_less():
     def kept(case: Case) -> int:
         pack, sizes = case.pack(), []
-        economise(pack)
         pack.module.train()
         with torch.autograd.graph.saved_tensors_hooks(lambda one: sizes.append(one.nbytes) or one, lambda one: one):
             pack.losses(next(iter(pack.batches(0))).parts[0])
@@ -113,14 +110,14 @@ def test_a_compiled_training_is_the_same(name):
 )
 def test_what_would_change_more_than_rounding_is_refused(case, said):
     with pytest.raises(InputError, match=said):
-        economise(case.pack())
+        case.pack()
 
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(InputError, match="needs a C\\+\\+ compiler"):
-        economise(with_(PLAIN["full"], compile=True).pack())
+        with_(PLAIN["full"], compile=True).pack()
 
 
 def test_how_a_training_is_computed_is_no_part_of_its_identity(small_study):
