@@ -62,3 +62,9 @@ def test_what_several_processes_would_train_otherwise_is_refused(small_study, ch
     planned = plan(Study(**{**small_study, **changes}), None)
     with pytest.raises(InputError, match=said):
         check(planned.distinct)
+
+
+def test_a_way_of_sharding_that_was_not_checked_is_refused(small_study, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(InputError, match="DEEPSPEED, in which nothing here has been checked"):
+        check(plan(Study(**small_study), None).distinct)

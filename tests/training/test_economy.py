@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.study.plan import plan
-from evenhand.tasks import packing
+from evenhand.tasks import classification, packing
 from evenhand.training.batches import by_tokens
 from evenhand.training.loop import take_step
 from evenhand.training.recipe import ROUNDING
 from several_processes import FULL, LORA, Case, trained, weights
-from small_models import work
+from small_models import posts, work
 
 DRY = {**LORA, "dropout": 0.0}
 PLAIN = {
@@ -125,6 +125,11 @@ def test_how_a_training_is_computed_is_no_part_of_its_identity(small_study):
     assert options.keys() == ROUNDING
     plain, changed = (plan(Study(**small_study, train=train), None) for train in ({}, options))
     assert [trial.hash for trial in plain.trials] == [trial.hash for trial in changed.trials]
+
+
+def test_a_trial_says_which_attention_it_had(tmp_path):
+    outcome, _ = classification.train(work({**FULL, "epochs": 1}, checkpointing=True), tmp_path, {"test": posts(20)})
+    assert outcome.attention == "sdpa"
 
 
 def test_what_is_computed_again_is_trained_alone():

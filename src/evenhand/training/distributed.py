@@ -8,6 +8,7 @@ that all decide alike.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -46,17 +47,24 @@ def accelerator() -> Accelerator:
     Raises:
         InputError: it asks for a way of training that has not been shown to give a single process' results.
     """
+    for way in ("DEEPSPEED", "MEGATRON_LM"):
+        if os.environ.get(f"ACCELERATE_USE_{way}", "false").lower() == "true":
+            raise _unchecked(way)
     found = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision="no",
         kwargs_handlers=[DistributedDataParallelKwargs(), InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     if found.distributed_type not in (DistributedType.MULTI_CPU, DistributedType.MULTI_GPU) and not found.is_fsdp2:
-        raise InputError(
-            f"accelerate was configured for {found.distributed_type.value}, in which nothing here has been checked; "
-            "launch with --multi_gpu, or shard with --use_fsdp --fsdp_version 2"
-        )
+        raise _unchecked(found.distributed_type.value)
     return found
+
+
+def _unchecked(way: str) -> InputError:
+    return InputError(
+        f"accelerate was configured for {way}, in which nothing here has been checked; launch with --multi_gpu, or "
+        "shard with --use_fsdp --fsdp_version 2"
+    )
 
 
 def announce(message: Any) -> None:
