@@ -127,6 +127,12 @@ def test_how_a_training_is_computed_is_no_part_of_its_identity(small_study):
     assert [trial.hash for trial in plain.trials] == [trial.hash for trial in changed.trials]
 
 
+def test_a_study_that_cuts_passes_by_tokens_has_no_dropout(small_study):
+    small_study["methods"]["lora"]["dropout"] = 0.1
+    with pytest.raises(InputError, match=r"methods\.lora: train\.tokens_per_pass"):
+        Study(**small_study, train={"tokens_per_pass": 500})
+
+
 def test_a_trial_says_which_attention_it_had(tmp_path):
     outcome, _ = classification.train(work({**FULL, "epochs": 1}, checkpointing=True), tmp_path, {"test": posts(20)})
     assert outcome.attention == "sdpa"

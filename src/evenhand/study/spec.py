@@ -168,7 +168,13 @@ class Setting(Spec):
     def training(self, name: str) -> TrainSpec:
         """`train:` with the method's overrides."""
         overrides = self.methods[name].get("train", {})
-        return TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
+        found = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
+        if found.tokens_per_pass and (found.base_dropout or self.methods[name].get("dropout")):
+            raise InputError(
+                f"methods.{name}: train.tokens_per_pass would change what its dropout draws, and with it the results; "
+                "set the dropout to 0, or use batch_size and accumulate"
+            )
+        return found
 
     def alterations(self, name: str) -> dict[str, Any]:
         """`data:` with the method's overrides."""
