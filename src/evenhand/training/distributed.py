@@ -71,14 +71,21 @@ def announce(message: Any) -> None:
     """What the main process tells those that `listen`; said by another, it is nothing new."""
     if not place().main:
         return
-    distributed.broadcast_object_list([message], src=0, device=accelerator().device)
+    distributed.broadcast_object_list([message], src=0, group=_channel())
 
 
 def listen() -> Any:
     """What the main process announces next."""
     heard = [None]
-    distributed.broadcast_object_list(heard, src=0, device=accelerator().device)
+    distributed.broadcast_object_list(heard, src=0, group=_channel())
     return heard[0]
+
+
+@cache
+def _channel() -> Any:
+    # By way of the CPU: what is announced holds all examples, which may be more than a GPU does.
+    accelerator()
+    return distributed.new_group(backend="gloo", timeout=PATIENCE)
 
 
 @dataclass(eq=False)
