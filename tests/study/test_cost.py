@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from evenhand import Study
@@ -28,6 +30,7 @@ def rates(monkeypatch):
         step=2.0,
         predict=0.001,
         peak_bytes=10**6,
+        of_process=True,
         example_bytes=100,
         kept={"none": (0.0, 0), "adapters": (0.5, 1000), "weights": (0.5, 1000)},
     )
@@ -86,6 +89,18 @@ def test_a_pack_shares_what_it_takes(study, tmp_path, rates):
     assert said == ["Timing a few steps of lora, 2 trials at a time"]
     saved = alone.to_json()["seconds"] - together.to_json()["seconds"]
     assert saved == pytest.approx(1.0 + 2.0 * 7 + 0.01 * 300)
+
+
+@pytest.mark.parametrize(("of_process", "expected"), [(True, [3, 5, 5, 5]), (False, [3, 5, 3, 5])])
+def test_a_process_never_gives_up_a_peak_and_a_gpu_does(study, tmp_path, monkeypatch, rates, of_process, expected):
+    def calibrate(works, tested):
+        peak = {"full": 3, "lora": 5}[works[0].method.kind]
+        return replace(rates, peak_bytes=peak, of_process=of_process)
+
+    monkeypatch.setattr(cost, "calibrate", calibrate)
+    methods = {name: study["methods"][name] for name in ("full", "lora")}
+    found, _ = foretold(study, tmp_path, methods=methods, train={"replicas": 1})
+    assert [row["peak_bytes"] for row in found.rows] == expected
 
 
 def test_a_trial_that_does_not_fit_the_memory_has_no_cost(study, tmp_path, monkeypatch):

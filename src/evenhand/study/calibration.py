@@ -33,12 +33,13 @@ class Rates:
 
     Attributes:
         start: seconds to load the models and to make the pack of them.
-        encode: seconds per example, to tokenise it or to process its image.
+        encode: seconds per example, to tokenise it or to process its image, and to find its features where they are.
         fill: seconds per example whose cached features are not there yet; 0 where none are used.
         prefix: what the cached features of these trials are shared by; None where none are used.
         step: seconds per optimiser step of the whole pack.
         predict: seconds per example.
         peak_bytes: on a GPU, the most memory that was held; on a CPU, the most that the process has held so far.
+        of_process: whether that peak is the process's, and so also that of all trials that come after.
         example_bytes: of one encoded example.
         kept: seconds to write what `keep` asks for of one trial, and its bytes.
     """
@@ -50,6 +51,7 @@ class Rates:
     step: float
     predict: float
     peak_bytes: int
+    of_process: bool
     example_bytes: int
     kept: Mapping[str, tuple[float, int]]
 
@@ -108,6 +110,10 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         prefix = f"{works[0].base.fingerprint} {inputs.cut}"
         # What was not spent on the examples' features was spent on finding where they are taken.
         start += max(found - fill * sum(len(work.examples) for work in sampled if work.method.epochs), 0.0)
+        started = time.perf_counter()
+        begin(0, Encoder()(works[0], few.inputs))
+        again = (time.perf_counter() - started) / len(few)
+        encode, fill = max(encode, again), max(fill - max(again - encode, 0.0), 0.0)
 
     times = []
     with reproducible(where):
@@ -129,6 +135,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         step=float(np.mean(times[1:] or times or [0.0])),
         predict=min(timed) / len(few),
         peak_bytes=peak,
+        of_process=where.type != "cuda",
         example_bytes=example_bytes,
         kept=_kept(works[0], model, folder),
     )

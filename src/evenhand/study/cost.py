@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from evenhand.data.dataset import Dataset
 from evenhand.study.calibration import Rates, calibrate
 from evenhand.study.choice import foretold
 from evenhand.study.packs import packs
@@ -175,18 +176,27 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
     known: dict[str, Rates | None] = {}
     cached: dict[str, set[str]] = {}
     found: dict[str, Cost | None] = {}
+    held = 0
     for pack in packs(todo, _Looking(out), say):
         kind = _kind(pack)
         if kind not in known:
             say(f"Timing a few steps of {pack[0].method}" + (f", {len(pack)} trials at a time" * (len(pack) > 1)))
             known[kind] = calibrate([work_of(trial) for trial in pack], next(iter(pack[0].evaluations.values())))
         rates = known[kind]
+        if rates is None:
+            found |= dict.fromkeys(trial.hash for trial in pack)
+            continue
+        # Features that are needed in training are made for the whole pack, before any of its trials is tested.
+        shared = sum(_new(_learned(trial), trial, rates, cached) for trial in pack) / len(pack)
         for trial in pack:
-            found[trial.hash] = None if rates is None else _cost(trial, len(pack), rates, _new(trial, rates, cached))
+            new = shared + _new(_tested(trial), trial, rates, cached)
+            cost = _cost(trial, len(pack), rates, new)
+            held = max(held, cost.peak_bytes) if rates.of_process else cost.peak_bytes
+            found[trial.hash] = replace(cost, peak_bytes=held)
     return found
 
 
-def _cost(trial: Trial, together: int, rates: Rates, new: int) -> Cost:
+def _cost(trial: Trial, together: int, rates: Rates, new: float) -> Cost:
     sizes = {name: len(data) for name, data in trial.evaluations.items()}
     validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
     learned, epochs = len(trial.examples), trial.spec.epochs
@@ -211,14 +221,26 @@ def _kind(pack: Sequence[Trial]) -> str:
     return json.dumps([*shared, rest if len(pack) == 1 else packing.key(work_of(first))], sort_keys=True)
 
 
-def _new(trial: Trial, rates: Rates, cached: dict[str, set[str]]) -> int:
+def _learned(trial: Trial) -> set[str]:
+    """The examples that are seen in training."""
+    seen = trial.sample.validation
+    validated = set() if seen is None else _names(seen, np.arange(len(seen)))
+    return validated | (_names(trial.setting.dataset, trial.parts.train) if trial.spec.epochs else set())
+
+
+def _tested(trial: Trial) -> set[str]:
+    return set().union(*(_names(data, np.arange(len(data))) for data in trial.evaluations.values()))
+
+
+def _names(data: Dataset, index: np.ndarray) -> set[str]:
+    return {f"{data.name} {example}" for example in data.example[index]}
+
+
+def _new(needed: set[str], trial: Trial, rates: Rates, cached: dict[str, set[str]]) -> int:
     """How many examples a trial is the first to need the features of."""
     if rates.prefix is None:
         return 0
-    parts = {f"{trial.setting.dataset.name} {example}" for example in trial.setting.dataset.example[trial.parts.train]}
-    held = {f"{data.name} {example}" for data in trial.evaluations.values() for example in data.example}
-    before = cached.setdefault(rates.prefix, set())
-    needed = (parts if trial.spec.epochs else set()) | held
+    before = cached.setdefault(f"{rates.prefix} {trial.train.max_length}", set())
     new = len(needed - before)
     before |= needed
     return new
