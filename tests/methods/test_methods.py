@@ -49,9 +49,12 @@ class Noted(Inputs):
     def __len__(self):
         return len(self.inputs)
 
-    def batch(self, rows, device):
+    def contents(self, row):
+        return self.inputs.contents(row)
+
+    def batch(self, rows, device, length=0):
         self.rows.append(rows.tolist())
-        return self.inputs.batch(rows, device)
+        return self.inputs.batch(rows, device, length)
 
 
 def trained(model: nn.Module, model_type: str, seed: int = 0, lr: float = 1e-3):

@@ -113,6 +113,10 @@ class Positioned:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def contents(self, row: int) -> bytes:
+        """Those of the text."""
+        return self.inputs.contents(row)
+
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """The arguments of the model's forward, `position_ids` among them: from 0, as without them."""
         found = self.inputs.batch(rows, device, length)
