@@ -91,6 +91,16 @@ def test_a_pack_shares_what_it_takes(study, tmp_path, rates):
     assert saved == pytest.approx(1.0 + 2.0 * 7 + 0.01 * 300)
 
 
+@pytest.mark.parametrize(("match", "looks"), [(None, 0), ("train_loss", 1), ("validation_loss", 2)])
+def test_a_matched_trial_looks_at_validation_examples_more_often(study, tmp_path, rates, match, looks):
+    methods = {name: study["methods"][name] for name in ("full", "lora")}
+    alike = {"seeds": 1, "methods": methods, "train": {"replicas": 1}}
+    plain, _ = foretold(study, tmp_path, **alike)
+    matched, _ = foretold(study, tmp_path, **alike, match=match)
+    more = matched.to_json()["seconds"] - plain.to_json()["seconds"]
+    assert more == pytest.approx(looks * 24 * rates.predict)
+
+
 @pytest.mark.parametrize(("of_process", "expected"), [(True, [3, 5, 5, 5]), (False, [3, 5, 3, 5])])
 def test_a_process_never_gives_up_a_peak_and_a_gpu_does(study, tmp_path, monkeypatch, rates, of_process, expected):
     def calibrate(works, tested):

@@ -202,7 +202,7 @@ def _cost(trial: Trial, together: int, rates: Rates, new: float) -> Cost:
     learned, epochs = len(trial.examples), trial.spec.epochs
     steps = epochs * -(-learned // (trial.train.batch_size * trial.train.accumulate))
     encoded = learned + sum(sizes.values())  # the validation part is one of them
-    predicted = sum(sizes.values()) + validated * max(epochs, 1)
+    predicted = sum(sizes.values()) + validated * (max(epochs, 1) + _looked_at(trial, steps))
     written, size = rates.kept[trial.keep]
     seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
     seconds += rates.fill * new + rates.predict * predicted + written
@@ -210,6 +210,15 @@ def _cost(trial: Trial, together: int, rates: Rates, new: float) -> Cost:
     images = 0 if trial.setting.base.modality == "text" else min(rates.example_bytes * encoded, IMAGES_IN_MEMORY)
     disk = size + STEP_BYTES * (steps + epochs) + TRIAL_BYTES + _predictions_bytes(trial)
     return Cost(seconds, rates.peak_bytes + images, disk)
+
+
+def _looked_at(trial: Trial, steps: int) -> int:
+    """How often a trial that is matched predicts the validation examples to find its checkpoint, and at it."""
+    if trial.match is None:
+        return 0
+    every = trial.match.spec.every
+    looks = trial.spec.epochs if every == "epoch" else -(-steps // every)
+    return 1 + (looks if trial.match.spec.by != "train_loss" else 0)
 
 
 def _kind(pack: Sequence[Trial]) -> str:
