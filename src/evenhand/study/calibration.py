@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 STEPS = 6
 """Steps that are timed, after one of the longest examples, which warms up and shows the most memory."""
 
-PREDICTED = 128
-"""Examples whose prediction is timed."""
+PREDICTED = 3
+"""Batches whose prediction is timed."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     sampled = _sampled(works, encoder)
-    few = tested.take(np.linspace(0, len(tested) - 1, min(PREDICTED, len(tested))).astype(int))
+    few = _few(works[0], tested, encoder)
     started = time.perf_counter()
-    encoded = encoder(works[0], few.inputs)
+    encoded = Encoder()(works[0], few.inputs)
     encode = (time.perf_counter() - started) / len(few)
     example_bytes = int(np.mean([len(encoded.contents(row)) for row in range(len(few))]))
     for work in sampled:
@@ -116,6 +116,8 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         encode, fill = max(encode, again), max(fill - max(again - encode, 0.0), 0.0)
 
     times = []
+    # One step of an epoch is its longest; the others are what the sample stands for.
+    longest = 1 / max(-(-len(works[0].examples) // (works[0].train.batch_size * works[0].train.accumulate)), 1)
     with reproducible(where):
         train_mode(pack.module)
         for batch in sorted(pack.batches(0), key=lambda batch: -_tokens(pack, batch)):
@@ -132,7 +134,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         encode=encode,
         fill=fill if prefix else 0.0,
         prefix=prefix,
-        step=float(np.mean(times[1:] or times or [0.0])),
+        step=longest * times[0] + (1 - longest) * float(np.mean(times[1:] or times)) if times else 0.0,
         predict=min(timed) / len(few),
         peak_bytes=peak,
         of_process=where.type != "cuda",
@@ -160,6 +162,17 @@ def _sampled(works: Sequence[Work], encoder: Encoder) -> list[Work]:
         examples = TrainingExamples([inputs[int(row)] for row in rows], work.examples.labels[rows])
         found.append(replace(work, examples=examples, validation=None))
     return found
+
+
+def _few(work: Work, tested: Dataset, encoder: Encoder) -> Dataset:
+    """Whole batches of a prediction, from longer to shorter ones: a smaller sample would be padded more."""
+    from evenhand.training.batches import by_length
+    from evenhand.training.pack import PREDICT_BATCH
+
+    lengths = encoder(work, tested.inputs).lengths if work.base.modality == "text" else None
+    drawn = by_length(len(tested), lengths, PREDICT_BATCH)
+    places = (np.arange(PREDICTED) + 0.5) * len(drawn) / PREDICTED if len(drawn) > PREDICTED else np.arange(len(drawn))
+    return tested.take(np.concatenate([drawn[int(place)] for place in places]))
 
 
 def _tokens(pack: Pack, batch: Batch) -> int:
