@@ -33,6 +33,9 @@ bench: setup
 	$(BIN)/python benchmarks/padding.py --data ../shared/data
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/bootstrap.py
+	$(BIN)/python benchmarks/replicas.py
+	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/python benchmarks/study.py --data ../shared/data
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build dist
