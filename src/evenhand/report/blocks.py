@@ -90,7 +90,7 @@ def harm_blocks(curves: pl.DataFrame, design: Design) -> list[Block]:
     blocks = []
     for setting, split, own in _places(rows, design):
         for attribute in _attributes(own):
-            chart = charts.harm_chart(rows, design, setting=setting, split=split, attribute=attribute)
+            chart = charts.harm_chart(own, design, setting=setting, split=split, attribute=attribute)
             heading = _heading(setting, split, attribute, "")
             blocks.append(Block(heading, [Figure(chart, f"Loss of accuracy that would have been seen, {heading}.")]))
     return blocks

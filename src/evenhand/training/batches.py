@@ -48,6 +48,24 @@ class Inputs(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Wrapped:
+    """Inputs made of others: as many, as long, and the same by contents."""
+
+    inputs: Inputs
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        return self.inputs.lengths
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def contents(self, row: int) -> bytes:
+        """Those of the example itself."""
+        return self.inputs.contents(row)
+
+
+@dataclass(frozen=True, eq=False)
 class Texts:
     """Tokenised texts.
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from evenhand.training.batches import Inputs, by_length
+from evenhand.training.batches import Inputs, Wrapped, by_length
 from evenhand.training.loop import reproducible
 from evenhand.training.pack import PREDICT_BATCH, Pack, Single
 from evenhand.training.prefix import FEATURES, Cut, candidates, install, prefix_tensors, record
@@ -36,7 +36,7 @@ Start = Callable[[int, Inputs], Inputs]
 
 
 @dataclass(frozen=True, eq=False)
-class Cached:
+class Cached(Wrapped):
     """Examples as a model takes them that starts at a cut.
 
     Attributes:
@@ -45,21 +45,8 @@ class Cached:
         states: [n] what leaves the prefix, each [tokens, ...]; what a head reads counts as one token.
     """
 
-    inputs: Inputs
     cut: Cut
     states: Sequence[torch.Tensor]
-
-    @property
-    def lengths(self) -> np.ndarray | None:
-        """Those of the texts: the order of training depends on them."""
-        return self.inputs.lengths
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def contents(self, row: int) -> bytes:
-        """Of the example itself."""
-        return self.inputs.contents(row)
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """The arguments of the model's forward from the cut on, padded as the examples would be."""

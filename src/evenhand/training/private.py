@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 
 from evenhand.errors import InputError, first_line
 from evenhand.seeds import derive, generator
-from evenhand.training.batches import Inputs
+from evenhand.training.batches import Wrapped
 from evenhand.training.dropout import SeededDropout
 from evenhand.training.pack import Batch, Part, Replica, Single, train_mode
 
@@ -101,21 +101,8 @@ def sample_rate(replica: Replica) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Positioned:
+class Positioned(Wrapped):
     """Texts with the position of every token, [B, T], so that each example looks up its own."""
-
-    inputs: Inputs
-
-    @property
-    def lengths(self) -> np.ndarray | None:
-        return self.inputs.lengths
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def contents(self, row: int) -> bytes:
-        """Those of the text."""
-        return self.inputs.contents(row)
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """The arguments of the model's forward, `position_ids` among them: from 0, as without them."""
