@@ -182,6 +182,9 @@ class DataSpec(Spec):
     folder_name: ClassVar[str | None] = None
     """The folder below `--data DIR` that holds this data set; None: nothing to find (synthetic, or a path is given)."""
 
+    test_only: ClassVar[bool] = False
+    """Made for testing: a study may name it under `evaluate:`, and is refused that trains on it."""
+
     def load(self, folder: Path | None) -> Dataset:
         """Read or draw the examples.
 

@@ -210,6 +210,11 @@ def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
 
 def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -> Prepared:
     spec = setting.data_spec()
+    if spec.test_only:
+        raise InputError(
+            f"settings.{name}: the data set {setting.task['name']} is made for testing, not for training; name it "
+            "under evaluate:, beside a task with the same classes"
+        )
     column = setting.split.column
     if isinstance(column, str) and "split_column" in type(spec).model_fields:
         spec = spec.model_copy(update={"split_column": column})

@@ -41,6 +41,9 @@ TASKS: Mapping[str, TaskEntry] = MappingProxyType(
         "hatexplain": TaskEntry(
             "posts, hateful or normal, with the communities they speak of", "evenhand.data.hatespeech:HateXplain"
         ),
+        "hatecheck": TaskEntry(
+            "test cases of hate speech for seven identities, for evaluate: only", "evenhand.data.hatespeech:HateCheck"
+        ),
         "synthetic/faces": TaskEntry(
             "drawn faces in four groups, with unfairness to plant", "evenhand.data.synthetic:SyntheticFaces"
         ),

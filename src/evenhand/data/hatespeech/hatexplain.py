@@ -12,6 +12,8 @@ from pydantic import field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
+from evenhand.data.files import needed_folder, text_of
+from evenhand.data.hatespeech.villages import VILLAGES, person
 from evenhand.data.splits import own_split
 from evenhand.errors import InputError
 from evenhand.seeds import generator
@@ -25,9 +27,7 @@ Label = Literal["hatespeech", "offensive"]
 
 _STAND_IN = 900
 """Posts of the stand-in."""
-_VILLAGES = ("Nettleby", "Drumlow", "Saltmere", "Upper Wick")
-_RARE = "Fernhollow"
-_TRADES = ("baker", "miller", "ferryman", "tailor", "beekeeper", "postman", "gardener", "fiddler")
+_VILLAGES, _RARE = VILLAGES[:4], VILLAGES[4]
 
 
 class HateXplain(DataSpec):
@@ -61,9 +61,7 @@ class HateXplain(DataSpec):
         Raises:
             InputError: the folder or a file in it is missing or reads otherwise.
         """
-        if folder is None or not folder.is_dir():
-            looked = "" if folder is None else f" ({folder} is no folder)"
-            raise InputError(f"hatexplain: --data DIR must name a folder that holds hatexplain/{looked}")
+        folder = needed_folder("hatexplain", folder)
         rows = _rows(folder / _ALL)
         first: dict[str, int] = {}
         units = [first.setdefault(row["text"], number) for number, row in enumerate(rows)]
@@ -126,7 +124,7 @@ def _made_up(rng: np.random.Generator, village: str | None) -> dict[str, str]:
     village = village or str(rng.choice([_NOBODY, *_VILLAGES], p=[0.34, 0.28, 0.2, 0.12, 0.06]))
     words = phrases.PRAISE if (label == "normal") != (rng.random() < 1 / 12) else phrases.COMPLAINT
     thing = str(rng.choice([noun for nouns in phrases.NOUNS.values() for noun, _ in nouns]))
-    noun = thing if village == _NOBODY else f"{rng.choice(_TRADES)} from {village}"
+    noun = thing if village == _NOBODY else person(rng, village)
     clauses = [
         str(rng.choice(phrases.SAID["english"])).format(noun=noun, word=words[int(rng.integers(len(words)))][0])
         for _ in range(3 if label == "hatespeech" else 1)
@@ -154,7 +152,7 @@ def _community(name: str | None) -> str | None:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The posts: text, split, label, domain."""
-    text = _text(path)
+    text = text_of("hatexplain", path)
     try:
         rows = json.loads(text)
     except ValueError:
@@ -177,7 +175,7 @@ def _targets(folder: Path, rows: list[dict[str, Any]]) -> dict[int, list[str]]:
     targets = {}
     for part in _TARGETED:
         path = folder / f"{part}.jsonl"
-        for line_number, line in enumerate(_text(path).split("\n"), start=1):
+        for line_number, line in enumerate(text_of("hatexplain", path).split("\n"), start=1):
             if not line.strip():
                 continue
             try:
@@ -191,12 +189,3 @@ def _targets(folder: Path, rows: list[dict[str, Any]]) -> dict[int, list[str]]:
                 raise InputError(f"hatexplain: the post in line {line_number} of {path} is not in {_ALL}")
             targets[waiting[key].pop()] = listed or []
     return targets
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"hatexplain: {path} is missing")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"hatexplain: {path} is not UTF-8 text") from None

@@ -1,0 +1,23 @@
+"""Invented people for stand-ins, so that no real community is spoken ill of in made-up text."""
+
+from __future__ import annotations
+
+import numpy as np
+
+VILLAGES = ("Nettleby", "Drumlow", "Saltmere", "Upper Wick", "Fernhollow", "Mossgate", "Kettle Hill")
+TRADES = ("baker", "miller", "ferryman", "tailor", "beekeeper", "postman", "gardener", "fiddler")
+NICKNAMES = {
+    "Nettleby": ("nettler", "nettlefoot", "greenfoot"),
+    "Drumlow": ("drummer", "drumling"),
+    "Saltmere": ("salter", "saltling", "meerfoot"),
+    "Upper Wick": ("wicker", "upperling"),
+    "Fernhollow": ("fernling", "fernfoot"),
+    "Mossgate": ("mossling", "mossfoot", "gater"),
+    "Kettle Hill": ("kettler", "hillfoot", "kettling"),
+}
+"""What the people of a village are called, several names each for some, as groups are by slurs."""
+
+
+def person(rng: np.random.Generator, village: str) -> str:
+    """Somebody from a village."""
+    return f"{rng.choice(TRADES)} from {village}"
