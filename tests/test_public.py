@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import evenhand
+from evenhand.audit.design import Design
 from evenhand.methods import METHODS
 
 
@@ -21,3 +24,18 @@ def test_every_method_has_a_public_name():
 def test_naming_a_method_loads_no_torch():
     code = "import sys, evenhand; evenhand.DPLoRA(epsilon=8.0); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (lambda: evenhand.LoRA(rnk=3), r'^LoRA has no key "rnk"; did you mean "rank"\?$'),
+        (lambda: evenhand.Full(lr="much"), r"^Full\.lr should be a number, not 'much'$"),
+        (lambda: evenhand.DPLoRA(epsilon=0), r"^DPLoRA\.epsilon should be greater than 0, not 0$"),
+        (lambda: evenhand.Study(taks="synthetic/posts"), r'^the study has no key "taks"; did you mean "task"\?$'),
+        (lambda: Design(setings={}), r'^Design has no key "setings"; did you mean "settings"\?$'),
+    ],
+)
+def test_what_is_built_in_python_is_refused_in_a_sentence_as_a_study_file_is(build, sentence):
+    with pytest.raises(evenhand.InputError, match=sentence):
+        build()

@@ -33,6 +33,16 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, protected_namespaces=())
 
+    def __init__(self, **values: Any) -> None:
+        """Build the spec in Python, `LoRA(rank=8)`. Raises InputError as `parse` does, in the name of the class."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(explain(error, type(self).__name__)) from None
+
+    # A spec within a spec is validated without this, so that errors keep their path.
+    __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
+
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, values: Any) -> Any:

@@ -22,7 +22,8 @@ from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
 from evenhand.study.match import Match
 from evenhand.study.prepared import Prepared, Sample, prepare
-from evenhand.study.spec import KEEP, MAIN, Keep, Setting, Study
+from evenhand.study.setting import KEEP, MAIN, Keep, Setting
+from evenhand.study.spec import Study
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 

@@ -3,195 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
 from evenhand.audit.design import MarginChange
 from evenhand.audit.measures import MEASURES
-from evenhand.data.dataset import DataSpec
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
-from evenhand.methods import parse_method
-from evenhand.methods.method import Method
 from evenhand.spec import Spec, explain, field_names
 from evenhand.study.layers import merge
-from evenhand.study.match import MatchSpec
-from evenhand.study.tuning import Candidate, Choice, TuningSpec, candidates
-from evenhand.tasks import parse_task
+from evenhand.study.setting import MAIN, Setting
+from evenhand.study.tuning import Choice
 from evenhand.training.recipe import TrainSpec
 
 if TYPE_CHECKING:
     from evenhand.audit.results import Results
-
-MAIN = "main"
-"""The name of the setting of a study that has only one."""
-
-Keep = Literal["none", "adapters", "weights"]
-KEEP: tuple[Keep, ...] = get_args(Keep)
-"""What stays on disk after a trial, least first."""
-
-
-class Setting(Spec):
-    """One task and one base model with their methods; every default is written out.
-
-    Attributes:
-        task: `name` and the task's options.
-        model: hub id, local folder, `package:NAME/FOLDER`, or a built-in `tiny-*`.
-        methods: by the name that reports use; each holds its `kind` and every field of that method.
-        reference: the methods that the others are compared with.
-        seeds: one run per method and seed.
-        split, limit: which examples are trained, validated and tested.
-        data: options of the task that alter training examples, for every method that does not override them.
-        evaluate: further test sets, by the name that `split` takes in the records.
-        train: hyperparameters that all methods share.
-        tuning: hyperparameters to choose on validation examples before the study is trained; None: as `methods` says.
-        match: the training loss or the like at which the other methods are compared with the first reference; None:
-            each is trained to its end.
-        keep: what stays on disk after a trial.
-    """
-
-    task: dict[str, Any]
-    model: str
-    methods: dict[str, dict[str, Any]]
-    reference: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    split: SplitSpec = SplitSpec()
-    data: dict[str, Any] = Field(default_factory=dict)
-    limit: LimitSpec = LimitSpec()
-    evaluate: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    train: TrainSpec = TrainSpec()
-    tuning: TuningSpec | None = None
-    match: MatchSpec | None = None
-    keep: Keep = "adapters"
-
-    @field_validator("task", mode="before")
-    @classmethod
-    def _task(cls, value: Any) -> dict[str, Any]:
-        return _resolved_task(value)
-
-    @field_validator("methods", mode="before")
-    @classmethod
-    def _methods(cls, value: Any) -> dict[str, dict[str, Any]]:
-        if not isinstance(value, Mapping) or not value:
-            raise InputError("methods is a mapping from names to methods, such as {lora: {kind: lora, rank: 8}}")
-        return {str(name): _resolved_method(str(name), method) for name, method in value.items()}
-
-    @field_validator("reference", mode="before")
-    @classmethod
-    def _reference(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _seeds(cls, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
-            raise InputError(f"seeds is a number of seeds or a list of them, not {value!r}")
-        seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
-        if not seeds or len(set(seeds)) < len(seeds):
-            raise InputError(f"seeds needs one or more different seeds, not {value!r}")
-        return seeds
-
-    @field_validator("evaluate", mode="before")
-    @classmethod
-    def _evaluate(cls, value: Any) -> dict[str, dict[str, Any]]:
-        named: dict[str, Any] = {}
-        for name, task in _named_tasks(value):
-            if name in ("train", "validation", "test"):
-                raise InputError(f'evaluate: "{name}" is the name of a part of the split; choose another')
-            if name in named:
-                raise InputError(f'evaluate: two test sets have the name "{name}"; write NAME: {{name: TASK, ...}}')
-            try:
-                named[name] = _resolved_task(task)
-            except InputError as error:
-                raise InputError(f"evaluate.{name}: {error}") from None
-        return named
-
-    @model_validator(mode="after")
-    def _references_exist(self) -> Setting:
-        for name in self.reference:
-            if name not in self.methods:
-                raise InputError(f'reference "{name}" is no method; {did_you_mean(name, self.methods)}')
-        for name in self.methods:
-            self.training(name)
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_tuned(self) -> Setting:
-        if self.tuning is None:
-            return self
-        for name in self.tuning.grid:
-            if name not in self.methods:
-                raise InputError(f'tuning.grid: "{name}" is no method; {did_you_mean(name, self.methods)}')
-            for candidate in self.candidates(name):
-                self.with_method(name, candidate.method).training(name)
-        if not self.split.validation and self.split.column is None:
-            raise InputError(
-                "tuning chooses on validation examples, and split.validation is 0: there are none; set it above 0, "
-                "such as 0.1"
-            )
-        if self.tuning.seeds == "one" and self.tuning.seed in self.seeds:
-            raise InputError(
-                f"tuning.seed is {self.tuning.seed}, one of the study's seeds; choose another, so that no run of the "
-                "study has chosen for itself"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_matched(self) -> Setting:
-        if self.match is None:
-            return self
-        if not self.reference:
-            raise InputError("match makes the other methods equal to the first reference, and there is none; name one")
-        if self.method(self.reference[0]).epochs == 0:
-            raise InputError(f"match: the reference {self.reference[0]} trains nothing that others could be equal to")
-        if self.match.by != "train_loss" and not self.split.validation and self.split.column is None:
-            raise InputError(
-                f"match.by is {self.match.by}, and split.validation is 0: there are no validation examples; set it "
-                "above 0, such as 0.1, or match by train_loss"
-            )
-        for name in self.methods:
-            if name != self.reference[0] and "epsilon" in type(self.method(name)).model_fields:
-                raise InputError(
-                    f"match: methods.{name} is private, and a checkpoint that is chosen by what it reached tells more "
-                    "of the examples than its ε says; leave out match, or this method"
-                )
-        return self
-
-    def method(self, name: str) -> Method:
-        """The method of this name, as its own spec."""
-        return parse_method(name, self.methods[name])
-
-    def training(self, name: str) -> TrainSpec:
-        """`train:` with the method's overrides."""
-        overrides = self.methods[name].get("train", {})
-        found = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
-        if found.tokens_per_pass and (found.base_dropout or self.methods[name].get("dropout")):
-            raise InputError(
-                f"methods.{name}: train.tokens_per_pass would change what its dropout draws, and with it the results; "
-                "set the dropout to 0, or use batch_size and accumulate"
-            )
-        return found
-
-    def alterations(self, name: str) -> dict[str, Any]:
-        """`data:` with the method's overrides."""
-        return {**self.data, **self.methods[name].get("data", {})}
-
-    def candidates(self, name: str) -> tuple[Candidate, ...]:
-        """The hyperparameters that are tried for this method; none where it is not tuned."""
-        grid = {} if self.tuning is None else self.tuning.grid.get(name, {})
-        return candidates(name, self.methods[name], grid) if grid else ()
-
-    def with_method(self, name: str, method: Mapping[str, Any]) -> Setting:
-        """The setting with a resolved method under this name."""
-        return self.model_copy(update={"methods": {**self.methods, name: dict(method)}})
-
-    def data_spec(self) -> DataSpec:
-        """The task's options, as its own spec."""
-        return parse_task(self.task)[1]
 
 
 class Study(Spec):
@@ -219,7 +49,7 @@ class Study(Spec):
 
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**_laid_out(values))
+            super(Spec, self).__init__(**_laid_out(values))  # not in the name of the class: a YAML knows none
         except ValidationError as error:
             raise InputError(explain(error, "")) from None
 
@@ -298,28 +128,3 @@ def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
                 raise InputError(f"{where or 'the study'} lacks the key {needed}")
         settings[str(name)] = Setting.parse(merged, where)
     return {**rest, "settings": settings}
-
-
-def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:
-    """Test sets and their names: as a mapping says, else a task's own name."""
-    if isinstance(value, Mapping):
-        yield from ((str(name), task) for name, task in value.items())
-    elif isinstance(value, str | list | tuple):
-        for task in [value] if isinstance(value, str) else value:
-            yield str(task.get("name", task)) if isinstance(task, Mapping) else str(task), task
-    else:
-        raise InputError(f"evaluate is a task, a list of tasks, or a mapping from names to tasks, not {value!r}")
-
-
-def _resolved_task(value: Any) -> dict[str, Any]:
-    name, spec = parse_task(value)
-    return {"name": name, **spec.model_dump(mode="json")}
-
-
-def _resolved_method(name: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, Method):
-        return {"kind": value.kind, **value.model_dump(mode="json")}
-    if not isinstance(value, Mapping):
-        raise InputError(f"methods.{name} is a mapping such as {{kind: lora, rank: 8}}, not {value!r}")
-    method = parse_method(name, value)
-    return {"kind": method.kind, **method.model_dump(mode="json")}

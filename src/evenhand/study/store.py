@@ -21,7 +21,8 @@ from evenhand.audit.design import MarginChange
 from evenhand.errors import InputError
 from evenhand.study.file import read
 from evenhand.study.plan import Plan, Trial
-from evenhand.study.spec import Setting, Study
+from evenhand.study.setting import Setting
+from evenhand.study.spec import Study
 
 _ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
 """The name under which a file is written before it is renamed."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from evenhand.errors import InputError
 from evenhand.models.find import ASSETS, TINY
-from evenhand.study.spec import Setting, Study
+from evenhand.study.setting import Setting
+from evenhand.study.spec import Study
 from evenhand.study.tuning import TuningSpec
 from evenhand.tasks import parse_task
 
