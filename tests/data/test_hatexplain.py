@@ -85,6 +85,25 @@ def test_no_text_is_both_trained_on_and_tested_in_the_datas_own_split_neither(re
     assert len(found.test) == 1_924  # the official size
 
 
+def test_communities_below_the_smallest_size_form_one_group_and_are_named(real, shared_data):
+    before = sizes(real["domain"])
+    data = HateXplain(smallest=200).load(shared_data / "hatexplain")
+    large = {group: size for group, size in before.items() if size >= 200}
+    assert len(large) == 13 and "none" in large
+    assert sizes(data) == {**large, "smaller communities": sum(before.values()) - sum(large.values())}
+    (note,) = [note for note in data.notes if "smaller communities" in note]
+    assert "Asexual (1)" in note and all(f"{group} ({before[group]})" in note for group in before.keys() - large.keys())
+
+
+@pytest.mark.parametrize("spec", [SplitSpec(), SplitSpec(column=True)])
+@pytest.mark.parametrize("groups", ["domain", "targets"])
+def test_the_smallest_size_does_not_change_what_a_limit_draws(real, shared_data, groups, spec):
+    merged = HateXplain(groups=groups, smallest=200).load(shared_data / "hatexplain")
+    for seed in range(3):
+        drawn = [split(data, spec, LimitSpec(train=3000, test=500), seed) for data in (real[groups], merged)]
+        assert (drawn[0].train == drawn[1].train).all() and (drawn[0].test == drawn[1].test).all()
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Seven posts in the files' own format, one text three times, with two labels."""
@@ -178,7 +197,22 @@ def test_units_are_texts_and_ids_are_rows(folder):
     assert data.unit.tolist() == ["0", "1", "1", "1", "4", "5", "6"] and data.example.tolist() == list("0123456")
 
 
-@pytest.mark.parametrize("options", [{}, {"groups": "targets"}, {"hateful": "hatespeech"}])
+def test_merged_communities_hold_a_post_of_several_once_and_leave_no_community_alone(folder):
+    domains = HateXplain(smallest=5).load(folder).attributes["domain"]
+    assert domains.groups == ("none", "smaller communities") and (domains.masks.sum(axis=1) == 1).all()
+    targets = HateXplain(groups="targets", smallest=2).load(folder).attributes["target"]
+    assert targets.lists() == [[], ["smaller communities"], ["smaller communities"], []]
+
+
+def test_a_limit_draws_the_same_posts_of_the_stand_in_whatever_is_merged(stand_in):
+    drawn = [
+        split(HateXplain(smallest=smallest).load(stand_in), SplitSpec(), LimitSpec(train=300), 4).train
+        for smallest in (0, 60, 1000)
+    ]
+    assert (drawn[0] == drawn[1]).all() and (drawn[0] == drawn[2]).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": "targets"}, {"hateful": "hatespeech"}, {"smallest": 200}])
 def test_the_options_written_out_read_back(options):
     name, spec = parse_task({"name": "hatexplain", **options})
     assert parse_task({"name": name, **spec.model_dump(mode="json")}) == (name, spec)
@@ -189,6 +223,7 @@ def test_the_options_written_out_read_back(options):
     [
         ({"group": "domain"}, 'did you mean "groups"'),
         ({"groups": "race"}, "'domain' or 'targets'"),
+        ({"smallest": -1}, "smallest should be greater than or equal to 0"),
         ({"hateful": "offensive"}, r"hateful is hatespeech, or \[hatespeech, offensive\]"),
     ],
 )

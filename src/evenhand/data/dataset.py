@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -55,6 +55,15 @@ class Attribute:
         """The groups of each example, as the `examples` record keeps them."""
         return [[self.groups[column] for column in np.flatnonzero(row)] for row in self.masks]
 
+    def merged(self, groups: Collection[str], name: str) -> Attribute:
+        """The attribute with these groups as one, which stands last and holds the examples of any of them."""
+        if not groups:
+            return self
+        chosen = np.array([group in groups for group in self.groups], dtype=bool)
+        rest = tuple(group for group in self.groups if group not in groups)
+        together = self.masks[:, chosen].any(axis=1, keepdims=True)
+        return Attribute((*rest, name), np.hstack([self.masks[:, ~chosen], together]))
+
     def take(self, index: np.ndarray) -> Attribute:
         return Attribute(self.groups, self.masks[index])
 
@@ -94,6 +103,7 @@ class Dataset:
         unit: str [n]; examples of a unit are never split between training and test, and are resampled together.
         weight: float64 [n].
         split: the data's own split per example ("train", "validation", "test"), or None.
+        strata: int64 [n]; within a label, a limit draws from these in proportion. None: from who is in the same groups.
         notes: what a reader of the report must know: rows dropped, duplicates counted.
     """
 
@@ -107,6 +117,7 @@ class Dataset:
     unit: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
     weight: np.ndarray = field(default_factory=lambda: np.empty(0))
     split: np.ndarray | None = None
+    strata: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -130,6 +141,7 @@ class Dataset:
             unit=self.unit[index],
             weight=self.weight[index],
             split=None if self.split is None else self.split[index],
+            strata=None if self.strata is None else self.strata[index],
         )
 
     def group_mask(self, attribute: str, group: str) -> np.ndarray:

@@ -215,21 +215,31 @@ def _drawn(units: _Units, among: np.ndarray, share: float, rng: np.random.Genera
 
 
 def _limited(dataset: Dataset, units: _Units, part: np.ndarray, most: int, seed: int, name: str) -> np.ndarray:
-    """`most` examples of a part (to half a unit): shares of labels first, within a label shares of what groups an
-    example is in."""
+    """`most` examples of a part (to half a unit): shares of labels first, within a label shares of strata."""
     rng = generator(seed, "limit", name)
     numbers, first, sizes = np.unique(units.of_example[part], return_index=True, return_counts=True)
     labels = units.label[numbers]
-    patterns = np.zeros(len(numbers), dtype=np.int64)
-    if dataset.attributes:
-        masks = np.hstack([attribute.masks[part[first]] for attribute in dataset.attributes.values()])
-        patterns = np.unique(masks, axis=0, return_inverse=True)[1].reshape(-1)
+    strata = _strata(dataset, part[first])
     counts = np.bincount(labels, weights=sizes, minlength=len(dataset.classes))
     chosen = np.zeros(len(numbers), dtype=bool)
     for label, quota in enumerate(_quotas(counts, most, rng)):
         of_label = np.flatnonzero(labels == label)
-        chosen[of_label] = _stratified(patterns[of_label], sizes[of_label], int(quota), rng)
+        chosen[of_label] = _stratified(strata[of_label], sizes[of_label], int(quota), rng)
     return part[np.isin(units.of_example[part], numbers[chosen])]
+
+
+def _strata(dataset: Dataset, index: np.ndarray) -> np.ndarray:
+    """What a limit draws by within a label: the data's own strata, else what groups an example is in."""
+    if dataset.strata is not None:
+        return dataset.strata[index]
+    if not dataset.attributes:
+        return np.zeros(len(index), dtype=np.int64)
+    return numbered(np.hstack([attribute.masks[index] for attribute in dataset.attributes.values()]))
+
+
+def numbered(masks: np.ndarray) -> np.ndarray:
+    """int64 [n]: a number for each different row of bool [n, G], in the rows' order."""
+    return np.unique(masks, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _stratified(strata: np.ndarray, sizes: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import NonNegativeInt, field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
 from evenhand.data.files import needed_folder, text_of
 from evenhand.data.hatespeech.villages import VILLAGES, person
-from evenhand.data.splits import own_split
+from evenhand.data.splits import numbered, own_split
 from evenhand.errors import InputError
 from evenhand.seeds import generator
 
@@ -22,6 +22,8 @@ _ALL = "hate_dataset.json"
 _TARGETED = ("train", "val", "test")
 _NOBODY = "None"
 """What the data says for a post that speaks of no community."""
+_NONE, _SMALLER = "none", "smaller communities"
+"""Groups that are no community."""
 
 Label = Literal["hatespeech", "offensive"]
 
@@ -46,6 +48,7 @@ class HateXplain(DataSpec):
 
     hateful: tuple[Label, ...] = ("hatespeech", "offensive")
     groups: Literal["domain", "targets"] = "domain"
+    smallest: NonNegativeInt = 0
 
     @field_validator("hateful", mode="before")
     @classmethod
@@ -68,18 +71,20 @@ class HateXplain(DataSpec):
         if self.groups == "domain":
             kept = list(range(len(rows)))
             domains = [row["domain"] for row in rows]
-            attributes = {"domain": Attribute.from_values([_community(name) for name in domains], none="none")}
+            name, attribute = "domain", Attribute.from_values([_community(name) for name in domains], none=_NONE)
             notes = [f"{sum(_community(name) is None for name in domains):,} posts of no community form the group none"]
         else:
             targets = _targets(folder, rows)
             kept = sorted(targets)
             lists = [sorted({name for name in targets[number] if _community(name)}) for number in kept]
-            attributes = {"target": Attribute.from_lists(lists)}
+            name, attribute = "target", Attribute.from_lists(lists)
             notes = [
                 f"{len(kept):,} of {len(rows):,} posts have a list of targets; only they are used",
                 f"{sum(not names for names in lists):,} of them target nobody and are in no group",
                 f"{sum(len(names) > 1 for names in lists):,} of them target several communities",
             ]
+        shown, said = _merged(attribute, self.smallest)
+        notes += said
         sizes = Counter(units[number] for number in kept)
         repeated = sum(size for size in sizes.values() if size > 1)
         notes.append(
@@ -93,9 +98,10 @@ class HateXplain(DataSpec):
             labels=np.array([rows[number]["label"] in self.hateful for number in kept], dtype=np.int64),
             classes=("normal", "hateful"),
             example=np.array([str(number) for number in kept], dtype=object),
-            attributes=attributes,
+            attributes={name: shown},
             unit=np.array([str(units[number]) for number in kept], dtype=object),
             split=own_split([rows[number]["split"] for number in kept], f"{_ALL}: split"),
+            strata=numbered(attribute.masks),
             notes=tuple(notes),
         )
 
@@ -144,6 +150,22 @@ def _listed(rng: np.random.Generator, post: dict[str, str]) -> dict[str, Any]:
     more = rng.choice([post["domain"], _NOBODY, *_VILLAGES], int(rng.choice(4, p=[0.7, 0.15, 0.1, 0.05])))
     targets = [] if rng.random() < 0.02 else [post["domain"], *map(str, more)]
     return {"sentence": post["text"], "gold_label": post["label"], "uid": 0, "target": targets}
+
+
+def _merged(attribute: Attribute, smallest: int) -> tuple[Attribute, list[str]]:
+    """The attribute with communities of fewer than `smallest` posts as one group, and a note of which they are."""
+    sizes = dict(zip(attribute.groups, attribute.masks.sum(axis=0).tolist(), strict=True))
+    small = {group: size for group, size in sizes.items() if size < smallest and group != _NONE}
+    if not small:
+        return attribute, []
+    merged = attribute.merged(small, _SMALLER)
+    named = ", ".join(
+        f"{group} ({size})" for group, size in sorted(small.items(), key=lambda item: (-item[1], item[0]))
+    )
+    return merged, [
+        f"communities of fewer than {smallest} posts form the group {_SMALLER} ({merged.masks[:, -1].sum():,} posts): "
+        f"{named}"
+    ]
 
 
 def _community(name: str | None) -> str | None:
