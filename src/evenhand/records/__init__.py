@@ -1,0 +1,29 @@
+"""The doorway between the wings: every table that crosses it, with its schema, validated on read and on write.
+
+A table is a polars DataFrame. Its schema says each column's type, which columns may be null, what identifies a row and
+which words a column may hold. Files are Parquet, written to a temporary name and renamed, so that a reader sees a whole
+table or none.
+"""
+
+from evenhand.records.files import metadata, read, stacked, write
+from evenhand.records.schemas import ATTRIBUTE, LISTS, LOGITS, ROLES, STATUS, TABLES, VERDICTS, Table, attributes
+from evenhand.records.validation import from_rows, repeated_rows, validate
+
+__all__ = [
+    "ATTRIBUTE",
+    "LISTS",
+    "LOGITS",
+    "ROLES",
+    "STATUS",
+    "TABLES",
+    "VERDICTS",
+    "Table",
+    "attributes",
+    "from_rows",
+    "metadata",
+    "read",
+    "repeated_rows",
+    "stacked",
+    "validate",
+    "write",
+]

@@ -1,0 +1,58 @@
+"""Tables on disk: validated both ways, and whole or not there at all."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from evenhand.errors import InputError
+from evenhand.records.schemas import TABLES
+from evenhand.records.validation import validate
+
+
+def read(path: Path, name: str) -> pl.DataFrame:
+    """The table in a Parquet file, validated. Raises InputError when the file is missing or does not fit."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: it should hold the table {name}")
+    try:
+        frame = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path} is not a readable Parquet file: {error}") from None
+    return validate(frame, name, path)
+
+
+def write(frame: pl.DataFrame, path: Path, name: str, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a table, validated, atomically; `metadata` (fingerprints, say) is kept in the file's footer."""
+    frame = validate(frame, name, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    frame.write_parquet(aside, metadata=dict(metadata or {}))
+    aside.replace(path)
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What `write` kept in the footer."""
+    return {key: value for key, value in pl.read_parquet_metadata(path).items() if not key.startswith("ARROW")}
+
+
+def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Tables `predictions` under each other: logits of fewer classes are padded with −inf, null ones stay null."""
+    widths = [_width(frame) for frame in frames]
+    if not frames:
+        return TABLES["predictions"].empty()
+    return pl.concat([frame if _width(frame) == max(widths) else _padded(frame, max(widths)) for frame in frames])
+
+
+def _width(frame: pl.DataFrame) -> int:
+    return frame.schema["logits"].shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _padded(frame: pl.DataFrame, width: int) -> pl.DataFrame:
+    more = [-math.inf] * (width - _width(frame))
+    lists = pl.col("logits").arr.to_list().list.concat(pl.lit(more, dtype=pl.List(pl.Float32)))
+    known = pl.when(pl.col("logits").is_not_null()).then(lists)
+    return frame.with_columns(logits=known.cast(pl.Array(pl.Float32, width)))
