@@ -1,0 +1,240 @@
+"""Measures of translations into English from a language whose pronouns have no gender: whose gender was guessed, and
+how good the text is. Everything looks at the first line of the *generated* text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.across import divided
+from evenhand.metrics.pronouns import PRONOUN_CLASSES, PronounClass, first_line
+
+StereotypeOutcome = Literal["pro", "anti", "neutral", "mixed", "none"]
+STEREOTYPE_OUTCOMES: tuple[StereotypeOutcome, ...] = get_args(StereotypeOutcome)
+
+_OPPOSITE = {"male": "female", "female": "male"}
+
+
+def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | None]) -> np.ndarray:
+    """What each translation makes of the stereotype about its referent.
+
+    Args:
+        predicted: [n] classes of `pronoun_class`.
+        stereotype: [n] the gender that the referent's occupation stereotypically has, `male` or `female`; None where
+            there is none.
+
+    Returns:
+        object [n]: `pro` or `anti` (the stereotypical gender, or the other), `neutral`, `mixed` or `none`; None where
+        there is no stereotype.
+
+    Raises:
+        InputError: lengths that differ, or another word.
+    """
+    _alike("predicted", predicted, "stereotype", stereotype)
+    _known("predicted", predicted, PRONOUN_CLASSES)
+    _known("stereotype", stereotype, (*_OPPOSITE, None))
+    found = np.empty(len(predicted), dtype=object)
+    for row, (guess, usual) in enumerate(zip(predicted, stereotype, strict=True)):
+        if usual is not None:
+            found[row] = ("pro" if guess == usual else "anti") if guess in _OPPOSITE else guess
+    return found
+
+
+@dataclass(frozen=True)
+class StereotypeShares:
+    """Shares of translations; they add up to 1, and are nan where n is 0.
+
+    Attributes:
+        pro, anti: with the stereotypical gender, with the other.
+        neutral, mixed, none: as `pronoun_class` says.
+        n: translations whose referent has a stereotype.
+    """
+
+    pro: float
+    anti: float
+    neutral: float
+    mixed: float
+    none: float
+    n: int
+
+
+def stereotype_shares(predicted: Sequence[str], stereotype: Sequence[str | None]) -> StereotypeShares:
+    """The shares of each outcome among the translations whose referent has a stereotype. Args, Raises: as above.
+
+    Source: the ratios of figure 7 of Ding et al. (2024), who count `mixed` and `none` together as unknown.
+    """
+    outcomes = stereotype_outcomes(predicted, stereotype)
+    counts = np.array([(outcomes == outcome).sum() for outcome in STEREOTYPE_OUTCOMES])
+    shares = divided(counts, counts.sum())
+    return StereotypeShares(*(float(share) for share in shares), n=int(counts.sum()))
+
+
+@dataclass(frozen=True)
+class GenderAccuracy:
+    """How well the referent's gold gender was translated, from 0 to 1 (the source prints per cent).
+
+    Attributes:
+        accuracy: share of texts whose class is the gold gender.
+        f1_male, f1_female: F1 of each gender, one against the rest; nan where it is neither gold nor predicted.
+        delta_g: f1_male − f1_female, ΔG; above 0 masculine referents are translated better.
+        n: texts that have a gold gender.
+    """
+
+    accuracy: float
+    f1_male: float
+    f1_female: float
+    delta_g: float
+    n: int
+
+
+def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None]) -> GenderAccuracy:
+    """Accuracy, F1 per gender and ΔG against gold genders.
+
+    They mean something where the source shows the referent's gender. Where it does not, as in most Turkish sentences,
+    no translator can know the gold gender, and ΔG only says which pronoun is written more often.
+
+    Args:
+        predicted: [n] classes of `pronoun_class`; `mixed` and `none` are never right.
+        gold: [n] `male`, `female` or `neutral`; None where there is none, and then the text is left out.
+
+    Raises:
+        InputError: lengths that differ, or another word.
+
+    Source: WinoMT (Stanovsky et al. 2019), `evaluate.py`, without its rounding of intermediate values.
+    """
+    _alike("predicted", predicted, "gold", gold)
+    _known("predicted", predicted, PRONOUN_CLASSES)
+    _known("gold", gold, ("male", "female", "neutral", None))
+    pairs = [(guess, truth) for guess, truth in zip(predicted, gold, strict=True) if truth is not None]
+    right = [guess for guess, truth in pairs if guess == truth]
+    f1 = {}
+    for gender in _OPPOSITE:
+        either = sum(guess == gender for guess, _ in pairs) + sum(truth == gender for _, truth in pairs)
+        f1[gender] = float(divided(np.array(2 * right.count(gender)), np.array(either)))
+    accuracy = float(divided(np.array(len(right)), np.array(len(pairs))))
+    return GenderAccuracy(accuracy, f1["male"], f1["female"], f1["male"] - f1["female"], len(pairs))
+
+
+def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stereotype: Sequence[str | None]) -> float:
+    """ΔS: the mean of both genders' F1 on pro-stereotypical texts (gold = stereotype), minus that on anti-stereotypical
+    ones; above 0 stereotypical roles are translated better.
+
+    Where pro and anti texts have the same sources, as most pairs in Turkish have, nothing can be accurate, and this is
+    about the pro share minus the anti share.
+
+    Args:
+        predicted, gold: as in `gender_accuracy`.
+        stereotype: [n] `male`, `female` or None; texts without it, or with a neutral gold gender, are left out.
+
+    Returns:
+        nan where an F1 is.
+
+    Raises:
+        InputError: lengths that differ, or another word.
+
+    Source: WinoMT (Stanovsky et al. 2019), table 2.
+    """
+    _alike("gold", gold, "stereotype", stereotype)
+    _known("stereotype", stereotype, (*_OPPOSITE, None))
+    sides = []
+    for wanted in (lambda usual: usual, lambda usual: _OPPOSITE.get(usual)):
+        inside = [truth is not None and truth == wanted(usual) for truth, usual in zip(gold, stereotype, strict=True)]
+        found = gender_accuracy(predicted, [truth if of else None for truth, of in zip(gold, inside, strict=True)])
+        sides.append((found.f1_male + found.f1_female) / 2)
+    return sides[0] - sides[1]
+
+
+def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Corpus BLEU from 0 to 100 with sacrebleu's defaults (13a tokens, mixed case, exponential smoothing).
+
+    Args:
+        generated: [n] texts; their first lines count.
+        references: [n] one or several per text, such as `pronoun_readings`; the numbers may differ.
+
+    Returns:
+        nan without texts.
+
+    Raises:
+        InputError: lengths that differ, a text without references, or sacrebleu is not installed.
+
+    Source: Papineni et al. (2002) as implemented by sacrebleu (Post 2018).
+    """
+    return bleu_of(bleu_statistics(generated, references).sum(axis=0))
+
+
+def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """What BLEU is made of, int [n, 10]: its length, the closest reference's, 4 counts of right n-grams, 4 of all.
+
+    They add up over texts, so that BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
+    Args, Raises: as in `bleu`.
+    """
+    _installed("sacrebleu")
+    from sacrebleu.metrics.bleu import BLEU
+
+    _referenced(generated, references)
+    metric = BLEU(effective_order=True, force=True)
+    found = np.zeros((len(generated), 10), dtype=np.int64)
+    for row, (text, given) in enumerate(zip(generated, references, strict=True)):
+        score = metric.sentence_score(first_line(text), list(given))
+        found[row] = [score.sys_len, score.ref_len, *score.counts, *score.totals]
+    return found
+
+
+def bleu_of(statistics: np.ndarray) -> float:
+    """BLEU of summed `bleu_statistics`, int [10]; nan where there is no reference."""
+    _installed("sacrebleu")
+    from sacrebleu.metrics.bleu import BLEU
+
+    length, reference, *counts = (int(count) for count in statistics)
+    if reference == 0:
+        return float("nan")
+    return float(BLEU.compute_bleu(counts[:4], counts[4:], length, reference, smooth_method="exp").score)
+
+
+def rouge_l(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """ROUGE-L F-measure per text, float [n] from 0 to 1: the best over its references.
+
+    Words are lower-cased and not stemmed; a text without words has 0. Args, Raises: as in `bleu`.
+
+    Source: Lin (2004) as implemented by rouge-score.
+    """
+    _installed("rouge_score")
+    from rouge_score.rouge_scorer import RougeScorer
+
+    _referenced(generated, references)
+    scorer = RougeScorer(["rougeL"])
+    scores = (
+        scorer.score_multi(list(given), first_line(text))["rougeL"].fmeasure
+        for text, given in zip(generated, references, strict=True)
+    )
+    return np.fromiter(scores, dtype=float, count=len(generated))
+
+
+def _installed(library: str) -> None:
+    if find_spec(library) is None:
+        raise InputError(f"BLEU and ROUGE-L need {library}; try: pip install 'evenhand[generation]'")
+
+
+def _alike(one: str, first: Sequence, other: str, second: Sequence) -> None:
+    if len(first) != len(second):
+        raise InputError(f"{one} has {len(first)} entries and {other} {len(second)}; they need one per text")
+
+
+def _known(name: str, values: Sequence[str | None], allowed: Sequence[str | None]) -> None:
+    for row, value in enumerate(values):
+        if value not in allowed:
+            known = ", ".join("nothing" if word is None else word for word in allowed)
+            raise InputError(f'{name} is "{value}" in row {row}; it is one of {known}')
+
+
+def _referenced(generated: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    _alike("generated", generated, "references", references)
+    for row, given in enumerate(references):
+        if isinstance(given, str) or not len(given):
+            raise InputError(f"references needs a list of one or more texts per generated text; row {row} has none")
