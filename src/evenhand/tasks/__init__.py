@@ -44,6 +44,20 @@ TASKS: Mapping[str, TaskEntry] = MappingProxyType(
         "hatecheck": TaskEntry(
             "test cases of hate speech for seven identities, for evaluate: only", "evenhand.data.hatespeech:HateCheck"
         ),
+        "utkface": TaskEntry(
+            "photographs of faces by gender or age, over five races", "evenhand.data.faces.utkface:UTKFace"
+        ),
+        "fairface": TaskEntry(
+            "photographs of faces by gender or age, over seven races", "evenhand.data.faces.fairface:FairFace"
+        ),
+        "dlab": TaskEntry(
+            "posts, hateful or normal, by the religion, race, gender, sexuality or age they target",
+            "evenhand.data.hatespeech:DLab",
+        ),
+        "ethos": TaskEntry(
+            "comments, hateful or normal, and what the hateful ones attack", "evenhand.data.hatespeech:Ethos"
+        ),
+        "imdb": TaskEntry("reviews of films, bad or good; no groups", "evenhand.data.imdb:Imdb"),
         "synthetic/faces": TaskEntry(
             "drawn faces in four groups, with unfairness to plant", "evenhand.data.synthetic:SyntheticFaces"
         ),
