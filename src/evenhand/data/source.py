@@ -41,7 +41,9 @@ class Source:
     image_bytes: Callable[[int], bytes | Path] | None = None
 
 
-def read_source(path: str, subset: str | None, image: str | None, below: Path | None) -> Source:
+def read_source(
+    path: str, subset: str | None, image: str | None, below: Path | None, task: str = "task table"
+) -> Source:
     """Read a table.
 
     Args:
@@ -50,34 +52,35 @@ def read_source(path: str, subset: str | None, image: str | None, below: Path | 
         subset: the configuration of a Hugging Face data set.
         image: the column that holds images.
         below: the folder of `--data`, where relative paths are looked for first.
+        task: who asks, for messages.
 
     Raises:
         InputError: nothing is there, or it cannot be read.
     """
     if path.startswith("hub:"):
-        return _from_hub(path.removeprefix("hub:"), path, subset, image)
+        return _from_hub(path.removeprefix("hub:"), path, subset, image, task)
     places = [Path(path).expanduser()]
     if below is not None and not places[0].is_absolute():
         places.insert(0, below / path)
     found = next((place for place in places if place.exists()), None)
     if found is None:
         if Path(path).suffix.lower() not in _READERS and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path):
-            return _from_hub(path, path, subset, image)
+            return _from_hub(path, path, subset, image, task)
         looked = " or ".join(str(place) for place in places)
-        raise InputError(f"task table: there is no file {looked}")
+        raise InputError(f"{task}: there is no file {looked}")
     if found.is_dir():
-        return _from_hub(str(found), path, subset, image)
+        return _from_hub(str(found), path, subset, image, task)
     reader = _READERS.get(found.suffix.lower())
     if reader is None:
-        raise InputError(f"task table: {found} ends in none of {', '.join(_READERS)}, so its format is not known")
+        raise InputError(f"{task}: {found} ends in none of {', '.join(_READERS)}, so its format is not known")
     try:
         frame = reader(found)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"task table: {found} cannot be read: {first_line(error)}") from None
+        raise InputError(f"{task}: {found} cannot be read: {first_line(error)}") from None
     return Source(frame, found.name, found.parent)
 
 
-def _from_hub(place: str, asked: str, subset: str | None, image: str | None) -> Source:
+def _from_hub(place: str, asked: str, subset: str | None, image: str | None, task: str) -> Source:
     """A data set of the hub or of a folder, through the library `datasets`; its splits are put under each other."""
     import datasets
     from datasets.exceptions import DatasetGenerationError
@@ -91,7 +94,7 @@ def _from_hub(place: str, asked: str, subset: str | None, image: str | None) -> 
         data = datasets.concatenate_datasets(list(splits.values()))
     except (OSError, ValueError, KeyError, DatasetGenerationError) as error:
         raise InputError(
-            f'task table: "{asked}" is no file, and cannot be read as a Hugging Face data set: {first_line(error)}'
+            f'{task}: "{asked}" is no file, and cannot be read as a Hugging Face data set: {first_line(error)}'
         ) from None
     features = data.features
     binary = [name for name, kind in features.items() if isinstance(kind, datasets.Image | datasets.Audio)]

@@ -1,6 +1,8 @@
 """Data sets of hate speech, a file each. Their texts are never written to records, logs, messages or reports."""
 
+from evenhand.data.hatespeech.dlab import DLab
+from evenhand.data.hatespeech.ethos import Ethos
 from evenhand.data.hatespeech.hatecheck import HateCheck
 from evenhand.data.hatespeech.hatexplain import HateXplain
 
-__all__ = ["HateCheck", "HateXplain"]
+__all__ = ["DLab", "Ethos", "HateCheck", "HateXplain"]

@@ -1,0 +1,127 @@
+"""Ethos: comments, hateful or normal, and what the hateful ones attack. Mollas et al. 2020, arXiv:2006.08328."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from evenhand.data import phrases
+from evenhand.data.dataset import Attribute, Dataset, DataSpec
+from evenhand.data.files import needed_folder, numbers_of, text_units, words_of
+from evenhand.data.hatespeech.villages import VILLAGES, person
+from evenhand.errors import InputError
+from evenhand.seeds import generator
+
+_BINARY, _SEVERAL = "Ethos_Dataset_Binary.csv", "Ethos_Dataset_Multi_Label.csv"
+GROUPS = ("gender", "race", "national_origin", "disability", "religion", "sexual_orientation")
+"""What hate can be directed at: the groups, from the file of hateful comments."""
+_HOW = ("violence", "directed_vs_generalized")
+_HALF = 0.5
+"""Annotators' mean from which something is so, as in the authors' code: by it 433 of 998 comments are hateful."""
+
+_STAND_IN = 500
+"""Comments of the stand-in."""
+
+
+class Ethos(DataSpec):
+    """Comments, hateful or normal, with the protected attributes that the hateful ones attack as groups.
+
+    The label is the annotators' mean, from the file of all comments. The groups come from the file of hateful comments
+    and overlap; no normal comment is in any, so in a group there are true-positive rates, and no false-positive ones.
+    """
+
+    folder_name: ClassVar[str | None] = "ethos"
+
+    def load(self, folder: Path | None) -> Dataset:
+        """Read the comments. Ids are row numbers of the file of all comments; copies of a text form one unit.
+
+        Raises:
+            InputError: the folder or a file in it is missing or reads otherwise.
+        """
+        folder = needed_folder("ethos", folder)
+        comments = _comments(folder / _BINARY, ("isHate",))
+        several = _comments(folder / _SEVERAL, (*_HOW, *GROUPS))
+        texts = comments["comment"].to_list()
+        labels = (_means(comments, folder / _BINARY, "isHate") >= _HALF).astype(np.int64)
+        masks = np.stack([_means(several, folder / _SEVERAL, group) >= _HALF for group in GROUPS], axis=1)
+        attacked = dict(zip(several["comment"], masks, strict=True))
+        nobody = np.zeros(len(GROUPS), dtype=bool)
+        rows = np.stack([attacked.get(text, nobody) for text in texts])
+        listed = np.array([text in attacked for text in texts])
+        example = [str(row) for row in range(len(texts))]
+        unit, copies = text_units(texts, example)
+        found = rows.any(axis=0)
+        if not found.any():
+            raise InputError(f"ethos: no comment of {folder / _SEVERAL} is in {folder / _BINARY} and attacks anybody")
+        return Dataset(
+            name="ethos",
+            modality="text",
+            inputs=texts,
+            labels=labels,
+            classes=("normal", "hateful"),
+            example=np.array(example, dtype=object),
+            attributes={"target": Attribute(tuple(np.array(GROUPS, dtype=object)[found]), rows[:, found])},
+            unit=unit,
+            notes=(
+                f"groups are known of {listed.sum():,} comments, those of {_SEVERAL}; "
+                f"{(rows.sum(axis=1) > 1).sum():,} are in several, {(listed & ~rows.any(axis=1)).sum():,} in none",
+                f"{(listed & (labels == 0)).sum():,} of them are normal: without any, a group has no false-positive rate",
+                *copies,
+            ),
+        )
+
+    def write_stand_in(self, folder: Path) -> None:
+        """Comments about people from invented villages, a village for each protected attribute.
+
+        As in the real files: means of annotators, the columns parted by semicolons, some of which a comment holds too.
+        """
+        rng = generator(0, "ethos", "stand-in")
+        folder.mkdir(parents=True, exist_ok=True)
+        posts = [_made_up(rng) for _ in range(_STAND_IN)]
+        _write(folder / _BINARY, ("comment", "isHate"), [(text, str(mean)) for text, mean, _ in posts])
+        several = [(text, *map(str, means)) for text, mean, means in posts if mean >= _HALF]
+        _write(folder / _SEVERAL, ("comment", *_HOW, *GROUPS), several)
+
+
+def _comments(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
+    frame = words_of("ethos", path, ("comment", *columns), separator=";")
+    if frame["comment"].null_count():
+        raise InputError(f"ethos: {path}: the column comment is empty in row {frame['comment'].is_null().arg_max()}")
+    return frame.with_columns(pl.col("comment").str.strip_chars())
+
+
+def _means(frame: pl.DataFrame, path: Path, column: str) -> np.ndarray:
+    """float64 [n], the annotators' means."""
+    means = numbers_of(frame, f"ethos: {path.name}", column)
+    if ((means < 0) | (means > 1)).any():
+        raise InputError(f"ethos: {path}: the column {column} should hold means between 0 and 1")
+    return means
+
+
+def _made_up(rng: np.random.Generator) -> tuple[str, float, list[float]]:
+    """A comment, the mean of how hateful it is, and those of the other file. One in twelve reads otherwise than its
+    label says, so that no model is perfect."""
+    hateful = bool(rng.random() < 0.45)
+    targets = {int(rng.integers(len(GROUPS))) for _ in range(1 + int(rng.random() < 0.2))}
+    words = phrases.COMPLAINT if hateful != (rng.random() < 1 / 12) else phrases.PRAISE
+    clauses = [
+        str(rng.choice(phrases.SAID["english"])).format(
+            noun=person(rng, VILLAGES[target]), word=words[int(rng.integers(len(words)))][0]
+        )
+        for target in sorted(targets)
+    ]
+    mean = (0.5 + 0.5 * rng.random()) if hateful else 0.49 * rng.random()
+    means = [round(float(0.6 * rng.random()), 2) for _ in _HOW]
+    means += [round(float(0.5 + 0.5 * rng.random()), 2) if place in targets else 0.0 for place in range(len(GROUPS))]
+    return "; ".join(clauses), round(float(mean), 2), means
+
+
+def _write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter=";")
+        table.writerow(columns)
+        table.writerows(rows)
