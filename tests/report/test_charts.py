@@ -116,7 +116,7 @@ def test_the_noise_floor_is_drawn_where_there_is_one(small):
 def test_reliability_has_a_point_per_bin_that_holds_predictions(small):
     rows = rows_of(charts.reliability_chart(small.curves, small.design))
     assert sum("b" in row for row in rows) == 2 * 15
-    assert sum("y" in row for row in rows) == len(small.curves.filter(measure="reliability"))
+    assert sum("y" in row for row in rows) == len(small.curves.filter(pl.col("group").is_null(), measure="reliability"))
 
 
 def test_without_probabilities_there_is_no_reliability_curve_to_draw(simulate):

@@ -4,12 +4,70 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from evenhand.audit.measures import MEASURES
+from evenhand.errors import did_you_mean
 from evenhand.spec import Spec
 
 DEFAULT_SUPPORT = 10
 """Groups with fewer test examples in some seed are shown but left out of max − min and of ratios."""
+
+
+class Rank(Spec):
+    """The rank of what a method learns beside a frozen base.
+
+    Attributes:
+        rank: 0 where the classification head is all that learns; below 1 a share of the layers, which have rank 1.
+        layers: which layers a rank below 1 means.
+    """
+
+    rank: float
+    layers: str | None = None
+
+
+class Panel(Spec):
+    """What a figure shows of one setting.
+
+    Attributes:
+        setting: its name.
+        measures: a panel each (`groups`) or a row of panels each (`ranks`); none for `calibration`.
+        attribute: whose groups; the setting's first unless given.
+        of: of `calibration`: everyone, or the worst-calibrated group.
+    """
+
+    setting: str
+    measures: tuple[str, ...] = ()
+    attribute: str | None = None
+    of: Literal["everyone", "worst"] = "everyone"
+
+
+class Figure(Spec):
+    """A figure, such as one of a paper, that a study ends in beside its report.
+
+    Attributes:
+        name: of its files, `figures/NAME.png` and so on.
+        kind: `groups`: measures by group and method; `calibration`: confidence histograms over reliability diagrams;
+            `ranks`: measures by group over the rank of an update.
+        panels: in the order of reading.
+        columns: panels in a row.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    kind: Literal["groups", "calibration", "ranks"]
+    panels: tuple[Panel, ...] = Field(min_length=1)
+    columns: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _says_what_to_draw(self) -> Figure:
+        for panel in self.panels:
+            if bool(panel.measures) == (self.kind == "calibration"):
+                wrong = "measures mean nothing in" if panel.measures else "name the measures of the panels of"
+                raise ValueError(f"panels: {wrong} a figure of the kind {self.kind} (setting {panel.setting})")
+            for name in panel.measures:
+                if name not in MEASURES:
+                    raise ValueError(f'panels: there is no measure "{name}"; {did_you_mean(name, MEASURES)}')
+        return self
 
 
 class SettingDesign(Spec):
@@ -23,6 +81,7 @@ class SettingDesign(Spec):
         vary: a new split per seed (the paper's design) or one fixed split.
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
+        ranks: by method, for figures over ranks; methods that have none are left out.
     """
 
     references: tuple[str, ...] = ()
@@ -34,6 +93,7 @@ class SettingDesign(Spec):
     task: str = ""
     model: str = ""
     notes: tuple[str, ...] = ()
+    ranks: dict[str, Rank] = Field(default_factory=dict)
 
 
 class MarginChange(Spec):
@@ -55,6 +115,7 @@ class Design(Spec):
         alpha: one-sided level of a verdict; verdict intervals are 1 − 2·alpha.
         paired: "example" (by id), "order" (row order agreed), or "none" (unpaired; said in the report).
         source: where the records came from: a study's name or a table's file name.
+        figure: what the results are drawn as besides the report's own charts.
     """
 
     settings: dict[str, SettingDesign]
@@ -65,3 +126,4 @@ class Design(Spec):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     paired: Literal["example", "order", "none"] = "example"
     source: str = ""
+    figure: Figure | None = None

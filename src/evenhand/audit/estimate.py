@@ -15,7 +15,7 @@ from evenhand.audit.cases import Case, Reader, cases
 from evenhand.audit.design import Design
 from evenhand.audit.floors import Floors
 from evenhand.audit.linear import Effect
-from evenhand.audit.measures import select
+from evenhand.audit.measures import MEASURES, select
 from evenhand.audit.reliability import BELOW_ZERO, BINS, EDGES, bin_of, confidence
 from evenhand.audit.runs import Run, evaluations
 from evenhand.stats.contrast import TwoWay, by_unit, count_distinct, from_cells, two_way
@@ -215,7 +215,9 @@ def _join(notes: Sequence[str]) -> str | None:
 
 
 def curves(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
-    """The table `curves`: per method, for everyone, pooled over seeds.
+    """The table `curves`: per method, pooled over seeds, for everyone and for the worst-calibrated group of each
+    attribute: that whose expected calibration error is largest on average over methods and runs, of the groups with
+    the support for max − min. The largest of several errors is large by chance, too: beside it stands its noise floor.
 
     `reliability`: x is the mean confidence in a bin, y the observed share of the event, with a 95% interval that
     clusters by run and by example. `confidence`: x is the middle of a bin, y the share of the predictions in it.
@@ -231,15 +233,45 @@ def drawn(reader: Reader) -> Iterator[dict[str, Any]]:
     """Rows of the table `curves` of one evaluation."""
     evaluation = reader.evaluation
     positive = evaluation.design.positive if evaluation.binary else None
-    for method in evaluation.methods:
-        runs = [run for (name, _), run in evaluation.runs.items() if name == method]
-        runs = [run for run in runs if run.probabilities is not None]
-        if not runs:
-            continue
-        views = [reader.view(run, positive) for run in runs]
-        weights, units = [view.weight for view in views], [evaluation.population.unit[run.rows] for run in runs]
-        for point in _points([confidence(view) for view in views], weights, units):
-            yield {"setting": evaluation.setting, "split": evaluation.split, "method": method, **point}
+    by_method = {
+        method: [run for (name, _), run in evaluation.runs.items() if name == method and run.probabilities is not None]
+        for method in evaluation.methods
+    }
+    known = {method: runs for method, runs in by_method.items() if runs}
+    worst = _worst_calibrated(reader, [run for runs in known.values() for run in runs])
+    for attribute, group in [(None, None), *worst.items()]:
+        for method, runs in known.items():
+            rows = [_members(reader, run, attribute, group) for run in runs]
+            views = [reader.view(run, positive) for run in runs]
+            parts = [
+                (values[inside], outcome[inside])
+                for (values, outcome), inside in zip(map(confidence, views), rows, strict=True)
+            ]
+            weights = [view.weight[inside] for view, inside in zip(views, rows, strict=True)]
+            units = [evaluation.population.unit[run.rows[inside]] for run, inside in zip(runs, rows, strict=True)]
+            place = {"attribute": attribute, "group": group, "method": method}
+            for point in _points(parts, weights, units):
+                yield {"setting": evaluation.setting, "split": evaluation.split, **place, **point}
+
+
+def _worst_calibrated(reader: Reader, runs: Sequence[Run]) -> dict[str, str]:
+    """By attribute with two groups or more that have the support, the one whose calibration error is largest."""
+    measure, found = MEASURES["expected_calibration_error"], {}
+    for groups in reader.evaluation.groups if runs else ():
+        able = [groups.names[place] for place in reader.eligible(groups, None)["all"]]
+        places = [Case(measure, None, None, "group", groups.attribute, group) for group in able]
+        errors = [float(np.mean([reader.effect(run, place).value for run in runs])) for place in places]
+        if len(able) > 1:
+            found[groups.attribute] = able[int(np.argmax(errors))]
+    return found
+
+
+def _members(reader: Reader, run: Run, attribute: str | None, group: str | None) -> np.ndarray:
+    """Positions in a run of everyone, or of the members of a group."""
+    if attribute is None:
+        return np.arange(len(run.rows))
+    groups = reader.groups(attribute)
+    return np.flatnonzero(groups.masks[run.rows, groups.names.index(str(group))])
 
 
 def _points(

@@ -134,11 +134,11 @@ def disparity_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
 
 
 def reliability_blocks(curves: pl.DataFrame, design: Design) -> list[Block]:
-    """One chart of reliability per setting, split and group that has curves; everyone first."""
+    """One chart of reliability per setting and split for everyone, and for the worst-calibrated group of attributes."""
     blocks = []
     for setting, split, own in _places(curves.filter(pl.col("measure") == "reliability"), design):
         for attribute, group in own.select("attribute", "group").unique(maintain_order=True).iter_rows():
-            who = "" if group is None else str(group)
+            who = "" if group is None else f"the group of the largest calibration error, {group}"
             heading = _heading(setting, split, attribute, who)
             chart = charts.reliability_chart(
                 curves, design, setting=setting, split=split, attribute=attribute, group=group
