@@ -16,6 +16,7 @@ from evenhand import records
 from evenhand.audit.results import Results
 from evenhand.errors import InputError, did_you_mean
 from evenhand.study.choice import choose, is_chosen, report_line, score, sentences
+from evenhand.study.environment import distinct
 from evenhand.study.executors import launched
 from evenhand.study.match import sentence
 from evenhand.study.packs import packs
@@ -193,7 +194,7 @@ def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(planned: Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
-    environments = sorted({row["environment"] for row in rows})
+    environments = [json.dumps(one) for one in distinct(json.loads(row["environment"]) for row in rows)]
     bases = {name: f"{p.base.name} (contents {p.base.fingerprint})" for name, p in planned.settings.items()}
     provenance = {"study": planned.study.to_yaml(), "environment": environments[0], "bases": json.dumps(bases)}
     tuned = " ".join(sentences(planned))

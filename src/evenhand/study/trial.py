@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
 from typing import Any, Literal
 
 from evenhand.errors import TrainingError
 from evenhand.study.choice import validation_accuracy
+from evenhand.study.environment import environment
 from evenhand.study.plan import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import classification
-from evenhand.training import launch
 from evenhand.training.checkpoints import Target
 
 Progress = Callable[[float], None]
@@ -133,7 +130,7 @@ def _train(
                 kept: dict[str, Any] = {
                     "trial": trial.hash,
                     "identity": dict(trial.identity),
-                    "environment": environment(),
+                    "environment": environment(trial.spec),
                     "replicas": len(pack),
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "status": "done",
@@ -156,23 +153,3 @@ def _train(
             if number is None:
                 raise
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(store.out)) from None
-
-
-@cache
-def environment() -> dict[str, str]:
-    """Versions and machine, as provenance; no part of a trial's identity."""
-    import torch
-
-    from evenhand.models.load import device
-
-    packages = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", "polars")
-    where = device()
-    return {
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
-        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "threads": str(torch.get_num_threads()),
-        **({"processes": str(launch.place().processes)} if launch.place().shared else {}),
-    }
