@@ -1,0 +1,261 @@
+"""WinoMT in Turkish: English sentences about two occupations with a pronoun, and their Turkish, which has no gender.
+
+The general file holds three kinds of lines: h anti-stereotypical ones, h pro-stereotypical ones in the same order, and
+blocks of 12 about the same two people with he, she and they. Lines 2i, 2i + 1, 2i + h and 2i + 1 + h form a pair group:
+both pronouns for both of its occupations, mostly with the same Turkish, so that a group is never split.
+
+Stanovsky et al. 2019, ACL, arXiv:1906.00591; in Turkish: Ding et al. 2024, arXiv:2405.17512.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from evenhand.data.dataset import Attribute, Dataset
+from evenhand.data.files import needed_folder, text_of
+from evenhand.data.splits import LimitSpec, Split, SplitSpec, split
+from evenhand.errors import InputError, did_you_mean
+
+Part = Literal["general", "pro", "anti"]
+Units = Literal["pair_groups", "occupations"]
+
+NAME = "winomt_turkish"
+GOLD = "winomt"
+"""The folder beside it with the official file, `en.txt`: gender, index, sentence and occupation per line."""
+
+_BLOCK = 12
+_OPPOSITE = {"male": "female", "female": "male"}
+_GENDERS = ("male", "female", "neutral")
+
+
+@dataclass(frozen=True, eq=False)
+class WinoMT:
+    """The lines of the general file, in its order.
+
+    Attributes:
+        sentence: [n] English.
+        source: [n] its Turkish in the general file.
+        part_source: [n] its Turkish in the pro or anti file, which differs in a few lines; elsewhere as `source`.
+        part: object [n], `anti`, `pro`, or None for lines of blocks.
+        gold: object [n], the referent's gender by the sentence: `male`, `female` or `neutral`.
+        occupation: object [n], the referent.
+        stereotype: object [n], the gender that the referent's occupation stereotypically has: gold in the pro part, the
+            opposite in the anti part, None in blocks. In even lines it is `male`, in odd ones `female`, but for corrupt
+            lines.
+        corrupt: bool [n], anti lines that are not the counterpart of their pro line.
+        unit: object [n], what is never split: `pair-17` or `block-3`; or `accountant, janitor`, all pair groups about
+            these two.
+        block: int64 [n], the number of the block, −1 in pair groups.
+        notes: what a reader of the report must know.
+    """
+
+    sentence: list[str] = field(repr=False)
+    source: list[str] = field(repr=False)
+    part_source: list[str] = field(repr=False)
+    part: np.ndarray
+    gold: np.ndarray
+    occupation: np.ndarray
+    stereotype: np.ndarray
+    corrupt: np.ndarray
+    unit: np.ndarray
+    block: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sentence)
+
+    def lines(self, part: Part) -> np.ndarray:
+        """int64, the lines of a file in its order: all of them for `general`.
+
+        Raises:
+            InputError: another name.
+        """
+        if part not in get_args(Part):
+            raise InputError(f'{NAME} has no part "{part}"; {did_you_mean(part, get_args(Part))}')
+        return np.arange(len(self)) if part == "general" else np.flatnonzero(self.part == part)
+
+    def examples(self, part: Part, among: np.ndarray) -> list[tuple[str, str]]:
+        """Turkish and English of that part's lines that are in `among`, to be trained on. Raises: as `lines`."""
+        sources = self.source if part == "general" else self.part_source
+        return [(sources[line], self.sentence[line]) for line in np.intersect1d(self.lines(part), among)]
+
+    def tested(self, among: np.ndarray) -> np.ndarray:
+        """Of the lines in `among` those that are translated and scored: the anti part's, corrupt ones left out.
+
+        A model sees only the Turkish, so the pro line of each would mostly be the same question again. Half of them
+        are about occupations that are stereotypically male, half about stereotypically female ones.
+        """
+        return among[(self.part[among] == "anti") & ~self.corrupt[among]]
+
+    def dataset(self) -> Dataset:
+        """The lines as examples with their units and the attribute `stereotype` of the referent; lines of blocks are in
+        no group. Labels say whether a line is of a pair group or of a block, so that a split has its share of both."""
+        return Dataset(
+            name=NAME,
+            modality="text",
+            inputs=self.source,
+            labels=(self.block >= 0).astype(np.int64),
+            classes=("pair", "block"),
+            example=np.array([str(line) for line in range(len(self))], dtype=object),
+            attributes={"stereotype": Attribute.from_lists([[one] if one else [] for one in self.stereotype])},
+            unit=self.unit,
+            notes=self.notes,
+        )
+
+    def split(self, spec: SplitSpec, seed: int) -> Split:
+        """Which lines train, validate and test: whole units. Args, Raises: as `evenhand.data.splits.split`."""
+        return split(self.dataset(), spec, LimitSpec(), seed)
+
+
+def load_winomt(folder: Path | None, gold: Path | None = None, units: Units = "pair_groups") -> WinoMT:
+    """Read WinoMT in Turkish.
+
+    Args:
+        folder: holds `en_tr_general.txt`, `en_tr_pro.txt` and `en_tr_anti.txt`, lines `English ||| Turkish`.
+        gold: the folder of the official `en.txt`; None: `winomt` beside `folder`. It is joined on the English sentence,
+            since its lines stand in another order.
+        units: `pair_groups`, or `occupations`: 792 pair groups are about only 393 pairs of occupations, and what is
+            learned of a pair in one sentence helps in another.
+
+    Raises:
+        InputError: a folder or file that is missing or reads otherwise; a sentence without gold gender; a general file
+            that is not made of the anti file, the pro file and blocks of 12.
+    """
+    if units not in get_args(Units):
+        raise InputError(f'{NAME}: units are "{units}"; {did_you_mean(units, get_args(Units))}')
+    folder = needed_folder(NAME, folder)
+    general, anti, pro = (_pairs(folder / _file(part)) for part in ("general", "anti", "pro"))
+    half = _half(general, anti, pro)
+    official = _official((folder.parent / GOLD if gold is None else gold) / "en.txt")
+    gender, occupation = np.empty((2, len(general)), dtype=object)
+    for line, (sentence, _) in enumerate(general):
+        if sentence not in official:
+            raise InputError(f"{NAME}: the sentence in line {line + 1} of {_file('general')} is not in {GOLD}/en.txt")
+        gender[line], occupation[line] = official[sentence]
+        if line < 2 * half and gender[line] == "neutral":
+            raise InputError(f"{NAME}: line {line + 1} of {_file('general')} is in a pair group, but gender-neutral")
+    stereotype = np.full(len(general), None, dtype=object)
+    stereotype[:half] = [_OPPOSITE[one] for one in gender[:half]]
+    stereotype[half : 2 * half] = gender[half : 2 * half]
+    part = np.full(len(general), None, dtype=object)
+    part[:half], part[half : 2 * half] = "anti", "pro"
+    corrupt = np.zeros(len(general), dtype=bool)
+    for found in (stereotype, occupation):
+        corrupt[:half] |= found[:half] != found[half : 2 * half]
+    block = np.full(len(general), -1)
+    block[2 * half :] = np.arange(len(general) - 2 * half) // _BLOCK
+    found = WinoMT(
+        sentence=[english for english, _ in general],
+        source=[turkish for _, turkish in general],
+        part_source=[turkish for _, turkish in (*anti, *pro, *general[2 * half :])],
+        part=part,
+        gold=gender,
+        occupation=occupation,
+        stereotype=stereotype,
+        corrupt=corrupt,
+        unit=_unit_names(units, occupation, half, block),
+        block=block,
+    )
+    return replace(found, notes=_notes(found))
+
+
+def _unit_names(units: Units, occupation: np.ndarray, half: int, block: np.ndarray) -> np.ndarray:
+    names = np.array([f"block-{number}" for number in block], dtype=object)
+    for first in range(0, half, 2):
+        group = [first, first + 1, first + half, first + half + 1]
+        # All four lines are asked: the anti ones of a corrupt group are about one occupation.
+        about = ", ".join(sorted(set(occupation[group])))
+        names[group] = f"pair-{first // 2}" if units == "pair_groups" else about
+    return names
+
+
+def _notes(found: WinoMT) -> tuple[str, ...]:
+    anti, pro = found.lines("anti"), found.lines("pro")
+    pairs, blocks = (len(set(found.unit[of])) for of in (found.block < 0, found.block >= 0))
+
+    def differing(sources: Sequence[str]) -> int:
+        return sum(sources[one] != sources[other] for one, other in zip(anti, pro, strict=True))
+
+    unlike = [sum(found.source[line] != found.part_source[line] for line in lines) for lines in (anti, pro)]
+    notes = [
+        f"{len(anti):,} anti- and {len(pro):,} pro-stereotypical sentences in {pairs:,} units, "
+        f"{(found.block >= 0).sum():,} others in {blocks:,} blocks",
+        f"the source is not free of gender: the Turkish of {differing(found.part_source):,} of {len(anti):,} pairs "
+        f"differs between the pro and the anti file ({differing(found.source):,} in the general file)",
+        f"{unlike[0]:,} anti and {unlike[1]:,} pro lines have another Turkish in the general file",
+    ]
+    if found.corrupt.any():
+        lines = ", ".join(str(line) for line in np.flatnonzero(found.corrupt))
+        notes.append(f"anti lines that are no counterpart of their pro line, and are not tested (from 0): {lines}")
+    units: dict[str, set[str]] = {}
+    for sentence, unit in zip(found.sentence, found.unit, strict=True):
+        units.setdefault(sentence, set()).add(unit)
+    shared = sum(len(names) > 1 for names in units.values())
+    if shared:
+        notes.append(f"sentences that occur in two units, so that one may be trained on and tested: {shared}")
+    return tuple(notes)
+
+
+def _half(general: list[tuple[str, str]], anti: list[tuple[str, str]], pro: list[tuple[str, str]]) -> int:
+    """How many anti lines there are. Refuses a general file that is not anti, pro and blocks."""
+    half = len(anti)
+    if len(pro) != half or half % 2:
+        raise InputError(
+            f"{NAME}: {_file('anti')} has {half} lines and {_file('pro')} {len(pro)}; both should have the same even "
+            "number"
+        )
+    if len(general) < 2 * half or (len(general) - 2 * half) % _BLOCK:
+        raise InputError(
+            f"{NAME}: {_file('general')} has {len(general)} lines; it should have {2 * half} and blocks of {_BLOCK}"
+        )
+    for name, start, lines in (("anti", 0, anti), ("pro", half, pro)):
+        for line, (sentence, _) in enumerate(lines):
+            if general[start + line][0] != sentence:
+                raise InputError(
+                    f"{NAME}: line {start + line + 1} of {_file('general')} should be the sentence in line {line + 1} "
+                    f"of {_file(name)}"
+                )
+    return half
+
+
+def _file(part: str) -> str:
+    return f"en_tr_{part}.txt"
+
+
+def _pairs(path: Path) -> list[tuple[str, str]]:
+    """English and Turkish of each line."""
+    pairs = []
+    for number, line in enumerate(_lines(path), start=1):
+        english, separator, turkish = (piece.strip() for piece in line.partition("|||"))
+        if not separator or not english or not turkish or "|||" in turkish:
+            raise InputError(f"{NAME}: line {number} of {path} should be English ||| Turkish")
+        pairs.append((english, turkish))
+    return pairs
+
+
+def _official(path: Path) -> dict[str, tuple[str, str]]:
+    """Gender and occupation of the referent by sentence."""
+    found: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        fields = [piece.strip() for piece in line.split("\t")]
+        if len(fields) != 4 or fields[0] not in _GENDERS or not fields[3]:
+            raise InputError(
+                f"{NAME}: line {number} of {path} should be gender (male, female, neutral), index, sentence and "
+                "occupation, separated by tabs"
+            )
+        if found.setdefault(fields[2], (fields[0], fields[3])) != (fields[0], fields[3]):
+            raise InputError(f"{NAME}: line {number} of {path} has a sentence of an earlier line, but another referent")
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file; an empty one may end it."""
+    text = text_of(NAME, path).rstrip("\r\n")
+    if not text.strip():
+        raise InputError(f"{NAME}: {path} has no lines")
+    return text.split("\n")
