@@ -91,6 +91,12 @@ def test_the_notes_count_what_a_reader_must_know(real):
     assert real.notes[3].endswith("1568, 1570") and real.notes[4].endswith("tested: 6")
 
 
+def test_lines_whose_turkish_may_show_the_gender_are_known(real):
+    varying = real.varying_source()
+    assert varying.sum() == 2 * 452 and not varying[3168:].any()
+    assert (varying[:1584] == varying[1584:3168]).all()
+
+
 @pytest.fixture(params=["real", "made_up"])
 def either(request) -> WinoMT:
     return request.getfixturevalue(request.param)

@@ -9,7 +9,6 @@ Stanovsky et al. 2019, ACL, arXiv:1906.00591; in Turkish: Ding et al. 2024, arXi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -91,6 +90,18 @@ class WinoMT:
         are about occupations that are stereotypically male, half about stereotypically female ones.
         """
         return among[(self.part[among] == "anti") & ~self.corrupt[among]]
+
+    def varying_source(self, source: list[str] | None = None) -> np.ndarray:
+        """bool [n]: lines of pairs whose Turkish is not the same under both pronouns, so that it may show the gender.
+
+        Args:
+            source: which Turkish is compared; None: that of the pro and the anti file.
+        """
+        compared = self.part_source if source is None else source
+        differs = np.zeros(len(self), dtype=bool)
+        for anti, pro in zip(self.lines("anti"), self.lines("pro"), strict=True):
+            differs[[anti, pro]] = compared[anti] != compared[pro]
+        return differs
 
     def dataset(self) -> Dataset:
         """The lines as examples with their units and the attribute `stereotype` of the referent; lines of blocks are in
@@ -178,15 +189,13 @@ def _notes(found: WinoMT) -> tuple[str, ...]:
     anti, pro = found.lines("anti"), found.lines("pro")
     pairs, blocks = (len(set(found.unit[of])) for of in (found.block < 0, found.block >= 0))
 
-    def differing(sources: Sequence[str]) -> int:
-        return sum(sources[one] != sources[other] for one, other in zip(anti, pro, strict=True))
-
+    differing, in_general = (int(found.varying_source(one)[anti].sum()) for one in (None, found.source))
     unlike = [sum(found.source[line] != found.part_source[line] for line in lines) for lines in (anti, pro)]
     notes = [
         f"{len(anti):,} anti- and {len(pro):,} pro-stereotypical sentences in {pairs:,} units, "
         f"{(found.block >= 0).sum():,} others in {blocks:,} blocks",
-        f"the source is not free of gender: the Turkish of {differing(found.part_source):,} of {len(anti):,} pairs "
-        f"differs between the pro and the anti file ({differing(found.source):,} in the general file)",
+        f"the source is not free of gender: the Turkish of {differing:,} of {len(anti):,} pairs "
+        f"differs between the pro and the anti file ({in_general:,} in the general file)",
         f"{unlike[0]:,} anti and {unlike[1]:,} pro lines have another Turkish in the general file",
     ]
     if found.corrupt.any():
