@@ -12,7 +12,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.harm import MEASURE
-from evenhand.report import charts
+from evenhand.report import charts, paper
 from evenhand.report.estimated import PARITY
 from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of
@@ -21,6 +21,8 @@ from evenhand.report.words import settings_of
 class Drawable(Protocol):
     """What is drawn of `evenhand.audit.results.Results`."""
 
+    @property
+    def examples(self) -> pl.DataFrame: ...
     @property
     def design(self) -> Design: ...
     @property
@@ -31,10 +33,13 @@ class Drawable(Protocol):
     def curves(self) -> pl.DataFrame: ...
 
 
+FORMATS = ("png", "svg", "pdf")
+
+
 def write(results: Drawable, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, and each
-    disparity, by setting and attribute; and
-    of several settings the contrasts across them, by method and reference.
+    disparity, by setting and attribute; of several settings the contrasts across them, by method and reference; and
+    the figure that the design names, in all formats.
 
     Args:
         results: of a run or an audit.
@@ -43,17 +48,23 @@ def write(results: Drawable, folder: Path, format: str = "png") -> list[Path]:
 
     Returns:
         The files, `[SETTING-]CHART-ATTRIBUTE.FORMAT`, the setting named where there are several, and
-        `across-settings-METHOD-REFERENCE.FORMAT`.
+        `across-settings-METHOD-REFERENCE.FORMAT`. The figure comes first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, chart in _charts(results):
-        path = folder / f"{name}.{format}"
-        aside = folder / f".{os.getpid()}-{path.name}"
-        charts.save(chart, aside)
-        aside.replace(path)
-        written.append(path)
-    return written
+    figure = results.design.figure
+    if figure is not None:
+        chart = paper.draw(results, figure)
+        written += [_saved(chart, folder / f"{figure.name}.{ending}") for ending in FORMATS]
+    return written + [_saved(chart, folder / f"{name}.{format}") for name, chart in _charts(results)]
+
+
+def _saved(chart: Any, path: Path) -> Path:
+    """A chart as a file that is there whole or not at all."""
+    aside = path.with_name(f".{os.getpid()}-{path.name}")
+    charts.save(chart, aside)
+    aside.replace(path)
+    return path
 
 
 def _charts(results: Drawable) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from evenhand.audit.design import Rank
 from evenhand.data.dataset import DataSpec
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
@@ -179,6 +180,17 @@ class Setting(Spec):
     def with_method(self, name: str, method: Mapping[str, Any]) -> Setting:
         """The setting with a resolved method under this name."""
         return self.model_copy(update={"methods": {**self.methods, name: dict(method)}})
+
+    def ranks(self) -> dict[str, Rank]:
+        """By method, the rank of what it learns beside a frozen base; methods of another kind are left out."""
+        found = {}
+        for name, method in self.methods.items():
+            if method["kind"] == "head":
+                found[name] = Rank(rank=0)
+            elif "rank" in method:
+                share = method["rank"] < 1
+                found[name] = Rank(rank=method["rank"], layers=(method.get("layers") or "front") if share else None)
+        return found
 
     def data_spec(self) -> DataSpec:
         """The task's options, as its own spec."""

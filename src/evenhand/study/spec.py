@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from evenhand.audit.design import MarginChange
+from evenhand.audit.design import Figure, MarginChange
 from evenhand.audit.measures import MEASURES
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
@@ -34,6 +34,7 @@ class Study(Spec):
         settings: by name, every default resolved.
         measures: names of measures; empty means the defaults.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
+        figure: what its results are drawn as besides the report's own charts.
         declared: margins and the dates on which they were declared, oldest first.
         chosen: the hyperparameters that tuning chose when the study was last run.
 
@@ -44,6 +45,7 @@ class Study(Spec):
     settings: dict[str, Setting]
     measures: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
+    figure: Figure | None = None
     declared: tuple[MarginChange, ...] = ()
     chosen: tuple[Choice, ...] = ()
 
@@ -82,6 +84,17 @@ class Study(Spec):
             if not 0 < margin < math.inf:
                 raise InputError(f"margins: {name} must be above 0 and finite, not {margin}")
         return value
+
+    @model_validator(mode="after")
+    def _figure_can_be_drawn(self) -> Study:
+        for panel in () if self.figure is None else self.figure.panels:
+            if panel.setting not in self.settings:
+                hint = did_you_mean(panel.setting, self.settings)
+                raise ValueError(f'figure: there is no setting "{panel.setting}"; {hint}')
+            for name in panel.measures:
+                if self.measures and name not in self.measures:
+                    raise ValueError(f"figure: it shows {name}, which is not among the study's measures; add it there")
+        return self
 
     def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
         """Train what is missing, audit, and write the report. See `evenhand.study.run.run`."""

@@ -1,0 +1,25 @@
+"""Figures as papers print them: one file per kind of figure (`evenhand.audit.design.Figure`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from evenhand.audit.design import Figure
+from evenhand.report.paper.calibration import calibration_figure
+from evenhand.report.paper.groups import groups_figure
+from evenhand.report.paper.layout import Figured
+from evenhand.report.paper.ranks import ranks_figure
+
+__all__ = ["Figured", "draw"]
+
+_KINDS: Mapping[str, Callable[[Figured, Figure], Any]] = {
+    "groups": groups_figure,
+    "calibration": calibration_figure,
+    "ranks": ranks_figure,
+}
+
+
+def draw(results: Figured, figure: Figure) -> Any:
+    """The chart of a figure. Panels whose values could not be computed say so in their place."""
+    return _KINDS[figure.kind](results, figure)
