@@ -43,7 +43,7 @@ class Imdb(DataSpec):
         Raises:
             InputError: no reviews, a folder or a column that is missing, a file that is no text.
         """
-        if self.path is None and folder is not None and folder.is_dir() and (folder / "train").is_dir():
+        if self.path is None and folder is not None and any((folder / part / "pos").is_dir() for part in _PARTS):
             texts, labels, parts, example = _from_files(folder)
             notes = []
         else:
