@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
+from evenhand.methods import METHODS
 from evenhand.models.find import ASSETS, TINY
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
@@ -17,11 +18,18 @@ from evenhand.tasks import parse_task
 EXAMPLES = 400
 """Training examples, and test examples, at most."""
 
+QUICKER = 20
+"""How many times a method's usual learning rate a tiny model needs at least, which sees few examples a few times."""
+
+FASTEST = 0.01
+"""The highest rate that is asked for so."""
+
 _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "llama", "bert": "bert", "minilm": "bert"}
 
 
 def shrink(study: Study, folder: Path, data: Path | None = None) -> tuple[Study, Path | None, list[str]]:
-    """The study with tiny models, ranks that fit them, few examples, and stand-in data where real data are needed.
+    """The study with tiny models, ranks and learning rates that fit them, few examples, and stand-in data where real
+    data are needed. Methods that differ by ranks too large for the tiny model are one method: the first is kept.
 
     Args:
         study: resolved.
@@ -57,14 +65,17 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     if model != setting.model:
         said.append(f"{name}: {model} stands in for {setting.model}")
     limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
+    width = _width(model)
+    cut = {method: _fitted(f"{name}: {method}", values, width, said) for method, values in setting.methods.items()}
+    methods = _distinct(name, setting, cut, said)
+    if setting.train.precision == "bfloat16":
+        said.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
+        setting = setting.model_copy(update={"train": setting.train.model_copy(update={"precision": "auto"})})
     return setting.model_copy(
         update={
             "model": model,
-            "methods": {
-                method: _fitted(f"{name}: {method}", values, _width(model), said)
-                for method, values in setting.methods.items()
-            },
-            "tuning": _fitted_grid(setting.tuning, _width(model)),
+            "methods": {method: _quickened(method, values, said) for method, values in methods.items()},
+            "tuning": _fitted_grid(setting.tuning, width, methods),
             "task": _stood_in(name, setting.task, folder, said),
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
@@ -87,8 +98,38 @@ def _fitted(name: str, method: Mapping[str, Any], width: int, said: list[str]) -
     return {**method, "rank": width, **({"alpha": method["alpha"] * width / rank} if "alpha" in method else {})}
 
 
-def _fitted_grid(tuning: TuningSpec | None, width: int) -> TuningSpec | None:
-    """The ranks of a grid that fit, each once."""
+def _distinct(
+    name: str, setting: Setting, cut: Mapping[str, dict[str, Any]], said: list[str]
+) -> dict[str, dict[str, Any]]:
+    """The methods without those that, once ranks are cut, differ from another by the scale of their update at most."""
+    kept: dict[str, dict[str, Any]] = {}
+    for method, values in cut.items():
+        rest = {key: value for key, value in values.items() if key != "alpha"}
+        twins = (
+            other
+            for other, known in kept.items()
+            if rest == {key: value for key, value in known.items() if key != "alpha"}
+            and setting.methods[other].get("rank") != setting.methods[method].get("rank")
+        )
+        twin = next(twins, None)
+        if twin is None or method in setting.reference:
+            kept[method] = values
+        else:
+            said.append(f"{name}: {method} is left out: with its rank cut it is {twin} again")
+    return kept
+
+
+def _quickened(name: str, method: Mapping[str, Any], said: list[str]) -> dict[str, Any]:
+    """The method at a learning rate from which a tiny model learns something."""
+    least = min(QUICKER * float(METHODS[method["kind"]].model_fields["lr"].default), FASTEST)
+    if method["lr"] >= least:
+        return dict(method)
+    said.append(f"{name}: lr {method['lr']:g} is raised to {least:g}: a tiny model learns nothing at less")
+    return {**method, "lr": least}
+
+
+def _fitted_grid(tuning: TuningSpec | None, width: int, methods: Container[str]) -> TuningSpec | None:
+    """The ranks of a grid that fit, each once, for the methods that are kept."""
     if tuning is None:
         return None
     grid = {
@@ -97,6 +138,7 @@ def _fitted_grid(tuning: TuningSpec | None, width: int) -> TuningSpec | None:
             for key, values in options.items()
         }
         for method, options in tuning.grid.items()
+        if method in methods
     }
     return tuning.model_copy(update={"grid": grid})
 

@@ -37,7 +37,7 @@ _AXIS = 44
 
 _SAID = (
     "points: mean over seeds; bars: 95% intervals; in brackets: examples in the data; disparities: each group to its "
-    "complement, fairer towards 0; above each group: the verdict"
+    "complement, fairer towards 0; noise floor: 95 in 100 lie below it where nothing is there"
 )
 
 
@@ -182,5 +182,5 @@ def _signs(
         reference = compared(results.design, shown[0].panel.setting)[0]
         signs.append(Sign(f"{reference} ± margin", look.BAND, "band"))
     if any("f" in value for value in values):
-        signs.append(Sign("noise floor: 95 in 100 lie below where nothing is there", look.FAINT, "tick"))
+        signs.append(Sign("noise floor, 95%", look.FAINT, "tick"))
     return [*signs, *verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))]
