@@ -235,6 +235,10 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -
             f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "
             f"has {loaded.dataset.modality}s"
         )
+    if base.modality != "image" and any(setting.training(method).augment for method in setting.methods):
+        raise InputError(
+            f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
+        )
     return Prepared(name, setting, base, spec, loaded, others)
 
 

@@ -44,7 +44,7 @@ class Store:
 
     @property
     def features(self) -> Path:
-        """Where what leaves a frozen prefix is kept while trials are trained."""
+        """Where what leaves a frozen prefix, and images as they were resized, are kept while trials are trained."""
         return self.out / "features"
 
     def folder(self, trial: str) -> Path:
@@ -72,7 +72,7 @@ class Store:
                 raise InputError(
                     f"another process is running a study in {self.out}; wait for it or choose another --out"
                 ) from None
-            for left in (*(self.out / "trials").glob(".*"), *self.features.glob("*/.*")):
+            for left in (*(self.out / "trials").glob(".*"), *self.features.rglob(".*")):
                 shutil.rmtree(left)
             for left in (*self.out.glob(".*"), *(self.out / "trials").glob("*/.*")):
                 if _ASIDE.fullmatch(left.name):

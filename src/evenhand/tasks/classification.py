@@ -36,6 +36,9 @@ Keep = Literal["adapters", "weights", "none"]
 
 LOG = "log.jsonl"
 
+IMAGES = "images"
+"""The folder of images as they were resized, below that of the features."""
+
 
 @dataclass(frozen=True, eq=False)
 class Work:
@@ -121,7 +124,8 @@ def train(
     Args:
         work, folder, evaluations, keep: see `Job`.
         progress: told the share of the training that is done.
-        features: where what leaves a frozen prefix is kept for other trials; None: it is computed anew.
+        features: where what leaves a frozen prefix, and images as they were resized, are kept for other trials; None:
+            they are computed anew.
 
     Returns:
         The outcome, and the rows of `predictions` without the column `trial`.
@@ -170,7 +174,7 @@ def train_together(
     where = distributed.accelerator().device if shared else device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    encoder = Encoder()
+    encoder = Encoder(None if features is None else features / IMAGES)
     # What is to be sharded need not fit on one device.
     pack, model_of = assemble([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
     if shared:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from evenhand.data.images import Picture
 
 if TYPE_CHECKING:
     from evenhand.tasks.classification import Work
@@ -11,13 +14,19 @@ if TYPE_CHECKING:
 
 
 class Encoder:
-    """Turns texts or images into a base model's inputs; trials of a pack that share them have them encoded once."""
+    """Turns texts or images into a base model's inputs; trials of a pack that share them have them encoded once.
+
+    Args:
+        kept: where images that are files are kept as the base model's processor resizes them, for other trials; None:
+            they are decoded anew.
+    """
 
     LATEST = 4
     """What is remembered: the parts of one split, whose trials follow each other. More would fill the memory with
     images that are predicted once."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Path | None = None) -> None:
+        self._kept = kept
         self._found: dict[tuple[Any, ...], tuple[Sequence[Any], Inputs]] = {}
 
     def __call__(self, work: Work, inputs: Sequence[Any]) -> Inputs:
@@ -35,7 +44,14 @@ class Encoder:
         from evenhand.training.batches import encode_images, encode_texts
 
         if work.base.modality == "image":
-            return encode_images(load_image_processor(work.base), inputs)
+            processor = load_image_processor(work.base)
+            if self._kept is not None and len(inputs) and isinstance(inputs[0], Picture):
+                from evenhand.training.pixels import resized
+
+                found = resized(processor, inputs, self._kept)
+                if found is not None:
+                    return found
+            return encode_images(processor, inputs)
         tokenizer = load_tokenizer(work.base)
         tokenizer.model_max_length -= work.method.virtual_tokens
         return encode_texts(tokenizer, inputs, max_length=work.train.max_length)

@@ -136,7 +136,8 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_l
 
 
 def encode_images(processor: BaseImageProcessor, images: Sequence[Any]) -> Images:
-    """Process every image once: no crops, flips or other augmentation beyond what the base model's processor does."""
+    """Process every image once, into memory or a temporary file: nothing is done beyond what the base model's processor
+    does. Images that are files are better kept for other trials too, see `evenhand.training.pixels`."""
     pixels = np.empty((0, 3, 1, 1), dtype=np.float32)
     for row in range(len(images)):
         one = np.asarray(processor(images=images[row], return_tensors="np")["pixel_values"], dtype=np.float32)

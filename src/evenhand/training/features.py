@@ -67,8 +67,8 @@ def start_from_features(
 ) -> Start:
     """Let a pack train and predict from cached features, where that gives the same numbers.
 
-    Private packs draw and clip examples in their own way, the base's own dropout has no fixed prefix, and what is
-    compiled is compiled whole: they are left as they are.
+    Private packs draw and clip examples in their own way, the base's own dropout has no fixed prefix, examples that are
+    augmented have none either, and what is compiled is compiled whole: they are left as they are.
 
     Args:
         pack: not trained yet; its replicas' inputs are replaced.
@@ -79,7 +79,7 @@ def start_from_features(
     """
     if folder is None or type(pack) not in (Single, Replicas):
         return _unchanged
-    if any(replica.train.base_dropout or replica.train.compile for replica in pack.replicas):
+    if any(one.train.base_dropout or one.train.augment or one.train.compile for one in pack.replicas):
         return _unchanged
     models = [model_of(place) for place in range(len(pack.replicas))]
     with reproducible(pack.device):

@@ -83,6 +83,8 @@ def fit(
     with reproducible(pack.device, derive(replicas[0].seed, "dropout")):
         for epoch in range(pack.epochs):
             train_mode(pack.module)
+            for replica in replicas:
+                replica.begin(epoch)
             window = Window(epoch)
             for batch in pack.batches(epoch):
                 rates = [replica.rate for replica in replicas]

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from evenhand.training import optimizer
+from evenhand.training.augment import flipped
 from evenhand.training.batches import Inputs, batches, by_length, by_tokens
 from evenhand.training.recipe import TrainSpec
 
@@ -67,6 +68,11 @@ class Replica:
     def rate(self) -> float:
         """Learning rate of the next step."""
         return self.lr * optimizer.share_of_peak(self.taken, self.steps, self.train)
+
+    def begin(self, epoch: int) -> None:
+        """Let its examples look as they do in this epoch."""
+        if self.train.augment == "flip":
+            self.inputs = flipped(self.inputs, self.seed, epoch)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Positions of each step's examples; none once the replica is finished or has failed."""

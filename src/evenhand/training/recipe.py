@@ -28,6 +28,8 @@ class TrainSpec(Spec):
         compile: let torch.compile make the model's kernels.
         tokens_per_pass: padded tokens of a forward pass at most, instead of `batch_size` examples: the step's examples
             are those of `batch_size` · `accumulate` as ever. For texts.
+        augment: `flip` mirrors about half of the training images left to right, others in each epoch, as the seed, the
+            image and the epoch say; what is validated and tested is never mirrored.
     """
 
     batch_size: PositiveInt = 32
@@ -43,3 +45,5 @@ class TrainSpec(Spec):
     checkpointing: bool = False
     compile: bool = False
     tokens_per_pass: PositiveInt | None = None
+    # Left out where it is null: trials of before it existed keep their identity.
+    augment: Literal["flip"] | None = Field(default=None, exclude_if=lambda value: value is None)

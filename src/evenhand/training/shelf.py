@@ -38,21 +38,28 @@ class Shelf:
         """What is kept by the key of its example, [tokens, ...], mapped from the file. A part that is damaged, cut off
         or made by another prefix is deleted."""
         found: dict[str, torch.Tensor] = {}
-        for part in sorted(self.folder.glob("[!.]*")):
-            index = _index(part, self.folder.name)
-            if index is None:
-                shutil.rmtree(part)
-                continue
+        for file, index in self.parts():
             size = sum(index["tokens"]) * prod(index["shape"])
-            flat = torch.from_file(str(part / STATES), size=size, dtype=getattr(torch, index["dtype"]))
+            flat = torch.from_file(str(file), size=size, dtype=getattr(torch, index["dtype"]))
             states = flat.view(-1, *index["shape"]).split(index["tokens"])
             found |= dict(zip(index["keys"], states, strict=True))
         return found
 
+    def parts(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The file of each part that can be trusted, and its index; the others are deleted."""
+        for part in sorted(self.folder.glob("[!.]*")):
+            index = _index(part, self.folder.name)
+            if index is None:
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                yield part / STATES, index
+
     def has_room(self, size: int) -> bool:
         """Whether so many bytes may be added."""
         shelves = self.folder.parent
-        taken = sum(path.stat().st_size for path in shelves.rglob("*") if path.is_file())
+        shelves.mkdir(parents=True, exist_ok=True)
+        # A shelf's parts' files: what lies deeper is not these shelves'.
+        taken = sum(path.stat().st_size for path in shelves.glob("*/*/*") if path.is_file())
         return taken + size <= self.limit and size <= shutil.disk_usage(shelves).free // 2
 
     @contextmanager
@@ -107,9 +114,12 @@ class Part:
         checksum = _checksum(self.aside / STATES, index)
         (self.aside / INDEX).write_text(json.dumps({**index, "checksum": checksum}), encoding="utf-8")
         final = self.aside.with_name(checksum)
-        # Another process may have written the same.
-        if not final.exists():
+        try:
             self.aside.rename(final)
+        except OSError:
+            # Another process may have written the same.
+            if not final.exists():
+                raise
 
 
 def raw(tensor: torch.Tensor) -> memoryview:

@@ -1,0 +1,138 @@
+"""Reading images from the files of a study against decoding them with PIL each time; memory as the folder grows.
+
+    python benchmarks/images.py
+
+Drawn faces as JPEG files of 224 × 224 pixels, no two with the same bytes, and the image processor of ViT-Base. Compared
+are, in batches of 32 in a shuffled order: what a trial reads from its second epoch on; the processor on an image that
+PIL decodes; and PIL alone, which decodes, resizes and makes numbers of the pixels of a batch at once. They take turns,
+`--rounds` times; the ratios are of medians of processor time. Then, each in a process of its own, an epoch over a small
+and a large folder: the memory that is held more at its end, and at the most, than before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import ViTImageProcessorPil
+
+from evenhand.data import drawings
+from evenhand.data.images import Images, decode
+from evenhand.training.pixels import resized
+
+SIDE, BATCH, DRAWN = 224, 32, 200
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=640, help="of the comparison of speeds")
+    parser.add_argument("--folders", type=int, nargs=2, default=[1000, 10000], help="images of the two folders")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--held", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.held is not None:
+        print(json.dumps(memory_of_an_epoch(options.held)))
+        return
+    with tempfile.TemporaryDirectory() as place:
+        speeds(write(Path(place) / "speed", options.images), Path(place) / "kept", options.rounds)
+        held = []
+        for count in options.folders:
+            write(Path(place) / str(count), count)
+            command = [sys.executable, __file__, "--held", str(Path(place) / str(count))]
+            held.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        for count, found in zip(options.folders, held, strict=True):
+            size, now, most = (found[name] / 1e6 for name in ("bytes", "now", "most"))
+            print(f"{count:6,} images ({size:6,.0f} MB of pixels): {now:5.1f} MB more, {most:5.1f} MB at the most")
+
+
+def write(folder: Path, count: int) -> Path:
+    """JPEG files of drawn faces; a comment makes the bytes of each its own."""
+    folder.mkdir(parents=True)
+    faces = drawings.draw(drawings.random_faces(np.random.default_rng(0), DRAWN))
+    large = [Image.fromarray(face).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for face in faces]
+    for number in range(count):
+        large[number % DRAWN].save(folder / f"{number:06d}.jpg", quality=90, comment=str(number))
+    return folder
+
+
+def images_of(folder: Path) -> Images:
+    paths = sorted(folder.iterdir())
+    return Images(paths.__getitem__, len(paths))
+
+
+def speeds(folder: Path, kept: Path, rounds: int) -> None:
+    """Prints images per second of each way of reading."""
+    images, processor = images_of(folder), ViTImageProcessorPil()
+    started = time.perf_counter()
+    found = resized(processor, images, kept)
+    first = time.perf_counter() - started
+    assert found is not None
+
+    def by_processor(rows: np.ndarray) -> torch.Tensor:
+        return processor(images=[np.asarray(images[int(row)]) for row in rows], return_tensors="pt")["pixel_values"]
+
+    def by_pil(rows: np.ndarray) -> torch.Tensor:
+        shapes = [Image.fromarray(decode(images[int(row)].kept)).resize((SIDE, SIDE), 2) for row in rows]
+        return torch.from_numpy(np.stack(shapes)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
+
+    ways: dict[str, Callable[[np.ndarray], torch.Tensor]] = {
+        "kept": lambda rows: found.batch(rows, CPU)["pixel_values"],
+        "the processor each time": by_processor,
+        "PIL alone each time": by_pil,
+    }
+    rng = np.random.default_rng(0)
+    rows = rng.permutation(len(images))[:BATCH]
+    assert torch.equal(ways["kept"](rows), by_processor(rows))
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        batches = np.array_split(rng.permutation(len(images)), len(images) // BATCH)
+        for name, read in ways.items():
+            started = time.process_time()
+            for rows in batches:
+                read(rows)
+            taken[name].append(time.process_time() - started)
+    print(f"first epoch, which also decodes and writes: {1000 * first / len(images):.2f} ms an image")
+    for name, times in taken.items():
+        each = statistics.median(times) / len(images)
+        ratio = statistics.median(times) / statistics.median(taken["kept"])
+        print(f"{name:24} {1000 * each:6.3f} ms of processor time an image, {ratio:5.1f} times as long")
+
+
+def memory_of_an_epoch(folder: Path) -> dict[str, int]:
+    """Bytes of memory that reading all images of a folder adds to the process, which has read one before."""
+    images, processor = images_of(folder), ViTImageProcessorPil()
+    with tempfile.TemporaryDirectory() as kept:
+        resized(processor, images[:1], Path(kept))
+        before, most = _now(), _most()
+        found = resized(processor, images, Path(kept))
+        assert found is not None
+        for rows in np.array_split(np.random.default_rng(0).permutation(len(images)), len(images) // BATCH):
+            found.batch(rows, CPU)
+        size = len(images) * int(np.prod(found.shape))
+        return {"now": _now() - before, "most": _most() - most, "bytes": size}
+
+
+def _now() -> int:
+    """Resident memory in bytes, pages of files included (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _most() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
