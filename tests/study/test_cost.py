@@ -91,6 +91,15 @@ def test_a_pack_shares_what_it_takes(study, tmp_path, rates):
     assert saved == pytest.approx(1.0 + 2.0 * 7 + 0.01 * 300)
 
 
+@pytest.mark.parametrize("option", [{"checkpointing": True}, {"compile": True}, {"tokens_per_pass": 512}])
+def test_what_saves_memory_or_time_is_timed_by_itself(study, tmp_path, rates, option):
+    methods = {"full": study["methods"]["full"], "frugal": {**study["methods"]["full"], "train": option}}
+    _, said = foretold(study, tmp_path, methods=methods)
+    assert said == ["Timing a few steps of full"], "the same training is one trial"
+    _, said = foretold(study, tmp_path, methods={**methods, "frugal": {**methods["frugal"], "lr": 1e-4}})
+    assert said == ["Timing a few steps of full", "Timing a few steps of frugal"]
+
+
 @pytest.mark.parametrize(("match", "looks"), [(None, 0), ("train_loss", 1), ("validation_loss", 2)])
 def test_a_matched_trial_looks_at_validation_examples_more_often(study, tmp_path, rates, match, looks):
     methods = {name: study["methods"][name] for name in ("full", "lora")}

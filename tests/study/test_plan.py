@@ -219,3 +219,26 @@ def test_five_seeds_of_four_methods_on_twenty_thousand_texts_are_planned_in_abou
     assert len(found.distinct) == 20
     # Half a second on two busy cores; what is hashed again for every method takes three times as long.
     assert time.perf_counter() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"delta": 1 / 216}, r"^methods\.private: dp_lora: delta .* choose one below 1/216, or leave it out$"),
+        (
+            {"epsilon": 1e-3, "delta": 1e-5},
+            r"^methods\.private: epsilon 0\.001 with delta 1e-05 cannot be shown for any",
+        ),
+    ],
+)
+def test_a_budget_that_the_training_examples_cannot_keep_is_refused(small_study, values, sentence):
+    methods = {**small_study["methods"], "private": {"kind": "dp_lora", **values}}
+    with pytest.raises(InputError, match=sentence):
+        planned(small_study, methods=methods)
+    assert planned(small_study, methods={**methods, "private": {"kind": "dp_lora", "delta": 1 / 217}})
+
+
+def test_a_budget_that_only_a_candidate_asks_for_is_refused_too(small_study):
+    methods = {**small_study["methods"], "private": {"kind": "dp_lora"}}
+    with pytest.raises(InputError, match=r"^methods\.private \(delta 0\.1\): dp_lora: delta 0\.1 would let a whole"):
+        planned(small_study, methods=methods, tuning={"grid": {"private": {"delta": [1e-3, 0.1]}}})

@@ -63,6 +63,27 @@ class Private(Method):
                 f"{self.kind}: {architecture} normalises over the batch, so that no example has a gradient of its own"
             )
 
+    def delta_of(self, examples: int) -> float:
+        """δ for that many training examples. Raises InputError: it is 1/n or more."""
+        delta = 1 / (2 * examples) if self.delta is None else self.delta
+        if delta >= 1 / examples:
+            raise InputError(
+                f"{self.kind}: delta {delta:g} would let a whole example of {examples} leak; choose one below "
+                f"1/{examples}, or leave it out"
+            )
+        return delta
+
+    def check_budget(self, examples: int) -> None:
+        """Refuse a budget that cannot be kept with that many training examples, before anything is trained.
+
+        Raises:
+            InputError: δ is 1/n or more, or ε is below what any noise can show.
+        """
+        from evenhand.training.private import calibrate
+
+        # A single step on all examples: where no noise is enough for one, none is for more.
+        calibrate(self.epsilon, self.delta_of(examples), self.max_grad_norm, sample_rate=1.0, steps=1)
+
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """What the method without privacy makes of the model. Raises InputError: see `check`."""
         self.check(model)
@@ -81,18 +102,12 @@ class Private(Method):
         """One trial that is trained by DP-SGD, with the least noise that stays within the budget.
 
         Raises:
-            InputError: delta is 1/n or more, no noise is enough for the budget, or opacus cannot train this
-                architecture, with the reason.
+            InputError: see `check_budget`, or opacus cannot train this architecture, with the reason.
         """
         from evenhand.training.pack import single
         from evenhand.training.private import calibrate, private, sample_rate
 
-        delta = 1 / (2 * len(labels)) if self.delta is None else self.delta
-        if delta >= 1 / len(labels):
-            raise InputError(
-                f"{self.kind}: delta {delta:g} would let a whole example of {len(labels)} leak; choose one below "
-                f"1/{len(labels)}, or leave it out"
-            )
+        delta = self.delta_of(len(labels))
         plain = single(module, inputs, labels, seed=seed, lr=self.lr, epochs=self.epochs, train=train, device=device)
         (replica,) = plain.replicas
         rate = sample_rate(replica)

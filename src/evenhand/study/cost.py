@@ -225,6 +225,7 @@ def _kind(pack: Sequence[Trial]) -> str:
     """What trials must share to take the same time for the same work."""
     first = pack[0]
     rest = {key: value for key, value in first.spec.hyperparameters().items() if key not in ("lr", "epochs")}
+    # `replicas` is the pack's length; what else changes results by rounding only is there for its speed or memory.
     train = first.train.model_dump(mode="json", exclude={"schedule", "warmup", "replicas"})
     shared = [len(pack), first.setting.base.fingerprint, first.setting.dataset.name, first.spec.epochs > 0, train]
     return json.dumps([*shared, rest if len(pack) == 1 else packing.key(work_of(first))], sort_keys=True)

@@ -19,6 +19,7 @@ from evenhand.data.splits import Split
 from evenhand.errors import InputError
 from evenhand.methods.fit import check
 from evenhand.methods.method import Method
+from evenhand.methods.private import Private
 from evenhand.models.load import resolve_precision
 from evenhand.study.match import Match
 from evenhand.study.prepared import Prepared, Sample, prepare
@@ -116,11 +117,15 @@ class Plan:
     def design(self, source: str) -> Design:
         """What the audit needs to know of the study besides its records."""
         return Design(
-            settings={name: prepared.design() for name, prepared in self.settings.items()},
+            settings={
+                name: prepared.design().model_copy(update={"ranks": prepared.spec.ranks()})
+                for name, prepared in self.settings.items()
+            },
             measures=self.study.measures,
             margins=self.study.margins,
             margin_history=self.study.declared,
             source=source,
+            figure=self.study.figure,
         )
 
 
@@ -133,7 +138,8 @@ def plan(study: Study, data: Path | None) -> Plan:
 
     Raises:
         InputError: data or a model that is missing or does not fit, a test set with other classes, a method that does
-            not fit its base model, settings that share a trial but not the examples of a split of the same name.
+            not fit its base model, a private one whose budget does not fit its examples, settings that share a trial
+            but not the examples of a split of the same name.
     """
     settings = prepare(study, data)
     for name, prepared in settings.items():
@@ -149,7 +155,25 @@ def plan(study: Study, data: Path | None) -> Plan:
         if trial.sample.validation is None:
             where = "" if trial.setting.name == MAIN else f"settings.{trial.setting.name}."
             raise InputError(f"{where}tuning chooses on validation examples, and the split of these data has none")
-    return _joinable(Plan(study, settings, tuple(_trials(settings, ())), candidates))
+    trials = tuple(_trials(settings, ()))
+    _check_budgets((*candidates, *trials))
+    return _joinable(Plan(study, settings, trials, candidates))
+
+
+def _check_budgets(trials: Iterable[Trial]) -> None:
+    """Refuse private trials whose budget their number of training examples cannot keep."""
+    checked: set[tuple[str, int]] = set()
+    for trial in trials:
+        key = f"{trial.setting.name}.{trial.method} {trial.candidate}", len(trial.examples)
+        if not isinstance(trial.spec, Private) or key in checked:
+            continue
+        checked.add(key)
+        where = "" if trial.setting.name == MAIN else f"settings.{trial.setting.name}."
+        tried = "" if trial.candidate is None else f" ({trial.candidate})"
+        try:
+            trial.spec.check_budget(len(trial.examples))
+        except InputError as error:
+            raise InputError(f"{where}methods.{trial.method}{tried}: {error}") from None
 
 
 def _trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> Iterator[Trial]:
