@@ -140,7 +140,8 @@ def encode_images(processor: BaseImageProcessor, images: Sequence[Any]) -> Image
     does. Images that are files are better kept for other trials too, see `evenhand.training.pixels`."""
     pixels = np.empty((0, 3, 1, 1), dtype=np.float32)
     for row in range(len(images)):
-        one = np.asarray(processor(images=images[row], return_tensors="np")["pixel_values"], dtype=np.float32)
+        image = np.asarray(images[row])  # decoded here, if it is a file
+        one = np.asarray(processor(images=image, return_tensors="np")["pixel_values"], dtype=np.float32)
         if row == 0:
             pixels = _room((len(images), *one.shape[1:]))
         pixels[row] = one[0]
