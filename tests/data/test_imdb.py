@@ -37,7 +37,7 @@ def test_parts_labels_and_ids_are_those_of_the_folders(folder):
 
 def test_copies_of_a_review_are_one_unit_and_the_own_split_tests_it_only(folder):
     data = Imdb().load(folder)
-    assert len(set(data.unit)) == 6 and data.notes == ("2 rows repeat the text of another row; copies are one unit",)
+    assert len(set(data.unit)) == 6 and data.notes == ("texts that repeat another row's: 2; copies are one unit",)
     parts = split(data, SplitSpec(column=True, validation=0), LimitSpec(), 0)
     assert len(parts.test) == 4 and len(parts.train) == 2
 
@@ -51,7 +51,10 @@ def test_a_table_is_read_as_well_without_its_unlabelled_reviews(tmp_path, labels
     pl.DataFrame(rows).write_parquet(tmp_path / "reviews.parquet")
     data = Imdb().load(tmp_path)
     assert data.labels.tolist() == [0, 1, 0, 1] and data.split.tolist() == ["train", "train", "test", "test"]
-    assert data.example.tolist() == ["0", "1", "2", "3"] and data.notes[0].startswith("1 reviews without a label")
+    assert (
+        data.example.tolist() == ["0", "1", "2", "3"]
+        and data.notes[0] == "reviews without a label, or of other parts, that are left out: 1"
+    )
 
 
 def test_a_folder_of_the_hub_keeps_its_splits_and_the_names_of_its_labels(tmp_path, monkeypatch):
@@ -65,7 +68,7 @@ def test_a_folder_of_the_hub_keeps_its_splits_and_the_names_of_its_labels(tmp_pa
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "imdb")
     data = Imdb().load(tmp_path / "imdb")
     assert data.labels.tolist() == [0, 1, 1, 0] and data.split.tolist() == ["train", "train", "test", "test"]
-    assert data.notes[0].startswith("2 reviews without a label")
+    assert data.notes[0].endswith("left out: 2")
 
 
 def test_a_folder_without_reviews_or_a_file_that_is_no_text_is_named(folder):
@@ -104,4 +107,4 @@ def test_the_stand_in_has_the_published_layout_and_a_study_without_groups_runs_o
     accuracy = results.estimates.filter(measure="accuracy", method="full", split="test")
     assert accuracy["group"].null_count() == len(accuracy) > 0 and accuracy["value"].min() > 0.75
     assert not results.verdicts.is_empty()
-    assert any("repeat the text of another row" in note for note in results.design.settings["main"].notes)
+    assert any("copies are one unit" in note for note in results.design.settings["main"].notes)

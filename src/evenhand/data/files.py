@@ -136,4 +136,4 @@ def text_units(texts: Sequence[str], ids: Sequence[str]) -> tuple[np.ndarray, li
     first: dict[str, str] = {}
     units = np.array([first.setdefault(text, example) for text, example in zip(texts, ids, strict=True)], dtype=object)
     copies = len(texts) - len(first)
-    return units, [f"{copies:,} rows repeat the text of another row; copies are one unit"] if copies else []
+    return units, [f"texts that repeat another row's: {copies:,}; copies are one unit"] if copies else []

@@ -107,5 +107,5 @@ def _from_table(path: str | None, folder: Path | None) -> tuple[list[str], list[
             "lacks some"
         )
     left = len(frame) - len(kept)
-    notes = [f"{left:,} reviews without a label, or of other parts, are left out"] if left else []
+    notes = [f"reviews without a label, or of other parts, that are left out: {left:,}"] if left else []
     return kept["text"].to_list(), labels.to_list(), kept["split"].to_list(), [str(row) for row in kept["row"]], notes

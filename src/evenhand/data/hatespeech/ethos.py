@@ -69,7 +69,7 @@ class Ethos(DataSpec):
             notes=(
                 f"groups are known of {listed.sum():,} comments, those of {_SEVERAL}; "
                 f"{(rows.sum(axis=1) > 1).sum():,} are in several, {(listed & ~rows.any(axis=1)).sum():,} in none",
-                f"{(listed & (labels == 0)).sum():,} of them normal: without any, a group has no false-positive rate",
+                f"{(listed & (labels == 0)).sum():,} of them are normal; without, a group has no false-positive rate",
                 *copies,
             ),
         )
