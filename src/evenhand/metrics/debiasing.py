@@ -1,0 +1,136 @@
+"""Corrections of identifier and position bias in multiple choice. What the uncorrected scores say is called raw.
+
+All of them remove what belongs to a *slot* (an identifier at a position) and leave what belongs to a content: that a
+model prefers "male" to "female" is the finding, not a nuisance, and a correction that divided by it would hide it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.arrangements import Arrangements
+from evenhand.metrics.options import checked, log_softmax
+
+PRIDE_SHARE = 0.05
+"""Share of the examples that PriDe's prior is estimated from."""
+
+
+def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.ndarray:
+    """Log of each content's probability, averaged over the prompts of a question.
+
+    Cyclic with `cyclic_arrangements`, full with `permuted_arrangements`; a balanced design moves identifiers too.
+
+    Args:
+        log_prob: [..., A, K] by position; it is normalised over the options first.
+        arrangements: every content must have every slot equally often.
+
+    Returns:
+        float [..., K] by content.
+
+    Raises:
+        InputError: a design in which some content has some slot more often; scores of another shape or infinite.
+
+    Source: Zheng et al. (2024), "Large Language Models Are Not Robust Multiple Choice Selectors", equation 1.
+    """
+    if not arrangements.fair:
+        raise InputError("an average over prompts removes no bias unless every content has every slot equally often")
+    probability = np.exp(log_softmax(checked(log_prob, arrangements)))
+    return np.log(arrangements.by_content(probability).mean(axis=-2))
+
+
+@dataclass(frozen=True, eq=False)
+class SlotCorrected:
+    """Scores without what belongs to the slots.
+
+    Attributes:
+        log_prob: [..., A, K] by position, normalised; `choices` and `decompose` take it as they take the raw one.
+        prior: [A, K] by position, the probability of the slot before anything is known of its content.
+        used: int, the examples that the prior was estimated from; empty for content-free ones.
+    """
+
+    log_prob: np.ndarray
+    prior: np.ndarray
+    used: np.ndarray
+
+
+def pride(
+    log_prob: np.ndarray, arrangements: Arrangements, rng: np.random.Generator, share: float = PRIDE_SHARE
+) -> SlotCorrected:
+    """PriDe: log P − log prior, the prior of a slot estimated on a few examples and used for all.
+
+    An example's prior is the softmax over slots of log P(slot), averaged over the orders of contents; the priors of the
+    sampled examples are averaged. Identifiers may stand in several orders, each with a prior of its own.
+
+    Args:
+        log_prob: [n, A, K] by position, of one template; it is normalised over the options first.
+        arrangements: within each order of identifiers every content must stand everywhere equally often.
+        rng: draws the examples, of those without undefined scores.
+        share: of them that the prior is estimated from, one at least.
+
+    Returns:
+        The prior is nan, and so all is, where no example is defined.
+
+    Raises:
+        InputError: another design, a share outside (0, 1], scores of another shape or infinite.
+
+    Source: Zheng et al. (2024), who answer the sampled examples by their own permutations: leave `used` out to compare.
+    """
+    log_prob = checked(log_prob, arrangements)
+    if not 0 < share <= 1:
+        raise InputError(
+            f"PriDe's prior is estimated from a share above 0 and up to 1 of the examples, not from {share}"
+        )
+    if log_prob.ndim != 3:
+        raise InputError(f"log_prob has the shape {log_prob.shape}; PriDe needs [examples, prompts, options]")
+    defined = np.flatnonzero(np.isfinite(log_prob).all(axis=(1, 2)))
+    used = np.sort(rng.choice(defined, math.ceil(share * len(defined)), replace=False))
+    return _without(log_prob, _slot_priors(log_prob[used], arrangements), used)
+
+
+def contextual_calibration(log_prob: np.ndarray, content_free: np.ndarray, arrangements: Arrangements) -> SlotCorrected:
+    """log P − log prior, the prior of a slot estimated on texts that say nothing ("N/A").
+
+    The source divides by the probabilities of the options themselves. Here that would divide out the preference between
+    genders which is to be measured; so the prior is the slots', averaged over contents as PriDe's is.
+
+    Args:
+        log_prob: [..., A, K] by position.
+        content_free: [m, A, K], of the same prompts about m texts without content.
+        arrangements: as for `pride`.
+
+    Raises:
+        InputError: another design, no content-free text, scores of another shape or infinite.
+
+    Source: Zhao et al. (2021), "Calibrate Before Use".
+    """
+    content_free = checked(content_free, arrangements)
+    if content_free.ndim != 3 or not len(content_free):
+        raise InputError(
+            f"content_free has the shape {content_free.shape}; it should be [1 or more texts, prompts, options]"
+        )
+    priors = _slot_priors(content_free, arrangements)
+    return _without(checked(log_prob, arrangements), priors, np.empty(0, dtype=np.int64))
+
+
+def _slot_priors(log_prob: np.ndarray, arrangements: Arrangements) -> np.ndarray:
+    """Each example's prior [m, A, K] by position."""
+    normalised = log_softmax(log_prob)
+    priors = np.empty_like(normalised)
+    for order in np.unique(arrangements.orders):
+        prompts = np.flatnonzero(arrangements.orders == order)
+        if not Arrangements(arrangements.contents[prompts], arrangements.identifiers[prompts]).fair:
+            raise InputError(
+                "the prior of an identifier needs every content at every position equally often, in each order of "
+                "identifiers; use rotated, permuted or balanced arrangements"
+            )
+        priors[:, prompts] = np.exp(log_softmax(normalised[:, prompts].mean(axis=1, keepdims=True)))
+    return priors
+
+
+def _without(log_prob: np.ndarray, priors: np.ndarray, used: np.ndarray) -> SlotCorrected:
+    prior = priors.mean(axis=0) if len(priors) else np.full(log_prob.shape[-2:], np.nan)
+    return SlotCorrected(log_softmax(log_prob - np.log(prior)), prior, used)

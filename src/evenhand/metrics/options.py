@@ -1,0 +1,179 @@
+"""Answers of language models that are read from the scores of given options: cloze, yes/no and multiple choice.
+
+Scores have the options on their last axis, [..., K]; where one question is asked in several prompts they are
+[..., A, K], by position, and `Arrangements` says what stands there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.across import divided
+from evenhand.metrics.arrangements import Arrangements
+
+Score = Literal["log_prob", "per_token", "per_byte", "sequence_loss"]
+
+TIE = 1e-9
+"""Scores that differ by less are equal: their difference is rounding."""
+
+
+def option_scores(
+    log_prob: np.ndarray,
+    by: Score = "log_prob",
+    *,
+    tokens: np.ndarray | None = None,
+    bytes: np.ndarray | None = None,
+    sequence_loss: np.ndarray | None = None,
+) -> np.ndarray:
+    """Scores of options, higher for what the model prefers; the shape of `log_prob`.
+
+    Args:
+        log_prob: log-probability of the option given its prompt, summed over its tokens.
+        by: `log_prob`; `per_token` or `per_byte`, its mean, for options of different length; or `sequence_loss`, the
+            score of Ding et al. (2024), −1 × the mean loss over all tokens of the filled prompt. That one depends on
+            the option's number of tokens even where the option says nothing: it is there to compare with the paper.
+        tokens, bytes: the option's, for `per_token` and `per_byte`.
+        sequence_loss: for the score of that name.
+
+    Raises:
+        InputError: another score, or one without what it needs.
+    """
+    if by not in get_args(Score):
+        raise InputError(f'score is "{by}"; it is one of {", ".join(get_args(Score))}')
+    log_prob = np.asarray(log_prob, dtype=float)
+    if by == "log_prob":
+        return log_prob
+    needed = {"per_token": ("tokens", tokens), "per_byte": ("bytes", bytes)}
+    name, found = needed.get(by, ("sequence_loss", sequence_loss))
+    if found is None:
+        raise InputError(f"the score {by} needs {name} of every option")
+    found = np.asarray(found, dtype=float)
+    if by == "sequence_loss":
+        return -found
+    if (found < 1).any():
+        raise InputError(f"{name}: an option has none; every option needs one or more")
+    return log_prob / found
+
+
+def option_probabilities(scores: np.ndarray) -> np.ndarray:
+    """Probabilities among the options, which add up to 1: exp(score) over its sum on the last axis."""
+    return np.exp(log_softmax(scores))
+
+
+def option_mass(log_prob: np.ndarray) -> np.ndarray:
+    """Probability of all options together [...]. Where it is small, the model would answer something else, and what the
+    options say about its preference is little.
+
+    Raises:
+        InputError: options with more than probability 1 together, which are no alternatives (or no log-probabilities).
+    """
+    mass = np.exp(np.asarray(log_prob, dtype=float)).sum(axis=-1)
+    if (mass > 1 + 1e-4).any():
+        raise InputError(f"the options of a prompt have probability {np.nanmax(mass):.3f} together; it is 1 at most")
+    return mass
+
+
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Scores minus the logarithm of the sum of their exponentials on the last axis."""
+    scores = np.asarray(scores, dtype=float)
+    centred = scores - scores.max(axis=-1, keepdims=True)
+    return centred - np.log(np.exp(centred).sum(axis=-1, keepdims=True))
+
+
+def choices(scores: np.ndarray, arrangements: Arrangements | None = None) -> np.ndarray:
+    """Which content is chosen, the one with the highest score.
+
+    Args:
+        scores: [..., A, K] by position; [..., K] by content where there are no arrangements.
+        arrangements: what stands where.
+
+    Returns:
+        The shape of scores, by content: 1 for the choice, 0 for the others; k options within `TIE` of the highest have
+        1/k each. nan where a score is undefined.
+    """
+    scores = np.asarray(scores, dtype=float) if arrangements is None else checked(scores, arrangements)
+    best = (scores >= scores.max(axis=-1, keepdims=True) - TIE).astype(float)
+    best[np.isnan(scores).any(axis=-1)] = np.nan
+    shares = best / best.sum(axis=-1, keepdims=True)
+    return shares if arrangements is None else arrangements.by_content(shares)
+
+
+def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
+    """Probability that two different prompts of a question, drawn at random, choose different contents [...].
+
+    0: the answer does not depend on identifiers and positions. A model that always says "A" has 1 − (A/K − 1)/(A − 1)
+    under a fair design. A tie is a draw among its options.
+
+    Args:
+        scores: [..., A, K] by position.
+        arrangements: A of 2 or more.
+
+    Raises:
+        InputError: one prompt, or scores of another shape.
+    """
+    if arrangements.prompts < 2:
+        raise InputError("an answer can flip between two prompts or more; there is one")
+    chosen = choices(scores, arrangements)
+    total, own = chosen.sum(axis=-2) ** 2, (chosen**2).sum(axis=-2)
+    pairs = arrangements.prompts * (arrangements.prompts - 1)
+    return 1 - (total - own).sum(axis=-1) / pairs
+
+
+@dataclass(frozen=True, eq=False)
+class EqualGuessing:
+    """How far a model is from guessing two contents equally often.
+
+    Attributes:
+        share: of the first among guesses of either, float [...]; nan where neither is ever guessed.
+        lean: share − ½, signed.
+        distance: |share − ½|, from 0 to ½. It is biased upward near 0, as every absolute value of an estimate: judge
+            by `lean`.
+        contributions: float [..., n], each example's influence on `lean` over n; they sum to 0.
+    """
+
+    share: np.ndarray
+    lean: np.ndarray
+    distance: np.ndarray
+    contributions: np.ndarray
+
+
+def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
+    """The distance from guessing two contents, such as both genders, equally.
+
+    Args:
+        first, second: float [..., n], how much of each example's guess falls to either: shares of `choices`, averaged
+            over a question's prompts, or probabilities. What falls to other contents (neutral, say) counts for neither.
+
+    Raises:
+        InputError: shapes that differ.
+
+    Source: figure 6 of Ding et al. (2024), whose red line is the share ½.
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.shape != second.shape:
+        raise InputError(
+            f"first has the shape {first.shape} and second {second.shape}; they need one guess per example"
+        )
+    either = (first + second).sum(axis=-1)
+    share = divided(first.sum(axis=-1), either)
+    influence = first * (1 - share[..., None]) - second * share[..., None]
+    return EqualGuessing(share, share - 0.5, np.abs(share - 0.5), divided(influence, either[..., None]))
+
+
+def checked(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
+    """The scores as float, if they are finite or nan and [..., A, K]. Raises InputError otherwise."""
+    scores = np.asarray(scores, dtype=float)
+    if scores.shape[-2:] != arrangements.contents.shape:
+        raise InputError(
+            f"scores have the shape {scores.shape}; their last axes should be the {arrangements.prompts} prompts and "
+            f"{arrangements.options} positions of the arrangements"
+        )
+    if np.isinf(scores).any():
+        raise InputError(
+            "a score is infinite; an option of probability 0 has no log-odds (score it in float32 or wider)"
+        )
+    return scores

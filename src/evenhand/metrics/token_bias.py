@@ -1,0 +1,123 @@
+"""What of an answer is about the content, and what about its token and its place: decompositions in log-odds.
+
+The score of an option in a prompt is taken as  content + identifier + position + a constant of the prompt  (log-odds
+against the prompt's mean option). A preference for "male" is a content effect; for "A" whatever it stands for, an
+identifier effect; for what is named first, a position effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.arrangements import Arrangements
+from evenhand.metrics.options import checked
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Additive effects in log-odds; each of the three sums to 0 over its K levels.
+
+    The log-odds of two options that differ in content only are the difference of two content effects.
+
+    Attributes:
+        content, identifier, position: float [..., K].
+        residual: float [..., A, K] by position, what does not add up (a content preferred under one identifier only).
+    """
+
+    content: np.ndarray
+    identifier: np.ndarray
+    position: np.ndarray
+    residual: np.ndarray
+
+
+def decompose(scores: np.ndarray, arrangements: Arrangements) -> Effects:
+    """Content, identifier and position effects of each question, by least squares.
+
+    In a balanced design they are the mean scores of each level, and no effect moves another's estimate.
+
+    Args:
+        scores: [..., A, K] by position, log-probabilities for instance. Constants of a prompt cancel.
+        arrangements: K² prompts of `balanced_arrangements` are enough.
+
+    Returns:
+        nan for questions with an undefined score.
+
+    Raises:
+        InputError: a design that confounds two of the three, as rotated contents under fixed identifiers do; scores of
+            another shape or infinite.
+    """
+    scores = checked(scores, arrangements)
+    levels = arrangements.options
+    at = (
+        arrangements.contents,
+        arrangements.identifiers,
+        np.broadcast_to(np.arange(levels), arrangements.contents.shape),
+    )
+    design = np.concatenate([np.eye(levels)[level] - 1 / levels for level in at], axis=-1).reshape(-1, 3 * levels)
+    if np.linalg.matrix_rank(design) < 3 * (levels - 1):
+        raise InputError(
+            f"{arrangements.prompts} prompts of {levels} options do not tell content, identifier and position apart, "
+            "since two of them change together; use a balanced design"
+        )
+    centred = scores - scores.mean(axis=-1, keepdims=True)
+    flat = centred.reshape(*centred.shape[:-2], -1)
+    effects = flat @ np.linalg.pinv(design).T  # of least norm: each factor sums to 0
+    residual = (flat - effects @ design.T).reshape(centred.shape)
+    return Effects(*np.split(effects, 3, axis=-1), residual=residual)
+
+
+@dataclass(frozen=True, eq=False)
+class YesNoEffects:
+    """Effects of yes/no questions in log-odds of "yes" against "no".
+
+    Attributes:
+        content: float [..., G], what the model believes of each content against the mean over contents.
+        answer: float [...], the pull of the word "yes" whatever is asked.
+        belief: float [..., G], of each content apart from the pull of "yes": (affirmed − negated)/2; nan without
+            negated questions, where the mean belief and the pull of "yes" cannot be told apart.
+        consistent: float [..., G], 1 where the model's answers to a question and its negation agree ("yes, male" and
+            "no, not male"), 0 where they contradict, ½ where one is undecided; nan without negated questions.
+    """
+
+    content: np.ndarray
+    answer: np.ndarray
+    belief: np.ndarray
+    consistent: np.ndarray
+
+
+def yes_no_effects(affirmed: np.ndarray, negated: np.ndarray | None = None) -> YesNoEffects:
+    """Content and answer effects of "is the author {content}?" and "is the author not {content}?".
+
+    A model that says "yes" to everything has an answer effect, no content effect, and contradicts itself.
+
+    Args:
+        affirmed: log P(yes) − log P(no) of each content's question, float [..., G].
+        negated: the same of its negation; None where it is not asked.
+
+    Raises:
+        InputError: shapes that differ, or a single content without negation: then nothing is identified.
+    """
+    affirmed = np.asarray(affirmed, dtype=float)
+    if negated is None:
+        if affirmed.shape[-1] < 2:
+            raise InputError(
+                "yes/no answers about one content need its negation: else a yes may be about the word only"
+            )
+        undefined = np.full(affirmed.shape, np.nan)
+        answer = affirmed.mean(axis=-1)
+        return YesNoEffects(affirmed - answer[..., None], answer, undefined, undefined)
+    negated = np.asarray(negated, dtype=float)
+    if affirmed.shape != negated.shape:
+        raise InputError(
+            f"affirmed has the shape {affirmed.shape} and negated {negated.shape}; they ask about the same"
+        )
+    belief = (affirmed - negated) / 2
+    return YesNoEffects(
+        content=belief - belief.mean(axis=-1, keepdims=True),
+        answer=(affirmed + negated).mean(axis=-1) / 2,
+        belief=belief,
+        consistent=(1 - np.sign(affirmed) * np.sign(negated)) / 2,
+    )
