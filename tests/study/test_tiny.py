@@ -55,6 +55,37 @@ def test_ranks_of_a_grid_are_cut_to_the_tiny_models_width(hatexplain, tmp_path):
     assert ranks[0] == 4 and len(ranks) == 2 and ranks[1] < 256
 
 
+@pytest.mark.parametrize(
+    ("options", "rank"),
+    [
+        ({}, 64),
+        ({"init": "pissa"}, 32),
+        ({"init": "olora"}, 32),
+        ({"init": "pissa", "targets": ["q_proj"]}, 64),
+        ({"targets": ["mlp.up_proj"]}, 128),
+        ({"targets": ["nowhere"]}, 256),
+    ],
+)
+def test_a_rank_is_cut_to_what_the_methods_layers_allow(small_study, tmp_path, options, rank):
+    lora = {"kind": "lora", "rank": 256, "alpha": 512, **options}
+    study = Study(**{**small_study, "model": "mistralai/Mistral-7B-v0.1", "methods": {"m": lora}, "reference": "m"})
+    small = shrink(study, tmp_path)[0]
+    cut = small.settings["main"].methods["m"]
+    assert (cut["rank"], cut["alpha"]) == (rank, 2 * rank)
+    if rank < 256:
+        assert plan(small, None).trials
+    else:
+        with pytest.raises(InputError, match='targets names "nowhere"'):
+            plan(small, None)
+
+
+def test_a_rank_of_a_grid_is_cut_to_what_each_of_its_initialisations_allows(small_study, tmp_path):
+    tuning = {"grid": {"lora": {"rank": [4, 48, 64], "init": ["kaiming", "pissa"]}}}
+    small, *_ = shrink(Study(**{**small_study, "model": "mistralai/Mistral-7B-v0.1", "tuning": tuning}), tmp_path)
+    assert small.settings["main"].tuning.grid["lora"]["rank"] == (4, 32)
+    assert len(plan(small, None).candidates) == 4
+
+
 def test_a_model_of_a_class_without_a_tiny_one_is_refused():
     with pytest.raises(InputError, match="no built-in tiny model stands in for openai/whisper-small"):
         tiny_of("openai/whisper-small")
@@ -64,7 +95,7 @@ def test_a_rank_is_cut_to_the_width_and_the_scale_of_its_update_stays(hatexplain
     small, _, said = shrink(hatexplain, tmp_path / "stand-in")
     lora = small.settings["main"].methods["lora"]
     assert (lora["rank"], lora["alpha"]) == (64, 32.0)
-    assert "main: lora: rank 256 is cut to 64, the width of the tiny model" in said
+    assert "main: lora: rank 256 is cut to 64, the largest that the tiny model allows" in said
 
 
 def test_what_is_not_too_large_stays_as_the_study_says(hatexplain, tmp_path):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping
+from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError
-from evenhand.methods import METHODS
-from evenhand.models.find import ASSETS, TINY
+from evenhand.methods import METHODS, parse_method
+from evenhand.methods.fit import skeleton
+from evenhand.models.find import TINY, find
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
-from evenhand.study.tuning import TuningSpec
+from evenhand.study.tuning import TuningSpec, candidates
 from evenhand.tasks import parse_task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 EXAMPLES = 400
 """Training examples, and test examples, at most."""
@@ -65,8 +70,8 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     if model != setting.model:
         said.append(f"{name}: {model} stands in for {setting.model}")
     limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
-    width = _width(model)
-    cut = {method: _fitted(f"{name}: {method}", values, width, said) for method, values in setting.methods.items()}
+    bare = skeleton(find(model), classes=2)
+    cut = {method: _fitted(f"{name}: {method}", values, bare, said) for method, values in setting.methods.items()}
     methods = _distinct(name, setting, cut, said)
     if setting.train.precision == "bfloat16":
         said.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
@@ -74,8 +79,8 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     return setting.model_copy(
         update={
             "model": model,
-            "methods": {method: _quickened(method, values, said) for method, values in methods.items()},
-            "tuning": _fitted_grid(setting.tuning, width, methods),
+            "methods": _quickened(name, methods, said),
+            "tuning": _fitted_grid(setting.tuning, bare, methods),
             "task": _stood_in(name, setting.task, folder, said),
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
@@ -83,19 +88,32 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     )
 
 
-def _width(model: str) -> int:
-    """The size of the tiny model's narrowest layers, which bounds the rank of an update."""
-    config = json.loads((ASSETS / model / "config.json").read_text(encoding="utf-8"))
-    return int(config.get("embed_dim", config["hidden_size"]))
-
-
-def _fitted(name: str, method: Mapping[str, Any], width: int, said: list[str]) -> dict[str, Any]:
+def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:
     """The method with a rank that fits, and alpha in proportion, so that the scale of an update stays."""
-    rank = method.get("rank")
-    if rank is None or rank <= width:
-        return dict(method)
-    said.append(f"{name}: rank {rank} is cut to {width}, the width of the tiny model")
-    return {**method, "rank": width, **({"alpha": method["alpha"] * width / rank} if "alpha" in method else {})}
+    rank = values.get("rank")
+    fits = rank if rank is None else _largest(values, model)
+    if rank == fits:
+        return dict(values)
+    said.append(f"{name}: rank {rank} is cut to {fits}, the largest that the tiny model allows")
+    return {**values, "rank": fits, **({"alpha": values["alpha"] * fits / rank} if "alpha" in values else {})}
+
+
+def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
+    """The largest rank, up to the method's own, that the method can have over a model; its own where it fits, and
+    where no rank does, so that the plan says why."""
+    method = parse_method("", values)
+
+    def refused(rank: float) -> bool:
+        try:
+            method.model_copy(update={"rank": rank}).check(model)
+        except InputError:
+            return True
+        return False
+
+    rank = values["rank"]
+    if rank < 1 or not refused(rank):
+        return rank
+    return bisect_left(range(1, rank), True, key=refused) or rank
 
 
 def _distinct(
@@ -103,44 +121,66 @@ def _distinct(
 ) -> dict[str, dict[str, Any]]:
     """The methods without those that, once ranks are cut, differ from another by the scale of their update at most."""
     kept: dict[str, dict[str, Any]] = {}
+    left_out: dict[str, list[str]] = {}
     for method, values in cut.items():
-        rest = {key: value for key, value in values.items() if key != "alpha"}
         twins = (
             other
             for other, known in kept.items()
-            if rest == {key: value for key, value in known.items() if key != "alpha"}
+            if _but_scale(known) == _but_scale(values)
             and setting.methods[other].get("rank") != setting.methods[method].get("rank")
         )
         twin = next(twins, None)
         if twin is None or method in setting.reference:
             kept[method] = values
         else:
-            said.append(f"{name}: {method} is left out: with its rank cut it is {twin} again")
+            left_out.setdefault(twin, []).append(method)
+    for twin, methods in left_out.items():
+        said.append(f"{name}: left out, since with a rank that is cut it is {twin} again: {', '.join(methods)}")
     return kept
 
 
-def _quickened(name: str, method: Mapping[str, Any], said: list[str]) -> dict[str, Any]:
-    """The method at a learning rate from which a tiny model learns something."""
-    least = min(QUICKER * float(METHODS[method["kind"]].model_fields["lr"].default), FASTEST)
-    if method["lr"] >= least:
-        return dict(method)
-    said.append(f"{name}: lr {method['lr']:g} is raised to {least:g}: a tiny model learns nothing at less")
-    return {**method, "lr": least}
+def _but_scale(method: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in method.items() if key != "alpha"}
 
 
-def _fitted_grid(tuning: TuningSpec | None, width: int, methods: Container[str]) -> TuningSpec | None:
+def _quickened(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
+    """The methods at learning rates from which a tiny model learns something."""
+    raised: dict[tuple[float, float], list[str]] = {}
+    found = {}
+    for method, values in methods.items():
+        least = min(QUICKER * float(METHODS[values["kind"]].model_fields["lr"].default), FASTEST)
+        found[method] = {**values, "lr": max(values["lr"], least)}
+        if values["lr"] < least:
+            raised.setdefault((values["lr"], least), []).append(method)
+    for (before, after), named in raised.items():
+        said.append(f"{name}: lr {before:g} is raised to {after:g}, at which a tiny model learns: {', '.join(named)}")
+    return found
+
+
+def _fitted_grid(
+    tuning: TuningSpec | None, model: PreTrainedModel, methods: Mapping[str, Mapping[str, Any]]
+) -> TuningSpec | None:
     """The ranks of a grid that fit, each once, for the methods that are kept."""
     if tuning is None:
         return None
     grid = {
         method: {
-            key: tuple(dict.fromkeys(min(value, width) for value in values)) if key == "rank" else values
+            key: _fitted_ranks(method, methods[method], options, model) if key == "rank" else values
             for key, values in options.items()
         }
         for method, options in tuning.grid.items()
         if method in methods
     }
     return tuning.model_copy(update={"grid": grid})
+
+
+def _fitted_ranks(
+    name: str, values: Mapping[str, Any], options: Mapping[str, tuple[Any, ...]], model: PreTrainedModel
+) -> tuple[Any, ...]:
+    """Ranks that fit whatever else the grid says."""
+    others = candidates(name, values, {key: tried for key, tried in options.items() if key != "rank"})
+    fitting = [min(_largest({**one.method, "rank": rank}, model) for one in others) for rank in options["rank"]]
+    return tuple(dict.fromkeys(fitting))
 
 
 def _stood_in(name: str, task: Mapping[str, Any], folder: Path, said: list[str]) -> dict[str, Any]:
