@@ -1,0 +1,122 @@
+"""Membership scores of texts from the log-probabilities of their tokens; more is more member-like.
+
+A text is a sequence of floats, one per token that the model predicted. A text without tokens has no score: nan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.labels import numbers_of
+
+
+def likelihood_score(log_probs: Sequence[Any]) -> np.ndarray:
+    """−NLL: the mean log-probability of a text's tokens, float [n].
+
+    Less the same of the base model (`reference_score`) it is the reference attack.
+
+    Args:
+        log_probs: n sequences of natural logarithms.
+
+    Raises:
+        InputError: a log-probability that is above 0 or nan.
+
+    Source: Yeom et al. (2018).
+    """
+    values, size = _joined(log_probs)
+    return _means(values, size)
+
+
+def zlib_score(log_probs: Sequence[Any], zlib_bytes: Any) -> np.ndarray:
+    """−NLL over the bytes of the text after zlib, float [n]: a text that is easy for everybody is easy for zlib too.
+
+    Args:
+        log_probs: n sequences.
+        zlib_bytes: int [n], `len(zlib.compress(text))`.
+
+    Raises:
+        InputError: as `likelihood_score` does; bytes that are not positive, or not one per text.
+
+    Source: Carlini et al. (2021).
+    """
+    size = numbers_of(zlib_bytes, "zlib_bytes")
+    if size.shape != (len(log_probs),) or not (size > 0).all():
+        raise InputError(
+            f"zlib_bytes has shape {size.shape}; a positive number for each of {len(log_probs)} texts is needed"
+        )
+    return likelihood_score(log_probs) / size
+
+
+def min_k_score(log_probs: Sequence[Any], k: float = 0.2) -> np.ndarray:
+    """Min-K%: the mean log-probability of the least likely max(1, ⌈k·tokens⌉) tokens, float [n].
+
+    Args:
+        log_probs: n sequences.
+        k: the share of tokens, above 0 and at most 1.
+
+    Raises:
+        InputError: as `likelihood_score` does; k out of range.
+
+    Source: Shi et al. (2024), who take ⌊k·tokens⌋: of texts shorter than 1/k that is no token and no number.
+    """
+    values, size = _joined(log_probs)
+    return _least(values, size, k)
+
+
+def min_k_plus_plus_score(
+    log_probs: Sequence[Any], means: Sequence[Any], deviations: Sequence[Any], k: float = 0.2
+) -> np.ndarray:
+    """Min-K%++: as Min-K%, of each token's log-probability standardised by the vocabulary's at its position, float [n].
+
+    Args:
+        log_probs: n sequences, of the true tokens.
+        means: n sequences, E over the model's own distribution of the log-probability at each position.
+        deviations: n sequences, its standard deviation; where it is 0 the model has no doubt, and z is 0.
+        k: as for `min_k_score`.
+
+    Raises:
+        InputError: as `min_k_score` does; sequences of other lengths, or a negative deviation.
+
+    Source: Zhang et al. (2024), with ⌈k·tokens⌉ as above.
+    """
+    values, size = _joined(log_probs)
+    (mean, lengths), (spread, others) = _joined(means, "means"), _joined(deviations, "deviations", most=np.inf)
+    if not (np.array_equal(size, lengths) and np.array_equal(size, others)):
+        raise InputError("means and deviations must have one value for each token of log_probs")
+    if (spread < 0).any():
+        raise InputError("deviations holds a negative value; a standard deviation is 0 or more")
+    z = np.divide(values - mean, spread, out=np.zeros_like(values), where=spread > 0)
+    return _least(z, size, k)
+
+
+def _joined(sequences: Sequence[Any], name: str = "log_probs", most: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """All tokens of all texts in a row, and how many each text has."""
+    arrays = [numbers_of(one, name) for one in sequences]
+    if not arrays or any(one.ndim != 1 for one in arrays):
+        raise InputError(f"{name} is no sequence of sequences of numbers, one for each text")
+    joined = np.concatenate(arrays)
+    if not (joined <= most + 1e-4).all():  # float32 puts the logarithm of 1 a little above 0
+        raise InputError(f"{name} holds {joined[~(joined <= most + 1e-4)][0]:g}; values up to {most:g} are possible")
+    return joined, np.array([len(one) for one in arrays])
+
+
+def _means(values: np.ndarray, size: np.ndarray) -> np.ndarray:
+    text = np.repeat(np.arange(len(size)), size)
+    sums = np.bincount(text, values, len(size))
+    return np.divide(sums, size, out=np.full(len(size), np.nan), where=size > 0)
+
+
+def _least(values: np.ndarray, size: np.ndarray, k: float) -> np.ndarray:
+    """Means of the least max(1, ⌈k·size⌉) values of each text."""
+    if not 0 < k <= 1:
+        raise InputError(f"k is {k:g}; it is a share of the tokens, above 0 and at most 1")
+    text = np.repeat(np.arange(len(size)), size)
+    order = np.lexsort((values, text))
+    # The tolerance keeps .1·30, which is 3.0000000000000004, at 3.
+    taken = np.minimum(np.maximum(np.ceil(k * size - 1e-9), 1), size).astype(np.int64)
+    kept = np.arange(len(values)) - np.repeat(np.cumsum(size) - size, size) < np.repeat(taken, size)
+    return _means(values[order][kept], taken)

@@ -1,0 +1,243 @@
+"""What models that had an example in training (IN) and models that had not (OUT) give for it, as each target sees it.
+
+A *pool* is N models in N/2 complementary pairs: of two twins exactly one was trained on any example. Each model is the
+target in turn, and its twin is dropped with it, so that every example has exactly N/2 − 1 models per side. With the
+twin kept, the side that lacks the target would always be one model larger than the other, and the models' own noise
+would tell the membership: on data without any signal the AUC of such an attack is far from .5.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.metrics.labels import numbers_of
+
+ROUNDING = 1e-12
+"""A sum of squares below this share of what it was taken from is rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The models of one side, by example.
+
+    Attributes:
+        count: int [n], models per example, in every view.
+        mean: float [V, n] over these models, in each of V views; nan where there is none.
+        squares: float [V, n], sums of squared deviations from that mean.
+    """
+
+    count: np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray
+
+    @property
+    def models(self) -> int:
+        """The least number of models that any example has on this side."""
+        return int(self.count.min())
+
+
+class Shadows(ABC):
+    """Models to compare targets with.
+
+    Attributes:
+        values: float [M, n], φ of each model and example.
+        view: int [T], what each target sees: targets with one view see the same models.
+    """
+
+    values: np.ndarray
+    view: np.ndarray
+
+    @abstractmethod
+    def count(self, inside: bool) -> np.ndarray:
+        """How many models were trained on each example (`inside`), or were not, int [n]."""
+
+    @abstractmethod
+    def mean(self, inside: bool, values: np.ndarray) -> np.ndarray:
+        """Means of any values [M, n] over the models of a side, float [V, n]; nan where there is none."""
+
+    @abstractmethod
+    def side(self, inside: bool) -> Side:
+        """φ over the models of a side."""
+
+
+@dataclass(frozen=True, eq=False)
+class PoolShadows(Shadows):
+    """A pool's own models: a view per pair, that of all others.
+
+    Attributes:
+        first, second: int [P], the twins of each pair.
+        member: bool [P, n], whether it is the first that was trained on the example.
+    """
+
+    values: np.ndarray
+    view: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    member: np.ndarray
+
+    def count(self, inside: bool) -> np.ndarray:
+        return np.full(self.member.shape[1], len(self.first) - 1)
+
+    def mean(self, inside: bool, values: np.ndarray) -> np.ndarray:
+        others = len(self.first) - 1
+        sums = _sums_of_others(self._by_pair(inside, values))
+        return sums / others if others else np.full(sums.shape, np.nan)
+
+    def side(self, inside: bool) -> Side:
+        others = max(len(self.first) - 1, 1)
+        centred = self._by_pair(inside, self.values)
+        centre = centred.mean(axis=0)
+        centred -= centre
+        shift = _sums_of_others(centred) / others
+        whole = _sums_of_others(np.square(centred, out=centred))
+        squares = whole - others * shift**2
+        squares[squares < ROUNDING * whole] = 0.0
+        mean = centre + shift if len(self.first) > 1 else np.full(shift.shape, np.nan)
+        return Side(self.count(inside), mean, squares)
+
+    def without(self, pair: int) -> tuple[np.ndarray, PoolShadows]:
+        """The pool without a pair: the models that are left, int [N − 2], and their shadows."""
+        kept = np.flatnonzero(self.view != pair)
+        place = np.cumsum(self.view != pair) - 1
+        rest = np.arange(len(self.first)) != pair
+        view = self.view[kept] - (self.view[kept] > pair)
+        first, second = place[self.first[rest]], place[self.second[rest]]
+        return kept, PoolShadows(self.values[kept], view, first, second, self.member[rest])
+
+    def _by_pair(self, inside: bool, values: np.ndarray) -> np.ndarray:
+        """The value of the twin that is on this side of each example, float [P, n]."""
+        return np.where(self.member == inside, values[self.first], values[self.second])
+
+
+@dataclass(frozen=True, eq=False)
+class SeparateShadows(Shadows):
+    """Shadows that are never targets: one view.
+
+    Attributes:
+        member: bool [M, n].
+    """
+
+    values: np.ndarray
+    view: np.ndarray
+    member: np.ndarray
+
+    def count(self, inside: bool) -> np.ndarray:
+        return (self.member == inside).sum(axis=0)
+
+    def mean(self, inside: bool, values: np.ndarray) -> np.ndarray:
+        count = self.count(inside)
+        sums = np.where(self.member == inside, values, 0.0).sum(axis=0)
+        return np.divide(sums, count, out=np.full(len(count), np.nan), where=count > 0)[None]
+
+    def side(self, inside: bool) -> Side:
+        mean = self.mean(inside, self.values)
+        squares = np.where(self.member == inside, self.values - mean, 0.0) ** 2
+        return Side(self.count(inside), mean, squares.sum(axis=0)[None])
+
+
+def pool_shadows(phi: np.ndarray, membership: Any, pairs: Any) -> PoolShadows:
+    """The shadows of a pool's own models, target and twin left out.
+
+    Args:
+        phi: float [N, n].
+        membership: bool [N, n].
+        pairs: int [N], the index of each model's twin.
+
+    Raises:
+        InputError: membership or pairs that do not fit, models that are not in pairs, twins that are not complementary.
+    """
+    twin = _twins(pairs, len(phi))
+    member = membership_of(membership, phi.shape, "phi")
+    first = np.flatnonzero(np.arange(len(phi)) < twin)
+    alike = member[first] == member[twin[first]]
+    if alike.any():
+        pair, example = np.argwhere(alike)[0].tolist()
+        whose = "both" if member[first[pair], example] else "neither"
+        raise InputError(
+            f"models {first[pair]} and {twin[first[pair]]} are a pair and example {example} is a member of {whose}; "
+            "of two twins exactly one was trained on each example"
+        )
+    view = np.empty(len(phi), dtype=np.int64)
+    view[first] = view[twin[first]] = np.arange(len(first))
+    return PoolShadows(phi, view, first, twin[first], member[first])
+
+
+def separate_shadows(targets: int, phi: np.ndarray, membership: Any) -> SeparateShadows:
+    """Shadows that are targets themselves never, the same for each of so many targets.
+
+    Args:
+        targets: T.
+        phi: float [S, n].
+        membership: bool [S, n]; None: no shadow was trained on any of these examples.
+
+    Raises:
+        InputError: membership that does not fit.
+    """
+    none = np.zeros(phi.shape, dtype=bool)
+    member = none if membership is None else membership_of(membership, phi.shape, "shadow_phi")
+    return SeparateShadows(phi, np.zeros(targets, dtype=np.int64), member)
+
+
+def phi_of(values: Any, name: str, finite: bool = True) -> np.ndarray:
+    """Values of models and examples, float [N, n].
+
+    Raises:
+        InputError: another shape, nan, or, where they must be finite, an infinite value.
+    """
+    phi = numbers_of(values, name)
+    if phi.ndim != 2 or phi.size == 0:
+        raise InputError(f"{name} has shape {phi.shape}; one row per model and one column per example is needed")
+    wrong = ~np.isfinite(phi) if finite else np.isnan(phi)
+    if wrong.any():
+        model, example = np.argwhere(wrong)[0].tolist()
+        raise InputError(
+            f"{name} is {phi[model, example]} for model {model} and example {example} ({int(wrong.sum())} such); give "
+            "finite values, from logits, since probabilities rounded to 0 or 1 have none"
+        )
+    return phi
+
+
+def membership_of(membership: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """Who was trained on what, as bool. Raises InputError unless it is bool or 0/1 and has this shape."""
+    found = np.asarray(membership)
+    if found.shape != shape:
+        raise InputError(f"membership has shape {found.shape} and {name} {shape}; they must be the same")
+    if found.dtype != bool and not (found.dtype.kind in "iuf" and np.isin(found, (0, 1)).all()):
+        raise InputError(f"membership has type {found.dtype}; it is true where a model was trained on an example")
+    return found.astype(bool)
+
+
+def _twins(pairs: Any, models: int) -> np.ndarray:
+    twin = np.asarray(pairs)
+    if models % 2:
+        raise InputError(f"the pool has {models} models, an odd number; each model needs a twin")
+    if twin.shape != (models,) or twin.dtype.kind not in "iu":
+        raise InputError(
+            f"pairs has shape {twin.shape} and type {twin.dtype}; the twin's index of each model is needed"
+        )
+    index = np.arange(models)
+    fits = (twin >= 0) & (twin < models) & (twin != index)
+    fits[fits] = twin[twin[fits]] == index[fits]
+    if not fits.all():
+        model = int(np.flatnonzero(~fits)[0])
+        raise InputError(
+            f"pairs says {int(twin[model])} for model {model}; it must be another model that names it back"
+        )
+    return twin.astype(np.int64)
+
+
+def _sums_of_others(values: np.ndarray) -> np.ndarray:
+    """For each row the sum of all other rows. By sums from both ends: a difference from the total would leave the
+    rounding of the largest row, and a negative sum of probabilities."""
+    found = np.zeros_like(values)
+    np.cumsum(values[:-1], axis=0, out=found[1:])
+    below = np.zeros(values.shape[1])
+    for row in range(len(values) - 2, -1, -1):
+        below += values[row + 1]
+        found[row] += below
+    return found
