@@ -9,8 +9,8 @@ import pytest
 
 from evenhand.audit.options import lean_interval, mean_interval
 from evenhand.metrics.arrangements import balanced_arrangements
-from evenhand.metrics.options import choices
-from evenhand.metrics.token_bias import decompose
+from evenhand.metrics.options import option_choices
+from evenhand.metrics.token_bias import option_effects
 from scripted import Scripted, centred
 
 CONTENT, IDENTIFIER, POSITION = (0.6, 0.1, -0.4), (1.2, -0.2, 0.0), (0.5, 0.0, -0.3)
@@ -32,7 +32,7 @@ def coverage(world: str, repetitions: int, templates: int = 5, n: int = 40) -> d
     held = dict.fromkeys(truth, 0)
     for repetition in range(repetitions):
         rng = np.random.default_rng([templates, repetition])
-        found = decompose(script.log_prob(arrangements, templates, n, rng), arrangements)
+        found = option_effects(script.log_prob(arrangements, templates, n, rng), arrangements)
         values = {"content": found.content[..., 0] - found.content[..., 1], "identifier": found.identifier[..., 0]}
         for name, value in values.items():
             low, high = mean_interval(value).interval()
@@ -44,7 +44,7 @@ def guesses(world: str, templates: int, n: int, rng: np.random.Generator) -> np.
     """How often each of two contents is chosen, float [templates, n, 2]."""
     arrangements = balanced_arrangements(2)
     script = Scripted(CONTENT[:2], IDENTIFIER[:2], POSITION[:2], noise=0.7, **WORLDS[world])
-    return choices(script.log_prob(arrangements, templates, n, rng), arrangements).mean(axis=-2)
+    return option_choices(script.log_prob(arrangements, templates, n, rng), arrangements).mean(axis=-2)
 
 
 @cache

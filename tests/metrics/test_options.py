@@ -18,15 +18,15 @@ from evenhand.metrics.arrangements import (
 )
 from evenhand.metrics.debiasing import contextual_calibration, permutation_average, pride
 from evenhand.metrics.options import (
-    choices,
     distance_from_equal,
     flip_rate,
     log_softmax,
+    option_choices,
     option_mass,
     option_probabilities,
     option_scores,
 )
-from evenhand.metrics.token_bias import decompose, yes_no_effects
+from evenhand.metrics.token_bias import option_effects, yes_no_effects
 from scripted import Scripted, centred
 
 MALE, FEMALE = 0, 1
@@ -62,13 +62,13 @@ def test_the_papers_score_prefers_an_option_for_its_length_and_ours_does_not():
     text, options = np.full(20, -2.0), (np.array([-2.0]), np.array([-0.5] * 4))
     sequence_loss = [-np.concatenate([text, option]).mean() for option in options]
     log_prob = np.array([option.sum() for option in options])
-    assert choices(option_scores(log_prob)).tolist() == [0.5, 0.5]
-    assert choices(option_scores(log_prob, "sequence_loss", sequence_loss=sequence_loss)).tolist() == [0, 1]
+    assert option_choices(option_scores(log_prob)).tolist() == [0.5, 0.5]
+    assert option_choices(option_scores(log_prob, "sequence_loss", sequence_loss=sequence_loss)).tolist() == [0, 1]
 
 
 def test_ties_are_shared_and_undefined_scores_choose_nothing():
-    assert choices(np.array([[-1.0, -1.0 - 1e-12, -2.0]])).tolist() == [[0.5, 0.5, 0]]
-    assert np.isnan(choices(np.array([-1.0, np.nan]))).all()
+    assert option_choices(np.array([[-1.0, -1.0 - 1e-12, -2.0]])).tolist() == [[0.5, 0.5, 0]]
+    assert np.isnan(option_choices(np.array([-1.0, np.nan]))).all()
 
 
 # Designs
@@ -86,7 +86,7 @@ def test_rotated_contents_alone_confound_identifier_and_position(options):
     for design in (cyclic_arrangements(options), permuted_arrangements(options)):
         assert design.fair and not design.balanced and set(design.orders) == {0}
         with pytest.raises(InputError, match="do not tell content, identifier and position apart"):
-            decompose(np.zeros((design.prompts, options)), design)
+            option_effects(np.zeros((design.prompts, options)), design)
     assert permuted_arrangements(options).prompts == math.factorial(options)
 
 
@@ -105,7 +105,7 @@ def test_values_are_put_by_content():
 def test_planted_effects_are_recovered_exactly_without_noise(options):
     design = balanced_arrangements(options)
     script, log_prob = noiseless(options, design)
-    found = decompose(log_prob, design)
+    found = option_effects(log_prob, design)
     for effect in ("content", "identifier", "position"):
         assert getattr(found, effect) == pytest.approx(centred(getattr(script, effect)))
     assert np.abs(found.residual).max() < 1e-12
@@ -117,13 +117,13 @@ def test_an_unbalanced_design_that_tells_them_apart_recovers_them_too():
     design = Arrangements(full.contents[kept], full.identifiers[kept])
     assert not design.balanced
     script, log_prob = noiseless(3, design)
-    assert decompose(log_prob, design).content == pytest.approx(centred(script.content))
+    assert option_effects(log_prob, design).content == pytest.approx(centred(script.content))
 
 
 def test_in_a_balanced_design_an_effect_is_the_mean_of_its_level():
     design = balanced_arrangements(3)
     scores = RNG(1).normal(size=(9, 3))
-    found, about_mean = decompose(scores, design), scores - scores.mean(axis=1, keepdims=True)
+    found, about_mean = option_effects(scores, design), scores - scores.mean(axis=1, keepdims=True)
     assert found.content == pytest.approx([about_mean[design.contents == level].mean() for level in range(3)])
     assert found.position == pytest.approx(about_mean.mean(axis=0))
     whole = found.content[design.contents] + found.identifier[design.identifiers] + found.position + found.residual
@@ -134,7 +134,7 @@ def test_what_does_not_add_up_is_left_in_the_residual():
     """A content that is preferred under the first identifier only: one third of that is a preference."""
     design = balanced_arrangements(3)
     scores = ((design.contents == MALE) & (design.identifiers == 0)).astype(float)
-    found = decompose(scores, design)
+    found = option_effects(scores, design)
     assert found.content[MALE] == pytest.approx(2 / 9) and found.identifier[0] == pytest.approx(2 / 9)
     assert found.content.sum() == pytest.approx(0) and np.abs(found.residual).max() > 0.2
 
@@ -143,7 +143,7 @@ def test_a_question_with_an_undefined_score_has_no_effects_and_the_others_do():
     design = balanced_arrangements(2)
     scores = RNG(0).normal(size=(2, 4, 2))
     scores[0, 1, 1] = np.nan
-    found = decompose(scores, design)
+    found = option_effects(scores, design)
     assert np.isnan(found.content[0]).all() and np.isfinite(found.content[1]).all()
 
 
@@ -156,7 +156,7 @@ GENDERED = Scripted((0.4, -0.4), (3.0, -3.0), (0.5, -0.5), template=0.1, example
 
 
 def both_intervals(log_prob: np.ndarray, design: Arrangements):
-    effects = decompose(log_prob, design)
+    effects = option_effects(log_prob, design)
     content = mean_interval(effects.content[..., MALE] - effects.content[..., FEMALE])
     return content, mean_interval(effects.identifier[..., 0] - effects.identifier[..., 1])
 
@@ -168,9 +168,9 @@ def test_a_model_in_love_with_a_has_an_identifier_bias_and_no_gender_bias():
     low, high = content.interval()
     assert low < 0 < high and high - low < 0.4
     assert identifier.interval()[0] > 5
-    asked_once = choices(log_prob[..., 0, :])  # male is A in the first prompt, as a naive audit asks
+    asked_once = option_choices(log_prob[..., 0, :])  # male is A in the first prompt, as a naive audit asks
     assert asked_once[..., MALE].mean() == 1.0, "what a naive audit would call a gender bias"
-    chosen = choices(log_prob, design).mean(axis=-2)
+    chosen = option_choices(log_prob, design).mean(axis=-2)
     assert distance_from_equal(chosen[..., MALE].mean(axis=0), chosen[..., FEMALE].mean(axis=0)).distance < 0.01
     assert flip_rate(log_prob, design).mean() == pytest.approx(1 - (4 / 2 - 1) / (4 - 1), abs=0.01)
 
@@ -180,7 +180,7 @@ def corrected(script: Scripted, name: str) -> np.ndarray:
     design = permuted_arrangements(2) if name != "permutation, identifiers moved" else balanced_arrangements(2)
     log_prob = script.log_prob(design, 5, 200, RNG(3))
     if name.startswith("permutation"):
-        return choices(permutation_average(log_prob, design))
+        return option_choices(permutation_average(log_prob, design))
     if name == "pride":
         scores = np.stack([pride(of, design, RNG(4)).log_prob for of in log_prob])
     else:
@@ -188,7 +188,7 @@ def corrected(script: Scripted, name: str) -> np.ndarray:
         scores = np.stack(
             [contextual_calibration(of, none, design).log_prob for of, none in zip(log_prob, free, strict=True)]
         )
-    return choices(scores, design).mean(axis=-2)
+    return option_choices(scores, design).mean(axis=-2)
 
 
 CORRECTIONS = ("permutation", "permutation, identifiers moved", "pride", "contextual")
@@ -206,7 +206,8 @@ def test_every_correction_removes_a_love_of_a(name):
 def test_every_correction_leaves_a_planted_gender_preference_standing(name):
     chosen = corrected(GENDERED, name)
     assert lean_interval(chosen[..., MALE], chosen[..., FEMALE]).interval()[0] > 0.2
-    raw = choices(GENDERED.log_prob(permuted_arrangements(2), 5, 200, RNG(3)), permuted_arrangements(2)).mean(axis=-2)
+    design = permuted_arrangements(2)
+    raw = option_choices(GENDERED.log_prob(design, 5, 200, RNG(3)), design).mean(axis=-2)
     assert abs(distance_from_equal(raw[..., MALE].ravel(), raw[..., FEMALE].ravel()).lean) < 0.05, "hidden in the raw"
 
 
@@ -215,9 +216,9 @@ def test_dividing_by_content_free_answers_themselves_would_hide_the_preference()
     script = Scripted((0.4, -0.4), (0.0, 0.0), (0.0, 0.0), noise=0.05)
     design = permuted_arrangements(2)
     log_prob, free = script.log_prob(design, 1, 200, RNG(0))[0], script.log_prob(design, 1, 3, RNG(1))[0]
-    hidden = choices(log_prob - free.mean(axis=0), design)[..., MALE].mean()
-    shown = choices(contextual_calibration(log_prob, free, design).log_prob, design)[..., MALE].mean()
-    assert abs(hidden - 0.5) < 0.3 and shown == 1.0
+    hidden = option_choices(log_prob - free.mean(axis=0), design)[..., MALE].mean()
+    shown = option_choices(contextual_calibration(log_prob, free, design).log_prob, design)[..., MALE].mean()
+    assert abs(hidden - 0.5) < 0.2 and shown == 1.0
 
 
 def test_permutation_averages_of_an_additive_model_have_no_slot_bias_in_the_middle():
@@ -278,7 +279,7 @@ def test_an_answer_that_follows_the_content_never_flips_and_one_that_follows_the
 
 def test_the_flip_rate_is_the_share_of_pairs_that_differ():
     design, scores = permuted_arrangements(3), RNG(5).normal(size=(6, 3))
-    chosen = choices(scores, design).argmax(axis=-1)
+    chosen = option_choices(scores, design).argmax(axis=-1)
     pairs = [one != other for one, other in permutations(chosen, 2)]
     assert flip_rate(scores, design) == pytest.approx(np.mean(pairs))
 
@@ -367,8 +368,8 @@ ONE = Arrangements(np.array([[0, 1]]), np.array([[0, 1]]))
         (lambda: option_mass(np.log([0.7, 0.6])), "probability 1.300 together"),
         (lambda: Arrangements(np.array([[0, 0]]), np.array([[0, 1]])), "contents: every prompt should have each of 0"),
         (lambda: Arrangements(np.array([[0, 1]]), np.array([[0, 1, 2]])), r"identifiers has the shape \(1, 3\)"),
-        (lambda: decompose(np.zeros((3, 2)), GRID), "the 4 prompts and 2 positions"),
-        (lambda: decompose(np.full((4, 2), -np.inf), GRID), "a score is infinite"),
+        (lambda: option_effects(np.zeros((3, 2)), GRID), "the 4 prompts and 2 positions"),
+        (lambda: option_effects(np.full((4, 2), -np.inf), GRID), "a score is infinite"),
         (lambda: flip_rate(np.zeros((1, 2)), ONE), "two prompts or more"),
         (
             lambda: permutation_average(np.zeros((1, 2)), ONE),

@@ -47,7 +47,8 @@ class SlotCorrected:
     """Scores without what belongs to the slots.
 
     Attributes:
-        log_prob: [..., A, K] by position, normalised; `choices` and `decompose` take it as they take the raw one.
+        log_prob: [..., A, K] by position, normalised; `option_choices` and `option_effects` take it as they take the
+            raw one.
         prior: [A, K] by position, the probability of the slot before anything is known of its content.
         used: int, the examples that the prior was estimated from; empty for content-free ones.
     """

@@ -84,7 +84,7 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     return centred - np.log(np.exp(centred).sum(axis=-1, keepdims=True))
 
 
-def choices(scores: np.ndarray, arrangements: Arrangements | None = None) -> np.ndarray:
+def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None) -> np.ndarray:
     """Which content is chosen, the one with the highest score.
 
     Args:
@@ -117,7 +117,7 @@ def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
     """
     if arrangements.prompts < 2:
         raise InputError("an answer can flip between two prompts or more; there is one")
-    chosen = choices(scores, arrangements)
+    chosen = option_choices(scores, arrangements)
     total, own = chosen.sum(axis=-2) ** 2, (chosen**2).sum(axis=-2)
     pairs = arrangements.prompts * (arrangements.prompts - 1)
     return 1 - (total - own).sum(axis=-1) / pairs
@@ -145,8 +145,9 @@ def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
     """The distance from guessing two contents, such as both genders, equally.
 
     Args:
-        first, second: float [..., n], how much of each example's guess falls to either: shares of `choices`, averaged
-            over a question's prompts, or probabilities. What falls to other contents (neutral, say) counts for neither.
+        first, second: float [..., n], how much of each example's guess falls to either: shares of `option_choices`,
+            averaged over a question's prompts, or probabilities. What falls to other contents (neutral, say) counts
+            for neither.
 
     Raises:
         InputError: shapes that differ.

@@ -17,7 +17,7 @@ from evenhand.metrics.options import checked
 
 
 @dataclass(frozen=True, eq=False)
-class Effects:
+class OptionEffects:
     """Additive effects in log-odds; each of the three sums to 0 over its K levels.
 
     The log-odds of two options that differ in content only are the difference of two content effects.
@@ -33,7 +33,7 @@ class Effects:
     residual: np.ndarray
 
 
-def decompose(scores: np.ndarray, arrangements: Arrangements) -> Effects:
+def option_effects(scores: np.ndarray, arrangements: Arrangements) -> OptionEffects:
     """Content, identifier and position effects of each question, by least squares.
 
     In a balanced design they are the mean scores of each level, and no effect moves another's estimate.
@@ -66,12 +66,12 @@ def decompose(scores: np.ndarray, arrangements: Arrangements) -> Effects:
     flat = centred.reshape(*centred.shape[:-2], -1)
     effects = flat @ np.linalg.pinv(design).T  # of least norm: each factor sums to 0
     residual = (flat - effects @ design.T).reshape(centred.shape)
-    return Effects(*np.split(effects, 3, axis=-1), residual=residual)
+    return OptionEffects(*np.split(effects, 3, axis=-1), residual=residual)
 
 
 @dataclass(frozen=True, eq=False)
 class YesNoEffects:
-    """Effects of yes/no questions in log-odds of "yes" against "no".
+    """OptionEffects of yes/no questions in log-odds of "yes" against "no".
 
     Attributes:
         content: float [..., G], what the model believes of each content against the mean over contents.
