@@ -63,10 +63,10 @@ class Figure(Spec):
         for panel in self.panels:
             if bool(panel.measures) == (self.kind == "calibration"):
                 wrong = "measures mean nothing in" if panel.measures else "name the measures of the panels of"
-                raise ValueError(f"panels: {wrong} a figure of the kind {self.kind} (setting {panel.setting})")
+                raise ValueError(f"figure.panels: {wrong} a figure of the kind {self.kind} (setting {panel.setting})")
             for name in panel.measures:
                 if name not in MEASURES:
-                    raise ValueError(f'panels: there is no measure "{name}"; {did_you_mean(name, MEASURES)}')
+                    raise ValueError(f'figure.panels: there is no measure "{name}"; {did_you_mean(name, MEASURES)}')
         return self
 
 

@@ -176,12 +176,17 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but examples and predictions as plain values; what is not finite is None."""
+        from evenhand.report.across import patterns
         from evenhand.report.harm import noticed
         from evenhand.report.words import headline
 
         return {
             "source": self.design.source,
-            "headline": [*headline(self.verdicts, self.design), *noticed(self.curves, self.design)],
+            "headline": [
+                *patterns(self.verdicts, self.design),
+                *headline(self.verdicts, self.design),
+                *noticed(self.curves, self.design),
+            ],
             "design": self.design.model_dump(mode="json"),
             "verdicts": _rows(self.verdicts),
             "estimates": _rows(self.estimates),

@@ -1,4 +1,4 @@
-"""The chart of contrasts across settings: a forest plot."""
+"""Contrasts across settings: whether they show a pattern, in a sentence, and the forest plot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.pooled import DIFFER
 from evenhand.errors import InputError
 from evenhand.report import look
 from evenhand.report.contrasts import panel_of
@@ -22,12 +23,64 @@ from evenhand.report.drawing import (
     rows_named,
     short,
 )
-from evenhand.report.words import main_split, place, settings_of, title
+from evenhand.report.words import digits, interval, main_split, methods_of, number, place, settings_of, title
 
 POOLED = row_key(None, "across settings")
 
 _BETWEEN = {"worst_group_accuracy": "worst group", "accuracy_difference": "best − worst group"}
 _PANEL = 230
+
+
+def patterns(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """Per method and reference of a study of several settings, whether one is worse wherever one looks, in a sentence.
+
+    A pattern is consistent where the mean over settings is worse than 0 and so is the whole interval in which the
+    contrast of a new setting would lie; two settings are too few to say so. The sentence has every measure that gets
+    verdicts, of everyone and between groups: the mean over settings, its interval, and how settings differ. Of the
+    main split; empty where nothing was pooled.
+    """
+    decided = verdicts.filter(pl.col("class").is_null(), pl.col("group").is_null()).drop_nulls(["verdict", "contrast"])
+    pooled = decided.filter(
+        pl.col("setting").is_null(), pl.col("split").eq_missing(pl.lit(main_split(decided["split"])))
+    )
+    return [
+        _pattern(rows, method, str(reference), round(100 * (1 - 2 * design.alpha)))
+        for method in methods_of(pooled, design)
+        for (reference,), rows in pooled.filter(method=method).group_by("reference", maintain_order=True)
+    ]
+
+
+def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str:
+    counted = sorted(set(rows["runs"]))
+    many = f"{counted[0]} settings" if len(counted) == 1 else f"{counted[0]} to {counted[-1]} settings"
+    several = len(counted) > 1
+    clauses = [_clause(row, several) for row in rows.iter_rows(named=True)]
+    worse, everywhere = rows.filter(pl.col("low") > 0), rows.filter((pl.col("low") > 0) & (pl.col("predict_low") > 0))
+    if len(everywhere):
+        answer = f"{method} is consistently worse than {reference} in {len(everywhere)} of {len(rows)} comparisons"
+    elif len(worse):
+        answer = f"{method} is worse than {reference} on average in {len(worse)} of {len(rows)} comparisons, but in "
+        answer += "none can it be said of a new setting"
+    else:
+        answer = f"there is no consistent pattern of {method} being worse than {reference}"
+        undecided = len(rows.filter(verdict="inconclusive"))
+        answer += f", though {undecided} of {len(rows)} comparisons are undecided" if undecided else ""
+    differ = int(rows["note"].str.contains(DIFFER, literal=True).sum())
+    said = f"{DIFFER} in {differ} of them" if differ else "in none is there a sign that settings differ"
+    read = f"mean over settings, positive: {method} worse; simultaneous {level}% intervals"
+    return f"Across {many} {answer} ({read}): {'; '.join(clauses)}; {said}."
+
+
+def _clause(row: Mapping[str, Any], several: bool) -> str:
+    """`accuracy −0.003 [−0.010, +0.004] (I² 12%, p .345)`; how settings differ is the first note of a pooled row."""
+    decimals = digits(row["measure"])
+    who = "" if row["attribute"] is None else f", {place(row)}"
+    found = (
+        f"{number(row['contrast'], decimals, signed=True)} {interval(row['low'], row['high'], decimals, signed=True)}"
+    )
+    counted, _, differ = (row["note"] or "").partition("; ")[0].partition(": ")[0].partition(", ")
+    parts = [*([counted] if several else []), differ.replace("p of Q", "p")]
+    return f"{title(row['measure'])}{who} {found} ({', '.join(parts)})"
 
 
 def across_chart(

@@ -15,6 +15,7 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.records import VERDICTS
 from evenhand.report import blocks, look, tables, verdict_tables
+from evenhand.report.across import patterns
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.harm import loss_grids, noticed
 from evenhand.report.summary import markdown
@@ -121,7 +122,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "facts": _facts(results),
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
-        "headline": [*headline(verdicts, design), *noticed(results.curves, design)],
+        "headline": [*patterns(verdicts, design), *headline(verdicts, design), *noticed(results.curves, design)],
         "sections": [one for one in _SECTIONS if (across or one[0] != "across") and (losses or one[0] != "harm")],
         "across": across,
         "across_blocks": blocks.across_blocks(verdicts, design),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evenhand.report import tables
+from evenhand.report.across import patterns
 from evenhand.report.harm import noticed
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
 from evenhand.report.words import headline
@@ -20,6 +21,7 @@ def markdown(results: Reportable) -> str:
     design = results.design
     level = f"{100 * (1 - 2 * design.alpha):g}% interval"
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
+    lines += [f"- {escaped(line)}" for line in patterns(results.verdicts, design)]
     lines += [f"- {escaped(line)}" for line in headline(results.verdicts, design)]
     lines += [f"- {escaped(line)}" for line in noticed(results.curves, design)]
     for table in across_tables(results.verdicts, design):

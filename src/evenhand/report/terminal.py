@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from evenhand.report.across import patterns
 from evenhand.report.harm import noticed
 from evenhand.report.words import digits, headline, interval, number, place, title
 
@@ -28,6 +29,7 @@ def text(results: Reportable) -> str:
     lines = [
         f"{design.source or 'results'}: {methods} method{_s(methods)}, {seeds} seed{_s(seeds)}, "
         f"{len(results.examples):,} examples",
+        *patterns(results.verdicts, design),
         *headline(results.verdicts, design),
         *noticed(results.curves, design),
         "",

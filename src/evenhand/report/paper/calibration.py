@@ -65,7 +65,7 @@ def calibration_figure(results: Figured, figure: Figure) -> Any:
 
     shown = [_shown(results, panel) for panel in figure.panels]
     looks = palette(results, figure)
-    columns = figure.columns * max(len(one.methods) for one in shown)
+    columns = figure.columns * max(1, *(len(one.methods) for one in shown))
     side = max((WIDE - _AXIS - 10 * columns) // columns, 60)
     top = max((one["b"] for place in shown for bins in place.bins.values() for one in bins if "b" in one), default=1.0)
     rows, lines = {}, []
