@@ -15,6 +15,7 @@ from evenhand.models import find as find_module
 from evenhand.models import load
 from evenhand.models.find import TINY, BaseModel, find
 from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
+from evenhand.training.batches import encode_texts
 
 torch = pytest.importorskip("torch")
 tf = pytest.importorskip("transformers")
@@ -76,7 +77,7 @@ def test_an_absent_package_or_folder_in_it_is_refused():
 
 @pytest.mark.parametrize("name", TINY)
 def test_a_built_in_name_means_the_folder_in_the_assets(name):
-    assert find_module._folder(name) == Path(find_module.__file__).parents[1] / "assets" / name
+    assert find_module._folder(name) == (Path(find_module.__file__).parents[1] / "assets" / name, None)
 
 
 def test_a_misspelt_built_in_name_gets_the_nearest():
@@ -92,8 +93,12 @@ def test_a_fingerprint_depends_on_contents_only(bert, copy):
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_one_other_byte_is_another_fingerprint(bert, copy, name):
-    contents = (copy / name).read_bytes()
-    (copy / name).write_bytes(contents + b" ")
+    contents = bytearray((copy / name).read_bytes())
+    if name == "model.safetensors":
+        contents[-1] ^= 1
+    else:
+        contents += b" "
+    (copy / name).write_bytes(contents)
     assert find(str(copy)).fingerprint != find(str(bert)).fingerprint
 
 
@@ -126,6 +131,22 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
     refused("no model folder", tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("kept", [0, 100, -100])
+def test_weights_that_are_cut_off_are_refused(copy, kept):
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept])
+    refused("no whole safetensors file.*copy it again", copy)
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden_size": "x"}, {"num_attention_heads": 7}, {"hidden_act": "none such"}, {"id2label": 3}]
+)
+def test_a_configuration_that_describes_no_model_is_refused_in_one_line(copy, change):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | change))
+    assert "\n" not in refused(r"config.json describes no model \(", copy)
+
+
 @pytest.mark.parametrize("model_type", [None, "clip_of_tomorrow"])
 def test_an_architecture_that_classifies_nothing_is_refused(copy, model_type):
     (copy / "config.json").write_text(json.dumps({"model_type": model_type}))
@@ -136,32 +157,6 @@ def test_the_hub_out_of_reach_is_said(monkeypatch):
     monkeypatch.setattr(sys.modules["huggingface_hub"].constants, "HF_HUB_OFFLINE", True)
     refused("the hub cannot be reached.*or give a local folder", "no-such-organisation/no-such-model")
     refused("neither a local folder nor a hub id", "not a name")
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        ("GatedRepoError", "is gated: accept its terms"),
-        ("RepositoryNotFoundError", "no hub model"),
-        ("RevisionNotFoundError", 'no revision "v9"'),
-        ("LocalEntryNotFoundError", "cannot be reached"),
-    ],
-)
-def test_every_refusal_of_the_hub_says_what_to_do(monkeypatch, error, sentence):
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    asked = {}
-
-    def refuse(repository, **options):
-        asked.update(options, repository=repository)
-        kind = getattr(errors, error)
-        raise kind.__new__(kind)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    refused(sentence, "someone/something@v9")
-    assert asked["repository"] == "someone/something" and asked["revision"] == "v9"
-    assert not any(pattern == "*" or pattern.endswith((".bin", ".py")) for pattern in asked["allow_patterns"])
 
 
 def test_sharded_weights_load_as_whole_ones_do(bert, tmp_path):
@@ -207,7 +202,9 @@ def test_a_head_in_the_checkpoint_is_replaced_by_the_seeds(bert, tmp_path, label
         trained.classifier.weight.fill_(1.0)
         trained.classifier.bias.fill_(1.0)
     folder = saved(trained, tmp_path / "trained")
-    model = load_classifier(find(str(folder)), CLASSES, 0)
+    base = find(str(folder))
+    assert base.contents.head == labels and f"a classification head of {labels} classes" in base.notes[0]
+    model = load_classifier(base, CLASSES, 0)
     assert torch.equal(model.classifier.weight, load_classifier(find(str(bert)), CLASSES, 0).classifier.weight)
     assert not model.classifier.bias.any()
 
@@ -285,22 +282,25 @@ def test_every_architecture_classifies_with_a_head_of_the_seed(model_type, tmp_p
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
-def test_a_decoder_without_a_padding_token_pads_with_the_end_of_text(tmp_path):
-    """Then what stands beside an example in a batch does not change its logits."""
-    config = tf.LlamaConfig(**SMALL, **WORDS, num_key_value_heads=1, pad_token_id=None)
-    base = find(str(saved(tf.LlamaForCausalLM(config), tmp_path, pad=None)))
-    tokenizer, model = load_tokenizer(base), load_classifier(base, CLASSES, 0)
-    assert tokenizer.pad_token == "</s>" and model.config.pad_token_id == 2 and tokenizer.padding_side == "right"
-    with torch.no_grad():
-        alone = model(**tokenizer(["good"], return_tensors="pt", return_token_type_ids=False)).logits[0]
-        beside = model(
-            **tokenizer(["good", "bad bad bad"], padding=True, return_tensors="pt", return_token_type_ids=False)
-        ).logits[0]
-    assert torch.allclose(alone, beside, atol=1e-6)
-
-
 def test_no_text_is_longer_than_the_model_has_positions(bert):
     assert load_tokenizer(find(str(bert))).model_max_length == WORDS["max_position_embeddings"]
+
+
+def test_a_text_is_cut_at_its_end_and_keeps_its_special_tokens(copy):
+    """Also where the checkpoint is set up to cut the beginning, as some for chats are."""
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings | {"truncation_side": "left"}))
+    written = json.loads((copy / "tokenizer.json").read_text())
+    end = {"SpecialToken": {"id": "</s>", "type_id": 0}}
+    written["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, end],
+        "pair": [],
+        "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}},
+    }
+    (copy / "tokenizer.json").write_text(json.dumps(written))
+    encoded = encode_texts(load_tokenizer(find(str(copy))), ["good bad bad bad bad", "bad"], max_length=3)
+    assert [list(ids) for ids in encoded.tokens] == [[3, 4, 2], [4, 2]]
 
 
 def test_a_missing_tokenizer_or_image_processor_is_said(tmp_path):

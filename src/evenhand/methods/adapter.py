@@ -44,7 +44,7 @@ class Adapter(Method):
         config: Any = self.config(model, seed)
         heads = head_modules(model)
         config.task_type = TaskType.SEQ_CLS if model.main_input_name == "input_ids" else None
-        config.modules_to_save = [name for name, child in model.named_children() if child in heads]
+        config.modules_to_save = [name for name, module in model.named_modules() if module in heads]
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(derive(seed, "adapter"))
             return get_peft_model(model, config)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.errors import InputError
 from evenhand.methods.method import Method
+from evenhand.models import parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,13 +17,7 @@ if TYPE_CHECKING:
 
 def skeleton(base: BaseModel, classes: int) -> PreTrainedModel:
     """A classifier over the base on the meta device: names and shapes, and no weights."""
-    import torch
-    from transformers import AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification
-
-    config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, num_labels=classes)
-    auto = AutoModelForSequenceClassification if base.modality == "text" else AutoModelForImageClassification
-    with torch.device("meta"):
-        return auto.from_config(config)
+    return parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
 
 
 def check(base: BaseModel, classes: int, methods: Mapping[str, Method], where: str = "") -> None:

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from functools import lru_cache
+import logging
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from evenhand.data.dataset import Modality
-from evenhand.errors import InputError, did_you_mean, first_line
+from evenhand.errors import InputError, did_you_mean
+from evenhand.models.hub import INDEX, READS_IMAGES, READS_TEXT, WEIGHTS, download
+from evenhand.models.parts import Contents, contents
 
 TINY = ("tiny-vit", "tiny-bert", "tiny-swinv2", "tiny-llama", "tiny-mistral")
 """Built-in checkpoints, below `evenhand/assets/`."""
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
-READS_TEXT = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
-READS_IMAGES = ("preprocessor_config.json", "processor_config.json")
-"""Patterns of the files that a model reads its inputs with."""
-
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 _OLD_WEIGHTS = ("pytorch_model*.bin", "tf_model.h5", "flax_model.msgpack")
 
 
@@ -41,6 +38,8 @@ class BaseModel:
             beyond those of the files themselves. Part of a trial's identity.
         model_type: transformers' name of the architecture: bert, vit, swinv2, llama, mistral, ...
         modality: what it reads.
+        commit: of the hub, which the revision asked for stood for; None for a model from elsewhere. Provenance.
+        contents: what its weights hold of a classifier.
     """
 
     name: str
@@ -48,6 +47,24 @@ class BaseModel:
     fingerprint: str
     model_type: str
     modality: Modality
+    commit: str | None = None
+    contents: Contents = field(default_factory=Contents)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results should know of it, one sentence each."""
+        said = [] if self.commit is None else [f"{self.name} is commit {self.commit} of the hub"]
+        if self.contents.head is not None:
+            said.append(
+                f"{self.name} brings a classification head of {self.contents.head} classes, which is left out: every "
+                "trial starts with a head drawn under its seed"
+            )
+        if self.contents.fresh:
+            said.append(
+                f"{self.name} has no weights for {', '.join(self.contents.fresh)}, which its classifier reads: it is "
+                "drawn under the seed and learns with the head, whatever the method"
+            )
+        return tuple(said)
 
 
 def find(model: str) -> BaseModel:
@@ -55,22 +72,30 @@ def find(model: str) -> BaseModel:
 
     Args:
         model: a built-in `tiny-*`, `package:NAME/FOLDER` in an installed package, a local folder, or a hub id,
-            optionally with a revision (`org/name@revision`).
+            optionally with a revision (`org/name@revision`): a branch, a tag, or a commit.
 
     Raises:
         InputError: there is no such model, it is gated, the hub cannot be reached, the folder has no configuration or
             no safetensors weights, or the architecture classifies neither texts nor images.
     """
-    folder = _folder(model)
+    folder, commit = _folder(model)
     model_type = configuration(folder, model).get("model_type")
-    weights = _weights(folder, model)
-    return BaseModel(
+    weights = _weights(folder, model, commit)
+    modality = _modality(model_type, folder, model)
+    fingerprint = _fingerprint(folder, weights)
+    base = BaseModel(
         name=model,
         folder=folder,
-        fingerprint=_fingerprint(folder, weights),
+        fingerprint=fingerprint,
         model_type=str(model_type),
-        modality=_modality(model_type, folder, model),
+        modality=modality,
+        commit=commit,
+        contents=_contents(folder, modality, tuple(weights), fingerprint),
     )
+    if base.contents.fresh:
+        # A plan has no report to say it in.
+        _say(base.notes[-1])
+    return base
 
 
 def configuration(folder: Path, model: str) -> dict[str, Any]:
@@ -92,19 +117,23 @@ def present(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
-def _folder(model: str) -> Path:
+def _folder(model: str) -> tuple[Path, str | None]:
+    """Where it is, and which commit of the hub."""
     if model in TINY:
-        return ASSETS / model
+        return ASSETS / model, None
     if model.startswith("package:"):
-        return _package_folder(model)
+        return _package_folder(model), None
     folder = Path(model).expanduser()
     if folder.is_dir():
-        return folder
+        return folder, None
     if model.startswith("tiny-"):
         raise InputError(f'there is no built-in model "{model}"; {did_you_mean(model, TINY)}')
-    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1 or not model:
-        raise InputError(f'there is no model folder "{model}"; it should hold config.json and {_WEIGHTS}')
-    return _download(model)
+    # A revision may have slashes of its own.
+    name = model.partition("@")[0]
+    if folder.is_absolute() or model.startswith((".", "~")) or name.count("/") > 1 or not name:
+        raise InputError(f'there is no model folder "{model}"; it should hold config.json and {WEIGHTS}')
+    folder = download(model)
+    return folder, folder.name
 
 
 def _package_folder(model: str) -> Path:
@@ -124,71 +153,32 @@ def _package_folder(model: str) -> Path:
     raise InputError(f'the package {name} has no folder "{inside}"')
 
 
-def _download(model: str) -> Path:
-    from huggingface_hub import errors, snapshot_download
-
-    repository, _, revision = model.partition("@")
-    try:
-        return Path(
-            snapshot_download(
-                repository,
-                revision=revision or None,
-                allow_patterns=[
-                    "config.json",
-                    _WEIGHTS,
-                    "model-*-of-*.safetensors",
-                    _INDEX,
-                    *READS_TEXT,
-                    *READS_IMAGES,
-                ],
-                ignore_patterns=["*/*"],
-            )
-        )
-    except errors.GatedRepoError:
-        raise InputError(
-            f"{repository} is gated: accept its terms at https://huggingface.co/{repository}, then run "
-            "`hf auth login`, or give a local folder"
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise InputError(
-            f'{repository} has no revision "{revision}"; its branches and tags are listed at '
-            f"https://huggingface.co/{repository}/tree/main"
-        ) from None
-    except errors.RepositoryNotFoundError:
-        raise InputError(
-            f'there is no local folder and no hub model "{repository}" (or it is private: run `hf auth login`)'
-        ) from None
-    except errors.HFValidationError:
-        raise InputError(
-            f'"{model}" is neither a local folder nor a hub id such as google/vit-base-patch16-224-in21k'
-        ) from None
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f'"{repository}" is no local folder and the hub cannot be reached ({first_line(error)}); connect once to '
-            "download it, or give a local folder"
-        ) from None
-
-
-def _weights(folder: Path, model: str) -> list[Path]:
+def _weights(folder: Path, model: str, commit: str | None) -> list[Path]:
     """The safetensors files that transformers would read: one, or the shards of an index."""
-    if (folder / _WEIGHTS).is_file():
-        return [folder / _WEIGHTS]
-    if (folder / _INDEX).is_file():
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / INDEX).is_file():
         try:
-            names = sorted(set(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+            names = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError):
-            raise InputError(f"{model}: {folder / _INDEX} is not an index of safetensors shards") from None
+            raise InputError(f"{model}: {folder / INDEX} is not an index of safetensors shards") from None
         absent = [name for name in names if not (folder / name).is_file()]
         if absent:
-            raise InputError(f"{model}: {_INDEX} names {absent[0]}, which {folder} does not hold")
-        return [folder / _INDEX, *(folder / name for name in names)]
+            raise InputError(f"{model}: {INDEX} names {absent[0]}, which {folder} does not hold")
+        return [folder / INDEX, *(folder / name for name in names)]
     if old := present(folder, _OLD_WEIGHTS):
         raise InputError(
             f"{model}: {old[0].name} is an older format that can run code when it is read; convert it once, where you "
             "trust it: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER) writes model.safetensors "
             "(then copy the tokenizer or preprocessor files beside it)"
         )
-    raise InputError(f"{model}: {folder} has no weights; it should hold {_WEIGHTS} or its shards with {_INDEX}")
+    wanted = f"{WEIGHTS} or its shards with {INDEX}"
+    if commit is not None:
+        raise InputError(
+            f"{model}: its commit {commit} has no {wanted}, and no other format is downloaded; choose a revision that "
+            "has, or convert it once, where you trust it, and give the local folder"
+        )
+    raise InputError(f"{model}: {folder} has no weights; it should hold {wanted}")
 
 
 def _modality(model_type: object, folder: Path, model: str) -> Modality:
@@ -223,3 +213,14 @@ def _content(path: Path, size: int, changed: int) -> str:
     """Hash of a file's bytes; size and time of change are there so that a changed file is read again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _contents(folder: Path, modality: Modality, weights: tuple[Path, ...], fingerprint: str) -> Contents:
+    """What the weights hold of a classifier; the fingerprint is there so that changed files are read again."""
+    return contents(folder, modality, weights)
+
+
+@cache
+def _say(text: str) -> None:
+    logging.getLogger("evenhand").warning(text)

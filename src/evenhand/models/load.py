@@ -10,7 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.errors import InputError, first_line
-from evenhand.models.find import READS_IMAGES, READS_TEXT, BaseModel, configuration, present
+from evenhand.models.find import BaseModel, configuration, present
+from evenhand.models.hub import READS_IMAGES, READS_TEXT
+from evenhand.models.last_token import point_out_last_token, reads_last_token
+from evenhand.models.parts import POOLER, head_modules, with_fresh
 from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
 
@@ -27,7 +30,9 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
     """A classifier over the base: its weights in float32, and a head drawn under the seed's "head" stream.
 
     The head is always new, also where the checkpoint brings one of its own, and the same for every method that shares
-    the seed. PyTorch's global generators are left as they were. The model comes in evaluation mode, on the CPU.
+    the seed; a part of the base that the checkpoint lacks belongs to it (`head_modules`). A decoder reads the last
+    token that is no padding. PyTorch's global generators are left as they were. The model comes in evaluation mode, on
+    the CPU.
 
     Args:
         base: from `find`.
@@ -64,27 +69,20 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
             output_loading_info=True,
         )
         _check_fit(base, model, report)
+        with_fresh(model, base.contents.fresh)
         torch.manual_seed(derive(seed, "head"))
         for module in head_modules(model):
             # transformers marks what it has loaded, and its initialisers then leave it alone.
             for parameter in module.parameters():
                 vars(parameter).pop("_is_hf_initialized", None)
             module.apply(model._init_weights)
-    return model
-
-
-def head_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
-    """The parts of a classifier that lie on top of its base model and have parameters."""
-    return [
-        child
-        for name, child in model.named_children()
-        if name != model.base_model_prefix and any(True for _ in child.parameters())
-    ]
+    return point_out_last_token(model) if base.modality == "text" and reads_last_token(model) else model
 
 
 def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
-    """The base model's tokenizer. It pads on the right, with the end-of-text token where it has no padding token of its
-    own, and its `model_max_length` never exceeds the positions that the model has.
+    """The base model's tokenizer. It pads and cuts on the right, and its `model_max_length` never exceeds the positions
+    that the model has. Where it has no padding token of its own, or one that the model has no embedding for, it pads
+    with the end of text, or else with another special token: what padding consists of is masked, so it changes nothing.
 
     Raises:
         InputError: the folder has no tokenizer, or one without a token to pad with.
@@ -103,14 +101,16 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
         raise InputError(f"{base.name}: its tokenizer cannot be read: {first_line(error)}") from None
     rows = config.get("vocab_size")
     if tokenizer.pad_token_id is None or (rows is not None and tokenizer.pad_token_id >= rows):
-        if tokenizer.eos_token is None:
+        others = (tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token)
+        tokenizer.pad_token = next((token for token in others if token is not None), None)
+        if tokenizer.pad_token is None:
             raise InputError(
-                f'{base.name}: its tokenizer has neither a padding nor an end-of-text token; set "pad_token" in '
-                "tokenizer_config.json"
+                f'{base.name}: its tokenizer has no special token to pad with; set "pad_token" in tokenizer_config.json'
             )
-        tokenizer.pad_token = tokenizer.eos_token
     # Padding on the right: with it, no position of an example depends on its neighbours in a batch.
     tokenizer.padding_side = "right"
+    # Cutting too, whatever a checkpoint for chats is set to: every base model of a study reads the same part of a text.
+    tokenizer.truncation_side = "right"
     positions = config.get("max_position_embeddings")
     if positions is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, int(positions))
@@ -168,17 +168,20 @@ def _set_dropout(config: Any, share: float) -> None:
 
 def _check_fit(base: BaseModel, model: PreTrainedModel, report: dict[str, Any]) -> None:
     """Refuse a checkpoint that does not fit its configuration. Heads and poolers come and go with the task that a
-    checkpoint was trained for; layers of the base model do not."""
+    checkpoint was trained for; layers of the base model do not. A pooler may be missing
+    where `Contents` says so."""
     prefix = model.base_model_prefix + "."
     inside = tuple(f"{name}." for name, _ in model.base_model.named_children())
 
+    fresh = tuple(f"{name}." for name in base.contents.fresh)
+
     def of_base(key: str) -> bool:
-        return key.startswith((prefix, *inside)) and "pooler" not in key and not key.endswith(_HARMLESS)
+        return key.startswith((prefix, *inside)) and not key.endswith(_HARMLESS)
 
     problems = {
-        "lacks": sorted(key for key in report["missing_keys"] if of_base(key)),
+        "lacks": sorted(key for key in report["missing_keys"] if of_base(key) and not key.startswith(fresh)),
         "has another shape of": sorted(key for key, *_ in report["mismatched_keys"] if of_base(key)),
-        "also has": sorted(key for key in report["unexpected_keys"] if of_base(key)),
+        "also has": sorted(key for key in report["unexpected_keys"] if of_base(key) and POOLER not in key),
     }
     for problem, keys in problems.items():
         if keys:

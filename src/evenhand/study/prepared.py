@@ -130,7 +130,7 @@ class Prepared:
             test_share=len(self.samples[spec.seeds[0]].parts.test) / len(self.dataset),
             task=task,
             model=spec.model,
-            notes=(*self.dataset.notes, *self._split_notes(), *others),
+            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others),
         )
 
     def _split_notes(self) -> list[str]:

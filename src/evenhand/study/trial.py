@@ -130,6 +130,7 @@ def _train(
                 kept: dict[str, Any] = {
                     "trial": trial.hash,
                     "identity": dict(trial.identity),
+                    "model": {"name": trial.setting.base.name, "commit": trial.setting.base.commit},
                     "environment": environment(trial.spec),
                     "replicas": len(pack),
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -24,8 +24,8 @@ FEATURES = "features"
 
 Reads = Literal["states", "pooled", "first", "last"]
 
-READS: tuple[Reads, ...] = ("pooled", "first", "last")
-"""What a head may read of a base's output: one vector per example."""
+READS: tuple[Reads, ...] = ("pooled", "last", "first")
+"""What a head may read of a base's output: one vector per example. Decoders' bases give the last token's everywhere."""
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
 """By how much of their spread logits may differ when the pass starts at the cut: rounding, not another token."""

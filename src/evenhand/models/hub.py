@@ -1,0 +1,105 @@
+"""Base models from the hub: what is downloaded of one, and what to do when that fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evenhand.errors import InputError, first_line
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+SHARDS = "model-*-of-*.safetensors"
+
+READS_TEXT = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
+READS_IMAGES = ("preprocessor_config.json", "processor_config.json")
+"""Patterns of the files that a model reads its inputs with."""
+
+
+def download(model: str) -> Path:
+    """The folder that a model of the hub has in the hub's cache; its name is the commit.
+
+    Only what is missing there is downloaded: a configuration, safetensors weights, tokenizer and preprocessor files,
+    never code. A file gets its name when it is complete.
+
+    Args:
+        model: `org/name`, or `org/name@revision` with a branch, a tag or a commit; the branch main without one.
+
+    Raises:
+        InputError: there is no such model or revision, it is gated, the hub cannot be reached, or it broke off.
+    """
+    from huggingface_hub import constants, errors, snapshot_download
+
+    repository, _, revision = model.partition("@")
+    page = f"{constants.ENDPOINT}/{repository}"
+    instead = "or give a local folder"
+    try:
+        with _bars_on_a_terminal():
+            folder = snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=["config.json", WEIGHTS, SHARDS, INDEX, *READS_TEXT, *READS_IMAGES],
+                ignore_patterns=["*/*"],
+            )
+        return Path(folder)
+    except errors.GatedRepoError:
+        raise InputError(
+            f"{repository} is gated: accept its terms at {page} and log in with `hf auth login`, {instead}"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise InputError(
+            f'{repository} has no revision "{revision or constants.DEFAULT_REVISION}"; its branches and tags are '
+            f"listed at {page}/tree/main"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise InputError(
+            f'there is no local folder and no hub model "{repository}" (or it is private: run `hf auth login`)'
+        ) from None
+    except errors.HFValidationError:
+        raise InputError(
+            f'"{model}" is neither a local folder nor a hub id such as google/vit-base-patch16-224-in21k'
+        ) from None
+    except errors.LocalEntryNotFoundError as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, errors.HfHubHTTPError):
+            raise _refused(repository, cause) from None
+        why = "HF_HUB_OFFLINE is set" if isinstance(cause, errors.OfflineModeIsEnabled) else first_line(cause)
+        raise InputError(
+            f'"{repository}" is no local folder and the hub cannot be reached ({why}); connect once to download it, '
+            f"{instead}"
+        ) from None
+    except errors.HfHubHTTPError as error:
+        raise _refused(repository, error) from None
+    except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
+        if isinstance(error, OSError) and error.errno is not None:
+            # A full disk, say: the machine's, not the hub's.
+            raise
+        raise InputError(
+            f"the download of {repository} broke off ({first_line(error)}); run the same command again: the files that "
+            "were complete are kept"
+        ) from None
+
+
+@contextmanager
+def _bars_on_a_terminal() -> Iterator[None]:
+    """The hub's progress bars, but not in the log of a job."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def _refused(repository: str, error: OSError) -> InputError:
+    """What to do about an answer of the hub that means nothing more particular."""
+    why = first_line(error)
+    if "401" in why:
+        return InputError(f"the hub does not accept the access token of this machine ({why}); run `hf auth login`")
+    return InputError(f"the hub refuses {repository} ({why}); run the same command later, or give a local folder")

@@ -1,0 +1,44 @@
+"""Decoders classify a text by the state of its last token, which the attention mask tells from padding.
+
+Transformers looks for the last token that is not the padding token. Where a tokenizer has none and pads with the end of
+text, a text that ends in this token would be read one token too early, and with it the base of a comparison would
+depend on how a tokenizer is set up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+OTHER_HEADS = ("ctrl", "modernbert-decoder")
+"""Model types that read the last token with a head that is not called `score`."""
+
+
+def reads_last_token(model: PreTrainedModel) -> bool:
+    """Whether a classifier of texts reads the state of one token, the last."""
+    named = "score" in dict(model.named_children()) or model.config.model_type in OTHER_HEADS
+    return named and not model.config.to_dict().get("is_encoder_decoder", False)
+
+
+def point_out_last_token(model: PreTrainedModel) -> PreTrainedModel:
+    """The classifier, whose base gives the state of each text's last token at every position, so that whichever one the
+    head picks is right. Without an attention mask nothing changes."""
+    model.base_model.register_forward_hook(_last_everywhere, with_kwargs=True)
+    return model
+
+
+def _last_everywhere(module: torch.nn.Module, arguments: tuple[Any, ...], options: dict[str, Any], out: Any) -> Any:
+    import torch
+
+    mask = options.get("attention_mask")
+    if mask is None:
+        return None
+    states = out["last_hidden_state"]
+    # A mask may begin with keys that have no state here, such as a learned prefix.
+    there = mask[:, -states.shape[1] :]
+    last = (there * torch.arange(there.shape[1], device=there.device)).argmax(dim=1)
+    pooled = states[torch.arange(len(states), device=states.device), last]
+    return type(out)(**{**out, "last_hidden_state": pooled[:, None].expand_as(states)})

@@ -1,0 +1,123 @@
+"""The parts of a classifier: its head, its base, and what of them a checkpoint brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evenhand.data.dataset import Modality
+from evenhand.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+FRESH = "fresh"
+"""The attribute of a classifier that names the parts of its base that the checkpoint lacks."""
+
+POOLER = "pooler"
+"""How architectures call what lies between the last layer and the head, and was made for some task."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the weights of a checkpoint hold of a classifier, by their names alone.
+
+    Attributes:
+        fresh: full names of the parts of the base that they lack.
+        head: classes of a classification head that they bring; None: they bring none.
+    """
+
+    fresh: tuple[str, ...] = ()
+    head: int | None = None
+
+
+def skeleton(folder: Path, modality: Modality, classes: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
+    """A classifier over the base in a folder on the meta device: names and shapes, and no weights.
+
+    Args:
+        folder: with a `config.json`.
+        modality: what the base reads.
+        classes: how many.
+        fresh: of the base model, see `head_modules`.
+
+    Raises:
+        InputError: the configuration describes no model of its type.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    auto = AutoModelForSequenceClassification if modality == "text" else AutoModelForImageClassification
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, num_labels=classes)
+        if modality == "text":
+            # Its own may be one that only the tokenizer has.
+            config.pad_token_id = 0
+        with torch.device("meta"):
+            model = auto.from_config(config)
+    # Any kind: architectures check little of what they read, and stumble over the rest.
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{folder / 'config.json'} describes no model ({type(error).__name__}: {said})") from None
+    return with_fresh(model, fresh)
+
+
+def contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> Contents:
+    """What a checkpoint brings of a classifier; reads the names in its files, not the numbers.
+
+    Args:
+        folder: with a `config.json`.
+        modality: what the base reads.
+        weights: its safetensors files, and their index if there is one.
+
+    Raises:
+        InputError: a file that is no safetensors file, or a configuration that describes no model.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, Any] = {}
+    for path in (one for one in weights if one.suffix == ".safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise InputError(
+                f"{path} is no whole safetensors file ({first_line(error)}); delete it and download or copy it again"
+            ) from None
+    model = skeleton(folder, modality, 2)
+    prefix = model.base_model_prefix
+    ends = {name.removeprefix(f"{prefix}.") for name in shapes}
+    fresh = {
+        f"{prefix}.{name.partition(POOLER)[0]}{POOLER}"
+        for name, _ in model.base_model.named_parameters()
+        if POOLER in name.split(".") and name not in ends
+    }
+    own = [
+        shapes[name]
+        for name, parameter in model.named_parameters()
+        if not name.startswith(f"{prefix}.") and name in shapes and parameter.ndim == 2
+    ]
+    return Contents(tuple(sorted(fresh)), own[-1][0] if own else None)
+
+
+def with_fresh(model: PreTrainedModel, fresh: Sequence[str]) -> PreTrainedModel:
+    """The classifier, which knows from now on what of its base is fresh; nothing of this is saved with it."""
+    vars(model)[FRESH] = tuple(fresh)
+    return model
+
+
+def head_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """What of a classifier is drawn anew and has parameters: the parts on top of its base, and the parts of the base
+    that the checkpoint lacks, such as the pooler that a BERT for masked words has no use for.
+
+    Frozen at random these would stand between base and head under every method that does not train them, and learn
+    under the others. So they are part of the head: whatever trains the head trains them.
+    """
+    above = [
+        child
+        for name, child in model.named_children()
+        if name != model.base_model_prefix and any(True for _ in child.parameters())
+    ]
+    return above + [model.get_submodule(name) for name in vars(model).get(FRESH, ())]
