@@ -255,13 +255,13 @@ def drawn(reader: Reader) -> Iterator[dict[str, Any]]:
 
 
 def _worst_calibrated(reader: Reader, runs: Sequence[Run]) -> dict[str, str]:
-    """By attribute with two groups or more that have the support, the one whose calibration error is largest."""
+    """By attribute, of the groups that have the support the one whose calibration error is largest."""
     measure, found = MEASURES["expected_calibration_error"], {}
     for groups in reader.evaluation.groups if runs else ():
         able = [groups.names[place] for place in reader.eligible(groups, None)["all"]]
         places = [Case(measure, None, None, "group", groups.attribute, group) for group in able]
         errors = [float(np.mean([reader.effect(run, place).value for run in runs])) for place in places]
-        if len(able) > 1:
+        if able:
             found[groups.attribute] = able[int(np.argmax(errors))]
     return found
 

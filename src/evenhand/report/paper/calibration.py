@@ -76,7 +76,7 @@ def calibration_figure(results: Figured, figure: Figure) -> Any:
                 one.heading[0], subtitle=one.heading[1:], fontSize=11, subtitleFontSize=SMALL, anchor="start"
             )
             if not one.methods:
-                why = "no curve: no probabilities, or no group that is large enough"
+                why = "no curve: there are no probabilities, or no group is large enough"
                 line.append(absent(why, 2 * side, side + _HISTOGRAM).properties(title=named))
                 continue
             charts = []
@@ -122,7 +122,7 @@ def _shown(results: Figured, panel: Panel) -> _Shown:
     )
     size = sizes(results.examples, panel.setting, attribute)
     who = sized("everyone" if group is None else f"{attribute} = {group}", size.get(group))
-    heading = [panel.setting, who if panel.of == "everyone" else f"largest ECE: {who}"]
+    heading = [panel.setting, who if panel.of == "everyone" else f"largest ECE: {who if group else 'none'}"]
     bins = {method: _bins(curves.filter(method=method)) for method in methods}
     return _Shown(panel, heading, methods, bins, said, contrasts)
 
