@@ -71,6 +71,13 @@ def test_the_cases_of_a_template_share_their_label(real):
     assert len(labels) == len(set(data.unit))
 
 
+def test_normal_cases_alone_are_asked_for_by_their_label(real):
+    normal, hateful = (HateCheck(cases="matched", labels=label).load(real) for label in ("normal", "hateful"))
+    assert sizes(normal) == dict.fromkeys(IDENTITIES, 96) and sizes(hateful) == dict.fromkeys(IDENTITIES, 325)
+    assert set(normal.labels) == {0} and set(hateful.labels) == {1} and normal.classes == hateful.classes
+    assert "only the 672 normal cases are used" in normal.notes
+
+
 def test_functionality_is_an_attribute_for_who_asks(real):
     data = HateCheck(groups="functionality").load(real)
     assert list(data.attributes) == ["functionality"] and len(sizes(data, "functionality")) == 29
@@ -170,12 +177,17 @@ def test_a_file_that_is_missing_empty_or_lacks_a_column_is_refused(tmp_path, row
         HateCheck().load(written(tmp_path, without))
 
 
+def test_no_case_of_a_label_is_a_sentence(tmp_path, rows):
+    with pytest.raises(InputError, match="has no normal cases that are left; use labels: all"):
+        HateCheck(labels="normal").load(written(tmp_path, rows[4:7]))
+
+
 def test_without_a_template_for_every_identity_nothing_is_matched(tmp_path, rows):
     with pytest.raises(InputError, match="no template with one case for each identity; use cases: all"):
         HateCheck(cases="matched").load(written(tmp_path, rows[4:]))
 
 
-@pytest.mark.parametrize("options", [{}, {"cases": "matched"}, {"groups": ["functionality"]}])
+@pytest.mark.parametrize("options", [{}, {"cases": "matched"}, {"groups": ["functionality"]}, {"labels": "normal"}])
 def test_the_options_written_out_read_back(options):
     name, spec = parse_task({"name": "hatecheck", **options})
     assert parse_task({"name": name, **spec.model_dump(mode="json")}) == (name, spec)
@@ -205,6 +217,7 @@ def test_training_on_it_is_refused(tmp_path):
 
 def test_beside_hatexplain_it_is_tested_on_matched_cases_by_identity(tmp_path):
     tests = {"hatecheck": {"name": "hatecheck"}, "matched": {"name": "hatecheck", "cases": "matched"}}
+    tests["normal"] = {**tests["matched"], "labels": "normal"}
     small, data, _ = shrink(
         study(evaluate=tests, seeds=1, measures=["accuracy", "false_positive_rate"]), tmp_path / "data"
     )
@@ -216,4 +229,10 @@ def test_beside_hatexplain_it_is_tested_on_matched_cases_by_identity(tmp_path):
     assert set(rates.filter(pl.col("split") == "hatecheck")["attribute"]) == {"identity"}
     accuracy = results.estimates.filter(pl.col("group").is_null(), measure="accuracy", split="matched", method="full")
     assert accuracy["value"].min() > 0.6, "what is learned of the made-up posts tells the made-up cases apart"
-    assert not results.verdicts.filter(pl.col("split") == "matched").is_empty()
+    # Of normal cases alone, the false-positive rate is judged as accuracy: the two are one number.
+    normal = results.estimates.filter(measure="accuracy", split="normal", seed=0, method="full")
+    right = dict(normal.filter(pl.col("group").is_not_null()).select("group", "value").iter_rows())
+    falsely = dict(of_cases.select("group", "value").iter_rows())
+    assert right == pytest.approx({group: 1 - rate for group, rate in falsely.items()})
+    judged = results.verdicts.filter(pl.col("group").is_not_null(), measure="accuracy", split="normal")
+    assert set(judged["group"]) == set(falsely)

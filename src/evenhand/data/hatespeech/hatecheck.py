@@ -31,6 +31,8 @@ class HateCheck(DataSpec):
     Attributes:
         cases: `all`; or `matched`, only those of templates that were filled in once for every identity, so that each
             identity has the same sentences, and what differs between two groups is who the sentences speak of.
+        labels: `all`; or only the `normal` cases, whose accuracy is 1 − the false-positive rate, so that this is
+            compared and judged as accuracy is; or only the `hateful` ones, whose accuracy is the true-positive rate.
         groups: the attributes: `identity`, who is spoken of (cases that speak of no protected identity form the group
             `none`), and `functionality`, what a case tests (each has one label only, so rates over the other label are
             undefined).
@@ -40,6 +42,7 @@ class HateCheck(DataSpec):
     test_only: ClassVar[bool] = True
 
     cases: Literal["all", "matched"] = "all"
+    labels: Literal["all", "normal", "hateful"] = "all"
     groups: tuple[Groups, ...] = Field(default=("identity",), min_length=1)
 
     @field_validator("groups", mode="before")
@@ -69,6 +72,11 @@ class HateCheck(DataSpec):
         notes = []
         if self.cases == "matched":
             frame, notes = _matched(frame, path)
+        if self.labels != "all":
+            frame = frame.filter((pl.col("label_gold") == "hateful") == (self.labels == "hateful"))
+            notes.append(f"only the {len(frame):,} {self.labels} cases are used")
+            if len(frame) == 0:
+                raise InputError(f"hatecheck: {path} has no {self.labels} cases that are left; use labels: all")
         none = frame["target_ident"].null_count()
         if none:
             notes.append(f"{none:,} cases speak of no protected identity and form the group none")
