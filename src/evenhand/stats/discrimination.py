@@ -1,0 +1,208 @@
+"""Intervals of a ROC curve's area and points, pooled over targets that score the same examples.
+
+T targets score n examples each; of every target some examples are positive (members) and some are not, and an example
+is positive for some targets and not for others. All rows (target, example) are ranked together. The error of a pooled
+area or rate is the sum of contributions c_ti, one per row, and rows go together in two ways: by example (one that is
+hard for all targets) and by target (one that fits too well). So the variance is two-way clustered (`contrast.py`). A
+difference between groups, or between methods on the same targets' examples, has the differences of contributions.
+
+- **Area**: the contributions are placement values (DeLong, DeLong and Clarke-Pearson 1988): for a positive the share
+  of negatives below it, less the area, over the number of positives; for a negative the same of positives above it.
+- **True positives at a false positive rate α**: (1[s ≥ c] − TPR)/n₁ for positives; the threshold c is drawn as well,
+  which gives −ρ·(1[s ≥ c] − FPR)/n₀ for negatives, ρ being the slope of the ROC curve at α. No density is estimated:
+  ρ is the rise of the curve over the run between FPR − 2h and FPR + 2h, h the two-way standard error of FPR at c, as
+  Woodruff (1952) has it for quantiles.
+
+Where scores compare a target with the other targets, as in a pool of shadow models, a model moves all scores at once.
+Of online likelihood ratios that is enough to make the intervals of areas too short; `Pooled.jackknifed` takes the
+variance over targets from leaving models out of both roles.
+
+Rates and areas are kept in [0, 1] by Wilson's interval at their effective size. `docs/membership.md` holds the
+simulated coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from evenhand.stats.contrast import TwoWay, degrees_of_freedom, from_cells
+from evenhand.stats.proportion import proportion_interval
+
+WINDOW = 2.0
+"""The slope of the curve is taken over so many standard errors of FPR to each side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """An area or a rate over all rows, in linear form.
+
+    Attributes:
+        estimate: nan where there is nothing to take it from.
+        cells: float [T, n], each row's contribution, Σ = 0; 0 for rows that are not looked at.
+        units: distinct examples among the rows.
+        size: rows that the estimate is a share of; of an area the fewer of positives and negatives.
+        without: float [T], the estimate when each target is no target and no model for the others either; None where
+            scores rest on no other targets, or that is left aside.
+    """
+
+    estimate: float
+    cells: np.ndarray
+    units: int
+    size: int
+    without: np.ndarray | None = None
+
+    @cached_property
+    def two_way(self) -> TwoWay:
+        """The estimate with its variance; with one target that of the examples only."""
+        found = from_cells(self.estimate, self.cells, self.units)
+        if self.without is None:
+            return found
+        models = len(self.without)
+        v_seed = (models - 1) / models * float(((self.without - self.without.mean()) ** 2).sum())
+        variance = max(v_seed + found.v_example - found.v_both, found.v_example)
+        df = degrees_of_freedom(variance, v_seed, models, self.units)
+        return replace(found, variance=variance, df=df, v_seed=v_seed)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The two-sided interval of that level, within [0, 1]; nan where there is no estimate."""
+        if math.isnan(self.estimate):
+            return math.nan, math.nan
+        return proportion_interval(self.two_way, self.size, level)
+
+    def minus(self, other: Pooled) -> TwoWay:
+        """The difference of two estimates on the same targets' examples: two groups, or two methods of one pool."""
+        units = int(((self.cells != 0) | (other.cells != 0)).any(axis=0).sum())
+        without = None if self.without is None or other.without is None else self.without - other.without
+        estimate, cells = self.estimate - other.estimate, self.cells - other.cells
+        return Pooled(estimate, cells, max(units, self.units, other.units), 0, without).two_way
+
+    def jackknifed(self, without: np.ndarray, pairs: np.ndarray) -> Pooled:
+        """The same, with the variance over targets from leaving out pairs of them.
+
+        A pool's models are targets, and what other targets' scores rest on. The contributions hold the first part of
+        what a model does to the estimate; leaving it out everywhere holds both.
+
+        Args:
+            without: float [P], the estimate without each pair of targets, in the order of their first targets.
+            pairs: int [T], the index of each target's twin.
+        """
+        first = np.flatnonzero(np.arange(len(pairs)) < pairs)
+        return replace(
+            self, cells=self.cells[first] + self.cells[pairs[first]], without=np.asarray(without, dtype=float)
+        )
+
+
+def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None = None) -> Pooled:
+    """The area under the ROC curve of all rows together.
+
+    Args:
+        score: float [T, n].
+        positive: bool [T, n].
+        where: bool [n] or [T, n], the rows to look at.
+    """
+    rows = _rows(score, where)
+    ours, theirs = rows & positive, rows & ~positive
+    cells, first, second = np.zeros(score.shape), score[ours], score[theirs]
+    if not len(first) or not len(second):
+        return Pooled(math.nan, cells, _units(rows), 0)
+    above = _placement(first, second)
+    area = float(above.mean())
+    cells[ours] = (above - area) / len(first)
+    cells[theirs] = (1 - _placement(second, first) - area) / len(second)
+    return Pooled(area, cells, _units(rows), min(len(first), len(second)))
+
+
+def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> Pooled:
+    """The share of rows at or above a threshold that was chosen elsewhere.
+
+    Args:
+        score: float [T, n].
+        threshold: on the score.
+        where: bool [T, n]: positives for a TPR, negatives for an FPR.
+    """
+    rows = _rows(score, where)
+    size = int(rows.sum())
+    if not size:
+        return Pooled(math.nan, np.zeros(score.shape), 0, 0)
+    called = score >= threshold
+    rate = float(called[rows].mean())
+    return Pooled(rate, np.where(rows, called - rate, 0.0) / size, _units(rows), size)
+
+
+def pooled_tpr(
+    score: np.ndarray,
+    positive: np.ndarray,
+    alpha: float,
+    where: np.ndarray | None = None,
+    threshold_where: np.ndarray | None = None,
+) -> Pooled:
+    """TPR at the least threshold with FPR ≤ α.
+
+    Args:
+        score, positive, where: as for `pooled_auc`.
+        alpha: the false positive rate.
+        threshold_where: bool [n] or [T, n], the rows whose negatives set the threshold; None: those of `where`.
+    """
+    rows = _rows(score, where)
+    setting = rows if threshold_where is None else _rows(score, threshold_where)
+    ours, theirs = rows & positive, setting & ~positive
+    negatives = np.sort(score[theirs])[::-1]
+    if not ours.any() or not len(negatives):
+        return Pooled(math.nan, np.zeros(score.shape), _units(rows), 0)
+    found = pooled_rate(score, threshold_at(negatives, alpha), ours)
+    false = pooled_rate(score, threshold_at(negatives, alpha), theirs)
+    slope = _slope(np.sort(score[ours]), negatives, false.estimate, WINDOW * false.two_way.standard_error)
+    return Pooled(found.estimate, found.cells - slope * false.cells, _units(ours | theirs), found.size)
+
+
+def threshold_at(negatives: np.ndarray, alpha: float) -> float:
+    """The least score that at most a share α of the negatives (descending) reach: just above the first too many."""
+    allowed = math.floor(alpha * len(negatives) + 1e-9)
+    return float(np.nextafter(negatives[allowed], np.inf)) if allowed < len(negatives) else -math.inf
+
+
+def exceeds_dp(
+    score: np.ndarray, positive: np.ndarray, threshold: float, epsilon: float, delta: float, level: float = 0.95
+) -> bool:
+    """Whether an attack refutes (ε, δ)-differential privacy: TPR > e^ε·FPR + δ, beyond chance.
+
+    The lower bound of TPR is compared with the upper bound of FPR, each missed with probability (1 − level)/2.
+
+    Args:
+        score, positive: [T, n].
+        threshold: chosen on other models, or before looking.
+        epsilon, delta: of the training.
+        level: how sure.
+    """
+    low, _ = pooled_rate(score, threshold, positive).interval(level)
+    _, high = pooled_rate(score, threshold, ~positive).interval(level)
+    return low > math.exp(epsilon) * high + delta
+
+
+def _placement(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The share of others below each value, ties counting half."""
+    ordered = np.sort(others)
+    both = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return both / (2 * len(others))
+
+
+def _slope(positives: np.ndarray, negatives: np.ndarray, rate: float, reach: float) -> float:
+    """Rise over run of the ROC curve around a false positive rate; positives ascending, negatives descending."""
+    low, high = max(rate - reach, 0.0), min(rate + reach, 1.0)
+    if not high > low:
+        return 0.0
+    rise = [len(positives) - np.searchsorted(positives, threshold_at(negatives, at), side="left") for at in (high, low)]
+    run = [min(math.floor(at * len(negatives) + 1e-9), len(negatives)) for at in (high, low)]
+    return (rise[0] - rise[1]) / len(positives) / (run[0] - run[1]) * len(negatives) if run[0] > run[1] else 0.0
+
+
+def _rows(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:
+    return np.broadcast_to(np.array(True) if where is None else where, score.shape)
+
+
+def _units(rows: np.ndarray) -> int:
+    return int(rows.any(axis=0).sum())

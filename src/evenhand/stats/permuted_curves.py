@@ -1,0 +1,159 @@
+"""Does a score tell positives from negatives better in one group than in another? The areas and points of each group's
+own ROC curve, and what they are when nobody's group matters.
+
+The null permutes whole membership patterns over the examples of a stratum (those of one label, say). An example keeps
+its scores and positives of all targets, so that what goes together by example and by target stays together, and the
+groups keep their sizes and their overlap. How hard a group's examples are is permuted with them: a gap outside of its
+null says that the groups differ, not why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.stats.contrast import compact
+
+Values = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class PermutedGroups:
+    """Groups' values, observed and permuted.
+
+    Attributes:
+        values: float [G]; nan for a group without positives or negatives.
+        draws: float [D, G], the same under the null.
+    """
+
+    values: np.ndarray
+    draws: np.ndarray
+
+    @property
+    def gap(self) -> float:
+        """max − min over groups."""
+        return float(np.ptp(self.values))
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """float [D], the gap under the null."""
+        return np.ptp(self.draws, axis=1)
+
+    @property
+    def p(self) -> float:
+        """The share of gaps under the null, the observed one among them, that are as large; nan where it is undefined.
+
+        It accounts for the number of groups: the largest of many gaps is compared with the largest of as many.
+        """
+        if math.isnan(self.gap):
+            return math.nan
+        return (1 + int((self.gaps >= self.gap - 1e-12).sum())) / (1 + len(self.draws))
+
+
+def permuted_areas(
+    score: np.ndarray,
+    positive: np.ndarray,
+    members: np.ndarray,
+    strata: np.ndarray,
+    draws: int,
+    rng: np.random.Generator,
+) -> PermutedGroups:
+    """The area under each group's curve, all targets together.
+
+    Args:
+        score: float [T, n].
+        positive: bool [T, n].
+        members: bool [n, G]; groups may overlap, and an example may be in none.
+        strata: int [n]; patterns are permuted within a stratum. One code for all: a free permutation.
+        draws: how many permutations.
+        rng: the source of randomness.
+    """
+    return _permuted(_Areas(score, positive), members, strata, draws, rng)
+
+
+def permuted_tprs(
+    score: np.ndarray,
+    positive: np.ndarray,
+    members: np.ndarray,
+    strata: np.ndarray,
+    alpha: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> PermutedGroups:
+    """TPR of each group where its own FPR is at most α. Args: `permuted_areas`."""
+    return _permuted(_Points(score, positive, alpha), members, strata, draws, rng)
+
+
+def _permuted(
+    values: Values, members: np.ndarray, strata: np.ndarray, draws: int, rng: np.random.Generator
+) -> PermutedGroups:
+    _, stratum = compact(strata)
+    rows = [np.flatnonzero(stratum == code) for code in range(int(stratum.max(initial=-1)) + 1)]
+    found = np.empty((draws, members.shape[1]))
+    moved = np.empty_like(members)
+    for draw in range(draws):
+        for those in rows:
+            moved[those] = members[rng.permutation(those)]
+        found[draw] = values(moved)
+    return PermutedGroups(values(members), found)
+
+
+class _Areas:
+    """The area of each group's curve; rows are ranked once for all groups and draws."""
+
+    def __init__(self, score: np.ndarray, positive: np.ndarray) -> None:
+        order = np.argsort(score, axis=None, kind="stable")
+        self.example = order % score.shape[1]
+        self.positive = positive.ravel()[order]
+        self.start, self.end = _ties(score.ravel()[order])
+
+    def __call__(self, members: np.ndarray) -> np.ndarray:
+        found = np.empty(members.shape[1])
+        for group, mask in enumerate(members.T):
+            inside = mask[self.example]
+            ours = inside & self.positive
+            below = _counted(inside & ~self.positive)
+            pairs = int(ours.sum()) * int(below[-1])
+            wins = (below[self.start[ours]] + below[self.end[ours]]).sum() / 2
+            found[group] = wins / pairs if pairs else np.nan
+        return found
+
+
+class _Points:
+    """TPR of each group at a rate of its own false positives."""
+
+    def __init__(self, score: np.ndarray, positive: np.ndarray, alpha: float) -> None:
+        order = np.argsort(-score, axis=None, kind="stable")
+        self.example = order % score.shape[1]
+        self.positive = positive.ravel()[order]
+        self.start, _ = _ties(score.ravel()[order])
+        self.alpha = alpha
+
+    def __call__(self, members: np.ndarray) -> np.ndarray:
+        found = np.empty(members.shape[1])
+        for group, mask in enumerate(members.T):
+            inside = mask[self.example]
+            true, false = _counted(inside & self.positive), _counted(inside & ~self.positive)
+            allowed = math.floor(self.alpha * int(false[-1]) + 1e-9)
+            if not true[-1] or not false[-1]:
+                found[group] = np.nan
+                continue
+            first_too_many = int(np.searchsorted(false, allowed + 1)) - 1
+            found[group] = true[self.start[first_too_many]] / true[-1]
+        return found
+
+
+def _counted(rows: np.ndarray) -> np.ndarray:
+    """How many of the first k rows, for k from 0 to all."""
+    return np.append(0, np.cumsum(rows))
+
+
+def _ties(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of an ordered column, how many come before its equals, and before those after them."""
+    new = np.append(True, ordered[1:] != ordered[:-1])
+    block = np.cumsum(new) - 1
+    starts = np.append(np.flatnonzero(new), len(ordered))
+    return starts[block], starts[block + 1]
