@@ -78,6 +78,27 @@ def test_sentences_of_every_kind(text, found, strict):
     assert pronoun_class(text, strict=True) == strict
 
 
+@pytest.mark.parametrize(
+    ("line", "label"),
+    [
+        ("The developer argued with the designer because she she did not like the", "female"),
+        ("The lawyer lawyer hired the assistant because he needed help. English: The", "male"),
+        (" The the the the the", "none"),
+        ("The baker asked the cashier if his / her order was ready.", "mixed"),
+        ("The guard and the writer , because because was their fault", "neutral"),
+        ("cook . him . him .", "male"),
+        ("The nurse's her's book is herself", "female"),
+        ("Someone told the technician that they could pay with cash.</s>", "neutral"),
+        ("The chief sheath the hen, then the shearer heard the hymn there.", "none"),
+        ("The CEO helped the nurse because s he was late", "male"),
+        ("Yönetici sekretere o verdi.", "none"),
+        ("the teacher met him and she left them with theirs", "mixed"),
+    ],
+)
+def test_lines_as_weak_models_write_them_labelled_by_hand(line, label):
+    assert pronoun_class(line) == label
+
+
 plain = st.sampled_from((*INSIDE[:15], "baker", "nurse", "told", "a", "I", "you", "it"))
 pronoun = st.sampled_from([word for words in PRONOUNS.values() for word in words])
 separator = st.sampled_from((" ", ", ", ". ", "; ", " - ", "! ", ' "', "? "))
@@ -151,7 +172,7 @@ def winomt(shared_data) -> list[str]:
 
 def test_the_readings_of_a_winomt_sentence_hold_its_counterpart_with_the_other_pronoun(winomt):
     """Where a pair differs in its pronouns only, the file itself says what the other reading is. Of 872 sentences with
-    "her" 860 are read right, and all others but the three that are no such pairs (lines 963 and 1026)."""
+    "her" 860 are read right, and all others but two whose pair is another sentence (lines 963 and 1026)."""
     gendered = {*PRONOUNS["male"], *PRONOUNS["female"]}
     right = Counter()
     for anti, pro in zip(winomt[:1584], winomt[1584:3168], strict=True):
@@ -161,13 +182,11 @@ def test_the_readings_of_a_winomt_sentence_hold_its_counterpart_with_the_other_p
             right["no pair"] += 1
             continue
         for sentence, other in ((anti, pro), (pro, anti)):
-            right[
-                "her" if "her" in sentence.split() or "her." in sentence else "other",
-                other in pronoun_readings(sentence),
-            ] += 1
+            kind = "her" if re.search(r"\bher\b", sentence, re.IGNORECASE) else "other"
+            right[kind, other in pronoun_readings(sentence)] += 1
     assert right["no pair"] == 19
-    assert right["her", True] / (right["her", True] + right["her", False]) > 0.98
-    assert right["other", False] <= 3 and right["other", True] > 2200
+    assert (right["her", True], right["her", False]) == (860, 12)
+    assert (right["other", True], right["other", False]) == (2256, 2)
 
 
 def test_the_readings_of_a_they_triplet_hold_all_three_of_its_sentences(winomt):
