@@ -98,6 +98,35 @@ def test_a_rank_is_cut_to_the_width_and_the_scale_of_its_update_stays(hatexplain
     assert "main: lora: rank 256 is cut to 64, the largest that the tiny model allows" in said
 
 
+def test_ranks_that_are_cut_alike_are_one_method_and_it_is_said(hatexplain, tmp_path):
+    (before,) = hatexplain.settings.values()
+    lora = before.methods["lora"]
+    ranks = {f"r{rank}": {**lora, "rank": rank} for rank in (8, 64, 128, 512)}
+    other = {"dropped": {**lora, "rank": 512, "dropout": 0.1}, "scaled": {**lora, "rank": 64, "alpha": 1}}
+    study = Study(settings={"main": {**before.model_dump(), "methods": {**before.methods, **ranks, **other}}})
+    small, _, said = shrink(study, tmp_path / "stand-in")
+    # The first with a rank is kept, whatever it had to be cut from; another dropout or scale is another method.
+    assert list(small.settings["main"].methods) == ["full", "lora", "r8", "dropped", "scaled"]
+    assert "main: left out, since with a rank that is cut it is lora again: r64, r128, r512" in said
+
+
+def test_a_reference_is_never_merged_into_another_method(hatexplain, tmp_path):
+    (before,) = hatexplain.settings.values()
+    methods = {**before.methods, "wide": {**before.methods["lora"], "rank": 512}}
+    study = Study(settings={"main": {**before.model_dump(), "methods": methods, "reference": ["full", "wide"]}})
+    assert "wide" in shrink(study, tmp_path / "stand-in")[0].settings["main"].methods
+
+
+def test_rates_at_which_a_tiny_model_learns_nothing_are_raised_and_it_is_said(hatexplain, tmp_path):
+    (before,) = hatexplain.settings.values()
+    slow = {"slow": {"kind": "full", "lr": 1e-5}, "slower": {"kind": "full", "lr": 1e-5}}
+    study = Study(settings={"main": {**before.model_dump(), "methods": {**before.methods, **slow}}})
+    small, _, said = shrink(study, tmp_path / "stand-in")
+    methods = small.settings["main"].methods
+    assert methods["slow"]["lr"] == 20 * 3e-5 and methods["full"]["lr"] == 1e-3
+    assert "main: lr 1e-05 is raised to 0.0006, at which a tiny model learns: slow, slower" in said
+
+
 def test_what_is_not_too_large_stays_as_the_study_says(hatexplain, tmp_path):
     small = shrink(hatexplain, tmp_path / "stand-in")[0].settings["main"]
     before = hatexplain.settings["main"]

@@ -119,7 +119,11 @@ def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
 def _distinct(
     name: str, setting: Setting, cut: Mapping[str, dict[str, Any]], said: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """The methods without those that, once ranks are cut, differ from another by the scale of their update at most."""
+    """The methods without those that are another again once ranks are cut.
+
+    Such methods had different ranks and the same alpha or the same alpha / rank; what cutting makes of their scales is
+    no difference that anybody asked for.
+    """
     kept: dict[str, dict[str, Any]] = {}
     left_out: dict[str, list[str]] = {}
     for method, values in cut.items():
@@ -127,7 +131,7 @@ def _distinct(
             other
             for other, known in kept.items()
             if _but_scale(known) == _but_scale(values)
-            and setting.methods[other].get("rank") != setting.methods[method].get("rank")
+            and _differ_by_rank(setting.methods[other], setting.methods[method])
         )
         twin = next(twins, None)
         if twin is None or method in setting.reference:
@@ -141,6 +145,13 @@ def _distinct(
 
 def _but_scale(method: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in method.items() if key != "alpha"}
+
+
+def _differ_by_rank(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two methods that are alike but for rank and alpha have different ranks, and alpha by the same rule."""
+    ranks, alphas = ([float(each.get(key) or 0) for each in (one, other)] for key in ("rank", "alpha"))
+    by_number, by_scale = alphas[0] == alphas[1], alphas[0] * ranks[1] == alphas[1] * ranks[0]
+    return ranks[0] != ranks[1] and (by_number or by_scale)
 
 
 def _quickened(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
