@@ -61,4 +61,4 @@ def test_a_preset_at_full_size_plans_its_trials(name, trials, tmp_path):
         assert planned.exit_code != 0 and "rank 128 is above 64" in str(planned.exception or planned.output)
         return
     assert planned.exit_code == 0, planned.output
-    assert json.loads(planned.stdout)["trials"] == trials
+    assert len(json.loads(planned.stdout)["trials"]) == trials

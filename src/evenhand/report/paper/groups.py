@@ -32,6 +32,8 @@ from evenhand.report.paper.layout import (
 from evenhand.report.words import methods_of, title
 
 HEIGHT = 150
+_LOW = 100
+"""Pixels of panels in more than three rows, which are to fit a page."""
 _AXIS = 44
 """Pixels that a panel's axis of values takes."""
 
@@ -70,7 +72,8 @@ def groups_figure(results: Figured, figure: Figure) -> Any:
     for place, one in enumerate(shown):
         key = f"rows {place}"
         rows[key] = [*one.values, *one.marks]
-        charts.append(_panel(one, key, domains[one.measure], width))
+        height = HEIGHT if len(shown) <= 3 * figure.columns else _LOW
+        charts.append(_panel(one, key, domains[one.measure], width, height))
     lines = [charts[start : start + figure.columns] for start in range(0, len(charts), figure.columns)]
     parts = [alt.hconcat(*line, spacing=10) for line in lines]
     decided = pl.concat([one.contrasts for one in shown])
@@ -120,7 +123,7 @@ def _domain(shown: Iterable[_Shown], measure: str) -> tuple[float, float]:
     return span(values, zero=measure != "accuracy")
 
 
-def _panel(one: _Shown, key: str, domain: tuple[float, float], width: int) -> Any:
+def _panel(one: _Shown, key: str, domain: tuple[float, float], width: int, height: int) -> Any:
     import altair as alt
 
     named = alt.Title(
@@ -132,10 +135,10 @@ def _panel(one: _Shown, key: str, domain: tuple[float, float], width: int) -> An
         offset=8 + 13 * max(len(one.others), 1),
     )
     if not any(value["c"] is not None for value in one.values):
-        return absent(f"no {title(one.measure)} of groups: the report says why", width, HEIGHT).properties(title=named)
+        return absent(f"no {title(one.measure)} of groups: the report says why", width, height).properties(title=named)
     order = in_order(value["y"] for value in one.values)
     italic = alt.condition("indexof(datum.label, '\u00a0') >= 0", alt.value("italic"), alt.value("normal"))
-    axis = alt.Axis(labelAngle=-45, labelFontSize=SMALL, labelLimit=118, labelOverlap=False, labelFontStyle=italic)
+    axis = alt.Axis(labelAngle=-45, labelFontSize=SMALL, labelLimit=150, labelOverlap=False, labelFontStyle=italic)
     x = alt.X("y:N", sort=order, title=None, axis=axis, scale=alt.Scale(type="band", padding=0.08))
     inside = alt.XOffset("m:N", sort=list(one.methods), scale=alt.Scale(domain=list(one.methods), paddingOuter=0.7))
     scale = alt.Scale(domain=list(domain), nice=False, zero=False)
@@ -161,7 +164,7 @@ def _panel(one: _Shown, key: str, domain: tuple[float, float], width: int) -> An
         gone = base.transform_filter("isValid(datum.m) && !isValid(datum.c)").mark_text(
             text="—", baseline="bottom", fontSize=SMALL
         )
-        layers.append(gone.encode(x=x, xOffset=inside, y=alt.value(HEIGHT), color=colour))
+        layers.append(gone.encode(x=x, xOffset=inside, y=alt.value(height), color=colour))
     for line in range(max(len(one.others), 1)):
         if any(mark["p"] == line for mark in one.marks):
             sign = base.transform_filter(f"datum.p === {line}").mark_point(filled=True, size=42, opacity=1)
@@ -169,7 +172,7 @@ def _panel(one: _Shown, key: str, domain: tuple[float, float], width: int) -> An
             said = "verdict" if len(one.others) == 1 else one.others[line]
             words = alt.Chart(alt.Data(values=[{}])).mark_text(text=said, align="right", fontSize=9, color=look.FAINT)
             layers.append(words.encode(x=alt.value(-5), y=alt.value(-9 - 13 * line)))
-    return alt.layer(*layers).properties(width=width, height=HEIGHT, title=named)
+    return alt.layer(*layers).properties(width=width, height=height, title=named)
 
 
 def _signs(
