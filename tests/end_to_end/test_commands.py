@@ -205,3 +205,32 @@ def test_tiny_runs_the_real_loader_on_a_stand_in(tmp_path, evenhand):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tiny" / "report.html").is_file()
     assert "stand in" in done.stderr
+
+
+FACES = {"task": {"name": "synthetic/faces", "n": 300}, "margins": {}}
+GRID = {"m": {"lr": [1e-3, 1e-2]}}
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "words"),
+    [
+        ({"kind": "lora", "rank": 65}, {}, ("methods.m", "rank 65 is above 64", "at most 64")),
+        ({"kind": "lora", "targets": ["q_prj"]}, {}, ("methods.m", '"q_prj"', "there are: ", "query")),
+        ({"kind": "dp_lora", "epsilon": 0}, {}, ("methods.m.epsilon", "greater than 0")),
+        ({"kind": "dp_full", "epsilon": -1}, {}, ("methods.m.epsilon", "greater than 0")),
+        ({"kind": "dp_lora", "delta": 0.1}, {}, ("methods.m", "delta 0.1", "below 1/216")),
+        ({"kind": "prompt"}, {**FACES, "model": "tiny-vit"}, ("methods.m", "ViTForImageClassification", "kind: lora")),
+        ({"kind": "dp_lora"}, {**FACES, "model": "tiny-swinv2"}, ("methods.m", "Swinv2", "opacus")),
+        ({"kind": "lora"}, {"tuning": {"grid": GRID, "score": "test"}}, ("tuning.score", "never of the test split")),
+        ({"kind": "lora"}, {"tuning": {"grid": GRID}, "split": {"validation": 0}}, ("tuning", "split.validation is 0")),
+        ({"kind": "lora"}, {"tuning": {"grid": {"m": {"rank": [4, 65]}}}}, ("methods.m (rank 65)", "at most 64")),
+    ],
+)
+def test_a_method_that_cannot_be_trained_as_asked_is_refused_before_anything_is(
+    small_study, tmp_path, evenhand, method, changes, words
+):
+    path = tmp_path / "bad.yaml"
+    methods = {"full": small_study["methods"]["full"], "m": method}
+    path.write_text(yaml.safe_dump({**small_study, "methods": methods, **changes}))
+    refused(evenhand("run", path, "--out", tmp_path / "never"), *words)
+    assert not (tmp_path / "never").exists()
