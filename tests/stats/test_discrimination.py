@@ -162,6 +162,9 @@ def test_values_of_groups_are_those_of_each_alone():
     for group, mask in enumerate(members.T):
         assert areas.values[group] == pytest.approx(pooled_auc(score, positive, mask).estimate)
         assert rates.values[group] == pytest.approx(pooled_tpr(score, positive, 0.05, mask).estimate)
+    audited = rng.random(score.shape) < 0.7
+    some = permuted_areas(score, positive, members, np.zeros(200, int), 3, rng, audited)
+    assert some.values[0] == pytest.approx(pooled_auc(score, positive, audited & members[:, 0]).estimate)
 
 
 def test_permuted_groups_keep_their_sizes_within_strata():

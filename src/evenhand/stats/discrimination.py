@@ -44,7 +44,7 @@ class Pooled:
         estimate: nan where there is nothing to take it from.
         cells: float [T, n], each row's contribution, Σ = 0; 0 for rows that are not looked at.
         units: distinct examples among the rows.
-        size: rows that the estimate is a share of; of an area the fewer of positives and negatives.
+        size: rows that the estimate is a share of; of an area all rows, positives and negatives.
         without: float [T], the estimate when each target is no target and no model for the others either; None where
             scores rest on no other targets, or that is left aside.
     """
@@ -113,7 +113,7 @@ def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None
     area = float(above.mean())
     cells[ours] = (above - area) / len(first)
     cells[theirs] = (1 - _placement(second, first) - area) / len(second)
-    return Pooled(area, cells, _units(rows), min(len(first), len(second)))
+    return Pooled(area, cells, _units(rows), len(first) + len(second))
 
 
 def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> Pooled:

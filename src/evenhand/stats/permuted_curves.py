@@ -60,6 +60,7 @@ def permuted_areas(
     strata: np.ndarray,
     draws: int,
     rng: np.random.Generator,
+    where: np.ndarray | None = None,
 ) -> PermutedGroups:
     """The area under each group's curve, all targets together.
 
@@ -70,8 +71,9 @@ def permuted_areas(
         strata: int [n]; patterns are permuted within a stratum. One code for all: a free permutation.
         draws: how many permutations.
         rng: the source of randomness.
+        where: bool [T, n], the rows to look at, where not every target scored every example.
     """
-    return _permuted(_Areas(score, positive), members, strata, draws, rng)
+    return _permuted(_Areas(score, positive, where), members, strata, draws, rng)
 
 
 def permuted_tprs(
@@ -82,9 +84,10 @@ def permuted_tprs(
     alpha: float,
     draws: int,
     rng: np.random.Generator,
+    where: np.ndarray | None = None,
 ) -> PermutedGroups:
     """TPR of each group where its own FPR is at most α. Args: `permuted_areas`."""
-    return _permuted(_Points(score, positive, alpha), members, strata, draws, rng)
+    return _permuted(_Points(score, positive, alpha, where), members, strata, draws, rng)
 
 
 def _permuted(
@@ -104,8 +107,8 @@ def _permuted(
 class _Areas:
     """The area of each group's curve; rows are ranked once for all groups and draws."""
 
-    def __init__(self, score: np.ndarray, positive: np.ndarray) -> None:
-        order = np.argsort(score, axis=None, kind="stable")
+    def __init__(self, score: np.ndarray, positive: np.ndarray, where: np.ndarray | None) -> None:
+        order = _ordered(score, where)
         self.example = order % score.shape[1]
         self.positive = positive.ravel()[order]
         self.start, self.end = _ties(score.ravel()[order])
@@ -125,8 +128,8 @@ class _Areas:
 class _Points:
     """TPR of each group at a rate of its own false positives."""
 
-    def __init__(self, score: np.ndarray, positive: np.ndarray, alpha: float) -> None:
-        order = np.argsort(-score, axis=None, kind="stable")
+    def __init__(self, score: np.ndarray, positive: np.ndarray, alpha: float, where: np.ndarray | None) -> None:
+        order = _ordered(-score, where)
         self.example = order % score.shape[1]
         self.positive = positive.ravel()[order]
         self.start, _ = _ties(score.ravel()[order])
@@ -144,6 +147,12 @@ class _Points:
             first_too_many = int(np.searchsorted(false, allowed + 1)) - 1
             found[group] = true[self.start[first_too_many]] / true[-1]
         return found
+
+
+def _ordered(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:
+    """The rows to look at, by ascending score."""
+    order = np.argsort(score, axis=None, kind="stable")
+    return order if where is None else order[where.ravel()[order]]
 
 
 def _counted(rows: np.ndarray) -> np.ndarray:

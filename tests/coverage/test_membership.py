@@ -1,0 +1,103 @@
+"""Intervals of what a pool leaks hold the truth; null pools and honest promises raise few false alarms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from evenhand.metrics import attack_pool
+from evenhand.stats.discrimination import exceeds_dp
+from evenhand.stats.permuted_curves import permuted_areas, permuted_tprs
+from pools import ATTACKS, REGIMES, World, coverage, draw
+
+SIZE = 1000
+"""Examples of a group, in the slow tests."""
+
+
+def slack(repetitions: int, share: float = 0.95) -> float:
+    """Three standard errors of a simulated share."""
+    return 3 * np.sqrt(share * (1 - share) / repetitions)
+
+
+@pytest.mark.parametrize("attack", ["difficulty calibration", "LiRA, online"])
+def test_intervals_of_a_small_pool(attack):
+    found = coverage(World(group=400), ATTACKS[attack], 40)
+    for name in ("area", "area, groups", "rate"):
+        assert found[name] >= 0.95 - slack(40), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [8, 16])
+@pytest.mark.parametrize("regime", list(REGIMES))
+@pytest.mark.parametrize("attack", list(ATTACKS))
+def test_intervals_of_groups_of_a_thousand(models, regime, attack):
+    """Not below .93; above .98 where models are alike, since V_target then is small and its degrees of freedom few."""
+    repetitions = 150
+    found = coverage(World(models=models, group=SIZE, **REGIMES[regime]), ATTACKS[attack], repetitions, seed=1)
+    for name, held in found.items():
+        if not name.startswith("plain"):
+            assert held >= 0.93 - 0.5 * slack(repetitions, 0.93), name
+
+
+@pytest.mark.slow
+def test_online_areas_need_the_jackknife():
+    """A model moves all scores of the others; the contributions of its own rows do not hold that."""
+    found = coverage(World(), ATTACKS["LiRA, online"], 150)
+    assert found["plain area"] < 0.91
+    assert found["area"] >= 0.93
+
+
+def false_alarms(repetitions: int, group: int, draws: int) -> np.ndarray:
+    """How often groups that leak alike have a gap of p ≤ .05: of areas, of rates at 5%."""
+    alarms = np.zeros(2)
+    for repetition in range(repetitions):
+        rng = np.random.default_rng(repetition)
+        pool = draw(World(group=group, second_group=1.0), rng)
+        score = attack_pool(pool.phi[0], pool.member, pool.pairs)
+        members, strata = np.stack([~pool.second, pool.second], axis=1), np.zeros(2 * group, dtype=int)
+        alarms[0] += permuted_areas(score, pool.member, members, strata, draws, rng).p <= 0.05
+        alarms[1] += permuted_tprs(score, pool.member, members, strata, 0.05, draws, rng).p <= 0.05
+    return alarms / repetitions
+
+
+def test_groups_that_leak_alike_are_told_apart_rarely():
+    assert (false_alarms(60, 150, 39) <= 0.05 + slack(60, 0.05)).all()
+
+
+@pytest.mark.slow
+def test_groups_that_leak_alike_are_told_apart_in_one_of_twenty():
+    found = false_alarms(400, 300, 99)
+    assert (found <= 0.05 + slack(400, 0.05)).all()
+    assert (found >= 0.05 - slack(400, 0.05)).all()
+
+
+@pytest.mark.slow
+def test_a_group_that_leaks_less_is_found():
+    found = 0
+    for repetition in range(40):
+        rng = np.random.default_rng(repetition)
+        pool = draw(World(models=16, second_group=0.4, leak=1.5), rng)
+        score = attack_pool(pool.phi[0], pool.member, pool.pairs)
+        members = np.stack([~pool.second, pool.second], axis=1)
+        found += permuted_areas(score, pool.member, members, np.zeros(2000, dtype=int), 99, rng).p <= 0.05
+    assert found >= 32
+
+
+def broken_promises(repetitions: int, epsilon: float) -> float:
+    """How often scores that reach the bound exactly, TPR = e^ε·FPR, seem to exceed it."""
+    alarms = 0
+    for repetition in range(repetitions):
+        rng = np.random.default_rng(repetition)
+        member = np.concatenate([inside := rng.random((4, 1000)) < 0.5, ~inside])
+        lasting = rng.normal(size=1000)
+        called = np.where(member, np.exp(epsilon), 1.0) * 0.02
+        # A common part of the example makes rows go together and leaves each one's rate as it is.
+        score = np.sqrt(0.5) * lasting + np.sqrt(0.5) * rng.normal(size=member.shape) + ndtri(called)
+        alarms += exceeds_dp(score, member, 0.0, epsilon, 0.0)
+    return alarms / repetitions
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 2.0])
+def test_a_promise_that_is_kept_is_rarely_called_broken(epsilon):
+    assert broken_promises(100, epsilon) <= 0.05 + slack(100, 0.05)
