@@ -41,4 +41,5 @@ def _last_everywhere(module: torch.nn.Module, arguments: tuple[Any, ...], option
     there = mask[:, -states.shape[1] :]
     last = (there * torch.arange(there.shape[1], device=there.device)).argmax(dim=1)
     pooled = states[torch.arange(len(states), device=states.device), last]
-    return type(out)(**{**out, "last_hidden_state": pooled[:, None].expand_as(states)})
+    # Contiguous: what a product of a view rounds to depends on where its factors lie in memory.
+    return type(out)(**{**out, "last_hidden_state": pooled[:, None].expand_as(states).contiguous()})
