@@ -12,7 +12,7 @@ from evenhand.audit.harm import MEASURE, STEPS, curve
 from evenhand.audit.measures import select
 from evenhand.audit.results import Results
 from evenhand.audit.runs import evaluations
-from small_records import design, study
+from small_records import design, examples, predictions, study, trials
 
 
 def points(results: Results, group: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +84,25 @@ def test_nobody_loses_more_accuracy_than_there_is():
     x, y = points(results, "c")
     assert x.max() <= value
     assert np.isfinite(y).all()
+
+
+def test_where_nothing_varies_any_more_a_curve_ends_before():
+    """Two methods that are always right, in small groups: every answer of one made wrong leaves nothing to judge by."""
+    names = "abcdef"
+    label = np.arange(10 * len(names)) % 2
+    uses = [(method, run) for run in range(2) for method in ("full", "lora")]
+    frames = [predictions(f"{method}-{run}", range(len(label)), label) for method, run in uses]
+    tables = (
+        examples(list(label), {"who": [[name] for name in names for _ in range(10)]}),
+        trials(uses),
+        pl.concat(frames),
+    )
+    results = Results.compute(*tables, design(support=5))
+    for name in names:
+        x, y = points(results, name)
+        assert 0.7 < x.max() < 1
+        assert np.isfinite(y).all()
+        assert y[-1] > 0.7
 
 
 def test_one_run_and_unpaired_tables_have_no_curve():

@@ -45,7 +45,8 @@ def detected_harm(reader: Reader, families: Sequence[Family], design: Design) ->
 
     At 0 it is the share of false alarms. The sizes reach to a harm that nearly every study finds, and that is above the
     margin: smaller harm was declared harmless and ends `equivalent`. Contrasts that are not judged, unpaired
-    ones, and those of one run have no curve.
+    ones, and those of one run have no curve. Plantings that leave nothing that varies are left out, since an audit does
+    not judge them; where all do, the curve ends before.
     """
     if design.paired == "none":
         return
@@ -57,6 +58,8 @@ def detected_harm(reader: Reader, families: Sequence[Family], design: Design) ->
             if interval is None or one.contrast.runs < 2 or not interval.variance > 0:
                 continue
             for harm, share in curve(reader, one, family.level):
+                if math.isnan(share):
+                    continue
                 yield {
                     "setting": one.setting,
                     "split": one.split,
@@ -72,7 +75,8 @@ def detected_harm(reader: Reader, families: Sequence[Family], design: Design) ->
 
 
 def curve(reader: Reader, one: Compared, level: float) -> Iterator[tuple[float, float]]:
-    """Planted losses of accuracy, and the share of studies like this one that would say `worse`.
+    """Planted losses of accuracy, and the share of studies like this one that would say `worse`: NaN where nothing
+    varies.
 
     Args:
         reader: of the evaluation.
@@ -96,7 +100,8 @@ def curve(reader: Reader, one: Compared, level: float) -> Iterator[tuple[float, 
             interval = paired(reader, one.case, altered, []).interval
             assert interval is not None
             shares.append(Repeated.of(interval, level).worse(harm, one.margin))
-        return float(np.mean(shares))
+        varying = [share for share in shares if not math.isnan(share)]
+        return float(np.mean(varying)) if varying else math.nan
 
     most = min(ours.value for _, ours, _, _ in both)  # nobody loses more accuracy than there is
     reach = min(observed.smallest() + max(observed.smallest(), one.margin or 0.0), most)
