@@ -4,111 +4,35 @@ from __future__ import annotations
 
 import json
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.data.dataset import Dataset
 from evenhand.errors import TrainingError
-from evenhand.methods.method import Method
 from evenhand.tasks.encoding import Encoder
-from evenhand.training.recipe import TrainSpec
+from evenhand.tasks.work import Job, Keep, Outcome, Work, attention, count_parameters, peak_of_process
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from evenhand.models.find import BaseModel
     from evenhand.training.batches import Inputs
-    from evenhand.training.checkpoints import Target
     from evenhand.training.pack import Pack
-
-Keep = Literal["adapters", "weights", "none"]
 
 LOG = "log.jsonl"
 
 IMAGES = "images"
 """The folder of images as they were resized, below that of the features."""
 
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """One trial, ready to be trained.
-
-    Attributes:
-        base: the base model.
-        method: how it is fine-tuned.
-        train: hyperparameters with the method's overrides applied, the precision concrete.
-        seed: decides head, adapter, order and dropout.
-        classes: names [C].
-        examples: what it learns from. Weights of examples are for the audit: training counts every example once.
-        validation: looked at after each epoch; None: not.
-        target: what its checkpoint is to come near to; None: it is trained to its end.
-    """
-
-    base: BaseModel
-    method: Method
-    train: TrainSpec
-    seed: int
-    classes: tuple[str, ...]
-    examples: TrainingExamples
-    validation: Dataset | None
-    target: Target | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a trial leaves in the `trials` record.
-
-    Attributes:
-        train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
-        validation_loss: after the last epoch; None without validation examples.
-        parameters, parameters_total: how many learn, and how many the model has, adapter included.
-        seconds: of the whole trial: loading, encoding, training, predicting.
-        peak_bytes: on a GPU, the most memory that PyTorch held during the trial; on a CPU, the most that the process
-            has held so far, so an upper bound.
-        epsilon: what a private method has spent; None for the others.
-        attention: the kernels that transformers chose for it (`sdpa`, `eager`, ...); None where a model has no choice.
-        step, reached: of a trial with a target, the steps that its checkpoint had taken, and its value.
-    """
-
-    train_loss: float | None
-    validation_loss: float | None
-    parameters: int
-    parameters_total: int
-    seconds: float
-    peak_bytes: int
-    epsilon: float | None = None
-    attention: str | None = None
-    step: int | None = None
-    reached: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A trial, and what is to be left of it.
-
-    Attributes:
-        work: the trial.
-        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
-            `weights` whole models too, `none` nothing.
-        evaluations: the examples to predict, by `split`.
-        keep: see `folder`.
-    """
-
-    work: Work
-    folder: Path
-    evaluations: Mapping[str, Dataset]
-    keep: Keep = "adapters"
+FROZEN_BELOW = ("base", "head", "last")
+"""The methods that leave what lies below some layer as it is and add nothing to the model."""
 
 
 def train(
@@ -174,7 +98,7 @@ def train_together(
     where = distributed.accelerator().device if shared else device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    encoder = Encoder(None if features is None else features / IMAGES)
+    encoder = _encoder(features)
     # What is to be sharded need not fit on one device.
     pack, model_of = assemble([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
     if shared:
@@ -217,7 +141,7 @@ def train_together(
                 together * share + time.perf_counter() - started,
                 torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
                 pack.epsilon(place),
-                _attention(model),
+                attention(model),
                 step=one.step,
                 reached=one.reached,
             ),
@@ -254,51 +178,61 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
     return pack, pack.model
 
 
-def _attention(model: nn.Module) -> str | None:
-    from transformers import PreTrainedModel
-
-    return next(one for one in model.modules() if isinstance(one, PreTrainedModel)).config._attn_implementation
-
-
 def _model(work: Work) -> nn.Module:
     from evenhand.models.load import load_classifier
 
     return work.method.apply(load_classifier(work.base, work.classes, work.seed, work.train.base_dropout), work.seed)
 
 
-def predict(work: Work, folder: Path, evaluations: Mapping[str, Dataset]) -> pl.DataFrame | None:
+def predict(
+    work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
+) -> pl.DataFrame | None:
     """Predict from what `train` kept in `folder`.
+
+    Args:
+        work, folder, evaluations: see `Job`.
+        features: see `train`.
 
     Returns:
         The rows that `train` returns; None when the weights were not kept.
     """
     if not work.method.kept(folder):
         return None
-    from evenhand.models.load import device, load_classifier
+    from evenhand.models.load import device
+    from evenhand.training.features import start_from_features
+    from evenhand.training.pack import Replica, Single
     from evenhand.training.pack import predict as logits_of
 
-    where = device()
+    where, encoder = device(), _encoder(features)
+    model = _kept_model(work, folder).to(where)
+    if work.method.kind not in FROZEN_BELOW:
+        features = None
+    first = encoder(work, next(iter(evaluations.values())).inputs)
+    pack = Single(model, (Replica(work.seed, 0.0, 0, work.train, first, np.empty(0, dtype=np.int64)),), where)
+    start = start_from_features(pack, lambda _: model, [work.base.fingerprint], features)
+
+    def encode(inputs: Sequence[Any]) -> Inputs:
+        return start(0, encoder(work, inputs))
+
+    return _predictions(partial(logits_of, model, device=where), encode, evaluations, len(work.classes), where)
+
+
+def _kept_model(work: Work, folder: Path) -> nn.Module:
+    """A trained model again. Where features are kept below what learned, that is marked as it was in training."""
+    from evenhand.models.load import load_classifier
+
     base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)
-    model = work.method.load(base, folder).to(where)
-    predict = partial(logits_of, model, device=where)
-    return _predictions(predict, partial(Encoder(), work), evaluations, len(work.classes), where)
+    if work.method.kind not in FROZEN_BELOW:
+        return work.method.load(base, folder)
+    learned = [one for one in work.method.apply(base, work.seed).parameters() if one.requires_grad]
+    model = work.method.load(base, folder)
+    for parameter in learned:
+        parameter.requires_grad_(True)
+    return model
 
 
-def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
-    """How many parameters learn, and how many there are, without the untrained copy that PEFT keeps of a head. Weights
-    that are pruned do not learn."""
-    from evenhand.methods.sparse import MASK
-
-    learning = total = 0
-    for name, parameter in model.named_parameters():
-        if ".original_module." in name:
-            continue
-        # bitsandbytes puts two weights of 4 bits into a byte.
-        count = parameter.numel() * (2 if type(parameter).__name__ == "Params4bit" else 1)
-        total += count
-        learning += count * parameter.requires_grad
-    learning -= sum(int(mask.sum()) for name, mask in model.named_buffers() if name.endswith(f".{MASK}"))
-    return learning, total
+def _encoder(features: Path | None) -> Encoder:
+    return Encoder(None if features is None else features / IMAGES)
 
 
 def _predictions(
@@ -331,9 +265,3 @@ def _log(files: Sequence[IO[str]], place: int, row: dict[str, Any]) -> None:
     # JSON has no NaN and no infinity.
     finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
     print(json.dumps(finite), file=files[place])
-
-
-def peak_of_process() -> int:
-    """The most memory in bytes that the process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

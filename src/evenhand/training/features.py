@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,8 +32,19 @@ from evenhand.training.shelf import LIMIT, Shelf, raw
 PROBED = 8
 """Examples, long and short, with which a model's cut is found."""
 
-Start = Callable[[int, Inputs], Inputs]
-"""Gives what a replica predicts from in place of these examples."""
+
+class Start(Protocol):
+    """Gives what a replica trains or predicts from in place of some examples."""
+
+    def __call__(self, place: int, inputs: Inputs, precision: str = "float32") -> Inputs:
+        """The examples from the cut on, or as they are where there is none.
+
+        Args:
+            place: of the replica.
+            inputs: as the whole model takes them.
+            precision: in which the prefix is computed; what is predicted is so in float32.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +101,22 @@ def start_from_features(
         return _unchanged
     if isinstance(pack, Replicas):
         install(pack.module, cut)
-    weights = [_weights(model, cut) for model in models]
-    keys_of = lru_cache(maxsize=4)(_keys)
+    hashed = cache(_hashed)  # replicas share most of what they start from
+    prefixes = [(base, _weights(model, cut, hashed)) for base, model in zip(bases, models, strict=True)]
 
-    def start(place: int, inputs: Inputs, precision: str = "float32") -> Inputs:
+    @lru_cache(maxsize=4)
+    def found(place: int, inputs: Inputs, precision: str) -> Inputs:
+        base, weights = prefixes[place]
         made = {
-            "base": bases[place],
-            "weights": weights[place],
+            "base": base,
+            "weights": weights,
             "cut": [cut.block, cut.reads],
             "precision": precision,
             "device": pack.device.type,
             **{package: metadata.version(package) for package in ("torch", "transformers")},
         }
         name = hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=16).hexdigest()
-        shelf, keys = Shelf(folder / name, limit), keys_of(inputs)
+        shelf, keys = Shelf(folder / name, limit), _keys(inputs)
         kept = shelf.read()
         missing = {key: row for row, key in enumerate(keys) if key not in kept}
         if missing:
@@ -112,13 +126,16 @@ def start_from_features(
             kept = shelf.read()
         return Cached(inputs, cut, [kept[key] for key in keys])
 
+    def start(place: int, inputs: Inputs, precision: str = "float32") -> Inputs:
+        return found(prefixes.index(prefixes[place]), inputs, precision)
+
     for place, replica in enumerate(pack.replicas):
         if replica.epochs:
             replica.inputs = start(place, replica.inputs, replica.train.precision)
     return start
 
 
-def _unchanged(place: int, inputs: Inputs) -> Inputs:
+def _unchanged(place: int, inputs: Inputs, precision: str = "float32") -> Inputs:
     return inputs
 
 
@@ -133,12 +150,15 @@ def _cut(model: nn.Module, inputs: Inputs, pack: Pack) -> Cut | None:
     return next((cut for cut in possible if record(model, cut, batch) is not None), None)
 
 
-def _weights(model: nn.Module, cut: Cut) -> str:
+def _weights(model: nn.Module, cut: Cut, hashed: Callable[[torch.Tensor], str]) -> str:
     """A hash of all that the prefix computes with: a method may have altered it, or a seed drawn some of it."""
-    found = hashlib.blake2b(digest_size=16)
-    for name, tensor in prefix_tensors(model, cut):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(raw(tensor))
+    parts = [f"{name} {hashed(tensor)}" for name, tensor in prefix_tensors(model, cut)]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _hashed(tensor: torch.Tensor) -> str:
+    found = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
+    found.update(raw(tensor))
     return found.hexdigest()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -47,13 +48,18 @@ class Replicas(Pack):
         lengths = [_longest(self.replicas[place].inputs, part.rows[place]) for place in places]
         texts = [length for length in lengths if length is not None]
         self.lineup.set(places, own, texts or None, self.device)
-        batches, labels = [], np.full((len(places), max(own)), NOT_COUNTED)
+        labels, filled = np.full((len(places), max(own)), NOT_COUNTED), []
         for turn, place in enumerate(places):
-            replica, rows = self.replicas[place], part.rows[place]
-            labels[turn, : len(rows)] = replica.labels[rows]
+            rows = part.rows[place]
+            labels[turn, : len(rows)] = self.replicas[place].labels[rows]
             # An example of the replica's own fills up: its numbers are finite whenever the replica's are.
-            filled = np.concatenate([rows, np.repeat(rows[:1], max(own) - len(rows))])
-            batches.append(replica.inputs.batch(filled, self.device, max(texts, default=0)))
+            filled.append(np.concatenate([rows, np.repeat(rows[:1], max(own) - len(rows))]))
+        batches = []
+        # Neighbours that learn from the same inputs are gathered at once.
+        for _, same in groupby(enumerate(places), key=lambda one: id(self.replicas[one[1]].inputs)):
+            turns, shared = zip(*same, strict=True)
+            rows = np.concatenate([filled[turn] for turn in turns])
+            batches.append(self.replicas[shared[0]].inputs.batch(rows, self.device, max(texts, default=0)))
         logits = self.module(**{name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}).logits
         exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
         targets = torch.from_numpy(labels).to(self.device, non_blocking=True).view(-1)

@@ -1,0 +1,123 @@
+"""A trial as the training wing sees it: what it is, where it goes, what it leaves behind, and how that is measured."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.methods.method import Method
+from evenhand.training.recipe import TrainSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from evenhand.models.find import BaseModel
+    from evenhand.training.checkpoints import Target
+
+Keep = Literal["adapters", "weights", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One trial, ready to be trained.
+
+    Attributes:
+        base: the base model.
+        method: how it is fine-tuned.
+        train: hyperparameters with the method's overrides applied, the precision concrete.
+        seed: decides head, adapter, order and dropout.
+        classes: names [C].
+        examples: what it learns from. Weights of examples are for the audit: training counts every example once.
+        validation: looked at after each epoch; None: not.
+        target: what its checkpoint is to come near to; None: it is trained to its end.
+    """
+
+    base: BaseModel
+    method: Method
+    train: TrainSpec
+    seed: int
+    classes: tuple[str, ...]
+    examples: TrainingExamples
+    validation: Dataset | None
+    target: Target | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial leaves in the `trials` record.
+
+    Attributes:
+        train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
+        validation_loss: after the last epoch; None without validation examples.
+        parameters, parameters_total: how many learn, and how many the model has, adapter included.
+        seconds: of the whole trial: loading, encoding, training, predicting.
+        peak_bytes: on a GPU, the most memory that PyTorch held during the trial; on a CPU, the most that the process
+            has held so far, so an upper bound.
+        epsilon: what a private method has spent; None for the others.
+        attention: the kernels that transformers chose for it (`sdpa`, `eager`, ...); None where a model has no choice.
+        step, reached: of a trial with a target, the steps that its checkpoint had taken, and its value.
+    """
+
+    train_loss: float | None
+    validation_loss: float | None
+    parameters: int
+    parameters_total: int
+    seconds: float
+    peak_bytes: int
+    epsilon: float | None = None
+    attention: str | None = None
+    step: int | None = None
+    reached: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A trial, and what is to be left of it.
+
+    Attributes:
+        work: the trial.
+        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
+            `weights` whole models too, `none` nothing.
+        evaluations: the examples to predict, by `split`.
+        keep: see `folder`.
+    """
+
+    work: Work
+    folder: Path
+    evaluations: Mapping[str, Dataset]
+    keep: Keep = "adapters"
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """How many parameters learn, and how many there are, without the untrained copy that PEFT keeps of a head. Weights
+    that are pruned do not learn."""
+    from evenhand.methods.sparse import MASK
+
+    learning = total = 0
+    for name, parameter in model.named_parameters():
+        if ".original_module." in name:
+            continue
+        # bitsandbytes puts two weights of 4 bits into a byte.
+        count = parameter.numel() * (2 if type(parameter).__name__ == "Params4bit" else 1)
+        total += count
+        learning += count * parameter.requires_grad
+    learning -= sum(int(mask.sum()) for name, mask in model.named_buffers() if name.endswith(f".{MASK}"))
+    return learning, total
+
+
+def attention(model: nn.Module) -> str | None:
+    """The kernels that transformers chose for a model; None where it has no choice."""
+    from transformers import PreTrainedModel
+
+    return next(one for one in model.modules() if isinstance(one, PreTrainedModel)).config._attn_implementation
+
+
+def peak_of_process() -> int:
+    """The most memory in bytes that the process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
