@@ -128,9 +128,9 @@ def test_what_trials_share_is_encoded_once():
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(again.tokens, found.tokens, strict=True))
 
 
-def test_what_is_too_short_to_be_timed_at_a_twentieth_of_its_length_is_not(monkeypatch):
-    """Four replicas take four steps twice, so that 640 steps of all trials are the least: 20 each of 32 trials."""
-    short, long = ([work({**LORA, "epochs": 5}, seed=seed) for seed in range(count)] for count in (31, 32))
+def test_what_is_too_short_to_be_timed_at_three_hundredths_of_its_length_is_not(monkeypatch):
+    """Four replicas take four steps twice, so that 1067 steps of all trials are the least: 20 each of 54 trials."""
+    short, long = ([work({**LORA, "epochs": 5}, seed=seed) for seed in range(count)] for count in (53, 54))
     asked: list[int] = []
 
     def timed(works):
@@ -151,7 +151,51 @@ def test_what_is_too_short_to_be_timed_at_a_twentieth_of_its_length_is_not(monke
 ])  # fmt: skip
 def test_more_are_trained_together_as_long_as_each_doubling_pays(gains, found, monkeypatch):
     monkeypatch.setattr("evenhand.tasks.packing.speedup", lambda works: gains[len(works)])
-    assert replicas_that_pay([work({**LORA, "epochs": 10}, seed=seed) for seed in range(20)]) == found
+    assert replicas_that_pay([work({**LORA, "epochs": 15}, seed=seed) for seed in range(20)]) == found
+
+
+@pytest.mark.parametrize("method", [HEAD, LORA], ids=["head", "lora"])
+def test_what_is_timed_starts_from_features_where_training_does(method, monkeypatch):
+    from evenhand.training import loop
+    from evenhand.training.features import Cached
+
+    seen: list[tuple[int, bool]] = []
+    step = loop.take_step
+
+    def watched(pack, batch):
+        seen.extend((len(pack.replicas), isinstance(replica.inputs, Cached)) for replica in pack.replicas)
+        return step(pack, batch)
+
+    monkeypatch.setattr(loop, "take_step", watched)
+    assert speedup([work(method, seed=seed) for seed in range(3)], timed=1) > 0
+    assert set(seen) == {(1, method is HEAD), (3, method is HEAD)}
+
+
+def test_predictions_from_kept_weights_start_from_the_features_of_training(tmp_path):
+    """A test set that is added later: what is below a head is not computed again."""
+    (tmp_path / "one").mkdir()
+    one = work(HEAD)
+    _, rows = train(one, tmp_path / "one", evaluations(), features=tmp_path / "features")
+    kept = sorted((tmp_path / "features").rglob("*.bin"))
+    assert kept
+    assert predict(one, tmp_path / "one", evaluations(), tmp_path / "features").equals(rows)
+    assert sorted((tmp_path / "features").rglob("*.bin")) == kept
+    whole = predict(one, tmp_path / "one", evaluations())
+    assert logits(whole) == pytest.approx(logits(rows), abs=1e-5)
+    more = {"added": examples_for("bert", 20, seed=5)}
+    found = predict(one, tmp_path / "one", more, tmp_path / "features")
+    assert len(list((tmp_path / "features").rglob("*.bin"))) == len(kept) + 1
+    assert logits(found) == pytest.approx(logits(predict(one, tmp_path / "one", more)), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", [{"kind": "last", "layers": 1, "epochs": 1}, {"kind": "base"}, LORA], ids=str)
+def test_with_features_or_without_kept_weights_give_one_answer(method, tmp_path):
+    (tmp_path / "one").mkdir()
+    one = work(method)
+    _, rows = train(one, tmp_path / "one", evaluations())
+    again = predict(one, tmp_path / "one", evaluations(), tmp_path / "features")
+    assert logits(again) == pytest.approx(logits(rows), abs=1e-5)
+    assert (tmp_path / "features").exists() == (method is not LORA)
 
 
 def test_timing_gives_a_ratio_and_leaves_the_trials_what_they_are(tmp_path):
