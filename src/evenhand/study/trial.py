@@ -58,7 +58,7 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
         return
     trained_before = store.read(first.hash) is not None
     if trained_before:
-        rows = classification.predict(work_of(first), store.folder(first.hash), first.evaluations)
+        rows = classification.predict(work_of(first), store.folder(first.hash), first.evaluations, store.features)
         if rows is not None:
             store.write_predictions(store.folder(first.hash), first, rows)
             yield first, Done("predicted")

@@ -64,20 +64,23 @@ class StackedAdamW:
         whole = len(places) == len(self.values)
         rows = slice(None) if whole else torch.tensor(places, device=self.values.device)
         values, gradients, mean, square = (of[rows] for of in (self.values, gradients, self.mean, self.square))
+        # Of each replica, in one transfer to the device: [n, 1] each.
+        most, decay, size, spread = torch.tensor(
+            [
+                [math.inf if limit is None else limit for limit in limits],
+                [1 - rate * self.weight_decay[place] for place, rate in zip(places, rates, strict=True)],
+                [-rate / (1 - BETAS[0] ** (before + 1)) for rate, before in zip(rates, taken, strict=True)],
+                [math.sqrt(1 - BETAS[1] ** (before + 1)) for before in taken],
+            ],
+            dtype=values.dtype,
+            device=values.device,
+        )[..., None]
         norms = torch.linalg.vector_norm(gradients, dim=1)
-        most = self._column([math.inf if limit is None else limit for limit in limits])
         gradients.mul_((most / (norms[:, None] + 1e-6)).clamp_(max=1.0))  # as nn.utils.clip_grads_with_norm_ has it
-
-        decay = [1 - rate * self.weight_decay[place] for place, rate in zip(places, rates, strict=True)]
-        size = [-rate / (1 - BETAS[0] ** (before + 1)) for rate, before in zip(rates, taken, strict=True)]
-        spread = [math.sqrt(1 - BETAS[1] ** (before + 1)) for before in taken]
-        values[:, : self.decayed].mul_(self._column(decay))
+        values[:, : self.decayed].mul_(decay)
         mean.lerp_(gradients, 1 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradients, gradients, value=1 - BETAS[1])
-        values.addcdiv_(mean * self._column(size), square.sqrt().div_(self._column(spread)).add_(EPSILON))
+        values.addcdiv_(mean * size, square.sqrt().div_(spread).add_(EPSILON))
         if not whole:
             self.values[rows], self.mean[rows], self.square[rows] = values, mean, square
         return norms
-
-    def _column(self, numbers: Sequence[float]) -> torch.Tensor:
-        return torch.tensor(numbers, dtype=self.values.dtype, device=self.values.device)[:, None]
