@@ -45,21 +45,18 @@ class Replicas(Pack):
     def losses(self, part: Part) -> torch.Tensor:
         places = [place for place, rows in enumerate(part.rows) if len(rows)]
         own = [len(part.rows[place]) for place in places]
-        lengths = [_longest(self.replicas[place].inputs, part.rows[place]) for place in places]
-        texts = [length for length in lengths if length is not None]
-        self.lineup.set(places, own, texts or None, self.device)
-        labels, filled = np.full((len(places), max(own)), NOT_COUNTED), []
+        gathered = self._gathered(part, places, max(own))
+        longest = [
+            int(most)
+            for inputs, rows in gathered
+            if inputs.lengths is not None
+            for most in inputs.lengths[rows].reshape(-1, max(own)).max(1)
+        ]
+        self.lineup.set(places, own, longest or None, self.device)
+        batches = [inputs.batch(rows, self.device, max(longest, default=0)) for inputs, rows in gathered]
+        labels = np.full((len(places), max(own)), NOT_COUNTED)
         for turn, place in enumerate(places):
-            rows = part.rows[place]
-            labels[turn, : len(rows)] = self.replicas[place].labels[rows]
-            # An example of the replica's own fills up: its numbers are finite whenever the replica's are.
-            filled.append(np.concatenate([rows, np.repeat(rows[:1], max(own) - len(rows))]))
-        batches = []
-        # Neighbours that learn from the same inputs are gathered at once.
-        for _, same in groupby(enumerate(places), key=lambda one: id(self.replicas[one[1]].inputs)):
-            turns, shared = zip(*same, strict=True)
-            rows = np.concatenate([filled[turn] for turn in turns])
-            batches.append(self.replicas[shared[0]].inputs.batch(rows, self.device, max(texts, default=0)))
+            labels[turn, : own[turn]] = self.replicas[place].labels[part.rows[place]]
         logits = self.module(**{name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}).logits
         exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
         targets = torch.from_numpy(labels).to(self.device, non_blocking=True).view(-1)
@@ -94,6 +91,15 @@ class Replicas(Pack):
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
         return predict(self.model(replica).eval(), inputs, self.device)
 
+    def _gathered(self, part: Part, places: Sequence[int], count: int) -> list[tuple[Inputs, np.ndarray]]:
+        """The rows of some replicas, each filled up to `count`; neighbours that learn from the same inputs together."""
+        gathered = []
+        for _, same in groupby(places, key=lambda place: id(self.replicas[place].inputs)):
+            shared = list(same)
+            filled = [_filled(part.rows[place], count) for place in shared]
+            gathered.append((self.replicas[shared[0]].inputs, np.concatenate(filled)))
+        return gathered
+
     def _placed(self, places: Sequence[int], found: torch.Tensor) -> torch.Tensor:
         """What was found for some replicas, [K] with 0 for the others."""
         if len(places) == len(self.replicas):
@@ -125,8 +131,9 @@ def replicas(models: Iterable[nn.Module], chosen: Sequence[Replica], device: tor
     return Replicas(_trunk(kept, held, lineup), chosen, device, models=kept, adamw=adamw, lineup=lineup)
 
 
-def _longest(inputs: Inputs, rows: np.ndarray) -> int | None:
-    return None if inputs.lengths is None else int(inputs.lengths[rows].max())
+def _filled(rows: np.ndarray, count: int) -> np.ndarray:
+    """The rows and, until there are `count`, the first of them: its numbers are finite whenever the replica's are."""
+    return rows if len(rows) == count else np.concatenate([rows, np.repeat(rows[:1], count - len(rows))])
 
 
 def _plain(name: str) -> str:

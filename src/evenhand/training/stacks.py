@@ -85,10 +85,9 @@ class LoRAStack(nn.Module):
         rows = x.to(A.dtype)
         if self.training and any(self.dropouts[place] for place in self.lineup.places):
             rows = rows * self._mask(rows)
-        scaled = B * self.lineup.of(self.get_buffer("scale"))
-        shape = (len(A), -1)
-        own = out.reshape(*shape, B.shape[1]), rows.reshape(*shape, A.shape[2]), A, scaled.transpose(1, 2)
-        return cast(torch.Tensor, _PlusProduct.apply(*own)).view(out.shape)
+        flat = out.reshape(len(A), -1, B.shape[1]), rows.reshape(len(A), -1, A.shape[2])
+        scale = self.lineup.of(self.get_buffer("scale"))
+        return cast(torch.Tensor, _PlusProduct.apply(*flat, A, B, scale)).view(out.shape)
 
     def _mask(self, x: torch.Tensor) -> torch.Tensor:
         """Each replica's next mask, drawn as many rows and tokens large as it would be without the others."""
@@ -109,28 +108,29 @@ class LoRAStack(nn.Module):
 
 
 class _PlusProduct(torch.autograd.Function):
-    """out + rows · Aᵀ · up per replica, with out [K, n, outputs], rows [K, n, inputs], A [K, R, inputs] and up
-    [K, R, outputs].
+    """out + scale · rows · Aᵀ · Bᵀ per replica, with out [K, n, outputs] and rows [K, n, inputs]; see `LoRAStack`.
 
     Autograd would have the gradient of Aᵀ as a product with R columns, for which BLAS takes seven times as long as for
     that of A with R rows.
     """
 
     @staticmethod
-    def forward(ctx: Any, out: torch.Tensor, rows: torch.Tensor, A: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, out: torch.Tensor, rows: torch.Tensor, A: torch.Tensor, B: torch.Tensor, scale: torch.Tensor
+    ) -> torch.Tensor:
         # As autocast would; backwards there is none.
-        rows, A, up = rows.to(out.dtype), A.to(out.dtype), up.to(out.dtype)
+        rows, A, up = rows.to(out.dtype), A.to(out.dtype), (B * scale).to(out.dtype).transpose(1, 2)
         low = torch.bmm(A, rows.transpose(1, 2))
-        ctx.save_for_backward(rows, A, up, low)
+        ctx.save_for_backward(rows, A, up, low, scale)
         return torch.baddbmm(out, low.transpose(1, 2), up)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, given: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        rows, A, up, low = ctx.saved_tensors
+        rows, A, up, low, scale = ctx.saved_tensors
         back = torch.bmm(up, given.transpose(1, 2))
         further = torch.bmm(back.transpose(1, 2), A) if ctx.needs_input_grad[1] else None
-        return given, further, torch.bmm(back, rows), torch.bmm(low, given)
+        return given, further, torch.bmm(back, rows), torch.bmm(low, given).transpose(1, 2) * scale, None
 
 
 class LinearStack(nn.Module):
