@@ -19,7 +19,8 @@ from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_h
 from evenhand.data.splits import Split, split
 from evenhand.errors import InputError
 from evenhand.models.find import find
-from evenhand.study.spec import Setting, Study
+from evenhand.study.setting import Setting
+from evenhand.study.spec import Study
 from evenhand.tasks import parse_task
 
 if TYPE_CHECKING:
