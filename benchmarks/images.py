@@ -2,11 +2,12 @@
 
     python benchmarks/images.py
 
-Drawn faces as JPEG files of 224 × 224 pixels, no two with the same bytes, and the image processor of ViT-Base. Compared
-are, in batches of 32 in a shuffled order: what a trial reads from its second epoch on; the processor on an image that
-PIL decodes; and PIL alone, which decodes, resizes and makes numbers of the pixels of a batch at once. They take turns,
-`--rounds` times; the ratios are of medians of processor time. Then, each in a process of its own, an epoch over a small
-and a large folder: the memory that is held more at its end, and at the most, than before.
+Drawn faces as JPEG files of 224 × 224 pixels, no two with the same bytes, and the image processor of ViT-Base, in
+batches of 32 in a shuffled order. First what takes the place of decoding: resized bytes, as a trial reads them from its
+second epoch on, against PIL, which decodes and resizes. Then the whole way to the numbers that a model takes: bytes
+rescaled and normalised, against the processor on an image that PIL decodes. They take turns, `--rounds` times; the
+ratios are of medians of processor time. Then, each in a process of its own, an epoch over a small and a large folder:
+the memory that is held more at its end, and at the most, than before.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ CPU = torch.device("cpu")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=640, help="of the comparison of speeds")
-    parser.add_argument("--folders", type=int, nargs=2, default=[1000, 10000], help="images of the two folders")
+    parser.add_argument("--folders", type=int, nargs="*", default=[1000, 10000], help="images of each folder")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--held", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -83,18 +84,20 @@ def speeds(folder: Path, kept: Path, rounds: int) -> None:
     def by_processor(rows: np.ndarray) -> torch.Tensor:
         return processor(images=[np.asarray(images[int(row)]) for row in rows], return_tensors="pt")["pixel_values"]
 
-    def by_pil(rows: np.ndarray) -> torch.Tensor:
-        shapes = [Image.fromarray(decode(images[int(row)].kept)).resize((SIDE, SIDE), 2) for row in rows]
-        return torch.from_numpy(np.stack(shapes)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
+    def by_pil(rows: np.ndarray) -> list[np.ndarray]:
+        decoded = [Image.fromarray(decode(images[int(row)].kept)) for row in rows]
+        return [np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for image in decoded]
 
-    ways: dict[str, Callable[[np.ndarray], torch.Tensor]] = {
-        "kept": lambda rows: found.batch(rows, CPU)["pixel_values"],
-        "the processor each time": by_processor,
-        "PIL alone each time": by_pil,
+    ways: dict[str, Callable[[np.ndarray], object]] = {
+        "bytes that are kept": found.read,
+        "bytes from PIL each time": by_pil,
+        "numbers of kept bytes": lambda rows: found.batch(rows, CPU),
+        "numbers from the processor each time": by_processor,
     }
     rng = np.random.default_rng(0)
     rows = rng.permutation(len(images))[:BATCH]
-    assert torch.equal(ways["kept"](rows), by_processor(rows))
+    assert torch.equal(found.batch(rows, CPU)["pixel_values"], by_processor(rows))
+    assert np.array_equal(found.read(rows), np.stack(by_pil(rows)).transpose(0, 3, 1, 2))
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         batches = np.array_split(rng.permutation(len(images)), len(images) // BATCH)
@@ -104,10 +107,10 @@ def speeds(folder: Path, kept: Path, rounds: int) -> None:
                 read(rows)
             taken[name].append(time.process_time() - started)
     print(f"first epoch, which also decodes and writes: {1000 * first / len(images):.2f} ms an image")
-    for name, times in taken.items():
-        each = statistics.median(times) / len(images)
-        ratio = statistics.median(times) / statistics.median(taken["kept"])
-        print(f"{name:24} {1000 * each:6.3f} ms of processor time an image, {ratio:5.1f} times as long")
+    each = {name: 1000 * statistics.median(times) / len(images) for name, times in taken.items()}
+    for kept_way, other in zip(list(each)[::2], list(each)[1::2], strict=True):
+        print(f"{kept_way}: {each[kept_way]:.3f} ms of processor time an image")
+        print(f"{other}: {each[other]:.3f} ms, {each[other] / each[kept_way]:.1f} times as long")
 
 
 def memory_of_an_epoch(folder: Path) -> dict[str, int]:

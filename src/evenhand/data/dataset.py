@@ -95,7 +95,8 @@ class Dataset:
     Attributes:
         name: for messages.
         modality: what `inputs` holds.
-        inputs: [n] texts (str) or images (uint8 [H, W, 3]); indexable, not necessarily a list.
+        inputs: [n] texts (str) or images (uint8 [H, W, 3], or what `np.asarray` makes that); indexable, not necessarily
+            a list.
         labels: int64 [n], codes into `classes`.
         classes: names [C]; for two classes the second is the positive one.
         example: unique ids, str [n].

@@ -13,7 +13,7 @@ from evenhand.seeds import generator
 COUNT = 900
 """Faces of a stand-in."""
 AMBIGUOUS = 0.08
-"""The share of faces whose smile says the other gender, so that no model is perfect."""
+"""The share of faces whose mouth and brows say the other gender, so that no model is perfect."""
 OUTLINES = ("circle", "square", "hexagon", "triangle")
 
 
@@ -33,7 +33,7 @@ class People:
 
 
 def people(name: str, races: int, oldest: int) -> People:
-    """Made-up people: the smile says the gender (frowning: 0), the size of the face the age, and the outline the race,
+    """Made-up people: mouth and brows say the gender (down: 0), the size of the face the age, and the outline the race,
     of which the later ones are rarer. Races beyond the outlines that have a name are bent in ways of their own.
 
     Args:
@@ -48,14 +48,16 @@ def people(name: str, races: int, oldest: int) -> People:
     # Few children, fewer old people.
     age = 1 + np.rint((oldest - 1) * rng.beta(1.6, 3.0, COUNT)).astype(np.int64)
     faces = drawings.random_faces(rng, COUNT)
-    faces = drawings.turned(faces, (gender == 1) != (rng.random(COUNT) < AMBIGUOUS))
+    sign = np.where((gender == 1) != (rng.random(COUNT) < AMBIGUOUS), 1.0, -1.0)
     corners = np.array([drawings.CORNERS[outline] for outline in OUTLINES])
     waves = np.zeros_like(faces.waves)
     for code in range(len(OUTLINES), races):
         waves[race == code] = rng.normal(0, 0.08, faces.waves.shape[1:])
     faces = replace(
         faces,
-        size=0.7 + 0.45 * age / oldest,
+        smile=sign * rng.uniform(0.5, 1, COUNT),
+        brow=sign * rng.uniform(0.5, 1, COUNT),
+        size=0.8 + 0.35 * age / oldest,
         corners=np.where(race < len(OUTLINES), corners[race % len(OUTLINES)], 0),
         waves=waves,
     )

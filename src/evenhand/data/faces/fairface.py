@@ -91,7 +91,8 @@ class FairFace(FaceFolder):
         return {"race": Attribute.from_values(rows["race"].to_list()), name: Attribute.from_values(both)}
 
     def write_stand_in(self, folder: Path) -> None:
-        """Drawn faces: the smile says the gender, the size the age, the outline the race. Some images occur twice."""
+        """Drawn faces: mouth and brows say the gender, the size the age, the outline the race; some images occur
+        twice."""
         people = drawn.people("fairface", len(RACES), len(AGES))
         rows: dict[str, list[dict[str, str]]] = {part: [] for part in _PARTS}
         for number, (age, gender, race) in enumerate(zip(people.age, people.gender, people.race, strict=True)):

@@ -79,7 +79,7 @@ class UTKFace(FaceFolder):
         )
 
     def write_stand_in(self, folder: Path) -> None:
-        """Drawn faces: the smile says the gender, the size the age, the outline the race.
+        """Drawn faces: mouth and brows say the gender, the size the age, the outline the race.
 
         As in the real folder, some names lack a field, and some images occur twice, with other fields too.
         """
