@@ -180,14 +180,9 @@ def _panel(
 ) -> Any:
     import altair as alt
 
-    # The group stands over the panels of its row, the measure over those of its column.
-    label = one.label if left else " "
-    named = alt.Title(label, fontSize=11, fontWeight="normal", anchor="start", offset=3)
-    if top:
-        named = alt.Title(capital(title(one.measure)), subtitle=label, fontSize=12, anchor="start", offset=3)
-        named.subtitleColor, named.subtitleFontSize = look.INK, 11
     if not any(value["c"] is not None for value in one.values):
-        return absent(f"no {title(one.measure)}: the report says why", width, HEIGHT).properties(title=named)
+        gone = absent(f"no {title(one.measure)}: the report says why", width, HEIGHT)
+        return alt.layer(gone, *_headings(one, top, left)).properties(width=width, height=HEIGHT)
     ticks = [rank for rank in ranks if rank >= 1 or rank == 0] or list(ranks)
     scale_x = alt.Scale(type="symlog", constant=BEND, domain=[0, max(ranks, default=1)], nice=False, padding=8)
     axis_x = alt.Axis(
@@ -222,4 +217,20 @@ def _panel(
         layers.append(bars.encode(x=x, y=y("l"), y2="h:Q", color=colour))
     points = rank.mark_point(filled=True, size=38, opacity=1)
     layers.append(points.encode(x=x, y=y("c"), color=colour, shape=shape))
-    return alt.layer(*layers).properties(width=width, height=HEIGHT, title=named)
+    return alt.layer(*layers, *_headings(one, top, left)).properties(width=width, height=HEIGHT)
+
+
+def _headings(one: _Shown, top: bool, left: bool) -> list[Any]:
+    """The group over the panels of its row, the measure over those of its column: at the same height in all of them,
+    which titles are not."""
+    import altair as alt
+
+    said = [(one.label, -6, "normal", 11)] if left else []
+    said += [(capital(title(one.measure)), -22, "bold", 12)] if top else []
+    base = alt.Chart(alt.Data(values=[{}]))
+    return [
+        base.mark_text(
+            text=text, align="left", baseline="bottom", fontWeight=weight, fontSize=size, color=look.INK
+        ).encode(x=alt.value(0), y=alt.value(height))
+        for text, height, weight, size in said
+    ]
