@@ -6,7 +6,8 @@ K trials of LoRA (rank 8 through PEFT, each with a seed, an order and a head of 
 pack of one in which every method is trained; the others are `evenhand.training.replicas`. "Bound by dispatch" is the
 built-in tiny-bert on short texts in batches of 8, where the machine waits for small operations; "bound by arithmetic"
 is all-MiniLM-L6-v2 in batches of 32. The packs take turns, `--rounds` times, a few steps each, since machines drift;
-the ratios are of medians. Then `replicas: auto` chooses, and what it chose is compared.
+the ratios are of medians. Then `replicas: auto` chooses, and what it chose takes turns with K = 1 once more: to the
+time of all steps that way, what the choice itself took is added. It should not be more than 1.05 times that of K = 1.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from evenhand.data.synthetic import SyntheticPosts
 from evenhand.methods.lora import LoRA
 from evenhand.models.find import find
 from evenhand.models.load import device
-from evenhand.tasks.classification import Work, assemble
+from evenhand.tasks.classification import assemble
 from evenhand.tasks.encoding import Encoder
 from evenhand.tasks.packing import replicas_that_pay
+from evenhand.tasks.work import Work
 from evenhand.training.loop import reproducible, take_step
 from evenhand.training.pack import Batch, Pack, train_mode
 from evenhand.training.recipe import TrainSpec
@@ -41,6 +43,9 @@ CASES = {
     "bound by arithmetic": (MINILM, {"batch_size": 32}, 1),
 }
 """Base model, its `train:`, and the steps of a turn."""
+
+BOUND = 1.05
+"""How many times as long as with K = 1 `auto` may take."""
 
 
 def main() -> None:
@@ -68,8 +73,36 @@ def main() -> None:
             shown = ", ".join(f"{1000 * seconds:.1f}" for seconds in found)
             ratio = medians[1] / medians[count]
             print(f"K = {count:<3} {1000 * medians[count]:8.1f} ms ({shown})   {ratio:.2f} times as fast as K = 1")
+        started = time.perf_counter()
         chosen = replicas_that_pay(works)
-        print(f"auto chooses K = {chosen}", f"({medians[1] / medians[chosen]:.2f})" if chosen in medians else "")
+        print(choice(works, chosen, time.perf_counter() - started, options.rounds, steps))
+
+
+def choice(works: list[Work], chosen: int, spent: float, rounds: int, steps: int) -> str:
+    """How all trials fare as `auto` would train them, against one after the other.
+
+    Args:
+        works: the trials.
+        chosen: how many at a time.
+        spent: seconds that choosing took.
+        rounds, steps: turns, and the steps of one.
+    """
+    single, pack = Turns(works[:1]), Turns(works[:chosen])
+    ratios, alone = [], []
+    with reproducible(device()):
+        for turns in (single, pack):  # warm-up
+            turns.seconds(1)
+        for _ in range(rounds):
+            alone.append(single.seconds(steps) / steps)
+            ratios.append(pack.seconds(steps) / (steps * chosen) / alone[-1])
+    every = sum(replica.steps for replica in single.pack.replicas) * len(works)
+    share, ratio = spent / (every * statistics.median(alone)), statistics.median(ratios)
+    found = ratio + share
+    return (
+        f"auto chooses K = {chosen} in {spent:.1f} s, {100 * share:.1f}% of what {len(works)} trials take alone; its "
+        f"steps take {ratio:.2f} times as long as those of K = 1, all in all {found:.2f} times: "
+        f"{'within' if found <= BOUND else 'beyond'} {BOUND}"
+    )
 
 
 def trials(model: str, train: TrainSpec, count: int) -> list[Work]:
