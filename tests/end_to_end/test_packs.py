@@ -67,7 +67,7 @@ def test_a_replica_that_fails_fails_alone(study, tmp_path):
     assert status == {"full": "done", "lora": "done", "wide": "done", "wild": "failed"}
 
 
-def test_a_pack_that_is_killed_loses_only_what_was_half_trained(study, tmp_path):
+def test_a_pack_that_is_killed_loses_only_what_was_half_trained_and_ends_in_the_same_bits(study, tmp_path):
     study["train"] = {"replicas": 2}
     study["methods"] = {"lora": study["methods"]["lora"]}
     study |= {"reference": "lora", "seeds": 6}
@@ -88,5 +88,9 @@ def test_a_pack_that_is_killed_loses_only_what_was_half_trained(study, tmp_path)
     Study(**study).run(out, watcher=watcher)
     assert len(watcher.done) == 6 - len(complete)
     assert all(path.stat().st_mtime_ns == when for path, when in complete.items())
-    assert len(logits(out)) == 6
     assert not list(out.glob("trials/.*"))
+    Study(**study).run(tmp_path / "undisturbed")
+    ours, theirs = logits(out), logits(tmp_path / "undisturbed")
+    assert len(ours) == 6
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(found, theirs[trial]) for trial, found in ours.items())

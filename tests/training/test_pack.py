@@ -191,3 +191,24 @@ def test_a_replica_whose_loss_is_no_number_stops_and_the_others_go_on():
     for place in (0, 2):
         own = trial(seed=place, epochs=2 if place == 0 else 1)
         assert rows[place] == logged(own, [None])[0][0]
+
+
+@pytest.mark.parametrize("name", ["bert", "vit", "swinv2", "llama", "mistral"])
+@pytest.mark.parametrize("kind", ["full", "lora", "head"])
+def test_after_the_first_step_all_that_learns_has_a_gradient_and_the_rest_stays_bit_for_bit(kind, name):
+    """The other methods' turn comes in tests/methods; replicas' in test_replicas.py."""
+    module = parse_method("m", {"kind": kind}).apply(classifier(name, 0), 0)
+    dataset = examples_for(name, 32)
+    pack = single(module, encoded(dataset, name), dataset.labels, seed=0, lr=5e-3, epochs=1, train=recipe())
+    before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+    frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
+    first, second = pack.batches(0)
+    for batch in (first, second):
+        pack.losses(batch.parts[0]).sum().backward()
+        still = [
+            name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+        ]
+        pack.step(batch)
+    assert still == []
+    assert bool(frozen) == (kind != "full")
+    assert all(torch.equal(module.get_parameter(name), before[name]) for name in frozen)
