@@ -79,7 +79,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     return setting.model_copy(
         update={
             "model": model,
-            "methods": _quickened(name, methods, said),
+            "methods": methods if model == setting.model else _quickened(name, methods, said),
             "tuning": _fitted_grid(setting.tuning, bare, methods),
             "task": _stood_in(name, setting.task, folder, said),
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
