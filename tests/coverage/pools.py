@@ -135,7 +135,7 @@ def coverage(world: World, attack: Attack, repetitions: int, seed: int = 0) -> d
 
 def main() -> None:
     """Print the table."""
-    for models, repetitions in ((8, 300), (16, 200)):
+    for models, repetitions in ((8, 300), (16, 120)):
         for regime, options in REGIMES.items():
             for name, attack in ATTACKS.items():
                 found = coverage(World(models=models, **options), attack, repetitions)

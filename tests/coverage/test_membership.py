@@ -33,7 +33,7 @@ def test_intervals_of_a_small_pool(attack):
 @pytest.mark.parametrize("attack", list(ATTACKS))
 def test_intervals_of_groups_of_a_thousand(models, regime, attack):
     """Not below .93; above .98 where models are alike, since V_target then is small and its degrees of freedom few."""
-    repetitions = 150
+    repetitions = 1200 // models
     found = coverage(World(models=models, group=SIZE, **REGIMES[regime]), ATTACKS[attack], repetitions, seed=1)
     for name, held in found.items():
         if not name.startswith("plain"):

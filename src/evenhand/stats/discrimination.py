@@ -74,7 +74,10 @@ class Pooled:
         return proportion_interval(self.two_way, self.size, level)
 
     def minus(self, other: Pooled) -> TwoWay:
-        """The difference of two estimates on the same targets' examples: two groups, or two methods of one pool."""
+        """The difference of two estimates on the same targets' examples: two groups, or two methods of one pool.
+
+        Both are jackknifed, or neither is.
+        """
         units = int(((self.cells != 0) | (other.cells != 0)).any(axis=0).sum())
         without = None if self.without is None or other.without is None else self.without - other.without
         estimate, cells = self.estimate - other.estimate, self.cells - other.cells
