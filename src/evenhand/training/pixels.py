@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -43,18 +43,21 @@ class Levels:
     table: np.ndarray
     moments: tuple[torch.Tensor, torch.Tensor] | None
 
-    def of(self, pixels: np.ndarray) -> torch.Tensor:
-        """float32 of the same shape, uint8 [n, channels, height, width]."""
-        found = np.empty(pixels.shape, dtype=np.float32)
-        # One image at a time: the steps of its arithmetic then find it in the cache.
-        for one, out in zip(pixels, found, strict=True):
-            if self.moments is not None:
-                mean, deviation = self.moments
-                torch.from_numpy(out).copy_(torch.from_numpy(one)).div_(255).sub_(mean).div_(deviation)
-                continue
-            for channel, table in enumerate(self.table):
-                np.take(table, one[channel], out=out[channel], mode="clip")
-        return torch.from_numpy(found)
+    def write(self, image: np.ndarray, out: np.ndarray) -> None:
+        """Of the bytes of one image, uint8 [channels, height, width], into float32 of that shape. One image at a time:
+        the steps of its arithmetic then find it in the cache."""
+        if self.moments is not None:
+            mean, deviation = self.moments
+            torch.from_numpy(out).copy_(torch.from_numpy(image)).div_(255).sub_(mean).div_(deviation)
+            return
+        for channel, table in enumerate(self.table):
+            np.take(table, image[channel], out=out[channel], mode="clip")
+
+    def of(self, image: np.ndarray) -> np.ndarray:
+        """float32 of one image's bytes, both [channels, height, width]."""
+        found = np.empty(image.shape, dtype=np.float32)
+        self.write(image, found)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +89,27 @@ class Resized:
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """`pixel_values`, float32 [len(rows), channels, height, width]."""
-        return {"pixel_values": self.levels.of(self.read(rows)).to(device, non_blocking=True)}
+        found = np.empty((len(rows), *self.shape), dtype=np.float32)
+        for place, image in self._mapped(rows):
+            self.levels.write(image, found[place])
+        return {"pixel_values": torch.from_numpy(found).to(device, non_blocking=True)}
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Bytes, uint8 [len(rows), channels, height, width]."""
         found = np.empty((len(rows), *self.shape), dtype=np.uint8)
+        for place, image in self._mapped(rows):
+            found[place] = image
+        return found
+
+    def _mapped(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """The bytes of each of these examples and its place among them."""
         files, places = self.places[rows].T
         for number in np.unique(files):
-            # Mapped for this batch alone: pages of a mapping that stays count as memory of the process.
-            mapped = np.memmap(self.files[number], dtype=np.uint8, mode="r").reshape(-1, *self.shape)
+            # Mapped for this batch alone: pages of a mapping that stays count as memory of the process. It is one that
+            # may be written to (a copy, then), since PyTorch warns of any other.
+            mapped = np.memmap(self.files[number], dtype=np.uint8, mode="c").reshape(-1, *self.shape)
             for place in np.flatnonzero(files == number):
-                found[place] = mapped[places[place]]
-        return found
+                yield int(place), mapped[places[place]]
 
 
 def resized(processor: BaseImageProcessor, images: Sequence[Picture], folder: Path) -> Resized | None:
@@ -136,7 +148,7 @@ def _fill(shelf: Shelf, processor: Any, levels: Levels, missing: dict[str, Pictu
     first = np.asarray(next(iter(missing.values())))
     one = _bytes_of(processor, first)
     whole = np.asarray(processor(images=first, return_tensors="np")["pixel_values"], dtype=np.float32)
-    if one.dtype != np.uint8 or not np.array_equal(levels.of(one), whole):
+    if one.dtype != np.uint8 or not np.array_equal(levels.of(one[0]), whole[0]):
         return False
     if not shelf.has_room(len(missing) * one.nbytes):
         return False
@@ -173,7 +185,7 @@ def _levels(processor: Any) -> Levels | None:
         for moment, neutral in ((processor.image_mean, 0.0), (processor.image_std, 1.0))
     )
     tried = Levels(table, (mean, deviation))
-    same = np.array_equal(tried.of(np.ascontiguousarray(ramp.transpose(2, 0, 1))[None]).numpy(), made)
+    same = np.array_equal(tried.of(np.ascontiguousarray(ramp.transpose(2, 0, 1))), made[0])
     return tried if same else Levels(table, None)
 
 
