@@ -225,7 +225,7 @@ def _headings(one: _Shown, top: bool, left: bool) -> list[Any]:
     which titles are not."""
     import altair as alt
 
-    said = [(one.label, -6, "normal", 11)] if left else []
+    said: list[tuple[str, int, Any, int]] = [(one.label, -6, "normal", 11)] if left else []
     said += [(capital(title(one.measure)), -22, "bold", 12)] if top else []
     base = alt.Chart(alt.Data(values=[{}]))
     return [
