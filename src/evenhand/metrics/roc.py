@@ -244,7 +244,8 @@ def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np
     """The highest TPR at each FPR that (ε, δ)-differential privacy leaves to any attack.
 
     min(e^ε·FPR + δ, 1 − e^−ε·(1 − δ − FPR), 1): the promise holds for "called a member" and for "not called one".
-    A curve above it refutes the promise, or its accounting; one below it proves nothing. `exceeds_dp` of `stats.discrimination` tests it.
+    A curve above it refutes the promise, or its accounting; one below it proves nothing. `exceeds_dp` of
+    `stats.discrimination` tests the first of the two.
 
     Args:
         false_positive_rate: float [...].
