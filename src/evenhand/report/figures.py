@@ -6,37 +6,21 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Design
 from evenhand.audit.harm import MEASURE
 from evenhand.report import charts, paper
 from evenhand.report.estimated import PARITY
+from evenhand.report.paper import Figured
 from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of
-
-
-class Drawable(Protocol):
-    """What is drawn of `evenhand.audit.results.Results`."""
-
-    @property
-    def examples(self) -> pl.DataFrame: ...
-    @property
-    def design(self) -> Design: ...
-    @property
-    def estimates(self) -> pl.DataFrame: ...
-    @property
-    def verdicts(self) -> pl.DataFrame: ...
-    @property
-    def curves(self) -> pl.DataFrame: ...
-
 
 FORMATS = ("png", "svg", "pdf")
 
 
-def write(results: Drawable, folder: Path, format: str = "png") -> list[Path]:
+def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, and each
     disparity, by setting and attribute; of several settings the contrasts across them, by method and reference; and
     the figure that the design names, in all formats.
@@ -67,7 +51,7 @@ def _saved(chart: Any, path: Path) -> Path:
     return path
 
 
-def _charts(results: Drawable) -> Iterator[tuple[str, Any]]:
+def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
     design = results.design
     estimates = results.estimates.filter(pl.col("split") == "test")
     verdicts = results.verdicts.filter(pl.col("split") == "test")
