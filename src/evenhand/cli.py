@@ -149,8 +149,10 @@ def audit(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet, JSON or JSONL: a row per prediction")
     ],
-    label: Annotated[str, typer.Option(metavar="COL", help="the true class")],
-    group: Annotated[list[str], typer.Option(metavar="COL", help="attribute, or NAME=PREFIX_* for boolean columns")],
+    label: Annotated[str | None, typer.Option(metavar="COL", help="the true class")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="attribute, or NAME=PREFIX_* for boolean columns")
+    ] = None,
     prediction: Annotated[str | None, typer.Option(metavar="COL", help="the predicted class")] = None,
     probability: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="of the positive class, or one per class")
@@ -174,10 +176,16 @@ def audit(
     measure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="measures to compute; default: all")] = None,
     split: Annotated[SplitDesign | None, typer.Option(help="one test set for all seeds, or a new one per seed")] = None,
     test_share: Annotated[float | None, typer.Option(help="share of the data that each seed's test set is")] = None,
+    member: Annotated[
+        str | None, typer.Option(metavar="COL", help="whether the row's model was trained on its example")
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(metavar="COL", help="what a membership attack says; more is more member-like")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
 ) -> None:
-    """Audit a table of predictions; needs no torch."""
+    """Audit a table of predictions, or of membership scores; needs no torch."""
     from evenhand.audit.table import audit as audit_table
     from evenhand.audit.table import read_table
 
@@ -186,7 +194,7 @@ def audit(
         label=label,
         prediction=prediction,
         probability=probability or None,
-        groups=group,
+        groups=group or (),
         positive=positive,
         method=method,
         seed=seed,
@@ -198,6 +206,8 @@ def audit(
         measures=measure or None,
         split=None if split is None else split.value,
         test_share=test_share,
+        member=member,
+        score=score,
         source=table.name,
     )
     if out is not None:

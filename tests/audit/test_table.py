@@ -51,6 +51,12 @@ FULL = {"label": "y", "prediction": "yhat", "groups": ["sex"], "method": "method
 ONE = {"label": "y", "prediction": "yhat", "groups": ["sex"]}
 
 
+def recorded(frame, **options):
+    """`examples`, `trials`, `predictions` and the design of a table."""
+    found = records_from_table(frame, **options)
+    return found.examples, found.trials, found.predictions, found.design
+
+
 def alone(**columns) -> pl.DataFrame:
     """One method, one seed, with other columns."""
     return rows(methods=("a",), seeds=(0,)).with_columns(**columns)
@@ -59,7 +65,7 @@ def alone(**columns) -> pl.DataFrame:
 def refused(frame, *words: str, **options) -> None:
     """Refused in one sentence that holds these words."""
     with pytest.raises(InputError) as caught:
-        records_from_table(frame, **options)
+        recorded(frame, **options)
     sentence = str(caught.value)
     assert "\n" not in sentence
     for word in words:
@@ -71,7 +77,7 @@ def refused(frame, *words: str, **options) -> None:
 
 def test_a_row_becomes_a_prediction_a_run_a_trial_and_an_id_an_example():
     frame = rows()
-    examples, trials, predictions, design = records_from_table(frame, **FULL, example="id", probability="p")
+    examples, trials, predictions, design = recorded(frame, **FULL, example="id", probability="p")
     assert len(predictions) == len(frame) == 6 * N
     assert examples["example"].to_list() == [f"p{i}" for i in range(N)]
     assert examples["label"].to_list() == [i % 2 for i in range(N)]
@@ -86,7 +92,7 @@ def test_a_row_becomes_a_prediction_a_run_a_trial_and_an_id_an_example():
 
 def test_probabilities_are_kept_as_logarithms_and_zero_is_minus_infinity():
     frame = alone(p=pl.Series([0.0, 1.0, 0.25, 0.75] * (N // 4)))
-    _, _, predictions, _ = records_from_table(frame, label="y", probability="p", groups="sex")
+    _, _, predictions, _ = recorded(frame, label="y", probability="p", groups="sex")
     logits = predictions["logits"].to_numpy()
     np.testing.assert_allclose(np.exp(logits[:4]), [[1, 0], [0, 1], [0.75, 0.25], [0.25, 0.75]], rtol=1e-6)
     assert logits[0, 1] == -math.inf
@@ -94,20 +100,20 @@ def test_probabilities_are_kept_as_logarithms_and_zero_is_minus_infinity():
 
 
 def test_without_probabilities_there_are_no_logits():
-    _, _, predictions, _ = records_from_table(alone(), **ONE)
+    _, _, predictions, _ = recorded(alone(), **ONE)
     assert predictions["logits"].null_count() == N
 
 
 def test_the_likelier_class_is_decided_before_float32_can_tie():
     frame = alone(p=pl.Series([0.5 + 1e-12, 0.5 - 1e-12, 0.5] * (N // 3)))
-    _, _, predictions, _ = records_from_table(frame, label="y", probability="p", groups="sex")
+    _, _, predictions, _ = recorded(frame, label="y", probability="p", groups="sex")
     assert predictions["predicted"][:3].to_list() == [1, 0, 0]
 
 
 def test_the_same_records_come_from_pandas_polars_and_pyarrow():
     frame = rows()
-    tables = [records_from_table(f, **FULL, example="id") for f in (frame, frame.to_pandas(), frame.to_arrow())]
-    tables.append(records_from_table(frame.lazy(), **FULL, example="id"))
+    tables = [recorded(f, **FULL, example="id") for f in (frame, frame.to_pandas(), frame.to_arrow())]
+    tables.append(recorded(frame.lazy(), **FULL, example="id"))
     for other in tables[1:]:
         assert all(one.equals(two) for one, two in zip(tables[0][:3], other[:3], strict=True))
         assert other[3] == tables[0][3]
@@ -148,7 +154,7 @@ def test_no_dataframe_and_no_rows_are_refused():
 
 def test_a_column_that_nobody_asks_for_may_hold_anything():
     frame = rows().to_pandas().assign(odd=[object() for _ in range(6 * N)])
-    assert len(records_from_table(frame, **FULL, example="id")[2]) == 6 * N
+    assert len(recorded(frame, **FULL, example="id")[2]) == 6 * N
 
 
 # Labels and predictions
@@ -158,7 +164,7 @@ def test_words_as_labels_need_the_positive_class():
     frame = alone(y=pl.Series(["no", "yes"] * (N // 2)), yhat=pl.Series(["yes", "no"] * (N // 2)))
     refused(frame, '"no" and "yes"', "positive", **ONE)
     refused(frame, "never", "yess", 'did you mean "yes"', **ONE, positive="yess")
-    examples, _, predictions, design = records_from_table(frame, **ONE, positive="no")
+    examples, _, predictions, design = recorded(frame, **ONE, positive="no")
     assert design.settings["table"].classes == ("yes", "no")
     assert examples["label"][:2].to_list() == [1, 0]
     assert predictions["predicted"][:2].to_list() == [0, 1]
@@ -170,16 +176,16 @@ def test_words_as_labels_need_the_positive_class():
 )
 def test_plain_pairs_of_labels_have_a_positive_one(label, prediction):
     frame = alone(y=pl.Series(label * (N // 2)), yhat=pl.Series(prediction * (N // 2)))
-    examples, _, predictions, _ = records_from_table(frame, **ONE)
+    examples, _, predictions, _ = recorded(frame, **ONE)
     assert examples["label"][:2].to_list() == predictions["predicted"][:2].to_list() == [0, 1]
 
 
 def test_more_than_two_classes_need_no_positive_one_and_are_sorted_as_numbers():
     frame = alone(y=pl.Series([2, 10, 1] * (N // 3)), yhat=pl.Series([10, 10, 1] * (N // 3)))
-    _, _, predictions, design = records_from_table(frame, **ONE)
+    _, _, predictions, design = recorded(frame, **ONE)
     assert design.settings["table"].classes == ("1", "2", "10")
     assert predictions["predicted"][:3].to_list() == [2, 2, 0]
-    _, _, _, design = records_from_table(frame, **ONE, positive=2)
+    _, _, _, design = recorded(frame, **ONE, positive=2)
     assert any("no effect" in note for note in design.settings["table"].notes)
     refused(frame, "never", '"5"', **ONE, positive=5)
 
@@ -206,7 +212,7 @@ def test_bad_predictions_are_refused():
 
 def test_a_class_that_is_only_predicted_is_a_class_and_noted():
     frame = alone(y=pl.Series(["a", "b", "c"] * (N // 3)), yhat=pl.Series(["a", "b", "d"] * (N // 3)))
-    _, _, _, design = records_from_table(frame, **ONE)
+    _, _, _, design = recorded(frame, **ONE)
     assert design.settings["table"].classes == ("a", "b", "c", "d")
     assert any("nowhere the label: d" in note for note in design.settings["table"].notes)
 
@@ -226,7 +232,7 @@ def test_a_probability_that_is_no_number_is_refused_with_its_row():
 
 
 def test_rounding_of_float32_is_no_reason_to_refuse():
-    _, _, predictions, _ = records_from_table(alone(p=pl.lit(1 + 1e-7)), label="y", probability="p", groups="sex")
+    _, _, predictions, _ = recorded(alone(p=pl.lit(1 + 1e-7)), label="y", probability="p", groups="sex")
     assert predictions["logits"].to_numpy().max() == 0
 
 
@@ -236,7 +242,7 @@ def test_the_other_class_s_probability_is_refused():
 
 def test_a_threshold_other_than_a_half_is_noted():
     frame = alone(yhat=(pl.col("p") > 0.8).cast(pl.Int64))
-    _, _, predictions, design = records_from_table(frame, **ONE, probability="p")
+    _, _, predictions, design = recorded(frame, **ONE, probability="p")
     assert predictions["predicted"].to_list() == frame["yhat"].to_list()
     assert any("not the likelier class" in note for note in design.settings["table"].notes)
 
@@ -250,14 +256,14 @@ def three(**more) -> pl.DataFrame:
 
 
 def test_probabilities_of_several_classes_are_matched_by_name():
-    _, _, predictions, design = records_from_table(three(), **THREE, probability=["p_top", "p_low", "p_mid"])
+    _, _, predictions, design = recorded(three(), **THREE, probability=["p_top", "p_low", "p_mid"])
     assert design.settings["table"].classes == ("low", "mid", "top")
     np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.1, 0.2, 0.7], rtol=1e-6)
 
 
 def test_probabilities_without_names_of_classes_are_taken_in_sorted_order_and_noted():
     frame = alone(y=pl.Series(["good", "bad"] * (N // 2)), one=pl.lit(0.3), two=pl.lit(0.7))
-    _, _, predictions, design = records_from_table(frame, **THREE, probability=["one", "two"], positive="bad")
+    _, _, predictions, design = recorded(frame, **THREE, probability=["one", "two"], positive="bad")
     assert design.settings["table"].classes == ("good", "bad")
     np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.7, 0.3], rtol=1e-6)
     assert any("one of bad, two of good" in note for note in design.settings["table"].notes)
@@ -265,13 +271,13 @@ def test_probabilities_without_names_of_classes_are_taken_in_sorted_order_and_no
 
 def test_columns_called_true_and_false_are_those_classes():
     frame = alone(p_true=pl.lit(0.9), p_false=pl.lit(0.1), y=pl.col("y") == 1)
-    _, _, predictions, _ = records_from_table(frame, **THREE, probability=["p_true", "p_false"])
+    _, _, predictions, _ = recorded(frame, **THREE, probability=["p_true", "p_false"])
     np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.1, 0.9], rtol=1e-6)
 
 
 def test_a_class_without_examples_may_have_probabilities():
     frame = three().rename({"p_low": "low", "p_mid": "mid", "p_top": "top"}).with_columns(void=pl.lit(0.0))
-    _, _, predictions, design = records_from_table(frame, **THREE, probability=["low", "mid", "top", "void"])
+    _, _, predictions, design = recorded(frame, **THREE, probability=["low", "mid", "top", "void"])
     assert design.settings["table"].classes == ("low", "mid", "top", "void")
     assert predictions.schema["logits"] == pl.Array(pl.Float32, 4)
 
@@ -288,7 +294,7 @@ def test_bad_probabilities_of_several_classes_are_refused():
 
 
 def groups_of(frame: pl.DataFrame, *groups: str) -> pl.DataFrame:
-    examples = records_from_table(frame, label="y", prediction="yhat", groups=groups)[0]
+    examples = recorded(frame, label="y", prediction="yhat", groups=groups)[0]
     return examples.select(pl.col("^attribute\\..*$").name.map(lambda name: name.removeprefix("attribute.")))
 
 
@@ -355,10 +361,10 @@ def test_bad_groups_are_refused():
 
 def test_one_method_is_compared_with_nobody():
     for options in ({}, {"seed": "seed"}, {"method": "method", "reference": "a"}):
-        _, trials, _, design = records_from_table(alone(), **ONE, **options)
+        _, trials, _, design = recorded(alone(), **ONE, **options)
         assert design.settings["table"].references == ()
         assert trials["seed"].to_list() == [0]
-    assert records_from_table(alone(), **ONE)[1]["method"].to_list() == ["model"]
+    assert recorded(alone(), **ONE)[1]["method"].to_list() == ["model"]
 
 
 def test_several_methods_need_a_reference():
@@ -369,21 +375,21 @@ def test_several_methods_need_a_reference():
 
 
 def test_several_references_come_first_in_the_order_given():
-    design = records_from_table(rows(methods=("a", "b", "c")), **{**FULL, "reference": ["c", "a"]}, example="id")[3]
+    design = recorded(rows(methods=("a", "b", "c")), **{**FULL, "reference": ["c", "a"]}, example="id")[3]
     assert design.settings["table"].references == ("c", "a")
     assert design.settings["table"].methods == ("c", "a", "b")
 
 
 def test_runs_with_names_are_numbered_and_noted():
     frame = rows().with_columns(seed=pl.format("fold {}", pl.col("seed") + 5))
-    _, trials, _, design = records_from_table(frame, **FULL, example="id")
+    _, trials, _, design = recorded(frame, **FULL, example="id")
     assert sorted(trials["seed"].unique()) == [0, 1, 2]
     assert any("fold 5, fold 6, fold 7" in note for note in design.settings["table"].notes)
 
 
 def test_a_trial_is_a_hash_of_its_method_and_seed_only():
     shuffled = rows().sample(fraction=1, shuffle=True, seed=1).with_columns(yhat=1 - pl.col("yhat"))
-    ours, theirs = (records_from_table(f, **FULL, example="id")[1] for f in (rows(), shuffled))
+    ours, theirs = (recorded(f, **FULL, example="id")[1] for f in (rows(), shuffled))
     assert set(ours["trial"]) == set(theirs["trial"])
 
 
@@ -392,13 +398,13 @@ def test_a_trial_is_a_hash_of_its_method_and_seed_only():
 
 def test_ids_make_the_order_of_rows_irrelevant():
     shuffled = rows().sample(fraction=1, shuffle=True, seed=1)
-    one, two = (records_from_table(frame, **FULL, example="id", probability="p") for frame in (rows(), shuffled))
+    one, two = (recorded(frame, **FULL, example="id", probability="p") for frame in (rows(), shuffled))
     assert one[0].sort("example").equals(two[0].sort("example"))
     assert one[2].sort("trial", "example").equals(two[2].sort("trial", "example"))
 
 
 def test_seeds_with_the_same_examples_are_one_fixed_split_and_that_is_noted():
-    setting = records_from_table(rows(), **FULL, example="id")[3].settings["table"]
+    setting = recorded(rows(), **FULL, example="id")[3].settings["table"]
     assert (setting.vary, setting.test_share) == (False, None)
     assert any("one fixed split" in note for note in setting.notes)
 
@@ -409,16 +415,16 @@ def splits(n=N) -> pl.DataFrame:
 
 
 def test_seeds_with_different_examples_are_a_split_each_with_a_share():
-    examples, _, _, design = records_from_table(splits(), **FULL, example="id")
+    examples, _, _, design = recorded(splits(), **FULL, example="id")
     setting = design.settings["table"]
     assert len(examples) == N
     assert setting.vary and setting.test_share == pytest.approx(1 / 3)
     assert any("a split per seed" in note for note in setting.notes)
-    assert records_from_table(splits(), **FULL, example="id", test_share=0.2)[3].settings["table"].test_share == 0.2
+    assert recorded(splits(), **FULL, example="id", test_share=0.2)[3].settings["table"].test_share == 0.2
 
 
 def test_what_is_said_of_the_split_goes_before_what_is_inferred():
-    setting = records_from_table(splits(), **FULL, example="id", split="fixed")[3].settings["table"]
+    setting = recorded(splits(), **FULL, example="id", split="fixed")[3].settings["table"]
     assert not setting.vary and any("said to be fixed" in note for note in setting.notes)
     refused(rows(), "every seed has the same 60 examples", **FULL, example="id", split="varying")
     refused(splits(), "share between 0 and 1", **FULL, example="id", test_share=20)
@@ -442,7 +448,7 @@ def test_an_example_that_differs_between_rows_is_refused_by_name(column, fact):
 
 
 def test_without_ids_rows_are_paired_by_order_where_labels_and_groups_agree():
-    examples, _, predictions, design = records_from_table(rows(), **FULL)
+    examples, _, predictions, design = recorded(rows(), **FULL)
     assert design.paired == "order" and not design.settings["table"].vary
     assert len(examples) == N and predictions["example"].n_unique() == N
     assert any("matched by their order" in note for note in design.settings["table"].notes)
@@ -455,7 +461,7 @@ def test_order_and_ids_give_the_same_verdicts():
 
 def test_a_split_per_seed_is_paired_by_order_within_seeds():
     frame = rows().filter(pl.col("id").str.slice(1).cast(pl.Int64) % 7 != pl.col("seed"))
-    examples, _, _, design = records_from_table(frame, **FULL)
+    examples, _, _, design = recorded(frame, **FULL)
     setting = design.settings["table"]
     assert design.paired == "order" and setting.vary and setting.test_share is None
     assert len(examples) == len(frame) // 2
@@ -465,7 +471,7 @@ def test_a_split_per_seed_is_paired_by_order_within_seeds():
 
 def test_rows_in_another_order_for_each_method_are_not_paired_and_that_is_said():
     frame = pl.concat([rows(("a",)).sample(fraction=1, shuffle=True, seed=1), rows(("b",))])
-    examples, _, _, design = records_from_table(frame, **FULL)
+    examples, _, _, design = recorded(frame, **FULL)
     assert design.paired == "none"
     assert any("unpaired" in note for note in design.settings["table"].notes)
     verdicts = audit(frame, **FULL).verdicts.filter(measure="accuracy")
@@ -474,27 +480,27 @@ def test_rows_in_another_order_for_each_method_are_not_paired_and_that_is_said()
 
 
 def test_sorted_rows_agree_without_being_the_same_and_that_is_said():
-    notes = [records_from_table(f, **FULL)[3].settings["table"].notes for f in (rows(), rows().sort("y", "sex"))]
+    notes = [recorded(f, **FULL)[3].settings["table"].notes for f in (rows(), rows().sort("y", "sex"))]
     assert [any("sorted by label and group" in note for note in own) for own in notes] == [False, True]
 
 
 def test_methods_that_agree_with_themselves_only_share_examples_among_their_seeds():
     frame = pl.concat([rows(("a",)), rows(("b",)).sort("seed", "y", "id")])
-    examples, _, _, design = records_from_table(frame, **FULL)
+    examples, _, _, design = recorded(frame, **FULL)
     assert design.paired == "none" and len(examples) == 2 * N
     assert not design.settings["table"].vary
-    assert records_from_table(frame, **FULL, split="fixed")[3] == design
+    assert recorded(frame, **FULL, split="fixed")[3] == design
 
 
 def test_a_split_that_is_said_to_vary_is_not_matched_across_seeds():
-    examples, _, _, design = records_from_table(rows(), **FULL, split="varying", test_share=0.25)
+    examples, _, _, design = recorded(rows(), **FULL, split="varying", test_share=0.25)
     assert len(examples) == 3 * N and design.paired == "order"
     assert design.settings["table"].test_share == 0.25
 
 
 def test_units_and_weights_reach_the_examples():
     frame = rows().with_columns(u=pl.col("id").str.slice(0, 2), w=pl.lit(2))
-    examples = records_from_table(frame, **FULL, example="id", unit="u", weight="w")[0]
+    examples = recorded(frame, **FULL, example="id", unit="u", weight="w")[0]
     assert examples["unit"].n_unique() == 10 and set(examples["weight"]) == {2.0}
     refused(rows().with_columns(w=pl.lit(0)), "weights are above 0", **FULL, weight="w")
 
@@ -507,7 +513,7 @@ def test_margins_and_measures_are_checked_before_anything_is_computed():
     refused(rows(), "above 0", **FULL, margins={"default": 0})
     refused(rows(), "above 0", **FULL, margins={"default": math.nan})
     refused(rows(), "acuracy", **FULL, measures=["acuracy"])
-    design = records_from_table(rows(), **FULL, measures=["accuracy"], margins={"default": 0.1})[3]
+    design = recorded(rows(), **FULL, measures=["accuracy"], margins={"default": 0.1})[3]
     assert (design.measures, design.margins) == (("accuracy",), {"default": 0.1})
 
 

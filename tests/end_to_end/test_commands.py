@@ -61,6 +61,65 @@ def test_an_audit_writes_tables_and_a_report_and_prints_json(table, tmp_path, ev
     )
 
 
+@pytest.fixture
+def attacked(tmp_path):
+    """Membership scores of two methods, two models each on random halves; lora's members stand out more."""
+    rng = np.random.default_rng(0)
+    half, person = rng.random(900) < 0.5, np.arange(900)
+    frame = pl.concat(
+        pl.DataFrame(
+            {
+                "method": method,
+                "seed": seed,
+                "example": person,
+                "group": np.where(person % 9 == 8, "few", "many"),
+                "in": half == (seed == 0),
+                "score": rng.normal(size=900) + leak * (half == (seed == 0)),
+            }
+        )
+        for method, leak in (("a", 0.3), ("lora", 2.0))
+        for seed in range(2)
+    )
+    path = tmp_path / "attacked.csv"
+    frame.write_csv(path)
+    return path
+
+
+ATTACKED = ("--member", "in", "--score", "score")
+
+
+def test_membership_scores_are_audited_to_a_report_a_gate_and_pictures(attacked, tmp_path, evenhand):
+    out = tmp_path / "out"
+    done = evenhand("audit", attacked, *ATTACKED, *PAIRED, "--group", "group", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    area = next(row for row in found["verdicts"] if row["measure"] == "membership_auc" and row["group"] is None)
+    assert area["verdict"] == "worse" and area["contrast"] > 0.2
+    refusals = [row["note"] for row in found["estimates"] if row["group"] == "few" and row["value"] is None]
+    assert any("100 distinct non-members: TPR at an FPR of 0.01 needs 300" in note for note in refusals)
+    assert any(row["measure"] == "membership_roc" and row["group"] == "few" for row in found["curves"])
+    assert 'id="membership"' in (out / "report.html").read_text()
+    assert evenhand("check", out).returncode == 1
+    assert evenhand("report", out, "--format", "png").returncode == 0
+    assert (out / "figures" / "membership-group.png").read_bytes().startswith(b"\x89PNG")
+    assert "membership AUC" in evenhand("audit", attacked, *ATTACKED, "--seed", "seed", *PAIRED[:2], *PAIRED[4:]).stdout
+
+
+def test_bad_membership_scores_are_refused(attacked, tmp_path, evenhand):
+    frame = pl.read_csv(attacked)
+    for name, column, words in [
+        ("one class", pl.lit(True).alias("in"), ("member", "true in every row")),
+        ("words", pl.lit("high").alias("score"), ("score", "numbers are needed")),
+        ("nan", pl.lit(float("nan")).alias("score"), ("score",)),
+    ]:
+        path = tmp_path / f"{name}.csv"
+        frame.with_columns(column).write_csv(path)
+        refused(evenhand("audit", path, *ATTACKED, *PAIRED, "--out", tmp_path / "never"), *words)
+    refused(evenhand("audit", attacked, *ATTACKED[:2], *PAIRED), "score", "member")
+    refused(evenhand("audit", attacked, "--group", "group"), "labels", "member")
+    assert not (tmp_path / "never").exists()
+
+
 @pytest.mark.parametrize("what", ["tasks", "methods", "measures", "presets"])
 def test_list_names_what_there_is(what, evenhand):
     rows = json.loads(evenhand("list", what, "--json").stdout)[what]

@@ -20,9 +20,9 @@ from evenhand import records
 from evenhand.audit.cases import Case, Reader, cases
 from evenhand.audit.contrasts import NO_MARGIN, ONE_SEED, Contrast, contrast
 from evenhand.audit.design import Design
-from evenhand.audit.measures import MEASURES, Measure, select
+from evenhand.audit.measures import MEASURES, MEMBERSHIP, select
 from evenhand.audit.pooled import Compared, across_settings
-from evenhand.audit.runs import Evaluation, evaluations
+from evenhand.audit.runs import evaluations
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
 from evenhand.stats.equivalence import verdict
@@ -57,16 +57,16 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
 def check_margins(design: Design) -> None:
     """Raises InputError for a margin of a measure that there is not."""
     for name in design.margins:
-        if name != "default" and name not in MEASURES:
-            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES])}')
+        if name not in ("default", *MEASURES, *MEMBERSHIP):
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES, *MEMBERSHIP])}')
 
 
 def compared(reader: Reader, case: Case, design: Design) -> Iterator[Compared]:
     """A case's contrasts, of every method with every reference."""
     evaluation = reader.evaluation
-    for method, reference in pairs(evaluation):
+    for method, reference in pairs(evaluation.methods, evaluation.design.references):
         found = contrast(reader, case, method, reference, design)
-        margin = _margin(case.measure, design)
+        margin = case.measure.margin(design.margins)
         yield Compared(evaluation.setting, evaluation.split, method, reference, case, margin, found)
 
 
@@ -84,12 +84,12 @@ def pooled_later(found: Sequence[Compared], design: Design) -> Sequence[Compared
     return found if len(design.settings) > 1 else []
 
 
-def pairs(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+def pairs(methods: Sequence[str], references: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Who is compared with whom: every method with every reference, two references once."""
-    references = [name for name in evaluation.design.references if name in evaluation.methods]
-    for place, reference in enumerate(references):
-        for method in evaluation.methods:
-            if method != reference and method not in references[:place]:
+    present = [name for name in references if name in methods]
+    for place, reference in enumerate(present):
+        for method in methods:
+            if method != reference and method not in present[:place]:
                 yield method, reference
 
 
@@ -153,13 +153,6 @@ def _joint(contrasts: Sequence[Contrast]) -> MaxT:
         return MaxT(np.empty(0), size)
     units, totals, variances, df = zip(*known, strict=True)
     return max_t(correlations(units, totals, variances), np.array(df), generator(0, "max T"))
-
-
-def _margin(measure: Measure, design: Design) -> float | None:
-    if not measure.decides:
-        return None
-    default = design.margins.get("default") if measure.scale == "share" else None
-    return design.margins.get(measure.name, default)
 
 
 def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) -> str | None:

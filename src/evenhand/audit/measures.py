@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -17,6 +17,7 @@ from evenhand.audit.linear import (
     larger,
     range_effect,
     rate_effect,
+    undefined,
     worst_effect,
 )
 from evenhand.audit.reliability import plug_in_effect, squared_effect
@@ -28,7 +29,7 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 
 @dataclass(frozen=True)
 class Measure:
-    """A named quantity computed from predictions.
+    """A named quantity computed from predictions, or from membership scores.
 
     Attributes:
         name: as in records; fairlearn's where it has one.
@@ -57,6 +58,12 @@ class Measure:
 
     def note(self, level: Level) -> str | None:
         return dict(self.notes).get(level)
+
+    def margin(self, margins: Mapping[str, float]) -> float | None:
+        """The margin of its contrasts; `default` serves measures on a 0–1 scale that decide."""
+        if not self.decides:
+            return None
+        return margins.get(self.name, margins.get("default") if self.scale == "share" else None)
 
 
 def _rate(name: Rate, summary: str, worse: Literal[-1, 0, 1]) -> Measure:
@@ -142,19 +149,89 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+def _of_scores(view: View, place: Place) -> Effect:
+    return undefined("taken of membership scores, not of predictions", len(place.rows))
+
+
+MEMBERSHIP: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure(
+            "membership_auc",
+            "chance that a score ranks a member above a non-member; .5: nothing leaks",
+            1,
+            _EVERYWHERE,
+            _of_scores,
+        ),
+        Measure(
+            "membership_balanced_accuracy",
+            "(TPR + 1 − FPR)/2 of telling members, at the threshold that is best for the other models",
+            1,
+            _EVERYWHERE,
+            _of_scores,
+        ),
+        Measure(
+            "membership_tpr_at_fpr_0.01",
+            "share of the members found where 1% of the non-members are called members; needs a margin of its own",
+            1,
+            _EVERYWHERE,
+            _of_scores,
+            scale="own",
+            proportion=True,
+        ),
+        Measure(
+            "membership_tpr_at_fpr_0.001",
+            "the same where .1% of the non-members are called members",
+            1,
+            _EVERYWHERE,
+            _of_scores,
+            scale="own",
+            proportion=True,
+        ),
+        Measure(
+            "membership_auc_difference",
+            "AUC of the group that leaks most minus that of the one that leaks least; estimates only",
+            0,
+            ("attribute",),
+            _of_scores,
+            notes=_RANGE,
+        ),
+        Measure(
+            "membership_tpr_at_fpr_0.01_difference",
+            "the same of TPR at 1% FPR, at thresholds of the groups themselves; estimates only",
+            0,
+            ("attribute",),
+            _of_scores,
+            scale="own",
+            notes=_RANGE,
+        ),
+    )
+}
+"""What an audit says of membership scores; `audit.privacy` works them out, all models of a method together."""
+
+
 def list_measures() -> list[tuple[str, str]]:
     """Name and summary of every measure, for `evenhand list measures`."""
-    return [(measure.name, measure.summary) for measure in MEASURES.values()]
+    return [(measure.name, measure.summary) for measure in (*MEASURES.values(), *MEMBERSHIP.values())]
 
 
 def select(names: Iterable[str]) -> list[Measure]:
-    """The measures of these names, in the registry's order; all of them for no names.
+    """The measures of predictions of these names, in the registry's order; all of them for no names.
 
     Raises:
-        InputError: an unknown name, with the nearest known one.
+        InputError: a name that no measure has, of predictions or of membership, with the nearest known one.
     """
+    return _chosen(names, MEASURES)
+
+
+def select_membership(names: Iterable[str]) -> list[Measure]:
+    """The measures of membership scores of these names. Args, Raises: `select`."""
+    return _chosen(names, MEMBERSHIP)
+
+
+def _chosen(names: Iterable[str], measures: Mapping[str, Measure]) -> list[Measure]:
     names = list(names)
     for name in names:
-        if name not in MEASURES:
-            raise InputError(f'there is no measure "{name}"; {did_you_mean(name, MEASURES)}')
-    return [measure for measure in MEASURES.values() if not names or measure.name in names]
+        if name not in MEASURES and name not in MEMBERSHIP:
+            raise InputError(f'there is no measure "{name}"; {did_you_mean(name, [*MEASURES, *MEMBERSHIP])}')
+    return [measure for measure in measures.values() if not names or measure.name in names]

@@ -17,6 +17,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design
+from evenhand.audit.privacy import leakage
 from evenhand.audit.tables import audited
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import VERDICTS
@@ -27,6 +28,8 @@ SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", 
 
 TABLES = ("examples", "trials", "estimates", "verdicts", "curves")
 """The tables that lie at the top of every folder of results."""
+ATTACKED = ("members", "scores")
+"""Those that lie there where membership scores were audited."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,6 +42,7 @@ class Results:
         provenance: texts: the resolved study or the audit's arguments (`study`), versions and machine as JSON
             (`environment`), and whatever else is to be shown.
         stored: the table `predictions`, or how to read it.
+        members, scores: who was trained on what, and what a membership attack says; empty where none was audited.
     """
 
     examples: pl.DataFrame
@@ -49,6 +53,8 @@ class Results:
     curves: pl.DataFrame
     provenance: Mapping[str, str]
     stored: pl.DataFrame | Callable[[], pl.DataFrame] = field(compare=False)
+    members: pl.DataFrame = field(default_factory=records.TABLES["members"].empty)
+    scores: pl.DataFrame = field(default_factory=records.TABLES["scores"].empty)
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
@@ -67,8 +73,10 @@ class Results:
         predictions: pl.DataFrame,
         design: Design,
         provenance: Mapping[str, str] | None = None,
+        members: pl.DataFrame | None = None,
+        scores: pl.DataFrame | None = None,
     ) -> Self:
-        """Audit records: estimates, verdicts and curves.
+        """Audit records: estimates, verdicts and curves, of predictions and of membership scores.
 
         Raises:
             InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
@@ -78,7 +86,12 @@ class Results:
             records.validate(trials, "trials"),
             records.validate(predictions, "predictions"),
         )
-        estimates, verdicts, curves = audited(*tables, design)
+        attacked = {
+            name: records.TABLES[name].empty() if given is None else records.validate(given, name)
+            for name, given in (("members", members), ("scores", scores))
+        }
+        found = zip(audited(*tables, design), leakage(tables[0], tables[1], **attacked, design=design), strict=True)
+        estimates, verdicts, curves = (pl.concat(parts) for parts in found)
         return cls(
             examples=tables[0],
             trials=tables[1],
@@ -88,6 +101,7 @@ class Results:
             curves=curves,
             provenance=dict(provenance or {}),
             stored=tables[2],
+            **attacked,
         )
 
     @classmethod
@@ -105,6 +119,11 @@ class Results:
                 raise InputError(f"the study in {folder} has not been run to its end; run it again to continue")
             raise InputError(f"{folder} holds no results: a run or an audit leaves a design.json there")
         tables = {name: records.read(folder / f"{name}.parquet", name) for name in TABLES}
+        tables |= {
+            name: records.read(folder / f"{name}.parquet", name)
+            for name in ATTACKED
+            if (folder / f"{name}.parquet").is_file()
+        }
         provenance = _read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
         return cls(
             **tables,
@@ -123,6 +142,11 @@ class Results:
             raise InputError(f"{folder} is a file; results are kept in a folder")
         for name in TABLES:
             records.write(getattr(self, name), folder / f"{name}.parquet", name)
+        for name in ATTACKED:
+            if len(self.scores):
+                records.write(getattr(self, name), folder / f"{name}.parquet", name)
+            else:
+                (folder / f"{name}.parquet").unlink(missing_ok=True)
         if not (folder / "trials").is_dir():
             records.write(self.predictions, folder / "predictions.parquet", "predictions")
         _write_text(folder / "provenance.json", json.dumps(dict(self.provenance), ensure_ascii=False, indent=1) + "\n")

@@ -163,6 +163,7 @@ TABLES: dict[str, Table] = {
             key="trial step example",
         ),
         _table("members", {"trial": _TEXT, "example": _TEXT, "member": _FLAG}, key="trial example"),
+        _table("scores", {"trial": _TEXT, "example": _TEXT, "score": _REAL}, key="trial example"),
         _table(
             "probes",
             {

@@ -10,6 +10,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.harm import MEASURE
+from evenhand.audit.privacy import ROC
 from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
 from evenhand.report.estimated import PARITY
@@ -144,6 +145,18 @@ def reliability_blocks(curves: pl.DataFrame, design: Design) -> list[Block]:
                 curves, design, setting=setting, split=split, attribute=attribute, group=group
             )
             blocks.append(Block(heading, [Figure(chart, f"Observed share against confidence, {heading}.")]))
+    return blocks
+
+
+def privacy_blocks(curves: pl.DataFrame, design: Design) -> list[Block]:
+    """One chart of ROC curves of membership inference per setting, split and attribute."""
+    blocks = []
+    for setting, split, own in _places(curves.filter(measure=ROC), design):
+        for attribute in _attributes(own):
+            chart = charts.roc_chart(own, design, setting=setting, split=split, attribute=attribute)
+            heading = _heading(setting, split, attribute, "")
+            about = f"True positives against false ones of membership inference, {heading}. The tables have the rates."
+            blocks.append(Block(heading, [Figure(chart, about)]))
     return blocks
 
 

@@ -15,6 +15,7 @@ from evenhand.report.across import across_chart
 from evenhand.report.contrasts import verdict_chart
 from evenhand.report.estimated import disparity_chart, group_accuracy_chart
 from evenhand.report.harm import harm_chart
+from evenhand.report.privacy import roc_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.sizes import group_size_chart
 
@@ -25,6 +26,7 @@ __all__ = [
     "group_size_chart",
     "harm_chart",
     "reliability_chart",
+    "roc_chart",
     "save",
     "vega_lite_version",
     "verdict_chart",

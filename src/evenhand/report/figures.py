@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.harm import MEASURE
+from evenhand.audit.privacy import ROC
 from evenhand.report import charts, paper
 from evenhand.report.estimated import PARITY
 from evenhand.report.paper import Figured
@@ -21,9 +22,9 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
-    """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, and each
-    disparity, by setting and attribute; of several settings the contrasts across them, by method and reference; and
-    the figure that the design names, in all formats.
+    """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
+    and ROC curves of membership inference, by setting and attribute; of several settings the contrasts across them, by
+    method and reference; and the figure that the design names, in all formats.
 
     Args:
         results: of a run or an audit.
@@ -71,12 +72,18 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
             harm = results.curves.filter(measure=MEASURE, setting=setting, split="test", attribute=attribute)
             if len(harm):
                 yield _named(f"{first}harm-{attribute}"), charts.harm_chart(results.curves, design, **where)
-            yield _named(f"{first}accuracy-{attribute}"), charts.group_accuracy_chart(estimates, design, **where)
+            if len(own.filter(measure="accuracy")):
+                yield _named(f"{first}accuracy-{attribute}"), charts.group_accuracy_chart(estimates, design, **where)
             for measure in PARITY:
                 rows = own.filter(pl.col("class").is_null(), attribute=attribute, measure=measure)
                 if rows["value"].count():
                     chart = charts.disparity_chart(estimates, design, measure=measure, **where)
                     yield _named(f"{first}{measure.removesuffix('_difference')}-{attribute}"), chart
+        leaks = results.curves.filter(measure=ROC, setting=setting, split="test")
+        named = leaks["attribute"].drop_nulls().unique(maintain_order=True).to_list()
+        for attribute in named or ([None] if len(leaks) else []):
+            chart = charts.roc_chart(leaks, design, setting=setting, split="test", attribute=attribute)
+            yield _named(f"{first}membership" + (f"-{attribute}" if attribute else "")), chart
 
 
 def _named(name: str) -> str:

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.measures import MEMBERSHIP
 from evenhand.records import VERDICTS
 from evenhand.report import blocks, look, tables, verdict_tables
 from evenhand.report.across import patterns
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.harm import loss_grids, noticed
+from evenhand.report.privacy import leak_grids
 from evenhand.report.summary import markdown
 from evenhand.report.words import NONE, headline, seen
 
@@ -43,6 +45,7 @@ _SECTIONS = (
     ("across", "Across settings"),
     ("verdicts", "Verdicts"),
     ("harm", "Harm that would have been seen"),
+    ("membership", "Membership inference"),
     ("accuracy", "Accuracy"),
     ("disparities", "Disparities"),
     ("calibration", "Reliability"),
@@ -56,6 +59,8 @@ _SECTIONS = (
     ("reading", "How to read a verdict"),
     ("notes", "Notes"),
 )
+
+_OF_PREDICTIONS = ("accuracy", "disparities", "calibration")
 
 _PAIRING = {
     "example": "Methods are compared on the same examples, matched by their ids, seed by seed.",
@@ -113,6 +118,9 @@ def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
     found, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
     losses = loss_grids(results.curves, design)
+    leaks, predicted = leak_grids(results.estimates, design), _predicted(results.estimates)
+    absent = {name for name, there in (("across", across), ("harm", losses), ("membership", leaks)) if not there}
+    absent |= set() if predicted else set(_OF_PREDICTIONS)
     rows = sum(table.length for table in found)
     given = {
         verdict for table in (*found, *across) for part in table.parts for verdict in (row.verdict for row in part.rows)
@@ -123,7 +131,10 @@ def _content(results: Reportable) -> dict[str, Any]:
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
         "headline": [*patterns(verdicts, design), *headline(verdicts, design), *noticed(results.curves, design)],
-        "sections": [one for one in _SECTIONS if (across or one[0] != "across") and (losses or one[0] != "harm")],
+        "sections": [one for one in _SECTIONS if one[0] not in absent],
+        "leaks": leaks,
+        "privacy_blocks": blocks.privacy_blocks(results.curves, design),
+        "predicted": predicted,
         "across": across,
         "across_blocks": blocks.across_blocks(verdicts, design),
         "tables": found,
@@ -164,6 +175,11 @@ def _content(results: Reportable) -> dict[str, Any]:
         "verdicts": VERDICTS,
         "config": look.config(),
     }
+
+
+def _predicted(estimates: pl.DataFrame) -> bool:
+    """Whether predictions were audited, or there is nothing at all."""
+    return estimates.is_empty() or not estimates["measure"].is_in(list(MEMBERSHIP)).all()
 
 
 def _facts(results: Reportable) -> list[str]:

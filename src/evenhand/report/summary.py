@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from evenhand.report import tables
 from evenhand.report.across import patterns
+from evenhand.report.drawing import capital
 from evenhand.report.harm import noticed
+from evenhand.report.privacy import leak_grids
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
 from evenhand.report.words import headline
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def markdown(results: Reportable) -> str:
-    """The headline, the verdict tables with their notes, accuracy by group, failed trials and margins."""
+    """The headline, the verdict tables with their notes, accuracy and leakage by group, failed trials and margins."""
     design = results.design
     level = f"{100 * (1 - 2 * design.alpha):g}% interval"
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
@@ -32,6 +34,11 @@ def markdown(results: Reportable) -> str:
     for setting, split, grids in tables.estimate_grids(results.estimates, design, ["accuracy"]):
         for grid in grids:
             lines += ["", f"## {escaped(f'Accuracy ({setting}, {split}), mean over seeds with 95% intervals')}", ""]
+            lines += _table(grid.head, grid.rows)
+            lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
+    for setting, split, grids in leak_grids(results.estimates, design):
+        for grid in grids:
+            lines += ["", f"## {escaped(f'{capital(grid.caption)} ({setting}, {split})')}", ""]
             lines += _table(grid.head, grid.rows)
             lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
     failed = tables.failed_trials(results.trials)

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 MOST_ROWS = 24
 MOST_ACROSS = 8
 _FIRST = ("worse", "better", "inconclusive", "not worse", "equivalent")
-_SHOWN = ("accuracy", "selection_rate", "true_positive_rate", "false_positive_rate")
+_SHOWN = (
+    "accuracy",
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+    "membership_auc",
+    "membership_tpr_at_fpr_0.01",
+)
 """Measures that are shown where nothing is compared."""
 
 

@@ -18,8 +18,13 @@ _TITLES = {
     "accuracy_difference": "accuracy, best − worst group",
     "expected_calibration_error": "expected calibration error (plug-in)",
     "calibration_error_squared": "squared calibration error (debiased)",
+    "membership_auc": "membership AUC",
+    "membership_tpr_at_fpr_0.01": "membership TPR at 1% FPR",
+    "membership_tpr_at_fpr_0.001": "membership TPR at .1% FPR",
+    "membership_auc_difference": "membership AUC, largest − smallest of groups",
+    "membership_tpr_at_fpr_0.01_difference": "membership TPR at 1% FPR, largest − smallest of groups",
 }
-_FINE = frozenset({"calibration_error_squared"})
+_FINE = frozenset({"calibration_error_squared", "membership_tpr_at_fpr_0.001"})
 _LISTED = 3
 
 
@@ -29,7 +34,7 @@ def title(measure: str) -> str:
 
 
 def digits(measure: str) -> int:
-    """Decimals that a measure is shown with: five for squared errors, which are small, else three."""
+    """Decimals that a measure is shown with: five for squared errors and rare events, which are small, else three."""
     return 5 if measure in _FINE else 3
 
 

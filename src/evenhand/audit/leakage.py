@@ -1,0 +1,186 @@
+"""How well scores tell members from non-members: of one method's models together, in linear form.
+
+All models of a method are ranked together, under one threshold: their scores are on one scale, as an attack makes them.
+The arithmetic is that of `evenhand.stats.discrimination`; here rows go together by resampling unit, and what cannot be
+said gets its reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evenhand.metrics.roc import RocCurve, TprAtFpr, roc_curve, tpr_at_fpr
+from evenhand.stats.contrast import compact
+from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_rate, pooled_tpr
+
+ONE_MODEL = "one model: its threshold is chosen on other models, and there is none"
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The attacked models of one method over the examples of a setting.
+
+    Attributes:
+        seeds: of each model [T].
+        score: float [T, n]; more is more member-like.
+        member: bool [T, n], whether the model was trained on the example.
+        known: bool [T, n], where there is a score.
+        unit: int [n], codes of the resampling units.
+    """
+
+    seeds: tuple[int, ...]
+    score: np.ndarray
+    member: np.ndarray
+    known: np.ndarray
+    unit: np.ndarray
+
+    def take(self, seeds: Sequence[int], known: np.ndarray | None = None) -> Targets:
+        """The models of these seeds; `known` [T, n] of them says on which rows."""
+        place = [self.seeds.index(seed) for seed in seeds]
+        rows = self.known[place] if known is None else known
+        return replace(self, seeds=tuple(seeds), score=self.score[place], member=self.member[place], known=rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Leak:
+    """A measure of one method's models on some rows.
+
+    Attributes:
+        pooled: its value with what each unit contributes [T, U]; the estimate is nan where there is none.
+        examples: distinct ones.
+        smallest: the distinct members or the distinct non-members, whichever are fewer.
+        reason: why there is no estimate.
+        note: the counts behind a rate, or how the value is limited.
+        found: bool [T, n], members that are called members; None of a measure that is no share of the members.
+        members: bool [T, n], the rows that `found` is a share of.
+        unit: int [n], codes of the resampling units.
+    """
+
+    pooled: Pooled
+    examples: int
+    smallest: int
+    unit: np.ndarray
+    reason: str | None = None
+    note: str | None = None
+    found: np.ndarray | None = None
+    members: np.ndarray | None = None
+
+    def summed(self, cells: np.ndarray) -> np.ndarray:
+        """Sums of a quantity of rows [T, n] over each unit, [T, U]."""
+        return summed(cells, self.unit)
+
+    @property
+    def effective_units(self) -> float:
+        """Kish's effective number of units among the members."""
+        if self.members is None:
+            return math.nan
+        weight = self.summed(self.members).sum(axis=0)
+        return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def area(targets: Targets, rows: np.ndarray) -> Leak:
+    """AUC over some rows, bool [T, n]; undefined without members or without non-members."""
+    pooled = by_unit(pooled_auc(targets.score, targets.member, rows), targets, rows)
+    return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=_one_sided(targets, rows))
+
+
+def rate(targets: Targets, rows: np.ndarray, setting: np.ndarray, alpha: float) -> Leak:
+    """TPR at the least threshold with FPR ≤ alpha.
+
+    Args:
+        targets: the models.
+        rows: bool [T, n], whose TPR.
+        setting: bool [T, n], whose non-members set the threshold.
+        alpha: the false positive rate.
+
+    Returns:
+        Undefined below 3/alpha distinct non-members among `setting`. The note has the realised FPR and the counts.
+    """
+    at = tpr_at_fpr(targets.score, targets.member, alpha, where=rows, threshold_where=setting)
+    pooled = by_unit(pooled_tpr(targets.score, targets.member, alpha, rows, setting), targets, rows | setting)
+    if at.reason:
+        pooled = replace(pooled, estimate=math.nan)
+    members = rows & targets.member
+    found = members & (targets.score >= at.threshold)
+    return Leak(
+        pooled, *_sizes(targets, rows), targets.unit, at.reason, None if at.reason else _counts(at), found, members
+    )
+
+
+def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -> Leak:
+    """The mean over models of (TPR + 1 − FPR)/2, each at the threshold that is best on the other models' rows.
+
+    That the threshold is drawn, too, is no part of the interval: at the best one the accuracy does not change with it.
+
+    Args: as for `rate`.
+
+    Returns:
+        Undefined with one model. The note says how many models it is the mean of, where some have members only, or
+        non-members only.
+    """
+    sizes, models = _sizes(targets, rows), len(targets.seeds)
+    nothing = by_unit(Pooled(math.nan, np.zeros(targets.score.shape), 0, 0), targets, rows)
+    if models < 2:
+        return Leak(nothing, *sizes, targets.unit, reason=ONE_MODEL)
+    values: dict[int, float] = {}
+    cells = np.zeros(targets.score.shape)
+    for model in range(models):
+        others = setting.copy()
+        others[model] = False
+        own, mine = rows[model : model + 1], targets.take(targets.seeds[model : model + 1])
+        if _one_sided(mine, own) or _one_sided(targets, others):
+            continue
+        threshold = _best(roc_curve(targets.score, targets.member, where=others))
+        true = pooled_rate(mine.score, threshold, own & mine.member)
+        false = pooled_rate(mine.score, threshold, own & ~mine.member)
+        values[model] = (true.estimate + 1 - false.estimate) / 2
+        cells[model] = (true.cells - false.cells)[0] / 2
+    if not values:
+        reason = _one_sided(targets, rows) or "no model has both members and non-members here, and others that do"
+        return Leak(nothing, *sizes, targets.unit, reason=reason)
+    mean, used = float(np.mean(list(values.values()))), list(values)
+    for model, value in values.items():
+        cells[model] = (cells[model] + (value - mean) * rows[model] / rows[model].sum()) / len(values)
+    pooled = by_unit(Pooled(mean, cells[used], sizes[0], int(rows[used].sum())), targets, rows)
+    few = None if len(values) == models else f"defined in {len(values)} of {models} models"
+    return Leak(pooled, *sizes, targets.unit, note=few)
+
+
+def _best(curve: RocCurve) -> float:
+    return float(curve.threshold[np.argmax(curve.true_positive_rate - curve.false_positive_rate)])
+
+
+def by_unit(pooled: Pooled, targets: Targets, rows: np.ndarray) -> Pooled:
+    """An estimate on some rows whose contributions are those of examples, with those of resampling units."""
+    units = len(compact(targets.unit[rows.any(axis=0)])[0])
+    return replace(pooled, cells=summed(pooled.cells, targets.unit), units=units)
+
+
+def summed(cells: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Sums of [T, n] over the examples of each unit, [T, U], in the order of the units' codes."""
+    size = int(unit.max()) + 1
+    return np.stack([np.bincount(unit, one, size) for one in cells])
+
+
+def _sizes(targets: Targets, rows: np.ndarray) -> tuple[int, int]:
+    """Distinct examples, and the distinct members or non-members, whichever are fewer."""
+    sides = [int((rows & side).any(axis=0).sum()) for side in (targets.member, ~targets.member)]
+    return int(rows.any(axis=0).sum()), min(sides)
+
+
+def _one_sided(targets: Targets, rows: np.ndarray) -> str | None:
+    if not (rows & targets.member).any():
+        return "no members" if rows.any() else "no scores"
+    return None if (rows & ~targets.member).any() else "no non-members"
+
+
+def _counts(at: TprAtFpr) -> str:
+    said = (
+        f"{at.true_positives:,} of {at.members:,} members at a realised FPR of {at.false_positive_rate:.2g} "
+        f"({at.false_positives:,} of {at.non_members:,}; {at.distinct:,} distinct non-members set the threshold)"
+    )
+    return said if at.precise else f"{said}, which is not known within a third"
