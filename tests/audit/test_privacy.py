@@ -11,6 +11,8 @@ from scipy.special import ndtr, ndtri
 from sklearn.metrics import roc_auc_score
 
 from evenhand import Results
+from evenhand.audit.leak_contrasts import contrast
+from evenhand.audit.leakage import Targets, balanced_accuracy, rate
 from evenhand.audit.privacy import OWN, POOLED, ROC
 from evenhand.audit.table import audit
 from evenhand.errors import InputError
@@ -241,3 +243,37 @@ def test_what_does_not_fit_is_refused_in_a_sentence(change, options, words):
     with pytest.raises(InputError) as refused:
         audit(frame, **{**ONE, **options})
     assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def pool(rng: np.random.Generator, delta: float, half: np.ndarray, hard: np.ndarray) -> Targets:
+    """Models in pairs that differ in how sure they are and how much they remember, of examples that differ in both."""
+    member = np.concatenate([half, ~half])
+    models, n = member.shape
+    leak = delta * np.exp(rng.normal(0, 0.25, (models, 1))) * rng.exponential(size=n)
+    score = hard + rng.normal(0, 0.3, (models, 1)) + rng.normal(size=member.shape) + leak * member
+    return Targets(tuple(range(models)), score, member, np.ones(member.shape, dtype=bool), np.arange(n))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [4, 8])
+def test_intervals_of_balanced_accuracy_and_of_contrasts_cover(models):
+    n, repetitions = 1000, 300
+    taken = {
+        BALANCED: lambda one, rows: balanced_accuracy(one, rows, rows),
+        TPR: lambda one, rows: rate(one, rows, rows, 0.01),
+    }
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ("accuracy", *taken)}
+    for repetition in range(repetitions):
+        rng = np.random.default_rng(repetition)
+        half, hard = rng.random((models // 2, n)) < 0.5, rng.normal(size=n)
+        ours, theirs = (pool(rng, delta, half, hard) for delta in (1.0, 0.7))
+        whole = balanced_accuracy(ours, ours.known, ours.known).pooled
+        found["accuracy"].append((whole.estimate, *whole.interval()))
+        for name, measure in taken.items():
+            made = contrast(ours, theirs, np.ones(n, dtype=bool), measure, 10, matched=True)
+            assert made.estimate is not None and made.interval is not None
+            found[name].append((made.estimate, *made.interval.bounds(0.025)))
+    for name, rows in found.items():
+        estimate, low, high = np.array(rows).T
+        truth = estimate.mean()
+        assert 0.91 <= ((low <= truth) & (truth <= high)).mean() <= 0.99, name
