@@ -59,10 +59,8 @@ def pack_of(model: nn.Module, method: dict, model_type: str, seed: int = 0, **va
     return single(model, inputs, labels, seed=seed, lr=method["lr"], epochs=method["epochs"], train=train)
 
 
-def started(pack: Pack, folder: Path, model_of=None, **options):
-    return start_from_features(
-        pack, model_of or (lambda _: pack.module), ["base"] * len(pack.replicas), folder, **options
-    )
+def started(pack: Pack, folder: Path, model_of=None):
+    return start_from_features(pack, model_of or (lambda _: pack.module), ["base"] * len(pack.replicas), folder)
 
 
 def fitted(pack: Pack) -> Pack:
@@ -273,9 +271,9 @@ def test_a_head_that_reads_something_else_is_trained_the_ordinary_way(tmp_path):
 def test_without_room_nothing_is_kept_and_it_is_said_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "evenhand"):
         for _ in range(2):
-            pack = pack_of(made(LAST, "bert"), LAST, "bert")
+            pack = pack_of(made(LAST, "bert"), LAST, "bert", features=1e-5)
             before = pack.replicas[0].inputs
-            started(pack, tmp_path, limit=10_000)
+            started(pack, tmp_path)
             assert pack.replicas[0].inputs is before
     (said,) = caplog.messages
     assert "no more than 1e-05 GB" in said
@@ -283,14 +281,22 @@ def test_without_room_nothing_is_kept_and_it_is_said_once(tmp_path, caplog):
 
 
 def test_the_bound_holds_for_all_shelves_together(tmp_path):
-    limit = 60_000
-    one = pack_of(made(HEAD, "bert"), HEAD, "bert")
-    started(one, tmp_path, limit=limit)
-    other = pack_of(made(LAST, "bert"), LAST, "bert")
-    started(other, tmp_path, limit=limit)
+    gigabytes = 6e-5
+    one = pack_of(made(HEAD, "bert"), HEAD, "bert", features=gigabytes)
+    started(one, tmp_path)
+    other = pack_of(made(LAST, "bert"), LAST, "bert", features=gigabytes)
+    started(other, tmp_path)
     assert isinstance(one.replicas[0].inputs, Cached)
     assert not isinstance(other.replicas[0].inputs, Cached)
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= limit
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 1e9 * gigabytes
+
+
+def test_with_no_gigabytes_nothing_is_kept(tmp_path):
+    pack = pack_of(made(HEAD, "bert"), HEAD, "bert", features=0)
+    before = pack.replicas[0].inputs
+    started(pack, tmp_path)
+    assert pack.replicas[0].inputs is before
+    assert not shelves(tmp_path)
 
 
 def flipped(part: Path) -> None:

@@ -27,7 +27,7 @@ from evenhand.training.loop import reproducible
 from evenhand.training.pack import PREDICT_BATCH, Pack, Single
 from evenhand.training.prefix import FEATURES, Cut, candidates, install, prefix_tensors, record
 from evenhand.training.replicas import Replicas
-from evenhand.training.shelf import LIMIT, Shelf, raw
+from evenhand.training.shelf import Shelf, raw
 
 PROBED = 8
 """Examples, long and short, with which a model's cut is found."""
@@ -75,7 +75,7 @@ class Cached(Wrapped):
 
 
 def start_from_features(
-    pack: Pack, model_of: Callable[[int], nn.Module], bases: Sequence[str], folder: Path | None, limit: int = LIMIT
+    pack: Pack, model_of: Callable[[int], nn.Module], bases: Sequence[str], folder: Path | None
 ) -> Start:
     """Let a pack train and predict from cached features, where that gives the same numbers.
 
@@ -87,11 +87,13 @@ def start_from_features(
         model_of: gives each replica as an ordinary model.
         bases: [K] fingerprints of the replicas' base models.
         folder: where features are kept; None: nowhere, and nothing changes.
-        limit: bytes that they may take there.
     """
     if folder is None or type(pack) not in (Single, Replicas):
         return _unchanged
     if any(one.train.base_dropout or one.train.augment or one.train.compile for one in pack.replicas):
+        return _unchanged
+    limit = 1e9 * min(one.train.features for one in pack.replicas)
+    if not limit:
         return _unchanged
     models = [model_of(place) for place in range(len(pack.replicas))]
     with reproducible(pack.device):

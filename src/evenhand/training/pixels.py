@@ -129,7 +129,7 @@ def resized(processor: BaseImageProcessor, images: Sequence[Picture], folder: Pa
     levels = _levels(processor)
     if levels is None:
         return None
-    shelf = Shelf(folder / _name(processor), limit=2**63)
+    shelf = Shelf(folder / _name(processor))
     keys = [image.key for image in images]
     known = {key for _, index in shelf.parts() for key in index["keys"]}
     missing = {key: image for key, image in zip(keys, images, strict=True) if key not in known}

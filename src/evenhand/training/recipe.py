@@ -11,7 +11,7 @@ from evenhand.spec import Spec
 RECIPE = 1
 """Part of every trial's identity. Raise it only when the golden records in the tests show that numbers changed."""
 
-ROUNDING = frozenset({"replicas", "checkpointing", "compile", "tokens_per_pass"})
+ROUNDING = frozenset({"replicas", "features", "checkpointing", "compile", "tokens_per_pass"})
 """Keys of `train:` that decide how a training is computed, and change its results by rounding only."""
 
 
@@ -23,6 +23,8 @@ class TrainSpec(Spec):
 
     Attributes:
         replicas: trials that are trained together in one pack.
+        features: gigabytes on disk, at most, for what leaves the layers below the first one that learns; never more than
+            half of what is free. 0: it is computed anew in every epoch.
         checkpointing: keep only what enters each repeated layer, and compute the layer again on the way back: less
             memory for a third more time.
         compile: let torch.compile make the model's kernels.
@@ -42,6 +44,7 @@ class TrainSpec(Spec):
     clip_norm: float | None = Field(default=1.0, gt=0)
     accumulate: PositiveInt = 1
     replicas: Literal["auto"] | PositiveInt = "auto"
+    features: float = Field(default=4.0, ge=0)
     checkpointing: bool = False
     compile: bool = False
     tokens_per_pass: PositiveInt | None = None

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-
-LIMIT = 4 * 2**30
-"""Bytes that the features of a study may take on disk."""
 
 STATES, INDEX = "states.bin", "index.json"
 
@@ -32,14 +29,14 @@ class Shelf:
     """
 
     folder: Path
-    limit: int = LIMIT
+    limit: float = math.inf
 
     def read(self) -> dict[str, torch.Tensor]:
         """What is kept by the key of its example, [tokens, ...], mapped from the file. A part that is damaged, cut off
         or made by another prefix is deleted."""
         found: dict[str, torch.Tensor] = {}
         for file, index in self.parts():
-            size = sum(index["tokens"]) * prod(index["shape"])
+            size = sum(index["tokens"]) * math.prod(index["shape"])
             flat = torch.from_file(str(file), size=size, dtype=getattr(torch, index["dtype"]))
             states = flat.view(-1, *index["shape"]).split(index["tokens"])
             found |= dict(zip(index["keys"], states, strict=True))
