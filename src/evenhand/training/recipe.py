@@ -23,8 +23,8 @@ class TrainSpec(Spec):
 
     Attributes:
         replicas: trials that are trained together in one pack.
-        features: gigabytes on disk, at most, for what leaves the layers below the first one that learns; never more than
-            half of what is free. 0: it is computed anew in every epoch.
+        features: gigabytes on disk, at most, for what leaves the layers below the first one that learns, and never more
+            than half of what is free. 0: it is computed anew in every epoch.
         checkpointing: keep only what enters each repeated layer, and compute the layer again on the way back: less
             memory for a third more time.
         compile: let torch.compile make the model's kernels.
