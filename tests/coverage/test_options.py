@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from evenhand.audit.options import lean_interval, mean_interval
-from evenhand.metrics.arrangements import balanced_arrangements
-from evenhand.metrics.options import option_choices
-from evenhand.metrics.token_bias import option_effects
+from evenhand.metrics.options.arrangements import balanced_arrangements
+from evenhand.metrics.options.scores import option_choices
+from evenhand.metrics.options.token_bias import option_effects
 from scripted import Scripted, centred
 
 CONTENT, IDENTIFIER, POSITION = (0.6, 0.1, -0.4), (1.2, -0.2, 0.0), (0.5, 0.0, -0.3)

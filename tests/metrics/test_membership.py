@@ -32,9 +32,9 @@ from evenhand.metrics import (
     tpr_at_fpr_by_group,
     zlib_score,
 )
-from evenhand.metrics.lira import variances
-from evenhand.metrics.rmia import log_ratio
-from evenhand.metrics.shadows import pool_shadows, separate_shadows
+from evenhand.metrics.membership.lira import variances
+from evenhand.metrics.membership.rmia import log_ratio
+from evenhand.metrics.membership.shadows import pool_shadows, separate_shadows
 
 LIRA = [("lira", mode, variance) for mode in ("online", "offline") for variance in ("pooled", "shrunk", "per-example")]
 OTHERS = [("loss", "online", "pooled"), ("difficulty", "online", "pooled")]

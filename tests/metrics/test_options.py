@@ -10,14 +10,14 @@ import pytest
 
 from evenhand.audit.options import lean_interval, mean_interval
 from evenhand.errors import InputError
-from evenhand.metrics.arrangements import (
+from evenhand.metrics.options.arrangements import (
     Arrangements,
     balanced_arrangements,
     cyclic_arrangements,
     permuted_arrangements,
 )
-from evenhand.metrics.debiasing import contextual_calibration, permutation_average, pride
-from evenhand.metrics.options import (
+from evenhand.metrics.options.debiasing import contextual_calibration, permutation_average, pride
+from evenhand.metrics.options.scores import (
     distance_from_equal,
     flip_rate,
     log_softmax,
@@ -26,7 +26,7 @@ from evenhand.metrics.options import (
     option_probabilities,
     option_scores,
 )
-from evenhand.metrics.token_bias import option_effects, yes_no_effects
+from evenhand.metrics.options.token_bias import option_effects, yes_no_effects
 from scripted import Scripted, centred
 
 MALE, FEMALE = 0, 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.metrics.roc import RocCurve, TprAtFpr, roc_curve, tpr_at_fpr
+from evenhand.metrics.membership.roc import RocCurve, TprAtFpr, roc_curve, tpr_at_fpr
 from evenhand.stats.contrast import compact
 from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_rate, pooled_tpr
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.metrics.options import distance_from_equal
+from evenhand.metrics.options.scores import distance_from_equal
 from evenhand.stats.contrast import TwoWay, by_unit, two_way
 
 

@@ -27,7 +27,7 @@ from evenhand.audit.leakage import Leak, Targets, area, balanced_accuracy, by_un
 from evenhand.audit.linear import Level
 from evenhand.audit.measures import Measure, select_membership
 from evenhand.audit.pooled import Compared
-from evenhand.metrics.roc import LEAST
+from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.discrimination import pooled_tpr, threshold_at
 
 SPLIT = "test"

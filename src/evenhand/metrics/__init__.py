@@ -10,12 +10,6 @@ from evenhand.metrics.across import (
     impact_ratios,
     worst_group,
 )
-from evenhand.metrics.arrangements import (
-    Arrangements,
-    balanced_arrangements,
-    cyclic_arrangements,
-    permuted_arrangements,
-)
 from evenhand.metrics.bins import Bins, bin_gaps, bin_of, equal_mass_edges, equal_width_edges
 from evenhand.metrics.brier import BrierDecomposition, brier_decomposition, brier_score
 from evenhand.metrics.calibration import (
@@ -30,10 +24,8 @@ from evenhand.metrics.calibration import (
     underconfidence,
 )
 from evenhand.metrics.comparison import disparity
-from evenhand.metrics.debiasing import SlotCorrected, contextual_calibration, permutation_average, pride
 from evenhand.metrics.groups import MISSING, ByGroup, Groups, by_group, groups_from_masks, intersections
-from evenhand.metrics.language_scores import likelihood_score, min_k_plus_plus_score, min_k_score, zlib_score
-from evenhand.metrics.membership import (
+from evenhand.metrics.membership.attacks import (
     attack_pool,
     attack_targets,
     attack_without_each_pair,
@@ -41,7 +33,25 @@ from evenhand.metrics.membership import (
     loss_score,
     reference_score,
 )
-from evenhand.metrics.options import (
+from evenhand.metrics.membership.roc import (
+    RocCurve,
+    TprAtFpr,
+    attack_accuracy,
+    dp_bound,
+    roc_auc,
+    roc_curve,
+    tpr_at_fpr,
+    tpr_at_fpr_by_group,
+)
+from evenhand.metrics.membership.texts import likelihood_score, min_k_plus_plus_score, min_k_score, zlib_score
+from evenhand.metrics.options.arrangements import (
+    Arrangements,
+    balanced_arrangements,
+    cyclic_arrangements,
+    permuted_arrangements,
+)
+from evenhand.metrics.options.debiasing import SlotCorrected, contextual_calibration, permutation_average, pride
+from evenhand.metrics.options.scores import (
     EqualGuessing,
     distance_from_equal,
     flip_rate,
@@ -50,6 +60,7 @@ from evenhand.metrics.options import (
     option_probabilities,
     option_scores,
 )
+from evenhand.metrics.options.token_bias import OptionEffects, YesNoEffects, option_effects, yes_no_effects
 from evenhand.metrics.parity import (
     accuracy_difference,
     accuracy_ratio,
@@ -77,18 +88,7 @@ from evenhand.metrics.rates import (
     true_positive_rate,
     undefined_groups,
 )
-from evenhand.metrics.roc import (
-    RocCurve,
-    TprAtFpr,
-    attack_accuracy,
-    dp_bound,
-    roc_auc,
-    roc_curve,
-    tpr_at_fpr,
-    tpr_at_fpr_by_group,
-)
 from evenhand.metrics.smooth import smooth_calibration_error
-from evenhand.metrics.token_bias import OptionEffects, YesNoEffects, option_effects, yes_no_effects
 from evenhand.metrics.translation import (
     STEREOTYPE_OUTCOMES,
     GenderAccuracy,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.metrics.arrangements import Arrangements
-from evenhand.metrics.options import checked, log_softmax
+from evenhand.metrics.options.arrangements import Arrangements
+from evenhand.metrics.options.scores import checked, log_softmax
 
 PRIDE_SHARE = 0.05
 """Share of the examples that PriDe's prior is estimated from."""

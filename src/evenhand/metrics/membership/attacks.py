@@ -22,9 +22,9 @@ import numpy as np
 
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.labels import numbers_of
-from evenhand.metrics.lira import LEAST_MODELS, Variance, lira_offline, lira_online
-from evenhand.metrics.rmia import rmia
-from evenhand.metrics.shadows import Shadows, phi_of, pool_shadows, separate_shadows
+from evenhand.metrics.membership.lira import LEAST_MODELS, Variance, lira_offline, lira_online
+from evenhand.metrics.membership.rmia import rmia
+from evenhand.metrics.membership.shadows import Shadows, phi_of, pool_shadows, separate_shadows
 
 Attack = Literal["loss", "reference", "difficulty", "lira", "rmia"]
 Mode = Literal["online", "offline"]

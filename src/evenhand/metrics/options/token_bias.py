@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.metrics.arrangements import Arrangements
-from evenhand.metrics.options import checked
+from evenhand.metrics.options.arrangements import Arrangements
+from evenhand.metrics.options.scores import checked
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ import numpy as np
 from evenhand.errors import InputError
 from evenhand.metrics.groups import groups_of
 from evenhand.metrics.labels import numbers_of
-from evenhand.metrics.shadows import membership_of
+from evenhand.metrics.membership.shadows import membership_of
 
 Thresholds = Literal["group", "pooled"]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.metrics.shadows import Shadows
+from evenhand.metrics.membership.shadows import Shadows
 
 FAINTEST = -700.0
 """Log-odds below this count as this: the probability would round to 0."""

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from evenhand.errors import InputError, did_you_mean
-from evenhand.metrics.shadows import Shadows, Side
+from evenhand.metrics.membership.shadows import Shadows, Side
 
 Variance = Literal["auto", "pooled", "shrunk", "per-example"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from evenhand.errors import InputError
 from evenhand.metrics.across import divided
-from evenhand.metrics.arrangements import Arrangements
+from evenhand.metrics.options.arrangements import Arrangements
 
 Score = Literal["log_prob", "per_token", "per_byte", "sequence_loss"]
 
