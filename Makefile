@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Test files run side by side; a process more costs about 1 GB.
+JOBS ?= 2
 
 .PHONY: setup demo test test-all lint bench clean
 
@@ -24,10 +26,10 @@ lint: setup
 	$(BIN)/pyright
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 test-all: lint
-	$(BIN)/pytest -m ''
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m ''
 
 bench: setup
 	$(BIN)/python benchmarks/padding.py --data ../shared/data
