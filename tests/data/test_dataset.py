@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.data.dataset import MISSING, Attribute, Dataset, DataSpec, content_hash, pick
+from evenhand.data.dataset import MISSING, Attribute, Dataset, DataSpec, content_hash, pick, repeated
 from evenhand.errors import InputError
 
 
@@ -115,3 +115,30 @@ def test_noise_alters_that_share_of_one_groups_training_labels():
 def test_data_options_that_mean_nothing_are_refused(options, sentence):
     with pytest.raises(InputError, match=sentence):
         DataSpec().training_examples(dataset(), np.arange(10), options, 0)
+
+
+def test_a_groups_training_examples_can_be_there_several_times():
+    data, index = dataset(40), np.arange(0, 40, 2)
+    plain = DataSpec().training_examples(data, index, {}, 0)
+    found = repeated(plain, data, index, {"sex=f": 3})
+    women = data.group_mask("sex", "f")[index]
+    assert len(found) == len(index) + 2 * women.sum()
+    for row, text in enumerate(plain.inputs):
+        assert list(found.inputs).count(text) == (3 if women[row] else 1) * list(plain.inputs).count(text)
+    assert repeated(plain, data, index, {}).labels.tolist() == plain.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("times", "sentence"),
+    [
+        (3, "repeat is a mapping such as"),
+        ({"f": 3}, "ATTRIBUTE=GROUP"),
+        ({"sex=x": 3}, "it has: f, m"),
+        ({"sex=f": 0}, "whole number of 1 or more, not 0"),
+        ({"sex=f": 1.5}, "whole number of 1 or more, not 1.5"),
+    ],
+)
+def test_repeats_that_mean_nothing_are_refused(times, sentence):
+    data, index = dataset(), np.arange(10)
+    with pytest.raises(InputError, match=sentence):
+        repeated(DataSpec().training_examples(data, index, {}, 0), data, index, times)

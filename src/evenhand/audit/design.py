@@ -70,6 +70,25 @@ class Figure(Spec):
         return self
 
 
+class MembershipDesign(Spec):
+    """How the models of a study are attacked for the membership of their training examples.
+
+    Attributes:
+        design: `pool`: each of a method's models is the target in turn, compared with the others but its twin;
+            `shadows`: the study's trials are the targets, compared with shadows that saw none of the audited examples.
+        attack, mode, variance, gamma, a: as for `evenhand.metrics.attack_pool`.
+        shadows: whose models every target is compared with; None: those of its own method.
+    """
+
+    design: Literal["pool", "shadows"] = "pool"
+    attack: Literal["loss", "difficulty", "lira", "rmia"] = "lira"
+    mode: Literal["online", "offline"] = "online"
+    variance: Literal["pooled", "shrunk", "per-example", "auto"] = "auto"
+    gamma: float = Field(default=1.0, gt=0)
+    a: float = Field(default=0.3, ge=0, le=1)
+    shadows: str | None = None
+
+
 class SettingDesign(Spec):
     """One setting of a study, as the audit sees it.
 
@@ -82,6 +101,7 @@ class SettingDesign(Spec):
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
         ranks: by method, for figures over ranks; methods that have none are left out.
+        membership: how its models are attacked; None: they are not.
     """
 
     references: tuple[str, ...] = ()
@@ -94,6 +114,7 @@ class SettingDesign(Spec):
     model: str = ""
     notes: tuple[str, ...] = ()
     ranks: dict[str, Rank] = Field(default_factory=dict)
+    membership: MembershipDesign | None = None
 
 
 class MarginChange(Spec):

@@ -222,7 +222,8 @@ class DataSpec(Spec):
         """The training examples at `index` after a method's `data:` options; test examples never change.
 
         Every classification data set understands `noise: {ATTRIBUTE=GROUP: share}`: that share of the group's
-        training labels is redrawn among the other classes. Subclasses add keys of their own.
+        training labels is redrawn among the other classes. Subclasses add keys of their own. (`repeat` is the same for
+        all and comes last, see `repeated`.)
 
         Raises:
             InputError: an option that the data set does not know, or a group that it does not have.
@@ -230,12 +231,39 @@ class DataSpec(Spec):
         unknown = [key for key in options if key != "noise"]
         if unknown:
             raise InputError(
-                f'data: {dataset.name} has no option "{unknown[0]}"; {did_you_mean(unknown[0], ["noise"])}'
+                f'data: {dataset.name} has no option "{unknown[0]}"; {did_you_mean(unknown[0], ["noise", "repeat"])}'
             )
         labels = dataset.labels[index].copy()
         for group, share in dict(options.get("noise", {})).items():
             labels = _noised(dataset, index, labels, str(group), float(share), seed)
         return TrainingExamples(pick(dataset.inputs, index), labels)
+
+
+def repeated(examples: TrainingExamples, dataset: Dataset, index: np.ndarray, times: Any) -> TrainingExamples:
+    """Training examples of which some groups' are there several times, as duplicates are in careless collections.
+
+    Args:
+        examples: of the data set's examples at `index`.
+        dataset, index: see `DataSpec.training_examples`.
+        times: `data: {repeat: {ATTRIBUTE=GROUP: K}}`: how often the group's examples are there. An example of several
+            of these groups is there as often as the largest says.
+
+    Raises:
+        InputError: no mapping, a group that the data set does not have, or what is no whole number of 1 or more.
+    """
+    if not isinstance(times, Mapping):
+        raise InputError(f"data: repeat is a mapping such as {{ATTRIBUTE=GROUP: 3}}, not {times!r}")
+    counts = np.ones(len(index), dtype=np.int64)
+    for name, count in times.items():
+        attribute, separator, group = str(name).partition("=")
+        if not separator:
+            raise InputError(f'data: repeat names groups as ATTRIBUTE=GROUP, not "{name}"')
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError(f"data: repeat of {name} is a whole number of 1 or more, not {count!r}")
+        mask = dataset.group_mask(attribute, group)[index]
+        counts[mask] = np.maximum(counts[mask], count)
+    rows = np.repeat(np.arange(len(index)), counts)
+    return TrainingExamples(pick(examples.inputs, rows), examples.labels[rows])
 
 
 def _noised(dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int) -> np.ndarray:

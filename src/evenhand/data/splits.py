@@ -106,7 +106,7 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
             f"{dataset.name}: every label is {only}, so there is nothing to learn; two or more classes are needed"
         )
     drawn_with = seed if spec.vary else spec.seed
-    units = _Units.of(dataset)
+    units = Units.of(dataset)
     notes: list[str] = []
     if spec.column is None:
         parts = _by_share(dataset, units, spec, drawn_with)
@@ -115,7 +115,7 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
     for name, most in (("train", limit.train), ("test", limit.test)):
         have = len(parts[name])
         if most is not None and most < have:
-            parts[name] = _limited(dataset, units, parts[name], most, drawn_with, name)
+            parts[name] = draw_limited(dataset, units, parts[name], most, generator(drawn_with, "limit", name))
             notes.append(f"limit: {len(parts[name]):,} of {have:,} {name} examples, drawn by label and group")
     absent = np.setdiff1d(np.unique(dataset.labels), dataset.labels[parts["train"]])
     if len(absent):
@@ -145,7 +145,7 @@ def own_split(values: Sequence[Any], where: str) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Units:
+class Units:
     """Units numbered in the order in which they first appear, so that names do not matter.
 
     Attributes:
@@ -157,7 +157,7 @@ class _Units:
     label: np.ndarray
 
     @classmethod
-    def of(cls, dataset: Dataset) -> _Units:
+    def of(cls, dataset: Dataset) -> Units:
         numbers: dict[str, int] = {}
         of_example = np.array([numbers.setdefault(unit, len(numbers)) for unit in dataset.unit], dtype=np.int64)
         counts = np.zeros((len(numbers), len(dataset.classes)), dtype=np.int64)
@@ -165,9 +165,9 @@ class _Units:
         return cls(of_example, counts.argmax(axis=1))
 
 
-def _by_share(dataset: Dataset, units: _Units, spec: SplitSpec, seed: int) -> dict[str, np.ndarray]:
+def _by_share(dataset: Dataset, units: Units, spec: SplitSpec, seed: int) -> dict[str, np.ndarray]:
     everything = np.arange(len(dataset))
-    test = _drawn(units, everything, spec.test, generator(seed, "split"))
+    test = draw_share(units, everything, spec.test, generator(seed, "split"))
     rest = np.setdiff1d(everything, test)
     validation = _validation(units, rest, spec, seed)
     parts = {"train": np.setdiff1d(rest, validation), "validation": validation, "test": test}
@@ -180,7 +180,7 @@ def _by_share(dataset: Dataset, units: _Units, spec: SplitSpec, seed: int) -> di
     return parts
 
 
-def _by_own(dataset: Dataset, units: _Units, spec: SplitSpec, seed: int) -> tuple[dict[str, np.ndarray], list[str]]:
+def _by_own(dataset: Dataset, units: Units, spec: SplitSpec, seed: int) -> tuple[dict[str, np.ndarray], list[str]]:
     if dataset.split is None:
         raise InputError(
             f"{dataset.name} has no split of its own, so split: column: {spec.column} means nothing; name a column of "
@@ -203,23 +203,33 @@ def _by_own(dataset: Dataset, units: _Units, spec: SplitSpec, seed: int) -> tupl
     return parts, notes
 
 
-def _validation(units: _Units, rest: np.ndarray, spec: SplitSpec, seed: int) -> np.ndarray:
-    return _drawn(units, rest, spec.validation, generator(seed, "split", "validation"))
+def _validation(units: Units, rest: np.ndarray, spec: SplitSpec, seed: int) -> np.ndarray:
+    return draw_share(units, rest, spec.validation, generator(seed, "split", "validation"))
 
 
-def _drawn(units: _Units, among: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """About `share` of the examples `among`, whole units, stratified by label; sorted."""
-    numbers, sizes = np.unique(units.of_example[among], return_counts=True)
-    chosen = _stratified(units.label[numbers], sizes, round(share * len(among)), rng)
+def draw_share(
+    units: Units, among: np.ndarray, share: float, rng: np.random.Generator, strata: np.ndarray | None = None
+) -> np.ndarray:
+    """About `share` of the examples `among`, whole units, in every stratum; sorted.
+
+    Args:
+        units: of all examples.
+        among: sorted positions.
+        share: of them.
+        rng: draws.
+        strata: int of each of `among`, a unit having that of its first example; None: the units' labels.
+    """
+    numbers, first, sizes = np.unique(units.of_example[among], return_index=True, return_counts=True)
+    cells = units.label[numbers] if strata is None else strata[first]
+    chosen = _stratified(cells, sizes, round(share * len(among)), rng)
     return among[np.isin(units.of_example[among], numbers[chosen])]
 
 
-def _limited(dataset: Dataset, units: _Units, part: np.ndarray, most: int, seed: int, name: str) -> np.ndarray:
+def draw_limited(dataset: Dataset, units: Units, part: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """`most` examples of a part (to half a unit): shares of labels first, within a label shares of strata."""
-    rng = generator(seed, "limit", name)
     numbers, first, sizes = np.unique(units.of_example[part], return_index=True, return_counts=True)
     labels = units.label[numbers]
-    strata = _strata(dataset, part[first])
+    strata = strata_of(dataset, part[first])
     counts = np.bincount(labels, weights=sizes, minlength=len(dataset.classes))
     chosen = np.zeros(len(numbers), dtype=bool)
     for label, quota in enumerate(_quotas(counts, most, rng)):
@@ -228,7 +238,7 @@ def _limited(dataset: Dataset, units: _Units, part: np.ndarray, most: int, seed:
     return part[np.isin(units.of_example[part], numbers[chosen])]
 
 
-def _strata(dataset: Dataset, index: np.ndarray) -> np.ndarray:
+def strata_of(dataset: Dataset, index: np.ndarray) -> np.ndarray:
     """What a limit draws by within a label: the data's own strata, else what groups an example is in."""
     if dataset.strata is not None:
         return dataset.strata[index]

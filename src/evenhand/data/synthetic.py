@@ -154,9 +154,8 @@ class Synthetic(DataSpec):
         """
         unknown = [key for key in options if key not in ("noise", "shortcut")]
         if unknown:
-            raise InputError(
-                f'data: {dataset.name} has no option "{unknown[0]}"; {did_you_mean(unknown[0], ("noise", "shortcut"))}'
-            )
+            known = ("noise", "repeat", "shortcut")
+            raise InputError(f'data: {dataset.name} has no option "{unknown[0]}"; {did_you_mean(unknown[0], known)}')
         others = {key: value for key, value in options.items() if key != "shortcut"}
         examples = super().training_examples(dataset, index, others, seed)
         shortcuts = _by_group("shortcut", options.get("shortcut", {}))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from evenhand.methods.method import Method
 from evenhand.methods.private import Private
 from evenhand.models.load import resolve_precision
 from evenhand.study.match import Match
+from evenhand.study.pools import POOL, pool_of_setting, shadow_samples
 from evenhand.study.prepared import Prepared, Sample, prepare
 from evenhand.study.setting import KEEP, MAIN, Keep, Setting
 from evenhand.study.spec import Study
@@ -45,6 +46,9 @@ class Trial:
         fingerprints: what identifies the examples of each split, ids included.
         candidate: whose hyperparameters it tries; None for a trial of the study.
         match: the trial that it is made equal to; None: it is trained to its end.
+        subset: of a model of membership inference, which: of the setting's pool, or of the shadows beside a seed's
+            targets; such a trial's `seed` is its number. None for a trial of the study.
+        pair: of a pool's model, the hash of its twin's trial.
     """
 
     setting: Prepared
@@ -60,6 +64,8 @@ class Trial:
     fingerprints: Mapping[str, str] = field(repr=False)
     candidate: Candidate | None = None
     match: Match | None = None
+    subset: str | None = None
+    pair: str | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -72,10 +78,21 @@ class Trial:
         return self.sample.parts
 
     @property
+    def role(self) -> Literal["study", "tuning", "pool"]:
+        """What it is for, as in `trials`."""
+        if self.candidate is not None:
+            return "tuning"
+        return "study" if self.subset is None else "pool"
+
+    @property
     def label(self) -> str:
         """How people are told of it; the setting of a study that has only one goes without saying."""
         setting = "" if self.setting.name == MAIN else f"{self.setting.name} · "
         tried = "" if self.candidate is None else f" · {self.candidate}"
+        if self.subset == POOL:
+            return f"{setting}{self.method} · model {self.seed} of the pool"
+        if self.subset is not None:
+            return f"{setting}{self.method} · shadow {self.seed} of {self.subset}"
         return f"{setting}{self.method} · seed {self.seed}{tried}"
 
 
@@ -110,8 +127,11 @@ class Plan:
         return _joinable(replace(self, study=study, trials=tuple(_trials(self.settings, chosen))))
 
     def examples(self) -> pl.DataFrame:
-        """The `examples` records of all settings."""
-        frames = [prepared.examples() for prepared in self.settings.values()]
+        """The `examples` records of all settings: of one that has nothing but a pool, the pool's."""
+        frames = []
+        for prepared in self.settings.values():
+            pool = None if prepared.spec.seeds else pool_of_setting(prepared)
+            frames.append(prepared.examples() if pool is None else pool.examples())
         return records.validate(pl.concat(frames, how="diagonal"), "examples")
 
     def design(self, source: str) -> Design:
@@ -181,30 +201,63 @@ def _trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> Itera
     choices = {(choice.setting, choice.method, choice.seed): choice.hyperparameters for choice in chosen}
     for name, prepared in settings.items():
         spec = prepared.spec
-        for seed in spec.seeds:
-            settled: dict[str, Setting] = {}
+
+        def settled(seed: int | None, name: str = name, spec: Setting = spec) -> dict[str, Setting]:
+            """The setting as each method has it, of those whose hyperparameters are known."""
+            found: dict[str, Setting] = {}
             for method in spec.methods:
                 tried = {candidate.json: candidate for candidate in spec.candidates(method)}
                 values = choices.get((name, method, seed), choices.get((name, method, None)))
                 if not tried:
-                    settled[method] = spec
+                    found[method] = spec
                 elif values is not None:
-                    settled[method] = spec.with_method(method, tried[Candidate(values, {}).json].method)
-            yield from _compared(prepared, settled, seed)
+                    found[method] = spec.with_method(method, tried[Candidate(values, {}).json].method)
+            return found
+
+        for seed in spec.seeds:
+            yield from _compared(prepared, settled(seed), seed, prepared.sample(seed))
+        yield from _twins(prepared, settled(None))
+        yield from _shadows(prepared, settled(None))
 
 
-def _compared(prepared: Prepared, settled: Mapping[str, Setting], seed: int) -> Iterator[Trial]:
-    """The trials of one seed. Those that are made equal to the reference's are there once it is settled."""
+def _compared(prepared: Prepared, settled: Mapping[str, Setting], seed: int, sample: Sample) -> Iterator[Trial]:
+    """The trials of one seed, or of one number of a pool. Those that are made equal to the reference's are there once
+    it is settled."""
     wanted = prepared.spec.match
     match = None
     if wanted is not None:
         reference = prepared.spec.reference[0]
         if reference in settled:
-            match = Match(wanted, reference, _trial(prepared, settled[reference], reference, seed).hash)
+            match = Match(wanted, reference, _trial(prepared, settled[reference], reference, seed, sample).hash)
     for method, spec in settled.items():
         alone = wanted is None or method == prepared.spec.reference[0] or spec.method(method).epochs == 0
         if alone or match is not None:
-            yield _trial(prepared, spec, method, seed, None if alone else match)
+            yield _trial(prepared, spec, method, seed, sample, None if alone else match)
+
+
+def _twins(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Trial]:
+    """The models of a setting's pool, twin after twin: none of a method that trains nothing."""
+    pool = pool_of_setting(prepared)
+    if pool is None:
+        return
+    training = {method: spec for method, spec in settled.items() if spec.method(method).epochs}
+    for first in range(0, pool.spec.models, 2):
+        pair = [list(_compared(prepared, training, number, pool.sample(number))) for number in (first, first + 1)]
+        for one, other in zip(*pair, strict=True):
+            yield replace(one, subset=POOL, pair=other.hash)
+            yield replace(other, subset=POOL, pair=one.hash)
+
+
+def _shadows(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Trial]:
+    """The shadows beside the targets of each seed: of every method that trains, or of the one that is named."""
+    wanted = prepared.spec.membership
+    if wanted is None or wanted.design == POOL:
+        return
+    for seed in prepared.spec.seeds:
+        for number, sample in shadow_samples(prepared, seed):
+            for method, spec in settled.items():
+                if spec.method(method).epochs and wanted.shadows in (None, method):
+                    yield replace(_trial(prepared, spec, method, number, sample), subset=f"seed {seed}", keep="none")
 
 
 def _candidates(prepared: Prepared) -> Iterator[Trial]:
@@ -218,7 +271,8 @@ def _candidates(prepared: Prepared) -> Iterator[Trial]:
     for method in prepared.spec.methods:
         for seed in prepared.spec.seeds if tuning.seeds == "each" else (tuning.seed,):
             for candidate in prepared.spec.candidates(method):
-                trial = _trial(prepared, prepared.spec.with_method(method, candidate.method), method, seed)
+                spec = prepared.spec.with_method(method, candidate.method)
+                trial = _trial(prepared, spec, method, seed, prepared.sample(seed))
                 yield replace(
                     trial,
                     candidate=candidate,
@@ -228,9 +282,10 @@ def _candidates(prepared: Prepared) -> Iterator[Trial]:
                 )
 
 
-def _trial(prepared: Prepared, spec: Setting, method: str, seed: int, match: Match | None = None) -> Trial:
+def _trial(
+    prepared: Prepared, spec: Setting, method: str, seed: int, sample: Sample, match: Match | None = None
+) -> Trial:
     """One trial of a method as this setting says it."""
-    sample = prepared.sample(seed)
     examples, contents = sample.training(spec.alterations(method), seed)
     train = spec.training(method)
     train = train.model_copy(update={"precision": resolve_precision(train.precision)})

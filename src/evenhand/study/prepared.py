@@ -15,10 +15,12 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import SettingDesign
-from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash
+from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeated
+from evenhand.data.pools import Shadowed, shadowed
 from evenhand.data.splits import Split, split
 from evenhand.errors import InputError
 from evenhand.models.find import find
+from evenhand.seeds import derive
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.tasks import parse_task
@@ -101,8 +103,17 @@ class Prepared:
         fixed = self.spec.split
         number = seed if fixed.vary else fixed.seed
         if number not in self._drawn:
-            self._drawn[number] = Sample(self, split(self.dataset, fixed, self.spec.limit, number))
+            parts = split(self.dataset, fixed, self.spec.limit, number)
+            shadowed = self.shadowed(parts, number)
+            self._drawn[number] = Sample(self, parts, None if shadowed is None else shadowed.members)
         return self._drawn[number]
+
+    def shadowed(self, parts: Split, number: int) -> Shadowed | None:
+        """Whose membership is audited with shadows beside the target of these parts; None without such shadows."""
+        wanted = self.spec.membership
+        if wanted is None or wanted.design == "pool":
+            return None
+        return shadowed(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, number))
 
     @cached_property
     def samples(self) -> dict[int, Sample]:
@@ -121,6 +132,7 @@ class Prepared:
     def design(self) -> SettingDesign:
         """What the audit needs to know of the setting besides its records."""
         spec = self.spec
+        tested = [len(sample.parts.test) for sample in self.samples.values()]
         task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
         others = [f"{name}: {note}" for name, other in self.others.items() for note in other.dataset.notes]
         return SettingDesign(
@@ -128,14 +140,17 @@ class Prepared:
             methods=tuple(spec.methods),
             classes=self.dataset.classes,
             vary=spec.split.vary and (spec.split.column is None or spec.limit.test is not None),
-            test_share=len(self.samples[spec.seeds[0]].parts.test) / len(self.dataset),
+            test_share=tested[0] / len(self.dataset) if tested else None,
             task=task,
             model=spec.model,
+            membership=None if spec.membership is None else spec.membership.audited(),
             notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others),
         )
 
     def _split_notes(self) -> list[str]:
         """What the splits left out, said once for all seeds."""
+        if not self.samples:
+            return []
         first, *rest = (sample.parts.notes for sample in self.samples.values())
         if all(notes == first for notes in rest):
             return list(first)
@@ -144,10 +159,19 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What a seed draws of a setting's data, the same for every method."""
+    """What a seed draws of a setting's data, the same for every method.
+
+    Attributes:
+        setting: whose.
+        parts: who is trained, validated and tested.
+        members: of the training examples those that are predicted too, as `train`, since their membership is audited.
+        extra: whether the further test sets are predicted.
+    """
 
     setting: Prepared
     parts: Split
+    members: np.ndarray | None = None
+    extra: bool = True
     _altered: dict[tuple[int, str], tuple[TrainingExamples, str]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -157,17 +181,22 @@ class Sample:
     @cached_property
     def evaluations(self) -> dict[str, Dataset]:
         """The examples to predict, by `split`."""
-        parts = {} if self.validation is None else {"validation": self.validation}
-        others = {name: other.dataset for name, other in self.setting.others.items()}
-        return {**parts, "test": self.setting.dataset.take(self.parts.test), **others}
+        own = {name: self.setting.dataset.take(index) for name, index in self.predicted.items()}
+        others = {name: other.dataset for name, other in self.setting.others.items()} if self.extra else {}
+        return {**own, **others}
+
+    @cached_property
+    def predicted(self) -> dict[str, np.ndarray]:
+        """The task's own examples to predict, by `split`, as positions in the data set."""
+        audited = {} if self.members is None else {"train": self.members}
+        validation = {"validation": self.parts.validation} if len(self.parts.validation) else {}
+        return {**audited, **validation, "test": self.parts.test}
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What identifies the examples of each split, ids included."""
-        parts = {"validation": self.parts.validation} if len(self.parts.validation) else {}
-        parts = {**parts, "test": self.parts.test}
-        own = {name: self.setting.loaded.fingerprint(index) for name, index in parts.items()}
-        return {**own, **self.setting.other_fingerprints}
+        own = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
+        return {**own, **(self.setting.other_fingerprints if self.extra else {})}
 
     @cached_property
     def contents(self) -> tuple[str, str]:
@@ -179,7 +208,10 @@ class Sample:
         key = seed, json.dumps(dict(options), sort_keys=True)
         if key not in self._altered:
             setting = self.setting
-            examples = setting.data.training_examples(setting.dataset, self.parts.train, options, seed)
+            others = {name: value for name, value in options.items() if name != "repeat"}
+            examples = setting.data.training_examples(setting.dataset, self.parts.train, others, seed)
+            if "repeat" in options:
+                examples = repeated(examples, setting.dataset, self.parts.train, options["repeat"])
             contents = content_hash(keys_of(examples.inputs), examples.labels) if options else self.contents[0]
             self._altered[key] = examples, contents
         return self._altered[key]

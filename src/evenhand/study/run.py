@@ -156,7 +156,7 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
             asked = list(trial.evaluations)
             frames.append(records.read(path, "predictions").filter(pl.col("split").is_in(asked)))
     if not frames:
-        reasons = {row["reason"] for row in rows if row["role"] == "study"}
+        reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
     return Results.compute(
         planned.examples(),
@@ -183,8 +183,10 @@ def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
         "setting": trial.setting.name,
         "method": trial.method,
         "seed": trial.seed,
-        "role": "study" if trial.candidate is None else "tuning",
+        "role": trial.role,
         "candidate": None if trial.candidate is None else trial.candidate.json,
+        "subset": trial.subset,
+        "pair": trial.pair,
         "trial": trial.hash,
         "status": kept["status"],
         "reason": kept["reason"],

@@ -15,6 +15,7 @@ from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec
 from evenhand.study.match import MatchSpec
+from evenhand.study.membership import MembershipSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import parse_task
 from evenhand.training.recipe import TrainSpec
@@ -43,6 +44,8 @@ class Setting(Spec):
         tuning: hyperparameters to choose on validation examples before the study is trained; None: as `methods` says.
         match: the training loss or the like at which the other methods are compared with the first reference; None:
             each is trained to its end.
+        membership: the models by which membership inference is audited; None: it is not. With a pool there may be no
+            seeds (`seeds: 0`): then nothing but membership is audited.
         keep: what stays on disk after a trial.
     """
 
@@ -58,6 +61,7 @@ class Setting(Spec):
     train: TrainSpec = TrainSpec()
     tuning: TuningSpec | None = None
     match: MatchSpec | None = None
+    membership: MembershipSpec | None = None
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -83,8 +87,8 @@ class Setting(Spec):
         if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
             raise InputError(f"seeds is a number of seeds or a list of them, not {value!r}")
         seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
-        if not seeds or len(set(seeds)) < len(seeds):
-            raise InputError(f"seeds needs one or more different seeds, not {value!r}")
+        if len(set(seeds)) < len(seeds):
+            raise InputError(f"seeds are different ones, not {value!r}")
         return seeds
 
     @field_validator("evaluate", mode="before")
@@ -151,6 +155,16 @@ class Setting(Spec):
                     f"match: methods.{name} is private, and a checkpoint that is chosen by what it reached tells more "
                     "of the examples than its ε says; leave out match, or this method"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_models(self) -> Setting:
+        if self.membership is not None:
+            self.membership.check(self)
+        if not self.seeds and (self.membership is None or self.membership.design == "shadows"):
+            raise InputError(
+                "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"
+            )
         return self
 
     def method(self, name: str) -> Method:

@@ -21,6 +21,7 @@ from evenhand.audit.design import MarginChange
 from evenhand.errors import InputError
 from evenhand.study.file import read
 from evenhand.study.plan import Plan, Trial
+from evenhand.study.pools import pool_of_setting
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 
@@ -41,6 +42,11 @@ class Store:
     @property
     def study_file(self) -> Path:
         return self.out / "study.yaml"
+
+    @property
+    def pools_file(self) -> Path:
+        """What the examples of each setting's pool are."""
+        return self.out / "pools.json"
 
     @property
     def features(self) -> Path:
@@ -158,9 +164,11 @@ class Store:
             The study with `declared` as it now stands.
 
         Raises:
-            InputError: a setting of the same name has another task or base model; the earlier study cannot be read.
+            InputError: a setting of the same name has another task or base model, or a pool of other examples; the
+                earlier study cannot be read.
         """
         earlier = self._earlier()
+        pools = self._pools(plan)
         declared: tuple[MarginChange, ...] = ()
         if earlier is not None:
             for name in plan.settings.keys() & earlier.settings.keys():
@@ -170,15 +178,20 @@ class Store:
         if study.margins and (not declared or declared[-1].margins != study.margins):
             declared = (*declared, MarginChange(date=date.today().isoformat(), margins=study.margins))
         study = study.model_copy(update={"declared": declared, "chosen": ()})
-        before = self.study_file.read_bytes() if earlier is not None else None
-        self.write_study(study)
+        written = {self.study_file: study.to_yaml()}
+        if pools:
+            written[self.pools_file] = json.dumps(pools, indent=1)
+        before = {path: path.read_text(encoding="utf-8") if path.is_file() else None for path in written}
+        for path, text in written.items():
+            write_text(path, text)
         try:
             yield study
         except InputError:
-            if before is None:
-                self.study_file.unlink()
-            else:
-                write_text(self.study_file, before.decode())
+            for path, text in before.items():
+                if text is None:
+                    path.unlink()
+                else:
+                    write_text(path, text)
             raise
 
     def write_study(self, study: Study) -> None:
@@ -195,6 +208,30 @@ class Store:
                 f"{self.study_file} is of an earlier run and cannot be read as a study any more ({error}); choose "
                 "another --out, or move that file away (the dates of its margins go with it)"
             ) from None
+
+    def _pools(self, plan: Plan) -> dict[str, Any]:
+        """The pools that this folder holds with those of the plan, by setting: how many examples, and what they are.
+
+        Raises:
+            InputError: the pool of a setting that has one here is of other examples.
+        """
+        try:
+            held = json.loads(self.pools_file.read_text(encoding="utf-8")) if self.pools_file.is_file() else {}
+        except ValueError:  # cut off
+            held = {}
+        for name, prepared in plan.settings.items():
+            pool = pool_of_setting(prepared)
+            if pool is None:
+                continue
+            now = {"examples": len(pool.index), "fingerprint": pool.fingerprint}
+            before = held.setdefault(name, now)
+            if before != now:
+                raise InputError(
+                    f"{self.out} holds models of the pool of the setting {name}, which was drawn from other data or "
+                    f"otherwise ({before['examples']:,} examples then, {now['examples']:,} now, another fingerprint); "
+                    "models of two pools cannot be compared: choose another --out, or give the setting another name"
+                )
+        return held
 
     def _check_same(self, before: Setting, now: Setting, name: str, plan: Plan) -> None:
         """Refuse another task or base model under the name of one that this folder has results of.

@@ -12,6 +12,7 @@ from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import skeleton
 from evenhand.models.find import TINY, find
+from evenhand.study.membership import LEAST, LEAST_SHADOWS, MembershipSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.study.tuning import TuningSpec, candidates
@@ -84,8 +85,22 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
             "task": _stood_in(name, setting.task, folder, said),
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
+            "membership": _fewer(name, setting.membership, said),
         }
     )
+
+
+def _fewer(name: str, membership: MembershipSpec | None, said: list[str]) -> MembershipSpec | None:
+    """As few models of membership inference as its attack needs, on few examples."""
+    if membership is None:
+        return None
+    least = (LEAST if membership.design == "pool" else LEAST_SHADOWS)[membership.attack]
+    changed: dict[str, Any] = {"models": min(membership.models, least)}
+    if changed["models"] < membership.models:
+        said.append(f"{name}: membership with {least} models instead of {membership.models}")
+    if membership.design == "pool":
+        changed["examples"] = min(membership.examples or EXAMPLES, EXAMPLES)
+    return membership.model_copy(update=changed)
 
 
 def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""Who trains the models of membership inference: complementary halves of a pool, or shadows beside a target.
+
+Halves are drawn pair by pair, so that pairs that are added later change nothing of those that are there, and never
+split a resampling unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.data.dataset import Dataset
+from evenhand.data.splits import Units, draw_limited, draw_share, strata_of
+from evenhand.errors import InputError
+from evenhand.seeds import generator
+
+
+def named_groups(
+    dataset: Dataset, attribute: str | None, groups: int | Sequence[str] | None
+) -> tuple[str, tuple[str, ...]]:
+    """Whose examples make up a pool: an attribute, and its groups.
+
+    Args:
+        dataset: all examples.
+        attribute: its name; the first unless given.
+        groups: names, or how many of the largest; None: all.
+
+    Raises:
+        InputError: an attribute or a group that the data do not have, or fewer groups than asked for.
+    """
+    if attribute is None:
+        if not dataset.attributes:
+            raise InputError(f"membership: {dataset.name} has no attribute whose groups could be meant")
+        attribute = next(iter(dataset.attributes))
+    if attribute not in dataset.attributes:
+        known = ", ".join(dataset.attributes)
+        raise InputError(f'membership: {dataset.name} has no attribute "{attribute}"; it has: {known}')
+    known = dataset.attributes[attribute]
+    if groups is None:
+        return attribute, known.groups
+    if not isinstance(groups, int):
+        for name in groups:
+            dataset.group_mask(attribute, name)  # refuses one that there is not
+        return attribute, tuple(groups)
+    if groups > len(known.groups):
+        raise InputError(f"membership.groups is {groups}, and {attribute} has {len(known.groups)} groups")
+    largest = np.argsort(-known.masks.sum(axis=0), kind="stable")[:groups]
+    return attribute, tuple(known.groups[place] for place in sorted(largest))
+
+
+def examples_of(
+    dataset: Dataset, attribute: str, groups: Sequence[str], per_group: int | None, seed: int
+) -> np.ndarray:
+    """The examples of some groups, as sorted positions in the data set.
+
+    Args:
+        dataset: all examples.
+        attribute, groups: see `named_groups`.
+        per_group: of each group at most so many, drawn by label, whole units. An example of several groups counts for
+            each; those of a smaller group that are in a larger one, too, may make that one a little larger.
+        seed: of the draw.
+
+    Raises:
+        InputError: no example is left.
+    """
+    units = Units.of(dataset)
+    kept = np.zeros(len(dataset), dtype=bool)
+    sizes = {name: int(dataset.group_mask(attribute, name).sum()) for name in groups}
+    for name in sorted(groups, key=lambda one: sizes[one]):
+        members = np.flatnonzero(dataset.group_mask(attribute, name))
+        if per_group is not None and len(members) > per_group:
+            rest = members[~kept[members]]
+            wanted = max(per_group - int(kept[members].sum()), 0)
+            members = draw_share(units, rest, wanted / max(len(rest), 1), generator(seed, "pool", name))
+        kept[members] = True
+    if not kept.any():
+        raise InputError(f"membership: none of the groups {', '.join(groups)} has an example")
+    return np.flatnonzero(kept)
+
+
+def half(dataset: Dataset, pool: np.ndarray, seed: int, pair: int) -> np.ndarray:
+    """bool [n of the pool]: which examples the first twin of a pair is trained on; the second on the others.
+
+    About half of each label within each combination of groups, whole units.
+
+    Args:
+        dataset: all examples.
+        pool: positions of the pool's.
+        seed: of the pool.
+        pair: the number of the pair.
+    """
+    units = Units.of(dataset)
+    strata = strata_of(dataset, pool)
+    both = np.stack([dataset.labels[pool], strata], axis=1)
+    cells = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
+    chosen = draw_share(units, pool, 0.5, generator(seed, "pool", "pair", pair), cells)
+    return np.isin(pool, chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class Shadowed:
+    """Shadows beside a target, as sorted positions in the data set.
+
+    Attributes:
+        members: of the target's training examples, those that are audited; no shadow is trained on them.
+        others: of its test examples, those that are audited.
+        shadows: what each shadow is trained on, of the rest of the target's training examples.
+    """
+
+    members: np.ndarray
+    others: np.ndarray
+    shadows: tuple[np.ndarray, ...]
+
+    @property
+    def audited(self) -> np.ndarray:
+        return np.union1d(self.members, self.others)
+
+
+def shadowed(dataset: Dataset, train: np.ndarray, test: np.ndarray, shadows: int, seed: int) -> Shadowed:
+    """The design of Ding et al. (2024): of N examples .8N train the target and .2N test it; .1N of either are audited,
+    and each shadow learns from .4N of the .7N that are left.
+
+    So half of the test examples are audited, as many of the training examples, and a shadow learns from half as many
+    examples as the target. All are drawn by label and group, whole units.
+
+    Args:
+        dataset: all examples.
+        train, test: positions of the target's.
+        shadows: how many.
+        seed: of the target.
+
+    Raises:
+        InputError: too few training examples for shadows beside those that are audited.
+    """
+    units = Units.of(dataset)
+    others = draw_limited(dataset, units, test, round(len(test) / 2), generator(seed, "audited", "test"))
+    members = draw_limited(dataset, units, train, len(others), generator(seed, "audited", "train"))
+    rest = np.setdiff1d(train, members)
+    most = round(len(train) / 2)
+    if len(rest) < most:
+        raise InputError(
+            f"membership: {len(train)} training examples, of which {len(members)} are audited, leave {len(rest)} for "
+            f"shadows that learn from {most}; use a smaller test part (split.test below 1/2)"
+        )
+    drawn = (draw_limited(dataset, units, rest, most, generator(seed, "shadow", one)) for one in range(shadows))
+    return Shadowed(members, others, tuple(drawn))

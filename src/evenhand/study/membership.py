@@ -1,0 +1,110 @@
+"""`membership:` in a study: the models by which it is told who leaks to membership inference, and how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from evenhand.audit.design import MembershipDesign
+from evenhand.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from evenhand.study.setting import Setting
+
+LEAST = {"loss": 2, "difficulty": 4, "rmia": 4, "lira": 8}
+"""Models of a pool that an attack needs: the target and its twin are not compared with."""
+
+LEAST_SHADOWS = {"loss": 1, "difficulty": 1, "rmia": 1, "lira": 3}
+
+
+class MembershipSpec(MembershipDesign):
+    """Membership inference (`membership:` in a study); a bare number is that of the models.
+
+    Besides the attack (see `evenhand.audit.design.MembershipDesign`):
+
+    Attributes:
+        models: of a pool, in complementary pairs, for each method; of the design `shadows`, for each target.
+        attribute: whose groups the next two keys mean; the first unless given.
+        groups: a pool of the examples of these groups only, or of so many of the largest; None: of all.
+        per_group: of each group at most so many, drawn by label.
+        examples: of the pool at most so many, drawn by label and group.
+        seed: of the draws.
+    """
+
+    models: PositiveInt = 16
+    attribute: str | None = None
+    groups: PositiveInt | tuple[str, ...] | None = None
+    per_group: PositiveInt | None = None
+    examples: PositiveInt | None = None
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        return {"models": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _offline(cls, value: Any) -> Any:
+        """Shadows that saw none of the audited examples can be compared with offline only."""
+        if isinstance(value, dict) and value.get("design") == "shadows":
+            if value.get("mode", "offline") != "offline":
+                raise InputError(
+                    "membership.mode is online, and design: shadows trains no shadow on an audited example; "
+                    "use mode: offline, or design: pool"
+                )
+            return {**value, "mode": "offline"}
+        return value
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _can_be_attacked(self) -> MembershipSpec:
+        if self.design == "shadows":
+            least = LEAST_SHADOWS[self.attack]
+            if self.models < least:
+                raise InputError(f"membership.models is {self.models}; {self.attack} needs {least} shadows per target")
+            wanted = [key for key in ("groups", "per_group", "examples") if getattr(self, key) is not None]
+            if wanted:
+                raise InputError(
+                    f"membership.{wanted[0]} is of a pool; with design: shadows the split says who is audited"
+                )
+            return self
+        if self.models % 2:
+            raise InputError(
+                f"membership.models is {self.models}, and a pool has an even number of models, each with a twin that "
+                "is trained on all that it is not"
+            )
+        if self.models < LEAST[self.attack]:
+            raise InputError(
+                f"membership.models is {self.models}; {self.attack} needs a pool of {LEAST[self.attack]}, since "
+                "neither a target nor its twin are among the models that it is compared with"
+            )
+        return self
+
+    def check(self, setting: Setting) -> None:
+        """Refuse what does not go together with the rest of a setting. Raises InputError."""
+        if self.shadows is not None and self.shadows not in setting.methods:
+            raise InputError(
+                f'membership.shadows: "{self.shadows}" is no method; {did_you_mean(self.shadows, setting.methods)}'
+            )
+        for name in [self.shadows] if self.shadows is not None else []:
+            if setting.method(name).epochs == 0:
+                raise InputError(f"membership.shadows: {name} trains nothing, so that it can be no shadow")
+        if all(setting.method(name).epochs == 0 for name in setting.methods):
+            raise InputError("membership: no method trains anything, so that there are no members")
+        if setting.tuning is not None and setting.tuning.seeds == "each":
+            raise InputError("membership needs one choice of hyperparameters for all its models; set tuning.seeds: one")
+        if self.design == "pool" and setting.match is not None and setting.match.by != "train_loss":
+            raise InputError(
+                f"match.by is {setting.match.by}, and the models of a pool have no validation examples; match by "
+                "train_loss"
+            )
+
+    def audited(self) -> MembershipDesign:
+        """What the audit needs to know of it."""
+        return MembershipDesign(**{key: getattr(self, key) for key in MembershipDesign.model_fields})

@@ -1,0 +1,109 @@
+"""The models of membership inference as trials: a pool of twins, or shadows beside each target."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from evenhand.data.dataset import Attribute
+from evenhand.data.pools import examples_of, half, named_groups
+from evenhand.data.splits import Split, Units, draw_limited
+from evenhand.errors import InputError
+from evenhand.seeds import generator
+from evenhand.study.membership import MembershipSpec
+from evenhand.study.prepared import Loaded, Prepared, Sample
+
+NOBODY = np.empty(0, dtype=np.int64)
+
+POOL = "pool"
+"""The subset of a pool's models, in `trials`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The pool of a setting: the same for all its methods.
+
+    Attributes:
+        setting: whose.
+        spec: its `membership:`.
+    """
+
+    setting: Prepared
+    spec: MembershipSpec
+
+    @cached_property
+    def groups(self) -> tuple[str, tuple[str, ...]] | None:
+        """The attribute and the groups whose examples these are; None: all. Raises InputError: unknown ones."""
+        spec = self.spec
+        if spec.attribute is None and spec.groups is None and spec.per_group is None:
+            return None
+        return named_groups(self.setting.dataset, spec.attribute, spec.groups)
+
+    @cached_property
+    def index(self) -> np.ndarray:
+        """Positions of the pool's examples in the data set. Raises InputError: none are left, or of one label only."""
+        data, spec = self.setting.dataset, self.spec
+        found = np.arange(len(data))
+        if self.groups is not None:
+            found = examples_of(data, *self.groups, spec.per_group, spec.seed)
+        if spec.examples is not None and spec.examples < len(found):
+            found = draw_limited(data, Units.of(data), found, spec.examples, generator(spec.seed, "pool", "limit"))
+        if len(np.unique(data.labels[found])) < 2:
+            raise InputError(f"membership: the pool's {len(found)} examples have one label; two or more are needed")
+        return found
+
+    def examples(self) -> pl.DataFrame:
+        """The pool as rows of the table `examples`; where it is of some groups, without the attribute's others."""
+        data = self.setting.dataset.take(self.index)
+        if self.groups is not None:
+            name, groups = self.groups
+            known = data.attributes[name]
+            kept = [known.groups.index(group) for group in groups]
+            attributes = {**data.attributes, name: Attribute(groups, known.masks[:, kept])}
+            data = replace(data, attributes=attributes)
+        return Loaded(data).rows(self.setting.name)
+
+    def sample(self, number: int) -> Sample:
+        """What the model of this number is trained on, and predicts: its half as `train`, the other as `test`."""
+        first = half(self.setting.dataset, self.index, self.spec.seed, number // 2)
+        mine = first if number % 2 == 0 else ~first
+        members, others = self.index[mine], self.index[~mine]
+        return Sample(self.setting, Split(members, NOBODY, others), members, extra=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """What a pool must share with earlier models to be one pool: its examples, labels and groups, and the draw."""
+        data = self.setting.dataset
+        groups = {name: attribute.take(self.index).lists() for name, attribute in data.attributes.items()}
+        units = [str(unit) for unit in data.unit[self.index]]
+        rest = json.dumps([self.spec.seed, groups, units], sort_keys=True)
+        loaded = self.setting.loaded
+        return "-".join(
+            (
+                loaded.fingerprint(self.index),
+                loaded.contents(self.index),
+                hashlib.blake2b(rest.encode(), digest_size=16).hexdigest(),
+            )
+        )
+
+
+def pool_of_setting(prepared: Prepared) -> Pool | None:
+    """The pool that a setting asks for; None where it asks for none."""
+    spec = prepared.spec.membership
+    return Pool(prepared, spec) if spec is not None and spec.design == "pool" else None
+
+
+def shadow_samples(prepared: Prepared, seed: int) -> Iterator[tuple[int, Sample]]:
+    """Number and sample of each shadow beside the targets of a seed; none where the setting has no such shadows."""
+    found = prepared.shadowed(
+        prepared.sample(seed).parts, seed if prepared.spec.split.vary else prepared.spec.split.seed
+    )
+    for number, train in enumerate(() if found is None else found.shadows):
+        assert found is not None
+        yield number, Sample(prepared, Split(train, NOBODY, found.audited), extra=False)
