@@ -129,18 +129,19 @@ def plan(
 
     Nothing is trained: the few steps that are timed are thrown away."""
     from evenhand.study.cost import forecast
-    from evenhand.study.foresight import foresee
+    from evenhand.study.foresight import foresee, foresee_leaks
     from evenhand.study.plan import plan as expand
 
     spec, _, out, data = _study(study, changes or [], tiny, data, out)
     planned = expand(spec, data)
     expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
-    foreseen = foresee(planned, accuracy)
+    foreseen, leaks = foresee(planned, accuracy), foresee_leaks(planned)
     if as_json:
-        harms = [vars(one) for one in foreseen]
-        return _print_json({**expected.to_json(), "accuracy": accuracy, "detectable": harms})
+        harms = {"detectable": [vars(one) for one in foreseen], "detectable_leaks": [vars(one) for one in leaks]}
+        return _print_json({**expected.to_json(), "accuracy": accuracy, **harms})
     print("\n".join(expected.lines()))
     _print_foreseen(foreseen, accuracy)
+    _print_leaks(leaks)
     return None
 
 
@@ -384,6 +385,17 @@ def _print_foreseen(foreseen: list[Any], accuracy: float) -> None:
         who = "everyone" if one.group is None else f"{one.attribute} = {one.group}"
         found = "too few to judge" if one.detectable is None else f"{one.detectable:.3f}"
         print(f"  {one.setting}  {who:<32} {one.tested:>8.0f} tested  {found}")
+
+
+def _print_leaks(leaks: list[Any]) -> None:
+    if not leaks:
+        return
+    print("\nThe smallest AUC of membership inference that would be found four times in five (at best), and the false")
+    print("positive rates at which the true positive rate is refused, for too few non-members:")
+    for one in leaks:
+        who = "everyone" if one.group is None else f"{one.attribute} = {one.group}"
+        refused = ", ".join(f"{alpha:g}" for alpha in one.refused) or "none"
+        print(f"  {one.setting}  {who:<32} {one.examples:>8} examples  {one.area:.3f}  refused: {refused}")
 
 
 def _print_json(value: Any) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu, norm
 
 from evenhand import Study
-from evenhand.study.foresight import Foreseen, foresee
+from evenhand.study.foresight import Foreseen, foresee, foresee_leaks
 from evenhand.study.plan import plan
 
 
@@ -56,3 +58,31 @@ def test_the_command_says_it_in_words_and_in_json(study, tmp_path, evenhand):
     found = json.loads(evenhand("plan", path, "--out", tmp_path / "none", "--json").stdout)
     assert {one["group"] for one in found["detectable"]} == {None, "food", "travel", "music", "garden"}
     assert not (tmp_path / "none").exists()
+
+
+def test_what_a_pool_could_see_is_said_of_each_group(study):
+    pooled = {**study, "seeds": 0, "membership": {"models": 8, "attack": "lira"}}
+    found = {one.group: one for one in foresee_leaks(plan(Study(**pooled), None))}
+    assert foresee(plan(Study(**pooled), None)) == []
+    assert found[None].examples == 1200 and found[None].refused == (0.001,)
+    assert found["garden"].examples == 120 and found["garden"].refused == (0.01, 0.001)
+    areas = [found[group].area for group in (None, "food", "travel", "music", "garden")]
+    assert areas == sorted(areas)
+    more = foresee_leaks(plan(Study(**{**pooled, "membership": 16}), None))
+    assert more[0].area - 0.5 == pytest.approx((areas[0] - 0.5) / 2**0.5)
+
+
+@pytest.mark.parametrize("size", [60, 400])
+def test_an_area_at_the_foreseen_bound_is_found_four_times_in_five(size):
+    """Scores of independent targets: members normal with the mean that gives the area, non-members standard normal."""
+    models, level = 8, 1.645
+    standard_error = ((size + 1) / (3 * size**2) / models) ** 0.5
+    area = 0.5 + (1.645 + 0.842) * standard_error
+    rng = np.random.default_rng(0)
+    shift = 2**0.5 * norm.ppf(area)
+    found = []
+    for _ in range(400):
+        members, others = (rng.normal(mean, 1, (models, size // 2)) for mean in (shift, 0.0))
+        values = [mannwhitneyu(a, b).statistic / (size // 2) ** 2 for a, b in zip(members, others, strict=True)]
+        found.append(np.mean(values) > 0.5 + level * standard_error)
+    assert 0.73 < np.mean(found) < 0.87

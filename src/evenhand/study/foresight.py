@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from evenhand import records
 from evenhand.audit.design import DEFAULT_SUPPORT
+from evenhand.audit.privacy import ALPHAS
+from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.power import foreseen_effect
 from evenhand.study.plan import Plan
+from evenhand.study.pools import pool_of_setting
 
 ACCURACY = 0.8
 """What the methods are taken to reach where nobody says otherwise."""
@@ -21,6 +26,9 @@ LASTING = 0.3
 """Correlation of an example's difference between methods in two seeds."""
 
 ALPHA = 0.05
+
+_FOUND = 1.645 + 0.842
+"""Standard errors: the normal quantiles of the level and of the power."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,58 @@ def foresee(plan: Plan, accuracy: float = ACCURACY) -> list[Foreseen]:
     return [one for name in plan.settings for one in _setting(plan, name, accuracy)]
 
 
+@dataclass(frozen=True)
+class ForeseenLeak:
+    """What membership inference could see of one group of a setting's pool.
+
+    Attributes:
+        setting: its name.
+        attribute, group: None for everyone.
+        models: of the pool, each a target.
+        examples: of the group; each is a member of half of the models and a non-member of the others.
+        area: the smallest AUC above .5 that would be found in 80% of such pools at the level ALPHA, at best.
+        refused: the false positive rates at which the TPR is refused, for fewer than 3/α distinct non-members.
+    """
+
+    setting: str
+    attribute: str | None
+    group: str | None
+    models: int
+    examples: int
+    area: float
+    refused: tuple[float, ...]
+
+
+def foresee_leaks(plan: Plan) -> list[ForeseenLeak]:
+    """What the pool of each setting could see for everyone and each group; nothing of settings without one.
+
+    Where nothing leaks, the AUC of one target with n/2 members and n/2 non-members has the variance (n + 1)/(3 n²)
+    (Mann and Whitney 1947), and those of different targets are independent, since membership is drawn anew. What models
+    have in common is not known before a run: these are lower bounds.
+
+    Args:
+        plan: of the study.
+    """
+    found = []
+    for name, prepared in plan.settings.items():
+        pool = pool_of_setting(prepared)
+        if pool is None:
+            continue
+        rows = pool.examples()
+        places: list[tuple[str | None, str | None, int]] = [(None, None, len(rows))]
+        for attribute in records.attributes(rows):
+            groups = rows[records.ATTRIBUTE + attribute].explode().drop_nulls().value_counts().sort("count")
+            places += [(attribute, group, size) for group, size in reversed(list(groups.iter_rows()))]
+        for attribute, group, size in places:
+            area = 0.5 + _FOUND * math.sqrt((size + 1) / (3 * size**2) / pool.spec.models)
+            refused = tuple(alpha for alpha in ALPHAS.values() if size < LEAST / alpha)
+            found.append(ForeseenLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
+    return found
+
+
 def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[Foreseen]:
     prepared = plan.settings[name]
-    if not prepared.spec.reference or len(prepared.spec.methods) < 2:
+    if not prepared.spec.reference or len(prepared.spec.methods) < 2 or not prepared.spec.seeds:
         return
     tests = {seed: sample.parts.test for seed, sample in prepared.samples.items()}
     data, runs = prepared.dataset, len(tests)
