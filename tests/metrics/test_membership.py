@@ -230,6 +230,26 @@ def test_a_pool_of_eight_can_leave_a_pair_out_of_lira():
     assert len(list(attack_without_each_pair(*pool(8, 30, 1.0), *LIRA[0]))) == 4
 
 
+@pytest.mark.parametrize("attack", [*OTHERS, *RMIA, *LIRA])
+def test_shadows_of_the_same_method_are_the_pools_own(attack):
+    phi, member, pairs = pool(8, 40, 1.0)
+    found = attack_pool(phi, member, pairs, *attack, shadow_phi=phi)
+    assert (found == attack_pool(phi, member, pairs, *attack)).all()
+    left, own = (attack_without_each_pair(phi, member, pairs, *attack, shadow_phi=one) for one in (phi, None))
+    for (_, first), (_, second) in zip(left, own, strict=True):
+        assert (first == second).all()
+
+
+@pytest.mark.parametrize("attack", [OTHERS[1], *RMIA, *LIRA])
+def test_shadows_of_another_method_leave_out_those_trained_like_the_target_and_its_twin(attack):
+    (phi, member, pairs), others = pool(10, 60, 1.0), pool(10, 60, 1.0, seed=5)[0] + 0.5
+    found = attack_pool(phi, member, pairs, *attack, shadow_phi=others)
+    for target in (0, 7):
+        rest = np.setdiff1d(np.arange(10), [target, pairs[target]])
+        alone = attack_targets(phi[[target]], others[rest], member[rest], *attack)
+        assert found[target] == pytest.approx(alone[0], rel=1e-9, abs=1e-12)
+
+
 # Variance
 
 
@@ -308,6 +328,17 @@ def test_membership_flipped_within_twins_gives_half(models, attack):
         member[first] ^= np.random.default_rng(seed + 100).random((len(first), 1500)) < 0.5
         member[pairs[first]] = ~member[first]
         found.append(roc_auc(attack_pool(phi, member, pairs, *attack), member))
+    assert np.mean(found) == pytest.approx(0.5, abs=4 * 0.012 / math.sqrt(6))
+
+
+@pytest.mark.parametrize("attack", [OTHERS[1], RMIA[0], LIRA[0]])
+def test_shadows_of_another_method_tell_nothing_of_data_without_signal(attack):
+    """Though each model is much like the other method's model of its seed."""
+    found = []
+    for seed in range(6):
+        phi, member, pairs = pool(8, 1500, 0.0, seed)
+        others = phi + 0.3 * np.random.default_rng(seed + 100).normal(size=phi.shape)
+        found.append(roc_auc(attack_pool(phi, member, pairs, *attack, shadow_phi=others), member))
     assert np.mean(found) == pytest.approx(0.5, abs=4 * 0.012 / math.sqrt(6))
 
 
@@ -447,6 +478,8 @@ def test_offline_shadows_have_no_in_models():
         ({"attack": "reference", "reference": np.zeros(3)}, "one value per example"),
         ({"attack": "rmia", "gamma": 0.0}, "gamma is 0"),
         ({"attack": "rmia", "a": 1.5}, "a is 1.5"),
+        ({"shadow_phi": np.zeros((6, 20))}, "a shadow for each model of the pool is needed"),
+        ({"shadow_phi": np.full((8, 20), np.nan)}, "shadow_phi is nan"),
     ],
 )
 def test_pools_that_cannot_be_attacked_are_refused(change, says):

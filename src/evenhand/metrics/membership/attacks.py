@@ -106,6 +106,7 @@ def attack_pool(
     reference: Any = None,
     gamma: float = 1.0,
     a: float = 0.3,
+    shadow_phi: Any = None,
 ) -> np.ndarray:
     """Attack every model of a pool in turn, with the others but its twin to compare with.
 
@@ -119,6 +120,8 @@ def attack_pool(
         variance: of `lira`: `pooled`, `shrunk`, `per-example`, or `auto`, by the number of models (`lira.py`).
         reference: float [n], for the attack of that name: φ of the base model.
         gamma, a: of `rmia` (`rmia.py`), whose z are all n examples; chosen without the target's membership.
+        shadow_phi: float [N, n], confidence of the models to compare with, where these are not the targets' own kind:
+            another method's, trained on the same halves. Target t is then compared with all of them but t and its twin.
 
     Returns:
         Scores [N, n], row t with model t as the target; more is more member-like.
@@ -128,10 +131,11 @@ def attack_pool(
             than the attack needs: for `lira` a pool of 8 (3 models per side), for `difficulty` and `rmia` one of 4.
 
     Source: Yeom et al. (2018, loss), Watson et al. (2022, difficulty calibration), Carlini et al. (2022, LiRA),
-    Zarifzadeh et al. (2024, RMIA). Dropping the twin is ours.
+    Zarifzadeh et al. (2024, RMIA). Dropping the twin is ours; Ding et al. (2024) have shadows of
+    one method for the targets of all.
     """
     values = phi_of(phi, "phi", finite=attack != "loss")
-    shadows = pool_shadows(values, membership, pairs)
+    shadows = pool_shadows(_compared_with(values, shadow_phi), membership, pairs)
     return _scores(values, shadows, attack, mode, variance, reference, gamma, a)
 
 
@@ -146,6 +150,7 @@ def attack_without_each_pair(
     reference: Any = None,
     gamma: float = 1.0,
     a: float = 0.3,
+    shadow_phi: Any = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The attack on the pool without one pair of models after the other, for a jackknife over pairs.
 
@@ -159,7 +164,7 @@ def attack_without_each_pair(
         InputError: as `attack_pool` does, of the whole pool; and a pool of fewer than 6.
     """
     values = phi_of(phi, "phi", finite=attack != "loss")
-    pool = pool_shadows(values, membership, pairs)
+    pool = pool_shadows(_compared_with(values, shadow_phi), membership, pairs)
     if len(pool.first) < 3:
         raise InputError(f"the pool has {len(values)} models; to leave a pair out and compare the rest it needs 6")
     for pair in range(len(pool.first)):
@@ -208,6 +213,19 @@ def attack_targets(
         )
     shadows = separate_shadows(len(targets), phi, shadow_membership)
     return _scores(targets, shadows, attack, mode, variance, reference, gamma, a)
+
+
+def _compared_with(phi: np.ndarray, shadow_phi: Any) -> np.ndarray:
+    """The confidences that those of the pool are compared with, float [N, n]: its own unless others are given."""
+    if shadow_phi is None:
+        return phi
+    others = phi_of(shadow_phi, "shadow_phi")
+    if others.shape != phi.shape:
+        raise InputError(
+            f"shadow_phi has shape {others.shape} and phi {phi.shape}; a shadow for each model of the pool is needed, "
+            "trained on the same examples"
+        )
+    return others
 
 
 def _scores(
