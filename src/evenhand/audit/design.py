@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -71,22 +71,42 @@ class Figure(Spec):
 
 
 class MembershipDesign(Spec):
-    """How the models of a study are attacked for the membership of their training examples.
+    """How the models of a setting are attacked, and what records there are of them (`evenhand.audit.pool`).
 
     Attributes:
-        design: `pool`: each of a method's models is the target in turn, compared with the others but its twin;
-            `shadows`: the study's trials are the targets, compared with shadows that saw none of the audited examples.
-        attack, mode, variance, gamma, a: as for `evenhand.metrics.attack_pool`.
-        shadows: whose models every target is compared with; None: those of its own method.
+        attack: see `evenhand.metrics.attack_pool`; `difficulty` is difficulty calibration.
+        mode: of `lira` and `rmia`: compared with models that were and were not trained on an example, or with the
+            latter only. With separate shadows it is `offline`.
+        variance: of `lira`.
+        gamma, a: of `rmia`.
+        shadows: the method whose models every method is compared with; None: each with its own.
+        design: `pool`: each model of a pool of complementary pairs is the target in turn; `shadows`: the models of the
+            study are the targets, and separate models that saw none of their audited examples are their shadows.
     """
 
-    design: Literal["pool", "shadows"] = "pool"
     attack: Literal["loss", "difficulty", "lira", "rmia"] = "lira"
     mode: Literal["online", "offline"] = "online"
     variance: Literal["pooled", "shrunk", "per-example", "auto"] = "auto"
     gamma: float = Field(default=1.0, gt=0)
     a: float = Field(default=0.3, ge=0, le=1)
     shadows: str | None = None
+    design: Literal["pool", "shadows"] = "pool"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _separate_shadows_are_offline(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("design") == "shadows":
+            return {"mode": "offline", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _has_models_to_compare_with(self) -> MembershipDesign:
+        if self.design == "shadows" and self.mode == "online":
+            raise ValueError(
+                "mode: separate shadows saw none of the audited examples, so that the mode is offline; "
+                "online needs the design pool"
+            )
+        return self
 
 
 class SettingDesign(Spec):
@@ -101,7 +121,7 @@ class SettingDesign(Spec):
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
         ranks: by method, for figures over ranks; methods that have none are left out.
-        membership: how its models are attacked; None: they are not.
+        membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
     """
 
     references: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant
 
 CLUSTERED = "interval: two-way clustered by model and example"
+JACKKNIFED = "interval: two-way clustered by pair of models and example, pairs left out in turn; runs are pairs"
 OTHER_MEMBERS = "unpaired: the two methods were not trained on the same examples, so their variances are added"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
 
@@ -34,6 +35,9 @@ def contrast(ours: Targets, theirs: Targets, mask: np.ndarray, taken: Taken, sup
         support: with fewer distinct members, or non-members, it is shown and not judged.
         matched: whether the table's rows of several methods are about the same examples.
     """
+    undefined = ours.absent or theirs.absent
+    if undefined:
+        return Contrast(None, None, None, 0, (undefined,))
     if not matched:
         return _unpaired(ours, theirs, mask, taken, support, [UNPAIRED])
     common = sorted(set(ours.seeds) & set(theirs.seeds))
@@ -41,7 +45,10 @@ def contrast(ours: Targets, theirs: Targets, mask: np.ndarray, taken: Taken, sup
     if not common:
         return Contrast(None, None, None, 0, ("no seed was run with both methods",))
     notes = [f"{len(common)} of {len(every)} seeds were run with both methods"] if len(common) < len(every) else []
-    ours, theirs = ours.take(common), theirs.take(common)
+    ours, theirs = ours.among(common), theirs.among(common)
+    undefined = ours.absent or theirs.absent
+    if undefined:
+        return Contrast(None, None, None, 0, (*notes, undefined))
     both = ours.known & theirs.known
     if (both & (ours.member != theirs.member)).any():
         return _unpaired(ours, theirs, mask, taken, support, [*notes, OTHER_MEMBERS])
@@ -69,7 +76,7 @@ def _paired(ours: Leak, theirs: Leak, support: int, notes: list[str]) -> Contras
             interval = Wider(runs, FewDiscordant(whole, plus, minus, ours.effective_units))
             notes.append(f"fewer than {FEW} discordant units: the interval is adjusted")
     if models > 1:
-        notes.append(CLUSTERED)
+        notes.append(CLUSTERED if ours.pooled.without is None else JACKKNIFED)
     totals = (ours.pooled.cells - theirs.pooled.cells).sum(axis=0)
     return Contrast(whole.estimate, interval, whole, models, tuple(notes), np.arange(len(totals)), totals)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.metrics.membership.roc import RocCurve, TprAtFpr, roc_curve, tpr_at_fpr
+from evenhand.audit.attack import Pool
+from evenhand.metrics.membership.roc import RocCurve, TprAtFpr, roc_auc, roc_curve, tpr_at_fpr
 from evenhand.stats.contrast import compact
 from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_rate, pooled_tpr
 
@@ -30,6 +31,11 @@ class Targets:
         member: bool [T, n], whether the model was trained on the example.
         known: bool [T, n], where there is a score.
         unit: int [n], codes of the resampling units.
+        notes: what must be known of all of them together.
+        absent: why there is no model, where there is none.
+        pool: where the scores come from, if they are those of a pool whose models are all here.
+        loss: float [T, n], cross-entropy of the label where it is known.
+        correct: bool [T, n], whether the label was predicted.
     """
 
     seeds: tuple[int, ...]
@@ -37,12 +43,44 @@ class Targets:
     member: np.ndarray
     known: np.ndarray
     unit: np.ndarray
+    notes: tuple[str, ...] = ()
+    absent: str | None = None
+    pool: Pool | None = None
+    loss: np.ndarray | None = None
+    correct: np.ndarray | None = None
 
-    def take(self, seeds: Sequence[int], known: np.ndarray | None = None) -> Targets:
-        """The models of these seeds; `known` [T, n] of them says on which rows."""
+    def take(self, seeds: Sequence[int]) -> Targets:
+        """The models of these seeds, with the scores that they have."""
         place = [self.seeds.index(seed) for seed in seeds]
-        rows = self.known[place] if known is None else known
-        return replace(self, seeds=tuple(seeds), score=self.score[place], member=self.member[place], known=rows)
+        every = tuple(seeds) == self.seeds
+        return replace(self._models(place), seeds=tuple(seeds), pool=self.pool if every else None)
+
+    def among(self, seeds: Sequence[int]) -> Targets:
+        """The models of these seeds alone: those of a pool are attacked again, with each other to compare with.
+
+        Two methods are compared by attacks with equally many models. `absent` says why, where these are too few.
+        """
+        if self.pool is None or tuple(seeds) == self.seeds:
+            return self.take(seeds)
+        few = self.pool.too_few(len(seeds))
+        if few:
+            return replace(self.take(()), absent=few)
+        pool = self.pool.among(np.array([self.seeds.index(seed) for seed in seeds]))
+        return replace(self.take(seeds), score=pool.scores, pool=pool)
+
+    def on(self, examples: np.ndarray) -> Targets:
+        """The same of some of the examples, bool [n]; not of a pool."""
+        parts = {name: getattr(self, name) for name in _BY_ROW}
+        taken = {name: None if part is None else part[:, examples] for name, part in parts.items()}
+        return replace(self, **taken, unit=self.unit[examples])
+
+    def _models(self, place: Sequence[int]) -> Targets:
+        parts = {name: getattr(self, name) for name in _BY_ROW}
+        index = np.asarray(place, dtype=int)
+        return replace(self, **{name: None if part is None else part[index] for name, part in parts.items()})
+
+
+_BY_ROW = ("score", "member", "known", "loss", "correct")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +121,25 @@ class Leak:
 
 
 def area(targets: Targets, rows: np.ndarray) -> Leak:
-    """AUC over some rows, bool [T, n]; undefined without members or without non-members."""
+    """AUC over some rows, bool [T, n]; undefined without members or without non-members.
+
+    Of a pool its variance over models is that of leaving pairs out, as targets and as what others are compared with;
+    `pooled` then counts pairs, not models.
+    """
     pooled = by_unit(pooled_auc(targets.score, targets.member, rows), targets, rows)
-    return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=_one_sided(targets, rows))
+    reason = _one_sided(targets, rows)
+    if targets.pool is not None and not reason:
+        pooled = _jackknifed(pooled, targets, targets.pool, rows)
+    return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=reason)
+
+
+def _jackknifed(pooled: Pooled, targets: Targets, pool: Pool, rows: np.ndarray) -> Pooled:
+    """Models go together in pairs, and without each pair there is another area, unless it held all members here."""
+    without = np.array([roc_auc(score, targets.member[kept], where=rows[kept]) for kept, score in pool.without])
+    if not len(without):
+        return pooled
+    found = pooled.jackknifed(without, pool.pairs)
+    return replace(found, without=None) if np.isnan(without).any() else found
 
 
 def rate(targets: Targets, rows: np.ndarray, setting: np.ndarray, alpha: float) -> Leak:
@@ -112,7 +166,8 @@ def rate(targets: Targets, rows: np.ndarray, setting: np.ndarray, alpha: float) 
 
 
 def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -> Leak:
-    """The mean over models of (TPR + 1 − FPR)/2, each at the threshold that is best on the other models' rows.
+    """The mean over models of (TPR + 1 − FPR)/2, each at the threshold that is best on the other models' rows; in a
+    pool its twin's are left out, too.
 
     That the threshold is drawn, too, is no part of the interval: at the best one the accuracy does not change with it.
 
@@ -130,7 +185,7 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -
     cells = np.zeros(targets.score.shape)
     for model in range(models):
         others = setting.copy()
-        others[model] = False
+        others[[model] if targets.pool is None else [model, targets.pool.pairs[model]]] = False
         own, mine = rows[model : model + 1], targets.take(targets.seeds[model : model + 1])
         if _one_sided(mine, own) or _one_sided(targets, others):
             continue
@@ -164,6 +219,12 @@ def summed(cells: np.ndarray, unit: np.ndarray) -> np.ndarray:
     """Sums of [T, n] over the examples of each unit, [T, U], in the order of the units' codes."""
     size = int(unit.max()) + 1
     return np.stack([np.bincount(unit, one, size) for one in cells])
+
+
+def nothing(targets: Targets, reason: str) -> Leak:
+    """No value, and why."""
+    empty = Pooled(math.nan, np.zeros((len(targets.seeds), int(targets.unit.max(initial=0)) + 1)), 0, 0)
+    return Leak(empty, 0, 0, targets.unit, reason=reason)
 
 
 def _sizes(targets: Targets, rows: np.ndarray) -> tuple[int, int]:

@@ -23,9 +23,10 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.groups import Groups, groups_of
 from evenhand.audit.leak_contrasts import contrast
 from evenhand.audit.leak_gaps import eligible, floored, gap, permuted
-from evenhand.audit.leakage import Leak, Targets, area, balanced_accuracy, by_unit, rate
+from evenhand.audit.leakage import Leak, Targets, area, balanced_accuracy, by_unit, nothing, rate
 from evenhand.audit.linear import Level
 from evenhand.audit.measures import Measure, select_membership
+from evenhand.audit.pool import Attack
 from evenhand.audit.pooled import Compared
 from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.discrimination import pooled_tpr, threshold_at
@@ -43,7 +44,12 @@ BELOW = "below .5: a member's score should be the higher one"
 
 
 def leakage(
-    examples: pl.DataFrame, trials: pl.DataFrame, members: pl.DataFrame, scores: pl.DataFrame, design: Design
+    examples: pl.DataFrame,
+    trials: pl.DataFrame,
+    members: pl.DataFrame,
+    scores: pl.DataFrame,
+    design: Design,
+    settings: Mapping[str, Attack] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """What membership scores say, as rows of the tables `estimates`, `verdicts` and `curves`, of the split `test`.
 
@@ -57,6 +63,8 @@ def leakage(
         members: who was trained on what.
         scores: of trials and examples that `members` has.
         design: who is compared with whom.
+        settings: attacked models of settings whose scores rest on their pool's other models (`evenhand.audit.pool`),
+            for which `members` and `scores` are not read: intervals hold what a model does to the others' scores.
 
     Raises:
         InputError: an unknown measure, or records that do not fit.
@@ -64,8 +72,11 @@ def leakage(
     tables: tuple[list[dict[str, Any]], ...] = ([], [], [])
     measures = select_membership(design.measures)
     for setting, setting_design in design.settings.items():
-        own = examples.filter(setting=setting)
-        methods = _targets(own, trials.filter(setting=setting), members, scores)
+        if settings is not None and setting in settings:
+            own, methods = settings[setting].examples, settings[setting].methods
+        else:
+            own = examples.filter(setting=setting)
+            methods = _targets(own, trials.filter(setting=setting), members, scores)
         if methods:
             scene = Scene(setting, setting_design, own, methods, design.support)
             tables[0].extend(_estimates(scene, measures))
@@ -142,6 +153,8 @@ def _targets(
 
 def _taken(targets: Targets, measure: str, rows: np.ndarray, setting: np.ndarray) -> Leak:
     """A measure on some rows, where its threshold is that of other rows, [T, n] both."""
+    if targets.absent:
+        return nothing(targets, targets.absent)
     if measure in ALPHAS:
         return rate(targets, rows, setting, ALPHAS[measure])
     return balanced_accuracy(targets, rows, setting) if measure != AREA else area(targets, rows)
@@ -165,7 +178,7 @@ def _estimates(scene: Scene, measures: Sequence[Measure]) -> Iterator[dict[str, 
                     for seed, one in runs.items():
                         rows = one.known & mask
                         leak = _taken(one, measure.name, rows, one.known if how == POOLED else rows)
-                        notes = [ONE_SEED] if seed is None and len(targets.seeds) == 1 else []
+                        notes = _notes(targets) if seed is None else []
                         row = scene.row(method, measure.name, *place)
                         yield {**row, "condition": how, "seed": seed, **_values(measure.name, leak, notes)}
 
@@ -179,6 +192,11 @@ def _values(measure: str, leak: Leak, notes: Sequence[str]) -> dict[str, Any]:
     return {"value": value, "low": low, "high": high, "n": leak.examples, "note": "; ".join(notes) or None}
 
 
+def _notes(targets: Targets) -> list[str]:
+    """What must be known of all models of a method together."""
+    return [*([ONE_SEED] if len(targets.seeds) == 1 else []), *targets.notes]
+
+
 def _gaps(scene: Scene, method: str, runs: Mapping[int | None, Targets], measure: Measure) -> Iterator[dict[str, Any]]:
     of = GAPS[measure.name]
     for groups in scene.groups:
@@ -187,6 +205,8 @@ def _gaps(scene: Scene, method: str, runs: Mapping[int | None, Targets], measure
             leaks = {name: _taken(one, of, one.known & mask, one.known & mask) for name, mask in places.items()}
             names = eligible(leaks, scene.support)
             row = gap([leaks[name] for name in names])
+            if one.absent:
+                row["note"] = one.absent
             if seed is None and row["value"] is not None:
                 masks = np.stack([places[name] for name in names], axis=1)
                 row = floored(row, permuted(one, masks, groups.defined, scene.strata, ALPHAS.get(of)))

@@ -17,6 +17,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design
+from evenhand.audit.pool import Attack, attacked
 from evenhand.audit.privacy import leakage
 from evenhand.audit.tables import audited
 from evenhand.errors import InputError, did_you_mean
@@ -78,6 +79,8 @@ class Results:
     ) -> Self:
         """Audit records: estimates, verdicts and curves, of predictions and of membership scores.
 
+        Where no scores are given and a setting's design says how its models are attacked, they are attacked here.
+
         Raises:
             InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
         """
@@ -86,11 +89,16 @@ class Results:
             records.validate(trials, "trials"),
             records.validate(predictions, "predictions"),
         )
-        attacked = {
+        settings: Mapping[str, Attack] = {}
+        if scores is None and any(setting.membership for setting in design.settings.values()):
+            made = attacked(*tables, design)
+            members, scores, settings = made.members, made.scores, made.settings
+        scored = {
             name: records.TABLES[name].empty() if given is None else records.validate(given, name)
             for name, given in (("members", members), ("scores", scores))
         }
-        found = zip(audited(*tables, design), leakage(tables[0], tables[1], **attacked, design=design), strict=True)
+        leaks = leakage(tables[0], tables[1], **scored, design=design, settings=settings)
+        found = zip(audited(*tables, design), leaks, strict=True)
         estimates, verdicts, curves = (pl.concat(parts) for parts in found)
         return cls(
             examples=tables[0],
@@ -101,7 +109,7 @@ class Results:
             curves=curves,
             provenance=dict(provenance or {}),
             stored=tables[2],
-            **attacked,
+            **scored,
         )
 
     @classmethod
@@ -226,11 +234,10 @@ class Results:
         return text(self)
 
     def __repr__(self) -> str:
-        from evenhand.report.words import counts
+        from evenhand.report.words import counts, trained
 
-        own = self.trials.filter(role="study")
         of = f" of {self.design.source}" if self.design.source else ""
-        size = f"{own['method'].n_unique()} methods, {own['seed'].n_unique()} seeds, {len(self.examples):,} examples"
+        size = f"{', '.join(trained(self.trials))}, {len(self.examples):,} examples"
         found = ", ".join(f"{count} {verdict}" for verdict, count in counts(self.verdicts).items())
         return f"<Results{of}: {size}; verdicts: {found or 'none'}>"
 

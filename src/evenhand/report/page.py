@@ -21,7 +21,7 @@ from evenhand.report.charts import vega_lite_version
 from evenhand.report.harm import loss_grids, noticed
 from evenhand.report.privacy import leak_grids
 from evenhand.report.summary import markdown
-from evenhand.report.words import NONE, headline, seen
+from evenhand.report.words import NONE, headline, seen, trained
 
 __all__ = ["Reportable", "html", "markdown"]
 
@@ -159,7 +159,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "sizes": tables.size_grids(results.examples, design),
         "margined": bool(design.margins) and any(setting.references for setting in design.settings.values()),
         "failed": tables.failed_trials(trials),
-        "trials": len(trials.filter(role="study")),
+        "trials": tables.audited(trials),
         "training": tables.training_grid(trials, design),
         "tried": [*tables.match_grids(trials), *tables.candidate_grids(trials)],
         "tuning": results.provenance.get("tuning", ""),
@@ -185,13 +185,11 @@ def _predicted(estimates: pl.DataFrame) -> bool:
 def _facts(results: Reportable) -> list[str]:
     lines = []
     for name, setting in results.design.settings.items():
-        own = results.trials.filter(setting=name, role="study")
         parts = [
             f"{name}:",
             f"{setting.task or 'predictions as given'}",
             *([f"on {setting.model}"] if setting.model else []),
-            f"· {own['method'].n_unique()} methods",
-            f"· {own['seed'].n_unique()} seeds",
+            *(f"· {said}" for said in trained(results.trials.filter(setting=name))),
             f"· {results.examples.filter(setting=name).height} examples",
             "· a new split per seed" if setting.vary else "· one fixed split",
         ]
@@ -201,9 +199,9 @@ def _facts(results: Reportable) -> list[str]:
 
 def _warnings(results: Reportable) -> list[str]:
     lines = []
-    failed, own = len(tables.failed_trials(results.trials)), results.trials.filter(role="study")
+    failed = len(tables.failed_trials(results.trials))
     if failed:
-        lines.append(f"{failed} of {len(own)} trials failed; see below for the reasons.")
+        lines.append(f"{failed} of {tables.audited(results.trials)} trials failed; see below for the reasons.")
     if results.design.paired == "none" and len(results.verdicts):
         lines.append(_PAIRING["none"])
     if len(results.design.margin_history) > 1:

@@ -111,6 +111,9 @@ def size_grids(examples: pl.DataFrame, design: Design) -> list[Grid]:
     return grids
 
 
+AUDITED = ("study", "pool")
+"""Roles of trials that results rest on."""
+
 _OUTCOMES = (
     ("train_loss", "training loss", 3),
     ("validation_loss", "validation loss", 3),
@@ -120,11 +123,11 @@ _OUTCOMES = (
 
 
 def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
-    """What training cost and reached, by setting and method: means over the trials that were done.
+    """What training cost and reached, by setting and method, pools apart: means over the trials that were done.
 
     None where nothing is known of training, as in an audited table.
     """
-    used = trials.filter(role="study")
+    used = trials.filter(pl.col("role").is_in(AUDITED))
     known = [entry for entry in _OUTCOMES if used[entry[0]].null_count() < len(used)]
     trained = used["parameters"].null_count() < len(used)
     if not known and not trained:
@@ -134,13 +137,16 @@ def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
     rows = []
     for setting in settings_of(used, design):
         for method in methods_of(used.filter(setting=setting), design, setting):
-            own = used.filter(setting=setting, method=method)
-            done = own.filter(status="done")
-            cells = [setting, method, f"{len(done)} of {len(own)}"]
-            cells += [_mean(done[name], decimals) for name, _, decimals in known]
-            if trained:
-                cells += [_count(done["parameters"]), _share(done), _memory(done["peak_bytes"])]
-            rows.append(cells)
+            for role, said in zip(AUDITED, (method, f"{method} (pool)"), strict=True):
+                own = used.filter(setting=setting, method=method, role=role)
+                if own.is_empty():
+                    continue
+                done = own.filter(status="done")
+                cells = [setting, said, f"{len(done)} of {len(own)}"]
+                cells += [_mean(done[name], decimals) for name, _, decimals in known]
+                if trained:
+                    cells += [_count(done["parameters"]), _share(done), _memory(done["peak_bytes"])]
+                rows.append(cells)
     return Grid("means over the trials that were done; in brackets: smallest and largest", head, rows)
 
 
@@ -205,13 +211,22 @@ def _memory(values: pl.Series) -> str:
     return f"{max(found) / 2**20:,.0f} MiB".replace(",", " ") if found else NONE
 
 
-def failed_trials(trials: pl.DataFrame) -> list[tuple[str, str, int, str]]:
-    """(setting, method, seed, reason) of every trial of the study that failed."""
-    failed = trials.filter(status="failed", role="study")
+def audited(trials: pl.DataFrame) -> int:
+    """How many trials the results rest on: those of the study and of its pools."""
+    return len(trials.filter(pl.col("role").is_in(AUDITED)))
+
+
+def failed_trials(trials: pl.DataFrame) -> list[tuple[str, str, str, str]]:
+    """(setting, method, seed, reason) of every trial of the study that failed; of a pool's, which model it was."""
+    failed = trials.filter(pl.col("role").is_in(AUDITED), status="failed")
     return [
-        (row["setting"], row["method"], row["seed"], row["reason"] or "no reason was recorded")
+        (row["setting"], row["method"], _which(row), row["reason"] or "no reason was recorded")
         for row in failed.iter_rows(named=True)
     ]
+
+
+def _which(row: Mapping[str, Any]) -> str:
+    return str(row["seed"]) if row["role"] == "study" else f"{row['subset'] or 'pool'}, model {row['seed']}"
 
 
 def absent_rows(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, str, str, str]]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from evenhand.report.across import patterns
 from evenhand.report.harm import noticed
-from evenhand.report.words import digits, headline, interval, number, place, title
+from evenhand.report.words import digits, headline, interval, number, place, title, trained
 
 if TYPE_CHECKING:
     from evenhand.report.page import Reportable
@@ -31,11 +31,8 @@ _SHOWN = (
 def text(results: Reportable) -> str:
     """The summary that a run or an audit prints."""
     design = results.design
-    own = results.trials.filter(role="study")
-    methods, seeds = own["method"].n_unique(), own["seed"].n_unique()
     lines = [
-        f"{design.source or 'results'}: {methods} method{_s(methods)}, {seeds} seed{_s(seeds)}, "
-        f"{len(results.examples):,} examples",
+        f"{design.source or 'results'}: {', '.join(trained(results.trials))}, {len(results.examples):,} examples",
         *patterns(results.verdicts, design),
         *headline(results.verdicts, design),
         *noticed(results.curves, design),
@@ -44,10 +41,6 @@ def text(results: Reportable) -> str:
     ]
     notes = [note for setting in design.settings.values() for note in setting.notes]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)])
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _verdicts(verdicts: pl.DataFrame) -> list[str]:

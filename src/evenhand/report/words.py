@@ -90,6 +90,20 @@ def methods_of(frame: pl.DataFrame, design: Design, setting: str | None = None) 
     return known + sorted(present - set(known))
 
 
+def trained(trials: pl.DataFrame) -> list[str]:
+    """How many methods, seeds and pool models there are: `2 methods`, `5 seeds`, `16 pool models each`."""
+    audited = trials.filter(pl.col("role") != "tuning")
+    methods, seeds = audited["method"].n_unique(), audited.filter(role="study")["seed"].n_unique()
+    pool = audited.filter(role="pool").group_by("setting", "method").len()["len"]
+    said = [f"{methods} method{'' if methods == 1 else 's'}"]
+    if seeds or pool.is_empty():
+        said.append(f"{seeds} seed{'' if seeds == 1 else 's'}")
+    if len(pool):
+        low, high = pool.min(), pool.max()
+        said.append(f"{low if low == high else f'{low} to {high}'} pool models each")
+    return said
+
+
 def counts(verdicts: pl.DataFrame) -> dict[str, int]:
     """How often each verdict was given, those that occur only, in the order of `records.VERDICTS`."""
     found = dict(verdicts.drop_nulls("verdict").group_by("verdict").len().iter_rows())

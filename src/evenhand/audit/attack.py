@@ -1,0 +1,94 @@
+"""The attack on a method's pool: scores with every model as the target, and the same without each pair of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from evenhand.audit.design import MembershipDesign
+from evenhand.metrics import attack_pool, attack_without_each_pair
+from evenhand.metrics.membership.lira import LEAST_MODELS
+
+LEAST_POOL: Mapping[str, int] = {"loss": 2, "difficulty": 4, "rmia": 4, "lira": 2 * (LEAST_MODELS + 1)}
+"""Models that a pool needs for an attack."""
+LEAST_SHADOWS: Mapping[str, int] = {"loss": 0, "difficulty": 1, "rmia": 1, "lira": LEAST_MODELS}
+"""Separate shadows that an attack needs for each example."""
+LEAST_PAIRS = 3
+"""Pairs without which none can be left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The models of one method's pool and what they are compared with.
+
+    Attributes:
+        phi: float [N, m], confidence in the label, of the pool's m examples.
+        member: bool [N, m], who was trained on what.
+        pairs: int [N], the index of each model's twin.
+        columns: int [m], the examples' places among the setting's.
+        size: n, the setting's examples.
+        design: the attack.
+        shadow_phi: float [N, m], of the models to compare with where these are another method's.
+    """
+
+    phi: np.ndarray
+    member: np.ndarray
+    pairs: np.ndarray
+    columns: np.ndarray
+    size: int
+    design: MembershipDesign
+    shadow_phi: np.ndarray | None = None
+
+    def too_few(self, models: int) -> str | None:
+        """Why so many models of it cannot be attacked."""
+        least = LEAST_POOL[self.design.attack]
+        if models >= least:
+            return None
+        return f"the attack {self.design.attack} needs a pool of {least} models, and there are {models}"
+
+    def among(self, models: np.ndarray) -> Pool:
+        """The pool of these models only, int [N'], whole pairs."""
+        place = np.full(len(self.phi), -1)
+        place[models] = np.arange(len(models))
+        others = None if self.shadow_phi is None else self.shadow_phi[models]
+        parts = {"phi": self.phi[models], "member": self.member[models], "shadow_phi": others}
+        return replace(self, **parts, pairs=place[self.pairs[models]])
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """float [N, n], row t with model t as the target; 0 for examples that are not the pool's.
+
+        Raises:
+            InputError: twins that are not complementary, confidences that are not finite, or too few models.
+        """
+        return self._spread(attack_pool(self.phi, self.member, self.pairs, **self._options))
+
+    @cached_property
+    def without(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """For each pair, in the order of its first model: the models that are left, int [N − 2], and their scores,
+        float32 [N − 2, n]. Empty where scores rest on no other model (`loss`), or too few pairs are there to leave one
+        out: then the variance over models is that of the contributions alone.
+        """
+        if not self.jackknifed:
+            return ()
+        found = attack_without_each_pair(self.phi, self.member, self.pairs, **self._options)
+        # Half the memory: what areas need of these scores is their order.
+        return tuple((kept, self._spread(one.astype(np.float32))) for kept, one in found)
+
+    @property
+    def jackknifed(self) -> bool:
+        """Whether pairs can be left out, and that would tell something."""
+        return self.design.attack != "loss" and len(self.pairs) // 2 >= LEAST_PAIRS
+
+    @property
+    def _options(self) -> dict[str, object]:
+        options = self.design.model_dump(include={"attack", "mode", "variance", "gamma", "a"})
+        return {**options, "shadow_phi": self.shadow_phi}
+
+    def _spread(self, values: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(values), self.size), dtype=values.dtype)
+        found[:, self.columns] = values
+        return found
