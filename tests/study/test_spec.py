@@ -63,7 +63,7 @@ def test_a_method_overrides_train_and_data(small_study):
         ({"membership": 6}, "lira needs a pool of 8"),
         ({"membership": {"models": 2, "attack": "rmia"}}, "rmia needs a pool of 4"),
         ({"membership": {"modls": 8}}, 'membership has no key "modls"; did you mean "models"'),
-        ({"membership": {"design": "shadows", "mode": "online"}}, "use mode: offline, or design: pool"),
+        ({"membership": {"design": "shadows", "mode": "online"}}, "membership: mode: separate shadows saw none"),
         ({"membership": {"design": "shadows", "models": 2}}, "lira needs 3 shadows per target"),
         ({"membership": {"design": "shadows", "groups": 2}}, "membership.groups is of a pool"),
         ({"membership": {"shadows": "lorra"}}, '"lorra" is no method; did you mean "lora"'),

@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from evenhand.audit.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.audit.design import MembershipDesign
 from evenhand.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from evenhand.study.setting import Setting
-
-LEAST = {"loss": 2, "difficulty": 4, "rmia": 4, "lira": 8}
-"""Models of a pool that an attack needs: the target and its twin are not compared with."""
-
-LEAST_SHADOWS = {"loss": 1, "difficulty": 1, "rmia": 1, "lira": 3}
 
 
 class MembershipSpec(MembershipDesign):
@@ -44,19 +40,6 @@ class MembershipSpec(MembershipDesign):
     def _bare(cls, value: Any) -> Any:
         return {"models": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
-    @model_validator(mode="before")
-    @classmethod
-    def _offline(cls, value: Any) -> Any:
-        """Shadows that saw none of the audited examples can be compared with offline only."""
-        if isinstance(value, dict) and value.get("design") == "shadows":
-            if value.get("mode", "offline") != "offline":
-                raise InputError(
-                    "membership.mode is online, and design: shadows trains no shadow on an audited example; "
-                    "use mode: offline, or design: pool"
-                )
-            return {**value, "mode": "offline"}
-        return value
-
     @field_validator("groups", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:
@@ -79,9 +62,9 @@ class MembershipSpec(MembershipDesign):
                 f"membership.models is {self.models}, and a pool has an even number of models, each with a twin that "
                 "is trained on all that it is not"
             )
-        if self.models < LEAST[self.attack]:
+        if self.models < LEAST_POOL[self.attack]:
             raise InputError(
-                f"membership.models is {self.models}; {self.attack} needs a pool of {LEAST[self.attack]}, since "
+                f"membership.models is {self.models}; {self.attack} needs a pool of {LEAST_POOL[self.attack]}, since "
                 "neither a target nor its twin are among the models that it is compared with"
             )
         return self

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand.audit.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import skeleton
 from evenhand.models.find import TINY, find
-from evenhand.study.membership import LEAST, LEAST_SHADOWS, MembershipSpec
+from evenhand.study.membership import MembershipSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.study.tuning import TuningSpec, candidates
@@ -94,8 +95,8 @@ def _fewer(name: str, membership: MembershipSpec | None, said: list[str]) -> Mem
     """As few models of membership inference as its attack needs, on few examples."""
     if membership is None:
         return None
-    least = (LEAST if membership.design == "pool" else LEAST_SHADOWS)[membership.attack]
-    changed: dict[str, Any] = {"models": min(membership.models, least)}
+    least = (LEAST_POOL if membership.design == "pool" else LEAST_SHADOWS)[membership.attack]
+    changed: dict[str, Any] = {"models": min(membership.models, max(least, 1))}
     if changed["models"] < membership.models:
         said.append(f"{name}: membership with {least} models instead of {membership.models}")
     if membership.design == "pool":
