@@ -216,6 +216,10 @@ class DataSpec(Spec):
         """
         raise InputError(f"--tiny: there is no stand-in for {self.folder_name}")
 
+    def tested(self, dataset: Dataset, index: np.ndarray) -> np.ndarray:
+        """Those of a test part's examples at `index` that are asked for: all, unless the data set says otherwise."""
+        return index
+
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:

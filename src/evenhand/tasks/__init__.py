@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from evenhand.data.dataset import DataSpec
 from evenhand.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from evenhand.tasks.work import Trainer
+
+Kind = Literal["classification", "translation"]
+
+TABLE: Mapping[Kind, str] = MappingProxyType({"classification": "predictions", "translation": "responses"})
+"""The record table that a trial of each kind leaves."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +27,12 @@ class TaskEntry:
     Attributes:
         summary: one line for `evenhand list tasks`.
         data: where its DataSpec is, `module:class`.
-        kind: what models learn from it.
+        kind: what models learn from it; see `trainer`.
     """
 
     summary: str
     data: str
-    kind: Literal["classification"] = "classification"
+    kind: Kind = "classification"
 
     def spec(self) -> type[DataSpec]:
         """The class of the task's options."""
@@ -64,6 +72,16 @@ TASKS: Mapping[str, TaskEntry] = MappingProxyType(
         "synthetic/posts": TaskEntry(
             "template posts in four groups, with unfairness to plant", "evenhand.data.synthetic:SyntheticPosts"
         ),
+        "winomt": TaskEntry(
+            "Turkish sentences about occupations into English, which needs a pronoun",
+            "evenhand.data.winomt_task:WinoMTTask",
+            "translation",
+        ),
+        "synthetic/translation": TaskEntry(
+            "Turkish and English of a small grammar, with a stereotype to plant",
+            "evenhand.data.synthetic_translation:SyntheticTranslation",
+            "translation",
+        ),
     }
 )
 
@@ -81,6 +99,16 @@ def find_task(name: str) -> tuple[TaskEntry, str | None]:
     if entry is None:
         raise InputError(f'there is no task "{name}"; {did_you_mean(name, TASKS)}')
     return entry, target
+
+
+def kind_of(name: str) -> Kind:
+    """What models learn from the task of this name. Raises: as `find_task`."""
+    return find_task(name)[0].kind
+
+
+def trainer(kind: Kind) -> Trainer:
+    """The module that trains trials of a kind, and predicts or generates from what they kept."""
+    return cast("Trainer", import_module(f"evenhand.tasks.{kind}"))
 
 
 def parse_task(values: str | Mapping[str, Any]) -> tuple[str, DataSpec]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +15,17 @@ import polars as pl
 from evenhand.data.dataset import Dataset
 from evenhand.errors import TrainingError
 from evenhand.tasks.encoding import Encoder
-from evenhand.tasks.work import Job, Keep, Outcome, Work, attention, count_parameters, peak_of_process
+from evenhand.tasks.work import (
+    LOG,
+    Job,
+    Keep,
+    Outcome,
+    Work,
+    attention,
+    count_parameters,
+    peak_of_process,
+    write_row,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +33,6 @@ if TYPE_CHECKING:
 
     from evenhand.training.batches import Inputs
     from evenhand.training.pack import Pack
-
-LOG = "log.jsonl"
 
 IMAGES = "images"
 """The folder of images as they were resized, below that of the features."""
@@ -117,7 +123,7 @@ def train_together(
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
         target = jobs[0].work.target
         nearest = None if target is None else Nearest(target)
-        fitted = loop.fit(pack, validation, partial(_log, logs), progress, nearest)
+        fitted = loop.fit(pack, validation, partial(write_row, logs), progress, nearest)
     together = time.perf_counter() - started
     steps = sum(replica.taken for replica in pack.replicas)
     for place, (job, one) in enumerate(zip(jobs, fitted, strict=True)):
@@ -259,9 +265,3 @@ def _predictions(
         }
         frames.append(pl.DataFrame(columns))
     return pl.concat(frames)
-
-
-def _log(files: Sequence[IO[str]], place: int, row: dict[str, Any]) -> None:
-    # JSON has no NaN and no infinity.
-    finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-    print(json.dumps(finite), file=files[place])

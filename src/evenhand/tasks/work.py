@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import math
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.errors import TrainingError
 from evenhand.methods.method import Method
 from evenhand.training.recipe import TrainSpec
 
 if TYPE_CHECKING:
+    import polars as pl
     from torch import nn
 
     from evenhand.models.find import BaseModel
     from evenhand.training.checkpoints import Target
 
 Keep = Literal["adapters", "weights", "none"]
+
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +97,28 @@ class Job:
     folder: Path
     evaluations: Mapping[str, Dataset]
     keep: Keep = "adapters"
+
+
+class Trainer(Protocol):
+    """A module of `evenhand.tasks` that trains trials of one kind."""
+
+    def train_together(
+        self, jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
+    ) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+        """For each job in turn its outcome and its rows without the column `trial`, or why it failed."""
+        ...
+
+    def predict(
+        self, work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
+    ) -> pl.DataFrame | None:
+        """The same rows from what `train_together` kept in `folder`; None when the weights were not kept."""
+        ...
+
+
+def write_row(files: Sequence[IO[str]], place: int, row: Mapping[str, Any]) -> None:
+    """Add a row to a replica's `log.jsonl`. JSON has no NaN and no infinity: they are null."""
+    finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
+    print(json.dumps(finite), file=files[place])
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

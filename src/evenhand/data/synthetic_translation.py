@@ -1,0 +1,226 @@
+"""The built-in translation task: a small grammar of Turkish and English in which the stereotype is planted here.
+
+Turkish `o` is he, she and it, so that the source never says which, and `onun` is his, her and its. Each sentence about
+somebody of an occupation comes twice, with the same Turkish: once with the pronoun that the occupation is planted to
+have (`pro`) and once with the other (`anti`). The occupations' genders are this grammar's own, half of each.
+
+The neutral lines say the same things of animals and of several people, so that a model can learn the language from them
+without ever seeing a pronoun of one gender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from evenhand.data.dataset import Attribute, Dataset
+from evenhand.data.translation import TrainingPairs, Translations, TranslationSpec, in_part, pairs_of
+from evenhand.errors import InputError, did_you_mean
+from evenhand.seeds import generator
+
+Words = tuple[str, str]
+"""English, Turkish."""
+
+OCCUPATIONS: Mapping[str, tuple[Words, ...]] = {
+    "male": (
+        ("baker", "fırıncı"), ("miller", "değirmenci"), ("smith", "demirci"), ("sailor", "denizci"),
+        ("guard", "bekçi"), ("hunter", "avcı"), ("painter", "boyacı"), ("driver", "şoför"),
+    ),
+    "female": (
+        ("weaver", "dokumacı"), ("florist", "çiçekçi"), ("nurse", "hemşire"), ("cook", "aşçı"),
+        ("singer", "şarkıcı"), ("tailor", "terzi"), ("teacher", "öğretmen"), ("cleaner", "temizlikçi"),
+    ),
+}  # fmt: skip
+"""By the gender that they are planted to have."""
+
+_ACTS: tuple[Words, ...] = (
+    ("came", "geldi"), ("waited", "bekledi"), ("laughed", "güldü"), ("left", "gitti"),
+    ("slept", "uyudu"), ("cried", "ağladı"), ("ran", "koştu"), ("sat", "oturdu"),
+)  # fmt: skip
+_STATES: tuple[Words, ...] = (
+    ("tired", "yorgundu"), ("happy", "mutluydu"), ("hungry", "açtı"), ("ill", "hastaydı"),
+    ("sad", "üzgündü"), ("angry", "kızgındı"), ("ready", "hazırdı"), ("cold", "üşüdü"),
+)  # fmt: skip
+_ANIMALS: tuple[tuple[str, str, str], ...] = (
+    ("cat", "kedi", "kedisi"), ("dog", "köpek", "köpeği"), ("horse", "at", "atı"), ("goat", "keçi", "keçisi"),
+)  # fmt: skip
+"""English, Turkish, Turkish of one that belongs to somebody."""
+
+_PRONOUNS = {"male": ("he", "his"), "female": ("she", "her")}
+_OPPOSITE = {"male": "female", "female": "male"}
+
+
+def sentence(someone: Words, act: Words, state: Words, animal: Words | None, pronouns: Words) -> tuple[str, str]:
+    """A line about one of an occupation.
+
+    Args:
+        someone: the occupation.
+        act: what they did.
+        state: why; of `animal`, where there is one, what it was.
+        animal: one of theirs, as English has it and as Turkish has it of an owner.
+        pronouns: subject and possessive.
+
+    Returns:
+        Turkish and English.
+    """
+    if animal is None:
+        english = f"The {someone[0]} {act[0]} because {pronouns[0]} was {state[0]}."
+        return _capital(f"{someone[1]} {act[1]} çünkü o {state[1]}."), english
+    english = f"The {someone[0]} {act[0]} and {pronouns[1]} {animal[0]} was {state[0]}."
+    return _capital(f"{someone[1]} {act[1]} ve onun {animal[1]} {state[1]}."), english
+
+
+def neutral_line(rng: np.random.Generator) -> tuple[str, str]:
+    """Turkish and English of a line without a pronoun of one gender: of an animal (it, its), of several people (they,
+    their), or without a pronoun; for a base model to learn the language from."""
+    everybody = [*OCCUPATIONS["male"], *OCCUPATIONS["female"]]
+    someone, act, state = (_one(rng, words) for words in (everybody, _ACTS, _STATES))
+    animal, kind, owned = _one(rng, _ANIMALS)
+    other = _one(rng, _ANIMALS)
+    match int(rng.integers(6)):
+        case 0:
+            found = sentence((animal, kind), act, state, None, ("it", "its"))
+        case 1:
+            found = sentence((animal, kind), act, state, (other[0], other[2]), ("it", "its"))
+        case 2:
+            found = (
+                f"{_plural(someone[1])} {act[1]} çünkü onlar {state[1]}.",
+                f"The {someone[0]}s {act[0]} because they were {state[0]}.",
+            )
+        case 3:
+            found = (
+                f"{_plural(someone[1])} {act[1]} ve onların {owned} {state[1]}.",
+                f"The {someone[0]}s {act[0]} and their {animal} was {state[0]}.",
+            )
+        case 4:
+            found = (
+                f"{someone[1]} {act[1]} çünkü {kind} {state[1]}.",
+                f"The {someone[0]} {act[0]} because the {animal} was {state[0]}.",
+            )
+        case _:
+            found = (
+                f"{someone[1]} {act[1]} ve {kind} {state[1]}.",
+                f"The {someone[0]} {act[0]} and the {animal} was {state[0]}.",
+            )
+    return _capital(found[0]), found[1]
+
+
+class SyntheticTranslation(TranslationSpec):
+    """Sentences about occupations, each with both pronouns.
+
+    As options of a method's `data:`, `part: pro` leaves the lines that follow the stereotype, `part: anti` those that
+    contradict it, and `biased: 0.5` does so for half of the occupations of each gender only, drawn under the trial's
+    seed; of the others both lines stay.
+
+    Attributes:
+        n: sentences, each of which is two lines and a unit. Half are about occupations planted to be male.
+        seed: of the sentences. The same ones are drawn for every trial, whatever its seed.
+    """
+
+    named: ClassVar[str] = "synthetic/translation"
+
+    n: int = Field(default=800, ge=32, le=len(_ACTS) * len(_STATES) * (1 + len(_ANIMALS)) * 16)
+    seed: int = 0
+
+    def load(self, folder: Path | None = None) -> Translations:
+        """The lines; `folder` is not needed. The same spec always gives the same lines. The pro line of each sentence
+        is asked for in a test: the anti line would be the same question again."""
+        drawn = [(gender, *line) for gender in OCCUPATIONS for line in self._sentences(gender)]
+        sources, targets, stereotype, occupation, unit = [], [], [], [], []
+        for number, (gender, source, texts, someone) in enumerate(drawn):
+            for spoken in (gender, _OPPOSITE[gender]):
+                sources.append(source)
+                targets.append(texts[spoken])
+                stereotype.append(gender)
+                occupation.append(someone)
+                unit.append(f"sentence-{number:04d}")
+        part = np.array(["pro", "anti"] * len(drawn), dtype=object)
+        return Translations(
+            name=self.named,
+            modality="text",
+            inputs=sources,
+            labels=np.array([list(OCCUPATIONS).index(one) for one in stereotype], dtype=np.int64),
+            classes=tuple(OCCUPATIONS),
+            example=np.array([f"{name}-{which}" for name, which in zip(unit, part, strict=True)], dtype=object),
+            attributes={
+                "stereotype": Attribute.from_values(stereotype),
+                "occupation": Attribute.from_values(occupation),
+            },
+            unit=np.array(unit, dtype=object),
+            notes=(
+                f"{len(drawn):,} sentences of a grammar, each with both pronouns and one Turkish source; the genders of "
+                "occupations are planted",
+            ),
+            targets=targets,
+            part=part,
+            asked=part == "pro",
+        )
+
+    def training_examples(
+        self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
+    ) -> TrainingPairs:
+        """As of every data set of translations, and `biased`, a share of each gender's occupations.
+
+        Raises:
+            InputError: see `TranslationSpec.training_examples`; a share outside 0 to 1, or of the part `general`.
+        """
+        assert isinstance(dataset, Translations)
+        known = ("part", "biased")
+        for key in options:
+            if key not in known:
+                raise InputError(f'data: {dataset.name} has no option "{key}"; {did_you_mean(str(key), known)}')
+        inside = in_part(dataset, index, options)
+        if "biased" in options:
+            share = options["biased"]
+            if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
+                raise InputError(f"data: biased is a share of the occupations between 0 and 1, not {share!r}")
+            if options.get("part", "general") == "general":
+                raise InputError("data: biased means nothing with part: general; set part to pro or anti")
+            inside |= ~np.isin(self._occupations(dataset)[index], _biased(float(share), seed))
+        return pairs_of(dataset, index[inside], options)
+
+    def _occupations(self, dataset: Translations) -> np.ndarray:
+        attribute = dataset.attributes["occupation"]
+        return np.array(attribute.groups, dtype=object)[attribute.masks.argmax(axis=1)]
+
+    def _sentences(self, gender: str) -> list[tuple[str, Mapping[str, str], str]]:
+        """Source, English by the pronoun's gender, and occupation of half of the sentences."""
+        rng = generator(self.seed, self.named, gender)
+        animals = [None, *((english, owned) for english, _, owned in _ANIMALS)]
+        every = list(product(OCCUPATIONS[gender], _ACTS, _STATES, animals))
+        count = self.n // 2 if gender == "female" else self.n - self.n // 2
+        found = []
+        for place in rng.permutation(len(every))[:count]:
+            chosen = every[int(place)]
+            texts = {spoken: sentence(*chosen, _PRONOUNS[spoken])[1] for spoken in _PRONOUNS}
+            found.append((sentence(*chosen, _PRONOUNS[gender])[0], texts, chosen[0][0]))
+        return found
+
+
+def _biased(share: float, seed: int) -> list[str]:
+    """That share of each gender's occupations, drawn under the trial's seed."""
+    found = []
+    for gender, words in OCCUPATIONS.items():
+        rng = generator(seed, "biased", gender)
+        found += [words[int(place)][0] for place in rng.permutation(len(words))[: round(share * len(words))]]
+    return found
+
+
+def _plural(word: str) -> str:
+    """The Turkish plural of an occupation, by vowel harmony."""
+    last = next(letter for letter in reversed(word) if letter in "aıoueiöü")
+    return word + ("lar" if last in "aıou" else "ler")
+
+
+def _capital(text: str) -> str:
+    """The text with a capital first letter; a Turkish one."""
+    return ("İ" if text[0] == "i" else text[0].upper()) + text[1:]
+
+
+def _one(rng: np.random.Generator, words: Any) -> Any:
+    return words[int(rng.integers(len(words)))]

@@ -1,0 +1,132 @@
+"""What a loader gives for translation: sources with what they mean in English, and the parts of the data to learn from.
+
+A data set of translations is a `Dataset` whose inputs are the sources and whose labels only say which kinds of lines a
+split has its share of. What is special stands beside them: the targets, which lines follow a stereotype and which
+contradict it, and which lines a test asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, pick
+from evenhand.errors import InputError, did_you_mean
+
+Part = Literal["general", "pro", "anti"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+PROMPT = "Turkish: {source} English:"
+"""What a model is given; a space and the translation follow (Ding et al. 2024)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Translations(Dataset):
+    """Lines of a data set of translations.
+
+    Attributes:
+        inputs: [n] sources.
+        labels, classes: kinds of lines, of which every part of a split has its share; nothing learns them.
+        attributes: `stereotype`, where the referent's occupation has one: the groups `male` and `female`.
+        targets: [n] English.
+        part: object [n], `pro` or `anti` where a line follows or contradicts a stereotype, else None.
+        part_inputs: [n] sources as the parts `pro` and `anti` have them; empty: as `inputs`.
+        asked: bool [n], the lines that are translated and scored when they are tested.
+    """
+
+    targets: Sequence[str] = field(default=(), repr=False)
+    part: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
+    part_inputs: Sequence[str] = field(default=(), repr=False)
+    asked: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+
+    def take(self, index: np.ndarray) -> Translations:
+        """The lines at these positions, in this order."""
+        taken = super().take(index)
+        assert isinstance(taken, Translations)
+        return replace(
+            taken,
+            targets=pick(list(self.targets), index),
+            part=self.part[index],
+            part_inputs=pick(list(self.part_inputs), index) if self.part_inputs else (),
+            asked=self.asked[index],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPairs(TrainingExamples):
+    """What a trial learns to translate.
+
+    Attributes:
+        inputs: [n] sources.
+        labels: int64 [n], all 0.
+        targets: [n] English.
+    """
+
+    targets: Sequence[str] = field(default=(), repr=False)
+
+
+def pairs_hash(sources: Sequence[str], targets: Sequence[str]) -> str:
+    """A hash of sources and targets, in order."""
+    pairs = [f"{source}\0{target}" for source, target in zip(sources, targets, strict=True)]
+    return content_hash(pairs, np.zeros(len(pairs), dtype=np.int64))
+
+
+class TranslationSpec(DataSpec):
+    """The options of a task of translation."""
+
+    def tested(self, dataset: Dataset, index: np.ndarray) -> np.ndarray:
+        """Those of the lines that are asked for."""
+        assert isinstance(dataset, Translations)
+        return index[dataset.asked[index]]
+
+    def training_examples(
+        self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
+    ) -> TrainingPairs:
+        """The lines to learn from: `part: general` (all, unless said otherwise), `pro` or `anti`.
+
+        Args:
+            dataset: what `load` of this spec returned.
+            index: its training lines.
+            options: `part`.
+            seed: of the trial.
+
+        Raises:
+            InputError: an option that the data set does not know, a part that there is not, or one without lines.
+        """
+        assert isinstance(dataset, Translations)
+        for key in options:
+            if key != "part":
+                raise InputError(f'data: {dataset.name} has no option "{key}"; {did_you_mean(str(key), ["part"])}')
+        return pairs_of(dataset, index[in_part(dataset, index, options)], options)
+
+
+def in_part(dataset: Translations, index: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
+    """bool, which of the lines at `index` belong to the part of the options.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    part = options.get("part", "general")
+    if part not in PARTS:
+        raise InputError(f'data: {dataset.name} has no part "{part}"; {did_you_mean(str(part), PARTS)}')
+    return np.ones(len(index), dtype=bool) if part == "general" else dataset.part[index] == part
+
+
+def pairs_of(dataset: Translations, index: np.ndarray, options: Mapping[str, Any]) -> TrainingPairs:
+    """The lines at `index` as a part has them.
+
+    Raises:
+        InputError: there are none.
+    """
+    part = options.get("part", "general")
+    if not len(index):
+        raise InputError(f"data: no training line of {dataset.name} is of the part {part}; use more lines")
+    sources = dataset.inputs if part == "general" or not dataset.part_inputs else dataset.part_inputs
+    return TrainingPairs(
+        [sources[int(line)] for line in index],
+        np.zeros(len(index), dtype=np.int64),
+        [dataset.targets[int(line)] for line in index],
+    )
