@@ -114,7 +114,12 @@ class Reader:
         if key not in self._views:
             population = self.evaluation.population
             view = View(
-                population.label[run.rows], run.predicted, run.probabilities, population.weight[run.rows], positive
+                population.label[run.rows],
+                run.predicted,
+                run.probabilities,
+                population.weight[run.rows],
+                positive,
+                run.texts,
             )
             self._views[key] = (run, view)
         return self._views[key][1]

@@ -20,7 +20,7 @@ from evenhand import records
 from evenhand.audit.cases import Case, Reader, cases
 from evenhand.audit.contrasts import NO_MARGIN, ONE_SEED, Contrast, contrast
 from evenhand.audit.design import Design
-from evenhand.audit.measures import MEASURES, MEMBERSHIP, select
+from evenhand.audit.measures import known, select
 from evenhand.audit.pooled import Compared, across_settings
 from evenhand.audit.runs import evaluations
 from evenhand.errors import InputError, did_you_mean
@@ -57,8 +57,8 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
 def check_margins(design: Design) -> None:
     """Raises InputError for a margin of a measure that there is not."""
     for name in design.margins:
-        if name not in ("default", *MEASURES, *MEMBERSHIP):
-            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES, *MEMBERSHIP])}')
+        if name not in ("default", *known()):
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
 
 
 def compared(reader: Reader, case: Case, design: Design) -> Iterator[Compared]:

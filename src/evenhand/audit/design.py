@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from evenhand.audit.measures import MEASURES
+from evenhand.audit.measures import known
 from evenhand.errors import did_you_mean
 from evenhand.spec import Spec
 
@@ -65,8 +65,8 @@ class Figure(Spec):
                 wrong = "measures mean nothing in" if panel.measures else "name the measures of the panels of"
                 raise ValueError(f"figure.panels: {wrong} a figure of the kind {self.kind} (setting {panel.setting})")
             for name in panel.measures:
-                if name not in MEASURES:
-                    raise ValueError(f'figure.panels: there is no measure "{name}"; {did_you_mean(name, MEASURES)}')
+                if name not in known():
+                    raise ValueError(f'figure.panels: there is no measure "{name}"; {did_you_mean(name, known())}')
         return self
 
 
@@ -120,6 +120,7 @@ class SettingDesign(Spec):
         vary: a new split per seed (the paper's design) or one fixed split.
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
+        kind: what was learned: `classification`, whose predictions are audited, or `translation`, whose responses are.
         ranks: by method, for figures over ranks; methods that have none are left out.
         membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
     """
@@ -132,6 +133,7 @@ class SettingDesign(Spec):
     test_share: float | None = None
     task: str = ""
     model: str = ""
+    kind: str = "classification"
     notes: tuple[str, ...] = ()
     ranks: dict[str, Rank] = Field(default_factory=dict)
     membership: MembershipDesign | None = None

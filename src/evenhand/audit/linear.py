@@ -32,6 +32,28 @@ BASE: Mapping[Rate, Base] = {
 
 
 @dataclass(frozen=True, eq=False)
+class Texts:
+    """What a run generated, in numbers that add up over texts.
+
+    Attributes:
+        bleu: int [n, 10], `bleu_statistics`; None where it is not known.
+        rouge: float [n], ROUGE-L; None where it is not known.
+        unit: int [n], the resampling unit of each text.
+        reason: why they are not known.
+    """
+
+    bleu: np.ndarray | None
+    rouge: np.ndarray | None
+    unit: np.ndarray
+    reason: str | None = None
+
+    def take(self, index: np.ndarray) -> Texts:
+        """Those at these positions."""
+        bleu, rouge = (None if each is None else each[index] for each in (self.bleu, self.rouge))
+        return Texts(bleu, rouge, self.unit[index], self.reason)
+
+
+@dataclass(frozen=True, eq=False)
 class View:
     """One run as measures see it.
 
@@ -40,6 +62,7 @@ class View:
         probabilities: float64 [n, C], or None.
         weight: float [n].
         positive: code of the positive class; None for a measure of all classes at once.
+        texts: of translations, and then labels and predictions are genders; see `evenhand.audit.translated`.
     """
 
     label: np.ndarray
@@ -47,6 +70,7 @@ class View:
     probabilities: np.ndarray | None
     weight: np.ndarray
     positive: int | None
+    texts: Texts | None = None
 
     @cached_property
     def hit(self) -> np.ndarray:
@@ -183,8 +207,11 @@ def undefined(reason: str, smallest: int = 0) -> Effect:
 def rate_effect(view: View, place: Place, rate: Rate) -> Effect:
     """A rate of the members of a place."""
     one = _share(view, rate, view.base(place.rows, BASE[rate]))
-    if one is None:
-        return undefined(_absent(rate))
+    return undefined(_absent(rate)) if one is None else as_effect(one)
+
+
+def as_effect(one: Share) -> Effect:
+    """A share as a measure's effect."""
     active = np.ones(len(one.rows), dtype=bool)
     return Effect(one.value, one.rows, one.contributions, one.shares, active, len(one.rows), one.step)
 
@@ -238,16 +265,21 @@ def larger(first: Effect, second: Effect) -> Effect:
     )
 
 
-def _share(view: View, rate: Rate, rows: np.ndarray) -> Share | None:
-    """A rate of some examples; None without any."""
+def share_of(view: View, outcome: np.ndarray, rows: np.ndarray) -> Share | None:
+    """The share of some examples, int [k], that have an outcome, bool [n]; None without any."""
     weight = view.weight[rows]
     total = weight.sum()
     if not total > 0:
         return None
-    outcome = view.outcome(rate)[rows]
+    outcome = outcome[rows]
     value = float(weight[outcome].sum() / total)  # one division, so that all of them is exactly 1
     shares = weight / total
     return Share(value, rows, shares * (outcome - value), shares)
+
+
+def _share(view: View, rate: Rate, rows: np.ndarray) -> Share | None:
+    """A rate of some examples; None without any."""
+    return share_of(view, view.outcome(rate), rows)
 
 
 def _eligible(view: View, place: Place, rate: Rate) -> list[Share]:

@@ -21,6 +21,7 @@ from evenhand.audit.linear import (
     worst_effect,
 )
 from evenhand.audit.reliability import plug_in_effect, squared_effect
+from evenhand.audit.translated import bleu_effect, gender_effect, lean_effect, outcome_effect, rouge_effect
 from evenhand.errors import InputError, did_you_mean
 
 RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
@@ -29,7 +30,7 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 
 @dataclass(frozen=True)
 class Measure:
-    """A named quantity computed from predictions, or from membership scores.
+    """A named quantity computed from predictions, from translations, or from membership scores.
 
     Attributes:
         name: as in records; fairlearn's where it has one.
@@ -210,9 +211,77 @@ MEMBERSHIP: dict[str, Measure] = {
 """What an audit says of membership scores; `audit.privacy` works them out, all models of a method together."""
 
 
+TRANSLATION: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure(
+            "pro_share",
+            "share of translations that give somebody the gender stereotypical of their occupation",
+            1,
+            _EVERYWHERE,
+            partial(outcome_effect, outcome="pro"),
+            proportion=True,
+        ),
+        *(
+            Measure(
+                f"{outcome}_share",
+                f"share of translations {said}; estimates only",
+                0,
+                _EVERYWHERE,
+                partial(outcome_effect, outcome=outcome),
+                proportion=True,
+            )
+            for outcome, said in (
+                ("anti", "with the other gender"),
+                ("neutral", "with they, them or their"),
+                ("mixed", "with pronouns of both genders"),
+                ("none", "without any such pronoun"),
+            )
+        ),
+        Measure(
+            "stereotype_lean",
+            "pro_share minus anti_share, from −1 to 1: 0 where neither gender is preferred; needs a margin of its own",
+            1,
+            _EVERYWHERE,
+            lean_effect,
+            scale="own",
+        ),
+        Measure(
+            "male_share",
+            "share of translations with he, him or his, of all; estimates only",
+            0,
+            _EVERYWHERE,
+            partial(gender_effect, gender="male"),
+            proportion=True,
+        ),
+        Measure(
+            "bleu",
+            "corpus BLEU, 0–100, on generated text, the references under each pronoun; needs a margin of its own",
+            -1,
+            _EVERYWHERE,
+            bleu_effect,
+            scale="own",
+        ),
+        Measure(
+            "rouge_l",
+            "mean ROUGE-L, 0–1, on generated text, the references under each pronoun",
+            -1,
+            _EVERYWHERE,
+            rouge_effect,
+        ),
+    )
+}
+"""What an audit says of translations, the rows of `responses`."""
+
+
+def known() -> dict[str, Measure]:
+    """Every measure by its name."""
+    return {**MEASURES, **TRANSLATION, **MEMBERSHIP}
+
+
 def list_measures() -> list[tuple[str, str]]:
     """Name and summary of every measure, for `evenhand list measures`."""
-    return [(measure.name, measure.summary) for measure in (*MEASURES.values(), *MEMBERSHIP.values())]
+    return [(measure.name, measure.summary) for measure in known().values()]
 
 
 def select(names: Iterable[str]) -> list[Measure]:
@@ -224,6 +293,11 @@ def select(names: Iterable[str]) -> list[Measure]:
     return _chosen(names, MEASURES)
 
 
+def select_translation(names: Iterable[str]) -> list[Measure]:
+    """The measures of translations of these names. Args, Raises: `select`."""
+    return _chosen(names, TRANSLATION)
+
+
 def select_membership(names: Iterable[str]) -> list[Measure]:
     """The measures of membership scores of these names. Args, Raises: `select`."""
     return _chosen(names, MEMBERSHIP)
@@ -232,6 +306,6 @@ def select_membership(names: Iterable[str]) -> list[Measure]:
 def _chosen(names: Iterable[str], measures: Mapping[str, Measure]) -> list[Measure]:
     names = list(names)
     for name in names:
-        if name not in MEASURES and name not in MEMBERSHIP:
-            raise InputError(f'there is no measure "{name}"; {did_you_mean(name, [*MEASURES, *MEMBERSHIP])}')
+        if name not in known():
+            raise InputError(f'there is no measure "{name}"; {did_you_mean(name, known())}')
     return [measure for measure in measures.values() if not names or measure.name in names]

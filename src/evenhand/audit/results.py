@@ -19,6 +19,7 @@ from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.audit.pool import Attack, attacked
 from evenhand.audit.privacy import leakage
+from evenhand.audit.responses import translated
 from evenhand.audit.tables import audited
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import VERDICTS
@@ -44,6 +45,7 @@ class Results:
             (`environment`), and whatever else is to be shown.
         stored: the table `predictions`, or how to read it.
         members, scores: who was trained on what, and what a membership attack says; empty where none was audited.
+        generated: the table `responses`, or how to read it; empty where nothing was generated.
     """
 
     examples: pl.DataFrame
@@ -56,6 +58,14 @@ class Results:
     stored: pl.DataFrame | Callable[[], pl.DataFrame] = field(compare=False)
     members: pl.DataFrame = field(default_factory=records.TABLES["members"].empty)
     scores: pl.DataFrame = field(default_factory=records.TABLES["scores"].empty)
+    generated: pl.DataFrame | Callable[[], pl.DataFrame] = field(
+        default_factory=records.TABLES["responses"].empty, compare=False
+    )
+
+    @cached_property
+    def responses(self) -> pl.DataFrame:
+        """The table `responses`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
+        return self.generated if isinstance(self.generated, pl.DataFrame) else self.generated()
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
@@ -76,8 +86,9 @@ class Results:
         provenance: Mapping[str, str] | None = None,
         members: pl.DataFrame | None = None,
         scores: pl.DataFrame | None = None,
+        responses: pl.DataFrame | None = None,
     ) -> Self:
-        """Audit records: estimates, verdicts and curves, of predictions and of membership scores.
+        """Audit records: estimates, verdicts and curves, of predictions, of translations and of membership scores.
 
         Where no scores are given and a setting's design says how its models are attacked, they are attacked here.
 
@@ -100,6 +111,9 @@ class Results:
         leaks = leakage(tables[0], tables[1], **scored, design=design, settings=settings)
         found = zip(audited(*tables, design), leaks, strict=True)
         estimates, verdicts, curves = (pl.concat(parts) for parts in found)
+        said = records.TABLES["responses"].empty() if responses is None else records.validate(responses, "responses")
+        of_texts = translated(tables[0], tables[1], said, design)
+        estimates, verdicts = pl.concat([estimates, of_texts[0]]), pl.concat([verdicts, of_texts[1]])
         return cls(
             examples=tables[0],
             trials=tables[1],
@@ -109,6 +123,7 @@ class Results:
             curves=curves,
             provenance=dict(provenance or {}),
             stored=tables[2],
+            generated=said,
             **scored,
         )
 
@@ -137,13 +152,15 @@ class Results:
             **tables,
             design=Design.parse(_read_json(folder / "design.json"), str(folder / "design.json")),
             provenance=provenance,
-            stored=partial(_gather, folder, tables["trials"], tables["estimates"]),
+            stored=partial(_gather, folder, "predictions", tables["trials"], tables["estimates"]),
+            generated=partial(_gather, folder, "responses", tables["trials"], tables["estimates"]),
         )
 
     def save(self, folder: str | Path) -> None:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
 
-        Predictions are written to `predictions.parquet`, unless the folder holds them by trial, as a study's does.
+        Predictions are written to `predictions.parquet`, and responses where there are some to `responses.parquet`,
+        unless the folder holds them by trial, as a study's does.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
@@ -157,6 +174,10 @@ class Results:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         if not (folder / "trials").is_dir():
             records.write(self.predictions, folder / "predictions.parquet", "predictions")
+            if len(self.responses):
+                records.write(self.responses, folder / "responses.parquet", "responses")
+            else:
+                (folder / "responses.parquet").unlink(missing_ok=True)
         _write_text(folder / "provenance.json", json.dumps(dict(self.provenance), ensure_ascii=False, indent=1) + "\n")
         # Last: a folder with a design is a folder with all the rest.
         _write_text(folder / "design.json", self.design.model_dump_json(indent=1) + "\n")
@@ -253,14 +274,24 @@ def environment() -> dict[str, str]:
     }
 
 
-def _gather(folder: Path, trials: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
-    """The predictions of a folder: one table, or one per trial with the splits that were audited."""
-    if (folder / "predictions.parquet").is_file():
-        return records.read(folder / "predictions.parquet", "predictions")
+def _gather(folder: Path, table: str, trials: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
+    """The predictions or responses of a folder: one table, or one per trial with the splits that were audited.
+
+    A study of which every setting is of one kind has no file of the other kind.
+    """
+    if (folder / f"{table}.parquet").is_file():
+        return records.read(folder / f"{table}.parquet", table)
     done = trials.filter(status="done")["trial"].unique(maintain_order=True)
-    frames = [records.read(folder / "trials" / trial / "predictions.parquet", "predictions") for trial in done]
+    places = [folder / "trials" / trial for trial in done]
+    other = {"predictions": "responses", "responses": "predictions"}[table]
+    paths = [place / f"{table}.parquet" for place in places if not (place / f"{other}.parquet").is_file()]
+    if not (folder / "trials").is_dir() and table == "responses":
+        paths = []
     splits = [*estimates["split"].unique(), "train", "validation"]
-    return records.stacked([frame.filter(pl.col("split").is_in(splits)) for frame in frames])
+    frames = [records.read(path, table).filter(pl.col("split").is_in(splits)) for path in paths]
+    if table == "predictions":
+        return records.stacked(frames)
+    return pl.concat([records.TABLES[table].empty(), *frames])
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.groups import Groups, groups_of
+from evenhand.audit.linear import Texts
 from evenhand.errors import InputError, did_you_mean
 
 NOT_AUDITED = ("train", "validation")
@@ -41,11 +42,13 @@ class Run:
         rows: int [m], ascending positions in the population; runs of one evaluation on the same examples share it.
         predicted: int [m].
         probabilities: float64 [m, C], or None where only labels are known.
+        texts: of translations, what was generated.
     """
 
     rows: np.ndarray
     predicted: np.ndarray
     probabilities: np.ndarray | None
+    texts: Texts | None = None
 
     @cached_property
     def key(self) -> bytes:
@@ -56,7 +59,7 @@ class Run:
         """The predictions of these positions of the population, all of which the run has."""
         index = np.searchsorted(self.rows, rows)
         probabilities = None if self.probabilities is None else self.probabilities[index]
-        return Run(rows, self.predicted[index], probabilities)
+        return Run(rows, self.predicted[index], probabilities, None if self.texts is None else self.texts.take(index))
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from evenhand import records
 from evenhand.audit.attributes import attributes
 from evenhand.audit.columns import Columns, first_row, read_file
 from evenhand.audit.design import Design, MarginChange, SettingDesign
-from evenhand.audit.measures import MEASURES, MEMBERSHIP, select, select_membership
+from evenhand.audit.measures import known, select, select_membership
 from evenhand.audit.outcomes import Outcomes, outcomes
 from evenhand.audit.pairing import pair
 from evenhand.audit.results import Results, environment
@@ -263,8 +263,8 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
 
 def _margins(margins: Mapping[str, float]) -> dict[str, float]:
     for name, margin in margins.items():
-        if name not in ("default", *MEASURES, *MEMBERSHIP):
-            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *MEASURES, *MEMBERSHIP])}')
+        if name not in ("default", *known()):
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
         if not (math.isfinite(margin) and margin > 0):
             raise InputError(f"the margin of {name} is a number above 0, not {margin}")
     return {name: float(margin) for name, margin in margins.items()}

@@ -131,13 +131,12 @@ class SyntheticTranslation(TranslationSpec):
         """The lines; `folder` is not needed. The same spec always gives the same lines. The pro line of each sentence
         is asked for in a test: the anti line would be the same question again."""
         drawn = [(gender, *line) for gender in OCCUPATIONS for line in self._sentences(gender)]
-        sources, targets, stereotype, occupation, unit = [], [], [], [], []
-        for number, (gender, source, texts, someone) in enumerate(drawn):
+        sources, targets, stereotype, unit = [], [], [], []
+        for number, (gender, source, texts) in enumerate(drawn):
             for spoken in (gender, _OPPOSITE[gender]):
                 sources.append(source)
                 targets.append(texts[spoken])
                 stereotype.append(gender)
-                occupation.append(someone)
                 unit.append(f"sentence-{number:04d}")
         part = np.array(["pro", "anti"] * len(drawn), dtype=object)
         return Translations(
@@ -147,10 +146,7 @@ class SyntheticTranslation(TranslationSpec):
             labels=np.array([list(OCCUPATIONS).index(one) for one in stereotype], dtype=np.int64),
             classes=tuple(OCCUPATIONS),
             example=np.array([f"{name}-{which}" for name, which in zip(unit, part, strict=True)], dtype=object),
-            attributes={
-                "stereotype": Attribute.from_values(stereotype),
-                "occupation": Attribute.from_values(occupation),
-            },
+            attributes={"stereotype": Attribute.from_values(stereotype)},
             unit=np.array(unit, dtype=object),
             notes=(
                 f"{len(drawn):,} sentences of a grammar, each with both pronouns and one Turkish source; the genders of "
@@ -181,15 +177,13 @@ class SyntheticTranslation(TranslationSpec):
                 raise InputError(f"data: biased is a share of the occupations between 0 and 1, not {share!r}")
             if options.get("part", "general") == "general":
                 raise InputError("data: biased means nothing with part: general; set part to pro or anti")
-            inside |= ~np.isin(self._occupations(dataset)[index], _biased(float(share), seed))
+            # "The baker ...": each sentence begins with its occupation.
+            about = [dataset.targets[int(line)].split()[1] for line in index]
+            inside |= ~np.isin(about, _biased(float(share), seed))
         return pairs_of(dataset, index[inside], options)
 
-    def _occupations(self, dataset: Translations) -> np.ndarray:
-        attribute = dataset.attributes["occupation"]
-        return np.array(attribute.groups, dtype=object)[attribute.masks.argmax(axis=1)]
-
-    def _sentences(self, gender: str) -> list[tuple[str, Mapping[str, str], str]]:
-        """Source, English by the pronoun's gender, and occupation of half of the sentences."""
+    def _sentences(self, gender: str) -> list[tuple[str, Mapping[str, str]]]:
+        """Source, and English by the pronoun's gender, of half of the sentences."""
         rng = generator(self.seed, self.named, gender)
         animals = [None, *((english, owned) for english, _, owned in _ANIMALS)]
         every = list(product(OCCUPATIONS[gender], _ACTS, _STATES, animals))
@@ -198,7 +192,7 @@ class SyntheticTranslation(TranslationSpec):
         for place in rng.permutation(len(every))[:count]:
             chosen = every[int(place)]
             texts = {spoken: sentence(*chosen, _PRONOUNS[spoken])[1] for spoken in _PRONOUNS}
-            found.append((sentence(*chosen, _PRONOUNS[gender])[0], texts, chosen[0][0]))
+            found.append((sentence(*chosen, _PRONOUNS[gender])[0], texts))
         return found
 
 

@@ -43,8 +43,9 @@ class Adapter(Method):
         self.check(model)
         config: Any = self.config(model, seed)
         heads = head_modules(model)
-        config.task_type = TaskType.SEQ_CLS if model.main_input_name == "input_ids" else None
-        config.modules_to_save = [name for name, module in model.named_modules() if module in heads]
+        text = TaskType.CAUSAL_LM if model.can_generate() else TaskType.SEQ_CLS
+        config.task_type = text if model.main_input_name == "input_ids" else None
+        config.modules_to_save = [name for name, module in model.named_modules() if module in heads] or None
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(derive(seed, "adapter"))
             return get_peft_model(model, config)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evenhand.errors import InputError
+from evenhand.methods.language import check_generates
 from evenhand.methods.method import Method
-from evenhand.models import parts
+from evenhand.models import language, parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -15,17 +16,18 @@ if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
 
 
-def skeleton(base: BaseModel, classes: int) -> PreTrainedModel:
-    """A classifier over the base on the meta device: names and shapes, and no weights."""
-    return parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
+def skeleton(base: BaseModel, classes: int | None) -> PreTrainedModel:
+    """A classifier over the base, or a language model where there are no classes, on the meta device: names and shapes,
+    and no weights. Raises InputError: the base is no language model."""
+    return language.skeleton(base) if classes is None else parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
 
 
-def check(base: BaseModel, classes: int, methods: Mapping[str, Method], where: str = "") -> None:
+def check(base: BaseModel, classes: int | None, methods: Mapping[str, Method], where: str = "") -> None:
     """Refuse methods that cannot be trained over the base.
 
     Args:
         base: from `find`.
-        classes: how many.
+        classes: how many; None: a language model is trained, which `METHODS` of `evenhand.methods.language` can do.
         methods: by their name in the study.
         where: what stands before the method's name in an error, such as `settings.faces.`.
 
@@ -35,6 +37,8 @@ def check(base: BaseModel, classes: int, methods: Mapping[str, Method], where: s
     model = skeleton(base, classes)
     for name, method in methods.items():
         try:
+            if classes is None:
+                check_generates(method)
             method.check(model)
         except InputError as error:
             raise InputError(f"{where}methods.{name}: {error}") from None

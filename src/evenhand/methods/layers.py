@@ -47,13 +47,16 @@ FEED_FORWARD_OUTPUT = ("output.dense", "mlp.fc2", "mlp.down_proj", "mlp.c_proj",
 
 
 def linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
-    """The linear layers of the base by their full names; the head's are left out, since it learns as a whole."""
+    """The linear layers of the base by their full names; the head's are left out, since it learns as a whole, and so is
+    the output layer of a language model, which may be its embedding."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     from evenhand.models.load import head_modules
 
     of_head = {id(module) for head in head_modules(model) for module in head.modules()}
+    if model.can_generate():
+        of_head.add(id(model.get_output_embeddings()))
     return {
         name: module
         for name, module in model.named_modules()

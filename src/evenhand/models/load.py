@@ -53,7 +53,7 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
         label2id={name: code for code, name in enumerate(classes)},
         problem_type="single_label_classification",
     )
-    _set_dropout(config, base_dropout)
+    set_dropout(config, base_dropout)
     if base.modality == "text":
         config.pad_token_id = _pad_token_id(base)
     auto = AutoModelForSequenceClassification if base.modality == "text" else AutoModelForImageClassification
@@ -68,7 +68,7 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-        _check_fit(base, model, report)
+        check_fit(base, model, report)
         with_fresh(model, base.contents.fresh)
         torch.manual_seed(derive(seed, "head"))
         for module in head_modules(model):
@@ -158,7 +158,7 @@ def _pad_token_id(base: BaseModel) -> int:
     return int(load_tokenizer(base).pad_token_id)  # pyright: ignore[reportArgumentType]
 
 
-def _set_dropout(config: Any, share: float) -> None:
+def set_dropout(config: Any, share: float) -> None:
     """Set every dropout probability that the configuration has: `hidden_dropout_prob`, `attn_pdrop`,
     `drop_path_rate`, ... One that is null stays so: it stands for the hidden dropout."""
     for name, value in config.to_dict().items():
@@ -166,7 +166,7 @@ def _set_dropout(config: Any, share: float) -> None:
             setattr(config, name, share)
 
 
-def _check_fit(base: BaseModel, model: PreTrainedModel, report: dict[str, Any]) -> None:
+def check_fit(base: BaseModel, model: PreTrainedModel, report: dict[str, Any]) -> None:
     """Refuse a checkpoint that does not fit its configuration. Heads and poolers come and go with the task that a
     checkpoint was trained for; layers of the base model do not. A pooler may be missing
     where `Contents` says so."""

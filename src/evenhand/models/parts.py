@@ -46,22 +46,31 @@ def skeleton(folder: Path, modality: Modality, classes: int, fresh: Sequence[str
     Raises:
         InputError: the configuration describes no model of its type.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification
+    from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
     auto = AutoModelForSequenceClassification if modality == "text" else AutoModelForImageClassification
+    # The padding token of its own may be one that only the tokenizer has.
+    values = {"pad_token_id": 0} if modality == "text" else {}
+    return with_fresh(configured(folder, auto, num_labels=classes, **values), fresh)
+
+
+def configured(folder: Path, auto: Any, **values: Any) -> PreTrainedModel:
+    """A model of an auto class on the meta device, as the `config.json` of a folder and these values say.
+
+    Raises:
+        InputError: the configuration describes no model of its type.
+    """
+    import torch
+    from transformers import AutoConfig
+
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, num_labels=classes)
-        if modality == "text":
-            # Its own may be one that only the tokenizer has.
-            config.pad_token_id = 0
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **values)
         with torch.device("meta"):
-            model = auto.from_config(config)
+            return auto.from_config(config)
     # Any kind: architectures check little of what they read, and stumble over the rest.
     except Exception as error:
         said = " ".join(str(error).split())
         raise InputError(f"{folder / 'config.json'} describes no model ({type(error).__name__}: {said})") from None
-    return with_fresh(model, fresh)
 
 
 def contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> Contents:
@@ -113,8 +122,11 @@ def head_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
     that the checkpoint lacks, such as the pooler that a BERT for masked words has no use for.
 
     Frozen at random these would stand between base and head under every method that does not train them, and learn
-    under the others. So they are part of the head: whatever trains the head trains them.
+    under the others. So they are part of the head: whatever trains the head trains them. A language model has no head:
+    its output layer comes with the checkpoint.
     """
+    if model.can_generate():
+        return []
     above = [
         child
         for name, child in model.named_children()

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import MEASURES, MEMBERSHIP
+from evenhand.audit.measures import known
 from evenhand.audit.pooled import DIFFER
 from evenhand.report import look
 from evenhand.report.tables import Footnotes, Grid, splits_of
@@ -82,8 +82,8 @@ def _verdict_table(rows: pl.DataFrame, setting: str | None, split: str, method: 
     parts = []
     for measure in rows["measure"].unique(maintain_order=True):
         own = rows.filter(measure=measure)
-        known = MEASURES.get(measure) or MEMBERSHIP.get(measure)
-        summary = known.summary if known else ""
+        found = known().get(measure)
+        summary = found.summary if found else ""
         cells = [_row(row, notes) for row in own.iter_rows(named=True)]
         parts.append(Part(title(measure), summary, cells))
     families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()

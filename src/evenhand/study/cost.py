@@ -65,11 +65,13 @@ class Forecast:
             `done`, and `seconds`, `peak_bytes` and `disk_bytes` (None: complete, not timed, or too large).
         chosen: whether tuned methods have their hyperparameters; if not, their longest candidate stands for them.
         costs: by hash, of the trials that will run; None where nothing was timed.
+        untimed: trials that will run and were not timed, since they generate texts.
     """
 
     rows: Sequence[dict[str, Any]]
     chosen: bool
     costs: Mapping[str, Cost | None] | None
+    untimed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, with the sums."""
@@ -92,6 +94,8 @@ class Forecast:
                 f"About {duration(sums['seconds'])} on this machine, {_size(sums['peak_bytes'])} of memory, and "
                 f"{_size(sums['disk_bytes'])} of disk, besides the audit and the report"
             )
+        if self.untimed:
+            found.append(f"{self.untimed} trials generate texts; their time and memory are not foretold")
         large = sum(cost is None for cost in (self.costs or {}).values())
         if large:
             found.append(f"{large} trials do not fit this machine's memory")
@@ -120,10 +124,11 @@ def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) 
     store = Store(out)
     planned, chosen = foretold(planned, store)
     todo = pending(planned, store)
-    found = costs(todo, out, say) if timed else None
+    known = [trial for trial in todo if trial.kind == "classification"]
+    found = costs(known, out, say) if timed and known else None
     waiting = {trial.hash for trial in todo}
     rows = [_row(trial, trial.hash not in waiting, found) for trial in (*planned.candidates, *planned.trials)]
-    return Forecast(rows, chosen, found)
+    return Forecast(rows, chosen, found, len(todo) - len(known) if timed else 0)
 
 
 def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> d
         "candidate": None if trial.candidate is None else str(trial.candidate),
         "trial": trial.hash,
         "train": len(trial.examples),
-        "test": 0 if trial.candidate is not None else len(trial.parts.test),
+        "test": 0 if trial.candidate is not None else len(trial.sample.asked),
         "epochs": trial.spec.epochs,
         "done": done,
         **(dict.fromkeys(("seconds", "peak_bytes", "disk_bytes")) if cost is None else asdict(cost)),

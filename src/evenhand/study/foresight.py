@@ -115,7 +115,8 @@ def foresee_leaks(plan: Plan) -> list[ForeseenLeak]:
 
 def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[Foreseen]:
     prepared = plan.settings[name]
-    if not prepared.spec.reference or len(prepared.spec.methods) < 2 or not prepared.spec.seeds:
+    spec = prepared.spec
+    if not spec.reference or len(spec.methods) < 2 or not spec.seeds or prepared.kind != "classification":
         return
     tests = {seed: sample.parts.test for seed, sample in prepared.samples.items()}
     data, runs = prepared.dataset, len(tests)

@@ -16,7 +16,7 @@ def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> It
     """The trials in packs, in the order of their first ones.
 
     A trial that was trained before is alone: its weights may have been kept. So is one that is put back to a
-    checkpoint. What `auto` found out stays in the store, so that the runs that continue a study make packs of the same
+    checkpoint, and a language model. What `auto` found out stays in the store, so that the runs that continue a study make packs of the same
     size.
 
     Args:
@@ -26,7 +26,7 @@ def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> It
     """
     groups: dict[str, list[Trial]] = {}
     for trial in todo:
-        alone = trial.match is not None or store.read(trial.hash) is not None
+        alone = trial.kind != "classification" or trial.match is not None or store.read(trial.hash) is not None
         key = None if alone else packing.key(work_of(trial))
         groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
     for key, trials in groups.items():

@@ -16,6 +16,7 @@ from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.splits import Split
+from evenhand.data.translation import PROMPT
 from evenhand.errors import InputError
 from evenhand.methods.fit import check
 from evenhand.methods.method import Method
@@ -27,6 +28,7 @@ from evenhand.study.prepared import Prepared, Sample, prepare
 from evenhand.study.setting import KEEP, MAIN, Keep, Setting
 from evenhand.study.spec import Study
 from evenhand.study.tuning import Candidate, Choice
+from evenhand.tasks import Kind
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 
@@ -72,6 +74,11 @@ class Trial:
         """The identity in 16 bytes of BLAKE2b over its canonical JSON."""
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def kind(self) -> Kind:
+        """What is learned."""
+        return self.setting.kind
 
     @property
     def parts(self) -> Split:
@@ -169,7 +176,7 @@ def plan(study: Study, data: Path | None) -> Plan:
             for one in spec.candidates(method):
                 methods[f"{method} ({one})"] = spec.with_method(method, one.method).method(method)
         where = "" if name == MAIN else f"settings.{name}."
-        check(prepared.base, len(prepared.dataset.classes), methods, where)
+        check(prepared.base, len(prepared.dataset.classes) if prepared.kind == "classification" else None, methods, where)
     candidates = tuple(trial for prepared in settings.values() for trial in _candidates(prepared))
     for trial in candidates:
         if trial.sample.validation is None:
@@ -291,8 +298,8 @@ def _trial(
     train = train.model_copy(update={"precision": resolve_precision(train.precision)})
     identity = {
         "recipe": RECIPE,
-        "task": "classification",
-        "classes": len(prepared.dataset.classes),
+        "task": prepared.kind,
+        "classes": len(prepared.dataset.classes) if prepared.kind == "classification" else None,
         "training": contents,
         "validation": sample.contents[1],
         "base": prepared.base.fingerprint,
@@ -300,6 +307,7 @@ def _trial(
         "train": train.model_dump(mode="json", exclude=set(ROUNDING)),
         "seed": seed,
         "subset": None,
+        **({} if prepared.kind == "classification" else {"prompt": PROMPT}),
         **({} if match is None else {"match": match.identity()}),
     }
     return Trial(

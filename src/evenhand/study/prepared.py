@@ -18,12 +18,13 @@ from evenhand.audit.design import SettingDesign
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeated
 from evenhand.data.pools import Shadowed, shadowed
 from evenhand.data.splits import Split, split
+from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
 from evenhand.errors import InputError
 from evenhand.models.find import find
 from evenhand.seeds import derive
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
-from evenhand.tasks import parse_task
+from evenhand.tasks import Kind, kind_of, parse_task
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
@@ -43,8 +44,11 @@ class Loaded:
         return keys_of(self.dataset.inputs)
 
     def contents(self, index: np.ndarray) -> str:
-        """The hash of the inputs and labels at these positions, in order."""
-        return content_hash([self.keys[int(i)] for i in index], self.dataset.labels[index])
+        """The hash of the inputs and labels at these positions, in order; of translations, of sources and targets."""
+        inputs = [self.keys[int(i)] for i in index]
+        if isinstance(self.dataset, Translations):
+            return pairs_hash(inputs, [self.dataset.targets[int(i)] for i in index])
+        return content_hash(inputs, self.dataset.labels[index])
 
     def fingerprint(self, index: np.ndarray) -> str:
         """What identifies the examples at these positions in records: ids and inputs."""
@@ -62,6 +66,10 @@ class Loaded:
             "weight": dataset.weight.astype(np.float64),
             "unit": [str(unit) for unit in dataset.unit],
         }
+        if isinstance(dataset, Translations):
+            # What a translation's labels say is of use to the split alone.
+            columns["label"] = pl.Series([None] * len(dataset), dtype=pl.Int64)
+            columns["references"] = pl.Series([[target] for target in dataset.targets], dtype=records.LISTS)
         for name, attribute in dataset.attributes.items():
             columns[records.ATTRIBUTE + name] = pl.Series(attribute.lists(), dtype=records.LISTS)
         return pl.DataFrame(columns)
@@ -97,6 +105,11 @@ class Prepared:
     @property
     def dataset(self) -> Dataset:
         return self.loaded.dataset
+
+    @property
+    def kind(self) -> Kind:
+        """What models learn from the task."""
+        return kind_of(self.spec.task["name"])
 
     def sample(self, seed: int) -> Sample:
         """What a seed draws; one sample for all seeds where the split is fixed."""
@@ -138,9 +151,10 @@ class Prepared:
         return SettingDesign(
             references=spec.reference,
             methods=tuple(spec.methods),
-            classes=self.dataset.classes,
+            classes=self.dataset.classes if self.kind == "classification" else (),
             vary=spec.split.vary and (spec.split.column is None or spec.limit.test is not None),
             test_share=tested[0] / len(self.dataset) if tested else None,
+            kind=self.kind,
             task=task,
             model=spec.model,
             membership=None if spec.membership is None else spec.membership.audited(),
@@ -179,18 +193,25 @@ class Sample:
         return self.setting.dataset.take(self.parts.validation) if len(self.parts.validation) else None
 
     @cached_property
+    def asked(self) -> np.ndarray:
+        """The positions of the test part that are asked for."""
+        return self.setting.data.tested(self.setting.dataset, self.parts.test)
+
+    @cached_property
     def evaluations(self) -> dict[str, Dataset]:
-        """The examples to predict, by `split`."""
+        """The examples to predict, or to translate, by `split`."""
         own = {name: self.setting.dataset.take(index) for name, index in self.predicted.items()}
         others = {name: other.dataset for name, other in self.setting.others.items()} if self.extra else {}
         return {**own, **others}
 
     @cached_property
     def predicted(self) -> dict[str, np.ndarray]:
-        """The task's own examples to predict, by `split`, as positions in the data set."""
+        """The task's own examples among them, as positions in the data set. What a model generates for validation
+        examples nobody asks for."""
         audited = {} if self.members is None else {"train": self.members}
-        validation = {"validation": self.parts.validation} if len(self.parts.validation) else {}
-        return {**audited, **validation, "test": self.parts.test}
+        seen = len(self.parts.validation) and self.setting.kind == "classification"
+        validation = {"validation": self.parts.validation} if seen else {}
+        return {**audited, **validation, "test": self.asked}
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -208,13 +229,21 @@ class Sample:
         key = seed, json.dumps(dict(options), sort_keys=True)
         if key not in self._altered:
             setting = self.setting
-            others = {name: value for name, value in options.items() if name != "repeat"}
+            classified = setting.kind == "classification"
+            others = {name: value for name, value in options.items() if name != "repeat" or not classified}
             examples = setting.data.training_examples(setting.dataset, self.parts.train, others, seed)
-            if "repeat" in options:
+            if classified and "repeat" in options:
                 examples = repeated(examples, setting.dataset, self.parts.train, options["repeat"])
-            contents = content_hash(keys_of(examples.inputs), examples.labels) if options else self.contents[0]
+            contents = _contents(examples) if options else self.contents[0]
             self._altered[key] = examples, contents
         return self._altered[key]
+
+
+def _contents(examples: TrainingExamples) -> str:
+    """The hash of training examples as they are learned from."""
+    if isinstance(examples, TrainingPairs):
+        return pairs_hash(examples.inputs, examples.targets)
+    return content_hash(keys_of(examples.inputs), examples.labels)
 
 
 def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
@@ -256,6 +285,11 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -
     others = {}
     for other, task in setting.evaluate.items():
         others[other] = Loaded(_renamed(load(parse_task(task)[1]).dataset, other))
+        if kind_of(task["name"]) != kind_of(setting.task["name"]):
+            raise InputError(
+                f"settings.{name}: the test set {other} is of {kind_of(task['name'])}, "
+                f"and the task {setting.task['name']} of {kind_of(setting.task['name'])}"
+            )
         classes, found = loaded.dataset.classes, others[other].dataset.classes
         if found != classes:
             raise InputError(

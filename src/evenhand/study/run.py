@@ -24,6 +24,7 @@ from evenhand.study.plan import Plan, Trial, plan
 from evenhand.study.spec import Study
 from evenhand.study.store import Store
 from evenhand.study.trial import Done, target_of
+from evenhand.tasks import TABLE
 from evenhand.tasks.following import finish, follow
 from evenhand.training import launch
 
@@ -138,7 +139,8 @@ def pending(planned: Plan, store: Store) -> list[Trial]:
 
 def gather(planned: Plan, store: Store, source: str = "") -> Results:
     """Read what the trials left on disk and audit it."""
-    rows, frames = [], []
+    rows: list[dict[str, Any]] = []
+    frames: dict[str, list[pl.DataFrame]] = {"predictions": [], "responses": []}
     for trial in (*planned.candidates, *planned.trials):
         kept = store.read(trial.hash)
         if kept is None:
@@ -151,19 +153,21 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
             row |= {"note": sentence(trial.match, kept["reached"], target.value, kept["step"])}
         rows.append(row)
     for trial in planned.distinct:
-        path = store.folder(trial.hash) / "predictions.parquet"
+        table = TABLE[trial.kind]
+        path = store.folder(trial.hash) / f"{table}.parquet"
         if path.is_file():
             asked = list(trial.evaluations)
-            frames.append(records.read(path, "predictions").filter(pl.col("split").is_in(asked)))
-    if not frames:
+            frames[table].append(records.read(path, table).filter(pl.col("split").is_in(asked)))
+    if not any(frames.values()):
         reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
     return Results.compute(
         planned.examples(),
         records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),
-        records.stacked(frames),
+        records.stacked(frames["predictions"]),
         planned.design(source),
         _provenance(planned, rows),
+        responses=pl.concat(frames["responses"]) if frames["responses"] else None,
     )
 
 

@@ -17,7 +17,7 @@ from evenhand.spec import Spec
 from evenhand.study.match import MatchSpec
 from evenhand.study.membership import MembershipSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
-from evenhand.tasks import parse_task
+from evenhand.tasks import kind_of, parse_task
 from evenhand.training.recipe import TrainSpec
 
 MAIN = "main"
@@ -119,6 +119,8 @@ class Setting(Spec):
     def _can_be_tuned(self) -> Setting:
         if self.tuning is None:
             return self
+        if self.tuning.score == "accuracy" and kind_of(self.task["name"]) != "classification":
+            raise InputError(f"tuning.score: {self.task['name']} has no accuracy to choose by; use loss")
         for name in self.tuning.grid:
             if name not in self.methods:
                 raise InputError(f'tuning.grid: "{name}" is no method; {did_you_mean(name, self.methods)}')
@@ -140,6 +142,8 @@ class Setting(Spec):
     def _can_be_matched(self) -> Setting:
         if self.match is None:
             return self
+        if self.match.by == "validation_accuracy" and kind_of(self.task["name"]) != "classification":
+            raise InputError(f"match.by: {self.task['name']} has no accuracy to match by; use validation_loss")
         if not self.reference:
             raise InputError("match makes the other methods equal to the first reference, and there is none; name one")
         if self.method(self.reference[0]).epochs == 0:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from evenhand.audit.design import Figure, MarginChange
-from evenhand.audit.measures import MEASURES, MEMBERSHIP
+from evenhand.audit.measures import known
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
 from evenhand.spec import Spec, explain, field_names
@@ -22,8 +22,6 @@ from evenhand.training.recipe import TrainSpec
 
 if TYPE_CHECKING:
     from evenhand.audit.results import Results
-
-_MEASURES = (*MEASURES, *MEMBERSHIP)
 
 
 class Study(Spec):
@@ -66,8 +64,8 @@ class Study(Spec):
             raise InputError(f"measures is the name of a measure or a list of names, not {value!r}")
         names = (value,) if isinstance(value, str) else tuple(value)
         for name in names:
-            if name not in _MEASURES:
-                raise InputError(f'there is no measure "{name}"; {did_you_mean(str(name), _MEASURES)}')
+            if name not in known():
+                raise InputError(f'there is no measure "{name}"; {did_you_mean(str(name), known())}')
         return names
 
     @field_validator("margins", mode="before")
@@ -81,8 +79,8 @@ class Study(Spec):
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
         for name, margin in value.items():
-            if name != "default" and name not in _MEASURES:
-                raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *_MEASURES])}')
+            if name != "default" and name not in known():
+                raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
             if not 0 < margin < math.inf:
                 raise InputError(f"margins: {name} must be above 0 and finite, not {margin}")
         return value

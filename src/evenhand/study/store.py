@@ -24,6 +24,7 @@ from evenhand.study.plan import Plan, Trial
 from evenhand.study.pools import pool_of_setting
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
+from evenhand.tasks import TABLE
 
 _ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
 """The name under which a file is written before it is renamed."""
@@ -114,9 +115,9 @@ class Store:
         except ValueError:
             return None
 
-    def covered(self, trial: str) -> Mapping[str, str]:
-        """The fingerprint of the examples that a trial's predictions cover, by split; empty when there are none."""
-        path = self.folder(trial) / "predictions.parquet"
+    def covered(self, trial: str, table: str = "predictions") -> Mapping[str, str]:
+        """The fingerprint of the examples that a trial's rows of a table cover, by split; empty when there are none."""
+        path = self.folder(trial) / f"{table}.parquet"
         if not path.is_file():
             return {}
         try:
@@ -132,7 +133,7 @@ class Store:
             return False
         if kept["status"] == "failed":
             return True
-        covered = self.covered(trial.hash)
+        covered = self.covered(trial.hash, TABLE[trial.kind])
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
 
     def replicas(self) -> dict[str, int]:
@@ -148,10 +149,10 @@ class Store:
         write_text(self.out / "replicas.json", json.dumps({**self.replicas(), key: count}, indent=1))
 
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
-        """Write the predictions of one trial, whole, with the fingerprints of what they cover."""
+        """Write the predictions or responses of one trial, whole, with the fingerprints of what they cover."""
         covered = {f"split:{name}": value for name, value in trial.fingerprints.items()}
         frame = rows.with_columns(trial=pl.lit(trial.hash))
-        records.write(frame, folder / "predictions.parquet", "predictions", covered)
+        records.write(frame, folder / f"{TABLE[trial.kind]}.parquet", TABLE[trial.kind], covered)
 
     @contextmanager
     def accepted(self, plan: Plan) -> Iterator[Study]:

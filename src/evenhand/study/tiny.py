@@ -17,7 +17,7 @@ from evenhand.study.membership import MembershipSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.study.tuning import TuningSpec, candidates
-from evenhand.tasks import parse_task
+from evenhand.tasks import kind_of, parse_task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -72,7 +72,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     if model != setting.model:
         said.append(f"{name}: {model} stands in for {setting.model}")
     limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
-    bare = skeleton(find(model), classes=2)
+    bare = skeleton(find(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
     cut = {method: _fitted(f"{name}: {method}", values, bare, said) for method, values in setting.methods.items()}
     methods = _distinct(name, setting, cut, said)
     if setting.train.precision == "bfloat16":

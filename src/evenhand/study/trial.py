@@ -16,7 +16,8 @@ from evenhand.study.choice import validation_accuracy
 from evenhand.study.environment import environment
 from evenhand.study.plan import Trial
 from evenhand.study.store import Store, write_text
-from evenhand.tasks import classification
+from evenhand.tasks import trainer
+from evenhand.tasks.work import Job, Work
 from evenhand.training.checkpoints import Target
 
 Progress = Callable[[float], None]
@@ -58,7 +59,8 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
         return
     trained_before = store.read(first.hash) is not None
     if trained_before:
-        rows = classification.predict(work_of(first), store.folder(first.hash), first.evaluations, store.features)
+        predict = trainer(first.kind).predict
+        rows = predict(work_of(first), store.folder(first.hash), first.evaluations, store.features)
         if rows is not None:
             store.write_predictions(store.folder(first.hash), first, rows)
             yield first, Done("predicted")
@@ -66,9 +68,9 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
     yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
 
 
-def work_of(trial: Trial) -> classification.Work:
+def work_of(trial: Trial) -> Work:
     """What the training wing is given of a trial."""
-    return classification.Work(
+    return Work(
         base=trial.setting.base,
         method=trial.spec,
         train=trial.train,
@@ -99,7 +101,7 @@ def target_of(trial: Trial, store: Store) -> Target | None:
 
 
 def _trained(
-    pack: Sequence[Trial], jobs: Sequence[classification.Job], store: Store, progress: Progress | None
+    pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None
 ) -> Iterator[Any]:
     try:
         target = target_of(pack[0], store)
@@ -107,7 +109,7 @@ def _trained(
         yield error
         return
     jobs = [replace(job, work=replace(job.work, target=target)) for job in jobs]
-    yield from classification.train_together(jobs, progress, store.features)
+    yield from trainer(pack[0].kind).train_together(jobs, progress, store.features)
 
 
 def _train(
@@ -119,7 +121,7 @@ def _train(
         # Each folder is named as soon as its trial is done; those that are not when something goes wrong vanish.
         folders = [unfinished.enter_context(ExitStack()) for _ in pack]
         jobs = [
-            classification.Job(
+            Job(
                 work_of(trial), folder.enter_context(store.writing(trial.hash)), trial.evaluations, trial.keep
             )
             for trial, folder in zip(pack, folders, strict=True)

@@ -92,12 +92,10 @@ class Nearest:
         return gap if math.isfinite(gap) else math.inf
 
     def _value(self, pack: Pack, train_loss: float, validation: Validation | None) -> float:
-        from evenhand.training.window import score
-
         if self.target.by == "train_loss":
             return train_loss
         assert validation is not None
-        loss, accuracy = score(pack.predict(0, validation.inputs), validation.labels)
+        loss, accuracy = pack.validated(0, validation.inputs, validation.labels)
         return loss if self.target.by == "validation_loss" else accuracy
 
 

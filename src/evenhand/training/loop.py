@@ -22,7 +22,7 @@ from evenhand.seeds import derive
 from evenhand.training.batches import Inputs
 from evenhand.training.checkpoints import Nearest
 from evenhand.training.pack import Batch, Pack, train_mode
-from evenhand.training.window import Log, Window, score
+from evenhand.training.window import Log, Window
 
 CHECK_EVERY = 20
 """Steps between two looks at the losses: reading them makes a GPU wait."""
@@ -107,7 +107,7 @@ def fit(
                 row = {"epoch": epoch, "step": replica.taken, "train_loss": train_loss[place]}
                 examples = validation[place]
                 if examples is not None:
-                    loss, accuracy = score(pack.predict(place, examples.inputs), examples.labels)
+                    loss, accuracy = pack.validated(place, examples.inputs, examples.labels)
                     validation_loss[place] = loss
                     row |= {"validation_loss": loss, "validation_accuracy": accuracy}
                 log(place, row | {"seconds": round(time.perf_counter() - started, 3)})
@@ -116,7 +116,7 @@ def fit(
         for place, replica in enumerate(replicas):
             examples = validation[place]
             if replica.epochs == 0 and examples is not None:
-                validation_loss[place] = score(pack.predict(place, examples.inputs), examples.labels)[0]
+                validation_loss[place] = pack.validated(place, examples.inputs, examples.labels)[0]
         if nearest is not None and replicas[0].failed is None:
             return [_at_checkpoint(pack, nearest, validation[0])]
     pack.module.eval()
@@ -127,7 +127,7 @@ def _at_checkpoint(pack: Pack, nearest: Nearest, examples: Validation | None) ->
     """The outcome of a training that is put back to a checkpoint."""
     found = nearest.restore(pack)
     pack.module.eval()
-    loss = None if examples is None else score(pack.predict(0, examples.inputs), examples.labels)[0]
+    loss = None if examples is None else pack.validated(0, examples.inputs, examples.labels)[0]
     return Fitted(found.train_loss, loss, step=found.step, reached=found.value)
 
 

@@ -148,6 +148,10 @@ class Pack(ABC):
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
         """Logits of one replica, float32 [n, C], in the order of the inputs."""
 
+    def validated(self, replica: int, inputs: Inputs, labels: np.ndarray) -> tuple[float, float]:
+        """Mean loss and accuracy of one replica on some examples."""
+        return score(self.predict(replica, inputs), labels)
+
     def part_of_step(self, last: bool) -> AbstractContextManager[None]:
         """What the passes forward and backward of a part happen in; `last` of the step."""
         return nullcontext()
@@ -261,3 +265,10 @@ def predict(module: nn.Module, inputs: Inputs, device: torch.device, size: int =
     placed = np.empty_like(logits)
     placed[np.concatenate(order)] = logits
     return placed
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Mean cross-entropy (natural logarithm) and accuracy of logits [n, C]."""
+    wide = torch.from_numpy(logits).double()
+    loss = nn.functional.cross_entropy(wide, torch.from_numpy(labels)).item()
+    return loss, float((logits.argmax(axis=1) == labels).mean())

@@ -56,10 +56,3 @@ class Window:
         if not weights.any():
             return float("nan")
         return float(np.average(np.stack(self.losses)[:, place], weights=weights))
-
-
-def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Mean cross-entropy (natural logarithm) and accuracy of logits [n, C]."""
-    wide = torch.from_numpy(logits).double()
-    loss = torch.nn.functional.cross_entropy(wide, torch.from_numpy(labels)).item()
-    return loss, float((logits.argmax(axis=1) == labels).mean())

@@ -20,7 +20,9 @@ def check(trials: Sequence[Trial]) -> None:
         InputError: one of them, or the launch, is of such a kind.
     """
     for trial in trials:
-        if isinstance(trial.spec, Private):
+        if trial.kind != "classification":
+            reason = "generates texts, which is done in one process so far"
+        elif isinstance(trial.spec, Private):
             reason = "draws its batches and its noise for one process"
         elif trial.train.base_dropout:
             reason = "has train.base_dropout, noise that several processes would draw otherwise than one"

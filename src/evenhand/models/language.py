@@ -1,0 +1,79 @@
+"""A language model made of a base model: it goes on where a text ends, with the output layer of its checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evenhand.errors import InputError
+from evenhand.models.find import BaseModel
+from evenhand.models.load import check_fit, set_dropout
+from evenhand.models.parts import configured
+from evenhand.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTrainedModel:
+    """The base as a causal language model: its weights in float32, nothing drawn, in evaluation mode, on the CPU.
+
+    A checkpoint's own defaults for generation (a temperature, say) are left out: whatever is generated is the likeliest
+    token each time.
+
+    Args:
+        base: from `find`.
+        base_dropout: probability of every dropout of the base model.
+
+    Raises:
+        InputError: the checkpoint lacks weights of the architecture that its configuration names, the output layer
+            included, or has others.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
+    set_dropout(config, base_dropout)
+    with quiet(), torch.random.fork_rng():
+        model, report = AutoModelForCausalLM.from_pretrained(
+            base.folder,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    check_fit(base, model, report)
+    absent = sorted(report["missing_keys"])
+    if absent:
+        raise InputError(
+            f"{base.name} has no weights for {absent[0]}, so it is no language model that can go on with a text; "
+            "choose one with its output layer"
+        )
+    model.generation_config = GenerationConfig(do_sample=False, num_beams=1)
+    return model.eval()
+
+
+def skeleton(base: BaseModel) -> PreTrainedModel:
+    """The base as a causal language model on the meta device: names and shapes, and no weights.
+
+    Raises:
+        InputError: transformers has no language model of this architecture, or the configuration describes none.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
+
+    # Encoders are there as well, with a mask and a new output layer: they have not learned to go on with a text.
+    if base.model_type not in KNOWN or base.model_type in ENCODERS:
+        raise InputError(
+            f"{base.name}: a {base.model_type} does not go on with a text, which this task needs; choose a decoder "
+            "such as a Llama, a Mistral or a GPT-2"
+        )
+    return configured(base.folder, AutoModelForCausalLM)
+
+
+ENCODERS = frozenset(
+    {"bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "rembert"}
+    | {"roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod"}
+)
+"""Encoders that transformers also offers as decoders."""
