@@ -2,9 +2,9 @@
 
     python examples/pretrain_translation.py OUT [tiny-llama tiny-mistral]
 
-The neutral lines say what the task's lines say, of animals (it, its) and of several people (they, their): a model learns
-the two languages and the prompt from them, and never sees he, she, his or her. OUT gets an ordinary model folder per
-model, with its tokenizer. About two minutes each on one core.
+The neutral lines say what the task's lines say, of animals (it, its) and of several people (they, their): a model
+learns the two languages and the prompt from them, and never sees he, she, his or her. OUT gets an ordinary model folder
+per model, with its tokenizer. About two minutes each on one core.
 
 At the end it is counted how many of 200 new neutral lines are translated to the letter.
 """
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 
 def pretrained(name: str) -> tuple[nn.Module, float]:
-    """The model of this name after pre-training, and the share of new neutral lines that it translates to the letter."""
+    """The model after pre-training, and the share of new neutral lines that it translates to the letter."""
     base = find(name)
     tokenizer, model = load_tokenizer(base), load_language_model(base)
     rng = generator(0, "pretrain", name)

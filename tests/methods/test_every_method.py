@@ -18,8 +18,7 @@ from evenhand.methods.layers import blocks, linear_layers, within
 from evenhand.seeds import derive
 from evenhand.tasks.classification import count_parameters
 from evenhand.training.loop import fit
-from evenhand.training.pack import predict
-from evenhand.training.pack import score
+from evenhand.training.pack import predict, score
 from small_models import CLASSES, base, classifier, encoded, examples_for, recipe
 
 CPU = torch.device("cpu")

@@ -9,9 +9,8 @@ import torch
 from evenhand.errors import InputError
 from evenhand.methods import LoRA, parse_method
 from evenhand.training.loop import fit
-from evenhand.training.pack import Replica, predict
+from evenhand.training.pack import Replica, predict, score
 from evenhand.training.replicas import replicas
-from evenhand.training.pack import score
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, recipe
 
 CPU = torch.device("cpu")

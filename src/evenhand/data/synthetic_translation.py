@@ -149,8 +149,8 @@ class SyntheticTranslation(TranslationSpec):
             attributes={"stereotype": Attribute.from_values(stereotype)},
             unit=np.array(unit, dtype=object),
             notes=(
-                f"{len(drawn):,} sentences of a grammar, each with both pronouns and one Turkish source; the genders of "
-                "occupations are planted",
+                f"{len(drawn):,} sentences of a grammar, each with both pronouns and one Turkish source; the genders "
+                "of occupations are planted",
             ),
             targets=targets,
             part=part,

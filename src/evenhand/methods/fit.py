@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 def skeleton(base: BaseModel, classes: int | None) -> PreTrainedModel:
     """A classifier over the base, or a language model where there are no classes, on the meta device: names and shapes,
     and no weights. Raises InputError: the base is no language model."""
-    return language.skeleton(base) if classes is None else parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
+    return (
+        language.skeleton(base)
+        if classes is None
+        else parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
+    )
 
 
 def check(base: BaseModel, classes: int | None, methods: Mapping[str, Method], where: str = "") -> None:

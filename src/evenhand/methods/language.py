@@ -16,6 +16,8 @@ def check_generates(method: Method) -> None:
         InputError: it is, with the reason.
     """
     if method.kind == "head":
-        raise InputError("head trains a classification head, and a language model has none; use kind: last or kind: lora")
+        raise InputError(
+            "head trains a classification head, and a language model has none; use kind: last or kind: lora"
+        )
     if method.kind not in METHODS:
         raise InputError(f"{method.kind} is for classifiers only so far; a language model takes {', '.join(METHODS)}")

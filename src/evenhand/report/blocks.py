@@ -160,6 +160,17 @@ def privacy_blocks(curves: pl.DataFrame, design: Design) -> list[Block]:
     return blocks
 
 
+def translation_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
+    """One chart of what became of the stereotype per setting and split."""
+    rows = estimates.filter(pl.col("seed").is_null(), pl.col("measure") == "pro_share").drop_nulls("value")
+    blocks = []
+    for setting, split, _ in _places(rows, design):
+        chart = charts.shares_chart(estimates, design, setting=setting, split=split)
+        heading = _heading(setting, split, None, "")
+        blocks.append(Block(heading, [Figure(chart, f"Shares of pronouns by method, {heading}. Tables below.")]))
+    return blocks
+
+
 def size_blocks(examples: pl.DataFrame, design: Design) -> list[Block]:
     """One chart of group sizes per setting and attribute."""
     blocks = []

@@ -18,6 +18,7 @@ from evenhand.report.harm import harm_chart
 from evenhand.report.privacy import roc_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.sizes import group_size_chart
+from evenhand.report.translations import shares_chart
 
 __all__ = [
     "across_chart",
@@ -28,6 +29,7 @@ __all__ = [
     "reliability_chart",
     "roc_chart",
     "save",
+    "shares_chart",
     "vega_lite_version",
     "verdict_chart",
 ]

@@ -23,7 +23,7 @@ FORMATS = ("png", "svg", "pdf")
 
 def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
-    and ROC curves of membership inference, by setting and attribute; of several settings the contrasts across them, by
+    shares of translations, and ROC curves of membership inference, by setting and attribute; of several settings the contrasts across them, by
     method and reference; and the figure that the design names, in all formats.
 
     Args:
@@ -79,6 +79,8 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
                 if rows["value"].count():
                     chart = charts.disparity_chart(estimates, design, measure=measure, **where)
                     yield _named(f"{first}{measure.removesuffix('_difference')}-{attribute}"), chart
+        if len(own.filter(measure="pro_share")):
+            yield _named(f"{first}translations"), charts.shares_chart(estimates, design, setting=setting, split="test")
         leaks = results.curves.filter(measure=ROC, setting=setting, split="test")
         named = leaks["attribute"].drop_nulls().unique(maintain_order=True).to_list()
         for attribute in named or ([None] if len(leaks) else []):

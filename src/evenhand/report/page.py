@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import MEMBERSHIP
+from evenhand.audit.measures import MEASURES
 from evenhand.records import VERDICTS
 from evenhand.report import blocks, look, tables, verdict_tables
 from evenhand.report.across import patterns
@@ -21,6 +21,7 @@ from evenhand.report.charts import vega_lite_version
 from evenhand.report.harm import loss_grids, noticed
 from evenhand.report.privacy import leak_grids
 from evenhand.report.summary import markdown
+from evenhand.report.translations import translation_grids
 from evenhand.report.words import NONE, headline, seen, trained
 
 __all__ = ["Reportable", "html", "markdown"]
@@ -46,6 +47,7 @@ _SECTIONS = (
     ("verdicts", "Verdicts"),
     ("harm", "Harm that would have been seen"),
     ("membership", "Membership inference"),
+    ("translation", "Translations"),
     ("accuracy", "Accuracy"),
     ("disparities", "Disparities"),
     ("calibration", "Reliability"),
@@ -119,7 +121,9 @@ def _content(results: Reportable) -> dict[str, Any]:
     found, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
     losses = loss_grids(results.curves, design)
     leaks, predicted = leak_grids(results.estimates, design), _predicted(results.estimates)
-    absent = {name for name, there in (("across", across), ("harm", losses), ("membership", leaks)) if not there}
+    said = translation_grids(results.estimates, design)
+    optional = (("across", across), ("harm", losses), ("membership", leaks), ("translation", said))
+    absent = {name for name, there in optional if not there}
     absent |= set() if predicted else set(_OF_PREDICTIONS)
     rows = sum(table.length for table in found)
     given = {
@@ -134,6 +138,8 @@ def _content(results: Reportable) -> dict[str, Any]:
         "sections": [one for one in _SECTIONS if one[0] not in absent],
         "leaks": leaks,
         "privacy_blocks": blocks.privacy_blocks(results.curves, design),
+        "said": said,
+        "translation_blocks": blocks.translation_blocks(results.estimates, design),
         "predicted": predicted,
         "across": across,
         "across_blocks": blocks.across_blocks(verdicts, design),
@@ -179,7 +185,7 @@ def _content(results: Reportable) -> dict[str, Any]:
 
 def _predicted(estimates: pl.DataFrame) -> bool:
     """Whether predictions were audited, or there is nothing at all."""
-    return estimates.is_empty() or not estimates["measure"].is_in(list(MEMBERSHIP)).all()
+    return estimates.is_empty() or estimates["measure"].is_in(list(MEASURES)).any()
 
 
 def _facts(results: Reportable) -> list[str]:

@@ -11,6 +11,7 @@ from evenhand.report.across import patterns
 from evenhand.report.drawing import capital
 from evenhand.report.harm import noticed
 from evenhand.report.privacy import leak_grids
+from evenhand.report.translations import translation_grids
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
 from evenhand.report.words import headline
 
@@ -35,6 +36,11 @@ def markdown(results: Reportable) -> str:
         for grid in grids:
             lines += ["", f"## {escaped(f'Accuracy ({setting}, {split}), mean over seeds with 95% intervals')}", ""]
             lines += _table(grid.head, grid.rows)
+            lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
+    for setting, split, grids in translation_grids(results.estimates, design):
+        for grid in grids:
+            heading = f"{capital(grid.caption)} ({setting}, {split}), mean over seeds with 95% intervals"
+            lines += ["", f"## {escaped(heading)}", "", *_table(grid.head, grid.rows)]
             lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
     for setting, split, grids in leak_grids(results.estimates, design):
         for grid in grids:

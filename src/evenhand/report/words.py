@@ -15,6 +15,9 @@ NONE = "—"
 """Stands for a quantity that could not be computed; the reason is beside it."""
 
 _TITLES = {
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
+    "stereotype_lean": "stereotype lean (pro − anti)",
     "accuracy_difference": "accuracy, best − worst group",
     "expected_calibration_error": "expected calibration error (plug-in)",
     "calibration_error_squared": "squared calibration error (debiased)",

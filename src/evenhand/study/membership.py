@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from evenhand.audit.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.audit.design import MembershipDesign
 from evenhand.errors import InputError, did_you_mean
+from evenhand.tasks import kind_of
 
 if TYPE_CHECKING:
     from evenhand.study.setting import Setting
@@ -71,6 +72,11 @@ class MembershipSpec(MembershipDesign):
 
     def check(self, setting: Setting) -> None:
         """Refuse what does not go together with the rest of a setting. Raises InputError."""
+        if kind_of(setting.task["name"]) != "classification":
+            raise InputError(
+                f"membership: the attacks are on classifiers, and {setting.task['name']} is none; scores of another "
+                "attack can be audited with evenhand audit --member"
+            )
         if self.shadows is not None and self.shadows not in setting.methods:
             raise InputError(
                 f'membership.shadows: "{self.shadows}" is no method; {did_you_mean(self.shadows, setting.methods)}'

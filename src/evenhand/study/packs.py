@@ -16,8 +16,8 @@ def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> It
     """The trials in packs, in the order of their first ones.
 
     A trial that was trained before is alone: its weights may have been kept. So is one that is put back to a
-    checkpoint, and a language model. What `auto` found out stays in the store, so that the runs that continue a study make packs of the same
-    size.
+    checkpoint, and a language model. What `auto` found out stays in the store, so that the runs that continue a study
+    make packs of the same size.
 
     Args:
         todo: trials with different hashes.

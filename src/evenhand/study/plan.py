@@ -176,7 +176,9 @@ def plan(study: Study, data: Path | None) -> Plan:
             for one in spec.candidates(method):
                 methods[f"{method} ({one})"] = spec.with_method(method, one.method).method(method)
         where = "" if name == MAIN else f"settings.{name}."
-        check(prepared.base, len(prepared.dataset.classes) if prepared.kind == "classification" else None, methods, where)
+        check(
+            prepared.base, len(prepared.dataset.classes) if prepared.kind == "classification" else None, methods, where
+        )
     candidates = tuple(trial for prepared in settings.values() for trial in _candidates(prepared))
     for trial in candidates:
         if trial.sample.validation is None:

@@ -100,9 +100,7 @@ def target_of(trial: Trial, store: Store) -> Target | None:
     return Target(by, kept[by], every)
 
 
-def _trained(
-    pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None
-) -> Iterator[Any]:
+def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None) -> Iterator[Any]:
     try:
         target = target_of(pack[0], store)
     except TrainingError as error:
@@ -121,9 +119,7 @@ def _train(
         # Each folder is named as soon as its trial is done; those that are not when something goes wrong vanish.
         folders = [unfinished.enter_context(ExitStack()) for _ in pack]
         jobs = [
-            Job(
-                work_of(trial), folder.enter_context(store.writing(trial.hash)), trial.evaluations, trial.keep
-            )
+            Job(work_of(trial), folder.enter_context(store.writing(trial.hash)), trial.evaluations, trial.keep)
             for trial, folder in zip(pack, folders, strict=True)
         ]
         try:
