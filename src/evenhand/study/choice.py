@@ -10,7 +10,8 @@ import polars as pl
 from evenhand import records
 from evenhand.data.dataset import Dataset
 from evenhand.errors import InputError
-from evenhand.study.plan import Plan, Trial
+from evenhand.study.expansion import Trial
+from evenhand.study.plan import Plan
 from evenhand.study.setting import MAIN
 from evenhand.study.store import Store
 from evenhand.study.tuning import SCORES, TIES, Choice, TuningSpec, best, said

@@ -15,8 +15,9 @@ import polars as pl
 from evenhand.data.dataset import Dataset
 from evenhand.study.calibration import Rates, calibrate
 from evenhand.study.choice import foretold
+from evenhand.study.expansion import Trial
 from evenhand.study.packs import packs
-from evenhand.study.plan import Plan, Trial
+from evenhand.study.plan import Plan
 from evenhand.study.progress import duration
 from evenhand.study.run import pending
 from evenhand.study.store import Store

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from evenhand.study.plan import Trial
+from evenhand.study.expansion import Trial
 from evenhand.study.store import Store
 from evenhand.study.trial import work_of
 from evenhand.tasks import packing

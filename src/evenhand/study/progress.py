@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from evenhand.study.plan import Trial
+from evenhand.study.expansion import Trial
 from evenhand.study.trial import Done
 
 

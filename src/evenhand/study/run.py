@@ -18,9 +18,10 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.study.choice import choose, is_chosen, report_line, score, sentences
 from evenhand.study.environment import distinct
 from evenhand.study.executors import launched
+from evenhand.study.expansion import Trial
 from evenhand.study.match import sentence
 from evenhand.study.packs import packs
-from evenhand.study.plan import Plan, Trial, plan
+from evenhand.study.plan import Plan, plan
 from evenhand.study.spec import Study
 from evenhand.study.store import Store
 from evenhand.study.trial import Done, target_of

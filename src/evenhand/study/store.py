@@ -19,8 +19,9 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import MarginChange
 from evenhand.errors import InputError
+from evenhand.study.expansion import Trial
 from evenhand.study.file import read
-from evenhand.study.plan import Plan, Trial
+from evenhand.study.plan import Plan
 from evenhand.study.pools import pool_of_setting
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from evenhand.errors import TrainingError
 from evenhand.study.choice import validation_accuracy
 from evenhand.study.environment import environment
-from evenhand.study.plan import Trial
+from evenhand.study.expansion import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import trainer
 from evenhand.tasks.work import Job, Work

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from evenhand.errors import InputError
 from evenhand.methods.private import Private
-from evenhand.study.plan import Trial
+from evenhand.study.expansion import Trial
 from evenhand.training import launch
 
 

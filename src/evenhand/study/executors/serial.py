@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from evenhand.study import trial as trials
-from evenhand.study.plan import Trial
+from evenhand.study.expansion import Trial
 from evenhand.study.store import Store
 from evenhand.study.trial import Done
 
