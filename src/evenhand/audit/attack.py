@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class Pool:
         return self.design.attack != "loss" and len(self.pairs) // 2 >= LEAST_PAIRS
 
     @property
-    def _options(self) -> dict[str, object]:
+    def _options(self) -> dict[str, Any]:
         options = self.design.model_dump(include={"attack", "mode", "variance", "gamma", "a"})
         return {**options, "shadow_phi": self.shadow_phi}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evenhand.audit.attack import Pool
-from evenhand.metrics.membership.roc import RocCurve, TprAtFpr, roc_auc, roc_curve, tpr_at_fpr
+from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
 from evenhand.stats.contrast import compact
 from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_rate, pooled_tpr
 
@@ -183,13 +183,10 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -
         return Leak(nothing, *sizes, targets.unit, reason=ONE_MODEL)
     values: dict[int, float] = {}
     cells = np.zeros(targets.score.shape)
-    for model in range(models):
-        others = setting.copy()
-        others[[model] if targets.pool is None else [model, targets.pool.pairs[model]]] = False
+    for model, threshold in enumerate(_thresholds(targets, setting)):
         own, mine = rows[model : model + 1], targets.take(targets.seeds[model : model + 1])
-        if _one_sided(mine, own) or _one_sided(targets, others):
+        if _one_sided(mine, own) or math.isnan(threshold):
             continue
-        threshold = _best(roc_curve(targets.score, targets.member, where=others))
         true = pooled_rate(mine.score, threshold, own & mine.member)
         false = pooled_rate(mine.score, threshold, own & ~mine.member)
         values[model] = (true.estimate + 1 - false.estimate) / 2
@@ -205,8 +202,27 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -
     return Leak(pooled, *sizes, targets.unit, note=few)
 
 
-def _best(curve: RocCurve) -> float:
-    return float(curve.threshold[np.argmax(curve.true_positive_rate - curve.false_positive_rate)])
+def _thresholds(targets: Targets, setting: np.ndarray) -> np.ndarray:
+    """For each model the score that is best on the rows of the others (of `setting`, bool [T, n]), its twin left out;
+    float [T], nan where these are all members, or all not. Scores are sorted once for all models."""
+    model, _ = np.nonzero(setting)
+    score, member = targets.score[setting], targets.member[setting]
+    order = np.argsort(-score, kind="stable")
+    score, member, model = score[order], member[order], model[order]
+    twin = np.arange(len(targets.seeds)) if targets.pool is None else targets.pool.pairs
+    found = np.full(len(targets.seeds), np.nan)
+    for one, other in enumerate(twin):
+        rest = (model != one) & (model != other)
+        values, inside = score[rest], member[rest]
+        true = np.cumsum(inside)
+        if not len(values) or true[-1] in (0, len(values)):
+            continue
+        false = np.arange(1, len(values) + 1) - true
+        gain = true / true[-1] - false / false[-1]
+        gain[:-1][values[1:] == values[:-1]] = -np.inf  # equal scores are called together
+        best = int(gain.argmax())
+        found[one] = values[best] if gain[best] > 0 else np.inf
+    return found
 
 
 def by_unit(pooled: Pooled, targets: Targets, rows: np.ndarray) -> Pooled:
