@@ -140,6 +140,49 @@ def test_pools_without_signal_are_called_worse_at_most_at_alpha():
     assert area == pytest.approx(0.5, abs=4 * 0.016 / math.sqrt(600))
 
 
+# Losses on what was and was not trained on
+
+
+def test_losses_and_accuracies_are_the_means_over_members_and_non_members(leaky, results):
+    phi, member, _ = arrays(leaky, "lora")
+    loss, right = np.log1p(np.exp(-phi)), phi > 0
+    inside = np.array([names == ["b"] for names in leaky[0]["attribute.race"].to_list()])
+    for where, rows in (({}, np.ones(600, bool)), ({"attribute": "race", "group": "b"}, inside)):
+        found = {
+            name: one(results.estimates, f"membership_{name}", method="lora", **where)
+            for name in (
+                "train_loss",
+                "test_loss",
+                "generalization_gap",
+                "train_accuracy",
+                "test_accuracy",
+                "accuracy_gap",
+            )
+        }
+        values = {name: row["value"] for name, row in found.items()}
+        train, test = loss[member & rows].mean(), loss[~member & rows].mean()
+        assert values["train_loss"] == pytest.approx(train) and values["test_loss"] == pytest.approx(test)
+        assert values["generalization_gap"] == pytest.approx(test - train)
+        train, test = right[member & rows].mean(), right[~member & rows].mean()
+        assert values["train_accuracy"] == pytest.approx(train) and values["test_accuracy"] == pytest.approx(test)
+        assert values["accuracy_gap"] == pytest.approx(train - test)
+        assert all(row["low"] < row["value"] < row["high"] for row in found.values())
+        assert found["train_loss"]["n"] == rows.sum()
+    assert one(results.estimates, "membership_generalization_gap", method="lora")["low"] > 0
+
+
+def test_leakage_goes_with_the_gap_of_groups_and_is_not_said_of_few(results):
+    shares = (0.3, 0.25, 0.2, 0.15, 0.1)
+    leaks = dict(zip("abcde", (0.1, 0.6, 1.2, 1.8, 2.6), strict=True))
+    names = ["membership_size_correlation", "membership_gap_correlation"]
+    found = Results.compute(*pool({"full": leaks}, n=1000, shares=shares), design(["full"], measures=names)).estimates
+    size, gap = (one(found, name, attribute="race") for name in names)
+    assert size["value"] == pytest.approx(-1) and gap["value"] >= 0.9 and size["n"] == gap["n"] == 5
+    assert size["low"] is None and "over 5 groups" in size["note"]
+    few = one(results.estimates, names[0], attribute="race", method="lora")
+    assert few["value"] is None and "2 groups are large enough" in few["note"]
+
+
 # What failed
 
 

@@ -96,6 +96,7 @@ class Leak:
         found: bool [T, n], members that are called members; None of a measure that is no share of the members.
         members: bool [T, n], the rows that `found` is a share of.
         unit: int [n], codes of the resampling units.
+        share: whether the value lies in [0, 1].
     """
 
     pooled: Pooled
@@ -106,6 +107,11 @@ class Leak:
     note: str | None = None
     found: np.ndarray | None = None
     members: np.ndarray | None = None
+    share: bool = True
+
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval; nan where there is no value, or one unit."""
+        return self.pooled.interval() if self.share else self.pooled.two_way.interval()
 
     def summed(self, cells: np.ndarray) -> np.ndarray:
         """Sums of a quantity of rows [T, n] over each unit, [T, U]."""

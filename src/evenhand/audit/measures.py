@@ -189,6 +189,33 @@ MEMBERSHIP: dict[str, Measure] = {
             scale="own",
             proportion=True,
         ),
+        *(
+            Measure(name, summary, 0, _EVERYWHERE, _of_scores, scale="own")
+            for name, summary in (
+                ("membership_train_loss", "mean cross-entropy on the examples that a model was trained on"),
+                ("membership_test_loss", "the same on the examples of the pool that it was not trained on"),
+                ("membership_generalization_gap", "test loss minus train loss: what the loss alone tells of members"),
+                ("membership_train_accuracy", "accuracy on the examples that a model was trained on"),
+                ("membership_test_accuracy", "the same on the examples of the pool that it was not trained on"),
+                ("membership_accuracy_gap", "train accuracy minus test accuracy"),
+            )
+        ),
+        Measure(
+            "membership_size_correlation",
+            "Spearman correlation of groups' AUC with their size, from 4 groups; estimates only",
+            0,
+            ("attribute",),
+            _of_scores,
+            scale="own",
+        ),
+        Measure(
+            "membership_gap_correlation",
+            "Spearman correlation of groups' AUC with their generalization gap in loss, from 4 groups; estimates only",
+            0,
+            ("attribute",),
+            _of_scores,
+            scale="own",
+        ),
         Measure(
             "membership_auc_difference",
             "AUC of the group that leaks most minus that of the one that leaks least; estimates only",

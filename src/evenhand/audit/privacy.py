@@ -8,6 +8,7 @@ definitions and the simulated coverage of the intervals.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.groups import Groups, groups_of
 from evenhand.audit.leak_contrasts import contrast
 from evenhand.audit.leak_gaps import eligible, floored, gap, permuted
+from evenhand.audit.leak_losses import CORRELATIONS, LOSSES, correlations, difference_in
 from evenhand.audit.leakage import Leak, Targets, area, balanced_accuracy, by_unit, nothing, rate
 from evenhand.audit.linear import Level
 from evenhand.audit.measures import Measure, select_membership
@@ -155,14 +157,16 @@ def _taken(targets: Targets, measure: str, rows: np.ndarray, setting: np.ndarray
     """A measure on some rows, where its threshold is that of other rows, [T, n] both."""
     if targets.absent:
         return nothing(targets, targets.absent)
+    if measure in LOSSES:
+        return difference_in(targets, measure, rows)
     if measure in ALPHAS:
         return rate(targets, rows, setting, ALPHAS[measure])
     return balanced_accuracy(targets, rows, setting) if measure != AREA else area(targets, rows)
 
 
 def condition(measure: str, group: str | None) -> str | None:
-    """Which threshold decides: of everyone there is one, and an area has none."""
-    return None if group is None or measure == AREA else OWN
+    """Which threshold decides: of everyone there is one, and an area and a loss have none."""
+    return None if group is None or measure == AREA or measure in LOSSES else OWN
 
 
 def _estimates(scene: Scene, measures: Sequence[Measure]) -> Iterator[dict[str, Any]]:
@@ -173,6 +177,8 @@ def _estimates(scene: Scene, measures: Sequence[Measure]) -> Iterator[dict[str, 
             if measure.name in GAPS:
                 yield from _gaps(scene, method, runs, measure)
                 continue
+            if measure.name in CORRELATIONS or (measure.name in LOSSES and targets.loss is None):
+                continue
             for place, mask in scene.places.items():
                 for how in (OWN, POOLED) if condition(measure.name, place[1]) else (None,):
                     for seed, one in runs.items():
@@ -181,15 +187,29 @@ def _estimates(scene: Scene, measures: Sequence[Measure]) -> Iterator[dict[str, 
                         notes = _notes(targets) if seed is None else []
                         row = scene.row(method, measure.name, *place)
                         yield {**row, "condition": how, "seed": seed, **_values(measure.name, leak, notes)}
+        if targets.loss is not None:
+            yield from _correlations(scene, method, targets, [measure.name for measure in measures])
+
+
+def _correlations(scene: Scene, method: str, targets: Targets, measures: Sequence[str]) -> Iterator[dict[str, Any]]:
+    wanted = [name for name in CORRELATIONS if name in measures]
+    for groups in scene.groups if wanted else ():
+        places = {name: scene.places[groups.attribute, name] for name in groups.names}
+        leaks = {name: area(targets, targets.known & mask) for name, mask in places.items()}
+        large = {name: places[name] for name in eligible(leaks, scene.support)}
+        for measure, row in correlations(targets, large).items():
+            if measure in wanted:
+                yield {**scene.row(method, measure, groups.attribute, None), "seed": None, **row}
 
 
 def _values(measure: str, leak: Leak, notes: Sequence[str]) -> dict[str, Any]:
-    value, (low, high) = leak.pooled.estimate, leak.pooled.interval()
     if leak.reason:
         note = "; ".join([leak.reason, *notes])
         return {"value": None, "low": None, "high": None, "n": leak.examples, "note": note}
+    value, (low, high) = leak.pooled.estimate, leak.interval()
     notes = [*([leak.note] if leak.note else []), *([BELOW] if measure == AREA and high < 0.5 else []), *notes]
-    return {"value": value, "low": low, "high": high, "n": leak.examples, "note": "; ".join(notes) or None}
+    bounds = {"low": None, "high": None} if math.isnan(low) else {"low": low, "high": high}
+    return {"value": value, **bounds, "n": leak.examples, "note": "; ".join(notes) or None}
 
 
 def _notes(targets: Targets) -> list[str]:
