@@ -31,7 +31,7 @@ class Panel(Spec):
 
     Attributes:
         setting: its name.
-        measures: a panel each (`groups`) or a row of panels each (`ranks`); none for `calibration`.
+        measures: a panel each (`groups`) or a row of panels each (`ranks`); none for `calibration` and `roc`.
         attribute: whose groups; the setting's first unless given.
         of: of `calibration`: everyone, or the worst-calibrated group.
     """
@@ -48,20 +48,21 @@ class Figure(Spec):
     Attributes:
         name: of its files, `figures/NAME.png` and so on.
         kind: `groups`: measures by group and method; `calibration`: confidence histograms over reliability diagrams;
-            `ranks`: measures by group over the rank of an update.
+            `ranks`: measures by group over the rank of an update; `roc`: ROC curves of membership inference, of
+            everyone and of each group, a row per setting.
         panels: in the order of reading.
         columns: panels in a row.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    kind: Literal["groups", "calibration", "ranks"]
+    kind: Literal["groups", "calibration", "ranks", "roc"]
     panels: tuple[Panel, ...] = Field(min_length=1)
     columns: int = Field(default=3, ge=1)
 
     @model_validator(mode="after")
     def _says_what_to_draw(self) -> Figure:
         for panel in self.panels:
-            if bool(panel.measures) == (self.kind == "calibration"):
+            if bool(panel.measures) == (self.kind in ("calibration", "roc")):
                 wrong = "measures mean nothing in" if panel.measures else "name the measures of the panels of"
                 raise ValueError(f"figure.panels: {wrong} a figure of the kind {self.kind} (setting {panel.setting})")
             for name in panel.measures:

@@ -264,6 +264,6 @@ def _one_sided(targets: Targets, rows: np.ndarray) -> str | None:
 def _counts(at: TprAtFpr) -> str:
     said = (
         f"{at.true_positives:,} of {at.members:,} members at a realised FPR of {at.false_positive_rate:.2g} "
-        f"({at.false_positives:,} of {at.non_members:,}; {at.distinct:,} distinct non-members set the threshold)"
+        f"({at.false_positives:,} of {at.non_members:,} non-members, {at.distinct:,} distinct ones set the threshold)"
     )
     return said if at.precise else f"{said}, which is not known within a third"

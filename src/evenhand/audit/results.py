@@ -231,6 +231,7 @@ class Results:
         """Everything but examples and predictions as plain values; what is not finite is None."""
         from evenhand.report.across import patterns
         from evenhand.report.harm import noticed
+        from evenhand.report.leaks import leaking
         from evenhand.report.words import headline
 
         return {
@@ -238,6 +239,7 @@ class Results:
             "headline": [
                 *patterns(self.verdicts, self.design),
                 *headline(self.verdicts, self.design),
+                *leaking(self.estimates, self.verdicts, self.design),
                 *noticed(self.curves, self.design),
             ],
             "design": self.design.model_dump(mode="json"),

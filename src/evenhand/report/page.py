@@ -19,6 +19,7 @@ from evenhand.report import blocks, look, tables, verdict_tables
 from evenhand.report.across import patterns
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.harm import loss_grids, noticed
+from evenhand.report.leaks import going_with, leaking
 from evenhand.report.privacy import leak_grids
 from evenhand.report.summary import markdown
 from evenhand.report.translations import translation_grids
@@ -134,9 +135,17 @@ def _content(results: Reportable) -> dict[str, Any]:
         "facts": _facts(results),
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
-        "headline": [*patterns(verdicts, design), *headline(verdicts, design), *noticed(results.curves, design)],
+        "headline": [
+            *patterns(verdicts, design),
+            *headline(verdicts, design),
+            *leaking(results.estimates, verdicts, design),
+            *noticed(results.curves, design),
+        ],
         "sections": [one for one in _SECTIONS if one[0] not in absent],
         "leaks": leaks,
+        "leak_lines": [
+            (setting, split, going_with(results.estimates, design, setting, split)) for setting, split, _ in leaks
+        ],
         "privacy_blocks": blocks.privacy_blocks(results.curves, design),
         "said": said,
         "translation_blocks": blocks.translation_blocks(results.estimates, design),

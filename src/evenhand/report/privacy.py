@@ -9,12 +9,13 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.leak_losses import LOSSES
 from evenhand.audit.privacy import ALPHAS, AREA, BALANCED, GAPS, ROC
 from evenhand.errors import InputError
 from evenhand.report import look
 from evenhand.report.drawing import choose, finished, heading_of, in_order, row_key, rows_named, short
 from evenhand.report.tables import Footnotes, Grid, splits_of
-from evenhand.report.words import digits, interval, methods_of, number, place, settings_of, title
+from evenhand.report.words import NONE, digits, interval, methods_of, number, place, settings_of, title
 
 EVERYONE = "everyone"
 MEASURES = (*ALPHAS, AREA, BALANCED, *GAPS)
@@ -93,16 +94,51 @@ def roc_chart(
 
 
 def leak_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
-    """(setting, split, tables): areas by place and method, then each rate at few false positives with its counts."""
-    over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(MEASURES))
+    """(setting, split, tables): rates at few false positives with their counts, losses on members and non-members after
+    the first of them, areas and what else is known, by place and method."""
+    over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in([*MEASURES, *LOSSES]))
     found = []
     for setting in settings_of(over, design):
         own = over.filter(setting=setting)
         for split in splits_of(own):
             here = own.filter(split=split)
             parts = [here.filter(measure=name) for name in MEASURES]
-            found.append((setting, split, [_grid(part, design, setting) for part in parts if len(part)]))
+            grids = [_grid(part, design, setting) for part in parts if len(part)]
+            losses = _losses(here.filter(pl.col("measure").is_in(LOSSES)), design, setting)
+            found.append((setting, split, [*grids[:1], *([losses] if losses else []), *grids[1:]]))
     return found
+
+
+def _losses(rows: pl.DataFrame, design: Design, setting: str) -> Grid | None:
+    """Loss and accuracy on members and non-members with their gaps, by place and method; None where none are known."""
+    if rows.is_empty():
+        return None
+    keys = ["attribute", "group", "method"]
+    wide = {key: {row["measure"]: row for row in part.iter_rows(named=True)} for key, part in _parted(rows, keys)}
+    order = methods_of(rows, design, setting)
+    places = dict.fromkeys(key[:2] for key in wide)
+    cells = []
+    for at in places:
+        for method in order:
+            found = wide.get((*at, method))
+            if found is None:
+                continue
+            row = next(iter(found.values()))
+            values = [_measured(found.get(name), gap="gap" in name) for name in LOSSES]
+            cells.append([place(row), method, *values, f"{max(one['n'] or 0 for one in found.values()):,}"])
+    head = ["", "method", "train loss", "test loss", "gap", "train accuracy", "test accuracy", "gap", "examples"]
+    return Grid("loss and accuracy on members (train) and non-members (test)", head, cells)
+
+
+def _parted(rows: pl.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
+    return iter(rows.group_by(keys, maintain_order=True))
+
+
+def _measured(row: Mapping[str, Any] | None, gap: bool) -> str:
+    if row is None or row["value"] is None:
+        return NONE
+    value = number(row["value"], 3, signed=gap)
+    return f"{value} {interval(row['low'], row['high'], 3, signed=gap)}" if gap else value
 
 
 def _grid(rows: pl.DataFrame, design: Design, setting: str) -> Grid:

@@ -10,6 +10,7 @@ from evenhand.report import tables
 from evenhand.report.across import patterns
 from evenhand.report.drawing import capital
 from evenhand.report.harm import noticed
+from evenhand.report.leaks import going_with, leaking
 from evenhand.report.privacy import leak_grids
 from evenhand.report.translations import translation_grids
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
@@ -26,6 +27,7 @@ def markdown(results: Reportable) -> str:
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
     lines += [f"- {escaped(line)}" for line in patterns(results.verdicts, design)]
     lines += [f"- {escaped(line)}" for line in headline(results.verdicts, design)]
+    lines += [f"- {escaped(line)}" for line in leaking(results.estimates, results.verdicts, design)]
     lines += [f"- {escaped(line)}" for line in noticed(results.curves, design)]
     for table in across_tables(results.verdicts, design):
         lines += _verdicts(table, f"Across settings: {table.method} against {table.reference} ({table.split})", level)
@@ -47,6 +49,7 @@ def markdown(results: Reportable) -> str:
             lines += ["", f"## {escaped(f'{capital(grid.caption)} ({setting}, {split})')}", ""]
             lines += _table(grid.head, grid.rows)
             lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
+        lines += ["", *(f"{escaped(line)}\n" for line in going_with(results.estimates, design, setting, split))]
     failed = tables.failed_trials(results.trials)
     if failed:
         lines += ["", "## Trials that failed", ""]

@@ -9,6 +9,7 @@ import polars as pl
 
 from evenhand.report.across import patterns
 from evenhand.report.harm import noticed
+from evenhand.report.leaks import leaking
 from evenhand.report.words import digits, headline, interval, number, place, title, trained
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def text(results: Reportable) -> str:
         f"{design.source or 'results'}: {', '.join(trained(results.trials))}, {len(results.examples):,} examples",
         *patterns(results.verdicts, design),
         *headline(results.verdicts, design),
+        *leaking(results.estimates, results.verdicts, design),
         *noticed(results.curves, design),
         "",
         *(_verdicts(results.verdicts) if len(results.verdicts) else _estimates(results.estimates)),

@@ -24,6 +24,8 @@ _TITLES = {
     "membership_auc": "membership AUC",
     "membership_tpr_at_fpr_0.01": "membership TPR at 1% FPR",
     "membership_tpr_at_fpr_0.001": "membership TPR at .1% FPR",
+    "membership_generalization_gap": "membership generalization gap in loss, test − train",
+    "membership_accuracy_gap": "membership generalization gap in accuracy, train − test",
     "membership_auc_difference": "membership AUC, largest − smallest of groups",
     "membership_tpr_at_fpr_0.01_difference": "membership TPR at 1% FPR, largest − smallest of groups",
 }

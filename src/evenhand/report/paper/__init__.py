@@ -10,6 +10,7 @@ from evenhand.report.paper.calibration import calibration_figure
 from evenhand.report.paper.groups import groups_figure
 from evenhand.report.paper.layout import Figured
 from evenhand.report.paper.ranks import ranks_figure
+from evenhand.report.paper.roc import roc_figure
 
 __all__ = ["Figured", "draw"]
 
@@ -17,6 +18,7 @@ _KINDS: Mapping[str, Callable[[Figured, Figure], Any]] = {
     "groups": groups_figure,
     "calibration": calibration_figure,
     "ranks": ranks_figure,
+    "roc": roc_figure,
 }
 
 
