@@ -71,23 +71,35 @@ def pool(
 
     `failed`: by method and model, why it did; it has no predictions then.
     """
-    failed = failed or {}
     rng = np.random.default_rng(seed)
     table, member, hard = examples(n, shares), halves(n, models, seed), 1.5 * rng.normal(size=n)
     group = np.array([names[0] for names in table["attribute.race"].to_list()])
-    label = table["label"].to_numpy()
-    rows, frames = [], []
+    values = {}
     for method, leak in leaks.items():
         size = np.array([leak[name] for name in group]) if isinstance(leak, Mapping) else leak
-        values = phi(rng, member, hard, size)
+        values[method] = phi(rng, member, hard, size)
+    return recorded(table, values, member, failed)
+
+
+def recorded(
+    table: pl.DataFrame,
+    values: Mapping[str, np.ndarray],
+    member: np.ndarray,
+    failed: Mapping[tuple[str, int], str] | None = None,
+) -> Tables:
+    """The records of a pool with these examples, confidences by method, and halves, [N, n]; model t and t + N/2 are
+    twins."""
+    models, label = len(member), table["label"].to_numpy()
+    rows, frames = [], []
+    for method, phi_of in values.items():
         for model in range(models):
             twin = f"{method}-pool-{(model + models // 2) % models}"
-            why = failed.get((method, model))
-            rows.append(trial(method, model, "pool", subset="pool", pair=twin, status="failed" if why else "done"))
-            rows[-1]["reason"] = why
+            why = (failed or {}).get((method, model))
+            status = "failed" if why else "done"
+            rows.append(trial(method, model, "pool", subset="pool", pair=twin, status=status, reason=why))
             if why is None:
                 split = np.where(member[model], "train", "test")
-                frames.append(predictions(rows[-1]["trial"], label, values[model], split))
+                frames.append(predictions(rows[-1]["trial"], label, phi_of[model], split))
     return table, trials_of(rows), pl.concat(frames)
 
 

@@ -118,6 +118,25 @@ def test_a_group_that_leaks_more_is_outside_of_the_noise_floor():
     assert own["low"] > one(estimates, AUC, attribute="race", group="a", method="full")["high"]
 
 
+def test_a_method_that_leaks_more_unequally_is_worse_in_the_gap():
+    leaks = {"full": 0.8, "lora": {"a": 0.2, "b": 2.0}}
+    found = Results.compute(*pool(leaks, n=900), design(measures=[AUC, GAP])).verdicts
+    row = one(found, GAP, attribute="race")
+    assert row["verdict"] == "worse" and row["contrast"] > 0.2 and "biased upward" in row["note"]
+    same = Results.compute(*pool({"full": 0.8, "lora": 0.9}, n=900), design(measures=[AUC, GAP])).verdicts
+    assert one(same, GAP, attribute="race")["verdict"] == "inconclusive"
+
+
+def test_the_contrast_of_gaps_is_that_of_the_groups_areas(leaky, results):
+    areas = {
+        (method, group): one(results.estimates, AUC, attribute="race", group=group, method=method)["value"]
+        for method in ("full", "lora")
+        for group in "ab"
+    }
+    gaps = [abs(areas[method, "a"] - areas[method, "b"]) for method in ("lora", "full")]
+    assert one(results.verdicts, GAP, attribute="race")["contrast"] == pytest.approx(gaps[0] - gaps[1])
+
+
 def false_alarms(repetitions: int) -> tuple[int, float]:
     """How often a method is worse than another of pools without a signal, and the mean AUC of both."""
     worse, areas = 0, []

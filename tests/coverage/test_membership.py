@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.special import ndtri
 
+import pool_records
+from evenhand import Results
+from evenhand.audit.leak_contrasts import contrast
+from evenhand.audit.leak_gaps import between
+from evenhand.audit.leakage import Leak, Targets, area
 from evenhand.metrics import attack_pool
 from evenhand.stats.discrimination import exceeds_dp
 from evenhand.stats.permuted_curves import permuted_areas, permuted_tprs
@@ -46,6 +52,66 @@ def test_online_areas_need_the_jackknife():
     found = coverage(World(), ATTACKS["LiRA, online"], 150)
     assert found["plain area"] < 0.91
     assert found["area"] >= 0.93
+
+
+@pytest.mark.slow
+def test_what_a_study_says_of_its_pool_holds_the_truth():
+    """From records: areas of everyone and of a group, and the lower bound of the contrast of methods, of level .05."""
+    design = pool_records.design(measures=["membership_auc"])
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    repetitions = 150
+    for repetition in range(repetitions):
+        drawn = draw(World(group=300), np.random.default_rng([3, repetition]))
+        table = pool_records.examples(600, (0.5, 0.5))
+        records = pool_records.recorded(table, dict(zip(("full", "lora"), drawn.phi, strict=True)), drawn.member)
+        results = Results.compute(*records, design)
+        rows = results.estimates.filter(pl.col("seed").is_null())
+        for row in rows.iter_rows(named=True):
+            key = f"{row['method']} {row['group']}"
+            found.setdefault(key, []).append((row["value"], row["low"], row["high"]))
+        for row in results.verdicts.filter(pl.col("group").is_null()).iter_rows(named=True):
+            found.setdefault("contrast", []).append((row["contrast"], row["low"], row["high"]))
+    assert len(found) == 7
+    for name, values in found.items():
+        value, low, high = np.array(values).T
+        truth = value.mean()
+        held = ((low <= truth) & (high >= truth)).mean()
+        level = 0.90 if name == "contrast" else 0.95
+        assert held >= level - slack(repetitions, level), name
+        assert (low > truth).mean() <= 0.05 + slack(repetitions, 0.05), name
+
+
+def gap_contrasts(world: World, groups: int, repetitions: int) -> np.ndarray:
+    """Contrasts of two methods' gaps between groups, with 95% bounds and the lower one of 90%, [repetitions, 4]."""
+    rows = []
+    for repetition in range(repetitions):
+        drawn = draw(world, np.random.default_rng([5, repetition]))
+        group = drawn.second.astype(int) if groups == 2 else np.arange(len(drawn.second)) % groups
+        everyone, member, unit = np.ones(len(group), dtype=bool), drawn.member, np.arange(len(group))
+        ours, theirs = (
+            Targets(tuple(range(len(phi))), attack_pool(phi, member, drawn.pairs), member, member | True, unit)
+            for phi in drawn.phi
+        )
+
+        def gap(targets: Targets, where: np.ndarray, group: np.ndarray = group) -> Leak:
+            return between({str(g): area(targets, where & (group == g)) for g in range(groups)}, 10)
+
+        made = contrast(ours, theirs, everyone, gap, 10, True)
+        assert made.estimate is not None and made.interval is not None
+        rows.append((made.estimate, *made.interval.bounds(0.025), made.interval.bounds(0.05)[0]))
+    return np.array(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("groups", [2, 6])
+@pytest.mark.parametrize("second_group", [1.0, 0.6])
+def test_contrasts_of_gaps_between_groups_hold_their_expectation(groups, second_group):
+    """Two groups of which one leaks less; or six that are alike, whose gaps are noise: then the interval is wide."""
+    value, low, high, lower = gap_contrasts(World(group=400, second_group=second_group), groups, 150).T
+    truth = value.mean()
+    assert ((low <= truth) & (high >= truth)).mean() >= 0.93 - 0.5 * slack(150, 0.93)
+    if second_group == 1.0:
+        assert (lower > 0).mean() <= 0.05 + slack(150, 0.05)
 
 
 def false_alarms(repetitions: int, group: int, draws: int) -> np.ndarray:

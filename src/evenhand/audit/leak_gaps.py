@@ -12,10 +12,12 @@ from evenhand.audit.estimate import INSIDE
 from evenhand.audit.leakage import Leak, Targets
 from evenhand.audit.measures import RANGE_NOTE
 from evenhand.seeds import generator
+from evenhand.stats.discrimination import Pooled
 from evenhand.stats.null import noise_floor
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
 
 DRAWS = 200
+FEW_GROUPS = "fewer than two groups have a value and enough members and non-members"
 CLUSTERS = "no noise floor: examples that are resampled together are not permuted one by one"
 
 
@@ -30,8 +32,7 @@ def gap(leaks: Sequence[Leak]) -> dict[str, Any]:
     `n` counts the examples of the groups, those of two groups twice.
     """
     if len(leaks) < 2:
-        note = "fewer than two groups have a value and enough members and non-members"
-        return {"value": None, "low": None, "high": None, "n": 0, "note": note}
+        return {"value": None, "low": None, "high": None, "n": 0, "note": FEW_GROUPS}
     ordered = sorted(leaks, key=lambda leak: leak.pooled.estimate)
     least, most = ordered[0], ordered[-1]
     between = most.pooled.minus(least.pooled)
@@ -40,6 +41,28 @@ def gap(leaks: Sequence[Leak]) -> dict[str, Any]:
     known = not math.isnan(between.variance)
     bounds = {"low": max(low, 0.0), "high": min(high, 1.0)} if known else {"low": None, "high": None}
     return {"value": between.estimate, **bounds, "n": n, "note": RANGE_NOTE}
+
+
+def between(leaks: Mapping[str, Leak], support: int) -> Leak:
+    """max − min over the groups that are large enough, in linear form: the contributions of the group that leaks most
+    less those of the one that leaks least, which are taken as known; undefined below two groups.
+
+    Args:
+        leaks: of one method, by group.
+        support: groups with fewer distinct members or non-members are left out.
+    """
+    names = eligible(leaks, support)
+    some = next(iter(leaks.values()))
+    if len(names) < 2:
+        nothing = Pooled(math.nan, np.zeros(some.pooled.cells.shape), 0, 0)
+        return Leak(nothing, 0, 0, some.unit, reason=FEW_GROUPS)
+    ordered = sorted((leaks[name] for name in names), key=lambda leak: leak.pooled.estimate)
+    least, most = ordered[0].pooled, ordered[-1].pooled
+    left = None if least.without is None or most.without is None else most.without - least.without
+    units = int(((most.cells != 0) | (least.cells != 0)).any(axis=0).sum())
+    whole = Pooled(most.estimate - least.estimate, most.cells - least.cells, units, 0, left)
+    examples, smallest = sum(leak.examples for leak in ordered), min(leak.smallest for leak in ordered)
+    return Leak(whole, examples, smallest, some.unit, share=False)
 
 
 def floored(row: Mapping[str, Any], null: PermutedGroups | None) -> dict[str, Any]:

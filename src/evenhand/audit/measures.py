@@ -218,8 +218,8 @@ MEMBERSHIP: dict[str, Measure] = {
         ),
         Measure(
             "membership_auc_difference",
-            "AUC of the group that leaks most minus that of the one that leaks least; estimates only",
-            0,
+            "AUC of the group that leaks most minus that of the one that leaks least",
+            1,
             ("attribute",),
             _of_scores,
             notes=_RANGE,
