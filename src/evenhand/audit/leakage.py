@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from evenhand.audit.attack import Pool
 from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
@@ -81,6 +82,18 @@ class Targets:
 
 
 _BY_ROW = ("score", "member", "known", "loss", "correct")
+
+
+def unit_codes(examples: pl.DataFrame) -> np.ndarray:
+    """Codes of the resampling units of a setting's examples, int [n]."""
+    return examples["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1
+
+
+def no_targets(examples: pl.DataFrame, reason: str, notes: tuple[str, ...] = ()) -> Targets:
+    """No models, and why."""
+    empty = np.zeros((0, len(examples)))
+    flags = empty.astype(bool)
+    return Targets((), empty, flags, flags, unit_codes(examples), notes=notes, absent=reason)
 
 
 @dataclass(frozen=True, eq=False)

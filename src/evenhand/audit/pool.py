@@ -22,11 +22,12 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.answers import ONLY_LABELS, SPLITS, Answers, answers_of
-from evenhand.audit.attack import LEAST_SHADOWS, Pool
+from evenhand.audit.attack import Pool
 from evenhand.audit.design import Design, MembershipDesign, SettingDesign
-from evenhand.audit.leakage import Targets
+from evenhand.audit.leakage import Targets, no_targets, unit_codes
+from evenhand.audit.separate import with_shadows
 from evenhand.errors import InputError, did_you_mean
-from evenhand.metrics import attack_targets, loss_score
+from evenhand.metrics import loss_score
 
 SHOWN = 3
 """Models that a note names."""
@@ -85,7 +86,7 @@ def attacked(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
             own = _predicted(name, own, examples.filter(setting=name), here)
             found = dict(_pools(name, setting, setting.membership, own, pool, here))
         else:
-            found = dict(_with_shadows(name, setting, setting.membership, own, uses, here))
+            found = dict(with_shadows(name, setting, setting.membership, own, uses, here))
             audited = np.any([targets.known.any(axis=0) for targets in found.values()], axis=0)
             own, found = own.filter(audited), {method: targets.on(audited) for method, targets in found.items()}
         settings[name] = Attack(own, found)
@@ -129,17 +130,6 @@ def _rows(examples: pl.DataFrame, targets: Targets, uses: pl.DataFrame) -> pl.Da
         },
         schema=_ROWS,
     )
-
-
-def _units(examples: pl.DataFrame) -> np.ndarray:
-    return examples["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1
-
-
-def _absent(examples: pl.DataFrame, reason: str, notes: tuple[str, ...] = ()) -> Targets:
-    """No models, and why."""
-    nothing = np.zeros((0, len(examples)))
-    flags = nothing.astype(bool)
-    return Targets((), nothing, flags, flags, _units(examples), notes=notes, absent=reason)
 
 
 # Pools
@@ -235,7 +225,7 @@ def _attack_pool(where: str, own: pl.DataFrame, entry: _Entry, how: MembershipDe
         notes = (f"compared with models of {how.shadows}, not of its own method",)
     notes = (*entry.notes, *notes)
     if entry.answers is None or (others is not None and others.answers is None):
-        return _absent(own, ONLY_LABELS, notes)
+        return no_targets(own, ONLY_LABELS, notes)
     answers, columns = entry.answers, np.flatnonzero(entry.answers.known.any(axis=0))
     phi, member = answers.phi[:, columns], answers.member[:, columns]
     shadow_phi = None
@@ -250,67 +240,11 @@ def _attack_pool(where: str, own: pl.DataFrame, entry: _Entry, how: MembershipDe
     pool = Pool(phi, member, entry.pairs, columns, len(own), how, shadow_phi)
     few = pool.too_few(len(entry.seeds))
     if few:
-        return _absent(own, few, notes)
+        return no_targets(own, few, notes)
     try:
         score = pool.scores
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     loss = -loss_score(answers.phi)
     parts = {"notes": notes, "pool": pool, "loss": loss, "correct": answers.correct}
-    return Targets(entry.seeds, score, answers.member, answers.known, _units(own), **parts)
-
-
-# Shadows of their own
-
-
-def _with_shadows(
-    name: str, setting: SettingDesign, how: MembershipDesign, own: pl.DataFrame, uses: pl.DataFrame, here: pl.DataFrame
-) -> Iterator[tuple[str, Targets]]:
-    study, pool = uses.filter(role="study"), uses.filter(role="pool", status="done")
-    present = study["method"].unique(maintain_order=True).to_list()
-    if how.shadows is not None and how.shadows not in pool["method"]:
-        hint = did_you_mean(how.shadows, pool["method"].unique().sort())
-        raise InputError(f'setting {name}: shadows are of the method "{how.shadows}", which has none; {hint}')
-    for method in [method for method in dict.fromkeys([*setting.methods, *present]) if method in present]:
-        done = study.filter(method=method, status="done").sort("seed")
-        shadows = pool.filter(method=how.shadows or method)
-        yield method, _attack_targets(f"setting {name}, method {method}", own, done, shadows, how, here)
-
-
-def _attack_targets(
-    where: str, own: pl.DataFrame, done: pl.DataFrame, pool: pl.DataFrame, how: MembershipDesign, here: pl.DataFrame
-) -> Targets:
-    """The study's models of one method, each with the shadows of its seed."""
-    notes = [] if how.shadows is None else [f"compared with models of {how.shadows}"]
-    found = answers_of(own, done["trial"].to_list(), here, where)
-    if found is None:
-        return _absent(own, ONLY_LABELS, tuple(notes))
-    least, kept = LEAST_SHADOWS[how.attack], []
-    score, known = np.zeros(found.phi.shape), np.zeros(found.phi.shape, dtype=bool)
-    for place, seed in enumerate(done["seed"]):
-        trials = pool.filter(subset=f"seed {seed}").sort("seed")["trial"].to_list()
-        trials = [trial for trial in trials if len(here.filter(trial=trial))]
-        shadows = answers_of(own, trials, here, where)
-        if shadows is None:
-            return _absent(own, ONLY_LABELS, tuple(notes))
-        if (shadows.known & shadows.member).any():
-            raise InputError(f"{where}: a shadow of seed {seed} was trained on examples that are audited")
-        rows = found.known[place] & shadows.known.all(axis=0)
-        if len(trials) < least or not rows.any():
-            why = f"{len(trials)} shadows, and {how.attack} needs {least}" if rows.any() else "no audited examples"
-            notes.append(f"seed {seed} is left out: {why}")
-            continue
-        options = how.model_dump(include={"attack", "mode", "variance", "gamma", "a"})
-        try:
-            target = found.phi[place : place + 1, rows]
-            theirs = shadows.phi[:, rows] if trials else target
-            score[place, rows] = attack_targets(target, theirs, **options)[0]
-        except InputError as error:
-            raise InputError(f"{where}, seed {seed}: {error}") from None
-        known[place] = rows
-        kept.append(place)
-    if not kept:
-        return _absent(own, "; ".join(notes) or "no model was trained", tuple(notes))
-    seeds = tuple(done["seed"].gather(kept))
-    parts = {"loss": -loss_score(found.phi[kept]), "correct": found.correct[kept], "notes": tuple(notes)}
-    return Targets(seeds, score[kept], found.member[kept], known[kept], _units(own), **parts)
+    return Targets(entry.seeds, score, answers.member, answers.known, unit_codes(own), **parts)

@@ -25,7 +25,7 @@ from evenhand.audit.groups import Groups, groups_of
 from evenhand.audit.leak_contrasts import contrast
 from evenhand.audit.leak_gaps import between, eligible, floored, gap, permuted
 from evenhand.audit.leak_losses import CORRELATIONS, LOSSES, correlations, difference_in
-from evenhand.audit.leakage import Leak, Targets, area, balanced_accuracy, by_unit, nothing, rate
+from evenhand.audit.leakage import Leak, Targets, area, balanced_accuracy, by_unit, nothing, rate, unit_codes
 from evenhand.audit.linear import Level
 from evenhand.audit.measures import RANGE_NOTE, Measure, select_membership
 from evenhand.audit.pool import Attack
@@ -137,7 +137,7 @@ def _targets(
 ) -> dict[str, Targets]:
     placed = examples.select("example", row=pl.int_range(pl.len()))
     rows = scores.join(members, on=["trial", "example"]).join(placed, on="example")
-    unit = examples["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1
+    unit = unit_codes(examples)
     parts = {str(trial): part for (trial,), part in rows.partition_by("trial", as_dict=True).items()}
     found = {}
     for (method,), uses in trials.partition_by("method", as_dict=True, maintain_order=True).items():
