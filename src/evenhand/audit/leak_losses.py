@@ -87,5 +87,5 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
         return {**row, "note": "all groups are alike, so that nothing can go with them"}
     from scipy.stats import spearmanr
 
-    value = float(spearmanr(first, second).statistic)
+    value = float(spearmanr(first, second)[0])  # pyright: ignore[reportArgumentType]
     return {**row, "value": value, "note": f"over {len(first)} groups, without an interval"}

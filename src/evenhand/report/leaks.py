@@ -53,7 +53,7 @@ def _said(row: Mapping[str, Any], areas: pl.DataFrame, groups: pl.DataFrame) -> 
     margin = number(row["margin"], 3).rstrip("0") if row["margin"] is not None else ""
     found = _FOUND[row["verdict"]].format(method=method, reference=reference, margin=margin)
     here = areas.filter(pl.col("attribute").is_null())
-    value = {one: here.filter(method=one)["value"].first() for one in (method, reference)}
+    value: dict[str, float | None] = dict(here.select("method", "value").iter_rows())
     bounds = interval(row["low"], row["high"], 2, signed=True)
     by = f"{number(row['contrast'], 2, signed=True)}{f' {bounds}' if row['low'] is not None else ''}"
     said = f"{found}: AUC {number(value[method], 2)} against {number(value[reference], 2)} ({by})"
