@@ -124,7 +124,7 @@ def test_a_panel_says_its_rates_with_counts_or_that_there_are_too_few_non_member
     counts = row["note"].partition(" members")[0]
     assert corner["rows 0 0"][0] == "TPR at 1% FPR"
     assert corner["rows 0 0"][2] == f"lora {row['value']:.3f} ({counts})".replace("0.", ".", 1)
-    assert corner["rows 0 2"] == ["too few non-members for a TPR at 1%"]
+    assert corner["rows 0 2"] == ["too few for a TPR at 1%"]
 
 
 def test_bands_of_the_figure_begin_where_a_rate_can_be_given(results):

@@ -142,7 +142,7 @@ def _corner(rates: pl.DataFrame, methods: Sequence[str], looks: Mapping[str, tup
     """Lines of the corner, the last at the bottom; one line where no method has a rate."""
     found = {row["method"]: row for row in rates.iter_rows(named=True)}
     if all(row["value"] is None for row in found.values()):
-        return [{"t": "too few non-members for a TPR at 1%", "k": look.FAINT, "line": 0}] if found else []
+        return [{"t": "too few for a TPR at 1%", "k": look.FAINT, "line": 0}] if found else []
     lines = [{"t": "TPR at 1% FPR", "k": look.FAINT}]
     for method in methods:
         row = found.get(method)
