@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.metrics.options.arrangements import Arrangements
+from evenhand.arrangements import Arrangements
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from evenhand.audit.options import lean_interval, mean_interval
-from evenhand.errors import InputError
-from evenhand.metrics.options.arrangements import (
+from evenhand.arrangements import (
     Arrangements,
     balanced_arrangements,
     cyclic_arrangements,
     permuted_arrangements,
 )
+from evenhand.audit.options import lean_interval, mean_interval
+from evenhand.errors import InputError
 from evenhand.metrics.options.debiasing import contextual_calibration, permutation_average, pride
 from evenhand.metrics.options.scores import (
     distance_from_equal,

@@ -1,5 +1,11 @@
 """Measures of fairness and calibration: pure functions of NumPy arrays, without tables, torch or I/O."""
 
+from evenhand.arrangements import (
+    Arrangements,
+    balanced_arrangements,
+    cyclic_arrangements,
+    permuted_arrangements,
+)
 from evenhand.metrics.across import (
     FOUR_FIFTHS,
     best_group,
@@ -44,12 +50,6 @@ from evenhand.metrics.membership.roc import (
     tpr_at_fpr_by_group,
 )
 from evenhand.metrics.membership.texts import likelihood_score, min_k_plus_plus_score, min_k_score, zlib_score
-from evenhand.metrics.options.arrangements import (
-    Arrangements,
-    balanced_arrangements,
-    cyclic_arrangements,
-    permuted_arrangements,
-)
 from evenhand.metrics.options.debiasing import SlotCorrected, contextual_calibration, permutation_average, pride
 from evenhand.metrics.options.scores import (
     EqualGuessing,

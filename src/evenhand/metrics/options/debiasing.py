@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evenhand.arrangements import Arrangements
 from evenhand.errors import InputError
-from evenhand.metrics.options.arrangements import Arrangements
 from evenhand.metrics.options.scores import checked, log_softmax
 
 PRIDE_SHARE = 0.05

@@ -11,9 +11,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from evenhand.arrangements import Arrangements
 from evenhand.errors import InputError
 from evenhand.metrics.across import divided
-from evenhand.metrics.options.arrangements import Arrangements
 
 Score = Literal["log_prob", "per_token", "per_byte", "sequence_loss"]
 
