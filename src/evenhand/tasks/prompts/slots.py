@@ -1,0 +1,57 @@
+"""The slots of a template: `{review}` and the like. A brace that is meant as such is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from string import Formatter
+
+from evenhand.errors import did_you_mean
+
+
+def slots_of(text: str) -> list[str]:
+    """The names of a template's slots, in order. Raises ValueError where braces do not close."""
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        raise ValueError(f"a brace of {text!r} is not closed; one that is no slot is written twice") from None
+    found = []
+    for _, name, spec, conversion in parts:
+        if name is not None:
+            found.append(name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else ""))
+    return found
+
+
+def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Raise ValueError unless each slot of `once` is there once, those of `optional` at most once, and no other; and
+    unless `{option}` ends the text."""
+    found = slots_of(text)
+    for name in found:
+        if name not in (*once, *optional):
+            raise ValueError(
+                f"{text!r} has the slot {{{name}}}, which is not known here; {did_you_mean(name, (*once, *optional))}"
+            )
+    for name in once:
+        if name not in found:
+            raise ValueError(f"{text!r} lacks the slot {{{name}}}")
+    for name in (*once, *optional):
+        if found.count(name) > 1:
+            raise ValueError(f"{text!r} has the slot {{{name}}} {found.count(name)} times; once would be right")
+    if not text.endswith("{option}"):
+        raise ValueError(
+            f"{text!r} goes on after {{option}}; an option is what the model says next, so it ends the text"
+        )
+
+
+def filled(text: str, values: Mapping[str, str]) -> tuple[str, str, str]:
+    """A template filled but for the review and the option, as what stands before the review, after it, and between that
+    and the option: spaces, which belong to the option, since tokens begin with them."""
+    parts = {"before": "", "after": ""}
+    place = "before"
+    for literal, name, _, _ in Formatter().parse(text):
+        parts[place] += literal
+        if name == "review":
+            place = "after"
+        elif name is not None and name != "option":
+            parts[place] += values[name]
+    after = parts["after"].rstrip(" ")
+    return parts["before"], after, parts["after"][len(after) :]
