@@ -1,0 +1,175 @@
+"""Prompts about reviews as tokens.
+
+Prompt and option are encoded as one text, since a tokenizer may join what stands at their border. What all options of a
+prompt share with the prompt alone is its context; an option is what follows. Prompts that begin alike (a template's
+orders of options, its sets of words) share a longer beginning still, which a model reads once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evenhand.errors import InputError
+from evenhand.tasks.prompts.asking import Prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """One option after one prompt about one review.
+
+    Attributes:
+        prompt, option: their places.
+        tokens: what follows the shared beginning.
+        start: the place in `tokens` where the option begins.
+    """
+
+    prompt: int
+    option: int
+    tokens: Tokens
+    start: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """Some prompts that begin alike, about one review.
+
+    Attributes:
+        review: its place.
+        beginning: the tokens that all begin with, one at least.
+        continuations: of every prompt and option.
+        cut: whether the review is not there to its end.
+    """
+
+    review: int
+    beginning: Tokens
+    continuations: tuple[Continuation, ...]
+    cut: bool
+
+
+class Encoder:
+    """Makes tokens of prompts.
+
+    Args:
+        tokenizer: of the model. What it is set to pad and cut on makes no difference.
+        limit: tokens of prompt and option together, at most.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, limit: int) -> None:
+        self._tokenizer, self.limit = tokenizer, limit
+        alone, with_special = (self._ids(["a"], special)[0] for special in (False, True))
+        # Special tokens before a text are kept (Llama's <s>). Those after it would stand behind the option.
+        places = range(len(with_special) - len(alone) + 1)
+        start = next((at for at in places if with_special[at : at + len(alone)] == alone), 0)
+        self._before: Tokens = with_special[:start]
+
+    def __call__(self, prompts: Sequence[tuple[int, Prompt]], reviews: Sequence[tuple[int, str]]) -> list[Item]:
+        """Encode each of these prompts about each of these reviews. A review is cut where a prompt would be too long,
+        at the same character for all of these prompts; the question and the options never are.
+
+        Args:
+            prompts: with their places; they begin alike.
+            reviews: with their places.
+
+        Raises:
+            InputError: a prompt that is too long without any review; an option that is no token, or the same tokens as
+                another of its prompt; nothing before an option.
+        """
+        texts = [text for _, review in reviews for text in _texts(prompts, review)]
+        every, count = self._encode(texts), len(_texts(prompts, ""))
+        items = []
+        for row, (place, review) in enumerate(reviews):
+            encoded, cut = every[row * count : (row + 1) * count], False
+            if max(map(len, encoded)) > self.limit:
+                encoded, cut = self._encode(_texts(prompts, self._shortened(prompts, review))), True
+            items.append(self._item(place, prompts, encoded, cut))
+        return items
+
+    def _item(self, review: int, prompts: Sequence[tuple[int, Prompt]], encoded: Sequence[Tokens], cut: bool) -> Item:
+        wholes: list[tuple[int, int, Tokens, int]] = []
+        at = 0
+        for place, prompt in prompts:
+            context, *joined = encoded[at : at + 1 + len(prompt.options)]
+            at += 1 + len(prompt.options)
+            start = min(_common(context, tokens) for tokens in joined)
+            if start == 0:
+                raise InputError(f"prompt {prompt.name}: nothing stands before the option, so nothing predicts it")
+            _check_options(prompt, [tokens[start:] for tokens in joined])
+            wholes += [(place, option, tokens, start) for option, tokens in enumerate(joined)]
+        first = wholes[0][2]
+        shared = min(min(start, _common(first, tokens)) for _, _, tokens, start in wholes)
+        continuations = tuple(
+            Continuation(place, option, tokens[shared:], start - shared) for place, option, tokens, start in wholes
+        )
+        return Item(review, first[:shared], continuations, cut)
+
+    def _shortened(self, prompts: Sequence[tuple[int, Prompt]], review: str) -> str:
+        """The longest beginning of a review, by character, with which these prompts are short enough."""
+
+        def longest(characters: int) -> int:
+            return max(map(len, self._encode(_texts(prompts, review[:characters]))))
+
+        fits, fails = 0, len(review)
+        if (empty := longest(0)) > self.limit:
+            raise InputError(
+                f"prompt {prompts[0][1].name}: it has {empty} tokens without any review, and {self.limit} is the most"
+            )
+        while fails - fits > 1:
+            middle = (fits + fails) // 2
+            fits, fails = (middle, fails) if longest(middle) <= self.limit else (fits, middle)
+        return review[:fits]
+
+    def _encode(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokens of texts; one text is encoded once, however often it stands there."""
+        different = list(dict.fromkeys(texts))
+        found = dict(zip(different, self._ids(different, special=False), strict=True))
+        return [self._before + found[text] for text in texts]
+
+    def _ids(self, texts: Sequence[str], special: bool) -> list[Tokens]:
+        options: dict[str, Any] = {"return_attention_mask": False, "verbose": False}
+        found: Any = self._tokenizer(list(texts), add_special_tokens=special, **options)["input_ids"]
+        return [tuple(ids) for ids in found]
+
+
+def groups(prompts: Sequence[Prompt]) -> list[list[tuple[int, Prompt]]]:
+    """Prompts with their places, together where they are of one template and begin alike."""
+    found: dict[tuple[str, str], list[tuple[int, Prompt]]] = {}
+    for place, prompt in enumerate(prompts):
+        found.setdefault((prompt.name.template, prompt.before), []).append((place, prompt))
+    return list(found.values())
+
+
+def _texts(prompts: Sequence[tuple[int, Prompt]], review: str) -> list[str]:
+    """Of each prompt the text alone, then with each option."""
+    found = []
+    for _, prompt in prompts:
+        context = prompt.about(review)
+        found += [context, *(context + option.text for option in prompt.options)]
+    return found
+
+
+def _common(first: Tokens, second: Tokens) -> int:
+    """How many tokens both begin with."""
+    for place, (one, other) in enumerate(zip(first, second)):  # noqa: B905
+        if one != other:
+            return place
+    return min(len(first), len(second))
+
+
+def _check_options(prompt: Prompt, tokens: Sequence[Tokens]) -> None:
+    seen: dict[Tokens, str] = {}
+    for option, ids in zip(prompt.options, tokens, strict=True):
+        if not ids:
+            raise InputError(f'prompt {prompt.name}: the option "{option.text.strip()}" is no token to this tokenizer')
+        if ids in seen:
+            raise InputError(
+                f'prompt {prompt.name}: the options "{seen[ids]}" and "{option.text.strip()}" are the same to this '
+                "tokenizer"
+            )
+        seen[ids] = option.text.strip()

@@ -1,0 +1,183 @@
+"""Log-probabilities of options under a causal language model.
+
+What prompts about a review share is read once, and the rest on top of the keys and values that it left. Where all options
+of these prompts are single tokens after the same text, nothing is left to read: one forward pass, one position's logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.tasks.prompts.asking import Prompt
+from evenhand.tasks.prompts.encoding import Continuation, Encoder, Item, Tokens, groups
+from evenhand.tasks.prompts.reading import Reader
+from evenhand.training.batches import by_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+AT_ONCE = 1024
+"""Reviews that are encoded, and sorted by length, together."""
+
+WHOLE = 8
+"""Where the logits of every position are needed, a batch has this many times fewer tokens: they are what fills memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a model says to every prompt about every review.
+
+    Attributes:
+        prompts: [P].
+        log_prob: per prompt float64 [n, K], log-probability of each option given prompt and review, summed over its
+            tokens.
+        tokens: per prompt int64 [n, K], the option's tokens.
+        sequence_loss: per prompt float64 [n, K], the mean loss over all tokens of the filled prompt but the first (the
+            score of Ding et al. 2024, in which no padding counts here); None unless asked for.
+        truncated: reviews of which some prompt could take the beginning only.
+        computed: tokens that went through the model, padding included.
+    """
+
+    prompts: tuple[Prompt, ...]
+    log_prob: tuple[np.ndarray, ...]
+    tokens: tuple[np.ndarray, ...]
+    sequence_loss: tuple[np.ndarray, ...] | None
+    truncated: int
+    computed: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know."""
+        if not self.truncated:
+            return ()
+        return (f"reviews too long for the model, which was shown their beginning: {self.truncated:,}",)
+
+
+def score(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    reviews: Sequence[str],
+    *,
+    max_length: int | None = None,
+    batch_tokens: int = 8192,
+    sequence_loss: bool = False,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> Scores:
+    """Ask a model every prompt about every review.
+
+    Args:
+        model: a causal language model, where it is and as it is; its dropout is off while it is asked.
+        tokenizer: its own.
+        prompts: of `Asked.prompts()`.
+        reviews: texts [n].
+        max_length: tokens of prompt and option together, at most; None: what the model has positions for.
+        batch_tokens: tokens whose keys and values are held at once, padding included. It changes memory, time and
+            rounding.
+        sequence_loss: also the paper's score, which needs the logits of every position.
+        precision: `bfloat16` is autocast on a GPU, and nothing on a CPU. Probabilities are made in float32 at least.
+
+    Raises:
+        InputError: no review or no prompt; a prompt too long without any review; an option that is no token to this
+            tokenizer, or the same as another.
+    """
+    if not prompts or not len(reviews):
+        raise InputError(
+            f"there are {len(reviews)} reviews and {len(prompts)} prompts; a model is asked one prompt or more about one "
+            "review or more"
+        )
+    encoder = Encoder(tokenizer, _limit(model, tokenizer, max_length))
+    reader = Reader(model, precision)
+    found = [_Found(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
+    numbered, cut, training = list(enumerate(reviews)), set(), model.training
+    model.eval()
+    try:
+        for group in groups(prompts):
+            for first in range(0, len(reviews), AT_ONCE):
+                items = encoder(group, numbered[first : first + AT_ONCE])
+                cut.update(item.review for item in items if item.cut)
+                for batch in _batches(items, batch_tokens // WHOLE if sequence_loss else batch_tokens):
+                    _read(reader, batch, found, batch_tokens, sequence_loss)
+    finally:
+        model.train(training)
+    return Scores(
+        tuple(prompts),
+        tuple(one.log_prob for one in found),
+        tuple(one.tokens for one in found),
+        tuple(one.loss for one in found) if sequence_loss else None,
+        len(cut),
+        reader.computed,
+    )
+
+
+class _Found:
+    """The scores of one prompt [n, K], filled in as they come."""
+
+    def __init__(self, empty: np.ndarray) -> None:
+        self.log_prob, self.loss = empty.copy(), empty.copy()
+        self.tokens = empty.astype(np.int64)
+
+
+def _read(reader: Reader, items: Sequence[Item], found: Sequence[_Found], most: int, whole: bool) -> None:
+    """Read these items and fill in their scores."""
+    asked: list[tuple[int, Continuation, int]] = []  # item, continuation, row
+    rows: dict[tuple[int, Tokens], int] = {}
+    for place, item in enumerate(items):
+        for one in item.continuations:
+            # All but its last token is read. Options that are one token share what stands before it.
+            tail = one.tokens[:-1]
+            asked.append((place, one, rows.setdefault((place, tail), len(rows)) if tail else -1))
+    read = reader.beginnings([item.beginning for item in items], keep=bool(rows), inside=whole)
+
+    # A token of a continuation is told by the position before it; position -1 is the beginning's last.
+    wanted = [
+        (number, row, told - 1, one.tokens[told])
+        for number, (_, one, row) in enumerate(asked)
+        for told in range(0 if whole else one.start, len(one.tokens))
+    ]
+    owner, row, position, token = np.array(wanted, dtype=np.int64).T
+    log_prob = np.empty(len(owner))
+    first = position < 0
+    place_of = np.array([place for place, *_ in asked])
+    log_prob[first] = read.following.cpu().double().numpy()[place_of[owner[first]], token[first]]
+    tails, places = [tail for _, tail in rows], np.array([place for place, _ in rows], dtype=np.int64)
+    lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
+    width = read.mask.shape[1]
+    for part in by_tokens(np.arange(len(tails)), width + lengths, most // WHOLE if whole else most) if tails else []:
+        at = np.full(len(tails), -1)
+        at[part] = np.arange(len(part))
+        here = ~first & (at[row] >= 0)
+        log_prob[here] = reader.after(
+            read, places[part], [tails[place] for place in part], at[row[here]], position[here], token[here]
+        )
+
+    inside = read.inside
+    start = np.array([one.start for _, one, _ in asked])
+    of_option = position + 1 >= start[owner]
+    sums = np.bincount(owner, np.where(of_option, log_prob, 0.0), len(asked))
+    totals = np.bincount(owner, log_prob, len(asked))
+    for number, (place, one, _) in enumerate(asked):
+        review, scores = items[place].review, found[one.prompt]
+        scores.log_prob[review, one.option] = sums[number]
+        scores.tokens[review, one.option] = len(one.tokens) - one.start
+        if inside is not None:
+            told = len(items[place].beginning) - 1 + len(one.tokens)
+            scores.loss[review, one.option] = -(inside[place] + totals[number]) / told
+
+
+def _batches(items: Sequence[Item], most: int) -> Iterator[list[Item]]:
+    """Items of about one length, no more than `most` tokens at once."""
+    lengths = np.array([len(item.beginning) for item in items])
+    for rows in by_tokens(np.arange(len(items)), lengths, most):
+        yield [items[row] for row in rows]
+
+
+def _limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
+    """Tokens at most: what is asked for, what the model has positions for, what its tokenizer knows of that."""
+    known = [int(tokenizer.model_max_length), max_length, getattr(model.config, "max_position_embeddings", None)]
+    return min(number for number in known if number is not None)

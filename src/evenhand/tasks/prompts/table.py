@@ -1,0 +1,45 @@
+"""Scores of options as the table `options` of the doorway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from evenhand.records import TABLES, validate
+from evenhand.tasks.prompts.scoring import Scores
+
+
+def options_table(scores: Scores, trial: str, examples: Sequence[str], step: int | None = None) -> pl.DataFrame:
+    """The table `options`: a row per prompt, review and option.
+
+    Args:
+        scores: of one model.
+        trial: its hash.
+        examples: ids of the reviews [n].
+        step: after which the model was asked; None: the final one.
+
+    Returns:
+        Validated. `bytes` are those of what the option says, without the space before it.
+    """
+    n = len(examples)
+    frames = []
+    for place, prompt in enumerate(scores.prompts):
+        options = prompt.options
+        loss = None if scores.sequence_loss is None else scores.sequence_loss[place]
+        columns = {
+            "trial": [trial] * (n * len(options)),
+            "step": [step] * (n * len(options)),
+            "example": np.repeat(np.array(examples, dtype=object), len(options)).tolist(),
+            "prompt": [str(prompt.name)] * (n * len(options)),
+            "option": [option.content for option in options] * n,
+            "identifier": [option.identifier for option in options] * n,
+            "position": [option.position for option in options] * n,
+            "log_prob": scores.log_prob[place].reshape(-1),
+            "tokens": scores.tokens[place].reshape(-1),
+            "bytes": [len(option.text.strip().encode()) for option in options] * n,
+            "sequence_loss": [None] * (n * len(options)) if loss is None else loss.reshape(-1),
+        }
+        frames.append(pl.DataFrame(columns, schema=dict(TABLES["options"].columns)))
+    return validate(pl.concat(frames), "options")
