@@ -243,7 +243,8 @@ def test_a_name_that_fits_nothing_is_refused_with_the_nearest():
 
 
 def test_templates_are_checked_without_torch():
-    code = "import sys; from evenhand.tasks.prompts.asking import Asked; Asked().prompts(); sys.exit('torch' in sys.modules)"
+    ask = "from evenhand.tasks.prompts.asking import Asked; Asked().prompts()"
+    code = f"import sys; {ask}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

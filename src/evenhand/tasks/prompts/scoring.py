@@ -1,7 +1,8 @@
 """Log-probabilities of options under a causal language model.
 
-What prompts about a review share is read once, and the rest on top of the keys and values that it left. Where all options
-of these prompts are single tokens after the same text, nothing is left to read: one forward pass, one position's logits.
+What prompts about a review share is read once, and the rest on top of the keys and values that it left. Where all
+options of these prompts are single tokens after the same text, there is no rest: one forward pass, the logits of one
+position.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ AT_ONCE = 1024
 """Reviews that are encoded, and sorted by length, together."""
 
 WHOLE = 8
-"""Where the logits of every position are needed, a batch has this many times fewer tokens: they are what fills memory."""
+"""Where every position's logits are needed, a batch has this many times fewer tokens: they are what fills memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +89,7 @@ def score(
     """
     if not prompts or not len(reviews):
         raise InputError(
-            f"there are {len(reviews)} reviews and {len(prompts)} prompts; a model is asked one prompt or more about one "
-            "review or more"
+            f"there are {len(reviews)} reviews and {len(prompts)} prompts; one of each would be the least to ask"
         )
     encoder = Encoder(tokenizer, _limit(model, tokenizer, max_length))
     reader = Reader(model, precision)
