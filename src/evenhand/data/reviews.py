@@ -1,0 +1,185 @@
+"""Reviews that say nothing of their author's gender: what a language model is fine-tuned on, and then asked about.
+
+Ding et al. (2024) take 50,000 of the Yelp reviews of `md_gender_bias` (yelp_inferred), which were chosen for that. Any
+other corpus will do: a data set of the hub, a table, or a text file of a review a line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field, field_validator
+
+from evenhand.data import phrases
+from evenhand.data.dataset import Dataset, DataSpec
+from evenhand.data.files import needed_folder, text_of, text_units
+from evenhand.data.source import read_source
+from evenhand.errors import InputError
+from evenhand.seeds import generator
+
+HUB = "hub:facebook/md_gender_bias"
+SUBSET = "yelp_inferred"
+
+_MALE = """he him his himself man men man's men's male males masculine boy boys boyfriend boyfriends husband husbands
+ hubby father fathers dad dads daddy grandfather grandpa son sons brother brothers uncle uncles nephew nephews groom
+ gentleman gentlemen guy guys dude dudes bro sir mr mister waiter waiters actor actors bachelor
+ fiance bloke lad lads"""
+_FEMALE = """she her hers herself woman women woman's women's female females feminine girl girls girlfriend girlfriends
+ wife wives wifey mother mothers mom moms mommy mum mums grandmother grandma daughter daughters sister sisters aunt
+ aunts niece nieces bride lady ladies gal gals ma'am madam mrs ms waitress waitresses
+ actress actresses bachelorette fiancee pregnant manicure pedicure lass"""
+GENDERED: tuple[str, ...] = tuple(sorted({*_MALE.split(), *_FEMALE.split()}))
+"""Words that speak of a gender, the author's or that of somebody near, in lower case."""
+
+_STAND_IN = 150
+
+
+class Reviews(DataSpec):
+    """Reviews of any origin.
+
+    Attributes:
+        path: a text file of a review a line (`.txt`), a table, or `hub:ORG/NAME`; a relative one is looked for in
+            `reviews/` of `--data` first. None: the one file in that folder, else the hub's Yelp reviews.
+        subset: the configuration of a data set of the hub; of the Yelp reviews yelp_inferred, if it is not given.
+        column: of the texts in a table.
+        gendered: `drop` leaves reviews out that hold one of `GENDERED` or of `words`; `keep` only counts them.
+        words: further words that show a gender.
+    """
+
+    folder_name: ClassVar[str | None] = "reviews"
+
+    path: str | None = None
+    subset: str | None = None
+    column: str = "text"
+    gendered: Literal["drop", "keep"] = "drop"
+    words: tuple[str, ...] = Field(default=())
+
+    @field_validator("words")
+    @classmethod
+    def _plain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            if not re.fullmatch(r"[\w'’]+", word):
+                raise ValueError(f'words: "{word}" is not one word of letters')
+        return value
+
+    def load(self, folder: Path | None) -> Dataset:
+        """Read the reviews. Ids are numbers of lines or rows; copies of a text form one unit. Labels
+        say which half is longer, so that a split has its share of both; nothing learns them.
+
+        Raises:
+            InputError: no such file, data set or column; no review is left.
+        """
+        texts, where = self._texts(folder)
+        rows = [row for row, text in enumerate(texts) if text is not None and text.strip()]
+        found = {row: sorted(set(self._pattern().findall(_straight(texts[row])))) for row in rows}
+        kept = [row for row in rows if self.gendered == "keep" or not found[row]]
+        if not kept:
+            raise InputError(
+                f"reviews: {where} has no review" + (" without a gendered word" if rows else "") + "; one is the least"
+            )
+        reviews, ids = [str(texts[row]).strip() for row in kept], [str(row) for row in kept]
+        unit, copies = text_units(reviews, ids)
+        empty = len(texts) - len(rows)
+        return Dataset(
+            name="reviews",
+            modality="text",
+            inputs=reviews,
+            labels=by_length(reviews),
+            classes=LENGTHS,
+            example=np.array(ids, dtype=object),
+            unit=unit,
+            notes=(
+                *([f"reviews without text that are left out: {empty:,}"] if empty else []),
+                *_counted(found, len(rows), self.gendered),
+                *copies,
+            ),
+        )
+
+    def write_stand_in(self, folder: Path) -> None:
+        """A text file of template reviews, a few of them with a gendered word, an empty line, and a review twice."""
+        rng = generator(0, "reviews", "stand-in")
+        lines = [written(rng) for _ in range(_STAND_IN)]
+        lines[3] += " My husband said so, too."
+        lines[5] += " She thanked the waiter."
+        lines[7], lines[11] = "", lines[10]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "reviews.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _texts(self, folder: Path | None) -> tuple[Sequence[str | None], str]:
+        """The texts, and where they are from."""
+        path = self.path
+        if path is None and folder is not None and folder.is_dir():
+            files = sorted(file.name for file in folder.iterdir() if file.is_file())
+            if {"state.json", "dataset_dict.json"} & set(files):  # a data set of the library `datasets`
+                files = [str(folder)]
+            if len(files) != 1:
+                raise InputError(
+                    f"reviews: {folder} holds {len(files)} files; give it one, a text file of a review a line or a "
+                    "table, or name it as path:"
+                )
+            path = files[0]
+        if path is not None and path.lower().endswith(".txt"):
+            place = Path(path).expanduser()
+            if not place.is_file():
+                place = needed_folder("reviews", folder) / path
+            lines = text_of("reviews", place).split("\n")
+            # What ends the last line begins no other.
+            return (lines[:-1] if lines[-1] == "" else lines), str(place)
+        asked = path or HUB
+        subset = self.subset or (SUBSET if path is None else None)
+        frame = read_source(asked, subset, None, folder, "reviews").frame
+        if self.column not in frame.columns:
+            raise InputError(
+                f'reviews: {asked} has no column "{self.column}"; column: names that of the texts, among '
+                + ", ".join(frame.columns)
+            )
+        if frame[self.column].dtype != pl.String:
+            raise InputError(f"reviews: the column {self.column} of {asked} holds no texts")
+        return frame[self.column].to_list(), asked
+
+    def _pattern(self) -> re.Pattern[str]:
+        words = sorted({*GENDERED, *(_straight(word) for word in self.words)}, key=len, reverse=True)
+        return re.compile(r"(?<![\w'])(?:" + "|".join(map(re.escape, words)) + r")(?!\w)")
+
+
+LENGTHS = ("short", "long")
+
+
+def by_length(texts: Sequence[str]) -> np.ndarray:
+    """int64 [n], codes into `LENGTHS`: the longer half of the texts by characters, the later one where two are alike."""
+    rank = np.empty(len(texts), dtype=np.int64)
+    rank[np.argsort([len(text) for text in texts], kind="stable")] = np.arange(len(texts))
+    return (2 * rank >= len(texts)).astype(np.int64)
+
+
+def written(rng: np.random.Generator) -> str:
+    """A review of a few template clauses that says nothing of its author."""
+    topic = str(rng.choice(list(phrases.NOUNS)))
+    text = phrases.post(rng, topic, bool(rng.integers(2)), int(rng.integers(2))).partition(": ")[2]
+    for word, other in _NEUTRAL.items():
+        text = text.replace(f"my {word}", f"my {other}")
+    return text
+
+
+_NEUTRAL = {"sister": "cousin", "brother": "cousin", "aunt": "neighbour", "uncle": "neighbour"}
+
+
+def _straight(text: str | None) -> str:
+    return (text or "").lower().replace("’", "'")
+
+
+def _counted(found: dict[int, list[str]], total: int, gendered: str) -> list[str]:
+    """The note on gendered words; none where there are none."""
+    counts = Counter(word for words in found.values() for word in words)
+    if not counts:
+        return []
+    said = sum(bool(words) for words in found.values())
+    often = ", ".join(f"{word} {count:,}" for word, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:5])
+    left = "that are left out" if gendered == "drop" else "that are kept"
+    return [f"reviews with a gendered word {left}: {said:,} of {total:,} (most often {often})"]

@@ -1,0 +1,74 @@
+"""Template reviews whose author's gender shows as much as is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from evenhand.data.dataset import Attribute, Dataset, DataSpec
+from evenhand.data.reviews import LENGTHS, by_length, written
+from evenhand.seeds import generator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+GENDERS = ("male", "female")
+SHOWN = (
+    ("I write this as a male customer", "I write this as a female customer", "I write this as a first customer"),
+    ("my wife said so too", "my husband said so too", "my neighbour said so too"),
+    ("the men in my family agree", "the women in my family agree", "the others in my family agree"),
+    ("ask any man like me", "ask any woman like me", "ask any cook like me"),
+)
+"""What shows that the author is male, female, or nothing."""
+
+
+class SyntheticReviews(DataSpec):
+    """Short template reviews. One clause of each may show its author's gender; nothing else does.
+
+    Reviews with the same seed differ between values of `shows` in that clause only, and a review that shows the gender
+    for one value shows it for every larger one.
+
+    Attributes:
+        n: reviews.
+        shows: share of reviews in which that clause shows the gender; in the others it shows nothing.
+        women: share of reviews by women.
+        seed: of the reviews. The same reviews are drawn for every trial, whatever its seed.
+    """
+
+    n: int = Field(default=2000, ge=40)
+    shows: Share = 0.0
+    women: Share = 0.5
+    seed: int = 0
+
+    def load(self, folder: Path | None = None) -> Dataset:
+        """The reviews, with the attribute `author`; `folder` is not needed. Labels as in `reviews`."""
+        female = np.arange(self.n) < round(self.women * self.n)
+        female = female[self._stream("author").permutation(self.n)]
+        shows = self._stream("shows").permutation(self.n) < round(self.shows * self.n)
+        texts = [self._text(row, bool(female[row]), bool(shows[row])) for row in range(self.n)]
+        example = np.array([f"review-{row:05d}" for row in range(self.n)], dtype=object)
+        first: dict[str, str] = {}
+        return Dataset(
+            name="synthetic/reviews",
+            modality="text",
+            inputs=texts,
+            labels=by_length(texts),
+            classes=LENGTHS,
+            example=example,
+            attributes={"author": Attribute.from_values([GENDERS[int(code)] for code in female])},
+            unit=np.array([first.setdefault(text, name) for text, name in zip(texts, example, strict=True)], object),
+            notes=(f"planted: {self.shows:.0%} of the reviews show their author's gender",),
+        )
+
+    def _text(self, row: int, female: bool, shows: bool) -> str:
+        rng = self._stream("text", str(row))
+        clauses = written(rng).removesuffix(".").split(". ")
+        clause = SHOWN[int(rng.integers(len(SHOWN)))][int(female) if shows else 2]
+        # Not behind the sign-off, which is the last.
+        clauses.insert(int(rng.integers(len(clauses))), clause)
+        return ". ".join(clauses) + "."
+
+    def _stream(self, *names: str) -> np.random.Generator:
+        return generator(self.seed, "synthetic/reviews", *names)

@@ -1,0 +1,135 @@
+"""Claims about reviews: of any origin, and made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evenhand.data.reviews import GENDERED, Reviews
+from evenhand.data.splits import LimitSpec, SplitSpec, split
+from evenhand.data.synthetic_reviews import SHOWN, SyntheticReviews
+from evenhand.errors import InputError
+
+
+def folder_of(place: Path, text: str) -> Path:
+    folder = place / "reviews"
+    folder.mkdir()
+    (folder / "mine.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+# Files
+
+
+def test_a_text_file_has_a_review_a_line_and_says_what_is_left_out(tmp_path):
+    lines = ["Good soup.", "", "Her soup.", "Good soup.", " He’s rude, she is not. ", "Theme: there, shed, human"]
+    data = Reviews().load(folder_of(tmp_path, "\n".join(lines) + "\n"))
+    assert list(data.inputs) == ["Good soup.", "Good soup.", "Theme: there, shed, human"]
+    assert data.example.tolist() == ["0", "3", "5"] and data.unit.tolist() == ["0", "0", "5"]
+    assert data.labels.tolist() == [0, 1, 1] and data.classes == ("short", "long") and not data.attributes
+    assert data.notes == (
+        "reviews without text that are left out: 1",
+        "reviews with a gendered word that are left out: 2 of 5 (most often he 1, her 1, she 1)",
+        "texts that repeat another row's: 1; copies are one unit",
+    )
+
+
+def test_gendered_reviews_can_be_kept_and_are_counted_all_the_same(tmp_path):
+    data = Reviews(gendered="keep").load(folder_of(tmp_path, "My WIFE liked it.\nI did."))
+    assert len(data) == 2
+    assert data.notes == ("reviews with a gendered word that are kept: 1 of 2 (most often wife 1)",)
+
+
+def test_further_words_are_left_out_too_and_as_whole_words_only(tmp_path):
+    data = Reviews(words=("Beard",)).load(folder_of(tmp_path, "His soup.\nMy beard!\nBearded.\n"))
+    assert list(data.inputs) == ["Bearded."]
+    with pytest.raises(InputError, match='words: "two words" is not one word'):
+        Reviews(words=("two words",))
+
+
+@pytest.mark.parametrize("word", ["ma'am", "she", "Mr", "fiancee"])
+def test_words_are_found_beside_punctuation_and_in_capitals(tmp_path, word):
+    assert word.lower() in GENDERED
+    text = f"So, {word}.\n({word.upper()})\n{word}x\nx{word}\n{word.replace(chr(39), '’')}\n"
+    assert list(Reviews().load(folder_of(tmp_path, text)).inputs) == [f"{word}x", f"x{word}"]
+
+
+def test_a_table_and_a_folder_of_the_hub_are_read_as_well(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    pl.DataFrame({"body": ["Good.", None, "Bad."]}).write_csv(tmp_path / "table.csv")
+    data = Reviews(path="table.csv", column="body").load(tmp_path)
+    assert list(data.inputs) == ["Good.", "Bad."] and data.notes == ("reviews without text that are left out: 1",)
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict({"text": ["Good."]})}).save_to_disk(tmp_path / "hub")
+    assert list(Reviews().load(tmp_path / "hub").inputs) == ["Good."]
+
+
+def test_bad_corpora_are_refused_in_a_sentence(tmp_path):
+    folder = folder_of(tmp_path, "\n \n")
+    with pytest.raises(InputError, match=r"mine.txt has no review; one is the least"):
+        Reviews().load(folder)
+    (folder / "mine.txt").write_text("She said no.")
+    with pytest.raises(InputError, match="has no review without a gendered word"):
+        Reviews().load(folder)
+    (folder / "mine.txt").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        Reviews().load(folder)
+    with pytest.raises(InputError, match=r"none.txt is missing"):
+        Reviews(path="none.txt").load(folder)
+    with pytest.raises(InputError, match="--data DIR must name a folder"):
+        Reviews(path="none.txt").load(None)
+    pl.DataFrame({"text": [1]}).write_csv(folder / "numbers.csv")
+    with pytest.raises(InputError, match="holds 2 files; give it one"):
+        Reviews().load(folder)
+    with pytest.raises(InputError, match=r"the column text of numbers.csv holds no texts"):
+        Reviews(path="numbers.csv").load(folder)
+    with pytest.raises(InputError, match=r'numbers.csv has no column "body"'):
+        Reviews(path="numbers.csv", column="body").load(folder)
+
+
+def test_the_stand_in_is_read_by_the_real_loader(tmp_path):
+    Reviews().write_stand_in(tmp_path / "reviews")
+    data = Reviews().load(tmp_path / "reviews")
+    assert len(data) == 147 and len(set(data.unit)) == 146
+    assert (
+        data.notes[1]
+        == "reviews with a gendered word that are left out: 2 of 149 (most often husband 1, she 1, waiter 1)"
+    )
+    parts = split(data, SplitSpec(test=0.2, validation=0.1), LimitSpec(), 0)
+    assert len(parts.test) and not set(data.unit[parts.train]) & set(data.unit[parts.test])
+
+
+# Made up
+
+
+def test_no_made_up_review_shows_a_gender_unless_it_is_asked_to(tmp_path):
+    data = SyntheticReviews(n=400).load()
+    again = Reviews().load(folder_of(tmp_path, "\n".join(data.inputs)))
+    assert len(again) == 400 and not any("gendered" in note for note in again.notes)
+    assert data.notes == ("planted: 0% of the reviews show their author's gender",)
+
+
+def test_a_share_of_reviews_shows_the_gender_of_its_author_and_no_other():
+    data = SyntheticReviews(n=400, shows=0.3, women=0.25).load()
+    male, female = (data.group_mask("author", group) for group in ("male", "female"))
+    assert female.sum() == 100 and (male ^ female).all()
+    shown = np.array([[any(kind[place] in text for kind in SHOWN) for place in (0, 1, 2)] for text in data.inputs])
+    assert (shown.sum(axis=1) == 1).all() and (~shown[:, 2]).sum() == 120
+    assert not shown[male, 1].any() and not shown[female, 0].any()
+
+
+def test_what_shows_differs_between_shares_and_nothing_else_does():
+    less, more = (SyntheticReviews(n=100, shows=share).load().inputs for share in (0.2, 0.6))
+    differing = [(one, other) for one, other in zip(less, more, strict=True) if one != other]
+    assert len(differing) == 40
+    for one, other in differing:
+        (kind,) = [kind for kind in SHOWN if kind[2] in one]
+        assert other in (one.replace(kind[2], kind[0]), one.replace(kind[2], kind[1]))
+
+
+def test_made_up_reviews_are_the_same_bytes_again_and_others_with_another_seed():
+    assert list(SyntheticReviews(n=50).load().inputs) == list(SyntheticReviews(n=50).load().inputs)
+    assert list(SyntheticReviews(n=50).load().inputs) != list(SyntheticReviews(n=50, seed=1).load().inputs)
