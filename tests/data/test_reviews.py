@@ -29,7 +29,7 @@ def test_a_text_file_has_a_review_a_line_and_says_what_is_left_out(tmp_path):
     data = Reviews().load(folder_of(tmp_path, "\n".join(lines) + "\n"))
     assert list(data.inputs) == ["Good soup.", "Good soup.", "Theme: there, shed, human"]
     assert data.example.tolist() == ["0", "3", "5"] and data.unit.tolist() == ["0", "0", "5"]
-    assert data.labels.tolist() == [0, 1, 1] and data.classes == ("short", "long") and not data.attributes
+    assert data.labels.tolist() == [0, 0, 1] and data.classes == ("short", "long") and not data.attributes
     assert data.notes == (
         "reviews without text that are left out: 1",
         "reviews with a gendered word that are left out: 2 of 5 (most often he 1, her 1, she 1)",

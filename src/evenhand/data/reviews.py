@@ -152,10 +152,9 @@ LENGTHS = ("short", "long")
 
 
 def by_length(texts: Sequence[str]) -> np.ndarray:
-    """int64 [n], codes into `LENGTHS`: the longer half of the texts by characters, the later one where two are alike."""
-    rank = np.empty(len(texts), dtype=np.int64)
-    rank[np.argsort([len(text) for text in texts], kind="stable")] = np.arange(len(texts))
-    return (2 * rank >= len(texts)).astype(np.int64)
+    """int64 [n], codes into `LENGTHS`: long are texts of more characters than the median, so that copies are alike."""
+    lengths = np.array([len(text) for text in texts])
+    return (lengths > np.sort(lengths)[(len(lengths) - 1) // 2]).astype(np.int64)
 
 
 def written(rng: np.random.Generator) -> str:
