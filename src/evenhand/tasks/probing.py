@@ -1,0 +1,191 @@
+"""Linear probes with control tasks: what a representation says of a label, against what a probe can learn by heart.
+
+A probe that is good at a label may have found it in the representation, or learnt which word has which. A control task
+has the same words with labels drawn at random, fixed per word type: what a probe reaches there is learnt by heart, and
+the difference, its *selectivity*, is what the representation adds. Hewitt and Liang (2019), arXiv:1909.03368.
+
+Probes are least squares on labels with a penalty (a ridge classifier): a layer's matrix is factorised once for the
+label and all its controls, and there is nothing to tune or to start from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.linalg import cho_factor, cho_solve
+
+from evenhand.errors import InputError
+from evenhand.records import TABLES, validate
+from evenhand.seeds import generator
+
+LEAST_CONTROLS = 5
+UNTRAINED = "untrained"
+"""Ends the name of a target that was probed in a model without training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What is probed for.
+
+    Attributes:
+        name: of the label.
+        labels: int64 [n], from 0.
+        types: object [n], the word type, occupation, text, ... that control labels are fixed for.
+        units: object [n], what is never on both sides of a split.
+        examples: ids [n].
+    """
+
+    name: str
+    labels: np.ndarray
+    types: np.ndarray
+    units: np.ndarray
+    examples: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len({len(self.labels), len(self.types), len(self.units), len(self.examples)}) > 1:
+            raise InputError(f"target {self.name}: labels, types, units and examples should be of one length")
+        if len(np.unique(self.labels)) < 2:
+            raise InputError(f"target {self.name}: every label is the same; a probe needs two or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the probes of every layer told of the examples that they were tested on.
+
+    Attributes:
+        target: the label's name.
+        control_seeds: [S].
+        examples: ids [m].
+        correct: bool [L, 1 + S, m], of the label and of each control task.
+    """
+
+    target: str
+    control_seeds: tuple[int, ...]
+    examples: tuple[str, ...]
+    correct: np.ndarray
+
+
+def probe(
+    states: np.ndarray,
+    target: Target,
+    control_seeds: Sequence[int] = tuple(range(LEAST_CONTROLS)),
+    *,
+    test: float = 0.4,
+    penalty: float = 0.01,
+    seed: int = 0,
+) -> Answers:
+    """Probe every layer for a label and for its controls, on units that the probes have not learnt from.
+
+    One split rather than folds: where every example is learnt from and tested on, their errors are correlated, and
+    intervals of accuracy cover .86 of what they should where there is nothing to find.
+
+    Args:
+        states: float [L, n, d], of every layer.
+        target: the label.
+        control_seeds: of the control tasks, 5 at least.
+        test: the share of examples, by whole units, that is tested.
+        penalty: λ over the number of examples learnt from, on features of mean 0 and deviation 1.
+        seed: of the split.
+
+    Raises:
+        InputError: too few controls or units, no share, states of another length or not finite.
+    """
+    controls = tuple(control_seeds)
+    if len(set(controls)) < max(LEAST_CONTROLS, len(controls)):
+        raise InputError(
+            f"a probe has {len(set(controls))} different control tasks; {LEAST_CONTROLS}, all different, are the least "
+            "to tell what it learns by heart"
+        )
+    if states.ndim != 3 or states.shape[1] != len(target.labels):
+        raise InputError(
+            f"states have the shape {states.shape}; they should be [layers, {len(target.labels)} examples, width]"
+        )
+    if not np.isfinite(states).all():
+        raise InputError("a state is not finite, so there is nothing to probe; look at the model's weights")
+    tested = held_out(target.units, test, seed)
+    labels = np.stack([target.labels, *(control_labels(target, control) for control in controls)])
+    classes = int(labels.max()) + 1
+    correct = np.stack(
+        [
+            _told(layer[~tested], labels[:, ~tested], layer[tested], classes, penalty) == labels[:, tested]
+            for layer in states
+        ]
+    )
+    examples = tuple(np.array(target.examples, dtype=object)[tested])
+    return Answers(target.name, controls, examples, correct)
+
+
+def control_labels(target: Target, control_seed: int) -> np.ndarray:
+    """int64 [n]: a label for each type, at random, the same wherever the type is.
+
+    Types are dealt so that each label keeps its share of the examples. Were labels drawn independently, as in the
+    source, the more frequent one of a control task would be more frequent than that of the label, easier to guess, and
+    selectivity below 0 where there is nothing to find.
+    """
+    names, place = np.unique(target.types.astype(str), return_inverse=True)
+    sizes, left = np.bincount(place.reshape(-1)), np.bincount(target.labels).astype(float)
+    labels = np.empty(len(names), dtype=np.int64)
+    for name in generator(control_seed, "control", target.name).permutation(len(names)):
+        labels[name] = int(left.argmax())
+        left[labels[name]] -= sizes[name]
+    return labels[place.reshape(-1)]
+
+
+def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
+    """bool [n], the examples that are tested: whole units, in a random order, until their share is reached.
+
+    Raises:
+        InputError: a share that leaves nothing to learn from or to test.
+    """
+    names, place = np.unique(units.astype(str), return_inverse=True)
+    order = generator(seed, "probe", "split").permutation(len(names))
+    sizes = np.bincount(place.reshape(-1))[order]
+    before = np.cumsum(sizes) - sizes
+    chosen = np.zeros(len(names), dtype=bool)
+    chosen[order[before + sizes / 2 <= test * sizes.sum()]] = True
+    if chosen.all() or not chosen.any():
+        raise InputError(
+            f"of {len(names)} units a share of {test} to test leaves {'none to learn from' if chosen.all() else 'none'}"
+        )
+    return chosen[place.reshape(-1)]
+
+
+def probes_table(answers: Answers, trial: str, *, untrained: bool = False) -> pl.DataFrame:
+    """The table `probes`.
+
+    Args:
+        answers: of `probe`.
+        trial: its hash.
+        untrained: whether the states were those of a model without training.
+    """
+    layers, tasks, m = answers.correct.shape
+    columns = {
+        "trial": [trial] * answers.correct.size,
+        "layer": np.repeat(np.arange(layers), tasks * m),
+        "target": [f"{answers.target}/{UNTRAINED}" if untrained else answers.target] * answers.correct.size,
+        "control_seed": [control for control in (None, *answers.control_seeds) for _ in range(m)] * layers,
+        "example": list(answers.examples) * (layers * tasks),
+        "correct": answers.correct.reshape(-1),
+    }
+    return validate(pl.DataFrame(columns, schema=dict(TABLES["probes"].columns)), "probes")
+
+
+def _told(train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, penalty: float) -> np.ndarray:
+    """Labels that are told of the test part, int [tasks, m], from those of the training part [tasks, k]."""
+    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    kept = spread > 1e-12 * max(spread.max(), 1e-300)
+    learnt, asked = ((part[:, kept] - mean[kept]) / spread[kept] for part in (train, test))
+    wanted = (labels.T[:, :, None] == np.arange(classes)).reshape(len(train), -1).astype(np.float64)
+    middle = wanted.mean(axis=0)
+    ridge = penalty * len(train)
+    # The smaller of two equal forms: over features, or over examples.
+    if learnt.shape[1] <= len(learnt):
+        gram = learnt.T @ learnt + ridge * np.eye(learnt.shape[1])
+        scores = asked @ cho_solve(cho_factor(gram), learnt.T @ (wanted - middle))
+    else:
+        gram = learnt @ learnt.T + ridge * np.eye(len(learnt))
+        scores = asked @ (learnt.T @ cho_solve(cho_factor(gram), wanted - middle))
+    return (scores + middle).reshape(len(test), len(labels), classes).argmax(axis=2).T

@@ -1,0 +1,112 @@
+"""Frozen representations of texts: the state of every layer, at a text's last token, its mean, or that of a word in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from evenhand.errors import InputError
+from evenhand.training.batches import by_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Pooling = Literal["last", "mean"]
+
+
+def representations(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    spans: Sequence[tuple[int, int]] | None = None,
+    pooling: Pooling = "last",
+    max_length: int | None = None,
+    batch_tokens: int = 4096,
+) -> np.ndarray:
+    """States of every layer, in float32.
+
+    Args:
+        model: of any kind that returns hidden states. Its dropout is off while it reads.
+        tokenizer: its own, a fast one if there are spans.
+        texts: [n].
+        spans: characters from and to (not included), of what is represented in each text; None: all of it.
+        pooling: the last token of that, which is the one that has read it all in a decoder, or the mean of its tokens.
+            Special tokens count in neither.
+        max_length: tokens at most; what is behind is cut off. None: what the model has positions for.
+        batch_tokens: tokens at once, padding included.
+
+    Returns:
+        float32 [layers + 1, n, d]. Layer 0 are the embeddings, the last one what the model's head would read.
+
+    Raises:
+        InputError: no text, or a text without a token where something is to be represented.
+    """
+    if not len(texts):
+        raise InputError("there are no texts to represent; one or more are needed")
+    known = [int(tokenizer.model_max_length), max_length, getattr(model.config, "max_position_embeddings", None)]
+    options: dict[str, Any] = {"truncation": True, "max_length": min(n for n in known if n is not None)}
+    encoded: Any = tokenizer(
+        list(texts), return_special_tokens_mask=True, return_offsets_mapping=spans is not None, **options
+    )
+    ids = [np.asarray(row, dtype=np.int64) for row in encoded["input_ids"]]
+    meant = [np.asarray(row) == 0 for row in encoded["special_tokens_mask"]]
+    if spans is not None:
+        places = zip(meant, encoded["offset_mapping"], spans, strict=True)
+        meant = [mask & _inside(np.asarray(offsets), span) for mask, offsets, span in places]
+    for row, mask in enumerate(meant):
+        if not mask.any():
+            raise InputError(f"text {row} has no token where it is to be represented (it may be too long, or empty)")
+    lengths = np.array([len(row) for row in ids])
+    found: np.ndarray | None = None
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
+    try:
+        for rows in by_tokens(np.arange(len(ids)), lengths, batch_tokens):
+            states = _states(model, [ids[row] for row in rows], device)
+            if found is None:
+                found = np.empty((len(states), len(ids), states[0].shape[-1]), dtype=np.float32)
+            weight = np.zeros(states[0].shape[:2], dtype=np.float32)
+            for place, row in enumerate(rows):
+                chosen = np.flatnonzero(meant[row])
+                weight[place, chosen[-1:] if pooling == "last" else chosen] = 1
+            weight /= weight.sum(axis=1, keepdims=True)
+            weights = torch.as_tensor(weight, device=device)
+            for layer, state in enumerate(states):
+                found[layer, rows] = torch.einsum("bt,btd->bd", weights, state.float()).cpu().numpy()
+    finally:
+        model.train(training)
+    assert found is not None
+    return found
+
+
+def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """A model of the same architecture with weights drawn under the seed: what a probe finds in it comes from the
+    architecture and the tokens, not from training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh: Any = type(model)(model.config)
+    return fresh.to(next(model.parameters()).dtype).eval()
+
+
+def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.device) -> Sequence[torch.Tensor]:
+    longest = max(map(len, ids))
+    batch, mask = np.zeros((2, len(ids), longest), dtype=np.int64)
+    for row, tokens in enumerate(ids):
+        # On the right: no position depends on the neighbours' lengths.
+        batch[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
+    with torch.no_grad():
+        out = model(
+            input_ids=torch.as_tensor(batch, device=device),
+            attention_mask=torch.as_tensor(mask, device=device),
+            output_hidden_states=True,
+        )
+    return out.hidden_states
+
+
+def _inside(offsets: np.ndarray, span: tuple[int, int]) -> np.ndarray:
+    """Which tokens share a character with the span."""
+    return (offsets[:, 0] < span[1]) & (offsets[:, 1] > span[0])
