@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from evenhand.audit.probes import Probed, probed, selectivity_contrast
 from evenhand.errors import InputError
 from evenhand.metrics.probing import probe_accuracy, selectivity
-from evenhand.tasks.probing import Target, _told, control_labels, probe, probes_table, held_out
+from evenhand.tasks.probing import Target, _told, control_labels, held_out, probe, probes_table
 from evenhand.tasks.representations import representations, untrained
 from tasks.prompts.language_models import language_model
 
@@ -102,15 +102,15 @@ def test_where_there_is_nothing_to_find_intervals_hold_chance():
         for name, chance in (("accuracy", 0.5), ("selectivity", 0.0)):
             low, high = getattr(found, name)().interval()
             held[name] += low <= chance <= high
-    assert all(0.9 <= count / repetitions for count in held.values()), held
+    assert all(count / repetitions >= 0.9 for count in held.values()), held
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signal", [0.5, 1.5])
 def test_intervals_cover_what_probes_reach_on_new_examples(signal):
-    """Truth: what the probes that were learnt tell right of 20,000 further examples."""
-    n, more = 400, 20_000
-    held, repetitions = np.zeros(2), 400
+    """Truth: what the probes that were learnt tell right of 4,000 further examples."""
+    n, more = 400, 4000
+    held, repetitions = np.zeros(2), 200
     for seed in range(repetitions):
         rng = np.random.default_rng(seed)
         kind = rng.integers(50, size=n + more)
@@ -131,7 +131,7 @@ def test_intervals_cover_what_probes_reach_on_new_examples(signal):
         ):
             low, high = one.interval()
             held[place] += low <= true <= high
-    assert ((held / repetitions >= 0.92) & (held / repetitions <= 0.995)).all(), held / repetitions
+    assert ((held / repetitions >= 0.9) & (held / repetitions <= 0.995)).all(), held / repetitions
 
 
 def test_a_contrast_is_taken_example_by_example():
@@ -191,7 +191,7 @@ def test_bad_input_is_refused_in_a_sentence():
         probe(states, target(labels), (0, 1, 2, 3, 3))
     with pytest.raises(InputError, match="every label is the same"):
         target(np.zeros(4, dtype=int))
-    with pytest.raises(InputError, match="of 1 units a share of 0.4 to test leaves none"):
+    with pytest.raises(InputError, match=r"of 1 units a share of 0.4 to test leaves none"):
         probe(states, target(labels, None, np.zeros(20)))
     with pytest.raises(InputError, match=r"should be \[layers, 20 examples, width\]"):
         probe(states[0], target(labels))

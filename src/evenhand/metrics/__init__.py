@@ -74,6 +74,7 @@ from evenhand.metrics.parity import (
     predictive_parity_difference,
     predictive_parity_ratio,
 )
+from evenhand.metrics.probing import probe_accuracy, selectivity, selectivity_by_example
 from evenhand.metrics.pronouns import PRONOUN_CLASSES, pronoun_class, pronoun_readings
 from evenhand.metrics.rates import (
     accuracy,
@@ -189,6 +190,7 @@ __all__ = [
     "predictive_parity_difference",
     "predictive_parity_ratio",
     "pride",
+    "probe_accuracy",
     "pronoun_class",
     "pronoun_readings",
     "rate_by_group",
@@ -198,6 +200,8 @@ __all__ = [
     "roc_curve",
     "rouge_l",
     "selection_rate",
+    "selectivity",
+    "selectivity_by_example",
     "smooth_calibration_error",
     "stereotype_outcomes",
     "stereotype_shares",

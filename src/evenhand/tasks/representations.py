@@ -1,4 +1,4 @@
-"""Frozen representations of texts: the state of every layer, at a text's last token, its mean, or that of a word in it."""
+"""Frozen representations of texts, or of a word in each: every layer's state at its last token, or the mean of all."""
 
 from __future__ import annotations
 
