@@ -180,8 +180,8 @@ def padded(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Seque
 
 def harness(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Sequence[str]) -> Run:
     """A log-likelihood request for each option, all at once, as a task of the harness would make them."""
-    from lm_eval.api.instance import Instance
-    from lm_eval.models.huggingface import HFLM
+    from lm_eval.api.instance import Instance  # pyright: ignore[reportMissingImports]
+    from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingImports]
 
     values = [np.zeros((len(reviews), len(prompt.options))) for prompt in prompts]
     found: list[float] = []

@@ -24,7 +24,7 @@ from evenhand.tasks.prompts.templates import PLAIN, Cloze, MultipleChoice, Templ
 from evenhand.tasks.prompts.templates import read_templates as read
 
 Design = Literal["original", "paper", "cyclic", "balanced", "permuted"]
-YES_NO = ("yes", "no")
+YES_NO: tuple[str, str] = ("yes", "no")
 """The contents of the answers to a yes/no question."""
 
 

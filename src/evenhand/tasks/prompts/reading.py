@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from peft import PeftModel
 
 from evenhand.tasks.prompts.encoding import Tokens
 
@@ -54,7 +55,7 @@ class Reader:
         self._model = model
         self._device = next(model.parameters()).device
         self._half = precision == "bfloat16" and self._device.type == "cuda"
-        inner: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # of PEFT
+        inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         self._takes = set(inspect.signature(inner.forward).parameters)
         self.computed = 0
 
