@@ -81,7 +81,9 @@ def test_a_prompt_longer_than_the_sliding_window_is_read_as_without_a_cache():
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
+@pytest.mark.parametrize(
+    ("dtype", "within"), [(torch.float32, 1e-5), pytest.param(torch.float64, 1e-11, marks=pytest.mark.slow)]
+)
 def test_batch_size_padding_and_order_do_not_change_scores(name, dtype, within):
     model, tokenizer = language_model(name, dtype)
     texts, prompts = reviews(6), some(words=("male-female*",))
