@@ -23,8 +23,8 @@ FORMATS = ("png", "svg", "pdf")
 
 def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
-    shares of translations, and ROC curves of membership inference, by setting and attribute; of several settings the contrasts across them, by
-    method and reference; and the figure that the design names, in all formats.
+    shares of translations, and ROC curves of membership inference, by setting and attribute; of several settings the
+    contrasts across them, by method and reference; and the figure that the design names, in all formats.
 
     Args:
         results: of a run or an audit.

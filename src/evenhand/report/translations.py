@@ -1,4 +1,4 @@
-"""Translations: what became of the stereotype, as stacked shares by method, and the table of shares, BLEU and ROUGE-L."""
+"""Translations: what became of the stereotype, as stacked shares by method, and tables of shares, BLEU and ROUGE-L."""
 
 from __future__ import annotations
 
