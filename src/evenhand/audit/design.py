@@ -31,15 +31,17 @@ class Panel(Spec):
 
     Attributes:
         setting: its name.
-        measures: a panel each (`groups`) or a row of panels each (`ranks`); none for `calibration` and `roc`.
+        measures: a panel each (`groups`) or a row of panels each (`ranks`); none for the other kinds.
         attribute: whose groups; the setting's first unless given.
         of: of `calibration`: everyone, or the worst-calibrated group.
+        methods: of `shares`: which, the first being what the others are compared with; all unless given.
     """
 
     setting: str
     measures: tuple[str, ...] = ()
     attribute: str | None = None
     of: Literal["everyone", "worst"] = "everyone"
+    methods: tuple[str, ...] = ()
 
 
 class Figure(Spec):
@@ -48,21 +50,22 @@ class Figure(Spec):
     Attributes:
         name: of its files, `figures/NAME.png` and so on.
         kind: `groups`: measures by group and method; `calibration`: confidence histograms over reliability diagrams;
-            `ranks`: measures by group over the rank of an update; `roc`: ROC curves of membership inference, of
-            everyone and of each group, a row per setting.
+            `ranks`: measures by group (of translations, of everyone) over the rank of an update; `roc`: ROC curves of
+            membership inference, of everyone and of each group, a row per setting; `shares`: which gender translations
+            give, by method.
         panels: in the order of reading.
         columns: panels in a row.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    kind: Literal["groups", "calibration", "ranks", "roc"]
+    kind: Literal["groups", "calibration", "ranks", "roc", "shares"]
     panels: tuple[Panel, ...] = Field(min_length=1)
     columns: int = Field(default=3, ge=1)
 
     @model_validator(mode="after")
     def _says_what_to_draw(self) -> Figure:
         for panel in self.panels:
-            if bool(panel.measures) == (self.kind in ("calibration", "roc")):
+            if bool(panel.measures) == (self.kind in ("calibration", "roc", "shares")):
                 wrong = "measures mean nothing in" if panel.measures else "name the measures of the panels of"
                 raise ValueError(f"figure.panels: {wrong} a figure of the kind {self.kind} (setting {panel.setting})")
             for name in panel.measures:

@@ -23,6 +23,7 @@ from evenhand.audit.linear import (
 from evenhand.audit.reliability import plug_in_effect, squared_effect
 from evenhand.audit.translated import bleu_effect, gender_effect, lean_effect, outcome_effect, rouge_effect
 from evenhand.errors import InputError, did_you_mean
+from evenhand.metrics.translation import StereotypeOutcome
 
 RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
@@ -238,6 +239,13 @@ MEMBERSHIP: dict[str, Measure] = {
 """What an audit says of membership scores; `audit.privacy` works them out, all models of a method together."""
 
 
+_OUTCOMES: Mapping[StereotypeOutcome, str] = {
+    "anti": "with the other gender",
+    "neutral": "with they, them or their",
+    "mixed": "with pronouns of both genders",
+    "none": "without any such pronoun",
+}
+
 TRANSLATION: dict[str, Measure] = {
     measure.name: measure
     for measure in (
@@ -258,12 +266,7 @@ TRANSLATION: dict[str, Measure] = {
                 partial(outcome_effect, outcome=outcome),
                 proportion=True,
             )
-            for outcome, said in (
-                ("anti", "with the other gender"),
-                ("neutral", "with they, them or their"),
-                ("mixed", "with pronouns of both genders"),
-                ("none", "without any such pronoun"),
-            )
+            for outcome, said in _OUTCOMES.items()
         ),
         Measure(
             "stereotype_lean",

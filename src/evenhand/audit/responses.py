@@ -6,7 +6,7 @@ the groups `male` and `female`. References are read under each pronoun, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,8 +119,8 @@ class _Reading:
     """What texts say, each read once however many runs wrote it."""
 
     def __init__(self, examples: pl.DataFrame, unit: np.ndarray) -> None:
-        given = examples["references"].to_list() if "references" in examples.columns else [None] * len(examples)
-        self._given: list[list[str] | None] = given
+        known = "references" in examples.columns
+        self._given: Sequence[list[str] | None] = examples["references"].to_list() if known else [None] * len(examples)
         self._unit = unit
         self._readings: dict[int, list[str]] = {}
         self._scores: dict[tuple[int, str], tuple[np.ndarray, float]] = {}
@@ -187,9 +187,3 @@ def _run(part: pl.DataFrame, reading: _Reading, samples: dict[bytes, np.ndarray]
     said = part["text"].to_list()
     classes = np.array([GENDERS.index(pronoun_class(text)) for text in said], dtype=np.int64)
     return Run(rows, classes, None, reading.texts(rows, said))
-
-
-def shares(estimates: pl.DataFrame) -> Mapping[str, str]:
-    """The measures of outcomes that add up to 1, by outcome, that a table of estimates has."""
-    names = {outcome: f"{outcome}_share" for outcome in ("pro", "anti", "neutral", "mixed", "none")}
-    return {outcome: name for outcome, name in names.items() if name in set(estimates["measure"])}

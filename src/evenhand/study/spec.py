@@ -91,6 +91,10 @@ class Study(Spec):
             if panel.setting not in self.settings:
                 hint = did_you_mean(panel.setting, self.settings)
                 raise ValueError(f'figure: there is no setting "{panel.setting}"; {hint}')
+            for name in panel.methods:
+                if name not in self.settings[panel.setting].methods:
+                    hint = did_you_mean(name, self.settings[panel.setting].methods)
+                    raise ValueError(f'figure: the setting {panel.setting} has no method "{name}"; {hint}')
             for name in panel.measures:
                 if self.measures and name not in self.measures:
                     raise ValueError(f"figure: it shows {name}, which is not among the study's measures; add it there")

@@ -31,6 +31,9 @@ QUICKER = 20
 FASTEST = 0.01
 """The highest rate that is asked for so."""
 
+LONGER = 15
+"""Epochs that a tiny model needs at least to write sentences, which it has never read in these languages."""
+
 _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "llama", "bert": "bert", "minilm": "bert"}
 
 
@@ -75,6 +78,8 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     bare = skeleton(find(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
     cut = {method: _fitted(f"{name}: {method}", values, bare, said) for method, values in setting.methods.items()}
     methods = _distinct(name, setting, cut, said)
+    if kind_of(setting.task["name"]) == "translation" and model != setting.model:
+        methods = _prolonged(name, methods, said)
     if setting.train.precision == "bfloat16":
         said.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
         setting = setting.model_copy(update={"train": setting.train.model_copy(update={"precision": "auto"})})
@@ -182,6 +187,18 @@ def _quickened(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]
     for (before, after), named in raised.items():
         said.append(f"{name}: lr {before:g} is raised to {after:g}, at which a tiny model learns: {', '.join(named)}")
     return found
+
+
+def _prolonged(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
+    """The methods with as many epochs as a tiny model needs to write anything."""
+    longer = {method: values for method, values in methods.items() if 0 < values["epochs"] < LONGER}
+    if longer:
+        said.append(
+            f"{name}: epochs are raised to {LONGER}, after which a tiny model writes sentences: {', '.join(longer)}"
+        )
+    return {
+        method: {**values, **({"epochs": LONGER} if method in longer else {})} for method, values in methods.items()
+    }
 
 
 def _fitted_grid(

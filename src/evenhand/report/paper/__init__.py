@@ -11,6 +11,7 @@ from evenhand.report.paper.groups import groups_figure
 from evenhand.report.paper.layout import Figured
 from evenhand.report.paper.ranks import ranks_figure
 from evenhand.report.paper.roc import roc_figure
+from evenhand.report.paper.shares import shares_figure
 
 __all__ = ["Figured", "draw"]
 
@@ -19,6 +20,7 @@ _KINDS: Mapping[str, Callable[[Figured, Figure], Any]] = {
     "calibration": calibration_figure,
     "ranks": ranks_figure,
     "roc": roc_figure,
+    "shares": shares_figure,
 }
 
 

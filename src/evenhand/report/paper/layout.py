@@ -93,14 +93,15 @@ def sizes(examples: pl.DataFrame, setting: str, attribute: str | None) -> dict[s
     return found
 
 
-def span(values: Iterable[Mapping[str, Any]], zero: bool) -> tuple[float, float]:
-    """The axis of values that holds everything drawn: values, intervals, floors and margins; from 0 for disparities."""
+def span(values: Iterable[Mapping[str, Any]], zero: bool, most: float = 1.0) -> tuple[float, float]:
+    """The axis of values that holds everything drawn: values, intervals, floors and margins; from 0 for disparities, to
+    the most that a value can be."""
     drawn = ("c", "l", "h", "f", "a", "b")
     ends = [value[key] for value in values for key in drawn if value.get(key) is not None]
     if not ends:
         return 0.0, 1.0
     room = max(0.04 * (max(ends) - min(ends)), 0.005)
-    return 0.0 if zero else max(min(ends) - room, 0.0), min(max(ends) + room, 1.0)
+    return 0.0 if zero else max(min(ends) - room, 0.0), min(max(ends) + room, most)
 
 
 def sized(label: str, size: int | None) -> str:

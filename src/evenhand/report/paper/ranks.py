@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel, Rank
+from evenhand.audit.measures import TRANSLATION, known
 from evenhand.report import look
 from evenhand.report.drawing import bounds, capital, rows_named, short
 from evenhand.report.paper.layout import (
@@ -46,6 +47,7 @@ _SAID = (
     "marks: mean over seeds, coloured by verdict; bars: 95% intervals; rank 0: the head alone; below 1: rank 1 in that "
     "share of the layers; disparities: each group to its complement, fairer towards 0"
 )
+_SAID_OF_TEXTS = "marks: mean over seeds, coloured by verdict; bars: 95% intervals"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class _Shown:
 
 
 def ranks_figure(results: Figured, figure: Figure) -> Any:
-    """A row of panels per group, a panel per measure: the value at each rank, coloured by its verdict.
+    """A row of panels per group, a panel per measure: the value at each rank, coloured by its verdict. Of translations
+    there is one row per setting, everyone.
 
     The dotted line is the first reference, the band its interval, the blue lines the reference ± the margin, a grey
     tick the noise floor's 95% quantile. Panels of one measure share their axis of values.
@@ -86,7 +89,8 @@ def ranks_figure(results: Figured, figure: Figure) -> Any:
     decisions = pl.concat(decided)
     references = sorted({str(compared(results.design, panel.setting)[0]) for panel in figure.panels})
     named = " and ".join(references)
-    heading = f"Ranks of LoRA against {named}, by group: {outcome(decisions)}"
+    texts = all(_of_texts(results, panel) for panel in figure.panels)
+    heading = f"Ranks of LoRA against {named}{'' if texts else ', by group'}: {outcome(decisions)}"
     if not parts:
         parts = [absent("no ranks were compared", WIDE, HEIGHT)]
     signs = [Sign("whole ranks", look.INK, _WHOLE)]
@@ -99,32 +103,43 @@ def ranks_figure(results: Figured, figure: Figure) -> Any:
         signs.append(Sign("noise floor, 95%", look.FAINT, "tick"))
     given = decisions["verdict"].fill_null(look.UNDECIDED)
     signs += [Sign(sign.text, sign.colour, "bar") for sign in verdict_signs(given)]
-    return whole(parts, rows, results, figure, heading, _SAID, signs)
+    return whole(parts, rows, results, figure, heading, _SAID_OF_TEXTS if texts else _SAID, signs)
+
+
+def _of_texts(results: Figured, panel: Panel) -> bool:
+    return results.design.settings[panel.setting].kind == "translation"
+
+
+def _whom(results: Figured, panel: Panel) -> pl.Expr:
+    """The rows that are shown: of each group of the panel's attribute, of translations everyone."""
+    if _of_texts(results, panel):
+        return pl.col("attribute").is_null()
+    attribute = attribute_of(panel, results.estimates)
+    return pl.col("group").is_not_null() & (pl.col("attribute") == attribute)
 
 
 def _contrasts(results: Figured, panel: Panel) -> pl.DataFrame:
     """Of every rank with the reference, in each group."""
     reference, _ = compared(results.design, panel.setting)
     return tested(results.verdicts).filter(
-        pl.col("group").is_not_null(),
+        _whom(results, panel),
         pl.col("measure").is_in(panel.measures),
         pl.col("method").is_in(list(results.design.settings[panel.setting].ranks)),
         pl.col("reference") == (reference or ""),
-        pl.col("attribute") == attribute_of(panel, results.estimates),
         setting=panel.setting,
     )
 
 
 def _grid(results: Figured, panel: Panel, contrasts: pl.DataFrame) -> list[list[_Shown]]:
     """A line per group, and in it what is shown of each measure."""
-    attribute = attribute_of(panel, results.estimates)
-    size = sizes(results.examples, panel.setting, attribute)
-    own = tested(results.estimates).filter(
-        pl.col("seed").is_null(), pl.col("group").is_not_null(), setting=panel.setting, attribute=attribute
-    )
+    size = sizes(results.examples, panel.setting, attribute_of(panel, results.estimates))
+    own = tested(results.estimates).filter(pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting)
+    named = {
+        group: sized(panel.setting if group is None else group, size.get(group)) for group in own["group"].unique()
+    }
     return [
         [
-            _Shown(sized(group, size.get(group)), measure, _values(results, panel, measure, own, contrasts, group))
+            _Shown(named[group], measure, _values(results, panel, measure, own, contrasts, group))
             for measure in panel.measures
         ]
         for group in own["group"].unique(maintain_order=True)
@@ -132,20 +147,21 @@ def _grid(results: Figured, panel: Panel, contrasts: pl.DataFrame) -> list[list[
 
 
 def _values(
-    results: Figured, panel: Panel, measure: str, own: pl.DataFrame, contrasts: pl.DataFrame, group: str
+    results: Figured, panel: Panel, measure: str, own: pl.DataFrame, contrasts: pl.DataFrame, group: str | None
 ) -> list[dict[str, Any]]:
     design = results.design
     ranks, (reference, _) = design.settings[panel.setting].ranks, compared(design, panel.setting)
-    here = {"measure": measure, "group": group}
-    verdict = dict(contrasts.filter(**here).select("method", "verdict").iter_rows())
-    margin = design.margins.get(measure, design.margins.get("default"))
+    here = pl.col("group").eq_missing(pl.lit(group, pl.String)) & (pl.col("measure") == measure)
+    verdict = dict(contrasts.filter(here).select("method", "verdict").iter_rows())
+    margin = known()[measure].margin(design.margins)
+    most = _most(measure)
     values = []
-    for row in own.filter(**here).iter_rows(named=True):
+    for row in own.filter(here).iter_rows(named=True):
         value: dict[str, Any] = {"c": short(row["value"])} | bounds(row)
         if row["method"] == reference:
             value["q"] = 1
             if margin is not None and row["value"] is not None:
-                value |= {"a": short(max(row["value"] - margin, 0.0)), "b": short(min(row["value"] + margin, 1.0))}
+                value |= {"a": short(max(row["value"] - margin, 0.0)), "b": short(min(row["value"] + margin, most))}
             values.append(value)
         elif row["method"] in ranks:
             rank = ranks[row["method"]]
@@ -165,7 +181,14 @@ def _aside(rank: Rank) -> float:
 
 def _domain(shown: Iterable[_Shown]) -> tuple[float, float]:
     found = list(shown)
-    return span([value for one in found for value in one.values], zero=found[0].measure != "accuracy")
+    measure = found[0].measure
+    from_zero = measure != "accuracy" and measure not in TRANSLATION
+    return span([value for one in found for value in one.values], zero=from_zero, most=_most(measure))
+
+
+def _most(measure: str) -> float:
+    """The most that a measure can be."""
+    return 1.0 if known()[measure].scale == "share" else math.inf
 
 
 def _panel(
@@ -190,7 +213,7 @@ def _panel(
     )
     x = alt.X("x:Q", scale=scale_x, axis=axis_x, title="rank of LoRA" if bottom else None)
     scale = alt.Scale(domain=list(domain), nice=False, zero=False)
-    axis = alt.Axis(tickCount=3, labelFontSize=SMALL, format=".2f", title=None)
+    axis = alt.Axis(tickCount=3, labelFontSize=SMALL, format=".2f" if domain[1] <= 1 else ".0f", title=None)
 
     def y(field: str) -> Any:
         return alt.Y(f"{field}:Q", scale=scale, axis=axis)
