@@ -284,7 +284,7 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -
     loaded = load(spec)
     others = {}
     for other, task in setting.evaluate.items():
-        others[other] = Loaded(_renamed(load(parse_task(task)[1]).dataset, other))
+        others[other] = Loaded(_renamed(_asked(parse_task(task)[1], load), other))
         if kind_of(task["name"]) != kind_of(setting.task["name"]):
             raise InputError(
                 f"settings.{name}: the test set {other} is of {kind_of(task['name'])}, "
@@ -307,6 +307,14 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -
             f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
         )
     return Prepared(name, setting, base, spec, loaded, others)
+
+
+def _asked(spec: DataSpec, load: Callable[[DataSpec], Loaded]) -> Dataset:
+    """What of a further test set is asked for."""
+    dataset = load(spec).dataset
+    everything = np.arange(len(dataset))
+    asked = spec.tested(dataset, everything)
+    return dataset if len(asked) == len(everything) else dataset.take(asked)
 
 
 def _renamed(dataset: Dataset, prefix: str) -> Dataset:
