@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError
 from evenhand.models.find import BaseModel
@@ -34,7 +34,7 @@ def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTraine
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
     set_dropout(config, base_dropout)
     with quiet(), torch.random.fork_rng():
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             base.folder,
             config=config,
             dtype=torch.float32,
@@ -43,6 +43,7 @@ def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTraine
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+    model, report = loaded
     check_fit(base, model, report)
     absent = sorted(report["missing_keys"])
     if absent:
