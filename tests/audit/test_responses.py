@@ -79,7 +79,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def evaluation(tables) -> Evaluation:
-    (found,) = evaluations(*tables, design())
+    (found,) = evaluations(*tables, design=design())
     return found
 
 
@@ -96,7 +96,7 @@ def value(estimates: pl.DataFrame, measure: str, method: str, seed: int | None, 
 @pytest.mark.parametrize("group", [None, "male", "female"])
 def test_values_are_those_of_the_plain_functions(tables, group):
     examples, _, responses = tables
-    estimates, _ = translated(*tables, design())
+    estimates, _ = translated(*tables, design=design())
     own = responses.filter(trial="pro-1").join(examples, on="example", maintain_order="left")
     if group is not None:
         own = own.filter(pl.col("attribute.stereotype").list.first() == group)
@@ -153,7 +153,7 @@ def test_bleu_of_the_jackknife_agrees_with_a_bootstrap_of_units(evaluation):
 
 
 def test_a_stereotype_that_is_learned_is_worse_by_a_verdict(tables):
-    _, verdicts = translated(*tables, design())
+    _, verdicts = translated(*tables, design=design())
     row = verdicts.filter(pl.col("measure") == "pro_share", pl.col("group").is_null()).row(0, named=True)
     assert row["verdict"] == "worse"
     assert row["low"] < 0.4 < row["high"]
@@ -181,7 +181,7 @@ def test_without_sacrebleu_the_rest_is_audited(tables, monkeypatch):
     from evenhand.metrics import translation
 
     monkeypatch.setattr(translation, "find_spec", lambda name: None)
-    estimates, _ = translated(*tables, design())
+    estimates, _ = translated(*tables, design=design())
     rows = estimates.filter(pl.col("measure") == "bleu")
     assert rows["value"].null_count() == len(rows)
     assert "pip install 'evenhand[generation]'" in rows["note"][0]
@@ -211,7 +211,7 @@ def test_a_failed_trial_is_said(tables):
 )
 def test_records_that_do_not_fit_are_refused(tables, change, said):
     with pytest.raises(InputError, match=re.escape(said)):
-        translated(*change(*tables), design())
+        translated(*change(*tables), design=design())
 
 
 @pytest.mark.slow

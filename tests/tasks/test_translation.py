@@ -11,13 +11,13 @@ import pytest
 import evenhand as eh
 from evenhand.audit.results import Results
 from evenhand.data.synthetic_translation import SyntheticTranslation
-from evenhand.errors import InputError
+from evenhand.errors import InputError, TrainingError
 from evenhand.methods import parse_method
 from evenhand.models.find import find
 from evenhand.study.plan import plan
 from evenhand.study.store import Store
 from evenhand.tasks import trainer
-from evenhand.tasks.work import Job, Work
+from evenhand.tasks.work import Job, Outcome, Work
 from evenhand.training.recipe import TrainSpec
 
 TRAINER = trainer("translation")
@@ -34,11 +34,17 @@ def work(**method) -> Work:
     )
 
 
+def trained(job: Job) -> tuple[Outcome, pl.DataFrame]:
+    (found,) = TRAINER.train_together([job])
+    assert not isinstance(found, TrainingError)
+    return found
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_method_that_fits_is_trained_kept_and_read_back(kind, tmp_path):
     trial = work(**({"kind": kind} if kind == "base" else {"kind": kind, "lr": 3e-3, "epochs": 1}))
     tested = {"test": SyntheticTranslation(n=48).load().take(np.arange(80, 88))}
-    ((outcome, rows),) = TRAINER.train_together([Job(trial, tmp_path, tested, "weights")])
+    outcome, rows = trained(Job(trial, tmp_path, tested, "weights"))
     assert rows.columns == ["split", "example", "step", "text"]
     assert rows["example"].to_list() == list(tested["test"].example)
     assert outcome.validation_loss is not None
@@ -57,7 +63,7 @@ def test_the_same_trial_writes_the_same_again(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         trial = work(kind="lora", rank=2, lr=1e-2, epochs=2)
-        ((outcome, rows),) = TRAINER.train_together([Job(trial, tmp_path / name, tested, "none")])
+        outcome, rows = trained(Job(trial, tmp_path / name, tested, "none"))
         said.append((outcome.train_loss, rows["text"].to_list()))
         assert TRAINER.predict(trial, tmp_path / name, tested) is None
     assert said[0] == said[1]

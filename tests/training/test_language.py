@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -67,14 +69,16 @@ def test_log_probs_do_not_depend_on_neighbours_or_padding(name):
 def test_left_padding_gives_the_log_probs_of_teacher_forcing(name):
     """The scores that generation sees under left padding are those of the right-padded training loss."""
     tokenizer, model = load_tokenizer(find(name)), load_language_model(find(name))
+    generate: Any = model.generate
     prompts, _ = lines(8)
     asked = encode_prompts(tokenizer, prompts, 128)
     longest = max(map(len, asked))
-    ids = torch.full((8, longest), int(tokenizer.pad_token_id))
+    padding: Any = tokenizer.pad_token_id
+    ids = torch.full((8, longest), padding)
     for place, prompt in enumerate(asked):
         ids[place, longest - len(prompt) :] = torch.from_numpy(prompt)
     mask = torch.stack([(torch.arange(longest) >= longest - len(prompt)).long() for prompt in asked])
-    out = model.generate(
+    out = generate(
         input_ids=ids,
         attention_mask=mask,
         max_new_tokens=4,

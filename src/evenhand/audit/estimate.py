@@ -193,8 +193,9 @@ def _interval(case: Case, effects: Sequence[Effect], units: Assembled) -> tuple[
     low, high = mean.interval(LEVEL)
     if all(effect.step is not None for effect in effects) and int(units.contributions.any(axis=0).sum()) < FEW:
         low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
-    if case.measure.scale == "share":
-        low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+    limits = (0.0, 1.0) if case.measure.scale == "share" else case.measure.range
+    if limits is not None:
+        low, high = (min(max(bound, limits[0]), limits[1]) for bound in (low, high))
     return mean.estimate, low, high
 
 

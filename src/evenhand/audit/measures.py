@@ -45,6 +45,7 @@ class Measure:
         by_class: with more than two classes, taken one class against the rest.
         decides: whether its contrast gets a verdict.
         notes: what a reader of its rows must know, by level.
+        range: of its values, where it is known and not that of a share.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Measure:
     by_class: bool = False
     decides: bool = True
     notes: tuple[tuple[Level, str], ...] = ()
+    range: tuple[float, float] | None = None
 
     def note(self, level: Level) -> str | None:
         return dict(self.notes).get(level)
@@ -275,6 +277,7 @@ TRANSLATION: dict[str, Measure] = {
             _EVERYWHERE,
             lean_effect,
             scale="own",
+            range=(-1.0, 1.0),
         ),
         Measure(
             "male_share",
@@ -291,6 +294,7 @@ TRANSLATION: dict[str, Measure] = {
             _EVERYWHERE,
             bleu_effect,
             scale="own",
+            range=(0.0, 100.0),
         ),
         Measure(
             "rouge_l",

@@ -37,7 +37,7 @@ SAID = {
     "mixed": "both genders",
     "none": "no pronoun",
 }
-_PANEL = 300
+_PANEL = 210
 _STEP = 24
 
 
@@ -48,7 +48,7 @@ def shares_chart(
     setting: str | None = None,
     split: str | None = None,
     methods: Sequence[str] | None = None,
-    columns: int = 2,
+    columns: int = 3,
 ) -> Any:
     """Stacked shares of each outcome: a bar per method, a panel for everyone and for each group of stereotype. The rule
     on a bar is the 95% interval of the share of the stereotypical gender.
@@ -71,7 +71,7 @@ def shares_chart(
     rows, setting, split = choose(rows, design, setting, split)
     shown = [name for name in methods_of(rows, design, setting) if methods is None or name in methods]
     values = stacked(rows.filter(pl.col("method").is_in(shown)))
-    x = alt.X("a:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5), title=None)
+    x = alt.X("a:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", values=[0, 0.5, 1]), title=None)
     y = alt.Y("m:N", sort=shown, title=None)
     legend = alt.Legend(title=None, columns=5, symbolType="square")
     colour = alt.Color(
@@ -80,11 +80,11 @@ def shares_chart(
     told = [alt.Tooltip(f"{key}:{kind}", title=said) for key, kind, said in _TOLD]
     base = alt.Chart()
     bars = base.mark_bar(height={"band": 0.72}).encode(x=x, x2="b:Q", y=y, color=colour, tooltip=told)
-    rule = base.transform_filter("isValid(datum.l)").mark_rule(color="black", strokeWidth=1.5)
+    rule = base.transform_filter("isValid(datum.l)").mark_rule(color="black", strokeWidth=2)
     rule = rule.encode(x=alt.X("l:Q"), x2="h:Q", y=y)
     chart = alt.layer(bars, rule, data=rows_named()).properties(width=_PANEL, height=_STEP * len(shown))
     panels = in_order(value["g"] for value in values)
-    chart = chart.facet(facet=alt.Facet("g:N", title=None, sort=panels), columns=min(columns, len(panels)), spacing=22)
+    chart = chart.facet(facet=alt.Facet("g:N", title=None, sort=panels), columns=min(columns, len(panels)), spacing=34)
     said = "black: 95% interval of the share with the stereotypical gender"
     about = f"Shares of pronouns in translations by method, {setting}, {split}"
     whole = chart.properties(title=heading_of("Which gender translations give", said))
