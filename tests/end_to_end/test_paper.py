@@ -57,7 +57,7 @@ def test_a_preset_of_translations_ends_in_its_figure(name, tmp_path):
     assert set(results.trials["status"]) == {"done"}
     assert len(results.responses) and results.predictions.is_empty()
     over = results.estimates.filter(pl.col("seed").is_null(), pl.col("attribute").is_null())
-    assert over.filter(measure="bleu")["value"].max() > 5, "nothing was learned"
+    assert over.filter(measure="none_share")["value"].min() < 0.9, "nobody has learned to write a pronoun"
     shares = (
         over.filter(pl.col("measure").str.ends_with("_share")).group_by("setting", "method").agg(pl.col("value").sum())
     )
