@@ -153,7 +153,7 @@ def _values(
     ranks, (reference, _) = design.settings[panel.setting].ranks, compared(design, panel.setting)
     here = pl.col("group").eq_missing(pl.lit(group, pl.String)) & (pl.col("measure") == measure)
     verdict = dict(contrasts.filter(here).select("method", "verdict").iter_rows())
-    margin = known()[measure].margin(design.margins)
+    margin = known()[measure].margin(design.margins) if known()[measure].worse else None
     most = _most(measure)
     values = []
     for row in own.filter(here).iter_rows(named=True):
