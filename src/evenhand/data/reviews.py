@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
 from evenhand.data import phrases
-from evenhand.data.dataset import Dataset, DataSpec
+from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples
 from evenhand.data.files import needed_folder, text_of, text_units
 from evenhand.data.source import read_source
 from evenhand.errors import InputError
@@ -40,7 +40,23 @@ GENDERED: tuple[str, ...] = tuple(sorted({*_MALE.split(), *_FEMALE.split()}))
 _STAND_IN = 150
 
 
-class Reviews(DataSpec):
+class ReviewSpec(DataSpec):
+    """The options of a task of reviews."""
+
+    def training_examples(
+        self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
+    ) -> TrainingExamples:
+        """The reviews at `index`, which are learned as they are.
+
+        Raises:
+            InputError: an option of `data:`; there are none.
+        """
+        if options:
+            raise InputError(f'data: {dataset.name} has no option "{next(iter(options))}"; its reviews are not altered')
+        return TrainingExamples([dataset.inputs[int(row)] for row in index], np.zeros(len(index), dtype=np.int64))
+
+
+class Reviews(ReviewSpec):
     """Reviews of any origin.
 
     Attributes:

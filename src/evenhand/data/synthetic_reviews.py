@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.reviews import LENGTHS, by_length, written
+from evenhand.data.dataset import Attribute, Dataset
+from evenhand.data.reviews import LENGTHS, ReviewSpec, by_length, written
 from evenhand.seeds import generator
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -24,7 +24,7 @@ SHOWN = (
 """What shows that the author is male, female, or nothing."""
 
 
-class SyntheticReviews(DataSpec):
+class SyntheticReviews(ReviewSpec):
     """Short template reviews. One clause of each may show its author's gender; nothing else does.
 
     Reviews with the same seed differ between values of `shows` in that clause only, and a review that shows the gender

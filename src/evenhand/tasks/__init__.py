@@ -14,9 +14,11 @@ from evenhand.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from evenhand.tasks.work import Trainer
 
-Kind = Literal["classification", "translation"]
+Kind = Literal["classification", "translation", "reviews"]
 
-TABLE: Mapping[Kind, str] = MappingProxyType({"classification": "predictions", "translation": "responses"})
+TABLE: Mapping[Kind, str] = MappingProxyType(
+    {"classification": "predictions", "translation": "responses", "reviews": "options"}
+)
 """The record table that a trial of each kind leaves."""
 
 
@@ -81,6 +83,16 @@ TASKS: Mapping[str, TaskEntry] = MappingProxyType(
             "Turkish and English of a small grammar, with a stereotype to plant",
             "evenhand.data.synthetic_translation:SyntheticTranslation",
             "translation",
+        ),
+        "reviews": TaskEntry(
+            "reviews that say nothing of their author, whose gender a model is then asked about",
+            "evenhand.data.reviews:Reviews",
+            "reviews",
+        ),
+        "synthetic/reviews": TaskEntry(
+            "template reviews, in which the author's gender shows as much as is asked for",
+            "evenhand.data.synthetic_reviews:SyntheticReviews",
+            "reviews",
         ),
     }
 )

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from evenhand.data.dataset import Dataset
+from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.translation import PROMPT, TrainingPairs, Translations
 from evenhand.errors import TrainingError
-from evenhand.tasks.work import (
-    LOG,
-    Job,
-    Outcome,
-    Work,
-    attention,
-    count_parameters,
-    peak_of_process,
-    write_row,
-)
+from evenhand.tasks.language import ask_kept, train_alone
+from evenhand.tasks.work import Job, Outcome, Work
 
 if TYPE_CHECKING:
     import torch
@@ -47,71 +37,16 @@ def train_together(
     Raises:
         InputError: the method does not fit the base model, or a line is too long for it.
     """
-    import torch
-
-    from evenhand.models.load import device, load_tokenizer
-    from evenhand.training import loop
-    from evenhand.training.checkpoints import Nearest
-
     (job,) = jobs
-    started = time.perf_counter()
-    work, where = job.work, device()
-    if where.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(where)
-    tokenizer = load_tokenizer(work.base)
-    pack = assemble(work, tokenizer, where)
-    validation = None
-    if work.validation is not None:
-        assert isinstance(work.validation, Translations)
-        encoded = encode(work, tokenizer, work.validation.inputs, work.validation.targets)
-        validation = loop.Validation(encoded, work.validation.labels)
-    nearest = None if work.target is None else Nearest(work.target)
-    with ExitStack() as files:
-        logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8"))]
-        (fitted,) = loop.fit(pack, [validation], partial(write_row, logs), progress, nearest)
-    try:
-        loop.require(fitted)
-    except TrainingError as error:
-        yield error
-        return
-    rows = _responses(work, pack.module, tokenizer, job.evaluations, where)
-    if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
-        work.method.save(pack.module, job.folder)
-    yield (
-        Outcome(
-            fitted.train_loss,
-            fitted.validation_loss,
-            *count_parameters(pack.module),
-            time.perf_counter() - started,
-            torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
-            attention=attention(pack.module),
-            step=fitted.step,
-            reached=fitted.reached,
-        ),
-        rows,
-    )
+    return train_alone(jobs, encode, partial(_responses, job.work, job.evaluations), progress)
 
 
-def assemble(work: Work, tokenizer: PreTrainedTokenizerBase, where: torch.device) -> Any:
-    """The pack of a trial, a `LanguagePack`."""
-    from evenhand.models.language import load_language_model
-    from evenhand.training.economy import economise
-    from evenhand.training.language import LanguagePack
-
-    examples = work.examples
-    assert isinstance(examples, TrainingPairs)
-    model = work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
-    inputs = encode(work, tokenizer, examples.inputs, examples.targets)
-    made = work.method.pack(model, inputs, examples.labels, seed=work.seed, train=work.train, device=where)
-    economise(made)
-    return LanguagePack.of(made)
-
-
-def encode(work: Work, tokenizer: PreTrainedTokenizerBase, sources: Sequence[str], targets: Sequence[str]) -> Any:
+def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
     """Prompts and targets as the trial's model takes them, `Prompted`."""
     from evenhand.training.language import encode_prompted
 
-    return encode_prompted(tokenizer, prompts(sources), targets, work.train.max_length)
+    assert isinstance(examples, TrainingPairs | Translations)
+    return encode_prompted(tokenizer, prompts(examples.inputs), examples.targets, work.train.max_length)
 
 
 def prompts(sources: Sequence[str]) -> list[str]:
@@ -131,21 +66,14 @@ def predict(
     Returns:
         The rows that `train_together` gives; None when the weights were not kept.
     """
-    if not work.method.kept(folder):
-        return None
-    from evenhand.models.language import load_language_model
-    from evenhand.models.load import device, load_tokenizer
-
-    where = device()
-    model = work.method.load(load_language_model(work.base, work.train.base_dropout), folder).to(where)
-    return _responses(work, model, load_tokenizer(work.base), evaluations, where)
+    return ask_kept(work, folder, partial(_responses, work, evaluations))
 
 
 def _responses(
     work: Work,
+    evaluations: Mapping[str, Dataset],
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    evaluations: Mapping[str, Dataset],
     where: torch.device,
 ) -> pl.DataFrame:
     from evenhand.training.generation import greedy

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from evenhand.models.find import BaseModel
+    from evenhand.tasks.prompts.asking import Prompt
     from evenhand.training.checkpoints import Target
 
 Keep = Literal["adapters", "weights", "none"]
@@ -41,6 +42,8 @@ class Work:
         examples: what it learns from. Weights of examples are for the audit: training counts every example once.
         validation: looked at after each epoch; None: not.
         target: what its checkpoint is to come near to; None: it is trained to its end.
+        prompts: of a trial of reviews, what is asked of them afterwards.
+        sequence_loss: whether the loss of whole filled prompts is wanted, too.
     """
 
     base: BaseModel
@@ -51,6 +54,8 @@ class Work:
     examples: TrainingExamples
     validation: Dataset | None
     target: Target | None = None
+    prompts: tuple[Prompt, ...] = ()
+    sequence_loss: bool = False
 
 
 @dataclass(frozen=True)

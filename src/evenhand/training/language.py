@@ -56,9 +56,7 @@ def encode_prompted(
     encoded: Any = tokenizer(whole)["input_ids"] if whole else []
     tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
     if tokenizer.eos_token is not None:
-        # Some tokenizers end every text so by themselves.
-        twice = [tokenizer.eos_token_id] * 2
-        tokens = [ids[:-1] if ids[-2:].tolist() == twice else ids for ids in tokens]
+        tokens = [_ended_once(ids, int(tokenizer.eos_token_id)) for ids in tokens]
     lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
     if len(lengths) and lengths.max() > longest:
         raise InputError(
@@ -68,6 +66,42 @@ def encode_prompted(
     begins = np.array([_shared(one, ids) for one, ids in zip(alone, tokens, strict=True)], dtype=np.int64)
     padding: Any = tokenizer.pad_token_id
     return Prompted(tokens, lengths, int(padding), begins)
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Prompted:
+    """Tokenise texts that are learned whole, once.
+
+    A text ends with the end of text (with a line break, where a tokenizer has no such token). Nothing comes before it,
+    so that its first token counts for nothing in the loss.
+
+    Args:
+        tokenizer: of the base model.
+        texts: [n].
+        max_length: tokens of the longest; the end of a longer one is cut.
+
+    Raises:
+        InputError: a text that leaves nothing to learn: it is one token long, or `max_length` is.
+    """
+    longest = min(max_length, tokenizer.model_max_length)
+    end = "\n" if tokenizer.eos_token is None else tokenizer.eos_token
+    encoded: Any = tokenizer([text + end for text in texts])["input_ids"] if len(texts) else []
+    tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
+    if tokenizer.eos_token is not None:
+        tokens = [_ended_once(ids, int(tokenizer.eos_token_id)) for ids in tokens]
+    tokens = [ids[:longest] for ids in tokens]
+    lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
+    if len(lengths) and lengths.min() < 2:
+        raise InputError(
+            f"a text has {lengths.min()} tokens of which the first is given, so that there is nothing to learn; leave "
+            "it out, or raise train.max_length"
+        )
+    padding: Any = tokenizer.pad_token_id
+    return Prompted(tokens, lengths, int(padding), np.ones(len(tokens), dtype=np.int64))
+
+
+def _ended_once(ids: np.ndarray, end: int) -> np.ndarray:
+    """Tokens that end with the end of text once; some tokenizers end every text so by themselves."""
+    return ids[:-1] if ids[-2:].tolist() == [end, end] else ids
 
 
 def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_length: int) -> list[np.ndarray]:

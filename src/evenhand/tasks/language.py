@@ -1,0 +1,120 @@
+"""A trial of a language model, whatever it learns: trained alone, kept as the study says, then asked for its rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.errors import TrainingError
+from evenhand.tasks.work import (
+    LOG,
+    Job,
+    Outcome,
+    Work,
+    attention,
+    count_parameters,
+    peak_of_process,
+    write_row,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+Encode = Callable[[Work, "PreTrainedTokenizerBase", TrainingExamples | Dataset], Any]
+"""Examples as the trial's model learns them, `Prompted`."""
+
+Ask = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], pl.DataFrame]
+"""The rows of a model, without the column `trial`."""
+
+
+def train_alone(
+    jobs: Sequence[Job], encode: Encode, ask: Ask, progress: Callable[[float], None] | None = None
+) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+    """Train one trial of a language model and ask it; such trials are trained alone.
+
+    Args:
+        jobs: one.
+        encode: makes tokens of its training and validation examples.
+        ask: what is wanted of the trained model.
+        progress: told the share of the training that is done.
+
+    Yields:
+        The outcome and the rows, or why it failed.
+
+    Raises:
+        InputError: the method does not fit the base model, or an example is of no use to it.
+    """
+    import torch
+
+    from evenhand.models.load import device, load_tokenizer
+    from evenhand.training import loop
+    from evenhand.training.checkpoints import Nearest
+
+    (job,) = jobs
+    started = time.perf_counter()
+    work, where = job.work, device()
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)
+    tokenizer = load_tokenizer(work.base)
+    pack = assemble(work, encode(work, tokenizer, work.examples), where)
+    validation = None
+    if work.validation is not None:
+        validation = loop.Validation(encode(work, tokenizer, work.validation), work.validation.labels)
+    nearest = None if work.target is None else Nearest(work.target)
+    with ExitStack() as files:
+        logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8"))]
+        (fitted,) = loop.fit(pack, [validation], partial(write_row, logs), progress, nearest)
+    try:
+        loop.require(fitted)
+    except TrainingError as error:
+        yield error
+        return
+    rows = ask(pack.module, tokenizer, where)
+    if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
+        work.method.save(pack.module, job.folder)
+    yield (
+        Outcome(
+            fitted.train_loss,
+            fitted.validation_loss,
+            *count_parameters(pack.module),
+            time.perf_counter() - started,
+            torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
+            attention=attention(pack.module),
+            step=fitted.step,
+            reached=fitted.reached,
+        ),
+        rows,
+    )
+
+
+def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
+    """The pack of a trial that learns from these inputs, a `LanguagePack`."""
+    from evenhand.models.language import load_language_model
+    from evenhand.training.economy import economise
+    from evenhand.training.language import LanguagePack
+
+    model = work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
+    made = work.method.pack(model, inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
+    economise(made)
+    return LanguagePack.of(made)
+
+
+def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
+    """The rows of what `train_alone` kept in `folder`; None when the weights were not kept."""
+    if not work.method.kept(folder):
+        return None
+    from evenhand.models.language import load_language_model
+    from evenhand.models.load import device, load_tokenizer
+
+    where = device()
+    model = work.method.load(load_language_model(work.base, work.train.base_dropout), folder).to(where)
+    return ask(model, load_tokenizer(work.base), where)

@@ -1,0 +1,92 @@
+"""Reviews: a language model goes on learning to write them, and is then asked about their authors.
+
+Every review is a row of its own, with the end of text behind it; rows are batched by length and not packed. An
+example's loss is the mean over its tokens but the first, and a batch's the mean of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import polars as pl
+
+from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.errors import TrainingError
+from evenhand.tasks.language import ask_kept, train_alone
+from evenhand.tasks.work import Job, Outcome, Work
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def train_together(
+    jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
+) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+    """Train one trial and ask it; trials of reviews are trained alone.
+
+    Args:
+        jobs: one, whose work has `prompts` and whose evaluations are the reviews that they are asked about.
+        progress: told the share of the training that is done.
+        features: not used: what a language model learns from has no features that could be kept.
+
+    Yields:
+        The outcome and the rows of `options` without the column `trial`, or why it failed.
+
+    Raises:
+        InputError: the method does not fit the base model; an option or a question does not fit its tokenizer, as in
+            `evenhand.tasks.prompts.scoring.score`.
+    """
+    (job,) = jobs
+    return train_alone(jobs, encode, partial(_options, job.work, job.evaluations), progress)
+
+
+def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
+    """Reviews as the trial's model takes them, `Prompted` by nothing; their ends are cut at `train.max_length`."""
+    from evenhand.training.language import encode_texts
+
+    return encode_texts(tokenizer, list(examples.inputs), work.train.max_length)
+
+
+def predict(
+    work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
+) -> pl.DataFrame | None:
+    """Ask what `train_together` kept in `folder`.
+
+    Args:
+        work, folder, evaluations: see `Job`.
+        features: not used.
+
+    Returns:
+        The rows that `train_together` gives; None when the weights were not kept.
+    """
+    return ask_kept(work, folder, partial(_options, work, evaluations))
+
+
+def _options(
+    work: Work,
+    evaluations: Mapping[str, Dataset],
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    where: torch.device,
+) -> pl.DataFrame:
+    from evenhand.tasks.prompts.scoring import score
+    from evenhand.tasks.prompts.table import options_table
+    from evenhand.training.loop import reproducible
+
+    frames = []
+    for dataset in evaluations.values():
+        with reproducible(where):
+            scores = score(
+                cast("PreTrainedModel", model),
+                tokenizer,
+                work.prompts,
+                list(dataset.inputs),
+                sequence_loss=work.sequence_loss,
+            )
+        frames.append(options_table(scores, "", [str(example) for example in dataset.example]).drop("trial"))
+    return pl.concat(frames)
