@@ -22,6 +22,8 @@ class Case:
         code, name: the class taken against the rest, with more than two classes; None for all classes at once.
         level: everyone, group or attribute.
         attribute, group: which.
+        condition, correction: of options, the question or the kind of question (None: all), and what was done to the
+            answers (None: raw).
     """
 
     measure: Measure
@@ -30,6 +32,15 @@ class Case:
     level: Level
     attribute: str | None = None
     group: str | None = None
+    condition: str | None = None
+    correction: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """Of options, which contrasts it is judged with: of all questions, of kinds of question, or of questions."""
+        if self.condition is None:
+            return self.level
+        return "question" if "/" in self.condition else "kind of question"
 
 
 def cases(evaluation: Evaluation, measures: Sequence[Measure]) -> list[Case]:

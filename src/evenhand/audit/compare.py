@@ -72,9 +72,11 @@ def compared(reader: Reader, case: Case, design: Design) -> Iterator[Compared]:
 
 def judged(found: Sequence[Compared], design: Design) -> list[Family]:
     """The contrasts of all cases of an evaluation, family by family, in the order of the pairs."""
-    members: dict[tuple[str, str, str, str], list[Compared]] = {}
+    members: dict[tuple[str, str, str, str, str, str | None], list[Compared]] = {}
     for one in found:
-        members.setdefault((one.reference, one.method, one.case.measure.name, one.case.level), []).append(one)
+        case = one.case
+        key = case.measure.name, case.level, case.asked, case.correction
+        members.setdefault((one.reference, one.method, *key), []).append(one)
     order = {pair: place for place, pair in enumerate(dict.fromkeys(key[:2] for key in members))}
     return [Family.of(members[key], design) for key in sorted(members, key=lambda key: order[key[:2]])]
 
@@ -120,7 +122,10 @@ class Family:
         by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[first.case.level]
         plural = "contrast" if size == 1 else "contrasts"
         how = ", max T" if level > design.alpha / size else ""
-        name = f"{first.case.measure.name} {by}, {first.method} vs {first.reference} ({size} {plural}{how})"
+        if first.case.condition is not None:
+            by = f"by {first.case.asked}"
+        corrected = "" if first.case.correction is None else f" after {first.case.correction}"
+        name = f"{first.case.measure.name}{corrected} {by}, {first.method} vs {first.reference} ({size} {plural}{how})"
         jointly = _jointly(contrasts, first.margin, design.alpha) if first.case.measure.decides else None
         return cls(members, joint, level, name, jointly)
 
@@ -134,6 +139,8 @@ class Family:
                 "class": one.case.name,
                 "attribute": one.case.attribute,
                 "group": one.case.group,
+                "condition": one.case.condition,
+                "correction": one.case.correction,
                 "method": one.method,
                 "reference": one.reference,
                 **_row(one, self),

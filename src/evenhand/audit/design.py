@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from evenhand.audit.measures import known
 from evenhand.errors import did_you_mean
+from evenhand.metrics.options.scores import Score
 from evenhand.spec import Spec
 
 DEFAULT_SUPPORT = 10
@@ -113,6 +114,20 @@ class MembershipDesign(Spec):
         return self
 
 
+class AskedDesign(Spec):
+    """What options were asked of, and how they are read (`evenhand.audit.asked`).
+
+    Attributes:
+        split: the reviews that were asked about: held-out ones, or those that the models were trained on.
+        score: of an option, see `evenhand.metrics.option_scores`.
+        contents: the two between which a preference is judged; the first has the positive sign.
+    """
+
+    split: Literal["test", "train"] = "test"
+    score: Score = "log_prob"
+    contents: tuple[str, str] = ("male", "female")
+
+
 class SettingDesign(Spec):
     """One setting of a study, as the audit sees it.
 
@@ -124,9 +139,11 @@ class SettingDesign(Spec):
         vary: a new split per seed (the paper's design) or one fixed split.
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
-        kind: what was learned: `classification`, whose predictions are audited, or `translation`, whose responses are.
+        kind: what was learned: `classification`, whose predictions are audited, `translation`, whose responses are, or
+            `reviews`, whose options are.
         ranks: by method, for figures over ranks; methods that have none are left out.
         membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
+        asked: of `reviews`, what their options were asked of.
     """
 
     references: tuple[str, ...] = ()
@@ -141,6 +158,7 @@ class SettingDesign(Spec):
     notes: tuple[str, ...] = ()
     ranks: dict[str, Rank] = Field(default_factory=dict)
     membership: MembershipDesign | None = None
+    asked: AskedDesign | None = None
 
 
 class MarginChange(Spec):

@@ -31,7 +31,7 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 
 @dataclass(frozen=True)
 class Measure:
-    """A named quantity computed from predictions, from translations, or from membership scores.
+    """A named quantity computed from predictions, translations, options, or membership scores.
 
     Attributes:
         name: as in records; fairlearn's where it has one.
@@ -308,9 +308,84 @@ TRANSLATION: dict[str, Measure] = {
 """What an audit says of translations, the rows of `responses`."""
 
 
+def _of_options(view: View, place: Place) -> Effect:
+    return undefined("taken of options, not of predictions", len(place.rows))
+
+
+_ASKED: tuple[Level, ...] = ("everyone",)
+
+OPTIONS: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure(
+            "distance_from_equal",
+            "|share of one gender among guesses of either − ½|, 0–.5: how far a model is from guessing both equally",
+            1,
+            _ASKED,
+            _of_options,
+            notes=(("everyone", "a distance is biased upward near 0: the guess lean has its sign"),),
+        ),
+        Measure(
+            "guess_lean",
+            "the same with its sign, positive for the first, male; estimates only",
+            0,
+            _ASKED,
+            _of_options,
+            scale="own",
+        ),
+        Measure(
+            "identifier_effect",
+            "log-odds by which the most preferred of A, B, … beats the least, whatever they name; needs its own margin",
+            1,
+            _ASKED,
+            _of_options,
+            scale="own",
+        ),
+        Measure(
+            "position_effect",
+            "log-odds by which the most preferred position beats the least, whatever is there; needs its own margin",
+            1,
+            _ASKED,
+            _of_options,
+            scale="own",
+        ),
+        Measure(
+            "yes_effect",
+            "log-odds of yes whatever is asked, the mean of a question and its negation; estimates only",
+            0,
+            _ASKED,
+            _of_options,
+            scale="own",
+        ),
+        Measure(
+            "flip_rate",
+            "chance that two orders of the same options are answered with different contents",
+            1,
+            _ASKED,
+            _of_options,
+        ),
+        Measure(
+            "negation_consistency",
+            "share of yes/no answers that agree with the answer to the negated question",
+            -1,
+            _ASKED,
+            _of_options,
+        ),
+        Measure(
+            "option_mass",
+            "probability of all options together; where it is small the model would say something else",
+            -1,
+            _ASKED,
+            _of_options,
+        ),
+    )
+}
+"""What an audit says of answers to prompts, the rows of `options`; `audit.asked` works them out."""
+
+
 def known() -> dict[str, Measure]:
     """Every measure by its name."""
-    return {**MEASURES, **TRANSLATION, **MEMBERSHIP}
+    return {**MEASURES, **TRANSLATION, **OPTIONS, **MEMBERSHIP}
 
 
 def list_measures() -> list[tuple[str, str]]:
@@ -330,6 +405,11 @@ def select(names: Iterable[str]) -> list[Measure]:
 def select_translation(names: Iterable[str]) -> list[Measure]:
     """The measures of translations of these names. Args, Raises: `select`."""
     return _chosen(names, TRANSLATION)
+
+
+def select_options(names: Iterable[str]) -> list[Measure]:
+    """The measures of options of these names. Args, Raises: `select`."""
+    return _chosen(names, OPTIONS)
 
 
 def select_membership(names: Iterable[str]) -> list[Measure]:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from evenhand import records
+from evenhand.audit.asked import asked
 from evenhand.audit.design import Design
 from evenhand.audit.pool import Attack, attacked
 from evenhand.audit.privacy import leakage
@@ -30,6 +31,8 @@ SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", 
 
 TABLES = ("examples", "trials", "estimates", "verdicts", "curves")
 """The tables that lie at the top of every folder of results."""
+OF_TRIALS = ("predictions", "responses", "options")
+"""Those of which a trial leaves one."""
 ATTACKED = ("members", "scores")
 """Those that lie there where membership scores were audited."""
 
@@ -46,6 +49,7 @@ class Results:
         stored: the table `predictions`, or how to read it.
         members, scores: who was trained on what, and what a membership attack says; empty where none was audited.
         generated: the table `responses`, or how to read it; empty where nothing was generated.
+        answered: the table `options`, or how to read it; empty where no prompts were asked.
     """
 
     examples: pl.DataFrame
@@ -61,11 +65,19 @@ class Results:
     generated: pl.DataFrame | Callable[[], pl.DataFrame] = field(
         default_factory=records.TABLES["responses"].empty, compare=False
     )
+    answered: pl.DataFrame | Callable[[], pl.DataFrame] = field(
+        default_factory=records.TABLES["options"].empty, compare=False
+    )
 
     @cached_property
     def responses(self) -> pl.DataFrame:
         """The table `responses`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
         return self.generated if isinstance(self.generated, pl.DataFrame) else self.generated()
+
+    @cached_property
+    def options(self) -> pl.DataFrame:
+        """The table `options`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
+        return self.answered if isinstance(self.answered, pl.DataFrame) else self.answered()
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
@@ -87,8 +99,10 @@ class Results:
         members: pl.DataFrame | None = None,
         scores: pl.DataFrame | None = None,
         responses: pl.DataFrame | None = None,
+        options: pl.DataFrame | None = None,
     ) -> Self:
-        """Audit records: estimates, verdicts and curves, of predictions, of translations and of membership scores.
+        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options and of membership
+        scores.
 
         Where no scores are given and a setting's design says how its models are attacked, they are attacked here.
 
@@ -113,7 +127,10 @@ class Results:
         estimates, verdicts, curves = (pl.concat(parts) for parts in found)
         said = records.TABLES["responses"].empty() if responses is None else records.validate(responses, "responses")
         of_texts = translated(tables[0], tables[1], said, design)
-        estimates, verdicts = pl.concat([estimates, of_texts[0]]), pl.concat([verdicts, of_texts[1]])
+        answers = records.TABLES["options"].empty() if options is None else records.validate(options, "options")
+        of_options = asked(tables[0], tables[1], answers, design)
+        estimates = pl.concat([estimates, of_texts[0], of_options[0]])
+        verdicts = pl.concat([verdicts, of_texts[1], of_options[1]])
         return cls(
             examples=tables[0],
             trials=tables[1],
@@ -124,6 +141,7 @@ class Results:
             provenance=dict(provenance or {}),
             stored=tables[2],
             generated=said,
+            answered=answers,
             **scored,
         )
 
@@ -154,13 +172,14 @@ class Results:
             provenance=provenance,
             stored=partial(_gather, folder, "predictions", tables["trials"], tables["estimates"]),
             generated=partial(_gather, folder, "responses", tables["trials"], tables["estimates"]),
+            answered=partial(_gather, folder, "options", tables["trials"], tables["estimates"]),
         )
 
     def save(self, folder: str | Path) -> None:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
 
-        Predictions are written to `predictions.parquet`, and responses where there are some to `responses.parquet`,
-        unless the folder holds them by trial, as a study's does.
+        Predictions are written to `predictions.parquet`, and responses and options where there are some to
+        `responses.parquet` and `options.parquet`, unless the folder holds them by trial, as a study's does.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
@@ -174,10 +193,11 @@ class Results:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         if not (folder / "trials").is_dir():
             records.write(self.predictions, folder / "predictions.parquet", "predictions")
-            if len(self.responses):
-                records.write(self.responses, folder / "responses.parquet", "responses")
-            else:
-                (folder / "responses.parquet").unlink(missing_ok=True)
+            for name in ("responses", "options"):
+                if len(getattr(self, name)):
+                    records.write(getattr(self, name), folder / f"{name}.parquet", name)
+                else:
+                    (folder / f"{name}.parquet").unlink(missing_ok=True)
         _write_text(folder / "provenance.json", json.dumps(dict(self.provenance), ensure_ascii=False, indent=1) + "\n")
         # Last: a folder with a design is a folder with all the rest.
         _write_text(folder / "design.json", self.design.model_dump_json(indent=1) + "\n")
@@ -277,20 +297,25 @@ def environment() -> dict[str, str]:
 
 
 def _gather(folder: Path, table: str, trials: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
-    """The predictions or responses of a folder: one table, or one per trial with the splits that were audited.
+    """The predictions, responses or options of a folder: one table, or one per trial with the splits that were audited.
 
-    A study of which every setting is of one kind has no file of the other kind.
+    A study of which every setting is of one kind has no file of another kind.
     """
     if (folder / f"{table}.parquet").is_file():
         return records.read(folder / f"{table}.parquet", table)
     done = trials.filter(status="done")["trial"].unique(maintain_order=True)
     places = [folder / "trials" / trial for trial in done]
-    other = {"predictions": "responses", "responses": "predictions"}[table]
-    paths = [place / f"{table}.parquet" for place in places if not (place / f"{other}.parquet").is_file()]
-    if not (folder / "trials").is_dir() and table == "responses":
+    others = [other for other in OF_TRIALS if other != table]
+    paths = [
+        place / f"{table}.parquet"
+        for place in places
+        if not any((place / f"{other}.parquet").is_file() for other in others)
+    ]
+    if not (folder / "trials").is_dir() and table != "predictions":
         paths = []
     splits = [*estimates["split"].unique(), "train", "validation"]
-    frames = [records.read(path, table).filter(pl.col("split").is_in(splits)) for path in paths]
+    frames = [records.read(path, table) for path in paths]
+    frames = [frame.filter(pl.col("split").is_in(splits)) if "split" in frame.columns else frame for frame in frames]
     if table == "predictions":
         return records.stacked(frames)
     return pl.concat([records.TABLES[table].empty(), *frames])

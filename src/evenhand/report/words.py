@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.measures import OPTIONS
 from evenhand.audit.pooled import DIFFER
 from evenhand.records import VERDICTS
 
@@ -18,6 +19,8 @@ _TITLES = {
     "bleu": "BLEU",
     "rouge_l": "ROUGE-L",
     "stereotype_lean": "stereotype lean (pro − anti)",
+    "distance_from_equal": "distance from guessing both equally",
+    "guess_lean": "lean of guesses (male − ½)",
     "accuracy_difference": "accuracy, best − worst group",
     "expected_calibration_error": "expected calibration error (plug-in)",
     "calibration_error_squared": "squared calibration error (debiased)",
@@ -31,6 +34,14 @@ _TITLES = {
 }
 _FINE = frozenset({"calibration_error_squared", "membership_tpr_at_fpr_0.001"})
 _LISTED = 3
+
+ASKED: Mapping[str | None, str] = {
+    None: "all questions",
+    "cloze": "cloze",
+    "yes_no": "yes/no",
+    "multiple_choice": "multiple choice",
+}
+"""What a row about several questions is about; one question has its own name."""
 
 
 def title(measure: str) -> str:
@@ -62,13 +73,18 @@ def interval(low: float | None, high: float | None, decimals: int = 3, signed: b
 
 def place(row: Mapping[str, Any]) -> str:
     """Whom a row of estimates or verdicts is about, with its class and condition."""
-    if row["group"] is not None:
+    asked = row["measure"] in OPTIONS
+    if asked:
+        who = ASKED.get(row["condition"], row["condition"])
+    elif row["group"] is not None:
         who = f"{row['attribute']} = {row['group']}"
     elif row["attribute"] is not None:
         who = f"over the groups of {row['attribute']}"
     else:
         who = "everyone"
-    further = [f"{key} {row[key]}" for key in ("class", "condition", "correction") if row[key] is not None]
+    further = [] if row["class"] is None else [f"class {row['class']}"]
+    further += [] if row["condition"] is None or asked else [f"condition {row['condition']}"]
+    further += [] if row["correction"] is None else [f"correction {row['correction']}"]
     return " · ".join([who, *further])
 
 

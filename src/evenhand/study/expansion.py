@@ -198,7 +198,7 @@ def _trial(
         "train": train.model_dump(mode="json", exclude=set(ROUNDING)),
         "seed": seed,
         "subset": None,
-        **({} if prepared.kind == "classification" else {"prompt": PROMPT}),
+        **({"prompt": PROMPT} if prepared.kind == "translation" else {}),
         **({} if match is None else {"match": match.identity()}),
     }
     return Trial(

@@ -17,26 +17,35 @@ from evenhand import records
 from evenhand.audit.design import SettingDesign
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeated
 from evenhand.data.pools import Shadowed, shadowed
+from evenhand.data.reviews import ReviewSpec
 from evenhand.data.splits import Split, split
 from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
 from evenhand.errors import InputError
 from evenhand.models.find import find
 from evenhand.seeds import derive
+from evenhand.study.asking import prompts_hash
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.tasks import Kind, kind_of, parse_task
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
+    from evenhand.tasks.prompts.asking import Prompt
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A data set, each of its inputs hashed at most once."""
+    """A data set, each of its inputs hashed at most once.
+
+    Attributes:
+        dataset: the examples.
+        labelled: whether its labels are learned; those of reviews are of use to the split alone.
+    """
 
     dataset: Dataset
+    labelled: bool = True
 
     @cached_property
     def keys(self) -> list[str]:
@@ -48,7 +57,8 @@ class Loaded:
         inputs = [self.keys[int(i)] for i in index]
         if isinstance(self.dataset, Translations):
             return pairs_hash(inputs, [self.dataset.targets[int(i)] for i in index])
-        return content_hash(inputs, self.dataset.labels[index])
+        labels = self.dataset.labels[index]
+        return content_hash(inputs, labels if self.labelled else np.zeros_like(labels))
 
     def fingerprint(self, index: np.ndarray) -> str:
         """What identifies the examples at these positions in records: ids and inputs."""
@@ -66,9 +76,10 @@ class Loaded:
             "weight": dataset.weight.astype(np.float64),
             "unit": [str(unit) for unit in dataset.unit],
         }
-        if isinstance(dataset, Translations):
-            # What a translation's labels say is of use to the split alone.
+        if isinstance(dataset, Translations) or not self.labelled:
+            # What the labels of a text that is generated or learned whole say is of use to the split alone.
             columns["label"] = pl.Series([None] * len(dataset), dtype=pl.Int64)
+        if isinstance(dataset, Translations):
             columns["references"] = pl.Series([[target] for target in dataset.targets], dtype=records.LISTS)
         for name, attribute in dataset.attributes.items():
             columns[records.ATTRIBUTE + name] = pl.Series(attribute.lists(), dtype=records.LISTS)
@@ -92,6 +103,7 @@ class Prepared:
         data: the task's options.
         loaded: the task's examples.
         others: further test sets by name.
+        prompts: of reviews, what is asked.
     """
 
     name: str
@@ -100,6 +112,7 @@ class Prepared:
     data: DataSpec
     loaded: Loaded
     others: Mapping[str, Loaded]
+    prompts: tuple[Prompt, ...] = ()
     _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
 
     @property
@@ -158,6 +171,7 @@ class Prepared:
             task=task,
             model=spec.model,
             membership=None if spec.membership is None else spec.membership.audited(),
+            asked=None if spec.prompts is None else spec.prompts.audited(),
             notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others),
         )
 
@@ -194,7 +208,10 @@ class Sample:
 
     @cached_property
     def asked(self) -> np.ndarray:
-        """The positions of the test part that are asked for."""
+        """The positions that are asked for: of the test part, and of reviews of the part that `prompts:` says."""
+        spec = self.setting.spec.prompts
+        if spec is not None:
+            return spec.drawn(self.parts.test if spec.split == "test" else self.parts.train)
         return self.setting.data.tested(self.setting.dataset, self.parts.test)
 
     @cached_property
@@ -208,6 +225,9 @@ class Sample:
     def predicted(self) -> dict[str, np.ndarray]:
         """The task's own examples among them, as positions in the data set. What a model generates for validation
         examples nobody asks for."""
+        spec = self.setting.spec.prompts
+        if spec is not None:
+            return {spec.split: self.asked}
         audited = {} if self.members is None else {"train": self.members}
         seen = len(self.parts.validation) and self.setting.kind == "classification"
         validation = {"validation": self.parts.validation} if seen else {}
@@ -217,6 +237,10 @@ class Sample:
     def fingerprints(self) -> dict[str, str]:
         """What identifies the examples of each split, ids included."""
         own = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
+        spec = self.setting.spec.prompts
+        if spec is not None:
+            asked = prompts_hash(self.setting.prompts, spec.sequence_loss)
+            return {name: f"{fingerprint}-{asked}" for name, fingerprint in own.items()}
         return {**own, **(self.setting.other_fingerprints if self.extra else {})}
 
     @cached_property
@@ -264,13 +288,13 @@ def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
         key = type(spec), spec.model_dump_json()
         if key not in known:
             folder = data if data is None or spec.folder_name is None else data / spec.folder_name
-            known[key] = Loaded(spec.load(folder))
+            known[key] = Loaded(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
         return known[key]
 
-    return {name: _prepared(name, setting, load) for name, setting in study.settings.items()}
+    return {name: _prepared(name, setting, load, data) for name, setting in study.settings.items()}
 
 
-def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -> Prepared:
+def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], data: Path | None) -> Prepared:
     spec = setting.data_spec()
     if spec.test_only:
         raise InputError(
@@ -280,6 +304,7 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -
     column = setting.split.column
     if isinstance(column, str) and "split_column" in type(spec).model_fields:
         spec = spec.model_copy(update={"split_column": column})
+    prompts = () if setting.prompts is None else setting.prompts.asked(data)
     # Data first: a wrong column is refused before libraries that take seconds are imported for the model.
     loaded = load(spec)
     others = {}
@@ -306,7 +331,7 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded]) -
         raise InputError(
             f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
         )
-    return Prepared(name, setting, base, spec, loaded, others)
+    return Prepared(name, setting, base, spec, loaded, others, prompts)
 
 
 def _asked(spec: DataSpec, load: Callable[[DataSpec], Loaded]) -> Dataset:

@@ -141,7 +141,7 @@ def pending(planned: Plan, store: Store) -> list[Trial]:
 def gather(planned: Plan, store: Store, source: str = "") -> Results:
     """Read what the trials left on disk and audit it."""
     rows: list[dict[str, Any]] = []
-    frames: dict[str, list[pl.DataFrame]] = {"predictions": [], "responses": []}
+    frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLE.values()}
     for trial in (*planned.candidates, *planned.trials):
         kept = store.read(trial.hash)
         if kept is None:
@@ -157,8 +157,10 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         table = TABLE[trial.kind]
         path = store.folder(trial.hash) / f"{table}.parquet"
         if path.is_file():
-            asked = list(trial.evaluations)
-            frames[table].append(records.read(path, table).filter(pl.col("split").is_in(asked)))
+            rows_of = records.read(path, table)
+            if "split" in rows_of.columns:
+                rows_of = rows_of.filter(pl.col("split").is_in(list(trial.evaluations)))
+            frames[table].append(rows_of)
     if not any(frames.values()):
         reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
@@ -169,6 +171,7 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         planned.design(source),
         _provenance(planned, rows),
         responses=pl.concat(frames["responses"]) if frames["responses"] else None,
+        options=pl.concat(frames["options"]) if frames["options"] else None,
     )
 
 

@@ -14,6 +14,7 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec
+from evenhand.study.asking import PromptsSpec
 from evenhand.study.match import MatchSpec
 from evenhand.study.membership import MembershipSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
@@ -46,6 +47,7 @@ class Setting(Spec):
             each is trained to its end.
         membership: the models by which membership inference is audited; None: it is not. With a pool there may be no
             seeds (`seeds: 0`): then nothing but membership is audited.
+        prompts: of a task of reviews, what the models are asked; None for other tasks.
         keep: what stays on disk after a trial.
     """
 
@@ -62,6 +64,7 @@ class Setting(Spec):
     tuning: TuningSpec | None = None
     match: MatchSpec | None = None
     membership: MembershipSpec | None = None
+    prompts: PromptsSpec | None = None
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -170,6 +173,20 @@ class Setting(Spec):
                 "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_asked(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or "task" not in values:
+            return values
+        asked, name = values.get("prompts"), _resolved_task(values["task"])["name"]
+        if kind_of(name) != "reviews":
+            if asked is not None:
+                raise InputError(f"prompts are asked of models of reviews, and the task is {name}; leave them out")
+            return values
+        if values.get("evaluate"):
+            raise InputError(f"evaluate: the models of {name} are asked about its own reviews; see prompts.split")
+        return {**values, "prompts": {} if asked is None else asked}
 
     def method(self, name: str) -> Method:
         """The method of this name, as its own spec."""

@@ -150,7 +150,7 @@ class Store:
         write_text(self.out / "replicas.json", json.dumps({**self.replicas(), key: count}, indent=1))
 
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
-        """Write the predictions or responses of one trial, whole, with the fingerprints of what they cover."""
+        """Write the predictions, responses or options of one trial, whole, with the fingerprints of what they cover."""
         covered = {f"split:{name}": value for name, value in trial.fingerprints.items()}
         frame = rows.with_columns(trial=pl.lit(trial.hash))
         records.write(frame, folder / f"{TABLE[trial.kind]}.parquet", TABLE[trial.kind], covered)

@@ -70,6 +70,7 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
 
 def work_of(trial: Trial) -> Work:
     """What the training wing is given of a trial."""
+    asked = trial.setting.spec.prompts
     return Work(
         base=trial.setting.base,
         method=trial.spec,
@@ -78,6 +79,8 @@ def work_of(trial: Trial) -> Work:
         classes=trial.setting.dataset.classes,
         examples=trial.examples,
         validation=trial.sample.validation,
+        prompts=trial.setting.prompts,
+        sequence_loss=asked is not None and asked.sequence_loss,
     )
 
 

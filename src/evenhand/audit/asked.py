@@ -1,0 +1,282 @@
+"""From options to estimates and verdicts, in one pass, as `evenhand.audit.tables` does with predictions.
+
+Rows are about one question (`condition`: its template, form and words), about all questions of a kind where several
+were asked (`condition`: `cloze`, `yes_no` or `multiple_choice`), or about all of them (`condition` null). `correction`
+is null for what the model said, `permutation` or `PriDe` for what is left of it without its preference for identifiers
+and positions. Every review counts once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.answers_taken import PERMUTATION, PRIDE, Answers, Key, Taken, answers_taken
+from evenhand.audit.cases import Case
+from evenhand.audit.compare import judged, pairs, pooled_later
+from evenhand.audit.contrasts import Contrast
+from evenhand.audit.design import AskedDesign, Design
+from evenhand.audit.mean_answers import Mean, compared_means, mean_of
+from evenhand.audit.measures import Measure, select_options
+from evenhand.audit.pooled import Compared, across_settings
+from evenhand.errors import InputError
+
+LEAN, DISTANCE = "guess_lean", "distance_from_equal"
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a measure of options is taken.
+
+    Attributes:
+        condition: see the module.
+        questions: which it is the mean over.
+        correction: what was done to the answers.
+    """
+
+    condition: str | None
+    questions: tuple[str, ...]
+    correction: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """One setting's answers.
+
+    Attributes:
+        setting: its name.
+        design: what was asked of what.
+        methods: in the reader's order.
+        references: who the others are compared with.
+        answers: by method and seed.
+        absent: why a (method, seed) has none.
+        unit: int, by example, its resampling unit.
+        vary: whether there is a new split per seed.
+    """
+
+    setting: str
+    design: AskedDesign
+    methods: tuple[str, ...]
+    references: tuple[str, ...]
+    answers: Mapping[tuple[str, int], Answers]
+    absent: Mapping[tuple[str, int], str]
+    unit: Mapping[str, int]
+    vary: bool
+
+    def units(self, answers: Answers) -> np.ndarray:
+        """int [n], the resampling unit of each review."""
+        return np.array([self.unit[example] for example in answers.examples], dtype=np.int64)
+
+    def seeds(self, method: str) -> list[int]:
+        """The seeds that a method was run with, failed ones included."""
+        return sorted({seed for name, seed in (*self.answers, *self.absent) if name == method})
+
+    def places(self, measure: str) -> list[Place]:
+        """Where the measure is taken: everywhere together, by kind, by question; raw, then corrected."""
+        of = LEAN if measure == DISTANCE else measure
+        kinds: dict[str, str] = {}
+        having: dict[str | None, dict[str, None]] = {}
+        for answers in self.answers.values():
+            kinds |= answers.kinds
+            for key in answers.taken:
+                if key.measure == of:
+                    having.setdefault(key.correction, {})[key.question] = None
+        several = len(set(kinds.values())) > 1
+        found = []
+        for correction in (None, PERMUTATION, PRIDE):
+            questions = tuple(having.get(correction, ()))
+            if not questions:
+                continue
+            if correction is None or not several:
+                found.append(Place(None, questions, correction))
+            if several:
+                for kind in dict.fromkeys(kinds[name] for name in questions):
+                    own = tuple(name for name in questions if kinds[name] == kind)
+                    found.append(Place(kind, own, correction))
+            found += [Place(name, (name,), correction) for name in questions]
+        return found
+
+
+def asked(
+    examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame, design: Design
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What options say, as rows of the tables `estimates` and `verdicts`.
+
+    Intervals are two-way, by review and seed, and where a row is about several questions these cluster, too
+    (`stats.questions`). What any design of prompts confounds is shown and not judged.
+
+    Args:
+        examples, trials, options: the tables. Only final options (`step` null) of trials of the role `study` count.
+        design: who is compared with whom; its settings of the kind `reviews` are audited.
+
+    Raises:
+        InputError: an unknown measure, options of examples that are not in the table, prompts without a name, or
+            answers that lack reviews.
+    """
+    measures = select_options(design.measures)
+    estimates: list[dict[str, Any]] = []
+    verdicts: list[dict[str, Any]] = []
+    everywhere: list[Compared] = []
+    for asking in _askings(examples, trials, options, design):
+        found: list[Compared] = []
+        for measure in measures:
+            for place in asking.places(measure.name):
+                estimates += _estimates(asking, measure, place, design)
+                if measure.worse:
+                    found += _compared(asking, measure, place, design)
+        verdicts += [row for family in judged(found, design) for row in family.rows()]
+        everywhere += pooled_later(found, design)
+    verdicts += across_settings(everywhere, examples, design)
+    return records.from_rows(estimates, "estimates"), records.from_rows(verdicts, "verdicts")
+
+
+def _askings(examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame, design: Design) -> Iterator[Asking]:
+    final = options.filter(pl.col("step").is_null())
+    for setting, own in design.settings.items():
+        if own.kind != "reviews":
+            continue
+        rows = examples.filter(setting=setting)
+        # The codes that contrasts of several settings are matched by follow the names of units.
+        codes = rows["unit"].rank("dense").cast(pl.Int64) - 1
+        unit = dict(zip(rows["example"], codes, strict=True))
+        uses = trials.filter(setting=setting, role="study")
+        here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
+        lost = here.filter(~pl.col("example").is_in(list(unit)))
+        if len(lost):
+            raise InputError(
+                f"setting {setting}: {len(lost)} options are of examples that the table examples lacks, such as "
+                f"{lost['example'][0]!r}"
+            )
+        found: dict[tuple[str, int], Answers] = {}
+        absent: dict[tuple[str, int], str] = {}
+        parts = {str(key[0]): part for key, part in here.partition_by("trial", as_dict=True).items()}
+        how = own.asked or AskedDesign()
+        known: dict[str, Answers] = {}
+        for use in uses.iter_rows(named=True):
+            place, trial = (use["method"], use["seed"]), use["trial"]
+            if use["status"] == "failed":
+                absent[place] = f"training failed ({use['reason'] or 'no reason given'})"
+            elif trial not in parts:
+                absent[place] = "there are no options"
+            else:
+                if trial not in known:
+                    known[trial] = answers_taken(parts[trial], how)
+                found[place] = known[trial]
+        present = {name for name, _ in (*found, *absent)}
+        methods = (*(name for name in own.methods if name in present), *sorted(present - set(own.methods)))
+        if found:
+            yield Asking(setting, how, methods, own.references, found, absent, unit, own.vary)
+
+
+def _taken(answers: Answers, measure: str, place: Place) -> list[Taken]:
+    """The measure in each question of a place; the distance is made of leans later."""
+    of = LEAN if measure == DISTANCE else measure
+    n = len(answers.examples)
+    missing = Taken(math.nan, np.zeros(n), np.zeros(n), reason="it was not asked")
+    return [answers.taken.get(Key(of, name, place.correction), missing) for name in place.questions]
+
+
+def _row(asking: Asking, measure: Measure, place: Place) -> dict[str, Any]:
+    return {
+        "setting": asking.setting,
+        "split": asking.design.split,
+        "measure": measure.name,
+        "condition": place.condition,
+        "correction": place.correction,
+    }
+
+
+def _estimates(asking: Asking, measure: Measure, place: Place, design: Design) -> Iterator[dict[str, Any]]:
+    absolute = measure.name == DISTANCE
+    for method in asking.methods:
+        base = {**_row(asking, measure, place), "method": method}
+        seeds = asking.seeds(method)
+        runs = {seed: asking.answers[method, seed] for seed in seeds if (method, seed) in asking.answers}
+        taken = {seed: _taken(answers, measure.name, place) for seed, answers in runs.items()}
+        units = {seed: asking.units(answers) for seed, answers in runs.items()}
+        for seed in runs:
+            made = mean_of([taken[seed]], [units[seed]], absolute)
+            yield {**base, "seed": seed, **_values(measure, made, len(units[seed]), [], design)}
+        notes = []
+        absent = {asking.absent[method, seed] for seed in seeds if (method, seed) in asking.absent}
+        if absent:
+            notes.append(f"{len(seeds) - len(runs)} of {len(seeds)} seeds have no options: {', '.join(sorted(absent))}")
+        if len(runs) == 1:
+            notes.append("one seed: the interval does not hold the noise of training")
+        n = len({example for answers in runs.values() for example in answers.examples})
+        made = mean_of([taken[seed] for seed in runs], [units[seed] for seed in runs], absolute)
+        yield {**base, "seed": None, **_values(measure, made, n, notes, design)}
+
+
+def _values(measure: Measure, made: Mean, n: int, notes: Sequence[str], design: Design) -> dict[str, Any]:
+    notes = [*made.notes, *notes, *(note for note in [measure.note("everyone")] if note)]
+    if n < design.support:
+        notes.append(f"fewer than {design.support} reviews")
+    row: dict[str, Any] = {"value": None, "low": None, "high": None, "n": n, "note": "; ".join(dict.fromkeys(notes))}
+    row["note"] = row["note"] or None
+    if made.interval is None:
+        return row
+    row["value"] = made.interval.estimate
+    if math.isnan(made.interval.variance):
+        return row
+    low, high = made.interval.bounds((1 - LEVEL) / 2)
+    least, most = _RANGES.get(measure.name, (-math.inf, math.inf))
+    return {**row, "low": min(max(low, least), most), "high": max(min(high, most), least)}
+
+
+_RANGES = {
+    DISTANCE: (0.0, 0.5),
+    LEAN: (-0.5, 0.5),
+    "identifier_effect": (0.0, math.inf),
+    "position_effect": (0.0, math.inf),
+    "flip_rate": (0.0, 1.0),
+    "negation_consistency": (0.0, 1.0),
+    "option_mass": (0.0, 1.0),
+}
+"""What a measure can be."""
+
+
+def _compared(asking: Asking, measure: Measure, place: Place, design: Design) -> Iterator[Compared]:
+    case = Case(measure, None, None, "everyone", None, None, place.condition, place.correction)
+    margin = measure.margin(design.margins)
+    for method, reference in pairs(asking.methods, asking.references):
+        made = _contrast(asking, measure, place, method, reference, design)
+        yield Compared(asking.setting, asking.design.split, method, reference, case, margin, made)
+
+
+def _contrast(asking: Asking, measure: Measure, place: Place, method: str, reference: str, design: Design) -> Contrast:
+    """The measure of a method minus that of its reference, by seed on the reviews that both were asked about."""
+    notes = []
+    both = sorted(set(asking.seeds(method)) & set(asking.seeds(reference)))
+    every = set(asking.seeds(method)) | set(asking.seeds(reference))
+    if len(both) < len(every):
+        notes.append(f"{len(both)} of {len(every)} seeds were run with both methods")
+    ours, theirs, units = [], [], []
+    for seed in both:
+        pair = [asking.answers.get((name, seed)) for name in (method, reference)]
+        if pair[0] is None or pair[1] is None:
+            notes.append(f"seed {seed} has options of one method only")
+        elif pair[0].examples != pair[1].examples:
+            notes.append(f"at seed {seed} the methods were asked about different reviews")
+        else:
+            ours.append(_taken(pair[0], measure.name, place))
+            theirs.append(_taken(pair[1], measure.name, place))
+            units.append(asking.units(pair[0]))
+    return compared_means(
+        ours,
+        theirs,
+        units,
+        sign=measure.worse,
+        absolute=measure.name == DISTANCE,
+        planned=len(both),
+        support=design.support,
+        vary=asking.vary,
+        notes=[*notes, *(note for note in [measure.note("everyone")] if note)],
+    )

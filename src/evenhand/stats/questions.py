@@ -1,0 +1,77 @@
+"""The mean over questions, runs and examples: questions are a sample of the ways to ask, and so cluster as well.
+
+For J runs, T questions and U units let c_jtu be what unit u contributes in question t of run j to the error of the mean
+(`stats/contrast.py`). Runs and units are clustered as there, of the values averaged over questions. On top comes
+
+    V_question = max(T/(T−1) · Σ_t (Σ_ju c)² − Σ_tu (Σ_j c)², 0)
+
+the scatter of questions beyond what their reviews explain. What seeds add to that scatter is left in it, so that it
+errs to the wide side. The degrees of freedom are Satterthwaite's, V_question having T − 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evenhand.stats.contrast import TwoWay, degrees_of_freedom, two_way
+
+
+@dataclass(frozen=True)
+class OverQuestions:
+    """A mean over questions with its variance.
+
+    Attributes:
+        whole: the mean; its variance, and the part of it that more runs cannot remove, hold that of questions.
+        v_question: the questions' part.
+        questions: T.
+    """
+
+    whole: TwoWay
+    v_question: float
+    questions: int
+
+
+def over_questions(values: np.ndarray, moves: np.ndarray, shares: np.ndarray) -> OverQuestions:
+    """The mean over runs and questions.
+
+    Args:
+        values: float [J, T], the quantity in each run and question.
+        moves: float [J, T, U], each unit's influence over the size of the sample; they sum to 0 over units.
+        shares: float [J, T, U], each unit's share of the sample; they sum to 1.
+
+    Returns:
+        With one question it is the two-way mean over runs and units; with one run the variance is that of units and
+        questions.
+    """
+    runs, questions = values.shape
+    whole = two_way(values.mean(axis=1), moves.mean(axis=1), shares.mean(axis=1))
+    if questions < 2 or np.isnan(whole.variance):
+        return OverQuestions(whole, 0.0, questions)
+    cells = ((values - values.mean())[:, :, None] * shares + moves) / (runs * questions)
+    by_question = cells.sum(axis=(0, 2))
+    scatter = questions / (questions - 1) * float((by_question**2).sum())
+    extra = max(scatter - float((cells.sum(axis=0) ** 2).sum()), 0.0)
+    if not extra:
+        return OverQuestions(whole, 0.0, questions)
+    variance = whole.variance + extra
+    return OverQuestions(
+        replace(
+            whole,
+            variance=variance,
+            df=_degrees(whole, variance, extra, questions),
+            v_example=whole.v_example + extra,
+        ),
+        extra,
+        questions,
+    )
+
+
+def _degrees(whole: TwoWay, variance: float, extra: float, questions: int) -> float:
+    """Satterthwaite's, where V_seed and V_question are the parts that are poorly known."""
+    most = max(whole.units - 1, 1)
+    if whole.runs == 1 or not whole.v_seed > 0:
+        return degrees_of_freedom(variance, extra, questions, whole.units)
+    parts = whole.v_seed**2 / (whole.runs - 1) + extra**2 / (questions - 1)
+    return float(min(max(variance**2 / parts, min(whole.runs, questions) - 1), most))

@@ -1,0 +1,63 @@
+"""`prompts:` of a study of reviews: what the models are asked, of which reviews, and how answers are scored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import PositiveInt
+
+from evenhand.audit.design import AskedDesign
+from evenhand.seeds import generator
+from evenhand.tasks.prompts.asking import Asked, Prompt
+
+TEMPLATES = ("cloze1", "cloze3", "yn1", "mc1")
+FORMS = ("plain", "letters", "digits")
+WORDS = ("male-female", "man-woman", "female-male-neutral")
+"""What is asked unless a study says otherwise: some 60 prompts, every family, two pairs of words."""
+
+
+class PromptsSpec(Asked, AskedDesign):
+    """Which prompts are asked of which reviews (see `evenhand.tasks.prompts.asking.Asked` for which prompts).
+
+    Attributes:
+        templates, forms, words: as there, and a small set unless given; `["*"]` is all.
+        split: `test`, held-out reviews, or `train`, those that a trial has learned, as Ding et al. (2024) ask.
+        reviews: so many of them, drawn; null: all.
+        score, contents: see `evenhand.audit.design.AskedDesign`.
+    """
+
+    templates: tuple[str, ...] | None = TEMPLATES
+    forms: tuple[str, ...] | None = FORMS
+    words: tuple[str, ...] | None = WORDS
+    reviews: PositiveInt | None = 200
+
+    def audited(self) -> AskedDesign:
+        """What the audit needs to know of it."""
+        return AskedDesign(**{key: getattr(self, key) for key in AskedDesign.model_fields})
+
+    def drawn(self, index: np.ndarray) -> np.ndarray:
+        """Those of the reviews at `index` that are asked about, in their order."""
+        if self.reviews is None or self.reviews >= len(index):
+            return index
+        return index[np.sort(generator(0, "prompts").permutation(len(index))[: self.reviews])]
+
+    def asked(self, data: Path | None) -> tuple[Prompt, ...]:
+        """The prompts; a relative `path` is looked for in the folder of `--data` first. Raises: as `Asked.prompts`."""
+        return self.prompts(data)
+
+    @property
+    def sequence_loss(self) -> bool:
+        """Whether the loss of whole filled prompts is wanted."""
+        return self.score == "sequence_loss"
+
+
+def prompts_hash(prompts: Sequence[Prompt], sequence_loss: bool) -> str:
+    """What identifies the answers to some prompts: names, wordings and options, and whether losses are with them."""
+    digest = hashlib.blake2b(str(sequence_loss).encode(), digest_size=16)
+    for prompt in prompts:
+        options = [(one.content, one.text, one.identifier, one.position) for one in prompt.options]
+        digest.update(repr((str(prompt.name), prompt.before, prompt.after, options)).encode() + b"\0")
+    return digest.hexdigest()
