@@ -10,6 +10,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.harm import MEASURE
+from evenhand.audit.measures import OPTIONS
 from evenhand.audit.privacy import ROC
 from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
@@ -41,7 +42,7 @@ class Block:
 def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
     """One block per setting, split, reference and attribute; a class of a measure has a block of its own."""
     blocks = []
-    for setting, split, own in _places(verdicts, design):
+    for setting, split, own in _places(verdicts.filter(~single_question()), design):
         for reference in own["reference"].unique(maintain_order=True):
             for attribute in _attributes(own):
                 about = pl.col("attribute").eq_missing(pl.lit(attribute, pl.String)) | pl.col("attribute").is_null()
@@ -171,6 +172,18 @@ def translation_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
     return blocks
 
 
+def answer_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
+    """One chart of what was guessed per setting and split."""
+    rows = estimates.filter(pl.col("seed").is_null(), pl.col("measure") == "guess_lean").drop_nulls("value")
+    blocks = []
+    for setting, split, _ in _places(rows, design):
+        chart = charts.answers_chart(estimates, design, setting=setting, split=split)
+        heading = _heading(setting, split, None, "")
+        about = f"Which gender is guessed, by question and method, {heading}. Tables below."
+        blocks.append(Block(heading, [Figure(chart, about)]))
+    return blocks
+
+
 def size_blocks(examples: pl.DataFrame, design: Design) -> list[Block]:
     """One chart of group sizes per setting and attribute."""
     blocks = []
@@ -180,6 +193,11 @@ def size_blocks(examples: pl.DataFrame, design: Design) -> list[Block]:
             about = f"Examples in each group of {attribute} by class, {setting}."
             blocks.append(Block(f"{setting}: {attribute}", [Figure(chart, about)]))
     return blocks
+
+
+def single_question() -> pl.Expr:
+    """Whether a row is about one question of many, which tables have and charts of verdicts do not."""
+    return pl.col("measure").is_in(list(OPTIONS)) & pl.col("condition").fill_null("").str.contains("/", literal=True)
 
 
 def _places(frame: pl.DataFrame, design: Design) -> Iterator[tuple[str, str, pl.DataFrame]]:

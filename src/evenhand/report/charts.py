@@ -12,6 +12,7 @@ from typing import Any
 
 from evenhand.errors import InputError
 from evenhand.report.across import across_chart
+from evenhand.report.answers import answers_chart
 from evenhand.report.contrasts import verdict_chart
 from evenhand.report.estimated import disparity_chart, group_accuracy_chart
 from evenhand.report.harm import harm_chart
@@ -22,6 +23,7 @@ from evenhand.report.translations import shares_chart
 
 __all__ = [
     "across_chart",
+    "answers_chart",
     "disparity_chart",
     "group_accuracy_chart",
     "group_size_chart",

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.measures import OPTIONS
 from evenhand.errors import InputError
 from evenhand.report import look
 from evenhand.report.drawing import (
@@ -24,7 +25,7 @@ from evenhand.report.drawing import (
     rows_named,
     short,
 )
-from evenhand.report.words import methods_of, title
+from evenhand.report.words import methods_of, place, title
 
 PANEL = {"worst_group_accuracy": "accuracy", "accuracy_difference": "accuracy"}
 """Measures that are drawn as further rows of another measure's panel."""
@@ -110,6 +111,8 @@ def verdict_chart(
 
 
 def _key(row: Mapping[str, Any]) -> str:
+    if row["measure"] in OPTIONS:
+        return row_key(row["condition"], place(row))
     return row_key(row["group"], row["group"] if row["group"] is not None else _ROWS.get(row["measure"], "everyone"))
 
 

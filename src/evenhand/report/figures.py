@@ -23,8 +23,9 @@ FORMATS = ("png", "svg", "pdf")
 
 def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
-    shares of translations, and ROC curves of membership inference, by setting and attribute; of several settings the
-    contrasts across them, by method and reference; and the figure that the design names, in all formats.
+    shares of translations, guesses about authors (of whatever reviews were asked about), and ROC curves of membership
+    inference, by setting and attribute; of several settings the contrasts across them, by method and reference; and the
+    figure that the design names, in all formats.
 
     Args:
         results: of a run or an audit.
@@ -60,7 +61,7 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
     for pair in pooled_pairs(pooled, design):
         chart = charts.across_chart(verdicts, design, split="test", method=pair["method"], reference=pair["reference"])
         yield _named(f"across-settings-{pair['method']}-{pair['reference']}"), chart
-    for setting in settings_of(estimates, design):
+    for setting in settings_of(results.estimates, design):
         first = f"{setting}-" if len(design.settings) > 1 else ""
         own = estimates.filter(setting=setting)
         for attribute in own["attribute"].drop_nulls().unique(maintain_order=True):
@@ -81,6 +82,9 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
                     yield _named(f"{first}{measure.removesuffix('_difference')}-{attribute}"), chart
         if len(own.filter(measure="pro_share")):
             yield _named(f"{first}translations"), charts.shares_chart(estimates, design, setting=setting, split="test")
+        guessed = results.estimates.filter(setting=setting, measure="guess_lean").drop_nulls("value")
+        if len(guessed):
+            yield _named(f"{first}answers"), charts.answers_chart(results.estimates, design, setting=setting)
         leaks = results.curves.filter(measure=ROC, setting=setting, split="test")
         named = leaks["attribute"].drop_nulls().unique(maintain_order=True).to_list()
         for attribute in named or ([None] if len(leaks) else []):

@@ -17,6 +17,7 @@ from evenhand.audit.measures import MEASURES
 from evenhand.records import VERDICTS
 from evenhand.report import blocks, look, tables, verdict_tables
 from evenhand.report.across import patterns
+from evenhand.report.answers import answer_grids
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.harm import loss_grids, noticed
 from evenhand.report.leaks import going_with, leaking
@@ -49,6 +50,7 @@ _SECTIONS = (
     ("harm", "Harm that would have been seen"),
     ("membership", "Membership inference"),
     ("translation", "Translations"),
+    ("answers", "Answers to prompts"),
     ("accuracy", "Accuracy"),
     ("disparities", "Disparities"),
     ("calibration", "Reliability"),
@@ -122,8 +124,14 @@ def _content(results: Reportable) -> dict[str, Any]:
     found, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
     losses = loss_grids(results.curves, design)
     leaks, predicted = leak_grids(results.estimates, design), _predicted(results.estimates)
-    said = translation_grids(results.estimates, design)
-    optional = (("across", across), ("harm", losses), ("membership", leaks), ("translation", said))
+    said, answered = translation_grids(results.estimates, design), answer_grids(results.estimates, design)
+    optional = (
+        ("across", across),
+        ("harm", losses),
+        ("membership", leaks),
+        ("translation", said),
+        ("answers", answered),
+    )
     absent = {name for name, there in optional if not there}
     absent |= set() if predicted else set(_OF_PREDICTIONS)
     rows = sum(table.length for table in found)
@@ -149,6 +157,8 @@ def _content(results: Reportable) -> dict[str, Any]:
         "privacy_blocks": blocks.privacy_blocks(results.curves, design),
         "said": said,
         "translation_blocks": blocks.translation_blocks(results.estimates, design),
+        "answered": answered,
+        "answer_blocks": blocks.answer_blocks(results.estimates, design),
         "predicted": predicted,
         "across": across,
         "across_blocks": blocks.across_blocks(verdicts, design),

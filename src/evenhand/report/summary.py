@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.report import tables
 from evenhand.report.across import patterns
+from evenhand.report.answers import answer_grids
 from evenhand.report.drawing import capital
 from evenhand.report.harm import noticed
 from evenhand.report.leaks import going_with, leaking
@@ -39,7 +40,8 @@ def markdown(results: Reportable) -> str:
             lines += ["", f"## {escaped(f'Accuracy ({setting}, {split}), mean over seeds with 95% intervals')}", ""]
             lines += _table(grid.head, grid.rows)
             lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
-    for setting, split, grids in translation_grids(results.estimates, design):
+    texts = [*translation_grids(results.estimates, design), *answer_grids(results.estimates, design)]
+    for setting, split, grids in texts:
         for grid in grids:
             heading = f"{capital(grid.caption)} ({setting}, {split}), mean over seeds with 95% intervals"
             lines += ["", f"## {escaped(heading)}", "", *_table(grid.head, grid.rows)]

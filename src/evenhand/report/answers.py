@@ -1,0 +1,121 @@
+"""Answers to prompts: which gender is guessed, raw beside corrected, and what pulls besides it, by question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from evenhand.audit.design import Design
+from evenhand.audit.measures import OPTIONS
+from evenhand.errors import InputError
+from evenhand.report import look
+from evenhand.report.drawing import bounds, choose, extent, finished, heading_of, in_order, labels, row_key, rows_named
+from evenhand.report.drawing import short as digits_shown
+from evenhand.report.tables import Grid, estimate_grids
+from evenhand.report.words import ASKED, methods_of
+
+LEAN = "guess_lean"
+_PANELS = (
+    (LEAN, None, "as answered"),
+    (LEAN, "permutation", "after permutation"),
+    (LEAN, "PriDe", "after PriDe"),
+    ("identifier_effect", None, "pull of A, B, …"),
+    ("yes_effect", None, "pull of yes"),
+)
+"""Measure, correction, heading."""
+
+_WIDTH = 150
+_GAP = 16
+
+
+def answers_chart(
+    estimates: pl.DataFrame, design: Design, *, setting: str | None = None, split: str | None = None
+) -> Any:
+    """The lean of guesses by question and method with its 95% interval, as answered and corrected, and beside it how
+    much identifiers, and the word yes, pull.
+
+    Args:
+        estimates: the table.
+        design: of the study.
+        setting, split: which; the first of each unless given.
+
+    Raises:
+        InputError: no answers were audited.
+    """
+    import altair as alt
+
+    rows = estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in([name for name, _, _ in _PANELS]))
+    if rows.drop_nulls("value").filter(measure=LEAN).is_empty():
+        raise InputError("there are no guesses to draw: no answers to prompts were audited")
+    rows, setting, split = choose(rows, design, setting, split)
+    methods = methods_of(rows, design, setting)
+    asked = design.settings[setting].asked
+    first, second = ("male", "female") if asked is None else asked.contents
+    parts, drawn = [], {}
+    order = in_order(_key(row["condition"]) for row in rows.iter_rows(named=True))
+    for measure, correction, heading in _PANELS:
+        own = rows.filter(pl.col("measure") == measure, pl.col("correction").eq_missing(pl.lit(correction, pl.String)))
+        values = [_value(row) for row in own.drop_nulls("value").iter_rows(named=True)]
+        if values:
+            key = f"rows {len(parts)}"
+            drawn[key] = values
+            x = f"← {second}   {first} →" if measure == LEAN else "log-odds"
+            part = _panel(key, methods, order, heading, x, measure == LEAN, named=not parts)
+            parts.append(part.properties(title=alt.Title(heading, fontSize=11, anchor="middle")))
+    chart = alt.hconcat(*parts, spacing=_GAP)
+    said = [
+        f"0: {first} and {second} are guessed equally often; ±.5: always the same one",
+        "points: mean over seeds; bars: 95% intervals; a pull of 0: none",
+    ]
+    about = f"Lean of guesses by question and method, {setting}, {split}"
+    whole = chart.properties(title=heading_of("Which gender is guessed", said))
+    panel = len(parts) * _WIDTH + (len(parts) - 1) * _GAP
+    return finished(whole, drawn, about, panel=panel, label=extent(order))
+
+
+def _key(condition: str | None) -> str:
+    """A row of the chart: those about several questions first."""
+    return row_key(condition if condition not in ASKED else None, ASKED.get(condition, str(condition)))
+
+
+def _value(row: dict[str, Any]) -> dict[str, Any]:
+    return {"y": _key(row["condition"]), "m": row["method"], "c": digits_shown(row["value"])} | bounds(row)
+
+
+def _panel(key: str, methods: Sequence[str], order: Sequence[str], said: str, x: str, lean: bool, named: bool) -> Any:
+    import altair as alt
+
+    colours, shapes = look.scale_of(methods)
+    axis = labels(extent(order)) if named else None
+    y = alt.Y("y:N", sort=list(order), title=None, axis=axis, scale=alt.Scale(domain=list(order), padding=0))
+    inside = alt.YOffset("m:N", sort=list(methods), scale=alt.Scale(domain=list(methods), paddingOuter=0.5))
+    legend = alt.Legend(title=None, columns=min(len(methods), 5)) if named else None
+    colour = alt.Color("m:N", scale=alt.Scale(domain=methods, range=colours), legend=legend)
+    shape = alt.Shape("m:N", scale=alt.Scale(domain=methods, range=shapes), legend=legend)
+    told = [
+        alt.Tooltip(f"{field}:{kind}", title=name)
+        for field, kind, name in (
+            ("y", "N", "question"),
+            ("m", "N", "method"),
+            ("c", "Q", said),
+            ("l", "Q", "low"),
+            ("h", "Q", "high"),
+        )
+    ]
+    scale = alt.Scale(domain=[-0.5, 0.5]) if lean else alt.Scale(zero=True)
+    place = alt.X("c:Q", title=x, scale=scale, axis=alt.Axis(tickCount=3))
+    base = alt.Chart(rows_named(key))
+    zero = alt.Chart(rows_named(key)).mark_rule(color=look.INK, strokeWidth=1).encode(x=alt.datum(0))
+    bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5)
+    layers = [zero, bars.encode(x="l:Q", x2="h:Q", y=y, yOffset=inside, color=colour)]
+    points = base.mark_point(filled=True, size=45, opacity=1)
+    layers.append(points.encode(x=place, y=y, yOffset=inside, color=colour, shape=shape, tooltip=told))
+    height = max(20, 8 * len(methods) + 6) * len(order)
+    return alt.layer(*layers).properties(width=_WIDTH, height=height)
+
+
+def answer_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
+    """(setting, split, tables): every measure of answers by question, a column per method."""
+    return estimate_grids(estimates.filter(pl.col("measure").is_in(list(OPTIONS))), design)
