@@ -1,0 +1,182 @@
+"""Reviews as a trial: what is learned, what is asked, what is refused, and that kept weights answer new prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import evenhand as eh
+from evenhand.audit.results import Results
+from evenhand.data.synthetic_reviews import SyntheticReviews
+from evenhand.errors import InputError
+from evenhand.methods import parse_method
+from evenhand.models.find import find
+from evenhand.models.language import load_language_model
+from evenhand.models.load import load_tokenizer
+from evenhand.study.plan import plan
+from evenhand.study.store import Store
+from evenhand.tasks import trainer
+from evenhand.tasks.prompts.asking import Asked
+from evenhand.tasks.prompts.scoring import score
+from evenhand.tasks.work import Job, Work
+from evenhand.training.language import LanguagePack, encode_texts, example_losses
+from evenhand.training.recipe import TrainSpec
+
+TRAINER = trainer("reviews")
+DATA = SyntheticReviews(n=60).load()
+PROMPTS = Asked(templates=("cloze1", "mc1"), forms=("plain",), words=("male-female", "female-male-neutral")).prompts()
+TESTED = {"test": DATA.take(np.arange(48, 54))}
+
+
+def work(**method) -> Work:
+    examples = SyntheticReviews(n=60).training_examples(DATA, np.arange(32), {}, 0)
+    train = TrainSpec(batch_size=8, max_length=128, precision="float32")
+    values = {"validation": DATA.take(np.arange(40, 44)), "prompts": PROMPTS}
+    return Work(find("tiny-llama"), parse_method("m", method), train, 0, DATA.classes, examples, **values)
+
+
+@pytest.mark.parametrize("kind", ["full", "lora", "base"])
+def test_a_trial_is_trained_asked_kept_and_read_back(kind, tmp_path):
+    trial = work(**({"kind": kind} if kind == "base" else {"kind": kind, "lr": 3e-3, "epochs": 1}))
+    ((outcome, rows),) = TRAINER.train_together([Job(trial, tmp_path, TESTED, "weights")])
+    assert (outcome.train_loss is None) == (kind == "base") and outcome.validation_loss is not None
+    assert set(rows["example"]) == set(TESTED["test"].example) and "trial" not in rows.columns
+    assert set(rows["prompt"]) == {str(prompt.name) for prompt in PROMPTS}
+    again = TRAINER.predict(trial, tmp_path, TESTED)
+    assert again is not None and again.equals(rows)
+    if kind == "base":  # what was asked is the base model itself
+        base = find("tiny-llama")
+        plain = score(load_language_model(base), load_tokenizer(base), PROMPTS, list(TESTED["test"].inputs))
+        first = rows.filter(prompt=str(PROMPTS[0].name))["log_prob"].to_numpy().reshape(-1, 2)
+        assert np.abs(first - plain.log_prob[0]).max() < 1e-5
+
+
+def test_a_texts_weight_in_the_loss_depends_on_no_neighbour():
+    base = find("tiny-llama")
+    tokenizer, model = load_tokenizer(base), load_language_model(base)
+    inputs = encode_texts(tokenizer, list(DATA.inputs[:4]), 128)
+    losses = example_losses(model, inputs, torch.device("cpu"))
+    for row, text in enumerate(DATA.inputs[:4]):
+        ids = torch.tensor([tokenizer(text + tokenizer.eos_token)["input_ids"]])
+        ids = ids[:, :-1] if ids[0, -2:].tolist() == [tokenizer.eos_token_id] * 2 else ids
+        with torch.inference_mode():
+            plain = torch.nn.functional.cross_entropy(model(ids).logits[0, :-1], ids[0, 1:])
+        assert losses[row] == pytest.approx(float(plain), abs=1e-4)
+    trial = work(kind="full", lr=1e-3, epochs=1)
+    pack = LanguagePack.of(
+        trial.method.pack(model, inputs, np.zeros(4, int), seed=0, train=trial.train, device=torch.device("cpu"))
+    )
+    together = float(pack.sum_of_losses(np.arange(4)).detach())
+    assert together == pytest.approx(float(losses.sum()), abs=1e-3)
+
+
+def test_a_long_review_is_cut_and_a_cut_one_has_no_end():
+    tokenizer = load_tokenizer(find("tiny-llama"))
+    whole, cut = (encode_texts(tokenizer, [DATA.inputs[0]], most) for most in (128, 10))
+    assert len(cut.tokens[0]) == 10 and (cut.tokens[0] == whole.tokens[0][:10]).all()
+    assert whole.tokens[0][-1] == tokenizer.eos_token_id != cut.tokens[0][-1]
+    assert whole.tokens[0].tolist().count(tokenizer.eos_token_id) == 1
+    with pytest.raises(InputError, match="there is nothing to learn"):
+        encode_texts(tokenizer, ["A review."], 1)
+
+
+def study(**more) -> eh.Study:
+    values = {
+        "task": {"name": "synthetic/reviews", "n": 80},
+        "model": "tiny-llama",
+        "methods": {"base": {"kind": "base"}, "lora": {"kind": "lora", "rank": 2, "epochs": 1, "lr": 3e-3}},
+        "reference": "base",
+        "seeds": 2,
+        "split": {"test": 0.2, "validation": 0.0},
+        "margins": {"default": 0.1},
+        "prompts": {"reviews": 12, "templates": ["cloze1"], "words": ["male-female"]},
+    }
+    return eh.Study(**{**values, **more})
+
+
+def test_what_is_asked_is_no_part_of_a_trial_and_part_of_what_it_must_hold():
+    first = plan(study(), None).trials
+    more = plan(
+        study(prompts={"reviews": 12, "templates": ["cloze1", "cloze2"], "words": ["male-female"]}), None
+    ).trials
+    scored = plan(
+        study(prompts={**study().settings["main"].prompts.model_dump(), "score": "sequence_loss"}), None
+    ).trials
+    seen = plan(study(prompts={"split": "train", "reviews": None}), None).trials
+    for other in (more, scored, seen):
+        assert [trial.hash for trial in other] == [trial.hash for trial in first]
+        assert other[0].fingerprints != first[0].fingerprints
+    assert set(seen[0].fingerprints) == {"train"} and set(first[0].fingerprints) == {"test"}
+    assert set(seen[0].evaluations["train"].example).isdisjoint(first[0].evaluations["test"].example)
+    assert len(first[0].evaluations["test"]) == 12
+    assert len(seen[0].evaluations["train"]) == len(seen[0].parts.train)
+
+
+def test_prompts_are_a_small_set_unless_said_and_examples_have_no_labels():
+    setting = study(prompts=None).settings["main"]
+    assert setting.prompts is not None and setting.prompts.split == "test"
+    prompts = plan(study(prompts=None), None).settings["main"].prompts
+    assert {prompt.name.template for prompt in prompts} == {"cloze1", "cloze3", "yn1", "mc1"} and len(prompts) < 100
+    assert plan(study(), None).examples()["label"].null_count() == 80
+
+
+def test_which_half_is_longer_is_no_part_of_what_is_learned():
+    one, other = (plan(study(task={"name": "synthetic/reviews", "n": n}), None).settings["main"] for n in (80, 200))
+    first = np.arange(4)
+    assert one.loaded.contents(first) == other.loaded.contents(first)
+
+
+def test_templates_of_ones_own_lie_beside_the_data(tmp_path):
+    (tmp_path / "mine.yaml").write_text("cloze:\n  mine: {text: '{review} Thanks, a {option}', words: [man-woman]}\n")
+    asked = {"path": "mine.yaml", "templates": ["mine"], "words": ["man-woman"]}
+    prompts = plan(study(prompts=asked), tmp_path).settings["main"].prompts
+    assert [str(prompt.name) for prompt in prompts] == ["mine/plain/man-woman"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"prompts": {"templates": ["cloze99"]}}, 'no template fits "cloze99"'),
+        ({"prompts": {"split": "validation"}}, "prompts.split"),
+        ({"prompts": {"reviews": 0}}, "prompts.reviews"),
+        ({"prompts": {"design": "balances"}}, "prompts.design"),
+        ({"evaluate": ["synthetic/reviews"]}, "asked about its own reviews"),
+        ({"data": {"part": "pro"}}, 'has no option "part"'),
+        ({"model": "tiny-bert"}, "a bert does not go on with a text"),
+        ({"methods": {"m": {"kind": "head"}}, "reference": []}, "head trains a classification head"),
+        ({"task": "synthetic/posts"}, "prompts are asked of models of reviews"),
+        ({"membership": 8}, "the attacks are on classifiers"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_training(more, said):
+    with pytest.raises(InputError) as refused:
+        plan(study(**more), None)
+    assert said in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_study_of_reviews_runs_resumes_and_answers_new_prompts_without_training(tmp_path):
+    first = study().run(tmp_path)
+    store, trials = Store(tmp_path), plan(study(), None).trials
+    assert all(store.complete(trial) for trial in trials)
+    assert (
+        Results.load(tmp_path)
+        .options.sort("trial", "example", "prompt", "option")
+        .equals(first.options.sort("trial", "example", "prompt", "option"))
+    )
+    logs = {trial.hash: (store.folder(trial.hash) / "log.jsonl").stat().st_mtime_ns for trial in trials}
+    asked = {"reviews": 12, "templates": ["cloze1", "cloze2"], "words": ["male-female"]}
+    again = study(prompts=asked).run(tmp_path)
+    assert {name: (store.folder(name) / "log.jsonl").stat().st_mtime_ns for name in logs} == logs
+    assert again.options["prompt"].n_unique() == 2
+    same = ["trial", "example", "prompt", "option", "log_prob"]
+    kept = again.options.filter(prompt="cloze1/plain/male-female").select(same).sort(same[:-1])
+    before = first.options.select(same).sort(same[:-1])
+    assert kept.drop("log_prob").equals(before.drop("log_prob"))
+    assert (kept["log_prob"] - before["log_prob"]).abs().max() < 1e-4
+    assert set(again.verdicts["measure"]) == {"distance_from_equal", "option_mass"}
+    assert not again.verdicts.filter(pl.col("verdict").is_null()).height
+    page = (tmp_path / "report.html").read_text()
+    assert "Answers to prompts" in page and (tmp_path / "figures" / "answers.png").is_file()
