@@ -1,4 +1,4 @@
-"""The audit of options: planted answers come back, a lover of "A" has no gender, and what is refused or left unjudged."""
+"""The audit of options: planted answers come back, a lover of "A" has no gender, what is refused or not judged."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ class Panel(Spec):
 
     Attributes:
         setting: its name.
-        measures: a panel each (`groups`) or a row of panels each (`ranks`); none for the other kinds.
+        measures: a panel each (`groups`, `answers`) or a row of panels each (`ranks`); none for the other kinds.
         attribute: whose groups; the setting's first unless given.
         of: of `calibration`: everyone, or the worst-calibrated group.
-        methods: of `shares`: which, the first being what the others are compared with; all unless given.
+        methods: of `shares` and `answers`: which; all unless given. In `shares` the others are compared with the first.
     """
 
     setting: str
@@ -53,13 +53,13 @@ class Figure(Spec):
         kind: `groups`: measures by group and method; `calibration`: confidence histograms over reliability diagrams;
             `ranks`: measures by group (of translations, of everyone) over the rank of an update; `roc`: ROC curves of
             membership inference, of everyone and of each group, a row per setting; `shares`: which gender translations
-            give, by method.
+            give, by method; `answers`: measures of answers to prompts, by method.
         panels: in the order of reading.
         columns: panels in a row.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    kind: Literal["groups", "calibration", "ranks", "roc", "shares"]
+    kind: Literal["groups", "calibration", "ranks", "roc", "shares", "answers"]
     panels: tuple[Panel, ...] = Field(min_length=1)
     columns: int = Field(default=3, ge=1)
 

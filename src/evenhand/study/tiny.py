@@ -13,6 +13,7 @@ from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import skeleton
 from evenhand.models.find import TINY, find
+from evenhand.study.asking import PromptsSpec
 from evenhand.study.membership import MembershipSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = 400
 """Training examples, and test examples, at most."""
+
+ASKED = 30
+"""Reviews that prompts are asked about, at most."""
 
 QUICKER = 20
 """How many times a method's usual learning rate a tiny model needs at least, which sees few examples a few times."""
@@ -91,6 +95,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
             "task": _stood_in(name, setting.task, folder, said),
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
+            "prompts": _asked_of_fewer(name, setting.prompts, said),
             "membership": _fewer(name, setting.membership, said),
         }
     )
@@ -107,6 +112,14 @@ def _fewer(name: str, membership: MembershipSpec | None, said: list[str]) -> Mem
     if membership.design == "pool":
         changed["examples"] = min(membership.examples or EXAMPLES, EXAMPLES)
     return membership.model_copy(update=changed)
+
+
+def _asked_of_fewer(name: str, prompts: PromptsSpec | None, said: list[str]) -> PromptsSpec | None:
+    """The same prompts, of few reviews."""
+    if prompts is None or (prompts.reviews is not None and prompts.reviews <= ASKED):
+        return prompts
+    said.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
+    return prompts.model_copy(update={"reviews": ASKED})
 
 
 def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:

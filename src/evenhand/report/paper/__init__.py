@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from evenhand.audit.design import Figure
+from evenhand.report.paper.answers import answers_figure
 from evenhand.report.paper.calibration import calibration_figure
 from evenhand.report.paper.groups import groups_figure
 from evenhand.report.paper.layout import Figured
@@ -16,6 +17,7 @@ from evenhand.report.paper.shares import shares_figure
 __all__ = ["Figured", "draw"]
 
 _KINDS: Mapping[str, Callable[[Figured, Figure], Any]] = {
+    "answers": answers_figure,
     "groups": groups_figure,
     "calibration": calibration_figure,
     "ranks": ranks_figure,
