@@ -55,7 +55,7 @@ def answers_figure(results: Figured, figure: Figure) -> Any:
     lines = [charts[start : start + figure.columns] for start in range(0, len(charts), figure.columns)]
     decided = pl.concat([one.contrasts for one in shown])
     heading = f"Answers to prompts about authors: {outcome(decided)}"
-    signs = [Sign("mean over questions", look.INK, "circle"), Sign("one question", _QUESTION, "stroke")]
+    signs = [Sign("mean over questions", look.INK, "circle"), Sign("one question", _QUESTION, "tick")]
     signs += verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))
     parts = [alt.hconcat(*line, spacing=8) for line in lines]
     return whole(parts, rows, results, figure, heading, _SAID, signs)

@@ -1,0 +1,64 @@
+"""Contrasts of answers over questions, runs and reviews cover what they are about, and nothing is called worse by chance.
+
+A model's guess about a review is of the first content with probability ½ + lean + question + run + review, and the
+method differs from its reference by a lean of its own, by question, by run and by review.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evenhand.audit.answers_taken import Taken
+from evenhand.audit.mean_answers import compared_means
+
+QUESTIONS = 0.08
+"""Standard deviation of a question's lean; of what it differs by between two methods half of that."""
+
+
+def guesses(lean: float, rng: np.random.Generator, question: np.ndarray, review: np.ndarray, runs: int) -> np.ndarray:
+    """Guesses of the first content [J, T, n]: the mean of four orders of the options."""
+    own = question + QUESTIONS / 2 * rng.normal(size=len(question))
+    chance = 0.5 + lean + own[:, None] + review + 0.03 * rng.normal(size=(runs, 1, 1))
+    return rng.binomial(4, np.clip(chance, 0, 1)) / 4
+
+
+def taken(guess: np.ndarray) -> Taken:
+    value, n = float(guess.mean()) - 0.5, len(guess)
+    return Taken(value, (guess - guess.mean()) / n, np.full(n, 1 / n), 1 / n)
+
+
+def rates(base: float, lean: float, absolute: bool, repetitions: int, runs: int, questions: int, n: int = 60):
+    """How often the 90% interval holds the difference, and how often it lies above 0."""
+    held = above = 0
+    truth = abs(lean) - abs(base) if absolute else lean - base
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([runs, questions, repetition])
+        question, review = QUESTIONS * rng.normal(size=questions), 0.1 * rng.normal(size=n)
+        sides = [guesses(one, rng, question, review, runs) for one in (lean, base)]
+        made = [[[taken(guess) for guess in run] for run in side] for side in sides]
+        found = compared_means(
+            *made, [np.arange(n)] * runs, sign=1, absolute=absolute, planned=runs, support=10, vary=False, notes=[]
+        )
+        assert found.interval is not None
+        low, high = found.interval.bounds(0.05)
+        held += low <= truth <= high
+        above += low > 0
+    return held / repetitions, above / repetitions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "questions"), [(3, 3), (3, 6), (5, 5), (5, 12)])
+def test_a_difference_of_means_is_covered(runs, questions):
+    held, _ = rates(0.05, 0.15, False, 300, runs, questions)
+    assert 0.87 <= held <= 0.99
+    _, above = rates(0.1, 0.1, False, 300, runs, questions)
+    assert above <= 0.075
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "questions"), [(3, 3), (3, 6), (5, 5), (5, 12)])
+@pytest.mark.parametrize("lean", [0.0, 0.2])
+def test_equal_distances_are_seldom_called_worse(runs, questions, lean):
+    _, above = rates(lean, lean, True, 300, runs, questions)
+    assert above <= 0.075
