@@ -1,4 +1,4 @@
-"""Contrasts of answers over questions, runs and reviews cover what they are about, and nothing is called worse by chance.
+"""Contrasts of answers over questions, runs and reviews cover what they are about; nothing is worse by chance.
 
 A model's guess about a review is of the first content with probability ½ + lean + question + run + review, and the
 method differs from its reference by a lean of its own, by question, by run and by review.

@@ -15,6 +15,7 @@ from evenhand.study.presets import list_presets, read_preset
 
 PRESETS = [name for name, _ in list_presets() if name.startswith("paper/fig") or name == "paper/dlab"]
 TRANSLATED = ("paper/fig7", "paper/fig9")
+ANSWERED = ("paper/fig6", "paper/tableA")
 CLASSIFIED = [
     name
     for name in PRESETS
@@ -42,6 +43,23 @@ def test_a_preset_of_the_paper_ends_in_its_figure(name, tmp_path):
     said = json.loads(ran.stdout)["headline"][0]
     if len(results.design.settings) > 1:
         assert said.startswith("Across ") and "consistent" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ANSWERED)
+def test_a_preset_of_prompts_ends_in_its_figure(name, tmp_path):
+    started = time.process_time()
+    ran = CliRunner().invoke(app, ["run", name, "--tiny", "--out", str(tmp_path), "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert time.process_time() - started < 300, "on one core"
+    figure = name.rpartition("/")[2]
+    assert all((tmp_path / "figures" / f"{figure}.{ending}").stat().st_size > 5000 for ending in ("png", "svg", "pdf"))
+    results = Results.load(tmp_path)
+    assert set(results.trials["status"]) == {"done"}
+    assert len(results.options) and results.predictions.is_empty()
+    assert set(results.estimates["split"]) == {"train"}
+    trained = results.trials.filter(pl.col("method") != "base")
+    assert trained["train_loss"].is_not_null().all()
 
 
 @pytest.mark.slow

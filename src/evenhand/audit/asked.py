@@ -227,20 +227,8 @@ def _values(measure: Measure, made: Mean, n: int, notes: Sequence[str], design: 
     if math.isnan(made.interval.variance):
         return row
     low, high = made.interval.bounds((1 - LEVEL) / 2)
-    least, most = _RANGES.get(measure.name, (-math.inf, math.inf))
+    least, most = measure.range or ((0.0, 1.0) if measure.scale == "share" else (-math.inf, math.inf))
     return {**row, "low": min(max(low, least), most), "high": max(min(high, most), least)}
-
-
-_RANGES = {
-    DISTANCE: (0.0, 0.5),
-    LEAN: (-0.5, 0.5),
-    "identifier_effect": (0.0, math.inf),
-    "position_effect": (0.0, math.inf),
-    "flip_rate": (0.0, 1.0),
-    "negation_consistency": (0.0, 1.0),
-    "option_mass": (0.0, 1.0),
-}
-"""What a measure can be."""
 
 
 def _compared(asking: Asking, measure: Measure, place: Place, design: Design) -> Iterator[Compared]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -323,6 +324,7 @@ OPTIONS: dict[str, Measure] = {
             1,
             _ASKED,
             _of_options,
+            range=(0.0, 0.5),
             notes=(("everyone", "a distance is biased upward near 0: the guess lean has its sign"),),
         ),
         Measure(
@@ -331,6 +333,7 @@ OPTIONS: dict[str, Measure] = {
             0,
             _ASKED,
             _of_options,
+            range=(-0.5, 0.5),
             scale="own",
         ),
         Measure(
@@ -339,6 +342,7 @@ OPTIONS: dict[str, Measure] = {
             1,
             _ASKED,
             _of_options,
+            range=(0.0, math.inf),
             scale="own",
         ),
         Measure(
@@ -347,6 +351,7 @@ OPTIONS: dict[str, Measure] = {
             1,
             _ASKED,
             _of_options,
+            range=(0.0, math.inf),
             scale="own",
         ),
         Measure(
