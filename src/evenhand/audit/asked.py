@@ -110,7 +110,8 @@ def asked(
     """What options say, as rows of the tables `estimates` and `verdicts`.
 
     Intervals are two-way, by review and seed, and where a row is about several questions these cluster, too
-    (`stats.questions`). What any design of prompts confounds is shown and not judged.
+    (`stats.questions`). What any design of prompts confounds is shown and not judged. What is pooled over settings is
+    about all questions, as they were answered.
 
     Args:
         examples, trials, options: the tables. Only final options (`step` null) of trials of the role `study` count.
@@ -132,7 +133,9 @@ def asked(
                 if measure.worse:
                     found += _compared(asking, measure, place, design)
         verdicts += [row for family in judged(found, design) for row in family.rows()]
-        everywhere += pooled_later(found, design)
+        # Of several settings what all questions say together is pooled, as it was answered.
+        overall = [one for one in found if one.case.condition is None and one.case.correction is None]
+        everywhere += pooled_later(overall, design)
     verdicts += across_settings(everywhere, examples, design)
     return records.from_rows(estimates, "estimates"), records.from_rows(verdicts, "verdicts")
 

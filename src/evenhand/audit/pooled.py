@@ -74,9 +74,8 @@ def across_settings(compared: Sequence[Compared], examples: pl.DataFrame, design
     families: dict[tuple[str, ...], dict[tuple[str | None, ...], list[Compared]]] = {}
     for one in compared:
         case = one.case
-        asked = (case.asked, str(case.correction))
-        family = families.setdefault((one.split, case.measure.name, one.method, one.reference, case.level, *asked), {})
-        family.setdefault((case.name, case.attribute, case.group, case.condition), []).append(one)
+        family = families.setdefault((one.split, case.measure.name, one.method, one.reference, case.level), {})
+        family.setdefault((case.name, case.attribute, case.group), []).append(one)
     for found in families.values():
         several = [places for places in found.values() if len(places) > 1]
         judged = [[one for one in places if one.judged] for places in several]
@@ -117,8 +116,6 @@ def _row(places: Sequence[Compared], pooled: Pooled | None, size: int, design: D
     first = places[0]
     case, margin, decides = first.case, first.margin, first.case.measure.decides
     by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[case.level]
-    by = by if case.condition is None else f"by {case.asked}"
-    corrected = "" if case.correction is None else f" after {case.correction}"
     plural = "contrast" if size == 1 else "contrasts"
     judged = [one for one in places if one.judged]
     row: dict[str, Any] = {
@@ -128,8 +125,6 @@ def _row(places: Sequence[Compared], pooled: Pooled | None, size: int, design: D
         "class": case.name,
         "attribute": case.attribute,
         "group": case.group,
-        "condition": case.condition,
-        "correction": case.correction,
         "method": first.method,
         "reference": first.reference,
         "contrast": None,
@@ -139,8 +134,7 @@ def _row(places: Sequence[Compared], pooled: Pooled | None, size: int, design: D
         "predict_high": None,
         "margin": margin,
         "verdict": "inconclusive" if decides else None,
-        "family": f"{case.measure.name}{corrected} {by}, {first.method} vs {first.reference}, across settings "
-        f"({size} {plural})",
+        "family": f"{case.measure.name} {by}, {first.method} vs {first.reference}, across settings ({size} {plural})",
         "p": None,
         "p_adjusted": None,
         "detectable": None,

@@ -10,14 +10,13 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.harm import MEASURE
-from evenhand.audit.measures import OPTIONS
 from evenhand.audit.privacy import ROC
 from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
 from evenhand.report.estimated import PARITY
 from evenhand.report.sizes import group_sizes
 from evenhand.report.verdict_tables import pooled_pairs
-from evenhand.report.words import settings_of, title
+from evenhand.report.words import settings_of, single_question, title
 
 MOST_ROWS = 3000
 """With more contrasts than this, single classes are not drawn: a page is to stay below 5 MB. The tables have them."""
@@ -193,11 +192,6 @@ def size_blocks(examples: pl.DataFrame, design: Design) -> list[Block]:
             about = f"Examples in each group of {attribute} by class, {setting}."
             blocks.append(Block(f"{setting}: {attribute}", [Figure(chart, about)]))
     return blocks
-
-
-def single_question() -> pl.Expr:
-    """Whether a row is about one question of many, which tables have and charts of verdicts do not."""
-    return pl.col("measure").is_in(list(OPTIONS)) & pl.col("condition").fill_null("").str.contains("/", literal=True)
 
 
 def _places(frame: pl.DataFrame, design: Design) -> Iterator[tuple[str, str, pl.DataFrame]]:

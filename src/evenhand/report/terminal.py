@@ -10,7 +10,7 @@ import polars as pl
 from evenhand.report.across import patterns
 from evenhand.report.harm import noticed
 from evenhand.report.leaks import leaking
-from evenhand.report.words import digits, headline, interval, number, place, title, trained
+from evenhand.report.words import digits, headline, interval, number, place, single_question, title, trained
 
 if TYPE_CHECKING:
     from evenhand.report.page import Reportable
@@ -58,7 +58,7 @@ def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
     ranked = judged.with_columns(
         rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64),
-        narrow=pl.col("group").is_not_null(),
+        narrow=pl.col("group").is_not_null() | single_question(),
     ).sort("rank", "narrow", maintain_order=True)
     several = where is not None or judged["setting"].n_unique() > 1 or judged["split"].n_unique() > 1
     compared = judged.select("method", "reference").unique()

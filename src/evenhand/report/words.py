@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ _TITLES = {
     "rouge_l": "ROUGE-L",
     "stereotype_lean": "stereotype lean (pro − anti)",
     "distance_from_equal": "distance from guessing both equally",
-    "guess_lean": "lean of guesses (male − ½)",
+    "guess_lean": "lean of guesses (share − ½)",
     "accuracy_difference": "accuracy, best − worst group",
     "expected_calibration_error": "expected calibration error (plug-in)",
     "calibration_error_squared": "squared calibration error (debiased)",
@@ -88,6 +89,11 @@ def place(row: Mapping[str, Any]) -> str:
     return " · ".join([who, *further])
 
 
+def single_question() -> pl.Expr:
+    """Whether a row is about one question of many, which tables have and charts of verdicts do not."""
+    return pl.col("measure").is_in(list(OPTIONS)) & pl.col("condition").fill_null("").str.contains("/", literal=True)
+
+
 def main_split(splits: Iterable[str]) -> str | None:
     """The split that a headline is about: `test` where there is one, else the first."""
     found = list(dict.fromkeys(splits))
@@ -134,13 +140,14 @@ def counts(verdicts: pl.DataFrame) -> dict[str, int]:
 def headline(verdicts: pl.DataFrame, design: Design) -> list[str]:
     """One line per setting, method and reference, in plain words, computed from the verdicts of the main split.
 
-    Where contrasts were pooled over settings, lines about these come first. What could have been seen is said in each
+    Single questions of many are left to the table. Where contrasts were pooled over settings, lines about these come
+    first. What could have been seen is said in each
     line, or once at the end where there are many.
     """
     split = main_split(verdicts["split"])
     if split is None:
         return ["There is nothing to compare: no reference method was named, so there are estimates and no verdicts."]
-    here = verdicts.filter(split=split)
+    here = verdicts.filter(~single_question(), split=split)
     several = len(settings_of(here, design)) > 1
     found: list[tuple[str, pl.DataFrame]] = []
     for setting in settings_of(here, design):
@@ -196,22 +203,25 @@ def _said(rows: pl.DataFrame) -> str:
 def seen(verdicts: pl.DataFrame) -> str:
     """The smallest harm that could have been seen, in a sentence: of groups' accuracy, else of whatever was judged.
 
-    In one setting; means over settings are left to the table.
+    In one setting; means over settings, and single questions of many, are left to the table.
     """
-    verdicts = verdicts.drop_nulls("setting")
+    verdicts = verdicts.drop_nulls("setting").filter(~single_question())
     accuracy = pl.col("measure") == "accuracy"
     candidates = (
         ("in the accuracy of a group", verdicts.filter(accuracy & pl.col("group").is_not_null())),
         ("in accuracy", verdicts.filter(accuracy)),
+        ("in the distance from guessing both equally", verdicts.filter(measure="distance_from_equal")),
         ("in any measure", verdicts),
     )
     for where, found in candidates:
         values = found["detectable"].drop_nulls().to_list()
-        possible = [value for value in values if value < 1 or "accuracy" not in where]  # no accuracy falls by more
+        most = 1.0 if "accuracy" in where else 0.5 if "distance" in where else math.inf  # nothing gets worse by more
+        possible = [value for value in values if value < most]
         if values and not possible:
             return f"With so few runs or examples this study could have seen no harm {where}, however large."
         if values:
-            rest = "" if len(possible) == len(values) else ", and in some group none is large enough"
+            whom = "group" if "accuracy" in where else "comparison"
+            rest = "" if len(possible) == len(values) else f", and in some {whom} none is large enough"
             return f"The smallest harm this study could have seen {where} is {span(possible)}{rest}."
     return "How small a harm this study could have seen cannot be said."
 

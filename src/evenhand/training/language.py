@@ -56,7 +56,7 @@ def encode_prompted(
     encoded: Any = tokenizer(whole)["input_ids"] if whole else []
     tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
     if tokenizer.eos_token is not None:
-        tokens = [_ended_once(ids, int(tokenizer.eos_token_id)) for ids in tokens]
+        tokens = [_ended_once(ids, tokenizer.eos_token_id) for ids in tokens]
     lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
     if len(lengths) and lengths.max() > longest:
         raise InputError(
@@ -83,11 +83,11 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_l
         InputError: a text that leaves nothing to learn: it is one token long, or `max_length` is.
     """
     longest = min(max_length, tokenizer.model_max_length)
-    end = "\n" if tokenizer.eos_token is None else tokenizer.eos_token
+    end: Any = "\n" if tokenizer.eos_token is None else tokenizer.eos_token
     encoded: Any = tokenizer([text + end for text in texts])["input_ids"] if len(texts) else []
     tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
     if tokenizer.eos_token is not None:
-        tokens = [_ended_once(ids, int(tokenizer.eos_token_id)) for ids in tokens]
+        tokens = [_ended_once(ids, tokenizer.eos_token_id) for ids in tokens]
     tokens = [ids[:longest] for ids in tokens]
     lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
     if len(lengths) and lengths.min() < 2:
@@ -99,7 +99,7 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_l
     return Prompted(tokens, lengths, int(padding), np.ones(len(tokens), dtype=np.int64))
 
 
-def _ended_once(ids: np.ndarray, end: int) -> np.ndarray:
+def _ended_once(ids: np.ndarray, end: Any) -> np.ndarray:
     """Tokens that end with the end of text once; some tokenizers end every text so by themselves."""
     return ids[:-1] if ids[-2:].tolist() == [end, end] else ids
 
