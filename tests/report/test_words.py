@@ -42,8 +42,16 @@ def test_a_contrast_shows_its_sign_and_an_interval_without_bounds_is_a_dash():
     assert interval(None, None) == "—"
 
 
+def test_a_place_of_answers_is_a_question_or_several():
+    row = dict.fromkeys(("attribute", "group", "class", "condition", "correction")) | {"measure": "flip_rate"}
+    assert place(row) == "all questions" and place(row | {"condition": "yes_no"}) == "yes/no"
+    one = {"condition": "mc1/letters/male-female", "correction": "PriDe"}
+    assert place(row | one) == "mc1/letters/male-female · correction PriDe"
+
+
 def test_a_place_names_attribute_group_and_class():
     row = {"attribute": "race", "group": "black", "class": "age 3", "condition": None, "correction": None}
+    row |= {"measure": "selection_rate"}
     assert place(row) == "race = black · class age 3"
     assert place({**row, "group": None, "class": None}) == "over the groups of race"
     assert place({**row, "attribute": None, "group": None, "class": None}) == "everyone"
