@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from evenhand.errors import InputError, did_you_mean
+from evenhand.yaml_file import read_mapping
 
 
 def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
@@ -24,31 +25,11 @@ def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"there is no study file {path}")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} should hold a mapping with the keys task, model and methods")
+    values = read_mapping(path, "with the keys task, model and methods")
     values = {str(key): value for key, value in values.items()}
     for change in changes:
         _set(values, change)
     return values
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that is written twice is an error rather than the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.YAMLError(f'key "{key}" is written twice{key_node.start_mark}')
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
 
 
 def _set(values: dict[str, Any], change: str) -> None:

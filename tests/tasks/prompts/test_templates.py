@@ -226,7 +226,7 @@ def test_a_file_that_is_missing_or_says_a_thing_twice_is_refused(tmp_path):
         Asked(path=str(tmp_path / "none.yaml")).prompts()
     path = tmp_path / "twice.yaml"
     path.write_text("words: {}\nwords: {}\n")
-    with pytest.raises(InputError, match='the key "words" is written twice'):
+    with pytest.raises(InputError, match='key "words" is written twice'):
         read_templates(path)
     path.write_text("- a list")
     with pytest.raises(InputError, match="should hold a mapping of words"):

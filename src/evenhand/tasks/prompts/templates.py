@@ -15,13 +15,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records.prompts import NAME
 from evenhand.spec import Spec
 from evenhand.tasks.prompts.slots import check_slots, slots_of
+from evenhand.yaml_file import read_mapping
 
 PLAIN = "plain"
 """The form in which nothing names an option: it is answered by its own word."""
@@ -234,27 +234,8 @@ def read_templates(path: Path) -> Templates:
     return Templates.parse(merged, str(path))
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A key that is written twice is an error rather than the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        repeated = next((key for key in keys if keys.count(key) > 1), None)
-        if repeated is not None:
-            raise yaml.YAMLError(f'the key "{repeated}" is written twice')
-        return super().construct_mapping(node, deep=deep)
-
-
 def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} should hold a mapping of {', '.join(Templates.model_fields)}")
-    return values
+    return read_mapping(path, f"of {', '.join(Templates.model_fields)}")
 
 
 def _named(name: str, where: str) -> None:

@@ -1,0 +1,44 @@
+"""A YAML file that holds a mapping, in which no key is written twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evenhand.errors import InputError
+
+
+def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
+    """The mapping in a file.
+
+    Args:
+        path: of the file, which exists.
+        holds: what the mapping should have, for the error.
+
+    Raises:
+        InputError: the file is no UTF-8 text, no YAML, no mapping, or repeats a key.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should hold a mapping {holds}")
+    return values
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that is written twice is an error rather than the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.YAMLError(f'key "{key}" is written twice{key_node.start_mark}')
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
