@@ -42,7 +42,8 @@ def test_a_study_that_leaks_is_told_and_its_pool_can_grow(leaky, tmp_path, evenh
     results = Results.load(out)
     assert set(results.trials["role"]) == {"pool"} and len(results.trials) == 16 and results.estimates["value"].len()
     area = results.verdicts.filter(pl.col("group").is_null(), measure="membership_auc").row(0, named=True)
-    assert area["verdict"] == "worse" and area["contrast"] > 0.1 and area["runs"] == 8
+    assert area["verdict"] == "worse" and area["contrast"] > 0.1
+    assert area["runs"] == 4  # pairs
     mine = results.estimates.filter(
         pl.col("seed").is_null(), pl.col("group").is_null(), measure="membership_auc", method="full"
     ).row(0, named=True)
