@@ -37,6 +37,7 @@ bench: setup
 	$(BIN)/python benchmarks/bootstrap.py
 	$(BIN)/python benchmarks/replicas.py
 	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/python benchmarks/pool.py --targets 4
 	$(BIN)/python benchmarks/study.py --data ../shared/data
 
 clean:
