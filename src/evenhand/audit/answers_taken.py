@@ -29,7 +29,7 @@ from evenhand.seeds import generator
 
 PERMUTATION, PRIDE = "permutation", "PriDe"
 CLOZE, YES_NO, MULTIPLE_CHOICE = "cloze", "yes_no", "multiple_choice"
-"""Kinds of question, as `evenhand.tasks.prompts` has them."""
+"""Kinds of question, as prompts are named by them (`evenhand.records.prompts`)."""
 
 UNFAIR = (
     "not every content stands everywhere equally often, so that a preference for an identifier or a position looks "

@@ -81,9 +81,8 @@ class MembershipSpec(MembershipDesign):
             raise InputError(
                 f'membership.shadows: "{self.shadows}" is no method; {did_you_mean(self.shadows, setting.methods)}'
             )
-        for name in [self.shadows] if self.shadows is not None else []:
-            if setting.method(name).epochs == 0:
-                raise InputError(f"membership.shadows: {name} trains nothing, so that it can be no shadow")
+        if self.shadows is not None and setting.method(self.shadows).epochs == 0:
+            raise InputError(f"membership.shadows: {self.shadows} trains nothing, so that it can be no shadow")
         if all(setting.method(name).epochs == 0 for name in setting.methods):
             raise InputError("membership: no method trains anything, so that there are no members")
         if setting.tuning is not None and setting.tuning.seeds == "each":
