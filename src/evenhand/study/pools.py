@@ -101,9 +101,7 @@ def pool_of_setting(prepared: Prepared) -> Pool | None:
 
 def shadow_samples(prepared: Prepared, seed: int) -> Iterator[tuple[int, Sample]]:
     """Number and sample of each shadow beside the targets of a seed; none where the setting has no such shadows."""
-    found = prepared.shadowed(
-        prepared.sample(seed).parts, seed if prepared.spec.split.vary else prepared.spec.split.seed
-    )
+    found = prepared.shadowed(seed)
     for number, train in enumerate(() if found is None else found.shadows):
         assert found is not None
         yield number, Sample(prepared, Split(train, NOBODY, found.audited), extra=False)

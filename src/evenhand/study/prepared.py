@@ -126,16 +126,22 @@ class Prepared:
 
     def sample(self, seed: int) -> Sample:
         """What a seed draws; one sample for all seeds where the split is fixed."""
-        fixed = self.spec.split
-        number = seed if fixed.vary else fixed.seed
+        fixed, number = self.spec.split, self._number(seed)
         if number not in self._drawn:
             parts = split(self.dataset, fixed, self.spec.limit, number)
-            shadowed = self.shadowed(parts, number)
+            shadowed = self._shadowed(parts, number)
             self._drawn[number] = Sample(self, parts, None if shadowed is None else shadowed.members)
         return self._drawn[number]
 
-    def shadowed(self, parts: Split, number: int) -> Shadowed | None:
-        """Whose membership is audited with shadows beside the target of these parts; None without such shadows."""
+    def shadowed(self, seed: int) -> Shadowed | None:
+        """Whose membership is audited with shadows beside the targets of a seed; None without such shadows."""
+        return self._shadowed(self.sample(seed).parts, self._number(seed))
+
+    def _number(self, seed: int) -> int:
+        """The seed that draws: one for all where the split is fixed."""
+        return seed if self.spec.split.vary else self.spec.split.seed
+
+    def _shadowed(self, parts: Split, number: int) -> Shadowed | None:
         wanted = self.spec.membership
         if wanted is None or wanted.design == "pool":
             return None
