@@ -34,7 +34,7 @@ def test_a_preset_of_the_paper_ends_in_its_figure(name, tmp_path):
     assert all((tmp_path / "figures" / f"{figure}.{ending}").stat().st_size > 5000 for ending in ("png", "svg", "pdf"))
     results = Results.load(tmp_path)
     assert set(results.trials["status"]) == {"done"}
-    assert results.design.figure is not None and (tmp_path / "stand-in").is_dir()
+    assert results.design.figure and (tmp_path / "stand-in").is_dir()
     assert "made-up examples stand in for" in ran.stderr
     accuracy = results.estimates.filter(pl.col("seed").is_null(), pl.col("attribute").is_null(), measure="accuracy")
     base = results.examples.group_by("setting").agg(most=pl.col("label").value_counts(normalize=True).struct[1].max())

@@ -20,7 +20,7 @@ from option_records import tables
 def results() -> Results:
     examples, trials, options, design = tables({"base": {}, "lover": {"letter": 6.0}, "male": {"content": 1.5}}, n=20)
     panels = (Panel(setting="main", measures=("guess_lean", "identifier_effect", "yes_effect")),)
-    design = design.model_copy(update={"figure": Figure(name="answers", kind="answers", panels=panels)})
+    design = design.model_copy(update={"figure": (Figure(name="answers", kind="answers", panels=panels),)})
     predictions = records.TABLES["predictions"].empty()
     return Results.compute(examples, trials, predictions, design, options=options)
 
@@ -47,8 +47,7 @@ def test_nothing_is_drawn_where_nothing_was_asked(results):
 
 
 def test_a_figure_shows_methods_with_single_questions_and_the_verdict_on_the_distance(results):
-    assert results.design.figure is not None
-    rows = drawn(draw(results, results.design.figure))
+    rows = drawn(draw(results, *results.design.figure))
     single = [row for row in rows if "q" in row]
     assert len([row for row in single if row["m"] == "male"]) == 6 + 3 + 1
     worse = results.verdicts.filter(measure="distance_from_equal", method="male").filter(pl.col("condition").is_null())

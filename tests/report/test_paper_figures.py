@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import vl_convert
 
-from evenhand.audit.design import Figure, Rank
+from evenhand.audit.design import Design, Figure, Rank
 from evenhand.errors import InputError
 from evenhand.report import figures, look, paper
 from evenhand.report.words import counts
@@ -201,6 +201,13 @@ def test_a_rank_has_the_colour_of_its_verdict(by_rank):
     assert f"worse in {counts(verdicts).get('worse', 0)} of {len(verdicts)}" in " ".join(chart.title.text)
 
 
+def test_a_panel_shows_the_ranks_that_it_names(by_rank):
+    results, _ = by_rank
+    named = {"setting": "faces", "measures": ["accuracy"], "methods": ["full", "r1"]}
+    rows = drawn(paper.draw(results, figure("ranks", named)))["rows 0 0 0"]
+    assert [row["x"] for row in rows if "x" in row] == [1] and any("q" in row for row in rows)
+
+
 @pytest.mark.parametrize("kind", ["by_group", "calibration", "by_rank"])
 def test_a_figure_fits_a_page(kind, request):
     _, chart = request.getfixturevalue(kind)
@@ -209,13 +216,22 @@ def test_a_figure_fits_a_page(kind, request):
     assert width < 840, "letters of 10 pixels have less than 6 points on a page of 17 cm"
 
 
-def test_the_designs_figure_is_written_in_every_format_and_first(simulate, tmp_path):
+def test_the_designs_figures_are_written_in_every_format_and_first(simulate, tmp_path):
     results = simulate()
     chosen = figure("groups", {"setting": "faces", "measures": ["accuracy"]}, name="fig9")
     before = [path.name for path in figures.write(results, tmp_path / "before")]
-    written = figures.write(redesigned(results, figure=chosen), tmp_path / "figures")
-    assert [path.name for path in written] == ["fig9.png", "fig9.svg", "fig9.pdf", *before]
+    other = chosen.model_copy(update={"name": "other"})
+    written = figures.write(redesigned(results, figure=(chosen, other)), tmp_path / "figures")
+    names = [f"{name}.{ending}" for name in ("fig9", "other") for ending in ("png", "svg", "pdf")]
+    assert [path.name for path in written] == [*names, *before]
     assert written[2].read_bytes().startswith(b"%PDF") and "<svg" in written[1].read_text()[:200]
+
+
+def test_two_figures_cannot_have_one_name():
+    one = {"name": "fig", "kind": "groups", "panels": [{"setting": "s", "measures": ["accuracy"]}]}
+    assert len(Design.parse({"settings": {}, "figure": [one, {**one, "name": "other"}]}, "design").figure) == 2
+    with pytest.raises(InputError, match='two figures have the name "fig"'):
+        Design.parse({"settings": {}, "figure": [one, one]}, "design")
 
 
 @pytest.mark.parametrize(

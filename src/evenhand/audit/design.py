@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from evenhand.audit.measures import known
 from evenhand.errors import did_you_mean
@@ -35,7 +35,9 @@ class Panel(Spec):
         measures: a panel each (`groups`, `answers`) or a row of panels each (`ranks`); none for the other kinds.
         attribute: whose groups; the setting's first unless given.
         of: of `calibration`: everyone, or the worst-calibrated group.
-        methods: of `shares` and `answers`: which; all unless given. In `shares` the others are compared with the first.
+        methods: of `ranks`, `shares` and `answers`: which; all unless given. In `shares` the others are compared with
+            the first, in `ranks` with the first that is a reference.
+        title: of a row of `ranks` that shows everyone; the setting's name unless given.
     """
 
     setting: str
@@ -43,6 +45,7 @@ class Panel(Spec):
     attribute: str | None = None
     of: Literal["everyone", "worst"] = "everyone"
     methods: tuple[str, ...] = ()
+    title: str | None = None
 
 
 class Figure(Spec):
@@ -73,6 +76,25 @@ class Figure(Spec):
                 if name not in known():
                     raise ValueError(f'figure.panels: there is no measure "{name}"; {did_you_mean(name, known())}')
         return self
+
+
+def _listed(value: Any) -> Any:
+    """Figures as a list, however many were given."""
+    if value is None:
+        return ()
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _named_apart(figures: tuple[Figure, ...]) -> tuple[Figure, ...]:
+    names = [figure.name for figure in figures]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'figure: two figures have the name "{name}"; files are named so, and need one each')
+    return figures
+
+
+Figures = Annotated[tuple[Figure, ...], BeforeValidator(_listed), AfterValidator(_named_apart)]
+"""None, one or several; one need not be in a list."""
 
 
 class MembershipDesign(Spec):
@@ -180,7 +202,7 @@ class Design(Spec):
         alpha: one-sided level of a verdict; verdict intervals are 1 − 2·alpha.
         paired: "example" (by id), "order" (row order agreed), or "none" (unpaired; said in the report).
         source: where the records came from: a study's name or a table's file name.
-        figure: what the results are drawn as besides the report's own charts.
+        figure: what the results are drawn as besides the report's own charts, in that order.
     """
 
     settings: dict[str, SettingDesign]
@@ -191,4 +213,4 @@ class Design(Spec):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     paired: Literal["example", "order", "none"] = "example"
     source: str = ""
-    figure: Figure | None = None
+    figure: Figures = ()

@@ -25,7 +25,7 @@ def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
     shares of translations, guesses about authors (of whatever reviews were asked about), and ROC curves of membership
     inference, by setting and attribute; of several settings the contrasts across them, by method and reference; and the
-    figure that the design names, in all formats.
+    figures that the design names, in all formats.
 
     Args:
         results: of a run or an audit.
@@ -34,12 +34,11 @@ def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
 
     Returns:
         The files, `[SETTING-]CHART-ATTRIBUTE.FORMAT`, the setting named where there are several, and
-        `across-settings-METHOD-REFERENCE.FORMAT`. The figure comes first.
+        `across-settings-METHOD-REFERENCE.FORMAT`. The figures come first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    figure = results.design.figure
-    if figure is not None:
+    for figure in results.design.figure:
         chart = paper.draw(results, figure)
         written += [_saved(chart, folder / f"{figure.name}.{ending}") for ending in FORMATS]
     return written + [_saved(chart, folder / f"{name}.{format}") for name, chart in _charts(results)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from evenhand.audit.design import Figure, MarginChange
+from evenhand.audit.design import Figures, MarginChange
 from evenhand.audit.measures import known
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
@@ -34,7 +34,7 @@ class Study(Spec):
         settings: by name, every default resolved.
         measures: names of measures; empty means the defaults.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
-        figure: what its results are drawn as besides the report's own charts.
+        figure: what its results are drawn as besides the report's own charts: a figure, or a list of them.
         declared: margins and the dates on which they were declared, oldest first.
         chosen: the hyperparameters that tuning chose when the study was last run.
 
@@ -45,7 +45,7 @@ class Study(Spec):
     settings: dict[str, Setting]
     measures: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
-    figure: Figure | None = None
+    figure: Figures = ()
     declared: tuple[MarginChange, ...] = ()
     chosen: tuple[Choice, ...] = ()
 
@@ -87,7 +87,7 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _figure_can_be_drawn(self) -> Study:
-        for panel in () if self.figure is None else self.figure.panels:
+        for panel in (panel for figure in self.figure for panel in figure.panels):
             if panel.setting not in self.settings:
                 hint = did_you_mean(panel.setting, self.settings)
                 raise ValueError(f'figure: there is no setting "{panel.setting}"; {hint}')

@@ -74,7 +74,7 @@ def ranks_figure(results: Figured, figure: Figure) -> Any:
         contrasts = _contrasts(results, panel)
         decided.append(contrasts)
         grid = _grid(results, panel, contrasts)
-        ranks = sorted({rank.rank for rank in results.design.settings[panel.setting].ranks.values()})
+        ranks = sorted({rank.rank for rank in _ranks(results, panel).values()})
         width = (WIDE - _AXIS * len(panel.measures)) // len(panel.measures)
         domains = [_domain(line[column] for line in grid) for column in range(len(panel.measures))]
         for place, line in enumerate(grid):
@@ -87,7 +87,7 @@ def ranks_figure(results: Figured, figure: Figure) -> Any:
                 charts.append(_panel(one, key, domains[column], width, ranks, *outer))
             parts.append(alt.hconcat(*charts, spacing=12))
     decisions = pl.concat(decided)
-    references = sorted({str(compared(results.design, panel.setting)[0]) for panel in figure.panels})
+    references = sorted({str(_reference(results, panel)) for panel in figure.panels})
     named = " and ".join(references)
     texts = all(_of_texts(results, panel) for panel in figure.panels)
     heading = f"Ranks of LoRA against {named}{'' if texts else ', by group'}: {outcome(decisions)}"
@@ -110,6 +110,21 @@ def _of_texts(results: Figured, panel: Panel) -> bool:
     return results.design.settings[panel.setting].kind == "translation"
 
 
+def _reference(results: Figured, panel: Panel) -> str | None:
+    """The dotted line."""
+    found = results.design.settings[panel.setting]
+    shown = [name for name in panel.methods if name in found.references]
+    return shown[0] if shown else compared(results.design, panel.setting)[0]
+
+
+def _ranks(results: Figured, panel: Panel) -> dict[str, Rank]:
+    """By method, of those that the panel shows."""
+    found, reference = results.design.settings[panel.setting].ranks, _reference(results, panel)
+    return {
+        name: rank for name, rank in found.items() if name != reference and (not panel.methods or name in panel.methods)
+    }
+
+
 def _whom(results: Figured, panel: Panel) -> pl.Expr:
     """The rows that are shown: of each group of the panel's attribute, of translations everyone."""
     if _of_texts(results, panel):
@@ -120,12 +135,11 @@ def _whom(results: Figured, panel: Panel) -> pl.Expr:
 
 def _contrasts(results: Figured, panel: Panel) -> pl.DataFrame:
     """Of every rank with the reference, in each group."""
-    reference, _ = compared(results.design, panel.setting)
     return tested(results.verdicts).filter(
         _whom(results, panel),
         pl.col("measure").is_in(panel.measures),
-        pl.col("method").is_in(list(results.design.settings[panel.setting].ranks)),
-        pl.col("reference") == (reference or ""),
+        pl.col("method").is_in(list(_ranks(results, panel))),
+        pl.col("reference") == (_reference(results, panel) or ""),
         setting=panel.setting,
     )
 
@@ -135,7 +149,8 @@ def _grid(results: Figured, panel: Panel, contrasts: pl.DataFrame) -> list[list[
     size = sizes(results.examples, panel.setting, attribute_of(panel, results.estimates))
     own = tested(results.estimates).filter(pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting)
     named = {
-        group: sized(panel.setting if group is None else group, size.get(group)) for group in own["group"].unique()
+        group: sized((panel.title or panel.setting) if group is None else group, size.get(group))
+        for group in own["group"].unique()
     }
     return [
         [
@@ -150,7 +165,7 @@ def _values(
     results: Figured, panel: Panel, measure: str, own: pl.DataFrame, contrasts: pl.DataFrame, group: str | None
 ) -> list[dict[str, Any]]:
     design = results.design
-    ranks, (reference, _) = design.settings[panel.setting].ranks, compared(design, panel.setting)
+    ranks, reference = _ranks(results, panel), _reference(results, panel)
     here = pl.col("group").eq_missing(pl.lit(group, pl.String)) & (pl.col("measure") == measure)
     verdict = dict(contrasts.filter(here).select("method", "verdict").iter_rows())
     margin = known()[measure].margin(design.margins) if known()[measure].worse else None
