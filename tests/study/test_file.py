@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.study.file import read
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
@@ -101,3 +105,9 @@ def test_a_key_that_is_no_word_is_an_unknown_key(file, tmp_path):
     path.write_text("3: x\n")
     with pytest.raises(InputError, match='no key "3"'):
         Study(**read(path))
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_a_study(path):
+    study = Study(**read(path))
+    assert study.settings and all(setting.reference for setting in study.settings.values())
