@@ -35,8 +35,14 @@ QUICKER = 20
 FASTEST = 0.01
 """The highest rate that is asked for so."""
 
-LONGER = 15
+LONGER = 20
 """Epochs that a tiny model needs at least to write sentences, which it has never read in these languages."""
+
+WRITING = 0.003
+"""The rate at which all of a tiny model learns to write them; an adapter needs the highest."""
+
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The linear layers of the tiny decoders."""
 
 _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "llama", "bert": "bert", "minilm": "bert"}
 
@@ -82,15 +88,16 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     bare = skeleton(find(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
     cut = {method: _fitted(f"{name}: {method}", values, bare, said) for method, values in setting.methods.items()}
     methods = _distinct(name, setting, cut, said)
-    if kind_of(setting.task["name"]) == "translation" and model != setting.model:
-        methods = _prolonged(name, methods, said)
+    writes = kind_of(setting.task["name"]) == "translation" and model != setting.model
+    if writes:
+        methods = _learning_to_write(name, methods, said)
     if setting.train.precision == "bfloat16":
         said.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
         setting = setting.model_copy(update={"train": setting.train.model_copy(update={"precision": "auto"})})
     return setting.model_copy(
         update={
             "model": model,
-            "methods": methods if model == setting.model else _quickened(name, methods, said),
+            "methods": methods if model == setting.model else _quickened(name, methods, said, writes),
             "tuning": _fitted_grid(setting.tuning, bare, methods),
             "task": _stood_in(name, setting.task, folder, said),
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
@@ -188,12 +195,16 @@ def _differ_by_rank(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return ranks[0] != ranks[1] and (by_number or by_scale)
 
 
-def _quickened(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
+def _quickened(
+    name: str, methods: Mapping[str, dict[str, Any]], said: list[str], writes: bool
+) -> dict[str, dict[str, Any]]:
     """The methods at learning rates from which a tiny model learns something."""
     raised: dict[tuple[float, float], list[str]] = {}
     found = {}
     for method, values in methods.items():
         least = min(QUICKER * float(METHODS[values["kind"]].model_fields["lr"].default), FASTEST)
+        if writes:
+            least = max(least, WRITING if values["kind"] == "full" else FASTEST)
         found[method] = {**values, "lr": max(values["lr"], least)}
         if values["lr"] < least:
             raised.setdefault((values["lr"], least), []).append(method)
@@ -202,16 +213,26 @@ def _quickened(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]
     return found
 
 
-def _prolonged(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
-    """The methods with as many epochs as a tiny model needs to write anything."""
-    longer = {method: values for method, values in methods.items() if 0 < values["epochs"] < LONGER}
+def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
+    """The methods with the epochs and the layers that a tiny model needs to learn two languages."""
+    longer = [method for method, values in methods.items() if 0 < values["epochs"] < LONGER]
+    wider = [
+        method
+        for method, values in methods.items()
+        if values["kind"] == "lora" and not values.get("targets") and not values.get("layers")
+    ]
     if longer:
         said.append(
             f"{name}: epochs are raised to {LONGER}, after which a tiny model writes sentences: {', '.join(longer)}"
         )
-    return {
-        method: {**values, **({"epochs": LONGER} if method in longer else {})} for method, values in methods.items()
-    }
+    if wider:
+        said.append(f"{name}: all linear layers learn, since a tiny model knows neither language: {', '.join(wider)}")
+    found = {}
+    for method, values in methods.items():
+        raised = {"epochs": LONGER} if method in longer else {}
+        layers = {"targets": list(LINEAR)} if method in wider else {}
+        found[method] = {**values, **raised, **layers}
+    return found
 
 
 def _fitted_grid(
