@@ -137,3 +137,29 @@ def test_a_tuned_method_is_foretold_with_its_longest_candidate(study, tmp_path, 
     assert [row["epochs"] for row in studied] == [3, 3]
     assert [row["candidate"] for row in found.rows[:3]] == ["epochs 1", "epochs 3", "epochs 2"]
     assert not found.chosen and "until one is chosen" in "\n".join(found.lines())
+
+
+LANGUAGE = {
+    "translation": {"task": {"name": "synthetic/translation", "n": 80}},
+    "reviews": {"task": {"name": "synthetic/reviews", "n": 60}, "prompts": {"reviews": 10}},
+}
+
+
+@pytest.mark.parametrize("kind", LANGUAGE)
+def test_what_writes_or_is_asked_is_timed_too(kind, tmp_path):
+    study = {
+        **LANGUAGE[kind],
+        "model": "tiny-llama",
+        "seeds": 1,
+        "split": {"validation": 0.1},
+        "train": {"batch_size": 8},
+        "methods": {"full": {"kind": "full", "epochs": 1}, "lora": {"kind": "lora", "rank": 2, "epochs": 2}},
+        "reference": "full",
+    }
+    found, said = foretold(study, tmp_path)
+    assert said == ["Timing a few steps of full", "Timing a few steps of lora"]
+    assert all(row["seconds"] > 0 and row["peak_bytes"] > 10**6 for row in found.rows)
+    Study(**study).run(tmp_path)
+    for row in found.rows:
+        files = [path for path in (tmp_path / "trials" / row["trial"]).rglob("*") if path.is_file()]
+        assert row["disk_bytes"] == pytest.approx(sum(path.stat().st_size for path in files), rel=1 / 2)

@@ -172,6 +172,10 @@ class TrainingExamples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, index: np.ndarray) -> TrainingExamples:
+        """The examples at these positions, in this order."""
+        return replace(self, inputs=pick(self.inputs, index), labels=self.labels[index])
+
 
 def content_hash(inputs: Sequence[Any], labels: np.ndarray) -> str:
     """A hash of what training sees: each input's bytes and its label, in order. Ids, groups and names are no part."""
@@ -267,7 +271,7 @@ def repeated(examples: TrainingExamples, dataset: Dataset, index: np.ndarray, ti
         mask = dataset.group_mask(attribute, group)[index]
         counts[mask] = np.maximum(counts[mask], count)
     rows = np.repeat(np.arange(len(index)), counts)
-    return TrainingExamples(pick(examples.inputs, rows), examples.labels[rows])
+    return examples.take(rows)
 
 
 def _noised(dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int) -> np.ndarray:

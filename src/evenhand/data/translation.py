@@ -67,6 +67,12 @@ class TrainingPairs(TrainingExamples):
 
     targets: Sequence[str] = field(default=(), repr=False)
 
+    def take(self, index: np.ndarray) -> TrainingPairs:
+        """The pairs at these positions, in this order."""
+        taken = super().take(index)
+        assert isinstance(taken, TrainingPairs)
+        return replace(taken, targets=pick(list(self.targets), index))
+
 
 def pairs_hash(sources: Sequence[str], targets: Sequence[str]) -> str:
     """A hash of sources and targets, in order."""

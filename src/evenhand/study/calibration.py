@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.data.dataset import Dataset
 from evenhand.tasks.classification import Work, assemble, peak_of_process
 from evenhand.tasks.encoding import Encoder
 
@@ -37,7 +37,8 @@ class Rates:
         fill: seconds per example whose cached features are not there yet; 0 where none are used.
         prefix: what the cached features of these trials are shared by; None where none are used.
         step: seconds per optimiser step of the whole pack.
-        predict: seconds per example.
+        predict: seconds per example that is predicted, translated or asked about.
+        validate: seconds per validation example; None: as `predict`.
         peak_bytes: on a GPU, the most memory that was held; on a CPU, the most that the process has held so far.
         of_process: whether that peak is the process's, and so also that of all trials that come after.
         example_bytes: of one encoded example.
@@ -54,6 +55,7 @@ class Rates:
     of_process: bool
     example_bytes: int
     kept: Mapping[str, tuple[float, int]]
+    validate: float | None = None
 
 
 def calibrate(works: Sequence[Work], tested: Dataset) -> Rates | None:
@@ -82,21 +84,23 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     from evenhand.models.load import device
     from evenhand.training.features import Cached, start_from_features
     from evenhand.training.loop import reproducible
-    from evenhand.training.pack import predict, train_mode
+    from evenhand.training.pack import predict
 
     where, encoder = device(), Encoder()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    sampled = _sampled(works, encoder)
+    # Texts are tokenised in no time, and a batch lasts as long as its longest text; images are all alike.
+    texts = works[0].base.modality == "text"
+    few_works = [sampled(work, encoder(work, work.examples.inputs).lengths if texts else None) for work in works]
     few = _few(works[0], tested, encoder)
     started = time.perf_counter()
     encoded = Encoder()(works[0], few.inputs)
     encode = (time.perf_counter() - started) / len(few)
     example_bytes = int(np.mean([len(encoded.contents(row)) for row in range(len(few))]))
-    for work in sampled:
+    for work in few_works:
         encoder(work, work.examples.inputs)
     started = time.perf_counter()
-    pack, model_of = assemble(sampled, encoder, where)
+    pack, model_of = assemble(few_works, encoder, where)
     start = time.perf_counter() - started
 
     started = time.perf_counter()
@@ -109,19 +113,14 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     if isinstance(inputs, Cached):
         prefix = f"{works[0].base.fingerprint} {inputs.cut}"
         # What was not spent on the examples' features was spent on finding where they are taken.
-        start += max(found - fill * sum(len(work.examples) for work in sampled if work.method.epochs), 0.0)
+        start += max(found - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
         started = time.perf_counter()
         begin(0, Encoder()(works[0], few.inputs))
         again = (time.perf_counter() - started) / len(few)
         encode, fill = max(encode, again), max(fill - max(again - encode, 0.0), 0.0)
 
-    times = []
-    # One step of an epoch is its longest; the others are what the sample stands for.
-    longest = 1 / max(-(-len(works[0].examples) // (works[0].train.batch_size * works[0].train.accumulate)), 1)
+    step = step_seconds(pack, works[0])
     with reproducible(where):
-        train_mode(pack.module)
-        for batch in sorted(pack.batches(0), key=lambda batch: -_tokens(pack, batch)):
-            times.append(_seconds(pack, batch))
         model = model_of(0)
         timed = []
         for _ in range(2):
@@ -134,34 +133,33 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         encode=encode,
         fill=fill if prefix else 0.0,
         prefix=prefix,
-        step=longest * times[0] + (1 - longest) * float(np.mean(times[1:] or times)) if times else 0.0,
+        step=step,
         predict=min(timed) / len(few),
         peak_bytes=peak,
         of_process=where.type != "cuda",
         example_bytes=example_bytes,
-        kept=_kept(works[0], model, folder),
+        kept=kept(works[0], model, folder),
     )
 
 
-def _sampled(works: Sequence[Work], encoder: Encoder) -> list[Work]:
-    """The trials on a few whole batches of their first epoch, from the longest to the shortest: an epoch in small."""
+def sampled(work: Work, lengths: np.ndarray | None) -> Work:
+    """The trial on a few whole batches of its first epoch, from the longest to the shortest: an epoch in small.
+
+    Args:
+        work: the trial.
+        lengths: int [n], tokens of its examples; None where all are alike.
+    """
     from evenhand.training.batches import batches
 
-    found = []
-    for work in works:
-        inputs, per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
-        # Texts are tokenised in no time, and a batch lasts as long as its longest text; images are all alike.
-        lengths = encoder(work, inputs).lengths if work.base.modality == "text" else None
-        drawn = [rows for rows in batches(len(inputs), lengths, per_step, work.seed, 0) if len(rows) == per_step]
-        drawn = drawn or [np.arange(len(inputs))]
-        if lengths is not None:
-            drawn.sort(key=lambda rows, sizes=lengths: -int(sizes[rows].max()))
-        first, *others = drawn
-        places = (np.arange(STEPS) + 0.5) * len(others) / STEPS if len(others) > STEPS else np.arange(len(others))
-        rows = np.concatenate([first, *(others[int(place)] for place in places)])
-        examples = TrainingExamples([inputs[int(row)] for row in rows], work.examples.labels[rows])
-        found.append(replace(work, examples=examples, validation=None))
-    return found
+    count, per_step = len(work.examples), work.train.batch_size * work.train.accumulate
+    drawn = [rows for rows in batches(count, lengths, per_step, work.seed, 0) if len(rows) == per_step]
+    drawn = drawn or [np.arange(count)]
+    if lengths is not None:
+        drawn.sort(key=lambda rows: -int(lengths[rows].max()))
+    first, *others = drawn
+    places = (np.arange(STEPS) + 0.5) * len(others) / STEPS if len(others) > STEPS else np.arange(len(others))
+    rows = np.concatenate([first, *(others[int(place)] for place in places)])
+    return replace(work, examples=work.examples.take(rows), validation=None)
 
 
 def _few(work: Work, tested: Dataset, encoder: Encoder) -> Dataset:
@@ -173,6 +171,19 @@ def _few(work: Work, tested: Dataset, encoder: Encoder) -> Dataset:
     drawn = by_length(len(tested), lengths, PREDICT_BATCH)
     places = (np.arange(PREDICTED) + 0.5) * len(drawn) / PREDICTED if len(drawn) > PREDICTED else np.arange(len(drawn))
     return tested.take(np.concatenate([drawn[int(place)] for place in places]))
+
+
+def step_seconds(pack: Pack, work: Work) -> float:
+    """Seconds of a step, from those of an epoch of examples that `sampled` took; 0 where nothing is trained."""
+    from evenhand.training.loop import reproducible
+    from evenhand.training.pack import train_mode
+
+    # One step of an epoch is its longest; the others are what the sample stands for.
+    longest = 1 / max(-(-len(work.examples) // (work.train.batch_size * work.train.accumulate)), 1)
+    with reproducible(pack.device):
+        train_mode(pack.module)
+        times = [_seconds(pack, batch) for batch in sorted(pack.batches(0), key=lambda batch: -_tokens(pack, batch))]
+    return longest * times[0] + (1 - longest) * float(np.mean(times[1:] or times)) if times else 0.0
 
 
 def _tokens(pack: Pack, batch: Batch) -> int:
@@ -196,7 +207,8 @@ def _seconds(pack: Pack, batch: Batch) -> float:
     return time.perf_counter() - started
 
 
-def _kept(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
+def kept(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
+    """By `keep`, seconds to write what it asks for of a trial, and its bytes."""
     if work.method.whole:  # a large model is not written to be weighed
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         return {"none": (0.0, 0), "adapters": (0.0, 0), "weights": (0.0, size)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset
 from evenhand.study.calibration import Rates, calibrate
+from evenhand.study.calibration_language import calibrate_language
 from evenhand.study.choice import foretold
 from evenhand.study.expansion import Trial
 from evenhand.study.packs import packs
@@ -66,13 +67,11 @@ class Forecast:
             `done`, and `seconds`, `peak_bytes` and `disk_bytes` (None: complete, not timed, or too large).
         chosen: whether tuned methods have their hyperparameters; if not, their longest candidate stands for them.
         costs: by hash, of the trials that will run; None where nothing was timed.
-        untimed: trials that will run and were not timed, since they generate texts.
     """
 
     rows: Sequence[dict[str, Any]]
     chosen: bool
     costs: Mapping[str, Cost | None] | None
-    untimed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, with the sums."""
@@ -95,8 +94,6 @@ class Forecast:
                 f"About {duration(sums['seconds'])} on this machine, {_size(sums['peak_bytes'])} of memory, and "
                 f"{_size(sums['disk_bytes'])} of disk, besides the audit and the report"
             )
-        if self.untimed:
-            found.append(f"{self.untimed} trials generate texts; their time and memory are not foretold")
         large = sum(cost is None for cost in (self.costs or {}).values())
         if large:
             found.append(f"{large} trials do not fit this machine's memory")
@@ -125,11 +122,10 @@ def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) 
     store = Store(out)
     planned, chosen = foretold(planned, store)
     todo = pending(planned, store)
-    known = [trial for trial in todo if trial.kind == "classification"]
-    found = costs(known, out, say) if timed and known else None
+    found = costs(todo, out, say) if timed and todo else None
     waiting = {trial.hash for trial in todo}
     rows = [_row(trial, trial.hash not in waiting, found) for trial in (*planned.candidates, *planned.trials)]
-    return Forecast(rows, chosen, found, len(todo) - len(known) if timed else 0)
+    return Forecast(rows, chosen, found)
 
 
 def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> dict[str, Any]:
@@ -187,7 +183,7 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
         kind = _kind(pack)
         if kind not in known:
             say(f"Timing a few steps of {pack[0].method}" + (f", {len(pack)} trials at a time" * (len(pack) > 1)))
-            known[kind] = calibrate([work_of(trial) for trial in pack], next(iter(pack[0].evaluations.values())))
+            known[kind] = _timed(pack)
         rates = known[kind]
         if rates is None:
             found |= dict.fromkeys(trial.hash for trial in pack)
@@ -202,19 +198,27 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
     return found
 
 
+def _timed(pack: Sequence[Trial]) -> Rates | None:
+    works, tested = [work_of(trial) for trial in pack], next(iter(pack[0].evaluations.values()))
+    if pack[0].kind == "classification":
+        return calibrate(works, tested)
+    return calibrate_language(works[0], tested, pack[0].kind)
+
+
 def _cost(trial: Trial, together: int, rates: Rates, new: float) -> Cost:
     sizes = {name: len(data) for name, data in trial.evaluations.items()}
     validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
     learned, epochs = len(trial.examples), trial.spec.epochs
     steps = epochs * -(-learned // (trial.train.batch_size * trial.train.accumulate))
     encoded = learned + sum(sizes.values())  # the validation part is one of them
-    predicted = sum(sizes.values()) + validated * (max(epochs, 1) + _looked_at(trial, steps))
+    validations = validated * (max(epochs, 1) + _looked_at(trial, steps))
     written, size = rates.kept[trial.keep]
     seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
-    seconds += rates.fill * new + rates.predict * predicted + written
+    seconds += rates.fill * new + rates.predict * sum(sizes.values()) + written
+    seconds += (rates.predict if rates.validate is None else rates.validate) * validations
     # Encoded images are all there at once; texts are small.
     images = 0 if trial.setting.base.modality == "text" else min(rates.example_bytes * encoded, IMAGES_IN_MEMORY)
-    disk = size + STEP_BYTES * (steps + epochs) + TRIAL_BYTES + _predictions_bytes(trial)
+    disk = size + STEP_BYTES * (steps + epochs) + TRIAL_BYTES + _records_bytes(trial)
     return Cost(seconds, rates.peak_bytes + images, disk)
 
 
@@ -262,24 +266,31 @@ def _new(needed: set[str], trial: Trial, rates: Rates, cached: dict[str, set[str
     return new
 
 
-def _predictions_bytes(trial: Trial) -> int:
-    """Of a table of predictions with these ids and any logits."""
+def _records_bytes(trial: Trial) -> int:
+    """Of a table of predictions, responses or options with these ids and any values."""
     rng = np.random.default_rng(0)
+    made_up = {"classification": _predictions, "translation": _responses, "reviews": _options}[trial.kind]
     buffer = io.BytesIO()
-    frames = list(_made_up(trial, rng))
-    pl.concat(frames).write_parquet(buffer)
+    pl.concat([made_up(trial, name, data, rng) for name, data in trial.evaluations.items()]).write_parquet(buffer)
     return buffer.tell()
 
 
-def _made_up(trial: Trial, rng: np.random.Generator) -> Iterator[pl.DataFrame]:
+def _predictions(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
     classes = len(trial.setting.dataset.classes)
-    for name, data in trial.evaluations.items():
-        logits = rng.normal(size=(len(data), classes)).astype(np.float32)
-        yield pl.DataFrame(
-            {
-                "trial": [trial.hash] * len(data),
-                "split": [name] * len(data),
-                "example": [str(one) for one in data.example],
-                "logits": pl.Series(logits, dtype=pl.Array(pl.Float32, classes)),
-            }
-        )
+    logits = rng.normal(size=(len(data), classes)).astype(np.float32)
+    return _rows(trial, name, data).with_columns(logits=pl.Series(logits, dtype=pl.Array(pl.Float32, classes)))
+
+
+def _responses(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    return _rows(trial, name, data).with_columns(text=pl.Series([str(source) for source in data.inputs]))
+
+
+def _options(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    each = sum(len(prompt.options) for prompt in trial.setting.prompts)
+    rows = _rows(trial, name, data).select(pl.all().repeat_by(each).explode())
+    return rows.with_columns(log_prob=pl.Series(rng.normal(size=len(rows))))
+
+
+def _rows(trial: Trial, name: str, data: Dataset) -> pl.DataFrame:
+    ids = [str(one) for one in data.example]
+    return pl.DataFrame({"trial": [trial.hash] * len(data), "split": [name] * len(data), "example": ids})

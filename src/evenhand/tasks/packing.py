@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenhand.data.dataset import TrainingExamples
 from evenhand.tasks.classification import assemble
 from evenhand.tasks.encoding import Encoder
 from evenhand.tasks.work import Work
@@ -136,8 +135,7 @@ def _beginning(work: Work, encoder: Encoder, steps: int) -> Work:
     lengths = encoder(work, inputs).lengths if work.base.modality == "text" else None
     drawn = batches(len(inputs), lengths, per_step, work.seed, 0)
     rows = np.concatenate([one for one in drawn if len(one) == per_step][:steps] or drawn)
-    examples = TrainingExamples([inputs[int(row)] for row in rows], work.examples.labels[rows])
-    return replace(work, examples=examples)
+    return replace(work, examples=work.examples.take(rows))
 
 
 def _steps(work: Work) -> int:

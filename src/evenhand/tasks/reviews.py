@@ -11,17 +11,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
-from evenhand.tasks.language import ask_kept, train_alone
+from evenhand.tasks.language import Ask, ask_kept, train_alone
 from evenhand.tasks.work import Job, Outcome, Work
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+LITTLE = 12
+"""Reviews that are asked about to see how long it takes."""
 
 
 def train_together(
@@ -65,6 +69,14 @@ def predict(
         The rows that `train_together` gives; None when the weights were not kept.
     """
     return ask_kept(work, folder, partial(_options, work, evaluations))
+
+
+def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
+    """How many of the reviews, and what asks about these, from longer to shorter ones."""
+    lengths = encode(work, tokenizer, tested).lengths
+    count = min(LITTLE, len(tested))
+    places = (np.arange(count) + 0.5) * len(tested) / count
+    return count, partial(_options, work, {"test": tested.take(np.argsort(-lengths)[places.astype(np.int64)])})
 
 
 def _options(

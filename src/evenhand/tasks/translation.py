@@ -12,7 +12,7 @@ import polars as pl
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.translation import PROMPT, TrainingPairs, Translations
 from evenhand.errors import TrainingError
-from evenhand.tasks.language import ask_kept, train_alone
+from evenhand.tasks.language import Ask, ask_kept, train_alone
 from evenhand.tasks.work import Job, Outcome, Work
 
 if TYPE_CHECKING:
@@ -69,14 +69,28 @@ def predict(
     return ask_kept(work, folder, partial(_responses, work, evaluations))
 
 
+def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
+    """How many of the examples, and what translates these: as many tokens as their targets have, since a model that has
+    learned nothing does not know when to stop."""
+    from evenhand.training.batches import by_length
+    from evenhand.training.pack import PREDICT_BATCH
+
+    lengths = encode(work, tokenizer, tested).lengths
+    few = tested.take(sorted(by_length(len(tested), lengths, PREDICT_BATCH), key=len)[-1])
+    inputs = encode(work, tokenizer, few)
+    most = int((inputs.lengths - inputs.prompts).max())
+    return len(few), partial(_responses, work, {"test": few}, most=most)
+
+
 def _responses(
     work: Work,
     evaluations: Mapping[str, Dataset],
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     where: torch.device,
+    most: int | None = None,
 ) -> pl.DataFrame:
-    from evenhand.training.generation import greedy
+    from evenhand.training.generation import MOST, greedy
     from evenhand.training.language import encode_prompts
     from evenhand.training.loop import reproducible
 
@@ -85,7 +99,7 @@ def _responses(
     for split, dataset in evaluations.items():
         asked = encode_prompts(tokenizer, prompts(list(dataset.inputs)), work.train.max_length)
         with reproducible(where):
-            texts = greedy(model, tokenizer, asked, where)
+            texts = greedy(model, tokenizer, asked, where, MOST if most is None else most)
         values = {
             "split": [split] * len(dataset),
             "example": [str(example) for example in dataset.example],
