@@ -107,3 +107,9 @@ def test_ranks_of_translations_are_of_everyone_and_bleu_keeps_its_scale():
     reference = next(row for row in score if row.get("q"))
     assert (reference["a"], reference["b"]) == pytest.approx((38, 42))
     assert "by group" not in chart["description"]
+
+
+def test_a_panel_bears_its_title():
+    panel = {"setting": "main", "methods": ["full", "r1"], "title": "After general lines"}
+    chart = draw(tables(), Figure.parse({"name": "fig", "kind": "shares", "panels": [panel]}, "figure"))
+    assert "After general lines" in str(chart.to_dict())

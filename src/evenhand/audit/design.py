@@ -37,7 +37,7 @@ class Panel(Spec):
         of: of `calibration`: everyone, or the worst-calibrated group.
         methods: of `ranks`, `shares` and `answers`: which; all unless given. In `shares` the others are compared with
             the first, in `ranks` with the first that is a reference.
-        title: of a row of `ranks` that shows everyone; the setting's name unless given.
+        title: of a panel of `shares`, or a row of `ranks` that shows everyone; the setting's name unless given.
     """
 
     setting: str

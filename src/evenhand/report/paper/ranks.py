@@ -149,7 +149,7 @@ def _grid(results: Figured, panel: Panel, contrasts: pl.DataFrame) -> list[list[
     size = sizes(results.examples, panel.setting, attribute_of(panel, results.estimates))
     own = tested(results.estimates).filter(pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting)
     named = {
-        group: sized((panel.title or panel.setting) if group is None else group, size.get(group))
+        group: panel.title or panel.setting if group is None else sized(group, size.get(group))
         for group in own["group"].unique()
     }
     return [

@@ -104,7 +104,7 @@ def _shown(results: Figured, panel: Panel) -> _Shown:
 def _panel(one: _Shown, key: str, width: int) -> Any:
     import altair as alt
 
-    title = alt.Title(one.panel.setting, fontSize=11, anchor="start", offset=6)
+    title = alt.Title(one.panel.title or one.panel.setting, fontSize=11, anchor="start", offset=6)
     height = STEP * max(len(one.methods), 2)
     if not one.values:
         return absent("no translations of this setting: the report says why", width, height).properties(title=title)
