@@ -9,7 +9,7 @@ import numpy as np
 
 from evenhand.audit.groups import Groups
 from evenhand.audit.linear import Base, Effect, Level, Place, View, undefined
-from evenhand.audit.measures import Measure
+from evenhand.audit.measures import HARNESS, Measure
 from evenhand.audit.runs import Evaluation, Run
 
 
@@ -23,7 +23,7 @@ class Case:
         level: everyone, group or attribute.
         attribute, group: which.
         condition, correction: of options, the question or the kind of question (None: all), and what was done to the
-            answers (None: raw).
+            answers (None: raw); of benchmarks, which.
     """
 
     measure: Measure
@@ -37,9 +37,12 @@ class Case:
 
     @property
     def asked(self) -> str:
-        """Of options, which contrasts it is judged with: of all questions, of kinds of question, or of questions."""
+        """Of options, which contrasts it is judged with: of all questions, of kinds of question, or of questions; of
+        benchmarks, of all or of all groups of their documents."""
         if self.condition is None:
             return self.level
+        if self.measure.name in HARNESS:
+            return "benchmark" if self.level == "everyone" else "group of a benchmark"
         return "question" if "/" in self.condition else "kind of question"
 
 

@@ -150,6 +150,16 @@ class AskedDesign(Spec):
     contents: tuple[str, str] = ("male", "female")
 
 
+class HarnessDesign(Spec):
+    """Which benchmarks lm-evaluation-harness scored (`evenhand.audit.harness`).
+
+    Attributes:
+        tasks: by the harness's names, in the order in which a reader wants them.
+    """
+
+    tasks: tuple[str, ...] = ()
+
+
 class SettingDesign(Spec):
     """One setting of a study, as the audit sees it.
 
@@ -166,6 +176,7 @@ class SettingDesign(Spec):
         ranks: by method, for figures over ranks; methods that have none are left out.
         membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
         asked: of `reviews`, what their options were asked of.
+        harness: the benchmarks that were scored besides; None where there are none.
     """
 
     references: tuple[str, ...] = ()
@@ -181,6 +192,7 @@ class SettingDesign(Spec):
     ranks: dict[str, Rank] = Field(default_factory=dict)
     membership: MembershipDesign | None = None
     asked: AskedDesign | None = None
+    harness: HarnessDesign | None = None
 
 
 class MarginChange(Spec):

@@ -68,6 +68,7 @@ def compared_means(
     support: int,
     vary: bool,
     notes: Sequence[str],
+    of: str = "reviews",
 ) -> Contrast:
     """A quantity of a method minus that of its reference, over the runs and questions that both have.
 
@@ -80,6 +81,7 @@ def compared_means(
         support: with fewer reviews in a run it is shown and not judged.
         vary: whether each run has reviews of its own.
         notes: what comes first among the notes.
+        of: what the quantity is a mean over, for the notes.
     """
     said = list(notes)
     if not ours:
@@ -104,7 +106,7 @@ def compared_means(
     small = min(int((run[0].shares > 0).sum()) for run in sides[0]) < support
     if doubts or small or math.isnan(whole.variance):
         why = doubts or [
-            f"fewer than {support} reviews in some run: shown, not judged"
+            f"fewer than {support} {of} in some run: shown, not judged"
             if small
             else "a single resampling unit: there is no spread to judge by"
         ]

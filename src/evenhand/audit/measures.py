@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from evenhand.audit.linear import (
     Effect,
@@ -32,7 +32,7 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 
 @dataclass(frozen=True)
 class Measure:
-    """A named quantity computed from predictions, translations, options, or membership scores.
+    """A named quantity computed from predictions, translations, options, benchmarks, or membership scores.
 
     Attributes:
         name: as in records; fairlearn's where it has one.
@@ -388,9 +388,93 @@ OPTIONS: dict[str, Measure] = {
 """What an audit says of answers to prompts, the rows of `options`; `audit.asked` works them out."""
 
 
+def _of_benchmarks(view: View, place: Place) -> Effect:
+    return undefined("taken of benchmarks, not of predictions", len(place.rows))
+
+
+_DISTANCE: tuple[tuple[Level, str], ...] = tuple(
+    (level, "a distance is biased upward near 0: the share or score itself has the sign") for level in _EVERYWHERE
+)
+
+
+def _benchmark(name: str, summary: str, worse: Literal[-1, 0, 1], **more: Any) -> Measure:
+    return Measure(name, summary, worse, more.pop("levels", _EVERYWHERE), _of_benchmarks, **more)
+
+
+HARNESS: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        *(
+            made
+            for ending, how in (("", "log-likelihood"), ("_norm", "log-likelihood per byte"))
+            for made in (
+                _benchmark(
+                    f"pct_stereotype{ending}",
+                    f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
+                    0,
+                ),
+                _benchmark(
+                    f"pct_stereotype{ending}_distance",
+                    f"|pct_stereotype{ending} − ½|, 0–.5: how far from preferring both equally",
+                    1,
+                    range=(0.0, 0.5),
+                    notes=_DISTANCE,
+                ),
+                _benchmark(
+                    f"pct_meaningful{ending}",
+                    f"share of sentences about a target with a higher {how} than one that means nothing (StereoSet)",
+                    -1,
+                ),
+                _benchmark(
+                    f"icat{ending}",
+                    f"pct_meaningful{ending} · (1 − 2·distance of pct_stereotype{ending}), StereoSet's; estimates only",
+                    0,
+                ),
+                _benchmark(f"acc{ending}", f"accuracy of the option with the highest {how}", -1),
+                _benchmark(
+                    f"acc{ending}_gap",
+                    "accuracy on sentences with he against those with she, |difference|, 0–1 (Winogender)",
+                    1,
+                    levels=("everyone",),
+                    notes=_DISTANCE,
+                ),
+            )
+        ),
+        *(
+            made
+            for kind, when in (("amb", "where the context does not tell"), ("disamb", "where the context tells"))
+            for made in (
+                _benchmark(
+                    f"{kind}_bias_score",
+                    f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
+                    0,
+                    range=(-1.0, 1.0),
+                    scale="own",
+                ),
+                _benchmark(
+                    f"{kind}_bias_distance",
+                    f"|{kind}_bias_score|, 0–1: how far from answering along and against stereotypes equally",
+                    1,
+                    notes=_DISTANCE,
+                ),
+            )
+        ),
+        _benchmark(
+            "likelihood_diff",
+            "mean |difference in log-likelihood| between the sentences of a pair (CrowS-Pairs); estimates only",
+            0,
+            scale="own",
+            range=(0.0, math.inf),
+        ),
+    )
+}
+"""What an audit says of benchmarks that lm-evaluation-harness scored, the rows of `harness`, under its own names for
+metrics; `audit.harness` works them out."""
+
+
 def known() -> dict[str, Measure]:
     """Every measure by its name."""
-    return {**MEASURES, **TRANSLATION, **OPTIONS, **MEMBERSHIP}
+    return {**MEASURES, **TRANSLATION, **OPTIONS, **HARNESS, **MEMBERSHIP}
 
 
 def list_measures() -> list[tuple[str, str]]:
@@ -415,6 +499,11 @@ def select_translation(names: Iterable[str]) -> list[Measure]:
 def select_options(names: Iterable[str]) -> list[Measure]:
     """The measures of options of these names. Args, Raises: `select`."""
     return _chosen(names, OPTIONS)
+
+
+def select_harness(names: Iterable[str]) -> list[Measure]:
+    """The measures of benchmarks of these names. Args, Raises: `select`."""
+    return _chosen(names, HARNESS)
 
 
 def select_membership(names: Iterable[str]) -> list[Measure]:

@@ -18,6 +18,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.asked import asked
 from evenhand.audit.design import Design
+from evenhand.audit.harness import benchmarked
 from evenhand.audit.pool import Attack, attacked
 from evenhand.audit.privacy import leakage
 from evenhand.audit.responses import translated
@@ -33,6 +34,8 @@ TABLES = ("examples", "trials", "estimates", "verdicts", "curves")
 """The tables that lie at the top of every folder of results."""
 OF_TRIALS = ("predictions", "responses", "options")
 """Those of which a trial leaves one."""
+BESIDES = ("harness",)
+"""Those that a trial may leave besides."""
 ATTACKED = ("members", "scores")
 """Those that lie there where membership scores were audited."""
 
@@ -50,6 +53,7 @@ class Results:
         members, scores: who was trained on what, and what a membership attack says; empty where none was audited.
         generated: the table `responses`, or how to read it; empty where nothing was generated.
         answered: the table `options`, or how to read it; empty where no prompts were asked.
+        benchmarks: the table `harness`, or how to read it; empty where no benchmark was scored.
     """
 
     examples: pl.DataFrame
@@ -68,6 +72,9 @@ class Results:
     answered: pl.DataFrame | Callable[[], pl.DataFrame] = field(
         default_factory=records.TABLES["options"].empty, compare=False
     )
+    benchmarks: pl.DataFrame | Callable[[], pl.DataFrame] = field(
+        default_factory=records.TABLES["harness"].empty, compare=False
+    )
 
     @cached_property
     def responses(self) -> pl.DataFrame:
@@ -78,6 +85,11 @@ class Results:
     def options(self) -> pl.DataFrame:
         """The table `options`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
         return self.answered if isinstance(self.answered, pl.DataFrame) else self.answered()
+
+    @cached_property
+    def harness(self) -> pl.DataFrame:
+        """The table `harness`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
+        return self.benchmarks if isinstance(self.benchmarks, pl.DataFrame) else self.benchmarks()
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
@@ -100,9 +112,10 @@ class Results:
         scores: pl.DataFrame | None = None,
         responses: pl.DataFrame | None = None,
         options: pl.DataFrame | None = None,
+        harness: pl.DataFrame | None = None,
     ) -> Self:
-        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options and of membership
-        scores.
+        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options, of benchmarks and
+        of membership scores.
 
         Where no scores are given and a setting's design says how its models are attacked, they are attacked here.
 
@@ -129,8 +142,10 @@ class Results:
         of_texts = translated(tables[0], tables[1], said, design)
         answers = records.TABLES["options"].empty() if options is None else records.validate(options, "options")
         of_options = asked(tables[0], tables[1], answers, design)
-        estimates = pl.concat([estimates, of_texts[0], of_options[0]])
-        verdicts = pl.concat([verdicts, of_texts[1], of_options[1]])
+        known = records.TABLES["harness"].empty() if harness is None else records.validate(harness, "harness")
+        of_benchmarks = benchmarked(tables[1], known, design)
+        estimates = pl.concat([estimates, of_texts[0], of_options[0], of_benchmarks[0]])
+        verdicts = pl.concat([verdicts, of_texts[1], of_options[1], of_benchmarks[1]])
         return cls(
             examples=tables[0],
             trials=tables[1],
@@ -142,6 +157,7 @@ class Results:
             stored=tables[2],
             generated=said,
             answered=answers,
+            benchmarks=known,
             **scored,
         )
 
@@ -173,13 +189,15 @@ class Results:
             stored=partial(_gather, folder, "predictions", tables["trials"], tables["estimates"]),
             generated=partial(_gather, folder, "responses", tables["trials"], tables["estimates"]),
             answered=partial(_gather, folder, "options", tables["trials"], tables["estimates"]),
+            benchmarks=partial(_gather, folder, "harness", tables["trials"], tables["estimates"]),
         )
 
     def save(self, folder: str | Path) -> None:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
 
-        Predictions are written to `predictions.parquet`, and responses and options where there are some to
-        `responses.parquet` and `options.parquet`, unless the folder holds them by trial, as a study's does.
+        Predictions are written to `predictions.parquet`, and responses, options and benchmarks where there are some to
+        `responses.parquet`, `options.parquet` and `harness.parquet`, unless the folder holds them by trial, as that of a
+        study does.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
@@ -193,7 +211,7 @@ class Results:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         if not (folder / "trials").is_dir():
             records.write(self.predictions, folder / "predictions.parquet", "predictions")
-            for name in ("responses", "options"):
+            for name in ("responses", "options", *BESIDES):
                 if len(getattr(self, name)):
                     records.write(getattr(self, name), folder / f"{name}.parquet", name)
                 else:
@@ -297,9 +315,10 @@ def environment() -> dict[str, str]:
 
 
 def _gather(folder: Path, table: str, trials: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
-    """The predictions, responses or options of a folder: one table, or one per trial with the splits that were audited.
+    """The predictions, responses, options or benchmarks of a folder: one table, or one per trial with the splits that
+    were audited.
 
-    A study of which every setting is of one kind has no file of another kind.
+    A study of which every setting is of one kind has no file of another kind, and benchmarks may be scored or not.
     """
     if (folder / f"{table}.parquet").is_file():
         return records.read(folder / f"{table}.parquet", table)
@@ -309,7 +328,8 @@ def _gather(folder: Path, table: str, trials: pl.DataFrame, estimates: pl.DataFr
     paths = [
         place / f"{table}.parquet"
         for place in places
-        if not any((place / f"{other}.parquet").is_file() for other in others)
+        if table not in BESIDES or (place / f"{table}.parquet").is_file()
+        if table in BESIDES or not any((place / f"{other}.parquet").is_file() for other in others)
     ]
     if not (folder / "trials").is_dir() and table != "predictions":
         paths = []

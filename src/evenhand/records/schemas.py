@@ -150,6 +150,21 @@ TABLES: dict[str, Table] = {
             key="trial step example prompt option identifier position",
         ),
         _table(
+            "harness",
+            {
+                "trial": _TEXT,
+                "task": _TEXT,
+                "example": _TEXT,
+                "metric": _TEXT,
+                "value": _REAL,
+                "unit": _TEXT,
+                "groups": LISTS,
+            },
+            # Without an example: the number that the harness gives for all of them.
+            nullable="example value unit groups",
+            key="trial task example metric",
+        ),
+        _table(
             "tokens",
             {
                 "trial": _TEXT,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.splits import Split
@@ -21,6 +21,9 @@ from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
+
+if TYPE_CHECKING:
+    from evenhand.tasks.harness.loading import Benchmarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ class Trial:
         subset: of a model of membership inference, which: of the setting's pool, or of the shadows beside a seed's
             targets; such a trial's `seed` is its number. None for a trial of the study.
         pair: of a pool's model, the hash of its twin's trial.
+        benchmarks: what is scored besides; of trials of the study only.
     """
 
     setting: Prepared
@@ -59,6 +63,7 @@ class Trial:
     match: Match | None = None
     subset: str | None = None
     pair: str | None = None
+    benchmarks: Benchmarks | None = field(default=None, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -113,7 +118,8 @@ def study_trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> 
             return found
 
         for seed in spec.seeds:
-            yield from _compared(prepared, settled(seed), seed, prepared.sample(seed))
+            for trial in _compared(prepared, settled(seed), seed, prepared.sample(seed)):
+                yield replace(trial, benchmarks=prepared.benchmarks)
         yield from _twins(prepared, settled(None))
         yield from _shadows(prepared, settled(None))
 

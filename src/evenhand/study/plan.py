@@ -146,8 +146,15 @@ def _joined(first: Trial, second: Trial) -> Trial:
                 f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but "
                 f"their {name} examples differ; keep these settings in studies of their own"
             )
+    asked = [one.benchmarks for one in (first, second) if one.benchmarks is not None]
+    if len({one.fingerprint for one in asked}) > 1:
+        raise InputError(
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
+            "benchmarks (harness:) differ; keep these settings in studies of their own"
+        )
     return replace(
         first,
+        benchmarks=asked[0] if asked else None,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},

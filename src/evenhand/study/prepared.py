@@ -24,12 +24,15 @@ from evenhand.errors import InputError
 from evenhand.models.find import find
 from evenhand.seeds import derive
 from evenhand.study.asking import prompts_hash
+from evenhand.study.harness import HarnessSpec
+from evenhand.study.harness import audited as audited_harness
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.tasks import Kind, kind_of, parse_task
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
+    from evenhand.tasks.harness.loading import Benchmarks
     from evenhand.tasks.prompts.asking import Prompt
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)
@@ -104,6 +107,7 @@ class Prepared:
         loaded: the task's examples.
         others: further test sets by name.
         prompts: of reviews, what is asked.
+        benchmarks: what is scored besides, with its documents.
     """
 
     name: str
@@ -113,6 +117,7 @@ class Prepared:
     loaded: Loaded
     others: Mapping[str, Loaded]
     prompts: tuple[Prompt, ...] = ()
+    benchmarks: Benchmarks | None = None
     _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
 
     @property
@@ -178,8 +183,12 @@ class Prepared:
             model=spec.model,
             membership=None if spec.membership is None else spec.membership.audited(),
             asked=None if spec.prompts is None else spec.prompts.audited(),
-            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others),
+            harness=audited_harness(self.benchmarks),
+            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others, *self._scored_notes()),
         )
+
+    def _scored_notes(self) -> tuple[str, ...]:
+        return () if self.benchmarks is None else self.benchmarks.notes
 
     def _split_notes(self) -> list[str]:
         """What the splits left out, said once for all seeds."""
@@ -284,7 +293,8 @@ def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
         data: the folder of `--data`, with one folder per data set.
 
     Raises:
-        InputError: data or a model that is missing or does not fit, a test set with other classes.
+        InputError: data or a model that is missing or does not fit, a test set with other classes, benchmarks that
+            cannot be had.
     """
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data} is no folder; it should hold one folder per data set")
@@ -297,7 +307,20 @@ def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
             known[key] = Loaded(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
         return known[key]
 
-    return {name: _prepared(name, setting, load, data) for name, setting in study.settings.items()}
+    scored: dict[str, Benchmarks] = {}
+
+    def benchmarks(spec: HarnessSpec | None) -> Benchmarks | None:
+        if spec is None:
+            return None
+        key = spec.model_dump_json()
+        if key not in scored:
+            scored[key] = spec.load(data)
+        return scored[key]
+
+    return {
+        name: replace(_prepared(name, setting, load, data), benchmarks=benchmarks(setting.harness))
+        for name, setting in study.settings.items()
+    }
 
 
 def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], data: Path | None) -> Prepared:

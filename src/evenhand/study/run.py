@@ -23,7 +23,7 @@ from evenhand.study.match import sentence
 from evenhand.study.packs import packs
 from evenhand.study.plan import Plan, plan
 from evenhand.study.spec import Study
-from evenhand.study.store import Store
+from evenhand.study.store import HARNESS, Store
 from evenhand.study.trial import Done, target_of
 from evenhand.tasks import TABLE
 from evenhand.tasks.following import finish, follow
@@ -161,6 +161,7 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
             if "split" in rows_of.columns:
                 rows_of = rows_of.filter(pl.col("split").is_in(list(trial.evaluations)))
             frames[table].append(rows_of)
+    scored = [trial for trial in planned.distinct if trial.benchmarks is not None and store.scored(trial)]
     if not any(frames.values()):
         reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
@@ -169,10 +170,20 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),
         records.stacked(frames["predictions"]),
         planned.design(source),
-        _provenance(planned, rows),
+        _provenance(planned, rows) | _scored_by(scored, store),
         responses=pl.concat(frames["responses"]) if frames["responses"] else None,
         options=pl.concat(frames["options"]) if frames["options"] else None,
+        harness=pl.concat([records.read(store.folder(trial.hash) / f"{HARNESS}.parquet", HARNESS) for trial in scored])
+        if scored
+        else None,
     )
+
+
+def _scored_by(scored: Sequence[Trial], store: Store) -> dict[str, str]:
+    """Which versions of lm-evaluation-harness scored the trials, as provenance."""
+    versions = sorted({store.harness_version(trial.hash) for trial in scored})
+    said = " and ".join(versions) + ("" if len(versions) < 2 else ": not every trial was scored by the same")
+    return {"lm-evaluation-harness": said} if versions else {}
 
 
 def _execute(trials: Sequence[Trial], store: Store, watcher: Watcher) -> None:

@@ -15,6 +15,8 @@ from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec
 from evenhand.study.asking import PromptsSpec
+from evenhand.study.harness import HarnessSpec
+from evenhand.study.harness import check as check_harness
 from evenhand.study.match import MatchSpec
 from evenhand.study.membership import MembershipSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
@@ -48,6 +50,7 @@ class Setting(Spec):
         membership: the models by which membership inference is audited; None: it is not. With a pool there may be no
             seeds (`seeds: 0`): then nothing but membership is audited.
         prompts: of a task of reviews, what the models are asked; None for other tasks.
+        harness: of a language model, the benchmarks that are scored besides; None: none.
         keep: what stays on disk after a trial.
     """
 
@@ -65,6 +68,7 @@ class Setting(Spec):
     match: MatchSpec | None = None
     membership: MembershipSpec | None = None
     prompts: PromptsSpec | None = None
+    harness: HarnessSpec | None = None
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -172,6 +176,11 @@ class Setting(Spec):
             raise InputError(
                 "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_scored(self) -> Setting:
+        check_harness(self.harness, self.task["name"], kind_of(self.task["name"]))
         return self
 
     @model_validator(mode="before")

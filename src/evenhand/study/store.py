@@ -30,6 +30,11 @@ from evenhand.tasks import TABLE
 _ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
 """The name under which a file is written before it is renamed."""
 
+HARNESS = "harness"
+"""The table of benchmarks."""
+DOCUMENTS = "documents"
+"""What it covers."""
+
 
 @dataclass(frozen=True)
 class Store:
@@ -132,10 +137,17 @@ class Store:
         kept = self.read(trial.hash)
         if kept is None:
             return False
-        if kept["status"] == "failed":
-            return True
+        return kept["status"] == "failed" or (self.asked(trial) and self.scored(trial))
+
+    def asked(self, trial: Trial) -> bool:
+        """Whether a trial's predictions, responses or options on disk cover what is asked for."""
         covered = self.covered(trial.hash, TABLE[trial.kind])
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
+
+    def scored(self, trial: Trial) -> bool:
+        """Whether the benchmarks that a trial is to be scored by are on disk."""
+        wanted = trial.benchmarks
+        return wanted is None or self.covered(trial.hash, HARNESS).get(DOCUMENTS) == wanted.fingerprint
 
     def replicas(self) -> dict[str, int]:
         """How many trials of a kind are trained together here, by what they share."""
@@ -154,6 +166,16 @@ class Store:
         covered = {f"split:{name}": value for name, value in trial.fingerprints.items()}
         frame = rows.with_columns(trial=pl.lit(trial.hash))
         records.write(frame, folder / f"{TABLE[trial.kind]}.parquet", TABLE[trial.kind], covered)
+
+    def write_harness(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
+        """Write what benchmarks say of one trial, whole, with what identifies them and who scored them."""
+        assert trial.benchmarks is not None
+        kept = {f"split:{DOCUMENTS}": trial.benchmarks.fingerprint, "lm_eval": trial.benchmarks.version}
+        records.write(rows.with_columns(trial=pl.lit(trial.hash)), folder / f"{HARNESS}.parquet", HARNESS, kept)
+
+    def harness_version(self, trial: str) -> str:
+        """Of the lm-evaluation-harness that scored a trial."""
+        return records.metadata(self.folder(trial) / f"{HARNESS}.parquet")["lm_eval"]
 
     @contextmanager
     def accepted(self, plan: Plan) -> Iterator[Study]:

@@ -14,6 +14,7 @@ from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import skeleton
 from evenhand.models.find import TINY, find
 from evenhand.study.asking import PromptsSpec
+from evenhand.study.harness import HarnessSpec
 from evenhand.study.membership import MembershipSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
@@ -28,6 +29,9 @@ EXAMPLES = 400
 
 ASKED = 30
 """Reviews that prompts are asked about, at most."""
+
+DOCUMENTS = 100
+"""Documents of a benchmark, at most."""
 
 QUICKER = 20
 """How many times a method's usual learning rate a tiny model needs at least, which sees few examples a few times."""
@@ -103,6 +107,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
             "prompts": _asked_of_fewer(name, setting.prompts, said),
+            "harness": _scored_on_fewer(name, setting.harness, folder, said),
             "membership": _fewer(name, setting.membership, said),
         }
     )
@@ -127,6 +132,17 @@ def _asked_of_fewer(name: str, prompts: PromptsSpec | None, said: list[str]) -> 
         return prompts
     said.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
     return prompts.model_copy(update={"reviews": ASKED})
+
+
+def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, said: list[str]) -> HarnessSpec | None:
+    """The same benchmarks on few documents, of those that have a stand-in made-up ones."""
+    if harness is None:
+        return None
+    from evenhand.tasks.harness import stand_ins
+
+    stand_ins.write(folder)
+    said.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
+    return harness.model_copy(update={"limit": min(harness.limit or DOCUMENTS, DOCUMENTS)})
 
 
 def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:

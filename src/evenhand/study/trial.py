@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.errors import TrainingError
 from evenhand.study.choice import validation_accuracy
@@ -17,8 +18,13 @@ from evenhand.study.environment import environment
 from evenhand.study.expansion import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import trainer
-from evenhand.tasks.work import Job, Work
+from evenhand.tasks.work import Afterwards, Job, Work
 from evenhand.training.checkpoints import Target
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 Progress = Callable[[float], None]
 
@@ -58,14 +64,40 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
         yield first, Done("kept")
         return
     trained_before = store.read(first.hash) is not None
-    if trained_before:
-        predict = trainer(first.kind).predict
-        rows = predict(work_of(first), store.folder(first.hash), first.evaluations, store.features)
-        if rows is not None:
-            store.write_predictions(store.folder(first.hash), first, rows)
-            yield first, Done("predicted")
-            return
+    if trained_before and _from_kept(first, store):
+        yield first, Done("predicted")
+        return
     yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
+
+
+def _from_kept(trial: Trial, store: Store) -> bool:
+    """Make what is missing of a trained trial from what it kept; False where its weights were not kept."""
+    work, folder = work_of(trial), store.folder(trial.hash)
+    if not store.asked(trial):
+        rows = trainer(trial.kind).predict(work, folder, trial.evaluations, store.features)
+        if rows is None:
+            return False
+        store.write_predictions(folder, trial, rows)
+    if not store.scored(trial):
+        from evenhand.tasks.language import with_kept
+
+        kept = with_kept(work, folder)
+        if kept is None:
+            return False
+        _scoring(trial, folder, store)(*kept)
+    return True
+
+
+def _scoring(trial: Trial, folder: Path, store: Store) -> Afterwards:
+    """Scores the trial's model by its benchmarks, and writes what they say into the folder."""
+
+    def scored(model: nn.Module, tokenizer: PreTrainedTokenizerBase, where: torch.device) -> None:
+        from evenhand.tasks.harness.scoring import score
+
+        assert trial.benchmarks is not None
+        store.write_harness(folder, trial, score(model, tokenizer, trial.benchmarks, where))
+
+    return scored
 
 
 def work_of(trial: Trial) -> Work:
@@ -113,6 +145,11 @@ def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress:
     yield from trainer(pack[0].kind).train_together(jobs, progress, store.features)
 
 
+def _job(trial: Trial, folder: Path, store: Store) -> Job:
+    afterwards = None if trial.benchmarks is None else _scoring(trial, folder, store)
+    return Job(work_of(trial), folder, trial.evaluations, trial.keep, afterwards)
+
+
 def _train(
     pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
 ) -> Iterator[tuple[Trial, Done]]:
@@ -122,7 +159,7 @@ def _train(
         # Each folder is named as soon as its trial is done; those that are not when something goes wrong vanish.
         folders = [unfinished.enter_context(ExitStack()) for _ in pack]
         jobs = [
-            Job(work_of(trial), folder.enter_context(store.writing(trial.hash)), trial.evaluations, trial.keep)
+            _job(trial, folder.enter_context(store.writing(trial.hash)), store)
             for trial, folder in zip(pack, folders, strict=True)
         ]
         try:

@@ -79,6 +79,8 @@ def train_alone(
         yield error
         return
     rows = ask(pack.module, tokenizer, where)
+    if job.afterwards is not None:
+        job.afterwards(pack.module, tokenizer, where)
     if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
         work.method.save(pack.module, job.folder)
     yield (
@@ -110,6 +112,13 @@ def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
 
 def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
     """The rows of what `train_alone` kept in `folder`; None when the weights were not kept."""
+    kept = with_kept(work, folder)
+    return None if kept is None else ask(*kept)
+
+
+def with_kept(work: Work, folder: Path) -> tuple[nn.Module, PreTrainedTokenizerBase, torch.device] | None:
+    """The model that `train_alone` kept in `folder`, on its device, and its tokenizer; None when the weights were not
+    kept."""
     if not work.method.kept(folder):
         return None
     from evenhand.models.language import load_language_model
@@ -117,4 +126,4 @@ def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
 
     where = device()
     model = work.method.load(load_language_model(work.base, work.train.base_dropout), folder).to(where)
-    return ask(model, load_tokenizer(work.base), where)
+    return model, load_tokenizer(work.base), where

@@ -18,7 +18,9 @@ from evenhand.training.recipe import TrainSpec
 
 if TYPE_CHECKING:
     import polars as pl
+    import torch
     from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
     from evenhand.models.find import BaseModel
     from evenhand.tasks.prompts.asking import Prompt
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 Keep = Literal["adapters", "weights", "none"]
 
 LOG = "log.jsonl"
+
+Afterwards = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], None]
+"""Something that is done with a trained language model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +101,14 @@ class Job:
             `weights` whole models too, `none` nothing.
         evaluations: the examples to predict, by `split`.
         keep: see `folder`.
+        afterwards: of a language model, what else is done with it once it is trained and asked; None: nothing.
     """
 
     work: Work
     folder: Path
     evaluations: Mapping[str, Dataset]
     keep: Keep = "adapters"
+    afterwards: Afterwards | None = None
 
 
 class Trainer(Protocol):

@@ -1,0 +1,68 @@
+"""What the documents of a benchmark say of themselves: whom each is about, and which belong together.
+
+The documents of BBQ are some 300 templates with names and questions exchanged, those of Winogender 60 occupations in
+six sentences with three pronouns each, and StereoSet asks several times about one target. What is resampled is the
+template, the occupation, the target: documents of one are not independent, and intervals that take them as such are
+too narrow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from evenhand.errors import InputError, did_you_mean
+
+MISSING = "(missing)"
+"""The group of a document that has none in this column."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a benchmark's documents.
+
+    Attributes:
+        groups: each an attribute, whose values are groups.
+        unit: which name together what is resampled and never split; none: the document with its copies.
+    """
+
+    groups: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
+
+    def check(self, task: str, columns: list[str]) -> None:
+        """Raises InputError where the documents lack a column."""
+        for column in (*self.groups, *self.unit):
+            if column not in columns:
+                raise InputError(
+                    f'harness.columns.{task}: its documents have no column "{column}"; {did_you_mean(column, columns)}'
+                )
+
+    def groups_of(self, document: Mapping[str, Any]) -> list[str]:
+        """`ATTRIBUTE=GROUP` for each attribute."""
+        values = ((column, document[column]) for column in self.groups)
+        return [f"{column}={MISSING if value in (None, '') else value}" for column, value in values]
+
+    def unit_of(self, data: str, document: Mapping[str, Any]) -> str:
+        """The name of its unit: a hash, since the text of a document is no name. Documents of the data set `data` have
+        one unit in whatever task they are asked."""
+        named = {column: document[column] for column in self.unit} or document
+        text = json.dumps([data, named], sort_keys=True, default=str, ensure_ascii=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+KNOWN: Mapping[str, Columns] = MappingProxyType(
+    {
+        "jannalu/crows_pairs_multilingual": Columns(("bias_type",)),
+        "oskarvanderwal/bbq": Columns(("category", "context_condition"), ("category", "question_index")),
+        "oskarvanderwal/winogender": Columns(("gender",), ("occupation",)),
+        "McGill-NLP/stereoset": Columns(("bias_type",), ("bias_type", "target")),
+    }
+)
+"""By the data set of the hub."""
+
+BY_GROUP: Mapping[str, str] = MappingProxyType({"amb_bias_score": "category", "disamb_bias_score": "category"})
+"""Metrics that the harness also gives for each group of an attribute, as `METRIC_GROUP`."""

@@ -1,0 +1,238 @@
+"""Benchmarks by the names that lm-evaluation-harness has for them, with their documents, before any training."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata, util
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evenhand.errors import InputError, did_you_mean, first_line
+from evenhand.seeds import generator
+from evenhand.tasks.harness.columns import KNOWN, Columns
+
+if TYPE_CHECKING:
+    from lm_eval.tasks import TaskManager
+
+OWN = Path(__file__).parent / "benchmarks"
+"""Tasks in the harness's own format that it lacks: StereoSet."""
+
+USUAL = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
+"""Folders of the harness that are looked through first: there are thousands of tasks, and to read all takes seconds."""
+
+FEWSHOT_SEED = 1234
+"""The harness's own default."""
+
+WHOLE = ("stereoset",)
+"""Names of several tasks at once of which none can be elsewhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmarks:
+    """Tasks of the harness with the documents that are asked.
+
+    Attributes:
+        tasks: of the harness, by name, in the order asked for.
+        asked: by task, which of its documents, as ascending positions; None: all.
+        columns: by task, whom its documents are about and which belong together.
+        data: by task, its data set as the hub names it.
+        batch_size: of requests.
+        fingerprint: what identifies a model's answers: the tasks with their versions and settings, and the documents.
+        version: of the harness.
+    """
+
+    tasks: Mapping[str, Any]
+    asked: Mapping[str, Sequence[int] | None]
+    columns: Mapping[str, Columns]
+    data: Mapping[str, str]
+    batch_size: int
+    fingerprint: str
+    version: str
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report says of them."""
+        said = []
+        for name, task in self.tasks.items():
+            asked, every = self.asked[name], len(task.eval_docs)
+            of = f"{every:,} documents" if asked is None else f"{len(asked):,} of {every:,} documents, drawn"
+            said.append(f"{name} (version {task.VERSION}, lm-evaluation-harness {self.version}): {of}")
+        return tuple(said)
+
+
+def installed() -> str:
+    """The version of lm-evaluation-harness. Raises InputError where it is not installed."""
+    if util.find_spec("lm_eval") is None:
+        raise InputError(
+            "harness: lm-evaluation-harness scores these benchmarks, and it is not installed; "
+            "pip install 'evenhand[harness]'"
+        )
+    return metadata.version("lm_eval")
+
+
+def load(
+    names: Sequence[str],
+    *,
+    limit: int | None = None,
+    include: Path | None = None,
+    columns: Mapping[str, Columns] | None = None,
+    batch_size: int = 16,
+    below: Path | None = None,
+) -> Benchmarks:
+    """Find tasks and read their documents.
+
+    Args:
+        names: of tasks, groups or tags of the harness, `stereoset` among them.
+        limit: at most so many documents of each task, drawn, since the first ones in a file may be of one category.
+        include: a folder of further tasks in the harness's format, which may replace its own.
+        columns: by task, what is not in `KNOWN`.
+        batch_size: of requests.
+        below: the folder of `--data`. A folder in it that is named as a data set of the hub (`bbq` for
+            `oskarvanderwal/bbq`) and has its files is read in its stead.
+
+    Raises:
+        InputError: the harness is not installed; no such task; documents that cannot be had; a column that they lack.
+    """
+    version = installed()
+    if include is not None and not include.is_dir():
+        raise InputError(f"harness.include_path: there is no folder {include}")
+    columns = columns or {}
+    with undisturbed():
+        manager = _manager(tuple(names), include)
+        tasks: dict[str, Any] = {}
+        data: dict[str, str] = {}
+        for name in dict.fromkeys(leaf for asked in names for leaf in _leaves(asked, manager)):
+            tasks[name], data[name] = _loaded(name, manager, below)
+        for name in columns:
+            if name not in tasks:
+                raise InputError(f'harness.columns: "{name}" is not asked; {did_you_mean(name, tasks)}')
+        known = {name: columns.get(name, KNOWN.get(data[name], Columns())) for name in tasks}
+        asked = {}
+        digest = hashlib.blake2b(digest_size=16)
+        for name, task in tasks.items():
+            documents = task.eval_docs
+            known[name].check(name, list(documents[0]))
+            asked[name] = _drawn(name, len(documents), limit)
+            for part in (name, str(task.VERSION), _settings(task), data[name], repr(known[name])):
+                digest.update(part.encode() + b"\0")
+            for place in range(len(documents)) if asked[name] is None else asked[name]:
+                text = json.dumps(documents[int(place)], sort_keys=True, default=str)
+                digest.update(f"{place}\0{text}\0".encode())
+    return Benchmarks(tasks, asked, known, data, batch_size, digest.hexdigest(), version)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Without the harness's bars and warnings; what matters in them is checked here."""
+    import lm_eval.evaluator  # which sets up its loggers  # noqa: F401
+
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _manager(names: tuple[str, ...], include: Path | None) -> TaskManager:
+    """Knows all these names, and where a name may mean several tasks all tasks that there are."""
+    from lm_eval.tasks._index import Kind
+
+    quick = _index(include, everything=False)
+    entries = {name: quick.task_index.get(name) for name in names}
+    if all(name in WHOLE or (one and one.kind in (Kind.TASK, Kind.PY_TASK)) for name, one in entries.items()):
+        return quick
+    return _index(include, everything=True)
+
+
+@cache
+def _index(include: Path | None, everything: bool) -> TaskManager:
+    import lm_eval.tasks
+    from lm_eval.tasks import TaskManager
+
+    home = Path(lm_eval.tasks.__path__[0])
+    usual: list[str | Path] = [] if everything else [home / name for name in USUAL]
+    further = [*usual, OWN, *([] if include is None else [include])]
+    return TaskManager(include_path=further, include_defaults=everything)
+
+
+def _leaves(name: str, manager: TaskManager) -> Iterator[str | Any]:
+    """The tasks that a name means."""
+    from lm_eval.tasks._index import Kind
+
+    entry = manager.task_index.get(name)
+    if entry is None:
+        raise InputError(f'harness.tasks: there is no task "{name}"; {did_you_mean(name, manager.all_tasks)}')
+    if entry.kind is Kind.TAG:
+        yield from sorted(entry.tags)
+    elif entry.kind is Kind.GROUP:
+        for member in (entry.cfg or {}).get("task", []):
+            child = member if isinstance(member, str) else member.get("task")
+            if not isinstance(child, str) or (isinstance(member, dict) and len(member) > 1):
+                raise InputError(
+                    f'harness.tasks: the group "{name}" changes settings of its tasks; name the tasks themselves'
+                )
+            yield from _leaves(child, manager)
+    else:
+        yield name
+
+
+def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, str]:
+    """A task with its documents, and its data set as the hub names it."""
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError
+
+    named = str((manager.task_index[name].cfg or {}).get("dataset_path", name))
+    local = None if below is None else below / named.rpartition("/")[2]
+    chosen: dict[str, Any] = {"task": name}
+    if local is not None and local.is_dir():
+        chosen["dataset_path"] = str(local)
+    try:
+        found = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
+        (task,) = found.values()
+        if not len(task.eval_docs):
+            raise ValueError("it has no documents")
+    except (OSError, ValueError, KeyError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
+        where = "" if local is None else f", and {local} is no folder" if not local.is_dir() else f" (from {local})"
+        raise InputError(
+            f'harness.tasks: the documents of "{name}", the data set {named}, cannot be had{where}: {first_line(error)}'
+        ) from None
+    # As `simple_evaluate` does: no examples in the prompt unless the task says so, and always the same ones.
+    if task.get_config("num_fewshot") is None:
+        task.set_config(key="num_fewshot", value=0)
+    task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    return task, named
+
+
+def _drawn(name: str, number: int, limit: int | None) -> list[int] | None:
+    if limit is None or limit >= number:
+        return None
+    return sorted(int(place) for place in generator(0, "harness", name).permutation(number)[:limit])
+
+
+def _settings(task: Any) -> str:
+    """All that a task's YAML says, functions by their source, without places on this machine."""
+    settings = dict(task.dump_config())
+    settings.pop("dataset_path", None)
+    settings["metadata"] = {
+        key: value for key, value in (settings.get("metadata") or {}).items() if key != "config_source"
+    }
+    return json.dumps(settings, sort_keys=True, default=_source)
+
+
+def _source(value: Any) -> str:
+    """What a function does, or is called where its source is not at hand: never where it lies in memory."""
+    try:
+        return inspect.getsource(value)
+    except (TypeError, OSError):
+        return getattr(value, "__qualname__", type(value).__qualname__)

@@ -1,0 +1,168 @@
+"""A language model scored by lm-evaluation-harness, and what it says of each document as the table `harness`."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from evenhand.records import TABLES, validate
+from evenhand.tasks.harness.columns import BY_GROUP
+from evenhand.tasks.harness.influence import linearised
+from evenhand.tasks.harness.loading import Benchmarks, undisturbed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+FILTER = "none"
+"""The harness's name for an answer as the model gave it."""
+
+
+def score(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
+) -> pl.DataFrame:
+    """The rows of the table `harness` of one model, without the column `trial`.
+
+    The harness's Hugging Face backend reads the model that is in memory, in the precision that its weights have; its
+    `evaluate` builds the requests, scores the answers and aggregates. Nothing of a random state is touched but what is
+    put back.
+
+    Args:
+        model: a causal language model, adapters included, on its device; its mode is put back.
+        tokenizer: the model's.
+        benchmarks: what it is asked.
+        where: the model's device.
+
+    Returns:
+        As `harness_table`.
+    """
+    return harness_table(evaluated(model, tokenizer, benchmarks, where), benchmarks)
+
+
+def evaluated(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
+) -> Mapping[str, Any]:
+    """What the harness's `evaluate` gives, samples included. Arguments as `score`."""
+    from evenhand.training.loop import reproducible
+
+    training = model.training
+    with undisturbed(), reproducible(where):
+        from lm_eval.evaluator import evaluate
+        from lm_eval.models.huggingface import HFLM
+
+        # The backend sets a padding token where there is none.
+        reader: Any = HFLM(
+            pretrained=model,  # pyright: ignore[reportArgumentType]
+            backend="causal",
+            tokenizer=copy.deepcopy(tokenizer),  # pyright: ignore[reportArgumentType]
+            batch_size=benchmarks.batch_size,
+        )
+        drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
+        found = evaluate(
+            reader,
+            {"tasks": dict(benchmarks.tasks)},
+            samples=drawn or None,
+            bootstrap_iters=0,  # its standard errors take documents as independent; the audit has its own
+        )
+    model.train(training)
+    assert found is not None
+    return found
+
+
+def harness_table(found: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFrame:
+    """Results of the harness as rows, one per task, document and metric, and one per task and metric with the number
+    that the harness gives (`example` null).
+
+    A document's `value` is what the harness says of it, where that is a number and the metric their mean. Where the
+    metric is something else of the documents' values (BBQ's bias scores, `icat`), `value` is linearised
+    (`influence.linearised`): its mean is the harness's number, and its spread over units what that number varies by.
+
+    Args:
+        found: what `evaluate` gave.
+        benchmarks: what was asked.
+
+    Returns:
+        Without the column `trial`. A value that is not defined is null.
+    """
+    frames = []
+    for name, task in benchmarks.tasks.items():
+        samples = found["samples"][name]
+        columns, data = benchmarks.columns[name], benchmarks.data[name]
+        units = [columns.unit_of(data, sample["doc"]) for sample in samples]
+        groups = [columns.groups_of(sample["doc"]) for sample in samples]
+        aggregations = task.aggregation()
+        for key, value in found["results"][name].items():
+            metric, _, filtered = key.partition(",")
+            if not filtered or metric.endswith("_stderr"):
+                continue
+            if filtered != FILTER:
+                metric = f"{metric} ({filtered})"
+            frames.append(_rows(name, metric, [None], [_number(value)], [None], [None]))
+            own = [place for place, sample in enumerate(samples) if sample["filter"] == filtered]
+            own = _of_group(metric, own, groups)
+            said = [samples[place][key.partition(",")[0]] for place in own]
+            values = _values(said, [units[place] for place in own], aggregations.get(key.partition(",")[0]), value)
+            if values is not None:
+                ids = [str(samples[place]["doc_id"]) for place in own]
+                frames.append(_rows(name, metric, ids, values, [units[p] for p in own], [groups[p] for p in own]))
+    whole = pl.concat(frames).with_columns(trial=pl.lit(""))
+    return validate(whole, "harness").drop("trial")
+
+
+def _of_group(metric: str, places: list[int], groups: Sequence[list[str]]) -> list[int]:
+    """The documents that a metric is about: of one for a group only those of this group."""
+    for measure, attribute in BY_GROUP.items():
+        if metric.startswith(f"{measure}_"):
+            wanted = f"{attribute}={metric.removeprefix(f'{measure}_')}"
+            return [place for place in places if wanted in groups[place]]
+    return places
+
+
+def _values(
+    said: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float] | None, whole: Any
+) -> list[float | None] | None:
+    """Of each document; None where nothing can be said of single ones."""
+    numbers = [_number(value) for value in said]
+    known = [value for value in numbers if value is not None]
+    number = _number(whole)
+    if not said or number is None:
+        return None
+    if len(known) == len(numbers) and math.isclose(float(np.mean(known)), number, rel_tol=1e-9, abs_tol=1e-12):
+        return numbers
+    if aggregate is None:
+        return None
+    found = linearised(said, units, aggregate)
+    return None if found is None else [float(value) for value in found]
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, else None."""
+    if isinstance(value, bool | int | float | np.number) and math.isfinite(value):
+        return float(value)
+    return None
+
+
+def _rows(
+    task: str,
+    metric: str,
+    examples: Sequence[str | None],
+    values: Sequence[float | None],
+    units: Sequence[str | None],
+    groups: Sequence[list[str] | None],
+) -> pl.DataFrame:
+    n = len(examples)
+    columns = {
+        "task": [task] * n,
+        "example": list(examples),
+        "metric": [metric] * n,
+        "value": list(values),
+        "unit": list(units),
+        "groups": list(groups),
+    }
+    return pl.DataFrame(columns, schema={name: TABLES["harness"].columns[name] for name in columns})
