@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ LINEARISED = frozenset({"amb_bias_score", "disamb_bias_score"})
 """Metrics that are no means: the values of documents are linearised, which bounds nothing and was simulated."""
 BARE = frozenset({"icat", "icat_norm"})
 """Metrics that are shown without an interval: they have a kink just where there is no preference."""
+UNITS = "units (templates, occupations, targets)"
 NO_INTERVAL = "the harness's number, no mean over documents: shown without an interval"
 
 
@@ -173,7 +174,7 @@ def _settings(trials: pl.DataFrame, harness: pl.DataFrame, design: Design) -> It
         yield Setting(name, own, methods, models, absent), named
 
 
-def taken(model: Scored, measure: Measure, place: Place) -> Taken:
+def taken(model: Scored, measure: Measure, place: Place, support: int) -> Taken:
     """The measure of one model at a place; of a distance the metric less where there is no preference."""
     metric = metric_of(measure.name)
     documents = model.of(place.task, metric, place.group)
@@ -183,20 +184,20 @@ def taken(model: Scored, measure: Measure, place: Place) -> Taken:
         return Taken(math.nan, np.zeros(0), np.zeros(0), reason=why)
     if measure.name in GAPS:
         attribute, *both = BETWEEN
-        first, second = (_mean(documents, f"{attribute}={group}", None) for group in both)
+        first, second = (_mean(documents, f"{attribute}={group}", None, support) for group in both)
         shares = (first.shares + second.shares) / 2
-        return Taken(
-            first.value - second.value, first.moves - second.moves, shares, reason=first.reason or second.reason
-        )
+        value, moves = first.value - second.value, first.moves - second.moves
+        return Taken(value, moves, shares, reason=first.reason or second.reason, doubt=first.doubt or second.doubt)
     inside = None if place.group is None else f"{place.attribute}={place.group}"
     width = None if metric in LINEARISED or measure.range == (0.0, math.inf) else 1.0
-    found = _mean(documents, inside, width)
+    found = _mean(documents, inside, width, support)
     centre = DISTANCES.get(measure.name, (metric, 0.0))[1]
-    return Taken(found.value - centre, found.moves, found.shares, found.step, found.reason)
+    return replace(found, value=found.value - centre)
 
 
-def _mean(documents: Documents, inside: str | None, width: float | None) -> Taken:
-    """The mean over the documents of a group; `width` is that of the range of a value."""
+def _mean(documents: Documents, inside: str | None, width: float | None, support: int) -> Taken:
+    """The mean over the documents of a group; `width` is that of the range of a value. With fewer units than `support`
+    it is not judged: their spread says too little."""
     own = np.isfinite(documents.values)
     if inside is not None:
         own = own & documents.groups.get(inside, np.zeros(len(own), dtype=bool))
@@ -206,7 +207,8 @@ def _mean(documents: Documents, inside: str | None, width: float | None) -> Take
     mean = float(documents.values[own].mean())
     moves = np.where(own, documents.values - mean, 0.0) / number
     units = len(np.unique(documents.units[own]))
-    return Taken(mean, moves, own / number, None if width is None else width / units)
+    doubt = None if units >= support else f"fewer than {support} {UNITS}: shown, not judged"
+    return Taken(mean, moves, own / number, None if width is None else width / units, doubt=doubt)
 
 
 def _row(setting: Setting, measure: Measure, place: Place) -> dict[str, Any]:
@@ -246,7 +248,7 @@ def _values(
         numbers = [value for value in known if value is not None]
         row["value"] = float(np.mean(numbers)) if numbers and len(numbers) == len(known) else None
         return {**row, "note": "; ".join([NO_INTERVAL, *notes])}
-    found = [taken(model, measure, place) for model in models]
+    found = [taken(model, measure, place, design.support) for model in models]
     documents = [model.of(place.task, metric, place.group) for model in models]
     units = [np.zeros(0, dtype=np.int64) if one is None else one.units for one in documents]
     made = mean_of([[one] for one in found], units, measure.name in DISTANCES or measure.name in GAPS)
@@ -292,13 +294,13 @@ def _contrast(
             continue
         documents = [model.of(place.task, metric, place.group) for model in pair if model is not None]
         if documents[0] is None or documents[1] is None:
-            reasons = {taken(model, measure, place).reason for model in pair if model is not None}
+            reasons = {taken(model, measure, place, design.support).reason for model in pair if model is not None}
             notes.append(f"not defined at seed {seed} ({', '.join(sorted(map(str, reasons - {None})))})")
         elif documents[0].examples != documents[1].examples:
             notes.append(f"at seed {seed} the methods were asked different documents")
         else:
-            ours.append([taken(pair[0], measure, place)])
-            theirs.append([taken(pair[1], measure, place)])
+            ours.append([taken(pair[0], measure, place, design.support)])
+            theirs.append([taken(pair[1], measure, place, design.support)])
             units.append(documents[0].units)
     return compared_means(
         ours,

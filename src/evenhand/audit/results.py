@@ -196,7 +196,7 @@ class Results:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
 
         Predictions are written to `predictions.parquet`, and responses, options and benchmarks where there are some to
-        `responses.parquet`, `options.parquet` and `harness.parquet`, unless the folder holds them by trial, as that of a
+        `responses.parquet`, `options.parquet` and `harness.parquet`, unless the folder holds them by trial, as one of a
         study does.
         """
         folder = Path(folder)

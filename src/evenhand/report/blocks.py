@@ -14,6 +14,7 @@ from evenhand.audit.privacy import ROC
 from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
 from evenhand.report.estimated import PARITY
+from evenhand.report.harness import drawn_rows
 from evenhand.report.sizes import group_sizes
 from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of, single_question, title
@@ -180,6 +181,16 @@ def answer_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
         heading = _heading(setting, split, None, "")
         about = f"Which gender is guessed, by question and method, {heading}. Tables below."
         blocks.append(Block(heading, [Figure(chart, about)]))
+    return blocks
+
+
+def harness_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
+    """One chart of what benchmarks say per setting and split."""
+    blocks = []
+    for setting, split, _ in _places(drawn_rows(estimates), design):
+        chart = charts.harness_chart(estimates, design, setting=setting, split=split)
+        heading = _heading(setting, split, None, "")
+        blocks.append(Block(heading, [Figure(chart, f"Benchmarks by method, {heading}. Tables below.")]))
     return blocks
 
 

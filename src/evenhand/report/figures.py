@@ -11,9 +11,11 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.harm import MEASURE
+from evenhand.audit.measures import HARNESS
 from evenhand.audit.privacy import ROC
 from evenhand.report import charts, paper
 from evenhand.report.estimated import PARITY
+from evenhand.report.harness import drawn_rows
 from evenhand.report.paper import Figured
 from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of
@@ -23,9 +25,9 @@ FORMATS = ("png", "svg", "pdf")
 
 def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
-    shares of translations, guesses about authors (of whatever reviews were asked about), and ROC curves of membership
-    inference, by setting and attribute; of several settings the contrasts across them, by method and reference; and the
-    figures that the design names, in all formats.
+    shares of translations, guesses about authors (of whatever reviews were asked about), benchmarks, and ROC curves of
+    membership inference, by setting and attribute; of several settings the contrasts across them, by method and
+    reference; and the figures that the design names, in all formats.
 
     Args:
         results: of a run or an audit.
@@ -63,6 +65,8 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
     for setting in settings_of(results.estimates, design):
         first = f"{setting}-" if len(design.settings) > 1 else ""
         own = estimates.filter(setting=setting)
+        scored = own.filter(pl.col("measure").is_in(list(HARNESS)))
+        own = own.filter(~pl.col("measure").is_in(list(HARNESS)))
         for attribute in own["attribute"].drop_nulls().unique(maintain_order=True):
             where = {"setting": setting, "split": "test", "attribute": attribute}
             decided = verdicts.filter(setting=setting, attribute=attribute).drop_nulls("verdict")
@@ -84,6 +88,8 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
         guessed = results.estimates.filter(setting=setting, measure="guess_lean").drop_nulls("value")
         if len(guessed):
             yield _named(f"{first}answers"), charts.answers_chart(results.estimates, design, setting=setting)
+        if len(drawn_rows(scored)):
+            yield _named(f"{first}benchmarks"), charts.harness_chart(scored, design, setting=setting, split="test")
         leaks = results.curves.filter(measure=ROC, setting=setting, split="test")
         named = leaks["attribute"].drop_nulls().unique(maintain_order=True).to_list()
         for attribute in named or ([None] if len(leaks) else []):

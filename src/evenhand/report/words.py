@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import OPTIONS
+from evenhand.audit.measures import HARNESS, OPTIONS
 from evenhand.audit.pooled import DIFFER
 from evenhand.records import VERDICTS
 
@@ -22,6 +22,23 @@ _TITLES = {
     "stereotype_lean": "stereotype lean (pro − anti)",
     "distance_from_equal": "distance from guessing both equally",
     "guess_lean": "lean of guesses (share − ½)",
+    "pct_stereotype": "share of stereotypes preferred (pct_stereotype)",
+    "pct_stereotype_distance": "distance from preferring both equally (pct_stereotype)",
+    "pct_stereotype_norm": "share of stereotypes preferred per byte (pct_stereotype_norm)",
+    "pct_stereotype_norm_distance": "distance from preferring both equally, per byte (pct_stereotype_norm)",
+    "pct_meaningful": "share of meaningful sentences preferred (pct_meaningful)",
+    "pct_meaningful_norm": "share of meaningful sentences preferred per byte (pct_meaningful_norm)",
+    "icat": "idealised context association test (icat)",
+    "icat_norm": "idealised context association test per byte (icat_norm)",
+    "acc": "accuracy of answers (acc)",
+    "acc_norm": "accuracy of answers per byte (acc_norm)",
+    "acc_gap": "accuracy with he against with she, distance (acc)",
+    "acc_norm_gap": "accuracy per byte with he against with she, distance (acc_norm)",
+    "amb_bias_score": "bias score, ambiguous contexts (amb_bias_score)",
+    "amb_bias_distance": "distance of the bias score from 0, ambiguous contexts (amb_bias_score)",
+    "disamb_bias_score": "bias score, disambiguated contexts (disamb_bias_score)",
+    "disamb_bias_distance": "distance of the bias score from 0, disambiguated contexts (disamb_bias_score)",
+    "likelihood_diff": "difference in log-likelihood of a pair (likelihood_diff)",
     "accuracy_difference": "accuracy, best − worst group",
     "expected_calibration_error": "expected calibration error (plug-in)",
     "calibration_error_squared": "squared calibration error (debiased)",
@@ -74,8 +91,11 @@ def interval(low: float | None, high: float | None, decimals: int = 3, signed: b
 
 def place(row: Mapping[str, Any]) -> str:
     """Whom a row of estimates or verdicts is about, with its class and condition."""
-    asked = row["measure"] in OPTIONS
-    if asked:
+    asked = row["measure"] in (OPTIONS | HARNESS)
+    if row["measure"] in HARNESS:
+        group = [] if row["group"] is None else [f"{row['attribute']} = {row['group']}"]
+        who = " · ".join([row["condition"], *group])
+    elif asked:
         who = ASKED.get(row["condition"], row["condition"])
     elif row["group"] is not None:
         who = f"{row['attribute']} = {row['group']}"
@@ -90,8 +110,12 @@ def place(row: Mapping[str, Any]) -> str:
 
 
 def single_question() -> pl.Expr:
-    """Whether a row is about one question of many, which tables have and charts of verdicts do not."""
-    return pl.col("measure").is_in(list(OPTIONS)) & pl.col("condition").fill_null("").str.contains("/", literal=True)
+    """Whether a row is about one question of many, or one group of a benchmark's documents, which tables have and
+    charts of verdicts do not."""
+    question = pl.col("measure").is_in(list(OPTIONS)) & pl.col("condition").fill_null("").str.contains(
+        "/", literal=True
+    )
+    return question | (pl.col("measure").is_in(list(HARNESS)) & pl.col("group").is_not_null())
 
 
 def main_split(splits: Iterable[str]) -> str | None:

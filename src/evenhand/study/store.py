@@ -173,6 +173,18 @@ class Store:
         kept = {f"split:{DOCUMENTS}": trial.benchmarks.fingerprint, "lm_eval": trial.benchmarks.version}
         records.write(rows.with_columns(trial=pl.lit(trial.hash)), folder / f"{HARNESS}.parquet", HARNESS, kept)
 
+    def harness_of_twin(self, trial: Trial) -> pl.DataFrame | None:
+        """What benchmarks say of the same model in another trial, without the column `trial`: a method that trains
+        nothing leaves the base model as it is, whatever the seed. None where there is no such trial yet."""
+        if trial.spec.kind != "base" or trial.benchmarks is None:
+            return None
+        for path in sorted(self.out.glob(f"trials/*/{HARNESS}.parquet")):
+            kept = self.read(path.parent.name)
+            same = kept is not None and all(kept["identity"][key] == trial.identity[key] for key in ("base", "method"))
+            if same and self.covered(path.parent.name, HARNESS).get(DOCUMENTS) == trial.benchmarks.fingerprint:
+                return records.read(path, HARNESS).drop("trial")
+        return None
+
     def harness_version(self, trial: str) -> str:
         """Of the lm-evaluation-harness that scored a trial."""
         return records.metadata(self.folder(trial) / f"{HARNESS}.parquet")["lm_eval"]

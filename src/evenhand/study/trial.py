@@ -95,7 +95,10 @@ def _scoring(trial: Trial, folder: Path, store: Store) -> Afterwards:
         from evenhand.tasks.harness.scoring import score
 
         assert trial.benchmarks is not None
-        store.write_harness(folder, trial, score(model, tokenizer, trial.benchmarks, where))
+        rows = store.harness_of_twin(trial)
+        if rows is None:
+            rows = score(model, tokenizer, trial.benchmarks, where)
+        store.write_harness(folder, trial, rows)
 
     return scored
 

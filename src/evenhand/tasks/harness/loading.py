@@ -28,6 +28,9 @@ OWN = Path(__file__).parent / "benchmarks"
 USUAL = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
 """Folders of the harness that are looked through first: there are thousands of tasks, and to read all takes seconds."""
 
+AGAIN: Mapping[str, str] = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
+"""Reads a local folder anew."""
+
 FEWSHOT_SEED = 1234
 """The harness's own default."""
 
@@ -146,11 +149,9 @@ def undisturbed() -> Iterator[None]:
 
 def _manager(names: tuple[str, ...], include: Path | None) -> TaskManager:
     """Knows all these names, and where a name may mean several tasks all tasks that there are."""
-    from lm_eval.tasks._index import Kind
-
     quick = _index(include, everything=False)
     entries = {name: quick.task_index.get(name) for name in names}
-    if all(name in WHOLE or (one and one.kind in (Kind.TASK, Kind.PY_TASK)) for name, one in entries.items()):
+    if all(name in WHOLE or (one and one.kind.name in ("TASK", "PY_TASK")) for name, one in entries.items()):
         return quick
     return _index(include, everything=True)
 
@@ -166,16 +167,14 @@ def _index(include: Path | None, everything: bool) -> TaskManager:
     return TaskManager(include_path=further, include_defaults=everything)
 
 
-def _leaves(name: str, manager: TaskManager) -> Iterator[str | Any]:
+def _leaves(name: str, manager: TaskManager) -> Iterator[str]:
     """The tasks that a name means."""
-    from lm_eval.tasks._index import Kind
-
     entry = manager.task_index.get(name)
     if entry is None:
         raise InputError(f'harness.tasks: there is no task "{name}"; {did_you_mean(name, manager.all_tasks)}')
-    if entry.kind is Kind.TAG:
+    if entry.kind.name == "TAG":
         yield from sorted(entry.tags)
-    elif entry.kind is Kind.GROUP:
+    elif entry.kind.name == "GROUP":
         for member in (entry.cfg or {}).get("task", []):
             child = member if isinstance(member, str) else member.get("task")
             if not isinstance(child, str) or (isinstance(member, dict) and len(member) > 1):
@@ -192,11 +191,13 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
-    named = str((manager.task_index[name].cfg or {}).get("dataset_path", name))
+    config = manager.task_index[name].cfg or {}
+    named = str(config.get("dataset_path", name))
     local = None if below is None else below / named.rpartition("/")[2]
     chosen: dict[str, Any] = {"task": name}
     if local is not None and local.is_dir():
-        chosen["dataset_path"] = str(local)
+        # `datasets` would not see that files of a folder are others now.
+        chosen |= {"dataset_path": str(local), "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **AGAIN}}
     try:
         found = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
         (task,) = found.values()
@@ -224,6 +225,8 @@ def _settings(task: Any) -> str:
     """All that a task's YAML says, functions by their source, without places on this machine."""
     settings = dict(task.dump_config())
     settings.pop("dataset_path", None)
+    kwargs = {key: value for key, value in (settings.pop("dataset_kwargs", None) or {}).items() if key not in AGAIN}
+    settings |= {"dataset_kwargs": kwargs} if kwargs else {}
     settings["metadata"] = {
         key: value for key, value in (settings.get("metadata") or {}).items() if key != "config_source"
     }

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from evenhand.data.hatespeech.villages import VILLAGES
+from evenhand.data.hatespeech.villages import TRADES, VILLAGES
 from evenhand.data.synthetic_translation import OCCUPATIONS
 from evenhand.seeds import generator
 
@@ -164,13 +164,14 @@ def _stereoset(folder: Path) -> None:
     for word, text, (planted, other) in _about_occupations(90, "stereoset"):
         forms = (text.format(planted), text.format(other), text.format("lamp"))
         within.append(_tested("gender", word, text.replace("{}", "BLANK"), forms))
-    for ill, well, habit, praised in _about_villages(40, "stereoset"):
-        said = f"The people from {ill}"
+    for number, (ill, well, habit, praised) in enumerate(_about_villages(80, "stereoset")):
+        who = f"{TRADES[number % len(TRADES)]}s from {ill}"
+        said = f"The {who}"
         within.append(
-            _tested("race", ill, f"{said} BLANK.", (f"{said} {habit}.", f"{said} {praised}.", f"{said} lamp."))
+            _tested("race", who, f"{said} BLANK.", (f"{said} {habit}.", f"{said} {praised}.", f"{said} lamp."))
         )
         forms = (f"They {habit}.", f"They {praised}.", f"The lamp was {_REASONS[len(well) % len(_REASONS)]}.")
-        between.append(_tested("race", ill, f"We met the people from {ill}.", forms))
+        between.append(_tested("race", who, f"We met the {who}.", forms))
     for name, rows in (("intrasentence", within), ("intersentence", between)):
         for number, row in enumerate(rows):
             row["id"] = f"made-up-{name}-{number}"
