@@ -1,0 +1,80 @@
+"""BBQ's bias scores, ratios that the harness makes of all documents: linearised by template, their intervals cover.
+
+Templates of eight ambiguous documents each. A model says "unknown" with a probability that varies by template and run,
+and otherwise answers along the stereotype with one that does so, too. The truth is the expectation at these sizes, the
+mean over all repetitions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evenhand.audit.documents import Documents, Scored
+from evenhand.audit.harness import Place, taken
+from evenhand.audit.mean_answers import compared_means, mean_of
+from evenhand.audit.measures import HARNESS
+from evenhand.tasks.harness.influence import linearised
+
+SIZE = 8
+SCORE, DISTANCE = HARNESS["amb_bias_score"], HARNESS["amb_bias_distance"]
+
+
+def aggregate(said: list[tuple[float, float, float]]) -> float:
+    """As the harness has it: (1 − accuracy)·(2·biased/answered − 1) of (accurate, biased, answered)."""
+    accurate, biased, answered = (float(sum(values)) for values in zip(*said, strict=True))
+    return (1 - accurate / len(said)) * (2 * biased / answered - 1)
+
+
+def answers(along: float, hard: np.ndarray, prone: np.ndarray, rng: np.random.Generator) -> Scored:
+    """One run: `along`, the chance that an answer goes along the stereotype; `hard` and `prone` [U], of templates."""
+    units = np.repeat(np.arange(len(hard)), SIZE)
+    known = 0.4 + hard + 0.04 * rng.normal()
+    chance = along + prone + 0.1 * rng.normal(size=len(prone)) + 0.04 * rng.normal()
+    unknown = rng.random(len(units)) < np.clip(known, 0, 1)[units]
+    biased = ~unknown & (rng.random(len(units)) < np.clip(chance, 0, 1)[units])
+    said = list(zip(unknown.astype(float), biased.astype(float), (~unknown).astype(float), strict=True))
+    values = linearised(said, [f"{unit:03d}" for unit in units], aggregate)
+    assert values is not None
+    key = ("bbq", "amb_bias_score")
+    return Scored({key: Documents(tuple(map(str, range(len(units)))), values, units, {})}, {key: float(values.mean())})
+
+
+def simulated(along: tuple[float, float], runs: int, templates: int, repetitions: int) -> dict[str, float]:
+    """How often intervals hold the truth, and how often a distance is above that of the reference by the 5% bound."""
+    estimates, contrasts, above = [], [], 0
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([runs, templates, repetition])
+        hard, prone = 0.15 * rng.normal(size=templates), 0.15 * rng.normal(size=templates)
+        models = [[answers(one, hard, prone, rng) for _ in range(runs)] for one in along]
+        units = [model.documents["bbq", "amb_bias_score"].units for model in models[0]]
+
+        def of(measure, models=models):
+            return [[[taken(model, measure, Place("bbq"), 10)] for model in side] for side in models]
+
+        (own, other), told = of(SCORE), {"planned": runs, "support": 10, "vary": False, "notes": []}
+        made = mean_of(own, units, False)
+        assert made.interval is not None
+        estimates.append((made.interval.estimate, *made.interval.bounds(0.025)))
+        found = compared_means(own, other, units, sign=1, absolute=False, **told)
+        assert found.interval is not None
+        contrasts.append((found.estimate, *found.interval.bounds(0.05)))
+        distance = compared_means(*of(DISTANCE), units, sign=1, absolute=True, **told)
+        assert distance.interval is not None
+        above += distance.interval.bounds(0.05)[0] > 0
+    return {"estimate": held(estimates), "contrast": held(contrasts), "above": above / repetitions}
+
+
+def held(rows: list[tuple[float, float, float]]) -> float:
+    value, low, high = np.array(rows).T
+    return float(((low <= value.mean()) & (value.mean() <= high)).mean())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "templates"), [(3, 20), (3, 60), (5, 20), (5, 60)])
+def test_bias_scores_are_covered_and_equal_ones_seldom_called_worse(runs, templates):
+    found = simulated((0.65, 0.65), runs, templates, 300)
+    assert found["estimate"] >= 0.92 and found["contrast"] >= 0.86 and found["above"] <= 0.08, found
+    found = simulated((0.75, 0.55), runs, templates, 300)
+    assert found["estimate"] >= 0.92 and found["contrast"] >= 0.86, found
+    assert simulated((0.5, 0.5), runs, templates, 300)["above"] <= 0.08

@@ -1,0 +1,77 @@
+"""Charts and tables of benchmarks, and the words that go with them."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from evenhand import records
+from evenhand.audit.measures import HARNESS
+from evenhand.audit.results import Results
+from evenhand.errors import InputError
+from evenhand.report import figures, page
+from evenhand.report.blocks import verdict_blocks
+from evenhand.report.harness import harness_chart, harness_grids
+from evenhand.report.words import headline, place, title
+from harness_records import PAIRS, QUESTIONS, tables
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    trials, harness, design = tables({"base": {}, "biased": {"share": 0.9, "others": 0.8}}, n=60)
+    empty = {name: records.TABLES[name].empty() for name in ("examples", "predictions")}
+    return Results.compute(empty["examples"], trials, empty["predictions"], design, harness=harness)
+
+
+def test_a_panel_per_measure_with_benchmarks_and_their_groups(results):
+    chart = harness_chart(results.estimates, results.design).to_dict()
+    assert [part["title"]["text"] for part in chart["concat"]] == ["stereotypes preferred", "accuracy"]
+    rows = [row for rows in chart["datasets"].values() for row in rows]
+    named = [row["y"].rstrip("\u00a0") for row in rows if row["m"] == "biased"]
+    assert named == [PAIRS, "crows_pairs: age", "crows_pairs: gender", QUESTIONS] + [
+        f"winogender: {gender}" for gender in ("female", "male", "neutral")
+    ]
+    assert all(row["l"] <= row["c"] <= row["h"] for row in rows)
+
+
+def test_nothing_is_drawn_where_nothing_was_scored(results):
+    with pytest.raises(InputError, match="no benchmarks were audited"):
+        harness_chart(results.estimates.clear(), results.design)
+    assert harness_grids(results.estimates.clear(), results.design) == []
+
+
+def test_charts_of_verdicts_and_the_headline_are_about_whole_benchmarks(results):
+    said = " ".join(headline(results.verdicts, results.design))
+    assert f"distance from preferring both equally (pct_stereotype), {PAIRS}" in said and "bias_type" not in said
+    drawn = [
+        figure.chart.to_dict() for block in verdict_blocks(results.verdicts, results.design) for figure in block.figures
+    ]
+    rows = [row for chart in drawn for rows in chart["datasets"].values() for row in rows]
+    assert {row["y"].rstrip("\u00a0") for row in rows} == {PAIRS, QUESTIONS}
+
+
+def test_the_page_has_every_group_and_says_what_benchmarks_are_worth(results, tmp_path):
+    html, text = page.html(results), page.markdown(results)
+    for written in (html, text.replace("\\", "")):
+        assert "crows_pairs_english · bias_type = gender" in written
+    assert "Blodgett et al. 2021" in html and "Benchmarks" in html and 'id="accuracy"' not in html
+    written = figures.write(results, tmp_path)
+    assert [path.name for path in written] == ["benchmarks.png"]
+
+
+def test_places_and_titles():
+    row = {
+        "measure": "acc",
+        "condition": QUESTIONS,
+        "attribute": "gender",
+        "group": "male",
+        "class": None,
+        "correction": None,
+    }
+    assert place(row) == "winogender_all · gender = male"
+    assert place({**row, "attribute": None, "group": None}) == "winogender_all"
+    # A reader finds the harness's own name in each title.
+    for name, measure in HARNESS.items():
+        metric = name.removesuffix("_distance").removesuffix("_gap")
+        assert metric in title(name) or metric.replace("_bias", "_bias_score") in title(name), measure
+    assert pl.Series(list(HARNESS)).n_unique() == len(HARNESS)
