@@ -71,10 +71,10 @@ def held(rows: list[tuple[float, float, float]]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("runs", "templates"), [(3, 20), (3, 60), (5, 20), (5, 60)])
+@pytest.mark.parametrize(("runs", "templates"), [(3, 20), (5, 30)])
 def test_bias_scores_are_covered_and_equal_ones_seldom_called_worse(runs, templates):
-    found = simulated((0.65, 0.65), runs, templates, 300)
+    found = simulated((0.65, 0.65), runs, templates, 200)
     assert found["estimate"] >= 0.92 and found["contrast"] >= 0.86 and found["above"] <= 0.08, found
-    found = simulated((0.75, 0.55), runs, templates, 300)
+    found = simulated((0.75, 0.55), runs, templates, 200)
     assert found["estimate"] >= 0.92 and found["contrast"] >= 0.86, found
-    assert simulated((0.5, 0.5), runs, templates, 300)["above"] <= 0.08
+    assert simulated((0.5, 0.5), runs, templates, 200)["above"] <= 0.08
