@@ -51,8 +51,8 @@ class Scored:
 
     def of(self, task: str, metric: str, group: str | None) -> Documents | None:
         """The documents that a metric is made of; where the harness has the metric for a group apart, that."""
-        own = None if group is None else self.documents.get((task, f"{metric}_{group}"))
-        return own or self.documents.get((task, metric))
+        apart = (task, f"{metric}_{group}")
+        return self.documents.get(apart if apart in self.totals else (task, metric))
 
     def groups(self, task: str, metric: str) -> Iterator[tuple[str, str]]:
         """(attribute, group) of the documents of a metric, of attributes with several groups; where the harness has the

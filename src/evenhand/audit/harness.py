@@ -41,8 +41,8 @@ GAPS: Mapping[str, str] = {"acc_gap": "acc", "acc_norm_gap": "acc_norm"}
 BETWEEN = ("gender", "male", "female")
 """The attribute and the two groups."""
 
-LINEARISED = frozenset({"amb_bias_score", "disamb_bias_score"})
-"""Metrics that are no means: the values of documents are linearised, which bounds nothing and was simulated."""
+UNBOUNDED = frozenset({"amb_bias_score", "disamb_bias_score", "likelihood_diff"})
+"""Metrics that one document may change by anything: scores whose documents' values are linearised, and differences."""
 BARE = frozenset({"icat", "icat_norm"})
 """Metrics that are shown without an interval: they have a kink just where there is no preference."""
 UNITS = "units (templates, occupations, targets)"
@@ -92,20 +92,20 @@ class Setting:
         for model in self.models.values():
             for task in model.tasks:
                 if measure.name in GAPS:
-                    documents = model.documents.get((task, metric))
-                    if documents is not None and {f"{BETWEEN[0]}={one}" for one in BETWEEN[1:]} <= set(
-                        documents.groups
-                    ):
-                        found[Place(task)] = None
+                    found |= {Place(task): None} if _has_both(model.of(task, metric, None)) else {}
                     continue
                 if (task, metric) in model.totals:
                     found[Place(task)] = None
                 if "group" in measure.levels and measure.name not in BARE:
                     found |= {Place(task, *group): None for group in model.groups(task, metric)}
-        names = {
-            task: place for place, task in enumerate(() if self.design.harness is None else self.design.harness.tasks)
-        }
-        return sorted(found, key=lambda place: names.get(place.task, len(names)))
+        order = [] if self.design.harness is None else list(self.design.harness.tasks)
+        return sorted(found, key=lambda place: order.index(place.task) if place.task in order else len(order))
+
+
+def _has_both(documents: Documents | None) -> bool:
+    """Whether there are documents of both groups that a gap is between."""
+    attribute, *both = BETWEEN
+    return documents is not None and all(f"{attribute}={group}" in documents.groups for group in both)
 
 
 def metric_of(measure: str) -> str:
@@ -189,8 +189,7 @@ def taken(model: Scored, measure: Measure, place: Place, support: int) -> Taken:
         value, moves = first.value - second.value, first.moves - second.moves
         return Taken(value, moves, shares, reason=first.reason or second.reason, doubt=first.doubt or second.doubt)
     inside = None if place.group is None else f"{place.attribute}={place.group}"
-    width = None if metric in LINEARISED or measure.range == (0.0, math.inf) else 1.0
-    found = _mean(documents, inside, width, support)
+    found = _mean(documents, inside, None if metric in UNBOUNDED else 1.0, support)
     centre = DISTANCES.get(measure.name, (metric, 0.0))[1]
     return replace(found, value=found.value - centre)
 

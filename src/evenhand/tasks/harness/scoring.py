@@ -56,13 +56,10 @@ def evaluated(
         from lm_eval.evaluator import evaluate
         from lm_eval.models.huggingface import HFLM
 
-        # The backend sets a padding token where there is none.
-        reader: Any = HFLM(
-            pretrained=model,  # pyright: ignore[reportArgumentType]
-            backend="causal",
-            tokenizer=copy.deepcopy(tokenizer),  # pyright: ignore[reportArgumentType]
-            batch_size=benchmarks.batch_size,
-        )
+        backend: Any = HFLM
+        # It sets a padding token where there is none.
+        own = copy.deepcopy(tokenizer)
+        reader = backend(pretrained=model, backend="causal", tokenizer=own, batch_size=benchmarks.batch_size)
         drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
         found = evaluate(
             reader,
