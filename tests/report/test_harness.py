@@ -10,6 +10,7 @@ from evenhand.audit.measures import HARNESS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import figures, page
+from evenhand.report.across import across_chart, patterns
 from evenhand.report.blocks import verdict_blocks
 from evenhand.report.harness import harness_chart, harness_grids
 from evenhand.report.words import headline, place, title
@@ -75,3 +76,20 @@ def test_places_and_titles():
         metric = name.removesuffix("_distance").removesuffix("_gap")
         assert metric in title(name) or metric.replace("_bias", "_bias_score") in title(name), measure
     assert pl.Series(list(HARNESS)).n_unique() == len(HARNESS)
+
+
+def test_across_settings_each_benchmark_has_a_panel_and_rows_of_its_own():
+    trials, harness, design = tables({"base": {}, "biased": {"share": 0.9, "gap": 0.3}}, n=60, settings=("a", "b"))
+    # A second benchmark of the same measure, in which nothing is planted.
+    other = harness.filter(task=PAIRS).with_columns(task=pl.lit("other"), value=pl.lit(0.5))
+    empty = {name: records.TABLES[name].empty() for name in ("examples", "predictions")}
+    both = pl.concat([harness, other])
+    results = Results.compute(empty["examples"], trials, empty["predictions"], design, harness=both)
+    rows = across_chart(results.verdicts, results.design, measures=["pct_stereotype_distance"]).to_dict()["datasets"]
+    drawn = [row for part in rows.values() for row in part]
+    where = {"setting": "a", "condition": PAIRS, "measure": "pct_stereotype_distance"}
+    wanted = results.verdicts.filter(pl.col("group").is_null(), **where)["contrast"].item()
+    assert [row["c"] for row in drawn if row["p"] == PAIRS and row["y"] == "a"] == [pytest.approx(wanted, abs=1e-4)]
+    assert {row["p"] for row in drawn} == {PAIRS, "other", f"{PAIRS} · bias_type = gender (worst on average)"}
+    said = " ".join(patterns(results.verdicts, results.design))
+    assert f"(pct_stereotype), {PAIRS} " in said and "everyone" not in said

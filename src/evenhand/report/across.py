@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.measures import HARNESS
 from evenhand.audit.pooled import DIFFER
 from evenhand.errors import InputError
 from evenhand.report import look
@@ -74,7 +75,7 @@ def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str
 def _clause(row: Mapping[str, Any], several: bool) -> str:
     """`accuracy −0.003 [−0.010, +0.004] (I² 12%, p .345)`; how settings differ is the first note of a pooled row."""
     decimals = digits(row["measure"])
-    who = "" if row["attribute"] is None else f", {place(row)}"
+    who = "" if row["attribute"] is None and row["measure"] not in HARNESS else f", {place(row)}"
     found = (
         f"{number(row['contrast'], decimals, signed=True)} {interval(row['low'], row['high'], decimals, signed=True)}"
     )
@@ -145,7 +146,9 @@ def across_chart(
 def _places(pooled: pl.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
     """The pooled rows that are drawn, and what their panels are called."""
     for row in pooled.filter(pl.col("group").is_null()).iter_rows(named=True):
-        if row["attribute"] is None:
+        if row["measure"] in HARNESS:
+            yield row, place(row)
+        elif row["attribute"] is None:
             yield row, "everyone"
         else:
             yield row, f"{row['attribute']}: {_BETWEEN.get(row['measure'], 'between groups')}"
@@ -158,7 +161,8 @@ def _places(pooled: pl.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
 
 def _values(rows: pl.DataFrame, pooled: Mapping[str, Any], panel: str, settings: Sequence[str]) -> list[dict[str, Any]]:
     """The settings' contrasts at the place of a pooled row, and that row."""
-    same = [pl.col(key).eq_missing(pl.lit(pooled[key], pl.String)) for key in ("measure", "attribute", "group")]
+    keys = ("measure", "attribute", "group", "condition", "correction")
+    same = [pl.col(key).eq_missing(pl.lit(pooled[key], pl.String)) for key in keys]
     own = rows.filter(*same, pl.col("setting").is_not_null())
     found = {row["setting"]: row for row in own.iter_rows(named=True)}
     absent = dict.fromkeys(("contrast", "low", "high", "verdict")) | {"margin": pooled["margin"]}
