@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -114,6 +116,26 @@ def test_what_is_asked_is_no_part_of_a_trial_and_part_of_what_it_must_hold():
     assert len(seen[0].evaluations["train"]) == len(seen[0].parts.train)
 
 
+def test_packing_is_no_part_of_a_trial():
+    plain, packed = (plan(study(train={"packing": packing}), None).trials for packing in (False, True))
+    assert packed[1].train.packing and not plain[1].train.packing
+    assert [trial.hash for trial in plain] == [trial.hash for trial in packed]
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_packed_reviews_train_the_same_model(kind, tmp_path):
+    found = []
+    for packing in (False, True):
+        trial = work(kind=kind, lr=3e-3, epochs=1)
+        trial = replace(trial, train=trial.train.model_copy(update={"packing": packing}))
+        folder = tmp_path / str(packing)
+        folder.mkdir()
+        ((outcome, rows),) = TRAINER.train_together([Job(trial, folder, TESTED, "none")])
+        found.append((outcome.train_loss, outcome.validation_loss, *rows["log_prob"]))
+    assert found[0] == pytest.approx(found[1], abs=1e-3)
+    assert found[0] != found[1]  # or nothing was packed
+
+
 def test_prompts_are_a_small_set_unless_said_and_examples_have_no_labels():
     setting = study(prompts=None).settings["main"]
     assert setting.prompts is not None and setting.prompts.split == "test"
@@ -148,6 +170,14 @@ def test_templates_of_ones_own_lie_beside_the_data(tmp_path):
         ({"methods": {"m": {"kind": "head"}}, "reference": []}, "head trains a classification head"),
         ({"task": "synthetic/posts"}, "prompts are asked of models of reviews"),
         ({"membership": 8}, "the attacks are on classifiers"),
+        (
+            {"train": {"packing": True}, "methods": {"m": {"kind": "lora", "dropout": 0.1}}, "reference": []},
+            "methods.m: train.packing would change what its dropout draws",
+        ),
+        (
+            {"train": {"packing": True}, "task": "synthetic/posts", "prompts": None},
+            "train.packing is for models that learn to write, and synthetic/posts has them classify",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_training(more, said):

@@ -21,7 +21,7 @@ from evenhand.study.match import MatchSpec
 from evenhand.study.membership import MembershipSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
-from evenhand.training.recipe import TrainSpec
+from evenhand.training.recipe import REARRANGES, TrainSpec
 
 MAIN = "main"
 """The name of the setting of a study that has only one."""
@@ -205,10 +205,16 @@ class Setting(Spec):
         """`train:` with the method's overrides."""
         overrides = self.methods[name].get("train", {})
         found = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
-        if found.tokens_per_pass and (found.base_dropout or self.methods[name].get("dropout")):
+        for key, other in REARRANGES.items():
+            if getattr(found, key) and (found.base_dropout or self.methods[name].get("dropout")):
+                raise InputError(
+                    f"methods.{name}: train.{key} would change what its dropout draws, and with it the results; "
+                    f"set the dropout to 0, or {other}"
+                )
+        if found.packing and kind_of(self.task["name"]) == "classification":
             raise InputError(
-                f"methods.{name}: train.tokens_per_pass would change what its dropout draws, and with it the results; "
-                "set the dropout to 0, or use batch_size and accumulate"
+                f"methods.{name}: train.packing is for models that learn to write, and {self.task['name']} has them "
+                "classify; leave it out"
             )
         return found
 

@@ -1,7 +1,8 @@
 """Reviews: a language model goes on learning to write them, and is then asked about their authors.
 
-Every review is a row of its own, with the end of text behind it; rows are batched by length and not packed. An
-example's loss is the mean over its tokens but the first, and a batch's the mean of those.
+Every review has the end of text behind it. It is a row of its own, batched with others of about its length, or several
+lie in a row, each read as if it were alone (`train.packing`). Either way an example's loss is the mean over its tokens
+but the first, and a batch's the mean of those.
 """
 
 from __future__ import annotations

@@ -14,19 +14,23 @@ import torch
 from transformers import PreTrainedModel
 
 from evenhand.errors import InputError, first_line
+from evenhand.training.batches import Texts
+from evenhand.training.documents import require_apart
 from evenhand.training.dropout import SeededDropout
 from evenhand.training.pack import Pack, Single
+from evenhand.training.recipe import REARRANGES
 from evenhand.training.replicas import Replicas
 
 
 def economise(pack: Pack) -> None:
-    """Let a pack be trained as its `train` asks: with checkpoints, or compiled.
+    """Let a pack be trained as its `train` asks: with checkpoints, or compiled. Where texts are to be packed, the model is
+    tried out.
 
     Raises:
         InputError: this method, model or machine cannot be, with the reason.
     """
     train = pack.replicas[0].train
-    asked = [name for name in ("checkpointing", "compile", "tokens_per_pass") if getattr(train, name)]
+    asked = [name for name in ("checkpointing", "compile", "tokens_per_pass", "packing") if getattr(train, name)]
     if not asked:
         return
     if type(pack) is not Single and (asked != ["tokens_per_pass"] or type(pack) is not Replicas):
@@ -34,11 +38,17 @@ def economise(pack: Pack) -> None:
             f"train.{asked[0]} cannot be had by a method that makes its steps in a way of its own; leave it out there"
         )
     dropouts = [module for module in pack.module.modules() if isinstance(module, SeededDropout) and module.share]
-    if train.tokens_per_pass and (dropouts or train.base_dropout):
-        raise InputError(
-            "train.tokens_per_pass would change what a dropout draws, and with it the results; set the dropout to 0, "
-            "or use batch_size and accumulate"
-        )
+    for name, other in REARRANGES.items():
+        if name in asked and (dropouts or train.base_dropout):
+            raise InputError(
+                f"train.{name} would change what a dropout draws, and with it the results; set the dropout to 0, "
+                f"or {other}"
+            )
+    if train.packing:
+        (replica,) = pack.replicas
+        if not isinstance(replica.inputs, Texts):
+            raise InputError("train.packing is for texts; leave it out")
+        require_apart(pack.module, replica.inputs, pack.device)
     if train.checkpointing:
         _checkpoint(pack, dropouts)
     if train.compile:

@@ -16,6 +16,7 @@ from torch import nn
 
 from evenhand.errors import InputError
 from evenhand.training.batches import Inputs, Texts, by_length
+from evenhand.training.documents import packed
 from evenhand.training.pack import PREDICT_BATCH, Pack, Single, train_mode
 
 if TYPE_CHECKING:
@@ -126,20 +127,32 @@ def _shared(prompt: np.ndarray, whole: np.ndarray) -> int:
 
 
 def target_log_probs(
-    model: nn.Module, inputs: Prompted, rows: np.ndarray, device: torch.device, length: int = 0
+    model: nn.Module, inputs: Prompted, rows: np.ndarray, device: torch.device, length: int = 0, packing: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities of the targets' tokens, given all before them.
+
+    Args:
+        model: a language model.
+        inputs, rows: which texts of which.
+        device: where the model is.
+        length: tokens to which rows are padded at least; of no effect where they are packed.
+        packing: several texts in one row, see `evenhand.training.documents`.
 
     Returns:
         [len(rows), positions − 1], 0 where there is no target; and a mask of where there is one, bool of that shape.
     """
     batch = inputs.batch(rows, device, length)
-    logits = model(**batch).logits[:, :-1]
     following = batch["input_ids"][:, 1:]
     place = torch.arange(1, following.shape[1] + 1, device=device)
     begins, ends = (torch.from_numpy(each[rows]).to(device)[:, None] for each in (inputs.prompts, inputs.lengths))
     there = (place >= begins) & (place < ends)
-    exact = logits[there].to(torch.promote_types(logits.dtype, torch.float32))
+    if packing:
+        together = packed(inputs, rows)
+        starts = torch.from_numpy(together.starts).to(device)[:, None]
+        logits = together.forward(model, device)[(starts + place - 1)[there]]
+    else:
+        logits = model(**batch).logits[:, :-1][there]
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
     said = -nn.functional.cross_entropy(exact, following[there], reduction="none")
     found = torch.zeros(there.shape, dtype=said.dtype, device=device)
     return found.masked_scatter(there, said), there
@@ -159,7 +172,8 @@ class LanguagePack(Single):
         """The examples' mean losses added up, a scalar; texts are padded to `length` at least."""
         (replica,) = self.replicas
         assert isinstance(replica.inputs, Prompted)
-        return _means(*target_log_probs(self.module, replica.inputs, rows, self.device, length)).sum()
+        packing = replica.train.packing
+        return _means(*target_log_probs(self.module, replica.inputs, rows, self.device, length, packing)).sum()
 
     def validated(self, replica: int, inputs: Inputs, labels: np.ndarray) -> tuple[float, float]:
         """Mean loss per example, and NaN: nothing here is right or wrong."""

@@ -11,8 +11,11 @@ from evenhand.spec import Spec
 RECIPE = 1
 """Part of every trial's identity. Raise it only when the golden records in the tests show that numbers changed."""
 
-ROUNDING = frozenset({"replicas", "features", "checkpointing", "compile", "tokens_per_pass"})
+ROUNDING = frozenset({"replicas", "features", "checkpointing", "compile", "tokens_per_pass", "packing"})
 """Keys of `train:` that decide how a training is computed, and change its results by rounding only."""
+
+REARRANGES = {"tokens_per_pass": "use batch_size and accumulate", "packing": "leave it out"}
+"""Those that let other rows go through the model together, so that a dropout would draw others; what to do instead."""
 
 
 class TrainSpec(Spec):
@@ -30,6 +33,8 @@ class TrainSpec(Spec):
         compile: let torch.compile make the model's kernels.
         tokens_per_pass: padded tokens of a forward pass at most, instead of `batch_size` examples: the step's examples
             are those of `batch_size` · `accumulate` as ever. For texts.
+        packing: several texts in one row of a batch, each read as if it were alone (`evenhand.training.documents`), so
+            that hardly any padding is computed. For tasks whose models learn to write.
         augment: `flip` mirrors about half of the training images left to right, others in each epoch, as the seed, the
             image and the epoch say; what is validated and tested is never mirrored.
     """
@@ -48,5 +53,6 @@ class TrainSpec(Spec):
     checkpointing: bool = False
     compile: bool = False
     tokens_per_pass: PositiveInt | None = None
+    packing: bool = False
     # Left out where it is null: trials of before it existed keep their identity.
     augment: Literal["flip"] | None = Field(default=None, exclude_if=lambda value: value is None)
