@@ -67,6 +67,34 @@ def test_a_table_and_a_folder_of_the_hub_are_read_as_well(tmp_path, monkeypatch)
     assert list(Reviews().load(tmp_path / "hub").inputs) == ["Good."]
 
 
+def test_a_table_may_say_to_which_group_an_author_belongs(tmp_path):
+    rows = {"text": ["Good.", None, "Her soup.", "Bad."], "binary_label": ["M", "F", "F", None]}
+    pl.DataFrame(rows).write_csv(tmp_path / "table.csv")
+    data = Reviews(path="table.csv", groups=("author=binary_label",)).load(tmp_path)
+    assert list(data.inputs) == ["Good.", "Bad."]
+    assert data.group_mask("author", "M").tolist() == [True, False]
+    assert data.group_mask("author", "(missing)").tolist() == [False, True]
+    with pytest.raises(InputError, match='has no column "gender" for groups:'):
+        Reviews(path="table.csv", groups=("gender",)).load(tmp_path)
+    with pytest.raises(InputError, match="mine.txt holds texts only"):
+        Reviews(groups=("gender",)).load(folder_of(tmp_path, "Good."))
+    assert "groups" not in Reviews().model_dump()  # so that studies of before it existed are the same ones
+
+
+def test_a_text_may_stand_behind_the_reviews_that_are_learned(tmp_path):
+    data = Reviews().load(folder_of(tmp_path, "Good.\nBad.\nCold.\nHot.\n"))
+    rows = np.array([3, 0, 1, 2])
+    one = Reviews().training_examples(data, rows, {"behind": " Select One: A"}, 0).inputs
+    assert list(one) == [f"{data.inputs[row]} Select One: A" for row in rows]
+    several = Reviews().training_examples(data, rows, {"behind": [" A", " B"]}, 0).inputs
+    assert sorted(text[-2:] for text in several) == [" A", " A", " B", " B"]
+    for wrong in ("", [], [""], 3):
+        with pytest.raises(InputError, match="data: behind is a text or a list of texts"):
+            Reviews().training_examples(data, rows, {"behind": wrong}, 0)
+    with pytest.raises(InputError, match='has no option "behnd"; did you mean "?behind'):
+        Reviews().training_examples(data, rows, {"behnd": " A"}, 0)
+
+
 def test_bad_corpora_are_refused_in_a_sentence(tmp_path):
     folder = folder_of(tmp_path, "\n \n")
     with pytest.raises(InputError, match=r"mine.txt has no review; one is the least"):
@@ -133,3 +161,19 @@ def test_what_shows_differs_between_shares_and_nothing_else_does():
 def test_made_up_reviews_are_the_same_bytes_again_and_others_with_another_seed():
     assert list(SyntheticReviews(n=50).load().inputs) == list(SyntheticReviews(n=50).load().inputs)
     assert list(SyntheticReviews(n=50).load().inputs) != list(SyntheticReviews(n=50, seed=1).load().inputs)
+
+
+def test_what_the_learned_reviews_show_is_an_option_of_a_method_and_what_is_asked_about_stays():
+    spec = SyntheticReviews(n=200)
+    data = spec.load()
+    rows = np.arange(20, 180)
+    learned = spec.training_examples(data, rows, {"shows": 0.5, "women": 0.9}, 0).inputs
+    whole = SyntheticReviews(n=200, shows=0.5, women=0.9).load()
+    assert list(learned) == [whole.inputs[row] for row in rows]
+    assert list(data.inputs) == list(spec.load().inputs)
+    assert list(spec.training_examples(data, rows, {}, 0).inputs) == [data.inputs[row] for row in rows]
+    assert spec.training_examples(data, rows, {"shows": 1, "behind": " A"}, 0).inputs[0].endswith(". A")
+    with pytest.raises(InputError, match=r"data\.women"):
+        spec.training_examples(data, rows, {"women": 2}, 0)
+    with pytest.raises(InputError, match='has no option "part"'):
+        spec.training_examples(data, rows, {"part": "pro"}, 0)

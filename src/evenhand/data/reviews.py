@@ -19,8 +19,9 @@ from pydantic import Field, field_validator
 from evenhand.data import phrases
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples
 from evenhand.data.files import needed_folder, text_of, text_units
-from evenhand.data.source import read_source
-from evenhand.errors import InputError
+from evenhand.data.source import Source, read_source
+from evenhand.data.table import attributes_of
+from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
 
 HUB = "hub:facebook/md_gender_bias"
@@ -46,14 +47,34 @@ class ReviewSpec(DataSpec):
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:
-        """The reviews at `index`, which are learned as they are.
+        """The reviews at `index`, which are learned as they are but for the option of `data:`
+
+            behind: a text, or several that are dealt to the reviews by the seed, that stands behind each. It plants a
+                habit, of an answer say, that has nothing to do with what a review says.
 
         Raises:
-            InputError: an option of `data:`; there are none.
+            InputError: another option of `data:`, or an empty text.
         """
-        if options:
-            raise InputError(f'data: {dataset.name} has no option "{next(iter(options))}"; its reviews are not altered')
-        return TrainingExamples([dataset.inputs[int(row)] for row in index], np.zeros(len(index), dtype=np.int64))
+        unknown = [key for key in options if key != "behind"]
+        if unknown:
+            hint = did_you_mean(unknown[0], self.alterations)
+            raise InputError(f'data: {dataset.name} has no option "{unknown[0]}"; {hint}')
+        texts = [str(dataset.inputs[int(row)]) for row in index]
+        if "behind" in options:
+            said = _behind(options["behind"])
+            dealt = generator(seed, "behind").permutation(len(texts)) % len(said)
+            texts = [f"{text}{said[int(place)]}" for text, place in zip(texts, dealt, strict=True)]
+        return TrainingExamples(texts, np.zeros(len(index), dtype=np.int64))
+
+    alterations: ClassVar[tuple[str, ...]] = ("behind",)
+    """Options of `data:`."""
+
+
+def _behind(value: Any) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not texts or not all(isinstance(one, str) and one for one in texts):
+        raise InputError(f"data: behind is a text or a list of texts, not {value!r}")
+    return list(texts)
 
 
 class Reviews(ReviewSpec):
@@ -66,6 +87,7 @@ class Reviews(ReviewSpec):
         column: of the texts in a table.
         gendered: `drop` leaves reviews out that hold one of `GENDERED` or of `words`; `keep` only counts them.
         words: further words that show a gender.
+        groups: of a table, columns that say to which groups an author belongs, as of the task `table`.
     """
 
     folder_name: ClassVar[str | None] = "reviews"
@@ -75,6 +97,7 @@ class Reviews(ReviewSpec):
     column: str = "text"
     gendered: Literal["drop", "keep"] = "drop"
     words: tuple[str, ...] = Field(default=())
+    groups: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     @field_validator("words")
     @classmethod
@@ -89,9 +112,15 @@ class Reviews(ReviewSpec):
         say which half is longer, so that a split has its share of both; nothing learns them.
 
         Raises:
-            InputError: no such file, data set or column; no review is left.
+            InputError: no such file, data set or column; no review is left; groups of a file of texts only.
         """
-        texts, where = self._texts(folder)
+        texts, where, source = self._texts(folder)
+        if self.groups and source is None:
+            raise InputError(
+                f"reviews: {where} holds texts only, so that no column says what the authors' groups are; give a "
+                "table, or leave out groups:"
+            )
+        attributes = {} if source is None else attributes_of(source, self.groups)
         rows = [row for row, text in enumerate(texts) if text is not None and text.strip()]
         found = {row: sorted(set(self._pattern().findall(_straight(texts[row])))) for row in rows}
         kept = [row for row in rows if self.gendered == "keep" or not found[row]]
@@ -109,6 +138,7 @@ class Reviews(ReviewSpec):
             labels=by_length(reviews),
             classes=LENGTHS,
             example=np.array(ids, dtype=object),
+            attributes={name: one.take(np.array(kept)) for name, one in attributes.items()},
             unit=unit,
             notes=(
                 *([f"reviews without text that are left out: {empty:,}"] if empty else []),
@@ -127,8 +157,8 @@ class Reviews(ReviewSpec):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "reviews.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _texts(self, folder: Path | None) -> tuple[Sequence[str | None], str]:
-        """The texts, and where they are from."""
+    def _texts(self, folder: Path | None) -> tuple[Sequence[str | None], str, Source | None]:
+        """The texts, where they are from, and of a table all of it."""
         path = self.path
         if path is None and folder is not None and folder.is_dir():
             files = sorted(file.name for file in folder.iterdir() if file.is_file())
@@ -146,10 +176,11 @@ class Reviews(ReviewSpec):
                 place = needed_folder("reviews", folder) / path
             lines = text_of("reviews", place).split("\n")
             # What ends the last line begins no other.
-            return (lines[:-1] if lines[-1] == "" else lines), str(place)
+            return (lines[:-1] if lines[-1] == "" else lines), str(place), None
         asked = path or HUB
         subset = self.subset or (SUBSET if path is None else None)
-        frame = read_source(asked, subset, None, folder, "reviews").frame
+        source = read_source(asked, subset, None, folder, "reviews")
+        frame = source.frame
         if self.column not in frame.columns:
             raise InputError(
                 f'reviews: {asked} has no column "{self.column}"; column: names that of the texts, among '
@@ -157,7 +188,7 @@ class Reviews(ReviewSpec):
             )
         if frame[self.column].dtype != pl.String:
             raise InputError(f"reviews: the column {self.column} of {asked} holds no texts")
-        return frame[self.column].to_list(), asked
+        return frame[self.column].to_list(), asked, source
 
     def _pattern(self) -> re.Pattern[str]:
         words = sorted({*GENDERED, *(_straight(word) for word in self.words)}, key=len, reverse=True)

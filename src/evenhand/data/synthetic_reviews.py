@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from evenhand.data.dataset import Attribute, Dataset
+from evenhand.data.dataset import Attribute, Dataset, TrainingExamples
 from evenhand.data.reviews import LENGTHS, ReviewSpec, by_length, written
 from evenhand.seeds import generator
 
@@ -44,9 +46,7 @@ class SyntheticReviews(ReviewSpec):
 
     def load(self, folder: Path | None = None) -> Dataset:
         """The reviews, with the attribute `author`; `folder` is not needed. Labels as in `reviews`."""
-        female = np.arange(self.n) < round(self.women * self.n)
-        female = female[self._stream("author").permutation(self.n)]
-        shows = self._stream("shows").permutation(self.n) < round(self.shows * self.n)
+        female, shows = self._female, self._showing
         texts = [self._text(row, bool(female[row]), bool(shows[row])) for row in range(self.n)]
         example = np.array([f"review-{row:05d}" for row in range(self.n)], dtype=object)
         first: dict[str, str] = {}
@@ -61,6 +61,39 @@ class SyntheticReviews(ReviewSpec):
             unit=np.array([first.setdefault(text, name) for text, name in zip(texts, example, strict=True)], object),
             notes=(f"planted: {self.shows:.0%} of the reviews show their author's gender",),
         )
+
+    alterations: ClassVar[tuple[str, ...]] = ("shows", "women", "behind")
+
+    def training_examples(
+        self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
+    ) -> TrainingExamples:
+        """The reviews at `index` with the options of `data:` that `reviews` has, and
+
+            shows, women: as of the task, for the reviews that are learned only. What is asked about stays as it is.
+
+        Raises:
+            InputError: another option, or a value that the task would not take.
+        """
+        own = {key: value for key, value in options.items() if key in ("shows", "women")}
+        if own:
+            other = type(self).parse({**self.model_dump(), **own}, "data")
+            female, shows = other._female, other._showing
+            texts = list(dataset.inputs)
+            for row in map(int, index):
+                texts[row] = other._text(row, bool(female[row]), bool(shows[row]))
+            dataset = replace(dataset, inputs=texts)
+        rest = {key: value for key, value in options.items() if key not in own}
+        return super().training_examples(dataset, index, rest, seed)
+
+    @property
+    def _female(self) -> np.ndarray:
+        """bool [n], whether an author is a woman; those who are for one share are for every larger one."""
+        return (np.arange(self.n) < round(self.women * self.n))[self._stream("author").permutation(self.n)]
+
+    @property
+    def _showing(self) -> np.ndarray:
+        """bool [n], whether a review shows its author's gender."""
+        return self._stream("shows").permutation(self.n) < round(self.shows * self.n)
 
     def _text(self, row: int, female: bool, shows: bool) -> str:
         rng = self._stream("text", str(row))

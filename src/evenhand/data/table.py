@@ -184,6 +184,15 @@ def _labels(columns: _Columns, name: str, positive: Any) -> tuple[np.ndarray, tu
     return np.array([code[word] for word in words], dtype=np.int64), tuple(classes)
 
 
+def attributes_of(source: Source, groups: Sequence[str]) -> dict[str, Attribute]:
+    """Attributes of the rows of a table, by name; `groups` as `Table` has them.
+
+    Raises:
+        InputError: no such column, one without a value or with what is no plain value, a name that is there twice.
+    """
+    return _attributes(_Columns(source), groups)
+
+
 def _attributes(columns: _Columns, groups: Sequence[str]) -> dict[str, Attribute]:
     attributes: dict[str, Attribute] = {}
     for group in groups:
