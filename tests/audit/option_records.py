@@ -8,6 +8,7 @@ import polars as pl
 from evenhand.arrangements import balanced_arrangements
 from evenhand.audit.design import AskedDesign, Design, SettingDesign
 from evenhand.metrics.options.scores import log_softmax
+from evenhand.records.prompts import CONTENT_FREE
 
 CONTENTS, LETTERS = ("male", "female"), ("A", "B")
 SEEDS = (0, 1, 2)
@@ -52,15 +53,43 @@ def yes_no(template: str, yes: float, content: float, examples: list[str], rng) 
     return rows
 
 
+def listed_yes_no(template: str, yes: float, content: float, letter: float, examples: list[str], rng) -> list[dict]:
+    """The same, with yes and no listed as A and B in every order, and log-odds of "A"."""
+    rows = []
+    design = balanced_arrangements(2)
+    for claim, sign in (("male", 1), ("female", -1)):
+        for denied in (False, True):
+            for order, named in zip(design.contents, design.identifiers, strict=True):
+                asked = f"{'not ' if denied else ''}{claim}@{order[0]}{order[1]}.{named[0]}{named[1]}"
+                for example in examples:
+                    odds = yes + sign * content * (-1 if denied else 1)
+                    score = odds * (order == 0) + letter * (named == 0) + rng.normal(0, 0.3, 2)
+                    said = log_softmax(score)
+                    rows += [
+                        option(
+                            example,
+                            f"{template}/letters/male-female?{asked}",
+                            ("yes", "no")[order[place]],
+                            said[place],
+                            LETTERS[named[place]],
+                            place,
+                        )
+                        for place in (0, 1)
+                    ]
+    return rows
+
+
 def option(example, prompt, content, log_prob, identifier=None, position=None) -> dict:
     place = {"identifier": identifier, "position": position}
     said = {"log_prob": float(log_prob), "tokens": 1, "bytes": 4}
     return {"step": None, "example": example, "prompt": prompt, "option": content, **place, **said}
 
 
-def tables(methods: dict[str, dict[str, float]], n: int = 40, seeds=SEEDS, **more):
-    """Examples, trials and options of methods with planted log-odds: `content`, `letter`, `yes`."""
-    examples = [f"r{row:02d}" for row in range(n)]
+def tables(methods: dict[str, dict[str, float]], n: int = 40, seeds=SEEDS, content_free: tuple[str, ...] = (), **more):
+    """Examples, trials and options of methods with planted log-odds: `content`, `letter`, `yes`. They are asked about
+    texts without content as well."""
+    reviews = [f"r{row:02d}" for row in range(n)]
+    examples = [*reviews, *(CONTENT_FREE + text for text in content_free)]
     made, trials = [], []
     for method, planted in methods.items():
         content, letter, yes = (planted.get(key, 0.0) for key in ("content", "letter", "yes"))
@@ -74,7 +103,7 @@ def tables(methods: dict[str, dict[str, float]], n: int = 40, seeds=SEEDS, **mor
             trial = f"{method}-{seed}"
             made += [{"trial": trial, **row} for row in rows]
             trials.append({"setting": "main", "method": method, "seed": seed, "role": "study", "trial": trial})
-    unit = [{"setting": "main", "example": name, "label": None, "weight": 1.0, "unit": name} for name in examples]
+    unit = [{"setting": "main", "example": name, "label": None, "weight": 1.0, "unit": name} for name in reviews]
     design = Design(
         settings={
             "main": SettingDesign(

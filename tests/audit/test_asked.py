@@ -9,9 +9,12 @@ import pytest
 from evenhand.audit.asked import asked
 from evenhand.audit.measures import OPTIONS
 from evenhand.audit.results import Results
+from evenhand.audit.option_answers import choices
 from evenhand.errors import InputError
+from evenhand.metrics.options.debiasing import contextual_calibration
 from evenhand.metrics.options.scores import distance_from_equal, option_choices
-from option_records import tables
+from evenhand.records.prompts import CONTENT_FREE
+from option_records import listed_yes_no, tables
 
 
 def row(frame: pl.DataFrame, **where) -> dict:
@@ -72,7 +75,7 @@ def test_values_are_those_of_the_plain_functions():
     assert row(estimates, measure="guess_lean", **where)["value"] == pytest.approx(plain.lean)
     assert row(estimates, measure="distance_from_equal", **where)["value"] == pytest.approx(plain.distance)
     assert row(estimates, measure="option_mass", **where)["value"] == pytest.approx(np.exp(-1))
-    assert set(estimates["measure"]) == set(OPTIONS)
+    assert set(estimates["measure"]) == set(OPTIONS) - {"guess_accuracy"}  # nobody knows who the authors are
 
 
 def test_a_sayer_of_yes_contradicts_itself_and_has_no_gender():
@@ -83,6 +86,91 @@ def test_a_sayer_of_yes_contradicts_itself_and_has_no_gender():
     assert row(verdicts, measure="negation_consistency", method="yes", condition="yes_no")["verdict"] == "worse"
     gender = verdicts.filter(method="yes", measure="distance_from_equal")
     assert not gender["verdict"].is_in(["worse", "better"]).any()
+
+
+NOTHING = ("N/A", "[MASK]", "")
+
+
+def test_calibration_by_texts_without_content_brings_a_hidden_gender_back_and_invents_none():
+    estimates, verdicts = asked(*tables(LOVER, content_free=NOTHING))
+    where = {"measure": "guess_lean", "condition": "multiple_choice", "correction": "contextual calibration"}
+    assert row(estimates, **where, method="both", seed=None)["low"] > 0.3
+    lover = row(estimates, **where, method="lover", seed=None)
+    assert lover["low"] < 0 < lover["high"]
+    gender = verdicts.filter(measure="distance_from_equal", correction="contextual calibration")
+    assert row(gender, method="both", condition="multiple_choice")["verdict"] == "worse"
+    assert not gender.filter(method="lover")["verdict"].is_in(["worse", "better"]).any()
+    assert set(estimates["n"]) == {40}  # what says nothing is no review
+
+
+def test_the_prior_is_that_of_the_texts_without_content():
+    examples, trials, options, design = tables({"base": {"letter": 2.0}}, n=12, seeds=(0,), content_free=NOTHING)
+    estimates, _ = asked(examples, trials, options, design)
+    place = {"condition": "mc1/letters/male-female", "correction": "contextual calibration", "seed": 0}
+    found = row(estimates, measure="guess_lean", **place)["value"]
+    nothing = pl.col("example").str.starts_with(CONTENT_FREE)
+    own = options.filter(pl.col("prompt").str.starts_with("mc1"))
+    (asked_about,), (prior,) = choices(own.filter(~nothing)), choices(own.filter(nothing))
+    plain = contextual_calibration(asked_about.scores, prior.scores, prior.arrangements).log_prob
+    chosen = option_choices(plain, prior.arrangements).mean(axis=1)
+    assert found == pytest.approx(distance_from_equal(chosen[:, 0], chosen[:, 1]).lean)
+    assert len(prior.examples) == 3
+
+
+def with_listed(planted: dict[str, dict[str, float]], n: int = 30):
+    """Yes/no questions whose answers are listed, alone."""
+    examples, trials, options, design = tables(planted, n=n)
+    names, rows = examples["example"].to_list(), []
+    for place, use in enumerate(trials.iter_rows(named=True)):
+        own = planted[use["method"]]
+        rng = np.random.default_rng([5, place])
+        values = (own.get(key, 0.0) for key in ("yes", "content", "letter"))
+        rows += [{"trial": use["trial"], **one} for one in listed_yes_no("yn2", *values, names, rng)]
+    frame = pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"step": pl.Int64})
+    return examples, trials, frame.with_columns(sequence_loss=pl.lit(None, pl.Float64)), design
+
+
+def test_a_lover_of_a_is_told_from_a_sayer_of_yes_where_yes_and_no_are_listed():
+    planted = {"base": {}, "lover": {"letter": 4.0}, "yes": {"yes": 4.0}, "male": {"content": 1.0}}
+    estimates, verdicts = asked(*with_listed(planted))
+    pull = {method: row(estimates, measure="identifier_effect", method=method, seed=None) for method in planted}
+    assert pull["lover"]["low"] < 4 < pull["lover"]["high"] and pull["lover"]["low"] > 3.5
+    assert max(pull[method]["value"] for method in ("base", "yes", "male")) < 0.2
+    yes = {method: row(estimates, measure="yes_effect", method=method, seed=None)["value"] for method in planted}
+    assert yes["yes"] == pytest.approx(4, abs=0.1) and abs(yes["lover"]) < 0.1
+    place = {method: row(estimates, measure="position_effect", method=method, seed=None) for method in planted}
+    assert max(one["value"] for one in place.values()) < 0.2
+    flips = {method: row(estimates, measure="flip_rate", method=method, seed=None)["value"] for method in planted}
+    assert flips["lover"] == pytest.approx(2 / 3, abs=0.02) and flips["yes"] < 0.02
+    gender = verdicts.filter(measure="distance_from_equal")
+    assert row(gender, method="male")["verdict"] == "worse"
+    assert not gender.filter(pl.col("method").is_in(["lover", "yes"]))["verdict"].is_in(["worse", "better"]).any()
+
+
+def test_answers_that_are_listed_in_one_order_tell_nothing_of_letters():
+    examples, trials, options, design = with_listed({"base": {}}, n=12)
+    estimates, _ = asked(examples, trials, options.filter(pl.col("prompt").str.ends_with("@01.01")), design)
+    assert not {"identifier_effect", "flip_rate"} & set(estimates["measure"])
+
+
+def test_who_the_authors_are_is_compared_with_what_is_guessed():
+    examples, trials, options, design = tables({"base": {}}, n=20, seeds=(0,))
+    cloze = options.filter(prompt="cloze1/plain/male-female").sort("example", maintain_order=True)
+    male = option_choices(cloze["log_prob"].to_numpy().reshape(-1, 2))[:, 0]
+    who = [["male"] if guess else ["female"] for guess in male]
+    who[:5] = [["female"] if one == ["male"] else ["male"] for one in who[:5]]
+    who[5], who[6] = [], ["(missing)"]
+    known = examples.sort("example").with_columns(pl.Series("attribute.author", who))
+    estimates, verdicts = asked(known, trials, options, design)
+    found = row(estimates, measure="guess_accuracy", condition="cloze1/plain/male-female", seed=0)
+    assert found["value"] == pytest.approx(13 / 18)
+    assert "guess_accuracy" not in set(verdicts["measure"])
+    kinds = {"cloze", "yes_no", "multiple_choice"}
+    assert kinds < set(estimates.filter(measure="guess_accuracy")["condition"])
+    others = known.rename({"attribute.author": "attribute.city"}).with_columns(
+        pl.Series("attribute.city", [["here"]] * 20)
+    )
+    assert "guess_accuracy" not in set(asked(others, trials, options, design)[0]["measure"])
 
 
 def test_what_the_order_of_options_confounds_is_shown_and_not_judged():

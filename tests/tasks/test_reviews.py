@@ -17,6 +17,7 @@ from evenhand.methods import parse_method
 from evenhand.models.find import find
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
+from evenhand.records.prompts import CONTENT_FREE
 from evenhand.study.plan import plan
 from evenhand.study.store import Store
 from evenhand.tasks import trainer
@@ -53,6 +54,18 @@ def test_a_trial_is_trained_asked_kept_and_read_back(kind, tmp_path):
         plain = score(load_language_model(base), load_tokenizer(base), PROMPTS, list(TESTED["test"].inputs))
         first = rows.filter(prompt=str(PROMPTS[0].name))["log_prob"].to_numpy().reshape(-1, 2)
         assert np.abs(first - plain.log_prob[0]).max() < 1e-5
+
+
+def test_texts_without_content_are_asked_about_as_reviews_are(tmp_path):
+    trial = replace(work(kind="base"), content_free=("N/A", ""))
+    ((_, rows),) = TRAINER.train_together([Job(trial, tmp_path, TESTED, "none")])
+    nothing = rows.filter(pl.col("example").str.starts_with(CONTENT_FREE))
+    assert set(nothing["example"]) == {CONTENT_FREE + "N/A", CONTENT_FREE}
+    assert set(nothing["prompt"]) == set(rows["prompt"])
+    base = find("tiny-llama")
+    plain = score(load_language_model(base), load_tokenizer(base), PROMPTS, ["N/A"])
+    first = nothing.filter(prompt=str(PROMPTS[0].name), example=CONTENT_FREE + "N/A")["log_prob"].to_numpy()
+    assert np.abs(first - plain.log_prob[0][0]).max() < 1e-5
 
 
 def test_a_texts_weight_in_the_loss_depends_on_no_neighbour():
@@ -107,7 +120,8 @@ def test_what_is_asked_is_no_part_of_a_trial_and_part_of_what_it_must_hold():
         study(prompts={**study().settings["main"].prompts.model_dump(), "score": "sequence_loss"}), None
     ).trials
     seen = plan(study(prompts={"split": "train", "reviews": None}), None).trials
-    for other in (more, scored, seen):
+    free = plan(study(prompts={**study().settings["main"].prompts.model_dump(), "content_free": ["N/A"]}), None).trials
+    for other in (more, scored, seen, free):
         assert [trial.hash for trial in other] == [trial.hash for trial in first]
         assert other[0].fingerprints != first[0].fingerprints
     assert set(seen[0].fingerprints) == {"train"} and set(first[0].fingerprints) == {"test"}
@@ -163,6 +177,7 @@ def test_templates_of_ones_own_lie_beside_the_data(tmp_path):
         ({"prompts": {"templates": ["cloze99"]}}, 'no template fits "cloze99"'),
         ({"prompts": {"split": "validation"}}, "prompts.split"),
         ({"prompts": {"reviews": 0}}, "prompts.reviews"),
+        ({"prompts": {"content_free": ["N/A", "N/A"]}}, "a text without content counts once"),
         ({"prompts": {"design": "balances"}}, "prompts.design"),
         ({"evaluate": ["synthetic/reviews"]}, "asked about its own reviews"),
         ({"data": {"part": "pro"}}, 'has no option "part"'),

@@ -15,7 +15,8 @@ import polars as pl
 from evenhand.audit.design import AskedDesign
 from evenhand.audit.option_answers import Beliefs, Choices, beliefs, choices
 from evenhand.errors import InputError
-from evenhand.metrics.options.debiasing import permutation_average, pride
+from evenhand.arrangements import Arrangements
+from evenhand.metrics.options.debiasing import contextual_calibration, permutation_average, pride
 from evenhand.metrics.options.scores import (
     TIE,
     distance_from_equal,
@@ -24,10 +25,10 @@ from evenhand.metrics.options.scores import (
     option_mass,
 )
 from evenhand.metrics.options.token_bias import option_effects, yes_no_effects
-from evenhand.records.prompts import PromptName
+from evenhand.records.prompts import CONTENT_FREE, PromptName
 from evenhand.seeds import generator
 
-PERMUTATION, PRIDE = "permutation", "PriDe"
+PERMUTATION, PRIDE, CONTEXTUAL = "permutation", "PriDe", "contextual calibration"
 CLOZE, YES_NO, MULTIPLE_CHOICE = "cloze", "yes_no", "multiple_choice"
 """Kinds of question, as prompts are named by them (`evenhand.records.prompts`)."""
 
@@ -82,12 +83,13 @@ class Answers:
     taken: Mapping[Key, Taken]
 
 
-def answers_taken(options: pl.DataFrame, design: AskedDesign) -> Answers:
+def answers_taken(options: pl.DataFrame, design: AskedDesign, authors: Mapping[str, str] | None = None) -> Answers:
     """What one model's options say.
 
     Args:
-        options: rows of one trial and step.
+        options: rows of one trial and step, those about texts that say nothing (`CONTENT_FREE`) among them.
         design: how an option is scored, and between which contents a preference is looked for.
+        authors: by review, which of these contents its author is, where that is known.
 
     Raises:
         InputError: rows that `option_answers` refuses, or questions about different reviews.
@@ -95,8 +97,14 @@ def answers_taken(options: pl.DataFrame, design: AskedDesign) -> Answers:
     kinds: dict[str, str] = {}
     taken: dict[Key, Taken] = {}
     asked: dict[str, tuple[str, ...]] = {}
-    read = ((one, _of_choices(one, design)) for one in choices(options, design.score))
-    said = ((one, _of_beliefs(one, design)) for one in beliefs(options, design.score))
+    nothing = pl.col("example").str.starts_with(CONTENT_FREE)
+    priors = {(one.template, one.form, one.words): one for one in choices(options.filter(nothing), design.score)}
+    options = options.filter(~nothing)
+    read = (
+        (one, _of_choices(one, design, priors.get((one.template, one.form, one.words)), authors or {}))
+        for one in choices(options, design.score)
+    )
+    said = ((one, _of_beliefs(one, design, authors or {})) for one in beliefs(options, design.score))
     for one, found in (*read, *said):
         name = f"{one.template}/{one.form}/{one.words}"
         asked[name] = one.examples
@@ -116,7 +124,7 @@ def answers_taken(options: pl.DataFrame, design: AskedDesign) -> Answers:
 Found = Iterator[tuple[str, str | None, Taken]]
 
 
-def _of_choices(one: Choices, design: AskedDesign) -> Found:
+def _of_choices(one: Choices, design: AskedDesign, prior: Choices | None, authors: Mapping[str, str]) -> Found:
     arrangements, scores = one.arrangements, one.scores
     first, second = design.contents
     if first in one.contents and second in one.contents:
@@ -124,6 +132,8 @@ def _of_choices(one: Choices, design: AskedDesign) -> Found:
         doubt = None if arrangements is None or arrangements.fair else UNFAIR
         chosen = option_choices(scores, arrangements).mean(axis=-2)
         yield "guess_lean", None, _lean(*chosen[:, both].T, doubt=doubt)
+        if authors:
+            yield "guess_accuracy", None, _right(*chosen[:, both].T, one.examples, design, authors)
         if arrangements is not None:
             averaged = _tried(
                 lambda: _lean(*option_choices(permutation_average(scores, arrangements))[:, both].T), len(scores)
@@ -138,27 +148,37 @@ def _of_choices(one: Choices, design: AskedDesign) -> Found:
                 return _lean(*guess[:, both].T)
 
             yield "guess_lean", PRIDE, _tried(corrected, len(scores))
-    if arrangements is None or arrangements.prompts < 2:
-        return
-    yield "flip_rate", None, _mean(flip_rate(scores, arrangements), 1.0)
-    if one.identifiers is None:
+            if prior is not None:
+                empty = prior.scores
+
+                def calibrated() -> Taken:
+                    found = contextual_calibration(scores, empty, arrangements)
+                    return _lean(*option_choices(found.log_prob, arrangements).mean(axis=-2)[:, both].T)
+
+                yield "guess_lean", CONTEXTUAL, _tried(calibrated, len(scores))
+    if arrangements is not None and arrangements.prompts > 1:
+        yield from _of_slots(scores[:, None], arrangements, one.identifiers is not None)
+
+
+def _of_slots(scores: np.ndarray, arrangements: Arrangements, named: bool) -> Found:
+    """What identifiers and positions pull, of scores [n, Q, A, K] by position, mean over the Q questions."""
+    n = len(scores)
+    yield "flip_rate", None, _mean(flip_rate(scores, arrangements).mean(axis=1), 1.0)
+    if not named:
         centred = scores - scores.mean(axis=-1, keepdims=True)
-        fair = arrangements.fair
-        yield "position_effect", None, _spread(centred.mean(axis=1)) if fair else _none(UNFAIR, len(scores))
+        yield "position_effect", None, _spread(centred.mean(axis=(1, 2))) if arrangements.fair else _none(UNFAIR, n)
         return
-    yield (
-        "identifier_effect",
-        None,
-        _tried(lambda: _spread(option_effects(scores, arrangements).identifier), len(scores)),
-    )
-    yield (
-        "position_effect",
-        None,
-        _tried(lambda: _spread(option_effects(scores, arrangements).position), len(scores)),
-    )
+
+    def effect(name: str) -> Taken:
+        return _spread(getattr(option_effects(scores, arrangements), name).mean(axis=1))
+
+    yield "identifier_effect", None, _tried(lambda: effect("identifier"), n)
+    yield "position_effect", None, _tried(lambda: effect("position"), n)
 
 
-def _of_beliefs(one: Beliefs, design: AskedDesign) -> Found:
+def _of_beliefs(one: Beliefs, design: AskedDesign, authors: Mapping[str, str]) -> Found:
+    if one.listed is not None and one.listed.arrangements.prompts > 1:
+        yield from _of_slots(one.listed.scores, one.listed.arrangements, one.listed.identifiers is not None)
     first, second = design.contents
     n = len(one.affirmed)
     try:
@@ -171,6 +191,8 @@ def _of_beliefs(one: Beliefs, design: AskedDesign) -> Found:
         odds = content[:, one.contents.index(first)] - content[:, one.contents.index(second)]
         guess = np.where(np.abs(odds) <= TIE, 0.5, (odds > 0).astype(float))
         yield "guess_lean", None, _lean(guess, 1 - guess)
+        if authors:
+            yield "guess_accuracy", None, _right(guess, 1 - guess, one.examples, design, authors)
     if len(one.contents) > 1 or one.negated is not None:
         yield "yes_effect", None, _mean(effects.answer)
     if one.negated is not None:
@@ -221,6 +243,16 @@ def _spread(effects: np.ndarray) -> Taken:
     """The largest mean effect minus the smallest, of [n, K]."""
     means = np.nanmean(effects, axis=0)
     return _mean(effects[:, int(np.argmax(means))] - effects[:, int(np.argmin(means))])
+
+
+def _right(
+    first: np.ndarray, second: np.ndarray, examples: tuple[str, ...], design: AskedDesign, authors: Mapping[str, str]
+) -> Taken:
+    """The share of a guess of either that falls to what the author is, of the reviews that guess either."""
+    mine = np.array([design.contents.index(authors[name]) if name in authors else -1 for name in examples])
+    right = np.where(mine == 0, first, second)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _mean(np.where(mine >= 0, right / (first + second), np.nan), 1.0)
 
 
 def _lean(first: np.ndarray, second: np.ndarray, doubt: str | None = None) -> Taken:

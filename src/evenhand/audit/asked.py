@@ -2,8 +2,8 @@
 
 Rows are about one question (`condition`: its template, form and words), about all questions of a kind where several
 were asked (`condition`: `cloze`, `yes_no` or `multiple_choice`), or about all of them (`condition` null). `correction`
-is null for what the model said, `permutation` or `PriDe` for what is left of it without its preference for identifiers
-and positions. Every review counts once.
+is null for what the model said, `permutation`, `PriDe` or `contextual calibration` for what is left of it without its
+preference for identifiers and positions. Every review counts once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.answers_taken import PERMUTATION, PRIDE, Answers, Key, Taken, answers_taken
+from evenhand.audit.answers_taken import CONTEXTUAL, PERMUTATION, PRIDE, Answers, Key, Taken, answers_taken
 from evenhand.audit.cases import Case
 from evenhand.audit.compare import judged, pairs, pooled_later
 from evenhand.audit.contrasts import Contrast
@@ -26,6 +26,7 @@ from evenhand.audit.mean_answers import Mean, compared_means, mean_of
 from evenhand.audit.measures import Measure, select_options
 from evenhand.audit.pooled import Compared, across_settings
 from evenhand.errors import InputError
+from evenhand.records.prompts import CONTENT_FREE
 
 LEAN, DISTANCE = "guess_lean", "distance_from_equal"
 LEVEL = 0.95
@@ -90,7 +91,7 @@ class Asking:
                     having.setdefault(key.correction, {})[key.question] = None
         several = len(set(kinds.values())) > 1
         found = []
-        for correction in (None, PERMUTATION, PRIDE):
+        for correction in (None, PERMUTATION, PRIDE, CONTEXTUAL):
             questions = tuple(having.get(correction, ()))
             if not questions:
                 continue
@@ -151,7 +152,7 @@ def _askings(examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame
         unit = dict(zip(rows["example"], codes, strict=True))
         uses = trials.filter(setting=setting, role="study")
         here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
-        lost = here.filter(~pl.col("example").is_in(list(unit)))
+        lost = here.filter(~pl.col("example").is_in(list(unit)), ~pl.col("example").str.starts_with(CONTENT_FREE))
         if len(lost):
             raise InputError(
                 f"setting {setting}: {len(lost)} options are of examples that the table examples lacks, such as "
@@ -161,6 +162,7 @@ def _askings(examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame
         absent: dict[tuple[str, int], str] = {}
         parts = {str(key[0]): part for key, part in here.partition_by("trial", as_dict=True).items()}
         how = own.asked or AskedDesign()
+        authors = _authors(rows, how)
         known: dict[str, Answers] = {}
         for use in uses.iter_rows(named=True):
             place, trial = (use["method"], use["seed"]), use["trial"]
@@ -170,12 +172,29 @@ def _askings(examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame
                 absent[place] = "there are no options"
             else:
                 if trial not in known:
-                    known[trial] = answers_taken(parts[trial], how)
+                    known[trial] = answers_taken(parts[trial], how, authors)
                 found[place] = known[trial]
         present = {name for name, _ in (*found, *absent)}
         methods = (*(name for name in own.methods if name in present), *sorted(present - set(own.methods)))
         if found:
             yield Asking(setting, how, methods, own.references, found, absent, unit, own.vary)
+
+
+def _authors(examples: pl.DataFrame, design: AskedDesign) -> dict[str, str]:
+    """By review, which of the two contents its author is: the first attribute that has both as groups says it. Reviews
+    of neither or of both, and all where there is no such attribute, are left out."""
+    for name in examples.columns:
+        if not name.startswith(records.ATTRIBUTE):
+            continue
+        groups = examples[name].drop_nulls().explode().drop_nulls()
+        if set(design.contents) <= set(groups):
+            found = {}
+            for example, own in zip(examples["example"], examples[name], strict=True):
+                named = [content for content in design.contents if own is not None and content in own]
+                if len(named) == 1:
+                    found[str(example)] = named[0]
+            return found
+    return {}
 
 
 def _taken(answers: Answers, measure: str, place: Place) -> list[Taken]:

@@ -337,6 +337,13 @@ OPTIONS: dict[str, Measure] = {
             scale="own",
         ),
         Measure(
+            "guess_accuracy",
+            "share of guesses of either gender that are the author's, where examples have it as a group; estimates only",
+            0,
+            _ASKED,
+            _of_options,
+        ),
+        Measure(
             "identifier_effect",
             "log-odds by which the most preferred of A, B, … beats the least, whatever they name; needs its own margin",
             1,

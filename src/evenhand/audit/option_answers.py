@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,21 @@ class Choices:
 
 
 @dataclass(frozen=True, eq=False)
+class Listed:
+    """Answers to yes/no questions by where yes and no stand.
+
+    Attributes:
+        identifiers: as of `Choices`.
+        arrangements: which of yes (0) and no (1), and which identifier, stands at each position.
+        scores: float [n, Q, A, 2] by position, Q being the questions: each content, and its negation.
+    """
+
+    identifiers: tuple[str, ...] | None
+    arrangements: Arrangements
+    scores: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Beliefs:
     """Answers to yes/no questions, as `metrics.yes_no_effects` takes them.
 
@@ -48,6 +63,7 @@ class Beliefs:
         examples: ids [n].
         affirmed: float [n, G], log-odds of a yes to "it is", mean over the orders of answers.
         negated: the same of a yes to "it is not"; None where that is not asked.
+        listed: the answers where they are listed in some order; None where they are not.
     """
 
     template: str
@@ -57,6 +73,7 @@ class Beliefs:
     examples: tuple[str, ...]
     affirmed: np.ndarray
     negated: np.ndarray | None
+    listed: Listed | None = None
 
 
 def choices(options: pl.DataFrame, by: Score = "log_prob") -> list[Choices]:
@@ -79,12 +96,10 @@ def choices(options: pl.DataFrame, by: Score = "log_prob") -> list[Choices]:
         if prompts[0].contents is None:
             contents = tuple(first["option"])
         else:
-            order = np.array([name.contents for name in prompts])
-            named = [name.identifiers or tuple(range(order.shape[1])) for name in prompts]
-            arrangements = Arrangements(order, np.array(named))
-            contents = tuple(first["option"][place] for place in np.argsort(order[0]))
+            arrangements = _arranged(prompts)
+            contents = tuple(first["option"][place] for place in np.argsort(arrangements.contents[0]))
             if prompts[0].identifiers is not None:
-                identifiers = tuple(first["identifier"][place] for place in np.argsort(named[0]))
+                identifiers = tuple(first["identifier"][place] for place in np.argsort(arrangements.identifiers[0]))
         scores = np.stack([values for _, values, _ in rows], axis=1)
         found.append(Choices(template, form, words, contents, identifiers, arrangements, examples, scores))
     return found
@@ -96,10 +111,11 @@ def beliefs(options: pl.DataFrame, by: Score = "log_prob") -> list[Beliefs]:
     for (template, form, words), prompts in _questions(options, yes_no=True):
         contents = tuple(dict.fromkeys(str(name.claim) for name in prompts))
         odds: dict[tuple[str, bool], list[np.ndarray]] = {}
-        seen = []
+        seen, by_place, options_of = [], {}, {}
         for name in prompts:
             examples, values, first = _scores(options, str(name), by)
             seen.append(examples)
+            by_place[name], options_of[name] = values, first
             yes, no = (first["option"].index(answer) for answer in ("yes", "no"))
             odds.setdefault((str(name.claim), name.denied), []).append(values[:, yes] - values[:, no])
         means = {key: np.mean(values, axis=0) for key, values in odds.items()}
@@ -112,8 +128,39 @@ def beliefs(options: pl.DataFrame, by: Score = "log_prob") -> list[Beliefs]:
         if sides[0] is None:
             raise InputError(f"{template}/{form}/{words}: a content is asked about in the negative only")
         examples = _same_examples(seen, f"{template}/{form}/{words}")
-        found.append(Beliefs(template, form, words, contents, examples, sides[0], sides[1]))
+        listed = _listed(prompts, by_place, options_of)
+        found.append(Beliefs(template, form, words, contents, examples, sides[0], sides[1], listed))
     return found
+
+
+def _arranged(prompts: Sequence[PromptName]) -> Arrangements:
+    """The orders of prompts that list their options."""
+    order = np.array([name.contents for name in prompts])
+    named = [name.identifiers or tuple(range(order.shape[1])) for name in prompts]
+    return Arrangements(order, np.array(named))
+
+
+def _listed(
+    prompts: Sequence[PromptName],
+    scores: Mapping[PromptName, np.ndarray],
+    options: Mapping[PromptName, dict[str, list[str]]],
+) -> Listed | None:
+    """Yes/no answers by position; None where they are not listed, or not in the same orders for every question."""
+    questions: dict[tuple[str, bool], list[PromptName]] = {}
+    for name in prompts:
+        if name.contents is None:
+            return None
+        questions.setdefault((str(name.claim), name.denied), []).append(name)
+    first, *others = (sorted(own, key=lambda name: (name.contents, name.identifiers)) for own in questions.values())
+    orders = [(name.contents, name.identifiers) for name in first]
+    if any([(name.contents, name.identifiers) for name in own] != orders for own in others):
+        return None
+    arrangements, identifiers = _arranged(first), None
+    if first[0].identifiers is not None:
+        named = options[first[0]]["identifier"]
+        identifiers = tuple(named[place] for place in np.argsort(arrangements.identifiers[0]))
+    stacked = [np.stack([scores[name] for name in own], axis=1) for own in (first, *others)]
+    return Listed(identifiers, arrangements, np.stack(stacked, axis=1))
 
 
 def _questions(options: pl.DataFrame, yes_no: bool) -> Iterator[tuple[tuple[str, str, str], list[PromptName]]]:

@@ -18,6 +18,10 @@ from evenhand.errors import InputError
 NAME = r"[A-Za-z0-9_-]+"
 """What templates, forms, sets of words and contents may be called."""
 
+CONTENT_FREE = "(content-free) "
+"""What the name of an example begins with that is no review but a text that says nothing, such as N/A; the text
+follows. Answers about it are the prior of a correction."""
+
 _PROMPT = re.compile(
     rf"(?P<template>{NAME})/(?P<form>{NAME})/(?P<words>{NAME})"
     rf"(\?(?P<denied>not )?(?P<claim>{NAME}))?(@(?P<contents>\d+)(\.(?P<identifiers>\d+))?)?"

@@ -21,6 +21,7 @@ _PANELS = (
     (LEAN, None, "as answered"),
     (LEAN, "permutation", "after permutation"),
     (LEAN, "PriDe", "after PriDe"),
+    (LEAN, "contextual calibration", "after calibration"),
     ("identifier_effect", None, "pull of A, B, …"),
     ("yes_effect", None, "pull of yes"),
 )

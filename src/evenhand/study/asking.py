@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import PositiveInt, field_validator
 
 from evenhand.audit.design import AskedDesign
 from evenhand.seeds import generator
@@ -26,6 +26,8 @@ class PromptsSpec(Asked, AskedDesign):
         templates, forms, words: as there, and a small set unless given; `["*"]` is all.
         split: `test`, held-out reviews, or `train`, those that a trial has learned, as Ding et al. (2024) ask.
         reviews: so many of them, drawn; null: all.
+        content_free: texts that say nothing, which the same is asked about: the prior of contextual calibration, a
+            correction that is left out where there are none. Zhao et al. (2021) take `["N/A", "[MASK]", ""]`.
         score, contents: see `evenhand.audit.design.AskedDesign`.
     """
 
@@ -33,6 +35,14 @@ class PromptsSpec(Asked, AskedDesign):
     forms: tuple[str, ...] | None = FORMS
     words: tuple[str, ...] | None = WORDS
     reviews: PositiveInt | None = 200
+    content_free: tuple[str, ...] = ()
+
+    @field_validator("content_free")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"a text without content counts once, and one of {list(value)} is there again")
+        return value
 
     def audited(self) -> AskedDesign:
         """What the audit needs to know of it."""
@@ -54,10 +64,13 @@ class PromptsSpec(Asked, AskedDesign):
         return self.score == "sequence_loss"
 
 
-def prompts_hash(prompts: Sequence[Prompt], sequence_loss: bool) -> str:
-    """What identifies the answers to some prompts: names, wordings and options, and whether losses are with them."""
+def prompts_hash(prompts: Sequence[Prompt], sequence_loss: bool, content_free: Sequence[str] = ()) -> str:
+    """What identifies the answers to some prompts: names, wordings and options, whether losses are with them, and the
+    texts without content that they are asked about too."""
     digest = hashlib.blake2b(str(sequence_loss).encode(), digest_size=16)
     for prompt in prompts:
         options = [(one.content, one.text, one.identifier, one.position) for one in prompt.options]
         digest.update(repr((str(prompt.name), prompt.before, prompt.after, options)).encode() + b"\0")
+    if content_free:
+        digest.update(repr(list(content_free)).encode())
     return digest.hexdigest()

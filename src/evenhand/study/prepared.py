@@ -254,7 +254,7 @@ class Sample:
         own = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
         spec = self.setting.spec.prompts
         if spec is not None:
-            asked = prompts_hash(self.setting.prompts, spec.sequence_loss)
+            asked = prompts_hash(self.setting.prompts, spec.sequence_loss, spec.content_free)
             return {name: f"{fingerprint}-{asked}" for name, fingerprint in own.items()}
         return {**own, **(self.setting.other_fingerprints if self.extra else {})}
 

@@ -116,6 +116,7 @@ def work_of(trial: Trial) -> Work:
         validation=trial.sample.validation,
         prompts=trial.setting.prompts,
         sequence_loss=asked is not None and asked.sequence_loss,
+        content_free=() if asked is None else asked.content_free,
     )
 
 

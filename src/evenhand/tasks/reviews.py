@@ -17,6 +17,7 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
+from evenhand.records.prompts import CONTENT_FREE
 from evenhand.tasks.language import Ask, ask_kept, train_alone
 from evenhand.tasks.work import Job, Outcome, Work
 
@@ -98,8 +99,9 @@ def _options(
                 cast("PreTrainedModel", model),
                 tokenizer,
                 work.prompts,
-                list(dataset.inputs),
+                [*dataset.inputs, *work.content_free],
                 sequence_loss=work.sequence_loss,
             )
-        frames.append(options_table(scores, "", [str(example) for example in dataset.example]).drop("trial"))
+        asked = [*map(str, dataset.example), *(CONTENT_FREE + text for text in work.content_free)]
+        frames.append(options_table(scores, "", asked).drop("trial"))
     return pl.concat(frames)

@@ -49,6 +49,7 @@ class Work:
         target: what its checkpoint is to come near to; None: it is trained to its end.
         prompts: of a trial of reviews, what is asked of them afterwards.
         sequence_loss: whether the loss of whole filled prompts is wanted, too.
+        content_free: texts that say nothing, about which the prompts are asked as well.
     """
 
     base: BaseModel
@@ -61,6 +62,7 @@ class Work:
     target: Target | None = None
     prompts: tuple[Prompt, ...] = ()
     sequence_loss: bool = False
+    content_free: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
