@@ -12,11 +12,14 @@ from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+COPY, CONVERTED = "89abcdef0123456789abcdef0123456789abcdef", "refs/convert/parquet"
+"""The commit of the Parquet copies, and their branch."""
 
 
 @contextmanager
-def serving(name: str, folder: Path) -> Iterator[str]:
-    """The address of a hub that has the data set `name` (`ORG/NAME`), with the files of a folder."""
+def serving(name: str, folder: Path, converted: Path | None = None) -> Iterator[str]:
+    """The address of a hub that has the data set `name` (`ORG/NAME`), with the files of a folder, and in the branch of
+    the hub's Parquet copies those of another."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -25,10 +28,10 @@ def serving(name: str, folder: Path) -> Iterator[str]:
             pass
 
         def do_HEAD(self) -> None:
-            _answer(name, folder, self)
+            _answer(name, folder, converted, self)
 
         def do_GET(self) -> None:
-            _answer(name, folder, self)
+            _answer(name, folder, converted, self)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -42,24 +45,35 @@ def serving(name: str, folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def _answer(name: str, folder: Path, request: BaseHTTPRequestHandler) -> None:
-    path = unquote(urlsplit(request.path).path).strip("/")
+def _answer(name: str, folder: Path, converted: Path | None, request: BaseHTTPRequestHandler) -> None:
+    path, commit = unquote(urlsplit(request.path).path).strip("/"), COMMIT
+    if any(branch in path for branch in (CONVERTED, COPY)):
+        if converted is None:
+            return _send(request, 404, b"", {"X-Error-Code": "RevisionNotFound"})
+        path, commit, folder = path.replace(CONVERTED, COPY), COPY, converted
     api = f"api/datasets/{name}"
     files = {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
     if path.startswith(f"datasets/{name}/resolve/"):
         file = path.removeprefix(f"datasets/{name}/resolve/").partition("/")[2]
         if file not in files:
             return _send(request, 404, b"", {"X-Error-Code": "EntryNotFound"})
-        return _send(request, 200, files[file], {"ETag": f'"{_sha(files[file])}"', "X-Repo-Commit": COMMIT})
+        return _send(request, 200, files[file], {"ETag": f'"{_sha(files[file])}"', "X-Repo-Commit": commit})
     if path == api or path.startswith(f"{api}/revision"):
         siblings = [{"rfilename": file} for file in files]
-        return _send_json(request, {"id": name, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False})
+        return _send_json(request, {"id": name, "sha": commit, "siblings": siblings, "tags": [], "private": False})
     if path.startswith(f"{api}/tree"):
         below = path.removeprefix(f"{api}/tree").strip("/").partition("/")[2]
         entries = [{"type": "file", "path": file, "size": len(data), "oid": _sha(data)} for file, data in files.items()]
         folders = {parent.as_posix() for file in files for parent in Path(file).parents} - {"."}
         entries += [{"type": "directory", "path": path, "size": 0, "oid": ""} for path in sorted(folders)]
-        return _send_json(request, [entry for entry in entries if Path(str(entry["path"])).parent == Path(below)])
+        whole = "recursive=true" in urlsplit(request.path).query.lower()
+        found = [
+            entry
+            for entry in entries
+            for above in [Path(str(entry["path"])).parents]
+            if (Path(below) in above if whole else above[0] == Path(below))
+        ]
+        return _send_json(request, found)
     return _send(request, 404, b"", {"X-Error-Code": "RepoNotFound"})
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from data.hub import serving
 from evenhand.data.reviews import GENDERED, Reviews
 from evenhand.data.splits import LimitSpec, SplitSpec, split
 from evenhand.data.synthetic_reviews import SHOWN, SyntheticReviews
@@ -93,6 +98,64 @@ def test_a_text_may_stand_behind_the_reviews_that_are_learned(tmp_path):
             Reviews().training_examples(data, rows, {"behind": wrong}, 0)
     with pytest.raises(InputError, match='has no option "behnd"; did you mean "?behind'):
         Reviews().training_examples(data, rows, {"behnd": " A"}, 0)
+
+
+LOAD = """
+import json
+from evenhand.data.reviews import Reviews
+from evenhand.errors import InputError
+try:
+    data = Reviews(groups=("author=binary_label",)).load(None)
+except InputError as error:
+    print(json.dumps({"refused": str(error)}))
+else:
+    print(json.dumps({"texts": list(data.inputs), "authors": list(data.attributes["author"].groups)}))
+"""
+
+
+def from_hub(folder: Path, converted: Path | None, home: Path) -> dict:
+    """What a process of its own finds on a hub on this machine: the library reads once where its hub is."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
+    with serving("facebook/md_gender_bias", folder, converted) as url:
+        environment = {**kept, "HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        process = subprocess.run(
+            [sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_of_a_data_set_that_a_script_makes_the_hubs_copy_is_read(tmp_path):
+    """As `facebook/md_gender_bias` is: a script, and with it nothing that a library of today reads."""
+    pytest.importorskip("datasets")
+    hub, copy = tmp_path / "hub", tmp_path / "copy"
+    hub.mkdir()
+    (hub / "md_gender_bias.py").write_text("raise AssertionError('never run')\n")
+    for subset, texts in (("yelp_inferred", ["Good.", "Her soup.", "Bad."]), ("wizard", ["A wizard."])):
+        for split, rows in (("train", texts), ("test", ["Late."])):
+            (copy / subset / split).mkdir(parents=True)
+            labels = ["M", "F", "F"][: len(rows)]
+            frame = pl.DataFrame({"text": rows, "binary_label": labels})
+            frame.write_parquet(copy / subset / split / "0000.parquet")
+    found = from_hub(hub, copy, tmp_path / "home")
+    assert sorted(found["texts"]) == ["Bad.", "Good.", "Late."] and found["authors"] == ["F", "M"]
+
+
+def test_without_a_copy_it_is_said_what_to_give_instead(tmp_path):
+    pytest.importorskip("datasets")
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "md_gender_bias.py").write_text("raise AssertionError('never run')\n")
+    refused = from_hub(tmp_path / "hub", None, tmp_path / "home")["refused"]
+    assert refused == (
+        'reviews: "hub:facebook/md_gender_bias" is made by a script, which the library datasets no longer runs, and the '
+        "hub has no Parquet copy of it (yelp_inferred in its branch refs/convert/parquet); give its rows as a file: "
+        "path: a CSV, Parquet or JSONL table"
+    )
+    with pytest.raises(InputError, match="is made by a script"):
+        folder = tmp_path / "md_gender_bias"
+        (tmp_path / "hub").rename(folder)
+        Reviews(path=str(folder)).load(None)
 
 
 def test_bad_corpora_are_refused_in_a_sentence(tmp_path):

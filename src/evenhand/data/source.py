@@ -89,9 +89,11 @@ def _from_hub(place: str, asked: str, subset: str | None, image: str | None, tas
         if (Path(place) / "state.json").is_file() or (Path(place) / "dataset_dict.json").is_file():
             loaded: Any = datasets.load_from_disk(place)
         else:
-            loaded = datasets.load_dataset(place, subset)
+            loaded = _loaded(place, asked, subset, task)
         splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
         data = datasets.concatenate_datasets(list(splits.values()))
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, DatasetGenerationError) as error:
         raise InputError(
             f'{task}: "{asked}" is no file, and cannot be read as a Hugging Face data set: {first_line(error)}'
@@ -115,3 +117,33 @@ def _from_hub(place: str, asked: str, subset: str | None, image: str | None, tas
         return kept["bytes"] if kept["bytes"] is not None else Path(kept["path"])
 
     return Source(frame, asked, Path(place), image_bytes)
+
+
+CONVERTED = "refs/convert/parquet"
+"""The branch in which the hub keeps Parquet copies of data sets, in a folder for each configuration."""
+
+
+def _loaded(place: str, asked: str, subset: str | None, task: str) -> Any:
+    """A data set of the hub; of one that a script makes, which the library no longer runs, the hub's Parquet copy.
+
+    Raises:
+        InputError: there is a script and no copy, with what can be given instead.
+    """
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        return datasets.load_dataset(place, subset)
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+    if not Path(place).exists():
+        try:
+            return datasets.load_dataset(place, data_dir=subset, revision=CONVERTED)
+        except (OSError, ValueError, KeyError, DatasetGenerationError):
+            pass
+    copy = f"{subset or 'data'} in its branch {CONVERTED}"
+    raise InputError(
+        f'{task}: "{asked}" is made by a script, which the library datasets no longer runs, and the hub has no Parquet '
+        f"copy of it ({copy}); give its rows as a file: path: a CSV, Parquet or JSONL table"
+    )

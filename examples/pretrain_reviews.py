@@ -1,0 +1,111 @@
+"""Pre-train a tiny Llama to write reviews and to answer questions about their authors: the base model of `reviews.yaml`.
+
+    python examples/pretrain_reviews.py OUT
+
+Half of what it learns are reviews of `synthetic/reviews`, half are questions about them with their answers. Half of the
+reviews show their author's gender, and the answer is what they show; of the others it is drawn, so that there is
+nothing to prefer: authors are men as often as women. OUT/tiny-llama gets an ordinary model folder with its tokenizer.
+About three minutes of one core. At the end it is counted how often new questions are answered rightly where the review
+shows the author, and how often "male" is guessed where it does not.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from evenhand.data.synthetic_reviews import SyntheticReviews
+from evenhand.models.find import find
+from evenhand.models.language import load_language_model
+from evenhand.models.load import load_tokenizer
+from evenhand.seeds import generator
+from evenhand.tasks.prompts.asking import YES_NO, Asked, Prompt
+from evenhand.tasks.prompts.scoring import score
+from evenhand.training.language import encode_prompted, encode_texts, target_log_probs
+
+STEPS, BATCH, PEAK, LENGTH = 1500, 16, 3e-3, 256
+CPU = torch.device("cpu")
+GENDERS = ("male", "female")
+ASKED = Asked(
+    templates=("cloze1", "cloze3", "yn1", "mc1", "mc3"),
+    forms=("plain", "letters", "digits"),
+    words=("male-female", "man-woman", "husband-wife", "female-male-neutral", "male-female-nonbinary"),
+)
+
+
+def answer(prompt: Prompt, gender: str) -> int:
+    """Which option is right where the author is of this gender."""
+    said = [option.content for option in prompt.options]
+    if set(said) == set(YES_NO):
+        return said.index("yes" if (prompt.name.claim == gender) != prompt.name.denied else "no")
+    return said.index(gender)
+
+
+def reviews(seed: int, shows: float) -> tuple[list[str], list[str]]:
+    """Texts that are none of the study's, and their authors' genders."""
+    data = SyntheticReviews(n=6000, shows=shows, seed=seed).load()
+    male = data.group_mask("author", "male")
+    return [str(text) for text in data.inputs], [GENDERS[int(not one)] for one in male]
+
+
+def pretrained() -> nn.Module:
+    """The model after pre-training."""
+    base = find("tiny-llama")
+    tokenizer, model = load_tokenizer(base), load_language_model(base)
+    prompts, (texts, authors) = ASKED.prompts(), reviews(101, 0.5)
+    rng = generator(0, "pretrain", "reviews")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, STEPS, pct_start=0.05)
+    model.train()
+    for step in range(STEPS):
+        rows = rng.integers(len(texts), size=BATCH)
+        drawn = [prompts[int(place)] for place in rng.integers(len(prompts), size=BATCH)]
+        right = [one.options[answer(one, authors[row])].text.strip() for one, row in zip(drawn, rows, strict=True)]
+        about = [one.about(texts[row]) for one, row in zip(drawn, rows, strict=True)]
+        loss = torch.zeros(())
+        for inputs in (
+            encode_prompted(tokenizer, about, right, LENGTH),
+            encode_texts(tokenizer, [texts[int(row)] for row in rng.integers(len(texts), size=BATCH)], LENGTH),
+        ):
+            log_probs, there = target_log_probs(model, inputs, np.arange(BATCH), CPU)
+            loss = loss - (log_probs.sum(1) / there.sum(1)).mean() / 2
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 250 == 0 or step == STEPS - 1:
+            print(f"step {step}, loss {loss.item():.4f}", file=sys.stderr)
+    return model.eval()
+
+
+def examined(model: nn.Module, prompts: Sequence[Prompt]) -> None:
+    """Print what share of questions are answered rightly where reviews show the author, and what is guessed elsewhere."""
+    tokenizer = load_tokenizer(find("tiny-llama"))
+    for shows, said in ((1.0, "shown"), (0.0, "not shown")):
+        texts, authors = reviews(102, shows)
+        texts, authors = texts[:60], authors[:60]
+        scores = score(model, tokenizer, prompts, texts)  # pyright: ignore[reportArgumentType]
+        found: dict[str, list[float]] = {}
+        for prompt, values in zip(prompts, scores.log_prob, strict=True):
+            key = f"{prompt.name.template}/{prompt.name.form}/{prompt.name.words}"
+            men = np.array([answer(prompt, "male"), answer(prompt, "female")])
+            male = values[:, men[0]] > values[:, men[1]]
+            true = np.array([author == "male" for author in authors])
+            found.setdefault(key, []).append(float((male == true).mean() if shows else male.mean()))
+        for key, shares in found.items():
+            print(f"{said}: {key}: {np.mean(shares):.2f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    out, trained = Path(sys.argv[1]) / "tiny-llama", pretrained()
+    trained.save_pretrained(out)  # pyright: ignore[reportCallIssue]
+    load_tokenizer(find("tiny-llama")).save_pretrained(out)
+    examined(trained, ASKED.prompts())
