@@ -2,11 +2,11 @@
 
     python benchmarks/documents.py
 
-One process, one thread, tiny-llama in float32, `synthetic/reviews` as they are and joined by up to seven, batches of 32;
-forward and backward, the batches made within the clock. Packed rows are as long as the batch's longest review (what
+One process, one thread, tiny-llama in float32, `synthetic/reviews` as they are and joined by up to seven, batches of
+32; forward and backward, the batches made within the clock. Packed rows are as long as the batch's longest review (what
 `train.packing` does), or twice or four times that. Batches are this loop's, in which reviews of about one length stand
-together, and such as a plain shuffle makes. The ways take turns, `--rounds` times; processor time counts, the ratios are
-of medians. Losses of packed batches are compared with those of padded ones.
+together, and such as a plain shuffle makes. The ways take turns, `--rounds` times; processor time counts, the ratios
+are of medians. Losses of packed batches are compared with those of padded ones.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def main() -> None:
     for name, texts in (("reviews", short), ("joined reviews", joined)):
         inputs = encode_texts(tokenizer, texts, 256)
         count = len(texts)
-        print(f"\n{name}: {count:,} of {inputs.lengths.mean():.0f} tokens ({inputs.lengths.min()}–{inputs.lengths.max()})")
+        shortest, mean, longest = inputs.lengths.min(), inputs.lengths.mean(), inputs.lengths.max()
+        print(f"\n{name}: {count:,} of {mean:.0f} tokens ({shortest}–{longest})")
         rng = np.random.default_rng(0)
         shuffled = np.array_split(rng.permutation(count)[: options.steps * BATCH], options.steps)
         orders = {
@@ -95,7 +96,9 @@ def main() -> None:
             plain = statistics.median(rate for rate, _ in found["padded"])
             for way, turns in found.items():
                 rate, full = statistics.median(rate for rate, _ in turns), turns[0][1]
-                print(f"    {way:29} {rate:8,.0f} tokens/s   {rate / plain:.2f} times   {full:.0%} of places hold a token")
+                print(
+                    f"    {way:29} {rate:8,.0f} tokens/s   {rate / plain:.2f} times   {full:.0%} of places are tokens"
+                )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pre-train a tiny Llama to write reviews and to answer questions about their authors: the base model of `reviews.yaml`.
+"""Pre-train a tiny Llama to write reviews and to answer questions about their authors: the base of `reviews.yaml`.
 
     python examples/pretrain_reviews.py OUT
 
@@ -85,7 +85,7 @@ def pretrained() -> nn.Module:
 
 
 def examined(model: nn.Module, prompts: Sequence[Prompt]) -> None:
-    """Print what share of questions are answered rightly where reviews show the author, and what is guessed elsewhere."""
+    """Print how often answers are right where reviews show the author, and how often "male" is said elsewhere."""
     tokenizer = load_tokenizer(find("tiny-llama"))
     for shows, said in ((1.0, "shown"), (0.0, "not shown")):
         texts, authors = reviews(102, shows)

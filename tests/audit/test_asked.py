@@ -8,8 +8,8 @@ import pytest
 
 from evenhand.audit.asked import asked
 from evenhand.audit.measures import OPTIONS
-from evenhand.audit.results import Results
 from evenhand.audit.option_answers import choices
+from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.metrics.options.debiasing import contextual_calibration
 from evenhand.metrics.options.scores import distance_from_equal, option_choices
@@ -119,7 +119,7 @@ def test_the_prior_is_that_of_the_texts_without_content():
 
 def with_listed(planted: dict[str, dict[str, float]], n: int = 30):
     """Yes/no questions whose answers are listed, alone."""
-    examples, trials, options, design = tables(planted, n=n)
+    examples, trials, _, design = tables(planted, n=n)
     names, rows = examples["example"].to_list(), []
     for place, use in enumerate(trials.iter_rows(named=True)):
         own = planted[use["method"]]

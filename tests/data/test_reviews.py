@@ -81,7 +81,7 @@ def test_a_table_may_say_to_which_group_an_author_belongs(tmp_path):
     assert data.group_mask("author", "(missing)").tolist() == [False, True]
     with pytest.raises(InputError, match='has no column "gender" for groups:'):
         Reviews(path="table.csv", groups=("gender",)).load(tmp_path)
-    with pytest.raises(InputError, match="mine.txt holds texts only"):
+    with pytest.raises(InputError, match=r"mine.txt holds texts only"):
         Reviews(groups=("gender",)).load(folder_of(tmp_path, "Good."))
     assert "groups" not in Reviews().model_dump()  # so that studies of before it existed are the same ones
 
@@ -96,7 +96,7 @@ def test_a_text_may_stand_behind_the_reviews_that_are_learned(tmp_path):
     for wrong in ("", [], [""], 3):
         with pytest.raises(InputError, match="data: behind is a text or a list of texts"):
             Reviews().training_examples(data, rows, {"behind": wrong}, 0)
-    with pytest.raises(InputError, match='has no option "behnd"; did you mean "?behind'):
+    with pytest.raises(InputError, match=r'has no option "behnd"; did you mean "?behind'):
         Reviews().training_examples(data, rows, {"behnd": " A"}, 0)
 
 
@@ -133,11 +133,11 @@ def test_of_a_data_set_that_a_script_makes_the_hubs_copy_is_read(tmp_path):
     hub.mkdir()
     (hub / "md_gender_bias.py").write_text("raise AssertionError('never run')\n")
     for subset, texts in (("yelp_inferred", ["Good.", "Her soup.", "Bad."]), ("wizard", ["A wizard."])):
-        for split, rows in (("train", texts), ("test", ["Late."])):
-            (copy / subset / split).mkdir(parents=True)
+        for part, rows in (("train", texts), ("test", ["Late."])):
+            (copy / subset / part).mkdir(parents=True)
             labels = ["M", "F", "F"][: len(rows)]
             frame = pl.DataFrame({"text": rows, "binary_label": labels})
-            frame.write_parquet(copy / subset / split / "0000.parquet")
+            frame.write_parquet(copy / subset / part / "0000.parquet")
     found = from_hub(hub, copy, tmp_path / "home")
     assert sorted(found["texts"]) == ["Bad.", "Good.", "Late."] and found["authors"] == ["F", "M"]
 
@@ -148,9 +148,9 @@ def test_without_a_copy_it_is_said_what_to_give_instead(tmp_path):
     (tmp_path / "hub" / "md_gender_bias.py").write_text("raise AssertionError('never run')\n")
     refused = from_hub(tmp_path / "hub", None, tmp_path / "home")["refused"]
     assert refused == (
-        'reviews: "hub:facebook/md_gender_bias" is made by a script, which the library datasets no longer runs, and the '
-        "hub has no Parquet copy of it (yelp_inferred in its branch refs/convert/parquet); give its rows as a file: "
-        "path: a CSV, Parquet or JSONL table"
+        'reviews: "hub:facebook/md_gender_bias" is made by a script, which the library datasets no longer runs, and '
+        "the hub has no Parquet copy of it (yelp_inferred in its branch refs/convert/parquet); give its rows as a "
+        "file: path: a CSV, Parquet or JSONL table"
     )
     with pytest.raises(InputError, match="is made by a script"):
         folder = tmp_path / "md_gender_bias"

@@ -146,10 +146,10 @@ class Bare(torch.nn.Module):
 
 
 def test_a_model_that_lets_texts_see_one_another_is_refused():
-    with pytest.raises(InputError, match="with Leaks: in one row, texts are not read as they are alone; leave it out"):
+    with pytest.raises(InputError, match=r"with Leaks: in one row, texts are not read as they are alone; leave it out"):
         require_apart(Leaks(), reviews(), CPU)
 
 
 def test_a_model_without_position_ids_is_refused():
-    with pytest.raises(InputError, match="with Bare: .*position_ids"):
+    with pytest.raises(InputError, match=r"with Bare: .*position_ids"):
         require_apart(Bare(), reviews(), CPU)

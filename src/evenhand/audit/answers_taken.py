@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from evenhand.arrangements import Arrangements
 from evenhand.audit.design import AskedDesign
 from evenhand.audit.option_answers import Beliefs, Choices, beliefs, choices
 from evenhand.errors import InputError
-from evenhand.arrangements import Arrangements
 from evenhand.metrics.options.debiasing import contextual_calibration, permutation_average, pride
 from evenhand.metrics.options.scores import (
     TIE,

@@ -91,7 +91,7 @@ def require_apart(model: nn.Module, inputs: Texts, device: torch.device) -> None
     together = packed(inputs, both, int(inputs.lengths[both].sum()))
     start, length = int(together.starts[1]), int(inputs.lengths[both[1]])
     changed = together.ids.copy()
-    changed[0, : start] = np.roll(changed[0, :start], 1)
+    changed[0, :start] = np.roll(changed[0, :start], 1)
     training = model.training
     model.eval()
     try:

@@ -23,8 +23,8 @@ from evenhand.training.replicas import Replicas
 
 
 def economise(pack: Pack) -> None:
-    """Let a pack be trained as its `train` asks: with checkpoints, or compiled. Where texts are to be packed, the model is
-    tried out.
+    """Let a pack be trained as its `train` asks: with checkpoints, or compiled. Where texts are to be packed, the model
+    is tried out.
 
     Raises:
         InputError: this method, model or machine cannot be, with the reason.
