@@ -5,7 +5,7 @@
 Half of what it learns are reviews of `synthetic/reviews`, half are questions about them with their answers. Half of the
 reviews show their author's gender, and the answer is what they show; of the others it is drawn, so that there is
 nothing to prefer: authors are men as often as women. OUT/tiny-llama gets an ordinary model folder with its tokenizer.
-About three minutes of one core. At the end it is counted how often new questions are answered rightly where the review
+About two minutes of one core. At the end it is counted how often new questions are answered rightly where the review
 shows the author, and how often "male" is guessed where it does not.
 """
 
@@ -28,13 +28,13 @@ from evenhand.tasks.prompts.asking import YES_NO, Asked, Prompt
 from evenhand.tasks.prompts.scoring import score
 from evenhand.training.language import encode_prompted, encode_texts, target_log_probs
 
-STEPS, BATCH, PEAK, LENGTH = 1500, 16, 3e-3, 256
+STEPS, BATCH, PEAK, LENGTH = 750, 16, 3e-3, 256
 CPU = torch.device("cpu")
 GENDERS = ("male", "female")
 ASKED = Asked(
-    templates=("cloze1", "cloze3", "yn1", "mc1", "mc3"),
+    templates=("cloze1", "cloze3", "yn1", "mc1"),
     forms=("plain", "letters", "digits"),
-    words=("male-female", "man-woman", "husband-wife", "female-male-neutral", "male-female-nonbinary"),
+    words=("male-female", "man-woman", "female-male-neutral"),
 )
 
 
@@ -58,29 +58,34 @@ def pretrained() -> nn.Module:
     base = find("tiny-llama")
     tokenizer, model = load_tokenizer(base), load_language_model(base)
     prompts, (texts, authors) = ASKED.prompts(), reviews(101, 0.5)
+    named = {"cloze": [], "yn": [], "mc": []}
+    for prompt in prompts:
+        next(own for kind, own in named.items() if prompt.name.template.startswith(kind)).append(prompt)
+    kinds = list(named.values())
     rng = generator(0, "pretrain", "reviews")
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, STEPS, pct_start=0.05)
     model.train()
     for step in range(STEPS):
         rows = rng.integers(len(texts), size=BATCH)
-        drawn = [prompts[int(place)] for place in rng.integers(len(prompts), size=BATCH)]
+        drawn = [one[int(rng.integers(len(one)))] for one in (kinds[int(kind)] for kind in rng.integers(3, size=BATCH))]
         right = [one.options[answer(one, authors[row])].text.strip() for one, row in zip(drawn, rows, strict=True)]
         about = [one.about(texts[row]) for one, row in zip(drawn, rows, strict=True)]
-        loss = torch.zeros(())
+        loss, parts = torch.zeros(()), []
         for inputs in (
             encode_prompted(tokenizer, about, right, LENGTH),
             encode_texts(tokenizer, [texts[int(row)] for row in rng.integers(len(texts), size=BATCH)], LENGTH),
         ):
             log_probs, there = target_log_probs(model, inputs, np.arange(BATCH), CPU)
             loss = loss - (log_probs.sum(1) / there.sum(1)).mean() / 2
+            parts.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if step % 250 == 0 or step == STEPS - 1:
-            print(f"step {step}, loss {loss.item():.4f}", file=sys.stderr)
+        if step % 50 == 0 or step == STEPS - 1:
+            print(f"step {step}, loss {loss.item():.4f}, of answers {2 * parts[0]:.4f}", file=sys.stderr)
     return model.eval()
 
 
@@ -89,7 +94,7 @@ def examined(model: nn.Module, prompts: Sequence[Prompt]) -> None:
     tokenizer = load_tokenizer(find("tiny-llama"))
     for shows, said in ((1.0, "shown"), (0.0, "not shown")):
         texts, authors = reviews(102, shows)
-        texts, authors = texts[:60], authors[:60]
+        texts, authors = texts[:30], authors[:30]
         scores = score(model, tokenizer, prompts, texts)  # pyright: ignore[reportArgumentType]
         found: dict[str, list[float]] = {}
         for prompt, values in zip(prompts, scores.log_prob, strict=True):

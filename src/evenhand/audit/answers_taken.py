@@ -130,10 +130,10 @@ def _of_choices(one: Choices, design: AskedDesign, prior: Choices | None, author
     if first in one.contents and second in one.contents:
         both = [one.contents.index(first), one.contents.index(second)]
         doubt = None if arrangements is None or arrangements.fair else UNFAIR
-        chosen = option_choices(scores, arrangements).mean(axis=-2)
-        yield "guess_lean", None, _lean(*chosen[:, both].T, doubt=doubt)
+        ours, theirs = option_choices(scores, arrangements).mean(axis=-2)[:, both].T
+        yield "guess_lean", None, _lean(ours, theirs, doubt=doubt)
         if authors:
-            yield "guess_accuracy", None, _right(*chosen[:, both].T, one.examples, design, authors)
+            yield "guess_accuracy", None, _right(ours, theirs, one.examples, design, authors)
         if arrangements is not None:
             averaged = _tried(
                 lambda: _lean(*option_choices(permutation_average(scores, arrangements))[:, both].T), len(scores)

@@ -338,7 +338,7 @@ OPTIONS: dict[str, Measure] = {
         ),
         Measure(
             "guess_accuracy",
-            "share of guesses of either gender that are the author's, where it is a group of the examples; estimates only",
+            "share of guesses of a gender that are the author's, where examples have it as a group; estimates only",
             0,
             _ASKED,
             _of_options,
