@@ -65,6 +65,23 @@ def test_a_planted_preference_is_found_in_every_kind_and_over_all(audit):
     assert "6 questions, which cluster as well" in row(verdicts, method="male", condition=None)["note"]
 
 
+def test_log_odds_of_contents_are_graded_where_guesses_are_all_the_same():
+    planted = {"base": {}, "some": {"content": 1.5}, "more": {"content": 3.0}, "lover": {"letter": 6.0, "yes": 4.0}}
+    estimates, verdicts = asked(*tables(planted))
+    for kind in ("cloze", "multiple_choice", "yes_no"):
+        for method, truth in (("some", 1.5), ("more", 3.0), ("lover", 0.0)):
+            where = {"method": method, "condition": kind, "seed": None}
+            found = row(estimates, measure="content_log_odds", **where)
+            assert found["value"] == pytest.approx(truth, abs=0.25), (kind, method)
+            distance = row(estimates, measure="content_effect", **where)["value"]
+            assert distance == pytest.approx(found["value"]) if truth else distance > abs(found["value"]) - 1e-9
+    judged = verdicts.filter(pl.col("condition").is_null(), measure="content_effect")
+    assert row(judged, method="more")["verdict"] == row(judged, method="some")["verdict"] == "worse"
+    assert row(judged, method="more")["contrast"] == pytest.approx(2 * row(judged, method="some")["contrast"], abs=0.3)
+    assert row(judged, method="lover")["verdict"] not in ("worse", "better")
+    assert "content_log_odds" not in set(verdicts["measure"])
+
+
 def test_values_are_those_of_the_plain_functions():
     examples, trials, options, design = tables({"base": {"content": 0.3}}, n=12, seeds=(0,))
     estimates, _ = asked(examples, trials, options, design)

@@ -221,7 +221,7 @@ def test_a_study_of_reviews_runs_resumes_and_answers_new_prompts_without_trainin
     before = first.options.select(same).sort(same[:-1])
     assert kept.drop("log_prob").equals(before.drop("log_prob"))
     assert (kept["log_prob"] - before["log_prob"]).abs().max() < 1e-4
-    assert set(again.verdicts["measure"]) == {"distance_from_equal", "option_mass"}
+    assert set(again.verdicts["measure"]) == {"distance_from_equal", "content_effect", "option_mass"}
     assert not again.verdicts.filter(pl.col("verdict").is_null()).height
     page = (tmp_path / "report.html").read_text()
     assert "Answers to prompts" in page and (tmp_path / "figures" / "answers.png").is_file()

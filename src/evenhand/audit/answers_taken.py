@@ -132,6 +132,8 @@ def _of_choices(one: Choices, design: AskedDesign, prior: Choices | None, author
         doubt = None if arrangements is None or arrangements.fair else UNFAIR
         ours, theirs = option_choices(scores, arrangements).mean(axis=-2)[:, both].T
         yield "guess_lean", None, _lean(ours, theirs, doubt=doubt)
+        by_content = (scores if arrangements is None else arrangements.by_content(scores)).mean(axis=-2)
+        yield "content_log_odds", None, _mean(by_content[:, both[0]] - by_content[:, both[1]], doubt=doubt)
         if authors:
             yield "guess_accuracy", None, _right(ours, theirs, one.examples, design, authors)
         if arrangements is not None:
@@ -191,6 +193,8 @@ def _of_beliefs(one: Beliefs, design: AskedDesign, authors: Mapping[str, str]) -
         odds = content[:, one.contents.index(first)] - content[:, one.contents.index(second)]
         guess = np.where(np.abs(odds) <= TIE, 0.5, (odds > 0).astype(float))
         yield "guess_lean", None, _lean(guess, 1 - guess)
+        # Who says yes to the one says no to the other, and so says it twice.
+        yield "content_log_odds", None, _mean(odds / 2)
         if authors:
             yield "guess_accuracy", None, _right(guess, 1 - guess, one.examples, design, authors)
     if len(one.contents) > 1 or one.negated is not None:
@@ -228,7 +232,7 @@ def _none(reason: str, n: int) -> Taken:
     return Taken(math.nan, np.zeros(n), np.zeros(n), reason=reason)
 
 
-def _mean(values: np.ndarray, width: float | None = None) -> Taken:
+def _mean(values: np.ndarray, width: float | None = None, doubt: str | None = None) -> Taken:
     """The mean over reviews [n] where they are defined; `width` is that of the range of a value."""
     defined = np.isfinite(values)
     number = int(defined.sum())
@@ -236,7 +240,7 @@ def _mean(values: np.ndarray, width: float | None = None) -> Taken:
         return _none("it is defined for no review", len(values))
     mean = float(values[defined].mean())
     moves = np.where(defined, values - mean, 0.0) / number
-    return Taken(mean, moves, defined / number, None if width is None else width / number)
+    return Taken(mean, moves, defined / number, None if width is None else width / number, doubt=doubt)
 
 
 def _spread(effects: np.ndarray) -> Taken:

@@ -28,7 +28,9 @@ from evenhand.audit.pooled import Compared, across_settings
 from evenhand.errors import InputError
 from evenhand.records.prompts import CONTENT_FREE
 
-LEAN, DISTANCE = "guess_lean", "distance_from_equal"
+SIGNED = {"distance_from_equal": "guess_lean", "content_effect": "content_log_odds"}
+"""Measures that are the distance from 0 of another, which has a sign."""
+
 LEVEL = 0.95
 
 
@@ -81,7 +83,7 @@ class Asking:
 
     def places(self, measure: str) -> list[Place]:
         """Where the measure is taken: everywhere together, by kind, by question; raw, then corrected."""
-        of = LEAN if measure == DISTANCE else measure
+        of = SIGNED.get(measure, measure)
         kinds: dict[str, str] = {}
         having: dict[str | None, dict[str, None]] = {}
         for answers in self.answers.values():
@@ -198,8 +200,8 @@ def _authors(examples: pl.DataFrame, design: AskedDesign) -> dict[str, str]:
 
 
 def _taken(answers: Answers, measure: str, place: Place) -> list[Taken]:
-    """The measure in each question of a place; the distance is made of leans later."""
-    of = LEAN if measure == DISTANCE else measure
+    """The measure in each question of a place; distances are made of what has a sign later."""
+    of = SIGNED.get(measure, measure)
     n = len(answers.examples)
     missing = Taken(math.nan, np.zeros(n), np.zeros(n), reason="it was not asked")
     return [answers.taken.get(Key(of, name, place.correction), missing) for name in place.questions]
@@ -216,7 +218,7 @@ def _row(asking: Asking, measure: Measure, place: Place) -> dict[str, Any]:
 
 
 def _estimates(asking: Asking, measure: Measure, place: Place, design: Design) -> Iterator[dict[str, Any]]:
-    absolute = measure.name == DISTANCE
+    absolute = measure.name in SIGNED
     for method in asking.methods:
         base = {**_row(asking, measure, place), "method": method}
         seeds = asking.seeds(method)
@@ -284,7 +286,7 @@ def _contrast(asking: Asking, measure: Measure, place: Place, method: str, refer
         theirs,
         units,
         sign=measure.worse,
-        absolute=measure.name == DISTANCE,
+        absolute=measure.name in SIGNED,
         planned=len(both),
         support=design.support,
         vary=asking.vary,

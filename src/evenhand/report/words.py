@@ -39,6 +39,7 @@ _TITLES = {
     "disamb_bias_score": "bias score, disambiguated contexts (disamb_bias_score)",
     "disamb_bias_distance": "distance of the bias score from 0, disambiguated contexts (disamb_bias_score)",
     "likelihood_diff": "difference in log-likelihood of a pair (likelihood_diff)",
+    "content_log_odds": "log-odds of one gender against the other",
     "accuracy_difference": "accuracy, best − worst group",
     "expected_calibration_error": "expected calibration error (plug-in)",
     "calibration_error_squared": "squared calibration error (debiased)",
