@@ -8,6 +8,7 @@ but the first, and a batch's the mean of those.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -78,7 +79,8 @@ def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) ->
     lengths = encode(work, tokenizer, tested).lengths
     count = min(LITTLE, len(tested))
     places = (np.arange(count) + 0.5) * len(tested) / count
-    return count, partial(_options, work, {"test": tested.take(np.argsort(-lengths)[places.astype(np.int64)])})
+    alone = replace(work, content_free=())  # so that the time is that of reviews
+    return count, partial(_options, alone, {"test": tested.take(np.argsort(-lengths)[places.astype(np.int64)])})
 
 
 def _options(
