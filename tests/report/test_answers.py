@@ -32,7 +32,8 @@ def drawn(chart) -> list[dict]:
 def test_leans_stand_raw_beside_corrected_with_what_else_pulls(results):
     chart = answers_chart(results.estimates, results.design)
     titles = [part["title"]["text"] for part in chart.to_dict()["hconcat"]]
-    assert titles == ["as answered", "after permutation", "after PriDe", "pull of A, B, …", "pull of yes"]
+    leans = ["as answered", "after permutation", "after PriDe"]
+    assert titles == [*leans, "how strongly", "pull of A, B, …", "pull of yes"]
     rows = drawn(chart)
     assert {row["m"] for row in rows} == {"base", "lover", "male"}
     assert any(row["y"].startswith("all questions") for row in rows)

@@ -16,12 +16,13 @@ from evenhand.report.drawing import short as digits_shown
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.words import ASKED, methods_of
 
-LEAN = "guess_lean"
+LEAN, LOG_ODDS = "guess_lean", "content_log_odds"
 _PANELS = (
     (LEAN, None, "as answered"),
     (LEAN, "permutation", "after permutation"),
     (LEAN, "PriDe", "after PriDe"),
     (LEAN, "contextual calibration", "after calibration"),
+    (LOG_ODDS, None, "how strongly"),
     ("identifier_effect", None, "pull of A, B, …"),
     ("yes_effect", None, "pull of yes"),
 )
@@ -62,13 +63,13 @@ def answers_chart(
         if values:
             key = f"rows {len(parts)}"
             drawn[key] = values
-            x = f"← {second}   {first} →" if measure == LEAN else "log-odds"
+            x = f"← {second}   {first} →" if measure in (LEAN, LOG_ODDS) else "log-odds"
             part = _panel(key, methods, order, heading, x, measure == LEAN, named=not parts)
             parts.append(part.properties(title=alt.Title(heading, fontSize=11, anchor="middle")))
     chart = alt.hconcat(*parts, spacing=_GAP)
     said = [
         f"0: {first} and {second} are guessed equally often; ±.5: always the same one",
-        "points: mean over seeds; bars: 95% intervals; a pull of 0: none",
+        "points: mean over seeds; bars: 95% intervals; how strongly, and pulls: in log-odds, 0 is none",
     ]
     about = f"Lean of guesses by question and method, {setting}, {split}"
     whole = chart.properties(title=heading_of("Which gender is guessed", said))
