@@ -64,12 +64,13 @@ def answers_chart(
             key = f"rows {len(parts)}"
             drawn[key] = values
             x = f"← {second}   {first} →" if measure in (LEAN, LOG_ODDS) else "log-odds"
-            part = _panel(key, methods, order, heading, x, measure == LEAN, named=not parts)
+            domain = (-0.5, 0.5) if measure == LEAN else _seen(values)
+            part = _panel(key, methods, order, heading, x, domain, named=not parts)
             parts.append(part.properties(title=alt.Title(heading, fontSize=11, anchor="middle")))
     chart = alt.hconcat(*parts, spacing=_GAP)
     said = [
         f"0: {first} and {second} are guessed equally often; ±.5: always the same one",
-        "points: mean over seeds; bars: 95% intervals; how strongly, and pulls: in log-odds, 0 is none",
+        "points: mean over seeds; bars: 95% intervals, cut at the frame; how strongly, and pulls: in log-odds",
     ]
     about = f"Lean of guesses by question and method, {setting}, {split}"
     whole = chart.properties(title=heading_of("Which gender is guessed", said))
@@ -86,7 +87,23 @@ def _value(row: dict[str, Any]) -> dict[str, Any]:
     return {"y": _key(row["condition"]), "m": row["method"], "c": digits_shown(row["value"])} | bounds(row)
 
 
-def _panel(key: str, methods: Sequence[str], order: Sequence[str], said: str, x: str, lean: bool, named: bool) -> Any:
+def _seen(values: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """Where an axis of log-odds begins and ends: about what was seen. Intervals over few questions may be far longer;
+    they are cut at the frame."""
+    least, most = (extreme([0.0, *(value["c"] for value in values)]) for extreme in (min, max))
+    room = 0.3 * (most - least) or 1.0
+    return least - (room if least < 0 else 0.0), most + room
+
+
+def _panel(
+    key: str,
+    methods: Sequence[str],
+    order: Sequence[str],
+    said: str,
+    x: str,
+    domain: tuple[float, float],
+    named: bool,
+) -> Any:
     import altair as alt
 
     colours, shapes = look.scale_of(methods)
@@ -106,12 +123,12 @@ def _panel(key: str, methods: Sequence[str], order: Sequence[str], said: str, x:
             ("h", "Q", "high"),
         )
     ]
-    scale = alt.Scale(domain=[-0.5, 0.5]) if lean else alt.Scale(zero=True)
+    scale = alt.Scale(domain=list(domain), nice=False)
     place = alt.X("c:Q", title=x, scale=scale, axis=alt.Axis(tickCount=3))
     base = alt.Chart(rows_named(key))
     zero = alt.Chart(rows_named(key)).mark_rule(color=look.INK, strokeWidth=1).encode(x=alt.datum(0))
-    bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5)
-    layers = [zero, bars.encode(x="l:Q", x2="h:Q", y=y, yOffset=inside, color=colour)]
+    bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5, clip=True)
+    layers = [zero, bars.encode(x=alt.X("l:Q", scale=scale), x2="h:Q", y=y, yOffset=inside, color=colour)]
     points = base.mark_point(filled=True, size=45, opacity=1)
     layers.append(points.encode(x=place, y=y, yOffset=inside, color=colour, shape=shape, tooltip=told))
     height = max(20, 8 * len(methods) + 6) * len(order)
