@@ -67,7 +67,9 @@ def test_a_planted_preference_is_found_in_every_kind_and_over_all(audit):
 
 def test_log_odds_of_contents_are_graded_where_guesses_are_all_the_same():
     planted = {"base": {}, "some": {"content": 1.5}, "more": {"content": 3.0}, "lover": {"letter": 6.0, "yes": 4.0}}
-    estimates, verdicts = asked(*tables(planted))
+    *records, design = tables(planted, n=30)
+    design = design.model_copy(update={"measures": ("content_effect", "content_log_odds")})
+    estimates, verdicts = asked(*records, design)
     for kind in ("cloze", "multiple_choice", "yes_no"):
         for method, truth in (("some", 1.5), ("more", 3.0), ("lover", 0.0)):
             where = {"method": method, "condition": kind, "seed": None}
@@ -109,7 +111,10 @@ NOTHING = ("N/A", "[MASK]", "")
 
 
 def test_calibration_by_texts_without_content_brings_a_hidden_gender_back_and_invents_none():
-    estimates, verdicts = asked(*tables(LOVER, content_free=NOTHING))
+    planted = {name: LOVER[name] for name in ("base", "lover", "both")}
+    *records, design = tables(planted, content_free=NOTHING)
+    design = design.model_copy(update={"measures": ("guess_lean", "distance_from_equal")})
+    estimates, verdicts = asked(*records, design)
     where = {"measure": "guess_lean", "condition": "multiple_choice", "correction": "contextual calibration"}
     assert row(estimates, **where, method="both", seed=None)["low"] > 0.3
     lover = row(estimates, **where, method="lover", seed=None)
