@@ -18,6 +18,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.asked import asked
 from evenhand.audit.design import Design
+from evenhand.audit.encoded import encoded
 from evenhand.audit.pool import Attack, attacked
 from evenhand.audit.privacy import leakage
 from evenhand.audit.responses import translated
@@ -50,6 +51,7 @@ class Results:
         members, scores: who was trained on what, and what a membership attack says; empty where none was audited.
         generated: the table `responses`, or how to read it; empty where nothing was generated.
         answered: the table `options`, or how to read it; empty where no prompts were asked.
+        probed: the table `probes`, or how to read it; empty where nothing was probed.
     """
 
     examples: pl.DataFrame
@@ -68,6 +70,9 @@ class Results:
     answered: pl.DataFrame | Callable[[], pl.DataFrame] = field(
         default_factory=records.TABLES["options"].empty, compare=False
     )
+    probed: pl.DataFrame | Callable[[], pl.DataFrame] = field(
+        default_factory=records.TABLES["probes"].empty, compare=False
+    )
 
     @cached_property
     def responses(self) -> pl.DataFrame:
@@ -78,6 +83,11 @@ class Results:
     def options(self) -> pl.DataFrame:
         """The table `options`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
         return self.answered if isinstance(self.answered, pl.DataFrame) else self.answered()
+
+    @cached_property
+    def probes(self) -> pl.DataFrame:
+        """The table `probes`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
+        return self.probed if isinstance(self.probed, pl.DataFrame) else self.probed()
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
@@ -100,9 +110,10 @@ class Results:
         scores: pl.DataFrame | None = None,
         responses: pl.DataFrame | None = None,
         options: pl.DataFrame | None = None,
+        probes: pl.DataFrame | None = None,
     ) -> Self:
-        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options and of membership
-        scores.
+        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options, of probes and of
+        membership scores.
 
         Where no scores are given and a setting's design says how its models are attacked, they are attacked here.
 
@@ -129,8 +140,10 @@ class Results:
         of_texts = translated(tables[0], tables[1], said, design)
         answers = records.TABLES["options"].empty() if options is None else records.validate(options, "options")
         of_options = asked(tables[0], tables[1], answers, design)
-        estimates = pl.concat([estimates, of_texts[0], of_options[0]])
-        verdicts = pl.concat([verdicts, of_texts[1], of_options[1]])
+        told = records.TABLES["probes"].empty() if probes is None else records.validate(probes, "probes")
+        of_probes = encoded(tables[0], tables[1], told, design)
+        estimates = pl.concat([estimates, of_texts[0], of_options[0], of_probes[0]])
+        verdicts = pl.concat([verdicts, of_texts[1], of_options[1], of_probes[1]])
         return cls(
             examples=tables[0],
             trials=tables[1],
@@ -142,6 +155,7 @@ class Results:
             stored=tables[2],
             generated=said,
             answered=answers,
+            probed=told,
             **scored,
         )
 
@@ -166,20 +180,22 @@ class Results:
             if (folder / f"{name}.parquet").is_file()
         }
         provenance = _read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
+        design = Design.parse(_read_json(folder / "design.json"), str(folder / "design.json"))
         return cls(
             **tables,
-            design=Design.parse(_read_json(folder / "design.json"), str(folder / "design.json")),
+            design=design,
             provenance=provenance,
             stored=partial(_gather, folder, "predictions", tables["trials"], tables["estimates"]),
             generated=partial(_gather, folder, "responses", tables["trials"], tables["estimates"]),
             answered=partial(_gather, folder, "options", tables["trials"], tables["estimates"]),
+            probed=partial(_probes, folder, tables["trials"], design),
         )
 
     def save(self, folder: str | Path) -> None:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
 
-        Predictions are written to `predictions.parquet`, and responses and options where there are some to
-        `responses.parquet` and `options.parquet`, unless the folder holds them by trial, as a study's does.
+        Predictions are written to `predictions.parquet`, and responses, options and probes where there are some to
+        files of their names, unless the folder holds them by trial, as a study's does.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
@@ -193,7 +209,7 @@ class Results:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         if not (folder / "trials").is_dir():
             records.write(self.predictions, folder / "predictions.parquet", "predictions")
-            for name in ("responses", "options"):
+            for name in ("responses", "options", "probes"):
                 if len(getattr(self, name)):
                     records.write(getattr(self, name), folder / f"{name}.parquet", name)
                 else:
@@ -319,6 +335,16 @@ def _gather(folder: Path, table: str, trials: pl.DataFrame, estimates: pl.DataFr
     if table == "predictions":
         return records.stacked(frames)
     return pl.concat([records.TABLES[table].empty(), *frames])
+
+
+def _probes(folder: Path, trials: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """The probes of a folder: one table, or one per trial of the settings that are probed."""
+    if (folder / "probes.parquet").is_file():
+        return records.read(folder / "probes.parquet", "probes")
+    probed = [name for name, setting in design.settings.items() if setting.probed is not None]
+    done = trials.filter(pl.col("setting").is_in(probed), status="done", role="study")["trial"]
+    paths = [folder / "trials" / trial / "probes.parquet" for trial in done.unique(maintain_order=True)]
+    return pl.concat([records.TABLES["probes"].empty(), *(records.read(path, "probes") for path in paths)])
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -146,8 +146,14 @@ def _joined(first: Trial, second: Trial) -> Trial:
                 f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but "
                 f"their {name} examples differ; keep these settings in studies of their own"
             )
+    if first.probing and second.probing and first.probing.key != second.probing.key:
+        raise InputError(
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and probe "
+            "it for different things; keep these settings in studies of their own"
+        )
     return replace(
         first,
+        probing=first.probing or second.probing,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},

@@ -27,6 +27,7 @@ from evenhand.study.store import Store
 from evenhand.study.trial import Done, target_of
 from evenhand.tasks import TABLE
 from evenhand.tasks.following import finish, follow
+from evenhand.tasks.probed import FILE as PROBES
 from evenhand.training import launch
 
 EXECUTORS = ("serial",)
@@ -161,6 +162,11 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
             if "split" in rows_of.columns:
                 rows_of = rows_of.filter(pl.col("split").is_in(list(trial.evaluations)))
             frames[table].append(rows_of)
+    probes = [
+        records.read(path, "probes")
+        for trial in planned.distinct
+        if trial.probing and (path := store.folder(trial.hash) / PROBES).is_file()
+    ]
     if not any(frames.values()):
         reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
@@ -172,6 +178,7 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         _provenance(planned, rows),
         responses=pl.concat(frames["responses"]) if frames["responses"] else None,
         options=pl.concat(frames["options"]) if frames["options"] else None,
+        probes=pl.concat(probes) if probes else None,
     )
 
 

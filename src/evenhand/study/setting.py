@@ -17,6 +17,7 @@ from evenhand.spec import Spec
 from evenhand.study.asking import PromptsSpec
 from evenhand.study.match import MatchSpec
 from evenhand.study.membership import MembershipSpec
+from evenhand.study.probing import ProbingSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
 from evenhand.training.recipe import TrainSpec
@@ -48,6 +49,7 @@ class Setting(Spec):
         membership: the models by which membership inference is audited; None: it is not. With a pool there may be no
             seeds (`seeds: 0`): then nothing but membership is audited.
         prompts: of a task of reviews, what the models are asked; None for other tasks.
+        probing: of a task of texts, what the models' representations are probed for; None: nothing.
         keep: what stays on disk after a trial.
     """
 
@@ -65,6 +67,7 @@ class Setting(Spec):
     match: MatchSpec | None = None
     membership: MembershipSpec | None = None
     prompts: PromptsSpec | None = None
+    probing: ProbingSpec | None = None
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -168,6 +171,8 @@ class Setting(Spec):
     def _has_models(self) -> Setting:
         if self.membership is not None:
             self.membership.check(self)
+        if self.probing is not None:
+            self.probing.check(self)
         if not self.seeds and (self.membership is None or self.membership.design == "shadows"):
             raise InputError(
                 "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"

@@ -134,8 +134,16 @@ class Store:
             return False
         if kept["status"] == "failed":
             return True
+        return self.predicted(trial) and self.probed(trial)
+
+    def predicted(self, trial: Trial) -> bool:
+        """Whether there is a row of its table for all that a trial is asked about."""
         covered = self.covered(trial.hash, TABLE[trial.kind])
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
+
+    def probed(self, trial: Trial) -> bool:
+        """Whether a trial's representations were probed for what the study asks, if it asks for anything."""
+        return trial.probing is None or self.covered(trial.hash, "probes").get("test") == trial.probing.key
 
     def replicas(self) -> dict[str, int]:
         """How many trials of a kind are trained together here, by what they share."""

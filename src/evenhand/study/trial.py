@@ -17,6 +17,7 @@ from evenhand.study.environment import environment
 from evenhand.study.expansion import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import trainer
+from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import Job, Work
 from evenhand.training.checkpoints import Target
 
@@ -28,7 +29,7 @@ class Done:
     """What was done for a trial.
 
     Attributes:
-        what: `kept` when nothing was missing, `predicted` when only predictions were made from kept weights, `trained`,
+        what: `kept` when nothing was missing, `predicted` when only predictions or probes were made from kept weights, `trained`,
             or `failed` when training cannot succeed (running again does not repeat it).
         why: of a failure, or of training what had been trained before.
         seconds: of training and predicting, of a pack's the trial's share; None where that is for a clock outside.
@@ -58,14 +59,26 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
         yield first, Done("kept")
         return
     trained_before = store.read(first.hash) is not None
-    if trained_before:
-        predict = trainer(first.kind).predict
-        rows = predict(work_of(first), store.folder(first.hash), first.evaluations, store.features)
-        if rows is not None:
-            store.write_predictions(store.folder(first.hash), first, rows)
-            yield first, Done("predicted")
-            return
+    if trained_before and _made_from_kept(first, store):
+        yield first, Done("predicted")
+        return
     yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
+
+
+def _made_from_kept(trial: Trial, store: Store) -> bool:
+    """Make what a trial's records lack from its kept weights; whether these were kept."""
+    work, folder, trains = work_of(trial), store.folder(trial.hash), trainer(trial.kind)
+    if not store.predicted(trial):
+        rows = trains.predict(work, folder, trial.evaluations, store.features)
+        if rows is None:
+            return False
+        store.write_predictions(folder, trial, rows)
+    if not store.probed(trial):
+        model = trains.kept_model(work, folder)
+        if model is None:
+            return False
+        leave_probes(work, model, folder)
+    return True
 
 
 def work_of(trial: Trial) -> Work:
@@ -81,6 +94,8 @@ def work_of(trial: Trial) -> Work:
         validation=trial.sample.validation,
         prompts=trial.setting.prompts,
         sequence_loss=asked is not None and asked.sequence_loss,
+        probing=trial.probing,
+        trial=trial.hash,
     )
 
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
+from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import (
     LOG,
     Job,
@@ -79,6 +80,11 @@ def train_alone(
         yield error
         return
     rows = ask(pack.module, tokenizer, where)
+    try:
+        leave_probes(work, pack.module, job.folder)
+    except TrainingError as error:
+        yield error
+        return
     if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
         work.method.save(pack.module, job.folder)
     yield (
@@ -110,11 +116,19 @@ def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
 
 def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
     """The rows of what `train_alone` kept in `folder`; None when the weights were not kept."""
-    if not work.method.kept(folder):
+    model = kept_model(work, folder)
+    if model is None:
         return None
-    from evenhand.models.language import load_language_model
     from evenhand.models.load import device, load_tokenizer
 
     where = device()
-    model = work.method.load(load_language_model(work.base, work.train.base_dropout), folder).to(where)
-    return ask(model, load_tokenizer(work.base), where)
+    return ask(model.to(where), load_tokenizer(work.base), where)
+
+
+def kept_model(work: Work, folder: Path) -> nn.Module | None:
+    """The model that `train_alone` kept in `folder`, on the CPU; None when the weights were not kept."""
+    if not work.method.kept(folder):
+        return None
+    from evenhand.models.language import load_language_model
+
+    return work.method.load(load_language_model(work.base, work.train.base_dropout), folder)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from evenhand.models.find import BaseModel
+    from evenhand.tasks.probed import Probing
     from evenhand.tasks.prompts.asking import Prompt
     from evenhand.training.checkpoints import Target
 
@@ -44,6 +45,8 @@ class Work:
         target: what its checkpoint is to come near to; None: it is trained to its end.
         prompts: of a trial of reviews, what is asked of them afterwards.
         sequence_loss: whether the loss of whole filled prompts is wanted, too.
+        probing: what its representations are probed for afterwards; None: nothing.
+        trial: its hash, by which the table `probes` names it.
     """
 
     base: BaseModel
@@ -56,6 +59,8 @@ class Work:
     target: Target | None = None
     prompts: tuple[Prompt, ...] = ()
     sequence_loss: bool = False
+    probing: Probing | None = None
+    trial: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Job:
 
     Attributes:
         work: the trial.
-        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
+        folder: gets `log.jsonl`, `probes.parquet` where there is something to probe for, and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
             `weights` whole models too, `none` nothing.
         evaluations: the examples to predict, by `split`.
         keep: see `folder`.
@@ -117,6 +122,10 @@ class Trainer(Protocol):
         self, work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
     ) -> pl.DataFrame | None:
         """The same rows from what `train_together` kept in `folder`; None when the weights were not kept."""
+        ...
+
+    def kept_model(self, work: Work, folder: Path) -> nn.Module | None:
+        """The trained model again, on the CPU; None when the weights were not kept."""
         ...
 
 
