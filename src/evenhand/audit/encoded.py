@@ -19,6 +19,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.cases import Case
 from evenhand.audit.compare import judged, pairs, pooled_later
+from evenhand.audit.contrasts import Contrast
 from evenhand.audit.design import Design, ProbedDesign
 from evenhand.audit.measures import PROBES, Measure, select_probes
 from evenhand.audit.pooled import Compared, across_settings
@@ -29,6 +30,7 @@ from evenhand.records.probes import LAST, UNTRAINED, condition
 
 LEVEL = 0.95
 SPLIT = "test"
+DESCRIBED = "no verdict: method minus reference, positive where the method's representation says more"
 
 Place = tuple[str, int]
 """Target and layer."""
@@ -209,7 +211,7 @@ def _compared(encoding: Encoding, target: str, design: Design) -> Iterator[Compa
     bare = [(method, UNTRAINED) for method in methods] if UNTRAINED in encoding.methods else []
     for layer in encoding.judged(target):
         for method, reference in (*pairs(methods, encoding.references), *bare):
-            own = measure if reference != UNTRAINED else replace(measure, decides=False)
+            own = measure if reference != UNTRAINED else replace(measure, worse=1, decides=False)
             case = Case(own, None, None, "everyone", condition=condition(target, layer))
             found = _contrast(encoding, own, (target, layer), method, reference, design)
             yield Compared(
@@ -217,9 +219,9 @@ def _compared(encoding: Encoding, target: str, design: Design) -> Iterator[Compa
             )
 
 
-def _contrast(encoding: Encoding, measure: Measure, place: Place, method: str, reference: str, design: Design) -> Any:
+def _contrast(encoding: Encoding, measure: Measure, place: Place, method: str, reference: str, design: Design) -> Contrast:
     """Selectivity of a method against a reference, by seed on the examples that both were probed with."""
-    notes = []
+    notes = [] if measure.decides else [DESCRIBED]
     both = sorted(set(encoding.seeds(method)) & set(encoding.seeds(reference)))
     every = set(encoding.seeds(method)) | set(encoding.seeds(reference))
     if len(both) < len(every):
@@ -234,7 +236,7 @@ def _contrast(encoding: Encoding, measure: Measure, place: Place, method: str, r
         else:
             made.append((ours[seed], theirs[seed]))
     return contrast_of(
-        made, sign=measure.worse or 1, planned=len(both), support=design.support, vary=encoding.vary, notes=notes
+        made, sign=measure.worse, planned=len(both), support=design.support, vary=encoding.vary, notes=notes
     )
 
 

@@ -14,6 +14,7 @@ from evenhand.audit.privacy import ROC
 from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
 from evenhand.report.estimated import PARITY
+from evenhand.report.probes import probed_for, probes_of
 from evenhand.report.sizes import group_sizes
 from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of, single_question, title
@@ -180,6 +181,18 @@ def answer_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
         heading = _heading(setting, split, None, "")
         about = f"Which gender is guessed, by question and method, {heading}. Tables below."
         blocks.append(Block(heading, [Figure(chart, about)]))
+    return blocks
+
+
+def probe_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
+    """One chart of what probes find over the layers per setting, split and target."""
+    blocks = []
+    for setting, split, own in _places(probes_of(estimates), design):
+        for target in probed_for(own):
+            chart = charts.probes_chart(own, design, setting=setting, split=split, target=target)
+            heading = _heading(setting, split, None, target)
+            about = f"What probes for {target} find in each layer, by method, {heading}. Tables below."
+            blocks.append(Block(heading, [Figure(chart, about)]))
     return blocks
 
 

@@ -22,6 +22,7 @@ from evenhand.report.charts import vega_lite_version
 from evenhand.report.harm import loss_grids, noticed
 from evenhand.report.leaks import going_with, leaking
 from evenhand.report.privacy import leak_grids
+from evenhand.report.probes import probe_grids
 from evenhand.report.summary import markdown
 from evenhand.report.translations import translation_grids
 from evenhand.report.words import NONE, headline, seen, trained
@@ -51,6 +52,7 @@ _SECTIONS = (
     ("membership", "Membership inference"),
     ("translation", "Translations"),
     ("answers", "Answers to prompts"),
+    ("probes", "What representations say"),
     ("accuracy", "Accuracy"),
     ("disparities", "Disparities"),
     ("calibration", "Reliability"),
@@ -125,12 +127,14 @@ def _content(results: Reportable) -> dict[str, Any]:
     losses = loss_grids(results.curves, design)
     leaks, predicted = leak_grids(results.estimates, design), _predicted(results.estimates)
     said, answered = translation_grids(results.estimates, design), answer_grids(results.estimates, design)
+    probed = probe_grids(results.estimates, design)
     optional = (
         ("across", across),
         ("harm", losses),
         ("membership", leaks),
         ("translation", said),
         ("answers", answered),
+        ("probes", probed),
     )
     absent = {name for name, there in optional if not there}
     absent |= set() if predicted else set(_OF_PREDICTIONS)
@@ -159,6 +163,8 @@ def _content(results: Reportable) -> dict[str, Any]:
         "translation_blocks": blocks.translation_blocks(results.estimates, design),
         "answered": answered,
         "answer_blocks": blocks.answer_blocks(results.estimates, design),
+        "probed": probed,
+        "probe_blocks": blocks.probe_blocks(results.estimates, design),
         "predicted": predicted,
         "across": across,
         "across_blocks": blocks.across_blocks(verdicts, design),

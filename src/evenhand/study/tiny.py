@@ -15,6 +15,7 @@ from evenhand.methods.fit import skeleton
 from evenhand.models.find import TINY, find
 from evenhand.study.asking import PromptsSpec
 from evenhand.study.membership import MembershipSpec
+from evenhand.study.probing import ProbingSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.study.tuning import TuningSpec, candidates
@@ -103,6 +104,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
             "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
             "prompts": _asked_of_fewer(name, setting.prompts, said),
+            "probing": _probed_with_fewer(name, setting.probing, said),
             "membership": _fewer(name, setting.membership, said),
         }
     )
@@ -127,6 +129,19 @@ def _asked_of_fewer(name: str, prompts: PromptsSpec | None, said: list[str]) -> 
         return prompts
     said.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
     return prompts.model_copy(update={"reviews": ASKED})
+
+
+def _probed_with_fewer(name: str, probing: ProbingSpec | None, said: list[str]) -> ProbingSpec | None:
+    """The same targets, in a few examples, and all layers where the tiny model does not have those that are named."""
+    if probing is None:
+        return None
+    changed: dict[str, Any] = {}
+    if probing.examples is None or probing.examples > EXAMPLES:
+        changed["examples"] = EXAMPLES
+    if probing.layers is not None or probing.judged is not None:
+        changed |= {"layers": None, "judged": None}
+        said.append(f"{name}: every layer of the tiny model is probed, and the last one judged")
+    return probing.model_copy(update=changed)
 
 
 def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:
