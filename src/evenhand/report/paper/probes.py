@@ -14,11 +14,12 @@ import polars as pl
 from evenhand.audit.design import Figure, Panel
 from evenhand.records.probes import UNTRAINED, named
 from evenhand.report import look
-from evenhand.report.paper.layout import SMALL, WIDE, Figured, Sign, absent, compared, outcome, verdict_signs, whole
+from evenhand.report.paper.layout import SMALL, WIDE, Figured, Sign, absent, compared, outcome, whole
 from evenhand.report.probes import BARE, SELECTIVITY, extent_of, lines, points, probed_for, probes_of
 from evenhand.report.words import layer_name, methods_of, title
 
-_HEIGHT, _AXIS = 150, 50
+_HEIGHT, _AXIS = 150, 40
+_NOTHING = "\u00a0"
 _SAID = (
     "lines: mean over seeds; bars or bands: 95% intervals, which hold the luck of seeds, tested examples and control "
     "tasks; layer 0: the embeddings; above a panel: verdicts against the first reference at the layers that are judged"
@@ -44,17 +45,17 @@ def probes_figure(results: Figured, figure: Figure) -> Any:
     shown = [one for panel in figure.panels for one in _shown(results, panel)]
     width = WIDE // figure.columns - _AXIS
     rows, charts = {}, []
+    tall = 1 + max(one.contrasts.drop_nulls("verdict")["condition"].n_unique() for one in shown)
     for place, one in enumerate(shown):
         rows[f"rows {place}"] = one.values
         domain = _domain([other for other in shown if _axis(other) == _axis(one)], _axis(one))
-        charts.append(_panel(one, f"rows {place}", width, domain))
+        charts.append(_panel(one, f"rows {place}", width, domain, tall))
     parts = [
         alt.hconcat(*charts[start : start + figure.columns], spacing=10)
         for start in range(0, len(charts), figure.columns)
     ]
     decided = pl.concat([one.contrasts for one in shown]).unique(maintain_order=True)
-    signs = [*_methods(shown), *verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))]
-    return whole(parts, rows, results, figure, f"What representations say: {outcome(decided)}", _SAID, signs)
+    return whole(parts, rows, results, figure, f"What representations say: {outcome(decided)}", _SAID, _methods(shown))
 
 
 def _shown(results: Figured, panel: Panel) -> list[_Shown]:
@@ -87,20 +88,18 @@ def _domain(shown: list[_Shown], axis: str) -> tuple[float, float]:
     return extent_of([value for one in shown for value in one.values], zero=axis == SELECTIVITY) or (0.0, 1.0)
 
 
-def _panel(one: _Shown, key: str, width: int, domain: tuple[float, float]) -> Any:
+def _panel(one: _Shown, key: str, width: int, domain: tuple[float, float], tall: int) -> Any:
+    """One panel; `tall` is how many lines stand below its name, the same in all, so that panels are level."""
     import altair as alt
 
     name = f"{one.panel.setting}: {one.target}" if one.target else one.panel.setting
     said = [title(one.measure)]
     judged = one.contrasts.drop_nulls("verdict")
     if len(judged):
-        last = judged["condition"].unique(maintain_order=True).to_list()
-        for condition in last:
-            marks = [
-                f"{row['method']} {look.MARKS[row['verdict']]} {row['verdict']}"
-                for row in judged.filter(condition=condition).iter_rows(named=True)
-            ]
-            said += [f"{layer_name(named(condition)[1])}: " + ", ".join(marks)]
+        for condition in judged["condition"].unique(maintain_order=True):
+            own = judged.filter(condition=condition).iter_rows(named=True)
+            said += [f"{layer_name(named(condition)[1])}: " + ", ".join(f"{row['method']} {row['verdict']}" for row in own)]
+    said += [_NOTHING] * (tall - len(said))
     named_so = alt.Title(name, subtitle=said, fontSize=11, subtitleFontSize=SMALL, anchor="start", offset=6)
     if not one.values:
         text = "nothing was probed: the report says why"
