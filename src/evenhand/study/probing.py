@@ -53,13 +53,9 @@ class ProbingSpec(ProbedDesign):
 
     @model_validator(mode="before")
     @classmethod
-    def _bare(cls, value: Any) -> Any:
-        return {"targets": value} if isinstance(value, str | list | tuple) else value
-
-    @model_validator(mode="before")
-    @classmethod
     def _said(cls, values: Any) -> Any:
         """Every target with what more of it means."""
+        values = {"targets": values} if isinstance(values, str | list | tuple) else values
         if not isinstance(values, Mapping) or not isinstance(values.get("targets"), str | list | tuple):
             return values
         targets = values["targets"]
