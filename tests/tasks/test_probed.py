@@ -78,6 +78,7 @@ def test_what_leaves_the_base_as_it_is_says_what_the_base_says_and_all_share_the
     assert not tables["full"].equals(tables["base"])
 
 
+@pytest.mark.slow
 def test_trials_of_one_pack_leave_what_they_leave_alone(tmp_path):
     works = [work("lora", seed=seed) for seed in (0, 1)]
     jobs = []

@@ -91,7 +91,7 @@ def points(rows: pl.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
         {"x": int(named(row["condition"])[1]), "m": row["method"], "c": short(row["value"])} | bounds(row)
         for row in rows.iter_rows(named=True)
     ]
-    apart = min(_APART, 0.5 / len(methods)) if len({value["x"] for value in found}) <= FEW else 0.0
+    apart = min(_APART, 0.5 / max(len(methods), 1)) if len({value["x"] for value in found}) <= FEW else 0.0
     middle = (len(methods) - 1) / 2
     return [{**value, "d": value["x"] + apart * (methods.index(value["m"]) - middle)} for value in found]
 
