@@ -49,7 +49,9 @@ def tables(
                 if not bare:
                     broken = (method, seed) in failed
                     row = {"setting": setting, "method": method, "seed": seed, "role": "study", "trial": trial}
-                    trials.append({**row, "status": "failed" if broken else "done", "reason": "diverged" if broken else None})
+                    trials.append(
+                        {**row, "status": "failed" if broken else "done", "reason": "diverged" if broken else None}
+                    )
                     if broken:
                         continue
                 for place, target in enumerate(targets):

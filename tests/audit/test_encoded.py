@@ -31,9 +31,7 @@ def test_estimates_are_the_shares_of_right_answers_and_their_difference(audit):
     real, control = (
         probes.filter(pl.col("control_seed").is_null() == is_real)["correct"].mean() for is_real in (True, False)
     )
-    found = {
-        name: row(audit[0], measure=name, condition="author/2", method="more", seed=None) for name in PROBES
-    }
+    found = {name: row(audit[0], measure=name, condition="author/2", method="more", seed=None) for name in PROBES}
     assert found["probe_accuracy"]["value"] == pytest.approx(real)
     assert found["control_accuracy"]["value"] == pytest.approx(control)
     assert found["selectivity"]["value"] == pytest.approx(real - control)
@@ -66,7 +64,9 @@ def test_what_more_of_a_target_means_is_declared(audit):
 
 def test_a_target_is_a_family_of_the_layers_that_are_judged(audit):
     assert set(audit[1]["condition"]) == {"author/2"}
-    assert row(audit[1], method="more", reference="base")["family"].startswith("selectivity by layer of author, more vs")
+    assert row(audit[1], method="more", reference="base")["family"].startswith(
+        "selectivity by layer of author, more vs"
+    )
     verdicts = encoded(*tables(RATES, targets=("author", "age"), judged=(0, 2)))[1]
     own = verdicts.filter(method="more", reference="base")
     assert set(own["condition"]) == {"author/0", "author/2", "age/0", "age/2"}
@@ -111,7 +111,9 @@ def test_measures_and_examples_that_are_not_there():
     assert set(estimates["measure"]) == {"probe_accuracy"} and verdicts.is_empty()
     with pytest.raises(InputError, match="probes are of examples that the table examples lacks, such as 'e0000'"):
         encoded(examples.filter(pl.col("example") != "e0000"), trials, probes, design)
-    other = design.model_copy(update={"settings": {"main": design.settings["main"].model_copy(update={"probed": None})}})
+    other = design.model_copy(
+        update={"settings": {"main": design.settings["main"].model_copy(update={"probed": None})}}
+    )
     assert encoded(examples, trials, probes, other)[0].is_empty()
 
 

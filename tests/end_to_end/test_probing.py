@@ -1,4 +1,4 @@
-"""`probing:` from a study to its report: what is recorded, what a run that continues does again, and what is refused."""
+"""`probing:` from a study to its report: what is recorded, what is done again, what is refused."""
 
 from __future__ import annotations
 

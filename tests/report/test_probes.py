@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
 import pytest
 
 from evenhand import records
@@ -21,7 +20,9 @@ RATES = {"base": 0.6, "more": 0.9, "same": 0.6}
 
 @pytest.fixture(scope="module")
 def results() -> Results:
-    examples, trials, probes, design = tables(RATES, targets=("author", "age"), more={"author": "worse", "age": "neither"})
+    examples, trials, probes, design = tables(
+        RATES, targets=("author", "age"), more={"author": "worse", "age": "neither"}
+    )
     panels = (Panel(setting="main", measures=("probe_accuracy", "selectivity")),)
     design = design.model_copy(update={"figure": Figure(name="probes", kind="probes", panels=panels, columns=2)})
     return Results.compute(examples, trials, records.TABLES["predictions"].empty(), design, probes=probes)

@@ -42,7 +42,9 @@ def work(kind: str, model: str = "tiny-bert", seed: int = 0, **changes) -> Work:
     train = TrainSpec(batch_size=16, max_length=64, precision="float32")
     method = parse_method("m", {"kind": kind, **METHODS[kind]})
     examples = SPEC.training_examples(POSTS, np.arange(32), {}, 0)
-    made = Work(find(model), method, train, seed, POSTS.classes, examples, None, probing=PROBING, trial=f"{kind}-{seed}")
+    made = Work(
+        find(model), method, train, seed, POSTS.classes, examples, None, probing=PROBING, trial=f"{kind}-{seed}"
+    )
     return replace(made, **changes)
 
 

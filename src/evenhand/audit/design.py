@@ -32,7 +32,8 @@ class Panel(Spec):
 
     Attributes:
         setting: its name.
-        measures: a panel each (`groups`, `answers`, `probes`) or a row of panels each (`ranks`); none for the other kinds.
+        measures: a panel each (`groups`, `answers`, `probes`) or a row of panels each (`ranks`); none for the other
+            kinds.
         attribute: whose groups; the setting's first unless given.
         of: of `calibration`: everyone, or the worst-calibrated group.
         methods: of `ranks`, `shares` and `answers`: which; all unless given. In `shares` the others are compared with

@@ -108,7 +108,9 @@ def encoded(
     return records.from_rows(estimates, "estimates"), records.from_rows(verdicts, "verdicts")
 
 
-def _encodings(examples: pl.DataFrame, trials: pl.DataFrame, probes: pl.DataFrame, design: Design) -> Iterator[Encoding]:
+def _encodings(
+    examples: pl.DataFrame, trials: pl.DataFrame, probes: pl.DataFrame, design: Design
+) -> Iterator[Encoding]:
     for setting, own in design.settings.items():
         if own.probed is None:
             continue
@@ -214,12 +216,12 @@ def _compared(encoding: Encoding, target: str, design: Design) -> Iterator[Compa
             own = measure if reference != UNTRAINED else replace(measure, worse=1, decides=False)
             case = Case(own, None, None, "everyone", condition=condition(target, layer))
             found = _contrast(encoding, own, (target, layer), method, reference, design)
-            yield Compared(
-                encoding.setting, SPLIT, method, reference, case, margin if own.decides else None, found
-            )
+            yield Compared(encoding.setting, SPLIT, method, reference, case, margin if own.decides else None, found)
 
 
-def _contrast(encoding: Encoding, measure: Measure, place: Place, method: str, reference: str, design: Design) -> Contrast:
+def _contrast(
+    encoding: Encoding, measure: Measure, place: Place, method: str, reference: str, design: Design
+) -> Contrast:
     """Selectivity of a method against a reference, by seed on the examples that both were probed with."""
     notes = [] if measure.decides else [DESCRIBED]
     both = sorted(set(encoding.seeds(method)) & set(encoding.seeds(reference)))

@@ -26,6 +26,8 @@ def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
     shares of translations, guesses about authors (of whatever reviews were asked about), what probes find over layers,
     and ROC curves of membership inference, by setting and attribute; of several settings the contrasts across them, by
+    shares of translations, guesses about authors (of whatever reviews were asked about), what probes find over layers,
+    and ROC curves of membership inference, by setting and attribute; of several settings the contrasts across them, by
     method and reference; and the figures that the design names, in all formats.
 
     Args:

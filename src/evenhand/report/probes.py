@@ -81,7 +81,9 @@ def probes_chart(
         parts.append(part.properties(width=_WIDTH, height=_HEIGHT, title=heading))
     said = _SAID + (_SAID_BARE if UNTRAINED in methods else "")
     about = f"What probes for {target} find over the layers by method, {setting}, {split}"
-    chart = alt.hconcat(*parts, spacing=_GAP).properties(title=heading_of(f"What representations say of {target}", said))
+    chart = alt.hconcat(*parts, spacing=_GAP).properties(
+        title=heading_of(f"What representations say of {target}", said)
+    )
     return finished(chart, drawn, about, panel=len(parts) * _WIDTH + (len(parts) - 1) * _GAP, label=50)
 
 
@@ -145,7 +147,9 @@ def lines(
     base = alt.Chart(rows_named(key))
     parts = []
     if low < 0 < high:
-        parts.append(alt.Chart(rows_named(key)).mark_rule(color=look.INK, strokeWidth=1).encode(y=alt.YDatum(0.0, scale=scale)))
+        parts.append(
+            alt.Chart(rows_named(key)).mark_rule(color=look.INK, strokeWidth=1).encode(y=alt.YDatum(0.0, scale=scale))
+        )
     if any("l" in value for value in values):
         known = base.transform_filter("isValid(datum.l)")
         drawn = known.mark_area(opacity=0.1) if len(layers) > FEW else known.mark_rule(strokeWidth=1.5)

@@ -94,7 +94,7 @@ class ProbingSpec(ProbedDesign):
             )
         if self.untrained and UNTRAINED in setting.methods:
             raise InputError(
-                f'methods.{UNTRAINED}: the baseline of probing: has this name; choose another, or set "untrained: false"'
+                f'methods.{UNTRAINED}: the baseline of probing has this name; choose another, or set "untrained: false"'
             )
         if not setting.seeds:
             raise InputError("probing: there are no seeds, so that there are no models whose states could be probed")
@@ -195,9 +195,7 @@ def target_of(dataset: Dataset, name: str) -> Target:
         rows, labels = everyone, dataset.labels
     elif attribute not in dataset.attributes:
         has = ", ".join([LABEL, *dataset.attributes])
-        raise InputError(
-            f'probing.targets: {dataset.name} has no attribute "{attribute}" to probe for; it has: {has}'
-        )
+        raise InputError(f'probing.targets: {dataset.name} has no attribute "{attribute}" to probe for; it has: {has}')
     elif separator:
         mask = dataset.group_mask(attribute, group)
         known = _known(dataset, attribute)
@@ -209,8 +207,8 @@ def target_of(dataset: Dataset, name: str) -> Target:
         several = int((masks.sum(axis=1) > 1).sum())
         if several:
             raise InputError(
-                f"probing.targets: {several} of {len(dataset)} examples are in several groups of {attribute}; probe for "
-                f"one against the rest, such as {attribute}={found.groups[0]}"
+                f"probing.targets: {several} of {len(dataset)} examples are in several groups of {attribute}; probe "
+                f"for one against the rest, such as {attribute}={found.groups[0]}"
             )
         rows = everyone[masks.any(axis=1)]
         labels = masks[rows].argmax(axis=1).astype(np.int64)

@@ -29,8 +29,8 @@ class Done:
     """What was done for a trial.
 
     Attributes:
-        what: `kept` when nothing was missing, `predicted` when only predictions or probes were made from kept weights, `trained`,
-            or `failed` when training cannot succeed (running again does not repeat it).
+        what: `kept` when nothing was missing, `predicted` when only predictions or probes were made from kept weights,
+            `trained`, or `failed` when training cannot succeed (running again does not repeat it).
         why: of a failure, or of training what had been trained before.
         seconds: of training and predicting, of a pack's the trial's share; None where that is for a clock outside.
     """

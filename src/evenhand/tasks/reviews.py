@@ -19,6 +19,8 @@ from evenhand.errors import TrainingError
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
 from evenhand.tasks.work import Job, Outcome, Work
 
+__all__ = ["a_little", "encode", "kept_model", "predict", "train_together"]
+
 if TYPE_CHECKING:
     import torch
     from torch import nn

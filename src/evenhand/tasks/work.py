@@ -97,8 +97,8 @@ class Job:
 
     Attributes:
         work: the trial.
-        folder: gets `log.jsonl`, `probes.parquet` where there is something to probe for, and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
-            `weights` whole models too, `none` nothing.
+        folder: gets `log.jsonl`, `probes.parquet` where there is something to probe for, and, as `keep` says, the
+            weights: `adapters` keeps what is small (adapters, heads), `weights` whole models too, `none` nothing.
         evaluations: the examples to predict, by `split`.
         keep: see `folder`.
     """

@@ -98,7 +98,9 @@ def _panel(one: _Shown, key: str, width: int, domain: tuple[float, float], tall:
     if len(judged):
         for condition in judged["condition"].unique(maintain_order=True):
             own = judged.filter(condition=condition).iter_rows(named=True)
-            said += [f"{layer_name(named(condition)[1])}: " + ", ".join(f"{row['method']} {row['verdict']}" for row in own)]
+            said += [
+                f"{layer_name(named(condition)[1])}: " + ", ".join(f"{row['method']} {row['verdict']}" for row in own)
+            ]
     said += [_NOTHING] * (tall - len(said))
     named_so = alt.Title(name, subtitle=said, fontSize=11, subtitleFontSize=SMALL, anchor="start", offset=6)
     if not one.values:
