@@ -24,7 +24,7 @@ def results() -> Results:
         RATES, targets=("author", "age"), more={"author": "worse", "age": "neither"}
     )
     panels = (Panel(setting="main", measures=("probe_accuracy", "selectivity")),)
-    design = design.model_copy(update={"figure": Figure(name="probes", kind="probes", panels=panels, columns=2)})
+    design = design.model_copy(update={"figure": (Figure(name="probes", kind="probes", panels=panels, columns=2),)})
     return Results.compute(examples, trials, records.TABLES["predictions"].empty(), design, probes=probes)
 
 
@@ -64,11 +64,11 @@ def test_nothing_is_drawn_where_nothing_was_probed(results):
         probes_chart(results.estimates, results.design, target="height")
     assert probe_grids(results.estimates.clear(), results.design) == []
     empty = Results.compute(results.examples, results.trials, results.predictions, results.design)
-    assert "nothing was probed" in str(draw(empty, empty.design.figure).to_dict())
+    assert "nothing was probed" in str(draw(empty, empty.design.figure[0]).to_dict())
 
 
 def test_a_figure_says_what_was_found_at_the_layers_that_are_judged(results):
-    spec = draw(results, results.design.figure).to_dict()
+    spec = draw(results, results.design.figure[0]).to_dict()
     assert "worse in 1 of 2 comparisons, equivalent in 1" in " ".join(spec["title"]["text"])
     assert "layer 2: more worse, same equivalent" in str(spec)
     assert str(spec).count("main: author") == 2 and str(spec).count("main: age") == 2
