@@ -218,7 +218,7 @@ def _quickened(
     found = {}
     for method, values in methods.items():
         least = min(QUICKER * float(METHODS[values["kind"]].model_fields["lr"].default), FASTEST)
-        if writes:
+        if writes and values["epochs"]:
             least = max(least, WRITING if values["kind"] == "full" else FASTEST)
         found[method] = {**values, "lr": max(values["lr"], least)}
         if values["lr"] < least:
