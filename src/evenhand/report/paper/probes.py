@@ -92,7 +92,8 @@ def _panel(one: _Shown, key: str, width: int, domain: tuple[float, float], tall:
     """One panel; `tall` is how many lines stand below its name, the same in all, so that panels are level."""
     import altair as alt
 
-    name = f"{one.panel.setting}: {one.target}" if one.target else one.panel.setting
+    name = one.panel.title or one.panel.setting
+    name = f"{name}: {one.target}" if one.target else name
     said = [title(one.measure)]
     judged = one.contrasts.drop_nulls("verdict")
     if len(judged):
