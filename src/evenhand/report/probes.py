@@ -89,7 +89,7 @@ def probes_chart(
 
 def points(rows: pl.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
     """A row per method and layer: value and bounds. Where layers are few, methods stand a little beside each other."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"x": int(named(row["condition"])[1]), "m": row["method"], "c": short(row["value"])} | bounds(row)
         for row in rows.iter_rows(named=True)
     ]
@@ -127,7 +127,8 @@ def lines(
     colour = alt.Color("m:N", scale=alt.Scale(domain=list(methods), range=colours), legend=explained)
     shape = alt.Shape("m:N", scale=alt.Scale(domain=list(methods), range=shapes), legend=explained)
     layers = sorted({value["x"] for value in values})
-    axis = alt.Axis(tickMinStep=1, format="d", **({"values": layers} if len(layers) < 9 else {"tickCount": 6}))
+    ticks: dict[str, Any] = {"values": layers} if len(layers) < 9 else {"tickCount": 6}
+    axis = alt.Axis(tickMinStep=1, format="d", **ticks)
     room = max(0.04 * (layers[-1] - layers[0]), 0.3)
     across = alt.Scale(domain=[layers[0] - room, layers[-1] + room], nice=False)
     low, high = domain or (0.0, 1.0)

@@ -96,8 +96,8 @@ def _of_untrained(
     from evenhand.models.load import device, load_tokenizer
     from evenhand.tasks.representations import untrained
 
-    model = untrained(_bare(base, wanted).float(), seed).to(device())
-    return _probed(model, load_tokenizer(base), base, max_length, wanted)
+    model: Any = untrained(_bare(base, wanted).float(), seed)
+    return _probed(model.to(device()), load_tokenizer(base), base, max_length, wanted)
 
 
 def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
