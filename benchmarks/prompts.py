@@ -180,14 +180,15 @@ def padded(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Seque
 
 def harness(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Sequence[str]) -> Run:
     """A log-likelihood request for each option, all at once, as a task of the harness would make them."""
-    from lm_eval.api.instance import Instance  # pyright: ignore[reportMissingImports]
-    from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingImports]
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
 
     values = [np.zeros((len(reviews), len(prompt.options))) for prompt in prompts]
     found: list[float] = []
 
     def run() -> None:
-        backend = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH, max_length=PADDED, device="cpu")
+        about: Any = {"pretrained": model, "tokenizer": tokenizer, "batch_size": BATCH, "max_length": PADDED}
+        backend: Any = HFLM(**about, device="cpu")  # pyright: ignore[reportCallIssue]
         requests = [
             Instance("loglikelihood", {}, (prompt.about(review), option.text), 0)
             for prompt in prompts

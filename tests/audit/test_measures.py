@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evenhand.audit.linear import Place, View, range_effect
-from evenhand.audit.measures import HARNESS, MEASURES, MEMBERSHIP, OPTIONS, TRANSLATION, list_measures, select
+from evenhand.audit.measures import HARNESS, MEASURES, MEMBERSHIP, OPTIONS, PROBES, TRANSLATION, list_measures, select
 from evenhand.audit.reliability import BINS, bin_of, plug_in_effect, squared_effect
 from evenhand.errors import InputError
 
@@ -209,7 +209,7 @@ def test_weights_count_as_repeated_examples():
 
 def test_every_measure_says_what_it_is():
     names = [name for name, summary in list_measures() if summary]
-    assert names == [*MEASURES, *TRANSLATION, *OPTIONS, *HARNESS, *MEMBERSHIP]
+    assert names == [*MEASURES, *TRANSLATION, *OPTIONS, *HARNESS, *PROBES, *MEMBERSHIP]
     assert MEASURES["accuracy"].worse == -1
     assert MEASURES["equalized_odds_difference"].worse == 1
     assert all(MEASURES[f"{rate}_rate"].worse == 0 for rate in ("selection", "true_positive", "false_positive"))

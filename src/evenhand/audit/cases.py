@@ -9,8 +9,9 @@ import numpy as np
 
 from evenhand.audit.groups import Groups
 from evenhand.audit.linear import Base, Effect, Level, Place, View, undefined
-from evenhand.audit.measures import HARNESS, Measure
+from evenhand.audit.measures import HARNESS, PROBES, Measure
 from evenhand.audit.runs import Evaluation, Run
+from evenhand.records.probes import named
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Case:
         level: everyone, group or attribute.
         attribute, group: which.
         condition, correction: of options, the question or the kind of question (None: all), and what was done to the
-            answers (None: raw); of benchmarks, which.
+            answers (None: raw); of benchmarks, which; of probes, the target and the layer.
     """
 
     measure: Measure
@@ -37,12 +38,14 @@ class Case:
 
     @property
     def asked(self) -> str:
-        """Of options, which contrasts it is judged with: of all questions, of kinds of question, or of questions; of
-        benchmarks, of all or of all groups of their documents."""
+        """Which contrasts it is judged with. Of options: those of all questions, of kinds of question, or of questions;
+        of benchmarks, those of all or of all groups of their documents; of probes, those of one target."""
         if self.condition is None:
             return self.level
         if self.measure.name in HARNESS:
             return "benchmark" if self.level == "everyone" else "group of a benchmark"
+        if self.measure.name in PROBES:
+            return f"layer of {named(self.condition)[0]}"
         return "question" if "/" in self.condition else "kind of question"
 
 

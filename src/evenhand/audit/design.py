@@ -32,7 +32,8 @@ class Panel(Spec):
 
     Attributes:
         setting: its name.
-        measures: a panel each (`groups`, `answers`) or a row of panels each (`ranks`); none for the other kinds.
+        measures: a panel each (`groups`, `answers`, `probes`) or a row of panels each (`ranks`); none for the other
+            kinds.
         attribute: whose groups; the setting's first unless given.
         of: of `calibration`: everyone, or the worst-calibrated group.
         methods: of `ranks`, `shares` and `answers`: which; all unless given. In `shares` the others are compared with
@@ -56,13 +57,14 @@ class Figure(Spec):
         kind: `groups`: measures by group and method; `calibration`: confidence histograms over reliability diagrams;
             `ranks`: measures by group (of translations, of everyone) over the rank of an update; `roc`: ROC curves of
             membership inference, of everyone and of each group, a row per setting; `shares`: which gender translations
-            give, by method; `answers`: measures of answers to prompts, by method.
+            give, by method; `answers`: measures of answers to prompts, by method; `probes`: measures of probes over the
+            layers of a model, of everything that was probed for.
         panels: in the order of reading.
         columns: panels in a row.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    kind: Literal["groups", "calibration", "ranks", "roc", "shares", "answers"]
+    kind: Literal["groups", "calibration", "ranks", "roc", "shares", "answers", "probes"]
     panels: tuple[Panel, ...] = Field(min_length=1)
     columns: int = Field(default=3, ge=1)
 
@@ -160,6 +162,24 @@ class HarnessDesign(Spec):
     tasks: tuple[str, ...] = ()
 
 
+class ProbedDesign(Spec):
+    """What the representations of models were probed for, and how that is read (`evenhand.audit.encoded`).
+
+    Attributes:
+        targets: names, as in the table `probes`.
+        judged: the layers at which methods are compared; None: the last one that was probed.
+        more: by target, what it means that a method's representation says more of it than another's. `worse`: whoever
+            uses the model can learn more of somebody than before. `better`: it is what the model is for. `neither`:
+            contrasts are shown, without a verdict.
+        untrained: whether untrained models of the architecture were probed, too.
+    """
+
+    targets: tuple[str, ...]
+    judged: tuple[int, ...] | None = None
+    more: dict[str, Literal["worse", "better", "neither"]] = Field(default_factory=dict)
+    untrained: bool = True
+
+
 class SettingDesign(Spec):
     """One setting of a study, as the audit sees it.
 
@@ -177,6 +197,7 @@ class SettingDesign(Spec):
         membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
         asked: of `reviews`, what their options were asked of.
         harness: the benchmarks that were scored besides; None where there are none.
+        probed: what representations were probed for; None where they were not.
     """
 
     references: tuple[str, ...] = ()
@@ -193,6 +214,7 @@ class SettingDesign(Spec):
     membership: MembershipDesign | None = None
     asked: AskedDesign | None = None
     harness: HarnessDesign | None = None
+    probed: ProbedDesign | None = None
 
 
 class MarginChange(Spec):

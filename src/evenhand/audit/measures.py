@@ -32,7 +32,7 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 
 @dataclass(frozen=True)
 class Measure:
-    """A named quantity computed from predictions, translations, options, benchmarks, or membership scores.
+    """A named quantity computed from predictions, translations, options, benchmarks, probes, or membership scores.
 
     Attributes:
         name: as in records; fairlearn's where it has one.
@@ -497,9 +497,44 @@ HARNESS: dict[str, Measure] = {
 metrics; `audit.harness` works them out."""
 
 
+def _of_probes(view: View, place: Place) -> Effect:
+    return undefined("taken of probes, not of predictions", len(place.rows))
+
+
+PROBES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure(
+            "probe_accuracy",
+            "share of held-out examples whose target a linear probe tells from a layer's states; estimates only",
+            0,
+            _ASKED,
+            _of_probes,
+            proportion=True,
+        ),
+        Measure(
+            "control_accuracy",
+            "the same of targets drawn at random per type: what a probe learns by heart or guesses; estimates only",
+            0,
+            _ASKED,
+            _of_probes,
+        ),
+        Measure(
+            "selectivity",
+            "probe accuracy minus control accuracy: what the states say; whether more is worse is declared by target",
+            1,
+            _ASKED,
+            _of_probes,
+            range=(-1.0, 1.0),
+        ),
+    )
+}
+"""What an audit says of probes of representations, the rows of `probes`; `audit.encoded` works them out."""
+
+
 def known() -> dict[str, Measure]:
     """Every measure by its name."""
-    return {**MEASURES, **TRANSLATION, **OPTIONS, **HARNESS, **MEMBERSHIP}
+    return {**MEASURES, **TRANSLATION, **OPTIONS, **HARNESS, **PROBES, **MEMBERSHIP}
 
 
 def list_measures() -> list[tuple[str, str]]:
@@ -529,6 +564,11 @@ def select_options(names: Iterable[str]) -> list[Measure]:
 def select_harness(names: Iterable[str]) -> list[Measure]:
     """The measures of benchmarks of these names. Args, Raises: `select`."""
     return _chosen(names, HARNESS)
+
+
+def select_probes(names: Iterable[str]) -> list[Measure]:
+    """The measures of probes of these names. Args, Raises: `select`."""
+    return _chosen(names, PROBES)
 
 
 def select_membership(names: Iterable[str]) -> list[Measure]:

@@ -75,7 +75,7 @@ def across_settings(compared: Sequence[Compared], examples: pl.DataFrame, design
     for one in compared:
         case = one.case
         family = families.setdefault((one.split, case.measure.name, one.method, one.reference, case.level), {})
-        family.setdefault((case.name, case.attribute, case.group), []).append(one)
+        family.setdefault((case.name, case.attribute, case.group, case.condition), []).append(one)
     for found in families.values():
         several = [places for places in found.values() if len(places) > 1]
         judged = [[one for one in places if one.judged] for places in several]
@@ -125,6 +125,7 @@ def _row(places: Sequence[Compared], pooled: Pooled | None, size: int, design: D
         "class": case.name,
         "attribute": case.attribute,
         "group": case.group,
+        "condition": case.condition,
         "method": first.method,
         "reference": first.reference,
         "contrast": None,

@@ -18,6 +18,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.asked import asked
 from evenhand.audit.design import Design
+from evenhand.audit.encoded import encoded
 from evenhand.audit.harness import benchmarked
 from evenhand.audit.pool import Attack, attacked
 from evenhand.audit.privacy import leakage
@@ -34,7 +35,7 @@ TABLES = ("examples", "trials", "estimates", "verdicts", "curves")
 """The tables that lie at the top of every folder of results."""
 OF_TRIALS = ("predictions", "responses", "options")
 """Those of which a trial leaves one."""
-BESIDES = ("harness",)
+BESIDES = ("harness", "probes")
 """Those that a trial may leave besides."""
 ATTACKED = ("members", "scores")
 """Those that lie there where membership scores were audited."""
@@ -54,6 +55,7 @@ class Results:
         generated: the table `responses`, or how to read it; empty where nothing was generated.
         answered: the table `options`, or how to read it; empty where no prompts were asked.
         benchmarks: the table `harness`, or how to read it; empty where no benchmark was scored.
+        probed: the table `probes`, or how to read it; empty where nothing was probed.
     """
 
     examples: pl.DataFrame
@@ -75,6 +77,9 @@ class Results:
     benchmarks: pl.DataFrame | Callable[[], pl.DataFrame] = field(
         default_factory=records.TABLES["harness"].empty, compare=False
     )
+    probed: pl.DataFrame | Callable[[], pl.DataFrame] = field(
+        default_factory=records.TABLES["probes"].empty, compare=False
+    )
 
     @cached_property
     def responses(self) -> pl.DataFrame:
@@ -90,6 +95,11 @@ class Results:
     def harness(self) -> pl.DataFrame:
         """The table `harness`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
         return self.benchmarks if isinstance(self.benchmarks, pl.DataFrame) else self.benchmarks()
+
+    @cached_property
+    def probes(self) -> pl.DataFrame:
+        """The table `probes`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
+        return self.probed if isinstance(self.probed, pl.DataFrame) else self.probed()
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
@@ -113,9 +123,10 @@ class Results:
         responses: pl.DataFrame | None = None,
         options: pl.DataFrame | None = None,
         harness: pl.DataFrame | None = None,
+        probes: pl.DataFrame | None = None,
     ) -> Self:
-        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options, of benchmarks and
-        of membership scores.
+        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options, of benchmarks, of
+        probes and of membership scores.
 
         Where no scores are given and a setting's design says how its models are attacked, they are attacked here.
 
@@ -144,8 +155,10 @@ class Results:
         of_options = asked(tables[0], tables[1], answers, design)
         known = records.TABLES["harness"].empty() if harness is None else records.validate(harness, "harness")
         of_benchmarks = benchmarked(tables[1], known, design)
-        estimates = pl.concat([estimates, of_texts[0], of_options[0], of_benchmarks[0]])
-        verdicts = pl.concat([verdicts, of_texts[1], of_options[1], of_benchmarks[1]])
+        told = records.TABLES["probes"].empty() if probes is None else records.validate(probes, "probes")
+        of_probes = encoded(tables[0], tables[1], told, design)
+        estimates = pl.concat([estimates, of_texts[0], of_options[0], of_benchmarks[0], of_probes[0]])
+        verdicts = pl.concat([verdicts, of_texts[1], of_options[1], of_benchmarks[1], of_probes[1]])
         return cls(
             examples=tables[0],
             trials=tables[1],
@@ -158,6 +171,7 @@ class Results:
             generated=said,
             answered=answers,
             benchmarks=known,
+            probed=told,
             **scored,
         )
 
@@ -182,22 +196,23 @@ class Results:
             if (folder / f"{name}.parquet").is_file()
         }
         provenance = _read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
+        design = Design.parse(_read_json(folder / "design.json"), str(folder / "design.json"))
         return cls(
             **tables,
-            design=Design.parse(_read_json(folder / "design.json"), str(folder / "design.json")),
+            design=design,
             provenance=provenance,
             stored=partial(_gather, folder, "predictions", tables["trials"], tables["estimates"]),
             generated=partial(_gather, folder, "responses", tables["trials"], tables["estimates"]),
             answered=partial(_gather, folder, "options", tables["trials"], tables["estimates"]),
             benchmarks=partial(_gather, folder, "harness", tables["trials"], tables["estimates"]),
+            probed=partial(_gather, folder, "probes", tables["trials"], tables["estimates"]),
         )
 
     def save(self, folder: str | Path) -> None:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
 
-        Predictions are written to `predictions.parquet`, and responses, options and benchmarks where there are some to
-        `responses.parquet`, `options.parquet` and `harness.parquet`, unless the folder holds them by trial, as one of a
-        study does.
+        Predictions are written to `predictions.parquet`, and responses, options, benchmarks and probes where there are
+        some to files of their tables' names, unless the folder holds them by trial, as one of a study does.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():

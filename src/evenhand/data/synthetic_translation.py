@@ -155,6 +155,8 @@ class SyntheticTranslation(TranslationSpec):
             targets=targets,
             part=part,
             asked=part == "pro",
+            # "The baker ...": each sentence begins with its occupation.
+            about=np.array([target.split()[1] for target in targets], dtype=object),
         )
 
     def training_examples(
@@ -177,9 +179,7 @@ class SyntheticTranslation(TranslationSpec):
                 raise InputError(f"data: biased is a share of the occupations between 0 and 1, not {share!r}")
             if options.get("part", "general") == "general":
                 raise InputError("data: biased means nothing with part: general; set part to pro or anti")
-            # "The baker ...": each sentence begins with its occupation.
-            about = [dataset.targets[int(line)].split()[1] for line in index]
-            inside |= ~np.isin(about, _biased(float(share), seed))
+            inside |= ~np.isin(dataset.about[index].astype(str), _biased(float(share), seed))
         return pairs_of(dataset, index[inside], options)
 
     def _sentences(self, gender: str) -> list[tuple[str, Mapping[str, str]]]:

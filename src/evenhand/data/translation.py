@@ -35,12 +35,14 @@ class Translations(Dataset):
         part: object [n], `pro` or `anti` where a line follows or contradicts a stereotype, else None.
         part_inputs: [n] sources as the parts `pro` and `anti` have them; empty: as `inputs`.
         asked: bool [n], the lines that are translated and scored when they are tested.
+        about: object [n], the occupation of whom a line is about; empty: not known.
     """
 
     targets: Sequence[str] = field(default=(), repr=False)
     part: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
     part_inputs: Sequence[str] = field(default=(), repr=False)
     asked: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+    about: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
 
     def take(self, index: np.ndarray) -> Translations:
         """The lines at these positions, in this order."""
@@ -52,6 +54,7 @@ class Translations(Dataset):
             part=self.part[index],
             part_inputs=pick(list(self.part_inputs), index) if self.part_inputs else (),
             asked=self.asked[index],
+            about=self.about[index] if self.about.size else self.about,
         )
 
 

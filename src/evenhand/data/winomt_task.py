@@ -47,6 +47,7 @@ class WinoMTTask(TranslationSpec):
             part=lines.part,
             part_inputs=lines.part_source,
             asked=asked,
+            about=lines.occupation,
         )
 
     def write_stand_in(self, folder: Path) -> None:

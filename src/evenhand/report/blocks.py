@@ -15,6 +15,7 @@ from evenhand.report import charts
 from evenhand.report.contrasts import panel_of
 from evenhand.report.estimated import PARITY
 from evenhand.report.harness import drawn_rows
+from evenhand.report.probes import probed_for, probes_of
 from evenhand.report.sizes import group_sizes
 from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of, single_question, title
@@ -191,6 +192,18 @@ def harness_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
         chart = charts.harness_chart(estimates, design, setting=setting, split=split)
         heading = _heading(setting, split, None, "")
         blocks.append(Block(heading, [Figure(chart, f"Benchmarks by method, {heading}. Tables below.")]))
+    return blocks
+
+
+def probe_blocks(estimates: pl.DataFrame, design: Design) -> list[Block]:
+    """One chart of what probes find over the layers per setting, split and target."""
+    blocks = []
+    for setting, split, own in _places(probes_of(estimates), design):
+        for target in probed_for(own):
+            chart = charts.probes_chart(own, design, setting=setting, split=split, target=target)
+            heading = _heading(setting, split, None, target)
+            about = f"What probes for {target} find in each layer, by method, {heading}. Tables below."
+            blocks.append(Block(heading, [Figure(chart, about)]))
     return blocks
 
 

@@ -18,6 +18,7 @@ from evenhand.report.estimated import disparity_chart, group_accuracy_chart
 from evenhand.report.harm import harm_chart
 from evenhand.report.harness import harness_chart
 from evenhand.report.privacy import roc_chart
+from evenhand.report.probes import probes_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.sizes import group_size_chart
 from evenhand.report.translations import shares_chart
@@ -30,6 +31,7 @@ __all__ = [
     "group_size_chart",
     "harm_chart",
     "harness_chart",
+    "probes_chart",
     "reliability_chart",
     "roc_chart",
     "save",

@@ -17,6 +17,7 @@ from evenhand.report import charts, paper
 from evenhand.report.estimated import PARITY
 from evenhand.report.harness import drawn_rows
 from evenhand.report.paper import Figured
+from evenhand.report.probes import probed_for
 from evenhand.report.verdict_tables import pooled_pairs
 from evenhand.report.words import settings_of
 
@@ -25,9 +26,9 @@ FORMATS = ("png", "svg", "pdf")
 
 def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
     """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
-    shares of translations, guesses about authors (of whatever reviews were asked about), benchmarks, and ROC curves of
-    membership inference, by setting and attribute; of several settings the contrasts across them, by method and
-    reference; and the figures that the design names, in all formats.
+    shares of translations, guesses about authors (of whatever reviews were asked about), benchmarks, what probes find
+    over layers, and ROC curves of membership inference, by setting and attribute; of several settings the contrasts
+    across them, by method and reference; and the figures that the design names, in all formats.
 
     Args:
         results: of a run or an audit.
@@ -90,6 +91,9 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
             yield _named(f"{first}answers"), charts.answers_chart(results.estimates, design, setting=setting)
         if len(drawn_rows(scored)):
             yield _named(f"{first}benchmarks"), charts.harness_chart(scored, design, setting=setting, split="test")
+        for target in probed_for(own):
+            chart = charts.probes_chart(estimates, design, setting=setting, split="test", target=target)
+            yield _named(f"{first}probes-{target}"), chart
         leaks = results.curves.filter(measure=ROC, setting=setting, split="test")
         named = leaks["attribute"].drop_nulls().unique(maintain_order=True).to_list()
         for attribute in named or ([None] if len(leaks) else []):

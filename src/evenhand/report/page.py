@@ -23,6 +23,7 @@ from evenhand.report.harm import loss_grids, noticed
 from evenhand.report.harness import harness_grids
 from evenhand.report.leaks import going_with, leaking
 from evenhand.report.privacy import leak_grids
+from evenhand.report.probes import probe_grids
 from evenhand.report.summary import markdown
 from evenhand.report.translations import translation_grids
 from evenhand.report.words import NONE, headline, seen, trained
@@ -53,6 +54,7 @@ _SECTIONS = (
     ("translation", "Translations"),
     ("answers", "Answers to prompts"),
     ("benchmarks", "Benchmarks"),
+    ("probes", "What representations say"),
     ("accuracy", "Accuracy"),
     ("disparities", "Disparities"),
     ("calibration", "Reliability"),
@@ -128,6 +130,7 @@ def _content(results: Reportable) -> dict[str, Any]:
     leaks, predicted = leak_grids(results.estimates, design), _predicted(results.estimates)
     said, answered = translation_grids(results.estimates, design), answer_grids(results.estimates, design)
     scored = harness_grids(results.estimates, design)
+    probed = probe_grids(results.estimates, design)
     optional = (
         ("across", across),
         ("harm", losses),
@@ -135,6 +138,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         ("translation", said),
         ("answers", answered),
         ("benchmarks", scored),
+        ("probes", probed),
     )
     absent = {name for name, there in optional if not there}
     absent |= set() if predicted else set(_OF_PREDICTIONS)
@@ -165,6 +169,8 @@ def _content(results: Reportable) -> dict[str, Any]:
         "answer_blocks": blocks.answer_blocks(results.estimates, design),
         "scored": scored,
         "harness_blocks": blocks.harness_blocks(results.estimates, design),
+        "probed": probed,
+        "probe_blocks": blocks.probe_blocks(results.estimates, design),
         "predicted": predicted,
         "across": across,
         "across_blocks": blocks.across_blocks(verdicts, design),

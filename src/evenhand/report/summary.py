@@ -14,6 +14,7 @@ from evenhand.report.harm import noticed
 from evenhand.report.harness import harness_grids
 from evenhand.report.leaks import going_with, leaking
 from evenhand.report.privacy import leak_grids
+from evenhand.report.probes import probe_grids
 from evenhand.report.translations import translation_grids
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
 from evenhand.report.words import headline
@@ -43,6 +44,7 @@ def markdown(results: Reportable) -> str:
             lines += ["", *(f"({place}) {escaped(note)}" for place, note in enumerate(grid.notes, 1))]
     texts = [*translation_grids(results.estimates, design), *answer_grids(results.estimates, design)]
     texts += harness_grids(results.estimates, design)
+    texts += probe_grids(results.estimates, design)
     for setting, split, grids in texts:
         for grid in grids:
             heading = f"{capital(grid.caption)} ({setting}, {split}), mean over seeds with 95% intervals"

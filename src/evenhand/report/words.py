@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import HARNESS, OPTIONS
+from evenhand.audit.measures import HARNESS, OPTIONS, PROBES
 from evenhand.audit.pooled import DIFFER
 from evenhand.records import VERDICTS
+from evenhand.records.probes import LAST, UNTRAINED, named
 
 NONE = "—"
 """Stands for a quantity that could not be computed; the reason is beside it."""
@@ -40,6 +41,8 @@ _TITLES = {
     "disamb_bias_distance": "distance of the bias score from 0, disambiguated contexts (disamb_bias_score)",
     "likelihood_diff": "difference in log-likelihood of a pair (likelihood_diff)",
     "content_log_odds": "log-odds of one gender against the other",
+    "control_accuracy": "probe accuracy on control tasks",
+    "selectivity": "selectivity (probe − control accuracy)",
     "accuracy_difference": "accuracy, best − worst group",
     "expected_calibration_error": "expected calibration error (plug-in)",
     "calibration_error_squared": "squared calibration error (debiased)",
@@ -92,10 +95,13 @@ def interval(low: float | None, high: float | None, decimals: int = 3, signed: b
 
 def place(row: Mapping[str, Any]) -> str:
     """Whom a row of estimates or verdicts is about, with its class and condition."""
-    asked = row["measure"] in (OPTIONS | HARNESS)
+    asked = row["measure"] in (OPTIONS | HARNESS | PROBES)
     if row["measure"] in HARNESS:
         group = [] if row["group"] is None else [f"{row['attribute']} = {row['group']}"]
         who = " · ".join([row["condition"], *group])
+    elif row["measure"] in PROBES:
+        target, layer = named(row["condition"])
+        who = f"{target}, {layer_name(layer)}"
     elif asked:
         who = ASKED.get(row["condition"], row["condition"])
     elif row["group"] is not None:
@@ -108,6 +114,11 @@ def place(row: Mapping[str, Any]) -> str:
     further += [] if row["condition"] is None or asked else [f"condition {row['condition']}"]
     further += [] if row["correction"] is None else [f"correction {row['correction']}"]
     return " · ".join([who, *further])
+
+
+def layer_name(layer: str) -> str:
+    """A layer of a model as a reader sees it."""
+    return {"0": "embeddings", LAST: "last layer"}.get(layer, f"layer {layer}")
 
 
 def single_question() -> pl.Expr:
@@ -180,6 +191,8 @@ def headline(verdicts: pl.DataFrame, design: Design) -> list[str]:
         for method in methods_of(own, design, setting):
             compared = own.filter(method=method)
             for reference in compared["reference"].unique(maintain_order=True):
+                if reference == UNTRAINED and compared.filter(reference=reference)["verdict"].is_null().all():
+                    continue  # a baseline, which nobody is judged against
                 lead = f"{setting}: " if several else ""
                 found.append((f"{lead}{method} against {reference}", compared.filter(reference=reference)))
     across = _across(here.filter(pl.col("setting").is_null()), design)

@@ -20,6 +20,7 @@ from evenhand.study.prepared import Prepared, Sample
 from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
+from evenhand.tasks.probed import Probing
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Trial:
             targets; such a trial's `seed` is its number. None for a trial of the study.
         pair: of a pool's model, the hash of its twin's trial.
         benchmarks: what is scored besides; of trials of the study only.
+        probing: what its representations are probed for; None: nothing.
     """
 
     setting: Prepared
@@ -64,6 +66,7 @@ class Trial:
     subset: str | None = None
     pair: str | None = None
     benchmarks: Benchmarks | None = field(default=None, repr=False)
+    probing: Probing | None = field(default=None, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -183,6 +186,7 @@ def candidate_trials(prepared: Prepared) -> Iterator[Trial]:
                     keep=trial.keep if tuning.seeds == "each" else "none",
                     evaluations={name: data for name, data in trial.evaluations.items() if name == "validation"},
                     fingerprints={name: key for name, key in trial.fingerprints.items() if name == "validation"},
+                    probing=None,
                 )
 
 
@@ -220,4 +224,5 @@ def _trial(
         evaluations=sample.evaluations,
         fingerprints=sample.fingerprints,
         match=match,
+        probing=sample.probing,
     )

@@ -152,9 +152,15 @@ def _joined(first: Trial, second: Trial) -> Trial:
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
             "benchmarks (harness:) differ; keep these settings in studies of their own"
         )
+    if first.probing and second.probing and first.probing.key != second.probing.key:
+        raise InputError(
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and probe "
+            "it for different things; keep these settings in studies of their own"
+        )
     return replace(
         first,
         benchmarks=asked[0] if asked else None,
+        probing=first.probing or second.probing,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},

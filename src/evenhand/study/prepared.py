@@ -33,6 +33,7 @@ from evenhand.tasks import Kind, kind_of, parse_task
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.harness.loading import Benchmarks
+    from evenhand.tasks.probed import Probing
     from evenhand.tasks.prompts.asking import Prompt
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)
@@ -184,6 +185,7 @@ class Prepared:
             membership=None if spec.membership is None else spec.membership.audited(),
             asked=None if spec.prompts is None else spec.prompts.audited(),
             harness=audited_harness(self.benchmarks),
+            probed=None if spec.probing is None else spec.probing.audited(self.base, self.kind),
             notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others, *self._scored_notes()),
         )
 
@@ -257,6 +259,19 @@ class Sample:
             asked = prompts_hash(self.setting.prompts, spec.sequence_loss, spec.content_free)
             return {name: f"{fingerprint}-{asked}" for name, fingerprint in own.items()}
         return {**own, **(self.setting.other_fingerprints if self.extra else {})}
+
+    @cached_property
+    def probing(self) -> Probing | None:
+        """What the sample's models are probed for; None where nothing is.
+
+        Raises:
+            InputError: a target that these examples do not have, see `ProbingSpec.of`.
+        """
+        spec, setting = self.setting.spec.probing, self.setting
+        if spec is None or not self.extra:
+            return None
+        index = spec.drawn(setting.data.tested(setting.dataset, self.parts.test))
+        return spec.of(setting.dataset.take(index), setting.kind, setting.loaded.fingerprint(index))
 
     @cached_property
     def contents(self) -> tuple[str, str]:
@@ -360,6 +375,11 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], d
         raise InputError(
             f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
         )
+    if setting.probing is not None:
+        try:
+            setting.probing.check_base(base, kind_of(setting.task["name"]))
+        except InputError as error:
+            raise InputError(f"settings.{name}: {error}") from None
     return Prepared(name, setting, base, spec, loaded, others, prompts)
 
 

@@ -27,6 +27,7 @@ from evenhand.study.store import HARNESS, Store
 from evenhand.study.trial import Done, target_of
 from evenhand.tasks import TABLE
 from evenhand.tasks.following import finish, follow
+from evenhand.tasks.probed import FILE as PROBES
 from evenhand.training import launch
 
 EXECUTORS = ("serial",)
@@ -162,6 +163,11 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
                 rows_of = rows_of.filter(pl.col("split").is_in(list(trial.evaluations)))
             frames[table].append(rows_of)
     scored = [trial for trial in planned.distinct if trial.benchmarks is not None and store.scored(trial)]
+    probes = [
+        records.read(path, "probes")
+        for trial in planned.distinct
+        if trial.probing and (path := store.folder(trial.hash) / PROBES).is_file()
+    ]
     if not any(frames.values()):
         reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
@@ -176,6 +182,7 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         harness=pl.concat([records.read(store.folder(trial.hash) / f"{HARNESS}.parquet", HARNESS) for trial in scored])
         if scored
         else None,
+        probes=pl.concat(probes) if probes else None,
     )
 
 

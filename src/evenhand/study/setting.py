@@ -19,6 +19,7 @@ from evenhand.study.harness import HarnessSpec
 from evenhand.study.harness import check as check_harness
 from evenhand.study.match import MatchSpec
 from evenhand.study.membership import MembershipSpec
+from evenhand.study.probing import ProbingSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
 from evenhand.training.recipe import REARRANGES, TrainSpec
@@ -51,6 +52,7 @@ class Setting(Spec):
             seeds (`seeds: 0`): then nothing but membership is audited.
         prompts: of a task of reviews, what the models are asked; None for other tasks.
         harness: of a language model, the benchmarks that are scored besides; None: none.
+        probing: of a task of texts, what the models' representations are probed for; None: nothing.
         keep: what stays on disk after a trial.
     """
 
@@ -69,6 +71,7 @@ class Setting(Spec):
     membership: MembershipSpec | None = None
     prompts: PromptsSpec | None = None
     harness: HarnessSpec | None = None
+    probing: ProbingSpec | None = None
     keep: Keep = "adapters"
 
     @field_validator("task", mode="before")
@@ -172,6 +175,8 @@ class Setting(Spec):
     def _has_models(self) -> Setting:
         if self.membership is not None:
             self.membership.check(self)
+        if self.probing is not None:
+            self.probing.check(self)
         if not self.seeds and (self.membership is None or self.membership.design == "shadows"):
             raise InputError(
                 "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"

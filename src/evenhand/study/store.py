@@ -137,10 +137,12 @@ class Store:
         kept = self.read(trial.hash)
         if kept is None:
             return False
-        return kept["status"] == "failed" or (self.asked(trial) and self.scored(trial))
+        if kept["status"] == "failed":
+            return True
+        return self.predicted(trial) and self.scored(trial) and self.probed(trial)
 
-    def asked(self, trial: Trial) -> bool:
-        """Whether a trial's predictions, responses or options on disk cover what is asked for."""
+    def predicted(self, trial: Trial) -> bool:
+        """Whether there is a row of its table for all that a trial is asked about."""
         covered = self.covered(trial.hash, TABLE[trial.kind])
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
 
@@ -148,6 +150,10 @@ class Store:
         """Whether the benchmarks that a trial is to be scored by are on disk."""
         wanted = trial.benchmarks
         return wanted is None or self.covered(trial.hash, HARNESS).get(DOCUMENTS) == wanted.fingerprint
+
+    def probed(self, trial: Trial) -> bool:
+        """Whether a trial's representations were probed for what the study asks, if it asks for anything."""
+        return trial.probing is None or self.covered(trial.hash, "probes").get("test") == trial.probing.key
 
     def replicas(self) -> dict[str, int]:
         """How many trials of a kind are trained together here, by what they share."""

@@ -16,6 +16,7 @@ from evenhand.models.find import TINY, find
 from evenhand.study.asking import PromptsSpec
 from evenhand.study.harness import HarnessSpec
 from evenhand.study.membership import MembershipSpec
+from evenhand.study.probing import ProbingSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Study
 from evenhand.study.tuning import TuningSpec, candidates
@@ -108,6 +109,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
             "limit": setting.limit.model_copy(update=limit),
             "prompts": _asked_of_fewer(name, setting.prompts, said),
             "harness": _scored_on_fewer(name, setting.harness, folder, said),
+            "probing": _probed_with_fewer(name, setting.probing, said),
             "membership": _fewer(name, setting.membership, said),
         }
     )
@@ -143,6 +145,19 @@ def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, said:
     stand_ins.write(folder)
     said.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
     return harness.model_copy(update={"limit": min(harness.limit or DOCUMENTS, DOCUMENTS)})
+
+
+def _probed_with_fewer(name: str, probing: ProbingSpec | None, said: list[str]) -> ProbingSpec | None:
+    """The same targets, in a few examples, and all layers where the tiny model does not have those that are named."""
+    if probing is None:
+        return None
+    changed: dict[str, Any] = {}
+    if probing.examples is None or probing.examples > EXAMPLES:
+        changed["examples"] = EXAMPLES
+    if probing.layers is not None or probing.judged is not None:
+        changed |= {"layers": None, "judged": None}
+        said.append(f"{name}: every layer of the tiny model is probed, and the last one judged")
+    return probing.model_copy(update=changed)
 
 
 def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:
@@ -219,7 +234,7 @@ def _quickened(
     found = {}
     for method, values in methods.items():
         least = min(QUICKER * float(METHODS[values["kind"]].model_fields["lr"].default), FASTEST)
-        if writes:
+        if writes and values["epochs"]:
             least = max(least, WRITING if values["kind"] == "full" else FASTEST)
         found[method] = {**values, "lr": max(values["lr"], least)}
         if values["lr"] < least:

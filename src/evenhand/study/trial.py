@@ -18,6 +18,7 @@ from evenhand.study.environment import environment
 from evenhand.study.expansion import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import trainer
+from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import Afterwards, Job, Work
 from evenhand.training.checkpoints import Target
 
@@ -34,8 +35,8 @@ class Done:
     """What was done for a trial.
 
     Attributes:
-        what: `kept` when nothing was missing, `predicted` when only predictions were made from kept weights, `trained`,
-            or `failed` when training cannot succeed (running again does not repeat it).
+        what: `kept` when nothing was missing, `predicted` when only predictions or probes were made from kept weights,
+            `trained`, or `failed` when training cannot succeed (running again does not repeat it).
         why: of a failure, or of training what had been trained before.
         seconds: of training and predicting, of a pack's the trial's share; None where that is for a clock outside.
     """
@@ -64,28 +65,10 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
         yield first, Done("kept")
         return
     trained_before = store.read(first.hash) is not None
-    if trained_before and _from_kept(first, store):
+    if trained_before and _made_from_kept(first, store):
         yield first, Done("predicted")
         return
     yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
-
-
-def _from_kept(trial: Trial, store: Store) -> bool:
-    """Make what is missing of a trained trial from what it kept; False where its weights were not kept."""
-    work, folder = work_of(trial), store.folder(trial.hash)
-    if not store.asked(trial):
-        rows = trainer(trial.kind).predict(work, folder, trial.evaluations, store.features)
-        if rows is None:
-            return False
-        store.write_predictions(folder, trial, rows)
-    if not store.scored(trial):
-        from evenhand.tasks.language import with_kept
-
-        kept = with_kept(work, folder)
-        if kept is None:
-            return False
-        _scoring(trial, folder, store)(*kept)
-    return True
 
 
 def _scoring(trial: Trial, folder: Path, store: Store) -> Afterwards:
@@ -103,6 +86,29 @@ def _scoring(trial: Trial, folder: Path, store: Store) -> Afterwards:
     return scored
 
 
+def _made_from_kept(trial: Trial, store: Store) -> bool:
+    """Make what a trial's records lack from its kept weights; whether these were kept."""
+    work, folder, trains = work_of(trial), store.folder(trial.hash), trainer(trial.kind)
+    if not store.predicted(trial):
+        rows = trains.predict(work, folder, trial.evaluations, store.features)
+        if rows is None:
+            return False
+        store.write_predictions(folder, trial, rows)
+    if not store.scored(trial):
+        from evenhand.tasks.language import with_kept
+
+        kept = with_kept(work, folder)
+        if kept is None:
+            return False
+        _scoring(trial, folder, store)(*kept)
+    if not store.probed(trial):
+        model = trains.kept_model(work, folder)
+        if model is None:
+            return False
+        leave_probes(work, model, folder)
+    return True
+
+
 def work_of(trial: Trial) -> Work:
     """What the training wing is given of a trial."""
     asked = trial.setting.spec.prompts
@@ -117,6 +123,8 @@ def work_of(trial: Trial) -> Work:
         prompts=trial.setting.prompts,
         sequence_loss=asked is not None and asked.sequence_loss,
         content_free=() if asked is None else asked.content_free,
+        probing=trial.probing,
+        trial=trial.hash,
     )
 
 

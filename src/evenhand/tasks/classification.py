@@ -15,6 +15,7 @@ import polars as pl
 from evenhand.data.dataset import Dataset
 from evenhand.errors import TrainingError
 from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import (
     LOG,
     Job,
@@ -133,6 +134,7 @@ def train_together(
             loop.require(one)
             predict = partial(pack.predict, place) if shared else partial(logits_of, model, device=where)
             rows = _predictions(predict, partial(encode, place), job.evaluations, len(work.classes), where)
+            leave_probes(work, model, job.folder)
         except TrainingError as error:
             yield error
             continue
@@ -202,7 +204,8 @@ def predict(
     Returns:
         The rows that `train` returns; None when the weights were not kept.
     """
-    if not work.method.kept(folder):
+    model = kept_model(work, folder)
+    if model is None:
         return None
     from evenhand.models.load import device
     from evenhand.training.features import start_from_features
@@ -210,7 +213,7 @@ def predict(
     from evenhand.training.pack import predict as logits_of
 
     where, encoder = device(), _encoder(features)
-    model = _kept_model(work, folder).to(where)
+    model = model.to(where)
     if work.method.kind not in FROZEN_BELOW:
         features = None
     first = encoder(work, next(iter(evaluations.values())).inputs)
@@ -223,8 +226,11 @@ def predict(
     return _predictions(partial(logits_of, model, device=where), encode, evaluations, len(work.classes), where)
 
 
-def _kept_model(work: Work, folder: Path) -> nn.Module:
-    """A trained model again. Where features are kept below what learned, that is marked as it was in training."""
+def kept_model(work: Work, folder: Path) -> nn.Module | None:
+    """A trained model again, on the CPU; None when the weights were not kept. Where features are kept below what
+    learned, that is marked as it was in training."""
+    if not work.method.kept(folder):
+        return None
     from evenhand.models.load import load_classifier
 
     base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)

@@ -13,6 +13,7 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
+from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import (
     LOG,
     Job,
@@ -81,6 +82,11 @@ def train_alone(
     rows = ask(pack.module, tokenizer, where)
     if job.afterwards is not None:
         job.afterwards(pack.module, tokenizer, where)
+    try:
+        leave_probes(work, pack.module, job.folder)
+    except TrainingError as error:
+        yield error
+        return
     if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
         work.method.save(pack.module, job.folder)
     yield (
@@ -119,11 +125,19 @@ def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
 def with_kept(work: Work, folder: Path) -> tuple[nn.Module, PreTrainedTokenizerBase, torch.device] | None:
     """The model that `train_alone` kept in `folder`, on its device, and its tokenizer; None when the weights were not
     kept."""
-    if not work.method.kept(folder):
+    model = kept_model(work, folder)
+    if model is None:
         return None
-    from evenhand.models.language import load_language_model
     from evenhand.models.load import device, load_tokenizer
 
     where = device()
-    model = work.method.load(load_language_model(work.base, work.train.base_dropout), folder).to(where)
-    return model, load_tokenizer(work.base), where
+    return model.to(where), load_tokenizer(work.base), where
+
+
+def kept_model(work: Work, folder: Path) -> nn.Module | None:
+    """The model that `train_alone` kept in `folder`, on the CPU; None when the weights were not kept."""
+    if not work.method.kept(folder):
+        return None
+    from evenhand.models.language import load_language_model
+
+    return work.method.load(load_language_model(work.base, work.train.base_dropout), folder)

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.linalg import cho_factor, cho_solve
 
 from evenhand.errors import InputError
 from evenhand.records import TABLES, validate
+from evenhand.records.probes import UNTRAINED
 from evenhand.seeds import generator
 
 LEAST_CONTROLS = 5
-UNTRAINED = "untrained"
-"""Ends the name of a target that was probed in a model without training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,21 +151,25 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
     return chosen[place.reshape(-1)]
 
 
-def probes_table(answers: Answers, trial: str, *, untrained: bool = False) -> pl.DataFrame:
+def probes_table(
+    answers: Answers, trial: str, *, untrained: bool = False, layers: Sequence[int] | None = None
+) -> pl.DataFrame:
     """The table `probes`.
 
     Args:
         answers: of `probe`.
         trial: its hash.
         untrained: whether the states were those of a model without training.
+        layers: [L], the numbers of those that were probed; None: all, from 0.
     """
-    layers, tasks, m = answers.correct.shape
+    _, tasks, m = answers.correct.shape
+    numbers = range(len(answers.correct)) if layers is None else layers
     columns = {
         "trial": [trial] * answers.correct.size,
-        "layer": np.repeat(np.arange(layers), tasks * m),
+        "layer": np.repeat(np.array(numbers, dtype=np.int64), tasks * m),
         "target": [f"{answers.target}/{UNTRAINED}" if untrained else answers.target] * answers.correct.size,
-        "control_seed": [control for control in (None, *answers.control_seeds) for _ in range(m)] * layers,
-        "example": list(answers.examples) * (layers * tasks),
+        "control_seed": [control for control in (None, *answers.control_seeds) for _ in range(m)] * len(numbers),
+        "example": list(answers.examples) * (len(numbers) * tasks),
         "correct": answers.correct.reshape(-1),
     }
     return validate(pl.DataFrame(columns, schema=dict(TABLES["probes"].columns)), "probes")
@@ -175,6 +177,8 @@ def probes_table(answers: Answers, trial: str, *, untrained: bool = False) -> pl
 
 def _told(train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, penalty: float) -> np.ndarray:
     """Labels that are told of the test part, int [tasks, m], from those of the training part [tasks, k]."""
+    from scipy.linalg import cho_factor, cho_solve
+
     mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     kept = spread > 1e-12 * max(spread.max(), 1e-300)
     learnt, asked = ((part[:, kept] - mean[kept]) / spread[kept] for part in (train, test))

@@ -104,7 +104,8 @@ def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.dev
             attention_mask=torch.as_tensor(mask, device=device),
             output_hidden_states=True,
         )
-    return out.hidden_states
+    # A method's virtual tokens stand before the text's own.
+    return [state[:, -longest:] for state in out.hidden_states]
 
 
 def _inside(offsets: np.ndarray, span: tuple[int, int]) -> np.ndarray:

@@ -19,8 +19,10 @@ import polars as pl
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
 from evenhand.records.prompts import CONTENT_FREE
-from evenhand.tasks.language import Ask, ask_kept, train_alone
+from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
 from evenhand.tasks.work import Job, Outcome, Work
+
+__all__ = ["a_little", "encode", "kept_model", "predict", "train_together"]
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,10 @@ import polars as pl
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.translation import PROMPT, TrainingPairs, Translations
 from evenhand.errors import TrainingError
-from evenhand.tasks.language import Ask, ask_kept, train_alone
+from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
 from evenhand.tasks.work import Job, Outcome, Work
+
+__all__ = ["a_little", "encode", "kept_model", "predict", "prompts", "train_together"]
 
 if TYPE_CHECKING:
     import torch

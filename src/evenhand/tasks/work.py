@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from evenhand.models.find import BaseModel
+    from evenhand.tasks.probed import Probing
     from evenhand.tasks.prompts.asking import Prompt
     from evenhand.training.checkpoints import Target
 
@@ -50,6 +51,8 @@ class Work:
         prompts: of a trial of reviews, what is asked of them afterwards.
         sequence_loss: whether the loss of whole filled prompts is wanted, too.
         content_free: texts that say nothing, about which the prompts are asked as well.
+        probing: what its representations are probed for afterwards; None: nothing.
+        trial: its hash, by which the table `probes` names it.
     """
 
     base: BaseModel
@@ -63,6 +66,8 @@ class Work:
     prompts: tuple[Prompt, ...] = ()
     sequence_loss: bool = False
     content_free: tuple[str, ...] = ()
+    probing: Probing | None = None
+    trial: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,8 @@ class Job:
 
     Attributes:
         work: the trial.
-        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
-            `weights` whole models too, `none` nothing.
+        folder: gets `log.jsonl`, `probes.parquet` where there is something to probe for, and, as `keep` says, the
+            weights: `adapters` keeps what is small (adapters, heads), `weights` whole models too, `none` nothing.
         evaluations: the examples to predict, by `split`.
         keep: see `folder`.
         afterwards: of a language model, what else is done with it once it is trained and asked; None: nothing.
@@ -126,6 +131,10 @@ class Trainer(Protocol):
         self, work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
     ) -> pl.DataFrame | None:
         """The same rows from what `train_together` kept in `folder`; None when the weights were not kept."""
+        ...
+
+    def kept_model(self, work: Work, folder: Path) -> nn.Module | None:
+        """The trained model again, on the CPU; None when the weights were not kept."""
         ...
 
 

@@ -10,6 +10,7 @@ from evenhand.report.paper.answers import answers_figure
 from evenhand.report.paper.calibration import calibration_figure
 from evenhand.report.paper.groups import groups_figure
 from evenhand.report.paper.layout import Figured
+from evenhand.report.paper.probes import probes_figure
 from evenhand.report.paper.ranks import ranks_figure
 from evenhand.report.paper.roc import roc_figure
 from evenhand.report.paper.shares import shares_figure
@@ -20,6 +21,7 @@ _KINDS: Mapping[str, Callable[[Figured, Figure], Any]] = {
     "answers": answers_figure,
     "groups": groups_figure,
     "calibration": calibration_figure,
+    "probes": probes_figure,
     "ranks": ranks_figure,
     "roc": roc_figure,
     "shares": shares_figure,

@@ -22,6 +22,8 @@ def check(trials: Sequence[Trial]) -> None:
     for trial in trials:
         if trial.kind != "classification":
             reason = "generates texts, which is done in one process so far"
+        elif trial.probing is not None:
+            reason = "is probed, which is done in one process so far"
         elif isinstance(trial.spec, Private):
             reason = "draws its batches and its noise for one process"
         elif trial.train.base_dropout:

@@ -1,0 +1,238 @@
+"""`probing:` of a study of texts: what the representations of its models are probed for, and how."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from evenhand.audit.design import ProbedDesign
+from evenhand.data.dataset import MISSING, Dataset
+from evenhand.data.translation import PROMPT, Translations
+from evenhand.errors import InputError, did_you_mean
+from evenhand.records.probes import LABEL, UNTRAINED
+from evenhand.seeds import generator
+from evenhand.tasks import Kind, kind_of
+from evenhand.tasks.probed import Probing, numbers
+from evenhand.tasks.probing import LEAST_CONTROLS, Target, held_out
+
+if TYPE_CHECKING:
+    from evenhand.models.find import BaseModel
+    from evenhand.study.setting import Setting
+
+
+class ProbingSpec(ProbedDesign):
+    """What is probed for (`probing:` in a study); a bare name or a list of names are the targets.
+
+    Attributes:
+        targets: `label`; an attribute whose groups do not overlap, such as `author`; or one group against the rest,
+            `target=women`.
+        judged, more: see `evenhand.audit.design.ProbedDesign`. Unless said otherwise more of the label is `better`
+            and more of an attribute is `worse`.
+        layers: which are probed, 0 being the embeddings, which always are, and −1 the last; null: all.
+        pooling: what represents a text: its `last` token, or the `mean` of its tokens; `auto`: the last one of models
+            that read from left to right, else the mean.
+        controls: control tasks, 5 or more.
+        test: the share of the examples, by whole units, that probes are tested on.
+        penalty: of the ridge, see `evenhand.tasks.probing.probe`.
+        examples: so many of the test part, drawn; null: all.
+        untrained: whether an untrained model of the architecture is probed, too, as a baseline.
+    """
+
+    layers: tuple[int, ...] | None = None
+    pooling: Literal["auto", "last", "mean"] = "auto"
+    controls: int = Field(default=LEAST_CONTROLS, ge=LEAST_CONTROLS)
+    test: float = Field(default=0.4, gt=0, lt=1)
+    penalty: float = Field(default=0.01, gt=0)
+    examples: PositiveInt | None = 1000
+    untrained: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, values: Any) -> Any:
+        """Every target with what more of it means."""
+        values = {"targets": values} if isinstance(values, str | list | tuple) else values
+        if not isinstance(values, Mapping) or not isinstance(values.get("targets"), str | list | tuple):
+            return values
+        targets = values["targets"]
+        targets = [targets] if isinstance(targets, str) else [str(name) for name in targets]
+        said = values.get("more", {})
+        if isinstance(said, str):
+            said = dict.fromkeys(targets, said)
+        if not isinstance(said, Mapping):
+            raise InputError(f"probing.more is worse, better, neither, or one of them by target, not {said!r}")
+        for name in said:
+            if name not in targets:
+                raise InputError(f'probing.more: "{name}" is no target; {did_you_mean(str(name), targets)}')
+        more = {name: said.get(name, "better" if name == LABEL else "worse") for name in targets}
+        return {**values, "targets": targets, "more": more}
+
+    @field_validator("targets")
+    @classmethod
+    def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value):
+            raise InputError("probing.targets names one target or more, each once, such as [author]")
+        return value
+
+    def audited(self, base: BaseModel, kind: Kind) -> ProbedDesign:
+        """What the audit needs to know of it: layers by their numbers in this base model."""
+        known = {key: getattr(self, key) for key in ProbedDesign.model_fields}
+        if self.judged is not None:
+            depth = _depth(base, kind)
+            known["judged"] = tuple(sorted({layer % depth for layer in self.judged}))
+        return ProbedDesign(**known)
+
+    def check(self, setting: Setting) -> None:
+        """Refuse what does not go together with the rest of a setting. Raises InputError."""
+        if LABEL in self.targets and kind_of(setting.task["name"]) != "classification":
+            raise InputError(
+                f"probing.targets: {setting.task['name']} has no label to probe for; name an attribute of its examples"
+            )
+        if self.untrained and UNTRAINED in setting.methods:
+            raise InputError(
+                f'methods.{UNTRAINED}: the baseline of probing has this name; choose another, or set "untrained: false"'
+            )
+        if not setting.seeds:
+            raise InputError("probing: there are no seeds, so that there are no models whose states could be probed")
+
+    def check_base(self, base: BaseModel, kind: Kind) -> None:
+        """Refuse a base model whose layers cannot be read, or does not have those that are named. Raises InputError."""
+        if base.modality != "text":
+            raise InputError(f"probing reads texts, and {base.name} reads {base.modality}s; leave it out")
+        depth = _depth(base, kind)
+        probed = numbers(self.layers, depth)
+        for layer in self.judged or ():
+            if not -depth <= layer < depth or layer % depth not in probed:
+                raise InputError(
+                    f"probing.judged: layer {layer} is not among those that are probed: {', '.join(map(str, probed))}"
+                )
+
+    def drawn(self, index: np.ndarray) -> np.ndarray:
+        """Those of the examples at `index` that are probed, in their order."""
+        if self.examples is None or self.examples >= len(index):
+            return index
+        return index[np.sort(generator(0, "probing").permutation(len(index))[: self.examples])]
+
+    def of(self, dataset: Dataset, kind: Kind, fingerprint: str) -> Probing:
+        """What the models of a sample are probed for.
+
+        Args:
+            dataset: the examples that are probed.
+            kind: of the task.
+            fingerprint: what identifies the examples.
+
+        Raises:
+            InputError: a target that the data do not have, that has one value, or whose groups overlap; too few units;
+                a text without a word.
+        """
+        empty = next((row for row, text in enumerate(dataset.inputs) if not str(text).strip()), None)
+        if empty is not None:
+            raise InputError(
+                f"probing: the example {dataset.example[empty]} has no text to represent; leave it out of the data"
+            )
+        targets = tuple(target_of(dataset, name) for name in self.targets)
+        for target in targets:
+            tested = held_out(target.units, self.test, 0)
+            for part, said in ((tested, "tests"), (~tested, "learns from")):
+                if len(np.unique(target.labels[part])) < 2:
+                    raise InputError(
+                        f"probing.targets: {target.name} has one value among the {int(part.sum())} examples that a "
+                        f"probe {said}; probe more examples, or a target that is less rare"
+                    )
+        texts = [str(text) for text in dataset.inputs]
+        if isinstance(dataset, Translations):
+            texts = [PROMPT.format(source=source) for source in texts]
+        options = self.model_dump(mode="json", exclude={*ProbedDesign.model_fields, "examples"} - {"untrained"})
+        digest = hashlib.blake2b(json.dumps([kind, options, PROMPT], sort_keys=True).encode(), digest_size=16)
+        for target in targets:
+            for part in (target.name, target.labels.tolist(), target.types, target.units, target.examples):
+                digest.update(repr(part if isinstance(part, str) else list(map(str, part))).encode() + b"\0")
+        return Probing(
+            texts=texts,
+            examples=tuple(str(example) for example in dataset.example),
+            targets=targets,
+            layers=self.layers,
+            pooling=self.pooling,
+            controls=self.controls,
+            test=self.test,
+            penalty=self.penalty,
+            untrained=self.untrained,
+            language=kind != "classification",
+            key=f"{fingerprint}-{digest.hexdigest()}",
+        )
+
+
+def _depth(base: BaseModel, kind: Kind) -> int:
+    """How many states a text has in a model over the base, the embeddings included. Raises InputError: its layers do
+    not come one after another."""
+    from evenhand.methods.fit import skeleton
+
+    config: Any = skeleton(base, 2 if kind == "classification" else None).config
+    if config.is_encoder_decoder:
+        raise InputError(f"probing: {base.name} has an encoder and a decoder, whose layers are not one after another")
+    return int(config.num_hidden_layers) + 1
+
+
+def target_of(dataset: Dataset, name: str) -> Target:
+    """A target among some examples: those in no group of its attribute, or with a missing value, are left out.
+
+    Control labels are fixed per occupation where the data say whom a line is about, else per text.
+
+    Args:
+        dataset: the examples.
+        name: `label`, an attribute, or `ATTRIBUTE=GROUP`.
+
+    Raises:
+        InputError: see `ProbingSpec.of`.
+    """
+    attribute, separator, group = name.partition("=")
+    everyone = np.arange(len(dataset))
+    if name == LABEL:
+        rows, labels = everyone, dataset.labels
+    elif attribute not in dataset.attributes:
+        has = ", ".join([LABEL, *dataset.attributes])
+        raise InputError(f'probing.targets: {dataset.name} has no attribute "{attribute}" to probe for; it has: {has}')
+    elif separator:
+        mask = dataset.group_mask(attribute, group)
+        known = _known(dataset, attribute)
+        rows, labels = everyone[known], mask[known].astype(np.int64)
+    else:
+        found = dataset.attributes[attribute]
+        kept = [column for column, one in enumerate(found.groups) if one != MISSING]
+        masks = found.masks[:, kept]
+        several = int((masks.sum(axis=1) > 1).sum())
+        if several:
+            raise InputError(
+                f"probing.targets: {several} of {len(dataset)} examples are in several groups of {attribute}; probe "
+                f"for one against the rest, such as {attribute}={found.groups[0]}"
+            )
+        rows = everyone[masks.any(axis=1)]
+        labels = masks[rows].argmax(axis=1).astype(np.int64)
+    values = len(np.unique(labels))
+    if values < 2:
+        raise InputError(
+            f"probing.targets: {name} has {'one value' if values else 'no value'} among the {len(rows)} examples that "
+            "are probed; a probe needs two or more"
+        )
+    return Target(name, labels, _types(dataset)[rows], dataset.unit[rows], tuple(map(str, dataset.example[rows])))
+
+
+def _known(dataset: Dataset, attribute: str) -> np.ndarray:
+    """bool [n], whose group is not missing."""
+    found = dataset.attributes[attribute]
+    if MISSING not in found.groups:
+        return np.ones(len(dataset), dtype=bool)
+    return ~found.masks[:, found.groups.index(MISSING)]
+
+
+def _types(dataset: Dataset) -> np.ndarray:
+    """object [n], what control labels are fixed for. A text is named by the first example that has it."""
+    if isinstance(dataset, Translations) and dataset.about.size:
+        return dataset.about
+    first: dict[str, str] = {}
+    pairs = zip(dataset.inputs, dataset.example, strict=True)
+    return np.array([first.setdefault(str(text), str(example)) for text, example in pairs], dtype=object)

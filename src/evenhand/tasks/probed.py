@@ -1,0 +1,169 @@
+"""What linear probes tell of a trained model: its record `probes`, beside those of the same architecture untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.errors import InputError, TrainingError
+from evenhand.tasks.probing import Answers, Target, probe, probes_table
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from evenhand.models.find import BaseModel
+    from evenhand.tasks.work import Work
+
+FILE = "probes.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Probing:
+    """What the models of one sample are probed for: the same for every method.
+
+    Attributes:
+        texts: [n], as the models are given them.
+        examples: ids [n].
+        targets: each about some of the examples, or all.
+        layers: their numbers, 0 being the embeddings and −1 the last; None: all.
+        pooling: `last` token, `mean` of the tokens, or `auto`: the last one where the model reads from left to right.
+        controls: how many control tasks.
+        test, penalty: see `evenhand.tasks.probing.probe`.
+        untrained: whether an untrained model of the architecture is probed, too.
+        language: whether the models are language models, else classifiers.
+        key: what identifies all of this.
+    """
+
+    texts: Sequence[str] = field(repr=False)
+    examples: tuple[str, ...]
+    targets: tuple[Target, ...]
+    layers: tuple[int, ...] | None
+    pooling: Literal["auto", "last", "mean"]
+    controls: int
+    test: float
+    penalty: float
+    untrained: bool
+    language: bool
+    key: str
+
+
+def leave_probes(work: Work, model: nn.Module, folder: Path) -> None:
+    """Probe a trained model and write the table `probes` into its folder, with the key of what was probed for; nothing
+    where its work has nothing to probe for.
+
+    Raises:
+        TrainingError: a state of the model is no number.
+    """
+    if work.probing is not None:
+        records.write(probes_of(work, model), folder / FILE, "probes", {"split:test": work.probing.key})
+
+
+def probes_of(work: Work, model: nn.Module) -> pl.DataFrame:
+    """The table `probes` of a trained model.
+
+    Args:
+        work: with its `probing` and `trial`.
+        model: what its method made of the base, with what it has learned; moved to the device.
+
+    Raises:
+        TrainingError: a state of the model is no number.
+    """
+    from evenhand.models.load import device
+
+    wanted = work.probing
+    assert wanted is not None
+    layers, found = _told(model.to(device()), work, wanted)
+    frames = [probes_table(answers, work.trial, layers=layers) for answers in found]
+    if wanted.untrained:
+        layers, found = _of_untrained(work.base, work.train.max_length, work.seed, wanted)
+        frames += [probes_table(answers, work.trial, layers=layers, untrained=True) for answers in found]
+    return pl.concat(frames)
+
+
+@lru_cache(maxsize=2)
+def _of_untrained(
+    base: BaseModel, max_length: int | None, seed: int, wanted: Probing
+) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
+    """What probes tell of an untrained model: trials of one seed, which follow each other, share it."""
+    from evenhand.models.load import device, load_tokenizer
+    from evenhand.tasks.representations import untrained
+
+    model: Any = untrained(_bare(base, wanted).float(), seed)
+    return _probed(model.to(device()), load_tokenizer(base), base, max_length, wanted)
+
+
+def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
+    from evenhand.models.load import load_tokenizer
+
+    tokenizer = load_tokenizer(work.base)
+    tokenizer.model_max_length -= work.method.virtual_tokens
+    return _probed(model, tokenizer, work.base, work.train.max_length, wanted)
+
+
+def _probed(
+    model: Any, tokenizer: Any, base: BaseModel, max_length: int | None, wanted: Probing
+) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
+    """The layers that were probed, and each target's answers."""
+    from evenhand.models.load import device
+    from evenhand.tasks.representations import representations
+    from evenhand.training.loop import reproducible
+
+    pooling = wanted.pooling
+    if pooling == "auto":
+        pooling = "last" if _reads_forward(base, wanted) else "mean"
+    with reproducible(device()):
+        states = representations(model, tokenizer, wanted.texts, pooling=pooling, max_length=max_length)
+    if not np.isfinite(states).all():
+        raise TrainingError("the trained weights give states that are no numbers, so there is nothing to probe")
+    layers = numbers(wanted.layers, len(states))
+    place = {example: row for row, example in enumerate(wanted.examples)}
+    found = []
+    for target in wanted.targets:
+        rows = [place[example] for example in target.examples]
+        seeds = range(wanted.controls)
+        chosen = states[np.ix_(layers, rows)]
+        found.append(probe(chosen, target, seeds, test=wanted.test, penalty=wanted.penalty))
+    return layers, tuple(found)
+
+
+def numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
+    """The layers of a model from 0, ascending: the embeddings are always among them.
+
+    Args:
+        layers: negative ones count from the last; None: all.
+        depth: how many states a model has, the embeddings included.
+
+    Raises:
+        InputError: a layer that the model does not have.
+    """
+    if layers is None:
+        return tuple(range(depth))
+    for layer in layers:
+        if not -depth <= layer < depth:
+            raise InputError(
+                f"probing.layers: there is no layer {layer}; the model has 0 (its embeddings) to {depth - 1}, and "
+                "negative numbers count from the last"
+            )
+    return tuple(sorted({0, *(layer % depth for layer in layers)}))
+
+
+def _bare(base: BaseModel, wanted: Probing) -> PreTrainedModel:
+    """The architecture that a trial's model has, on the meta device. A head of two classes stands for any."""
+    from evenhand.methods.fit import skeleton
+
+    return skeleton(base, None if wanted.language else 2)
+
+
+def _reads_forward(base: BaseModel, wanted: Probing) -> bool:
+    """Whether only a text's last token has read all of it."""
+    from evenhand.models.last_token import reads_last_token
+
+    return wanted.language or reads_last_token(_bare(base, wanted))

@@ -1,0 +1,130 @@
+"""Contrasts of selectivity over runs, control tasks and examples cover what they are about; nothing is worse by chance.
+
+Nothing is made up below the probes: states of examples are drawn, probes with control tasks are trained on them as in a
+study, and the audit takes their contrast. A state is the sum of its type's own, a direction with the sign of the label,
+as strong as the method and the run make it, and noise of the example (the same in all runs and methods) and of the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from evenhand.audit.probe_runs import Told, bounds_over, contrast_of
+from evenhand.audit.probes import Probed
+from evenhand.tasks.probing import Target, probe
+
+WIDTH, POOL = 16, 5
+OWN = np.random.default_rng(0).normal(size=(40, WIDTH))
+"""What is a type's own: intervals are about the types that there are, as an audit of texts is about its occupations."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What varies.
+
+    Attributes:
+        runs: J.
+        vary: new examples per run, of a pool of five times their number, or the same ones in all.
+        strengths: of the method's and the reference's direction.
+        run: standard deviation of a run's strength.
+        types: how many; None: each example is its own.
+        examples: probed ones per run, of which .4 are tested.
+    """
+
+    runs: int = 3
+    vary: bool = True
+    strengths: tuple[float, float] = (0.5, 0.5)
+    run: float = 0.15
+    types: int | None = None
+    examples: int = 300
+
+    def pairs(self, rng: np.random.Generator) -> list[tuple[Told, Told]]:
+        """One repetition: each run's method and reference."""
+        n = self.examples * (POOL if self.vary else 1)
+        label = rng.permutation(np.arange(n) % 2)
+        kind = np.arange(n)
+        own = np.zeros((n, WIDTH))
+        if self.types is not None:
+            kind = rng.integers(self.types, size=n)
+            label, own = kind % 2, OWN[kind]
+            kind = rng.permutation(self.types)[kind]  # other names, so that control tasks have other labels
+        own = own + rng.normal(size=(n, WIDTH))
+        direction = np.eye(WIDTH)[0]
+        made = []
+        for _ in range(self.runs):
+            rows = np.sort(rng.permutation(n)[: self.examples])
+            names = tuple(f"e{row:05d}" for row in rows)
+            units = np.array(names, dtype=object)
+            types = units if self.types is None else kind[rows].astype(object)
+            target = Target("gender", label[rows], types, units, names)
+            common = rng.normal(size=(self.examples, WIDTH))
+            sides = []
+            for strength in self.strengths:
+                sign = (strength + self.run * rng.normal()) * (2 * label[rows] - 1)
+                noise = 0.7 * common + 0.7 * rng.normal(size=common.shape)
+                found = probe((own[rows] + np.outer(sign, direction) + noise)[None], target)
+                correct = found.correct[0]
+                answers = Probed("gender", 0, found.examples, correct[0], correct[1:])
+                sides.append(Told(answers, np.array([int(name[1:]) for name in found.examples])))
+            made.append((sides[0], sides[1]))
+        return made
+
+
+def simulated(world: World, repetitions: int):
+    """Per repetition the estimates and the bounds: [R, 3] of the contrast (90%), [R, 2, 3] of accuracy and selectivity
+    of the method (95%)."""
+    contrasts, estimates = [], []
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([world.runs, world.vary, repetition])
+        pairs = world.pairs(rng)
+        found = contrast_of(pairs, sign=1, planned=world.runs, support=10, vary=world.vary, notes=())
+        assert found.interval is not None and found.estimate is not None
+        contrasts.append((found.estimate, *found.interval.bounds(0.05)))
+        first = [one for one, _ in pairs]
+        values = []
+        for measure in ("probe_accuracy", "selectivity"):
+            bounds = bounds_over(first, measure, 0.95)
+            assert bounds is not None
+            values.append((np.mean([one.values(measure).mean() for one in first]), *bounds))
+        estimates.append(values)
+    return np.array(contrasts), np.array(estimates)
+
+
+def coverage(found: np.ndarray) -> float:
+    """How often the bounds hold the mean of all repetitions, which is the truth at these sizes."""
+    truth = found[:, 0].mean()
+    return float(((found[:, 1] <= truth) & (truth <= found[:, 2])).mean())
+
+
+REGIMES = [World(runs, vary, types=types) for runs in (3, 5) for vary in (True, False) for types in (None, 40)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", REGIMES, ids=str)
+def test_a_contrast_of_selectivity_is_covered_and_equal_methods_are_seldom_worse(world):
+    contrasts, estimates = simulated(world, 300)
+    assert 0.86 <= coverage(contrasts) <= 0.99
+    assert (contrasts[:, 1] > 0).mean() <= 0.075
+    assert abs(contrasts[:, 0].mean()) < 0.01
+    assert coverage(estimates[:, 0]) >= 0.92 and coverage(estimates[:, 1]) >= 0.91
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [World(5, True), World(5, False, types=40)], ids=str)
+def test_more_of_the_target_is_found_and_covered(world):
+    contrasts, estimates = simulated(replace(world, strengths=(1.0, 0.5)), 200)
+    assert 0.86 <= coverage(contrasts) <= 0.99
+    assert (contrasts[:, 1] > 0).mean() > 0.5 and contrasts[:, 0].mean() > 0.04
+    assert coverage(estimates[:, 0]) >= 0.92
+
+
+def test_runs_that_hardly_differ_leave_an_interval_with_a_width():
+    pairs = World(3, True, examples=100).pairs(np.random.default_rng(0))
+    same = [(one, one) for one, _ in pairs]
+    found = contrast_of(same, sign=1, planned=3, support=10, vary=True, notes=())
+    assert found.estimate == 0 and found.interval is not None
+    low, high = found.interval.bounds(0.05)
+    assert low < 0 < high < 0.2
