@@ -203,7 +203,8 @@ def _domain(shown: Iterable[_Shown]) -> tuple[float, float]:
 
 def _most(measure: str) -> float:
     """The most that a measure can be."""
-    return 1.0 if known()[measure].scale == "share" else math.inf
+    found = known()[measure]
+    return found.range[1] if found.range else 1.0 if found.scale == "share" else math.inf
 
 
 def _panel(
