@@ -38,7 +38,16 @@ MARKS: Mapping[str, str] = {
 """The same shapes as text, for badges."""
 
 METHOD_COLOURS = ("#0b62a8", "#d55e00", "#007a5a", "#a8508a", "#8a6d00", "#3f3f3f", "#56b4e9", "#e69f00")
-METHOD_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
+METHOD_SHAPES = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+)
 
 BAND = "#dfe6ee"
 """The margin."""
