@@ -16,7 +16,8 @@ from evenhand.methods.fit import check
 from evenhand.methods.private import Private
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
 from evenhand.study.pools import pool_of_setting
-from evenhand.study.prepared import Prepared, prepare
+from evenhand.study.preparation import prepare
+from evenhand.study.prepared import Prepared
 from evenhand.study.setting import KEEP, MAIN
 from evenhand.study.spec import Study
 from evenhand.study.tuning import Choice

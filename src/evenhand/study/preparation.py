@@ -1,0 +1,123 @@
+"""Loads what a study needs: the data and the base model of every setting, and its benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.data.dataset import Dataset, DataSpec
+from evenhand.data.reviews import ReviewSpec
+from evenhand.errors import InputError
+from evenhand.models.find import find
+from evenhand.study.harness import HarnessSpec
+from evenhand.study.prepared import Loaded, Prepared
+from evenhand.study.setting import Setting
+from evenhand.study.spec import Study
+from evenhand.tasks import kind_of, parse_task
+
+if TYPE_CHECKING:
+    from evenhand.tasks.harness.loading import Benchmarks
+
+
+def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
+    """Load the data and find the base models of every setting; settings that share a data set share what is loaded.
+
+    Args:
+        study: resolved.
+        data: the folder of `--data`, with one folder per data set.
+
+    Raises:
+        InputError: data or a model that is missing or does not fit, a test set with other classes, benchmarks that
+            cannot be had.
+    """
+    if data is not None and not data.is_dir():
+        raise InputError(f"--data {data} is no folder; it should hold one folder per data set")
+    known: dict[tuple[type[DataSpec], str], Loaded] = {}
+
+    def load(spec: DataSpec) -> Loaded:
+        key = type(spec), spec.model_dump_json()
+        if key not in known:
+            folder = data if data is None or spec.folder_name is None else data / spec.folder_name
+            known[key] = Loaded(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
+        return known[key]
+
+    scored: dict[str, Benchmarks] = {}
+
+    def benchmarks(spec: HarnessSpec | None) -> Benchmarks | None:
+        if spec is None:
+            return None
+        key = spec.model_dump_json()
+        if key not in scored:
+            scored[key] = spec.load(data)
+        return scored[key]
+
+    return {
+        name: replace(_prepared(name, setting, load, data), benchmarks=benchmarks(setting.harness))
+        for name, setting in study.settings.items()
+    }
+
+
+def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], data: Path | None) -> Prepared:
+    spec = setting.data_spec()
+    if spec.test_only:
+        raise InputError(
+            f"settings.{name}: the data set {setting.task['name']} is made for testing, not for training; name it "
+            "under evaluate:, beside a task with the same classes"
+        )
+    column = setting.split.column
+    if isinstance(column, str) and "split_column" in type(spec).model_fields:
+        spec = spec.model_copy(update={"split_column": column})
+    prompts = () if setting.prompts is None else setting.prompts.asked(data)
+    # Data first: a wrong column is refused before libraries that take seconds are imported for the model.
+    loaded = load(spec)
+    others = {}
+    for other, task in setting.evaluate.items():
+        others[other] = Loaded(_renamed(_asked(parse_task(task)[1], load), other))
+        if kind_of(task["name"]) != kind_of(setting.task["name"]):
+            raise InputError(
+                f"settings.{name}: the test set {other} is of {kind_of(task['name'])}, "
+                f"and the task {setting.task['name']} of {kind_of(setting.task['name'])}"
+            )
+        classes, found = loaded.dataset.classes, others[other].dataset.classes
+        if found != classes:
+            raise InputError(
+                f"settings.{name}: the test set {other} has the classes {', '.join(found)}, "
+                f"the task has {', '.join(classes)}; they must be the same, in the same order"
+            )
+    base = find(setting.model)
+    if loaded.dataset.modality != base.modality:
+        raise InputError(
+            f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "
+            f"has {loaded.dataset.modality}s"
+        )
+    if base.modality != "image" and any(setting.training(method).augment for method in setting.methods):
+        raise InputError(
+            f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
+        )
+    if setting.probing is not None:
+        try:
+            setting.probing.check_base(base, kind_of(setting.task["name"]))
+        except InputError as error:
+            raise InputError(f"settings.{name}: {error}") from None
+    return Prepared(name, setting, base, spec, loaded, others, prompts)
+
+
+def _asked(spec: DataSpec, load: Callable[[DataSpec], Loaded]) -> Dataset:
+    """What of a further test set is asked for."""
+    dataset = load(spec).dataset
+    everything = np.arange(len(dataset))
+    asked = spec.tested(dataset, everything)
+    return dataset if len(asked) == len(everything) else dataset.take(asked)
+
+
+def _renamed(dataset: Dataset, prefix: str) -> Dataset:
+    """An extra test set's ids, made unlike those of the task's own examples."""
+    return replace(
+        dataset,
+        example=np.array([f"{prefix}/{example}" for example in dataset.example], dtype=object),
+        unit=np.array([f"{prefix}/{unit}" for unit in dataset.unit], dtype=object),
+    )
