@@ -25,6 +25,7 @@ from evenhand.audit.design import AskedDesign, Design
 from evenhand.audit.mean_answers import Mean, compared_means, mean_of
 from evenhand.audit.measures import Measure, select_options
 from evenhand.audit.pooled import Compared, across_settings
+from evenhand.audit.runs import shared_seeds
 from evenhand.errors import InputError
 from evenhand.records.prompts import CONTENT_FREE
 
@@ -265,11 +266,7 @@ def _compared(asking: Asking, measure: Measure, place: Place, design: Design) ->
 
 def _contrast(asking: Asking, measure: Measure, place: Place, method: str, reference: str, design: Design) -> Contrast:
     """The measure of a method minus that of its reference, by seed on the reviews that both were asked about."""
-    notes = []
-    both = sorted(set(asking.seeds(method)) & set(asking.seeds(reference)))
-    every = set(asking.seeds(method)) | set(asking.seeds(reference))
-    if len(both) < len(every):
-        notes.append(f"{len(both)} of {len(every)} seeds were run with both methods")
+    both, notes = shared_seeds(asking.seeds(method), asking.seeds(reference))
     ours, theirs, units = [], [], []
     for seed in both:
         pair = [asking.answers.get((name, seed)) for name in (method, reference)]

@@ -12,7 +12,7 @@ from evenhand.audit.cases import Case, Reader
 from evenhand.audit.design import Design
 from evenhand.audit.estimate import assemble, unit_step
 from evenhand.audit.linear import Effect
-from evenhand.audit.runs import Run
+from evenhand.audit.runs import Run, shared_seeds
 from evenhand.stats.contrast import TwoWay, by_unit, compact, two_way, unpaired
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.multiplicity import unit_totals
@@ -64,10 +64,8 @@ def contrast(reader: Reader, case: Case, method: str, reference: str, design: De
     if design.paired == "none":
         return _unpaired(reader, case, method, reference, notes)
     evaluation = reader.evaluation
-    planned = sorted(set(evaluation.seeds(method)) & set(evaluation.seeds(reference)))
-    every = set(evaluation.seeds(method)) | set(evaluation.seeds(reference))
-    if len(planned) < len(every):
-        notes.append(f"{len(planned)} of {len(every)} seeds were run with both methods")
+    planned, apart = shared_seeds(evaluation.seeds(method), evaluation.seeds(reference))
+    notes += apart
     for name in (method, reference):
         notes += _absences(reader, name, planned)
     made, fewer = pairs_of(reader, case, method, reference)

@@ -25,6 +25,7 @@ from evenhand.audit.measures import PROBES, Measure, select_probes
 from evenhand.audit.pooled import Compared, across_settings
 from evenhand.audit.probe_runs import SELECTIVITY, Told, bounds_over, contrast_of, mean_over
 from evenhand.audit.probes import probed
+from evenhand.audit.runs import shared_seeds
 from evenhand.errors import InputError
 from evenhand.records.probes import LAST, UNTRAINED, condition
 
@@ -224,10 +225,8 @@ def _contrast(
 ) -> Contrast:
     """Selectivity of a method against a reference, by seed on the examples that both were probed with."""
     notes = [] if measure.decides else [DESCRIBED]
-    both = sorted(set(encoding.seeds(method)) & set(encoding.seeds(reference)))
-    every = set(encoding.seeds(method)) | set(encoding.seeds(reference))
-    if len(both) < len(every):
-        notes.append(f"{len(both)} of {len(every)} seeds were run with both methods")
+    both, fewer = shared_seeds(encoding.seeds(method), encoding.seeds(reference))
+    notes += fewer
     ours, theirs = encoding.runs(method, place), encoding.runs(reference, place)
     made = []
     for seed in both:

@@ -25,6 +25,7 @@ from evenhand.audit.documents import Documents, Scored, scored
 from evenhand.audit.mean_answers import compared_means, mean_of
 from evenhand.audit.measures import Measure, select_harness
 from evenhand.audit.pooled import Compared, across_settings
+from evenhand.audit.runs import shared_seeds
 
 LEVEL = 0.95
 
@@ -280,11 +281,7 @@ def _contrast(
 ) -> Contrast:
     """The measure of a method minus that of its reference, by seed on the documents that both were asked."""
     metric = metric_of(measure.name)
-    notes = []
-    both = sorted(set(setting.seeds(method)) & set(setting.seeds(reference)))
-    every = set(setting.seeds(method)) | set(setting.seeds(reference))
-    if len(both) < len(every):
-        notes.append(f"{len(both)} of {len(every)} seeds were run with both methods")
+    both, notes = shared_seeds(setting.seeds(method), setting.seeds(reference))
     ours, theirs, units = [], [], []
     for seed in both:
         pair = [setting.models.get((name, seed)) for name in (method, reference)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from evenhand.audit.contrasts import Contrast
 from evenhand.audit.leakage import Leak, Targets
+from evenhand.audit.runs import shared_seeds
 from evenhand.stats.contrast import TwoWay, from_cells, unpaired
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant
@@ -40,11 +41,9 @@ def contrast(ours: Targets, theirs: Targets, mask: np.ndarray, taken: Taken, sup
         return Contrast(None, None, None, 0, (undefined,))
     if not matched:
         return _unpaired(ours, theirs, mask, taken, support, [UNPAIRED])
-    common = sorted(set(ours.seeds) & set(theirs.seeds))
-    every = set(ours.seeds) | set(theirs.seeds)
+    common, notes = shared_seeds(ours.seeds, theirs.seeds)
     if not common:
         return Contrast(None, None, None, 0, ("no seed was run with both methods",))
-    notes = [f"{len(common)} of {len(every)} seeds were run with both methods"] if len(common) < len(every) else []
     ours, theirs = ours.among(common), theirs.among(common)
     undefined = ours.absent or theirs.absent
     if undefined:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -224,3 +224,10 @@ def _classes(design: SettingDesign, population: Population, placed: pl.DataFrame
     if placed["logits"].null_count() < len(placed):
         highest.append(placed.schema["logits"].shape[0] - 1)  # pyright: ignore[reportAttributeAccessIssue]
     return tuple(str(code) for code in range(max(highest) + 1))
+
+
+def shared_seeds(ours: Iterable[int], theirs: Iterable[int]) -> tuple[list[int], list[str]]:
+    """The seeds that two methods were both run with, in order, and a note where these are not all."""
+    first, second = set(ours), set(theirs)
+    both, every = sorted(first & second), first | second
+    return both, [f"{len(both)} of {len(every)} seeds were run with both methods"] if len(both) < len(every) else []

@@ -6,7 +6,7 @@ import math
 from typing import Any, Literal
 
 from evenhand.audit.linear import Level
-from evenhand.audit.measures.measure import EVERYWHERE, Measure, taken_of
+from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name, taken_of
 
 _EFFECT = taken_of("benchmarks")
 
@@ -19,72 +19,69 @@ def _benchmark(name: str, summary: str, worse: Literal[-1, 0, 1], **more: Any) -
     return Measure(name, summary, worse, more.pop("levels", EVERYWHERE), _EFFECT, **more)
 
 
-HARNESS: dict[str, Measure] = {
-    measure.name: measure
-    for measure in (
-        *(
-            made
-            for ending, how in (("", "log-likelihood"), ("_norm", "log-likelihood per byte"))
-            for made in (
-                _benchmark(
-                    f"pct_stereotype{ending}",
-                    f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
-                    0,
-                ),
-                _benchmark(
-                    f"pct_stereotype{ending}_distance",
-                    f"|pct_stereotype{ending} − ½|, 0–.5: how far from preferring both equally",
-                    1,
-                    range=(0.0, 0.5),
-                    notes=_DISTANCE,
-                ),
-                _benchmark(
-                    f"pct_meaningful{ending}",
-                    f"share of sentences about a target with a higher {how} than one that means nothing (StereoSet)",
-                    -1,
-                ),
-                _benchmark(
-                    f"icat{ending}",
-                    f"pct_meaningful{ending} · (1 − 2·distance of pct_stereotype{ending}), StereoSet's; estimates only",
-                    0,
-                ),
-                _benchmark(f"acc{ending}", f"accuracy of the option with the highest {how}", -1),
-                _benchmark(
-                    f"acc{ending}_gap",
-                    "accuracy on sentences with he against those with she, |difference|, 0–1 (Winogender)",
-                    1,
-                    levels=("everyone",),
-                    notes=_DISTANCE,
-                ),
-            )
-        ),
-        *(
-            made
-            for kind, when in (("amb", "where the context does not tell"), ("disamb", "where the context tells"))
-            for made in (
-                _benchmark(
-                    f"{kind}_bias_score",
-                    f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
-                    0,
-                    range=(-1.0, 1.0),
-                    scale="own",
-                ),
-                _benchmark(
-                    f"{kind}_bias_distance",
-                    f"|{kind}_bias_score|, 0–1: how far from answering along and against stereotypes equally",
-                    1,
-                    notes=_DISTANCE,
-                ),
-            )
-        ),
-        _benchmark(
-            "likelihood_diff",
-            "mean |difference in log-likelihood| between the sentences of a pair (CrowS-Pairs); estimates only",
-            0,
-            scale="own",
-            range=(0.0, math.inf),
-        ),
-    )
-}
+HARNESS = by_name(
+    *(
+        made
+        for ending, how in (("", "log-likelihood"), ("_norm", "log-likelihood per byte"))
+        for made in (
+            _benchmark(
+                f"pct_stereotype{ending}",
+                f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
+                0,
+            ),
+            _benchmark(
+                f"pct_stereotype{ending}_distance",
+                f"|pct_stereotype{ending} − ½|, 0–.5: how far from preferring both equally",
+                1,
+                range=(0.0, 0.5),
+                notes=_DISTANCE,
+            ),
+            _benchmark(
+                f"pct_meaningful{ending}",
+                f"share of sentences about a target with a higher {how} than one that means nothing (StereoSet)",
+                -1,
+            ),
+            _benchmark(
+                f"icat{ending}",
+                f"pct_meaningful{ending} · (1 − 2·distance of pct_stereotype{ending}), StereoSet's; estimates only",
+                0,
+            ),
+            _benchmark(f"acc{ending}", f"accuracy of the option with the highest {how}", -1),
+            _benchmark(
+                f"acc{ending}_gap",
+                "accuracy on sentences with he against those with she, |difference|, 0–1 (Winogender)",
+                1,
+                levels=("everyone",),
+                notes=_DISTANCE,
+            ),
+        )
+    ),
+    *(
+        made
+        for kind, when in (("amb", "where the context does not tell"), ("disamb", "where the context tells"))
+        for made in (
+            _benchmark(
+                f"{kind}_bias_score",
+                f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
+                0,
+                range=(-1.0, 1.0),
+                scale="own",
+            ),
+            _benchmark(
+                f"{kind}_bias_distance",
+                f"|{kind}_bias_score|, 0–1: how far from answering along and against stereotypes equally",
+                1,
+                notes=_DISTANCE,
+            ),
+        )
+    ),
+    _benchmark(
+        "likelihood_diff",
+        "mean |difference in log-likelihood| between the sentences of a pair (CrowS-Pairs); estimates only",
+        0,
+        scale="own",
+        range=(0.0, math.inf),
+    ),
+)
 """What an audit says of benchmarks that lm-evaluation-harness scored, the rows of `harness`, under its own names for
 metrics; `audit.harness` works them out."""

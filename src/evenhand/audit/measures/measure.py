@@ -58,6 +58,11 @@ class Measure:
         return margins.get(self.name, margins.get("default") if self.scale == "share" else None)
 
 
+def by_name(*measures: Measure) -> dict[str, Measure]:
+    """Measures in their order, by their names."""
+    return {measure.name: measure for measure in measures}
+
+
 def taken_of(what: str) -> Callable[[View, Place], Effect]:
     """The effect of a measure of other records than predictions, of which it is undefined."""
     return partial(_elsewhere, what=what)

@@ -2,89 +2,86 @@
 
 from __future__ import annotations
 
-from evenhand.audit.measures.measure import EVERYWHERE, RANGE, Measure, taken_of
+from evenhand.audit.measures.measure import EVERYWHERE, RANGE, Measure, by_name, taken_of
 
 _EFFECT = taken_of("membership scores")
 
-MEMBERSHIP: dict[str, Measure] = {
-    measure.name: measure
-    for measure in (
-        Measure(
-            "membership_auc",
-            "chance that a score ranks a member above a non-member; .5: nothing leaks",
-            1,
-            EVERYWHERE,
-            _EFFECT,
-        ),
-        Measure(
-            "membership_balanced_accuracy",
-            "(TPR + 1 − FPR)/2 of telling members, at the threshold that is best for the other models",
-            1,
-            EVERYWHERE,
-            _EFFECT,
-        ),
-        Measure(
-            "membership_tpr_at_fpr_0.01",
-            "share of the members found where 1% of the non-members are called members; needs a margin of its own",
-            1,
-            EVERYWHERE,
-            _EFFECT,
-            scale="own",
-            proportion=True,
-        ),
-        Measure(
-            "membership_tpr_at_fpr_0.001",
-            "the same where .1% of the non-members are called members",
-            1,
-            EVERYWHERE,
-            _EFFECT,
-            scale="own",
-            proportion=True,
-        ),
-        *(
-            Measure(name, summary, 0, EVERYWHERE, _EFFECT, scale="own")
-            for name, summary in (
-                ("membership_train_loss", "mean cross-entropy on the examples that a model was trained on"),
-                ("membership_test_loss", "the same on the examples of the pool that it was not trained on"),
-                ("membership_generalization_gap", "test loss minus train loss: what the loss alone tells of members"),
-                ("membership_train_accuracy", "accuracy on the examples that a model was trained on"),
-                ("membership_test_accuracy", "the same on the examples of the pool that it was not trained on"),
-                ("membership_accuracy_gap", "train accuracy minus test accuracy"),
-            )
-        ),
-        Measure(
-            "membership_size_correlation",
-            "Spearman correlation of groups' AUC with their size, from 4 groups; estimates only",
-            0,
-            ("attribute",),
-            _EFFECT,
-            scale="own",
-        ),
-        Measure(
-            "membership_gap_correlation",
-            "Spearman correlation of groups' AUC with their generalization gap in loss, from 4 groups; estimates only",
-            0,
-            ("attribute",),
-            _EFFECT,
-            scale="own",
-        ),
-        Measure(
-            "membership_auc_difference",
-            "AUC of the group that leaks most minus that of the one that leaks least",
-            1,
-            ("attribute",),
-            _EFFECT,
-            notes=RANGE,
-        ),
-        Measure(
-            "membership_tpr_at_fpr_0.01_difference",
-            "the same of TPR at 1% FPR, at thresholds of the groups themselves; estimates only",
-            0,
-            ("attribute",),
-            _EFFECT,
-            scale="own",
-            notes=RANGE,
-        ),
-    )
-}
+MEMBERSHIP = by_name(
+    Measure(
+        "membership_auc",
+        "chance that a score ranks a member above a non-member; .5: nothing leaks",
+        1,
+        EVERYWHERE,
+        _EFFECT,
+    ),
+    Measure(
+        "membership_balanced_accuracy",
+        "(TPR + 1 − FPR)/2 of telling members, at the threshold that is best for the other models",
+        1,
+        EVERYWHERE,
+        _EFFECT,
+    ),
+    Measure(
+        "membership_tpr_at_fpr_0.01",
+        "share of the members found where 1% of the non-members are called members; needs a margin of its own",
+        1,
+        EVERYWHERE,
+        _EFFECT,
+        scale="own",
+        proportion=True,
+    ),
+    Measure(
+        "membership_tpr_at_fpr_0.001",
+        "the same where .1% of the non-members are called members",
+        1,
+        EVERYWHERE,
+        _EFFECT,
+        scale="own",
+        proportion=True,
+    ),
+    *(
+        Measure(name, summary, 0, EVERYWHERE, _EFFECT, scale="own")
+        for name, summary in (
+            ("membership_train_loss", "mean cross-entropy on the examples that a model was trained on"),
+            ("membership_test_loss", "the same on the examples of the pool that it was not trained on"),
+            ("membership_generalization_gap", "test loss minus train loss: what the loss alone tells of members"),
+            ("membership_train_accuracy", "accuracy on the examples that a model was trained on"),
+            ("membership_test_accuracy", "the same on the examples of the pool that it was not trained on"),
+            ("membership_accuracy_gap", "train accuracy minus test accuracy"),
+        )
+    ),
+    Measure(
+        "membership_size_correlation",
+        "Spearman correlation of groups' AUC with their size, from 4 groups; estimates only",
+        0,
+        ("attribute",),
+        _EFFECT,
+        scale="own",
+    ),
+    Measure(
+        "membership_gap_correlation",
+        "Spearman correlation of groups' AUC with their generalization gap in loss, from 4 groups; estimates only",
+        0,
+        ("attribute",),
+        _EFFECT,
+        scale="own",
+    ),
+    Measure(
+        "membership_auc_difference",
+        "AUC of the group that leaks most minus that of the one that leaks least",
+        1,
+        ("attribute",),
+        _EFFECT,
+        notes=RANGE,
+    ),
+    Measure(
+        "membership_tpr_at_fpr_0.01_difference",
+        "the same of TPR at 1% FPR, at thresholds of the groups themselves; estimates only",
+        0,
+        ("attribute",),
+        _EFFECT,
+        scale="own",
+        notes=RANGE,
+    ),
+)
 """What an audit says of membership scores; `audit.privacy` works them out, all models of a method together."""

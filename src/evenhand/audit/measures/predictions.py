@@ -17,7 +17,7 @@ from evenhand.audit.linear import (
     rate_effect,
     worst_effect,
 )
-from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, Measure
+from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, Measure, by_name
 from evenhand.audit.reliability import plug_in_effect, squared_effect
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
@@ -40,63 +40,60 @@ def _odds(view: View, place: Place) -> Effect:
     return larger(between(view, place, "true_positive_rate"), between(view, place, "false_positive_rate"))
 
 
-MEASURES: dict[str, Measure] = {
-    measure.name: measure
-    for measure in (
-        _rate("accuracy", "share of examples whose predicted class is the true one", -1),
-        Measure(
-            "worst_group_accuracy",
-            "accuracy of the group with the lowest",
-            -1,
-            ("attribute",),
-            partial(worst_effect, rate="accuracy"),
-            notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
-        ),
-        Measure(
-            "accuracy_difference",
-            "accuracy of the best group minus that of the worst",
-            1,
-            ("attribute",),
-            partial(range_effect, rate="accuracy"),
-            notes=RANGE,
-        ),
-        _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0),
-        _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0),
-        _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0),
-        Measure(
-            "demographic_parity_difference",
-            "difference in selection rates: between the groups of an attribute, or a group and its complement",
-            1,
-            BETWEEN,
-            _parity,
-            by_class=True,
-            notes=RANGE,
-        ),
-        Measure(
-            "equalized_odds_difference",
-            "the larger of the differences in true and false positive rates: between groups, or group and complement",
-            1,
-            BETWEEN,
-            _odds,
-            by_class=True,
-            notes=RANGE,
-        ),
-        Measure(
-            "expected_calibration_error",
-            "mean gap between confidence and outcome over 15 equal-width bins (plug-in, biased; no verdict)",
-            1,
-            EVERYWHERE,
-            plug_in_effect,
-            decides=False,
-            notes=_PLUG_IN,
-        ),
-        Measure(
-            "calibration_error_squared",
-            "debiased squared gap between confidence and outcome; decides on calibration, needs a margin of its own",
-            1,
-            EVERYWHERE,
-            squared_effect,
-            scale="own",
-        ),
-    )
-}
+MEASURES = by_name(
+    _rate("accuracy", "share of examples whose predicted class is the true one", -1),
+    Measure(
+        "worst_group_accuracy",
+        "accuracy of the group with the lowest",
+        -1,
+        ("attribute",),
+        partial(worst_effect, rate="accuracy"),
+        notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
+    ),
+    Measure(
+        "accuracy_difference",
+        "accuracy of the best group minus that of the worst",
+        1,
+        ("attribute",),
+        partial(range_effect, rate="accuracy"),
+        notes=RANGE,
+    ),
+    _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0),
+    _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0),
+    _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0),
+    Measure(
+        "demographic_parity_difference",
+        "difference in selection rates: between the groups of an attribute, or a group and its complement",
+        1,
+        BETWEEN,
+        _parity,
+        by_class=True,
+        notes=RANGE,
+    ),
+    Measure(
+        "equalized_odds_difference",
+        "the larger of the differences in true and false positive rates: between groups, or group and complement",
+        1,
+        BETWEEN,
+        _odds,
+        by_class=True,
+        notes=RANGE,
+    ),
+    Measure(
+        "expected_calibration_error",
+        "mean gap between confidence and outcome over 15 equal-width bins (plug-in, biased; no verdict)",
+        1,
+        EVERYWHERE,
+        plug_in_effect,
+        decides=False,
+        notes=_PLUG_IN,
+    ),
+    Measure(
+        "calibration_error_squared",
+        "debiased squared gap between confidence and outcome; decides on calibration, needs a margin of its own",
+        1,
+        EVERYWHERE,
+        squared_effect,
+        scale="own",
+    ),
+)

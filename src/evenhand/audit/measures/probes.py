@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from evenhand.audit.measures.measure import ASKED, Measure, taken_of
+from evenhand.audit.measures.measure import ASKED, Measure, by_name, taken_of
 
 _EFFECT = taken_of("probes")
 
-PROBES: dict[str, Measure] = {
-    measure.name: measure
-    for measure in (
-        Measure(
-            "probe_accuracy",
-            "share of held-out examples whose target a linear probe tells from a layer's states; estimates only",
-            0,
-            ASKED,
-            _EFFECT,
-            proportion=True,
-        ),
-        Measure(
-            "control_accuracy",
-            "the same of targets drawn at random per type: what a probe learns by heart or guesses; estimates only",
-            0,
-            ASKED,
-            _EFFECT,
-        ),
-        Measure(
-            "selectivity",
-            "probe accuracy minus control accuracy: what the states say; whether more is worse is declared by target",
-            1,
-            ASKED,
-            _EFFECT,
-            range=(-1.0, 1.0),
-        ),
-    )
-}
+PROBES = by_name(
+    Measure(
+        "probe_accuracy",
+        "share of held-out examples whose target a linear probe tells from a layer's states; estimates only",
+        0,
+        ASKED,
+        _EFFECT,
+        proportion=True,
+    ),
+    Measure(
+        "control_accuracy",
+        "the same of targets drawn at random per type: what a probe learns by heart or guesses; estimates only",
+        0,
+        ASKED,
+        _EFFECT,
+    ),
+    Measure(
+        "selectivity",
+        "probe accuracy minus control accuracy: what the states say; whether more is worse is declared by target",
+        1,
+        ASKED,
+        _EFFECT,
+        range=(-1.0, 1.0),
+    ),
+)
 """What an audit says of probes of representations, the rows of `probes`; `audit.encoded` works them out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from evenhand.audit.measures.measure import EVERYWHERE, Measure
+from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
 from evenhand.audit.translated import bleu_effect, gender_effect, lean_effect, outcome_effect, rouge_effect
 from evenhand.metrics.translation import StereotypeOutcome
 
@@ -16,61 +16,58 @@ _OUTCOMES: Mapping[StereotypeOutcome, str] = {
     "none": "without any such pronoun",
 }
 
-TRANSLATION: dict[str, Measure] = {
-    measure.name: measure
-    for measure in (
+TRANSLATION = by_name(
+    Measure(
+        "pro_share",
+        "share of translations that give somebody the gender stereotypical of their occupation",
+        1,
+        EVERYWHERE,
+        partial(outcome_effect, outcome="pro"),
+        proportion=True,
+    ),
+    *(
         Measure(
-            "pro_share",
-            "share of translations that give somebody the gender stereotypical of their occupation",
-            1,
-            EVERYWHERE,
-            partial(outcome_effect, outcome="pro"),
-            proportion=True,
-        ),
-        *(
-            Measure(
-                f"{outcome}_share",
-                f"share of translations {said}; estimates only",
-                0,
-                EVERYWHERE,
-                partial(outcome_effect, outcome=outcome),
-                proportion=True,
-            )
-            for outcome, said in _OUTCOMES.items()
-        ),
-        Measure(
-            "stereotype_lean",
-            "pro_share minus anti_share, from −1 to 1: 0 where neither gender is preferred; needs a margin of its own",
-            1,
-            EVERYWHERE,
-            lean_effect,
-            scale="own",
-            range=(-1.0, 1.0),
-        ),
-        Measure(
-            "male_share",
-            "share of translations with he, him or his, of all; estimates only",
+            f"{outcome}_share",
+            f"share of translations {said}; estimates only",
             0,
             EVERYWHERE,
-            partial(gender_effect, gender="male"),
+            partial(outcome_effect, outcome=outcome),
             proportion=True,
-        ),
-        Measure(
-            "bleu",
-            "corpus BLEU, 0–100, on generated text, the references under each pronoun; needs a margin of its own",
-            -1,
-            EVERYWHERE,
-            bleu_effect,
-            scale="own",
-            range=(0.0, 100.0),
-        ),
-        Measure(
-            "rouge_l",
-            "mean ROUGE-L, 0–1, on generated text, the references under each pronoun",
-            -1,
-            EVERYWHERE,
-            rouge_effect,
-        ),
-    )
-}
+        )
+        for outcome, said in _OUTCOMES.items()
+    ),
+    Measure(
+        "stereotype_lean",
+        "pro_share minus anti_share, from −1 to 1: 0 where neither gender is preferred; needs a margin of its own",
+        1,
+        EVERYWHERE,
+        lean_effect,
+        scale="own",
+        range=(-1.0, 1.0),
+    ),
+    Measure(
+        "male_share",
+        "share of translations with he, him or his, of all; estimates only",
+        0,
+        EVERYWHERE,
+        partial(gender_effect, gender="male"),
+        proportion=True,
+    ),
+    Measure(
+        "bleu",
+        "corpus BLEU, 0–100, on generated text, the references under each pronoun; needs a margin of its own",
+        -1,
+        EVERYWHERE,
+        bleu_effect,
+        scale="own",
+        range=(0.0, 100.0),
+    ),
+    Measure(
+        "rouge_l",
+        "mean ROUGE-L, 0–1, on generated text, the references under each pronoun",
+        -1,
+        EVERYWHERE,
+        rouge_effect,
+    ),
+)
 """What an audit says of translations, the rows of `responses`."""
