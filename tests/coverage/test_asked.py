@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evenhand.audit.answers_taken import Taken
-from evenhand.audit.mean_answers import compared_means
+from evenhand.audit.mean_answers import compared_means, mean_of
 
 QUESTIONS = 0.08
 """Standard deviation of a question's lean; of what it differs by between two methods half of that."""
@@ -62,3 +62,28 @@ def test_a_difference_of_means_is_covered(runs, questions):
 def test_equal_distances_are_seldom_called_worse(runs, questions, lean):
     _, above = rates(lean, lean, True, 300, runs, questions)
     assert above <= 0.075
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+@pytest.mark.parametrize(("base", "other"), [(0.97, 0.97), (0.95, 0.85), (0.99, 0.9)])
+def test_answers_that_are_nearly_all_the_same_are_covered(runs, base, other):
+    """A single question that most of 40 reviews get the same answer to; a run changes one answer in a hundred."""
+    n, repetitions, flips = 40, 200, 0.01
+    units = [np.arange(n)] * runs
+    truths = [chance * (1 - flips) + (1 - chance) * flips - 0.5 for chance in (base, other)]
+    held = found = above = 0
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([runs, int(100 * base), int(100 * other), repetition])
+        drawn = [rng.random(n) < chance for chance in (base, other)]
+        sides = [[[taken((own ^ (rng.random(n) < flips)).astype(float))] for _ in range(runs)] for own in drawn]
+        made = compared_means(*sides, units, sign=1, absolute=False, planned=runs, support=10, vary=False, notes=[])
+        mean = mean_of(sides[0], units, False)
+        assert made.interval is not None and mean.interval is not None
+        low, high = made.interval.bounds(0.05)
+        held += low <= truths[0] - truths[1] <= high
+        above += base == other and low > 0
+        low, high = mean.interval.bounds(0.025)
+        found += low <= truths[0] <= high
+    assert held / repetitions >= 0.87, "90% of a contrast"
+    assert found / repetitions >= 0.93, "95% of a mean"
+    assert above / repetitions <= 0.06

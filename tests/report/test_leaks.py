@@ -27,7 +27,7 @@ def results() -> Results:
     leaks = {"full": 0.4, "lora": {"a": 1.6, "b": 0.4}}
     tables = pool(leaks, n=600, models=10, shares=SHARES, failed={("lora", 3): "out of memory"})
     found = Results.compute(*tables, design(margins={"default": 0.03}))
-    return replace(found, design=found.design.model_copy(update={"figure": FIGURE}))
+    return replace(found, design=found.design.model_copy(update={"figure": (FIGURE,)}))
 
 
 def drawn(results: Results, figure: Figure = FIGURE) -> dict:

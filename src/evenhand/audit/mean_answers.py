@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Mean:
         notes: reasons, and what must be known.
     """
 
-    interval: TwoWay | Widened | None
+    interval: TwoWay | Wider | None
     notes: tuple[str, ...]
 
 
@@ -52,8 +52,8 @@ def mean_of(runs: Sequence[Sequence[Taken]], units: Sequence[np.ndarray], absolu
         values, moves = _absolute(values, moves)
     found = over_questions(values, moves, shares)
     step = _step(chosen, shares)
-    if step is not None and _active(moves) < FEW:
-        return Mean(Widened(found.whole, step), tuple(notes))
+    if step is not None and _apart(moves, shares) < FEW:
+        return Mean(Wider(found.whole, _of_units(found.of_these, step)), tuple(notes))
     return Mean(found.whole, tuple(notes))
 
 
@@ -113,8 +113,8 @@ def compared_means(
         return Contrast(whole.estimate, None, whole, whole.runs, (*said, *why))
     interval = runs = FewRuns(whole)
     step = _step([*sides[0], *sides[1]], np.concatenate([shares, shares]))
-    if step is not None and _active(moves) < FEW:
-        interval = Wider(runs, Widened(whole, step))
+    if step is not None and _apart(moves, shares) < FEW:
+        interval = Wider(runs, _of_units(found.of_these, step))
         said.append(f"fewer than {FEW} discordant units: the interval is adjusted")
     if whole.runs > 1:
         said.append(TWO_WAY[vary])
@@ -177,6 +177,19 @@ def _step(runs: Sequence[Sequence[Taken]], shares: np.ndarray) -> float | None:
     return float(np.mean([step for step in steps if step is not None]) * present[present > 0].mean() / len(shares))
 
 
-def _active(moves: np.ndarray) -> int:
-    """Units that contribute anything."""
-    return int((np.abs(moves) > 1e-12).any(axis=(0, 1)).sum())
+def _of_units(mean: TwoWay, step: float) -> Widened:
+    """An interval for few units that are apart, with the degrees of freedom that units have: how runs and questions
+    vary is what the interval beside it is for, and where nothing varies theirs would be of rounding errors."""
+    return Widened(replace(mean, df=float(max(mean.units - 1, 1))), step)
+
+
+def _apart(moves: np.ndarray, shares: np.ndarray) -> int:
+    """Units that in some run and question are not as the commonest ones: of a contrast mostly those whose answer is
+    another with the other method, of a mean those that do not say what most say. [J, T, U] both."""
+    own = np.divide(moves, shares, out=np.full(moves.shape, np.nan), where=shares > 0).reshape(-1, moves.shape[2])
+    apart = np.zeros(moves.shape[2], dtype=bool)
+    for cell in np.round(own, 9):
+        values, counts = np.unique(cell[~np.isnan(cell)], return_counts=True)
+        if len(values):
+            apart |= ~np.isnan(cell) & (cell != values[counts.argmax()])
+    return int(apart.sum())

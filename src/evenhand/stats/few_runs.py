@@ -75,11 +75,11 @@ class Wider:
     """Two intervals of one estimate at once: each bound is that of the wider one.
 
     Attributes:
-        runs: of the two-way variance, for few runs.
+        runs: of the two-way variance, of a contrast for few runs.
         units: adjusted for few discordant units.
     """
 
-    runs: FewRuns
+    runs: FewRuns | TwoWay
     units: FewDiscordant | Widened
 
     @property
@@ -100,5 +100,5 @@ class Wider:
         found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
         return max(found) if self.estimate > null else min(found)
 
-    def _parts(self) -> tuple[FewRuns, FewDiscordant | Widened]:
+    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened]:
         return self.runs, self.units

@@ -111,7 +111,8 @@ class Repeated:
             interval: of the contrast; one that is adjusted for few discordant units is at least as long every time.
             level: one-sided, of each bound.
         """
-        whole = interval.whole if isinstance(interval, FewRuns) else interval.runs.whole
+        few = interval.runs if isinstance(interval, Wider) else interval
+        whole = few.whole if isinstance(few, FewRuns) else few
         if whole.runs < 2:
             return cls(math.nan, np.full(1, math.nan))
         known = whole.v_seed / _bias(whole.runs - 1) ** 2

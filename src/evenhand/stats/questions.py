@@ -26,11 +26,13 @@ class OverQuestions:
         whole: the mean; its variance, and the part of it that more runs cannot remove, hold that of questions.
         v_question: the questions' part.
         questions: T.
+        of_these: the mean as one of these questions alone, whose variance is that of runs and units.
     """
 
     whole: TwoWay
     v_question: float
     questions: int
+    of_these: TwoWay
 
 
 def over_questions(values: np.ndarray, moves: np.ndarray, shares: np.ndarray) -> OverQuestions:
@@ -48,13 +50,13 @@ def over_questions(values: np.ndarray, moves: np.ndarray, shares: np.ndarray) ->
     runs, questions = values.shape
     whole = two_way(values.mean(axis=1), moves.mean(axis=1), shares.mean(axis=1))
     if questions < 2 or np.isnan(whole.variance):
-        return OverQuestions(whole, 0.0, questions)
+        return OverQuestions(whole, 0.0, questions, whole)
     cells = ((values - values.mean())[:, :, None] * shares + moves) / (runs * questions)
     by_question = cells.sum(axis=(0, 2))
     scatter = questions / (questions - 1) * float((by_question**2).sum())
     extra = max(scatter - float((cells.sum(axis=0) ** 2).sum()), 0.0)
     if not extra:
-        return OverQuestions(whole, 0.0, questions)
+        return OverQuestions(whole, 0.0, questions, whole)
     variance = whole.variance + extra
     return OverQuestions(
         replace(
@@ -65,6 +67,7 @@ def over_questions(values: np.ndarray, moves: np.ndarray, shares: np.ndarray) ->
         ),
         extra,
         questions,
+        whole,
     )
 
 
