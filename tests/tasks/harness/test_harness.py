@@ -203,6 +203,13 @@ def test_a_task_of_ones_own(model, own):
     assert plain["unit"].n_unique() == 8 and plain["groups"].list.len().max() == 0
 
 
+def test_an_answer_that_the_model_has_no_room_for_is_refused_in_a_sentence(model, own):
+    rows = own / "rows.jsonl"
+    rows.write_text(rows.read_text(encoding="utf-8").replace('"here"', f'"{"here " * 400}"'), encoding="utf-8")
+    with pytest.raises(InputError, match="a document of mill has an answer of more tokens than the 256 positions"):
+        score(*model, load(("mill",), include=own), CPU)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

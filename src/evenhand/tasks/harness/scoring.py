@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from evenhand.errors import InputError
 from evenhand.records import TABLES, validate
 from evenhand.tasks.harness.columns import BY_GROUP
 from evenhand.tasks.harness.influence import linearised
@@ -61,12 +62,21 @@ def evaluated(
         own = copy.deepcopy(tokenizer)
         reader = backend(pretrained=model, backend="causal", tokenizer=own, batch_size=benchmarks.batch_size)
         drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
-        found = evaluate(
-            reader,
-            {"tasks": dict(benchmarks.tasks)},
-            samples=drawn or None,
-            bootstrap_iters=0,  # its standard errors take documents as independent; the audit has its own
-        )
+        try:
+            found = evaluate(
+                reader,
+                {"tasks": dict(benchmarks.tasks)},
+                samples=drawn or None,
+                bootstrap_iters=0,  # its standard errors take documents as independent; the audit has its own
+            )
+        except AssertionError as error:
+            if str(error):
+                raise
+            # What it requires of requests, without a word: that both parts are some tokens, and the answer fits.
+            raise InputError(
+                f"harness: a document of {', '.join(benchmarks.tasks)} has an answer of more tokens than the "
+                f"{reader.max_length} positions of the model, or of none; leave that task out"
+            ) from None
     model.train(training)
     assert found is not None
     return found
