@@ -229,7 +229,8 @@ def _panel(
     )
     x = alt.X("x:Q", scale=scale_x, axis=axis_x, title="rank of LoRA" if bottom else None)
     scale = alt.Scale(domain=list(domain), nice=False, zero=False)
-    axis = alt.Axis(tickCount=3, labelFontSize=SMALL, format=".2f" if domain[1] <= 1 else ".0f", title=None)
+    kind: dict[str, Any] = {"format": ".2f"} if domain[1] <= 1 else {"format": ".0f", "tickMinStep": 1}
+    axis = alt.Axis(tickCount=3, labelFontSize=SMALL, title=None, **kind)
 
     def y(field: str) -> Any:
         return alt.Y(f"{field}:Q", scale=scale, axis=axis)
