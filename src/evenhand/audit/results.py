@@ -205,7 +205,7 @@ class Results:
             generated=partial(_gather, folder, "responses", tables["trials"], tables["estimates"]),
             answered=partial(_gather, folder, "options", tables["trials"], tables["estimates"]),
             benchmarks=partial(_gather, folder, "harness", tables["trials"], tables["estimates"]),
-            probed=partial(_gather, folder, "probes", tables["trials"], tables["estimates"]),
+            probed=partial(_probes, folder, tables["trials"], design),
         )
 
     def save(self, folder: str | Path) -> None:
@@ -354,6 +354,17 @@ def _gather(folder: Path, table: str, trials: pl.DataFrame, estimates: pl.DataFr
     if table == "predictions":
         return records.stacked(frames)
     return pl.concat([records.TABLES[table].empty(), *frames])
+
+
+def _probes(folder: Path, trials: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """The probes of a folder: one table, or one per trial of the settings that are probed; others may hold some of an
+    earlier study."""
+    if (folder / "probes.parquet").is_file():
+        return records.read(folder / "probes.parquet", "probes")
+    probed = [name for name, setting in design.settings.items() if setting.probed is not None]
+    done = trials.filter(pl.col("setting").is_in(probed), status="done", role="study")["trial"]
+    paths = [folder / "trials" / trial / "probes.parquet" for trial in done.unique(maintain_order=True)]
+    return pl.concat([records.TABLES["probes"].empty(), *(records.read(path, "probes") for path in paths)])
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
