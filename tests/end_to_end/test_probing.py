@@ -89,6 +89,7 @@ def test_other_targets_are_probed_for_in_kept_weights(finished):
 
 @pytest.mark.slow
 def test_a_study_that_no_longer_probes_leaves_the_records_and_audits_none(finished):
+    assert invoked(finished, probing="topic=food").exit_code == 0
     ran = invoked(finished, probing=None)
     assert ran.exit_code == 0 and "all 4 trials are complete" in ran.stderr
     results = Results.load(finished / "out")
