@@ -25,7 +25,7 @@ from evenhand.audit.design import AskedDesign, Design
 from evenhand.audit.mean_answers import Mean, compared_means, mean_of
 from evenhand.audit.measures import Measure, select_options
 from evenhand.audit.pooled import Compared, across_settings
-from evenhand.audit.runs import shared_seeds
+from evenhand.audit.uses import gaps, left_by, seeds_of, shared_seeds
 from evenhand.errors import InputError
 from evenhand.records.prompts import CONTENT_FREE
 
@@ -80,7 +80,7 @@ class Asking:
 
     def seeds(self, method: str) -> list[int]:
         """The seeds that a method was run with, failed ones included."""
-        return sorted({seed for name, seed in (*self.answers, *self.absent) if name == method})
+        return seeds_of(method, self.answers, self.absent)
 
     def places(self, measure: str) -> list[Place]:
         """Where the measure is taken: everywhere together, by kind, by question; raw, then corrected."""
@@ -161,26 +161,12 @@ def _askings(examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame
                 f"setting {setting}: {len(lost)} options are of examples that the table examples lacks, such as "
                 f"{lost['example'][0]!r}"
             )
-        found: dict[tuple[str, int], Answers] = {}
-        absent: dict[tuple[str, int], str] = {}
-        parts = {str(key[0]): part for key, part in here.partition_by("trial", as_dict=True).items()}
         how = own.asked or AskedDesign()
-        authors = _authors(rows, how)
-        known: dict[str, Answers] = {}
-        for use in uses.iter_rows(named=True):
-            place, trial = (use["method"], use["seed"]), use["trial"]
-            if use["status"] == "failed":
-                absent[place] = f"training failed ({use['reason'] or 'no reason given'})"
-            elif trial not in parts:
-                absent[place] = "there are no options"
-            else:
-                if trial not in known:
-                    known[trial] = answers_taken(parts[trial], how, authors)
-                found[place] = known[trial]
-        present = {name for name, _ in (*found, *absent)}
-        methods = (*(name for name in own.methods if name in present), *sorted(present - set(own.methods)))
-        if found:
-            yield Asking(setting, how, methods, own.references, found, absent, unit, own.vary)
+        authors, parts = _authors(rows, how), here.partition_by("trial", as_dict=True)
+        known = {str(key[0]): answers_taken(part, how, authors) for key, part in parts.items()}
+        left = left_by(uses, own.methods, known, "there are no options")
+        if left.found:
+            yield Asking(setting, how, left.methods, own.references, left.found, left.absent, unit, own.vary)
 
 
 def _authors(examples: pl.DataFrame, design: AskedDesign) -> dict[str, str]:
@@ -229,10 +215,7 @@ def _estimates(asking: Asking, measure: Measure, place: Place, design: Design) -
         for seed in runs:
             made = mean_of([taken[seed]], [units[seed]], absolute)
             yield {**base, "seed": seed, **_values(measure, made, len(units[seed]), [], design)}
-        notes = []
-        absent = {asking.absent[method, seed] for seed in seeds if (method, seed) in asking.absent}
-        if absent:
-            notes.append(f"{len(seeds) - len(runs)} of {len(seeds)} seeds have no options: {', '.join(sorted(absent))}")
+        notes = gaps(method, seeds, asking.absent, "have no options")
         if len(runs) == 1:
             notes.append("one seed: the interval does not hold the noise of training")
         n = len({example for answers in runs.values() for example in answers.examples})
@@ -251,9 +234,8 @@ def _values(measure: Measure, made: Mean, n: int, notes: Sequence[str], design: 
     row["value"] = made.interval.estimate
     if math.isnan(made.interval.variance):
         return row
-    low, high = made.interval.bounds((1 - LEVEL) / 2)
-    least, most = measure.range or ((0.0, 1.0) if measure.scale == "share" else (-math.inf, math.inf))
-    return {**row, "low": min(max(low, least), most), "high": max(min(high, most), least)}
+    low, high = measure.within(made.interval.bounds((1 - LEVEL) / 2))
+    return {**row, "low": low, "high": high}
 
 
 def _compared(asking: Asking, measure: Measure, place: Place, design: Design) -> Iterator[Compared]:

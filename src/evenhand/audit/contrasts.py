@@ -12,7 +12,8 @@ from evenhand.audit.cases import Case, Reader
 from evenhand.audit.design import Design
 from evenhand.audit.estimate import assemble, unit_step
 from evenhand.audit.linear import Effect
-from evenhand.audit.runs import Run, shared_seeds
+from evenhand.audit.runs import Run
+from evenhand.audit.uses import gaps, shared_seeds
 from evenhand.stats.contrast import TwoWay, by_unit, compact, two_way, unpaired
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.multiplicity import unit_totals
@@ -223,11 +224,7 @@ def _too_small(reader: Reader, effects: Sequence[Effect], whole: TwoWay) -> str 
 
 
 def _absences(reader: Reader, method: str, seeds: Sequence[int]) -> list[str]:
-    absent = reader.evaluation.absent
-    found = [absent[method, seed] for seed in seeds if (method, seed) in absent]
-    if not found:
-        return []
-    return [f"{method}: {len(found)} of {len(seeds)} seeds have no predictions: {', '.join(sorted(set(found)))}"]
+    return [f"{method}: {note}" for note in gaps(method, seeds, reader.evaluation.absent, "have no predictions")]
 
 
 def _place_notes(reader: Reader, case: Case) -> list[str]:

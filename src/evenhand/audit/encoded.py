@@ -25,7 +25,7 @@ from evenhand.audit.measures import PROBES, Measure, select_probes
 from evenhand.audit.pooled import Compared, across_settings
 from evenhand.audit.probe_runs import SELECTIVITY, Told, bounds_over, contrast_of, mean_over
 from evenhand.audit.probes import probed
-from evenhand.audit.runs import shared_seeds
+from evenhand.audit.uses import gaps, left_by, seeds_of, shared_seeds
 from evenhand.errors import InputError
 from evenhand.records.probes import LAST, UNTRAINED, condition
 
@@ -61,7 +61,7 @@ class Encoding:
 
     def seeds(self, method: str) -> list[int]:
         """The seeds that a method was run with, failed ones included."""
-        return sorted({seed for name, seed in (*self.told, *self.absent) if name == method})
+        return seeds_of(method, self.told, self.absent)
 
     def layers(self, target: str) -> list[int]:
         """The layers that were probed for a target, ascending."""
@@ -129,26 +129,17 @@ def _encodings(
             )
         parts = {str(key[0]): part for key, part in here.partition_by("trial", as_dict=True).items()}
         known = {trial: _told(part, unit) for trial, part in parts.items()}
-        told: dict[tuple[str, int], Mapping[Place, Told]] = {}
-        absent: dict[tuple[str, int], str] = {}
-        for use in uses.iter_rows(named=True):
-            place, trial = (use["method"], use["seed"]), use["trial"]
-            if use["status"] == "failed":
-                absent[place] = f"training failed ({use['reason'] or 'no reason given'})"
-            elif trial not in known:
-                absent[place] = "there are no probes"
-            else:
-                told[place] = {key: one for key, one in known[trial].items() if not _is_untrained(key[0])}
-                bare = {(_trained(key[0]), key[1]): one for key, one in known[trial].items() if _is_untrained(key[0])}
-                if bare:  # the same in every trial of a seed
-                    told.setdefault((UNTRAINED, use["seed"]), bare)
-        if not told:
+        left = left_by(uses, own.methods, known, "there are no probes")
+        if not left.found:
             continue
-        present = {name for name, _ in (*told, *absent)} - {UNTRAINED}
-        methods = (*(name for name in own.methods if name in present), *sorted(present - set(own.methods)))
-        if any(name == UNTRAINED for name, _ in told):
-            methods = (*methods, UNTRAINED)
-        yield Encoding(setting, own.probed, methods, own.references, told, absent, own.vary)
+        told: dict[tuple[str, int], Mapping[Place, Told]] = {}
+        for (method, seed), found in left.found.items():
+            told[method, seed] = {key: one for key, one in found.items() if not _is_untrained(key[0])}
+            bare = {(_trained(key[0]), key[1]): one for key, one in found.items() if _is_untrained(key[0])}
+            if bare:  # the same in every trial of a seed
+                told.setdefault((UNTRAINED, seed), bare)
+        methods = (*left.methods, *([UNTRAINED] if any(name == UNTRAINED for name, _ in told) else []))
+        yield Encoding(setting, own.probed, methods, own.references, told, left.absent, own.vary)
 
 
 def _told(probes: pl.DataFrame, unit: Mapping[str, int]) -> dict[Place, Told]:
@@ -182,10 +173,7 @@ def _estimates(encoding: Encoding, measure: Measure, place: Place, design: Desig
         seeds, runs = encoding.seeds(method), encoding.runs(method, place)
         for seed, told in runs.items():
             yield {**base, "seed": seed, **_values(measure, [told], [], design)}
-        notes = []
-        absent = {encoding.absent[method, seed] for seed in seeds if (method, seed) in encoding.absent}
-        if absent:
-            notes.append(f"{len(seeds) - len(runs)} of {len(seeds)} seeds have no probes: {', '.join(sorted(absent))}")
+        notes = gaps(method, seeds, encoding.absent, "have no probes")
         if len(runs) == 1:
             notes.append("one seed: the interval does not hold the noise of training")
         yield {**base, "seed": None, **_values(measure, list(runs.values()), notes, design)}
@@ -201,8 +189,8 @@ def _values(measure: Measure, runs: Sequence[Told], notes: Sequence[str], design
     bounds = bounds_over(runs, measure.name, LEVEL)
     if bounds is None:
         return row
-    least, most = measure.range or (0.0, 1.0)
-    return {**row, "low": min(max(bounds[0], least), most), "high": max(min(bounds[1], most), least)}
+    low, high = measure.within(bounds)
+    return {**row, "low": low, "high": high}
 
 
 def _compared(encoding: Encoding, target: str, design: Design) -> Iterator[Compared]:

@@ -18,6 +18,7 @@ from evenhand.audit.linear import Effect
 from evenhand.audit.measures import MEASURES, select
 from evenhand.audit.reliability import BELOW_ZERO, BINS, EDGES, bin_of, confidence
 from evenhand.audit.runs import Run, evaluations
+from evenhand.audit.uses import gaps
 from evenhand.stats.contrast import TwoWay, by_unit, count_distinct, from_cells, two_way
 from evenhand.stats.null import NoiseFloor
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
@@ -127,10 +128,7 @@ def _rows(reader: Reader, floors: Floors, case: Case, method: str) -> Iterator[d
         values = _values(case, [effect], units.one(place), len(effect.rows), general)
         yield {**base, "seed": seed, **_floored(values, noise.get(seed))}
     notes = list(general)
-    absent = {seed: evaluation.absent[method, seed] for seed in seeds if seed not in runs}
-    if absent:
-        reasons = ", ".join(sorted(set(absent.values())))
-        notes.append(f"{len(absent)} of {len(seeds)} seeds have no predictions: {reasons}")
+    notes += gaps(method, seeds, evaluation.absent, "have no predictions")
     if found and len(defined) < len(found):
         reasons = ", ".join(sorted({str(found[seed].reason) for seed in found if seed not in defined}))
         notes.append(f"defined in {len(defined)} of {len(found)} runs ({reasons})")
@@ -193,10 +191,7 @@ def _interval(case: Case, effects: Sequence[Effect], units: Assembled) -> tuple[
     low, high = mean.interval(LEVEL)
     if all(effect.step is not None for effect in effects) and int(units.contributions.any(axis=0).sum()) < FEW:
         low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
-    limits = (0.0, 1.0) if case.measure.scale == "share" else case.measure.range
-    if limits is not None:
-        low, high = (min(max(bound, limits[0]), limits[1]) for bound in (low, high))
-    return mean.estimate, low, high
+    return mean.estimate, *case.measure.within((low, high))
 
 
 def _general_notes(reader: Reader, case: Case, effects: Sequence[Effect]) -> list[str]:

@@ -25,7 +25,7 @@ from evenhand.audit.documents import Documents, Scored, scored
 from evenhand.audit.mean_answers import compared_means, mean_of
 from evenhand.audit.measures import Measure, select_harness
 from evenhand.audit.pooled import Compared, across_settings
-from evenhand.audit.runs import shared_seeds
+from evenhand.audit.uses import gaps, left_by, seeds_of, shared_seeds
 
 LEVEL = 0.95
 
@@ -84,7 +84,7 @@ class Setting:
 
     def seeds(self, method: str) -> list[int]:
         """The seeds that a method was run with, failed ones included."""
-        return sorted({seed for name, seed in (*self.models, *self.absent) if name == method})
+        return seeds_of(method, self.models, self.absent)
 
     def places(self, measure: Measure) -> list[Place]:
         """Where the measure is taken: each benchmark that has its metric, then groups of its documents."""
@@ -160,19 +160,8 @@ def _settings(trials: pl.DataFrame, harness: pl.DataFrame, design: Design) -> It
         codes = {unit: code for code, unit in enumerate(named["unit"])}
         parts = {str(key[0]): part for key, part in here.partition_by("trial", as_dict=True).items()}
         known = {trial: scored(part, codes, f"setting {name}, trial {trial}") for trial, part in parts.items()}
-        models: dict[tuple[str, int], Scored] = {}
-        absent: dict[tuple[str, int], str] = {}
-        for use in uses.iter_rows(named=True):
-            place = (use["method"], use["seed"])
-            if use["status"] == "failed":
-                absent[place] = f"training failed ({use['reason'] or 'no reason given'})"
-            elif use["trial"] not in known:
-                absent[place] = "no benchmark was scored"
-            else:
-                models[place] = known[use["trial"]]
-        present = {method for method, _ in (*models, *absent)}
-        methods = (*(method for method in own.methods if method in present), *sorted(present - set(own.methods)))
-        yield Setting(name, own, methods, models, absent), named
+        left = left_by(uses, own.methods, known, "no benchmark was scored")
+        yield Setting(name, own, left.methods, left.found, left.absent), named
 
 
 def taken(model: Scored, measure: Measure, place: Place, support: int) -> Taken:
@@ -229,10 +218,7 @@ def _estimates(setting: Setting, measure: Measure, place: Place, design: Design)
         runs = {seed: setting.models[method, seed] for seed in seeds if (method, seed) in setting.models}
         for seed, model in runs.items():
             yield {**base, "seed": seed, **_values([model], measure, place, [], design)}
-        notes = []
-        absent = {setting.absent[method, seed] for seed in seeds if (method, seed) in setting.absent}
-        if absent:
-            notes.append(f"{len(seeds) - len(runs)} of {len(seeds)} seeds were not scored: {', '.join(sorted(absent))}")
+        notes = gaps(method, seeds, setting.absent, "were not scored")
         if len(runs) == 1 and measure.name not in BARE:
             notes.append("one seed: the interval does not hold the noise of training")
         yield {**base, "seed": None, **_values(list(runs.values()), measure, place, notes, design)}
@@ -262,9 +248,8 @@ def _values(
     row["value"] = made.interval.estimate
     if math.isnan(made.interval.variance):
         return row
-    low, high = made.interval.bounds((1 - LEVEL) / 2)
-    least, most = measure.range or (0.0, 1.0)
-    return {**row, "low": min(max(low, least), most), "high": max(min(high, most), least)}
+    low, high = measure.within(made.interval.bounds((1 - LEVEL) / 2))
+    return {**row, "low": low, "high": high}
 
 
 def _compared(setting: Setting, measure: Measure, place: Place, design: Design) -> Iterator[Compared]:

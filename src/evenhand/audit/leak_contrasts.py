@@ -10,7 +10,7 @@ import numpy as np
 
 from evenhand.audit.contrasts import Contrast
 from evenhand.audit.leakage import Leak, Targets
-from evenhand.audit.runs import shared_seeds
+from evenhand.audit.uses import shared_seeds
 from evenhand.stats.contrast import TwoWay, from_cells, unpaired
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant

@@ -24,6 +24,7 @@ from evenhand.audit.measures import select_translation
 from evenhand.audit.pooled import Compared, across_settings
 from evenhand.audit.runs import NOT_AUDITED, Evaluation, Population, Run
 from evenhand.audit.translated import GENDERS
+from evenhand.audit.uses import left_by
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.pronouns import pronoun_class, pronoun_readings
 from evenhand.metrics.translation import bleu_statistics, rouge_l
@@ -161,23 +162,13 @@ def _evaluation(
     own: pl.DataFrame,
     reading: _Reading,
 ) -> Evaluation:
-    parts = {str(key[0]): part for key, part in own.partition_by("trial", as_dict=True).items()}
     samples: dict[bytes, np.ndarray] = {}
-    runs: dict[tuple[str, int], Run] = {}
-    absent: dict[tuple[str, int], str] = {}
-    for use in uses.iter_rows(named=True):
-        place = (use["method"], use["seed"])
-        if use["status"] == "failed":
-            absent[place] = f"training failed ({use['reason'] or 'no reason given'})"
-        elif use["trial"] not in parts:
-            absent[place] = "there are no responses"
-        else:
-            runs[place] = _run(parts[use["trial"]], reading, samples)
+    parts = own.partition_by("trial", as_dict=True)
+    known = {str(key[0]): _run(part, reading, samples) for key, part in parts.items()}
+    left = left_by(uses, design.methods, known, "there are no responses")
     universe = np.zeros(len(population.label), dtype=bool)
     universe[own["row"].to_numpy()] = True
-    named = [*design.methods, *sorted({name for name, _ in (*runs, *absent)} - set(design.methods))]
-    methods = tuple(name for name in named if any(name == method for method, _ in (*runs, *absent)))
-    return Evaluation(setting, split, design, population, methods, GENDERS, runs, absent, universe)
+    return Evaluation(setting, split, design, population, left.methods, GENDERS, left.found, left.absent, universe)
 
 
 def _run(part: pl.DataFrame, reading: _Reading, samples: dict[bytes, np.ndarray]) -> Run:

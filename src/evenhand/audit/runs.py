@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ import polars as pl
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.groups import Groups, groups_of
 from evenhand.audit.linear import Texts
+from evenhand.audit.uses import left_by, seeds_of
 from evenhand.errors import InputError, did_you_mean
 
 NOT_AUDITED = ("train", "validation")
@@ -90,7 +91,7 @@ class Evaluation:
 
     def seeds(self, method: str) -> list[int]:
         """The seeds that a method was run with, failed ones included."""
-        return sorted({seed for name, seed in (*self.runs, *self.absent) if name == method})
+        return seeds_of(method, self.runs, self.absent)
 
     @cached_property
     def groups(self) -> tuple[Groups, ...]:
@@ -177,24 +178,14 @@ def _evaluation(
         str(key[0]): _run(part, labelled, len(classes), samples)
         for key, part in own.partition_by("trial", as_dict=True).items()
     }
-    runs, absent = {}, {}
-    for use in uses.iter_rows(named=True):
-        place = (use["method"], use["seed"])
-        if use["status"] == "failed":
-            absent[place] = f"training failed ({use['reason'] or 'no reason given'})"
-        elif use["trial"] not in found:
-            absent[place] = "there are no predictions"
-        else:
-            runs[place] = found[use["trial"]]
+    left = left_by(uses, design.methods, found, "there are no predictions")
     universe = np.zeros(len(labelled), dtype=bool)
     if split == "test":  # all that is not another test set's own, so that a group that was never drawn is still shown
         elsewhere = placed.filter(pl.col("split") != "test")["row"].to_numpy()
         universe[:] = True
         universe[elsewhere] = False
     universe[own["row"].to_numpy()] = True
-    named = [*design.methods, *sorted({name for name, _ in (*runs, *absent)} - set(design.methods))]
-    methods = tuple(name for name in named if any(name == method for method, _ in (*runs, *absent)))
-    return Evaluation(setting, split, design, population, methods, classes, runs, absent, universe)
+    return Evaluation(setting, split, design, population, left.methods, classes, left.found, left.absent, universe)
 
 
 def _run(part: pl.DataFrame, labelled: np.ndarray, classes: int, samples: dict[bytes, np.ndarray]) -> Run:
@@ -224,10 +215,3 @@ def _classes(design: SettingDesign, population: Population, placed: pl.DataFrame
     if placed["logits"].null_count() < len(placed):
         highest.append(placed.schema["logits"].shape[0] - 1)  # pyright: ignore[reportAttributeAccessIssue]
     return tuple(str(code) for code in range(max(highest) + 1))
-
-
-def shared_seeds(ours: Iterable[int], theirs: Iterable[int]) -> tuple[list[int], list[str]]:
-    """The seeds that two methods were both run with, in order, and a note where these are not all."""
-    first, second = set(ours), set(theirs)
-    both, every = sorted(first & second), first | second
-    return both, [f"{len(both)} of {len(every)} seeds were run with both methods"] if len(both) < len(every) else []

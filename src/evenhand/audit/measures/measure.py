@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -47,6 +48,17 @@ class Measure:
     decides: bool = True
     notes: tuple[tuple[Level, str], ...] = ()
     range: tuple[float, float] | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the most that it can be."""
+        return self.range or ((0.0, 1.0) if self.scale == "share" else (-math.inf, math.inf))
+
+    def within(self, bounds: tuple[float, float]) -> tuple[float, float]:
+        """The bounds of an interval, cut at what the measure can be."""
+        least, most = self.limits
+        low, high = (min(max(bound, least), most) for bound in bounds)
+        return low, high
 
     def note(self, level: Level) -> str | None:
         return dict(self.notes).get(level)

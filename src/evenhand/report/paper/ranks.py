@@ -203,8 +203,7 @@ def _domain(shown: Iterable[_Shown]) -> tuple[float, float]:
 
 def _most(measure: str) -> float:
     """The most that a measure can be."""
-    found = known()[measure]
-    return found.range[1] if found.range else 1.0 if found.scale == "share" else math.inf
+    return known()[measure].limits[1]
 
 
 def _panel(
