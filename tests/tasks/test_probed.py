@@ -20,7 +20,7 @@ from evenhand.models.find import find
 from evenhand.models.load import load_classifier, load_tokenizer
 from evenhand.study.probing import ProbingSpec
 from evenhand.tasks import trainer
-from evenhand.tasks.probed import FILE, numbers, probes_of
+from evenhand.tasks.probed import FILE, leave_probes, numbers, probes_of
 from evenhand.tasks.representations import representations
 from evenhand.tasks.work import Job, Work
 from evenhand.training.recipe import TrainSpec
@@ -53,9 +53,14 @@ def left(folder) -> pl.DataFrame:
     return records.read(folder / FILE, "probes")
 
 
+def job_of(one: Work, folder, evaluations, keep="adapters") -> Job:
+    """As a study makes it: probes are left once the model is trained."""
+    return Job(one, folder, evaluations, keep, lambda model: leave_probes(one, model, folder))
+
+
 def trained(one: Work, folder, features=None) -> pl.DataFrame:
     folder.mkdir()
-    job = Job(one, folder, {"test": ASKED.take(np.arange(4))}, "weights")
+    job = job_of(one, folder, {"test": ASKED.take(np.arange(4))}, "weights")
     ((outcome, _),) = trainer("classification").train_together([job], features=features)
     assert outcome.seconds > 0
     return left(folder)
@@ -86,7 +91,7 @@ def test_trials_of_one_pack_leave_what_they_leave_alone(tmp_path):
     jobs = []
     for place, one in enumerate(works):
         (tmp_path / str(place)).mkdir()
-        jobs.append(Job(one, tmp_path / str(place), {"test": ASKED.take(np.arange(4))}))
+        jobs.append(job_of(one, tmp_path / str(place), {"test": ASKED.take(np.arange(4))}))
     assert len(list(trainer("classification").train_together(jobs))) == 2
     for place, one in enumerate(works):
         alone = trained(one, tmp_path / f"alone {place}")
@@ -131,7 +136,7 @@ def language_work(task: str, spec, target: str, **method) -> Work:
 def test_a_translator_is_probed_at_the_end_of_what_it_is_asked(tmp_path):
     one = language_work("translation", SyntheticTranslation(n=80), "stereotype", kind="lora", lr=1e-3, epochs=1)
     assert one.probing is not None
-    ((outcome, _),) = trainer("translation").train_together([Job(one, tmp_path, {}, "weights")])
+    ((outcome, _),) = trainer("translation").train_together([job_of(one, tmp_path, {}, "weights")])
     found = records.read(tmp_path / FILE, "probes")
     assert outcome.train_loss is not None and set(found["layer"]) == {0, 2}
     again = trainer("translation").kept_model(one, tmp_path)

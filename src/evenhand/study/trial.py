@@ -19,13 +19,11 @@ from evenhand.study.expansion import Trial
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import trainer
 from evenhand.tasks.probed import leave_probes
-from evenhand.tasks.work import Afterwards, Job, Work
+from evenhand.tasks.work import Job, Work
 from evenhand.training.checkpoints import Target
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
 
 Progress = Callable[[float], None]
 
@@ -71,19 +69,17 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
     yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
 
 
-def _scoring(trial: Trial, folder: Path, store: Store) -> Afterwards:
-    """Scores the trial's model by its benchmarks, and writes what they say into the folder."""
+def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
+    """Score the trial's model by its benchmarks, and write what they say into the folder."""
+    from evenhand.models.load import device, load_tokenizer
+    from evenhand.tasks.harness.scoring import score
 
-    def scored(model: nn.Module, tokenizer: PreTrainedTokenizerBase, where: torch.device) -> None:
-        from evenhand.tasks.harness.scoring import score
-
-        assert trial.benchmarks is not None
-        rows = store.harness_of_twin(trial)
-        if rows is None:
-            rows = score(model, tokenizer, trial.benchmarks, where)
-        store.write_harness(folder, trial, rows)
-
-    return scored
+    assert trial.benchmarks is not None
+    rows = store.harness_of_twin(trial)
+    if rows is None:
+        where = device()
+        rows = score(model.to(where), load_tokenizer(trial.setting.base), trial.benchmarks, where)
+    store.write_harness(folder, trial, rows)
 
 
 def _made_from_kept(trial: Trial, store: Store) -> bool:
@@ -94,17 +90,15 @@ def _made_from_kept(trial: Trial, store: Store) -> bool:
         if rows is None:
             return False
         store.write_predictions(folder, trial, rows)
-    if not store.scored(trial):
-        from evenhand.tasks.language import with_kept
-
-        kept = with_kept(work, folder)
-        if kept is None:
-            return False
-        _scoring(trial, folder, store)(*kept)
-    if not store.probed(trial):
-        model = trains.kept_model(work, folder)
-        if model is None:
-            return False
+    scored, probed = store.scored(trial), store.probed(trial)
+    if scored and probed:
+        return True
+    model = trains.kept_model(work, folder)
+    if model is None:
+        return False
+    if not scored:
+        _score(trial, model, folder, store)
+    if not probed:
         leave_probes(work, model, folder)
     return True
 
@@ -158,8 +152,17 @@ def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress:
 
 
 def _job(trial: Trial, folder: Path, store: Store) -> Job:
-    afterwards = None if trial.benchmarks is None else _scoring(trial, folder, store)
-    return Job(work_of(trial), folder, trial.evaluations, trial.keep, afterwards)
+    work = work_of(trial)
+    job = Job(work, folder, trial.evaluations, trial.keep)
+    if trial.benchmarks is None and trial.probing is None:
+        return job  # which the processes of a launch can be told of
+
+    def afterwards(model: nn.Module) -> None:
+        if trial.benchmarks is not None:
+            _score(trial, model, folder, store)
+        leave_probes(work, model, folder)
+
+    return replace(job, afterwards=afterwards)
 
 
 def _train(

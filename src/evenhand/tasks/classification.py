@@ -15,7 +15,6 @@ import polars as pl
 from evenhand.data.dataset import Dataset
 from evenhand.errors import TrainingError
 from evenhand.tasks.encoding import Encoder
-from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import (
     LOG,
     Job,
@@ -134,7 +133,7 @@ def train_together(
             loop.require(one)
             predict = partial(pack.predict, place) if shared else partial(logits_of, model, device=where)
             rows = _predictions(predict, partial(encode, place), job.evaluations, len(work.classes), where)
-            leave_probes(work, model, job.folder)
+            job.afterwards(model)
         except TrainingError as error:
             yield error
             continue

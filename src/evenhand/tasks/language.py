@@ -13,7 +13,6 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
-from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import (
     LOG,
     Job,
@@ -80,10 +79,8 @@ def train_alone(
         yield error
         return
     rows = ask(pack.module, tokenizer, where)
-    if job.afterwards is not None:
-        job.afterwards(pack.module, tokenizer, where)
     try:
-        leave_probes(work, pack.module, job.folder)
+        job.afterwards(pack.module)
     except TrainingError as error:
         yield error
         return
@@ -118,20 +115,13 @@ def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
 
 def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
     """The rows of what `train_alone` kept in `folder`; None when the weights were not kept."""
-    kept = with_kept(work, folder)
-    return None if kept is None else ask(*kept)
-
-
-def with_kept(work: Work, folder: Path) -> tuple[nn.Module, PreTrainedTokenizerBase, torch.device] | None:
-    """The model that `train_alone` kept in `folder`, on its device, and its tokenizer; None when the weights were not
-    kept."""
     model = kept_model(work, folder)
     if model is None:
         return None
     from evenhand.models.load import device, load_tokenizer
 
     where = device()
-    return model.to(where), load_tokenizer(work.base), where
+    return ask(model.to(where), load_tokenizer(work.base), where)
 
 
 def kept_model(work: Work, folder: Path) -> nn.Module | None:

@@ -18,9 +18,7 @@ from evenhand.training.recipe import TrainSpec
 
 if TYPE_CHECKING:
     import polars as pl
-    import torch
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
 
     from evenhand.models.find import BaseModel
     from evenhand.tasks.probed import Probing
@@ -31,8 +29,9 @@ Keep = Literal["adapters", "weights", "none"]
 
 LOG = "log.jsonl"
 
-Afterwards = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], None]
-"""Something that is done with a trained language model."""
+
+def nothing(model: nn.Module) -> None:
+    """Is done with a model of which no more is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,18 +103,19 @@ class Job:
 
     Attributes:
         work: the trial.
-        folder: gets `log.jsonl`, `probes.parquet` where there is something to probe for, and, as `keep` says, the
-            weights: `adapters` keeps what is small (adapters, heads), `weights` whole models too, `none` nothing.
+        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
+            `weights` whole models too, `none` nothing.
         evaluations: the examples to predict, by `split`.
         keep: see `folder`.
-        afterwards: of a language model, what else is done with it once it is trained and asked; None: nothing.
+        afterwards: what else is done with the model once it is trained and asked. It may raise TrainingError, and then
+            the trial has failed.
     """
 
     work: Work
     folder: Path
     evaluations: Mapping[str, Dataset]
     keep: Keep = "adapters"
-    afterwards: Afterwards | None = None
+    afterwards: Callable[[nn.Module], None] = nothing
 
 
 class Trainer(Protocol):
