@@ -129,7 +129,7 @@ def plan(
 
     Nothing is trained: the few steps that are timed are thrown away."""
     from evenhand.study.cost import forecast
-    from evenhand.study.foresight import foresee, foresee_leaks
+    from evenhand.study.foresight import foresee, foresee_leaks, told, told_of_leaks
     from evenhand.study.plan import plan as expand
 
     spec, _, out, data = _study(study, changes or [], tiny, data, out)
@@ -139,9 +139,7 @@ def plan(
     if as_json:
         harms = {"detectable": [vars(one) for one in foreseen], "detectable_leaks": [vars(one) for one in leaks]}
         return _print_json({**expected.to_json(), "accuracy": accuracy, **harms})
-    print("\n".join(expected.lines()))
-    _print_foreseen(foreseen, accuracy)
-    _print_leaks(leaks)
+    print("\n".join([*expected.lines(), *told(foreseen, accuracy), *told_of_leaks(leaks)]))
     return None
 
 
@@ -374,28 +372,6 @@ def _listing(what: Listing) -> list[tuple[str, str]]:
     from evenhand.study.presets import list_presets
 
     return list_presets()
-
-
-def _print_foreseen(foreseen: list[Any], accuracy: float) -> None:
-    if not foreseen:
-        return
-    print(f"\nThe smallest loss of accuracy that would be found four times in five, if methods reach {accuracy:.2f}")
-    print("and agree as fine-tuned models do (at best: what seeds add is known after a run only):")
-    for one in foreseen:
-        who = "everyone" if one.group is None else f"{one.attribute} = {one.group}"
-        found = "too few to judge" if one.detectable is None else f"{one.detectable:.3f}"
-        print(f"  {one.setting}  {who:<32} {one.tested:>8.0f} tested  {found}")
-
-
-def _print_leaks(leaks: list[Any]) -> None:
-    if not leaks:
-        return
-    print("\nThe smallest AUC of membership inference that would be found four times in five (at best), and the false")
-    print("positive rates at which the true positive rate is refused, for too few non-members:")
-    for one in leaks:
-        who = "everyone" if one.group is None else f"{one.attribute} = {one.group}"
-        refused = ", ".join(f"{alpha:g}" for alpha in one.refused) or "none"
-        print(f"  {one.setting}  {who:<32} {one.examples:>8} examples  {one.area:.3f}  refused: {refused}")
 
 
 def _print_json(value: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,3 +137,39 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[Foreseen]:
             level = ALPHA / (1 if group is None else family)
             detectable = foreseen_effect(differ / size, LASTING * overlap, runs, union, level)
         yield Foreseen(name, attribute, group, size, detectable)
+
+
+def told(foreseen: Sequence[Foreseen], accuracy: float) -> list[str]:
+    """For a terminal: a line per group, below what they say."""
+    if not foreseen:
+        return []
+    lines = [
+        "",
+        f"The smallest loss of accuracy that would be found four times in five, if methods reach {accuracy:.2f}",
+        "and agree as fine-tuned models do (at best: what seeds add is known after a run only):",
+    ]
+    for one in foreseen:
+        found = "too few to judge" if one.detectable is None else f"{one.detectable:.3f}"
+        lines.append(f"  {one.setting}  {_whom(one):<32} {one.tested:>8.0f} tested  {found}")
+    return lines
+
+
+def told_of_leaks(leaks: Sequence[ForeseenLeak]) -> list[str]:
+    """The same of membership inference."""
+    if not leaks:
+        return []
+    lines = [
+        "",
+        "The smallest AUC of membership inference that would be found four times in five (at best), and the false",
+        "positive rates at which the true positive rate is refused, for too few non-members:",
+    ]
+    for one in leaks:
+        refused = ", ".join(f"{alpha:g}" for alpha in one.refused) or "none"
+        lines.append(
+            f"  {one.setting}  {_whom(one):<32} {one.examples:>8} examples  {one.area:.3f}  refused: {refused}"
+        )
+    return lines
+
+
+def _whom(one: Foreseen | ForeseenLeak) -> str:
+    return "everyone" if one.group is None else f"{one.attribute} = {one.group}"
