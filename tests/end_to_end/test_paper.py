@@ -23,17 +23,23 @@ CLASSIFIED = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CLASSIFIED)
-def test_a_preset_of_the_paper_ends_in_its_figure(name, tmp_path):
+def ran_small(name, folder):
+    """What a preset with `--tiny` says and leaves: every trial, and its figure in each format."""
     started = time.process_time()
-    ran = CliRunner().invoke(app, ["run", name, "--tiny", "--out", str(tmp_path), "--json"])
+    ran = CliRunner().invoke(app, ["run", name, "--tiny", "--out", str(folder), "--json"])
     assert ran.exit_code == 0, ran.output
     assert time.process_time() - started < 300, "on one core"
     figure = name.rpartition("/")[2]
-    assert all((tmp_path / "figures" / f"{figure}.{ending}").stat().st_size > 5000 for ending in ("png", "svg", "pdf"))
-    results = Results.load(tmp_path)
+    assert all((folder / "figures" / f"{figure}.{ending}").stat().st_size > 5000 for ending in ("png", "svg", "pdf"))
+    results = Results.load(folder)
     assert set(results.trials["status"]) == {"done"}
+    return ran, results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSIFIED)
+def test_a_preset_of_the_paper_ends_in_its_figure(name, tmp_path):
+    ran, results = ran_small(name, tmp_path)
     assert results.design.figure and (tmp_path / "stand-in").is_dir()
     assert "made-up examples stand in for" in ran.stderr
     accuracy = results.estimates.filter(pl.col("seed").is_null(), pl.col("attribute").is_null(), measure="accuracy")
@@ -48,14 +54,7 @@ def test_a_preset_of_the_paper_ends_in_its_figure(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ANSWERED)
 def test_a_preset_of_prompts_ends_in_its_figure(name, tmp_path):
-    started = time.process_time()
-    ran = CliRunner().invoke(app, ["run", name, "--tiny", "--out", str(tmp_path), "--json"])
-    assert ran.exit_code == 0, ran.output
-    assert time.process_time() - started < 300, "on one core"
-    figure = name.rpartition("/")[2]
-    assert all((tmp_path / "figures" / f"{figure}.{ending}").stat().st_size > 5000 for ending in ("png", "svg", "pdf"))
-    results = Results.load(tmp_path)
-    assert set(results.trials["status"]) == {"done"}
+    _, results = ran_small(name, tmp_path)
     assert len(results.options) and results.predictions.is_empty()
     assert set(results.estimates["split"]) == {"train"}
     trained = results.trials.filter(pl.col("method") != "base")
@@ -65,14 +64,7 @@ def test_a_preset_of_prompts_ends_in_its_figure(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_a_preset_of_translations_ends_in_its_figure(name, tmp_path):
-    started = time.process_time()
-    ran = CliRunner().invoke(app, ["run", name, "--tiny", "--out", str(tmp_path), "--json"])
-    assert ran.exit_code == 0, ran.output
-    assert time.process_time() - started < 300, "on one core"
-    figure = name.rpartition("/")[2]
-    assert all((tmp_path / "figures" / f"{figure}.{ending}").stat().st_size > 5000 for ending in ("png", "svg", "pdf"))
-    results = Results.load(tmp_path)
-    assert set(results.trials["status"]) == {"done"}
+    _, results = ran_small(name, tmp_path)
     assert len(results.responses) and results.predictions.is_empty()
     over = results.estimates.filter(pl.col("seed").is_null(), pl.col("attribute").is_null())
     assert over.filter(measure="none_share")["value"].min() < 0.9, "nobody has learned to write a pronoun"
