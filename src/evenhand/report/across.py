@@ -23,6 +23,7 @@ from evenhand.report.drawing import (
     row_key,
     rows_named,
     short,
+    tooltips,
 )
 from evenhand.report.words import digits, interval, main_split, methods_of, number, place, settings_of, title
 
@@ -210,7 +211,7 @@ def _panels(
     explained = None if legend is None else alt.Legend(title=None, columns=len(legend), values=list(legend))
     colour = alt.Color("v:N", scale=alt.Scale(domain=verdicts, range=list(look.COLOURS.values())), legend=explained)
     shape = alt.Shape("v:N", scale=alt.Scale(domain=verdicts, range=list(look.SHAPES.values())), legend=explained)
-    tooltip = [alt.Tooltip(f"{field}:{kind}", title=said) for field, kind, said in _TOOLTIP]
+    tooltip = tooltips(*_TOOLTIP)
     x = alt.X("c:Q", title=f"worse than {reference} by", axis=alt.Axis(tickCount=4), scale=alt.Scale(padding=8))
     base = alt.Chart()
     pooled, own = (f"{sign}isValid(datum.t)" for sign in ("", "!"))

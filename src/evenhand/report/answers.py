@@ -11,7 +11,19 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import OPTIONS
 from evenhand.errors import InputError
 from evenhand.report import look
-from evenhand.report.drawing import bounds, choose, extent, finished, heading_of, in_order, labels, row_key, rows_named
+from evenhand.report.drawing import (
+    bounds,
+    by_method,
+    choose,
+    extent,
+    finished,
+    heading_of,
+    in_order,
+    labels,
+    row_key,
+    rows_named,
+    tooltips,
+)
 from evenhand.report.drawing import short as digits_shown
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.words import ASKED, methods_of
@@ -106,23 +118,16 @@ def _panel(
 ) -> Any:
     import altair as alt
 
-    colours, shapes = look.scale_of(methods)
     axis = labels(extent(order)) if named else None
     y = alt.Y("y:N", sort=list(order), title=None, axis=axis, scale=alt.Scale(domain=list(order), padding=0))
-    inside = alt.YOffset("m:N", sort=list(methods), scale=alt.Scale(domain=list(methods), paddingOuter=0.5))
-    legend = alt.Legend(title=None, columns=min(len(methods), 5)) if named else None
-    colour = alt.Color("m:N", scale=alt.Scale(domain=methods, range=colours), legend=legend)
-    shape = alt.Shape("m:N", scale=alt.Scale(domain=methods, range=shapes), legend=legend)
-    told = [
-        alt.Tooltip(f"{field}:{kind}", title=name)
-        for field, kind, name in (
-            ("y", "N", "question"),
-            ("m", "N", "method"),
-            ("c", "Q", said),
-            ("l", "Q", "low"),
-            ("h", "Q", "high"),
-        )
-    ]
+    inside, colour, shape = by_method(methods, named)
+    told = tooltips(
+        ("y", "N", "question"),
+        ("m", "N", "method"),
+        ("c", "Q", said),
+        ("l", "Q", "low"),
+        ("h", "Q", "high"),
+    )
     scale = alt.Scale(domain=list(domain), nice=False)
     place = alt.X("c:Q", title=x, scale=scale, axis=alt.Axis(tickCount=3))
     base = alt.Chart(rows_named(key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -81,6 +81,25 @@ def labels(width: int = 0) -> Any:
     shortened = f"slice(datum.label, 0, {head}) + '…' + slice(datum.label, -{tail})"
     text = f"length(datum.label) > {_LONGEST} ? {shortened} : datum.label"
     return alt.Axis(labelFontStyle=style, labelExpr=text, labelLimit=LABELS, minExtent=width)
+
+
+def by_method(methods: Sequence[str], explained: bool = True) -> tuple[Any, Any, Any]:
+    """How methods stand beside each other in a row (`m`), and their colours and shapes, with a legend or without."""
+    import altair as alt
+
+    colours, shapes = look.scale_of(methods)
+    inside = alt.YOffset("m:N", sort=list(methods), scale=alt.Scale(domain=list(methods), paddingOuter=0.5))
+    legend = alt.Legend(title=None, columns=min(len(methods), 5)) if explained else None
+    colour = alt.Color("m:N", scale=alt.Scale(domain=list(methods), range=colours), legend=legend)
+    shape = alt.Shape("m:N", scale=alt.Scale(domain=list(methods), range=shapes), legend=legend)
+    return inside, colour, shape
+
+
+def tooltips(*told: tuple[str, str, str]) -> list[Any]:
+    """What is told of a mark: field, type (`N`, `Q`) and name of each."""
+    import altair as alt
+
+    return [alt.Tooltip(f"{field}:{kind}", title=name) for field, kind, name in told]
 
 
 def heading_of(text: str, subtitle: str | list[str]) -> Any:

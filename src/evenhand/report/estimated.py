@@ -11,6 +11,7 @@ from evenhand.errors import InputError
 from evenhand.report import look
 from evenhand.report.drawing import (
     bounds,
+    by_method,
     capital,
     choose,
     extent,
@@ -21,6 +22,7 @@ from evenhand.report.drawing import (
     row_key,
     rows_named,
     short,
+    tooltips,
 )
 from evenhand.report.words import methods_of, title
 
@@ -151,23 +153,16 @@ def dots(
     sort = in_order(value["y"] for value in values)
     step = max(18, 8 * len(methods) + 6)
     width = extent(sort)
-    colours, shapes = look.scale_of(methods)
     y = alt.Y("y:N", sort=sort, title=None, axis=labels(width), scale=alt.Scale(type="band", padding=0))
-    inside = alt.YOffset("m:N", sort=list(methods), scale=alt.Scale(domain=list(methods), paddingOuter=0.5))
-    legend = alt.Legend(title=None, columns=min(len(methods), 5))
-    colour = alt.Color("m:N", scale=alt.Scale(domain=methods, range=colours), legend=legend)
-    shape = alt.Shape("m:N", scale=alt.Scale(domain=methods, range=shapes), legend=legend)
-    tooltip = [
-        alt.Tooltip(f"{field}:{kind}", title=said)
-        for field, kind, said in (
-            ("y", "N", "group"),
-            ("m", "N", "method"),
-            ("c", "Q", x),
-            ("l", "Q", "low"),
-            ("h", "Q", "high"),
-            ("f", "Q", "noise floor (95%)"),
-        )
-    ]
+    inside, colour, shape = by_method(methods)
+    tooltip = tooltips(
+        ("y", "N", "group"),
+        ("m", "N", "method"),
+        ("c", "Q", x),
+        ("l", "Q", "low"),
+        ("h", "Q", "high"),
+        ("f", "Q", "noise floor (95%)"),
+    )
     base = alt.Chart(rows_named())
     layers = []
     if any("a" in value for value in values):

@@ -12,7 +12,19 @@ from evenhand.audit.harness import DISTANCES, GAPS
 from evenhand.audit.measures import HARNESS
 from evenhand.errors import InputError
 from evenhand.report import look
-from evenhand.report.drawing import bounds, choose, extent, finished, heading_of, labels, row_key, rows_named, short
+from evenhand.report.drawing import (
+    bounds,
+    by_method,
+    choose,
+    extent,
+    finished,
+    heading_of,
+    labels,
+    row_key,
+    rows_named,
+    short,
+    tooltips,
+)
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.words import methods_of
 
@@ -115,23 +127,16 @@ def _panel(
 ) -> Any:
     import altair as alt
 
-    colours, shapes = look.scale_of(methods)
     y = alt.Y("y:N", sort=list(order), title=None, axis=labels(width), scale=alt.Scale(domain=list(order), padding=0))
-    inside = alt.YOffset("m:N", sort=list(methods), scale=alt.Scale(domain=list(methods), paddingOuter=0.5))
-    legend = alt.Legend(title=None, columns=min(len(methods), 5)) if explained else None
-    colour = alt.Color("m:N", scale=alt.Scale(domain=methods, range=colours), legend=legend)
-    shape = alt.Shape("m:N", scale=alt.Scale(domain=methods, range=shapes), legend=legend)
-    told = [
-        alt.Tooltip(f"{field}:{kind}", title=name)
-        for field, kind, name in (
-            ("y", "N", "benchmark"),
-            ("m", "N", "method"),
-            ("c", "Q", said),
-            ("l", "Q", "low"),
-            ("h", "Q", "high"),
-            ("n", "Q", "documents"),
-        )
-    ]
+    inside, colour, shape = by_method(methods, explained)
+    told = tooltips(
+        ("y", "N", "benchmark"),
+        ("m", "N", "method"),
+        ("c", "Q", said),
+        ("l", "Q", "low"),
+        ("h", "Q", "high"),
+        ("n", "Q", "documents"),
+    )
     place = alt.X("c:Q", title=None, scale=alt.Scale(domain=list(domain)), axis=alt.Axis(tickCount=4))
     base = alt.Chart(rows_named(key))
     layers: list[Any] = []

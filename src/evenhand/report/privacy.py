@@ -13,7 +13,7 @@ from evenhand.audit.leak_losses import LOSSES
 from evenhand.audit.privacy import ALPHAS, AREA, BALANCED, GAPS, ROC
 from evenhand.errors import InputError
 from evenhand.report import look
-from evenhand.report.drawing import choose, finished, heading_of, in_order, row_key, rows_named, short
+from evenhand.report.drawing import choose, finished, heading_of, in_order, row_key, rows_named, short, tooltips
 from evenhand.report.tables import Footnotes, Grid, splits_of
 from evenhand.report.words import NONE, digits, interval, methods_of, number, place, settings_of, title
 
@@ -80,7 +80,7 @@ def roc_chart(
     chance = chance.encode(x=alt.datum(least), y=alt.datum(least), x2=alt.datum(1), y2=alt.datum(1))
     bands = base.transform_filter("isValid(datum.l)").mark_area(opacity=0.2)
     bands = bands.encode(x=x, y=alt.Y("l:Q", scale=scale, axis=ticks), y2="h:Q", color=colour)
-    told = [alt.Tooltip(f"{key}:{kind}", title=said) for key, kind, said in _CURVE]
+    told = tooltips(*_CURVE)
     lines = base.mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=12, filled=True))
     lines = lines.encode(x=x, y=y, color=colour, strokeDash=dash, tooltip=told)
     chart = alt.layer(chance, bands, lines, data=rows_named()).properties(width=_PANEL, height=_PANEL)

@@ -12,7 +12,7 @@ from evenhand.audit.measures import PROBES
 from evenhand.errors import InputError
 from evenhand.records.probes import UNTRAINED, named
 from evenhand.report import look
-from evenhand.report.drawing import bounds, capital, choose, finished, heading_of, rows_named, short
+from evenhand.report.drawing import bounds, capital, choose, finished, heading_of, rows_named, short, tooltips
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.words import methods_of
 
@@ -135,16 +135,13 @@ def lines(
     scale = alt.Scale(domain=[low, high], zero=False, nice=False)
     x = alt.X("d:Q", title="layer", axis=axis, scale=across)
     y = alt.Y("c:Q", title=None, axis=alt.Axis(tickCount=5, labelPadding=4), scale=scale)
-    told = [
-        alt.Tooltip(f"{field}:{kind}", title=said)
-        for field, kind, said in (
-            ("m", "N", "method"),
-            ("x", "Q", "layer"),
-            ("c", "Q", "value"),
-            ("l", "Q", "low"),
-            ("h", "Q", "high"),
-        )
-    ]
+    told = tooltips(
+        ("m", "N", "method"),
+        ("x", "Q", "layer"),
+        ("c", "Q", "value"),
+        ("l", "Q", "low"),
+        ("h", "Q", "high"),
+    )
     base = alt.Chart(rows_named(key))
     parts = []
     if low < 0 < high:

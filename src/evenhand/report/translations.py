@@ -20,6 +20,7 @@ from evenhand.report.drawing import (
     row_key,
     rows_named,
     short,
+    tooltips,
 )
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.words import methods_of
@@ -77,7 +78,7 @@ def shares_chart(
     colour = alt.Color(
         "o:N", scale=alt.Scale(domain=list(SAID.values()), range=[COLOURS[name] for name in OUTCOMES]), legend=legend
     )
-    told = [alt.Tooltip(f"{key}:{kind}", title=said) for key, kind, said in _TOLD]
+    told = tooltips(*_TOLD)
     base = alt.Chart()
     bars = base.mark_bar(height={"band": 0.72}).encode(x=x, x2="b:Q", y=y, color=colour, tooltip=told)
     rule = base.transform_filter("isValid(datum.l)").mark_rule(color="black", strokeWidth=2)
