@@ -213,10 +213,12 @@ def _masses(options: pl.DataFrame) -> dict[str, np.ndarray]:
         },
         schema={"prompt": pl.String, "question": pl.String},
     )
-    by_prompt = options.join(known, on="prompt").group_by("question", "prompt", "example")
+    # In the order of the table: sums of floats depend on it in their last bits, and an audit repeats itself.
+    placed = options.join(known, on="prompt", how="left", maintain_order="left")
+    by_prompt = placed.group_by("question", "prompt", "example", maintain_order=True)
     mass = by_prompt.agg(mass=pl.col("log_prob").exp().sum())
     option_mass(np.log(mass["mass"].to_numpy())[:, None])  # refuses more than all
-    means = mass.group_by("question", "example").agg(pl.col("mass").mean()).sort("example")
+    means = mass.group_by("question", "example", maintain_order=True).agg(pl.col("mass").mean()).sort("example")
     return {str(key[0]): part["mass"].to_numpy() for key, part in means.partition_by("question", as_dict=True).items()}
 
 

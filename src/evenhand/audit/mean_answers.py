@@ -14,7 +14,7 @@ from evenhand.stats.contrast import TwoWay, by_unit, compact
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, Widened
-from evenhand.stats.questions import over_questions
+from evenhand.stats.questions import apart, over_questions
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def mean_of(runs: Sequence[Sequence[Taken]], units: Sequence[np.ndarray], absolu
         values, moves = _absolute(values, moves)
     found = over_questions(values, moves, shares)
     step = _step(chosen, shares)
-    if step is not None and _apart(moves, shares) < FEW:
+    if step is not None and apart(moves, shares) < FEW:
         return Mean(Wider(found.whole, _of_units(found.of_these, step)), tuple(notes))
     return Mean(found.whole, tuple(notes))
 
@@ -113,7 +113,7 @@ def compared_means(
         return Contrast(whole.estimate, None, whole, whole.runs, (*said, *why))
     interval = runs = FewRuns(whole)
     step = _step([*sides[0], *sides[1]], np.concatenate([shares, shares]))
-    if step is not None and _apart(moves, shares) < FEW:
+    if step is not None and apart(moves, shares) < FEW:
         interval = Wider(runs, _of_units(found.of_these, step))
         said.append(f"fewer than {FEW} discordant units: the interval is adjusted")
     if whole.runs > 1:
@@ -181,15 +181,3 @@ def _of_units(mean: TwoWay, step: float) -> Widened:
     """An interval for few units that are apart, with the degrees of freedom that units have: how runs and questions
     vary is what the interval beside it is for, and where nothing varies theirs would be of rounding errors."""
     return Widened(replace(mean, df=float(max(mean.units - 1, 1))), step)
-
-
-def _apart(moves: np.ndarray, shares: np.ndarray) -> int:
-    """Units that in some run and question are not as the commonest ones: of a contrast mostly those whose answer is
-    another with the other method, of a mean those that do not say what most say. [J, T, U] both."""
-    own = np.divide(moves, shares, out=np.full(moves.shape, np.nan), where=shares > 0).reshape(-1, moves.shape[2])
-    apart = np.zeros(moves.shape[2], dtype=bool)
-    for cell in np.round(own, 9):
-        values, counts = np.unique(cell[~np.isnan(cell)], return_counts=True)
-        if len(values):
-            apart |= ~np.isnan(cell) & (cell != values[counts.argmax()])
-    return int(apart.sum())

@@ -21,7 +21,7 @@ from evenhand.stats.contrast import TwoWay, by_unit, compact
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
-from evenhand.stats.questions import over_questions
+from evenhand.stats.questions import apart, over_questions
 
 ACCURACY, CONTROL, SELECTIVITY = "probe_accuracy", "control_accuracy", "selectivity"
 
@@ -60,7 +60,7 @@ def bounds_over(runs: Sequence[Told], measure: str, level: float) -> tuple[float
         return None
     if measure == ACCURACY:
         return proportion_interval(whole, cells.kish, level)
-    if int((np.abs(cells.moves) > 1e-12).any(axis=(0, 1)).sum()) < FEW:
+    if apart(cells.moves, cells.shares) < FEW:
         return Widened(whole, 1 / whole.units).bounds((1 - level) / 2)
     return whole.bounds((1 - level) / 2)
 

@@ -71,6 +71,22 @@ def over_questions(values: np.ndarray, moves: np.ndarray, shares: np.ndarray) ->
     )
 
 
+def apart(moves: np.ndarray, shares: np.ndarray) -> int:
+    """How many units are not as the commonest ones in some run and question: of a contrast mostly those whose answer is
+    another with the other method, of a mean those that do not say what most say.
+
+    Args:
+        moves, shares: as of `over_questions`. Moves are centred, so that it is no count of those that are not 0.
+    """
+    own = np.divide(moves, shares, out=np.full(moves.shape, np.nan), where=shares > 0).reshape(-1, moves.shape[2])
+    found = np.zeros(moves.shape[2], dtype=bool)
+    for cell in np.round(own, 9):
+        values, counts = np.unique(cell[~np.isnan(cell)], return_counts=True)
+        if len(values):
+            found |= ~np.isnan(cell) & (cell != values[counts.argmax()])
+    return int(found.sum())
+
+
 def _degrees(whole: TwoWay, variance: float, extra: float, questions: int) -> float:
     """Satterthwaite's, where V_seed and V_question are the parts that are poorly known."""
     most = max(whole.units - 1, 1)
