@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenhand.audit.ingest.table import audit
     from evenhand.audit.results import Results
-    from evenhand.audit.table import audit
     from evenhand.errors import InputError
     from evenhand.methods import (
         BOFT,
@@ -88,7 +88,7 @@ _HOMES = {
     "InputError": "evenhand.errors",
     "Results": "evenhand.audit.results",
     "Study": "evenhand.study.spec",
-    "audit": "evenhand.audit.table",
+    "audit": "evenhand.audit.ingest.table",
     **dict.fromkeys(_METHODS, "evenhand.methods"),
 }
 

@@ -185,8 +185,8 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Audit a table of predictions, or of membership scores; needs no torch."""
-    from evenhand.audit.table import audit as audit_table
-    from evenhand.audit.table import read_table
+    from evenhand.audit.ingest.table import audit as audit_table
+    from evenhand.audit.ingest.table import read_table
 
     results = audit_table(
         read_table(table),

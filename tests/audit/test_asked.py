@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.asked import asked
+from evenhand.audit.kinds.option_answers import choices
+from evenhand.audit.kinds.options import asked
 from evenhand.audit.measures import OPTIONS
-from evenhand.audit.option_answers import choices
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.metrics.options.debiasing import contextual_calibration

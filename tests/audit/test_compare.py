@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.cases import Case, Reader
-from evenhand.audit.compare import verdicts
-from evenhand.audit.contrasts import contrast
-from evenhand.audit.estimate import assemble
+from evenhand.audit.comparisons import contrast
+from evenhand.audit.evaluation import evaluations
+from evenhand.audit.kinds.estimands import Case, Reader
+from evenhand.audit.kinds.predictions import assemble
 from evenhand.audit.measures import MEASURES
-from evenhand.audit.runs import evaluations
+from evenhand.audit.verdicts import verdicts
 from evenhand.errors import InputError
 from small_records import design, examples, predictions, study, trials
 

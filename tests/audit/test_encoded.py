@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.encoded import DESCRIBED, encoded
+from evenhand.audit.kinds.probes import DESCRIBED, encoded
 from evenhand.audit.measures import PROBES
 from evenhand.audit.results import Results
 from evenhand.errors import InputError

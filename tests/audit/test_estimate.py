@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.estimate import curves, estimates
+from evenhand.audit.kinds.predictions import curves, estimates
 from evenhand.audit.measures import MEASURES
 from evenhand.errors import InputError
 from small_records import design, examples, predictions, study, trials

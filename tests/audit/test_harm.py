@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.cases import Reader, cases
-from evenhand.audit.compare import compared, judged
-from evenhand.audit.harm import MEASURE, STEPS, curve
+from evenhand.audit.evaluation import evaluations
+from evenhand.audit.kinds.estimands import Reader, cases
 from evenhand.audit.measures import select
+from evenhand.audit.planted_harm import MEASURE, STEPS, curve
 from evenhand.audit.results import Results
-from evenhand.audit.runs import evaluations
+from evenhand.audit.verdicts import compared, judged
 from small_records import design, examples, predictions, study, trials
 
 

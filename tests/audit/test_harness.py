@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.harness import benchmarked
+from evenhand.audit.kinds.benchmarks import benchmarked
 from evenhand.audit.measures import HARNESS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from evenhand.audit.linear import Place, View, range_effect
 from evenhand.audit.measures import HARNESS, MEASURES, MEMBERSHIP, OPTIONS, PROBES, TRANSLATION, list_measures, select
-from evenhand.audit.reliability import BINS, bin_of, plug_in_effect, squared_effect
+from evenhand.audit.measures.calibration import BINS, bin_of, plug_in_effect, squared_effect
+from evenhand.audit.measures.influence import Place, View, range_effect
 from evenhand.errors import InputError
 
 

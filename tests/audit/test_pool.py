@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from evenhand import Results, records
-from evenhand.audit.pool import attacked
+from evenhand.audit.membership.pool import attacked
 from evenhand.errors import InputError
 from evenhand.metrics import attack_pool, attack_targets, attack_without_each_pair, roc_auc
 from evenhand.stats.discrimination import pooled_auc

@@ -8,11 +8,11 @@ import pytest
 from tests.audit import small_records
 from tests.audit.small_records import Tables, several
 
-from evenhand.audit.compare import verdicts
-from evenhand.audit.contrasts import NO_MARGIN
+from evenhand.audit.across_settings import ALIKE, DIFFER, ONE_SEED, SHARED, unit_codes
+from evenhand.audit.comparisons import NO_MARGIN
 from evenhand.audit.design import Design
-from evenhand.audit.pooled import ALIKE, DIFFER, ONE_SEED, SHARED, unit_codes
 from evenhand.audit.results import Results
+from evenhand.audit.verdicts import verdicts
 from evenhand.stats.heterogeneity import TWO_SETTINGS, pool
 
 IN_NONE = pl.col("setting").is_null()

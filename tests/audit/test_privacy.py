@@ -11,10 +11,10 @@ from scipy.special import ndtr, ndtri
 from sklearn.metrics import roc_auc_score
 
 from evenhand import Results
-from evenhand.audit.leak_contrasts import contrast
-from evenhand.audit.leakage import Targets, balanced_accuracy, rate
-from evenhand.audit.privacy import OWN, POOLED, ROC
-from evenhand.audit.table import audit
+from evenhand.audit.ingest.table import audit
+from evenhand.audit.kinds.membership import OWN, POOLED, ROC
+from evenhand.audit.membership.contrasts import contrast
+from evenhand.audit.membership.leakage import Targets, balanced_accuracy, rate
 from evenhand.errors import InputError
 from evenhand.metrics import attack_accuracy, tpr_at_fpr
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evenhand.audit.linear import Place, View
-from evenhand.audit.redrawn import Redrawn
-from evenhand.audit.reliability import plug_in_effect, squared_effect
+from evenhand.audit.measures.calibration import plug_in_effect, squared_effect
+from evenhand.audit.measures.influence import Place, View
+from evenhand.audit.redrawn_calibration import Redrawn
 
 
 @pytest.mark.parametrize("size", [12, 400])

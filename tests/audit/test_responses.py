@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.cases import Case, Reader
 from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.evaluation import Evaluation
+from evenhand.audit.kinds.estimands import Case, Reader
+from evenhand.audit.kinds.translations import evaluations, translated
 from evenhand.audit.measures import TRANSLATION
-from evenhand.audit.responses import evaluations, translated
 from evenhand.audit.results import Results
-from evenhand.audit.runs import Evaluation
 from evenhand.errors import InputError
 from evenhand.metrics import bleu, pronoun_class, pronoun_readings, rouge_l, stereotype_shares
 

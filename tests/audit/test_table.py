@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.table import audit, read_table, records_from_table
-from evenhand.audit.trials import trial_hash
+from evenhand.audit.ingest.table import audit, read_table, records_from_table
+from evenhand.audit.ingest.trials import trial_hash
 from evenhand.errors import InputError
 
 N = 60

@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from evenhand.audit.compare import verdicts
 from evenhand.audit.design import Design
-from evenhand.audit.estimate import curves, estimates
+from evenhand.audit.kinds.predictions import curves, estimates
 from evenhand.audit.tables import audited
+from evenhand.audit.verdicts import verdicts
 from evenhand.errors import InputError
 from small_records import design, study
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from evenhand import metrics
-from evenhand.audit.linear import Place, View
 from evenhand.audit.measures import MEASURES
+from evenhand.audit.measures.influence import Place, View
 from evenhand.stats.extremes import SOFTNESS
 
 PROBLEMS = 150

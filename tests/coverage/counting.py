@@ -11,13 +11,13 @@ from typing import Protocol
 
 import numpy as np
 
-from evenhand.audit.cases import Case, Reader, cases
-from evenhand.audit.compare import compared, judged
-from evenhand.audit.contrasts import Contrast, contrast
+from evenhand.audit.comparisons import Contrast, contrast
 from evenhand.audit.design import Design
-from evenhand.audit.estimate import marginal
+from evenhand.audit.evaluation import Evaluation
+from evenhand.audit.kinds.estimands import Case, Reader, cases
+from evenhand.audit.kinds.predictions import marginal
 from evenhand.audit.measures import select
-from evenhand.audit.runs import Evaluation
+from evenhand.audit.verdicts import compared, judged
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.paired import corrected_resampled_t
 

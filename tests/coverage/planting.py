@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.audit.cases import Reader, cases
-from evenhand.audit.compare import Family, compared, judged
-from evenhand.audit.harm import curve
+from evenhand.audit.across_settings import Compared
+from evenhand.audit.kinds.estimands import Reader, cases
 from evenhand.audit.measures import select
-from evenhand.audit.pooled import Compared
+from evenhand.audit.planted_harm import curve
+from evenhand.audit.verdicts import Family, compared, judged
 from evenhand.stats.power import Repeated
 from random_effects import World
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.evaluation import Evaluation, Population, Run
 from evenhand.audit.groups import Groups
-from evenhand.audit.runs import Evaluation, Population, Run
 
 GROUPS = (0.55, 0.25, 0.12, 0.08)
 METHODS = ("reference", "method")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.audit.design import Design
+from evenhand.audit.evaluation import Evaluation, Population, Run
 from evenhand.audit.groups import Groups
-from evenhand.audit.runs import Evaluation, Population, Run
 from random_effects import DESIGN, GROUPS, METHODS
 
 

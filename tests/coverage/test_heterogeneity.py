@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from tests.audit import small_records
 
-from evenhand.audit.compare import verdicts
+from evenhand.audit.verdicts import verdicts
 from evenhand.stats.heterogeneity import Pooled, Weights, pool
 
 DF = 4

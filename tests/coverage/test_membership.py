@@ -9,9 +9,9 @@ from scipy.special import ndtri
 
 import pool_records
 from evenhand import Results
-from evenhand.audit.leak_contrasts import contrast
-from evenhand.audit.leak_gaps import between
-from evenhand.audit.leakage import Leak, Targets, area
+from evenhand.audit.membership.contrasts import contrast
+from evenhand.audit.membership.group_gaps import between
+from evenhand.audit.membership.leakage import Leak, Targets, area
 from evenhand.metrics import attack_pool
 from evenhand.stats.discrimination import exceeds_dp
 from evenhand.stats.permuted_curves import permuted_areas, permuted_tprs

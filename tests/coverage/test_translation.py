@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from evenhand.audit.cases import Case, Reader
-from evenhand.audit.contrasts import contrast
+from evenhand.audit.comparisons import contrast
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.estimate import marginal
-from evenhand.audit.linear import Texts
+from evenhand.audit.evaluation import Evaluation, Population, Run
+from evenhand.audit.kinds.estimands import Case, Reader
+from evenhand.audit.kinds.predictions import marginal
 from evenhand.audit.measures import TRANSLATION
-from evenhand.audit.runs import Evaluation, Population, Run
+from evenhand.audit.measures.influence import Texts
 from evenhand.metrics.translation import bleu_of, bleu_statistics
 
 UNITS, POPULATION, LEVELS, REPEATED, TRUE = 60, 400, 6, 400, 4000

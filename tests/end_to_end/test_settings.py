@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evenhand import Study
-from evenhand.audit.pooled import SHARED
+from evenhand.audit.across_settings import SHARED
 from evenhand.audit.results import Results
 from evenhand.cli import app
 

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.compare import verdicts
 from evenhand.audit.design import Design, MarginChange, SettingDesign
-from evenhand.audit.estimate import curves, estimates
+from evenhand.audit.kinds.predictions import curves, estimates
+from evenhand.audit.verdicts import verdicts
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from evenhand.audit.pooled import ALIKE, DIFFER
+from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.errors import InputError
 from evenhand.report import blocks, page, terminal
 from evenhand.report.charts import across_chart
 from evenhand.report.summary import markdown
 from evenhand.report.verdict_tables import across_tables, verdict_tables
-from evenhand.report.words import headline
+from evenhand.report.wording import headline
 
 SETTINGS = ("faces", "posts", "news")
 

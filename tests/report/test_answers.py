@@ -12,7 +12,7 @@ from evenhand.errors import InputError
 from evenhand.report import page
 from evenhand.report.answers import answer_grids, answers_chart
 from evenhand.report.paper import draw
-from evenhand.report.words import headline
+from evenhand.report.wording import headline
 from option_records import tables
 
 

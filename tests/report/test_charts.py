@@ -11,7 +11,7 @@ import pytest
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.errors import InputError
 from evenhand.records import TABLES, VERDICTS
-from evenhand.report import charts, look
+from evenhand.report import charts, theme
 from evenhand.report.sizes import group_sizes
 
 EVERYONE = "everyone\u00a0"
@@ -22,13 +22,13 @@ def rows_of(chart) -> list[dict]:
 
 
 def test_every_verdict_has_a_colour_a_shape_and_a_mark_that_no_other_has():
-    for coding in (look.COLOURS, look.SHAPES, look.MARKS):
-        assert set(coding) == {*VERDICTS, look.UNDECIDED}
+    for coding in (theme.COLOURS, theme.SHAPES, theme.MARKS):
+        assert set(coding) == {*VERDICTS, theme.UNDECIDED}
         assert len(set(coding.values())) == len(coding)
 
 
 def test_method_codes_differ_up_to_sixty_four_methods():
-    colours, shapes = look.scale_of([str(i) for i in range(64)])
+    colours, shapes = theme.scale_of([str(i) for i in range(64)])
     assert len(set(zip(colours, shapes, strict=True))) == 64
 
 
@@ -47,7 +47,7 @@ def test_a_verdict_chart_holds_each_contrast_of_its_attribute_with_interval_and_
 
 def test_stacked_measures_share_one_coding_of_verdicts(small):
     spec = json.dumps(charts.verdict_chart(small.verdicts, small.design).to_dict(), ensure_ascii=False)
-    domain = json.dumps({"domain": list(look.COLOURS)}, ensure_ascii=False)[1:-1]
+    domain = json.dumps({"domain": list(theme.COLOURS)}, ensure_ascii=False)[1:-1]
     assert spec.count(domain) == spec.count('"domain": ["worse"') > 0
 
 

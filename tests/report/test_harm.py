@@ -7,10 +7,10 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.harm import MEASURE
+from evenhand.audit.planted_harm import MEASURE
 from evenhand.errors import InputError
-from evenhand.report.harm import harm_chart, loss_grids, losses, noticed
-from evenhand.report.words import NONE
+from evenhand.report.detectable_harm import harm_chart, loss_grids, losses, noticed
+from evenhand.report.wording import NONE
 
 DESIGN = Design(
     settings={"s": SettingDesign(references=("full",), methods=("full", "lora"))}, margins={"default": 0.02}

@@ -10,10 +10,10 @@ from evenhand.audit.measures import HARNESS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import figures, page
-from evenhand.report.across import across_chart, patterns
 from evenhand.report.blocks import verdict_blocks
+from evenhand.report.forest_plot import across_chart, patterns
 from evenhand.report.harness import harness_chart, harness_grids
-from evenhand.report.words import headline, place, title
+from evenhand.report.wording import headline, place, title
 from harness_records import PAIRS, QUESTIONS, tables
 
 

@@ -11,7 +11,7 @@ from evenhand import Results
 from evenhand.audit.design import Figure, Panel
 from evenhand.errors import InputError
 from evenhand.report import paper
-from evenhand.report.leaks import going_with, leaking
+from evenhand.report.membership_sentences import going_with, leaking
 from evenhand.report.page import html, markdown
 from evenhand.report.privacy import leak_grids
 from evenhand.report.tables import failed_trials, training_grid

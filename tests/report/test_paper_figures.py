@@ -10,8 +10,8 @@ import vl_convert
 
 from evenhand.audit.design import Design, Figure, Rank
 from evenhand.errors import InputError
-from evenhand.report import figures, look, paper
-from evenhand.report.words import counts
+from evenhand.report import figures, paper, theme
+from evenhand.report.wording import counts
 
 PARITY = ("accuracy", "demographic_parity_difference", "equalized_odds_difference")
 
@@ -72,7 +72,7 @@ def test_the_sign_above_a_group_is_the_verdict_of_its_contrast(by_group):
     said = {row["y"].partition(" ")[0]: row["v"] for row in drawn(chart)["rows 5"] if "v" in row}
     assert said == dict(own.select("group", "verdict").iter_rows())
     signs = {row["v"]: (row["k"], row["s"]) for rows in drawn(chart).values() for row in rows if "v" in row}
-    assert signs == {verdict: (look.COLOURS[verdict], look.SHAPES[verdict]) for verdict in signs}
+    assert signs == {verdict: (theme.COLOURS[verdict], theme.SHAPES[verdict]) for verdict in signs}
 
 
 def test_the_brackets_hold_the_sizes_of_the_groups_in_the_data(by_group):
@@ -197,7 +197,7 @@ def test_a_rank_has_the_colour_of_its_verdict(by_rank):
     results, chart = by_rank
     verdicts = results.verdicts.filter(pl.col("group").is_not_null(), pl.col("measure").is_in(PARITY[::2]))
     colours = [row["k"] for rows in drawn(chart).values() for row in rows if "k" in row]
-    assert sorted(colours) == sorted(look.COLOURS[verdict] for verdict in verdicts["verdict"])
+    assert sorted(colours) == sorted(theme.COLOURS[verdict] for verdict in verdicts["verdict"])
     assert f"worse in {counts(verdicts).get('worse', 0)} of {len(verdicts)}" in " ".join(chart.title.text)
 
 

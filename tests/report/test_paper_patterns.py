@@ -7,10 +7,10 @@ import json
 import polars as pl
 import pytest
 
-from evenhand.audit.pooled import ALIKE, DIFFER
+from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.results import Results
 from evenhand.report import page, terminal
-from evenhand.report.across import patterns
+from evenhand.report.forest_plot import patterns
 from evenhand.report.summary import markdown
 
 SETTINGS = ("faces", "posts", "news")

@@ -8,12 +8,12 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.table import audit
+from evenhand.audit.ingest.table import audit
 from evenhand.errors import InputError
 from evenhand.report.figures import write
 from evenhand.report.page import html, markdown
 from evenhand.report.privacy import leak_grids, roc_chart
-from evenhand.report.words import NONE
+from evenhand.report.wording import NONE
 
 N = 900
 

@@ -12,7 +12,7 @@ from evenhand.report import page
 from evenhand.report.figures import write
 from evenhand.report.paper import draw
 from evenhand.report.probes import BARE, FEW, probe_grids, probed_for, probes_chart
-from evenhand.report.words import headline
+from evenhand.report.wording import headline
 from probe_records import tables
 
 RATES = {"base": 0.6, "more": 0.9, "same": 0.6}

@@ -7,7 +7,7 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.report.words import headline, interval, number, place, seen, span, title
+from evenhand.report.wording import headline, interval, number, place, seen, span, title
 
 DESIGN = Design(
     settings={"faces": SettingDesign(references=("full",), methods=("full", "lora", "head"))},

@@ -1,6 +1,6 @@
 """Where metrics and statistics meet: from record tables to estimates, contrasts and verdicts. Never imports torch.
 
-The package is also the function `evenhand.audit(frame, label=…, …)`: see `evenhand.audit.table.audit`.
+The package is also the function `evenhand.audit(frame, label=…, …)`: see `evenhand.audit.ingest.table.audit`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 class _Audit(ModuleType):
     # Importing any room of this package binds `evenhand.audit` to it, and hides the function of that name.
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Audit a table of predictions: `evenhand.audit.table.audit`."""
-        from evenhand.audit.table import audit
+        """Audit a table of predictions: `evenhand.audit.ingest.table.audit`."""
+        from evenhand.audit.ingest.table import audit
 
         return audit(*arguments, **options)
 

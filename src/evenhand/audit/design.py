@@ -100,7 +100,7 @@ Figures = Annotated[tuple[Figure, ...], BeforeValidator(_listed), AfterValidator
 
 
 class MembershipDesign(Spec):
-    """How the models of a setting are attacked, and what records there are of them (`evenhand.audit.pool`).
+    """How the models of a setting are attacked, and what records there are of them (`evenhand.audit.membership.pool`).
 
     Attributes:
         attack: see `evenhand.metrics.attack_pool`; `difficulty` is difficulty calibration.
@@ -139,7 +139,7 @@ class MembershipDesign(Spec):
 
 
 class AskedDesign(Spec):
-    """What options were asked of, and how they are read (`evenhand.audit.asked`).
+    """What options were asked of, and how they are read (`evenhand.audit.kinds.options`).
 
     Attributes:
         split: the reviews that were asked about: held-out ones, or those that the models were trained on.
@@ -153,7 +153,7 @@ class AskedDesign(Spec):
 
 
 class HarnessDesign(Spec):
-    """Which benchmarks lm-evaluation-harness scored (`evenhand.audit.harness`).
+    """Which benchmarks lm-evaluation-harness scored (`evenhand.audit.kinds.benchmarks`).
 
     Attributes:
         tasks: by the harness's names, in the order in which a reader wants them.
@@ -163,7 +163,7 @@ class HarnessDesign(Spec):
 
 
 class ProbedDesign(Spec):
-    """What the representations of models were probed for, and how that is read (`evenhand.audit.encoded`).
+    """What the representations of models were probed for, and how that is read (`evenhand.audit.kinds.probes`).
 
     Attributes:
         targets: names, as in the table `probes`.

@@ -16,13 +16,13 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.asked import asked
 from evenhand.audit.design import Design
-from evenhand.audit.encoded import encoded
-from evenhand.audit.harness import benchmarked
-from evenhand.audit.pool import Attack, attacked
-from evenhand.audit.privacy import leakage
-from evenhand.audit.responses import translated
+from evenhand.audit.kinds.benchmarks import benchmarked
+from evenhand.audit.kinds.membership import leakage
+from evenhand.audit.kinds.options import asked
+from evenhand.audit.kinds.probes import encoded
+from evenhand.audit.kinds.translations import translated
+from evenhand.audit.membership.pool import Attack, attacked
 from evenhand.audit.tables import audited
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import VERDICTS
@@ -282,10 +282,10 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but examples and predictions as plain values; what is not finite is None."""
-        from evenhand.report.across import patterns
-        from evenhand.report.harm import noticed
-        from evenhand.report.leaks import leaking
-        from evenhand.report.words import headline
+        from evenhand.report.detectable_harm import noticed
+        from evenhand.report.forest_plot import patterns
+        from evenhand.report.membership_sentences import leaking
+        from evenhand.report.wording import headline
 
         return {
             "source": self.design.source,
@@ -310,7 +310,7 @@ class Results:
         return text(self)
 
     def __repr__(self) -> str:
-        from evenhand.report.words import counts, trained
+        from evenhand.report.wording import counts, trained
 
         of = f" of {self.design.source}" if self.design.source else ""
         size = f"{', '.join(trained(self.trials))}, {len(self.examples):,} examples"

@@ -11,15 +11,15 @@ from typing import Any
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.cases import Reader, cases
-from evenhand.audit.compare import check_margins, compared, judged, pooled_later
+from evenhand.audit.across_settings import Compared, across_settings
 from evenhand.audit.design import Design
-from evenhand.audit.estimate import drawn, estimated
-from evenhand.audit.floors import Floors
-from evenhand.audit.harm import detected_harm
+from evenhand.audit.evaluation import evaluations
+from evenhand.audit.kinds.estimands import Reader, cases
+from evenhand.audit.kinds.predictions import drawn, estimated
 from evenhand.audit.measures import select
-from evenhand.audit.pooled import Compared, across_settings
-from evenhand.audit.runs import evaluations
+from evenhand.audit.noise_floors import Floors
+from evenhand.audit.planted_harm import detected_harm
+from evenhand.audit.verdicts import check_margins, compared, judged, pooled_later
 
 
 def audited(

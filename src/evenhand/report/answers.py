@@ -10,7 +10,7 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import OPTIONS
 from evenhand.errors import InputError
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import (
     bounds,
     by_method,
@@ -26,7 +26,7 @@ from evenhand.report.drawing import (
 )
 from evenhand.report.drawing import short as digits_shown
 from evenhand.report.tables import Grid, estimate_grids
-from evenhand.report.words import ASKED, methods_of
+from evenhand.report.wording import ASKED, methods_of
 
 LEAN, LOG_ODDS = "guess_lean", "content_log_odds"
 _PANELS = (
@@ -131,7 +131,7 @@ def _panel(
     scale = alt.Scale(domain=list(domain), nice=False)
     place = alt.X("c:Q", title=x, scale=scale, axis=alt.Axis(tickCount=3))
     base = alt.Chart(rows_named(key))
-    zero = alt.Chart(rows_named(key)).mark_rule(color=look.INK, strokeWidth=1).encode(x=alt.datum(0))
+    zero = alt.Chart(rows_named(key)).mark_rule(color=theme.INK, strokeWidth=1).encode(x=alt.datum(0))
     bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5, clip=True)
     layers = [zero, bars.encode(x=alt.X("l:Q", scale=scale), x2="h:Q", y=y, yOffset=inside, color=colour)]
     points = base.mark_point(filled=True, size=45, opacity=1)

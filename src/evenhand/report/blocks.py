@@ -9,16 +9,16 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.harm import MEASURE
-from evenhand.audit.privacy import ROC
+from evenhand.audit.kinds.membership import ROC
+from evenhand.audit.planted_harm import MEASURE
 from evenhand.report import charts
-from evenhand.report.contrasts import panel_of
-from evenhand.report.estimated import PARITY
+from evenhand.report.group_charts import PARITY
 from evenhand.report.harness import drawn_rows
 from evenhand.report.probes import probed_for, probes_of
 from evenhand.report.sizes import group_sizes
+from evenhand.report.verdict_chart import panel_of
 from evenhand.report.verdict_tables import pooled_pairs
-from evenhand.report.words import settings_of, single_question, title
+from evenhand.report.wording import settings_of, single_question, title
 
 MOST_ROWS = 3000
 """With more contrasts than this, single classes are not drawn: a page is to stay below 5 MB. The tables have them."""

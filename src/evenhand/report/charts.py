@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
-from evenhand.report.across import across_chart
 from evenhand.report.answers import answers_chart
-from evenhand.report.contrasts import verdict_chart
-from evenhand.report.estimated import disparity_chart, group_accuracy_chart
-from evenhand.report.harm import harm_chart
+from evenhand.report.detectable_harm import harm_chart
+from evenhand.report.forest_plot import across_chart
+from evenhand.report.group_charts import disparity_chart, group_accuracy_chart
 from evenhand.report.harness import harness_chart
 from evenhand.report.privacy import roc_chart
 from evenhand.report.probes import probes_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.sizes import group_size_chart
 from evenhand.report.translations import shares_chart
+from evenhand.report.verdict_chart import verdict_chart
 
 __all__ = [
     "across_chart",

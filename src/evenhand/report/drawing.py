@@ -9,8 +9,8 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError, did_you_mean
-from evenhand.report import look
-from evenhand.report.words import main_split, settings_of
+from evenhand.report import theme
+from evenhand.report.wording import main_split, settings_of
 
 LABELS = 190
 """Pixels that the labels of groups may take."""
@@ -87,7 +87,7 @@ def by_method(methods: Sequence[str], explained: bool = True) -> tuple[Any, Any,
     """How methods stand beside each other in a row (`m`), and their colours and shapes, with a legend or without."""
     import altair as alt
 
-    colours, shapes = look.scale_of(methods)
+    colours, shapes = theme.scale_of(methods)
     inside = alt.YOffset("m:N", sort=list(methods), scale=alt.Scale(domain=list(methods), paddingOuter=0.5))
     legend = alt.Legend(title=None, columns=min(len(methods), 5)) if explained else None
     colour = alt.Color("m:N", scale=alt.Scale(domain=list(methods), range=colours), legend=legend)
@@ -128,7 +128,7 @@ def finished(
         panel, label: pixels of one panel and of its labels.
     """
     usermeta = {"panel": panel, "label": label}
-    whole = chart.properties(description=description, usermeta=usermeta, config=look.config())
+    whole = chart.properties(description=description, usermeta=usermeta, config=theme.config())
     whole.datasets = dict(rows)
     return whole
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.harm import MEASURE
+from evenhand.audit.kinds.membership import ROC
 from evenhand.audit.measures import HARNESS
-from evenhand.audit.privacy import ROC
+from evenhand.audit.planted_harm import MEASURE
 from evenhand.report import charts, paper
-from evenhand.report.estimated import PARITY
+from evenhand.report.group_charts import PARITY
 from evenhand.report.harness import drawn_rows
 from evenhand.report.paper import Figured
 from evenhand.report.probes import probed_for
 from evenhand.report.verdict_tables import pooled_pairs
-from evenhand.report.words import settings_of
+from evenhand.report.wording import settings_of
 
 FORMATS = ("png", "svg", "pdf")
 

@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.harness import DISTANCES, GAPS
+from evenhand.audit.kinds.benchmarks import DISTANCES, GAPS
 from evenhand.audit.measures import HARNESS
 from evenhand.errors import InputError
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import (
     bounds,
     by_method,
@@ -26,7 +26,7 @@ from evenhand.report.drawing import (
     tooltips,
 )
 from evenhand.report.tables import Grid, estimate_grids
-from evenhand.report.words import methods_of
+from evenhand.report.wording import methods_of
 
 _PANELS = (
     ("pct_stereotype", "stereotypes preferred", 0.5, (0.0, 1.0)),
@@ -141,7 +141,7 @@ def _panel(
     base = alt.Chart(rows_named(key))
     layers: list[Any] = []
     if even is not None:
-        layers.append(alt.Chart(rows_named(key)).mark_rule(color=look.INK, strokeWidth=1).encode(x=alt.datum(even)))
+        layers.append(alt.Chart(rows_named(key)).mark_rule(color=theme.INK, strokeWidth=1).encode(x=alt.datum(even)))
     bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5)
     layers.append(bars.encode(x="l:Q", x2="h:Q", y=y, yOffset=inside, color=colour))
     points = base.mark_point(filled=True, size=45, opacity=1)

@@ -15,18 +15,18 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import MEASURES
 from evenhand.records import VERDICTS
-from evenhand.report import blocks, look, tables, verdict_tables
-from evenhand.report.across import patterns
+from evenhand.report import blocks, tables, theme, verdict_tables
 from evenhand.report.answers import answer_grids
 from evenhand.report.charts import vega_lite_version
-from evenhand.report.harm import loss_grids, noticed
+from evenhand.report.detectable_harm import loss_grids, noticed
+from evenhand.report.forest_plot import patterns
 from evenhand.report.harness import harness_grids
-from evenhand.report.leaks import going_with, leaking
+from evenhand.report.membership_sentences import going_with, leaking
 from evenhand.report.privacy import leak_grids
 from evenhand.report.probes import probe_grids
 from evenhand.report.summary import markdown
 from evenhand.report.translations import translation_grids
-from evenhand.report.words import NONE, headline, seen, trained
+from evenhand.report.wording import NONE, headline, seen, trained
 
 __all__ = ["Reportable", "html", "markdown"]
 
@@ -42,7 +42,7 @@ _MEANINGS = {
     "better": "else below 0",
     "not worse": "else below the margin",
     "inconclusive": "this study cannot tell",
-    look.UNDECIDED: "shown for comparison only",
+    theme.UNDECIDED: "shown for comparison only",
 }
 """In the order in which a verdict is decided."""
 
@@ -210,7 +210,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "absent": tables.absent_rows(results.estimates, design),
         "dash": NONE,
         "verdicts": VERDICTS,
-        "config": look.config(),
+        "config": theme.config(),
     }
 
 

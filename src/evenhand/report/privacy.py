@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.leak_losses import LOSSES
-from evenhand.audit.privacy import ALPHAS, AREA, BALANCED, GAPS, ROC
+from evenhand.audit.kinds.membership import ALPHAS, AREA, BALANCED, GAPS, ROC
+from evenhand.audit.membership.losses import LOSSES
 from evenhand.errors import InputError
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import choose, finished, heading_of, in_order, row_key, rows_named, short, tooltips
 from evenhand.report.tables import Footnotes, Grid, splits_of
-from evenhand.report.words import NONE, digits, interval, methods_of, number, place, settings_of, title
+from evenhand.report.wording import NONE, digits, interval, methods_of, number, place, settings_of, title
 
 EVERYONE = "everyone"
 MEASURES = (*ALPHAS, AREA, BALANCED, *GAPS)
@@ -67,7 +67,7 @@ def roc_chart(
         | ({} if row["low"] is None else {"l": short(max(row["low"], least)), "h": short(row["high"])})
         for row in rows.iter_rows(named=True)
     ]
-    colours, _ = look.scale_of(methods)
+    colours, _ = theme.scale_of(methods)
     legend = alt.Legend(title=None, columns=min(len(methods), 5), symbolType="stroke", symbolOpacity=1)
     colour = alt.Color("m:N", scale=alt.Scale(domain=methods, range=colours), legend=legend)
     dash = alt.StrokeDash("m:N", scale=alt.Scale(domain=methods, range=_DASHES), legend=legend)

@@ -11,10 +11,10 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import PROBES
 from evenhand.errors import InputError
 from evenhand.records.probes import UNTRAINED, named
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import bounds, capital, choose, finished, heading_of, rows_named, short, tooltips
 from evenhand.report.tables import Grid, estimate_grids
-from evenhand.report.words import methods_of
+from evenhand.report.wording import methods_of
 
 BARE = "#8f8f8f"
 """Of untrained models."""
@@ -146,7 +146,7 @@ def lines(
     parts = []
     if low < 0 < high:
         parts.append(
-            alt.Chart(rows_named(key)).mark_rule(color=look.INK, strokeWidth=1).encode(y=alt.YDatum(0.0, scale=scale))
+            alt.Chart(rows_named(key)).mark_rule(color=theme.INK, strokeWidth=1).encode(y=alt.YDatum(0.0, scale=scale))
         )
     if any("l" in value for value in values):
         known = base.transform_filter("isValid(datum.l)")
@@ -160,7 +160,7 @@ def lines(
 
 def _signs(methods: Sequence[str]) -> tuple[list[str], list[str]]:
     """Colours and shapes of methods; untrained models are grey, whatever their place."""
-    colours, shapes = look.scale_of(methods)
+    colours, shapes = theme.scale_of(methods)
     return [BARE if name == UNTRAINED else colour for name, colour in zip(methods, colours, strict=True)], shapes
 
 

@@ -8,9 +8,9 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import bounds, choose, finished, heading_of, rows_named, short
-from evenhand.report.words import methods_of
+from evenhand.report.wording import methods_of
 
 
 def reliability_chart(
@@ -56,15 +56,15 @@ def reliability_chart(
     )
     ideal = alt.Chart().mark_rule(color="#777777", strokeDash=[4, 3])
     ideal = ideal.encode(x=alt.datum(0), y=alt.datum(0), x2=alt.datum(1), y2=alt.datum(1))
-    whiskers = base.transform_filter("isValid(datum.l)").mark_rule(color=look.METHOD_COLOURS[0], strokeWidth=1.5)
+    whiskers = base.transform_filter("isValid(datum.l)").mark_rule(color=theme.METHOD_COLOURS[0], strokeWidth=1.5)
     whiskers = whiskers.encode(x=x, y="l:Q", y2="h:Q")
     y = alt.Y("y:Q", scale=unit, axis=axis, title="observed share")
     line = (
         base.transform_filter("isValid(datum.y)")
         .mark_line(
-            color=look.METHOD_COLOURS[0],
+            color=theme.METHOD_COLOURS[0],
             strokeWidth=1,
-            point=alt.OverlayMarkDef(size=32, filled=True, color=look.METHOD_COLOURS[0]),
+            point=alt.OverlayMarkDef(size=32, filled=True, color=theme.METHOD_COLOURS[0]),
         )
         .encode(x=x, y=y, tooltip=[alt.Tooltip(f"{key}:Q", title=said) for key, said in _CURVE])
     )

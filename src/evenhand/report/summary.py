@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evenhand.report import tables
-from evenhand.report.across import patterns
 from evenhand.report.answers import answer_grids
+from evenhand.report.detectable_harm import noticed
 from evenhand.report.drawing import capital
-from evenhand.report.harm import noticed
+from evenhand.report.forest_plot import patterns
 from evenhand.report.harness import harness_grids
-from evenhand.report.leaks import going_with, leaking
+from evenhand.report.membership_sentences import going_with, leaking
 from evenhand.report.privacy import leak_grids
 from evenhand.report.probes import probe_grids
 from evenhand.report.translations import translation_grids
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
-from evenhand.report.words import headline
+from evenhand.report.wording import headline
 
 if TYPE_CHECKING:
     from evenhand.report.page import Reportable

@@ -11,7 +11,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.report.sizes import group_sizes
-from evenhand.report.words import NONE, digits, interval, methods_of, number, place, settings_of, title
+from evenhand.report.wording import NONE, digits, interval, methods_of, number, place, settings_of, title
 
 
 @dataclass(frozen=True)

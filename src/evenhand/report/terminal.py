@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from evenhand.report.across import patterns
-from evenhand.report.harm import noticed
-from evenhand.report.leaks import leaking
-from evenhand.report.words import digits, headline, interval, number, place, single_question, title, trained
+from evenhand.report.detectable_harm import noticed
+from evenhand.report.forest_plot import patterns
+from evenhand.report.membership_sentences import leaking
+from evenhand.report.wording import digits, headline, interval, number, place, single_question, title, trained
 
 if TYPE_CHECKING:
     from evenhand.report.page import Reportable

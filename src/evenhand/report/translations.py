@@ -23,7 +23,7 @@ from evenhand.report.drawing import (
     tooltips,
 )
 from evenhand.report.tables import Grid, estimate_grids
-from evenhand.report.words import methods_of
+from evenhand.report.wording import methods_of
 
 OUTCOMES = ("pro", "anti", "neutral", "mixed", "none")
 """In the order in which they are stacked; they add up to 1."""

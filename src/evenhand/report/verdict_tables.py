@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
+from evenhand.audit.across_settings import DIFFER
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known
-from evenhand.audit.pooled import DIFFER
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.tables import Footnotes, Grid, splits_of
-from evenhand.report.words import NONE, counts, digits, interval, methods_of, number, place, settings_of, title
+from evenhand.report.wording import NONE, counts, digits, interval, methods_of, number, place, settings_of, title
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _verdict_table(rows: pl.DataFrame, setting: str | None, split: str, method: 
 
 def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
     decimals = digits(row["measure"])
-    verdict = row["verdict"] or look.UNDECIDED
+    verdict = row["verdict"] or theme.UNDECIDED
     runs = NONE if row["runs"] is None else str(row["runs"])
     if row["runs_needed"] is not None:
         runs += f" ({row['runs_needed']} needed)"
@@ -107,7 +107,7 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
         interval(row["low"], row["high"], decimals, signed=True),
         NONE if row["margin"] is None else f"{row['margin']:g}",
         verdict,
-        look.MARKS[verdict],
+        theme.MARKS[verdict],
         number(row["detectable"], decimals),
         runs,
         notes.mark(note),

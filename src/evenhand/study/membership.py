@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from evenhand.audit.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.audit.design import MembershipDesign
+from evenhand.audit.membership.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.errors import InputError, did_you_mean
 from evenhand.tasks import kind_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from evenhand.audit.linear import Level
+from evenhand.audit.measures.influence import Level
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name, taken_of
 
 _EFFECT = taken_of("benchmarks")

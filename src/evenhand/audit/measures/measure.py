@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from evenhand.audit.linear import Effect, Level, Place, View, undefined
+from evenhand.audit.measures.influence import Effect, Level, Place, View, undefined
 
 RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
 

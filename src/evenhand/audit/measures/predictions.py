@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from evenhand.audit.linear import (
+from evenhand.audit.measures.calibration import plug_in_effect, squared_effect
+from evenhand.audit.measures.influence import (
     Effect,
     Level,
     Place,
@@ -18,7 +19,6 @@ from evenhand.audit.linear import (
     worst_effect,
 )
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, Measure, by_name
-from evenhand.audit.reliability import plug_in_effect, squared_effect
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)

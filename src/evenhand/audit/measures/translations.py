@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
-from evenhand.audit.translated import bleu_effect, gender_effect, lean_effect, outcome_effect, rouge_effect
+from evenhand.audit.measures.translation_influence import (
+    bleu_effect,
+    gender_effect,
+    lean_effect,
+    outcome_effect,
+    rouge_effect,
+)
 from evenhand.metrics.translation import StereotypeOutcome
 
 _OUTCOMES: Mapping[StereotypeOutcome, str] = {

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import bounds, capital, rows_named, short
 from evenhand.report.paper.layout import SMALL, WIDE, Figured, Sign, absent, compared, outcome, verdict_signs, whole
-from evenhand.report.words import methods_of, title
+from evenhand.report.wording import methods_of, title
 
 STEP = 24
 """Pixels of a method."""
@@ -55,8 +55,8 @@ def answers_figure(results: Figured, figure: Figure) -> Any:
     lines = [charts[start : start + figure.columns] for start in range(0, len(charts), figure.columns)]
     decided = pl.concat([one.contrasts for one in shown])
     heading = f"Answers to prompts about authors: {outcome(decided)}"
-    signs = [Sign("mean over questions", look.INK, "circle"), Sign("one question", _QUESTION, "tick")]
-    signs += verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))
+    signs = [Sign("mean over questions", theme.INK, "circle"), Sign("one question", _QUESTION, "tick")]
+    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
     parts = [alt.hconcat(*line, spacing=8) for line in lines]
     return whole(parts, rows, results, figure, heading, _SAID, signs)
 
@@ -84,8 +84,8 @@ def _shown(results: Figured, panel: Panel, measure: str) -> _Shown:
         measure=judged,
     )
     for row in contrasts.iter_rows(named=True):
-        said = row["verdict"] or look.UNDECIDED
-        values.append({"m": row["method"], "k": look.COLOURS[said], "s": look.SHAPES[said]})
+        said = row["verdict"] or theme.UNDECIDED
+        values.append({"m": row["method"], "k": theme.COLOURS[said], "s": theme.SHAPES[said]})
     return _Shown(panel, measure, methods, values, contrasts)
 
 
@@ -126,9 +126,9 @@ def _panel(one: _Shown, key: str, width: int, domain: tuple[float, float]) -> An
         line = alt.Chart(alt.Data(values=[{}])).mark_rule(color="#c43c3c", strokeDash=[3, 3], strokeWidth=1.2)
         layers.insert(0, line.encode(x=alt.XDatum(0.0, scale=scale)))
     if any("l" in value for value in one.values):
-        bars = base.transform_filter("isValid(datum.l)").mark_rule(color=look.INK, strokeWidth=1.6, clip=True)
+        bars = base.transform_filter("isValid(datum.l)").mark_rule(color=theme.INK, strokeWidth=1.6, clip=True)
         layers.append(bars.encode(x=alt.X("l:Q", scale=scale, axis=ticks, title=None), x2="h:Q", y=y))
-    points = base.transform_filter("isValid(datum.c)").mark_point(color=look.INK, filled=True, size=50, opacity=1)
+    points = base.transform_filter("isValid(datum.c)").mark_point(color=theme.INK, filled=True, size=50, opacity=1)
     layers.append(points.encode(x=alt.X("c:Q", scale=scale, axis=ticks, title=None), y=y))
     if any("s" in value for value in one.values):
         sign = base.transform_filter("isValid(datum.s)").mark_point(filled=True, size=50, opacity=1)

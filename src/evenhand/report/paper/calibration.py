@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel
-from evenhand.audit.reliability import BINS
-from evenhand.report import look
+from evenhand.audit.measures.calibration import BINS
+from evenhand.report import theme
 from evenhand.report.drawing import bounds, rows_named, short
 from evenhand.report.paper.layout import (
     SMALL,
@@ -30,7 +30,7 @@ from evenhand.report.paper.layout import (
     verdict_signs,
     whole,
 )
-from evenhand.report.words import methods_of, number
+from evenhand.report.wording import methods_of, number
 
 _AXIS = 46
 _HISTOGRAM = 64
@@ -93,7 +93,7 @@ def calibration_figure(results: Figured, figure: Figure) -> Any:
     given = list(dict.fromkeys(method for one in shown for method in one.methods))
     signs = [Sign(method, looks[method][0], "bar") for method in given]
     signs += [Sign("gap", _GAP, "bar"), Sign("perfect calibration", _IDEAL, "dots")]
-    signs += verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))
+    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
     return whole(lines, rows, results, figure, heading, _SAID, signs)
 
 
@@ -149,7 +149,7 @@ def _method(one: _Shown, method: str, key: str, colour: str, side: int, top: flo
     import altair as alt
 
     verdict = next(iter(one.contrasts.filter(method=method)["verdict"]), "")
-    said = f"{look.MARKS[verdict]} {verdict}" if verdict else " "
+    said = f"{theme.MARKS[verdict]} {verdict}" if verdict else " "
     unit = alt.Scale(domain=[0, 1], nice=False, padding=0)
     ends = alt.Axis(values=[0, 0.5, 1], labelFontSize=SMALL, format=".1f", labelFlush=True)
     bare = alt.Axis(values=[0, 0.5, 1], labels=False, ticks=False)
@@ -166,7 +166,7 @@ def _method(one: _Shown, method: str, key: str, colour: str, side: int, top: flo
         subtitle=said,
         fontSize=11,
         subtitleFontSize=SMALL,
-        subtitleColor=look.COLOURS.get(verdict, look.FAINT),
+        subtitleColor=theme.COLOURS.get(verdict, theme.FAINT),
         anchor="start",
         offset=4,
     )
@@ -189,10 +189,10 @@ def _method(one: _Shown, method: str, key: str, colour: str, side: int, top: flo
         ideal.encode(**corners),
     ]
     if any("l" in row for row in one.bins[method]):
-        whiskers = base.transform_filter("isValid(datum.l)").mark_rule(color=look.INK, strokeWidth=1)
+        whiskers = base.transform_filter("isValid(datum.l)").mark_rule(color=theme.INK, strokeWidth=1)
         layers.append(whiskers.encode(x=alt.X("w:Q", scale=unit), y=alt.Y("l:Q", scale=unit), y2="h:Q"))
     error = alt.Chart(alt.Data(values=[{}])).mark_text(
-        text=one.errors.get(method, ""), align="left", baseline="bottom", fontSize=SMALL, color=look.INK
+        text=one.errors.get(method, ""), align="left", baseline="bottom", fontSize=SMALL, color=theme.INK
     )
     layers.append(error.encode(x=alt.value(0), y=alt.value(-3)))
     return alt.vconcat(histogram, alt.layer(*layers).properties(width=side, height=side), spacing=26, bounds="flush")

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import bounds, in_order, row_key, rows_named, short
 from evenhand.report.paper.layout import (
     SMALL,
@@ -29,7 +29,7 @@ from evenhand.report.paper.layout import (
     verdict_signs,
     whole,
 )
-from evenhand.report.words import methods_of, title
+from evenhand.report.wording import methods_of, title
 
 HEIGHT = 150
 _LOW = 100
@@ -107,9 +107,9 @@ def _shown(results: Figured, panel: Panel, measure: str, looks: Mapping[str, tup
     contrasts = tested(results.verdicts).filter(against, about | everyone, **here)
     marks = []
     for row in contrasts.iter_rows(named=True):
-        said = row["verdict"] or look.UNDECIDED
+        said = row["verdict"] or theme.UNDECIDED
         line = others.index(row["method"]) if row["method"] in others else 0
-        marks.append({"y": _label(row["group"], size), "v": said, "k": look.COLOURS[said], "s": look.SHAPES[said]})
+        marks.append({"y": _label(row["group"], size), "v": said, "k": theme.COLOURS[said], "s": theme.SHAPES[said]})
         marks[-1]["p"] = line
     return _Shown(panel, measure, methods, others, values, marks, contrasts)
 
@@ -148,11 +148,11 @@ def _panel(one: _Shown, key: str, domain: tuple[float, float], width: int, heigh
     base = alt.Chart(rows_named(key))
     layers = []
     if any("a" in value for value in one.values):
-        band = base.transform_filter("isValid(datum.a)").mark_rect(color=look.BAND)
+        band = base.transform_filter("isValid(datum.a)").mark_rect(color=theme.BAND)
         layers.append(band.encode(x=x, y=alt.Y("a:Q", scale=scale, axis=ticks), y2="b:Q"))
     if any("f" in value for value in one.values):
         floor = base.transform_filter("isValid(datum.f)").mark_tick(
-            color=look.FAINT, thickness=2, size=8, orient="horizontal"
+            color=theme.FAINT, thickness=2, size=8, orient="horizontal"
         )
         layers.append(floor.encode(x=x, xOffset=inside, y=alt.Y("f:Q", scale=scale, axis=ticks)))
     if any("l" in value for value in one.values):
@@ -170,7 +170,7 @@ def _panel(one: _Shown, key: str, domain: tuple[float, float], width: int, heigh
             sign = base.transform_filter(f"datum.p === {line}").mark_point(filled=True, size=42, opacity=1)
             layers.append(sign.encode(x=x, y=alt.value(-9 - 13 * line), color=colour, shape=shape))
             said = "verdict" if len(one.others) == 1 else one.others[line]
-            words = alt.Chart(alt.Data(values=[{}])).mark_text(text=said, align="right", fontSize=9, color=look.FAINT)
+            words = alt.Chart(alt.Data(values=[{}])).mark_text(text=said, align="right", fontSize=9, color=theme.FAINT)
             layers.append(words.encode(x=alt.value(-5), y=alt.value(-9 - 13 * line)))
     return alt.layer(*layers).properties(width=width, height=height, title=named)
 
@@ -183,7 +183,7 @@ def _signs(
     values = [value for one in shown for value in one.values]
     if any("a" in value for value in values):
         reference = compared(results.design, shown[0].panel.setting)[0]
-        signs.append(Sign(f"{reference} ± margin", look.BAND, "band"))
+        signs.append(Sign(f"{reference} ± margin", theme.BAND, "band"))
     if any("f" in value for value in values):
-        signs.append(Sign("noise floor, 95%", look.FAINT, "tick"))
-    return [*signs, *verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))]
+        signs.append(Sign("noise floor, 95%", theme.FAINT, "tick"))
+    return [*signs, *verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))]

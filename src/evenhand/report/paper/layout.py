@@ -11,9 +11,9 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, Figure, Panel
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import finished, rows_named
-from evenhand.report.words import counts
+from evenhand.report.wording import counts
 
 WIDE = 760
 """Pixels of a figure across a page of text: printed 17 cm wide, letters of 11 pixels have 7 points."""
@@ -68,7 +68,7 @@ def palette(results: Figured, figure: Figure) -> dict[str, tuple[str, str]]:
     """Colour and shape of every method that a figure may show, the same in all its panels."""
     settings = [results.design.settings[panel.setting] for panel in figure.panels]
     methods = list(dict.fromkeys(method for one in settings for method in (*one.references, *one.methods)))
-    return dict(zip(methods, zip(*look.scale_of(methods), strict=True), strict=True))
+    return dict(zip(methods, zip(*theme.scale_of(methods), strict=True), strict=True))
 
 
 def attribute_of(panel: Panel, estimates: pl.DataFrame) -> str | None:
@@ -138,7 +138,7 @@ def pair_of(design: Design, settings: Iterable[str]) -> str:
 def verdict_signs(given: Iterable[str]) -> list[Sign]:
     """Entries of the key for the verdicts that occur."""
     present = set(given)
-    return [Sign(name, look.COLOURS[name], look.SHAPES[name]) for name in look.COLOURS if name in present]
+    return [Sign(name, theme.COLOURS[name], theme.SHAPES[name]) for name in theme.COLOURS if name in present]
 
 
 def whole(
@@ -177,7 +177,7 @@ def absent(text: str, width: int, height: int) -> Any:
     import altair as alt
 
     said = alt.Chart(alt.Data(values=[{}])).mark_text(
-        text=textwrap.wrap(text, max(int(width / _LETTER), 12)), color=look.FAINT, fontSize=SMALL, lineHeight=13
+        text=textwrap.wrap(text, max(int(width / _LETTER), 12)), color=theme.FAINT, fontSize=SMALL, lineHeight=13
     )
     return said.encode(x=alt.value(width / 2), y=alt.value(height / 2)).properties(width=width, height=height)
 
@@ -203,7 +203,7 @@ def _key(signs: Sequence[Sign]) -> tuple[Any, list[dict[str, Any]]]:
     colour = alt.Color("c:N", scale=None)
     base = alt.Chart(rows_named("key"))
     x = alt.X("x:Q", scale=span, axis=None)
-    words = base.mark_text(align="left", fontSize=11, color=look.INK)
+    words = base.mark_text(align="left", fontSize=11, color=theme.INK)
     layers = [words.encode(x=alt.X("t:Q", scale=span, axis=None), y=place, text="k:N")]
     lines = {
         "tick": (2, [1, 0]),
@@ -239,6 +239,6 @@ def _note(results: Figured, figure: Figure) -> tuple[Any, list[dict[str, Any]]]:
         said.append(f"Source: {design.source}.")
     lines = textwrap.wrap(" ".join(said), int(WIDE / (_LETTER * SMALL / 11)))
     rows = [{"y": place, "k": line} for place, line in enumerate(lines)]
-    words = alt.Chart(rows_named("note")).mark_text(align="left", fontSize=SMALL, color=look.FAINT)
+    words = alt.Chart(rows_named("note")).mark_text(align="left", fontSize=SMALL, color=theme.FAINT)
     chart = words.encode(x=alt.value(0), y=alt.Y("y:O", axis=None, scale=alt.Scale(type="band")), text="k:N")
     return chart.properties(width=WIDE, height=14 * len(lines), view=alt.ViewBackground(stroke=None)), rows

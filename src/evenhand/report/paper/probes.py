@@ -13,10 +13,10 @@ import polars as pl
 
 from evenhand.audit.design import Figure, Panel
 from evenhand.records.probes import UNTRAINED, named
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.paper.layout import SMALL, WIDE, Figured, Sign, absent, compared, outcome, whole
 from evenhand.report.probes import BARE, SELECTIVITY, extent_of, lines, points, probed_for, probes_of
-from evenhand.report.words import layer_name, methods_of, title
+from evenhand.report.wording import layer_name, methods_of, title
 
 _HEIGHT, _AXIS = 150, 40
 _NOTHING = "\u00a0"
@@ -116,7 +116,7 @@ def _methods(shown: list[_Shown]) -> list[Sign]:
     """Entries of the key for methods. A method has the colour of its place in its own setting."""
     found: dict[str, Sign] = {}
     for one in shown:
-        for name, colour, shape in zip(one.methods, *look.scale_of(one.methods), strict=True):
+        for name, colour, shape in zip(one.methods, *theme.scale_of(one.methods), strict=True):
             bare = name == UNTRAINED
             found.setdefault(name, Sign("an untrained model" if bare else name, BARE if bare else colour, shape))
     return list(found.values())

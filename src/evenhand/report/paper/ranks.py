@@ -11,7 +11,7 @@ import polars as pl
 
 from evenhand.audit.design import Figure, Panel, Rank
 from evenhand.audit.measures import TRANSLATION, known
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import bounds, capital, rows_named, short
 from evenhand.report.paper.layout import (
     SMALL,
@@ -29,7 +29,7 @@ from evenhand.report.paper.layout import (
     verdict_signs,
     whole,
 )
-from evenhand.report.words import title
+from evenhand.report.wording import title
 
 HEIGHT = 84
 BEND = 0.25
@@ -40,7 +40,7 @@ _WHOLE = "circle"
 _SHAPES = {"front": "triangle-up", "back": "triangle-down", "random": "diamond"}
 _ASIDE = {"front": -0.1, "back": 0.1, "random": 0.0}
 """Where ranks that are shares of the layers lie beside each other, in units of the axis."""
-_REFERENCE = look.METHOD_COLOURS[1]
+_REFERENCE = theme.METHOD_COLOURS[1]
 _INTERVAL = "#fae6d3"
 _MARGIN = "#8fa8c4"
 _SAID = (
@@ -93,15 +93,15 @@ def ranks_figure(results: Figured, figure: Figure) -> Any:
     heading = f"Ranks of LoRA against {named}{'' if texts else ', by group'}: {outcome(decisions)}"
     if not parts:
         parts = [absent("no ranks were compared", WIDE, HEIGHT)]
-    signs = [Sign("whole ranks", look.INK, _WHOLE)]
-    signs += [Sign(f"{name} layers", look.INK, shape) for name, shape in _SHAPES.items() if shape in shapes]
+    signs = [Sign("whole ranks", theme.INK, _WHOLE)]
+    signs += [Sign(f"{name} layers", theme.INK, shape) for name, shape in _SHAPES.items() if shape in shapes]
     signs += [Sign(named, _REFERENCE, "dots"), Sign("its 95% interval", _INTERVAL, "band")]
     values = [value for found in rows.values() for value in found]
     if any("a" in value for value in values):
         signs.append(Sign(f"{named} ± margin", _MARGIN, "rule"))
     if any("f" in value for value in values):
-        signs.append(Sign("noise floor, 95%", look.FAINT, "tick"))
-    given = decisions["verdict"].fill_null(look.UNDECIDED)
+        signs.append(Sign("noise floor, 95%", theme.FAINT, "tick"))
+    given = decisions["verdict"].fill_null(theme.UNDECIDED)
     signs += [Sign(sign.text, sign.colour, "bar") for sign in verdict_signs(given)]
     return whole(parts, rows, results, figure, heading, _SAID_OF_TEXTS if texts else _SAID, signs)
 
@@ -180,7 +180,7 @@ def _values(
             values.append(value)
         elif row["method"] in ranks:
             rank = ranks[row["method"]]
-            value |= {"x": short(_aside(rank)), "k": look.COLOURS[verdict.get(row["method"]) or look.UNDECIDED]}
+            value |= {"x": short(_aside(rank)), "k": theme.COLOURS[verdict.get(row["method"]) or theme.UNDECIDED]}
             value |= {"s": _SHAPES.get(rank.layers or "", _WHOLE)}
             if row["noise_high"] is not None:
                 value["f"] = short(row["noise_high"])
@@ -247,9 +247,9 @@ def _panel(
     if any("f" in value for value in one.values):
         floor = rank.transform_filter("isValid(datum.f)")
         layers.append(
-            floor.mark_tick(color=look.FAINT, thickness=1.5, size=8, orient="horizontal").encode(x=x, y=y("f"))
+            floor.mark_tick(color=theme.FAINT, thickness=1.5, size=8, orient="horizontal").encode(x=x, y=y("f"))
         )
-    line = rank.transform_filter(f"datum.s === '{_WHOLE}'").mark_line(color=look.FAINT, strokeWidth=1)
+    line = rank.transform_filter(f"datum.s === '{_WHOLE}'").mark_line(color=theme.FAINT, strokeWidth=1)
     layers.append(line.encode(x=x, y=y("c")))
     if any("x" in value and "l" in value for value in one.values):
         bars = rank.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.2)
@@ -269,7 +269,7 @@ def _headings(one: _Shown, top: bool, left: bool) -> list[Any]:
     base = alt.Chart(alt.Data(values=[{}]))
     return [
         base.mark_text(
-            text=text, align="left", baseline="bottom", fontWeight=weight, fontSize=size, color=look.INK
+            text=text, align="left", baseline="bottom", fontWeight=weight, fontSize=size, color=theme.INK
         ).encode(x=alt.value(0), y=alt.value(height))
         for text, height, weight, size in said
     ]

@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel
-from evenhand.audit.privacy import AREA, OWN, ROC
-from evenhand.report import look
+from evenhand.audit.kinds.membership import AREA, OWN, ROC
+from evenhand.report import theme
 from evenhand.report.drawing import rows_named, short
 from evenhand.report.paper.layout import (
     SMALL,
@@ -29,7 +29,7 @@ from evenhand.report.paper.layout import (
     verdict_signs,
     whole,
 )
-from evenhand.report.words import NONE, methods_of
+from evenhand.report.wording import NONE, methods_of
 
 RATE = "membership_tpr_at_fpr_0.01"
 _AXIS = 40
@@ -101,7 +101,7 @@ def roc_figure(results: Figured, figure: Figure) -> Any:
     heading = f"{pair_of(results.design, settings)}, area under the ROC curve of membership: {outcome(decided)}"
     present = {point["m"] for row in rows for shown in row.panels for point in shown.points}
     signs = [Sign(method, looks[method][0], "rule") for method in looks if method in present]
-    signs += verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))
+    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
     return whole(parts, data, results, figure, heading, _SAID, signs)
 
 
@@ -127,7 +127,7 @@ def _row(results: Figured, panel: Panel, looks: Mapping[str, tuple[str, str]]) -
         rates = rates.filter(pl.col("condition").is_null() | (pl.col("condition") == OWN))
         corner = _corner(rates, methods, looks)
         given = dict(contrasts.filter(here).select("method", "verdict").iter_rows())
-        verdicts = [(method, given[method] or look.UNDECIDED) for method in others if method in given]
+        verdicts = [(method, given[method] or theme.UNDECIDED) for method in others if method in given]
         reason = next(iter(own["note"].drop_nulls()), "the report says why")
         shown.append(_Shown(title, points, corner if points else [], verdicts, reason))
     return _Row(setting, _losses(estimates, methods), shown, contrasts)
@@ -142,8 +142,8 @@ def _corner(rates: pl.DataFrame, methods: Sequence[str], looks: Mapping[str, tup
     """Lines of the corner, the last at the bottom; one line where no method has a rate."""
     found = {row["method"]: row for row in rates.iter_rows(named=True)}
     if all(row["value"] is None for row in found.values()):
-        return [{"t": "too few for a TPR at 1%", "k": look.FAINT, "line": 0}] if found else []
-    lines = [{"t": "TPR at 1% FPR", "k": look.FAINT}]
+        return [{"t": "too few for a TPR at 1%", "k": theme.FAINT, "line": 0}] if found else []
+    lines = [{"t": "TPR at 1% FPR", "k": theme.FAINT}]
     for method in methods:
         row = found.get(method)
         if row is not None:
@@ -207,8 +207,10 @@ def _panel(shown: _Shown, key: str, least: float, width: int, first: bool) -> An
     for line, (method, verdict) in enumerate(shown.verdicts):
         at = alt.value(-9 - 13 * line)
         one = alt.Chart(alt.Data(values=[{}]))
-        sign = one.mark_point(filled=True, size=42, opacity=1, color=look.COLOURS[verdict], shape=look.SHAPES[verdict])
+        sign = one.mark_point(
+            filled=True, size=42, opacity=1, color=theme.COLOURS[verdict], shape=theme.SHAPES[verdict]
+        )
         layers.append(sign.encode(x=alt.value(6), y=at))
-        said = one.mark_text(text=f"{method}: {verdict}", align="left", fontSize=SMALL, color=look.COLOURS[verdict])
+        said = one.mark_text(text=f"{method}: {verdict}", align="left", fontSize=SMALL, color=theme.COLOURS[verdict])
         layers.append(said.encode(x=alt.value(14), y=at))
     return alt.layer(*layers).properties(width=width, height=width, title=title)

@@ -10,7 +10,7 @@ import polars as pl
 
 from evenhand.audit.design import Figure, Panel
 from evenhand.audit.measures import known
-from evenhand.report import look
+from evenhand.report import theme
 from evenhand.report.drawing import rows_named, short
 from evenhand.report.paper.layout import (
     SMALL,
@@ -25,7 +25,7 @@ from evenhand.report.paper.layout import (
     whole,
 )
 from evenhand.report.translations import COLOURS, OUTCOMES, SAID, stacked
-from evenhand.report.words import methods_of
+from evenhand.report.wording import methods_of
 
 STEP = 26
 """Pixels of a bar and the room about it."""
@@ -71,7 +71,7 @@ def shares_figure(results: Figured, figure: Figure) -> Any:
     decided = pl.concat([one.contrasts for one in shown])
     heading = f"Which gender translations give: share of the stereotypical one {outcome(decided)}"
     signs = [Sign(SAID[name], COLOURS[name], "band") for name in OUTCOMES]
-    signs += verdict_signs(decided["verdict"].fill_null(look.UNDECIDED))
+    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
     return whole(parts, rows, results, figure, heading, _EXPLAINED, signs)
 
 
@@ -96,8 +96,8 @@ def _shown(results: Figured, panel: Panel) -> _Shown:
         setting=panel.setting,
     )
     for row in contrasts.iter_rows(named=True):
-        said = row["verdict"] or look.UNDECIDED
-        marks.append({"y": row["method"], "k": look.COLOURS[said], "s": look.SHAPES[said]})
+        said = row["verdict"] or theme.UNDECIDED
+        marks.append({"y": row["method"], "k": theme.COLOURS[said], "s": theme.SHAPES[said]})
     return _Shown(panel, methods, values, marks, contrasts)
 
 

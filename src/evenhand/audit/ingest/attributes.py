@@ -1,0 +1,127 @@
+"""Groups as a table gives them: a column of values, a column of lists, or a column of yes and no per group."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.errors import InputError, did_you_mean
+from evenhand.metrics.groups import MISSING
+
+MOST_NUMBERS = 50
+"""A column of numbers with more values than this is a quantity, not a grouping."""
+
+MOST_GROUPS = 500
+
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
+
+
+def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, pl.Series]:
+    """The groups of each row by attribute, each a series of sorted `list[str]`.
+
+    Args:
+        columns: of the table.
+        groups: `COLUMN`; `NAME=COLUMN` under another name; `NAME=PREFIX_*` for columns of true and false, each a group
+            named by what the star stands for.
+
+    Returns:
+        By attribute: an empty list is in no group, a missing value is in the group `(missing)`.
+
+    Raises:
+        InputError: an unknown column, one without any value, with too many values, or an attribute named twice.
+    """
+    if not groups:
+        raise InputError(f"name at least one column of groups of {columns.source}, such as sex")
+    found: dict[str, pl.Series] = {}
+    for group in groups:
+        name, column = _named(columns, group)
+        if name in found:
+            raise InputError(f'groups: the attribute "{name}" is named twice')
+        pattern = "*" in column and column not in columns.names
+        found[name] = _from_pattern(columns, group, column) if pattern else _from_column(columns, column)
+    return found
+
+
+def _named(columns: Columns, group: str) -> tuple[str, str]:
+    """The attribute's name, and the column or pattern that it is made of."""
+    if group in columns.names:
+        return group, group
+    name, renamed, column = group.partition("=")
+    if renamed:
+        return name, column
+    return (group.partition("*")[0].rstrip("_.-: ") or group, group) if "*" in group else (group, group)
+
+
+def _from_column(columns: Columns, name: str) -> pl.Series:
+    values = columns.get(name, "group")
+    where = columns.place(name, "group")
+    if isinstance(values.dtype, pl.List | pl.Array):
+        return _from_lists(columns, values.cast(pl.List(values.dtype.inner)), where)
+    if values.null_count() == len(values):
+        raise InputError(f"{where} is empty in every row")
+    words = columns.as_words(values, "group")
+    distinct = words.n_unique()
+    if values.dtype.is_numeric() and distinct > MOST_NUMBERS:
+        raise InputError(f"{where} holds {distinct:,} different numbers; make ranges of them first, such as 30–39")
+    _refuse_many(distinct, where)
+    return words.fill_null(MISSING).reshape((-1, 1)).arr.to_list()
+
+
+def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:
+    long = pl.DataFrame({"row": np.arange(len(values)), "group": values}).explode("group")
+    long = long.with_columns(group=columns.as_words(long["group"].alias(values.name), "group").replace("", None))
+    known = long.drop_nulls("group").unique().sort("row", "group")
+    if len(known) == 0:
+        raise InputError(f"{where} is empty in every row")
+    _refuse_many(known["group"].n_unique(), where)
+    lists = known.group_by("row", maintain_order=True).agg("group")
+    rows = pl.DataFrame({"row": np.arange(len(values)), "missing": values.is_null()})
+    joined = rows.join(lists, on="row", how="left", maintain_order="left")
+    none, empty = (pl.lit(value, dtype=pl.List(pl.String)) for value in ([MISSING], []))
+    filled = pl.when("missing").then(none).otherwise(pl.col("group").fill_null(empty))
+    return joined.select(filled.alias(values.name)).to_series()
+
+
+def _from_pattern(columns: Columns, group: str, pattern: str) -> pl.Series:
+    """Missing in every column of the pattern is missing; in some of them it is false."""
+    start, _, end = pattern.partition("*")
+    if "*" in end:
+        raise InputError(f'groups: "{group}" has more than one star; one stands for the name of a group')
+    matcher = re.compile(f"{re.escape(start)}(.+){re.escape(end)}")
+    names = {found[1]: column for column in columns.names if (found := matcher.fullmatch(column))}
+    if not names:
+        raise InputError(
+            f'{columns.source} has no column like "{pattern}" (group {group}); {did_you_mean(pattern, columns.names)}'
+        )
+    _refuse_many(len(names), f'{columns.source}: the pattern "{pattern}" (group)')
+    true, known = {}, np.zeros(len(columns), dtype=bool)
+    for name, column in names.items():
+        words = columns.as_words(columns.get(column, "group"), "group").str.to_lowercase()
+        strange = ~words.is_in([*_TRUE, *_FALSE]) & words.is_not_null()
+        if strange.any():
+            row = first_row(strange)
+            raise InputError(
+                f'{columns.place(column, "group")} says "{words[row]}" in row {row}; columns of the pattern {group} '
+                "say true or false (1 or 0)"
+            )
+        true[name] = words.is_in(_TRUE).fill_null(False)
+        known |= words.is_not_null().to_numpy()
+    if not any(values.any() for values in true.values()):
+        raise InputError(f'{columns.source}: the group columns "{pattern}" are true in no row')
+    marked = [
+        pl.when(pl.lit(values)).then(pl.lit(name)).otherwise(None).alias(name) for name, values in sorted(true.items())
+    ]
+    lists = pl.select(pl.concat_list(marked).list.drop_nulls().alias(pattern)).to_series()
+    missing = pl.lit([MISSING], dtype=pl.List(pl.String))
+    return pl.select(
+        pl.when(pl.lit(pl.Series(known))).then(pl.lit(lists)).otherwise(missing).alias(pattern)
+    ).to_series()
+
+
+def _refuse_many(distinct: int, where: str) -> None:
+    if distinct > MOST_GROUPS:
+        raise InputError(f"{where} makes {distinct:,} groups; an audit takes up to {MOST_GROUPS}: make larger groups")

@@ -1,0 +1,75 @@
+"""Who was in training and what an attack says of it, as a table gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.errors import InputError
+
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Membership and scores of the rows of a table.
+
+    Attributes:
+        member: bool [n], whether the row's model was trained on its example.
+        score: float64 [n]; more is more member-like.
+    """
+
+    member: np.ndarray
+    score: np.ndarray
+
+    def varies(self, example: pl.Series) -> bool:
+        """Whether some example [n] was in the training of one model and not of another."""
+        known = pl.DataFrame({"example": example, "member": self.member})
+        return known.unique()["example"].n_unique() < len(known.unique())
+
+
+def scored(columns: Columns, member: str | None, score: str | None) -> Scored | None:
+    """Read the columns of membership and scores; None where neither is named.
+
+    Raises:
+        InputError: one of them without the other; a membership that is missing, neither true nor false, or the same in
+            every row; a score that is missing or no finite number.
+    """
+    if member is None and score is None:
+        return None
+    if member is None or score is None:
+        named, lacking = ("score", "member") if member is None else ("member", "score")
+        raise InputError(
+            f"{columns.source}: the column of {named} is named and that of {lacking} is not; an audit of membership "
+            "needs both, who was trained on and what the attack says"
+        )
+    words = columns.words(member, "member").str.to_lowercase()
+    wrong = ~words.is_in(list(_TRUTH))
+    if wrong.any():
+        row = first_row(wrong)
+        raise InputError(
+            f'{columns.place(member, "member")} says "{words[row]}" in row {row}; it is true (1) where the model was '
+            "trained on the example, else false (0)"
+        )
+    inside = words.replace_strict(_TRUTH, return_dtype=pl.Boolean).to_numpy()
+    if inside.all() or not inside.any():
+        raise InputError(
+            f"{columns.place(member, 'member')} is {str(bool(inside[0])).lower()} in every row; members and "
+            "non-members are both needed"
+        )
+    return Scored(inside, columns.numbers(score, "score"))
+
+
+def scored_tables(trial: pl.Series, example: pl.Series, found: Scored | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables `members` and `scores` of rows, whose trials and examples these are; empty where nothing is scored."""
+    if found is None:
+        return records.TABLES["members"].empty(), records.TABLES["scores"].empty()
+    rows = {"trial": trial, "example": example}
+    return (
+        records.validate(pl.DataFrame({**rows, "member": found.member}), "members"),
+        records.validate(pl.DataFrame({**rows, "score": found.score}), "scores"),
+    )

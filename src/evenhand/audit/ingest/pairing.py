@@ -1,0 +1,188 @@
+"""Which rows of a table are the same example: by its ids, or by the order of rows, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.ingest.columns import Columns, listed
+from evenhand.errors import InputError
+
+Split = Literal["fixed", "varying"]
+
+_SAME = "the same example must have the same label, groups, unit and weight in every row"
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """Which example a row is about.
+
+    Attributes:
+        example: ids, str [n].
+        paired: how methods are matched; see `Design`.
+        vary: whether seeds were tested on different examples.
+        test_share: share of the examples that one seed tests; None where it is not known.
+        notes: how that was found.
+    """
+
+    example: pl.Series
+    paired: Literal["example", "order", "none"]
+    vary: bool
+    test_share: float | None
+    notes: tuple[str, ...]
+
+
+def pair(
+    columns: Columns,
+    rows: pl.DataFrame,
+    facts: Sequence[str],
+    example: str | None,
+    split: Split | None,
+    test_share: float | None,
+) -> Pairing:
+    """Find the examples of rows.
+
+    Args:
+        columns: of the table.
+        rows: `method`, `seed` and the facts of each row, as texts and integers.
+        facts: the columns of `rows` that belong to the example: label, groups, unit, weight.
+        example: the column of ids, if there is one.
+        split: what is known of the seeds' test sets; else it is inferred.
+        test_share: the share of the data that a seed's test set is; else it is inferred where ids allow it.
+
+    Raises:
+        InputError: an id that repeats in a run or stands for different examples; a split that the rows contradict.
+    """
+    if test_share is not None and not 0 < test_share < 1:
+        raise InputError(f"the test share is a share between 0 and 1, not {test_share}")
+    if example is not None:
+        ids = columns.words(example, "example")
+        return _by_id(columns, rows.with_columns(example=ids), facts, example, split, test_share)
+    return _by_order(columns, rows, facts, split, test_share)
+
+
+def _by_id(
+    columns: Columns, rows: pl.DataFrame, facts: Sequence[str], name: str, split: Split | None, share: float | None
+) -> Pairing:
+    where = columns.place(name, "example")
+    key = ["method", "seed", "example"]
+    repeated = records.repeated_rows(rows.select(key))
+    if repeated is not None:
+        method, seed, example = rows.select(key).row(int(repeated.arg_max() or 0))
+        raise InputError(
+            f"{where} has {example} more than once for the method {method} and the seed {seed}; an example has one "
+            "row per method and seed (name the column of methods, of seeds, or of units)"
+        )
+    first = rows.with_row_index("row").select(pl.col("row").min().over("example")).to_series()
+    for fact in facts:
+        differs = rows[fact] != rows[fact][first]
+        if differs.any():
+            row = int(differs.arg_max() or 0)
+            shown, other = rows[fact][row], rows[fact][first[row]]
+            raise InputError(
+                f"{where}: the example {rows['example'][row]} has the {fact} {_shown(shown)} in row {row} and "
+                f"{_shown(other)} in row {first[row]}; {_SAME}"
+            )
+    sizes = rows.group_by("seed").agg(pl.col("example").n_unique())["example"].to_list()
+    return _of_samples(rows["example"], sizes, split, share)
+
+
+def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, share: float | None) -> Pairing:
+    """What the sizes of the seeds' test sets say about the split."""
+    total = example.n_unique()
+    same = all(size == total for size in sizes)
+    if split == "varying" and same and len(sizes) > 1:
+        raise InputError(
+            f"the split is said to vary, but every seed has the same {total:,} examples; leave it out, or give ids "
+            "that tell the examples of different seeds apart"
+        )
+    vary = not same if split is None else split == "varying"
+    notes = []
+    if split is None and len(sizes) > 1:
+        seen = f"all {len(sizes)} seeds have the same {total:,} examples" if same else "seeds have different examples"
+        notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {seen}.")
+    if split == "fixed" and not same:
+        smallest = min(sizes)
+        notes.append(f"The split is said to be fixed, though some seed has {smallest:,} of {total:,} examples only.")
+    if vary and share is None and len(sizes) > 1:
+        share = float(np.mean(sizes)) / total
+        notes.append(
+            f"Test share {share:.2f}: a seed's examples over all distinct ones in the table; the share of all data is "
+            "smaller where some examples were never tested."
+        )
+    return Pairing(example, "example", vary, share, tuple(notes))
+
+
+def _by_order(
+    columns: Columns, rows: pl.DataFrame, facts: Sequence[str], split: Split | None, share: float | None
+) -> Pairing:
+    """Rows with one place in their runs are one example where all facts agree at every place.
+
+    The widest agreement is taken: of all runs, of the methods of each seed, of the seeds of each method.
+    """
+    where = f"{columns.source} names no column of example ids"
+    keyed = rows.with_columns(place=pl.int_range(pl.len()).over("method", "seed"))
+    runs = {
+        (str(method), int(seed)): part.select(facts).to_numpy().astype(np.int64)
+        for (method, seed), part in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
+        .partition_by("method", "seed", as_dict=True, maintain_order=True)
+        .items()
+    }
+    sorted_rows = _sorted(next(iter(runs.values())))
+    seeds = len({seed for _, seed in runs})
+    methods = len({method for method, _ in runs})
+    by_seed = _agree(runs, 1)
+    if split != "varying" and _agree(runs, None):
+        notes = [] if len(runs) == 1 else [_matched("all methods and seeds", sorted_rows)]
+        return Pairing(_ids(keyed, []), "order", False, share, tuple(notes))
+    by_method = _agree(runs, 0)
+    if split == "fixed" and not by_method:
+        raise InputError(f"the split is said to be fixed, but {where} and the rows of the seeds differ; name one")
+    if by_seed:
+        notes = []
+        if methods > 1:
+            notes.append(_matched("the methods of each seed", sorted_rows))
+        if seeds > 1:
+            notes.append("Without ids nobody knows which examples several seeds share: they count as different ones.")
+        return Pairing(_ids(keyed, ["seed"]), "order", seeds > 1, share, tuple(notes))
+    unpaired = (
+        "The rows of methods differ in labels, groups or number, and there are no example ids: methods are compared as "
+        "unpaired, with wider intervals. Name a column of ids to pair them."
+    )
+    if split != "varying" and by_method:
+        return Pairing(_ids(keyed, ["method"]), "none", False, share, (unpaired,))
+    return Pairing(_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
+
+
+def _agree(runs: Mapping[tuple[str, int], np.ndarray], part: int | None) -> bool:
+    """Whether runs with the same method (0) or seed (1), or all of them (None), agree."""
+    first: dict[object, np.ndarray] = {}
+    return all(
+        np.array_equal(first.setdefault(None if part is None else key[part], facts), facts)
+        for key, facts in runs.items()
+    )
+
+
+def _sorted(facts: np.ndarray) -> bool:
+    """Whether equal rows stand together, so that runs agree whoever is in them."""
+    blocks = 1 + int((facts[1:] != facts[:-1]).any(axis=1).sum())
+    distinct = len(np.unique(facts, axis=0))
+    return distinct < len(facts) and blocks == distinct
+
+
+def _ids(keyed: pl.DataFrame, parts: list[str]) -> pl.Series:
+    return keyed.select(pl.concat_str([*parts, "place"], separator=":").alias("example")).to_series()
+
+
+def _matched(which: str, sorted_rows: bool) -> str:
+    text = f"Without example ids, rows of {which} were matched by their order: labels and groups agree in every row."
+    return f"{text} They are sorted by label and group, so that this proves little: name ids." if sorted_rows else text
+
+
+def _shown(value: object) -> str:
+    return listed(str(value).split("\x1f"))

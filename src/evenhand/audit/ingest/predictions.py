@@ -1,0 +1,238 @@
+"""What was true and what was predicted, as a table gives them: labels, classes, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from evenhand.audit.ingest.columns import Columns, first_row, listed
+from evenhand.errors import InputError, did_you_mean
+
+_NATURAL = ({"0", "1"}, {"-1", "1"})
+"""Pairs of labels whose second is the positive one without saying so."""
+
+_TRUTH = {"false": "0", "true": "1"}
+
+_ROUNDING = 1e-6
+"""A probability may be outside [0, 1] by this much, as float32 arithmetic leaves it; it is clipped."""
+
+_SUM = 1e-3
+"""The probabilities of all classes sum to 1 within this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Labels and predictions of the rows of a table.
+
+    Attributes:
+        classes: names [C]; of two, the second is the positive one.
+        label, predicted: int64 [n], codes into `classes`.
+        logits: float32 [n, C], logarithms of the probabilities (−inf for 0), or None.
+        notes: what a reader of the report must know.
+    """
+
+    classes: tuple[str, ...]
+    label: np.ndarray
+    predicted: np.ndarray
+    logits: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def outcomes(
+    columns: Columns, label: str, prediction: str | None, probability: Sequence[str], positive: object | None
+) -> Outcomes:
+    """Read the columns of labels and predictions; see `audit.table.records_from_table` for what is taken.
+
+    Raises:
+        InputError: neither a prediction nor a probability; a label that is missing, has one class, or needs
+            `positive`; a predicted class that is none; a probability that is missing, NaN or out of range.
+    """
+    if prediction is None and not probability:
+        raise InputError("name the column of predictions, or of probabilities, or both")
+    truth, truthful = _labels(columns, label)
+    notes: list[str] = []
+    classes = _ordered(columns, label, sorted(truth.unique(), key=_order(truth)), positive, truthful, notes)
+    if len(probability) > 1:
+        classes, probability = _matched(columns, classes, list(probability), truthful, notes)
+    elif probability and len(classes) > 2:
+        raise InputError(
+            f"{columns.place(label, 'label')} has {len(classes)} classes, so one column of probabilities is not "
+            "enough: name one per class"
+        )
+    probabilities = _probabilities(columns, probability) if probability else None
+    predicted = None
+    if prediction is not None:
+        words = _truth(columns.words(prediction, "prediction")) if truthful else columns.words(prediction, "prediction")
+        classes = _with_predicted(columns, prediction, classes, words, probabilities is not None, notes)
+        predicted = _codes(words, classes)
+    if probabilities is not None and predicted is not None:
+        _compare(columns, probability, predicted, probabilities, notes)
+    if predicted is None:
+        assert probabilities is not None
+        predicted = probabilities.argmax(axis=1).astype(np.int64)
+    logits = None
+    if probabilities is not None:
+        with np.errstate(divide="ignore"):
+            logits = np.log(probabilities).astype(np.float32)
+    return Outcomes(classes, _codes(truth, classes), predicted, logits, tuple(notes))
+
+
+def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
+    """Labels as words, and whether true and false are meant by 1 and 0."""
+    values = columns.full(name, "label")
+    if values.dtype.is_float() and not (values == values.round()).all():
+        raise InputError(f"{columns.place(name, 'label')} holds fractions, not classes; make classes of them first")
+    words = columns.as_words(values, "label")
+    lowered = {word.lower() for word in words.unique().to_list()}
+    truthful = lowered <= {*_TRUTH, *_TRUTH.values()}
+    words = _truth(words) if truthful else words
+    if words.n_unique() == 1:
+        raise InputError(
+            f'{columns.place(name, "label")} is "{values[0]}" in every row; two or more classes are needed'
+        )
+    return words, truthful
+
+
+def _truth(words: pl.Series) -> pl.Series:
+    lowered = words.str.to_lowercase()
+    return lowered.replace(_TRUTH)
+
+
+def _order(words: pl.Series) -> type[int] | type[str]:
+    """Classes that are whole numbers are sorted as such."""
+    return int if words.str.contains(r"^-?\d+$").all() else str
+
+
+def _ordered(
+    columns: Columns, label: str, classes: list[str], positive: object | None, truthful: bool, notes: list[str]
+) -> tuple[str, ...]:
+    """The classes, the positive one of two last."""
+    where = columns.place(label, "label")
+    if positive is not None:
+        wanted = str(positive)
+        wanted = _TRUTH.get(wanted.lower(), wanted) if truthful else wanted
+        wanted = wanted if wanted in classes else wanted.removesuffix(".0")
+        if wanted not in classes:
+            raise InputError(f'{where} is never "{positive}" (positive); {did_you_mean(wanted, classes)}')
+        if len(classes) == 2:
+            classes.sort(key=lambda word: word == wanted)
+        else:
+            notes.append(f"positive {wanted} has no effect: with {len(classes)} classes each is taken against the rest")
+    elif len(classes) == 2 and set(classes) not in _NATURAL:
+        raise InputError(
+            f'{where} has the classes "{classes[0]}" and "{classes[1]}"; say which is the positive one, such as '
+            f'positive "{classes[1]}"'
+        )
+    return tuple(classes)
+
+
+def _matched(
+    columns: Columns, classes: tuple[str, ...], probability: list[str], truthful: bool, notes: list[str]
+) -> tuple[tuple[str, ...], list[str]]:
+    """Which column is which class's: by name (`high` or `p_high` for the class high), else in sorted order."""
+    alias = {code: word for word, code in _TRUTH.items()} if truthful else {}
+    named = {
+        name: [column for column in probability if _is_named(column, name) or _is_named(column, alias.get(name, name))]
+        for name in classes
+    }
+    if len(set(probability)) < len(probability):
+        raise InputError("a column of probabilities is named twice; name one per class")
+    if all(len(found) == 1 for found in named.values()) and len(probability) == len(classes):
+        return classes, [named[name][0] for name in classes]
+    if set(classes) < set(probability):  # a class that no example of the table has
+        order = sorted(probability, key=int if all(name.lstrip("-").isdigit() for name in probability) else str)
+        return (tuple(order), order) if len(classes) > 2 else _too_many(columns, classes, probability)
+    if len(probability) != len(classes):
+        return _too_many(columns, classes, probability)
+    ordered = sorted(classes, key=int if all(name.lstrip("-").isdigit() for name in classes) else str)
+    taken = dict(zip(ordered, probability, strict=True))
+    said = ", ".join(f"{column} of {name}" for name, column in taken.items())
+    notes.append(f"columns of probabilities were taken in the sorted order of the classes: {said}")
+    return classes, [taken[name] for name in classes]
+
+
+def _too_many(
+    columns: Columns, classes: Sequence[str], probability: Sequence[str]
+) -> tuple[tuple[str, ...], list[str]]:
+    raise InputError(
+        f"{columns.source} has {len(classes)} classes ({listed(classes)}) and {len(probability)} columns of "
+        "probabilities are named; name one per class"
+        + (", or that of the positive class alone" if len(classes) == 2 else "")
+    )
+
+
+def _is_named(column: str, name: str) -> bool:
+    column, name = column.lower(), name.lower()
+    return column == name or any(column.endswith(f"{sign}{name}") for sign in "_-. :")
+
+
+def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
+    """float64 [n, C]; of one column, [1 − p, p]."""
+    given = []
+    for name in names:
+        place = columns.place(name, "probability")
+        values = columns.get(name, "probability")
+        if values.null_count():
+            raise InputError(
+                f"{place} is empty or not a number in {values.null_count():,} of {len(values):,} rows, first in row "
+                f"{first_row(values.is_null())}"
+            )
+        numbers = columns.numbers(name, "probability")
+        outside = (numbers < -_ROUNDING) | (numbers > 1 + _ROUNDING)
+        if outside.any():
+            row = first_row(outside)
+            raise InputError(f"{place} is {numbers[row]:g} in row {row}; probabilities lie between 0 and 1")
+        given.append(np.clip(numbers, 0.0, 1.0))
+    if len(given) == 1:
+        return np.stack([1 - given[0], given[0]], axis=1)
+    together = np.stack(given, axis=1)
+    sums = together.sum(axis=1)
+    wrong = np.abs(sums - 1) > _SUM
+    if wrong.any():
+        row = first_row(wrong)
+        raise InputError(
+            f"{columns.source}: the probabilities {listed(names)} sum to {sums[row]:.4g} in row {row}, not to 1"
+        )
+    return together / sums[:, None]
+
+
+def _with_predicted(
+    columns: Columns, name: str, classes: tuple[str, ...], words: pl.Series, closed: bool, notes: list[str]
+) -> tuple[str, ...]:
+    """The classes with those that are predicted only, which more than two classes may have."""
+    new = sorted(set(words.unique()) - set(classes))
+    if not new:
+        return classes
+    row = first_row(words == new[0])
+    if len(classes) == 2 or closed:
+        raise InputError(
+            f'{columns.place(name, "prediction")} is "{new[0]}" in row {row}, which is none of the classes '
+            f"{listed(classes)}"
+        )
+    notes.append(f"predicted, but nowhere the label: {listed(new)}")
+    everything = [*classes, *new]
+    return tuple(sorted(everything, key=int if all(word.lstrip("-").isdigit() for word in everything) else str))
+
+
+def _codes(words: pl.Series, classes: Sequence[str]) -> np.ndarray:
+    code = {name: number for number, name in enumerate(classes)}
+    return words.replace_strict(code, return_dtype=pl.Int64).to_numpy()
+
+
+def _compare(
+    columns: Columns, names: Sequence[str], predicted: np.ndarray, probabilities: np.ndarray, notes: list[str]
+) -> None:
+    """Whether predictions and probabilities can be of one model, with whatever threshold."""
+    if probabilities.shape[1] == 2:
+        chosen, other = probabilities[predicted == 1, 1], probabilities[predicted == 0, 1]
+        if len(chosen) and len(other) and chosen.max() < other.min():
+            raise InputError(
+                f"{columns.place(names[-1], 'probability')} is lower wherever the positive class is predicted: it "
+                "seems to be that of the other class"
+            )
+    differ = float((probabilities.argmax(axis=1) != predicted).mean())
+    if differ > 0:
+        notes.append(f"the prediction is not the likelier class in {100 * differ:.2g}% of the rows")

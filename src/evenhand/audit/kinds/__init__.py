@@ -1,0 +1,1 @@
+"""One reading per kind of records: how records become arrays, estimates and comparisons."""

@@ -1,0 +1,322 @@
+"""Measures of one run in linear form: a value, and what each example contributes to its error.
+
+A contribution is the example's influence on the measure divided by the sample's size (Σ = 0), so that the variance of
+the value is about the sum of squared contributions. Where a measure has a kink (max − min, |g − complement|), the
+influence is the one at the groups that are extreme in this run; for its expectation over samples (`Effect.softened`)
+every group counts by the chance that it is extreme.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from evenhand.stats.extremes import range_slopes
+
+Level = Literal["everyone", "group", "attribute"]
+Rate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
+Base = Literal["all", "positive", "negative"]
+
+BASE: Mapping[Rate, Base] = {
+    "accuracy": "all",
+    "selection_rate": "all",
+    "true_positive_rate": "positive",
+    "false_positive_rate": "negative",
+}
+"""The examples that a rate is a share of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """What a run generated, in numbers that add up over texts.
+
+    Attributes:
+        bleu: int [n, 10], `bleu_statistics`; None where it is not known.
+        rouge: float [n], ROUGE-L; None where it is not known.
+        unit: int [n], the resampling unit of each text.
+        reason: why they are not known.
+    """
+
+    bleu: np.ndarray | None
+    rouge: np.ndarray | None
+    unit: np.ndarray
+    reason: str | None = None
+
+    def take(self, index: np.ndarray) -> Texts:
+        """Those at these positions."""
+        bleu, rouge = (None if each is None else each[index] for each in (self.bleu, self.rouge))
+        return Texts(bleu, rouge, self.unit[index], self.reason)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One run as measures see it.
+
+    Attributes:
+        label, predicted: int [n].
+        probabilities: float64 [n, C], or None.
+        weight: float [n].
+        positive: code of the positive class; None for a measure of all classes at once.
+        texts: of translations, and then labels and predictions are genders; see `measures.translation_influence`.
+    """
+
+    label: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+    weight: np.ndarray
+    positive: int | None
+    texts: Texts | None = None
+
+    @cached_property
+    def hit(self) -> np.ndarray:
+        return self.predicted == self.label
+
+    @cached_property
+    def selected(self) -> np.ndarray:
+        return self.predicted == self.positive
+
+    @cached_property
+    def actual(self) -> np.ndarray:
+        return self.label == self.positive
+
+    def outcome(self, rate: Rate) -> np.ndarray:
+        """bool [n]: what the rate counts."""
+        return self.hit if rate == "accuracy" else self.selected
+
+    def base(self, rows: np.ndarray, base: Base) -> np.ndarray:
+        """Those of `rows` that are in the rate's denominator."""
+        if base == "all":
+            return rows
+        return rows[self.actual[rows] == (base == "positive")]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a measure is taken, as positions in one run.
+
+    Attributes:
+        level: everyone, one group, or an attribute's groups together.
+        rows: the members (everyone, group), or all for whom the attribute is defined (attribute).
+        others: the group's complement.
+        both: members and complement, ascending.
+        members: by group (attribute).
+        eligible: by the base of a rate, the indices of the groups with enough of it in every run.
+    """
+
+    level: Level
+    rows: np.ndarray
+    others: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    both: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    members: Sequence[np.ndarray] = ()
+    eligible: Mapping[Base, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """A rate in linear form.
+
+    Attributes:
+        value: the weighted share of examples with the outcome.
+        rows: int [k], the examples of the denominator, positions in the run.
+        contributions: float [k], Σ = 0.
+        shares: float [k], the weights over their sum.
+    """
+
+    value: float
+    rows: np.ndarray
+    contributions: np.ndarray
+    shares: np.ndarray
+
+    @property
+    def step(self) -> float:
+        """What one more example can change the value by."""
+        return float(self.shares.max())
+
+    @property
+    def error(self) -> float:
+        """The binomial standard error at the effective sample size, with two pseudo-examples: above 0 at 0 and 1."""
+        size = 1 / float((self.shares**2).sum())
+        value = (self.value * size + 1) / (size + 2)
+        return math.sqrt(value * (1 - value) / size)
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """A measure of one run in linear form.
+
+    `rows`, `shares` and `smallest` depend on labels and groups only, so that two methods on the same examples agree
+    in them.
+
+    Attributes:
+        value: nan when undefined.
+        rows: int [k], the examples that the measure rests on, positions in the run.
+        contributions: float [k], Σ = 0.
+        shares: float [k], each example's share of the sample, Σ = 1.
+        active: bool [k], examples of the groups that the value is made of.
+        smallest: the smallest number of examples in a denominator.
+        step: what one more example can change the value by; None where that is not bounded by a weight.
+        squared: the debiased squared value, whose root corrects a plug-in calibration error; nan when there is none.
+        reason: why the value is undefined, or what must be known about it.
+        between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
+    """
+
+    value: float
+    rows: np.ndarray
+    contributions: np.ndarray
+    shares: np.ndarray
+    active: np.ndarray
+    smallest: int
+    step: float | None = None
+    squared: float = math.nan
+    reason: str | None = None
+    between: tuple[Sequence[Share], ...] = ()
+
+    @cached_property
+    def softened(self) -> np.ndarray:
+        """float [k], Σ = 0: contributions to the value's expectation at these sizes; those to the value without kink.
+
+        Each group's contributions are weighted by the slope of the expectation in its rate, given all groups' rates and
+        their standard errors.
+        """
+        if not self.between:
+            return self.contributions
+        values = [np.array([one.value for one in rate]) for rate in self.between]
+        errors = [np.array([one.error for one in rate]) for rate in self.between]
+        by_rate = range_slopes(values, errors)
+        if len(by_rate) == 1 and len(by_rate[0]) == 2:  # the same two groups: nothing to add up
+            return float(by_rate[0].max()) * self.contributions
+        spread = np.zeros(int(self.rows[-1]) + 1)
+        for rate, slopes in zip(self.between, by_rate, strict=True):
+            for one, slope in zip(rate, slopes, strict=True):
+                if slope:
+                    spread[one.rows] += slope * one.contributions
+        return spread[self.rows]
+
+
+def undefined(reason: str, smallest: int = 0) -> Effect:
+    """A measure that does not exist for this run, with the reason."""
+    none = np.empty(0)
+    return Effect(math.nan, none.astype(np.int64), none, none, none.astype(bool), smallest, reason=reason)
+
+
+def rate_effect(view: View, place: Place, rate: Rate) -> Effect:
+    """A rate of the members of a place."""
+    one = _share(view, rate, view.base(place.rows, BASE[rate]))
+    return undefined(_absent(rate)) if one is None else as_effect(one)
+
+
+def as_effect(one: Share) -> Effect:
+    """A share as a measure's effect."""
+    active = np.ones(len(one.rows), dtype=bool)
+    return Effect(one.value, one.rows, one.contributions, one.shares, active, len(one.rows), one.step)
+
+
+def complement_effect(view: View, place: Place, rate: Rate) -> Effect:
+    """|rate of the group − rate of its complement|."""
+    inside, outside = (view.base(rows, BASE[rate]) for rows in (place.rows, place.others))
+    ours, theirs = _share(view, rate, inside), _share(view, rate, outside)
+    smallest = min(len(inside), len(outside))
+    if ours is None:
+        return undefined(_absent(rate), smallest)
+    if theirs is None:
+        return undefined(_absent(rate) + " outside the group", smallest)
+    return _range(view, place, [ours, theirs])
+
+
+def range_effect(view: View, place: Place, rate: Rate) -> Effect:
+    """Largest minus smallest rate over the eligible groups."""
+    groups = _eligible(view, place, rate)
+    if len(groups) < 2:
+        return undefined(_too_few(BASE[rate]))
+    return _range(view, place, groups)
+
+
+def worst_effect(view: View, place: Place, rate: Rate) -> Effect:
+    """The smallest rate over the eligible groups.
+
+    Its contrasts keep the influence at the worst group: softened, they covered .92 where harm in a small group makes
+    it the worst.
+    """
+    groups = _eligible(view, place, rate)
+    if not groups:
+        return undefined(_too_few(BASE[rate], "no group has"))
+    worst = min(groups, key=lambda one: one.value)
+    spread = np.zeros(len(view.label))
+    spread[worst.rows] = worst.contributions
+    smallest = min(len(one.rows) for one in groups)
+    return _spread(view, place, worst.value, spread, worst.rows, smallest, worst.step)
+
+
+def larger(first: Effect, second: Effect) -> Effect:
+    """The effect with the larger value; undefined when either is."""
+    for effect in (first, second):
+        if math.isnan(effect.value):
+            return effect
+    return replace(
+        first if first.value >= second.value else second,
+        smallest=min(first.smallest, second.smallest),
+        step=max(first.step or 0.0, second.step or 0.0),
+        between=first.between + second.between,
+    )
+
+
+def share_of(view: View, outcome: np.ndarray, rows: np.ndarray) -> Share | None:
+    """The share of some examples, int [k], that have an outcome, bool [n]; None without any."""
+    weight = view.weight[rows]
+    total = weight.sum()
+    if not total > 0:
+        return None
+    outcome = outcome[rows]
+    value = float(weight[outcome].sum() / total)  # one division, so that all of them is exactly 1
+    shares = weight / total
+    return Share(value, rows, shares * (outcome - value), shares)
+
+
+def _share(view: View, rate: Rate, rows: np.ndarray) -> Share | None:
+    """A rate of some examples; None without any."""
+    return share_of(view, view.outcome(rate), rows)
+
+
+def _eligible(view: View, place: Place, rate: Rate) -> list[Share]:
+    found = (_share(view, rate, view.base(place.members[index], BASE[rate])) for index in place.eligible[BASE[rate]])
+    return [one for one in found if one is not None]
+
+
+def _range(view: View, place: Place, groups: Sequence[Share]) -> Effect:
+    """The largest rate minus the smallest."""
+    # The first of the highest and the last of the lowest: two groups, even where all are equal.
+    top, low = max(groups, key=lambda one: one.value), min(reversed(groups), key=lambda one: one.value)
+    spread = np.zeros(len(view.label))
+    spread[top.rows] += top.contributions
+    spread[low.rows] -= low.contributions
+    smallest = min(len(one.rows) for one in groups)
+    extreme = np.concatenate([top.rows, low.rows])
+    effect = _spread(view, place, top.value - low.value, spread, extreme, smallest, max(top.step, low.step))
+    return replace(effect, between=(groups,))
+
+
+def _spread(
+    view: View, place: Place, value: float, spread: np.ndarray, extreme: np.ndarray, smallest: int, step: float
+) -> Effect:
+    """An effect over everyone whom the attribute or the group and its complement hold."""
+    rows = place.rows if place.level == "attribute" else place.both
+    shares = view.weight[rows] / view.weight[rows].sum()
+    active = np.zeros(len(view.label), dtype=bool)
+    active[extreme] = True
+    return Effect(value, rows, spread[rows], shares, active[rows], smallest, step)
+
+
+def _absent(rate: Rate) -> str:
+    return {"all": "no test examples", "positive": "no positive examples", "negative": "no negative examples"}[
+        BASE[rate]
+    ]
+
+
+def _too_few(base: Base, who: str = "fewer than two groups have") -> str:
+    kind = {"all": "test examples", "positive": "positive examples", "negative": "negative examples"}[base]
+    return f"{who} enough {kind} in every run"

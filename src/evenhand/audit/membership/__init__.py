@@ -1,0 +1,1 @@
+"""Membership inference: attacks on pools and with shadows, and how much they reveal."""

@@ -1,0 +1,282 @@
+"""How well scores tell members from non-members: of one method's models together, in linear form.
+
+All models of a method are ranked together, under one threshold: their scores are on one scale, as an attack makes them.
+The arithmetic is that of `evenhand.stats.discrimination`; here rows go together by resampling unit, and what cannot be
+said gets its reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from evenhand.audit.membership.attack import Pool
+from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
+from evenhand.stats.contrast import compact
+from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_rate, pooled_tpr
+
+ONE_MODEL = "one model: its threshold is chosen on other models, and there is none"
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The attacked models of one method over the examples of a setting.
+
+    Attributes:
+        seeds: of each model [T].
+        score: float [T, n]; more is more member-like.
+        member: bool [T, n], whether the model was trained on the example.
+        known: bool [T, n], where there is a score.
+        unit: int [n], codes of the resampling units.
+        notes: what must be known of all of them together.
+        absent: why there is no model, where there is none.
+        pool: where the scores come from, if they are those of a pool whose models are all here.
+        loss: float [T, n], cross-entropy of the label where it is known.
+        correct: bool [T, n], whether the label was predicted.
+    """
+
+    seeds: tuple[int, ...]
+    score: np.ndarray
+    member: np.ndarray
+    known: np.ndarray
+    unit: np.ndarray
+    notes: tuple[str, ...] = ()
+    absent: str | None = None
+    pool: Pool | None = None
+    loss: np.ndarray | None = None
+    correct: np.ndarray | None = None
+
+    def take(self, seeds: Sequence[int]) -> Targets:
+        """The models of these seeds, with the scores that they have."""
+        place = [self.seeds.index(seed) for seed in seeds]
+        every = tuple(seeds) == self.seeds
+        return replace(self._models(place), seeds=tuple(seeds), pool=self.pool if every else None)
+
+    def among(self, seeds: Sequence[int]) -> Targets:
+        """The models of these seeds alone: those of a pool are attacked again, with each other to compare with.
+
+        Two methods are compared by attacks with equally many models. `absent` says why, where these are too few.
+        """
+        if self.pool is None or tuple(seeds) == self.seeds:
+            return self.take(seeds)
+        few = self.pool.too_few(len(seeds))
+        if few:
+            return replace(self.take(()), absent=few)
+        pool = self.pool.among(np.array([self.seeds.index(seed) for seed in seeds]))
+        return replace(self.take(seeds), score=pool.scores, pool=pool)
+
+    def on(self, examples: np.ndarray) -> Targets:
+        """The same of some of the examples, bool [n]; not of a pool."""
+        parts = {name: getattr(self, name) for name in _BY_ROW}
+        taken = {name: None if part is None else part[:, examples] for name, part in parts.items()}
+        return replace(self, **taken, unit=self.unit[examples])
+
+    def _models(self, place: Sequence[int]) -> Targets:
+        parts = {name: getattr(self, name) for name in _BY_ROW}
+        index = np.asarray(place, dtype=int)
+        return replace(self, **{name: None if part is None else part[index] for name, part in parts.items()})
+
+
+_BY_ROW = ("score", "member", "known", "loss", "correct")
+
+
+def unit_codes(examples: pl.DataFrame) -> np.ndarray:
+    """Codes of the resampling units of a setting's examples, int [n]."""
+    return examples["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1
+
+
+def no_targets(examples: pl.DataFrame, reason: str, notes: tuple[str, ...] = ()) -> Targets:
+    """No models, and why."""
+    empty = np.zeros((0, len(examples)))
+    flags = empty.astype(bool)
+    return Targets((), empty, flags, flags, unit_codes(examples), notes=notes, absent=reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Leak:
+    """A measure of one method's models on some rows.
+
+    Attributes:
+        pooled: its value with what each unit contributes [T, U]; the estimate is nan where there is none.
+        examples: distinct ones.
+        smallest: the distinct members or the distinct non-members, whichever are fewer.
+        reason: why there is no estimate.
+        note: the counts behind a rate, or how the value is limited.
+        found: bool [T, n], members that are called members; None of a measure that is no share of the members.
+        members: bool [T, n], the rows that `found` is a share of.
+        unit: int [n], codes of the resampling units.
+        share: whether the value lies in [0, 1].
+    """
+
+    pooled: Pooled
+    examples: int
+    smallest: int
+    unit: np.ndarray
+    reason: str | None = None
+    note: str | None = None
+    found: np.ndarray | None = None
+    members: np.ndarray | None = None
+    share: bool = True
+
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval; nan where there is no value, or one unit."""
+        return self.pooled.interval() if self.share else self.pooled.two_way.interval()
+
+    def summed(self, cells: np.ndarray) -> np.ndarray:
+        """Sums of a quantity of rows [T, n] over each unit, [T, U]."""
+        return summed(cells, self.unit)
+
+    @property
+    def effective_units(self) -> float:
+        """Kish's effective number of units among the members."""
+        if self.members is None:
+            return math.nan
+        weight = self.summed(self.members).sum(axis=0)
+        return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def area(targets: Targets, rows: np.ndarray) -> Leak:
+    """AUC over some rows, bool [T, n]; undefined without members or without non-members.
+
+    Of a pool its variance over models is that of leaving pairs out, as targets and as what others are compared with;
+    `pooled` then counts pairs, not models.
+    """
+    pooled = by_unit(pooled_auc(targets.score, targets.member, rows), targets, rows)
+    reason = _one_sided(targets, rows)
+    if targets.pool is not None and not reason:
+        pooled = _jackknifed(pooled, targets, targets.pool, rows)
+    return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=reason)
+
+
+def _jackknifed(pooled: Pooled, targets: Targets, pool: Pool, rows: np.ndarray) -> Pooled:
+    """Models go together in pairs, and without each pair there is another area, unless it held all members here."""
+    without = np.array([roc_auc(score, targets.member[kept], where=rows[kept]) for kept, score in pool.without])
+    if not len(without):
+        return pooled
+    found = pooled.jackknifed(without, pool.pairs)
+    return replace(found, without=None) if np.isnan(without).any() else found
+
+
+def rate(targets: Targets, rows: np.ndarray, setting: np.ndarray, alpha: float) -> Leak:
+    """TPR at the least threshold with FPR ≤ alpha.
+
+    Args:
+        targets: the models.
+        rows: bool [T, n], whose TPR.
+        setting: bool [T, n], whose non-members set the threshold.
+        alpha: the false positive rate.
+
+    Returns:
+        Undefined below 3/alpha distinct non-members among `setting`. The note has the realised FPR and the counts.
+    """
+    at = tpr_at_fpr(targets.score, targets.member, alpha, where=rows, threshold_where=setting)
+    pooled = by_unit(pooled_tpr(targets.score, targets.member, alpha, rows, setting), targets, rows | setting)
+    if at.reason:
+        pooled = replace(pooled, estimate=math.nan)
+    members = rows & targets.member
+    found = members & (targets.score >= at.threshold)
+    return Leak(
+        pooled, *_sizes(targets, rows), targets.unit, at.reason, None if at.reason else _counts(at), found, members
+    )
+
+
+def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -> Leak:
+    """The mean over models of (TPR + 1 − FPR)/2, each at the threshold that is best on the other models' rows; in a
+    pool its twin's are left out, too.
+
+    That the threshold is drawn, too, is no part of the interval: at the best one the accuracy does not change with it.
+
+    Args: as for `rate`.
+
+    Returns:
+        Undefined with one model. The note says how many models it is the mean of, where some have members only, or
+        non-members only.
+    """
+    sizes, models = _sizes(targets, rows), len(targets.seeds)
+    nothing = by_unit(Pooled(math.nan, np.zeros(targets.score.shape), 0, 0), targets, rows)
+    if models < 2:
+        return Leak(nothing, *sizes, targets.unit, reason=ONE_MODEL)
+    values: dict[int, float] = {}
+    cells = np.zeros(targets.score.shape)
+    for model, threshold in enumerate(_thresholds(targets, setting)):
+        own, mine = rows[model : model + 1], targets.take(targets.seeds[model : model + 1])
+        if _one_sided(mine, own) or math.isnan(threshold):
+            continue
+        true = pooled_rate(mine.score, threshold, own & mine.member)
+        false = pooled_rate(mine.score, threshold, own & ~mine.member)
+        values[model] = (true.estimate + 1 - false.estimate) / 2
+        cells[model] = (true.cells - false.cells)[0] / 2
+    if not values:
+        reason = _one_sided(targets, rows) or "no model has both members and non-members here, and others that do"
+        return Leak(nothing, *sizes, targets.unit, reason=reason)
+    mean, used = float(np.mean(list(values.values()))), list(values)
+    for model, value in values.items():
+        cells[model] = (cells[model] + (value - mean) * rows[model] / rows[model].sum()) / len(values)
+    pooled = by_unit(Pooled(mean, cells[used], sizes[0], int(rows[used].sum())), targets, rows)
+    few = None if len(values) == models else f"defined in {len(values)} of {models} models"
+    return Leak(pooled, *sizes, targets.unit, note=few)
+
+
+def _thresholds(targets: Targets, setting: np.ndarray) -> np.ndarray:
+    """For each model the score that is best on the rows of the others (of `setting`, bool [T, n]), its twin left out;
+    float [T], nan where these are all members, or all not. Scores are sorted once for all models."""
+    model, _ = np.nonzero(setting)
+    score, member = targets.score[setting], targets.member[setting]
+    order = np.argsort(-score, kind="stable")
+    score, member, model = score[order], member[order], model[order]
+    twin = np.arange(len(targets.seeds)) if targets.pool is None else targets.pool.pairs
+    found = np.full(len(targets.seeds), np.nan)
+    for one, other in enumerate(twin):
+        rest = (model != one) & (model != other)
+        values, inside = score[rest], member[rest]
+        true = np.cumsum(inside)
+        if not len(values) or true[-1] in (0, len(values)):
+            continue
+        false = np.arange(1, len(values) + 1) - true
+        gain = true / true[-1] - false / false[-1]
+        gain[:-1][values[1:] == values[:-1]] = -np.inf  # equal scores are called together
+        best = int(gain.argmax())
+        found[one] = values[best] if gain[best] > 0 else np.inf
+    return found
+
+
+def by_unit(pooled: Pooled, targets: Targets, rows: np.ndarray) -> Pooled:
+    """An estimate on some rows whose contributions are those of examples, with those of resampling units."""
+    units = len(compact(targets.unit[rows.any(axis=0)])[0])
+    return replace(pooled, cells=summed(pooled.cells, targets.unit), units=units)
+
+
+def summed(cells: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Sums of [T, n] over the examples of each unit, [T, U], in the order of the units' codes."""
+    size = int(unit.max()) + 1
+    return np.stack([np.bincount(unit, one, size) for one in cells])
+
+
+def nothing(targets: Targets, reason: str) -> Leak:
+    """No value, and why."""
+    empty = Pooled(math.nan, np.zeros((len(targets.seeds), int(targets.unit.max(initial=0)) + 1)), 0, 0)
+    return Leak(empty, 0, 0, targets.unit, reason=reason)
+
+
+def _sizes(targets: Targets, rows: np.ndarray) -> tuple[int, int]:
+    """Distinct examples, and the distinct members or non-members, whichever are fewer."""
+    sides = [int((rows & side).any(axis=0).sum()) for side in (targets.member, ~targets.member)]
+    return int(rows.any(axis=0).sum()), min(sides)
+
+
+def _one_sided(targets: Targets, rows: np.ndarray) -> str | None:
+    if not (rows & targets.member).any():
+        return "no members" if rows.any() else "no scores"
+    return None if (rows & ~targets.member).any() else "no non-members"
+
+
+def _counts(at: TprAtFpr) -> str:
+    said = (
+        f"{at.true_positives:,} of {at.members:,} members at a realised FPR of {at.false_positive_rate:.2g} "
+        f"({at.false_positives:,} of {at.non_members:,} non-members, {at.distinct:,} distinct ones set the threshold)"
+    )
+    return said if at.precise else f"{said}, which is not known within a third"
