@@ -8,7 +8,7 @@ import pytest
 
 from evenhand.audit.kinds.option_answers import choices
 from evenhand.audit.kinds.options import asked
-from evenhand.audit.measures import OPTIONS
+from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.metrics.options.debiasing import contextual_calibration

@@ -11,7 +11,7 @@ from evenhand.audit.comparisons import contrast
 from evenhand.audit.evaluation import evaluations
 from evenhand.audit.kinds.estimands import Case, Reader
 from evenhand.audit.kinds.predictions import assemble
-from evenhand.audit.measures import MEASURES
+from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.verdicts import verdicts
 from evenhand.errors import InputError
 from small_records import design, examples, predictions, study, trials
@@ -207,7 +207,7 @@ def test_failed_seeds_are_noted_and_the_others_compared():
 def test_unpaired_runs_have_independent_variances(harmed):
     (evaluation,) = evaluations(*harmed, design())
     reader = Reader(evaluation, 10)
-    case = Case(MEASURES["accuracy"], None, None, "everyone")
+    case = Case(PREDICTIONS["accuracy"], None, None, "everyone")
     paired, unpaired = (contrast(reader, case, "lora", "full", design(paired=how)) for how in ("example", "none"))
     assert unpaired.estimate == pytest.approx(paired.estimate)
     sides = []

@@ -7,7 +7,7 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.kinds.probes import DESCRIBED, encoded
-from evenhand.audit.measures import PROBES
+from evenhand.audit.measures.probes import PROBES
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from probe_records import tables

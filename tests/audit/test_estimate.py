@@ -8,7 +8,7 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.kinds.predictions import curves, estimates
-from evenhand.audit.measures import MEASURES
+from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.errors import InputError
 from small_records import design, examples, predictions, study, trials
 
@@ -39,7 +39,7 @@ def table(tables):
 
 def test_the_table_fits_its_schema_and_holds_every_measure(table):
     assert records.validate(table, "estimates").equals(table)
-    assert set(table["measure"]) == set(MEASURES)
+    assert set(table["measure"]) == set(PREDICTIONS)
     assert set(table["method"]) == {"full", "lora"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.kinds.benchmarks import benchmarked
-from evenhand.audit.measures import HARNESS
+from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.records import validate
@@ -81,7 +81,7 @@ def test_what_has_no_direction_is_estimated_and_not_compared(audit):
     estimates, verdicts = audit
     measured = set(estimates["measure"])
     assert measured == {"pct_stereotype", "pct_stereotype_distance", "likelihood_diff", "acc", "acc_gap"}
-    assert set(verdicts["measure"]) == {name for name in measured if HARNESS[name].worse}
+    assert set(verdicts["measure"]) == {name for name in measured if BENCHMARKS[name].direction}
     tasks = estimates["condition"].unique(maintain_order=True).to_list()
     assert tasks == [PAIRS, QUESTIONS]  # by measure; within one the design's order
     assert estimates.filter(measure="likelihood_diff")["group"].null_count() == len(METHODS) * 4

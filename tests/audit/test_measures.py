@@ -7,9 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from evenhand.audit.measures import HARNESS, MEASURES, MEMBERSHIP, OPTIONS, PROBES, TRANSLATION, list_measures, select
+from evenhand.audit.measures import list_measures, select
+from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.measures.calibration import BINS, bin_of, plug_in_effect, squared_effect
 from evenhand.audit.measures.influence import Place, View, range_effect
+from evenhand.audit.measures.membership import MEMBERSHIP
+from evenhand.audit.measures.options import OPTIONS
+from evenhand.audit.measures.predictions import PREDICTIONS
+from evenhand.audit.measures.probes import PROBES
+from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError
 
 
@@ -60,21 +66,21 @@ def test_disparities_agree_with_fairlearn():
     args = {"y_true": run.label, "y_pred": run.predicted, "sensitive_features": group}
     place = between(run, group)
     for name in ("demographic_parity_difference", "equalized_odds_difference"):
-        assert MEASURES[name].effect(run, place).value == pytest.approx(getattr(fairlearn, name)(**args))
+        assert PREDICTIONS[name].influence(run, place).value == pytest.approx(getattr(fairlearn, name)(**args))
     rest = {**args, "sensitive_features": group == "z"}
     for name in ("demographic_parity_difference", "equalized_odds_difference"):
-        found = MEASURES[name].effect(run, one_group(run, group == "z")).value
+        found = PREDICTIONS[name].influence(run, one_group(run, group == "z")).value
         assert found == pytest.approx(getattr(fairlearn, name)(**rest))
 
 
-@pytest.mark.parametrize("name", list(MEASURES))
+@pytest.mark.parametrize("name", list(PREDICTIONS))
 def test_contributions_are_derivatives(name):
     """A contribution is what more weight on one example does to the value: ∂value/∂log w."""
-    measure = MEASURES[name]
+    measure = PREDICTIONS[name]
     run, group = random_run(seed=3)
     for level in measure.levels:
         place = places(run, group)[level]
-        effect = measure.effect(run, place)
+        effect = measure.influence(run, place)
         assert effect.contributions.sum() == pytest.approx(0, abs=1e-12)
         assert effect.shares.sum() == pytest.approx(1)
         if name == "calibration_error_squared":
@@ -83,7 +89,7 @@ def test_contributions_are_derivatives(name):
         for position in range(0, len(effect.rows), 7):
             weight = np.ones(len(run.label))
             weight[effect.rows[position]] += step
-            moved = measure.effect(view(run.label, run.predicted, run.probabilities, weight), place).value
+            moved = measure.influence(view(run.label, run.predicted, run.probabilities, weight), place).value
             assert (moved - effect.value) / step == pytest.approx(effect.contributions[position], abs=1e-5)
 
 
@@ -101,7 +107,7 @@ def test_the_variance_of_the_squared_calibration_error_is_that_of_its_jackknife(
 
 def test_a_group_without_positives_has_no_tpr():
     run = view([1, 1, 0, 0, 0, 0, 0, 0], [1, 1, 0, 1, 1, 0, 0, 0])
-    found = MEASURES["true_positive_rate"].effect(run, one_group(run, np.arange(8) >= 4))
+    found = PREDICTIONS["true_positive_rate"].influence(run, one_group(run, np.arange(8) >= 4))
     assert math.isnan(found.value)
     assert found.reason == "no positive examples"
 
@@ -110,9 +116,9 @@ def test_equalized_odds_is_undefined_where_a_rate_is():
     """The eight rows for which fairlearn says 1.0 and AIF360 .25."""
     run = view([1, 1, 0, 0, 0, 0, 0, 0], [1, 1, 0, 1, 1, 0, 0, 0])
     place = between(run, list("aaaabbbb"))
-    assert math.isnan(MEASURES["equalized_odds_difference"].effect(run, place).value)
+    assert math.isnan(PREDICTIONS["equalized_odds_difference"].influence(run, place).value)
     member = one_group(run, np.arange(8) >= 4)
-    assert math.isnan(MEASURES["equalized_odds_difference"].effect(run, member).value)
+    assert math.isnan(PREDICTIONS["equalized_odds_difference"].influence(run, member).value)
 
 
 def test_two_groups_with_equal_selection_and_unequal_odds():
@@ -121,8 +127,8 @@ def test_two_groups_with_equal_selection_and_unequal_odds():
     predicted = [1, 1, 1, 0, 0, 1, 1, 1, 0, 0]
     run = view(label, predicted)
     place = between(run, ["High"] * 5 + ["Low"] * 5)
-    assert MEASURES["demographic_parity_difference"].effect(run, place).value == 0
-    assert MEASURES["equalized_odds_difference"].effect(run, place).value == pytest.approx(1 / 6)
+    assert PREDICTIONS["demographic_parity_difference"].influence(run, place).value == 0
+    assert PREDICTIONS["equalized_odds_difference"].influence(run, place).value == pytest.approx(1 / 6)
 
 
 def test_overlapping_groups_share_their_examples():
@@ -138,8 +144,8 @@ def test_overlapping_groups_share_their_examples():
 def test_worst_group_and_the_gap_between_best_and_worst():
     run = view([1] * 10, [1, 1, 1, 1, 0, 1, 1, 0, 0, 0])
     place = between(run, list("aaaaabbbbb"))
-    assert MEASURES["worst_group_accuracy"].effect(run, place).value == pytest.approx(0.4)
-    assert MEASURES["accuracy_difference"].effect(run, place).value == pytest.approx(0.4)
+    assert PREDICTIONS["worst_group_accuracy"].influence(run, place).value == pytest.approx(0.4)
+    assert PREDICTIONS["accuracy_difference"].influence(run, place).value == pytest.approx(0.4)
 
 
 def test_the_known_calibration_errors_of_two_examples():
@@ -203,19 +209,19 @@ def test_weights_count_as_repeated_examples():
     repeat = np.repeat(np.arange(4), [2, 1, 1, 3])
     repeated = view(np.array(label)[repeat], np.array(predicted)[repeat], np.array(probability)[repeat])
     for name in ("accuracy", "selection_rate", "true_positive_rate", "expected_calibration_error"):
-        effect = MEASURES[name].effect
+        effect = PREDICTIONS[name].influence
         assert effect(weighted, everyone(weighted)).value == pytest.approx(effect(repeated, everyone(repeated)).value)
 
 
 def test_every_measure_says_what_it_is():
     names = [name for name, summary in list_measures() if summary]
-    assert names == [*MEASURES, *TRANSLATION, *OPTIONS, *HARNESS, *PROBES, *MEMBERSHIP]
-    assert MEASURES["accuracy"].worse == -1
-    assert MEASURES["equalized_odds_difference"].worse == 1
-    assert all(MEASURES[f"{rate}_rate"].worse == 0 for rate in ("selection", "true_positive", "false_positive"))
+    assert names == [*PREDICTIONS, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP]
+    assert PREDICTIONS["accuracy"].direction == -1
+    assert PREDICTIONS["equalized_odds_difference"].direction == 1
+    assert all(PREDICTIONS[f"{rate}_rate"].direction == 0 for rate in ("selection", "true_positive", "false_positive"))
 
 
 def test_an_unknown_measure_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match='"acuracy"; did you mean "accuracy"'):
-        select(["acuracy"])
-    assert [measure.name for measure in select([])] == list(MEASURES)
+        select(["acuracy"], "predictions")
+    assert [measure.name for measure in select([], "predictions")] == list(PREDICTIONS)

@@ -12,7 +12,7 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.estimands import Case, Reader
 from evenhand.audit.kinds.translations import evaluations, translated
-from evenhand.audit.measures import TRANSLATION
+from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.metrics import bleu, pronoun_class, pronoun_readings, rouge_l, stereotype_shares
@@ -117,11 +117,11 @@ def test_a_pronoun_costs_no_points():
         assert value(estimates, "bleu", method, None, None) == pytest.approx(100)
 
 
-@pytest.mark.parametrize("measure", [name for name in TRANSLATION if name not in ("neutral_share", "mixed_share")])
+@pytest.mark.parametrize("measure", [name for name in TRANSLATIONS if name not in ("neutral_share", "mixed_share")])
 def test_an_influence_is_what_a_units_absence_changes(evaluation, measure):
     """The jackknife over units, by hand: exact for means, and what BLEU's contributions are made of."""
     reader = Reader(evaluation, 10)
-    case = Case(TRANSLATION[measure], None, None, "everyone")
+    case = Case(TRANSLATIONS[measure], None, None, "everyone")
     run = evaluation.runs["pro", 0]
     effect = reader.effect(run, case)
     units = reader.units(run, effect)
@@ -140,7 +140,7 @@ def test_bleu_of_the_jackknife_agrees_with_a_bootstrap_of_units(evaluation):
 
     reader = Reader(evaluation, 10)
     run = evaluation.runs["general", 0]
-    effect = reader.effect(run, Case(TRANSLATION["bleu"], None, None, "everyone"))
+    effect = reader.effect(run, Case(TRANSLATIONS["bleu"], None, None, "everyone"))
     units = reader.units(run, effect)
     by_unit = np.zeros((units.max() + 1, 10), dtype=np.int64)
     assert run.texts is not None

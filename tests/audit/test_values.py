@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from evenhand import metrics
-from evenhand.audit.measures import MEASURES
 from evenhand.audit.measures.influence import Place, View
+from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.stats.extremes import SOFTNESS
 
 PROBLEMS = 150
@@ -64,7 +64,7 @@ def same(ours: float, theirs: float) -> bool:
 
 @pytest.mark.parametrize("name", ["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"])
 def test_rates(problems, name):
-    effect = MEASURES[name].effect
+    effect = PREDICTIONS[name].influence
     for one in problems:
         for positive in one.classes:
             options = {"sensitive_features": one.masks, "sample_weight": one.weight}
@@ -77,7 +77,7 @@ def test_rates(problems, name):
 
 @pytest.mark.parametrize("name", ["demographic_parity_difference", "equalized_odds_difference"])
 def test_parity_between_groups_and_against_the_complement(problems, name):
-    effect, metric = MEASURES[name].effect, getattr(metrics, name)
+    effect, metric = PREDICTIONS[name].influence, getattr(metrics, name)
     for one in problems:
         for positive in one.classes:
             options = {"sensitive_features": one.masks, "sample_weight": one.weight, "pos_label": positive}
@@ -92,17 +92,17 @@ def test_accuracy_across_groups(problems):
     for one in problems:
         options = {"sensitive_features": one.masks, "sample_weight": one.weight}
         place = one.attribute(1)
-        found = MEASURES["accuracy_difference"].effect(one.view(None), place).value
+        found = PREDICTIONS["accuracy_difference"].influence(one.view(None), place).value
         theirs = metrics.accuracy_difference(one.label, one.predicted, **options, min_support=SUPPORT)
         assert same(found, theirs)
         rates = metrics.rate_by_group("accuracy", one.label, one.predicted, **options)
         worst = metrics.worst_group(rates.values, eligible=rates.support >= SUPPORT)
-        assert same(MEASURES["worst_group_accuracy"].effect(one.view(None), place).value, float(worst))
+        assert same(PREDICTIONS["worst_group_accuracy"].influence(one.view(None), place).value, float(worst))
 
 
 @pytest.mark.parametrize("name", ["expected_calibration_error", "calibration_error_squared"])
 def test_calibration(problems, name):
-    effect, metric = MEASURES[name].effect, getattr(metrics, name)
+    effect, metric = PREDICTIONS[name].influence, getattr(metrics, name)
     for one in problems:
         view = one.view(1 if one.binary else None)
         form = {"form": "positive" if one.binary else "top_label"}
@@ -126,12 +126,12 @@ def two_groups(first: float, second: float, n: int = 200) -> tuple[View, Place]:
     return View(label, predicted, None, np.ones(2 * n), 1), Place("group", rows[:n], rows[n:], rows)
 
 
-@pytest.mark.parametrize("name", list(MEASURES))
+@pytest.mark.parametrize("name", list(PREDICTIONS))
 def test_contributions_to_the_expectation_sum_to_zero(problems, name):
     for one in problems[:40]:
-        for level in MEASURES[name].levels:
+        for level in PREDICTIONS[name].levels:
             place = {"everyone": one.everyone, "group": one.group(0), "attribute": one.attribute(1)}[level]
-            effect = MEASURES[name].effect(one.view(1 if one.binary else None), place)
+            effect = PREDICTIONS[name].influence(one.view(1 if one.binary else None), place)
             if math.isnan(effect.value):
                 continue
             assert math.isclose(effect.softened.sum(), 0, abs_tol=1e-12)
@@ -140,19 +140,19 @@ def test_contributions_to_the_expectation_sum_to_zero(problems, name):
 
 
 def test_far_from_a_tie_the_expectation_moves_as_the_value_does():
-    effect = MEASURES["demographic_parity_difference"].effect(*two_groups(0.8, 0.3))
+    effect = PREDICTIONS["demographic_parity_difference"].influence(*two_groups(0.8, 0.3))
     assert (effect.softened == effect.contributions).all()
 
 
 def test_at_a_tie_the_expectation_of_a_difference_does_not_move():
-    effect = MEASURES["demographic_parity_difference"].effect(*two_groups(0.5, 0.5))
+    effect = PREDICTIONS["demographic_parity_difference"].influence(*two_groups(0.5, 0.5))
     assert (effect.softened == 0).all()
     assert (effect.contributions != 0).all()
 
 
 def test_near_a_tie_it_moves_by_the_chance_of_either_sign():
     view, place = two_groups(0.52, 0.5)
-    effect = MEASURES["demographic_parity_difference"].effect(view, place)
+    effect = PREDICTIONS["demographic_parity_difference"].influence(view, place)
     error = SOFTNESS * math.sqrt(2 * 0.25 / 200)
     slope = math.erf(0.02 / error / math.sqrt(2))
     assert effect.softened == pytest.approx(slope * effect.contributions, abs=0.06 * np.abs(effect.contributions).max())
@@ -160,7 +160,7 @@ def test_near_a_tie_it_moves_by_the_chance_of_either_sign():
 
 def test_of_equalized_odds_both_rates_move_the_expectation(problems):
     """The value is that of one rate; the other may be the larger one in another sample."""
-    effect = MEASURES["equalized_odds_difference"].effect
+    effect = PREDICTIONS["equalized_odds_difference"].influence
     both = 0
     for one in problems[:40]:
         if one.binary:

@@ -13,11 +13,11 @@ import pytest
 from evenhand.audit.kinds.benchmark_documents import Documents, Scored
 from evenhand.audit.kinds.benchmarks import Place, taken
 from evenhand.audit.kinds.question_means import compared_means, mean_of
-from evenhand.audit.measures import HARNESS
+from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.tasks.harness.influence import linearised
 
 SIZE = 8
-SCORE, DISTANCE = HARNESS["amb_bias_score"], HARNESS["amb_bias_distance"]
+SCORE, DISTANCE = BENCHMARKS["amb_bias_score"], BENCHMARKS["amb_bias_distance"]
 
 
 def aggregate(said: list[tuple[float, float, float]]) -> float:

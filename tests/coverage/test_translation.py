@@ -17,12 +17,12 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.evaluation import Evaluation, Population, Run
 from evenhand.audit.kinds.estimands import Case, Reader
 from evenhand.audit.kinds.predictions import marginal
-from evenhand.audit.measures import TRANSLATION
 from evenhand.audit.measures.influence import Texts
+from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.metrics.translation import bleu_of, bleu_statistics
 
 UNITS, POPULATION, LEVELS, REPEATED, TRUE = 60, 400, 6, 400, 4000
-CASE = Case(TRANSLATION["bleu"], None, None, "everyone")
+CASE = Case(TRANSLATIONS["bleu"], None, None, "everyone")
 DESIGN = SettingDesign(references=("full",), methods=("full", "lora"), kind="translation", vary=False)
 
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.measures import HARNESS
+from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import figures, page
@@ -72,10 +72,10 @@ def test_places_and_titles():
     assert place(row) == "winogender_all · gender = male"
     assert place({**row, "attribute": None, "group": None}) == "winogender_all"
     # A reader finds the harness's own name in each title.
-    for name, measure in HARNESS.items():
+    for name, measure in BENCHMARKS.items():
         metric = name.removesuffix("_distance").removesuffix("_gap")
         assert metric in title(name) or metric.replace("_bias", "_bias_score") in title(name), measure
-    assert pl.Series(list(HARNESS)).n_unique() == len(HARNESS)
+    assert pl.Series(list(BENCHMARKS)).n_unique() == len(BENCHMARKS)
 
 
 def test_across_settings_each_benchmark_has_a_panel_and_rows_of_its_own():

@@ -100,7 +100,7 @@ def pairs_of(reader: Reader, case: Case, method: str, reference: str) -> tuple[l
 
 def paired(reader: Reader, case: Case, defined: Sequence[Both], notes: list[str]) -> Contrast:
     """The contrast of runs in which the case is defined; `notes` come first in it."""
-    sign = case.measure.worse
+    sign = case.measure.direction
     units = [reader.units(run, effect) for run, effect, _, _ in defined]
     values = np.array([sign * (ours.value - theirs.value) for _, ours, _, theirs in defined])
     moves = [sign * (_moves(reader, ours) - _moves(reader, theirs)) for _, ours, _, theirs in defined]
@@ -183,7 +183,7 @@ def _unpaired(reader: Reader, case: Case, method: str, reference: str, notes: li
         sides.append(mean)
         effects.append([effect for _, effect in defined])
         shares.append(share)
-    if case.measure.worse < 0:  # a difference with the signs swapped, and not a negative variance
+    if case.measure.direction < 0:  # a difference with the signs swapped, and not a negative variance
         sides, effects, shares = sides[::-1], effects[::-1], shares[::-1]
     whole = unpaired(sides[0], sides[1])
     notes.append("unpaired: the rows of the two methods could not be matched, so their variances are added")

@@ -32,7 +32,7 @@ def audited(
         InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
     """
     check_margins(design)
-    measures = select(design.measures)
+    measures = select(design.measures, "predictions")
     estimates: list[dict[str, Any]] = []
     verdicts: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
@@ -43,7 +43,7 @@ def audited(
         contrasts: list[Compared] = []
         for case in cases(evaluation, measures):
             estimates += estimated(reader, floors, case)
-            if case.measure.worse:
+            if case.measure.direction:
                 contrasts += compared(reader, case, design)
         families = judged(contrasts, design)
         verdicts += [row for family in families for row in family.rows()]

@@ -43,7 +43,7 @@ def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
         InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
     """
     check_margins(design)
-    measures = [measure for measure in select(design.measures) if measure.worse]
+    measures = [measure for measure in select(design.measures, "predictions") if measure.direction]
     rows: list[dict[str, Any]] = []
     everywhere: list[Compared] = []
     for evaluation in evaluations(examples, trials, predictions, design):

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import OPTIONS
+from evenhand.audit.measures import of_kind
 from evenhand.errors import InputError
 from evenhand.report import theme
 from evenhand.report.drawing import (
@@ -142,4 +142,4 @@ def _panel(
 
 def answer_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
     """(setting, split, tables): every measure of answers by question, a column per method."""
-    return estimate_grids(estimates.filter(pl.col("measure").is_in(list(OPTIONS))), design)
+    return estimate_grids(estimates.filter(pl.col("measure").is_in(of_kind("options"))), design)

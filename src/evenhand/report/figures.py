@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.kinds.membership import ROC
-from evenhand.audit.measures import HARNESS
+from evenhand.audit.measures import of_kind
 from evenhand.audit.planted_harm import MEASURE
 from evenhand.report import charts, paper
 from evenhand.report.group_charts import PARITY
@@ -66,8 +66,8 @@ def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
     for setting in settings_of(results.estimates, design):
         first = f"{setting}-" if len(design.settings) > 1 else ""
         own = estimates.filter(setting=setting)
-        scored = own.filter(pl.col("measure").is_in(list(HARNESS)))
-        own = own.filter(~pl.col("measure").is_in(list(HARNESS)))
+        scored = own.filter(pl.col("measure").is_in(of_kind("benchmarks")))
+        own = own.filter(~pl.col("measure").is_in(of_kind("benchmarks")))
         for attribute in own["attribute"].drop_nulls().unique(maintain_order=True):
             where = {"setting": setting, "split": "test", "attribute": attribute}
             decided = verdicts.filter(setting=setting, attribute=attribute).drop_nulls("verdict")

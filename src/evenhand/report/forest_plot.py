@@ -9,7 +9,7 @@ import polars as pl
 
 from evenhand.audit.across_settings import DIFFER
 from evenhand.audit.design import Design
-from evenhand.audit.measures import HARNESS
+from evenhand.audit.measures import measure_named
 from evenhand.errors import InputError
 from evenhand.report import theme
 from evenhand.report.drawing import (
@@ -76,7 +76,7 @@ def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str
 def _clause(row: Mapping[str, Any], several: bool) -> str:
     """`accuracy −0.003 [−0.010, +0.004] (I² 12%, p .345)`; how settings differ is the first note of a pooled row."""
     decimals = digits(row["measure"])
-    who = "" if row["attribute"] is None and row["measure"] not in HARNESS else f", {place(row)}"
+    who = "" if row["attribute"] is None and measure_named(row["measure"]).kind != "benchmarks" else f", {place(row)}"
     found = (
         f"{number(row['contrast'], decimals, signed=True)} {interval(row['low'], row['high'], decimals, signed=True)}"
     )
@@ -147,7 +147,7 @@ def across_chart(
 def _places(pooled: pl.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
     """The pooled rows that are drawn, and what their panels are called."""
     for row in pooled.filter(pl.col("group").is_null()).iter_rows(named=True):
-        if row["measure"] in HARNESS:
+        if measure_named(row["measure"]).kind == "benchmarks":
             yield row, place(row)
         elif row["attribute"] is None:
             yield row, "everyone"

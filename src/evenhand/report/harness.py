@@ -9,7 +9,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.kinds.benchmarks import DISTANCES, GAPS
-from evenhand.audit.measures import HARNESS
+from evenhand.audit.measures import of_kind
 from evenhand.errors import InputError
 from evenhand.report import theme
 from evenhand.report.drawing import (
@@ -92,7 +92,7 @@ def drawn_rows(estimates: pl.DataFrame) -> pl.DataFrame:
 def harness_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
     """(setting, split, tables): every measure of benchmarks by benchmark and group, a column per method. Distances are
     left to the tables of verdicts: what they are distances of is here with its sign."""
-    shown = [name for name in HARNESS if name not in DISTANCES and name not in GAPS]
+    shown = [name for name in of_kind("benchmarks") if name not in DISTANCES and name not in GAPS]
     return estimate_grids(estimates.filter(pl.col("measure").is_in([*shown, *GAPS])), design)
 
 

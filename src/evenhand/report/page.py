@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import MEASURES
+from evenhand.audit.measures import of_kind
 from evenhand.records import VERDICTS
 from evenhand.report import blocks, tables, theme, verdict_tables
 from evenhand.report.answers import answer_grids
@@ -216,7 +216,7 @@ def _content(results: Reportable) -> dict[str, Any]:
 
 def _predicted(estimates: pl.DataFrame) -> bool:
     """Whether predictions were audited, or there is nothing at all."""
-    return estimates.is_empty() or estimates["measure"].is_in(list(MEASURES)).any()
+    return estimates.is_empty() or estimates["measure"].is_in(of_kind("predictions")).any()
 
 
 def _facts(results: Reportable) -> list[str]:

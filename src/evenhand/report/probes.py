@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import PROBES
+from evenhand.audit.measures import of_kind
 from evenhand.errors import InputError
 from evenhand.records.probes import UNTRAINED, named
 from evenhand.report import theme
@@ -32,7 +32,7 @@ _SAID_BARE = "; grey: an untrained model"
 
 def probes_of(estimates: pl.DataFrame) -> pl.DataFrame:
     """The rows of probes over seeds that have a value."""
-    return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(list(PROBES))).drop_nulls("value")
+    return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(of_kind("probes"))).drop_nulls("value")
 
 
 def probed_for(estimates: pl.DataFrame) -> list[str]:
@@ -166,4 +166,4 @@ def _signs(methods: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def probe_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
     """(setting, split, tables): every measure of probes by target and layer, a column per method."""
-    return estimate_grids(estimates.filter(pl.col("measure").is_in(list(PROBES))), design)
+    return estimate_grids(estimates.filter(pl.col("measure").is_in(of_kind("probes"))), design)

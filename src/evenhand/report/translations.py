@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import TRANSLATION
+from evenhand.audit.measures import of_kind
 from evenhand.errors import InputError
 from evenhand.report.drawing import (
     bounds,
@@ -113,7 +113,7 @@ def stacked(rows: pl.DataFrame) -> list[dict[str, Any]]:
 
 def translation_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
     """(setting, split, tables): every measure of translations by place, a column per method."""
-    return estimate_grids(estimates.filter(pl.col("measure").is_in(list(TRANSLATION))), design)
+    return estimate_grids(estimates.filter(pl.col("measure").is_in(of_kind("translations"))), design)
 
 
 def _shares(estimates: pl.DataFrame) -> pl.DataFrame:

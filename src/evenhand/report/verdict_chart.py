@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import HARNESS, OPTIONS, PROBES
+from evenhand.audit.measures import measure_named
 from evenhand.errors import InputError
 from evenhand.report import theme
 from evenhand.report.drawing import (
@@ -112,9 +112,9 @@ def verdict_chart(
 
 
 def _key(row: Mapping[str, Any]) -> str:
-    if row["measure"] in HARNESS:
+    if measure_named(row["measure"]).kind == "benchmarks":
         return row_key(row["group"], place(row))
-    if row["measure"] in OPTIONS or row["measure"] in PROBES:
+    if measure_named(row["measure"]).kind in ("options", "probes"):
         return row_key(row["condition"], place(row))
     return row_key(row["group"], row["group"] if row["group"] is not None else _ROWS.get(row["measure"], "everyone"))
 

@@ -10,51 +10,13 @@ import polars as pl
 
 from evenhand.audit.across_settings import DIFFER
 from evenhand.audit.design import Design
-from evenhand.audit.measures import HARNESS, OPTIONS, PROBES
+from evenhand.audit.measures import known, measure_named, of_kind
 from evenhand.records import VERDICTS
 from evenhand.records.probes import LAST, UNTRAINED, named
 
 NONE = "—"
 """Stands for a quantity that could not be computed; the reason is beside it."""
 
-_TITLES = {
-    "bleu": "BLEU",
-    "rouge_l": "ROUGE-L",
-    "stereotype_lean": "stereotype lean (pro − anti)",
-    "distance_from_equal": "distance from guessing both equally",
-    "guess_lean": "lean of guesses (share − ½)",
-    "pct_stereotype": "share of stereotypes preferred (pct_stereotype)",
-    "pct_stereotype_distance": "distance from preferring both equally (pct_stereotype)",
-    "pct_stereotype_norm": "share of stereotypes preferred per byte (pct_stereotype_norm)",
-    "pct_stereotype_norm_distance": "distance from preferring both equally, per byte (pct_stereotype_norm)",
-    "pct_meaningful": "share of meaningful sentences preferred (pct_meaningful)",
-    "pct_meaningful_norm": "share of meaningful sentences preferred per byte (pct_meaningful_norm)",
-    "icat": "idealised context association test (icat)",
-    "icat_norm": "idealised context association test per byte (icat_norm)",
-    "acc": "accuracy of answers (acc)",
-    "acc_norm": "accuracy of answers per byte (acc_norm)",
-    "acc_gap": "accuracy with he against with she, distance (acc)",
-    "acc_norm_gap": "accuracy per byte with he against with she, distance (acc_norm)",
-    "amb_bias_score": "bias score, ambiguous contexts (amb_bias_score)",
-    "amb_bias_distance": "distance of the bias score from 0, ambiguous contexts (amb_bias_score)",
-    "disamb_bias_score": "bias score, disambiguated contexts (disamb_bias_score)",
-    "disamb_bias_distance": "distance of the bias score from 0, disambiguated contexts (disamb_bias_score)",
-    "likelihood_diff": "difference in log-likelihood of a pair (likelihood_diff)",
-    "content_log_odds": "log-odds of one gender against the other",
-    "control_accuracy": "probe accuracy on control tasks",
-    "selectivity": "selectivity (probe − control accuracy)",
-    "accuracy_difference": "accuracy, best − worst group",
-    "expected_calibration_error": "expected calibration error (plug-in)",
-    "calibration_error_squared": "squared calibration error (debiased)",
-    "membership_auc": "membership AUC",
-    "membership_tpr_at_fpr_0.01": "membership TPR at 1% FPR",
-    "membership_tpr_at_fpr_0.001": "membership TPR at .1% FPR",
-    "membership_generalization_gap": "membership generalization gap in loss, test − train",
-    "membership_accuracy_gap": "membership generalization gap in accuracy, train − test",
-    "membership_auc_difference": "membership AUC, largest − smallest of groups",
-    "membership_tpr_at_fpr_0.01_difference": "membership TPR at 1% FPR, largest − smallest of groups",
-}
-_FINE = frozenset({"calibration_error_squared", "membership_tpr_at_fpr_0.001"})
 _LISTED = 3
 
 ASKED: Mapping[str | None, str] = {
@@ -68,12 +30,14 @@ ASKED: Mapping[str | None, str] = {
 
 def title(measure: str) -> str:
     """A measure's name as a reader sees it."""
-    return _TITLES.get(measure, measure.replace("_", " "))
+    found = known().get(measure)
+    return measure.replace("_", " ") if found is None else found.title
 
 
 def digits(measure: str) -> int:
     """Decimals that a measure is shown with: five for squared errors and rare events, which are small, else three."""
-    return 5 if measure in _FINE else 3
+    found = known().get(measure)
+    return 3 if found is None else found.digits
 
 
 def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
@@ -95,11 +59,12 @@ def interval(low: float | None, high: float | None, decimals: int = 3, signed: b
 
 def place(row: Mapping[str, Any]) -> str:
     """Whom a row of estimates or verdicts is about, with its class and condition."""
-    asked = row["measure"] in (OPTIONS | HARNESS | PROBES)
-    if row["measure"] in HARNESS:
+    kind = measure_named(row["measure"]).kind
+    asked = kind in ("options", "benchmarks", "probes")
+    if kind == "benchmarks":
         group = [] if row["group"] is None else [f"{row['attribute']} = {row['group']}"]
         who = " · ".join([row["condition"], *group])
-    elif row["measure"] in PROBES:
+    elif kind == "probes":
         target, layer = named(row["condition"])
         who = f"{target}, {layer_name(layer)}"
     elif asked:
@@ -124,10 +89,10 @@ def layer_name(layer: str) -> str:
 def single_question() -> pl.Expr:
     """Whether a row is about one question of many, or one group of a benchmark's documents, which tables have and
     charts of verdicts do not."""
-    question = pl.col("measure").is_in(list(OPTIONS)) & pl.col("condition").fill_null("").str.contains(
+    question = pl.col("measure").is_in(of_kind("options")) & pl.col("condition").fill_null("").str.contains(
         "/", literal=True
     )
-    return question | (pl.col("measure").is_in(list(HARNESS)) & pl.col("group").is_not_null())
+    return question | (pl.col("measure").is_in(of_kind("benchmarks")) & pl.col("group").is_not_null())
 
 
 def main_split(splits: Iterable[str]) -> str | None:

@@ -21,7 +21,7 @@ from evenhand.audit.ingest.membership_scores import Scored, scored, scored_table
 from evenhand.audit.ingest.pairing import pair
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
 from evenhand.audit.ingest.trials import references, runs, trials_of
-from evenhand.audit.measures import known, select, select_membership
+from evenhand.audit.measures import known, select
 from evenhand.audit.results import Results, environment
 from evenhand.errors import InputError, did_you_mean
 
@@ -250,7 +250,7 @@ def _outcomes(
 
 
 def _measures(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(one.name for one in (*select(names), *select_membership(names))) if names else ()
+    return tuple(one.name for one in (*select(names, "predictions"), *select(names, "membership"))) if names else ()
 
 
 def _weights(columns: Columns, name: str) -> np.ndarray:

@@ -23,7 +23,7 @@ from evenhand.audit.kinds.benchmark_documents import Documents, Scored, scored
 from evenhand.audit.kinds.estimands import Case
 from evenhand.audit.kinds.option_quantities import Taken
 from evenhand.audit.kinds.question_means import compared_means, mean_of
-from evenhand.audit.measures import Measure, select_harness
+from evenhand.audit.measures import Measure, select
 from evenhand.audit.trial_records import gaps, left_by, seeds_of, shared_seeds
 from evenhand.audit.verdicts import judged, pairs, pooled_later
 
@@ -127,7 +127,7 @@ def benchmarked(trials: pl.DataFrame, harness: pl.DataFrame, design: Design) -> 
     Raises:
         InputError: an unknown measure; documents whose mean is not the number that the harness gave for all of them.
     """
-    measures = select_harness(design.measures)
+    measures = select(design.measures, "benchmarks")
     estimates: list[dict[str, Any]] = []
     verdicts: list[dict[str, Any]] = []
     everywhere: list[Compared] = []
@@ -138,7 +138,7 @@ def benchmarked(trials: pl.DataFrame, harness: pl.DataFrame, design: Design) -> 
         for measure in measures:
             for place in setting.places(measure):
                 estimates += _estimates(setting, measure, place, design)
-                if measure.worse:
+                if measure.direction:
                     found += _compared(setting, measure, place, design)
         verdicts += [row for family in judged(found, design) for row in family.rows()]
         everywhere += pooled_later(found, design)
@@ -287,7 +287,7 @@ def _contrast(
         ours,
         theirs,
         units,
-        sign=measure.worse,
+        sign=measure.direction,
         absolute=measure.name in DISTANCES or measure.name in GAPS,
         planned=len(both),
         support=design.support,

@@ -9,7 +9,7 @@ import numpy as np
 
 from evenhand.audit.evaluation import Evaluation, Run
 from evenhand.audit.groups import Groups
-from evenhand.audit.measures import HARNESS, PROBES, Measure
+from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Base, Effect, Level, Place, View, undefined
 from evenhand.records.probes import named
 
@@ -42,9 +42,9 @@ class Case:
         of benchmarks, those of all or of all groups of their documents; of probes, those of one target."""
         if self.condition is None:
             return self.level
-        if self.measure.name in HARNESS:
+        if self.measure.kind == "benchmarks":
             return "benchmark" if self.level == "everyone" else "group of a benchmark"
-        if self.measure.name in PROBES:
+        if self.measure.kind == "probes":
             return f"layer of {named(self.condition)[0]}"
         return "question" if "/" in self.condition else "kind of question"
 
@@ -117,7 +117,7 @@ class Reader:
         place = self._place(run, case)
         if not len(place.rows):
             return undefined("no test examples")
-        return case.measure.effect(self.view(run, self.positive(case)), place)
+        return case.measure.influence(self.view(run, self.positive(case)), place)
 
     def positive(self, case: Case) -> int | None:
         """The class that the case takes against the rest; None where all classes are taken at once."""

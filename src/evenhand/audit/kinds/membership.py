@@ -22,7 +22,7 @@ from evenhand.audit.across_settings import Compared
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.groups import Groups, groups_of
 from evenhand.audit.kinds.estimands import Case
-from evenhand.audit.measures import RANGE_NOTE, Measure, select_membership
+from evenhand.audit.measures import RANGE_NOTE, Measure, select
 from evenhand.audit.measures.influence import Level
 from evenhand.audit.membership.contrasts import contrast
 from evenhand.audit.membership.group_gaps import between, eligible, floored, gap, permuted
@@ -72,7 +72,7 @@ def leakage(
         InputError: an unknown measure, or records that do not fit.
     """
     tables: tuple[list[dict[str, Any]], ...] = ([], [], [])
-    measures = select_membership(design.measures)
+    measures = select(design.measures, "membership")
     for setting, setting_design in design.settings.items():
         if settings is not None and setting in settings:
             own, methods = settings[setting].examples, settings[setting].methods
@@ -241,7 +241,7 @@ def _verdicts(scene: Scene, measures: Sequence[Measure], design: Design) -> Iter
     found = [
         _compared(scene, measure, place, method, reference, design)
         for measure in measures
-        if measure.worse
+        if measure.direction
         for place in ([(groups.attribute, None) for groups in scene.groups] if measure.name in GAPS else scene.places)
         for method, reference in compared
     ]

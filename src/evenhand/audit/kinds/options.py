@@ -23,7 +23,7 @@ from evenhand.audit.design import AskedDesign, Design
 from evenhand.audit.kinds.estimands import Case
 from evenhand.audit.kinds.option_quantities import CONTEXTUAL, PERMUTATION, PRIDE, Answers, Key, Taken, answers_taken
 from evenhand.audit.kinds.question_means import Mean, compared_means, mean_of
-from evenhand.audit.measures import Measure, select_options
+from evenhand.audit.measures import Measure, select
 from evenhand.audit.trial_records import gaps, left_by, seeds_of, shared_seeds
 from evenhand.audit.verdicts import judged, pairs, pooled_later
 from evenhand.errors import InputError
@@ -125,7 +125,7 @@ def asked(
         InputError: an unknown measure, options of examples that are not in the table, prompts without a name, or
             answers that lack reviews.
     """
-    measures = select_options(design.measures)
+    measures = select(design.measures, "options")
     estimates: list[dict[str, Any]] = []
     verdicts: list[dict[str, Any]] = []
     everywhere: list[Compared] = []
@@ -134,7 +134,7 @@ def asked(
         for measure in measures:
             for place in asking.places(measure.name):
                 estimates += _estimates(asking, measure, place, design)
-                if measure.worse:
+                if measure.direction:
                     found += _compared(asking, measure, place, design)
         verdicts += [row for family in judged(found, design) for row in family.rows()]
         # Of several settings what all questions say together is pooled, as it was answered.
@@ -264,7 +264,7 @@ def _contrast(asking: Asking, measure: Measure, place: Place, method: str, refer
         ours,
         theirs,
         units,
-        sign=measure.worse,
+        sign=measure.direction,
         absolute=measure.name in SIGNED,
         planned=len(both),
         support=design.support,

@@ -14,9 +14,10 @@ from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.audit.evaluation import Run, evaluations
 from evenhand.audit.kinds.estimands import Case, Reader, cases
-from evenhand.audit.measures import MEASURES, select
+from evenhand.audit.measures import select
 from evenhand.audit.measures.calibration import BELOW_ZERO, BINS, EDGES, bin_of, confidence
 from evenhand.audit.measures.influence import Effect
+from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.trial_records import gaps
 from evenhand.stats.contrast import TwoWay, by_unit, count_distinct, from_cells, two_way
@@ -40,7 +41,7 @@ def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.Data
     Raises:
         InputError: records that do not fit each other or the design; an unknown measure.
     """
-    measures = select(design.measures)
+    measures = select(design.measures, "predictions")
     rows: list[dict[str, Any]] = []
     for evaluation in evaluations(examples, trials, predictions, design):
         reader = Reader(evaluation, design.support)
@@ -252,7 +253,7 @@ def drawn(reader: Reader) -> Iterator[dict[str, Any]]:
 
 def _worst_calibrated(reader: Reader, runs: Sequence[Run]) -> dict[str, str]:
     """By attribute, of the groups that have the support the one whose calibration error is largest."""
-    measure, found = MEASURES["expected_calibration_error"], {}
+    measure, found = PREDICTIONS["expected_calibration_error"], {}
     for groups in reader.evaluation.groups if runs else ():
         able = [groups.names[place] for place in reader.eligible(groups, None)["all"]]
         places = [Case(measure, None, None, "group", groups.attribute, group) for group in able]

@@ -23,7 +23,8 @@ from evenhand.audit.design import Design, ProbedDesign
 from evenhand.audit.kinds.estimands import Case
 from evenhand.audit.kinds.probe_answers import probed
 from evenhand.audit.kinds.probe_means import SELECTIVITY, Told, bounds_over, contrast_of, mean_over
-from evenhand.audit.measures import PROBES, Measure, select_probes
+from evenhand.audit.measures import Measure, select
+from evenhand.audit.measures.probes import PROBES
 from evenhand.audit.trial_records import gaps, left_by, seeds_of, shared_seeds
 from evenhand.audit.verdicts import judged, pairs, pooled_later
 from evenhand.errors import InputError
@@ -91,7 +92,7 @@ def encoded(
         InputError: an unknown measure, probes of examples that are not in the table, or control tasks that are missing
             or are not about the same examples.
     """
-    measures = select_probes(design.measures)
+    measures = select(design.measures, "probes")
     estimates: list[dict[str, Any]] = []
     verdicts: list[dict[str, Any]] = []
     everywhere: list[Compared] = []
@@ -196,13 +197,13 @@ def _values(measure: Measure, runs: Sequence[Told], notes: Sequence[str], design
 def _compared(encoding: Encoding, target: str, design: Design) -> Iterator[Compared]:
     """The contrasts of a target: of every method with every reference, and of every method with untrained models."""
     more = encoding.design.more.get(target, "neither")
-    measure = replace(PROBES[SELECTIVITY], worse=-1 if more == "better" else 1, decides=more != "neither")
+    measure = replace(PROBES[SELECTIVITY], direction=-1 if more == "better" else 1, decides=more != "neither")
     margin = measure.margin(design.margins)
     methods = tuple(name for name in encoding.methods if name != UNTRAINED)
     bare = [(method, UNTRAINED) for method in methods] if UNTRAINED in encoding.methods else []
     for layer in encoding.judged(target):
         for method, reference in (*pairs(methods, encoding.references), *bare):
-            own = measure if reference != UNTRAINED else replace(measure, worse=1, decides=False)
+            own = measure if reference != UNTRAINED else replace(measure, direction=1, decides=False)
             case = Case(own, None, None, "everyone", condition=condition(target, layer))
             found = _contrast(encoding, own, (target, layer), method, reference, design)
             yield Compared(encoding.setting, SPLIT, method, reference, case, margin if own.decides else None, found)
@@ -225,7 +226,7 @@ def _contrast(
         else:
             made.append((ours[seed], theirs[seed]))
     return contrast_of(
-        made, sign=measure.worse, planned=len(both), support=design.support, vary=encoding.vary, notes=notes
+        made, sign=measure.direction, planned=len(both), support=design.support, vary=encoding.vary, notes=notes
     )
 
 

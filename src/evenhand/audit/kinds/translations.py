@@ -19,7 +19,7 @@ from evenhand.audit.evaluation import NOT_AUDITED, Evaluation, Population, Run
 from evenhand.audit.groups import Groups, groups_of
 from evenhand.audit.kinds.estimands import Reader, cases
 from evenhand.audit.kinds.predictions import estimated
-from evenhand.audit.measures import select_translation
+from evenhand.audit.measures import select
 from evenhand.audit.measures.influence import Texts
 from evenhand.audit.measures.translation_influence import GENDERS
 from evenhand.audit.noise_floors import Floors
@@ -50,7 +50,7 @@ def translated(
     Raises:
         InputError: an unknown measure, or responses to examples that are not in the table.
     """
-    measures = select_translation(design.measures)
+    measures = select(design.measures, "translations")
     estimates: list[dict[str, Any]] = []
     verdicts: list[dict[str, Any]] = []
     everywhere: list[Compared] = []
@@ -60,7 +60,7 @@ def translated(
         found: list[Compared] = []
         for case in cases(evaluation, measures):
             estimates += estimated(reader, floors, case)
-            if case.measure.worse:
+            if case.measure.direction:
                 found += compared(reader, case, design)
         verdicts += [row for family in judged(found, design) for row in family.rows()]
         everywhere += pooled_later(found, design)

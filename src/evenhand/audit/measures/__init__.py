@@ -1,85 +1,82 @@
-"""The measures that an audit knows: what each says, which direction is worse, where it is taken, what decides."""
+"""The measures that an audit knows, by name and by kind of records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from evenhand.audit.measures.benchmarks import HARNESS
-from evenhand.audit.measures.measure import RANGE_NOTE, Measure
+from evenhand.audit.measures.benchmarks import BENCHMARKS
+from evenhand.audit.measures.measure import RANGE_NOTE, Kind, Measure
 from evenhand.audit.measures.membership import MEMBERSHIP
 from evenhand.audit.measures.options import OPTIONS
-from evenhand.audit.measures.predictions import MEASURES
+from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
-from evenhand.audit.measures.translations import TRANSLATION
+from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError, did_you_mean
 
 __all__ = [
-    "HARNESS",
-    "MEASURES",
-    "MEMBERSHIP",
-    "OPTIONS",
-    "PROBES",
     "RANGE_NOTE",
-    "TRANSLATION",
+    "Kind",
     "Measure",
+    "check_margins",
+    "check_measures",
     "known",
     "list_measures",
+    "measure_named",
+    "of_kind",
     "select",
-    "select_harness",
-    "select_membership",
-    "select_options",
-    "select_probes",
-    "select_translation",
 ]
 
 
 def known() -> dict[str, Measure]:
-    """Every measure by its name."""
-    return {**MEASURES, **TRANSLATION, **OPTIONS, **HARNESS, **PROBES, **MEMBERSHIP}
+    """Every measure by its name, kind by kind."""
+    return {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
+
+
+def measure_named(name: str) -> Measure:
+    """The measure of a name.
+
+    Raises:
+        InputError: there is none, with the nearest known name.
+
+    Example:
+        >>> measure_named("accuracy").direction
+        -1
+    """
+    found = known().get(name)
+    if found is None:
+        raise InputError(f'there is no measure "{name}"; {did_you_mean(name, known())}')
+    return found
+
+
+def of_kind(*kinds: Kind) -> list[str]:
+    """The names of the measures of some kinds of records, in order."""
+    return [name for name, measure in known().items() if measure.kind in kinds]
+
+
+def select(names: Iterable[str], kind: Kind) -> list[Measure]:
+    """The measures of a kind that are among these names, in the registry's order; all of the kind for no names.
+
+    Raises:
+        InputError: a name that no measure of any kind has, with the nearest known one.
+    """
+    names = list(names)
+    check_measures(names)
+    return [measure for measure in known().values() if measure.kind == kind and (not names or measure.name in names)]
+
+
+def check_measures(names: Iterable[str]) -> None:
+    """Raises InputError for a name that no measure has."""
+    for name in names:
+        measure_named(name)
+
+
+def check_margins(names: Iterable[str]) -> None:
+    """Raises InputError for a margin of a measure that there is not; `default` is the margin of several."""
+    for name in names:
+        if name not in ("default", *known()):
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
 
 
 def list_measures() -> list[tuple[str, str]]:
     """Name and summary of every measure, for `evenhand list measures`."""
     return [(measure.name, measure.summary) for measure in known().values()]
-
-
-def select(names: Iterable[str]) -> list[Measure]:
-    """The measures of predictions of these names, in the registry's order; all of them for no names.
-
-    Raises:
-        InputError: a name that no measure has, of predictions or of membership, with the nearest known one.
-    """
-    return _chosen(names, MEASURES)
-
-
-def select_translation(names: Iterable[str]) -> list[Measure]:
-    """The measures of translations of these names. Args, Raises: `select`."""
-    return _chosen(names, TRANSLATION)
-
-
-def select_options(names: Iterable[str]) -> list[Measure]:
-    """The measures of options of these names. Args, Raises: `select`."""
-    return _chosen(names, OPTIONS)
-
-
-def select_harness(names: Iterable[str]) -> list[Measure]:
-    """The measures of benchmarks of these names. Args, Raises: `select`."""
-    return _chosen(names, HARNESS)
-
-
-def select_probes(names: Iterable[str]) -> list[Measure]:
-    """The measures of probes of these names. Args, Raises: `select`."""
-    return _chosen(names, PROBES)
-
-
-def select_membership(names: Iterable[str]) -> list[Measure]:
-    """The measures of membership scores of these names. Args, Raises: `select`."""
-    return _chosen(names, MEMBERSHIP)
-
-
-def _chosen(names: Iterable[str], measures: Mapping[str, Measure]) -> list[Measure]:
-    names = list(names)
-    for name in names:
-        if name not in known():
-            raise InputError(f'there is no measure "{name}"; {did_you_mean(name, known())}')
-    return [measure for measure in measures.values() if not names or measure.name in names]

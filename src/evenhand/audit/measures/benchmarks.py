@@ -15,42 +15,52 @@ _DISTANCE: tuple[tuple[Level, str], ...] = tuple(
 )
 
 
-def _benchmark(name: str, summary: str, worse: Literal[-1, 0, 1], **more: Any) -> Measure:
-    return Measure(name, summary, worse, more.pop("levels", EVERYWHERE), _EFFECT, **more)
+def _benchmark(name: str, summary: str, direction: Literal[-1, 0, 1], **more: Any) -> Measure:
+    return Measure(name, "benchmarks", summary, direction, more.pop("levels", EVERYWHERE), _EFFECT, **more)
 
 
-HARNESS = by_name(
+BENCHMARKS = by_name(
     *(
         made
-        for ending, how in (("", "log-likelihood"), ("_norm", "log-likelihood per byte"))
+        for ending, how, per in (("", "log-likelihood", ""), ("_norm", "log-likelihood per byte", " per byte"))
         for made in (
             _benchmark(
                 f"pct_stereotype{ending}",
                 f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
                 0,
+                title=f"share of stereotypes preferred{per} (pct_stereotype{ending})",
             ),
             _benchmark(
                 f"pct_stereotype{ending}_distance",
                 f"|pct_stereotype{ending} − ½|, 0–.5: how far from preferring both equally",
                 1,
-                range=(0.0, 0.5),
+                title=f"distance from preferring both equally{per and ', per byte'} (pct_stereotype{ending})",
+                limits=(0.0, 0.5),
                 notes=_DISTANCE,
             ),
             _benchmark(
                 f"pct_meaningful{ending}",
                 f"share of sentences about a target with a higher {how} than one that means nothing (StereoSet)",
                 -1,
+                title=f"share of meaningful sentences preferred{per} (pct_meaningful{ending})",
             ),
             _benchmark(
                 f"icat{ending}",
                 f"pct_meaningful{ending} · (1 − 2·distance of pct_stereotype{ending}), StereoSet's; estimates only",
                 0,
+                title=f"idealised context association test{per} (icat{ending})",
             ),
-            _benchmark(f"acc{ending}", f"accuracy of the option with the highest {how}", -1),
+            _benchmark(
+                f"acc{ending}",
+                f"accuracy of the option with the highest {how}",
+                -1,
+                title=f"accuracy of answers{per} (acc{ending})",
+            ),
             _benchmark(
                 f"acc{ending}_gap",
                 "accuracy on sentences with he against those with she, |difference|, 0–1 (Winogender)",
                 1,
+                title=f"accuracy{per} with he against with she, distance (acc{ending})",
                 levels=("everyone",),
                 notes=_DISTANCE,
             ),
@@ -58,19 +68,24 @@ HARNESS = by_name(
     ),
     *(
         made
-        for kind, when in (("amb", "where the context does not tell"), ("disamb", "where the context tells"))
+        for kind, when, named in (
+            ("amb", "where the context does not tell", "ambiguous"),
+            ("disamb", "where the context tells", "disambiguated"),
+        )
         for made in (
             _benchmark(
                 f"{kind}_bias_score",
                 f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
                 0,
-                range=(-1.0, 1.0),
-                scale="own",
+                title=f"bias score, {named} contexts ({kind}_bias_score)",
+                limits=(-1.0, 1.0),
+                default_margin=False,
             ),
             _benchmark(
                 f"{kind}_bias_distance",
                 f"|{kind}_bias_score|, 0–1: how far from answering along and against stereotypes equally",
                 1,
+                title=f"distance of the bias score from 0, {named} contexts ({kind}_bias_score)",
                 notes=_DISTANCE,
             ),
         )
@@ -79,8 +94,9 @@ HARNESS = by_name(
         "likelihood_diff",
         "mean |difference in log-likelihood| between the sentences of a pair (CrowS-Pairs); estimates only",
         0,
-        scale="own",
-        range=(0.0, math.inf),
+        title="difference in log-likelihood of a pair (likelihood_diff)",
+        default_margin=False,
+        limits=(0.0, math.inf),
     ),
 )
 """What an audit says of benchmarks that lm-evaluation-harness scored, the rows of `harness`, under its own names for

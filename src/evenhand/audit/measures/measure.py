@@ -1,4 +1,4 @@
-"""What a measure is, and what measures of all kinds share."""
+"""What a measure is: one frozen object that says everything of itself."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from evenhand.audit.measures.influence import Effect, Level, Place, View, undefined
 
+Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership"]
+"""The kinds of records that measures are computed from."""
+
+UNLIMITED = (-math.inf, math.inf)
 RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
 
 EVERYWHERE: tuple[Level, ...] = ("everyone", "group")
@@ -20,39 +24,48 @@ RANGE: tuple[tuple[Level, str], ...] = (("attribute", RANGE_NOTE),)
 
 @dataclass(frozen=True)
 class Measure:
-    """A named quantity computed from predictions, translations, options, benchmarks, probes, or membership scores.
+    """A named quantity computed from records of one kind.
 
     Attributes:
         name: as in records; fairlearn's where it has one.
+        kind: of the records that it is computed from.
         summary: one line for `evenhand list measures`.
-        worse: +1 where more is less fair or less useful, −1 where more is better, 0 where neither: then there are
-            estimates and no contrasts. A contrast is (method − reference)·worse.
+        direction: +1 where more is worse (less fair, less useful), −1 where more is better, 0 where neither: then there
+            are estimates and no contrasts. A contrast is (method − reference)·direction.
         levels: where it is taken: everyone, each group, an attribute's groups together.
-        effect: its value and contributions for one run at one place.
-        scale: "share" is 0–1 and served by `margins.default`; "own" needs a margin of its own.
-        proportion: a share of examples, which gets Wilson's interval.
-        by_class: with more than two classes, taken one class against the rest.
-        decides: whether its contrast gets a verdict.
+        influence: computes its value, with what each resampling unit contributes to its error, from records of its
+            kind; the reading of that kind says what it is called with.
+        title: as reports show it; the name in words unless given.
+        limits: the least and the most that it can be.
+        digits: decimals that it is shown with.
+        default_margin: whether `margins.default` serves it; else it needs a margin of its own.
+        proportion: whether it is a share of examples, which gets Wilson's interval.
+        by_class: whether, with more than two classes, it is taken one class against the rest.
+        distance_from: it is the distance of a signed quantity from this value, which means no preference; None: it is
+            no distance.
+        decides: whether its contrasts get a verdict.
         notes: what a reader of its rows must know, by level.
-        range: of its values, where it is known and not that of a share.
     """
 
     name: str
+    kind: Kind
     summary: str
-    worse: Literal[-1, 0, 1]
+    direction: Literal[-1, 0, 1]
     levels: tuple[Level, ...]
-    effect: Callable[[View, Place], Effect]
-    scale: Literal["share", "own"] = "share"
+    influence: Callable[..., Any]
+    title: str = ""
+    limits: tuple[float, float] = (0.0, 1.0)
+    digits: int = 3
+    default_margin: bool = True
     proportion: bool = False
     by_class: bool = False
+    distance_from: float | None = None
     decides: bool = True
     notes: tuple[tuple[Level, str], ...] = ()
-    range: tuple[float, float] | None = None
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        """The least and the most that it can be."""
-        return self.range or ((0.0, 1.0) if self.scale == "share" else (-math.inf, math.inf))
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name.replace("_", " "))
 
     def within(self, bounds: tuple[float, float]) -> tuple[float, float]:
         """The bounds of an interval, cut at what the measure can be."""
@@ -61,13 +74,22 @@ class Measure:
         return low, high
 
     def note(self, level: Level) -> str | None:
+        """What a reader of its rows at a level must know, if anything."""
         return dict(self.notes).get(level)
 
     def margin(self, margins: Mapping[str, float]) -> float | None:
-        """The margin of its contrasts; `default` serves measures on a 0–1 scale that decide."""
+        """The margin of its contrasts: its own, else the default where that serves it; None where it does not decide.
+
+        Example:
+            >>> from evenhand.audit.measures import measure_named
+            >>> measure_named("accuracy").margin({"default": 0.02})
+            0.02
+            >>> measure_named("bleu").margin({"default": 0.02}) is None
+            True
+        """
         if not self.decides:
             return None
-        return margins.get(self.name, margins.get("default") if self.scale == "share" else None)
+        return margins.get(self.name, margins.get("default") if self.default_margin else None)
 
 
 def by_name(*measures: Measure) -> dict[str, Measure]:

@@ -18,16 +18,18 @@ from evenhand.audit.measures.influence import (
     rate_effect,
     worst_effect,
 )
-from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, Measure, by_name
+from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)
 
 
-def _rate(name: Rate, summary: str, worse: Literal[-1, 0, 1]) -> Measure:
+def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1]) -> Measure:
     effect = partial(rate_effect, rate=name)
     by_class = name != "accuracy"
-    return Measure(name, summary, worse, ("everyone", "group"), effect, proportion=True, by_class=by_class)
+    return Measure(
+        name, "predictions", summary, direction, ("everyone", "group"), effect, proportion=True, by_class=by_class
+    )
 
 
 def _parity(view: View, place: Place) -> Effect:
@@ -40,10 +42,11 @@ def _odds(view: View, place: Place) -> Effect:
     return larger(between(view, place, "true_positive_rate"), between(view, place, "false_positive_rate"))
 
 
-MEASURES = by_name(
+PREDICTIONS = by_name(
     _rate("accuracy", "share of examples whose predicted class is the true one", -1),
     Measure(
         "worst_group_accuracy",
+        "predictions",
         "accuracy of the group with the lowest",
         -1,
         ("attribute",),
@@ -52,10 +55,12 @@ MEASURES = by_name(
     ),
     Measure(
         "accuracy_difference",
+        "predictions",
         "accuracy of the best group minus that of the worst",
         1,
         ("attribute",),
         partial(range_effect, rate="accuracy"),
+        title="accuracy, best − worst group",
         notes=RANGE,
     ),
     _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0),
@@ -63,6 +68,7 @@ MEASURES = by_name(
     _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0),
     Measure(
         "demographic_parity_difference",
+        "predictions",
         "difference in selection rates: between the groups of an attribute, or a group and its complement",
         1,
         BETWEEN,
@@ -72,6 +78,7 @@ MEASURES = by_name(
     ),
     Measure(
         "equalized_odds_difference",
+        "predictions",
         "the larger of the differences in true and false positive rates: between groups, or group and complement",
         1,
         BETWEEN,
@@ -81,19 +88,25 @@ MEASURES = by_name(
     ),
     Measure(
         "expected_calibration_error",
+        "predictions",
         "mean gap between confidence and outcome over 15 equal-width bins (plug-in, biased; no verdict)",
         1,
         EVERYWHERE,
         plug_in_effect,
+        title="expected calibration error (plug-in)",
         decides=False,
         notes=_PLUG_IN,
     ),
     Measure(
         "calibration_error_squared",
+        "predictions",
         "debiased squared gap between confidence and outcome; decides on calibration, needs a margin of its own",
         1,
         EVERYWHERE,
         squared_effect,
-        scale="own",
+        title="squared calibration error (debiased)",
+        digits=5,
+        limits=UNLIMITED,
+        default_margin=False,
     ),
 )

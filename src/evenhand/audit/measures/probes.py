@@ -9,6 +9,7 @@ _EFFECT = taken_of("probes")
 PROBES = by_name(
     Measure(
         "probe_accuracy",
+        "probes",
         "share of held-out examples whose target a linear probe tells from a layer's states; estimates only",
         0,
         ASKED,
@@ -17,18 +18,22 @@ PROBES = by_name(
     ),
     Measure(
         "control_accuracy",
+        "probes",
         "the same of targets drawn at random per type: what a probe learns by heart or guesses; estimates only",
         0,
         ASKED,
         _EFFECT,
+        title="probe accuracy on control tasks",
     ),
     Measure(
         "selectivity",
+        "probes",
         "probe accuracy minus control accuracy: what the states say; whether more is worse is declared by target",
         1,
         ASKED,
         _EFFECT,
-        range=(-1.0, 1.0),
+        title="selectivity (probe − control accuracy)",
+        limits=(-1.0, 1.0),
     ),
 )
 """What an audit says of probes of representations, the rows of `probes`; `audit.encoded` works them out."""

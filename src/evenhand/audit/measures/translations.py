@@ -22,9 +22,10 @@ _OUTCOMES: Mapping[StereotypeOutcome, str] = {
     "none": "without any such pronoun",
 }
 
-TRANSLATION = by_name(
+TRANSLATIONS = by_name(
     Measure(
         "pro_share",
+        "translations",
         "share of translations that give somebody the gender stereotypical of their occupation",
         1,
         EVERYWHERE,
@@ -34,6 +35,7 @@ TRANSLATION = by_name(
     *(
         Measure(
             f"{outcome}_share",
+            "translations",
             f"share of translations {said}; estimates only",
             0,
             EVERYWHERE,
@@ -44,15 +46,18 @@ TRANSLATION = by_name(
     ),
     Measure(
         "stereotype_lean",
+        "translations",
         "pro_share minus anti_share, from −1 to 1: 0 where neither gender is preferred; needs a margin of its own",
         1,
         EVERYWHERE,
         lean_effect,
-        scale="own",
-        range=(-1.0, 1.0),
+        title="stereotype lean (pro − anti)",
+        default_margin=False,
+        limits=(-1.0, 1.0),
     ),
     Measure(
         "male_share",
+        "translations",
         "share of translations with he, him or his, of all; estimates only",
         0,
         EVERYWHERE,
@@ -61,19 +66,23 @@ TRANSLATION = by_name(
     ),
     Measure(
         "bleu",
+        "translations",
         "corpus BLEU, 0–100, on generated text, the references under each pronoun; needs a margin of its own",
         -1,
         EVERYWHERE,
         bleu_effect,
-        scale="own",
-        range=(0.0, 100.0),
+        title="BLEU",
+        default_margin=False,
+        limits=(0.0, 100.0),
     ),
     Measure(
         "rouge_l",
+        "translations",
         "mean ROUGE-L, 0–1, on generated text, the references under each pronoun",
         -1,
         EVERYWHERE,
         rouge_effect,
+        title="ROUGE-L",
     ),
 )
 """What an audit says of translations, the rows of `responses`."""

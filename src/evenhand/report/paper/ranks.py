@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel, Rank
-from evenhand.audit.measures import TRANSLATION, known
+from evenhand.audit.measures import known
 from evenhand.report import theme
 from evenhand.report.drawing import bounds, capital, rows_named, short
 from evenhand.report.paper.layout import (
@@ -168,7 +168,7 @@ def _values(
     ranks, reference = _ranks(results, panel), _reference(results, panel)
     here = pl.col("group").eq_missing(pl.lit(group, pl.String)) & (pl.col("measure") == measure)
     verdict = dict(contrasts.filter(here).select("method", "verdict").iter_rows())
-    margin = known()[measure].margin(design.margins) if known()[measure].worse else None
+    margin = known()[measure].margin(design.margins) if known()[measure].direction else None
     most = _most(measure)
     values = []
     for row in own.filter(here).iter_rows(named=True):
@@ -197,7 +197,7 @@ def _aside(rank: Rank) -> float:
 def _domain(shown: Iterable[_Shown]) -> tuple[float, float]:
     found = list(shown)
     measure = found[0].measure
-    from_zero = measure != "accuracy" and measure not in TRANSLATION
+    from_zero = measure != "accuracy" and known()[measure].kind != "translations"
     return span([value for one in found for value in one.values], zero=from_zero, most=_most(measure))
 
 
