@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.kinds.option_answers import choices
+from evenhand.audit.arrays.option_answers import choices
 from evenhand.audit.kinds.options import asked
 from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.results import Results

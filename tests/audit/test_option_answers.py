@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.kinds.option_answers import beliefs, choices
+from evenhand.audit.arrays.option_answers import beliefs, choices
 from evenhand.errors import InputError
 from evenhand.metrics.options.token_bias import yes_no_effects
 

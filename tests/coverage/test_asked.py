@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.audit.kinds.option_quantities import Taken
-from evenhand.audit.kinds.question_means import compared_means, mean_of
+from evenhand.audit.arrays.option_questions import Taken
+from evenhand.audit.runs.items import compared_means, mean_of
 
 QUESTIONS = 0.08
 """Standard deviation of a question's lean; of what it differs by between two methods half of that."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.audit.kinds.benchmark_documents import Documents, Scored
+from evenhand.audit.arrays.benchmark_documents import Documents, Scored
 from evenhand.audit.kinds.benchmarks import Place, taken
-from evenhand.audit.kinds.question_means import compared_means, mean_of
+from evenhand.audit.runs.items import compared_means, mean_of
 from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.tasks.harness.influence import linearised
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
-from evenhand.audit.kinds.probe_answers import Probed, probed, selectivity_contrast
+from evenhand.audit.arrays.probe_answers import Probed, probed, selectivity_contrast
 from evenhand.errors import InputError
 from evenhand.metrics.probing import probe_accuracy, selectivity
 from evenhand.tasks.probing import Target, _told, control_labels, held_out, probe, probes_table

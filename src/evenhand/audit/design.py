@@ -6,8 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from evenhand.audit.measures import known
-from evenhand.errors import did_you_mean
 from evenhand.metrics.options.scores import Score
 from evenhand.spec import Spec
 
@@ -74,9 +72,6 @@ class Figure(Spec):
             if bool(panel.measures) == (self.kind in ("calibration", "roc", "shares")):
                 wrong = "measures mean nothing in" if panel.measures else "name the measures of the panels of"
                 raise ValueError(f"figure.panels: {wrong} a figure of the kind {self.kind} (setting {panel.setting})")
-            for name in panel.measures:
-                if name not in known():
-                    raise ValueError(f'figure.panels: there is no measure "{name}"; {did_you_mean(name, known())}')
         return self
 
 

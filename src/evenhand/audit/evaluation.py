@@ -1,21 +1,66 @@
-"""From record tables to arrays, once: a setting's population, and each run's predictions of each split."""
+"""A setting's examples and runs as arrays: groups, resampling units, and what each run said of each split."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
-from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.groups import Groups, groups_of
-from evenhand.audit.measures.influence import Texts
-from evenhand.audit.trial_records import left_by, seeds_of
-from evenhand.errors import InputError, did_you_mean
+from evenhand import records
+from evenhand.audit.arrays.texts import Texts
+from evenhand.audit.design import SettingDesign
+from evenhand.audit.trial_records import seeds_of
 
 NOT_AUDITED = ("train", "validation")
+"""Splits of which predictions and responses are not audited."""
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of one attribute over the examples of one setting.
+
+    Attributes:
+        attribute: its name.
+        names: of the groups [G], sorted; a missing value is the group `(missing)`.
+        masks: bool [n, G].
+        defined: bool [n]; False where the attribute does not exist for an example (a further test set without it).
+            Such examples are neither in a group nor in a group's complement.
+    """
+
+    attribute: str
+    names: tuple[str, ...]
+    masks: np.ndarray
+    defined: np.ndarray
+
+
+def groups_of(examples: pl.DataFrame) -> tuple[Groups, ...]:
+    """Every attribute of an `examples` table (one setting's rows) that is defined for at least one example."""
+    found = []
+    for attribute in records.attributes(examples):
+        column = examples[records.ATTRIBUTE + attribute]
+        defined = column.is_not_null().to_numpy()
+        if not defined.any():
+            continue
+        long = pl.DataFrame({"row": np.arange(len(column)), "group": column}).explode("group").drop_nulls("group")
+        names = sorted(long["group"].unique().to_list())
+        masks = np.zeros((len(column), len(names)), dtype=bool)
+        codes = long["group"].replace_strict(names, range(len(names)), return_dtype=pl.Int64) if names else long["row"]
+        masks[long["row"].to_numpy(), codes.to_numpy()] = True
+        found.append(Groups(attribute, tuple(names), masks, defined))
+    return tuple(found)
+
+
+def unit_codes(examples: pl.DataFrame) -> np.ndarray:
+    """Codes of the resampling units of a setting's examples, int [n]; they follow the names of the units."""
+    return examples["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1
+
+
+def unit_names(examples: pl.DataFrame) -> np.ndarray:
+    """The names of a setting's resampling units in the order of their codes, str [U]."""
+    return examples["unit"].unique().sort().to_numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +72,14 @@ class Population:
         weight: float [n].
         unit: int [n], codes of the resampling units.
         groups: one entry per attribute.
+        unit_names: str [U], of the units, in the order of their codes.
     """
 
     label: np.ndarray
     weight: np.ndarray
     unit: np.ndarray
     groups: tuple[Groups, ...]
+    unit_names: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,110 +155,3 @@ class Evaluation:
     def samples(self) -> list[np.ndarray]:
         """The distinct test samples: `rows` of the runs, each once."""
         return list({run.key: run.rows for run in self.runs.values()}.values())
-
-
-def evaluations(
-    examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design
-) -> Iterator[Evaluation]:
-    """One `Evaluation` per setting and audited split, in the order of the design.
-
-    Only trials of the role `study` and final predictions (`step` null) are used. `train` and `validation` are not
-    audited; settings without labels have nothing to audit here.
-
-    Raises:
-        InputError: a setting that the design does not know, or predictions of examples that are not in the table.
-    """
-    studied = trials.filter(role="study")
-    for setting in studied["setting"].unique(maintain_order=True):
-        if setting not in design.settings:
-            raise InputError(f'the design has no setting "{setting}"; {did_you_mean(setting, design.settings)}')
-    final = predictions.filter(pl.col("step").is_null() & ~pl.col("split").is_in(NOT_AUDITED))
-    for setting, setting_design in design.settings.items():
-        own = examples.filter(setting=setting)
-        if own["label"].null_count() == len(own):
-            continue
-        own = own.with_row_index("row")
-        population = Population(
-            own["label"].fill_null(-1).to_numpy(),
-            own["weight"].to_numpy(),
-            own["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1,
-            groups_of(own),
-        )
-        uses = studied.filter(setting=setting)
-        here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
-        placed = here.join(own.select("row", "example"), on="example", how="left")
-        placed = _known(setting, placed)
-        splits = sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name))
-        classes = _classes(setting_design, population, placed)
-        for split in splits:
-            yield _evaluation(setting, split, setting_design, population, uses, placed, classes)
-
-
-def _known(setting: str, placed: pl.DataFrame) -> pl.DataFrame:
-    """The predictions of the setting's own examples. A trial that several settings use may have test sets of theirs:
-    those splits are left out here. A split of which only a part is known is refused.
-    """
-    known = placed.filter(pl.col("row").is_not_null())
-    lost = placed.filter(pl.col("row").is_null())
-    mixed = lost.filter(pl.col("split").is_in(known["split"].unique().to_list())) if len(known) else lost
-    if len(mixed):
-        raise InputError(
-            f"setting {setting}: {len(mixed)} predictions are of examples that the table examples lacks, "
-            f"such as {mixed['example'][0]!r} in the split {mixed['split'][0]}"
-        )
-    return known
-
-
-def _evaluation(
-    setting: str,
-    split: str,
-    design: SettingDesign,
-    population: Population,
-    uses: pl.DataFrame,
-    placed: pl.DataFrame,
-    classes: tuple[str, ...],
-) -> Evaluation:
-    labelled = population.label >= 0
-    own = placed.filter(split=split)
-    samples: dict[bytes, np.ndarray] = {}
-    found = {
-        str(key[0]): _run(part, labelled, len(classes), samples)
-        for key, part in own.partition_by("trial", as_dict=True).items()
-    }
-    left = left_by(uses, design.methods, found, "there are no predictions")
-    universe = np.zeros(len(labelled), dtype=bool)
-    if split == "test":  # all that is not another test set's own, so that a group that was never drawn is still shown
-        elsewhere = placed.filter(pl.col("split") != "test")["row"].to_numpy()
-        universe[:] = True
-        universe[elsewhere] = False
-    universe[own["row"].to_numpy()] = True
-    return Evaluation(setting, split, design, population, left.methods, classes, left.found, left.absent, universe)
-
-
-def _run(part: pl.DataFrame, labelled: np.ndarray, classes: int, samples: dict[bytes, np.ndarray]) -> Run:
-    """A trial's predictions; its rows are those of an earlier one on the same examples, which `samples` remembers."""
-    part = part.sort("row")
-    rows = part["row"].to_numpy().astype(np.int64)
-    keep = labelled[rows]
-    rows = samples.setdefault(rows[keep].tobytes(), rows[keep])
-    logits = None
-    if part["logits"].null_count() == 0:
-        logits = part["logits"].to_numpy().astype(np.float64)[keep, :classes]
-    predicted = part["predicted"].fill_null(-1).to_numpy()[keep]
-    if logits is None:
-        return Run(rows, predicted, None)
-    unknown = predicted < 0
-    predicted = np.where(unknown, logits.argmax(axis=1), predicted)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return Run(rows, predicted, shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def _classes(design: SettingDesign, population: Population, placed: pl.DataFrame) -> tuple[str, ...]:
-    if design.classes:
-        return design.classes
-    highest = [int(population.label.max()), 1]
-    if placed["predicted"].null_count() < len(placed):
-        highest.append(int(placed["predicted"].max()))  # pyright: ignore[reportArgumentType]
-    if placed["logits"].null_count() < len(placed):
-        highest.append(placed.schema["logits"].shape[0] - 1)  # pyright: ignore[reportAttributeAccessIssue]
-    return tuple(str(code) for code in range(max(highest) + 1))

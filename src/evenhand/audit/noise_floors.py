@@ -3,37 +3,28 @@
 For a disparity, whole membership patterns are permuted over the examples, the same permutation in every run: freely
 for rates of all, within the classes of the label for equalized odds. For the calibration of everyone or of a group,
 outcomes are redrawn from the predicted probabilities, an example's outcome being shared by the runs that test it. The
-arithmetic is that of `evenhand.stats.null`; here a case is turned into the sums that it needs, and back into its
+arithmetic is that of `evenhand.stats.null`; here an estimand is turned into the sums that it needs, and back into its
 measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from evenhand.audit.evaluation import Run
-from evenhand.audit.groups import Groups
-from evenhand.audit.kinds.estimands import Case, Reader
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.evaluation import Groups, Run
 from evenhand.audit.measures.calibration import confidence
 from evenhand.audit.measures.influence import BASE, Rate
 from evenhand.audit.redrawn_calibration import Redrawn, divided
+from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
 from evenhand.stats.contrast import compact
 from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums, redraw_outcomes
 
 DRAWS = 200
-
-RATES: Mapping[str, tuple[Rate, ...]] = {
-    "accuracy_difference": ("accuracy",),
-    "demographic_parity_difference": ("selection_rate",),
-    "equalized_odds_difference": ("true_positive_rate", "false_positive_rate"),
-}
-"""The disparities that have a floor, and the rates whose differences they are."""
-
-CALIBRATION = ("expected_calibration_error", "calibration_error_squared")
 
 
 @dataclass(eq=False)
@@ -44,22 +35,18 @@ class Floors:
         reader: of the evaluation.
     """
 
-    reader: Reader
+    reader: RunInfluences
     _drawn: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
 
-    def has(self, case: Case) -> bool:
-        """Whether the case's measure is one that shows something where there is nothing."""
-        return case.measure.name in RATES or case.measure.name in CALIBRATION
-
-    def floors(self, case: Case, method: str, seeds: Sequence[int]) -> dict[int | None, NoiseFloor]:
+    def floors(self, estimand: Estimand, method: str, seeds: Sequence[int]) -> dict[int | None, NoiseFloor]:
         """The floor of each of these seeds, and under None that of their mean.
 
         Args:
-            case: one that `has` a floor.
+            estimand: of a measure that has a floor.
             method: whose runs.
             seeds: those with predictions, where the measure is defined.
         """
-        draws = self._draws(case, method)
+        draws = self._draws(estimand, method)
         places = [self._seeds(method).index(seed) for seed in seeds]
         found: dict[int | None, NoiseFloor] = {
             seed: noise_floor(draws[:, place]) for seed, place in zip(seeds, places, strict=True)
@@ -74,34 +61,34 @@ class Floors:
     def _runs(self, method: str) -> list[Run]:
         return [self.reader.evaluation.runs[method, seed] for seed in self._seeds(method)]
 
-    def _draws(self, case: Case, method: str) -> np.ndarray:
+    def _draws(self, estimand: Estimand, method: str) -> np.ndarray:
         """The measure under its null, [draws, J]; nan where it is undefined."""
-        if case.measure.name in CALIBRATION:
-            return self._calibration(case, method)
-        rates = RATES[case.measure.name]
-        differences = [self._differences(case, method, rate) for rate in rates]
+        if estimand.measure.floor == "redrawn":
+            return self._calibration(estimand, method)
+        rates = estimand.measure.influence.rates
+        differences = [self._differences(estimand, method, rate) for rate in rates]
         return np.max(differences, axis=0)  # nan where either is
 
-    def _differences(self, case: Case, method: str, rate: Rate) -> np.ndarray:
+    def _differences(self, estimand: Estimand, method: str, rate: Rate) -> np.ndarray:
         """max − min over the eligible groups, or |group − complement|, [draws, J]."""
-        groups = self.reader.groups(case.attribute)
+        groups = self.reader.groups(estimand.subset.attribute)
         base = BASE[rate]
-        tested, events = self._sums(case, method, rate, groups)
-        if case.level == "attribute":
-            eligible = self.reader.eligible(groups, self.reader.positive(case))[base]
+        tested, events = self._sums(estimand, method, rate, groups)
+        if estimand.subset.level == "attribute":
+            eligible = self.reader.eligible(groups, self.reader.positive(estimand))[base]
             if len(eligible) < 2:
                 return np.full(tested.shape[:2], np.nan)
             rates = divided(events[..., eligible], tested[..., eligible])
             return rates.max(axis=-1) - rates.min(axis=-1)
-        place = groups.names.index(str(case.group))
+        place = groups.names.index(str(estimand.subset.group))
         inside = divided(events[..., place], tested[..., place])
         outside = divided(events[..., -1] - events[..., place], tested[..., -1] - tested[..., place])
         return np.abs(inside - outside)
 
-    def _sums(self, case: Case, method: str, rate: Rate, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+    def _sums(self, estimand: Estimand, method: str, rate: Rate, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
         """Weights tested and weights of events, [draws, J, G + 1] each; everybody for whom the attribute is defined is
         the last group."""
-        key = ("sums", method, groups.attribute, self.reader.positive(case), rate)
+        key = ("sums", method, groups.attribute, self.reader.positive(estimand), rate)
         if key not in self._drawn:
             stratum = BASE[rate]
             population = self.reader.evaluation.population
@@ -109,7 +96,7 @@ class Floors:
             tested, events = (np.zeros((len(runs), len(population.label))) for _ in range(2))
             inside = np.zeros(len(population.label), dtype=bool)
             for place, run in enumerate(runs):
-                view = self.reader.view(run, self.reader.positive(case))
+                view = self.reader.view(run, self.reader.positive(estimand))
                 rows = view.base(np.arange(len(run.rows)), stratum)
                 tested[place, run.rows[rows]] = view.weight[rows]
                 events[place, run.rows[rows]] = view.weight[rows] * view.outcome(rate)[rows]
@@ -128,19 +115,18 @@ class Floors:
         half = sums.shape[1] // 2
         return sums[:, :half], sums[:, half:]
 
-    def _calibration(self, case: Case, method: str) -> np.ndarray:
-        key = (case.measure.name, method, self.reader.positive(case))
+    def _calibration(self, estimand: Estimand, method: str) -> np.ndarray:
+        key = ("calibration", method, self.reader.positive(estimand))
         if key not in self._drawn:
-            for name, values in self._calibration_errors(case, method).items():
-                self._drawn[name, method, self.reader.positive(case)] = values
+            self._drawn[key] = self._calibration_errors(estimand, method)
         place = 0
-        if case.level == "group":
+        if estimand.subset.level == "group":
             names = [(groups.attribute, name) for groups in self.reader.evaluation.groups for name in groups.names]
-            place = 1 + names.index((str(case.attribute), str(case.group)))
-        return self._drawn[key][:, :, place]
+            place = 1 + names.index((str(estimand.subset.attribute), str(estimand.subset.group)))
+        return self._drawn[key][:, int(estimand.measure.influence.squared), :, place]
 
-    def _calibration_errors(self, case: Case, method: str) -> dict[str, np.ndarray]:
-        """The plug-in error and the debiased squared one, [draws, J, 1 + groups], of outcomes that are as likely as
+    def _calibration_errors(self, estimand: Estimand, method: str) -> np.ndarray:
+        """The plug-in error and the debiased squared one, [draws, 2, J, 1 + groups], of outcomes that are as likely as
         predicted."""
         runs = self._runs(method)
         evaluation = self.reader.evaluation
@@ -153,7 +139,7 @@ class Floors:
         probability = np.full((len(runs), size), np.nan)
         tables = []
         for place, run in enumerate(runs):
-            view = self.reader.view(run, self.reader.positive(case))
+            view = self.reader.view(run, self.reader.positive(estimand))
             if view.probabilities is None:
                 tables.append(None)
                 continue
@@ -169,8 +155,7 @@ class Floors:
                     found[:, :, place] = table.errors(outcomes[:, place])
             return found
 
-        drawn = redraw_outcomes(probability, errors, DRAWS, generator(0, "floor", "calibration"))
-        return {name: drawn[:, place] for place, name in enumerate(CALIBRATION)}
+        return redraw_outcomes(probability, errors, DRAWS, generator(0, "floor", "calibration"))
 
 
 def _whole(unit: np.ndarray, masks: np.ndarray, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,18 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.audit.across_settings import Compared
-from evenhand.audit.comparisons import Both, paired, pairs_of
+from evenhand.audit.comparisons import conclude
 from evenhand.audit.design import Design
 from evenhand.audit.evaluation import Run
-from evenhand.audit.kinds.estimands import Reader
 from evenhand.audit.measures.influence import Effect
-from evenhand.audit.verdicts import Family
+from evenhand.audit.runs.evidence import evidence_of_pairs, is_defined, pairs_of
+from evenhand.audit.runs.influences import RunInfluences
+from evenhand.audit.verdicts import Family, SettingContrast
 from evenhand.seeds import generator
 from evenhand.stats.power import Repeated
 
 MEASURE = "detected_harm"
-OF = "accuracy"
 STEPS = 8
 """Sizes of harm, evenly spaced above 0."""
 ALMOST = 0.95
@@ -39,7 +38,7 @@ ENOUGH = 40_000
 """So many predictions, in one planting or several, tell what harm does to an interval."""
 
 
-def detected_harm(reader: Reader, families: Sequence[Family], design: Design) -> Iterator[dict[str, Any]]:
+def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Design) -> Iterator[dict[str, Any]]:
     """Rows of the table `curves`: for everyone and each group, x is the accuracy lost against the first reference and y
     the share of studies like this one that would say `worse`.
 
@@ -52,8 +51,9 @@ def detected_harm(reader: Reader, families: Sequence[Family], design: Design) ->
         return
     for family in families:
         for one in family.members:
-            interval = one.contrast.interval
-            if one.case.measure.name != OF or one.reference != reader.evaluation.design.references[0]:
+            interval, comparison = one.contrast.interval, one.comparison
+            estimand = comparison.estimand
+            if not estimand.measure.planted or comparison.reference != reader.evaluation.design.references[0]:
                 continue
             if interval is None or one.contrast.runs < 2 or not interval.variance > 0:
                 continue
@@ -64,9 +64,9 @@ def detected_harm(reader: Reader, families: Sequence[Family], design: Design) ->
                     "setting": one.setting,
                     "split": one.split,
                     "measure": MEASURE,
-                    "attribute": one.case.attribute,
-                    "group": one.case.group,
-                    "method": one.method,
+                    "attribute": estimand.subset.attribute,
+                    "group": estimand.subset.group,
+                    "method": comparison.method,
                     "x": harm,
                     "y": share,
                     "low": None,
@@ -74,7 +74,7 @@ def detected_harm(reader: Reader, families: Sequence[Family], design: Design) ->
                 }
 
 
-def curve(reader: Reader, one: Compared, level: float) -> Iterator[tuple[float, float]]:
+def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator[tuple[float, float]]:
     """Planted losses of accuracy, and the share of studies like this one that would say `worse`: NaN where nothing
     varies.
 
@@ -85,7 +85,9 @@ def curve(reader: Reader, one: Compared, level: float) -> Iterator[tuple[float, 
     """
     assert one.contrast.interval is not None
     observed = Repeated.of(one.contrast.interval, level)
-    both = [pair for pair in pairs_of(reader, one.case, one.method, one.reference)[0] if _defined(pair)]
+    comparison = one.comparison
+    pairs, _ = pairs_of(reader, comparison.estimand, comparison.method, str(comparison.reference))
+    both = [pair for pair in pairs if is_defined(pair)]
     rows = sum(len(ours.rows) for _, ours, _, _ in both)
     rng = generator(0, "planted harm")
     size = len(reader.evaluation.population.label)
@@ -97,7 +99,7 @@ def curve(reader: Reader, one: Compared, level: float) -> Iterator[tuple[float, 
             altered = [
                 (run, _harmed(reader, run, ours, harm, chance), other, theirs) for run, ours, other, theirs in both
             ]
-            interval = paired(reader, one.case, altered, []).interval
+            interval = conclude(evidence_of_pairs(reader, comparison, altered, ()), reader.support).interval
             assert interval is not None
             shares.append(Repeated.of(interval, level).worse(harm, one.margin))
         varying = [share for share in shares if not math.isnan(share)]
@@ -113,11 +115,7 @@ def curve(reader: Reader, one: Compared, level: float) -> Iterator[tuple[float, 
     yield reach, share
 
 
-def _defined(pair: Both) -> bool:
-    return not (math.isnan(pair[1].value) or math.isnan(pair[3].value))
-
-
-def _harmed(reader: Reader, run: Run, effect: Effect, harm: float, chance: np.ndarray) -> Effect:
+def _harmed(reader: RunInfluences, run: Run, effect: Effect, harm: float, chance: np.ndarray) -> Effect:
     """The accuracy of a run when right predictions are made wrong where the example's chance is low.
 
     Args:

@@ -17,13 +17,10 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design
-from evenhand.audit.kinds.benchmarks import benchmarked
-from evenhand.audit.kinds.membership import leakage
-from evenhand.audit.kinds.options import asked
-from evenhand.audit.kinds.probes import encoded
-from evenhand.audit.kinds.translations import translated
+from evenhand.audit.kinds import KINDS
+from evenhand.audit.measures import check_design
 from evenhand.audit.membership.pool import Attack, attacked
-from evenhand.audit.tables import audited
+from evenhand.audit.reading import assess
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import VERDICTS
 
@@ -133,46 +130,46 @@ class Results:
         Raises:
             InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
         """
-        tables = (
-            records.validate(examples, "examples"),
-            records.validate(trials, "trials"),
-            records.validate(predictions, "predictions"),
-        )
-        settings: Mapping[str, Attack] = {}
-        if scores is None and any(setting.membership for setting in design.settings.values()):
-            made = attacked(*tables, design)
-            members, scores, settings = made.members, made.scores, made.settings
-        scored = {
-            name: records.TABLES[name].empty() if given is None else records.validate(given, name)
-            for name, given in (("members", members), ("scores", scores))
+        check_design(design)
+        kept = {
+            "examples": examples,
+            "trials": trials,
+            "predictions": predictions,
+            "members": members,
+            "scores": scores,
+            "responses": responses,
+            "options": options,
+            "harness": harness,
+            "probes": probes,
         }
-        leaks = leakage(tables[0], tables[1], **scored, design=design, settings=settings)
-        found = zip(audited(*tables, design), leaks, strict=True)
-        estimates, verdicts, curves = (pl.concat(parts) for parts in found)
-        said = records.TABLES["responses"].empty() if responses is None else records.validate(responses, "responses")
-        of_texts = translated(tables[0], tables[1], said, design)
-        answers = records.TABLES["options"].empty() if options is None else records.validate(options, "options")
-        of_options = asked(tables[0], tables[1], answers, design)
-        known = records.TABLES["harness"].empty() if harness is None else records.validate(harness, "harness")
-        of_benchmarks = benchmarked(tables[1], known, design)
-        told = records.TABLES["probes"].empty() if probes is None else records.validate(probes, "probes")
-        of_probes = encoded(tables[0], tables[1], told, design)
-        estimates = pl.concat([estimates, of_texts[0], of_options[0], of_benchmarks[0], of_probes[0]])
-        verdicts = pl.concat([verdicts, of_texts[1], of_options[1], of_benchmarks[1], of_probes[1]])
+        tables = {
+            name: records.TABLES[name].empty() if table is None else records.validate(table, name)
+            for name, table in kept.items()
+        }
+        attacks: Mapping[str, Attack] = {}
+        if scores is None and any(setting.membership for setting in design.settings.values()):
+            made = attacked(tables["examples"], tables["trials"], tables["predictions"], design)
+            attacks = made.settings
+            tables |= {"members": made.members, "scores": made.scores}
+        parts = [assess(readings(tables, design, attacks), design) for readings in KINDS]
+        estimates, verdicts, curves = (
+            pl.concat([getattr(part, name) for part in parts]) for name in ("estimates", "verdicts", "curves")
+        )
         return cls(
-            examples=tables[0],
-            trials=tables[1],
+            examples=tables["examples"],
+            trials=tables["trials"],
             design=design,
             estimates=estimates,
             verdicts=verdicts,
             curves=curves,
             provenance=dict(provenance or {}),
-            stored=tables[2],
-            generated=said,
-            answered=answers,
-            benchmarks=known,
-            probed=told,
-            **scored,
+            stored=tables["predictions"],
+            generated=tables["responses"],
+            answered=tables["options"],
+            benchmarks=tables["harness"],
+            probed=tables["probes"],
+            members=tables["members"],
+            scores=tables["scores"],
         )
 
     @classmethod

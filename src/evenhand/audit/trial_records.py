@@ -1,4 +1,4 @@
-"""What the uses of a setting's trials have left, by method and seed: one loop for records of every kind."""
+"""Index a setting's records by (method, seed), whatever kind of records they are."""
 
 from __future__ import annotations
 
@@ -10,52 +10,55 @@ import polars as pl
 
 Left = TypeVar("Left")
 
+ONE_SEED = "one seed: the interval does not hold the noise of training"
+
 
 @dataclass(frozen=True, eq=False)
-class Uses(Generic[Left]):
-    """Which uses of trials have something, and why the others have not.
+class TrialRecords(Generic[Left]):
+    """What the trials of a setting left, and why some left nothing.
 
     Attributes:
-        found: by method and seed.
+        present: by method and seed.
         absent: the reason, by method and seed.
         methods: those of either, in the reader's order.
     """
 
-    found: Mapping[tuple[str, int], Left]
+    present: Mapping[tuple[str, int], Left]
     absent: Mapping[tuple[str, int], str]
     methods: tuple[str, ...]
 
 
-def left_by(uses: pl.DataFrame, methods: Sequence[str], known: Mapping[str, Left], missing: str) -> Uses[Left]:
-    """Sort the uses of trials.
+def by_run(uses: pl.DataFrame, methods: Sequence[str], records: Mapping[str, Left], missing: str) -> TrialRecords[Left]:
+    """Index records by the (method, seed) that used each trial.
 
     Args:
         uses: rows of the table `trials`.
         methods: of the setting, in the reader's order; others follow by name.
-        known: what there is, by trial.
+        records: what there is, by trial.
         missing: said of a trial that did not fail and left nothing.
     """
-    found: dict[tuple[str, int], Left] = {}
+    present: dict[tuple[str, int], Left] = {}
     absent: dict[tuple[str, int], str] = {}
     for use in uses.iter_rows(named=True):
-        place = (use["method"], use["seed"])
+        run = (use["method"], use["seed"])
         if use["status"] == "failed":
-            absent[place] = f"training failed ({use['reason'] or 'no reason given'})"
-        elif use["trial"] not in known:
-            absent[place] = missing
+            absent[run] = f"training failed ({use['reason'] or 'no reason given'})"
+        elif use["trial"] not in records:
+            absent[run] = missing
         else:
-            found[place] = known[use["trial"]]
-    present = {method for method, _ in (*found, *absent)}
-    return Uses(found, absent, (*(name for name in methods if name in present), *sorted(present - set(methods))))
+            present[run] = records[use["trial"]]
+    known = {method for method, _ in (*present, *absent)}
+    ordered = (*(name for name in methods if name in known), *sorted(known - set(methods)))
+    return TrialRecords(present, absent, ordered)
 
 
-def seeds_of(method: str, *places: Iterable[tuple[str, int]]) -> list[int]:
+def seeds_of(method: str, *runs: Iterable[tuple[str, int]]) -> list[int]:
     """The seeds that a method was run with, of (method, seed), failed ones included."""
-    return sorted({seed for several in places for name, seed in several if name == method})
+    return sorted({seed for several in runs for name, seed in several if name == method})
 
 
-def gaps(method: str, seeds: Sequence[int], absent: Mapping[tuple[str, int], str], what: str) -> list[str]:
-    """A note where some seeds of a method have nothing: `what` says what of."""
+def missing_note(method: str, seeds: Sequence[int], absent: Mapping[tuple[str, int], str], what: str) -> list[str]:
+    """A note where some seeds of a method have no records: `what` says which they lack."""
     reasons = [absent[method, seed] for seed in seeds if (method, seed) in absent]
     return [f"{len(reasons)} of {len(seeds)} seeds {what}: {', '.join(sorted(set(reasons)))}"] if reasons else []
 

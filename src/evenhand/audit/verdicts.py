@@ -1,98 +1,58 @@
-"""Verdicts: each method against each reference, paired by seed and example, with simultaneous intervals.
+"""Verdicts: contrasts judged family by family, with simultaneous bounds.
 
-A contrast is positive where the method is less fair or less useful. A family is what one question is asked of:
-all contrasts of one measure, method and reference, of one setting and split, over all groups (or over all attributes),
-and classes; everyone is a family of its own. Each bound has the one-sided level at which a family without any harm has
-a verdict `worse` with probability alpha: that of max T, which knows how contrasts share examples, and alpha over the
-family's size (Bonferroni) where they share none or are unpaired.
+A family is what one question is asked of: all contrasts of one measure, method and reference, of one setting and split,
+over all groups (or over all attributes) and classes; everyone is a family of its own. Each bound has the one-sided
+level at which a family without any harm has a verdict `worse` with probability alpha: that of max T, which knows how
+contrasts share examples, and alpha over the family's size (Bonferroni) where they share none or are unpaired.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import polars as pl
 
-from evenhand import records
-from evenhand.audit.across_settings import Compared, across_settings
-from evenhand.audit.comparisons import NO_MARGIN, ONE_SEED, Contrast, contrast
+from evenhand.audit.comparisons import ONE_SEED, Contrast
 from evenhand.audit.design import Design
-from evenhand.audit.evaluation import evaluations
-from evenhand.audit.kinds.estimands import Case, Reader, cases
-from evenhand.audit.measures import known, select
-from evenhand.errors import InputError, did_you_mean
+from evenhand.audit.estimands import Comparison
 from evenhand.seeds import generator
 from evenhand.stats.equivalence import verdict
+from evenhand.stats.heterogeneity import Pooled
 from evenhand.stats.multiplicity import MaxT, correlations, max_t
-from evenhand.stats.power import Repeated, runs_needed
+from evenhand.stats.power import POWER, Repeated, runs_needed
+
+NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
+NO_WIDTH = "the interval has no width: nothing that the measure rests on differs between the two"
+_BY = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}
 
 
-def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
-    """The table `verdicts`: a row per contrast.
+@dataclass(frozen=True, eq=False)
+class SettingContrast:
+    """A contrast of one setting.
 
-    `low` and `high` are simultaneous bounds over the family, `p` is the one-sided p-value that the contrast is above
-    0 and `p_adjusted` compares with alpha: it is below alpha exactly when `low` is above 0. `detectable` is the
-    smallest true contrast that this study would find in 80% of its repetitions. A contrast that cannot be made is
-    null with the reason; its verdict is `inconclusive`, so that a gate does not take it for an answer. Measures
-    without a direction have no rows; those that do not decide have a null verdict and no p.
-
-    Raises:
-        InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
+    Attributes:
+        setting, split: where.
+        comparison: what with what.
+        contrast: its interval.
+        margin: declared for it; None where there is none.
+        unit_names: by code, the names of the setting's units, ascending; needed to pool it over settings.
+        pooled_with: pooled contrasts that share this name are a family; None: those of one level.
     """
-    check_margins(design)
-    measures = [measure for measure in select(design.measures, "predictions") if measure.direction]
-    rows: list[dict[str, Any]] = []
-    everywhere: list[Compared] = []
-    for evaluation in evaluations(examples, trials, predictions, design):
-        reader = Reader(evaluation, design.support)
-        found = [one for case in cases(evaluation, measures) for one in compared(reader, case, design)]
-        rows += [row for family in judged(found, design) for row in family.rows()]
-        everywhere += pooled_later(found, design)
-    return records.from_rows([*rows, *across_settings(everywhere, examples, design)], "verdicts")
 
+    setting: str
+    split: str
+    comparison: Comparison
+    contrast: Contrast
+    margin: float | None
+    unit_names: np.ndarray | None = None
+    pooled_with: str | None = None
 
-def check_margins(design: Design) -> None:
-    """Raises InputError for a margin of a measure that there is not."""
-    for name in design.margins:
-        if name not in ("default", *known()):
-            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
-
-
-def compared(reader: Reader, case: Case, design: Design) -> Iterator[Compared]:
-    """A case's contrasts, of every method with every reference."""
-    evaluation = reader.evaluation
-    for method, reference in pairs(evaluation.methods, evaluation.design.references):
-        found = contrast(reader, case, method, reference, design)
-        margin = case.measure.margin(design.margins)
-        yield Compared(evaluation.setting, evaluation.split, method, reference, case, margin, found)
-
-
-def judged(found: Sequence[Compared], design: Design) -> list[Family]:
-    """The contrasts of all cases of an evaluation, family by family, in the order of the pairs."""
-    members: dict[tuple[str, str, str, str, str, str | None], list[Compared]] = {}
-    for one in found:
-        case = one.case
-        key = case.measure.name, case.level, case.asked, case.correction
-        members.setdefault((one.reference, one.method, *key), []).append(one)
-    order = {pair: place for place, pair in enumerate(dict.fromkeys(key[:2] for key in members))}
-    return [Family.of(members[key], design) for key in sorted(members, key=lambda key: order[key[:2]])]
-
-
-def pooled_later(found: Sequence[Compared], design: Design) -> Sequence[Compared]:
-    """The contrasts where there are settings to pool them over: what units contribute takes memory."""
-    return found if len(design.settings) > 1 else []
-
-
-def pairs(methods: Sequence[str], references: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Who is compared with whom: every method with every reference, two references once."""
-    present = [name for name in references if name in methods]
-    for place, reference in enumerate(present):
-        for method in methods:
-            if method != reference and method not in present[:place]:
-                yield method, reference
+    @property
+    def judged(self) -> bool:
+        """Whether its setting judges it, so that its variance and what its units contribute are known."""
+        return self.contrast.interval is not None and self.contrast.units is not None
 
 
 @dataclass(frozen=True)
@@ -107,54 +67,176 @@ class Family:
         jointly: the claim about all of them, where it holds.
     """
 
-    members: Sequence[Compared]
+    members: Sequence[SettingContrast]
     joint: MaxT
     level: float
     name: str
     jointly: str | None
 
     @classmethod
-    def of(cls, members: Sequence[Compared], design: Design) -> Self:
-        contrasts = [one.contrast for one in members]
+    def of(cls, members: Sequence[SettingContrast], design: Design) -> Self:
+        """The family of these contrasts."""
+        contrasts = [member.contrast for member in members]
         joint = _joint(contrasts)
         size, level = joint.size, joint.level(design.alpha)
-        first = members[0]
-        by = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}[first.case.level]
-        plural = "contrast" if size == 1 else "contrasts"
+        first = members[0].comparison
+        estimand = first.estimand
+        by = _BY[estimand.subset.level] if estimand.family is None else f"by {estimand.family}"
         how = ", max T" if level > design.alpha / size else ""
-        if first.case.condition is not None:
-            by = f"by {first.case.asked}"
-        corrected = "" if first.case.correction is None else f" after {first.case.correction}"
-        name = f"{first.case.measure.name}{corrected} {by}, {first.method} vs {first.reference} ({size} {plural}{how})"
-        jointly = _jointly(contrasts, first.margin, design.alpha) if first.case.measure.decides else None
+        corrected = "" if estimand.correction is None else f" after {estimand.correction}"
+        name = f"{estimand.measure.name}{corrected} {by}, {_pair(first)} ({_counted(size)}{how})"
+        jointly = _jointly(contrasts, members[0].margin, design.alpha) if first.decides else None
         return cls(members, joint, level, name, jointly)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of the table `verdicts`."""
-        for one in self.members:
-            yield {
-                "setting": one.setting,
-                "split": one.split,
-                "measure": one.case.measure.name,
-                "class": one.case.name,
-                "attribute": one.case.attribute,
-                "group": one.case.group,
-                "condition": one.case.condition,
-                "correction": one.case.correction,
-                "method": one.method,
-                "reference": one.reference,
-                **_row(one, self),
+        for member in self.members:
+            yield setting_row(member, self)
+
+
+def families(contrasts: Sequence[SettingContrast], design: Design) -> list[Family]:
+    """The contrasts of one reading, family by family, in the order of the pairs of methods."""
+    members: dict[tuple[str | None, ...], list[SettingContrast]] = {}
+    for contrast in contrasts:
+        comparison = contrast.comparison
+        estimand = comparison.estimand
+        level = estimand.family or estimand.subset.level
+        key = (comparison.reference, comparison.method, estimand.measure.name, level, estimand.correction)
+        members.setdefault(key, []).append(contrast)
+    order = {pair: rank for rank, pair in enumerate(dict.fromkeys(key[:2] for key in members))}
+    return [Family.of(members[key], design) for key in sorted(members, key=lambda key: order[key[:2]])]
+
+
+def pairs(methods: Sequence[str], references: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Who is compared with whom: every method with every reference, two references once."""
+    present = [name for name in references if name in methods]
+    for rank, reference in enumerate(present):
+        for method in methods:
+            if method != reference and method not in present[:rank]:
+                yield method, reference
+
+
+def setting_row(member: SettingContrast, family: Family) -> dict[str, Any]:
+    """The row of a setting's contrast, with bounds that hold simultaneously over its family."""
+    contrast, comparison = member.contrast, member.comparison
+    notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
+    given: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs}
+    interval, whole = contrast.interval, contrast.whole
+    if interval is None or whole is None:
+        return verdict_row(member, member.setting, family.name, notes, given)
+    low, high = interval.bounds(family.level)
+    given |= {"low": low, "high": high}
+    if not comparison.decides:
+        return verdict_row(member, member.setting, family.name, notes, given)
+    if contrast.runs < 2:
+        return verdict_row(member, member.setting, family.name, [ONE_SEED, *notes], given)
+    if not high > low:
+        return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], given)
+    p = interval.p_greater()
+    given |= {
+        "verdict": verdict(low, high, member.margin),
+        "p": p,
+        "p_adjusted": float(family.joint.adjusted(p)),
+        "detectable": Repeated.of(interval, family.level).smallest(),
+    }
+    if given["verdict"] == "inconclusive":
+        # What an adjusted interval adds is noise of the examples.
+        extra = max(interval.variance - whole.variance, 0.0)
+        spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
+        needed = runs_needed(spread, family.level, member.margin)
+        given["runs_needed"] = needed.runs
+        notes += [needed.reason] if needed.reason else []
+    notes += [family.jointly] if family.jointly else []
+    return verdict_row(member, member.setting, family.name, notes, given)
+
+
+def pooled_row(
+    member: SettingContrast, pooled: Pooled | None, size: int, settings: int, notes: Sequence[str], design: Design
+) -> dict[str, Any]:
+    """The row of a mean over settings, with bounds that hold simultaneously over `size` such means.
+
+    Args:
+        member: one of the settings' contrasts.
+        pooled: the mean; None where there is none.
+        size: of the family.
+        settings: how many the mean is over.
+        notes: what a reader must know.
+        design: of the study.
+    """
+    comparison = member.comparison
+    estimand = comparison.estimand
+    pair = f"{estimand.measure.name} {_BY[estimand.subset.level]}, {_pair(comparison)}"
+    family = f"{pair}, across settings ({_counted(size)})"
+    given: dict[str, Any] = {"runs": settings}
+    if pooled is not None:
+        level = design.alpha / size
+        low, high = pooled.bounds(level)
+        given |= {"contrast": pooled.estimate, "low": low, "high": high}
+        if pooled.settings > 2:
+            given["predict_low"], given["predict_high"] = pooled.prediction(1 - 2 * level)
+        if comparison.decides:
+            p = pooled.p_greater()
+            given |= {
+                "verdict": verdict(low, high, member.margin),
+                "p": p,
+                "p_adjusted": min(size * p, 1.0),
+                "detectable": pooled.half_width(level) + pooled.half_width(1 - POWER),
             }
+    return verdict_row(member, None, family, notes, given)
+
+
+def verdict_row(
+    member: SettingContrast, setting: str | None, family: str, notes: Sequence[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A row of the table `verdicts`: the one place where it is made. What is not given is null; a verdict that is not
+    given is `inconclusive` where the measure decides, so that a gate does not take it for an answer."""
+    comparison = member.comparison
+    estimand = comparison.estimand
+    return {
+        "setting": setting,
+        "split": member.split,
+        "measure": estimand.measure.name,
+        "class": estimand.class_name,
+        "attribute": estimand.subset.attribute,
+        "group": estimand.subset.group,
+        "condition": estimand.condition,
+        "correction": estimand.correction,
+        "method": comparison.method,
+        "reference": comparison.reference,
+        "contrast": None,
+        "low": None,
+        "high": None,
+        "predict_low": None,
+        "predict_high": None,
+        "margin": member.margin,
+        "verdict": "inconclusive" if comparison.decides else None,
+        "family": family,
+        "p": None,
+        "p_adjusted": None,
+        "detectable": None,
+        "runs": None,
+        "runs_needed": None,
+        **given,
+        "note": "; ".join(dict.fromkeys(notes)) or None,
+    }
+
+
+def _pair(comparison: Comparison) -> str:
+    return f"{comparison.method} vs {comparison.reference}"
+
+
+def _counted(size: int) -> str:
+    return f"{size} contrast{'' if size == 1 else 's'}"
 
 
 def _joint(contrasts: Sequence[Contrast]) -> MaxT:
     """How the judged contrasts of a family go together when nothing is there."""
-    size = max(sum(found.interval is not None for found in contrasts), 1)
+    size = max(sum(contrast.interval is not None for contrast in contrasts), 1)
     known = [
-        (found.units, found.totals, found.interval.variance, found.whole.df)
-        for found in contrasts
-        if found.interval and found.whole and found.whole.variance > 0
-        if found.units is not None and found.totals is not None
+        (contrast.units, contrast.totals, contrast.interval.variance, contrast.whole.df)
+        for contrast in contrasts
+        if contrast.interval and contrast.whole and contrast.whole.variance > 0
+        if contrast.units is not None and contrast.totals is not None
     ]
     if size < 2 or len(known) < size:  # nothing to correct, or some that nobody knows how they go with the others
         return MaxT(np.empty(0), size)
@@ -166,65 +248,10 @@ def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) 
     """The joint claim "not worse anywhere", an intersection–union test, which needs no correction."""
     if margin is None or len(contrasts) < 2:
         return None
-    for found in contrasts:
-        if found.interval is None or found.runs < 2:
+    for contrast in contrasts:
+        if contrast.interval is None or contrast.runs < 2:
             return None
-        low, high = found.interval.bounds(alpha)
+        low, high = contrast.interval.bounds(alpha)
         if not (low < high < margin):
             return None
     return f"jointly: not worse by the margin in any of the {len(contrasts)} contrasts"
-
-
-def _row(one: Compared, family: Family) -> dict[str, Any]:
-    measure, found, margin = one.case.measure, one.contrast, one.margin
-    notes = list(found.notes)
-    row: dict[str, Any] = {
-        "contrast": found.estimate,
-        "low": None,
-        "high": None,
-        "margin": margin,
-        "verdict": "inconclusive" if measure.decides else None,
-        "family": family.name,
-        "p": None,
-        "p_adjusted": None,
-        "detectable": None,
-        "runs": found.runs,
-        "runs_needed": None,
-    }
-    if measure.decides and margin is None:
-        notes.append(NO_MARGIN)
-    if found.interval is None or found.whole is None:
-        return {**row, "note": _join(notes)}
-    row["low"], row["high"] = low, high = found.interval.bounds(family.level)
-    if not measure.decides:
-        return {**row, "note": _join(notes)}
-    if found.runs < 2:
-        notes.insert(0, ONE_SEED)
-        return {**row, "note": _join(notes)}
-    if not high > low:
-        notes.append("the interval has no width: nothing that the measure rests on differs between the two")
-        return {**row, "note": _join(notes)}
-    p = found.interval.p_greater()
-    row |= {
-        "verdict": verdict(low, high, margin),
-        "p": p,
-        "p_adjusted": float(family.joint.adjusted(p)),
-        "detectable": Repeated.of(found.interval, family.level).smallest(),
-    }
-    if row["verdict"] == "inconclusive":
-        # What an adjusted interval adds is noise of the examples.
-        extra = found.interval.variance - found.whole.variance
-        spread = replace(
-            found.whole, variance=found.interval.variance, v_example=found.whole.v_example + max(extra, 0.0)
-        )
-        needed = runs_needed(spread, family.level, margin)
-        row["runs_needed"] = needed.runs
-        if needed.reason:
-            notes.append(needed.reason)
-    if family.jointly:
-        notes.append(family.jointly)
-    return {**row, "note": _join(notes)}
-
-
-def _join(notes: Sequence[str]) -> str | None:
-    return "; ".join(dict.fromkeys(notes)) or None

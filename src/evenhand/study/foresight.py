@@ -10,7 +10,7 @@ import numpy as np
 
 from evenhand import records
 from evenhand.audit.design import DEFAULT_SUPPORT
-from evenhand.audit.kinds.membership import ALPHAS
+from evenhand.audit.measures.membership import ALPHAS
 from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.power import foreseen_effect
 from evenhand.study.plan import Plan

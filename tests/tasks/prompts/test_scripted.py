@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from evenhand.audit.kinds.option_answers import Choices, choices
+from evenhand.audit.arrays.option_answers import Choices, choices
 from evenhand.audit.options import lean_interval, mean_interval
 from evenhand.metrics.options.debiasing import permutation_average, pride
 from evenhand.metrics.options.scores import flip_rate, option_choices

@@ -21,9 +21,9 @@ from evenhand.audit.ingest.membership_scores import Scored, scored, scored_table
 from evenhand.audit.ingest.pairing import pair
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
 from evenhand.audit.ingest.trials import references, runs, trials_of
-from evenhand.audit.measures import known, select
+from evenhand.audit.measures import check_margins, select
 from evenhand.audit.results import Results, environment
-from evenhand.errors import InputError, did_you_mean
+from evenhand.errors import InputError
 
 SETTING = "table"
 
@@ -263,8 +263,7 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
 
 def _margins(margins: Mapping[str, float]) -> dict[str, float]:
     for name, margin in margins.items():
-        if name not in ("default", *known()):
-            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
+        check_margins([name])
         if not (math.isfinite(margin) and margin > 0):
             raise InputError(f"the margin of {name} is a number above 0, not {margin}")
     return {name: float(margin) for name, margin in margins.items()}

@@ -1,4 +1,4 @@
-"""Membership inference: who leaks how much, by method and group, and whether a method leaks more than its reference.
+"""The reading of membership scores: who leaks how much, by method and group, and whether a method leaks more.
 
 Scores of several models of a method (seeds) are taken together, one threshold for all. A group's TPR has two
 conditions: at the threshold of the group's own non-members, what the group itself leaks, and at that of everybody's,
@@ -10,138 +10,232 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 
-from evenhand import records
-from evenhand.audit.across_settings import Compared
+from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.groups import Groups, groups_of
-from evenhand.audit.kinds.estimands import Case
-from evenhand.audit.measures import RANGE_NOTE, Measure, select
-from evenhand.audit.measures.influence import Level
-from evenhand.audit.membership.contrasts import contrast
-from evenhand.audit.membership.group_gaps import between, eligible, floored, gap, permuted
-from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accuracy, by_unit, nothing, rate, unit_codes
-from evenhand.audit.membership.losses import CORRELATIONS, LOSSES, correlations, difference_in
+from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change
+from evenhand.audit.evaluation import Groups, groups_of, unit_codes
+from evenhand.audit.kinds.membership_evidence import membership_evidence
+from evenhand.audit.measures import Kind, Measure
+from evenhand.audit.measures.membership import CorrelationOf, LeakOf, RangeOf
+from evenhand.audit.membership.group_gaps import CLUSTERS, DRAWS, FEW_GROUPS, eligible, largest_gap, permuted
+from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.audit.membership.pool import Attack
-from evenhand.audit.verdicts import judged, pairs
+from evenhand.audit.reading import Estimate
+from evenhand.audit.verdicts import Family, SettingContrast, pairs
 from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.discrimination import pooled_tpr, threshold_at
+from evenhand.stats.null import noise_floor
 
 SPLIT = "test"
 OWN, POOLED = "group threshold", "pooled threshold"
 ROC = "membership_roc"
-AREA, BALANCED = "membership_auc", "membership_balanced_accuracy"
-ALPHAS: Mapping[str, float] = {"membership_tpr_at_fpr_0.01": 0.01, "membership_tpr_at_fpr_0.001": 0.001}
-GAPS: Mapping[str, str] = {f"{name}_difference": name for name in (AREA, "membership_tpr_at_fpr_0.01")}
 POINTS = 24
 """Of a drawn curve, evenly spaced in the logarithm of FPR."""
 ONE_SEED = "one seed: the interval holds the noise of the examples only, not that of training"
-BELOW = "below .5: a member's score should be the higher one"
 
 
-def leakage(
+@dataclass(frozen=True, eq=False)
+class MembershipReading:
+    """One setting's attacked models.
+
+    Attributes:
+        setting: its name.
+        setting_design: its design.
+        examples: its rows of the table.
+        attacked: models by method.
+        design: of the study.
+    """
+
+    setting: str
+    setting_design: SettingDesign
+    examples: pl.DataFrame
+    attacked: Mapping[str, Targets]
+    design: Design
+
+    kind: ClassVar[Kind] = "membership"
+    split: ClassVar[str] = SPLIT
+
+    @property
+    def methods(self) -> Sequence[str]:
+        return list(self.attacked)
+
+    @cached_property
+    def groups(self) -> tuple[Groups, ...]:
+        """The attributes of the examples."""
+        return groups_of(self.examples)
+
+    def masks(self, attribute: str | None) -> dict[str, np.ndarray]:
+        """The groups of an attribute, bool [n]."""
+        return {
+            name: groups.masks[:, place]
+            for groups in self.groups
+            if groups.attribute == attribute
+            for place, name in enumerate(groups.names)
+        }
+
+    def mask(self, subset: Subset) -> np.ndarray:
+        """bool [n], the members of a group, or everyone."""
+        if subset.group is None:
+            return np.ones(len(self.examples), dtype=bool)
+        return self.masks(subset.attribute)[subset.group]
+
+    def estimands(self, measure: Measure) -> Iterator[Estimand]:
+        """Everyone and each group, at each threshold; of what is about groups together, each attribute."""
+        influence = measure.influence
+        if not isinstance(influence, LeakOf):
+            yield from (Estimand(measure, Subset(groups.attribute)) for groups in self.groups)
+            return
+        yield Estimand(measure, EVERYONE)
+        for groups in self.groups:
+            for group in groups.names:
+                for condition in (OWN, POOLED) if influence.thresholded else (None,):
+                    yield Estimand(measure, Subset(groups.attribute, group), condition=condition)
+
+    def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """Estimates of each model, and of all models of the method together.
+
+        `noise_floor` and `noise_high` of a difference between groups are what permuted groups show, and its note has
+        the p-value.
+        """
+        targets, influence = self.attacked[method], estimand.measure.influence
+        if isinstance(influence, CorrelationOf):
+            if targets.loss is not None:
+                value, note, n = influence(targets, self.masks(estimand.subset.attribute), self.design.support)
+                yield None, Estimate(None if math.isnan(value) else value, None, None, n, (note,))
+            return
+        if isinstance(influence, LeakOf) and influence.of_losses and targets.loss is None:
+            return
+        runs: dict[int | None, Targets] = {seed: targets.take([seed]) for seed in targets.seeds}
+        runs[None] = targets
+        for seed, one in runs.items():
+            if isinstance(influence, RangeOf):
+                yield seed, self._range(estimand, influence, one, seed is None)
+            else:
+                yield seed, self._leak(estimand, influence, one, _notes(targets) if seed is None else [])
+
+    def _leak(self, estimand: Estimand, influence: LeakOf, targets: Targets, notes: Sequence[str]) -> Estimate:
+        rows = targets.known & self.mask(estimand.subset)
+        leak = influence(targets, rows, targets.known if estimand.condition == POOLED else rows)
+        if leak.reason:
+            return Estimate(None, None, None, leak.examples, (leak.reason, *notes))
+        low, high = leak.interval()
+        said = [leak.note] if leak.note else []
+        if influence.chance is not None and high < influence.chance:
+            said.append(f"below {influence.chance:g}: a member's score should be the higher one".replace("0.", "."))
+        bounds = (None, None) if math.isnan(low) else (low, high)
+        return Estimate(leak.pooled.estimate, *bounds, leak.examples, (*said, *notes))
+
+    def _range(self, estimand: Estimand, influence: RangeOf, targets: Targets, floored: bool) -> Estimate:
+        masks = self.masks(estimand.subset.attribute)
+        leaks = influence.of_groups(targets, targets.known, masks)
+        names = eligible(leaks, self.design.support)
+        left = [name for name in masks if name not in names]
+        last = [f"left out, undefined or too small: {', '.join(left)}"] if left else []
+        if len(names) < 2:
+            return Estimate(None, None, None, 0, (targets.absent or FEW_GROUPS, *last))
+        gap = largest_gap([leaks[name] for name in names])
+        low, high = gap.interval()
+        known = not math.isnan(gap.variance)
+        bounds = (max(low, 0.0), min(high, 1.0)) if known else (None, None)
+        n = sum(leaks[name].examples for name in names)
+        notes, floor = [str(estimand.measure.note("attribute"))], None
+        if floored:
+            groups = next(groups for groups in self.groups if groups.attribute == estimand.subset.attribute)
+            # Groups are permuted among examples of one label, where labels are known.
+            strata = self.examples["label"].fill_null(-1).to_numpy() + 1
+            chosen = np.stack([masks[name] for name in names], axis=1)
+            null = permuted(targets, chosen, groups.defined, strata, influence.alpha)
+            floor = None if null is None else noise_floor(null.gaps)
+            notes.append(CLUSTERS if null is None else f"p of {DRAWS} permutations of the groups {null.p:.3f}")
+        return Estimate(gap.estimate, *bounds, n, (*notes, *last), floor=floor)
+
+    def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
+        """Every method with every reference, at the groups' own thresholds."""
+        direction = estimand.measure.direction
+        if not direction or estimand.condition == POOLED:
+            return
+        for method, reference in pairs(self.methods, self.setting_design.references):
+            yield change(estimand, method, reference, direction, estimand.measure.decides)
+
+    def evidence(self, comparison: Comparison) -> Evidence:
+        """Over the models and examples that both methods have scores of."""
+        estimand = comparison.estimand
+        influence, subset = estimand.measure.influence, estimand.subset
+        groups = self.masks(subset.attribute) if isinstance(influence, RangeOf) else {}
+
+        def leak_of(targets: Targets, rows: np.ndarray) -> Leak:
+            if isinstance(influence, RangeOf):
+                return influence(targets, rows, groups, self.design.support)
+            return influence(targets, rows, rows)
+
+        terms = sorted(comparison.terms, key=lambda term: -term.coefficient)
+        first, second = (self.attacked[term.method] for term in terms)
+        note = estimand.measure.note(subset.level)
+        matched = self.design.paired != "none"
+        return membership_evidence(first, second, self.mask(subset), leak_of, matched, [note] if note else [])
+
+    def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
+        """None: what models of several settings leak is not averaged."""
+        return iter(())
+
+    def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
+        """ROC curves of all models of a method together: x is the realised FPR and y the TPR, however few non-members
+        there are, with 95% intervals where the TPR at that FPR is not refused."""
+        every = [Subset(groups.attribute, name) for groups in self.groups for name in groups.names]
+        for method, targets in self.attacked.items():
+            for subset in (EVERYONE, *every):
+                who = {"attribute": subset.attribute, "group": subset.group, "method": method}
+                for point in _points(targets, targets.known & self.mask(subset)):
+                    yield {"setting": self.setting, "split": SPLIT, "measure": ROC, **who, **point}
+
+
+def readings(
     examples: pl.DataFrame,
     trials: pl.DataFrame,
     members: pl.DataFrame,
     scores: pl.DataFrame,
     design: Design,
-    settings: Mapping[str, Attack] | None = None,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """What membership scores say, as rows of the tables `estimates`, `verdicts` and `curves`, of the split `test`.
-
-    Rows of `estimates` with a seed are one model's; those without one are of all models of the method together.
-    `noise_floor` and `noise_high` of a difference between groups are what permuted groups show, and its note has the
-    p-value. Curves (`membership_roc`) are of all models together: x is the realised FPR and y the TPR, however few
-    non-members there are, with 95% intervals where the TPR at that FPR is not refused.
+    attacks: Mapping[str, Attack] | None = None,
+) -> Iterator[MembershipReading]:
+    """The reading of each setting that has membership scores.
 
     Args:
         examples, trials: the tables.
         members: who was trained on what.
         scores: of trials and examples that `members` has.
         design: who is compared with whom.
-        settings: attacked models of settings whose scores rest on their pool's other models (`membership.pool`),
-            for which `members` and `scores` are not read: intervals hold what a model does to the others' scores.
-
-    Raises:
-        InputError: an unknown measure, or records that do not fit.
+        attacks: attacked models of settings whose scores rest on their pool's other models
+            (`evenhand.audit.membership.pool`), for which `members` and `scores` are not read: intervals hold what a
+            model does to the others' scores.
     """
-    tables: tuple[list[dict[str, Any]], ...] = ([], [], [])
-    measures = select(design.measures, "membership")
     for setting, setting_design in design.settings.items():
-        if settings is not None and setting in settings:
-            own, methods = settings[setting].examples, settings[setting].methods
+        if attacks is not None and setting in attacks:
+            own, attacked = attacks[setting].examples, attacks[setting].methods
         else:
             own = examples.filter(setting=setting)
-            methods = _targets(own, trials.filter(setting=setting), members, scores)
-        if methods:
-            scene = Scene(setting, setting_design, own, methods, design.support)
-            tables[0].extend(_estimates(scene, measures))
-            tables[1].extend(_verdicts(scene, measures, design))
-            tables[2].extend(_curves(scene))
-    estimates, verdicts, curves = tables
-    return (
-        records.from_rows(estimates, "estimates"),
-        records.from_rows(verdicts, "verdicts"),
-        records.from_rows(curves, "curves"),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """One setting's attacked models.
-
-    Attributes:
-        setting, design: its name and design.
-        examples: its rows of the table.
-        methods: attacked models by method.
-        support: groups with fewer distinct members or non-members are left out of max − min.
-    """
-
-    setting: str
-    design: SettingDesign
-    examples: pl.DataFrame
-    methods: Mapping[str, Targets]
-    support: int
-
-    @cached_property
-    def groups(self) -> tuple[Groups, ...]:
-        return groups_of(self.examples)
-
-    @cached_property
-    def strata(self) -> np.ndarray:
-        """int [n], the label where it is known: groups are permuted among examples of one label."""
-        return self.examples["label"].fill_null(-1).to_numpy() + 1
-
-    @cached_property
-    def places(self) -> dict[tuple[str | None, str | None], np.ndarray]:
-        """By attribute and group, bool [n]: everyone, and the members of each group."""
-        found: dict[tuple[str | None, str | None], np.ndarray] = {(None, None): np.ones(len(self.examples), dtype=bool)}
-        for groups in self.groups:
-            found |= {(groups.attribute, name): groups.masks[:, place] for place, name in enumerate(groups.names)}
-        return found
-
-    def row(self, method: str, measure: str, attribute: str | None, group: str | None) -> dict[str, Any]:
-        """The columns that say what a row is about."""
-        place = {"attribute": attribute, "group": group}
-        return {"setting": self.setting, "split": SPLIT, "measure": measure, **place, "method": method}
+            attacked = _targets(own, trials.filter(setting=setting), members, scores)
+        if attacked:
+            yield MembershipReading(setting, setting_design, own, attacked, design)
 
 
 def _targets(
     examples: pl.DataFrame, trials: pl.DataFrame, members: pl.DataFrame, scores: pl.DataFrame
 ) -> dict[str, Targets]:
+    """The models of each method, with the scores that a table gives."""
     placed = examples.select("example", row=pl.int_range(pl.len()))
     rows = scores.join(members, on=["trial", "example"]).join(placed, on="example")
     unit = unit_codes(examples)
     parts = {str(trial): part for (trial,), part in rows.partition_by("trial", as_dict=True).items()}
-    found = {}
-    for (method,), uses in trials.partition_by("method", as_dict=True, maintain_order=True).items():
-        uses = uses.filter(pl.col("trial").is_in(list(parts))).sort("seed")
+    targets = {}
+    for (method,), every in trials.partition_by("method", as_dict=True, maintain_order=True).items():
+        uses = every.filter(pl.col("trial").is_in(list(parts))).sort("seed")
         shape = (len(uses), len(examples))
         score, member, known = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         for place, trial in enumerate(uses["trial"]):
@@ -149,142 +243,13 @@ def _targets(
             row = part["row"].to_numpy()
             score[place, row], member[place, row], known[place, row] = part["score"], part["member"], True
         if len(uses):
-            found[str(method)] = Targets(tuple(uses["seed"]), score, member, known, unit)
-    return found
-
-
-def _taken(targets: Targets, measure: str, rows: np.ndarray, setting: np.ndarray) -> Leak:
-    """A measure on some rows, where its threshold is that of other rows, [T, n] both."""
-    if targets.absent:
-        return nothing(targets, targets.absent)
-    if measure in LOSSES:
-        return difference_in(targets, measure, rows)
-    if measure in ALPHAS:
-        return rate(targets, rows, setting, ALPHAS[measure])
-    return balanced_accuracy(targets, rows, setting) if measure != AREA else area(targets, rows)
-
-
-def condition(measure: str, group: str | None) -> str | None:
-    """Which threshold decides: of everyone there is one, and an area and a loss have none."""
-    return None if group is None or measure == AREA or measure in LOSSES else OWN
-
-
-def _estimates(scene: Scene, measures: Sequence[Measure]) -> Iterator[dict[str, Any]]:
-    for method, targets in scene.methods.items():
-        runs: dict[int | None, Targets] = {seed: targets.take([seed]) for seed in targets.seeds}
-        runs[None] = targets
-        for measure in measures:
-            if measure.name in GAPS:
-                yield from _gaps(scene, method, runs, measure)
-                continue
-            if measure.name in CORRELATIONS or (measure.name in LOSSES and targets.loss is None):
-                continue
-            for place, mask in scene.places.items():
-                for how in (OWN, POOLED) if condition(measure.name, place[1]) else (None,):
-                    for seed, one in runs.items():
-                        rows = one.known & mask
-                        leak = _taken(one, measure.name, rows, one.known if how == POOLED else rows)
-                        notes = _notes(targets) if seed is None else []
-                        row = scene.row(method, measure.name, *place)
-                        yield {**row, "condition": how, "seed": seed, **_values(measure.name, leak, notes)}
-        if targets.loss is not None:
-            yield from _correlations(scene, method, targets, [measure.name for measure in measures])
-
-
-def _correlations(scene: Scene, method: str, targets: Targets, measures: Sequence[str]) -> Iterator[dict[str, Any]]:
-    wanted = [name for name in CORRELATIONS if name in measures]
-    for groups in scene.groups if wanted else ():
-        places = {name: scene.places[groups.attribute, name] for name in groups.names}
-        leaks = {name: area(targets, targets.known & mask) for name, mask in places.items()}
-        large = {name: places[name] for name in eligible(leaks, scene.support)}
-        for measure, row in correlations(targets, large).items():
-            if measure in wanted:
-                yield {**scene.row(method, measure, groups.attribute, None), "seed": None, **row}
-
-
-def _values(measure: str, leak: Leak, notes: Sequence[str]) -> dict[str, Any]:
-    if leak.reason:
-        note = "; ".join([leak.reason, *notes])
-        return {"value": None, "low": None, "high": None, "n": leak.examples, "note": note}
-    value, (low, high) = leak.pooled.estimate, leak.interval()
-    notes = [*([leak.note] if leak.note else []), *([BELOW] if measure == AREA and high < 0.5 else []), *notes]
-    bounds = {"low": None, "high": None} if math.isnan(low) else {"low": low, "high": high}
-    return {"value": value, **bounds, "n": leak.examples, "note": "; ".join(notes) or None}
+            targets[str(method)] = Targets(tuple(uses["seed"]), score, member, known, unit)
+    return targets
 
 
 def _notes(targets: Targets) -> list[str]:
     """What must be known of all models of a method together."""
     return [*([ONE_SEED] if len(targets.seeds) == 1 else []), *targets.notes]
-
-
-def _gaps(scene: Scene, method: str, runs: Mapping[int | None, Targets], measure: Measure) -> Iterator[dict[str, Any]]:
-    of = GAPS[measure.name]
-    for groups in scene.groups:
-        places = {name: scene.places[groups.attribute, name] for name in groups.names}
-        for seed, one in runs.items():
-            leaks = {name: _taken(one, of, one.known & mask, one.known & mask) for name, mask in places.items()}
-            names = eligible(leaks, scene.support)
-            row = gap([leaks[name] for name in names])
-            if one.absent:
-                row["note"] = one.absent
-            if seed is None and row["value"] is not None:
-                masks = np.stack([places[name] for name in names], axis=1)
-                row = floored(row, permuted(one, masks, groups.defined, scene.strata, ALPHAS.get(of)))
-            left = [name for name in groups.names if name not in names]
-            if left:
-                row["note"] = f"{row['note']}; left out, undefined or too small: {', '.join(left)}"
-            yield {**scene.row(method, measure.name, groups.attribute, None), "seed": seed, **row}
-
-
-def _verdicts(scene: Scene, measures: Sequence[Measure], design: Design) -> Iterator[dict[str, Any]]:
-    compared = list(pairs(list(scene.methods), scene.design.references))
-    found = [
-        _compared(scene, measure, place, method, reference, design)
-        for measure in measures
-        if measure.direction
-        for place in ([(groups.attribute, None) for groups in scene.groups] if measure.name in GAPS else scene.places)
-        for method, reference in compared
-    ]
-    for family in judged(found, design):
-        for row in family.rows():
-            yield {**row, "condition": condition(row["measure"], row["group"])}
-
-
-def _compared(
-    scene: Scene, measure: Measure, place: tuple[str | None, str | None], method: str, reference: str, design: Design
-) -> Compared:
-    attribute, group = place
-    between_groups = measure.name in GAPS
-    level: Level = "attribute" if between_groups else "everyone" if group is None else "group"
-    groups = {name[1]: mask for name, mask in scene.places.items() if name[0] == attribute and name[1] is not None}
-
-    def taken(targets: Targets, rows: np.ndarray) -> Leak:
-        if not between_groups:
-            return _taken(targets, measure.name, rows, rows)
-        # What a model does to all scores goes out of a difference of differences: without the jackknife over pairs,
-        # which is far too wide for it, the interval covers (docs/membership.md).
-        alone = replace(targets, pool=None)
-        return between({name: area(alone, rows & mask) for name, mask in groups.items()}, scene.support)
-
-    made = contrast(
-        scene.methods[method],
-        scene.methods[reference],
-        scene.places[None, None] if between_groups else scene.places[place],
-        taken,
-        scene.support,
-        design.paired != "none",
-    )
-    if between_groups and made.estimate is not None:
-        made = replace(made, notes=(*made.notes, RANGE_NOTE))
-    case = Case(measure, None, None, level, attribute, group)
-    return Compared(scene.setting, SPLIT, method, reference, case, measure.margin(design.margins), made)
-
-
-def _curves(scene: Scene) -> Iterator[dict[str, Any]]:
-    for method, targets in scene.methods.items():
-        for place, mask in scene.places.items():
-            for point in _points(targets, targets.known & mask):
-                yield {**scene.row(method, ROC, *place), **point}
 
 
 def _points(targets: Targets, rows: np.ndarray) -> Iterator[dict[str, Any]]:
@@ -298,7 +263,7 @@ def _points(targets: Targets, rows: np.ndarray) -> Iterator[dict[str, Any]]:
     for alpha in allowed / len(negatives):
         realised = float((negatives >= threshold_at(negatives, float(alpha))).mean())
         if realised > drawn:  # equal scores are called together
-            found = by_unit(pooled_tpr(targets.score, targets.member, float(alpha), rows), targets, rows)
-            low, high = found.interval() if distinct * alpha >= LEAST else (None, None)
-            yield {"x": realised, "y": found.estimate, "low": low, "high": high}
+            point = by_unit(pooled_tpr(targets.score, targets.member, float(alpha), rows), targets, rows)
+            low, high = point.interval() if distinct * alpha >= LEAST else (None, None)
+            yield {"x": realised, "y": point.estimate, "low": low, "high": high}
             drawn = realised

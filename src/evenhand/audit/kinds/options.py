@@ -1,4 +1,4 @@
-"""From options to estimates and verdicts, in one pass, as `evenhand.audit.tables` does with predictions.
+"""The reading of options: what answers to prompts say about their authors.
 
 Rows are about one question (`condition`: its template, form and words), about all questions of a kind where several
 were asked (`condition`: `cloze`, `yes_no` or `multiple_choice`), or about all of them (`condition` null). `correction`
@@ -8,151 +8,121 @@ preference for identifiers and positions. Every review counts once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.across_settings import Compared, across_settings
-from evenhand.audit.comparisons import Contrast
+from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.audit.arrays.option_questions import AnsweredQuestions, answered_questions
 from evenhand.audit.design import AskedDesign, Design
-from evenhand.audit.kinds.estimands import Case
-from evenhand.audit.kinds.option_quantities import CONTEXTUAL, PERMUTATION, PRIDE, Answers, Key, Taken, answers_taken
-from evenhand.audit.kinds.question_means import Mean, compared_means, mean_of
-from evenhand.audit.measures import Measure, select
-from evenhand.audit.trial_records import gaps, left_by, seeds_of, shared_seeds
-from evenhand.audit.verdicts import judged, pairs, pooled_later
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.evaluation import unit_codes, unit_names
+from evenhand.audit.kinds.items import ItemReading
+from evenhand.audit.measures import Kind, Measure
+from evenhand.audit.measures.option_quantities import CORRECTIONS
+from evenhand.audit.trial_records import by_run
+from evenhand.audit.verdicts import SettingContrast
 from evenhand.errors import InputError
 from evenhand.records.prompts import CONTENT_FREE
 
-SIGNED = {"distance_from_equal": "guess_lean", "content_effect": "content_log_odds"}
-"""Measures that are the distance from 0 of another, which has a sign."""
-
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a measure of options is taken.
-
-    Attributes:
-        condition: see the module.
-        questions: which it is the mean over.
-        correction: what was done to the answers.
-    """
-
-    condition: str | None
-    questions: tuple[str, ...]
-    correction: str | None
+NOT_ASKED = "it was not asked"
 
 
 @dataclass(frozen=True, eq=False)
-class Asking:
-    """One setting's answers.
+class OptionReading(ItemReading[AnsweredQuestions]):
+    """One setting's answers; items are questions.
 
     Attributes:
-        setting: its name.
-        design: what was asked of what.
-        methods: in the reader's order.
-        references: who the others are compared with.
-        answers: by method and seed.
-        absent: why a (method, seed) has none.
-        unit: int, by example, its resampling unit.
-        vary: whether there is a new split per seed.
+        unit: int, by review, the code of its resampling unit.
     """
 
-    setting: str
-    design: AskedDesign
-    methods: tuple[str, ...]
-    references: tuple[str, ...]
-    answers: Mapping[tuple[str, int], Answers]
-    absent: Mapping[tuple[str, int], str]
     unit: Mapping[str, int]
-    vary: bool
 
-    def units(self, answers: Answers) -> np.ndarray:
-        """int [n], the resampling unit of each review."""
-        return np.array([self.unit[example] for example in answers.examples], dtype=np.int64)
+    kind: ClassVar[Kind] = "options"
+    examples: ClassVar[str] = "reviews"
+    missing: ClassVar[str] = "have no options"
+    one_method: ClassVar[str] = "has options of one method only"
+    other_sample: ClassVar[str] = "were asked about different reviews"
 
-    def seeds(self, method: str) -> list[int]:
-        """The seeds that a method was run with, failed ones included."""
-        return seeds_of(method, self.answers, self.absent)
-
-    def places(self, measure: str) -> list[Place]:
-        """Where the measure is taken: everywhere together, by kind, by question; raw, then corrected."""
-        of = SIGNED.get(measure, measure)
+    def estimands(self, measure: Measure) -> Iterator[Estimand]:
+        """By correction: all questions together, by kind, by question."""
         kinds: dict[str, str] = {}
-        having: dict[str | None, dict[str, None]] = {}
-        for answers in self.answers.values():
-            kinds |= answers.kinds
-            for key in answers.taken:
-                if key.measure == of:
-                    having.setdefault(key.correction, {})[key.question] = None
+        asked: dict[str | None, dict[str, None]] = {}
+        for sample in self.samples.values():
+            kinds |= {name: question.kind for name, question in sample.questions.items()}
+            for name, estimates in sample.quantity(measure.influence).items():
+                for correction in estimates:
+                    asked.setdefault(correction, {})[name] = None
         several = len(set(kinds.values())) > 1
-        found = []
-        for correction in (None, PERMUTATION, PRIDE, CONTEXTUAL):
-            questions = tuple(having.get(correction, ()))
+        for correction in CORRECTIONS:
+            questions = tuple(asked.get(correction, ()))
             if not questions:
                 continue
             if correction is None or not several:
-                found.append(Place(None, questions, correction))
+                yield Estimand(measure, correction=correction)
             if several:
                 for kind in dict.fromkeys(kinds[name] for name in questions):
-                    own = tuple(name for name in questions if kinds[name] == kind)
-                    found.append(Place(kind, own, correction))
-            found += [Place(name, (name,), correction) for name in questions]
-        return found
+                    yield Estimand(measure, condition=kind, correction=correction, family="kind of question")
+            for name in questions:
+                yield Estimand(measure, condition=name, correction=correction, family="question")
+
+    def items(self, sample: AnsweredQuestions, estimand: Estimand) -> Sequence[LinearEstimate]:
+        """The measure in each question that the estimand is about."""
+        missing = LinearEstimate.undefined(NOT_ASKED, len(sample.examples))
+        answered = sample.quantity(estimand.measure.influence)
+        return [answered.get(name, {}).get(estimand.correction, missing) for name in self._questions(estimand)]
+
+    def units(self, sample: AnsweredQuestions, estimand: Estimand) -> np.ndarray:
+        """int [n], the code of each review's resampling unit."""
+        return np.array([self.unit[example] for example in sample.examples], dtype=np.int64)
+
+    def sampled(self, sample: AnsweredQuestions, estimand: Estimand) -> Sequence[str]:
+        """The reviews."""
+        return sample.examples
+
+    def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
+        """What all questions say together, as it was answered."""
+        for contrast in super().pooled(contrasts):
+            estimand = contrast.comparison.estimand
+            if estimand.condition is None and estimand.correction is None:
+                yield contrast
+
+    def _questions(self, estimand: Estimand) -> list[str]:
+        """The questions that an estimand is the mean over."""
+        asked: dict[str, None] = {}
+        for sample in self.samples.values():
+            for name, estimates in sample.quantity(estimand.measure.influence).items():
+                kind = sample.questions[name].kind
+                if estimand.correction in estimates and estimand.condition in (None, name, kind):
+                    asked[name] = None
+        return list(asked)
 
 
-def asked(
+def readings(
     examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame, design: Design
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What options say, as rows of the tables `estimates` and `verdicts`.
+) -> Iterator[OptionReading]:
+    """The reading of each setting of the kind `reviews` that has options.
 
     Intervals are two-way, by review and seed, and where a row is about several questions these cluster, too
-    (`stats.questions`). What any design of prompts confounds is shown and not judged. What is pooled over settings is
-    about all questions, as they were answered.
+    (`stats.questions`). What any design of prompts confounds is shown and not judged.
 
     Args:
         examples, trials, options: the tables. Only final options (`step` null) of trials of the role `study` count.
-        design: who is compared with whom; its settings of the kind `reviews` are audited.
+        design: who is compared with whom.
 
     Raises:
-        InputError: an unknown measure, options of examples that are not in the table, prompts without a name, or
-            answers that lack reviews.
+        InputError: options of examples that are not in the table, prompts without a name, or answers that lack reviews.
     """
-    measures = select(design.measures, "options")
-    estimates: list[dict[str, Any]] = []
-    verdicts: list[dict[str, Any]] = []
-    everywhere: list[Compared] = []
-    for asking in _askings(examples, trials, options, design):
-        found: list[Compared] = []
-        for measure in measures:
-            for place in asking.places(measure.name):
-                estimates += _estimates(asking, measure, place, design)
-                if measure.direction:
-                    found += _compared(asking, measure, place, design)
-        verdicts += [row for family in judged(found, design) for row in family.rows()]
-        # Of several settings what all questions say together is pooled, as it was answered.
-        overall = [one for one in found if one.case.condition is None and one.case.correction is None]
-        everywhere += pooled_later(overall, design)
-    verdicts += across_settings(everywhere, examples, design)
-    return records.from_rows(estimates, "estimates"), records.from_rows(verdicts, "verdicts")
-
-
-def _askings(examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame, design: Design) -> Iterator[Asking]:
     final = options.filter(pl.col("step").is_null())
     for setting, own in design.settings.items():
         if own.kind != "reviews":
             continue
         rows = examples.filter(setting=setting)
-        # The codes that contrasts of several settings are matched by follow the names of units.
-        codes = rows["unit"].rank("dense").cast(pl.Int64) - 1
-        unit = dict(zip(rows["example"], codes, strict=True))
+        unit = dict(zip(rows["example"], unit_codes(rows), strict=True))
         uses = trials.filter(setting=setting, role="study")
         here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
         lost = here.filter(~pl.col("example").is_in(list(unit)), ~pl.col("example").str.starts_with(CONTENT_FREE))
@@ -163,10 +133,11 @@ def _askings(examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame
             )
         how = own.asked or AskedDesign()
         authors, parts = _authors(rows, how), here.partition_by("trial", as_dict=True)
-        known = {str(key[0]): answers_taken(part, how, authors) for key, part in parts.items()}
-        left = left_by(uses, own.methods, known, "there are no options")
-        if left.found:
-            yield Asking(setting, how, left.methods, own.references, left.found, left.absent, unit, own.vary)
+        answered = {str(key[0]): answered_questions(part, how, authors) for key, part in parts.items()}
+        runs = by_run(uses, own.methods, answered, "there are no options")
+        if runs.present:
+            common = (runs.methods, own.references, runs.present, runs.absent, own.vary, design.support)
+            yield OptionReading(setting, how.split, *common, unit_names(rows), unit)
 
 
 def _authors(examples: pl.DataFrame, design: AskedDesign) -> dict[str, str]:
@@ -177,97 +148,10 @@ def _authors(examples: pl.DataFrame, design: AskedDesign) -> dict[str, str]:
             continue
         groups = examples[name].drop_nulls().explode().drop_nulls()
         if set(design.contents) <= set(groups):
-            found = {}
+            authors = {}
             for example, own in zip(examples["example"], examples[name], strict=True):
                 named = [content for content in design.contents if own is not None and content in own]
                 if len(named) == 1:
-                    found[str(example)] = named[0]
-            return found
+                    authors[str(example)] = named[0]
+            return authors
     return {}
-
-
-def _taken(answers: Answers, measure: str, place: Place) -> list[Taken]:
-    """The measure in each question of a place; distances are made of what has a sign later."""
-    of = SIGNED.get(measure, measure)
-    n = len(answers.examples)
-    missing = Taken(math.nan, np.zeros(n), np.zeros(n), reason="it was not asked")
-    return [answers.taken.get(Key(of, name, place.correction), missing) for name in place.questions]
-
-
-def _row(asking: Asking, measure: Measure, place: Place) -> dict[str, Any]:
-    return {
-        "setting": asking.setting,
-        "split": asking.design.split,
-        "measure": measure.name,
-        "condition": place.condition,
-        "correction": place.correction,
-    }
-
-
-def _estimates(asking: Asking, measure: Measure, place: Place, design: Design) -> Iterator[dict[str, Any]]:
-    absolute = measure.name in SIGNED
-    for method in asking.methods:
-        base = {**_row(asking, measure, place), "method": method}
-        seeds = asking.seeds(method)
-        runs = {seed: asking.answers[method, seed] for seed in seeds if (method, seed) in asking.answers}
-        taken = {seed: _taken(answers, measure.name, place) for seed, answers in runs.items()}
-        units = {seed: asking.units(answers) for seed, answers in runs.items()}
-        for seed in runs:
-            made = mean_of([taken[seed]], [units[seed]], absolute)
-            yield {**base, "seed": seed, **_values(measure, made, len(units[seed]), [], design)}
-        notes = gaps(method, seeds, asking.absent, "have no options")
-        if len(runs) == 1:
-            notes.append("one seed: the interval does not hold the noise of training")
-        n = len({example for answers in runs.values() for example in answers.examples})
-        made = mean_of([taken[seed] for seed in runs], [units[seed] for seed in runs], absolute)
-        yield {**base, "seed": None, **_values(measure, made, n, notes, design)}
-
-
-def _values(measure: Measure, made: Mean, n: int, notes: Sequence[str], design: Design) -> dict[str, Any]:
-    notes = [*made.notes, *notes, *(note for note in [measure.note("everyone")] if note)]
-    if n < design.support:
-        notes.append(f"fewer than {design.support} reviews")
-    row: dict[str, Any] = {"value": None, "low": None, "high": None, "n": n, "note": "; ".join(dict.fromkeys(notes))}
-    row["note"] = row["note"] or None
-    if made.interval is None:
-        return row
-    row["value"] = made.interval.estimate
-    if math.isnan(made.interval.variance):
-        return row
-    low, high = measure.within(made.interval.bounds((1 - LEVEL) / 2))
-    return {**row, "low": low, "high": high}
-
-
-def _compared(asking: Asking, measure: Measure, place: Place, design: Design) -> Iterator[Compared]:
-    case = Case(measure, None, None, "everyone", None, None, place.condition, place.correction)
-    margin = measure.margin(design.margins)
-    for method, reference in pairs(asking.methods, asking.references):
-        made = _contrast(asking, measure, place, method, reference, design)
-        yield Compared(asking.setting, asking.design.split, method, reference, case, margin, made)
-
-
-def _contrast(asking: Asking, measure: Measure, place: Place, method: str, reference: str, design: Design) -> Contrast:
-    """The measure of a method minus that of its reference, by seed on the reviews that both were asked about."""
-    both, notes = shared_seeds(asking.seeds(method), asking.seeds(reference))
-    ours, theirs, units = [], [], []
-    for seed in both:
-        pair = [asking.answers.get((name, seed)) for name in (method, reference)]
-        if pair[0] is None or pair[1] is None:
-            notes.append(f"seed {seed} has options of one method only")
-        elif pair[0].examples != pair[1].examples:
-            notes.append(f"at seed {seed} the methods were asked about different reviews")
-        else:
-            ours.append(_taken(pair[0], measure.name, place))
-            theirs.append(_taken(pair[1], measure.name, place))
-            units.append(asking.units(pair[0]))
-    return compared_means(
-        ours,
-        theirs,
-        units,
-        sign=measure.direction,
-        absolute=measure.name in SIGNED,
-        planned=len(both),
-        support=design.support,
-        vary=asking.vary,
-        notes=[*notes, *(note for note in [measure.note("everyone")] if note)],
-    )

@@ -1,125 +1,171 @@
-"""From probes to estimates and verdicts: what models' representations say of a target, layer by layer.
+"""The reading of probes: what models' representations say of a target, layer by layer.
 
 `condition` is the target and the layer, `author/12`; 0 are the embeddings. Beside the methods stand untrained models of
 the architecture, as the method `untrained`. Methods are compared in selectivity, at the layers that the design names.
 What it means that one representation says more than another is no property of the measure: the design declares it by
 target (`ProbedDesign.more`), and where it declares neither, a contrast is shown without a verdict. So is the contrast
 with untrained models, which every trained one should exceed.
+
+A run's probes are tested on a sample of examples, and compared with control tasks, whose labels are a sample, too: of
+what a probe may have to learn by heart. Control tasks are the items: with the runs and the examples they are the third
+source of chance. Their labels are the same in runs that share their examples, so that more runs do not remove what they
+add.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
-from evenhand import records
-from evenhand.audit.across_settings import Compared, across_settings
-from evenhand.audit.comparisons import Contrast
+from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.audit.arrays.probe_answers import ProbeRun, probe_runs
+from evenhand.audit.comparisons import ONE_SEED, TWO_WAY, Evidence
 from evenhand.audit.design import Design, ProbedDesign
-from evenhand.audit.kinds.estimands import Case
-from evenhand.audit.kinds.probe_answers import probed
-from evenhand.audit.kinds.probe_means import SELECTIVITY, Told, bounds_over, contrast_of, mean_over
-from evenhand.audit.measures import Measure, select
-from evenhand.audit.measures.probes import PROBES
-from evenhand.audit.trial_records import gaps, left_by, seeds_of, shared_seeds
-from evenhand.audit.verdicts import judged, pairs, pooled_later
+from evenhand.audit.estimands import Comparison, Estimand, change
+from evenhand.audit.evaluation import unit_codes, unit_names
+from evenhand.audit.kinds.items import ItemReading
+from evenhand.audit.measures import Kind, Measure
+from evenhand.audit.reading import LEVEL
+from evenhand.audit.runs.items import ItemRuns
+from evenhand.audit.trial_records import by_run
+from evenhand.audit.verdicts import SettingContrast, pairs
 from evenhand.errors import InputError
-from evenhand.records.probes import LAST, UNTRAINED, condition
+from evenhand.records.probes import LAST, UNTRAINED, condition, named
+from evenhand.stats.proportion import FEW, Widened, proportion_interval
 
-LEVEL = 0.95
 SPLIT = "test"
 DESCRIBED = "no verdict: method minus reference, positive where the method's representation says more"
 
-Place = tuple[str, int]
-"""Target and layer."""
+Probes = Mapping[str, ProbeRun]
+"""What the probes of one run tell, by condition."""
 
 
 @dataclass(frozen=True, eq=False)
-class Encoding:
-    """One setting's probes.
+class ProbeReading(ItemReading[Probes]):
+    """One setting's probes; items are control tasks.
 
     Attributes:
-        setting: its name.
         design: what was probed for.
-        methods: in the reader's order, `untrained` last where it is there.
-        references: who the others are compared with.
-        told: by method and seed, then by target and layer.
-        absent: why a (method, seed) has none.
-        vary: whether there is a new split per seed.
+        unit: int, by example, the code of its resampling unit.
     """
 
-    setting: str
     design: ProbedDesign
-    methods: tuple[str, ...]
-    references: tuple[str, ...]
-    told: Mapping[tuple[str, int], Mapping[Place, Told]]
-    absent: Mapping[tuple[str, int], str]
-    vary: bool
+    unit: Mapping[str, int]
 
-    def seeds(self, method: str) -> list[int]:
-        """The seeds that a method was run with, failed ones included."""
-        return seeds_of(method, self.told, self.absent)
+    kind: ClassVar[Kind] = "probes"
+    examples: ClassVar[str] = "tested examples"
+    missing: ClassVar[str] = "have no probes"
+    one_method: ClassVar[str] = "has probes of one method only"
+    other_sample: ClassVar[str] = "were probed with different examples"
 
     def layers(self, target: str) -> list[int]:
         """The layers that were probed for a target, ascending."""
-        return sorted({layer for found in self.told.values() for name, layer in found if name == target})
+        every = {named(name) for probes in self.samples.values() for name in probes}
+        return sorted(int(layer) for own, layer in every if own == target)
 
-    def judged(self, target: str) -> list[int]:
-        """The layers at which methods are compared."""
+    def estimands(self, measure: Measure) -> Iterator[Estimand]:
+        """Every target in every layer."""
+        for target in self.design.targets:
+            for layer in self.layers(target):
+                yield Estimand(measure, condition=condition(target, layer), family=f"layer of {target}")
+
+    def runs(self, method: str, estimand: Estimand) -> dict[int, Probes]:
+        """The runs of a method that were probed for the target in the layer, by seed."""
+        runs = super().runs(method, estimand)
+        return {seed: probes for seed, probes in runs.items() if estimand.condition in probes}
+
+    def items(self, sample: Probes, estimand: Estimand) -> Sequence[LinearEstimate]:
+        """The mean over examples, by control task."""
+        values = estimand.measure.influence(sample[str(estimand.condition)])
+        return [LinearEstimate.mean(task) for task in values]
+
+    def units(self, sample: Probes, estimand: Estimand) -> np.ndarray:
+        """int [n], the code of each example's resampling unit."""
+        return np.array([self.unit[example] for example in self.sampled(sample, estimand)], dtype=np.int64)
+
+    def sampled(self, sample: Probes, estimand: Estimand) -> Sequence[str]:
+        """The tested examples."""
+        return sample[str(estimand.condition)].examples
+
+    def bounds(self, runs: ItemRuns, estimand: Estimand) -> tuple[float, float] | None:
+        """The 95% interval of an estimate; an accuracy has Wilson's."""
+        whole = runs.mean.whole
+        if math.isnan(whole.variance):
+            return None
+        if estimand.measure.proportion:
+            return proportion_interval(whole, runs.kish, LEVEL)
+        tail = (1 - LEVEL) / 2
+        return Widened(whole, 1 / whole.units).bounds(tail) if runs.apart < FEW else whole.bounds(tail)
+
+    def adjusted(self, change: ItemRuns) -> Widened | None:
+        """The interval of a contrast for few discordant units; None where there are enough."""
+        whole = change.mean.whole
+        return Widened(whole, 1 / whole.units) if change.discordant < FEW else None
+
+    def closing(self, runs: ItemRuns) -> tuple[str, ...]:
+        """How the interval was made, and what it holds of control tasks."""
+        tasks = f"{runs.values.shape[1]} control tasks, whose labels were drawn: the interval holds what that adds"
+        return (TWO_WAY[self.vary] if len(runs.values) > 1 else ONE_SEED, tasks)
+
+    def direction(self, target: str, reference: str) -> tuple[int, bool]:
+        """Whether more of a target is worse (1) or better (−1) than in a reference, and whether that is judged."""
+        more = self.design.more.get(target, "neither")
+        if reference == UNTRAINED or more == "neither":
+            return 1, False
+        return (-1 if more == "better" else 1), True
+
+    def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
+        """Every method with every reference and with untrained models, at the layers that are judged."""
+        if not estimand.measure.direction:
+            return
+        target, layer = named(str(estimand.condition))
         layers = self.layers(target)
-        return layers[-1:] if self.design.judged is None else [one for one in layers if one in self.design.judged]
+        judged = layers[-1:] if self.design.judged is None else self.design.judged
+        if int(layer) not in judged:
+            return
+        methods = [name for name in self.methods if name != UNTRAINED]
+        bare = [(method, UNTRAINED) for method in methods] if UNTRAINED in self.methods else []
+        for method, reference in (*pairs(methods, self.references), *bare):
+            yield change(estimand, method, reference, *self.direction(target, reference))
 
-    def runs(self, method: str, place: Place) -> dict[int, Told]:
-        """What a method's runs tell of a target in a layer, by seed."""
-        found = {seed: self.told.get((method, seed), {}).get(place) for seed in self.seeds(method)}
-        return {seed: told for seed, told in found.items() if told is not None}
+    def evidence(self, comparison: Comparison) -> Evidence:
+        """By seed, on the examples that both methods were probed with."""
+        evidence = super().evidence(comparison)
+        return evidence if comparison.decides else replace(evidence, notes=(DESCRIBED, *evidence.notes))
+
+    def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
+        """Contrasts with verdicts at the last layer, under a name that models of other depths share."""
+        for contrast in super().pooled(contrasts):
+            comparison = contrast.comparison
+            target, layer = named(str(comparison.estimand.condition))
+            if comparison.decides and int(layer) == max(self.layers(target)):
+                last = replace(comparison.estimand, condition=condition(target, LAST))
+                yield replace(contrast, comparison=replace(comparison, estimand=last))
 
 
-def encoded(
+def readings(
     examples: pl.DataFrame, trials: pl.DataFrame, probes: pl.DataFrame, design: Design
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What probes say, as rows of the tables `estimates` and `verdicts`.
+) -> Iterator[ProbeReading]:
+    """The reading of each setting that was probed.
 
     Args:
         examples, trials, probes: the tables. Only trials of the role `study` count.
-        design: who is compared with whom; its settings that were `probed` are audited.
+        design: who is compared with whom.
 
     Raises:
-        InputError: an unknown measure, probes of examples that are not in the table, or control tasks that are missing
-            or are not about the same examples.
+        InputError: probes of examples that are not in the table, or control tasks that are missing or are not about the
+            same examples.
     """
-    measures = select(design.measures, "probes")
-    estimates: list[dict[str, Any]] = []
-    verdicts: list[dict[str, Any]] = []
-    everywhere: list[Compared] = []
-    for encoding in _encodings(examples, trials, probes, design):
-        for measure in measures:
-            for target in encoding.design.targets:
-                for layer in encoding.layers(target):
-                    estimates += _estimates(encoding, measure, (target, layer), design)
-        if PROBES[SELECTIVITY] not in measures:
-            continue
-        found = [one for target in encoding.design.targets for one in _compared(encoding, target, design)]
-        verdicts += [row for family in judged(found, design) for row in family.rows()]
-        everywhere += pooled_later(_of_last_layers(encoding, found), design)
-    verdicts += across_settings(everywhere, examples, design)
-    return records.from_rows(estimates, "estimates"), records.from_rows(verdicts, "verdicts")
-
-
-def _encodings(
-    examples: pl.DataFrame, trials: pl.DataFrame, probes: pl.DataFrame, design: Design
-) -> Iterator[Encoding]:
     for setting, own in design.settings.items():
         if own.probed is None:
             continue
         rows = examples.filter(setting=setting)
-        # The codes that contrasts of several settings are matched by follow the names of units.
-        codes = rows["unit"].rank("dense").cast(pl.Int64) - 1
-        unit = dict(zip(rows["example"], codes, strict=True))
+        unit = dict(zip(rows["example"], unit_codes(rows), strict=True))
         uses = trials.filter(setting=setting, role="study")
         here = probes.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
         lost = here.filter(~pl.col("example").is_in(list(unit)))
@@ -128,114 +174,24 @@ def _encodings(
                 f"setting {setting}: {len(lost)} probes are of examples that the table examples lacks, such as "
                 f"{lost['example'][0]!r}"
             )
-        parts = {str(key[0]): part for key, part in here.partition_by("trial", as_dict=True).items()}
-        known = {trial: _told(part, unit) for trial, part in parts.items()}
-        left = left_by(uses, own.methods, known, "there are no probes")
-        if not left.found:
+        parts = {str(key[0]): probe_runs(part) for key, part in here.partition_by("trial", as_dict=True).items()}
+        runs = by_run(uses, own.methods, parts, "there are no probes")
+        if not runs.present:
             continue
-        told: dict[tuple[str, int], Mapping[Place, Told]] = {}
-        for (method, seed), found in left.found.items():
-            told[method, seed] = {key: one for key, one in found.items() if not _is_untrained(key[0])}
-            bare = {(_trained(key[0]), key[1]): one for key, one in found.items() if _is_untrained(key[0])}
+        samples: dict[tuple[str, int], Probes] = {}
+        for (method, seed), every in runs.present.items():
+            samples[method, seed] = {_condition(run): run for run in every if not _is_untrained(run)}
+            bare = {_condition(run): run for run in every if _is_untrained(run)}
             if bare:  # the same in every trial of a seed
-                told.setdefault((UNTRAINED, seed), bare)
-        methods = (*left.methods, *([UNTRAINED] if any(name == UNTRAINED for name, _ in told) else []))
-        yield Encoding(setting, own.probed, methods, own.references, told, left.absent, own.vary)
+                samples.setdefault((UNTRAINED, seed), bare)
+        methods = (*runs.methods, *([UNTRAINED] if any(name == UNTRAINED for name, _ in samples) else []))
+        common = (methods, own.references, samples, runs.absent, own.vary, design.support, unit_names(rows))
+        yield ProbeReading(setting, SPLIT, *common, own.probed, unit)
 
 
-def _told(probes: pl.DataFrame, unit: Mapping[str, int]) -> dict[Place, Told]:
-    """One trial's answers by target and layer."""
-    found: dict[Place, Told] = {}
-    units: dict[tuple[str, ...], np.ndarray] = {}
-    for one in probed(probes):
-        if one.examples not in units:
-            units[one.examples] = np.array([unit[example] for example in one.examples], dtype=np.int64)
-        found[one.target, one.layer] = Told(one, units[one.examples])
-    return found
+def _is_untrained(run: ProbeRun) -> bool:
+    return run.target.endswith(f"/{UNTRAINED}")
 
 
-def _is_untrained(target: str) -> bool:
-    return target.endswith(f"/{UNTRAINED}")
-
-
-def _trained(target: str) -> str:
-    return target.removesuffix(f"/{UNTRAINED}")
-
-
-def _estimates(encoding: Encoding, measure: Measure, place: Place, design: Design) -> Iterator[dict[str, Any]]:
-    for method in encoding.methods:
-        base = {
-            "setting": encoding.setting,
-            "split": SPLIT,
-            "measure": measure.name,
-            "condition": condition(*place),
-            "method": method,
-        }
-        seeds, runs = encoding.seeds(method), encoding.runs(method, place)
-        for seed, told in runs.items():
-            yield {**base, "seed": seed, **_values(measure, [told], [], design)}
-        notes = gaps(method, seeds, encoding.absent, "have no probes")
-        if len(runs) == 1:
-            notes.append("one seed: the interval does not hold the noise of training")
-        yield {**base, "seed": None, **_values(measure, list(runs.values()), notes, design)}
-
-
-def _values(measure: Measure, runs: Sequence[Told], notes: Sequence[str], design: Design) -> dict[str, Any]:
-    n = len({example for told in runs for example in told.probed.examples})
-    said = [*notes, *([f"fewer than {design.support} tested examples"] if n < design.support else [])]
-    row: dict[str, Any] = {"value": None, "low": None, "high": None, "n": n, "note": "; ".join(said) or None}
-    if not runs:
-        return row
-    row["value"] = mean_over(runs, measure.name).estimate
-    bounds = bounds_over(runs, measure.name, LEVEL)
-    if bounds is None:
-        return row
-    low, high = measure.within(bounds)
-    return {**row, "low": low, "high": high}
-
-
-def _compared(encoding: Encoding, target: str, design: Design) -> Iterator[Compared]:
-    """The contrasts of a target: of every method with every reference, and of every method with untrained models."""
-    more = encoding.design.more.get(target, "neither")
-    measure = replace(PROBES[SELECTIVITY], direction=-1 if more == "better" else 1, decides=more != "neither")
-    margin = measure.margin(design.margins)
-    methods = tuple(name for name in encoding.methods if name != UNTRAINED)
-    bare = [(method, UNTRAINED) for method in methods] if UNTRAINED in encoding.methods else []
-    for layer in encoding.judged(target):
-        for method, reference in (*pairs(methods, encoding.references), *bare):
-            own = measure if reference != UNTRAINED else replace(measure, direction=1, decides=False)
-            case = Case(own, None, None, "everyone", condition=condition(target, layer))
-            found = _contrast(encoding, own, (target, layer), method, reference, design)
-            yield Compared(encoding.setting, SPLIT, method, reference, case, margin if own.decides else None, found)
-
-
-def _contrast(
-    encoding: Encoding, measure: Measure, place: Place, method: str, reference: str, design: Design
-) -> Contrast:
-    """Selectivity of a method against a reference, by seed on the examples that both were probed with."""
-    notes = [] if measure.decides else [DESCRIBED]
-    both, fewer = shared_seeds(encoding.seeds(method), encoding.seeds(reference))
-    notes += fewer
-    ours, theirs = encoding.runs(method, place), encoding.runs(reference, place)
-    made = []
-    for seed in both:
-        if seed not in ours or seed not in theirs:
-            notes.append(f"seed {seed} has probes of one method only")
-        elif ours[seed].probed.examples != theirs[seed].probed.examples:
-            notes.append(f"at seed {seed} the methods were probed with different examples")
-        else:
-            made.append((ours[seed], theirs[seed]))
-    return contrast_of(
-        made, sign=measure.direction, planned=len(both), support=design.support, vary=encoding.vary, notes=notes
-    )
-
-
-def _of_last_layers(encoding: Encoding, found: Sequence[Compared]) -> list[Compared]:
-    """Contrasts with verdicts at the last layer, under a name that models of other depths share."""
-    deepest = {target: max(encoding.layers(target), default=None) for target in encoding.design.targets}
-    last = {condition(target, layer): target for target, layer in deepest.items() if layer is not None}
-    return [
-        replace(one, case=replace(one.case, condition=condition(last[str(one.case.condition)], LAST)))
-        for one in found
-        if one.case.condition in last and one.case.measure.decides
-    ]
+def _condition(run: ProbeRun) -> str:
+    return condition(run.target.removesuffix(f"/{UNTRAINED}"), run.layer)

@@ -1,4 +1,4 @@
-"""From generated translations to estimates and verdicts, in one pass, as `evenhand.audit.tables` does with predictions.
+"""The reading of generated translations: which gender their pronouns give, and how close they are to the references.
 
 What a text says of its referent is read from its pronouns; the referent's stereotype is the attribute `stereotype` with
 the groups `male` and `female`. References are read under each pronoun, so that none costs points.
@@ -7,24 +7,25 @@ the groups `male` and `female`. References are read under each pronoun, so that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from evenhand import records
-from evenhand.audit.across_settings import Compared, across_settings
+from evenhand.audit.arrays.texts import Texts
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.evaluation import NOT_AUDITED, Evaluation, Population, Run
-from evenhand.audit.groups import Groups, groups_of
-from evenhand.audit.kinds.estimands import Reader, cases
-from evenhand.audit.kinds.predictions import estimated
-from evenhand.audit.measures import select
-from evenhand.audit.measures.influence import Texts
+from evenhand.audit.evaluation import (
+    NOT_AUDITED,
+    Evaluation,
+    Groups,
+    Population,
+    Run,
+    groups_of,
+    unit_codes,
+    unit_names,
+)
+from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures.translation_influence import GENDERS
-from evenhand.audit.noise_floors import Floors
-from evenhand.audit.trial_records import left_by
-from evenhand.audit.verdicts import compared, judged, pooled_later
+from evenhand.audit.trial_records import by_run
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.pronouns import pronoun_class, pronoun_readings
 from evenhand.metrics.translation import bleu_statistics, rouge_l
@@ -35,10 +36,18 @@ STEREOTYPE = "stereotype"
 NO_REFERENCES = "some tested texts have no references"
 
 
-def translated(
+def readings(
     examples: pl.DataFrame, trials: pl.DataFrame, responses: pl.DataFrame, design: Design
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What generated translations say, as rows of the tables `estimates` and `verdicts`.
+) -> Iterator[PredictionReading]:
+    """The readings of all settings and splits. Args, Raises: `evaluations`."""
+    for evaluation in evaluations(examples, trials, responses, design):
+        yield PredictionReading(evaluation, design, "translations")
+
+
+def evaluations(
+    examples: pl.DataFrame, trials: pl.DataFrame, responses: pl.DataFrame, design: Design
+) -> Iterator[Evaluation]:
+    """One `Evaluation` per setting of translations and audited split, in which labels and classes are genders.
 
     Intervals and verdicts are those of predictions: two-way over units and runs, units resampled whole. Corpus BLEU,
     which is no mean, has the jackknife's influence of each unit.
@@ -48,30 +57,8 @@ def translated(
         design: who is compared with whom; its settings of the kind `translation` are audited.
 
     Raises:
-        InputError: an unknown measure, or responses to examples that are not in the table.
+        InputError: responses to examples that are not in the table.
     """
-    measures = select(design.measures, "translations")
-    estimates: list[dict[str, Any]] = []
-    verdicts: list[dict[str, Any]] = []
-    everywhere: list[Compared] = []
-    for evaluation in evaluations(examples, trials, responses, design):
-        reader = Reader(evaluation, design.support)
-        floors = Floors(reader)
-        found: list[Compared] = []
-        for case in cases(evaluation, measures):
-            estimates += estimated(reader, floors, case)
-            if case.measure.direction:
-                found += compared(reader, case, design)
-        verdicts += [row for family in judged(found, design) for row in family.rows()]
-        everywhere += pooled_later(found, design)
-    verdicts += across_settings(everywhere, examples, design)
-    return records.from_rows(estimates, "estimates"), records.from_rows(verdicts, "verdicts")
-
-
-def evaluations(
-    examples: pl.DataFrame, trials: pl.DataFrame, responses: pl.DataFrame, design: Design
-) -> Iterator[Evaluation]:
-    """One `Evaluation` per setting of translations and audited split. Args, Raises: `translated`."""
     studied = trials.filter(role="study")
     final = responses.filter(pl.col("step").is_null() & ~pl.col("split").is_in(NOT_AUDITED))
     for setting, setting_design in design.settings.items():
@@ -98,8 +85,9 @@ def _population(setting: str, own: pl.DataFrame) -> Population:
     return Population(
         _stereotypes(setting, len(own), groups),
         own["weight"].to_numpy(),
-        own["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1,
+        unit_codes(own),
         groups,
+        unit_names(own),
     )
 
 
@@ -165,10 +153,10 @@ def _evaluation(
     samples: dict[bytes, np.ndarray] = {}
     parts = own.partition_by("trial", as_dict=True)
     known = {str(key[0]): _run(part, reading, samples) for key, part in parts.items()}
-    left = left_by(uses, design.methods, known, "there are no responses")
+    left = by_run(uses, design.methods, known, "there are no responses")
     universe = np.zeros(len(population.label), dtype=bool)
     universe[own["row"].to_numpy()] = True
-    return Evaluation(setting, split, design, population, left.methods, GENDERS, left.found, left.absent, universe)
+    return Evaluation(setting, split, design, population, left.methods, GENDERS, left.present, left.absent, universe)
 
 
 def _run(part: pl.DataFrame, reading: _Reading, samples: dict[bytes, np.ndarray]) -> Run:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 
+from evenhand.audit.design import Design, Figure
 from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.measures.measure import RANGE_NOTE, Kind, Measure
 from evenhand.audit.measures.membership import MEMBERSHIP
@@ -17,6 +19,8 @@ __all__ = [
     "RANGE_NOTE",
     "Kind",
     "Measure",
+    "check_design",
+    "check_figures",
     "check_margins",
     "check_measures",
     "known",
@@ -27,7 +31,8 @@ __all__ = [
 ]
 
 
-def known() -> dict[str, Measure]:
+@cache
+def known() -> Mapping[str, Measure]:
     """Every measure by its name, kind by kind."""
     return {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
 
@@ -75,6 +80,20 @@ def check_margins(names: Iterable[str]) -> None:
     for name in names:
         if name not in ("default", *known()):
             raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
+
+
+def check_design(design: Design) -> None:
+    """Raises InputError where a design names a measure that there is not: as such, in a margin, or in a figure."""
+    check_measures(design.measures)
+    check_margins(design.margins)
+    check_figures(design.figure)
+
+
+def check_figures(figures: Iterable[Figure]) -> None:
+    """Raises InputError for a panel of a figure that shows a measure that there is not."""
+    for name in (name for figure in figures for panel in figure.panels for name in panel.measures):
+        if name not in known():
+            raise InputError(f'figure.panels: there is no measure "{name}"; {did_you_mean(name, known())}')
 
 
 def list_measures() -> list[tuple[str, str]]:

@@ -3,20 +3,136 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from evenhand.audit.measures.influence import Level
-from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name, taken_of
+import numpy as np
 
-_EFFECT = taken_of("benchmarks")
+from evenhand.audit.arrays.benchmark_documents import BenchmarkScores, Documents
+from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.audit.measures.influence import Level
+from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
+
+UNITS = "units (templates, occupations, targets)"
+
+
+@dataclass(frozen=True)
+class MeanOf:
+    """Computes the mean of a metric over documents, which is the harness's own number.
+
+    Attributes:
+        metric: the harness's name.
+        bounded: whether a document's value lies in an interval of length 1; scores whose documents' values are
+            linearised, and differences, may be changed by one document by anything.
+    """
+
+    metric: str
+    bounded: bool = True
+
+    def __call__(self, scores: BenchmarkScores, task: str, group: str | None, inside: str | None, support: int) -> Any:
+        """The mean over all documents of a benchmark, or those of a group.
+
+        Args:
+            scores: of one model.
+            task: the benchmark.
+            group: of documents; None: all.
+            inside: the group with its attribute, `ATTRIBUTE=GROUP`.
+            support: with fewer units it is doubtful: their spread says too little.
+        """
+        documents = scores.of(task, self.metric, group)
+        if documents is None:
+            return _missing(scores, task, self.metric)
+        return _mean(documents, inside, self.bounded, support)
+
+    def applies(self, scores: BenchmarkScores, task: str) -> bool:
+        """Whether a benchmark has the metric."""
+        return (task, self.metric) in scores.totals
+
+
+@dataclass(frozen=True)
+class NumberOf:
+    """The harness's number, which is no mean over documents: it has a kink just where there is no preference.
+
+    Attributes:
+        metric: the harness's name.
+    """
+
+    metric: str
+
+    def __call__(self, scores: BenchmarkScores, task: str, *further: Any) -> float | None:
+        """The number of a benchmark; None where the harness gives none."""
+        return scores.totals.get((task, self.metric))
+
+    def applies(self, scores: BenchmarkScores, task: str) -> bool:
+        """Whether a benchmark has the metric."""
+        return (task, self.metric) in scores.totals
+
+
+@dataclass(frozen=True)
+class DifferenceOf:
+    """Computes the mean of a metric over the documents of one group minus that over another's.
+
+    Attributes:
+        metric: the harness's name.
+        attribute, first, second: the groups.
+    """
+
+    metric: str
+    attribute: str = "gender"
+    first: str = "male"
+    second: str = "female"
+
+    def __call__(self, scores: BenchmarkScores, task: str, group: str | None, inside: str | None, support: int) -> Any:
+        documents = scores.of(task, self.metric, None)
+        if documents is None:
+            return _missing(scores, task, self.metric)
+        first, second = (_mean(documents, name, False, support) for name in self._names)
+        return LinearEstimate(
+            first.value - second.value,
+            first.influence - second.influence,
+            (first.weights + second.weights) / 2,
+            reason=first.reason or second.reason,
+            doubt=first.doubt or second.doubt,
+        )
+
+    def applies(self, scores: BenchmarkScores, task: str) -> bool:
+        """Whether a benchmark has documents of both groups."""
+        documents = scores.of(task, self.metric, None)
+        return documents is not None and all(name in documents.groups for name in self._names)
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return f"{self.attribute}={self.first}", f"{self.attribute}={self.second}"
+
+
+def _missing(scores: BenchmarkScores, task: str, metric: str) -> LinearEstimate:
+    whole = scores.totals.get((task, metric))
+    why = "the harness gives no number" if whole is None else "it is not defined without one of its units"
+    return LinearEstimate.undefined(why, 0)
+
+
+def _mean(documents: Documents, inside: str | None, bounded: bool, support: int) -> LinearEstimate:
+    """The mean over the documents of a group. With fewer units than `support` it is not judged."""
+    own = np.isfinite(documents.values)
+    if inside is not None:
+        own = own & documents.groups.get(inside, np.zeros(len(own), dtype=bool))
+    number = int(own.sum())
+    if not number:
+        return LinearEstimate.undefined("no document of this group has a value", len(own))
+    mean = float(documents.values[own].mean())
+    influence = np.where(own, documents.values - mean, 0.0) / number
+    units = len(np.unique(documents.units[own]))
+    doubt = None if units >= support else f"fewer than {support} {UNITS}: shown, not judged"
+    return LinearEstimate(mean, influence, own / number, 1.0 / units if bounded else None, doubt=doubt)
+
 
 _DISTANCE: tuple[tuple[Level, str], ...] = tuple(
     (level, "a distance is biased upward near 0: the share or score itself has the sign") for level in EVERYWHERE
 )
 
 
-def _benchmark(name: str, summary: str, direction: Literal[-1, 0, 1], **more: Any) -> Measure:
-    return Measure(name, "benchmarks", summary, direction, more.pop("levels", EVERYWHERE), _EFFECT, **more)
+def _benchmark(name: str, summary: str, direction: Literal[-1, 0, 1], influence: Any, **more: Any) -> Measure:
+    return Measure(name, "benchmarks", summary, direction, more.pop("levels", EVERYWHERE), influence, **more)
 
 
 BENCHMARKS = by_name(
@@ -28,12 +144,15 @@ BENCHMARKS = by_name(
                 f"pct_stereotype{ending}",
                 f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
                 0,
+                MeanOf(f"pct_stereotype{ending}"),
                 title=f"share of stereotypes preferred{per} (pct_stereotype{ending})",
             ),
             _benchmark(
                 f"pct_stereotype{ending}_distance",
                 f"|pct_stereotype{ending} − ½|, 0–.5: how far from preferring both equally",
                 1,
+                MeanOf(f"pct_stereotype{ending}"),
+                distance_from=0.5,
                 title=f"distance from preferring both equally{per and ', per byte'} (pct_stereotype{ending})",
                 limits=(0.0, 0.5),
                 notes=_DISTANCE,
@@ -42,24 +161,30 @@ BENCHMARKS = by_name(
                 f"pct_meaningful{ending}",
                 f"share of sentences about a target with a higher {how} than one that means nothing (StereoSet)",
                 -1,
+                MeanOf(f"pct_meaningful{ending}"),
                 title=f"share of meaningful sentences preferred{per} (pct_meaningful{ending})",
             ),
             _benchmark(
                 f"icat{ending}",
                 f"pct_meaningful{ending} · (1 − 2·distance of pct_stereotype{ending}), StereoSet's; estimates only",
                 0,
+                NumberOf(f"icat{ending}"),
+                levels=("everyone",),
                 title=f"idealised context association test{per} (icat{ending})",
             ),
             _benchmark(
                 f"acc{ending}",
                 f"accuracy of the option with the highest {how}",
                 -1,
+                MeanOf(f"acc{ending}"),
                 title=f"accuracy of answers{per} (acc{ending})",
             ),
             _benchmark(
                 f"acc{ending}_gap",
                 "accuracy on sentences with he against those with she, |difference|, 0–1 (Winogender)",
                 1,
+                DifferenceOf(f"acc{ending}"),
+                distance_from=0.0,
                 title=f"accuracy{per} with he against with she, distance (acc{ending})",
                 levels=("everyone",),
                 notes=_DISTANCE,
@@ -77,6 +202,7 @@ BENCHMARKS = by_name(
                 f"{kind}_bias_score",
                 f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
                 0,
+                MeanOf(f"{kind}_bias_score", bounded=False),
                 title=f"bias score, {named} contexts ({kind}_bias_score)",
                 limits=(-1.0, 1.0),
                 default_margin=False,
@@ -85,6 +211,8 @@ BENCHMARKS = by_name(
                 f"{kind}_bias_distance",
                 f"|{kind}_bias_score|, 0–1: how far from answering along and against stereotypes equally",
                 1,
+                MeanOf(f"{kind}_bias_score", bounded=False),
+                distance_from=0.0,
                 title=f"distance of the bias score from 0, {named} contexts ({kind}_bias_score)",
                 notes=_DISTANCE,
             ),
@@ -94,10 +222,11 @@ BENCHMARKS = by_name(
         "likelihood_diff",
         "mean |difference in log-likelihood| between the sentences of a pair (CrowS-Pairs); estimates only",
         0,
+        MeanOf("likelihood_diff", bounded=False),
         title="difference in log-likelihood of a pair (likelihood_diff)",
         default_margin=False,
         limits=(0.0, math.inf),
     ),
 )
 """What an audit says of benchmarks that lm-evaluation-harness scored, the rows of `harness`, under its own names for
-metrics; `audit.harness` works them out."""
+metrics."""

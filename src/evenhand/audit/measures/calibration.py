@@ -7,6 +7,7 @@ Bins are 15 of equal width, (lo, hi], the first including 0. The form is that of
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,39 +35,44 @@ def bin_of(values: np.ndarray) -> np.ndarray:
     return binned.bin_of(values, EDGES)
 
 
-def plug_in_effect(view: View, place: Place) -> Effect:
-    """Expected calibration error Σ_b π_b·|gap_b|, with the debiased squared error beside it."""
-    found = _binned(view, place)
-    if isinstance(found, Effect):
-        return found
-    gap, shares, place_of, bins = found
-    value = float(bins.error("l1"))
-    contributions = shares * (np.sign(bins.excess)[place_of] * gap - value)
-    rows = place.rows
-    active = np.ones(len(rows), dtype=bool)
-    return Effect(value, rows, contributions, shares, active, len(rows), None, float(bins.squared()))
+@dataclass(frozen=True)
+class CalibrationError:
+    """Computes a binned calibration error.
 
-
-def squared_effect(view: View, place: Place) -> Effect:
-    """Debiased squared l2 calibration error Σ_b π_b·(gap_b² − s_b²/n_b), neither truncated nor rooted.
-
-    A bin of one example has no unbiased squared gap: it is left out and the masses of the others are scaled to 1.
+    Attributes:
+        squared: the debiased squared l2 error Σ_b π_b·(gap_b² − s_b²/n_b), neither truncated nor rooted; else the
+            plug-in error Σ_b π_b·|gap_b|, with the debiased squared one beside it.
     """
-    found = _binned(view, place)
-    if isinstance(found, Effect):
-        return found
-    gap, shares, place_of, bins = found
-    value = float(bins.squared())
+
+    squared: bool
+
+    def __call__(self, view: View, place: Place) -> Effect:
+        binned = _binned(view, place)
+        if isinstance(binned, Effect):
+            return binned
+        return _squared(place, *binned) if self.squared else _plug_in(place, *binned)
+
+
+def _plug_in(place: Place, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins) -> Effect:
+    value = float(bins.error("l1"))
+    contributions = shares * (np.sign(bins.excess)[bin_of_row] * gap - value)
+    active = np.ones(len(place.rows), dtype=bool)
+    size = len(place.rows)
+    return Effect(value, place.rows, contributions, shares, active, size, None, float(bins.squared()))
+
+
+def _squared(place: Place, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins) -> Effect:
+    """A bin of one example has no unbiased squared gap: it is left out and the masses of the others are scaled to 1."""
+    size, value = len(place.rows), float(bins.squared())
     if math.isnan(value):
-        return undefined("every bin holds at most one example", len(place.rows))
+        return undefined("every bin holds at most one example", size)
     # d(value)/d(share) of an example is 2·gap_b·gap − 2·gap_b² + unbiased_b − value in a bin that is kept, else 0.
     scale = bins.kept / bins.mass[bins.kept].sum()
     slope, level = 2 * scale * bins.gap, scale * (bins.unbiased - 2 * bins.gap**2 - value)
-    contributions = shares * (slope[place_of] * gap + level[place_of])
+    contributions = shares * (slope[bin_of_row] * gap + level[bin_of_row])
     alone = int((bins.count == 1).sum())
-    reason = f"{alone} of {len(place.rows)} examples are alone in a bin and left out" if alone else None
-    active = np.ones(len(place.rows), dtype=bool)
-    return Effect(value, place.rows, contributions, shares, active, len(place.rows), None, reason=reason)
+    reason = f"{alone} of {size} examples are alone in a bin and left out" if alone else None
+    return Effect(value, place.rows, contributions, shares, np.ones(size, dtype=bool), size, None, reason=reason)
 
 
 def _binned(view: View, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray, binned.Bins] | Effect:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Literal
 
 import numpy as np
 
+from evenhand.audit.arrays.texts import Texts
 from evenhand.stats.extremes import range_slopes
 
 Level = Literal["everyone", "group", "attribute"]
@@ -29,28 +30,6 @@ BASE: Mapping[Rate, Base] = {
     "false_positive_rate": "negative",
 }
 """The examples that a rate is a share of."""
-
-
-@dataclass(frozen=True, eq=False)
-class Texts:
-    """What a run generated, in numbers that add up over texts.
-
-    Attributes:
-        bleu: int [n, 10], `bleu_statistics`; None where it is not known.
-        rouge: float [n], ROUGE-L; None where it is not known.
-        unit: int [n], the resampling unit of each text.
-        reason: why they are not known.
-    """
-
-    bleu: np.ndarray | None
-    rouge: np.ndarray | None
-    unit: np.ndarray
-    reason: str | None = None
-
-    def take(self, index: np.ndarray) -> Texts:
-        """Those at these positions."""
-        bleu, rouge = (None if each is None else each[index] for each in (self.bleu, self.rouge))
-        return Texts(bleu, rouge, self.unit[index], self.reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +183,57 @@ def undefined(reason: str, smallest: int = 0) -> Effect:
     return Effect(math.nan, none.astype(np.int64), none, none, none.astype(bool), smallest, reason=reason)
 
 
-def rate_effect(view: View, place: Place, rate: Rate) -> Effect:
-    """A rate of the members of a place."""
-    one = _share(view, rate, view.base(place.rows, BASE[rate]))
-    return undefined(_absent(rate)) if one is None else as_effect(one)
+@dataclass(frozen=True)
+class RateOf:
+    """Computes a rate of the members of a subset."""
+
+    rate: Rate
+
+    def __call__(self, view: View, place: Place) -> Effect:
+        one = _share(view, self.rate, view.base(place.rows, BASE[self.rate]))
+        return undefined(_absent(self.rate)) if one is None else as_effect(one)
+
+
+@dataclass(frozen=True)
+class GapOf:
+    """Computes the largest difference of some rates: between the groups of an attribute, or a group and its rest."""
+
+    rates: tuple[Rate, ...]
+
+    @property
+    def bases(self) -> tuple[Base, ...]:
+        """What groups need enough of to be among those of an attribute that are compared."""
+        return tuple(BASE[rate] for rate in self.rates)
+
+    def __call__(self, view: View, place: Place) -> Effect:
+        between = _range_of_groups if place.level == "attribute" else _to_complement
+        return reduce(larger, (between(view, place, rate) for rate in self.rates))
+
+
+@dataclass(frozen=True)
+class LowestOf:
+    """Computes the lowest rate over an attribute's groups.
+
+    Its contrasts keep the influence at the worst group: softened, they covered .92 where harm in a small group makes
+    it the worst.
+    """
+
+    rate: Rate
+
+    @property
+    def bases(self) -> tuple[Base, ...]:
+        """What groups need enough of to be among those whose lowest is taken."""
+        return (BASE[self.rate],)
+
+    def __call__(self, view: View, place: Place) -> Effect:
+        groups = _eligible(view, place, self.rate)
+        if not groups:
+            return undefined(_too_few(BASE[self.rate], "no group has"))
+        worst = min(groups, key=lambda one: one.value)
+        spread = np.zeros(len(view.label))
+        spread[worst.rows] = worst.contributions
+        smallest = min(len(one.rows) for one in groups)
+        return _spread(view, place, worst.value, spread, worst.rows, smallest, worst.step)
 
 
 def as_effect(one: Share) -> Effect:
@@ -216,7 +242,7 @@ def as_effect(one: Share) -> Effect:
     return Effect(one.value, one.rows, one.contributions, one.shares, active, len(one.rows), one.step)
 
 
-def complement_effect(view: View, place: Place, rate: Rate) -> Effect:
+def _to_complement(view: View, place: Place, rate: Rate) -> Effect:
     """|rate of the group − rate of its complement|."""
     inside, outside = (view.base(rows, BASE[rate]) for rows in (place.rows, place.others))
     ours, theirs = _share(view, rate, inside), _share(view, rate, outside)
@@ -228,28 +254,12 @@ def complement_effect(view: View, place: Place, rate: Rate) -> Effect:
     return _range(view, place, [ours, theirs])
 
 
-def range_effect(view: View, place: Place, rate: Rate) -> Effect:
+def _range_of_groups(view: View, place: Place, rate: Rate) -> Effect:
     """Largest minus smallest rate over the eligible groups."""
     groups = _eligible(view, place, rate)
     if len(groups) < 2:
         return undefined(_too_few(BASE[rate]))
     return _range(view, place, groups)
-
-
-def worst_effect(view: View, place: Place, rate: Rate) -> Effect:
-    """The smallest rate over the eligible groups.
-
-    Its contrasts keep the influence at the worst group: softened, they covered .92 where harm in a small group makes
-    it the worst.
-    """
-    groups = _eligible(view, place, rate)
-    if not groups:
-        return undefined(_too_few(BASE[rate], "no group has"))
-    worst = min(groups, key=lambda one: one.value)
-    spread = np.zeros(len(view.label))
-    spread[worst.rows] = worst.contributions
-    smallest = min(len(one.rows) for one in groups)
-    return _spread(view, place, worst.value, spread, worst.rows, smallest, worst.step)
 
 
 def larger(first: Effect, second: Effect) -> Effect:

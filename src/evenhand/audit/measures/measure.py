@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
-from evenhand.audit.measures.influence import Effect, Level, Place, View, undefined
+from evenhand.audit.measures.influence import Level
 
 Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership"]
 """The kinds of records that measures are computed from."""
@@ -44,6 +43,9 @@ class Measure:
         distance_from: it is the distance of a signed quantity from this value, which means no preference; None: it is
             no distance.
         decides: whether its contrasts get a verdict.
+        floor: how its noise floor is drawn, if it has one: group labels `permuted`, or outcomes `redrawn` from the
+            predicted probabilities.
+        planted: whether harm is planted into it, to see what the study would have detected.
         notes: what a reader of its rows must know, by level.
     """
 
@@ -61,6 +63,8 @@ class Measure:
     by_class: bool = False
     distance_from: float | None = None
     decides: bool = True
+    floor: Literal["permuted", "redrawn"] | None = None
+    planted: bool = False
     notes: tuple[tuple[Level, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,12 +99,3 @@ class Measure:
 def by_name(*measures: Measure) -> dict[str, Measure]:
     """Measures in their order, by their names."""
     return {measure.name: measure for measure in measures}
-
-
-def taken_of(what: str) -> Callable[[View, Place], Effect]:
-    """The effect of a measure of other records than predictions, of which it is undefined."""
-    return partial(_elsewhere, what=what)
-
-
-def _elsewhere(view: View, place: Place, what: str) -> Effect:
-    return undefined(f"taken of {what}, not of predictions", len(place.rows))

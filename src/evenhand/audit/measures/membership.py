@@ -2,9 +2,197 @@
 
 from __future__ import annotations
 
-from evenhand.audit.measures.measure import EVERYWHERE, RANGE, UNLIMITED, Measure, by_name, taken_of
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
-_EFFECT = taken_of("membership scores")
+import numpy as np
+
+from evenhand.audit.measures.measure import EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
+from evenhand.audit.membership.group_gaps import between, eligible
+from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accuracy, nothing, rate
+from evenhand.audit.membership.losses import correlation, difference_in
+
+Rows = np.ndarray
+"""bool [T, n], whose measure is taken, or whose non-members set a threshold."""
+
+
+@dataclass(frozen=True)
+class LeakOf:
+    """Computes a measure of the scores of a method's models.
+
+    Attributes:
+        thresholded: whether it has a threshold, which is a group's own or everybody's.
+        of_losses: whether it needs the models' losses, which a table of scores lacks.
+        chance: the value that guessing has; an interval below it is remarked on.
+    """
+
+    thresholded: bool = False
+    of_losses: bool = False
+    chance: float | None = None
+
+    def __call__(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+        """The measure on some rows, at the threshold of others; undefined where there are no models."""
+        return nothing(targets, targets.absent) if targets.absent else self.leak(targets, rows, threshold_rows)
+
+    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+        """The measure of models that are there."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AreaOf(LeakOf):
+    """Computes the area under the ROC curve."""
+
+    chance: float | None = 0.5
+
+    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+        """The area."""
+        return area(targets, rows)
+
+
+@dataclass(frozen=True)
+class BalancedAccuracyOf(LeakOf):
+    """Computes the balanced accuracy at the threshold that is best for the other models."""
+
+    thresholded: bool = True
+
+    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+        """The balanced accuracy."""
+        return balanced_accuracy(targets, rows, threshold_rows)
+
+
+@dataclass(frozen=True)
+class TprAt(LeakOf):
+    """Computes the true positive rate at a false positive rate.
+
+    Attributes:
+        alpha: the false positive rate.
+    """
+
+    thresholded: bool = True
+    alpha: float = 0.01
+
+    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+        """The rate."""
+        return rate(targets, rows, threshold_rows, self.alpha)
+
+
+@dataclass(frozen=True)
+class LossOf(LeakOf):
+    """Computes a mean over members, over non-members, or their difference.
+
+    Attributes:
+        of: the cross-entropy, or whether the label was predicted.
+        weights: how often the mean over members and that over non-members are counted.
+    """
+
+    of_losses: bool = True
+    of: Literal["loss", "correct"] = "loss"
+    weights: tuple[int, int] = (1, 0)
+
+    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+        """The mean or the difference of means."""
+        return difference_in(targets, self.of, self.weights, rows)
+
+
+@dataclass(frozen=True)
+class RangeOf:
+    """Computes the largest minus the smallest of the groups' values.
+
+    Attributes:
+        leak: the measure of each group, at its own threshold.
+    """
+
+    leak: AreaOf | TprAt
+
+    @property
+    def alpha(self) -> float | None:
+        """The false positive rate of the groups' values; None of areas."""
+        return getattr(self.leak, "alpha", None)
+
+    def of_groups(self, targets: Targets, rows: Rows, groups: Mapping[str, np.ndarray]) -> dict[str, Leak]:
+        """The groups' values; groups are bool [n]."""
+        return {name: self.leak(targets, rows & mask, rows & mask) for name, mask in groups.items()}
+
+    def __call__(self, targets: Targets, rows: Rows, groups: Mapping[str, np.ndarray], support: int) -> Leak:
+        """max − min over the groups that are large enough, in linear form.
+
+        What a model does to all scores goes out of a difference of differences: without the jackknife over pairs, which
+        is far too wide for it, the interval covers (docs/membership.md).
+        """
+        return between(self.of_groups(replace(targets, pool=None), rows, groups), support)
+
+
+@dataclass(frozen=True)
+class CorrelationOf:
+    """Computes the rank correlation of the groups' areas with another of their properties.
+
+    Attributes:
+        of: their size, or their gap between test and train loss.
+    """
+
+    of: Literal["size", "gap"]
+
+    def __call__(self, targets: Targets, groups: Mapping[str, np.ndarray], support: int) -> tuple[float, str, int]:
+        """The coefficient over the groups that are large enough, a note, and how many they are."""
+        leaks = {name: area(targets, targets.known & mask) for name, mask in groups.items()}
+        large = {name: groups[name] for name in eligible(leaks, support)}
+        return *correlation(targets, large, self.of), len(large)
+
+
+_LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[float, float], str, str], ...] = (
+    (
+        "membership_train_loss",
+        "loss",
+        (1, 0),
+        (0.0, math.inf),
+        "mean cross-entropy on the examples that a model was trained on",
+        "",
+    ),
+    (
+        "membership_test_loss",
+        "loss",
+        (0, 1),
+        (0.0, math.inf),
+        "the same on the examples of the pool that it was not trained on",
+        "",
+    ),
+    (
+        "membership_generalization_gap",
+        "loss",
+        (-1, 1),
+        UNLIMITED,
+        "test loss minus train loss: what the loss alone tells of members",
+        "membership generalization gap in loss, test − train",
+    ),
+    (
+        "membership_train_accuracy",
+        "correct",
+        (1, 0),
+        (0.0, 1.0),
+        "accuracy on the examples that a model was trained on",
+        "",
+    ),
+    (
+        "membership_test_accuracy",
+        "correct",
+        (0, 1),
+        (0.0, 1.0),
+        "the same on the examples of the pool that it was not trained on",
+        "",
+    ),
+    (
+        "membership_accuracy_gap",
+        "correct",
+        (1, -1),
+        (-1.0, 1.0),
+        "train accuracy minus test accuracy",
+        "membership generalization gap in accuracy, train − test",
+    ),
+)
+"""Name, of what, weights of members and non-members, limits, summary, title."""
 
 MEMBERSHIP = by_name(
     Measure(
@@ -13,7 +201,7 @@ MEMBERSHIP = by_name(
         "chance that a score ranks a member above a non-member; .5: nothing leaks",
         1,
         EVERYWHERE,
-        _EFFECT,
+        AreaOf(),
         title="membership AUC",
     ),
     Measure(
@@ -22,7 +210,7 @@ MEMBERSHIP = by_name(
         "(TPR + 1 − FPR)/2 of telling members, at the threshold that is best for the other models",
         1,
         EVERYWHERE,
-        _EFFECT,
+        BalancedAccuracyOf(),
     ),
     Measure(
         "membership_tpr_at_fpr_0.01",
@@ -30,9 +218,8 @@ MEMBERSHIP = by_name(
         "share of the members found where 1% of the non-members are called members; needs a margin of its own",
         1,
         EVERYWHERE,
-        _EFFECT,
+        TprAt(alpha=0.01),
         title="membership TPR at 1% FPR",
-        limits=UNLIMITED,
         default_margin=False,
         proportion=True,
     ),
@@ -42,33 +229,25 @@ MEMBERSHIP = by_name(
         "the same where .1% of the non-members are called members",
         1,
         EVERYWHERE,
-        _EFFECT,
+        TprAt(alpha=0.001),
         title="membership TPR at .1% FPR",
         digits=5,
-        limits=UNLIMITED,
         default_margin=False,
         proportion=True,
     ),
     *(
         Measure(
-            name, "membership", summary, 0, EVERYWHERE, _EFFECT, title=title, limits=UNLIMITED, default_margin=False
+            name,
+            "membership",
+            summary,
+            0,
+            EVERYWHERE,
+            LossOf(of=of, weights=weights),
+            title=title,
+            limits=limits,
+            default_margin=False,
         )
-        for name, summary, title in (
-            ("membership_train_loss", "mean cross-entropy on the examples that a model was trained on", ""),
-            ("membership_test_loss", "the same on the examples of the pool that it was not trained on", ""),
-            (
-                "membership_generalization_gap",
-                "test loss minus train loss: what the loss alone tells of members",
-                "membership generalization gap in loss, test − train",
-            ),
-            ("membership_train_accuracy", "accuracy on the examples that a model was trained on", ""),
-            ("membership_test_accuracy", "the same on the examples of the pool that it was not trained on", ""),
-            (
-                "membership_accuracy_gap",
-                "train accuracy minus test accuracy",
-                "membership generalization gap in accuracy, train − test",
-            ),
-        )
+        for name, of, weights, limits, summary, title in _LOSSES
     ),
     Measure(
         "membership_size_correlation",
@@ -76,7 +255,7 @@ MEMBERSHIP = by_name(
         "Spearman correlation of groups' AUC with their size, from 4 groups; estimates only",
         0,
         ("attribute",),
-        _EFFECT,
+        CorrelationOf("size"),
         limits=UNLIMITED,
         default_margin=False,
     ),
@@ -86,7 +265,7 @@ MEMBERSHIP = by_name(
         "Spearman correlation of groups' AUC with their generalization gap in loss, from 4 groups; estimates only",
         0,
         ("attribute",),
-        _EFFECT,
+        CorrelationOf("gap"),
         limits=UNLIMITED,
         default_margin=False,
     ),
@@ -96,7 +275,7 @@ MEMBERSHIP = by_name(
         "AUC of the group that leaks most minus that of the one that leaks least",
         1,
         ("attribute",),
-        _EFFECT,
+        RangeOf(AreaOf()),
         title="membership AUC, largest − smallest of groups",
         notes=RANGE,
     ),
@@ -106,11 +285,11 @@ MEMBERSHIP = by_name(
         "the same of TPR at 1% FPR, at thresholds of the groups themselves; estimates only",
         0,
         ("attribute",),
-        _EFFECT,
+        RangeOf(TprAt(alpha=0.01)),
         title="membership TPR at 1% FPR, largest − smallest of groups",
         limits=UNLIMITED,
         default_margin=False,
         notes=RANGE,
     ),
 )
-"""What an audit says of membership scores; `audit.privacy` works them out, all models of a method together."""
+"""What an audit says of membership scores, all models of a method together."""

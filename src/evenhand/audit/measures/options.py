@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from evenhand.audit.measures.measure import ASKED, UNLIMITED, Measure, by_name, taken_of
-
-_EFFECT = taken_of("options")
+from evenhand.audit.measures import option_quantities as quantities
+from evenhand.audit.measures.measure import ASKED, UNLIMITED, Measure, by_name
 
 OPTIONS = by_name(
     Measure(
@@ -15,9 +14,10 @@ OPTIONS = by_name(
         "|share of one gender among guesses of either − ½|, 0–.5: how far a model is from guessing both equally",
         1,
         ASKED,
-        _EFFECT,
+        quantities.guess_lean,
         title="distance from guessing both equally",
         limits=(0.0, 0.5),
+        distance_from=0.0,
         notes=(("everyone", "a distance is biased upward near 0: the guess lean has its sign"),),
     ),
     Measure(
@@ -26,7 +26,7 @@ OPTIONS = by_name(
         "the same with its sign, positive for the first, male; estimates only",
         0,
         ASKED,
-        _EFFECT,
+        quantities.guess_lean,
         title="lean of guesses (share − ½)",
         limits=(-0.5, 0.5),
         default_margin=False,
@@ -37,9 +37,10 @@ OPTIONS = by_name(
         "log-odds by which one gender beats the other, however small a guess would hide it; needs its own margin",
         1,
         ASKED,
-        _EFFECT,
+        quantities.content_log_odds,
         limits=(0.0, math.inf),
         default_margin=False,
+        distance_from=0.0,
         notes=(("everyone", "a distance is biased upward near 0: the content log-odds have their sign"),),
     ),
     Measure(
@@ -48,7 +49,7 @@ OPTIONS = by_name(
         "the same with its sign, positive for the first, male; estimates only",
         0,
         ASKED,
-        _EFFECT,
+        quantities.content_log_odds,
         title="log-odds of one gender against the other",
         limits=UNLIMITED,
         default_margin=False,
@@ -59,7 +60,7 @@ OPTIONS = by_name(
         "share of guesses of a gender that are the author's, where examples have it as a group; estimates only",
         0,
         ASKED,
-        _EFFECT,
+        quantities.guess_accuracy,
     ),
     Measure(
         "identifier_effect",
@@ -67,7 +68,7 @@ OPTIONS = by_name(
         "log-odds by which the most preferred of A, B, … beats the least, whatever they name; needs its own margin",
         1,
         ASKED,
-        _EFFECT,
+        quantities.identifier_effect,
         limits=(0.0, math.inf),
         default_margin=False,
     ),
@@ -77,7 +78,7 @@ OPTIONS = by_name(
         "log-odds by which the most preferred position beats the least, whatever is there; needs its own margin",
         1,
         ASKED,
-        _EFFECT,
+        quantities.position_effect,
         limits=(0.0, math.inf),
         default_margin=False,
     ),
@@ -87,7 +88,7 @@ OPTIONS = by_name(
         "log-odds of yes whatever is asked, the mean of a question and its negation; estimates only",
         0,
         ASKED,
-        _EFFECT,
+        quantities.yes_effect,
         limits=UNLIMITED,
         default_margin=False,
     ),
@@ -97,7 +98,7 @@ OPTIONS = by_name(
         "chance that two orders of the same options are answered with different contents",
         1,
         ASKED,
-        _EFFECT,
+        quantities.flips,
     ),
     Measure(
         "negation_consistency",
@@ -105,7 +106,7 @@ OPTIONS = by_name(
         "share of yes/no answers that agree with the answer to the negated question",
         -1,
         ASKED,
-        _EFFECT,
+        quantities.negation_consistency,
     ),
     Measure(
         "option_mass",
@@ -113,7 +114,7 @@ OPTIONS = by_name(
         "probability of all options together; where it is small the model would say something else",
         -1,
         ASKED,
-        _EFFECT,
+        quantities.mass_of_options,
     ),
 )
-"""What an audit says of answers to prompts, the rows of `options`; `audit.asked` works them out."""
+"""What an audit says of answers to prompts, the rows of `options`."""

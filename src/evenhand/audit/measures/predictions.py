@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Literal
 
-from evenhand.audit.measures.calibration import plug_in_effect, squared_effect
-from evenhand.audit.measures.influence import (
-    Effect,
-    Level,
-    Place,
-    Rate,
-    View,
-    complement_effect,
-    larger,
-    range_effect,
-    rate_effect,
-    worst_effect,
-)
+from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.influence import GapOf, Level, LowestOf, Rate, RateOf
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
@@ -25,21 +13,18 @@ _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level 
 
 
 def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1]) -> Measure:
-    effect = partial(rate_effect, rate=name)
-    by_class = name != "accuracy"
+    levels, by_class = ("everyone", "group"), name != "accuracy"
     return Measure(
-        name, "predictions", summary, direction, ("everyone", "group"), effect, proportion=True, by_class=by_class
+        name,
+        "predictions",
+        summary,
+        direction,
+        levels,
+        RateOf(name),
+        proportion=True,
+        by_class=by_class,
+        planted=name == "accuracy",
     )
-
-
-def _parity(view: View, place: Place) -> Effect:
-    between = range_effect if place.level == "attribute" else complement_effect
-    return between(view, place, "selection_rate")
-
-
-def _odds(view: View, place: Place) -> Effect:
-    between = range_effect if place.level == "attribute" else complement_effect
-    return larger(between(view, place, "true_positive_rate"), between(view, place, "false_positive_rate"))
 
 
 PREDICTIONS = by_name(
@@ -50,7 +35,7 @@ PREDICTIONS = by_name(
         "accuracy of the group with the lowest",
         -1,
         ("attribute",),
-        partial(worst_effect, rate="accuracy"),
+        LowestOf("accuracy"),
         notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
     ),
     Measure(
@@ -59,7 +44,8 @@ PREDICTIONS = by_name(
         "accuracy of the best group minus that of the worst",
         1,
         ("attribute",),
-        partial(range_effect, rate="accuracy"),
+        GapOf(("accuracy",)),
+        floor="permuted",
         title="accuracy, best − worst group",
         notes=RANGE,
     ),
@@ -72,7 +58,8 @@ PREDICTIONS = by_name(
         "difference in selection rates: between the groups of an attribute, or a group and its complement",
         1,
         BETWEEN,
-        _parity,
+        GapOf(("selection_rate",)),
+        floor="permuted",
         by_class=True,
         notes=RANGE,
     ),
@@ -82,7 +69,8 @@ PREDICTIONS = by_name(
         "the larger of the differences in true and false positive rates: between groups, or group and complement",
         1,
         BETWEEN,
-        _odds,
+        GapOf(("true_positive_rate", "false_positive_rate")),
+        floor="permuted",
         by_class=True,
         notes=RANGE,
     ),
@@ -92,7 +80,8 @@ PREDICTIONS = by_name(
         "mean gap between confidence and outcome over 15 equal-width bins (plug-in, biased; no verdict)",
         1,
         EVERYWHERE,
-        plug_in_effect,
+        CalibrationError(squared=False),
+        floor="redrawn",
         title="expected calibration error (plug-in)",
         decides=False,
         notes=_PLUG_IN,
@@ -103,7 +92,8 @@ PREDICTIONS = by_name(
         "debiased squared gap between confidence and outcome; decides on calibration, needs a margin of its own",
         1,
         EVERYWHERE,
-        squared_effect,
+        CalibrationError(squared=True),
+        floor="redrawn",
         title="squared calibration error (debiased)",
         digits=5,
         limits=UNLIMITED,

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from evenhand.audit.measures.measure import ASKED, Measure, by_name, taken_of
+import numpy as np
 
-_EFFECT = taken_of("probes")
+from evenhand.audit.arrays.probe_answers import ProbeRun
+from evenhand.audit.measures.measure import ASKED, Measure, by_name
+from evenhand.metrics.probing import selectivity_by_example
+
+
+def probe_accuracy(probe: ProbeRun) -> np.ndarray:
+    """float [1, n], whether each example's target was told right; control tasks have no part in it."""
+    return probe.correct[None].astype(float)
+
+
+def control_accuracy(probe: ProbeRun) -> np.ndarray:
+    """float [T, n], whether each example's label was told right, by control task."""
+    return probe.control.astype(float)
+
+
+def selectivity(probe: ProbeRun) -> np.ndarray:
+    """float [T, n], what each example adds to accuracy minus control accuracy, by control task."""
+    return selectivity_by_example(probe.correct, probe.control)
+
 
 PROBES = by_name(
     Measure(
@@ -13,7 +31,7 @@ PROBES = by_name(
         "share of held-out examples whose target a linear probe tells from a layer's states; estimates only",
         0,
         ASKED,
-        _EFFECT,
+        probe_accuracy,
         proportion=True,
     ),
     Measure(
@@ -22,7 +40,7 @@ PROBES = by_name(
         "the same of targets drawn at random per type: what a probe learns by heart or guesses; estimates only",
         0,
         ASKED,
-        _EFFECT,
+        control_accuracy,
         title="probe accuracy on control tasks",
     ),
     Measure(
@@ -31,9 +49,9 @@ PROBES = by_name(
         "probe accuracy minus control accuracy: what the states say; whether more is worse is declared by target",
         1,
         ASKED,
-        _EFFECT,
+        selectivity,
         title="selectivity (probe − control accuracy)",
         limits=(-1.0, 1.0),
     ),
 )
-"""What an audit says of probes of representations, the rows of `probes`; `audit.encoded` works them out."""
+"""What an audit says of probes of representations, the rows of `probes`."""

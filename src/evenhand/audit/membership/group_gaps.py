@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from evenhand.audit.kinds.predictions import INSIDE
-from evenhand.audit.measures import RANGE_NOTE
 from evenhand.audit.membership.leakage import Leak, Targets
 from evenhand.seeds import generator
+from evenhand.stats.contrast import TwoWay
 from evenhand.stats.discrimination import Pooled
-from evenhand.stats.null import noise_floor
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
 
 DRAWS = 200
@@ -26,21 +23,10 @@ def eligible(leaks: Mapping[str, Leak], support: int) -> list[str]:
     return [name for name, leak in leaks.items() if not leak.reason and leak.smallest >= support]
 
 
-def gap(leaks: Sequence[Leak]) -> dict[str, Any]:
-    """max − min over groups, with its 95% interval; null below two groups.
-
-    `n` counts the examples of the groups, those of two groups twice.
-    """
-    if len(leaks) < 2:
-        return {"value": None, "low": None, "high": None, "n": 0, "note": FEW_GROUPS}
+def largest_gap(leaks: Sequence[Leak]) -> TwoWay:
+    """max − min over two or more groups that have a value, with its variance."""
     ordered = sorted(leaks, key=lambda leak: leak.pooled.estimate)
-    least, most = ordered[0], ordered[-1]
-    between = most.pooled.minus(least.pooled)
-    low, high = between.interval()
-    n = sum(leak.examples for leak in leaks)
-    known = not math.isnan(between.variance)
-    bounds = {"low": max(low, 0.0), "high": min(high, 1.0)} if known else {"low": None, "high": None}
-    return {"value": between.estimate, **bounds, "n": n, "note": RANGE_NOTE}
+    return ordered[-1].pooled.minus(ordered[0].pooled)
 
 
 def between(leaks: Mapping[str, Leak], support: int) -> Leak:
@@ -63,16 +49,6 @@ def between(leaks: Mapping[str, Leak], support: int) -> Leak:
     whole = Pooled(most.estimate - least.estimate, most.cells - least.cells, units, 0, left)
     examples, smallest = sum(leak.examples for leak in ordered), min(leak.smallest for leak in ordered)
     return Leak(whole, examples, smallest, some.unit, share=False)
-
-
-def floored(row: Mapping[str, Any], null: PermutedGroups | None) -> dict[str, Any]:
-    """The row with its noise floor, and in its note the p-value of the gap; without one, why there is none."""
-    if null is None:
-        return {**row, "note": f"{row['note']}; {CLUSTERS}"}
-    floor = noise_floor(null.gaps)
-    inside = f"{INSIDE}; " if row["value"] <= floor.high else ""
-    note = f"{inside}{row['note']}; p of {DRAWS} permutations of the groups {null.p:.3f}"
-    return {**row, "noise_floor": floor.mean, "noise_high": floor.high, "note": note}
 
 
 def permuted(

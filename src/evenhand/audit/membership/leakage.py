@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from evenhand.audit.evaluation import unit_codes
 from evenhand.audit.membership.attack import Pool
 from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
 from evenhand.stats.contrast import compact
@@ -82,11 +83,6 @@ class Targets:
 
 
 _BY_ROW = ("score", "member", "known", "loss", "correct")
-
-
-def unit_codes(examples: pl.DataFrame) -> np.ndarray:
-    """Codes of the resampling units of a setting's examples, int [n]."""
-    return examples["unit"].rank("dense").cast(pl.Int64).to_numpy() - 1
 
 
 def no_targets(examples: pl.DataFrame, reason: str, notes: tuple[str, ...] = ()) -> Targets:

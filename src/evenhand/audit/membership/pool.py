@@ -22,9 +22,10 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, MembershipDesign, SettingDesign
+from evenhand.audit.evaluation import unit_codes
 from evenhand.audit.membership.attack import Pool
 from evenhand.audit.membership.confidences import ONLY_LABELS, SPLITS, Answers, answers_of
-from evenhand.audit.membership.leakage import Targets, no_targets, unit_codes
+from evenhand.audit.membership.leakage import Targets, no_targets
 from evenhand.audit.membership.shadows import with_shadows
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics import loss_score

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from evenhand.audit.design import MembershipDesign, SettingDesign
+from evenhand.audit.evaluation import unit_codes
 from evenhand.audit.membership.attack import LEAST_SHADOWS
 from evenhand.audit.membership.confidences import ONLY_LABELS, answers_of
-from evenhand.audit.membership.leakage import Targets, no_targets, unit_codes
+from evenhand.audit.membership.leakage import Targets, no_targets
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics import attack_targets, loss_score
 

@@ -1,75 +1,20 @@
-"""Every place where a measure is taken, and the measure's effect there for each run."""
+"""The influence of every example on a measure, run by run, in any subset of one evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from evenhand.audit.evaluation import Evaluation, Run
-from evenhand.audit.groups import Groups
-from evenhand.audit.measures import Measure
-from evenhand.audit.measures.influence import Base, Effect, Level, Place, View, undefined
-from evenhand.records.probes import named
-
-
-@dataclass(frozen=True)
-class Case:
-    """One measure at one place.
-
-    Attributes:
-        measure: what.
-        code, name: the class taken against the rest, with more than two classes; None for all classes at once.
-        level: everyone, group or attribute.
-        attribute, group: which.
-        condition, correction: of options, the question or the kind of question (None: all), and what was done to the
-            answers (None: raw); of benchmarks, which; of probes, the target and the layer.
-    """
-
-    measure: Measure
-    code: int | None
-    name: str | None
-    level: Level
-    attribute: str | None = None
-    group: str | None = None
-    condition: str | None = None
-    correction: str | None = None
-
-    @property
-    def asked(self) -> str:
-        """Which contrasts it is judged with. Of options: those of all questions, of kinds of question, or of questions;
-        of benchmarks, those of all or of all groups of their documents; of probes, those of one target."""
-        if self.condition is None:
-            return self.level
-        if self.measure.kind == "benchmarks":
-            return "benchmark" if self.level == "everyone" else "group of a benchmark"
-        if self.measure.kind == "probes":
-            return f"layer of {named(self.condition)[0]}"
-        return "question" if "/" in self.condition else "kind of question"
-
-
-def cases(evaluation: Evaluation, measures: Sequence[Measure]) -> list[Case]:
-    """Every case of an evaluation: by measure, class, then everyone, attributes, groups."""
-    found = []
-    for measure in measures:
-        classes: list[tuple[int | None, str | None]] = [(None, None)]
-        if measure.by_class and not evaluation.binary:
-            classes = list(enumerate(evaluation.classes))
-        for code, name in classes:
-            if "everyone" in measure.levels:
-                found.append(Case(measure, code, name, "everyone"))
-            for groups in evaluation.groups:
-                if "attribute" in measure.levels:
-                    found.append(Case(measure, code, name, "attribute", groups.attribute))
-                if "group" in measure.levels:
-                    found += [Case(measure, code, name, "group", groups.attribute, group) for group in groups.names]
-    return found
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.evaluation import Evaluation, Groups, Run
+from evenhand.audit.measures.influence import Base, Effect, Place, View, undefined
 
 
 @dataclass(eq=False)
-class Reader:
-    """Effects of cases in the runs of one evaluation; remembers views, places, and the effects of the last case.
+class RunInfluences:
+    """Measures of the runs of one evaluation in linear form; remembers what the last estimand was in each run.
 
     Attributes:
         evaluation: whose.
@@ -81,18 +26,18 @@ class Reader:
     _views: dict = field(default_factory=dict)
     _places: dict = field(default_factory=dict)
     _eligible: dict = field(default_factory=dict)
-    _effects: dict = field(default_factory=dict)
+    _influences: dict = field(default_factory=dict)
     _pairs: dict = field(default_factory=dict)
-    _case: Case | None = None
+    _estimand: Estimand | None = None
 
-    def effect(self, run: Run, case: Case) -> Effect:
+    def influence(self, run: Run, estimand: Estimand) -> Effect:
         """The case's measure in one run."""
-        if case != self._case:  # effects are as long as the sample: those of one case at a time are kept
-            self._case, self._effects = case, {}
-        if id(run) not in self._effects:
+        if estimand != self._estimand:  # effects are as long as the sample: those of one case at a time are kept
+            self._estimand, self._influences = estimand, {}
+        if id(run) not in self._influences:
             # The run is kept beside its effect, so that its id is not given to another.
-            self._effects[id(run)] = (run, self._effect(run, case))
-        return self._effects[id(run)][1]
+            self._influences[id(run)] = (run, self._influence(run, estimand))
+        return self._influences[id(run)][1]
 
     def pair(self, method: str, reference: str, seed: int) -> tuple[Run, Run, int] | None:
         """The two runs of a seed on the examples that both predicted, and how many predictions that leaves out."""
@@ -106,23 +51,23 @@ class Reader:
         """The resampling unit of each row of an effect."""
         return self.evaluation.population.unit[run.rows[effect.rows]]
 
-    def left_out(self, case: Case) -> list[str]:
+    def left_out(self, estimand: Estimand) -> list[str]:
         """Groups of the case's attribute that lack the support for max − min in some run."""
-        groups = self.groups(case.attribute)
-        eligible = self.eligible(groups, self.positive(case))
-        bases: list[Base] = ["positive", "negative"] if case.measure.name == "equalized_odds_difference" else ["all"]
+        groups = self.groups(estimand.subset.attribute)
+        eligible = self.eligible(groups, self.positive(estimand))
+        bases = estimand.measure.influence.bases
         return [name for place, name in enumerate(groups.names) if any(place not in eligible[b] for b in bases)]
 
-    def _effect(self, run: Run, case: Case) -> Effect:
-        place = self._place(run, case)
+    def _influence(self, run: Run, estimand: Estimand) -> Effect:
+        place = self._place(run, estimand)
         if not len(place.rows):
             return undefined("no test examples")
-        return case.measure.influence(self.view(run, self.positive(case)), place)
+        return estimand.measure.influence(self.view(run, self.positive(estimand)), place)
 
-    def positive(self, case: Case) -> int | None:
+    def positive(self, estimand: Estimand) -> int | None:
         """The class that the case takes against the rest; None where all classes are taken at once."""
-        if case.code is not None:
-            return case.code
+        if estimand.class_code is not None:
+            return estimand.class_code
         return self.evaluation.design.positive if self.evaluation.binary else None
 
     def view(self, run: Run, positive: int | None) -> View:
@@ -141,20 +86,20 @@ class Reader:
             self._views[key] = (run, view)
         return self._views[key][1]
 
-    def _place(self, run: Run, case: Case) -> Place:
-        positive = self.positive(case) if case.level == "attribute" else None
-        key = (id(run.rows), case.level, case.attribute, case.group, positive)
+    def _place(self, run: Run, estimand: Estimand) -> Place:
+        positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
+        key = (id(run.rows), estimand.subset.level, estimand.subset.attribute, estimand.subset.group, positive)
         if key not in self._places:
-            self._places[key] = (run.rows, self._find(run.rows, case, positive))
+            self._places[key] = (run.rows, self._find(run.rows, estimand, positive))
         return self._places[key][1]
 
-    def _find(self, rows: np.ndarray, case: Case, positive: int | None) -> Place:
-        if case.level == "everyone":
+    def _find(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> Place:
+        if estimand.subset.level == "everyone":
             return Place("everyone", np.arange(len(rows)))
-        groups = self.groups(case.attribute)
+        groups = self.groups(estimand.subset.attribute)
         defined = groups.defined[rows]
-        if case.level == "group":
-            member = groups.masks[rows, groups.names.index(str(case.group))]
+        if estimand.subset.level == "group":
+            member = groups.masks[rows, groups.names.index(str(estimand.subset.group))]
             return Place(
                 "group", np.flatnonzero(member), np.flatnonzero(defined & ~member), np.flatnonzero(defined | member)
             )

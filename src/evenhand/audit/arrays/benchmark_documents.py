@@ -1,4 +1,4 @@
-"""The table `harness` as arrays: what the harness says of each document of each benchmark, of one model."""
+"""The table `harness` as arrays: the scores of each document of each benchmark, of one model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Documents:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class BenchmarkScores:
     """One model's benchmarks.
 
     Attributes:
@@ -68,7 +68,7 @@ class Scored:
                 yield attribute, group
 
 
-def scored(rows: pl.DataFrame, units: Mapping[str, int], where: str) -> Scored:
+def benchmark_scores(rows: pl.DataFrame, units: Mapping[str, int], where: str) -> BenchmarkScores:
     """The rows of one trial.
 
     Args:
@@ -103,4 +103,4 @@ def scored(rows: pl.DataFrame, units: Mapping[str, int], where: str) -> Scored:
                 f"{where}: the documents of {task} have the mean {metric} {np.nanmean(values):.6g}, and "
                 f"lm-evaluation-harness gave {total:.6g}; the table harness is not whole"
             )
-    return Scored(documents, totals)
+    return BenchmarkScores(documents, totals)

@@ -1,0 +1,140 @@
+"""What is estimated and what is compared: subsets, estimands, and linear combinations of estimands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evenhand.audit.measures import Measure
+from evenhand.audit.measures.influence import Level
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Who an estimand is about; without an attribute everyone.
+
+    Attributes:
+        attribute: whose groups are meant. Without a group: all groups of the attribute together.
+        group: one group of the attribute.
+        complement: everyone outside of the group for whom the attribute is defined (the rest).
+        also: further groups; the subset is the conjunction of all of them.
+    """
+
+    attribute: str | None = None
+    group: str | None = None
+    complement: bool = False
+    also: tuple[Subset, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """Everyone, a group, or an attribute's groups together."""
+        if self.attribute is None:
+            return "everyone"
+        return "attribute" if self.group is None else "group"
+
+    @property
+    def rest(self) -> Subset:
+        """The complement of a group."""
+        return Subset(self.attribute, self.group, not self.complement, self.also)
+
+
+EVERYONE = Subset()
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """One measure of one subset.
+
+    Attributes:
+        measure: what.
+        subset: of whom.
+        class_code, class_name: the class taken against the rest, with more than two classes; None for all at once.
+        condition: of options the question or the kind of question (None: all), of benchmarks which, of probes the
+            target and the layer, of membership which threshold.
+        correction: what was done to the answers (None: raw).
+        family: whose contrasts are judged together with its own, beside measure, methods and correction; None: those of
+            its level.
+    """
+
+    measure: Measure
+    subset: Subset = EVERYONE
+    class_code: int | None = None
+    class_name: str | None = None
+    condition: str | None = None
+    correction: str | None = None
+    family: str | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a comparison: coefficient · (the estimand of a method, of a subset)."""
+
+    coefficient: float
+    method: str
+    subset: Subset
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A linear combination of estimands, positive where the method is less fair or less useful.
+
+    Its value is Σ coefficient·value and its influence Σ coefficient·influence, unit by unit and seed by seed, so that
+    one variance formula serves every kind of comparison.
+
+    Attributes:
+        kind: `change` (method − reference), `gap` (group − rest of one method), or `gap change` (the method's gap
+            − the reference's).
+        estimand: what is compared.
+        method: whose verdict it is.
+        reference: whom it is compared with; None of a gap.
+        terms: the summands, with the measure's sign in their coefficients.
+        decides: whether it gets a verdict.
+    """
+
+    kind: Literal["change", "gap", "gap change"]
+    estimand: Estimand
+    method: str
+    reference: str | None
+    terms: tuple[Term, ...]
+    decides: bool
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        """The coefficients of the terms."""
+        return tuple(term.coefficient for term in self.terms)
+
+
+def change(estimand: Estimand, method: str, reference: str, direction: int, decides: bool = True) -> Comparison:
+    """The estimand of a method minus that of its reference, in the same subset.
+
+    Args:
+        estimand: what is compared.
+        method, reference: of whom.
+        direction: +1 where more of the measure is worse, −1 where less is, 0 where neither (then as +1).
+        decides: whether it gets a verdict.
+    """
+    terms = _signed(direction, (1, method, estimand.subset), (-1, reference, estimand.subset))
+    return Comparison("change", estimand, method, reference, terms, decides)
+
+
+def gap(estimand: Estimand, method: str, direction: int, against: Subset | None = None) -> Comparison:
+    """The estimand of a group minus that of the rest (or of another subset), of one method: one model is enough."""
+    rest = against or estimand.subset.rest
+    terms = _signed(direction, (1, method, estimand.subset), (-1, method, rest))
+    return Comparison("gap", estimand, method, None, terms, estimand.measure.decides)
+
+
+def gap_change(
+    estimand: Estimand, method: str, reference: str, direction: int, against: Subset | None = None
+) -> Comparison:
+    """The gap of a method minus the gap of its reference: does the method hurt this group more than the others?"""
+    rest = against or estimand.subset.rest
+    group = estimand.subset
+    terms = _signed(direction, (1, method, group), (-1, method, rest), (-1, reference, group), (1, reference, rest))
+    return Comparison("gap change", estimand, method, reference, terms, estimand.measure.decides)
+
+
+def _signed(direction: int, *terms: tuple[int, str, Subset]) -> tuple[Term, ...]:
+    """The terms with the measure's sign: the one place where it is applied."""
+    sign = -1.0 if direction < 0 else 1.0
+    return tuple(Term(sign * coefficient, method, subset) for coefficient, method, subset in terms)

@@ -1,0 +1,211 @@
+"""What readings of options, benchmarks and probes share: every run is a mean over items, and items cluster as well."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from evenhand.audit.comparisons import TWO_WAY, Evidence, enough_runs
+from evenhand.audit.estimands import Comparison, Estimand, change
+from evenhand.audit.measures import Kind
+from evenhand.audit.reading import LEVEL, Estimate
+from evenhand.audit.runs.items import ItemRuns, Items, combined, defined_items, interval_of
+from evenhand.audit.trial_records import ONE_SEED, missing_note, seeds_of, shared_seeds
+from evenhand.audit.verdicts import Family, SettingContrast, pairs
+from evenhand.stats.proportion import FewDiscordant, Widened
+
+Sample = TypeVar("Sample")
+"""What one run left."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemReading(ABC, Generic[Sample]):
+    """One setting's records of a kind whose runs are means over items.
+
+    Attributes:
+        setting, split: where they are from.
+        methods: in the reader's order.
+        references: who the others are compared with.
+        samples: what each run left, by method and seed.
+        absent: why a (method, seed) left nothing.
+        vary: whether there is a new split per seed.
+        support: samples with fewer examples are shown and not judged.
+        unit_names: str [U], of the resampling units, in the order of their codes.
+    """
+
+    setting: str
+    split: str
+    methods: Sequence[str]
+    references: Sequence[str]
+    samples: Mapping[tuple[str, int], Sample]
+    absent: Mapping[tuple[str, int], str]
+    vary: bool
+    support: int
+    unit_names: np.ndarray
+
+    kind: ClassVar[Kind]
+    examples: ClassVar[str]
+    """What a sample is made of, for notes."""
+    missing: ClassVar[str]
+    """What is said of seeds without records."""
+    one_method: ClassVar[str]
+    """What is said of a seed at which one method has nothing."""
+    other_sample: ClassVar[str]
+    """What is said of a seed at which two methods have different examples."""
+
+    @abstractmethod
+    def items(self, sample: Sample, estimand: Estimand) -> Items:
+        """The estimand in one run, item by item."""
+
+    @abstractmethod
+    def units(self, sample: Sample, estimand: Estimand) -> np.ndarray:
+        """int [n], the codes of the resampling units of the examples that the items are about."""
+
+    @abstractmethod
+    def sampled(self, sample: Sample, estimand: Estimand) -> Sequence[str] | None:
+        """The examples that the items are about; None where the estimand is not defined in this run."""
+
+    def size(self, samples: Sequence[Sample], estimand: Estimand) -> int:
+        """How many examples an estimate rests on."""
+        return len({example for sample in samples for example in self.sampled(sample, estimand) or ()})
+
+    def closing(self, runs: ItemRuns) -> tuple[str, ...]:
+        """What is said last of a contrast's interval."""
+        closing = (TWO_WAY[self.vary],) if len(runs.values) > 1 else ()
+        items = runs.values.shape[1]
+        if items < 2:
+            return closing
+        return (*closing, f"{items} questions, which cluster as well: the interval is about others like them, too")
+
+    def bounds(self, runs: ItemRuns, estimand: Estimand) -> tuple[float, float] | None:
+        """The 95% interval of an estimate; None with a single unit."""
+        interval = interval_of(runs)
+        return None if math.isnan(interval.variance) else interval.bounds((1 - LEVEL) / 2)
+
+    def adjusted(self, change: ItemRuns) -> FewDiscordant | Widened | None:
+        """The interval of a contrast for few discordant units; None where there are enough."""
+        return change.widened(change.mean)
+
+    def runs(self, method: str, estimand: Estimand) -> dict[int, Sample]:
+        """What a method's runs left, by seed."""
+        seeds = self.seeds(method)
+        return {seed: self.samples[method, seed] for seed in seeds if (method, seed) in self.samples}
+
+    def seeds(self, method: str) -> list[int]:
+        """The seeds that a method was run with, failed ones included."""
+        return seeds_of(method, self.samples, self.absent)
+
+    def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """Estimates of each run, and of all together."""
+        seeds, runs = self.seeds(method), self.runs(method, estimand)
+        for seed, sample in runs.items():
+            yield seed, self.estimate(estimand, [sample], [])
+        notes = missing_note(method, seeds, self.absent, self.missing)
+        notes += [ONE_SEED] if len(runs) == 1 else []
+        yield None, self.estimate(estimand, list(runs.values()), notes)
+
+    def estimate(self, estimand: Estimand, samples: Sequence[Sample], notes: Sequence[str]) -> Estimate:
+        """The mean of an estimand over runs and items with its 95% interval."""
+        measure, n = estimand.measure, self.size(samples, estimand)
+        runs, said = self._gathered(estimand, samples)
+        note = measure.note("everyone")
+        said = [*said, *notes, *([note] if note else [])]
+        said += [f"fewer than {self.support} {self.examples}"] if n < self.support else []
+        if runs is None:
+            return Estimate(None, None, None, n, tuple(said))
+        bounds = self.bounds(runs, estimand)
+        low, high = (None, None) if bounds is None else measure.within(bounds)
+        return Estimate(runs.mean.whole.estimate, low, high, n, tuple(said))
+
+    def _gathered(self, estimand: Estimand, samples: Sequence[Sample]) -> tuple[ItemRuns | None, list[str]]:
+        """The runs and items in which an estimand is defined, and notes on the others and on what is doubtful."""
+        if not samples:
+            return None, []
+        items = [self.items(sample, estimand) for sample in samples]
+        places, keep, notes = defined_items(items)
+        notes += sorted({item.doubt for run in items for item in run if item.doubt})
+        if not keep:
+            return None, notes
+        chosen = [[items[row][place] for place in places] for row in keep]
+        return self._of(estimand, chosen, [self.units(samples[row], estimand) for row in keep]), notes
+
+    def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
+        """Every method with every reference."""
+        direction = estimand.measure.direction
+        for method, reference in pairs(self.methods, self.references) if direction else ():
+            yield change(estimand, method, reference, direction, estimand.measure.decides)
+
+    def evidence(self, comparison: Comparison) -> Evidence:
+        """By seed, on the examples that both methods were asked about."""
+        estimand, samples = comparison.estimand, {}
+        method, reference = comparison.method, str(comparison.reference)
+        planned, notes = shared_seeds(self.seeds(method), self.seeds(reference))
+        for seed in planned:
+            pair, why = self._pair(estimand, seed, method, reference)
+            notes += [why] if why else []
+            if pair is not None:
+                samples[seed] = pair
+        note = estimand.measure.note("everyone")
+        notes = [*notes, *([note] if note else [])]
+        if not samples:
+            return Evidence(None, 0, len(planned), tuple(notes))
+        sides = [[self.items(pair[side], estimand) for pair in samples.values()] for side in (0, 1)]
+        # Of a pair the one that is undefined, if any.
+        both = [
+            [one if math.isnan(one.value) else other for one, other in zip(*runs, strict=True)]
+            for runs in zip(*sides, strict=True)
+        ]
+        places, keep, left = defined_items(both)
+        notes += left
+        if not enough_runs(len(keep), len(planned)):
+            return Evidence(None, len(keep), len(planned), tuple(notes))
+        chosen = [[[side[row][place] for place in places] for row in keep] for side in sides]
+        kept = [list(samples.values())[row] for row in keep]
+        units = [self.units(pair[0], estimand) for pair in kept]
+        change = combined(comparison.signs, [self._of(estimand, side, units) for side in chosen])
+        whole = change.mean.whole
+        return Evidence(
+            whole,
+            whole.runs,
+            len(planned),
+            tuple(notes),
+            smallest=min(int((run[0].weights > 0).sum()) for run in chosen[0]),
+            sample=f"{self.examples} in some run",
+            doubts=tuple(sorted({item.doubt for side in chosen for run in side for item in run if item.doubt})),
+            adjusted=self.adjusted(change),
+            closing=self.closing(change),
+            units=change.units,
+            totals=change.totals,
+        )
+
+    def _of(self, estimand: Estimand, runs: Sequence[Items], units: Sequence[np.ndarray]) -> ItemRuns:
+        """Items by unit; of a distance the distances from 0 of the runs, with the influence of what has a sign."""
+        gathered = ItemRuns.of(runs, units)
+        return gathered if estimand.measure.distance_from is None else gathered.distances
+
+    def _pair(
+        self, estimand: Estimand, seed: int, method: str, reference: str
+    ) -> tuple[tuple[Sample, Sample] | None, str | None]:
+        """What both methods left at a seed, or why it cannot be compared."""
+        ours, theirs = (self.runs(name, estimand).get(seed) for name in (method, reference))
+        if ours is None or theirs is None:
+            return None, f"seed {seed} {self.one_method}"
+        if self.sampled(ours, estimand) is None or self.sampled(theirs, estimand) is None:
+            reasons = {item.reason for sample in (ours, theirs) for item in self.items(sample, estimand)}
+            return None, f"not defined at seed {seed} ({', '.join(sorted(map(str, reasons - {None})))})"
+        if self.sampled(ours, estimand) != self.sampled(theirs, estimand):
+            return None, f"at seed {seed} the methods {self.other_sample}"
+        return (ours, theirs), None
+
+    def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
+        """All contrasts."""
+        return (replace(contrast, unit_names=self.unit_names) for contrast in contrasts)
+
+    def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
+        """None."""
+        return iter(())

@@ -1,0 +1,128 @@
+"""What the attacked models of two methods show about a change of leakage, on the models and examples of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from evenhand.audit.comparisons import NO_COMMON_SEED, Evidence
+from evenhand.audit.membership.leakage import Leak, Targets
+from evenhand.audit.trial_records import shared_seeds
+from evenhand.stats.contrast import TwoWay, from_cells, unpaired
+from evenhand.stats.proportion import FEW, FewDiscordant
+
+CLUSTERED = "interval: two-way clustered by model and example"
+JACKKNIFED = "interval: two-way clustered by pair of models and example, pairs left out in turn; runs are pairs"
+OTHER_MEMBERS = "unpaired: the two methods were not trained on the same examples, so their variances are added"
+UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
+FEW_OF_A_SIDE = f"fewer than {FEW} units tell the outcomes apart: the interval is adjusted"
+SAMPLE = "distinct members or non-members"
+
+LeakOf = Callable[[Targets, np.ndarray], Leak]
+"""A measure of some models on some rows, bool [T, n]."""
+
+
+def membership_evidence(
+    first: Targets, second: Targets, mask: np.ndarray, leak_of: LeakOf, matched: bool, notes: Sequence[str] = ()
+) -> Evidence:
+    """The measure of the first models minus that of the second.
+
+    Paired where both have the same seeds' models trained on the same examples: then on the rows that both have.
+
+    Args:
+        first, second: the models whose measure has the positive sign, and those with the negative one.
+        mask: bool [n], who the contrast is about.
+        leak_of: computes the measure.
+        matched: whether the table's rows of several methods are about the same examples.
+        notes: said last of the evidence.
+    """
+    undefined = first.absent or second.absent
+    if undefined:
+        return _none(0, (undefined,))
+    if not matched:
+        return _unpaired(first, second, mask, leak_of, [UNPAIRED], notes)
+    common, said = shared_seeds(first.seeds, second.seeds)
+    if not common:
+        return _none(0, (NO_COMMON_SEED,))
+    first, second = first.among(common), second.among(common)
+    undefined = first.absent or second.absent
+    if undefined:
+        return _none(0, (*said, undefined))
+    both = first.known & second.known
+    if (both & (first.member != second.member)).any():
+        return _unpaired(first, second, mask, leak_of, [*said, OTHER_MEMBERS], notes)
+    dropped = int(((first.known ^ second.known) & mask).sum())
+    if dropped:
+        said.append(f"{dropped} scores of one method only are left out, so that the comparison is paired")
+    leaks = [leak_of(replace(targets, known=both), both & mask) for targets in (first, second)]
+    return _paired(leaks[0], leaks[1], said, notes)
+
+
+def _none(runs: int, notes: tuple[str, ...]) -> Evidence:
+    return Evidence(None, runs, 0, notes)
+
+
+def _paired(first: Leak, second: Leak, said: Sequence[str], notes: Sequence[str]) -> Evidence:
+    models = len(first.pooled.cells)
+    undefined = first.reason or second.reason
+    if undefined:
+        return _none(models, (*said, undefined))
+    whole = first.pooled.minus(second.pooled)
+    adjusted = None
+    if first.found is not None and second.found is not None and first.members is not None:
+        sides = [first.found & ~second.found, second.found & ~first.found]
+        if int((first.summed(sides[0] | sides[1]) > 0).any(axis=0).sum()) < FEW:
+            plus, minus = (_share(first, side) for side in sides)
+            adjusted = FewDiscordant(whole, plus, minus, first.effective_units)
+    clustered = CLUSTERED if first.pooled.without is None else JACKKNIFED
+    totals = (first.pooled.cells - second.pooled.cells).sum(axis=0)
+    return Evidence(
+        whole,
+        models,
+        0,
+        tuple(said),
+        min(first.smallest, second.smallest),
+        SAMPLE,
+        adjusted=adjusted,
+        closing=((clustered,) if models > 1 else ()) + tuple(notes),
+        units=np.arange(len(totals)),
+        totals=totals,
+    )
+
+
+def _unpaired(
+    first: Targets, second: Targets, mask: np.ndarray, leak_of: LeakOf, said: Sequence[str], notes: Sequence[str]
+) -> Evidence:
+    sides = [leak_of(targets, targets.known & mask) for targets in (first, second)]
+    models = min(len(leak.pooled.cells) for leak in sides)
+    undefined = sides[0].reason or sides[1].reason
+    if undefined:
+        return _none(models, (*said, undefined))
+    whole = unpaired(*(leak.pooled.two_way for leak in sides))
+    adjusted = None
+    shares = [_share(leak, leak.found) for leak in sides if leak.found is not None]
+    units = [leak.effective_units for leak in sides]
+    if any(min(share.estimate, 1 - share.estimate) * size < FEW for share, size in zip(shares, units, strict=False)):
+        adjusted = FewDiscordant(whole, shares[0], shares[1], min(units))
+    return Evidence(
+        whole,
+        models,
+        0,
+        tuple(said),
+        min(leak.smallest for leak in sides),
+        SAMPLE,
+        adjusted=adjusted,
+        adjustment=FEW_OF_A_SIDE,
+        closing=tuple(notes),
+    )
+
+
+def _share(leak: Leak, events: np.ndarray) -> TwoWay:
+    """The share of the members with an event, with its two-way variance."""
+    assert leak.members is not None
+    size = int(leak.members.sum())
+    share = float((events & leak.members).sum()) / size
+    cells = leak.summed(np.where(leak.members, events - share, 0.0) / size)
+    return from_cells(share, cells, int((leak.summed(leak.members) > 0).any(axis=0).sum()))

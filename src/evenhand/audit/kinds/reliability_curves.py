@@ -1,0 +1,102 @@
+"""Reliability curves: how often what is predicted with some confidence happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from evenhand.audit.estimands import Estimand, Subset
+from evenhand.audit.evaluation import Run
+from evenhand.audit.measures.calibration import BINS, EDGES, bin_of, confidence
+from evenhand.audit.measures.predictions import PREDICTIONS
+from evenhand.audit.reading import LEVEL
+from evenhand.audit.runs.influences import RunInfluences
+from evenhand.stats.contrast import TwoWay, by_unit, from_cells
+from evenhand.stats.proportion import proportion_interval
+
+
+def reliability_curves(reader: RunInfluences) -> Iterator[dict[str, Any]]:
+    """Rows of the table `curves` per method, pooled over seeds: of everyone, and of the worst-calibrated group of each
+    attribute. That is the one whose expected calibration error is largest on average over methods and runs, of the
+    groups with the support for max − min. The largest of several errors is large by chance, too: beside it stands its
+    noise floor.
+
+    `reliability`: x is the mean confidence in a bin, y the observed share of the event, with a 95% interval that
+    clusters by run and by example. `confidence`: x is the middle of a bin, y the share of the predictions in it.
+    Methods without probabilities have no curve.
+    """
+    evaluation = reader.evaluation
+    positive = evaluation.design.positive if evaluation.binary else None
+    by_method = {
+        method: [run for (name, _), run in evaluation.runs.items() if name == method and run.probabilities is not None]
+        for method in evaluation.methods
+    }
+    known = {method: runs for method, runs in by_method.items() if runs}
+    worst = _worst_calibrated(reader, [run for runs in known.values() for run in runs])
+    for attribute, group in [(None, None), *worst.items()]:
+        for method, runs in known.items():
+            rows = [_members(reader, run, attribute, group) for run in runs]
+            views = [reader.view(run, positive) for run in runs]
+            parts = [
+                (values[inside], outcome[inside])
+                for (values, outcome), inside in zip(map(confidence, views), rows, strict=True)
+            ]
+            weights = [view.weight[inside] for view, inside in zip(views, rows, strict=True)]
+            units = [evaluation.population.unit[run.rows[inside]] for run, inside in zip(runs, rows, strict=True)]
+            place = {"attribute": attribute, "group": group, "method": method}
+            for point in _points(parts, weights, units):
+                yield {"setting": evaluation.setting, "split": evaluation.split, **place, **point}
+
+
+def _worst_calibrated(reader: RunInfluences, runs: Sequence[Run]) -> dict[str, str]:
+    """By attribute, of the groups that have the support the one whose calibration error is largest."""
+    measure, found = PREDICTIONS["expected_calibration_error"], {}
+    for groups in reader.evaluation.groups if runs else ():
+        able = [groups.names[place] for place in reader.eligible(groups, None)["all"]]
+        estimands = [Estimand(measure, Subset(groups.attribute, group)) for group in able]
+        errors = [float(np.mean([reader.influence(run, one).value for run in runs])) for one in estimands]
+        if able:
+            found[groups.attribute] = able[int(np.argmax(errors))]
+    return found
+
+
+def _members(reader: RunInfluences, run: Run, attribute: str | None, group: str | None) -> np.ndarray:
+    """Positions in a run of everyone, or of the members of a group."""
+    if attribute is None:
+        return np.arange(len(run.rows))
+    groups = reader.groups(attribute)
+    return np.flatnonzero(groups.masks[run.rows, groups.names.index(str(group))])
+
+
+def _points(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], weights: Sequence[np.ndarray], units: Sequence[np.ndarray]
+) -> Iterator[dict[str, Any]]:
+    run = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    values, outcome = (np.concatenate(part) for part in zip(*parts, strict=True))
+    bins = bin_of(values)
+    order = np.argsort(bins, kind="stable")  # so that a bin is a slice, in which runs stand one after the other
+    values, outcome, run, bins = values[order], outcome[order], run[order], bins[order]
+    weight, unit = np.concatenate(weights)[order], np.concatenate(units)[order]
+    total = weight.sum()
+    for index in range(BINS):
+        inside = slice(*np.searchsorted(bins, [index, index + 1]))
+        mass = weight[inside].sum()
+        middle = float(EDGES[index] + EDGES[index + 1]) / 2
+        yield {"measure": "confidence", "x": middle, "y": float(mass / total), "low": None, "high": None}
+        if not mass > 0:
+            continue
+        shares = weight[inside] / mass
+        share = float(weight[inside] @ outcome[inside] / mass)
+        mean = _pooled(share, shares * (outcome[inside] - share), unit[inside], run[inside])
+        low, high = proportion_interval(mean, 1 / float((shares**2).sum()), LEVEL)
+        x = float(weight[inside] @ values[inside] / mass)
+        yield {"measure": "reliability", "x": x, "y": share, "low": low, "high": high}
+
+
+def _pooled(share: float, moves: np.ndarray, unit: np.ndarray, run: np.ndarray) -> TwoWay:
+    """A share of all runs' examples together, with two-way clustered variance; `run` ascends."""
+    starts = np.flatnonzero(np.diff(run)) + 1
+    (cells,) = by_unit(np.split(unit, starts), np.split(moves, starts))
+    return from_cells(share, cells, cells.shape[1])

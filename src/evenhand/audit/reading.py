@@ -1,0 +1,169 @@
+"""The one path from records to tables: a reading per kind of records, and the loop that assesses all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.across_settings import across_settings
+from evenhand.audit.comparisons import Evidence, conclude
+from evenhand.audit.design import Design
+from evenhand.audit.estimands import Comparison, Estimand
+from evenhand.audit.measures import Measure, select
+from evenhand.audit.measures.measure import Kind
+from evenhand.audit.verdicts import Family, SettingContrast, families
+from evenhand.stats.null import NoiseFloor
+
+LEVEL = 0.95
+"""Of the marginal intervals of estimates."""
+INSIDE = "inside its noise floor: these sizes show as much where there is nothing"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measure's value in one run, or over all runs of a method.
+
+    Attributes:
+        value: None where it is undefined.
+        low, high: its 95% interval; None where there is none.
+        n: distinct examples that it rests on; None where nobody knows.
+        notes: why it is undefined, and what must be known.
+        corrected: the debiased value, where there is one.
+        floor: what the measure shows at these sizes where there is nothing.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    notes: tuple[str, ...] = ()
+    corrected: float | None = None
+    floor: NoiseFloor | None = None
+
+
+class Reading(Protocol):
+    """One setting and split of one kind of records, as arrays.
+
+    A new kind of records is a schema, a `Reading`, its measures, and a section of the report.
+
+    Attributes:
+        kind: of records.
+        setting, split: where they are from.
+        methods: in the reader's order.
+    """
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def setting(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def methods(self) -> Sequence[str]: ...
+
+    def estimands(self, measure: Measure) -> Iterable[Estimand]:
+        """What the measure is taken of, in the reader's order."""
+        ...
+
+    def estimates(self, estimand: Estimand, method: str) -> Iterable[tuple[int | None, Estimate]]:
+        """By seed the estimate of each run, and under None that over all runs."""
+        ...
+
+    def comparisons(self, estimand: Estimand) -> Iterable[Comparison]:
+        """Who is compared with whom; none where the measure has no direction."""
+        ...
+
+    def evidence(self, comparison: Comparison) -> Evidence:
+        """What the runs of a comparison show."""
+        ...
+
+    def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterable[SettingContrast]:
+        """The contrasts that are pooled over settings, with the names of their units."""
+        ...
+
+    def curves(self, judged: Sequence[Family]) -> Iterable[dict[str, Any]]:
+        """Rows of the table `curves`: curves of the records, noise floors, planted harm."""
+        ...
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What readings say: the tables `estimates`, `verdicts` and `curves`."""
+
+    estimates: pl.DataFrame
+    verdicts: pl.DataFrame
+    curves: pl.DataFrame
+
+
+def assess(readings: Iterable[Reading], design: Design) -> Assessment:
+    """Estimates, verdicts and curves of readings of one kind of records: the only loop from records to tables.
+
+    Args:
+        readings: one per setting and split.
+        design: who is compared with whom, and what was declared harmless.
+
+    Raises:
+        InputError: an unknown measure.
+    """
+    estimates: list[dict[str, Any]] = []
+    verdicts: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    everywhere: list[SettingContrast] = []
+    for reading in readings:
+        contrasts: list[SettingContrast] = []
+        for measure in select(design.measures, reading.kind):
+            for estimand in reading.estimands(measure):
+                estimates += estimate_rows(reading, estimand)
+                contrasts += setting_contrasts(reading, estimand, design)
+        judged = families(contrasts, design)
+        verdicts += [row for family in judged for row in family.rows()]
+        curves += reading.curves(judged)
+        if len(design.settings) > 1:  # what units contribute takes memory
+            everywhere += reading.pooled(contrasts)
+    verdicts += across_settings(everywhere, design)
+    return Assessment(
+        records.from_rows(estimates, "estimates"),
+        records.from_rows(verdicts, "verdicts"),
+        records.from_rows(curves, "curves"),
+    )
+
+
+def setting_contrasts(reading: Reading, estimand: Estimand, design: Design) -> Iterator[SettingContrast]:
+    """The contrasts of an estimand, concluded but not yet judged."""
+    for comparison in reading.comparisons(estimand):
+        contrast = conclude(reading.evidence(comparison), design.support)
+        margin = estimand.measure.margin(design.margins) if comparison.decides else None
+        yield SettingContrast(reading.setting, reading.split, comparison, contrast, margin)
+
+
+def estimate_rows(reading: Reading, estimand: Estimand) -> Iterator[dict[str, Any]]:
+    """Rows of the table `estimates`: an estimand in every method and run."""
+    for method in reading.methods:
+        for seed, estimate in reading.estimates(estimand, method):
+            notes, floor = estimate.notes, estimate.floor
+            if floor is not None and estimate.value is not None and estimate.value <= floor.high:
+                notes = (INSIDE, *notes)
+            yield {
+                "setting": reading.setting,
+                "split": reading.split,
+                "measure": estimand.measure.name,
+                "class": estimand.class_name,
+                "attribute": estimand.subset.attribute,
+                "group": estimand.subset.group,
+                "condition": estimand.condition,
+                "correction": estimand.correction,
+                "method": method,
+                "seed": seed,
+                "value": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "n": estimate.n,
+                "corrected": estimate.corrected,
+                "noise_floor": None if floor is None else floor.mean,
+                "noise_high": None if floor is None else floor.high,
+                "note": "; ".join(dict.fromkeys(notes)) or None,
+            }

@@ -1,0 +1,150 @@
+"""Linear estimates of several runs and items (questions, control tasks), and the intervals of their mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.stats.contrast import TwoWay, by_unit, compact
+from evenhand.stats.few_runs import Wider
+from evenhand.stats.multiplicity import unit_totals
+from evenhand.stats.proportion import FEW, Widened
+from evenhand.stats.questions import OverQuestions, apart, over_questions
+
+Items = Sequence[LinearEstimate]
+"""The estimates of one run, one per item."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemRuns:
+    """A quantity by run and item, and by resampling unit.
+
+    Attributes:
+        values: float [J, T].
+        influence: float [J, T, U], what each unit contributes to the error; sums to 0 over units.
+        weights: float [J, T, U], each unit's share of the sample; sums to 1.
+        units: int [U], codes of the units.
+        steps: float [J, T], what one example can change each value by; None where that has no bound.
+    """
+
+    values: np.ndarray
+    influence: np.ndarray
+    weights: np.ndarray
+    units: np.ndarray
+    steps: np.ndarray | None
+
+    @classmethod
+    def of(cls, runs: Sequence[Items], units: Sequence[np.ndarray]) -> ItemRuns:
+        """Gather the items of runs by unit; `units` are the codes of each run's examples, int [n]."""
+        values = np.array([[item.value for item in run] for run in runs])
+        influence, weights = [], []
+        for place in range(values.shape[1]):
+            items = [run[place] for run in runs]
+            summed = by_unit(units, [item.influence for item in items], [item.weights for item in items])
+            influence.append(summed[0])
+            weights.append(summed[1])
+        changes = [[item.max_unit_change for item in run] for run in runs]
+        bounded = all(change is not None for run in changes for change in run)
+        present, _ = compact(np.concatenate(units))
+        steps = np.array(changes, dtype=float) if bounded else None
+        return cls(values, np.stack(influence, axis=1), np.stack(weights, axis=1), present, steps)
+
+    @property
+    def distances(self) -> ItemRuns:
+        """The same with each run's sign, so that its mean over items is a distance from 0."""
+        sign = np.where(self.values.mean(axis=1, keepdims=True) < 0, -1.0, 1.0)
+        return replace(self, values=sign * self.values, influence=sign[:, :, None] * self.influence)
+
+    @property
+    def mean(self) -> OverQuestions:
+        """The mean over runs and items with its variance."""
+        return over_questions(self.values, self.influence, self.weights)
+
+    @property
+    def totals(self) -> np.ndarray:
+        """float [U], what each unit contributes to the mean over runs and items."""
+        return unit_totals(self.values.mean(axis=1), self.influence.mean(axis=1), self.weights.mean(axis=1))
+
+    @property
+    def apart(self) -> int:
+        """How many units differ from the commonest ones."""
+        return apart(self.influence, self.weights)
+
+    @property
+    def kish(self) -> float:
+        """The effective number of (unit, run) cells."""
+        shares = self.weights.mean(axis=1) / len(self.weights)
+        return 1 / float((shares**2).sum())
+
+    @property
+    def step(self) -> float | None:
+        """What one unit can change in the mean over runs; None where that has no bound."""
+        if self.steps is None:
+            return None
+        present = (self.weights > 0).any(axis=1).sum(axis=0)
+        return float(np.mean(self.steps) * present[present > 0].mean() / len(self.weights))
+
+    @property
+    def discordant(self) -> int:
+        """How many units have a value other than 0 in some run and item."""
+        spread = np.zeros(self.weights.shape)
+        np.divide(self.influence, self.weights, out=spread, where=self.weights > 0)
+        own = np.where(self.weights > 0, np.round(spread + self.values[:, :, None], 9), 0.0)
+        return int((own != 0).any(axis=(0, 1)).sum())
+
+    def widened(self, mean: OverQuestions) -> Widened | None:
+        """The interval for few units that are apart; None where there are enough of them, or a unit's effect has no
+        bound.
+
+        It has the degrees of freedom that units have: how runs and items vary is what the interval beside it is for,
+        and where nothing varies theirs would be of rounding errors.
+        """
+        step = self.step
+        if step is None or self.apart >= FEW:
+            return None
+        whole = mean.of_these
+        return Widened(replace(whole, df=float(max(whole.units - 1, 1))), step)
+
+
+def combined(coefficients: Sequence[float], parts: Sequence[ItemRuns]) -> ItemRuns:
+    """A linear combination of quantities of the same runs, items and units: Σ c·value, with Σ c·influence.
+
+    The first part's weights stand for all: the parts share their samples.
+    """
+    values = sum(c * part.values for c, part in zip(coefficients, parts, strict=True))
+    influence = sum(c * part.influence for c, part in zip(coefficients, parts, strict=True))
+    steps = None
+    if all(part.steps is not None for part in parts):
+        steps = np.mean([part.steps for part in parts if part.steps is not None], axis=0)
+    return replace(parts[0], values=values, influence=influence, steps=steps)
+
+
+def interval_of(runs: ItemRuns) -> TwoWay | Wider:
+    """The mean over runs and items with its interval, widened where few units are apart."""
+    mean = runs.mean
+    widened = runs.widened(mean)
+    return mean.whole if widened is None else Wider(mean.whole, widened)
+
+
+def defined_items(runs: Sequence[Items]) -> tuple[list[int], list[int], list[str]]:
+    """Which items and which runs are used, and a note on what is left out: of several items those that are defined in
+    every run; of a single one the runs in which it is."""
+    defined = np.array([[not math.isnan(item.value) for item in run] for run in runs])
+    reasons = sorted({str(item.reason) for run in runs for item in run if math.isnan(item.value)})
+    why = f" ({', '.join(reasons)})"
+    every = np.flatnonzero(defined.all(axis=0))
+    if defined.shape[1] > 1:
+        if not len(every):
+            return [], [], [f"no question is defined in every run{why}"]
+        left = defined.shape[1] - len(every)
+        notes = [f"defined in {len(every)} of {defined.shape[1]} questions{why}"] if left else []
+        return every.tolist(), list(range(len(runs))), notes
+    keep = np.flatnonzero(defined[:, 0])
+    if not len(keep):
+        return [], [], [", ".join(reasons)]
+    notes = [f"defined in {len(keep)} of {len(runs)} runs{why}"] if len(keep) < len(runs) else []
+    return [0], keep.tolist(), notes
