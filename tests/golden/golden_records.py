@@ -221,13 +221,14 @@ def an_extra_test_set() -> Given:
 
 @case
 def a_group_without_positives() -> Given:
-    """A group has no example of the positive class, another has one in some seeds only."""
+    """A group has no example of the positive class; two have some in three and in two seeds of four."""
     rng = np.random.default_rng(12)
-    label = np.array([1, 0] * 50 + [0] * 30 + [0] * 25 + [1] * 6)
-    who = [["a"]] * 60 + [["b"]] * 40 + [["none"]] * 30 + [["some"]] * 31
-    n, uses, frames = len(label), [], []
+    label = np.array([1, 0] * 50 + [0] * 30 + [0] * 25 + [1] * 6 + [0] * 20 + [1] * 6)
+    who = [["a"]] * 60 + [["b"]] * 40 + [["none"]] * 30 + [["some"]] * 31 + [["rare"]] * 26
+    uses, frames = [], []
     for seed in range(4):
-        rows = list(range(n)) if seed < 3 else list(range(n - 6))
+        lost = [*(range(155, 161) if seed == 3 else ()), *(range(181, 187) if seed > 1 else ())]
+        rows = [row for row in range(len(label)) if row not in lost]
         for method, flipped in (("full", 0.15), ("lora", 0.25)):
             said = np.where(rng.random(len(rows)) < flipped, 1 - label[rows], label[rows])
             score = (2 * said - 1) * rng.uniform(0.2, 1.5, len(rows))
@@ -345,7 +346,8 @@ def options_in_one_order() -> Given:
 
 @case
 def options_of_known_authors() -> Given:
-    """Listed yes and no; the authors' genders are known, and several reviews are of one unit; scores per token."""
+    """Yes and no, listed in every order and in one; the authors' genders are known. Two reviews a unit, scores per
+    token."""
     planted = {"base": {}, "yes": {"yes": 2.0}, "male": {"content": 1.0}}
     table, uses, _, design = option_records.tables(planted, n=16)
     names, rows = table["example"].to_list(), []
@@ -354,6 +356,8 @@ def options_of_known_authors() -> Given:
         values = [own.get(key, 0.0) for key in ("yes", "content", "letter")]
         rows += [{"trial": use["trial"], **one} for one in option_records.listed_yes_no("yn2", *values, names, rng)]
         rows += [{"trial": use["trial"], **one} for one in option_records.cloze("cloze1", values[1], names, rng)]
+        listed = option_records.listed_yes_no("yn3", *values, names, rng)
+        rows += [{"trial": use["trial"], **one} for one in listed if one["prompt"].endswith("@01.01")]
     told = pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"step": pl.Int64})
     told = told.with_columns(sequence_loss=pl.lit(None, pl.Float64))
     author = [["male"] if place % 3 else ["female"] if place % 2 else [] for place in range(16)]
@@ -483,6 +487,14 @@ def a_pool_with_failures() -> Given:
 
 
 @case
+def a_pool_that_lacks_a_pair() -> Given:
+    """A model of one method failed: the other's pool is attacked anew without that pair, to be compared with it."""
+    failed = {("lora", 3): "out of memory"}
+    tables = pool_records.pool({"full": 0.4, "lora": 1.4}, n=200, models=10, seed=30, failed=failed)
+    return given(tables, pool_records.design())
+
+
+@case
 def separate_shadows() -> Given:
     """Targets with shadows of their own; what they predicted is audited as accuracy as well. A seed lacks shadows."""
     table, uses, told = pool_records.separate({"full": 0.4, "lora": 1.5}, n=240, shadows=5, seed=21)
@@ -513,6 +525,49 @@ def membership_scores() -> Given:
     return given(tables, design, members=pl.concat(member), scores=pl.concat(score))
 
 
+@case
+def membership_scores_that_hardly_differ() -> Given:
+    """Scores of two methods that differ of a few examples; two examples a unit, and a group without members."""
+    rng = np.random.default_rng(31)
+    n, models = 160, 3
+    half = rng.random((models, n)) < 0.5
+    half[:, 150:] = False
+    race = [["c"] if row >= 150 else ["a"] if row % 3 else ["b"] for row in range(n)]
+    table = pool_records.examples(n).with_columns(
+        pl.Series("attribute.race", race, dtype=pl.List(pl.String)),
+        unit=pl.Series([f"u{row // 2}" for row in range(n)]),
+    )
+    uses, member, score = [], [], []
+    for model in range(models):
+        said = rng.normal(size=n) + 0.8 * half[model]
+        for method in ("full", "lora"):
+            uses.append((method, model))
+            place = {"trial": [f"{method}-{model}"] * n, "example": table["example"]}
+            member.append(pl.DataFrame({**place, "member": half[model]}))
+            score.append(pl.DataFrame({**place, "score": said + 0.7 * (method == "lora") * (np.arange(n) % 50 == 7)}))
+    design = pool_records.design(attacked=False, margins={"default": 0.05})
+    tables = table, trials(uses), empty("predictions")
+    return given(tables, design, members=pl.concat(member), scores=pl.concat(score))
+
+
+@case
+def membership_scores_of_unpaired_models() -> Given:
+    """One model of a method and three of another, which nobody pairs."""
+    rng = np.random.default_rng(32)
+    n, table = 320, pool_records.examples(320)
+    uses, member, score = [], [], []
+    for method, seeds, delta in (("full", range(1), 0.4), ("lora", range(3), 0.9)):
+        for seed in seeds:
+            inside = rng.random(n) < 0.5
+            uses.append((method, seed))
+            place = {"trial": [f"{method}-{seed}"] * n, "example": table["example"]}
+            member.append(pl.DataFrame({**place, "member": inside}))
+            score.append(pl.DataFrame({**place, "score": rng.normal(size=n) + delta * inside}))
+    tables = table, trials(uses), empty("predictions")
+    design = pool_records.design(attacked=False, paired="none", margins={"default": 0.05})
+    return given(tables, design, members=pl.concat(member), scores=pl.concat(score))
+
+
 # Several settings
 
 
@@ -537,25 +592,9 @@ def several_settings_on_the_same_examples() -> Given:
     return given(*several([first, second], ("one", "two"), apart=False, margins=MARGINS))
 
 
-@case
-def settings_of_every_kind() -> Given:
-    """Six settings, each of another kind of record."""
-    chances = {"general": 0.5, "pro": 0.9}
-    translation = SettingDesign(references=("general",), methods=tuple(chances), kind="translation", vary=False)
-    pool = pool_records.pool({"full": 0.2, "lora": 1.5}, n=120, seed=28)
-    rates = {"base": 0.6, "more": 0.9}
-    asked = option_records.tables({"base": {}, "male": {"content": 1.5}}, n=8, seeds=(0, 1))
-    parts = {
-        "read": given(study(n=120, seeds=2, seed=28), fixed()),
-        "translated": translated(
-            Design(settings={"main": translation}), *translation_tables(chances, units=12, seeds=2, seed=28)
-        ),
-        "asked": answered(*asked),
-        "scored": scored(*harness_records.tables({"base": {}, "gap": {"gap": 0.6}}, n=24, seeds=(0, 1))),
-        "probed": probed(*probe_records.tables(rates, seeds=2, n=40, untrained=False)),
-        "attacked": given(pool, pool_records.design(membership={"attack": "difficulty"})),
-    }
-    joined: dict[str, list[pl.DataFrame]] = {}
+def joined(parts: dict[str, Given]) -> Given:
+    """Studies of one setting each as a study of all of them, their settings named anew."""
+    found: dict[str, list[pl.DataFrame]] = {}
     settings = {}
     for name, part in parts.items():
         (settings[name],) = part["design"].settings.values()
@@ -565,7 +604,50 @@ def settings_of_every_kind() -> Given:
                 own = {"setting": pl.lit(name)} if "setting" in frame.columns else {}
                 hashes = [column for column in ("trial", "pair") if column in frame.columns]
                 own |= {column: pl.lit(f"{name}-") + pl.col(column) for column in hashes}
-                joined.setdefault(table, []).append(frame.with_columns(**own))
-    tables = {table: pl.concat(frames, how="diagonal") for table, frames in joined.items() if table != "predictions"}
-    told = records.stacked([frame for frame in joined["predictions"] if len(frame)])
+                found.setdefault(table, []).append(frame.with_columns(**own))
+    tables = {table: pl.concat(frames, how="diagonal") for table, frames in found.items() if table != "predictions"}
+    told = records.stacked([frame for frame in found["predictions"] if len(frame)])
     return {**tables, "predictions": told, "design": Design(settings=settings, margins=MARGINS)}
+
+
+@case
+def settings_of_every_kind() -> Given:
+    """Six settings, each of another kind of record."""
+    chances = {"general": 0.5, "pro": 0.9}
+    translation = SettingDesign(references=("general",), methods=tuple(chances), kind="translation", vary=False)
+    sentences = translation_tables(chances, units=12, seeds=2, seed=28)
+    rates = {"base": 0.6, "more": 0.9}
+    attacked = pool_records.design(membership={"attack": "difficulty"})
+    return joined(
+        {
+            "read": given(study(n=120, seeds=2, seed=28), fixed()),
+            "translated": translated(Design(settings={"main": translation}), *sentences),
+            "asked": answered(*option_records.tables({"base": {}, "male": {"content": 1.5}}, n=8, seeds=(0, 1))),
+            "scored": scored(*harness_records.tables({"base": {}, "gap": {"gap": 0.6}}, n=24, seeds=(0, 1))),
+            "probed": probed(*probe_records.tables(rates, seeds=2, n=40, untrained=False)),
+            "attacked": given(pool_records.pool({"full": 0.2, "lora": 1.5}, n=120, seed=28), attacked),
+        }
+    )
+
+
+@case
+def one_seed_of_every_kind() -> Given:
+    """The same with one run each, about so few examples that most is shown and not judged; no model can be attacked."""
+    chances = {"general": 0.5, "pro": 0.9}
+    translation = SettingDesign(references=("general",), methods=tuple(chances), kind="translation", vary=False)
+    table, *sentences = translation_tables(chances, units=8, seeds=1, seed=29)
+    table = table.with_columns(references=pl.lit(None, pl.List(pl.String)))
+    pool = pool_records.pool({"full": 0.2, "lora": 1.5}, n=60, seed=29, failed={("lora", 1): "out of memory"})
+    labels = pool[2].with_columns(predicted=pl.lit(1, pl.Int64), logits=pl.lit(None, pool[2].schema["logits"]))
+    said = pl.when(pl.col("trial").str.starts_with("full")).then("logits")
+    mixed = pool[2].with_columns(labels["predicted"], said.alias("logits"))
+    return joined(
+        {
+            "read": given(study(n=16, seeds=1, seed=29), fixed()),
+            "translated": translated(Design(settings={"main": translation}), table, *sentences),
+            "asked": answered(*option_records.tables({"base": {}, "male": {"content": 1.5}}, n=6, seeds=(0,))),
+            "scored": scored(*harness_records.tables({"base": {}, "gap": {"gap": 0.6}}, n=16, seeds=(0,))),
+            "probed": probed(*probe_records.tables({"base": 0.6, "more": 0.9}, seeds=1, n=9)),
+            "attacked": given((*pool[:2], mixed), pool_records.design()),
+        }
+    )
