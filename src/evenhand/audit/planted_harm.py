@@ -19,7 +19,7 @@ import numpy as np
 from evenhand.audit.comparisons import conclude
 from evenhand.audit.design import Design
 from evenhand.audit.evaluation import Run
-from evenhand.audit.measures.influence import Effect
+from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.evidence import evidence_of_pairs, is_defined, pairs_of
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.verdicts import Family, SettingContrast
@@ -115,7 +115,7 @@ def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator
     yield reach, share
 
 
-def _harmed(reader: RunInfluences, run: Run, effect: Effect, harm: float, chance: np.ndarray) -> Effect:
+def _harmed(reader: RunInfluences, run: Run, effect: Influence, harm: float, chance: np.ndarray) -> Influence:
     """The accuracy of a run when right predictions are made wrong where the example's chance is low.
 
     Args:
@@ -126,6 +126,6 @@ def _harmed(reader: RunInfluences, run: Run, effect: Effect, harm: float, chance
     examples = run.rows[effect.rows]
     right = run.predicted[effect.rows] == reader.evaluation.population.label[examples]
     lost = right & (chance[examples] < harm / effect.value)
-    loss = float(effect.shares[lost].sum())
-    moves = effect.contributions - effect.shares * (lost - loss)
-    return replace(effect, value=effect.value - loss, contributions=moves)
+    loss = float(effect.weights[lost].sum())
+    moves = effect.influence - effect.weights * (lost - loss)
+    return replace(effect, value=effect.value - loss, influence=moves)

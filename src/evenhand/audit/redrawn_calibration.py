@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.audit.measures.calibration import BINS, bin_of, confidence
-from evenhand.audit.measures.influence import View
+from evenhand.audit.measures.influence import RunData
 from evenhand.stats.bootstrap import distinct
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Redrawn:
     third: np.ndarray
 
     @classmethod
-    def of(cls, view: View, masks: np.ndarray, rows: np.ndarray, size: int) -> Redrawn:
+    def of(cls, view: RunData, masks: np.ndarray, rows: np.ndarray, size: int) -> Redrawn:
         """Of a run on these of `size` examples, and its rows' memberships, bool [n, 1 + G]."""
         from scipy.sparse import csr_array
 

@@ -24,8 +24,8 @@ def _of(table: str, readings: Callable[..., Iterator[Reading]]) -> Readings:
 
 
 def _of_scores(tables: Tables, design: Design, attacks: Mapping[str, Attack]) -> Iterator[Reading]:
-    parts = (tables[name] for name in ("examples", "trials", "members", "scores"))
-    return membership.readings(*parts, design, attacks)
+    examples, trials, members, scores = (tables[name] for name in ("examples", "trials", "members", "scores"))
+    return membership.readings(examples, trials, members, scores, design, attacks)
 
 
 KINDS: Sequence[Readings] = (

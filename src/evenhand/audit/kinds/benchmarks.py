@@ -8,7 +8,7 @@ number. Documents of one unit, such as a template with its names exchanged, are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -38,7 +38,7 @@ class BenchmarkReading(ItemReading[BenchmarkScores]):
 
     tasks: Sequence[str]
 
-    kind: ClassVar[Kind] = "benchmarks"
+    kind: Kind = field(default="benchmarks", init=False)
     examples: ClassVar[str] = "documents"
     missing: ClassVar[str] = "were not scored"
     one_method: ClassVar[str] = "was scored with one method only"

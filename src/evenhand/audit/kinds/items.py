@@ -12,7 +12,6 @@ import numpy as np
 
 from evenhand.audit.comparisons import TWO_WAY, Evidence, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, change
-from evenhand.audit.measures import Kind
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.items import ItemRuns, Items, combined, defined_items, interval_of
 from evenhand.audit.trial_records import ONE_SEED, missing_note, seeds_of, shared_seeds
@@ -48,7 +47,6 @@ class ItemReading(ABC, Generic[Sample]):
     support: int
     unit_names: np.ndarray
 
-    kind: ClassVar[Kind]
     examples: ClassVar[str]
     """What a sample is made of, for notes."""
     missing: ClassVar[str]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -59,8 +59,8 @@ class MembershipReading:
     attacked: Mapping[str, Targets]
     design: Design
 
-    kind: ClassVar[Kind] = "membership"
-    split: ClassVar[str] = SPLIT
+    kind: Kind = field(default="membership", init=False)
+    split: str = field(default=SPLIT, init=False)
 
     @property
     def methods(self) -> Sequence[str]:
@@ -117,7 +117,7 @@ class MembershipReading:
         for seed, one in runs.items():
             if isinstance(influence, RangeOf):
                 yield seed, self._range(estimand, influence, one, seed is None)
-            else:
+            elif isinstance(influence, LeakOf):
                 yield seed, self._leak(estimand, influence, one, _notes(targets) if seed is None else [])
 
     def _leak(self, estimand: Estimand, influence: LeakOf, targets: Targets, notes: Sequence[str]) -> Estimate:

@@ -9,7 +9,7 @@ preference for identifiers and positions. Every review counts once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -42,7 +42,7 @@ class OptionReading(ItemReading[AnsweredQuestions]):
 
     unit: Mapping[str, int]
 
-    kind: ClassVar[Kind] = "options"
+    kind: Kind = field(default="options", init=False)
     examples: ClassVar[str] = "reviews"
     missing: ClassVar[str] = "have no options"
     one_method: ClassVar[str] = "has options of one method only"

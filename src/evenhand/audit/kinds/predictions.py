@@ -17,7 +17,7 @@ from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.reliability_curves import reliability_curves
 from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.calibration import BELOW_ZERO
-from evenhand.audit.measures.influence import Effect
+from evenhand.audit.measures.influence import Influence
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
@@ -144,7 +144,7 @@ class PredictionReading:
             yield from reliability_curves(self.reader)
             yield from detected_harm(self.reader, judged, self.design)
 
-    def _notes(self, estimand: Estimand, effects: Sequence[Effect]) -> list[str]:
+    def _notes(self, estimand: Estimand, effects: Sequence[Influence]) -> list[str]:
         notes = self._left_out(estimand)
         support = self.design.support
         level = estimand.subset.level
@@ -162,7 +162,9 @@ class PredictionReading:
         return [f"left out, with fewer than {self.design.support} examples in some run: {', '.join(left)}"]
 
 
-def _estimate(measure: Measure, effects: Sequence[Effect], runs: RunsByUnit, n: int, notes: Sequence[str]) -> Estimate:
+def _estimate(
+    measure: Measure, effects: Sequence[Influence], runs: RunsByUnit, n: int, notes: Sequence[str]
+) -> Estimate:
     value, low, high = marginal_interval(measure, effects, runs)
     reasons = sorted({effect.reason for effect in effects if effect.reason}) if len(effects) == 1 else []
     corrected = None

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -57,7 +57,7 @@ class ProbeReading(ItemReading[Probes]):
     design: ProbedDesign
     unit: Mapping[str, int]
 
-    kind: ClassVar[Kind] = "probes"
+    kind: Kind = field(default="probes", init=False)
     examples: ClassVar[str] = "tested examples"
     missing: ClassVar[str] = "have no probes"
     one_method: ClassVar[str] = "has probes of one method only"

@@ -24,7 +24,7 @@ from evenhand.audit.evaluation import (
     unit_names,
 )
 from evenhand.audit.kinds.predictions import PredictionReading
-from evenhand.audit.measures.translation_influence import GENDERS
+from evenhand.audit.measures.translations import GENDERS
 from evenhand.audit.trial_records import by_run
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.pronouns import pronoun_class, pronoun_readings

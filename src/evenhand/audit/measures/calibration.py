@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.audit.measures.influence import Effect, Place, View, undefined
+from evenhand.audit.measures.influence import Influence, RunData, RunSubset, undefined
 from evenhand.metrics import bins as binned
 
 BINS = 15
@@ -20,7 +20,7 @@ NO_PROBABILITIES = "only labels were predicted, no probabilities"
 BELOW_ZERO = "no corrected value: the debiased squared error is below 0, no miscalibration is visible at this size"
 
 
-def confidence(view: View) -> tuple[np.ndarray, np.ndarray]:
+def confidence(view: RunData) -> tuple[np.ndarray, np.ndarray]:
     """Confidence and outcome of each example, float [n]; needs probabilities."""
     probabilities = view.probabilities
     if probabilities is None:
@@ -46,22 +46,26 @@ class CalibrationError:
 
     squared: bool
 
-    def __call__(self, view: View, place: Place) -> Effect:
+    def __call__(self, view: RunData, place: RunSubset) -> Influence:
         binned = _binned(view, place)
-        if isinstance(binned, Effect):
+        if isinstance(binned, Influence):
             return binned
         return _squared(place, *binned) if self.squared else _plug_in(place, *binned)
 
 
-def _plug_in(place: Place, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins) -> Effect:
+def _plug_in(
+    place: RunSubset, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins
+) -> Influence:
     value = float(bins.error("l1"))
-    contributions = shares * (np.sign(bins.excess)[bin_of_row] * gap - value)
+    influence = shares * (np.sign(bins.excess)[bin_of_row] * gap - value)
     active = np.ones(len(place.rows), dtype=bool)
     size = len(place.rows)
-    return Effect(value, place.rows, contributions, shares, active, size, None, float(bins.squared()))
+    return Influence(value, place.rows, influence, shares, active, size, None, float(bins.squared()))
 
 
-def _squared(place: Place, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins) -> Effect:
+def _squared(
+    place: RunSubset, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins
+) -> Influence:
     """A bin of one example has no unbiased squared gap: it is left out and the masses of the others are scaled to 1."""
     size, value = len(place.rows), float(bins.squared())
     if math.isnan(value):
@@ -69,13 +73,13 @@ def _squared(place: Place, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.n
     # d(value)/d(share) of an example is 2·gap_b·gap − 2·gap_b² + unbiased_b − value in a bin that is kept, else 0.
     scale = bins.kept / bins.mass[bins.kept].sum()
     slope, level = 2 * scale * bins.gap, scale * (bins.unbiased - 2 * bins.gap**2 - value)
-    contributions = shares * (slope[bin_of_row] * gap + level[bin_of_row])
+    influence = shares * (slope[bin_of_row] * gap + level[bin_of_row])
     alone = int((bins.count == 1).sum())
     reason = f"{alone} of {size} examples are alone in a bin and left out" if alone else None
-    return Effect(value, place.rows, contributions, shares, np.ones(size, dtype=bool), size, None, reason=reason)
+    return Influence(value, place.rows, influence, shares, np.ones(size, dtype=bool), size, None, reason=reason)
 
 
-def _binned(view: View, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray, binned.Bins] | Effect:
+def _binned(view: RunData, place: RunSubset) -> tuple[np.ndarray, np.ndarray, np.ndarray, binned.Bins] | Influence:
     """Gap, share and bin of each example, and the bins."""
     rows = place.rows
     if view.probabilities is None:

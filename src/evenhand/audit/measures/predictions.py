@@ -13,16 +13,15 @@ _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level 
 
 
 def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1]) -> Measure:
-    levels, by_class = ("everyone", "group"), name != "accuracy"
     return Measure(
         name,
         "predictions",
         summary,
         direction,
-        levels,
+        EVERYWHERE,
         RateOf(name),
         proportion=True,
-        by_class=by_class,
+        by_class=name != "accuracy",
         planted=name == "accuracy",
     )
 

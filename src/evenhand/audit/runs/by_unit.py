@@ -10,7 +10,7 @@ import numpy as np
 
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
-from evenhand.audit.measures.influence import Effect
+from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.stats.contrast import TwoWay, by_unit, two_way
@@ -23,54 +23,54 @@ class RunsByUnit:
 
     Attributes:
         values: float [J].
-        shares, contributions: float [J, U], each unit's in each run; 0 where the run did not test it.
+        weights, influence: float [J, U], each unit's in each run; 0 where the run did not test it.
     """
 
     values: np.ndarray
-    shares: np.ndarray
-    contributions: np.ndarray
+    weights: np.ndarray
+    influence: np.ndarray
 
     @classmethod
-    def of(cls, reader: RunInfluences, runs: Sequence[Run], effects: Sequence[Effect]) -> RunsByUnit:
+    def of(cls, reader: RunInfluences, runs: Sequence[Run], effects: Sequence[Influence]) -> RunsByUnit:
         """Sum the influences of runs by unit."""
         units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
-        shares, contributions = by_unit(
-            units, [effect.shares for effect in effects], [effect.contributions for effect in effects]
+        shares, influence = by_unit(
+            units, [effect.weights for effect in effects], [effect.influence for effect in effects]
         )
-        return cls(np.array([effect.value for effect in effects]), shares, contributions)
+        return cls(np.array([effect.value for effect in effects]), shares, influence)
 
     def run(self, index: int) -> RunsByUnit:
         """One of the runs."""
         rows = slice(index, index + 1)
-        return RunsByUnit(self.values[rows], self.shares[rows], self.contributions[rows])
+        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows])
 
     @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
-        return two_way(self.values, self.contributions, self.shares)
+        return two_way(self.values, self.influence, self.weights)
 
 
 def marginal_interval(
-    measure: Measure, effects: Sequence[Effect], runs: RunsByUnit
+    measure: Measure, effects: Sequence[Influence], runs: RunsByUnit
 ) -> tuple[float, float | None, float | None]:
     """The mean over runs and its 95% marginal interval, within the measure's limits; no interval from a single unit.
 
     Proportions get Wilson's interval; what is made of proportions and rests on few examples is widened.
     """
-    mean, shares = runs.mean, runs.shares
+    mean, shares = runs.mean, runs.weights
     if math.isnan(mean.variance):
         return mean.estimate, None, None
     if measure.proportion:
         low, high = proportion_interval(mean, len(effects) ** 2 / float((shares**2).sum()), LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
-    if all(effect.step is not None for effect in effects) and int(runs.contributions.any(axis=0).sum()) < FEW:
+    if all(effect.max_unit_change is not None for effect in effects) and int(runs.influence.any(axis=0).sum()) < FEW:
         low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
     return mean.estimate, *measure.within((low, high))
 
 
-def unit_step(effects: Sequence[Effect], shares: np.ndarray) -> float:
+def unit_step(effects: Sequence[Influence], shares: np.ndarray) -> float:
     """What one unit can change in the mean over runs: its step in a run × the share of the runs that it is in."""
     present = (shares > 0).sum(axis=0)
     tested = present[present > 0]
-    return float(np.mean([effect.step or 0.0 for effect in effects]) * tested.mean() / len(effects))
+    return float(np.mean([effect.max_unit_change or 0.0 for effect in effects]) * tested.mean() / len(effects))

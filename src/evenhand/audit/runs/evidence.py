@@ -11,7 +11,7 @@ import numpy as np
 from evenhand.audit.comparisons import TWO_WAY, Evidence, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
-from evenhand.audit.measures.influence import Effect
+from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.by_unit import RunsByUnit, unit_step
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.trial_records import missing_note, shared_seeds
@@ -22,7 +22,7 @@ from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 FEW_OF_A_SIDE = f"fewer than {FEW} units tell the outcomes apart: the interval is adjusted"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
 
-Both = tuple[Run, Effect, Run, Effect]
+Both = tuple[Run, Influence, Run, Influence]
 """One seed: the method's run and effect, the reference's run and effect."""
 
 
@@ -54,9 +54,9 @@ def evidence_of_pairs(
     units = [reader.units(run, effect) for run, effect, _, _ in pairs]
     values = np.array([ours * first.value + theirs * second.value for _, first, _, second in pairs])
     moves = [ours * expected(reader, first) + theirs * expected(reader, second) for _, first, _, second in pairs]
-    weights = [effect.shares for _, effect, _, _ in pairs]
-    shares, contributions = by_unit(units, weights, moves)
-    whole = two_way(values, contributions, shares)
+    weights = [effect.weights for _, effect, _, _ in pairs]
+    shares, influence = by_unit(units, weights, moves)
+    whole = two_way(values, influence, shares)
     effects = [effect for pair in pairs for effect in (pair[1], pair[3])]
     adjusted = None
     if measure.proportion:
@@ -67,7 +67,7 @@ def evidence_of_pairs(
         (changed,) = by_unit(units, [np.abs(part) for part in signs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
             adjusted = _few_discordant(whole, units, weights, signs, shares)
-    elif all(effect.step is not None for effect in effects):
+    elif all(effect.max_unit_change is not None for effect in effects):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
             adjusted = Widened(whole, unit_step(effects[::2], shares))
@@ -80,7 +80,7 @@ def evidence_of_pairs(
         adjusted=adjusted,
         closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
         units=present,
-        totals=unit_totals(values, contributions, shares),
+        totals=unit_totals(values, influence, shares),
     )
 
 
@@ -121,19 +121,19 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
             notes.append(f"{name}: defined in {len(defined)} of {len(every)} runs ({', '.join(sorted(reasons))})")
         if not enough_runs(len(defined), len(seeds)):
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{name} was not run")
-        softened = [replace(effect, contributions=expected(reader, effect)) for _, effect in defined]
+        softened = [replace(effect, influence=expected(reader, effect)) for _, effect in defined]
         by_run = RunsByUnit.of(reader, [run for run, _ in defined], softened)
         sides.append(by_run.mean)
         effects.append([effect for _, effect in defined])
-        shares.append(by_run.shares)
+        shares.append(by_run.weights)
     if comparison.signs[0] < 0:  # a difference with the signs swapped, and not a negative variance
         sides, effects, shares = sides[::-1], effects[::-1], shares[::-1]
     whole = unpaired(sides[0], sides[1])
     adjusted = None
     if measure.proportion and _rare(sides, shares):
         adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
-    elif not measure.proportion and all(effect.step is not None for side in effects for effect in side):
-        moved = min(max(int((effect.contributions != 0).sum()) for effect in side) for side in effects)
+    elif not measure.proportion and all(effect.max_unit_change is not None for side in effects for effect in side):
+        moved = min(max(int((effect.influence != 0).sum()) for effect in side) for side in effects)
         if moved < FEW:
             step = math.hypot(*(unit_step(side, share) for side, share in zip(effects, shares, strict=True)))
             adjusted = Widened(whole, step)
@@ -142,11 +142,11 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     return Evidence(whole, whole.runs, 0, tuple(notes), smallest, adjusted=adjusted, adjustment=FEW_OF_A_SIDE)
 
 
-def expected(reader: RunInfluences, effect: Effect) -> np.ndarray:
+def expected(reader: RunInfluences, effect: Influence) -> np.ndarray:
     """What each example contributes: softened at kinks, but where all runs share one sample. That cannot show that
     another group might have been extreme, and softened bounds lie too low there."""
     fixed = len(reader.evaluation.samples) == 1
-    return effect.contributions if fixed else effect.softened
+    return effect.influence if fixed else effect.softened
 
 
 def absence_notes(reader: RunInfluences, method: str, seeds: Sequence[int]) -> list[str]:
@@ -172,8 +172,8 @@ def _few_discordant(
         events = [part == side for part in signs]
         values = np.array([float(weight @ event) for weight, event in zip(weights, events, strict=True)])
         moves = [weight * (event - value) for weight, event, value in zip(weights, events, values, strict=True)]
-        (contributions,) = by_unit(units, moves)
-        parts.append(two_way(values, contributions, shares))
+        (influence,) = by_unit(units, moves)
+        parts.append(two_way(values, influence, shares))
     return FewDiscordant(whole, parts[0], parts[1], kish(shares))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation, Groups, Run
-from evenhand.audit.measures.influence import Base, Effect, Place, View, undefined
+from evenhand.audit.measures.influence import Base, Influence, RunData, RunSubset, undefined
 
 
 @dataclass(eq=False)
@@ -30,7 +30,7 @@ class RunInfluences:
     _pairs: dict = field(default_factory=dict)
     _estimand: Estimand | None = None
 
-    def influence(self, run: Run, estimand: Estimand) -> Effect:
+    def influence(self, run: Run, estimand: Estimand) -> Influence:
         """The case's measure in one run."""
         if estimand != self._estimand:  # effects are as long as the sample: those of one case at a time are kept
             self._estimand, self._influences = estimand, {}
@@ -47,7 +47,7 @@ class RunInfluences:
             self._pairs[key] = None if ours is None or theirs is None else _common(ours, theirs)
         return self._pairs[key]
 
-    def units(self, run: Run, effect: Effect) -> np.ndarray:
+    def units(self, run: Run, effect: Influence) -> np.ndarray:
         """The resampling unit of each row of an effect."""
         return self.evaluation.population.unit[run.rows[effect.rows]]
 
@@ -58,7 +58,7 @@ class RunInfluences:
         bases = estimand.measure.influence.bases
         return [name for place, name in enumerate(groups.names) if any(place not in eligible[b] for b in bases)]
 
-    def _influence(self, run: Run, estimand: Estimand) -> Effect:
+    def _influence(self, run: Run, estimand: Estimand) -> Influence:
         place = self._place(run, estimand)
         if not len(place.rows):
             return undefined("no test examples")
@@ -70,12 +70,12 @@ class RunInfluences:
             return estimand.class_code
         return self.evaluation.design.positive if self.evaluation.binary else None
 
-    def view(self, run: Run, positive: int | None) -> View:
+    def view(self, run: Run, positive: int | None) -> RunData:
         """A run as measures see it."""
         key = (id(run), positive)
         if key not in self._views:
             population = self.evaluation.population
-            view = View(
+            view = RunData(
                 population.label[run.rows],
                 run.predicted,
                 run.probabilities,
@@ -86,25 +86,27 @@ class RunInfluences:
             self._views[key] = (run, view)
         return self._views[key][1]
 
-    def _place(self, run: Run, estimand: Estimand) -> Place:
+    def _place(self, run: Run, estimand: Estimand) -> RunSubset:
         positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
         key = (id(run.rows), estimand.subset.level, estimand.subset.attribute, estimand.subset.group, positive)
         if key not in self._places:
             self._places[key] = (run.rows, self._find(run.rows, estimand, positive))
         return self._places[key][1]
 
-    def _find(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> Place:
+    def _find(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> RunSubset:
         if estimand.subset.level == "everyone":
-            return Place("everyone", np.arange(len(rows)))
+            return RunSubset("everyone", np.arange(len(rows)))
         groups = self.groups(estimand.subset.attribute)
         defined = groups.defined[rows]
         if estimand.subset.level == "group":
             member = groups.masks[rows, groups.names.index(str(estimand.subset.group))]
-            return Place(
+            return RunSubset(
                 "group", np.flatnonzero(member), np.flatnonzero(defined & ~member), np.flatnonzero(defined | member)
             )
         members = [np.flatnonzero(column) for column in groups.masks[rows].T]
-        return Place("attribute", np.flatnonzero(defined), members=members, eligible=self.eligible(groups, positive))
+        return RunSubset(
+            "attribute", np.flatnonzero(defined), members=members, eligible=self.eligible(groups, positive)
+        )
 
     def groups(self, attribute: str | None) -> Groups:
         """The groups of an attribute of the evaluation."""
