@@ -17,8 +17,8 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.records.probes import LABEL, UNTRAINED
 from evenhand.seeds import generator
 from evenhand.tasks import Kind, kind_of
-from evenhand.tasks.probed import Probing, numbers
-from evenhand.tasks.probing import LEAST_CONTROLS, Target, held_out
+from evenhand.tasks.probed import numbers
+from evenhand.tasks.probing import LEAST_CONTROLS, Probing, Target, held_out
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
