@@ -120,8 +120,8 @@ def timed(command: list[str]) -> float:
 
 def share(study: Path, data: Path, path: Path) -> None:
     """The examples of the study's first seed, for the peer."""
+    from evenhand import Study
     from evenhand.study.plan import plan
-    from evenhand.study.spec import Study
 
     trial = plan(Study(**json.loads(study.read_text(encoding="utf-8"))), data).trials[0]
     test = trial.evaluations["test"]

@@ -19,8 +19,8 @@ from evenhand.models.load import load_classifier
 from evenhand.training.batches import Images
 from evenhand.training.economy import economise
 from evenhand.training.launch import place
-from evenhand.training.loop import Validation, fit
-from evenhand.training.pack import Pack, single
+from evenhand.training.loop import fit
+from evenhand.training.pack import Pack, Validation, single
 from small_models import CLASSES, base, encoded, examples_for, recipe
 
 SEED = 3

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         VeRA,
         Wanda,
     )
-    from evenhand.study.spec import Study
+    from evenhand.study.study import Study
 
 _METHODS = (
     "BOFT",
@@ -87,7 +87,7 @@ __all__ = [
 _HOMES = {
     "InputError": "evenhand.errors",
     "Results": "evenhand.audit.results",
-    "Study": "evenhand.study.spec",
+    "Study": "evenhand.study.study",
     "audit": "evenhand.audit.ingest.table",
     **dict.fromkeys(_METHODS, "evenhand.methods"),
 }

@@ -82,9 +82,9 @@ def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
     if not place().main:
         return _follow()
     from evenhand.study.presets import read_preset
-    from evenhand.study.spec import Study
+    from evenhand.study.spec import StudySpec
 
-    return _run(Study(**read_preset("demo")), out or Path("runs/demo"), None, "serial", as_json, "demo")
+    return _run(StudySpec(**read_preset("demo")), out or Path("runs/demo"), None, "serial", as_json, "demo")
 
 
 @app.command()
@@ -305,10 +305,10 @@ def _study(
 ) -> tuple[Any, str, Path, Path | None]:
     """The study, its name, its folder, and the folder of its data."""
     from evenhand.study.presets import find_study
-    from evenhand.study.spec import Study
+    from evenhand.study.spec import StudySpec
 
     values, name = find_study(study, changes)
-    spec = Study(**values)
+    spec = StudySpec(**values)
     if not tiny:
         return spec, name, out or Path("runs") / name, data
     from evenhand.study.tiny import shrink

@@ -8,12 +8,12 @@ import pytest
 import torch
 import yaml
 
+from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.methods import Full, LoRA
 from evenhand.methods.fit import check, skeleton
 from evenhand.models.find import find
 from evenhand.study.plan import plan
-from evenhand.study.spec import Study
 from small_models import IMAGE, TEXT, base, classifier
 
 NEW = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import yaml
 
@@ -18,6 +20,13 @@ def test_every_default_is_resolved_and_written_out(small_study):
     assert setting["methods"]["lora"]["dropout"] == 0.0
     assert setting["seeds"] == [0, 1]
     assert Study(**written) == study
+
+
+def test_a_study_that_is_parsed_copied_or_pickled_can_still_be_run(small_study):
+    study = Study(**small_study)
+    for again in (Study.parse(small_study, ""), study.model_copy(), pickle.loads(pickle.dumps(study))):
+        assert type(again) is Study
+        assert again == study
 
 
 def test_settings_are_laid_over_the_top_level(small_study):

@@ -9,7 +9,7 @@ import torch
 from evenhand.training import loop
 from evenhand.training.batches import Images
 from evenhand.training.checkpoints import Nearest, Target
-from evenhand.training.pack import single
+from evenhand.training.pack import Validation, single
 from evenhand.training.recipe import TrainSpec
 
 BATCH, EPOCHS, STEPS = 8, 3, 5
@@ -46,7 +46,7 @@ def fitted(examples, target: Target | None, epochs: int = EPOCHS):
     )
     rows: list[dict] = []
     nearest = None if target is None else Nearest(target)
-    (found,) = loop.fit(pack, [loop.Validation(*examples)], lambda _, row: rows.append(row), None, nearest)
+    (found,) = loop.fit(pack, [Validation(*examples)], lambda _, row: rows.append(row), None, nearest)
     return pack, found, [row for row in rows if "train_loss" in row]
 
 

@@ -13,8 +13,8 @@ from evenhand.methods import parse_method
 from evenhand.models.load import load_classifier, load_tokenizer
 from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
-from evenhand.training.loop import Validation, fit, reproducible, require
-from evenhand.training.pack import Single, single
+from evenhand.training.loop import fit, reproducible, require
+from evenhand.training.pack import Single, Validation, single
 from small_models import CLASSES, base, encoded, examples_for, recipe
 
 FULL = {"kind": "full", "lr": 1e-3}

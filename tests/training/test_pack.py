@@ -11,9 +11,9 @@ from torch import nn
 
 from evenhand.methods import parse_method
 from evenhand.training.batches import batches
-from evenhand.training.loop import Validation, fit
+from evenhand.training.loop import fit
 from evenhand.training.optimizer import share_of_peak
-from evenhand.training.pack import Pack, Single, predict, single, train_mode
+from evenhand.training.pack import Pack, Single, Validation, predict, single, train_mode
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, posts, recipe
 
 CPU = torch.device("cpu")

@@ -13,8 +13,8 @@ from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.models.load import load_classifier
 from evenhand.training.batches import Images
-from evenhand.training.loop import Validation, fit
-from evenhand.training.pack import Pack, Replica, Single, predict, single
+from evenhand.training.loop import fit
+from evenhand.training.pack import Pack, Replica, Single, Validation, predict, single
 from evenhand.training.replicas import Replicas, replicas
 from evenhand.training.stacks import LoRAStack
 from small_models import CLASSES, base, classifier, encoded, examples_for, recipe

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.data.dataset import Dataset
-from evenhand.tasks.classification import Work, assemble, peak_of_process
+from evenhand.tasks.classification import assemble
 from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.work import Work, peak_of_process
 
 if TYPE_CHECKING:
     from torch import nn

@@ -20,7 +20,7 @@ from evenhand.study.prepared import Prepared, Sample
 from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
-from evenhand.tasks.probed import Probing
+from evenhand.tasks.probing import Probing
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from evenhand.yaml_file import read_mapping
 
 
 def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The mapping in a study file with `KEY=VALUE` changes applied; not yet a Study, so that `--tiny` can alter it.
+    """The mapping in a study file with `KEY=VALUE` changes applied; not yet a StudySpec, so that `--tiny` can alter it.
 
     Args:
         path: of the file.

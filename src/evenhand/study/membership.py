@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from evenhand.audit.design import MembershipDesign
 from evenhand.audit.membership.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.errors import InputError, did_you_mean
+from evenhand.methods.method import Method
+from evenhand.study.match import MatchSpec
+from evenhand.study.tuning import TuningSpec
 from evenhand.tasks import kind_of
-
-if TYPE_CHECKING:
-    from evenhand.study.setting import Setting
 
 
 class MembershipSpec(MembershipDesign):
@@ -70,27 +71,29 @@ class MembershipSpec(MembershipDesign):
             )
         return self
 
-    def check(self, setting: Setting) -> None:
-        """Refuse what does not go together with the rest of a setting. Raises InputError."""
-        if kind_of(setting.task["name"]) != "classification":
+    def check(
+        self, task: str, methods: Mapping[str, Method], tuning: TuningSpec | None, match: MatchSpec | None
+    ) -> None:
+        """Refuse what does not go together with the rest of a setting: its task's name, its methods by name, `tuning:`
+        and `match:`. Raises InputError."""
+        if kind_of(task) != "classification":
             raise InputError(
-                f"membership: the attacks are on classifiers, and {setting.task['name']} is none; scores of another "
+                f"membership: the attacks are on classifiers, and {task} is none; scores of another "
                 "attack can be audited with evenhand audit --member"
             )
-        if self.shadows is not None and self.shadows not in setting.methods:
+        if self.shadows is not None and self.shadows not in methods:
             raise InputError(
-                f'membership.shadows: "{self.shadows}" is no method; {did_you_mean(self.shadows, setting.methods)}'
+                f'membership.shadows: "{self.shadows}" is no method; {did_you_mean(self.shadows, methods)}'
             )
-        if self.shadows is not None and setting.method(self.shadows).epochs == 0:
+        if self.shadows is not None and methods[self.shadows].epochs == 0:
             raise InputError(f"membership.shadows: {self.shadows} trains nothing, so that it can be no shadow")
-        if all(setting.method(name).epochs == 0 for name in setting.methods):
+        if all(method.epochs == 0 for method in methods.values()):
             raise InputError("membership: no method trains anything, so that there are no members")
-        if setting.tuning is not None and setting.tuning.seeds == "each":
+        if tuning is not None and tuning.seeds == "each":
             raise InputError("membership needs one choice of hyperparameters for all its models; set tuning.seeds: one")
-        if self.design == "pool" and setting.match is not None and setting.match.by != "train_loss":
+        if self.design == "pool" and match is not None and match.by != "train_loss":
             raise InputError(
-                f"match.by is {setting.match.by}, and the models of a pool have no validation examples; match by "
-                "train_loss"
+                f"match.by is {match.by}, and the models of a pool have no validation examples; match by train_loss"
             )
 
     def audited(self) -> MembershipDesign:

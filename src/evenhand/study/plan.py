@@ -19,7 +19,7 @@ from evenhand.study.pools import pool_of_setting
 from evenhand.study.preparation import prepare
 from evenhand.study.prepared import Prepared
 from evenhand.study.setting import KEEP, MAIN
-from evenhand.study.spec import Study
+from evenhand.study.spec import StudySpec
 from evenhand.study.tuning import Choice
 
 
@@ -33,7 +33,7 @@ class Plan:
         candidates: the trials by which they are chosen, which see validation examples only.
     """
 
-    study: Study
+    study: StudySpec
     settings: Mapping[str, Prepared]
     trials: tuple[Trial, ...]
     candidates: tuple[Trial, ...] = ()
@@ -76,7 +76,7 @@ class Plan:
         )
 
 
-def plan(study: Study, data: Path | None) -> Plan:
+def plan(study: StudySpec, data: Path | None) -> Plan:
     """Load the data, find the base models and expand a study to its trials; trains nothing.
 
     Args:

@@ -16,14 +16,14 @@ from evenhand.models.find import find
 from evenhand.study.harness import HarnessSpec
 from evenhand.study.prepared import Loaded, Prepared
 from evenhand.study.setting import Setting
-from evenhand.study.spec import Study
+from evenhand.study.spec import StudySpec
 from evenhand.tasks import kind_of, parse_task
 
 if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
 
-def prepare(study: Study, data: Path | None) -> dict[str, Prepared]:
+def prepare(study: StudySpec, data: Path | None) -> dict[str, Prepared]:
     """Load the data and find the base models of every setting; settings that share a data set share what is loaded.
 
     Args:

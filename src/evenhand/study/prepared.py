@@ -27,7 +27,7 @@ from evenhand.tasks import Kind, kind_of
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.harness.loading import Benchmarks
-    from evenhand.tasks.probed import Probing
+    from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.asking import Prompt
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)

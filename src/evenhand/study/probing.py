@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,12 +17,11 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.records.probes import LABEL, UNTRAINED
 from evenhand.seeds import generator
 from evenhand.tasks import Kind, kind_of
-from evenhand.tasks.probed import Probing, numbers
-from evenhand.tasks.probing import LEAST_CONTROLS, Target, held_out
+from evenhand.tasks.probed import numbers
+from evenhand.tasks.probing import LEAST_CONTROLS, Probing, Target, held_out
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
-    from evenhand.study.setting import Setting
 
 
 class ProbingSpec(ProbedDesign):
@@ -86,17 +85,16 @@ class ProbingSpec(ProbedDesign):
             known["judged"] = tuple(sorted({layer % depth for layer in self.judged}))
         return ProbedDesign(**known)
 
-    def check(self, setting: Setting) -> None:
-        """Refuse what does not go together with the rest of a setting. Raises InputError."""
-        if LABEL in self.targets and kind_of(setting.task["name"]) != "classification":
-            raise InputError(
-                f"probing.targets: {setting.task['name']} has no label to probe for; name an attribute of its examples"
-            )
-        if self.untrained and UNTRAINED in setting.methods:
+    def check(self, task: str, methods: Collection[str], seeds: Collection[int]) -> None:
+        """Refuse what does not go together with the rest of a setting: its task's name, its methods' names and its
+        seeds. Raises InputError."""
+        if LABEL in self.targets and kind_of(task) != "classification":
+            raise InputError(f"probing.targets: {task} has no label to probe for; name an attribute of its examples")
+        if self.untrained and UNTRAINED in methods:
             raise InputError(
                 f'methods.{UNTRAINED}: the baseline of probing has this name; choose another, or set "untrained: false"'
             )
-        if not setting.seeds:
+        if not seeds:
             raise InputError("probing: there are no seeds, so that there are no models whose states could be probed")
 
     def check_base(self, base: BaseModel, kind: Kind) -> None:

@@ -22,7 +22,7 @@ from evenhand.study.expansion import Trial
 from evenhand.study.match import sentence
 from evenhand.study.packs import packs
 from evenhand.study.plan import Plan, plan
-from evenhand.study.spec import Study
+from evenhand.study.spec import StudySpec
 from evenhand.study.store import HARNESS, Store
 from evenhand.study.trial import Done, target_of
 from evenhand.tasks import TABLE
@@ -69,7 +69,7 @@ class Silent:
 
 
 def run(
-    study: Study,
+    study: StudySpec,
     out: Path,
     data: Path | None = None,
     *,

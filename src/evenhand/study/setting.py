@@ -174,9 +174,10 @@ class Setting(Spec):
     @model_validator(mode="after")
     def _has_models(self) -> Setting:
         if self.membership is not None:
-            self.membership.check(self)
+            methods = {name: self.method(name) for name in self.methods}
+            self.membership.check(self.task["name"], methods, self.tuning, self.match)
         if self.probing is not None:
-            self.probing.check(self)
+            self.probing.check(self.task["name"], self.methods, self.seeds)
         if not self.seeds and (self.membership is None or self.membership.design == "shadows"):
             raise InputError(
                 "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"

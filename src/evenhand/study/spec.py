@@ -1,17 +1,16 @@
-"""The study: what a YAML file or `evenhand.Study(...)` says, with every default resolved and written out."""
+"""What a study says, in a YAML file or as `evenhand.Study(...)`: every default is resolved and written out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from evenhand.audit.design import Figures, MarginChange
-from evenhand.audit.measures import known
+from evenhand.audit.measures import check_figures, check_margins, check_measures
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
 from evenhand.spec import Spec, explain, field_names
@@ -20,12 +19,9 @@ from evenhand.study.setting import MAIN, Setting
 from evenhand.study.tuning import Choice
 from evenhand.training.recipe import TrainSpec
 
-if TYPE_CHECKING:
-    from evenhand.audit.results import Results
 
-
-class Study(Spec):
-    """One or several settings that are run, kept and reported together.
+class StudySpec(Spec):
+    """The settings of a study, and what it says once for all of them; `evenhand.Study` is one that can be run.
 
     Accepts what a YAML file may say: the fields of a setting at the top level (then the study has the one setting
     `main`), or `settings:` whose entries are laid over the top level: mappings are merged, lists and values replaced.
@@ -63,9 +59,7 @@ class Study(Spec):
         if not isinstance(value, str | list | tuple):
             raise InputError(f"measures is the name of a measure or a list of names, not {value!r}")
         names = (value,) if isinstance(value, str) else tuple(value)
-        for name in names:
-            if name not in known():
-                raise InputError(f'there is no measure "{name}"; {did_you_mean(str(name), known())}')
+        check_measures(names)
         return names
 
     @field_validator("margins", mode="before")
@@ -78,15 +72,15 @@ class Study(Spec):
     @field_validator("margins")
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
+        check_margins(value)
         for name, margin in value.items():
-            if name != "default" and name not in known():
-                raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
             if not 0 < margin < math.inf:
                 raise InputError(f"margins: {name} must be above 0 and finite, not {margin}")
         return value
 
     @model_validator(mode="after")
-    def _figure_can_be_drawn(self) -> Study:
+    def _figure_can_be_drawn(self) -> Self:
+        check_figures(self.figure)
         for panel in (panel for figure in self.figure for panel in figure.panels):
             if panel.setting not in self.settings:
                 hint = did_you_mean(panel.setting, self.settings)
@@ -100,12 +94,6 @@ class Study(Spec):
                     raise ValueError(f"figure: it shows {name}, which is not among the study's measures; add it there")
         return self
 
-    def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
-        """Train what is missing, audit, and write the report. See `evenhand.study.run.run`."""
-        from evenhand.study.run import run
-
-        return run(self, Path(out), None if data is None else Path(data), **options)
-
     def to_yaml(self) -> str:
         """The resolved study as a YAML text that reads back as the same study."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
@@ -113,7 +101,7 @@ class Study(Spec):
 
 def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
     """User keys in the resolved form: `settings` by name, each with the top level laid below it."""
-    own = set(field_names(Study))
+    own = set(field_names(StudySpec))
     setting_keys = set(field_names(Setting))
     for key in values:
         if key not in own | setting_keys:

@@ -24,7 +24,7 @@ from evenhand.study.file import read
 from evenhand.study.plan import Plan
 from evenhand.study.pools import pool_of_setting
 from evenhand.study.setting import Setting
-from evenhand.study.spec import Study
+from evenhand.study.spec import StudySpec
 from evenhand.tasks import TABLE
 
 _ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
@@ -196,7 +196,7 @@ class Store:
         return records.metadata(self.folder(trial) / f"{HARNESS}.parquet")["lm_eval"]
 
     @contextmanager
-    def accepted(self, plan: Plan) -> Iterator[Study]:
+    def accepted(self, plan: Plan) -> Iterator[StudySpec]:
         """Check that this folder may hold the study, and write it out with the margins' history.
 
         Where the study turns out to be unusable in the block, the earlier study file is put back: what the folder
@@ -236,15 +236,15 @@ class Store:
                     write_text(path, text)
             raise
 
-    def write_study(self, study: Study) -> None:
+    def write_study(self, study: StudySpec) -> None:
         """Write the study out again, with what it has chosen since."""
         write_text(self.study_file, study.to_yaml())
 
-    def _earlier(self) -> Study | None:
+    def _earlier(self) -> StudySpec | None:
         if not self.study_file.is_file():
             return None
         try:
-            return Study(**read(self.study_file))
+            return StudySpec(**read(self.study_file))
         except InputError as error:
             raise InputError(
                 f"{self.study_file} is of an earlier run and cannot be read as a study any more ({error}); choose "

@@ -18,7 +18,7 @@ from evenhand.study.harness import HarnessSpec
 from evenhand.study.membership import MembershipSpec
 from evenhand.study.probing import ProbingSpec
 from evenhand.study.setting import Setting
-from evenhand.study.spec import Study
+from evenhand.study.spec import StudySpec
 from evenhand.study.tuning import TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
 
@@ -52,7 +52,7 @@ LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "llama", "bert": "bert", "minilm": "bert"}
 
 
-def shrink(study: Study, folder: Path, data: Path | None = None) -> tuple[Study, Path | None, list[str]]:
+def shrink(study: StudySpec, folder: Path, data: Path | None = None) -> tuple[StudySpec, Path | None, list[str]]:
     """The study with tiny models, ranks and learning rates that fit them, few examples, and stand-in data where real
     data are needed. Methods that differ by ranks too large for the tiny model are one method: the first is kept.
 

@@ -93,6 +93,7 @@ def train_together(
     from evenhand.training import launch, loop
     from evenhand.training.checkpoints import Nearest
     from evenhand.training.features import start_from_features
+    from evenhand.training.pack import Validation
     from evenhand.training.pack import predict as logits_of
 
     started = time.perf_counter()
@@ -116,7 +117,7 @@ def train_together(
         return start(place, encoder(jobs[place].work, inputs))
 
     validation = [
-        None if data is None else loop.Validation(encode(place, data.inputs), data.labels)
+        None if data is None else Validation(encode(place, data.inputs), data.labels)
         for place, data in enumerate(job.work.validation for job in jobs)
     ]
     with ExitStack() as files:

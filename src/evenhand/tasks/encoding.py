@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.data.images import Picture
 
 if TYPE_CHECKING:
-    from evenhand.tasks.classification import Work
+    from evenhand.tasks.work import Work
     from evenhand.training.batches import Inputs
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from evenhand.tasks.classification import Job, train_together
+from evenhand.tasks.classification import train_together
+from evenhand.tasks.work import Job
 
 
 def follow() -> None:

@@ -58,6 +58,7 @@ def train_alone(
     from evenhand.models.load import device, load_tokenizer
     from evenhand.training import loop
     from evenhand.training.checkpoints import Nearest
+    from evenhand.training.pack import Validation
 
     (job,) = jobs
     started = time.perf_counter()
@@ -68,7 +69,7 @@ def train_alone(
     pack = assemble(work, encode(work, tokenizer, work.examples), where)
     validation = None
     if work.validation is not None:
-        validation = loop.Validation(encode(work, tokenizer, work.validation), work.validation.labels)
+        validation = Validation(encode(work, tokenizer, work.validation), work.validation.labels)
     nearest = None if work.target is None else Nearest(work.target)
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8"))]

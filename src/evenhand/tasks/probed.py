@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from evenhand import records
 from evenhand.errors import InputError, TrainingError
-from evenhand.tasks.probing import Answers, Target, probe, probes_table
+from evenhand.tasks.probing import Answers, Probing, probe, probes_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,36 +22,6 @@ if TYPE_CHECKING:
     from evenhand.tasks.work import Work
 
 FILE = "probes.parquet"
-
-
-@dataclass(frozen=True, eq=False)
-class Probing:
-    """What the models of one sample are probed for: the same for every method.
-
-    Attributes:
-        texts: [n], as the models are given them.
-        examples: ids [n].
-        targets: each about some of the examples, or all.
-        layers: their numbers, 0 being the embeddings and −1 the last; None: all.
-        pooling: `last` token, `mean` of the tokens, or `auto`: the last one where the model reads from left to right.
-        controls: how many control tasks.
-        test, penalty: see `evenhand.tasks.probing.probe`.
-        untrained: whether an untrained model of the architecture is probed, too.
-        language: whether the models are language models, else classifiers.
-        key: what identifies all of this.
-    """
-
-    texts: Sequence[str] = field(repr=False)
-    examples: tuple[str, ...]
-    targets: tuple[Target, ...]
-    layers: tuple[int, ...] | None
-    pooling: Literal["auto", "last", "mean"]
-    controls: int
-    test: float
-    penalty: float
-    untrained: bool
-    language: bool
-    key: str
 
 
 def leave_probes(work: Work, model: nn.Module, folder: Path) -> None:

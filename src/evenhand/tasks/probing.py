@@ -11,7 +11,8 @@ label and all its controls, and there is nothing to tune or to start from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -47,6 +48,36 @@ class Target:
             raise InputError(f"target {self.name}: labels, types, units and examples should be of one length")
         if len(np.unique(self.labels)) < 2:
             raise InputError(f"target {self.name}: every label is the same; a probe needs two or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Probing:
+    """What the models of one sample are probed for: the same for every method.
+
+    Attributes:
+        texts: [n], as the models are given them.
+        examples: ids [n].
+        targets: each about some of the examples, or all.
+        layers: their numbers, 0 being the embeddings and −1 the last; None: all.
+        pooling: `last` token, `mean` of the tokens, or `auto`: the last one where the model reads from left to right.
+        controls: how many control tasks.
+        test, penalty: see `probe`.
+        untrained: whether an untrained model of the architecture is probed, too.
+        language: whether the models are language models, else classifiers.
+        key: what identifies all of this.
+    """
+
+    texts: Sequence[str] = field(repr=False)
+    examples: tuple[str, ...]
+    targets: tuple[Target, ...]
+    layers: tuple[int, ...] | None
+    pooling: Literal["auto", "last", "mean"]
+    controls: int
+    test: float
+    penalty: float
+    untrained: bool
+    language: bool
+    key: str
 
 
 @dataclass(frozen=True, eq=False)

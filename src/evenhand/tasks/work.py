@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from evenhand.models.find import BaseModel
-    from evenhand.tasks.probed import Probing
+    from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.asking import Prompt
     from evenhand.training.checkpoints import Target
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import torch
 
-    from evenhand.training.loop import Validation
-    from evenhand.training.pack import Pack
+    from evenhand.training.pack import Pack, Validation
 
 By = Literal["train_loss", "validation_loss", "validation_accuracy"]
 

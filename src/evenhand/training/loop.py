@@ -14,26 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from evenhand.errors import TrainingError
 from evenhand.seeds import derive
-from evenhand.training.batches import Inputs
 from evenhand.training.checkpoints import Nearest
-from evenhand.training.pack import Batch, Pack, train_mode
+from evenhand.training.pack import Batch, Pack, Validation, train_mode
 from evenhand.training.window import Log, Window
 
 CHECK_EVERY = 20
 """Steps between two looks at the losses: reading them makes a GPU wait."""
-
-
-@dataclass(frozen=True, eq=False)
-class Validation:
-    """Examples to look at after each epoch, labels int64 [n]."""
-
-    inputs: Inputs
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,14 @@ class Replica:
 
 
 @dataclass(frozen=True, eq=False)
+class Validation:
+    """Examples that a replica is validated on after each epoch, labels int64 [n]."""
+
+    inputs: Inputs
+    labels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """What goes through the model at once.
 

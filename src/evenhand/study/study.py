@@ -1,0 +1,22 @@
+"""`evenhand.Study`: a study that is written in Python, and runs itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evenhand.audit.results import Results
+from evenhand.study.run import run
+from evenhand.study.spec import StudySpec
+
+
+class Study(StudySpec):
+    """One or several settings that are run, kept and reported together.
+
+    It takes the keys that a YAML file may have: `Study(task="utkface/gender", model=..., methods={...})`. Its
+    attributes, and what it refuses, are those of `evenhand.study.spec.StudySpec`.
+    """
+
+    def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
+        """Train what is missing, audit, and write the report. See `evenhand.study.run.run`."""
+        return run(self, Path(out), None if data is None else Path(data), **options)
