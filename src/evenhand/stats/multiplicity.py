@@ -141,8 +141,13 @@ def correlations(
     ends = np.cumsum([len(one) for one in units])
     for row, (end, total) in enumerate(zip(ends, totals, strict=True)):
         matrix[row, place[end - len(total) : end]] = total
-    spread = np.sqrt(np.asarray(variances, dtype=float))
-    scaled = np.divide(matrix, spread[:, None], out=np.zeros_like(matrix), where=spread[:, None] > 0)
+    return correlations_of(matrix, np.asarray(variances))
+
+
+def correlations_of(totals: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """`correlations` from the totals of all units, float [m, U], 0 where a contrast does not rest on a unit."""
+    spread = np.sqrt(np.asarray(variances, dtype=float))[:, None]
+    scaled = np.divide(totals, spread, out=np.zeros_like(totals), where=spread > 0)
     found = scaled @ scaled.T
     np.fill_diagonal(found, 1.0)
     return found
