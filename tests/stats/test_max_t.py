@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evenhand.stats import multiplicity
 from evenhand.stats.contrast import two_way
 from evenhand.stats.multiplicity import MaxT, correlations, max_t, unit_totals
 
@@ -131,3 +132,51 @@ def test_what_varies_by_seed_alone_makes_no_correlation():
 def test_a_contrast_without_variance_goes_with_nothing():
     found = correlations([np.arange(3)] * 2, [np.zeros(3), np.array([0.1, -0.1, 0.0])], [0.0, 0.02])
     assert (found == np.eye(2)).all()
+
+
+def plain_max_t(correlation: np.ndarray, df: np.ndarray, rng: np.random.Generator, draws: int) -> np.ndarray:
+    """The distribution of the smallest p-value as its definition has it, a p-value for every draw and contrast."""
+    special = pytest.importorskip("scipy.special")
+    size = len(correlation)
+    values, vectors = np.linalg.eigh(correlation)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    degrees = np.clip(np.floor(df), 1, multiplicity.MOST_DF)
+    squares = np.zeros((draws, size))
+    for degree in range(int(degrees.max())):
+        more = degrees > degree
+        squares[:, more] += (rng.standard_normal((draws, size)) @ root[:, more]) ** 2
+    t = rng.standard_normal((draws, size)) @ root / np.sqrt(squares / degrees)
+    return np.sort(np.concatenate([special.stdtr(degrees, side).min(axis=1) for side in (t, -t)]))
+
+
+def family(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Correlations of contrasts with a part in common, and degrees of freedom from 1 to many."""
+    rng = np.random.default_rng(seed)
+    load = rng.uniform(0.2, 0.95, size)
+    correlation = np.outer(load, load)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation, rng.choice([1.0, 2.0, 2.7, 4.0, 9.5, 16.0, 300.0], size)
+
+
+@pytest.mark.parametrize("size", [2, 7, 30])
+def test_it_is_what_its_definition_says_however_often_it_is_asked(size):
+    """Draws that are kept for the next family are those that the generator would give, and leave it alike."""
+    for seed in (1, 2):
+        correlation, df = family(size, seed)
+        expected_rng, rng = np.random.default_rng(7), np.random.default_rng(7)
+        for _ in range(2):
+            expected = plain_max_t(correlation, df, expected_rng, 1200)
+            np.testing.assert_allclose(max_t(correlation, df, rng, 1200).smallest, expected, rtol=1e-10)
+            assert rng.bit_generator.state == expected_rng.bit_generator.state
+
+
+def test_few_draws_are_kept(monkeypatch):
+    monkeypatch.setattr(multiplicity, "KEPT", 50_000)
+    multiplicity._kept.clear()
+    for size in (3, 4, 5, 40):
+        correlation, _ = family(size, 3)
+        df = np.full(size, 3.0)
+        found = max_t(correlation, df, np.random.default_rng(1), 1000).smallest
+        np.testing.assert_allclose(found, plain_max_t(correlation, df, np.random.default_rng(1), 1000), rtol=1e-10)
+        kept = sum(array.size for arrays in multiplicity._kept.values() for array, _ in arrays)
+        assert 0 < kept <= 50_000

@@ -113,6 +113,63 @@ def degrees_of_freedom(variance: float, v_seed: float, runs: int, units: int) ->
     return float(min(max((variance / v_seed) ** 2 * (runs - 1), runs - 1), most))
 
 
+def many_degrees_of_freedom(variance: np.ndarray, v_seed: np.ndarray, runs: int, units: np.ndarray) -> np.ndarray:
+    """`degrees_of_freedom` of many contrasts, float [S], from float [S] and int [S]."""
+    most = np.maximum(units - 1, 1).astype(float)
+    if runs == 1:
+        return most
+    known = v_seed > 0
+    ratio = np.divide(variance, v_seed, out=np.ones(len(v_seed)), where=known)
+    return np.where(known, np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most), most)
+
+
+def two_sides(estimate: float, first: np.ndarray, second: np.ndarray, counts: tuple[int, int], units: int) -> TwoWay:
+    """A difference between two samples of one study, as of a group and its rest, whose error is first − second.
+
+    Each side has U/(U − 1) and Welch's degrees of freedom of its own: a group of 12 units is no better known for a
+    rest of 1,000. Where the sides have units in common their covariance is part of the variance.
+
+    Args:
+        estimate: the difference.
+        first, second: c_ij of each side, float [J, U] over the same units, 0 where a unit is not on that side.
+        counts: how many units each side has.
+        units: how many both have together.
+
+    Returns:
+        `units` is one more than Welch's degrees of freedom over the sides, rounded down: as many as one sample that
+        is known as well would have. With one unit on a side the variance is nan.
+    """
+    runs = len(first)
+    factors = [count / (count - 1) if count > 1 else math.nan for count in counts]
+    totals = [math.sqrt(factor) * side.sum(axis=0) for factor, side in zip(factors, (first, second), strict=True)]
+    cells = first - second
+    v_example = float(((totals[0] - totals[1]) ** 2).sum())
+    v_seed = runs / (runs - 1) * float((cells.sum(axis=1) ** 2).sum()) if runs > 1 else 0.0
+    v_both = float((cells**2).sum()) if runs > 1 else 0.0
+    variance = max(v_seed + v_example - v_both, v_example)
+    parts = [np.array([(total**2).sum()]) for total in totals]
+    known = int(units_of_two_sides(*parts, *(np.array([count]) for count in (*counts, units)))[0])
+    df = degrees_of_freedom(variance, v_seed, runs, known)
+    return TwoWay(estimate, variance, df, v_seed, v_example, v_both, runs, known)
+
+
+def units_of_two_sides(
+    first: np.ndarray, second: np.ndarray, first_units: np.ndarray, second_units: np.ndarray, units: np.ndarray
+) -> np.ndarray:
+    """One more than Welch's degrees of freedom, rounded down, int [S]; at most the distinct units.
+
+    Args:
+        first, second: float [S], V_example of each side.
+        first_units, second_units: int [S], units of each side; units: distinct ones.
+    """
+    ends = np.maximum(first_units - 1, 1), np.maximum(second_units - 1, 1)
+    parts = first**2 / ends[0] + second**2 / ends[1]
+    least = np.minimum(*ends).astype(float)
+    welch = np.divide((first + second) ** 2, parts, out=least.copy(), where=parts > 0)
+    # Rounding must not decide: equal sides have a whole number of degrees of freedom.
+    return np.minimum(np.floor(welch + 1e-9).astype(np.int64) + 1, units)
+
+
 def unpaired(first: TwoWay, second: TwoWay) -> TwoWay:
     """first − second where neither runs nor units are shared: variances add, Welch–Satterthwaite df."""
     variance = first.variance + second.variance

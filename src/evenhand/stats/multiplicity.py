@@ -8,8 +8,11 @@ so that overlapping groups are not paid for twice. Its interval and its p-value 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import pickle
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +22,10 @@ DRAWS = 10_000
 """Of the joint null; each gives two values, since its mirror image is as likely."""
 RESOLVED = 100
 """Quantiles with fewer draws below them than this are not read off: Bonferroni's stand in."""
+BLOCK = 500
+"""Draws at a time: few enough to stay near the processor."""
+KEPT = 20_000_000
+"""How many normal draws are kept in memory (160 MB): those of a family of 100 contrasts."""
 MOST_DF = 16
 """More degrees of freedom are drawn as these: the level is then a little too strict, never too lax."""
 
@@ -112,13 +119,51 @@ def max_t(correlation: np.ndarray, df: np.ndarray, rng: np.random.Generator, dra
     # The symmetric root: where eigenvalues tie, their vectors follow the last bit of the correlations, and it does not.
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     degrees = np.clip(np.floor(df), 1, MOST_DF)
+    order = np.argsort(-degrees, kind="stable")  # contrasts with more than any number of degrees of freedom come first
+    degrees, root = degrees[order], np.ascontiguousarray(root[:, order])
+    normals = _normals(rng, draws, size)
+    blocks = [slice(start, start + BLOCK) for start in range(0, draws, BLOCK)]
     squares = np.zeros((draws, size))
-    for degree in range(int(degrees.max())):
-        more = degrees > degree
-        squares[:, more] += (rng.standard_normal((draws, size)) @ root[:, more]) ** 2
-    t = rng.standard_normal((draws, size)) @ root / np.sqrt(squares / degrees)
-    smallest = [stdtr(degrees, side).min(axis=1) for side in (t, -t)]
+    for degree in range(int(degrees[0])):
+        more, drawn = int((degrees > degree).sum()), next(normals)
+        for block in blocks:
+            chance = drawn[block] @ root[:, :more]
+            chance *= chance
+            squares[block, :more] += chance
+    drawn = next(normals)
+    starts = np.flatnonzero(np.diff(degrees, prepend=0))
+    low, high = np.empty((draws, len(starts))), np.empty((draws, len(starts)))
+    for block in blocks:
+        t = drawn[block] @ root / np.sqrt(squares[block] / degrees)
+        low[block], high[block] = np.minimum.reduceat(t, starts, axis=1), np.maximum.reduceat(t, starts, axis=1)
+    # The distribution function rises: of contrasts with the same degrees of freedom only the most extreme matters.
+    smallest = [stdtr(degrees[starts], side).min(axis=1) for side in (low, -high)]
     return MaxT(np.sort(np.concatenate(smallest)), size)
+
+
+_kept: dict[bytes, list[tuple[np.ndarray, Any]]] = {}
+
+
+def _normals(rng: np.random.Generator, draws: int, size: int) -> Iterator[np.ndarray]:
+    """Standard normal draws, float [draws, size], one array after the other, as the generator gives them.
+
+    They are kept for the next family of this size that begins with the generator in the same state, up to `KEPT`
+    numbers; the generator is left as if they had been drawn again.
+    """
+    start = pickle.dumps((rng.bit_generator.state, draws, size))
+    own = _kept.pop(start, [])
+    for place in itertools.count():
+        if place < len(own):
+            drawn, rng.bit_generator.state = own[place]
+        else:
+            drawn = rng.standard_normal((draws, size))
+            drawn.flags.writeable = False
+            if (place + 1) * drawn.size <= KEPT:
+                own.append((drawn, rng.bit_generator.state))
+        _kept[start] = own
+        while sum(one.size for each in _kept.values() for one, _ in each) > KEPT:
+            del _kept[next(iter(_kept))]  # the one that was used longest ago
+        yield drawn
 
 
 def correlations(
@@ -141,8 +186,13 @@ def correlations(
     ends = np.cumsum([len(one) for one in units])
     for row, (end, total) in enumerate(zip(ends, totals, strict=True)):
         matrix[row, place[end - len(total) : end]] = total
-    spread = np.sqrt(np.asarray(variances, dtype=float))
-    scaled = np.divide(matrix, spread[:, None], out=np.zeros_like(matrix), where=spread[:, None] > 0)
+    return correlations_of(matrix, np.asarray(variances))
+
+
+def correlations_of(totals: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """`correlations` from the totals of all units, float [m, U], 0 where a contrast does not rest on a unit."""
+    spread = np.sqrt(np.asarray(variances, dtype=float))[:, None]
+    scaled = np.divide(totals, spread, out=np.zeros_like(totals), where=spread > 0)
     found = scaled @ scaled.T
     np.fill_diagonal(found, 1.0)
     return found
