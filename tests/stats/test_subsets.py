@@ -7,17 +7,14 @@ import doctest
 import numpy as np
 import pytest
 
-from evenhand.stats import multiplicity, subsets
+from evenhand.stats import subsets
 from evenhand.stats.contrast import TwoWay, degrees_of_freedom, many_degrees_of_freedom, two_sides, two_way
 from evenhand.stats.subsets import (
     RatioSums,
-    Subsets,
     changes,
     gap_changes,
     gaps,
     levels,
-    levels_of_runs,
-    unit_totals,
 )
 
 ROWS = 240
@@ -115,13 +112,9 @@ def same(found: subsets.TwoWays, subset: int, expected: TwoWay) -> None:
     assert (one.runs, one.units) == (expected.runs, expected.units)
 
 
-@pytest.fixture(params=["as chosen", "all gathered", "all products", "block by block"])
+@pytest.fixture(params=["at once", "block by block"])
 def way(request, monkeypatch):
-    """Both ways of summing hold for subsets of any size, in blocks of any size."""
-    if request.param == "all gathered":
-        monkeypatch.setattr(subsets, "SMALL", 1.0)
-    if request.param == "all products":
-        monkeypatch.setattr(subsets, "SMALL", 0.0)
+    """Sums hold in blocks of any size."""
     if request.param == "block by block":
         monkeypatch.setattr(subsets, "BLOCK", 700)
 
@@ -131,8 +124,7 @@ def way(request, monkeypatch):
 def test_levels_are_those_of_a_loop(design):
     sums, _ = study(**design)
     masks = overlapping(np.random.default_rng(3))
-    found = levels(sums, Subsets(masks))
-    assert len(found) == len(masks)
+    found = levels(sums, masks)
     for place, mask in enumerate(masks):
         same(found, place, two_way(*linear(sums, mask)))
 
@@ -143,7 +135,7 @@ def test_levels_are_those_of_a_loop(design):
 def test_changes_are_those_of_a_loop(design, common):
     first, second = study(**design, common=common)
     masks = overlapping(np.random.default_rng(4))
-    found = changes(first, second, Subsets(masks))
+    found = changes(first, second, masks)
     for place, mask in enumerate(masks):
         same(found, place, two_way(*pair(first, second, mask)))
 
@@ -153,14 +145,14 @@ def test_changes_are_those_of_a_loop(design, common):
 def test_each_run_by_itself_has_the_noise_of_its_examples(design):
     sums, _ = study(**design)
     masks = overlapping(np.random.default_rng(5))
-    found = levels_of_runs(sums, Subsets(masks))
+    found = levels(sums, masks)
     for place, mask in enumerate(masks):
         for run in range(sums.numerator.shape[1]):
             values, moves, shares = (part[[run]] for part in linear(sums, mask))
             expected = two_way(values, moves, shares)
             assert found.values[place, run] == pytest.approx(expected.estimate, rel=1e-12)
-            assert found.variance[place, run] == pytest.approx(expected.variance, rel=1e-12, nan_ok=True)
-            assert found.units[place, run] == expected.units
+            assert found.of_runs[place, run] == pytest.approx(expected.variance, rel=1e-12, nan_ok=True)
+            assert found.units_of_runs[place, run] == expected.units
 
 
 def rests_of(kind: str, masks: np.ndarray) -> np.ndarray:
@@ -175,7 +167,7 @@ def test_gaps_are_those_of_a_loop(design, rest):
     sums, _ = study(**design)
     masks = overlapping(np.random.default_rng(6))[:-1]
     rests = rests_of(rest, masks)
-    found = gaps(sums, Subsets(masks), Subsets(rests))
+    found = gaps(sums, masks, rests)
     for place, sides in enumerate(zip(masks, rests, strict=True)):
         same(found, place, one_gap(sums, None, *sides))
 
@@ -187,7 +179,7 @@ def test_gap_changes_are_those_of_a_loop_and_the_difference_of_two_gaps(design, 
     first, second = study(**design, common=common)
     masks = overlapping(np.random.default_rng(7))[:-1]
     rests = rests_of(rest, masks)
-    own = Subsets(masks), Subsets(rests)
+    own = masks, rests
     found = gap_changes(first, second, *own)
     apart = gaps(first, *own).values - gaps(second, *own).values
     np.testing.assert_allclose(found.values, apart, rtol=1e-11, atol=1e-14)
@@ -199,7 +191,7 @@ def test_a_gap_of_two_large_samples_is_one_of_all_their_units():
     """The plain clustered variance of the difference, but for each side's U/(U − 1)."""
     first, _ = study(rows=20_000, seed=8)
     mask = np.random.default_rng(8).random(20_000) < 0.5
-    found = gaps(first, Subsets(mask[None]), Subsets(~mask[None])).at(0)
+    found = gaps(first, mask[None], ~mask[None]).at(0)
     a, b = (linear(first, side) for side in (mask, ~mask))
     plain = two_way(a[0] - b[0], a[1] - b[1], (a[2] + b[2]) / 2)
     assert found.estimate == pytest.approx(plain.estimate)
@@ -212,7 +204,7 @@ def test_a_gap_of_a_small_group_has_the_degrees_of_freedom_of_the_group():
     rng = np.random.default_rng(9)
     y = rng.normal(size=(1012, 1))
     mask = np.arange(1012) < 12
-    found = gaps(RatioSums(y, np.ones_like(y)), Subsets(mask[None]), Subsets(~mask[None])).at(0)
+    found = gaps(RatioSums(y, np.ones_like(y)), mask[None], ~mask[None]).at(0)
     assert found.variance == pytest.approx(y[:12].var(ddof=1) / 12 + y[12:].var(ddof=1) / 1000)
     stats = pytest.importorskip("scipy.stats")
     welch = stats.ttest_ind(y[:12, 0], y[12:, 0], equal_var=False)
@@ -238,10 +230,10 @@ def test_a_subset_in_which_nothing_varies_has_no_variance_at_all():
     right[: 3 * ROWS // 4] = True
     masks = np.array([np.arange(ROWS) < 3 * ROWS // 4, np.arange(ROWS) < 20])
     sums = RatioSums(weight * right, weight)
-    for found in (levels(sums, Subsets(masks)), changes(sums, sums, Subsets(masks))):
+    for found in (levels(sums, masks), changes(sums, sums, masks)):
         assert found.variance.tolist() == found.v_seed.tolist() == [0, 0]
-    assert levels(sums, Subsets(masks)).estimate.tolist() == [1, 1]
-    own = gaps(sums, Subsets(masks), Subsets(masks))
+    assert levels(sums, masks).estimate.tolist() == [1, 1]
+    own = gaps(sums, masks, masks)
     assert own.variance.tolist() == own.estimate.tolist() == [0, 0]
 
 
@@ -249,7 +241,7 @@ def test_values_far_from_zero_that_hardly_vary_keep_their_digits():
     rng = np.random.default_rng(12)
     y = 1e4 + rng.normal(size=(ROWS, 3))
     masks = overlapping(rng)
-    found = levels(RatioSums(y, np.ones_like(y)), Subsets(masks))
+    found = levels(RatioSums(y, np.ones_like(y)), masks)
     for place, mask in enumerate(masks):
         expected = two_way(*linear(RatioSums(y - 1e4, np.ones_like(y)), mask))
         assert found.v_example[place] == pytest.approx(expected.v_example, rel=1e-9)
@@ -263,8 +255,8 @@ def test_a_ratio_that_is_undefined_in_some_run_is_nan():
     weight[: ROWS // 2, 1] = 0
     undefined = RatioSums(sums.numerator * (weight > 0), weight)
     masks = np.array([np.arange(ROWS) < ROWS // 2, np.arange(ROWS) < 5, np.zeros(ROWS, dtype=bool), np.ones(ROWS) > 0])
-    own, rests = Subsets(masks), Subsets(~masks)
-    whole = Subsets(masks[[3, 3, 3, 3]])
+    own, rests = masks, ~masks
+    whole = masks[[3, 3, 3, 3]]
     for found in (
         levels(undefined, own),
         changes(undefined, other, own),
@@ -274,13 +266,13 @@ def test_a_ratio_that_is_undefined_in_some_run_is_nan():
         assert np.isnan(found.estimate).tolist() == [True, True, True, False]
         assert np.isnan(found.variance).tolist() == [True, True, True, False]
     assert np.isnan(gaps(undefined, own, rests).estimate).tolist() == [True, True, True, True]
-    assert np.isnan(levels_of_runs(undefined, own).values[0]).tolist() == [False, True, False, False]
+    assert np.isnan(levels(undefined, own).values[0]).tolist() == [False, True, False, False]
 
 
 def test_one_unit_has_no_variance():
     sums, other = study(unit=np.where(np.arange(ROWS) < 30, 0, np.arange(ROWS)))
     mask = np.arange(ROWS) < 30
-    own, rest = Subsets(mask[None]), Subsets(~mask[None])
+    own, rest = mask[None], ~mask[None]
     for found in (levels(sums, own), changes(sums, other, own), gaps(sums, own, rest)):
         assert np.isfinite(found.estimate[0])
         assert np.isnan(found.variance[0])
@@ -293,35 +285,9 @@ def test_rows_that_no_run_tests_change_nothing():
     kept = np.random.default_rng(15).random(ROWS) < 0.3
     alone = [RatioSums(one.numerator[kept], one.weight[kept], one.unit[kept]) for one in (sums, other)]
     within = [RatioSums(one.numerator * kept[:, None], one.weight * kept[:, None], one.unit) for one in (sums, other)]
-    few, many = changes(*alone, Subsets(masks[:, kept])), changes(*within, Subsets(masks))
+    few, many = changes(*alone, masks[:, kept]), changes(*within, masks)
     np.testing.assert_allclose(few.variance, many.variance, rtol=1e-12)
     assert (few.units == many.units).all()
-
-
-@pytest.mark.parametrize("common", WEIGHTS.values(), ids=list(WEIGHTS))
-@pytest.mark.parametrize("design", DESIGNS.values(), ids=list(DESIGNS))
-def test_totals_of_units_are_those_of_a_loop(design, common):
-    first, second = study(**design, common=common)
-    masks = overlapping(np.random.default_rng(16))[:-1]
-    for other in (None, second):
-        own = unit_totals(Subsets(masks), first, other)
-        gap = unit_totals(Subsets(masks), first, other, Subsets(~masks))
-        for place, mask in enumerate(masks):
-            expected = [multiplicity.unit_totals(*pair(first, other, side)) for side in (mask, ~mask)]
-            np.testing.assert_allclose(own[place], expected[0], rtol=1e-11, atol=1e-16)
-            np.testing.assert_allclose(gap[place], expected[0] - expected[1], rtol=1e-11, atol=1e-16)
-
-
-def test_correlations_come_from_the_matrix_of_totals():
-    first, second = study(unit=clusters())
-    masks = overlapping(np.random.default_rng(17))
-    found = changes(first, second, Subsets(masks))
-    matrix = unit_totals(Subsets(masks), first, second)
-    units = [np.flatnonzero(row) for row in matrix]
-    expected = multiplicity.correlations(
-        units, [row[own] for row, own in zip(matrix, units, strict=True)], found.variance
-    )
-    np.testing.assert_allclose(multiplicity.correlations_of(matrix, found.variance), expected, rtol=1e-12, atol=1e-15)
 
 
 def test_the_examples_in_its_docstrings_run():

@@ -1,32 +1,25 @@
-"""Ratios of sums in many subsets at once: estimates with their two-way clustered variances, changes and gaps.
+"""Two-way clustered variances in many subsets at once: of ratios of sums, of their changes and gaps.
 
-A rate, a mean loss or a predictive value of a group is Σ numerator / Σ weight over the group's rows, in each of J runs.
-For one group `contrast.two_way` gives the mean over runs with its variance; this module gives it for all groups, and is
-the same to rounding. With y and n the numerators and weights, m the mask of a subset, N_j = Σ_r m_r·n_rj,
-d_j = Σ_r m_r·y_rj / N_j and d̄ the mean over runs, row r contributes in run j
+A rate, a mean loss or a predictive value of a group is Σ y / Σ n over the group's rows, in each of J runs. For one
+group `contrast.two_way` gives the mean over runs with its variance; here it is given for all groups, and is the same to
+rounding. Row r contributes to run j of a subset with the mask m
 
-    c_rj      = m_r·(y_rj − d̄·n_rj) / (J·N_j)
+    c_rj      = m_r·(y_rj − d̄·n_rj) / (J·N_j)              N_j = Σ_r m_r·n_rj,  d_j = Σ_r m_r·y_rj / N_j
     V_seed    = Σ_j (d_j − d̄)² / (J·(J − 1))
     V_example = U/(U − 1) · Σ_u (Σ_j Σ_{r in u} c_rj)²
     V_both    = Σ_uj (Σ_{r in u} c_rj)²
 
-Sums over rows are products of the masks with sums and products of y and n. A change between two methods with the same
-weights is a ratio too, of y = y_first − y_second; where weights differ (positive predictive value) it has
-
-    c_rj = m_r·[(y_first − (d_second,j + D̄)·n_first)/N_first,j − (y_second − d_second,j·n_second)/N_second,j] / J
-
-A gap, subset minus rest, is put together by `contrast.two_sides` from the contributions on either side.
-
-Each subset goes one of two ways. A small one, as those of a partition into many groups are, is gathered: its rows are
-taken and summed. A large one is a row of a matrix product; y is centred there by its mean over everything, and
-where sums of squares cancel all the same (nothing varies within the subset), it is gathered after all. A subset that
-holds some rows of a unit and not others is gathered as well: squares are of units.
+So contributions are linear combinations of what a row holds (its features, here y and n) with coefficients that depend
+on subset and run alone. Sums over rows are then products of the masks with features and with products of features; only
+Σ_j c_rj is made row by row, a block of rows at a time. Everything else that is linear in features has the same form:
+a change between two methods (y_first, n_first, y_second, n_second), and a gap, which has other coefficients inside of a
+subset than in its rest (`two_sides` of `contrast`). y is centred by its mean over everything, so that little cancels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -34,11 +27,9 @@ import numpy as np
 from evenhand.stats.contrast import TwoWay, compact, many_degrees_of_freedom, units_of_two_sides
 
 BLOCK = 2**20
-"""Numbers in the largest temporary array: few enough to stay near the processor."""
-SMALL = 0.25
-"""A subset with a smaller share of the rows than this is gathered."""
-CANCELLED = 1e-4
-"""A sum of squares that is a smaller share of its terms than this is summed again, without cancellation."""
+"""Numbers in the largest temporary array."""
+ROUNDED = 1e-26
+"""A sum of squares that is a smaller share of its terms than this is what rounding leaves of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,38 +48,6 @@ class RatioSums:
 
 
 @dataclass(frozen=True, eq=False)
-class Subsets:
-    """Subsets of the same rows, which may overlap.
-
-    What is found out about them is kept for the next call, so one object should serve all ratios of the same rows.
-
-    Attributes:
-        masks: bool [S, R].
-    """
-
-    masks: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """int [S], the rows of each."""
-        return np.array([np.count_nonzero(mask) for mask in self.masks], dtype=np.int64)
-
-    @cached_property
-    def small(self) -> np.ndarray:
-        """bool [S], the subsets that are gathered whatever is asked of them."""
-        return self.sizes <= SMALL * self.masks.shape[1]
-
-    @cached_property
-    def members(self) -> np.ndarray:
-        """int, the rows of the small subsets, one subset after the other."""
-        rows = [np.flatnonzero(mask) for mask in self.masks[self.small]]
-        return np.concatenate([np.empty(0, dtype=np.intp), *rows])
-
-
-@dataclass(frozen=True, eq=False)
 class TwoWays:
     """`contrast.TwoWay` for many subsets; nan where a ratio is undefined in some run.
 
@@ -96,6 +55,8 @@ class TwoWays:
         values: float [S, J], the quantity in each run.
         variance, df, v_seed, v_example, v_both: float [S].
         units: int [S], distinct units over all runs; of a gap see `contrast.two_sides`.
+        of_runs: float [S, J], the variance that the examples alone give each run.
+        units_of_runs: int [S, J], the units that each run tested.
     """
 
     values: np.ndarray
@@ -105,528 +66,255 @@ class TwoWays:
     v_example: np.ndarray
     v_both: np.ndarray
     units: np.ndarray
-
-    @property
-    def runs(self) -> int:
-        """J."""
-        return self.values.shape[1]
+    of_runs: np.ndarray
+    units_of_runs: np.ndarray
 
     @cached_property
     def estimate(self) -> np.ndarray:
         """float [S], the means of the runs' values."""
         return self.values.mean(axis=1)
 
-    def __len__(self) -> int:
-        return len(self.values)
-
     def at(self, subset: int) -> TwoWay:
         """One of them."""
-        return TwoWay(
-            float(self.estimate[subset]),
-            float(self.variance[subset]),
-            float(self.df[subset]),
-            float(self.v_seed[subset]),
-            float(self.v_example[subset]),
-            float(self.v_both[subset]),
-            self.runs,
-            int(self.units[subset]),
-        )
+        names = ("estimate", "variance", "df", "v_seed", "v_example", "v_both")
+        numbers = {name: float(getattr(self, name)[subset]) for name in names}
+        return TwoWay(**numbers, runs=self.values.shape[1], units=int(self.units[subset]))
 
 
-@dataclass(frozen=True, eq=False)
-class RunLevels:
-    """A ratio in each run by itself.
-
-    Attributes:
-        values: float [S, J]; nan where it is undefined.
-        variance: float [S, J], of the noise of the examples; nan with one unit.
-        units: int [S, J], the units that the run tested.
-    """
-
-    values: np.ndarray
-    variance: np.ndarray
-    units: np.ndarray
-
-
-def levels(sums: RatioSums, subsets: Subsets) -> TwoWays:
-    """The mean over runs of a ratio, in each subset.
+def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
+    """The mean over runs of a ratio, in each subset; masks are bool [S, R].
 
     Example:
         Three tests of four examples, which were right (1) or wrong (0), and two overlapping groups:
 
         >>> right = np.array([[1, 1, 1], [1, 0, 1], [0, 1, 0], [1, 1, 0]])
-        >>> groups = Subsets(np.array([[True, True, True, False], [False, False, True, True]]))
-        >>> found = levels(RatioSums(right, np.ones((4, 3))), groups)
-        >>> found.estimate.round(3).tolist(), found.units.tolist()
+        >>> groups = np.array([[True, True, True, False], [False, False, True, True]])
+        >>> means = levels(RatioSums(right, np.ones((4, 3))), groups)
+        >>> means.estimate.round(3).tolist(), means.units.tolist()
         ([0.667, 0.5], [3, 2])
-        >>> round(found.at(0).standard_error, 3)
-        0.192
     """
-    return _finished_side(*_side([_table(sums)], subsets))
+    return _one_side([sums], masks)
 
 
-def levels_of_runs(sums: RatioSums, subsets: Subsets) -> RunLevels:
-    """A ratio in each run and subset, with the variance that the examples alone give it."""
-    table = _table(sums)
-    tables = [table.of_run(run) for run in range(table.shape[1])]
-    one_by_one = [_finished_side(side) for side in _side(tables, subsets)]
-    values, variance, units = zip(*((one.estimate, one.variance, one.units) for one in one_by_one), strict=True)
-    return RunLevels(*(np.stack(part, axis=1) for part in (values, variance, units)))
-
-
-def changes(first: RatioSums, second: RatioSums, subsets: Subsets) -> TwoWays:
+def changes(first: RatioSums, second: RatioSums, masks: np.ndarray) -> TwoWays:
     """first − second in each subset, paired: both have the same rows, units and runs."""
-    return _finished_side(*_side([_table(first, second)], subsets))
+    return _one_side([first, second], masks)
 
 
-def gaps(sums: RatioSums, subsets: Subsets, rests: Subsets) -> TwoWays:
+def gaps(sums: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
     """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks."""
-    return _two_sides(_table(sums), subsets, rests)
+    return _two_sides([sums], masks, rests)
 
 
-def gap_changes(first: RatioSums, second: RatioSums, subsets: Subsets, rests: Subsets) -> TwoWays:
+def gap_changes(first: RatioSums, second: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
     """The gaps of the first minus those of the second: the change in each subset minus that in its rest."""
-    return _two_sides(_table(first, second), subsets, rests)
-
-
-def unit_totals(
-    subsets: Subsets, first: RatioSums, second: RatioSums | None = None, rests: Subsets | None = None
-) -> np.ndarray:
-    """What each unit contributes over all runs, float [S, U], as `multiplicity.unit_totals` has it.
-
-    Args:
-        subsets: as many as memory holds rows of U numbers for.
-        first: of `levels` or `gaps`; with `second` of `changes` or `gap_changes`.
-        second: the ratio that is taken away.
-        rests: of gaps.
-
-    Returns:
-        Columns are the distinct codes of `first.unit`, ascending; without units they are the rows. A row is nan where
-        a ratio is undefined in some run.
-    """
-    table = _table(first, second)
-    totals = np.zeros((len(subsets), table.width))
-    for sign, masks in ((1, subsets.masks), (-1, None if rests is None else rests.masks)):
-        for place, mask in enumerate([] if masks is None else masks):
-            rows = np.flatnonzero(table.own(mask))
-            sums = [[part[rows].sum(axis=0, keepdims=True) for part in (term.y, term.n)] for term in table.terms]
-            weights = _Weights.of(*zip(*sums, strict=True))
-            units, cells = _by_unit(table, rows, _cells(table, rows, weights, np.zeros(len(rows), dtype=np.intp)))
-            totals[place, table.columns[units]] += sign * cells.sum(axis=1)
-            if np.isnan(weights.values).any():
-                totals[place] = np.nan
-    return totals
+    return _two_sides([first, second], masks, rests)
 
 
 @dataclass(frozen=True, eq=False)
-class _Term:
-    """A ratio's rows.
+class Rows:
+    """What rows hold, with the rows of a unit side by side.
 
     Attributes:
-        y: float [R, J].
-        n: float [R, J], or [R, 1] where it is the same in every run.
-        centred: float [R, J], y − centre·n.
-        centre: the ratio over everything.
-    """
-
-    y: np.ndarray
-    n: np.ndarray
-    centred: np.ndarray
-    centre: float
-
-    @classmethod
-    def of(cls, y: np.ndarray, n: np.ndarray) -> _Term:
-        y, n = np.asarray(y, dtype=float), np.asarray(n, dtype=float)
-        total = n.sum()
-        centre = float(y.sum() / total) if total > 0 else 0.0
-        if (n == n[:, :1]).all():
-            n = n[:, :1]
-        return cls(y, n, y - centre * n, centre)
-
-    def take(self, rows: np.ndarray) -> _Term:
-        return _Term(self.y[rows], self.n[rows], self.centred[rows], self.centre)
-
-    def by_unit(self, starts: np.ndarray) -> _Term:
-        """Sums over each unit's rows."""
-        y, n, centred = (np.add.reduceat(part, starts, axis=0) for part in (self.y, self.n, self.centred))
-        return _Term(y, n, centred, self.centre)
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """The rows that some run tested, those of a unit side by side.
-
-    Attributes:
-        terms: one ratio, or the first and the second of a change whose weights differ.
-        order: int [R], the rows; None: all of them as they came.
+        features: float [F, R, J].
+        tested: bool [R, J], rows that a run counts.
+        order: int [R], the rows of the masks that these are.
         starts: int [U], where each unit begins; None: each row is a unit.
-        columns: int [U], each unit's place among all units.
-        width: how many units there are, tested or not.
-        count: how many rows.
     """
 
-    terms: tuple[_Term, ...]
-    order: np.ndarray | None
+    features: np.ndarray
+    tested: np.ndarray
+    order: np.ndarray
     starts: np.ndarray | None
-    columns: np.ndarray
-    width: int
-    count: int
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and runs."""
-        return self.terms[0].y.shape
+    @classmethod
+    def of(cls, features: Sequence[np.ndarray], tested: np.ndarray, kept: np.ndarray, unit: np.ndarray | None) -> Rows:
+        """Features [R, J] of the rows that are kept, bool [R]."""
+        order, starts = np.flatnonzero(kept), None
+        if unit is not None:
+            codes, place = compact(unit[order])
+            if len(codes) < len(order):
+                sort = np.argsort(place, kind="stable")
+                order, starts = order[sort], np.flatnonzero(np.diff(place[sort], prepend=-1))
+        return cls(np.stack([part[order] for part in features]).astype(float), tested[order], order, starts)
 
-    @cached_property
-    def unit(self) -> np.ndarray:
-        """int [R], ascending."""
-        rows = self.shape[0]
+    def blocks(self, subsets: int) -> Iterator[tuple[slice, np.ndarray | None]]:
+        """Slices of rows, whole units, and where units begin in each."""
+        count = self.features.shape[1]
+        most = max(BLOCK // max(subsets, 1), 1)
         if self.starts is None:
-            return np.arange(rows)
-        return np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=rows))
+            yield from ((slice(start, min(start + most, count)), None) for start in range(0, count, most))
+            return
+        start = 0
+        while start < count:
+            # The last unit that begins within reach ends the block; a larger unit is a block of its own.
+            nearest = np.searchsorted(self.starts, min(start + most, count), side="right")
+            end = count if start + most >= count else int(self.starts[nearest - 1])
+            end = end if end > start else int([*self.starts, count][nearest])
+            inside = self.starts[(self.starts >= start) & (self.starts < end)]
+            yield slice(start, end), inside - start
+            start = end
 
-    @cached_property
-    def united(self) -> tuple[_Term, ...]:
-        """The terms with one row a unit."""
-        return self.terms if self.starts is None else tuple(term.by_unit(self.starts) for term in self.terms)
+    def sums(self, masks: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Products of masks [S, R] with parts [R, J]: float [P, S, J]."""
+        runs = self.tested.shape[1]
+        total = np.zeros((len(masks), len(parts) * runs))
+        for rows, _ in self.blocks(len(masks) + len(parts) * runs):
+            own = masks[:, self.order[rows]].astype(float)
+            total += own @ np.hstack([part[rows] for part in parts])
+        return total.reshape(len(masks), len(parts), runs).transpose(1, 0, 2)
 
-    @cached_property
-    def products(self) -> np.ndarray:
-        """float [U, C], what masks are multiplied with; `_product` knows the columns."""
-        first = self.united[0]
-        sums = [part for term in self.united for part in (term.y, term.n)]
-        present = (first.n > 0).any(axis=1, keepdims=True)
-        if self.steady:
-            total = first.centred.sum(axis=1, keepdims=True)
-            squares = (first.centred**2).sum(axis=1, keepdims=True)
-            return np.hstack([*sums, present, squares, total**2, total * first.n, first.n**2])
-        parts = self.parts
-        pairs = [parts[i] * parts[j] for i in range(len(parts)) for j in range(i, len(parts))]
-        return np.hstack([*sums, present, *pairs])
+    def totals(self, masks: np.ndarray, coefficients: np.ndarray) -> Iterator[np.ndarray]:
+        """Σ_j c_uj of some units at a time, float [S, u]; coefficients are [F, S, J]."""
+        weights = coefficients.transpose(1, 0, 2).reshape(len(masks), -1)
+        for rows, starts in self.blocks(len(masks)):
+            features = self.features[:, rows].transpose(0, 2, 1).reshape(weights.shape[1], -1)
+            total = weights @ features
+            total *= masks[:, self.order[rows]]
+            yield total if starts is None else np.add.reduceat(total, starts, axis=1)
 
-    @cached_property
-    def steady(self) -> bool:
-        """Whether there is one term, with the same weights in every run."""
-        return len(self.terms) == 1 and self.terms[0].n.shape[1] == 1
+    def squares(self, masks: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Σ_u c_uj² by run, float [S, J], and the size of the terms that it is made of."""
+        scale = np.einsum("fsj,fsj->sj", coefficients**2, self.sums(masks, list(self.features**2)))
+        if self.starts is not None:
+            runs = range(coefficients.shape[2])
+            alone = [Rows(self.features[:, :, [j]], self.tested[:, [j]], self.order, self.starts) for j in runs]
+            each = [rows.totals(masks, coefficients[:, :, [j]]) for j, rows in enumerate(alone)]
+            found = np.stack([_squared(totals, len(masks)) for totals in each], axis=1)
+            return _cut(found, scale), scale
+        pairs = [(i, j) for i in range(len(self.features)) for j in range(i, len(self.features))]
+        products = self.sums(masks, [self.features[i] * self.features[j] for i, j in pairs])
+        factors = np.stack([(1 if i == j else 2) * coefficients[i] * coefficients[j] for i, j in pairs])
+        found = np.einsum("psj,psj->sj", factors, products)
+        return _cut(np.maximum(found, 0.0), scale), scale
 
-    @cached_property
-    def parts(self) -> list[np.ndarray]:
-        """float [U, J] each: centred numerator and weight, of each term."""
-        shape = len(self.united[0].y), self.shape[1]
-        return [np.broadcast_to(part, shape) for term in self.united for part in (term.centred, term.n)]
-
-    @cached_property
-    def linear(self) -> np.ndarray:
-        """float [2·K·J, U], what totals are linear combinations of."""
-        return np.ascontiguousarray(np.hstack(self.parts).T)
-
-    def of_run(self, run: int) -> _Table:
-        """One run alone, with the same rows."""
-        (term,) = self.terms
-        n = term.n[:, [min(run, term.n.shape[1] - 1)]]
-        alone = _Term(term.y[:, [run]], n, term.centred[:, [run]], term.centre)
-        return replace(self, terms=(alone,))
-
-    @cached_property
-    def position(self) -> np.ndarray:
-        """int [rows of the masks], where each row is in the table; −1: no run tested it."""
-        assert self.order is not None
-        found = np.full(self.count, -1)
-        found[self.order] = np.arange(len(self.order))
-        return found
-
-    def own(self, masks: np.ndarray) -> np.ndarray:
-        """Masks of these rows."""
-        return masks if self.order is None else masks[..., self.order]
-
-    @cached_property
-    def tested(self) -> np.ndarray:
-        """bool [R], rows with a weight in some run."""
-        return self.terms[0].n.max(axis=1) > 0
-
-    @cached_property
-    def inner(self) -> np.ndarray:
-        """Rows that follow another of their unit."""
-        return np.flatnonzero(np.diff(self.unit) == 0) + 1
+    def units(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The units of each subset, int [S], and those that each run tested, int [S, J]."""
+        every = np.hstack([self.tested, self.tested.any(axis=1, keepdims=True)]).astype(float)
+        if self.starts is None:
+            counts = np.zeros((len(masks), every.shape[1]))
+            for rows, _ in self.blocks(len(masks) + every.shape[1]):
+                counts += masks[:, self.order[rows]].astype(float) @ every[rows]
+        else:
+            own = masks[:, self.order]
+            present = [np.logical_or.reduceat(own & (run > 0), self.starts, axis=1).sum(axis=1) for run in every.T]
+            counts = np.stack(present, axis=1)
+        counts = np.rint(counts).astype(np.int64)
+        return counts[:, -1], counts[:, :-1]
 
 
-def _table(first: RatioSums, second: RatioSums | None = None) -> _Table:
-    if second is None:
-        pairs = [(first.numerator, first.weight)]
-    elif np.array_equal(first.weight, second.weight):
-        pairs = [(np.subtract(first.numerator, second.numerator, dtype=float), first.weight)]
-    else:
-        pairs = [(one.numerator, one.weight) for one in (first, second)]
-    terms = tuple(_Term.of(*pair) for pair in pairs)
-    count = len(first.numerator)
-    tested = np.zeros(count, dtype=bool)
-    for term in terms:
-        tested |= (term.n != 0).any(axis=1) | (term.y != 0).any(axis=1)
-    if first.unit is None:
-        if tested.all():
-            return _Table(terms, None, None, np.arange(count), count, count)
-        rows = np.flatnonzero(tested)
-        return _Table(tuple(term.take(rows) for term in terms), rows, None, rows, count, count)
-    codes, place = compact(first.unit)
-    rows = np.flatnonzero(tested)
-    if len(codes) == count:
-        return _Table(tuple(term.take(rows) for term in terms), rows, None, place[rows], count, count)
-    rows = rows[np.argsort(place[rows], kind="stable")]
-    here = place[rows]
-    starts = np.flatnonzero(np.diff(here, prepend=-1))
-    return _Table(tuple(term.take(rows) for term in terms), rows, starts, here[starts], len(codes), count)
+def finished(
+    values: np.ndarray,
+    v_example: np.ndarray,
+    both: np.ndarray,
+    units: np.ndarray,
+    of_runs: np.ndarray,
+    tested: np.ndarray,
+) -> TwoWays:
+    """Variances with their degrees of freedom; `both` is Σ_uj c_uj² [S], the others as of `TwoWays`."""
+    runs = values.shape[1]
+    v_example = np.where(np.isfinite(values).all(axis=1), v_example, np.nan)
+    of_runs = np.where(np.isfinite(values), of_runs, np.nan)
+    v_seed, v_both = np.zeros(len(values)), np.zeros(len(values))
+    if runs > 1:
+        with np.errstate(invalid="ignore"):
+            v_seed, v_both = values.var(axis=1, ddof=1) / runs, both
+    variance = np.maximum(v_seed + v_example - v_both, v_example)
+    df = many_degrees_of_freedom(variance, v_seed, runs, units)
+    return TwoWays(values, variance, df, v_seed, v_example, v_both, units, of_runs, tested)
 
 
-@dataclass(frozen=True, eq=False)
-class _Weights:
-    """How rows become contributions: Σ over terms of w·(y − centre·n).
-
-    Attributes:
-        values: float [S, J], of the quantity.
-        w, centre: by term, float [S, J] or [S, 1].
-    """
-
-    values: np.ndarray
-    w: tuple[np.ndarray, ...]
-    centre: tuple[np.ndarray, ...]
-
-    @classmethod
-    def of(cls, numerators: Sequence[np.ndarray], sizes: Sequence[np.ndarray]) -> _Weights:
-        """From the sums of each term."""
-        runs = numerators[0].shape[1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = [y / n for y, n in zip(numerators, sizes, strict=True)]
-            w = [1 / (runs * n) for n in sizes]
-        if len(ratios) == 1:
-            return cls(ratios[0], (w[0],), (ratios[0].mean(axis=1, keepdims=True),))
-        values = ratios[0] - ratios[1]
-        return cls(values, (w[0], -w[1]), (ratios[1] + values.mean(axis=1, keepdims=True), ratios[1]))
-
-    def take(self, subsets: np.ndarray | slice | list[int]) -> _Weights:
-        w, centre = (tuple(one[subsets] for one in each) for each in (self.w, self.centre))
-        return _Weights(self.values[subsets], w, centre)
+def correction(units: np.ndarray) -> np.ndarray:
+    """U/(U − 1); nan for one unit."""
+    return np.divide(units, units - 1, out=np.full(units.shape, np.nan), where=units > 1)
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """What one side of a contrast comes to, in several subsets.
-
-    Attributes:
-        weights: the values, and how rows contribute to them.
-        total: float [S], Σ_u (Σ_j c_uj)².
-        both: float [S], Σ_uj c_uj².
-        units: int [S].
-    """
-
-    weights: _Weights
-    total: np.ndarray
-    both: np.ndarray
-    units: np.ndarray
-
-    def take(self, subsets: np.ndarray) -> _Side:
-        return _Side(self.weights.take(subsets), self.total[subsets], self.both[subsets], self.units[subsets])
-
-    @classmethod
-    def joined(cls, sides: Sequence[_Side]) -> _Side:
-        weights = [side.weights for side in sides]
-        w, centre = (
-            tuple(np.concatenate(one) for one in zip(*each, strict=True))
-            for each in ([one.w for one in weights], [one.centre for one in weights])
-        )
-        values = np.concatenate([one.values for one in weights])
-        parts = zip(*((side.total, side.both, side.units) for side in sides), strict=True)
-        return cls(_Weights(values, w, centre), *(np.concatenate(part) for part in parts))
-
-
-def _side(tables: Sequence[_Table], subsets: Subsets) -> list[_Side]:
-    """One side for each of several tables with the same rows."""
-    places, sides = zip(*_sides(tables, subsets), strict=True)
-    back = np.argsort(np.concatenate(places))
-    return [_Side.joined(parts).take(back) for parts in zip(*sides, strict=True)]
-
-
-def _sides(tables: Sequence[_Table], subsets: Subsets) -> Iterator[tuple[np.ndarray, list[_Side]]]:
-    """Some subsets at a time, with their places."""
-    table = tables[0]
-    rows, most = table.shape[0], max(BLOCK // max(table.shape), 1)
-    small = np.flatnonzero(subsets.small)
-    for piece, own in _pieces(small, subsets.sizes[small], table):
-        subset = np.repeat(np.arange(len(piece)), subsets.sizes[piece])
-        members = subsets.members[own]
-        if table.order is not None:
-            members = table.position[members]
-            subset, members = subset[members >= 0], members[members >= 0]
-        if table.starts is not None:  # a unit's rows side by side
-            members = np.sort(subset * rows + members)
-            subset, members = np.divmod(members, max(rows, 1))
-        yield piece, [_gathered(one, len(piece), subset, members) for one in tables]
-    large = np.flatnonzero(~subsets.small)
-    for places in np.split(large, np.arange(most, len(large), most)) if len(large) else []:
-        block = table.own(subsets.masks[places])
-        gather = np.zeros(len(places), dtype=bool)
-        if table.starts is not None:
-            gather = (block[:, table.inner] != block[:, table.inner - 1]).any(axis=1)
-        whole = np.flatnonzero(~gather)
-        if len(whole):
-            by_unit = block[whole] if table.starts is None else block[whole][:, table.starts]
-            sides = _products(tables, by_unit.astype(float))
-            lost = np.any([cancelled for _, cancelled in sides], axis=0)
-            gather[whole[lost]] = True
-            yield places[whole[~lost]], [side.take(~lost) for side, _ in sides]
-        left = np.flatnonzero(gather)
-        for piece, _ in _pieces(left, subsets.sizes[places[left]], table):
-            subset, members = np.divmod(np.flatnonzero(block[piece]), rows)
-            yield places[piece], [_gathered(one, len(piece), subset, members) for one in tables]
-
-
-def _pieces(places: np.ndarray, sizes: np.ndarray, table: _Table) -> Iterator[tuple[np.ndarray, slice]]:
-    """As many subsets at a time as are gathered at once, and where their rows are among those of all of them."""
-    ends = np.cumsum(sizes)
-    cuts = np.flatnonzero(np.diff(ends * table.shape[1] // BLOCK)) + 1
-    for start, end in zip([0, *cuts], [*cuts, len(places)], strict=True):
-        if end > start:
-            yield places[start:end], slice(ends[start] - sizes[start], ends[end - 1])
-
-
-def _gathered(table: _Table, count: int, subset: np.ndarray, rows: np.ndarray) -> _Side:
-    """From the rows of each of `count` subsets, in order of subsets and units."""
-    from scipy.sparse import csr_array
-
-    ends = np.concatenate([[0], np.cumsum(np.bincount(subset, minlength=count))])
-    members = csr_array((np.ones(len(rows)), rows, ends), shape=(count, table.shape[0]))
-    weights = _Weights.of([members @ term.y for term in table.terms], [members @ term.n for term in table.terms])
-    cells, tested = _cells(table, rows, weights, subset), table.tested[rows]
-    if table.starts is not None and len(rows):
-        begins = np.flatnonzero((np.diff(subset, prepend=-1) != 0) | (np.diff(table.unit[rows], prepend=-1) != 0))
-        cells, tested = np.add.reduceat(cells, begins, axis=0), np.logical_or.reduceat(tested, begins)
-        subset = subset[begins]
-    return _Side(
-        weights,
-        np.bincount(subset, cells.sum(axis=1) ** 2, count),
-        np.bincount(subset, np.einsum("ij,ij->i", cells, cells), count),
-        np.bincount(subset[tested], minlength=count),
-    )
-
-
-def _cells(table: _Table, rows: np.ndarray, weights: _Weights, subset: np.ndarray) -> np.ndarray:
-    """Contributions of rows to their subset, float [len(rows), J]."""
-    found = np.zeros((1, 1))
-    for term, w, centre in zip(table.terms, weights.w, weights.centre, strict=True):
-        found = found + w[subset] * (term.y[rows] - centre[subset] * term.n[rows])
+def _squared(totals: Iterator[np.ndarray], subsets: int) -> np.ndarray:
+    """Σ_u of squares of totals that come block by block, float [S]."""
+    found = np.zeros(subsets)
+    for total in totals:
+        found += np.einsum("su,su->s", total, total)
     return found
 
 
-def _by_unit(table: _Table, rows: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The units of ascending rows, and sums over each one's rows."""
-    if table.starts is None or not len(rows):
-        return rows, cells
-    begins = np.flatnonzero(np.diff(table.unit[rows], prepend=-1))
-    return table.unit[rows[begins]], np.add.reduceat(cells, begins, axis=0)
+def _cut(squares: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Sums of squares, 0 where they are rounding errors."""
+    return np.where(squares <= ROUNDED * scale, 0.0, squares)
 
 
-def _products(tables: Sequence[_Table], member: np.ndarray) -> list[tuple[_Side, np.ndarray]]:
-    """From matrix products with masks, float [S, U]; and where squares cancelled, bool [S]."""
-    factors = [table.products for table in tables]
-    products = member @ (factors[0] if len(tables) == 1 else np.hstack(factors))
-    parts = np.split(products, np.cumsum([factor.shape[1] for factor in factors])[:-1], axis=1)
-    return [_product(table, member, part) for table, part in zip(tables, parts, strict=True)]
+def _rows(sums: Sequence[RatioSums]) -> tuple[Rows, list[float]]:
+    """Features of ratios: numerators, and these and the weights, centred."""
+    features, centres = [], []
+    for ratio in sums:
+        total = ratio.weight.sum()
+        centre = float(ratio.numerator.sum() / total) if total > 0 else 0.0
+        features += [ratio.numerator - centre * ratio.weight, ratio.weight]
+        centres.append(centre)
+    kept = np.logical_or.reduce([(ratio.weight > 0).any(axis=1) for ratio in sums])
+    return Rows.of(features, sums[0].weight > 0, kept, sums[0].unit), centres
 
 
-def _product(table: _Table, member: np.ndarray, products: np.ndarray) -> tuple[_Side, np.ndarray]:
-    runs = table.shape[1]
-    widths = [width for term in table.terms for width in (runs, term.n.shape[1])]
-    *sums, units, squares = np.split(products, np.cumsum([*widths, 1]), axis=1)
-    weights = _Weights.of(sums[::2], sums[1::2])
-    with np.errstate(invalid="ignore"):
-        off = [centre - term.centre for term, centre in zip(table.terms, weights.centre, strict=True)]
-        if table.steady:
-            w, c = weights.w[0][:, 0] ** 2, off[0][:, 0]
-            each, total, cross, size = squares.T
-            both, of_both = w * (each - 2 * c * cross + runs * c**2 * size), w * (each + runs * c**2 * size)
-            of_total = w * (total + (runs * c) ** 2 * size)
-            total = w * (total - 2 * runs * c * cross + (runs * c) ** 2 * size)
-        else:
-            shape = len(member), runs
-            factors = [np.broadcast_to(one, shape) for w, c in zip(weights.w, off, strict=True) for one in (w, -w * c)]
-            both, of_both = np.zeros(len(member)), np.zeros(len(member))
-            pairs = [(i, j) for i in range(len(factors)) for j in range(i, len(factors))]
-            for (i, j), moment in zip(pairs, np.split(squares, len(pairs), axis=1), strict=True):
-                part = (factors[i] * factors[j] * moment).sum(axis=1)
-                both += part if i == j else 2 * part
-                of_both += part if i == j else 0.0
-            totals = np.hstack(factors) @ table.linear
-            totals *= member
-            total, of_total = np.einsum("ij,ij->i", totals, totals), of_both
-        cancelled = (both <= CANCELLED * of_both) & (of_both > 0) | (total <= CANCELLED * of_total) & (of_total > 0)
-    return _Side(weights, total, both, np.rint(units[:, 0]).astype(np.int64)), cancelled
+def _side(
+    rows: Rows, sums: Sequence[RatioSums], centres: Sequence[float], masks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values [S, J], and coefficients [F, S, J] of features in the mean over runs and in each run by itself."""
+    numerators = [ratio.numerator[rows.order] for ratio in sums]
+    added = rows.sums(masks, [*numerators, *rows.features[1::2]])
+    runs, count = rows.tested.shape[1], len(sums)
+    signs = [1, -1][:count]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = [added[place] / added[count + place] for place in range(count)]
+        values = np.sum([sign * ratio for sign, ratio in zip(signs, ratios, strict=True)], axis=0)
+        # The first ratio takes what the mean over runs differs from each run by.
+        off = values - values.mean(axis=1, keepdims=True)
+        pooled, alone = [], []
+        for place, (sign, ratio, centre) in enumerate(zip(signs, ratios, centres, strict=True)):
+            weight = sign / added[count + place]
+            level = ratio - centre
+            pooled += [weight / runs, -weight * (level - off if place == 0 else level) / runs]
+            alone += [weight, -weight * level]
+    known = np.isfinite(values)  # what is undefined has no contributions, and is nan in the end
+    everywhere = known.all(axis=1, keepdims=True)
+    return values, np.where(everywhere, pooled, 0.0), np.where(known, alone, 0.0)
 
 
-def _correction(units: np.ndarray) -> np.ndarray:
-    """U/(U − 1); nan for one unit."""
-    return np.divide(units, units - 1, out=np.full(len(units), np.nan), where=units > 1)
+def _one_side(sums: Sequence[RatioSums], masks: np.ndarray) -> TwoWays:
+    rows, centres = _rows(sums)
+    values, coefficients, of_run = _side(rows, sums, centres, masks)
+    units, tested = rows.units(masks)
+    both, scale = rows.squares(masks, coefficients)
+    total = _squared(rows.totals(masks, coefficients), len(masks))
+    v_example = correction(units) * _cut(total, both.shape[1] * scale.sum(axis=1))
+    of_runs = correction(tested) * rows.squares(masks, of_run)[0]
+    return finished(values, v_example, both.sum(axis=1), units, of_runs, tested)
 
 
-def _finished(values: np.ndarray, v_example: np.ndarray, both: np.ndarray, units: np.ndarray) -> TwoWays:
-    runs = values.shape[1]
-    v_seed, v_both = np.zeros(len(values)), np.zeros(len(values))
-    if runs > 1:
-        v_seed, v_both = values.var(axis=1, ddof=1) / runs, both
-    variance = np.maximum(v_seed + v_example - v_both, v_example)
-    df = many_degrees_of_freedom(variance, v_seed, runs, units)
-    return TwoWays(values, variance, df, v_seed, v_example, v_both, units)
+def _two_sides(sums: Sequence[RatioSums], masks: np.ndarray, rests: np.ndarray) -> TwoWays:
+    """As `contrast.two_sides` does: each side with its own U/(U − 1), and Welch's degrees of freedom."""
+    rows, centres = _rows(sums)
+    (values, inside, _), (others, outside, _) = (_side(rows, sums, centres, side) for side in (masks, rests))
+    counts = [rows.units(side)[0] for side in (masks, rests)]
+    distinct, tested = rows.units(masks | rests)
+    factors = [np.sqrt(correction(units))[:, None] for units in counts]
+    parts = np.zeros((3, len(masks)))
+    for first, second in _together(rows, masks, rests, inside, outside):
+        own = factors[0] * first, factors[1] * second
+        parts += np.stack([(part**2).sum(axis=1) for part in (*own, own[0] - own[1])])
+    both = np.zeros(values.shape)
+    for run in range(both.shape[1]):
+        alone = Rows(rows.features[:, :, [run]], rows.tested[:, [run]], rows.order, rows.starts)
+        of_run = (side.coefficients[:, :, [run]] for side in (inside, outside))
+        both[:, run] = sum(
+            ((first - second) ** 2).sum(axis=1) for first, second in _together(alone, masks, rests, *of_run)
+        )
+    units = units_of_two_sides(parts[0], parts[1], counts[0], counts[1], distinct)
+    v_example, both = _cut(parts[2], parts[0] + parts[1]), _cut(both, (parts[0] + parts[1])[:, None])
+    of_runs = correction(tested) * both * both.shape[1] ** 2
+    return finished(values - others, v_example, both.sum(axis=1), units, of_runs, tested)
 
 
-def _finished_side(side: _Side) -> TwoWays:
-    return _finished(side.weights.values, _correction(side.units) * side.total, side.both, side.units)
-
-
-def _two_sides(table: _Table, subsets: Subsets, rests: Subsets) -> TwoWays:
-    (first,), (second,) = _side([table], subsets), _side([table], rests)
-    corrections = _correction(first.units), _correction(second.units)
-    own = corrections[0] * first.total, corrections[1] * second.total
-    scale, of_both = own[0] + own[1], first.both + second.both
-    distinct, v_example, both = first.units + second.units, scale.copy(), of_both.copy()
-    for place in _meeting(table, subsets.masks, rests.masks):
-        masks = [table.own(each.masks[place]) for each in (subsets, rests)]
-        weights = [side.weights.take([place]) for side in (first, second)]
-        factor = np.sqrt([correction[place] for correction in corrections])
-        shared, cells = _shared_units(table, masks, weights)
-        distinct[place] -= shared
-        v_example[place] -= 2 * factor.prod() * (cells[0].sum(axis=1) @ cells[1].sum(axis=1))
-        both[place] -= 2 * np.vdot(cells[0], cells[1])
-        if v_example[place] <= CANCELLED * scale[place] or both[place] <= CANCELLED * of_both[place]:
-            whole = [np.zeros((table.width, table.shape[1])) for _ in masks]
-            for each, mask, weight in zip(whole, masks, weights, strict=True):
-                rows = np.flatnonzero(mask)
-                units, own_cells = _by_unit(table, rows, _cells(table, rows, weight, np.zeros_like(rows)))
-                each[units] = own_cells
-            v_example[place] = ((factor[0] * whole[0].sum(axis=1) - factor[1] * whole[1].sum(axis=1)) ** 2).sum()
-            both[place] = ((whole[0] - whole[1]) ** 2).sum()
-    units = units_of_two_sides(*own, first.units, second.units, distinct)
-    return _finished(first.weights.values - second.weights.values, v_example, both, units)
-
-
-def _meeting(table: _Table, first: np.ndarray, second: np.ndarray) -> Iterator[int]:
-    """Subsets that have a unit in common with their rest."""
-    step = max(BLOCK // max(table.shape[0], 1), 1)
-    for start in range(0, len(first), step):
-        one, other = (table.own(masks[start : start + step]) for masks in (first, second))
-        if table.starts is not None:
-            one, other = (np.logical_or.reduceat(masks, table.starts, axis=1) for masks in (one, other))
-        yield from (start + np.flatnonzero((one & other).any(axis=1))).tolist()
-
-
-def _shared_units(
-    table: _Table, masks: Sequence[np.ndarray], weights: Sequence[_Weights]
-) -> tuple[int, Sequence[np.ndarray]]:
-    """How many tested units two sides share, and each side's contributions of all that they share, float [U, J]."""
-    present = [np.zeros((2, len(table.columns)), dtype=bool) for _ in masks]
-    for each, mask in zip(present, masks, strict=True):
-        each[0, table.unit[mask]] = True
-        each[1, table.unit[mask & table.tested]] = True
-    shared, tested = present[0] & present[1]
-    cells = []
-    for mask, weight in zip(masks, weights, strict=True):
-        rows = np.flatnonzero(mask & shared[table.unit])
-        cells.append(_by_unit(table, rows, _cells(table, rows, weight, np.zeros_like(rows)))[1])
-    return int(tested.sum()), cells
+def _together(
+    rows: Rows, masks: np.ndarray, rests: np.ndarray, inside: np.ndarray, outside: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The totals of two sides, block by block."""
+    return zip(rows.totals(masks, inside), rows.totals(rests, outside), strict=True)
