@@ -261,7 +261,7 @@ def _side(
     numerators = [ratio.numerator[rows.order] for ratio in sums]
     added = rows.sums(masks, [*numerators, *rows.features[1::2]])
     runs, count = rows.tested.shape[1], len(sums)
-    signs = [1, -1][:count]
+    signs = (1, -1)[:count]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = [added[place] / added[count + place] for place in range(count)]
         values = np.sum([sign * ratio for sign, ratio in zip(signs, ratios, strict=True)], axis=0)
@@ -292,7 +292,8 @@ def _one_side(sums: Sequence[RatioSums], masks: np.ndarray) -> TwoWays:
 def _two_sides(sums: Sequence[RatioSums], masks: np.ndarray, rests: np.ndarray) -> TwoWays:
     """As `contrast.two_sides` does: each side with its own U/(U − 1), and Welch's degrees of freedom."""
     rows, centres = _rows(sums)
-    (values, inside, _), (others, outside, _) = (_side(rows, sums, centres, side) for side in (masks, rests))
+    values, inside, _ = _side(rows, sums, centres, masks)
+    others, outside, _ = _side(rows, sums, centres, rests)
     counts = [rows.units(side)[0] for side in (masks, rests)]
     distinct, tested = rows.units(masks | rests)
     factors = [np.sqrt(correction(units))[:, None] for units in counts]
@@ -303,10 +304,8 @@ def _two_sides(sums: Sequence[RatioSums], masks: np.ndarray, rests: np.ndarray) 
     both = np.zeros(values.shape)
     for run in range(both.shape[1]):
         alone = Rows(rows.features[:, :, [run]], rows.tested[:, [run]], rows.order, rows.starts)
-        of_run = (side.coefficients[:, :, [run]] for side in (inside, outside))
-        both[:, run] = sum(
-            ((first - second) ** 2).sum(axis=1) for first, second in _together(alone, masks, rests, *of_run)
-        )
+        for first, second in _together(alone, masks, rests, inside[:, :, [run]], outside[:, :, [run]]):
+            both[:, run] += ((first - second) ** 2).sum(axis=1)
     units = units_of_two_sides(parts[0], parts[1], counts[0], counts[1], distinct)
     v_example, both = _cut(parts[2], parts[0] + parts[1]), _cut(both, (parts[0] + parts[1])[:, None])
     of_runs = correction(tested) * both * both.shape[1] ** 2
