@@ -324,5 +324,24 @@ def test_correlations_come_from_the_matrix_of_totals():
     np.testing.assert_allclose(multiplicity.correlations_of(matrix, found.variance), expected, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("unit", [None, clusters()], ids=["rows", "clusters"])
+def test_no_subsets_and_no_tested_rows_are_no_error(unit):
+    sums, other = study(unit=unit)
+    none, all_rows = Subsets(np.zeros((0, ROWS), dtype=bool)), Subsets(np.ones((2, ROWS), dtype=bool))
+    empty = RatioSums(0 * sums.numerator, 0 * sums.weight, unit)
+    for own, first, second in ((none, sums, other), (all_rows, empty, empty)):
+        found = (
+            levels(first, own),
+            changes(first, second, own),
+            gaps(first, own, own),
+            gap_changes(first, second, own, own),
+        )
+        for one in found:
+            assert len(one) == len(one.variance) == len(own)
+            assert np.isnan(one.variance).all()
+        assert levels_of_runs(first, own).values.shape == (len(own), 4)
+        assert len(unit_totals(own, first, second, own)) == len(own)
+
+
 def test_the_examples_in_its_docstrings_run():
     assert doctest.testmod(subsets, extraglobs={"np": np}).failed == 0

@@ -450,6 +450,8 @@ def _sides(tables: Sequence[_Table], subsets: Subsets) -> Iterator[tuple[np.ndar
     table = tables[0]
     rows, most = table.shape[0], max(BLOCK // max(table.shape), 1)
     small = np.flatnonzero(subsets.small)
+    if not len(subsets):
+        yield small, [_gathered(one, 0, small, small) for one in tables]
     for piece, own in _pieces(small, subsets.sizes[small], table):
         subset = np.repeat(np.arange(len(piece)), subsets.sizes[piece])
         members = subsets.members[own]
