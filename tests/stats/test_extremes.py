@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from evenhand.stats.extremes import range_slopes
+from evenhand.stats.extremes import pair_slopes, range_slopes
 
 NOISE = 0.03
 """Two standard errors of a share of 512 draws, and a half."""
@@ -70,3 +70,14 @@ def test_slopes_are_derivatives_of_the_expected_range():
         step = 1e-3 * np.eye(4)[place]
         moved = np.ptp(values + step + noise, axis=1) - np.ptp(values - step + noise, axis=1)
         assert slopes[place] == pytest.approx(moved.mean() / 2e-3, abs=2 * NOISE)
+
+
+@pytest.mark.parametrize("sets", [1, 2])
+def test_many_pairs_at_once_have_the_slopes_of_each(sets):
+    rng = np.random.default_rng(1)
+    values = 0.5 + rng.choice([0.0, 0.01, 0.05, 0.3], (700, 2 * sets)) * rng.normal(size=(700, 2 * sets))
+    errors = rng.uniform(0.005, 0.1, (700, 2 * sets))
+    found = pair_slopes(values, errors)
+    for row, value, error in zip(found, values, errors, strict=True):
+        assert row.tolist() == np.concatenate(range_slopes(np.split(value, sets), np.split(error, sets))).tolist()
+    assert pair_slopes(values[:0], errors[:0]).shape == (0, 2 * sets)

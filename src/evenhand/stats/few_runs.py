@@ -11,11 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from evenhand.stats.contrast import TwoWay, t_quantile
-from evenhand.stats.proportion import FewDiscordant, Widened
-
-LEAST = 1e-15
-"""The smallest p-value that is told from 0."""
+from evenhand.stats.contrast import TwoWay, t_density, t_quantile, t_tail
+from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
+from evenhand.stats.roots import rising_root
 
 
 @dataclass(frozen=True)
@@ -40,13 +38,17 @@ class FewRuns:
 
     def half_width(self, tail: float) -> float:
         """Distance of each bound from the estimate, missed with probability `tail` at most, for tails below .5."""
+        half = -t_quantile(tail, self.whole.df) * self.whole.standard_error
+        return half if self.whole.runs < 2 else max(half, self._half_of_parts(tail))
+
+    def _half_of_parts(self, tail: float) -> float:
         whole = self.whole
-        half = -t_quantile(tail, whole.df) * whole.standard_error
-        if whole.runs < 2:
-            return half
-        lasting = max(whole.v_example - whole.v_both, 0.0)
         seed = t_quantile(tail, whole.runs - 1) ** 2 * whole.v_seed
-        return max(half, math.sqrt(seed + t_quantile(tail, max(whole.units - 1, 1)) ** 2 * lasting))
+        return math.sqrt(seed + t_quantile(tail, max(whole.units - 1, 1)) ** 2 * self._lasting)
+
+    @property
+    def _lasting(self) -> float:
+        return max(self.whole.v_example - self.whole.v_both, 0.0)
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
@@ -57,17 +59,31 @@ class FewRuns:
         """The tail probability at which a bound reaches `null`; nan without variance."""
         if not self.variance > 0:
             return math.nan
-        from scipy.optimize import brentq
-
-        distance = abs(self.estimate - null)
-        if self.half_width(LEAST) <= distance:
-            p = LEAST
-        elif distance == 0:
-            p = 0.5
-        else:
-            log = brentq(lambda log: self.half_width(math.exp(log)) - distance, math.log(LEAST), math.log(0.5))
-            p = math.exp(float(log))  # pyright: ignore[reportArgumentType]
+        whole, distance = self.whole, abs(self.estimate - null)
+        if distance == 0:
+            return 0.5
+        p = max(t_tail(distance / whole.standard_error, whole.df), LEAST)
+        if whole.runs > 1 and self._half_of_parts(p) > distance:
+            p = self._p_of_parts(distance)
         return p if self.estimate > null else 1 - p
+
+    def _p_of_parts(self, distance: float) -> float:
+        """The tail at which the half-width of the parts is `distance`."""
+        whole, lasting = self.whole, self._lasting
+        few, many = whole.runs - 1, max(whole.units - 1, 1)
+        if not lasting > 0:
+            return t_tail(distance / math.sqrt(whole.v_seed), few)
+        if not whole.v_seed > 0:
+            return t_tail(distance / math.sqrt(lasting), many)
+
+        def off(x: float) -> tuple[float, float]:
+            y = -t_quantile(t_tail(x, few), many)
+            half = math.hypot(x * math.sqrt(whole.v_seed), y * math.sqrt(lasting))
+            slope = t_density(x, few) / t_density(y, many)
+            return half - distance, (x * whole.v_seed + y * lasting * slope) / half
+
+        most = -t_quantile(LEAST, few)
+        return t_tail(rising_root(off, 0.0, most, min(distance / whole.standard_error, most / 2)), few)
 
 
 @dataclass(frozen=True)

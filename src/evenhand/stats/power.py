@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
-from evenhand.stats.contrast import TwoWay, t_quantile
+from evenhand.stats.contrast import TwoWay, t_quantile, t_quantiles
 from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.roots import rising_root
 
 POWER = 0.8
+ROOT = math.sqrt(2 * math.pi)
 MOST_RUNS = 1000
 """Beyond this `runs_needed` is not a plan."""
 REPEATS = 41
@@ -63,24 +67,24 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
         return RunsNeeded(None, "the spread between runs is unknown")
     if not distance > 0:
         return RunsNeeded(None, "a contrast of exactly 0 is never decided without a margin")
-    from scipy.special import stdtrit
-
     now = contrast.runs
-    lasting = np.clip((contrast.v_example - contrast.v_both) * now / (now - 1), 0.0, contrast.variance)
-    runs = np.arange(now, MOST_RUNS + 1, dtype=float)
-    variance = (contrast.variance - lasting) * now / runs + lasting
-    v_seed = np.minimum(contrast.v_seed * now / runs, variance)
-    with np.errstate(divide="ignore"):
-        df = np.maximum((variance / v_seed) ** 2 * (runs - 1), runs - 1)
-    df = np.minimum(df, np.maximum(contrast.units - 1, runs - 1))
-    units = max(contrast.units - 1, 1)
-    # The bound that falls last: that of the whole variance, or of its parts, as `few_runs` has it.
-    parts = stdtrit(runs - 1, 1 - level) ** 2 * v_seed + stdtrit(units, 1 - level) ** 2 * lasting
-    bound = np.maximum(stdtrit(df, 1 - level) * np.sqrt(variance), np.sqrt(parts))
-    reached = bound + stdtrit(df, power) * np.sqrt(variance) <= distance
-    if reached.any():
-        # The run count that was made did not decide: the chance of deciding at it is below the power, or bad luck.
-        return RunsNeeded(max(int(runs[reached.argmax()]), now + 1))
+    lasting = min(max((contrast.v_example - contrast.v_both) * now / (now - 1), 0.0), contrast.variance)
+    of_units = t_quantile(1 - level, max(contrast.units - 1, 1)) ** 2 * lasting
+
+    def decides(runs: int) -> bool:
+        variance = (contrast.variance - lasting) * now / runs + lasting
+        v_seed = min(contrast.v_seed * now / runs, variance)
+        df = max((variance / v_seed) ** 2 * (runs - 1), runs - 1) if v_seed > 0 else math.inf
+        df = min(df, max(contrast.units - 1, runs - 1))
+        # The bound that falls last: that of the whole variance, or of its parts, as `few_runs` has it.
+        parts = t_quantile(1 - level, runs - 1) ** 2 * v_seed + of_units
+        bound = max(t_quantile(1 - level, df) * math.sqrt(variance), math.sqrt(parts))
+        return bound + t_quantile(power, df) * math.sqrt(variance) <= distance
+
+    if decides(MOST_RUNS):
+        # More runs never decide less: every part of the variance falls, and degrees of freedom rise. The run count
+        # that was made did not decide: the chance of deciding at it is below the power, or bad luck.
+        return RunsNeeded(bisect_left(range(MOST_RUNS), True, lo=now + 1, key=decides))
     if lasting > 0 and minimum_detectable_effect(math.sqrt(lasting), math.inf, level, power) > distance:
         return RunsNeeded(None, "only more test examples would decide")
     return RunsNeeded(None, f"more than {MOST_RUNS:,} runs would be needed")
@@ -127,18 +131,9 @@ class Repeated:
         cls, v_seed: float, v_example: float, v_both: float, runs: int, units: int, level: float
     ) -> Self:
         """Studies of J runs and U units whose variance has these true parts; see `stats.contrast`."""
-        from scipy.special import chdtri, stdtrit
-
-        chance = chdtri(runs - 1, 1 - (np.arange(REPEATS) + 0.5) / REPEATS) / (runs - 1)
-        seed = v_seed * chance
-        variance = np.maximum(seed + v_example - v_both, v_example)
-        most = max(units - 1, 1)
-        ratio = np.divide(variance, seed, out=np.full(REPEATS, np.inf), where=seed > 0)
-        df = np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most)
-        # As in `few_runs`, for many studies at once.
-        parts = stdtrit(runs - 1, level) ** 2 * seed + stdtrit(most, level) ** 2 * max(v_example - v_both, 0.0)
-        halves = np.maximum(-stdtrit(df, level) * np.sqrt(variance), np.sqrt(parts))
-        return cls(math.sqrt(max(v_seed + v_example - v_both, v_example)), halves)
+        seed, example, both, count = (np.array([part]) for part in (v_seed, v_example, v_both, units))
+        halves = half_widths(seed, example, both, runs, count, level)
+        return cls(math.sqrt(max(v_seed + v_example - v_both, v_example)), halves[0])
 
     def worse(self, effect: float, margin: float | None = None) -> float:
         """The share of the studies that say `worse` where the truth is `effect`.
@@ -157,13 +152,81 @@ class Repeated:
 
     def smallest(self, power: float = POWER) -> float:
         """The smallest effect that this share of the studies finds to be above 0; nan where nothing varies."""
-        from scipy.optimize import brentq
+        from scipy.special import ndtr
 
         if not self.error > 0:
             return math.nan
-        most = float(self.halves.max()) + 10 * self.error
-        found = brentq(lambda effect: self.worse(effect) - power, 0.0, most)
-        return float(found)  # pyright: ignore[reportArgumentType]
+        half, count = self.halves / self.error, len(self.halves)
+
+        def off(x: float) -> tuple[float, float]:
+            above = x - half
+            return float(ndtr(above).sum()) / count - power, float(np.exp(above * above * -0.5).sum()) / count / ROOT
+
+        most = float(half.max()) + 10
+        return (
+            rising_root(off, 0.0, most, min(float(half.sum()) / count + t_quantile(power, math.inf), most)) * self.error
+        )
+
+
+def half_widths(
+    v_seed: np.ndarray, v_example: np.ndarray, v_both: np.ndarray, runs: int, units: np.ndarray, level: float
+) -> np.ndarray:
+    """Half-widths of equally likely studies, float [K, Q], of K contrasts at once; see `Repeated.with_variances`.
+
+    Args:
+        v_seed, v_example, v_both: float [K], true parts of the variance.
+        runs: J, at least 2.
+        units: int [K].
+        level: one-sided, of each bound, below .5.
+    """
+    seed = v_seed[:, None] * _chances(runs)
+    example, lasting = v_example[:, None], np.maximum(v_example - v_both, 0.0)
+    variance = np.maximum(seed + example - v_both[:, None], example)
+    most = np.maximum(units - 1, 1)[:, None].astype(float)
+    ratio = np.divide(variance, seed, out=np.full(seed.shape, np.inf), where=seed > 0)
+    df = np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most)
+    # As in `few_runs`, for many studies at once.
+    of_units = np.array([t_quantile(level, one) ** 2 for one in most[:, 0].tolist()])
+    parts = t_quantile(level, runs - 1) ** 2 * seed + (of_units * lasting)[:, None]
+    least = float(runs - 1) if most.min() >= runs - 1 else 1.0
+    return np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))
+
+
+def smallest_effects(errors: np.ndarray, halves: np.ndarray, power: float = POWER) -> np.ndarray:
+    """The smallest effects that this share of the studies finds to be above 0, float [K]; nan where nothing varies.
+
+    Args:
+        errors: float [K], standard deviations of the contrasts.
+        halves: float [K, Q], half-widths of equally likely studies.
+        power: the share.
+    """
+    from scipy.special import ndtr, ndtri
+
+    varies = errors > 0
+    error, half = np.where(varies, errors, 1.0), halves / np.where(varies, errors, 1.0)[:, None]
+    # In standard errors: the effect x at which Φ(x − half) is `power` on average over the studies.
+    low, high = np.zeros(len(half)), half.max(axis=1) + 10
+    x = half.mean(axis=1) + ndtri(power)
+    for _ in range(100):
+        above = x[:, None] - half
+        value = ndtr(above).mean(axis=1) - power
+        slope = np.exp(above**2 * -0.5).mean(axis=1) / ROOT
+        low, high = np.where(value < 0, x, low), np.where(value < 0, high, x)
+        before = x
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            x = x - value / slope
+        x = np.where((low <= x) & (x <= high), x, (low + high) / 2)
+        if not (np.abs(x - before) > 1e-14 * x).any():
+            break
+    return np.where(varies, x * error, np.nan)
+
+
+@lru_cache(maxsize=64)
+def _chances(runs: int) -> np.ndarray:
+    """float [Q]: a variance from J − 1 degrees of freedom over the true one, in equally likely studies."""
+    from scipy.special import chdtri
+
+    return chdtri(runs - 1, 1 - (np.arange(REPEATS) + 0.5) / REPEATS) / (runs - 1)
 
 
 def foreseen_effect(noise: float, common: float, runs: int, units: int, level: float) -> float:

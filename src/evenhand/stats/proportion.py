@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass
 
 from evenhand.stats.contrast import TwoWay, t_quantile, t_tail
+from evenhand.stats.roots import rising_root
 
 FEW = 10
 """With fewer discordant units than this a contrast of proportions gets the adjusted interval."""
+LEAST = 1e-15
+"""The smallest p-value that is told from 0."""
 
 
 def wilson(share: float, size: float, quantile: float) -> tuple[float, float]:
@@ -78,25 +81,46 @@ class FewDiscordant:
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
-        few, most = t_quantile(1 - tail, max(self.units - 1, 1)), t_quantile(1 - tail, self.whole.df)
-        return self._at(few, most)
+        return self._at(-t_quantile(tail, self._df), -t_quantile(tail, self.whole.df))
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
         if self.estimate == null:
             return 0.5
-        above = self.estimate > null
-        small, large = 0.0, 0.5
-        for _ in range(80):  # the bound moves away from the estimate as the tail shrinks
-            middle = (small + large) / 2 if small > 0 else large / 16
-            low, high = self.bounds(middle)
-            if (low > null) if above else (high < null):
-                large = middle
-            else:
-                small = middle
-            if large < 1e-15:
-                break
-        return large if above else 1 - large
+        above, error = self.estimate > null, self.whole.standard_error
+        p = t_tail(abs(self.estimate - null) / error, self.whole.df) if error > 0 else 0.0
+        p = max(p, self._p_of_shares(null, above), LEAST)
+        return p if above else 1 - p
+
+    @property
+    def _df(self) -> float:
+        return max(self.units - 1, 1)
+
+    def _p_of_shares(self, null: float, above: bool) -> float:
+        """The tail at which the bound from the two shares, without the two-way interval, reaches `null`."""
+        # Below the estimate the first share may be smaller and the second larger, above it the other way round.
+        (p, n), (m, k) = (
+            (side.estimate, effective_size(side.estimate, side.variance, self.units))
+            for side in (self.plus, self.minus)
+        )
+        (p, n), (m, k) = ((p, n), (m, k)) if above else ((m, k), (p, n))
+        distance = p - m - (null if above else -null)
+        if distance <= 0:
+            return 0.5
+
+        def off(quantile: float) -> tuple[float, float]:
+            low, high = wilson(p, n, quantile)[0], wilson(m, k, quantile)[1]
+            width = math.hypot(p - low, high - m)
+            # Both limits solve (limit − share)² = quantile²·limit·(1 − limit)/size.
+            falling = 2 * quantile * low * (1 - low) / (2 * n * (p - low) + quantile**2 * (1 - 2 * low) or math.inf)
+            rising = 2 * quantile * high * (1 - high) / (2 * k * (high - m) - quantile**2 * (1 - 2 * high) or math.inf)
+            return width - distance, ((p - low) * falling + (high - m) * rising) / width if width > 0 else 0.0
+
+        most = -t_quantile(LEAST, self._df)
+        if off(most)[0] <= 0:
+            return LEAST
+        start = distance / math.sqrt(p * (1 - p) / n + m * (1 - m) / k) if 0 < p < 1 else 1.0
+        return t_tail(rising_root(off, 0.0, most, min(start, most / 2)), self._df)
 
     def _at(self, few: float, most: float) -> tuple[float, float]:
         """Bounds at a quantile for the shares and one for the two-way interval."""
@@ -134,7 +158,7 @@ class Widened:
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
-        quantile = t_quantile(1 - tail, self.whole.df)
+        quantile = -t_quantile(tail, self.whole.df)
         half = quantile * math.sqrt(self.whole.variance + (quantile * self.step) ** 2)
         return self.estimate - half, self.estimate + half
 

@@ -1,0 +1,35 @@
+"""The root of a rising function, by Newton's steps that never leave a bracket."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+STEPS = 200
+"""More than halving needs between any two numbers that differ by less than 1e15 times."""
+
+
+def rising_root(function: Callable[[float], tuple[float, float]], low: float, high: float, start: float) -> float:
+    """Where a rising function is 0.
+
+    Args:
+        function: its value and its slope; where the slope does not help, as at a corner, the bracket is halved.
+        low, high: where it is at most 0, and at least 0.
+        start: where to begin, between them.
+    """
+    x, last = start, math.inf
+    for _ in range(STEPS):
+        value, slope = function(x)
+        if value == 0:
+            break
+        if value < 0:
+            low = x
+        else:
+            high = x
+        before, x = x, x - value / slope if slope > 0 and abs(value) < last / 2 else low
+        if not low < x < high:
+            x = (low + high) / 2
+        last = abs(value)
+        if abs(x - before) <= 4e-16 * abs(x):
+            break
+    return x
