@@ -18,7 +18,7 @@ CURVE = ("setting", "split", "measure", "attribute", "group", "method", "x")
 RELATIVE, ABSOLUTE = 1e-12, 1e-14
 FOUND = 1e-9
 """Relative tolerance of numbers that root finding or a simulation gave."""
-LOOSE = ("p", "p_adjusted", "detectable")
+LOOSE = ("p", "p_adjusted", "detectable", "x", "y")
 
 
 @dataclass(frozen=True)

@@ -77,14 +77,15 @@ def _mean(judged: Sequence[SettingContrast], codes: Codes) -> Pooled | None:
     if not (variances > 0).all():
         return None
     estimates = np.array([contrast.estimate for contrast in contrasts], dtype=float)
-    units = [codes[member.setting][member.contrast.units] for member in judged]
+    known = [contrast.totals() for contrast in contrasts if contrast.totals]
+    units = [codes[member.setting][own] for member, (own, _) in zip(judged, known, strict=True)]
     tested = np.bincount(np.concatenate(units))
     common = int((tested > 1).sum())
     if not common:
         return pool(estimates, variances)
     totals = np.zeros((len(judged), len(tested)))
-    for row, places, contrast in zip(totals, units, contrasts, strict=True):
-        row[places] = contrast.totals
+    for row, places, (_, contributed) in zip(totals, units, known, strict=True):
+        row[places] = contributed
     return pool(estimates, variances, shared=totals @ totals.T, shared_df=max(common - 1, 1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,10 @@ ONE_UNIT = "a single resampling unit: there is no spread to judge by"
 DISCORDANT = f"fewer than {FEW} discordant units: the interval is adjusted"
 
 
+UnitTotals = Callable[[], tuple[np.ndarray, np.ndarray]]
+"""Computes units and what they contribute, which takes memory, when a family or a mean over settings asks for it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What the runs of a comparison show, before it is concluded.
@@ -38,8 +43,8 @@ class Evidence:
         adjusted: the interval for few discordant units; None where there are enough.
         adjustment: the note on that.
         closing: how the interval was made.
-        units: int [U], the codes of the resampling units; None where the runs of the methods are not paired.
-        totals: float [U], what each unit contributes over all runs.
+        totals: computes the codes of the resampling units, int [U], and what each contributes over all runs, float
+            [U]; None where the runs of the methods are not paired.
         nothing: said where there are no runs and no notes.
     """
 
@@ -53,8 +58,7 @@ class Evidence:
     adjusted: FewDiscordant | Widened | None = None
     adjustment: str = DISCORDANT
     closing: tuple[str, ...] = ()
-    units: np.ndarray | None = None
-    totals: np.ndarray | None = None
+    totals: UnitTotals | None = None
     nothing: str = NO_COMMON_SEED
 
 
@@ -68,7 +72,7 @@ class Contrast:
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
         runs: how many runs it rests on.
         notes: reasons, and what must be known.
-        units, totals: see `Evidence`.
+        totals: see `Evidence`.
     """
 
     estimate: float | None
@@ -76,8 +80,7 @@ class Contrast:
     whole: TwoWay | None
     runs: int
     notes: tuple[str, ...] = ()
-    units: np.ndarray | None = None
-    totals: np.ndarray | None = None
+    totals: UnitTotals | None = None
 
 
 def enough_runs(runs: int, planned: int) -> bool:
@@ -113,4 +116,4 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
         interval = Wider(runs, evidence.adjusted)
         notes.append(evidence.adjustment)
     notes += evidence.closing
-    return Contrast(whole.estimate, interval, whole, evidence.runs, tuple(notes), evidence.units, evidence.totals)
+    return Contrast(whole.estimate, interval, whole, evidence.runs, tuple(notes), evidence.totals)

@@ -86,7 +86,7 @@ def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator
     assert one.contrast.interval is not None
     observed = Repeated.of(one.contrast.interval, level)
     comparison = one.comparison
-    pairs, _ = pairs_of(reader, comparison.estimand, comparison.method, str(comparison.reference))
+    pairs = pairs_of(reader, comparison.estimand, comparison.method, str(comparison.reference))
     both = [pair for pair in pairs if is_defined(pair)]
     rows = sum(len(ours.rows) for _, ours, _, _ in both)
     rng = generator(0, "planted harm")

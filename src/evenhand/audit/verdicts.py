@@ -52,7 +52,7 @@ class SettingContrast:
     @property
     def judged(self) -> bool:
         """Whether its setting judges it, so that its variance and what its units contribute are known."""
-        return self.contrast.interval is not None and self.contrast.units is not None
+        return self.contrast.interval is not None and self.contrast.totals is not None
 
 
 @dataclass(frozen=True)
@@ -233,15 +233,15 @@ def _joint(contrasts: Sequence[Contrast]) -> MaxT:
     """How the judged contrasts of a family go together when nothing is there."""
     size = max(sum(contrast.interval is not None for contrast in contrasts), 1)
     known = [
-        (contrast.units, contrast.totals, contrast.interval.variance, contrast.whole.df)
+        (contrast.totals, contrast.interval.variance, contrast.whole.df)
         for contrast in contrasts
-        if contrast.interval and contrast.whole and contrast.whole.variance > 0
-        if contrast.units is not None and contrast.totals is not None
+        if contrast.interval and contrast.whole and contrast.whole.variance > 0 and contrast.totals is not None
     ]
     if size < 2 or len(known) < size:  # nothing to correct, or some that nobody knows how they go with the others
         return MaxT(np.empty(0), size)
-    units, totals, variances, df = zip(*known, strict=True)
-    return max_t(correlations(units, totals, variances), np.array(df), generator(0, "max T"))
+    units, totals = zip(*(totals() for totals, _, _ in known), strict=True)
+    variances, df = (np.array(part) for part in zip(*(rest for _, *rest in known), strict=True))
+    return max_t(correlations(units, totals, variances), df, generator(0, "max T"))
 
 
 def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) -> str | None:

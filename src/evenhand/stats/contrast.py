@@ -231,6 +231,13 @@ def t_quantile(probability: float, df: float) -> float:
     return special.ndtri(float(probability)) if math.isinf(df) else special.stdtrit(float(df), float(probability))
 
 
+def quantiles(probability: float, df: np.ndarray) -> np.ndarray:
+    """`t_quantile` of many degrees of freedom, in their shape."""
+    from scipy.special import stdtrit
+
+    return stdtrit(df, probability)
+
+
 def t_tail(statistic: float, df: float) -> float:
     """P(T > statistic)."""
     special = _special()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from evenhand.stats.contrast import TwoWay, t_quantile, t_tail
 from evenhand.stats.roots import rising_root
 
@@ -47,6 +49,23 @@ def proportion_interval(mean: TwoWay, cells: float, level: float = 0.95) -> tupl
     share = min(max(mean.estimate, 0.0), 1.0)
     most = cells if 0 < share < 1 else min(cells, float(mean.units))
     return wilson(share, effective_size(share, mean.variance, most), t_quantile(1 - (1 - level) / 2, mean.df))
+
+
+def proportion_intervals(
+    estimate: np.ndarray, variance: np.ndarray, cells: np.ndarray, units: np.ndarray, quantile: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`proportion_interval` of many proportions at once, all of one shape; nan where the variance is."""
+    share = np.clip(estimate, 0.0, 1.0)
+    inside = (share > 0) & (share < 1)
+    size = np.where(inside, cells, np.minimum(cells, units))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.where(inside & (variance > 0), np.minimum(share * (1 - share) / variance, size), size)
+        square = quantile**2
+        centre = (share + square / (2 * size)) / (1 + square / size)
+        half = quantile / (1 + square / size) * np.sqrt(share * (1 - share) / size + square / (4 * size**2))
+        low = np.minimum(np.maximum(centre - half, 0.0), share)
+        high = np.maximum(np.minimum(centre + half, 1.0), share)
+    return np.where(np.isnan(variance), np.nan, low), np.where(np.isnan(variance), np.nan, high)
 
 
 @dataclass(frozen=True)

@@ -302,7 +302,7 @@ def _two_sides(sums: Sequence[RatioSums], masks: np.ndarray, rests: np.ndarray) 
         own = factors[0] * first, factors[1] * second
         parts += np.stack([(part**2).sum(axis=1) for part in (*own, own[0] - own[1])])
     both = np.zeros(values.shape)
-    for run in range(both.shape[1]):
+    for run in range(rows.tested.shape[1]):
         alone = Rows(rows.features[:, :, [run]], rows.tested[:, [run]], rows.order, rows.starts)
         for first, second in _together(alone, masks, rests, inside[:, :, [run]], outside[:, :, [run]]):
             both[:, run] += ((first - second) ** 2).sum(axis=1)

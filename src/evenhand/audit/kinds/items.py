@@ -177,8 +177,7 @@ class ItemReading(ABC, Generic[Sample]):
             doubts=tuple(sorted({item.doubt for side in chosen for run in side for item in run if item.doubt})),
             adjusted=self.adjusted(change),
             closing=self.closing(change),
-            units=change.units,
-            totals=change.totals,
+            totals=lambda: (change.units, change.totals),
         )
 
     def _of(self, estimand: Estimand, runs: Sequence[Items], units: Sequence[np.ndarray]) -> ItemRuns:

@@ -87,8 +87,7 @@ def _paired(first: Leak, second: Leak, said: Sequence[str], notes: Sequence[str]
         SAMPLE,
         adjusted=adjusted,
         closing=((clustered,) if models > 1 else ()) + tuple(notes),
-        units=np.arange(len(totals)),
-        totals=totals,
+        totals=lambda: (np.arange(len(totals)), totals),
     )
 
 

@@ -24,9 +24,11 @@ from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
 from evenhand.audit.runs.influences import RunInfluences
+from evenhand.audit.runs.rates import Levels, SubsetRates
 from evenhand.audit.trial_records import missing_note
 from evenhand.audit.verdicts import Family, SettingContrast, pairs
 from evenhand.stats.contrast import count_distinct
+from evenhand.stats.null import NoiseFloor
 
 ONE_SEED = "one seed: the interval holds the noise of the examples only, not that of training"
 
@@ -63,6 +65,11 @@ class PredictionReading:
         return RunInfluences(self.evaluation, self.design.support)
 
     @cached_property
+    def rates(self) -> SubsetRates:
+        """Rates and their gaps in all groups at once."""
+        return SubsetRates(self.reader)
+
+    @cached_property
     def floors(self) -> Floors:
         """The noise floors."""
         return Floors(self.reader)
@@ -90,33 +97,48 @@ class PredictionReading:
         runs where the value is defined, with a two-way interval over runs and examples, and `n`, the distinct examples
         that the runs tested.
         """
-        evaluation, reader = self.evaluation, self.reader
+        evaluation, measure = self.evaluation, estimand.measure
         seeds = evaluation.seeds(method)
-        runs = {seed: evaluation.runs[method, seed] for seed in seeds if (method, seed) in evaluation.runs}
-        effects = {seed: reader.influence(run, estimand) for seed, run in runs.items()}
-        general = self._notes(estimand, list(effects.values()))
-        defined = [seed for seed, effect in effects.items() if not math.isnan(effect.value)]
-        floors = self.floors.floors(estimand, method, defined) if defined and estimand.measure.floor else {}
-        chosen, tests = [effects[seed] for seed in defined], [runs[seed] for seed in defined]
-        by_run = RunsByUnit.of(reader, tests, chosen) if defined else None
-        for seed, effect in effects.items():
-            if by_run is None or seed not in defined:
-                yield seed, Estimate(None, None, None, len(effect.rows), (str(effect.reason), *general))
-                continue
-            run = by_run.run(defined.index(seed))
-            estimate = _estimate(estimand.measure, [effect], run, len(effect.rows), general)
-            yield seed, replace(estimate, floor=_known(floors.get(seed)))
+        present = [seed for seed in seeds if (method, seed) in evaluation.runs]
+        values = self._values(estimand, method, present)
+        general = self._notes(estimand, values.smallest)
+        floors = self.floors.floors(estimand, method, values.defined) if values.defined and measure.floor else {}
+        for seed in present:
+            estimate = values.of_runs[seed]
+            yield seed, replace(estimate, notes=(*estimate.notes, *general), floor=_known(floors.get(seed)))
         notes = [*general, *missing_note(method, seeds, evaluation.absent, "have no predictions")]
-        if effects and len(defined) < len(effects):
-            reasons = ", ".join(sorted({str(effects[seed].reason) for seed in effects if seed not in defined}))
-            notes.append(f"defined in {len(defined)} of {len(effects)} runs ({reasons})")
-        if by_run is None:
-            yield None, Estimate(None, None, None, 0, tuple(notes))
-            return
-        if len(defined) == 1:
+        if len(values.defined) < len(present):
+            undefined = [values.of_runs[seed].notes[0] for seed in present if seed not in values.defined]
+            reasons = ", ".join(sorted(set(undefined)))
+            notes.append(f"defined in {len(values.defined)} of {len(present)} runs ({reasons})")
+        if len(values.defined) == 1:
             notes.append(ONE_SEED)
+        mean = values.mean
+        yield None, replace(mean, notes=(*mean.notes, *notes), floor=_known(floors.get(None)))
+
+    def _values(self, estimand: Estimand, method: str, present: Sequence[int]) -> _Values:
+        """The estimand in each run and over runs, in closed form where there is one."""
+        closed = self.rates.levels(estimand, method)
+        if closed is not None and closed[0].exact[closed[1]]:
+            return _of_subset(*closed, present)
+        reader = self.reader
+        runs = dict(zip(present, reader.runs_of(method), strict=True))
+        effects = {seed: reader.influence(run, estimand) for seed, run in runs.items()}
+        defined = [seed for seed, effect in effects.items() if not math.isnan(effect.value)]
+        chosen, tests = [effects[seed] for seed in defined], [runs[seed] for seed in defined]
+        smallest = min((effect.smallest for effect in effects.values()), default=None)
+        of_runs = {
+            seed: Estimate(None, None, None, len(effect.rows), (str(effect.reason),))
+            for seed, effect in effects.items()
+        }
+        if not defined:
+            return _Values(of_runs, Estimate(None, None, None, 0), defined, smallest)
+        by_run = RunsByUnit.of(reader, tests, chosen)
+        for place, seed in enumerate(defined):
+            effect = effects[seed]
+            of_runs[seed] = _estimate(estimand.measure, [effect], by_run.run(place), len(effect.rows))
         n = count_distinct([run.rows[effect.rows] for run, effect in zip(tests, chosen, strict=True)])
-        yield None, replace(_estimate(estimand.measure, chosen, by_run, n, notes), floor=_known(floors.get(None)))
+        return _Values(of_runs, _estimate(estimand.measure, chosen, by_run, n), defined, smallest)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference."""
@@ -130,8 +152,9 @@ class PredictionReading:
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
         notes += [note] if note else []
-        evidence = unpaired_evidence if self.design.paired == "none" else paired_evidence
-        return evidence(self.reader, comparison, notes)
+        if self.design.paired == "none":
+            return unpaired_evidence(self.reader, comparison, notes)
+        return paired_evidence(self.rates, comparison, notes)
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
         """All contrasts."""
@@ -144,12 +167,12 @@ class PredictionReading:
             yield from reliability_curves(self.reader)
             yield from detected_harm(self.reader, judged, self.design)
 
-    def _notes(self, estimand: Estimand, effects: Sequence[Influence]) -> list[str]:
+    def _notes(self, estimand: Estimand, smallest: int | None) -> list[str]:
+        """What must be known of an estimand, in every run."""
         notes = self._left_out(estimand)
-        support = self.design.support
         level = estimand.subset.level
-        if level != "attribute" and effects and min(effect.smallest for effect in effects) < support:
-            notes.append(f"fewer than {support} examples in some run")
+        if level != "attribute" and smallest is not None and smallest < self.design.support:
+            notes.append(f"fewer than {self.design.support} examples in some run")
         note = estimand.measure.note(level)
         return [*notes, note] if note else notes
 
@@ -162,9 +185,35 @@ class PredictionReading:
         return [f"left out, with fewer than {self.design.support} examples in some run: {', '.join(left)}"]
 
 
-def _estimate(
-    measure: Measure, effects: Sequence[Influence], runs: RunsByUnit, n: int, notes: Sequence[str]
-) -> Estimate:
+@dataclass(frozen=True)
+class _Values:
+    """An estimand in the runs of a method.
+
+    Attributes:
+        of_runs: by seed; where it is undefined with the reason as the first note.
+        mean: over the runs in which it is defined.
+        defined: their seeds.
+        smallest: the fewest examples in a denominator of any run; None without runs.
+    """
+
+    of_runs: dict[int, Estimate]
+    mean: Estimate
+    defined: list[int]
+    smallest: int | None
+
+
+def _of_subset(levels: Levels, place: int, seeds: Sequence[int]) -> _Values:
+    """The values of one subset, of those that were computed for all at once."""
+    mean = levels.mean
+    low, high = levels.low[place].tolist(), levels.high[place].tolist()
+    bounds = [(None, None) if math.isnan(one) else (one, other) for one, other in zip(low, high, strict=True)]
+    values, counts = mean.values[place].tolist(), levels.counts[place].tolist()
+    of_runs = {seed: Estimate(values[j], *bounds[j], counts[j]) for j, seed in enumerate(seeds)}
+    whole = Estimate(float(mean.estimate[place]), *bounds[-1], int(mean.units[place]))
+    return _Values(of_runs, whole, list(seeds), int(levels.smallest[place]))
+
+
+def _estimate(measure: Measure, effects: Sequence[Influence], runs: RunsByUnit, n: int) -> Estimate:
     value, low, high = marginal_interval(measure, effects, runs)
     reasons = sorted({effect.reason for effect in effects if effect.reason}) if len(effects) == 1 else []
     corrected = None
@@ -173,9 +222,9 @@ def _estimate(
         corrected = math.sqrt(squared)
     elif squared < 0:
         reasons.append(BELOW_ZERO)
-    return Estimate(value, low, high, n, (*reasons, *notes), corrected)
+    return Estimate(value, low, high, n, tuple(reasons), corrected)
 
 
-def _known(floor: Any) -> Any:
+def _known(floor: NoiseFloor | None) -> NoiseFloor | None:
     """The floor, unless it is undefined."""
     return None if floor is None or math.isnan(floor.mean) else floor

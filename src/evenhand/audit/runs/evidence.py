@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.by_unit import RunsByUnit, unit_step
 from evenhand.audit.runs.influences import RunInfluences
+from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.trial_records import missing_note, shared_seeds
 from evenhand.stats.contrast import TwoWay, by_unit, compact, two_way, unpaired
 from evenhand.stats.multiplicity import unit_totals
@@ -26,17 +28,22 @@ Both = tuple[Run, Influence, Run, Influence]
 """One seed: the method's run and effect, the reference's run and effect."""
 
 
-def paired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
+def paired_evidence(rates: SubsetRates, comparison: Comparison, notes: Sequence[str]) -> Evidence:
     """The evidence over the seeds that both methods were run with, on the examples that both predicted."""
+    reader = rates.reader
     evaluation, estimand = reader.evaluation, comparison.estimand
     method, reference = comparison.method, str(comparison.reference)
     planned, apart = shared_seeds(evaluation.seeds(method), evaluation.seeds(reference))
     notes = [*notes, *apart]
     for name in (method, reference):
         notes += absence_notes(reader, name, planned)
-    pairs, fewer = pairs_of(reader, estimand, method, reference)
+    runs, fewer = reader.pairs(method, reference)
     if fewer:
         notes.append(f"{fewer} predictions of one method only are left out, so that the comparison is paired")
+    closed = rates.changes(comparison, runs)
+    if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), len(planned)):
+        return _of_subset(reader, *closed, notes)
+    pairs = pairs_of(reader, estimand, method, reference)
     defined = [pair for pair in pairs if is_defined(pair)]
     if len(defined) < len(pairs):
         reasons = {effect.reason for pair in pairs for effect in (pair[1], pair[3]) if math.isnan(effect.value)}
@@ -44,6 +51,19 @@ def paired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequen
     if not enough_runs(len(defined), len(planned)):
         return Evidence(None, len(defined), len(planned), tuple(notes))
     return evidence_of_pairs(reader, comparison, defined, notes)
+
+
+def _of_subset(reader: RunInfluences, changes: Changes, place: int, notes: Sequence[str]) -> Evidence:
+    """The evidence of a change that was computed for all subsets at once."""
+    whole = changes.whole.at(place)
+    return Evidence(
+        whole,
+        whole.runs,
+        notes=tuple(notes),
+        smallest=int(changes.smallest[place]),
+        closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
+        totals=partial(changes.totals, place),
+    )
 
 
 def evidence_of_pairs(
@@ -71,7 +91,8 @@ def evidence_of_pairs(
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
             adjusted = Widened(whole, unit_step(effects[::2], shares))
-    present, _ = compact(np.concatenate(units))
+    present, _ = compact(units[0] if len({id(codes) for codes in units}) == 1 else np.concatenate(units))
+    totals = (present, unit_totals(values, influence, shares))
     return Evidence(
         whole,
         whole.runs,
@@ -79,24 +100,16 @@ def evidence_of_pairs(
         smallest=min(effect.smallest for effect in effects),
         adjusted=adjusted,
         closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
-        units=present,
-        totals=unit_totals(values, influence, shares),
+        totals=lambda: totals,
     )
 
 
-def pairs_of(reader: RunInfluences, estimand: Estimand, method: str, reference: str) -> tuple[list[Both], int]:
-    """The estimand in every seed that both were run with, on the examples that both predicted, and how many predictions
-    that leaves out."""
-    evaluation = reader.evaluation
-    pairs, fewer = [], 0
-    for seed in sorted(set(evaluation.seeds(method)) & set(evaluation.seeds(reference))):
-        runs = reader.pair(method, reference, seed)
-        if runs is None:
-            continue
-        ours, theirs, dropped = runs
-        fewer += dropped
-        pairs.append((ours, reader.influence(ours, estimand), theirs, reader.influence(theirs, estimand)))
-    return pairs, fewer
+def pairs_of(reader: RunInfluences, estimand: Estimand, method: str, reference: str) -> list[Both]:
+    """The estimand in every pair of runs."""
+    return [
+        (ours, reader.influence(ours, estimand), theirs, reader.influence(theirs, estimand))
+        for ours, theirs in reader.pairs(method, reference)[0]
+    ]
 
 
 def is_defined(pair: Both) -> bool:

@@ -39,6 +39,19 @@ class RunInfluences:
             self._influences[id(run)] = (run, self._influence(run, estimand))
         return self._influences[id(run)][1]
 
+    def runs_of(self, method: str) -> list[Run]:
+        """The runs of a method that have predictions, by seed."""
+        evaluation = self.evaluation
+        return [evaluation.runs[method, seed] for seed in evaluation.seeds(method) if (method, seed) in evaluation.runs]
+
+    def pairs(self, method: str, reference: str) -> tuple[list[tuple[Run, Run]], int]:
+        """The two runs of every seed that both methods were run with, on the examples that both predicted, and how many
+        predictions that leaves out."""
+        shared = sorted(set(self.evaluation.seeds(method)) & set(self.evaluation.seeds(reference)))
+        found = [self.pair(method, reference, seed) for seed in shared]
+        pairs = [(ours, theirs) for ours, theirs, _ in filter(None, found)]
+        return pairs, sum(dropped for _, _, dropped in filter(None, found))
+
     def pair(self, method: str, reference: str, seed: int) -> tuple[Run, Run, int] | None:
         """The two runs of a seed on the examples that both predicted, and how many predictions that leaves out."""
         key = (method, reference, seed)
