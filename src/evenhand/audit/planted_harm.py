@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ from evenhand.audit.comparisons import conclude
 from evenhand.audit.design import Design
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence
-from evenhand.audit.runs.evidence import evidence_of_pairs, is_defined, pairs_of
+from evenhand.audit.runs.evidence import Both, evidence_of_pairs, is_defined, pairs_of
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.verdicts import Family, SettingContrast
 from evenhand.seeds import generator
-from evenhand.stats.power import Repeated
+from evenhand.stats.contrast import compact
+from evenhand.stats.power import Repeated, half_widths, shares_worse, unbiased_seed_variance
+from evenhand.stats.proportion import FEW
 
 MEASURE = "detected_harm"
 STEPS = 8
@@ -85,47 +88,131 @@ def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator
     """
     assert one.contrast.interval is not None
     observed = Repeated.of(one.contrast.interval, level)
-    comparison = one.comparison
-    pairs = pairs_of(reader, comparison.estimand, comparison.method, str(comparison.reference))
-    both = [pair for pair in pairs if is_defined(pair)]
-    rows = sum(len(ours.rows) for _, ours, _, _ in both)
-    rng = generator(0, "planted harm")
-    size = len(reader.evaluation.population.label)
-    chances = [rng.random(size) for _ in range(min(max(ENOUGH // rows, 1), PLANTINGS))]
-
-    def found(harm: float) -> float:
-        shares = []
-        for chance in chances:
-            altered = [
-                (run, _harmed(reader, run, ours, harm, chance), other, theirs) for run, ours, other, theirs in both
-            ]
-            interval = conclude(evidence_of_pairs(reader, comparison, altered, ()), reader.support).interval
-            assert interval is not None
-            shares.append(Repeated.of(interval, level).worse(harm, one.margin))
-        varying = [share for share in shares if not math.isnan(share)]
-        return float(np.mean(varying)) if varying else math.nan
-
-    most = min(ours.value for _, ours, _, _ in both)  # nobody loses more accuracy than there is
+    harmed = HarmedPairs.of(reader, one, level)
+    most = float(harmed.accuracy.min())  # nobody loses more accuracy than there is
     reach = min(observed.smallest() + max(observed.smallest(), one.margin or 0.0), most)
-    while (share := found(reach)) < ALMOST and reach < most:
+    while (share := harmed.detected(np.array([reach]))[0]) < ALMOST and reach < most:
         reach = min(FARTHER * reach, most)
     yield 0.0, observed.worse(0.0, one.margin)
-    for harm in np.linspace(0.0, reach, STEPS + 1)[1:-1]:
-        yield float(harm), found(float(harm))
-    yield reach, share
+    inner = np.linspace(0.0, reach, STEPS + 1)[1:-1]
+    yield from zip(inner.tolist(), harmed.detected(inner).tolist(), strict=True)
+    yield reach, float(share)
 
 
-def _harmed(reader: RunInfluences, run: Run, effect: Influence, harm: float, chance: np.ndarray) -> Influence:
-    """The accuracy of a run when right predictions are made wrong where the example's chance is low.
+@dataclass(frozen=True, eq=False)
+class HarmedPairs:
+    """The pairs of runs of a contrast of accuracy, into which harm is planted.
 
-    Args:
-        effect: of the run's accuracy, above 0.
-        harm: what is lost, on average over the chances.
-        chance: float [n], uniform on [0, 1), by example of the population.
+    Attributes:
+        reader: of the evaluation.
+        one: the contrast.
+        level: one-sided, of its bounds.
+        pairs: by seed, with the influences as observed.
+        examples: int [n], those that some run tested.
+        chances: float [P, n], uniform on [0, 1): right predictions of examples with a low one are made wrong, in every
+            run alike.
+        weight: float [J, n]; 0 where a run did not test the example.
+        right, against: bool [J, n], whether the method and its reference were right.
     """
-    examples = run.rows[effect.rows]
-    right = run.predicted[effect.rows] == reader.evaluation.population.label[examples]
-    lost = right & (chance[examples] < harm / effect.value)
-    loss = float(effect.weights[lost].sum())
-    moves = effect.influence - effect.weights * (lost - loss)
-    return replace(effect, value=effect.value - loss, influence=moves)
+
+    reader: RunInfluences
+    one: SettingContrast
+    level: float
+    pairs: Sequence[Both]
+    examples: np.ndarray
+    chances: np.ndarray
+    weight: np.ndarray
+    right: np.ndarray
+    against: np.ndarray
+
+    @classmethod
+    def of(cls, reader: RunInfluences, one: SettingContrast, level: float) -> HarmedPairs:
+        """The pairs in which accuracy is defined."""
+        comparison, population = one.comparison, reader.evaluation.population
+        every = pairs_of(reader, comparison.estimand, comparison.method, str(comparison.reference))
+        pairs = [pair for pair in every if is_defined(pair)]
+        tested = [run.rows[effect.rows] for run, effect, _, _ in pairs]
+        alike = all(rows is tested[0] or np.array_equal(rows, tested[0]) for rows in tested)
+        examples = tested[0] if alike else np.unique(np.concatenate(tested))
+        plantings = min(max(ENOUGH // sum(map(len, tested)), 1), PLANTINGS)
+        chances = np.stack([chance[examples] for chance in planting_chances(len(population.label), plantings)])
+        shape = (len(pairs), len(examples))
+        weight, right, against = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+        for place, ((run, effect, other, _), rows) in enumerate(zip(pairs, tested, strict=True)):
+            at = slice(None) if alike else np.searchsorted(examples, rows)
+            weight[place, at] = population.weight[rows]
+            right[place, at] = run.predicted[effect.rows] == population.label[rows]
+            against[place, at] = other.predicted[effect.rows] == population.label[rows]
+        return cls(reader, one, level, pairs, examples, chances, weight, right, against)
+
+    @cached_property
+    def accuracy(self) -> np.ndarray:
+        """float [J], of the method."""
+        return np.array([effect.value for _, effect, _, _ in self.pairs])
+
+    @cached_property
+    def units(self) -> int:
+        """How many resampling units there are."""
+        return len(compact(self.reader.evaluation.population.unit[self.examples])[0])
+
+    def detected(self, harms: np.ndarray) -> np.ndarray:
+        """The share of studies that detect each harm, float [H], the mean over plantings after which something varies;
+        nan where nothing does."""
+        shares = np.stack([self._shares(harm) for harm in harms])
+        varies = ~np.isnan(shares)
+        total = np.where(varies, shares, 0.0).sum(axis=1)
+        return np.divide(total, varies.sum(axis=1), out=np.full(len(harms), np.nan), where=varies.any(axis=1))
+
+    def _shares(self, harm: float) -> np.ndarray:
+        """The share of studies that detect a harm, by planting, float [P]."""
+        if self.units < len(self.examples):
+            return np.array([self._one_by_one(harm, chance) for chance in self.chances])
+        runs, size = len(self.pairs), self.weight.sum(axis=1)
+        lost = self.right & (self.chances[:, None] < (harm / self.accuracy)[:, None])
+        change = self.against.astype(float) - self.right  # signed so that positive is worse
+        few = ((change + lost) != 0).any(axis=1).sum(axis=1) < FEW
+        weighted = lost * self.weight
+        values = (self.weight * change).sum(axis=1) / size + weighted.sum(axis=2) / size
+        mean = values.mean(axis=1, keepdims=True)
+        square = self.weight**2
+        moved = np.einsum("pjn,jn->pj", weighted, self.weight * (2.0 * self.against - 1))
+        both = (square * change**2).sum(axis=1) + moved
+        both -= 2 * mean * ((square * change).sum(axis=1) + np.einsum("pjn,jn->pj", weighted, self.weight))
+        both += mean**2 * square.sum(axis=1)
+        total = (self.weight * change / size[:, None]).sum(axis=0) - mean * (self.weight / size[:, None]).sum(axis=0)
+        total += np.einsum("pjn,j->pn", weighted, 1 / size)
+        v_example = self.units / (self.units - 1) * np.einsum("pn,pn->p", total, total) / runs**2
+        v_seed = unbiased_seed_variance(values.var(axis=1, ddof=1) / runs, runs)
+        v_both = (both / size**2).sum(axis=1) / runs**2
+        halves = half_widths(v_seed, v_example, v_both, runs, np.full(len(values), self.units), self.level)
+        errors = np.sqrt(np.maximum(v_seed + v_example - v_both, v_example))
+        shares = shares_worse(errors, halves, np.full(len(values), harm), self.one.margin)
+        for planting in np.flatnonzero(few):
+            shares[planting] = self._one_by_one(harm, self.chances[planting])
+        return shares
+
+    def _one_by_one(self, harm: float, chance: np.ndarray) -> float:
+        """The share of studies that detect a harm, from the audit's own evidence of altered predictions."""
+        altered = [
+            (run, self._harmed(run, ours, harm, chance), other, theirs) for run, ours, other, theirs in self.pairs
+        ]
+        evidence = evidence_of_pairs(self.reader, self.one.comparison, altered, ())
+        interval = conclude(evidence, self.reader.support).interval
+        assert interval is not None
+        return Repeated.of(interval, self.level).worse(harm, self.one.margin)
+
+    def _harmed(self, run: Run, effect: Influence, harm: float, chance: np.ndarray) -> Influence:
+        """The accuracy of a run when right predictions are made wrong where the example's chance is low."""
+        examples = run.rows[effect.rows]
+        right = run.predicted[effect.rows] == self.reader.evaluation.population.label[examples]
+        lost = right & (chance[np.searchsorted(self.examples, examples)] < harm / effect.value)
+        loss = float(effect.weights[lost].sum())
+        moves = effect.influence - effect.weights * (lost - loss)
+        return replace(effect, value=effect.value - loss, influence=moves)
+
+
+@lru_cache(maxsize=2)
+def planting_chances(examples: int, plantings: int = PLANTINGS) -> Sequence[np.ndarray]:
+    """The same uniform numbers for every contrast of an evaluation, float [examples] by planting."""
+    rng = generator(0, "planted harm")
+    return [rng.random(examples) for _ in range(plantings)]

@@ -119,7 +119,7 @@ class Repeated:
         whole = few.whole if isinstance(few, FewRuns) else few
         if whole.runs < 2:
             return cls(math.nan, np.full(1, math.nan))
-        known = whole.v_seed / _bias(whole.runs - 1) ** 2
+        known = float(unbiased_seed_variance(np.array(whole.v_seed), whole.runs))
         found = cls.with_variances(known, whole.v_example, whole.v_both, whole.runs, whole.units, level)
         if isinstance(interval, FewRuns):
             return found
@@ -140,15 +140,7 @@ class Repeated:
 
         Their lower bound is above 0; with a margin, the interval is not inside of it.
         """
-        from scipy.special import ndtr
-
-        if not self.error > 0:
-            return math.nan
-        above = ndtr((effect - self.halves) / self.error)
-        if margin is None:
-            return float(above.mean())
-        inside = ndtr((margin - self.halves - effect) / self.error) - ndtr((self.halves - effect) / self.error)
-        return float((above - np.maximum(inside, 0.0)).mean())
+        return float(shares_worse(np.array([self.error]), self.halves[None], np.array([effect]), margin)[0])
 
     def smallest(self, power: float = POWER) -> float:
         """The smallest effect that this share of the studies finds to be above 0; nan where nothing varies."""
@@ -166,6 +158,27 @@ class Repeated:
         return (
             rising_root(off, 0.0, most, min(float(half.sum()) / count + t_quantile(power, math.inf), most)) * self.error
         )
+
+
+def shares_worse(
+    errors: np.ndarray, halves: np.ndarray, effects: np.ndarray, margin: float | None = None
+) -> np.ndarray:
+    """`Repeated.worse` of many studies, float [K]; nan where nothing varies.
+
+    Args:
+        errors: float [K], standard deviations of the contrasts.
+        halves: float [K, Q], half-widths of equally likely studies.
+        effects: float [K], the truth.
+        margin: declared harmless.
+    """
+    from scipy.special import ndtr
+
+    error, effect = np.where(errors > 0, errors, np.nan)[:, None], effects[:, None]
+    above = ndtr((effect - halves) / error)
+    if margin is None:
+        return above.mean(axis=1)
+    inside = ndtr((margin - halves - effect) / error) - ndtr((halves - effect) / error)
+    return (above - np.maximum(inside, 0.0)).mean(axis=1)
 
 
 def half_widths(
@@ -245,6 +258,11 @@ def foreseen_effect(noise: float, common: float, runs: int, units: int, level: f
         return math.nan
     variance = noise * (1 + (runs - 1) * common) / runs
     return Repeated.with_variances(noise * (1 - common) / runs, variance, noise / runs, runs, units, level).smallest()
+
+
+def unbiased_seed_variance(v_seed: np.ndarray, runs: int) -> np.ndarray:
+    """V_seed without the bias that a standard deviation from J − 1 degrees of freedom has."""
+    return v_seed / _bias(runs - 1) ** 2
 
 
 def _bias(df: float) -> float:

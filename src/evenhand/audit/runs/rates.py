@@ -237,7 +237,7 @@ class _Table:
         whole = changes(first, second, masks)
         differ = (first.numerator != second.numerator).any(axis=1)
         discordant = masks @ differ.astype(np.int64)
-        exact = np.array(np.isfinite(whole.values).all(axis=1) & (discordant >= FEW))
+        exact = np.where(discordant >= FEW, np.isfinite(whole.values).all(axis=1), False)
 
         def of_rate(place: int) -> tuple[np.ndarray, np.ndarray]:
             rows = np.flatnonzero(masks[place] & (base > 0).any(axis=1))
