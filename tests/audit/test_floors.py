@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
 
+from evenhand.audit.design import Design
+from evenhand.audit.evaluation import evaluations
+from evenhand.audit.kinds.estimands import Case, Reader, cases
 from evenhand.audit.kinds.predictions import estimates
-from small_records import design, examples, predictions, study, trials
+from evenhand.audit.measures import select
+from evenhand.audit.measures.calibration import confidence, plug_in_effect, squared_effect
+from evenhand.audit.measures.influence import BASE, Place, View
+from evenhand.audit.noise_floors import DRAWS, RATES, Floors
+from evenhand.seeds import generator
+from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums, redraw_outcomes
+from small_records import Tables, design, examples, predictions, study, trials
 
 DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 
@@ -125,3 +136,149 @@ def test_a_study_without_disparity_is_outside_of_its_floor_about_once_in_twenty(
         outside.append(rows["value"] > rows["noise_high"])
     # .05 and 3 standard errors of 150 repetitions.
     assert np.mean(outside) <= 0.105
+
+
+def plain(reader: Reader, case: Case, method: str, seeds: Sequence[int]) -> list[NoiseFloor]:
+    """The floors of these seeds and of their mean, each worked out alone: a method, a rate and a group at a time."""
+    runs = [reader.evaluation.runs[method, seed] for seed in seeds]
+    views = [reader.view(run, reader.positive(case)) for run in runs]
+    size = len(reader.evaluation.population.label)
+    if case.measure.name in RATES:
+        draws = np.max([_differences(reader, case, runs, views, rate) for rate in RATES[case.measure.name]], axis=0)
+    else:
+        inside = np.ones(size, dtype=bool)
+        if case.group is not None:
+            groups = reader.groups(case.attribute)
+            inside = groups.masks[:, groups.names.index(case.group)]
+        tested = np.unique(np.concatenate([run.rows for run in runs]))
+        probability = np.full((len(runs), len(tested)), np.nan)
+        for run, view, row in zip(runs, views, probability, strict=True):
+            if view.probabilities is not None:
+                row[np.searchsorted(tested, run.rows)] = confidence(view)[0]
+        outcomes = redraw_outcomes(probability, lambda drawn: drawn, DRAWS, generator(0, "floor", "calibration"))
+        effect = plug_in_effect if case.measure.name == "expected_calibration_error" else squared_effect
+        draws = np.array(
+            [
+                [
+                    effect(_labelled(view, one[np.searchsorted(tested, run.rows)]), _members(inside[run.rows])).value
+                    for run, view, one in zip(runs, views, drawn, strict=True)
+                ]
+                for drawn in outcomes
+            ]
+        )
+    return [*(noise_floor(draws[:, place]) for place in range(len(runs))), noise_floor(draws.mean(axis=1))]
+
+
+def _labelled(view: View, outcome: np.ndarray) -> View:
+    """The view with labels that make the outcome of its confidence this one."""
+    if view.positive is not None:
+        label = np.where(outcome, view.positive, view.positive + 1)
+    else:
+        assert view.probabilities is not None
+        label = view.probabilities.argmax(axis=1) + ~outcome
+    return View(label, view.predicted, view.probabilities, view.weight, view.positive)
+
+
+def _members(inside: np.ndarray) -> Place:
+    return Place("group", np.flatnonzero(inside))
+
+
+def _differences(reader: Reader, case: Case, runs: Sequence, views: Sequence[View], rate) -> np.ndarray:
+    """[draws, J], as the floor is defined: whole patterns are permuted, those of a unit's copies together."""
+    groups, population = reader.groups(case.attribute), reader.evaluation.population
+    tested, events = np.zeros((2, len(runs), len(population.label)))
+    inside = np.zeros(len(population.label), dtype=bool)
+    for place, (run, view) in enumerate(zip(runs, views, strict=True)):
+        rows = view.base(np.arange(len(run.rows)), BASE[rate])
+        tested[place, run.rows[rows]] = view.weight[rows]
+        events[place, run.rows[rows]] = view.weight[rows] * view.outcome(rate)[rows]
+        inside[run.rows[rows]] = True
+    used = np.flatnonzero(inside & (groups.defined | groups.masks.any(axis=1)))
+    packed = np.concatenate([population.unit[used, None], np.packbits(groups.masks[used], axis=1)], axis=1)
+    members, amounts = groups.masks[used], np.concatenate([tested, events])[:, used]
+    if len(np.unique(population.unit[used])) < len(used):
+        _, first, row = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        members = members[first]
+        amounts = np.stack([np.bincount(row.reshape(-1), amount, len(first)) for amount in amounts])
+    if (amounts == amounts.astype(int)).all():
+        amounts = amounts.astype(int)
+    members = np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1)
+    rng = generator(0, "floor", groups.attribute, rate)
+    sums = permuted_sums(members, np.zeros(len(members), dtype=int), amounts, DRAWS, rng)[:, 0]
+    tested, events = sums[:, : len(runs)], sums[:, len(runs) :]
+    with np.errstate(invalid="ignore"):
+        if case.level == "attribute":
+            chosen = reader.eligible(groups, reader.positive(case))[BASE[rate]]
+            if len(chosen) < 2:
+                return np.full(tested.shape[:2], np.nan)
+            return np.ptp(events[..., chosen] / tested[..., chosen], axis=-1)
+        place = groups.names.index(str(case.group))
+        others = (events[..., -1] - events[..., place]) / (tested[..., -1] - tested[..., place])
+        return np.abs(events[..., place] / tested[..., place] - others)
+
+
+def unlike(kind: str) -> tuple[Tables, Design]:
+    """A small study that has something to get wrong."""
+    rng = np.random.default_rng(3)
+    n, classes = 90, 3 if kind == "classes" else 2
+    labels = rng.integers(0, classes, n)
+    names = rng.choice(list("abc"), n)
+    lists = [[name for name in "pqrs" if rng.random() < 0.4] for _ in range(n)]
+    groups = {"who": [[name] for name in names], "what": lists}
+    if kind == "undefined":
+        groups["who"] = [None if rng.random() < 0.3 else [name] for name in names]
+    columns = {}
+    if kind == "weights":
+        columns["weight"] = rng.uniform(0.5, 2.0, n)
+    if kind == "units":
+        columns["unit"] = [f"u{place}" for place in rng.integers(0, 50, n)]
+    uses = [(method, seed) for method in ("full", "lora", "head") for seed in range(3)]
+    if kind == "missing":
+        uses.remove(("lora", 1))
+    found = []
+    for method, seed in uses:
+        rows = np.arange(n)
+        if kind == "varying":
+            rows = np.sort(np.random.default_rng(seed).choice(n, 40 + 5 * (method == "head"), replace=False))
+        chances = rng.dirichlet(np.ones(classes), n)
+        chances[np.arange(n), labels] += 0.5
+        chances = (chances / chances.sum(axis=1, keepdims=True))[rows]
+        bare = kind == "labels" and (method, seed) == ("lora", 2)
+        made = predictions(f"{method}-{seed}", rows.tolist(), chances.argmax(axis=1) if bare else chances)
+        if bare:
+            made = made.with_columns(logits=pl.lit(None, dtype=pl.Array(pl.Float32, classes)))
+        found.append(made)
+    setting = {"classes": tuple("xyz")} if kind == "classes" else {}
+    tables = examples(list(labels), groups, **columns), trials(uses), pl.concat(found)
+    return tables, design(("full", "lora", "head"), setting=setting, support=5)
+
+
+@pytest.mark.parametrize(
+    "kind", ["plain", "weights", "units", "varying", "undefined", "missing", "labels", "classes", "small batches"]
+)
+def test_floors_of_all_methods_and_groups_at_once_are_those_of_each_alone(kind, monkeypatch):
+    if kind == "small batches":
+        monkeypatch.setattr("evenhand.stats.null.BATCH", 3000)
+        monkeypatch.setattr("evenhand.audit.redrawn_calibration.NUMBERS", 31 * DRAWS)
+    tables, asked = unlike(kind)
+    (evaluation,) = evaluations(*tables, asked)
+    reader = Reader(evaluation, asked.support)
+    floors = Floors(reader)
+    compared = 0
+    for case in cases(evaluation, select(())):
+        if not floors.has(case) or (case.code or 0) > 1:
+            continue
+        for method in evaluation.methods:
+            seeds = [seed for seed in evaluation.seeds(method) if (method, seed) in evaluation.runs]
+            expected = plain(reader, case, method, seeds)
+            found = floors.floors(case, method, seeds)
+            assert list(found) == [*seeds, None]
+            for one, other in zip(found.values(), expected, strict=True):
+                assert (one.mean, one.high) == pytest.approx(
+                    (other.mean, other.high), rel=1e-12, abs=1e-15, nan_ok=True
+                )
+                compared += not np.isnan(other.mean)
+            for floor in floors.floors(case, method, seeds[1:2]).values():  # the mean of one run is that run
+                own = found[seeds[1]]
+                assert (floor.mean, floor.high) == pytest.approx((own.mean, own.high), rel=1e-12, nan_ok=True)
+    assert compared > 100

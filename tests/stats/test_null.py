@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from evenhand.stats import null
-from evenhand.stats.null import noise_floor, permuted_sums, pooled_curve, random_tables, redraw_outcomes
+from evenhand.stats.null import (
+    noise_floor,
+    noise_floors,
+    permuted_alike,
+    permuted_sums,
+    pooled_curve,
+    random_tables,
+    redraw_outcomes,
+)
 
 PATHS = {"tables": 0, "rows": 10**9}
 """The cost of a cell in rows that forces each way of drawing."""
@@ -105,6 +113,52 @@ def test_draws_depend_on_the_generator_alone(monkeypatch):
     assert not np.array_equal(once, permuted_sums(members, strata, events, 40, np.random.default_rng(10)))
 
 
+def permuted(members: np.ndarray, amounts: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Sums [draws, M, G] by a permutation after the other, as its definition has it."""
+    _, pattern = np.unique(np.packbits(members, axis=1), axis=0, return_inverse=True)
+    pattern = pattern.reshape(-1)
+    sizes = np.bincount(pattern)
+    known = np.array([members[pattern == code][0] for code in range(len(sizes))])
+    placed = known[np.repeat(np.arange(len(sizes)), sizes)]
+    orders = [rng.permuted(np.arange(len(pattern))) for _ in range(draws)]
+    return np.stack([amounts[:, order] @ placed.astype(float) for order in orders])
+
+
+@pytest.mark.parametrize("kind", ["bits", "many bits", "counts", "weights"])
+def test_permuted_rows_are_those_of_one_permutation_after_the_other(kind, monkeypatch):
+    """Patterns of more than 255 rows, more than 64 amounts, and amounts that are no bits."""
+    monkeypatch.setattr(null, "ROWS_PER_CELL", PATHS["rows"])
+    monkeypatch.setattr(null, "SHUFFLED", 3000)
+    members, _, events = study(n=1500, runs=70 if kind == "many bits" else 5)
+    rng = np.random.default_rng(0)
+    amounts = events * {"counts": rng.integers(0, 4, 1500), "weights": rng.random(1500)}.get(kind, True)
+    found = permuted_sums(members, np.zeros(1500, dtype=int), amounts, 7, np.random.default_rng(1))[:, 0]
+    expected = permuted(members, amounts, 7, np.random.default_rng(1))
+    assert found == (pytest.approx(expected, rel=1e-12) if kind == "weights" else pytest.approx(expected, abs=0))
+
+
+@pytest.mark.parametrize("path", [8, *PATHS.values()])
+def test_parts_are_permuted_alike_and_as_each_alone(path, monkeypatch):
+    monkeypatch.setattr(null, "ROWS_PER_CELL", path)
+    members, _, events = study(n=400, runs=12)
+    parts = [events[:1], events[1:], np.concatenate([events[:1], np.ones((1, 400), dtype=bool)]), events[2:4] * 0.5]
+    known, pattern = np.unique(members, axis=0, return_inverse=True)
+    found = permuted_alike(pattern.reshape(-1), known, parts, 30, lambda: np.random.default_rng(2))
+    for part, sums in zip(parts, found, strict=True):
+        (alone,) = permuted_alike(pattern.reshape(-1), known, [part], 30, lambda: np.random.default_rng(2))
+        assert sums == pytest.approx(alone, rel=1e-12)
+    assert found[0][:, 0] == pytest.approx(found[2][:, 0])
+
+
+def test_of_no_rows_every_sum_is_0():
+    empty = np.empty(0, dtype=int)
+    (sums,) = permuted_alike(
+        empty, np.ones((1, 2), dtype=bool), [np.empty((3, 0))], 4, lambda: np.random.default_rng(0)
+    )
+    assert sums.shape == (4, 3, 2)
+    assert not sums.any()
+
+
 def test_redrawn_outcomes_have_their_probabilities():
     probability = np.linspace(0, 1, 11)
     drawn = redraw_outcomes(probability, lambda outcomes: outcomes, 20_000, np.random.default_rng(11))
@@ -158,3 +212,14 @@ def test_a_floor_is_made_of_the_draws_where_the_measure_exists():
     assert floor.high == pytest.approx(0.19)
     none = noise_floor(np.full(4, np.nan))
     assert np.isnan(none.mean) and np.isnan(none.high)
+
+
+def test_floors_of_many_measures_are_those_of_each():
+    rng = np.random.default_rng(15)
+    draws = rng.normal(size=(50, 3, 4))
+    draws[rng.random(draws.shape) < [0.0, 0.3, 0.97, 1.0]] = np.nan
+    draws[:1, :, 2] = 0.5
+    mean, high = noise_floors(draws)
+    for place in np.ndindex(3, 4):
+        alone = noise_floor(draws[:, *place])
+        assert (mean[place], high[place]) == pytest.approx((alone.mean, alone.high), rel=1e-12, nan_ok=True)

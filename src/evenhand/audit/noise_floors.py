@@ -5,26 +5,81 @@ for rates of all, within the classes of the label for equalized odds. For the ca
 outcomes are redrawn from the predicted probabilities, an example's outcome being shared by the runs that test it. The
 arithmetic is that of `evenhand.stats.null`; here an estimand is turned into the sums that it needs, and back into its
 measure.
+
+Generators depend on the attribute and the rate alone, so methods have their draws in common, and one pass serves all
+methods, and all groups of an attribute. What it finds is kept until an estimand asks for something else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Groups, Run
-from evenhand.audit.measures.calibration import confidence
 from evenhand.audit.measures.influence import BASE, Rate
-from evenhand.audit.redrawn_calibration import Redrawn, divided
+from evenhand.audit.redrawn_calibration import Members, Redrawn, divided, redrawn_errors
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
+from evenhand.stats.bootstrap import distinct
 from evenhand.stats.contrast import compact
-from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums, redraw_outcomes
+from evenhand.stats.null import NoiseFloor, drawn_at_once, noise_floor, noise_floors, permuted_alike
 
 DRAWS = 200
+
+ERRORS = 2
+"""Calibration errors that are worked out together: the plug-in one, and the debiased squared one."""
+
+
+@dataclass(eq=False)
+class Null:
+    """One measure of one method when there is nothing to see.
+
+    Attributes:
+        draws: float [draws, J, K] at K places, which are an attribute and then its groups, or everyone and then all
+            groups; nan where the measure is undefined.
+    """
+
+    draws: np.ndarray
+
+    @cached_property
+    def runs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and quantile, [J, K] each."""
+        return noise_floors(self.draws)
+
+    @cached_property
+    def means(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same of the mean over all runs, [K] each."""
+        return noise_floors(self.draws.mean(axis=1))
+
+    def of(self, runs: Sequence[int], place: int) -> list[NoiseFloor]:
+        """The floors of these runs, and last that of their mean."""
+        mean, high = self.runs
+        found = [NoiseFloor(float(mean[run, place]), float(high[run, place])) for run in runs]
+        if list(runs) == list(range(len(mean))):
+            return [*found, NoiseFloor(float(self.means[0][place]), float(self.means[1][place]))]
+        return [*found, noise_floor(self.draws[:, list(runs), place].mean(axis=1))]
+
+
+@dataclass(eq=False)
+class Patterns:
+    """Membership patterns of one attribute: the code of each example's, int [n], and who is in which groups by code,
+    bool [P, G + 1]; everybody is in the last."""
+
+    code: np.ndarray
+    members: np.ndarray
+
+    @classmethod
+    def of(cls, groups: Groups) -> Patterns:
+        code, row = distinct([*np.packbits(groups.masks, axis=1).T])
+        members = groups.masks[row]
+        return cls(
+            code.astype(np.min_scalar_type(len(row))),
+            np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1),
+        )
 
 
 @dataclass(eq=False)
@@ -36,7 +91,10 @@ class Floors:
     """
 
     reader: RunInfluences
-    _drawn: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
+    _patterns: dict[str, Patterns] = field(default_factory=dict)
+    _amounts: dict[tuple[Rate, int | None], dict[str, tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
+    _disparities: dict[tuple[object, ...], dict[str, Null]] = field(default_factory=dict)
+    _errors: dict[tuple[bool, int | None], dict[str, Null]] = field(default_factory=dict)
 
     def floors(self, estimand: Estimand, method: str, seeds: Sequence[int]) -> dict[int | None, NoiseFloor]:
         """The floor of each of these seeds, and under None that of their mean.
@@ -46,127 +104,157 @@ class Floors:
             method: whose runs.
             seeds: those with predictions, where the measure is defined.
         """
-        draws = self._draws(estimand, method)
-        places = [self._seeds(method).index(seed) for seed in seeds]
-        found: dict[int | None, NoiseFloor] = {
-            seed: noise_floor(draws[:, place]) for seed, place in zip(seeds, places, strict=True)
-        }
-        found[None] = noise_floor(draws[:, places].mean(axis=1))
+        places = {seed: place for place, seed in enumerate(self._runs[method])}
+        runs = [places[seed] for seed in seeds]
+        if estimand.measure.floor == "redrawn":
+            null, place = self._calibration(estimand)[method], self._place(estimand)
+        else:
+            null, place = self._disparity(estimand)[method], 0
+            if estimand.subset.level == "group":
+                place = 1 + self.reader.groups(estimand.subset.attribute).names.index(str(estimand.subset.group))
+        return dict(zip([*seeds, None], null.of(runs, place), strict=True))
+
+    @cached_property
+    def _runs(self) -> dict[str, dict[int, Run]]:
+        """Runs by method that has any, and by seed."""
+        evaluation = self.reader.evaluation
+        found: dict[str, dict[int, Run]] = {}
+        for method in evaluation.methods:
+            for seed in evaluation.seeds(method):
+                if (method, seed) in evaluation.runs:
+                    found.setdefault(method, {})[seed] = evaluation.runs[method, seed]
         return found
 
-    def _seeds(self, method: str) -> list[int]:
-        evaluation = self.reader.evaluation
-        return [seed for seed in evaluation.seeds(method) if (method, seed) in evaluation.runs]
+    def _disparity(self, estimand: Estimand) -> dict[str, Null]:
+        """By method; the places are the attribute and its groups."""
+        key = (estimand.measure.name, self.reader.positive(estimand), estimand.subset.attribute)
+        if key not in self._disparities:
+            rates = estimand.measure.influence.rates
+            self._disparities = {}
+            needed = [(rate, key[1]) for rate in rates]
+            self._amounts = {rate: kept for rate, kept in self._amounts.items() if rate in needed}
+            parts = [self._differences(estimand, rate) for rate in rates]
+            # nan where either is
+            found = {method: Null(np.max([part[method] for part in parts], axis=0)) for method in parts[0]}
+            self._disparities[key] = found
+        return self._disparities[key]
 
-    def _runs(self, method: str) -> list[Run]:
-        return [self.reader.evaluation.runs[method, seed] for seed in self._seeds(method)]
+    def _differences(self, estimand: Estimand, rate: Rate) -> dict[str, np.ndarray]:
+        """By method, max − min over the eligible groups, and |group − complement| of each, [draws, J, 1 + G]."""
+        groups, found = self.reader.groups(estimand.subset.attribute), {}
+        eligible = self.reader.eligible(groups, self.reader.positive(estimand))[BASE[rate]]
+        for method, sums in self._sums(estimand, rate, groups).items():
+            tested, events = np.split(sums, 2, axis=1)
+            shares = divided(events, tested)
+            differences = np.full(
+                shares.shape if "group" in estimand.measure.levels else (*shares.shape[:2], 1), np.nan
+            )
+            if len(eligible) > 1:
+                differences[..., 0] = np.ptp(shares[..., eligible], axis=-1)
+            if "group" in estimand.measure.levels:
+                outside = divided(events[..., -1:] - events[..., :-1], tested[..., -1:] - tested[..., :-1])
+                differences[..., 1:] = np.abs(shares[..., :-1] - outside)
+            found[method] = differences
+        return found
 
-    def _draws(self, estimand: Estimand, method: str) -> np.ndarray:
-        """The measure under its null, [draws, J]; nan where it is undefined."""
-        if estimand.measure.floor == "redrawn":
-            return self._calibration(estimand, method)
-        rates = estimand.measure.influence.rates
-        differences = [self._differences(estimand, method, rate) for rate in rates]
-        return np.max(differences, axis=0)  # nan where either is
+    def _sums(self, estimand: Estimand, rate: Rate, groups: Groups) -> dict[str, np.ndarray]:
+        """By method, weights tested and then weights of events of the runs, [draws, 2·J, G + 1]; everybody for whom the
+        attribute is defined is the last group."""
+        if groups.attribute not in self._patterns:
+            self._patterns[groups.attribute] = Patterns.of(groups)
+        known = groups.defined if groups.defined.all() else groups.defined | groups.masks.any(axis=1)
+        alike: dict[bytes, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
+        for method, (inside, amounts) in self._tested(estimand, rate).items():
+            used = inside & known
+            alike.setdefault(np.packbits(used).tobytes(), (used, {}))[1][method] = amounts
+        found = {}
+        for used, parts in alike.values():
+            code, amounts = self._together(used, self._patterns[groups.attribute], list(parts.values()))
+            members = self._patterns[groups.attribute].members
+            sums = permuted_alike(code, members, amounts, DRAWS, lambda: generator(0, "floor", groups.attribute, rate))
+            found |= dict(zip(parts, sums, strict=True))
+        return found
 
-    def _differences(self, estimand: Estimand, method: str, rate: Rate) -> np.ndarray:
-        """max − min over the eligible groups, or |group − complement|, [draws, J]."""
-        groups = self.reader.groups(estimand.subset.attribute)
-        base = BASE[rate]
-        tested, events = self._sums(estimand, method, rate, groups)
-        if estimand.subset.level == "attribute":
-            eligible = self.reader.eligible(groups, self.reader.positive(estimand))[base]
-            if len(eligible) < 2:
-                return np.full(tested.shape[:2], np.nan)
-            rates = divided(events[..., eligible], tested[..., eligible])
-            return rates.max(axis=-1) - rates.min(axis=-1)
-        place = groups.names.index(str(estimand.subset.group))
-        inside = divided(events[..., place], tested[..., place])
-        outside = divided(events[..., -1] - events[..., place], tested[..., -1] - tested[..., place])
-        return np.abs(inside - outside)
+    def _tested(self, estimand: Estimand, rate: Rate) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By method, who is permuted, bool [n], and weights tested and of events, [2·J, n]; bool where each is 1."""
+        key = (rate, self.reader.positive(estimand))
+        if key not in self._amounts:
+            weight, base = self.reader.evaluation.population.weight, BASE[rate]
+            kind = bool if (weight == 1).all() else float
+            found = {}
+            for method, runs in self._runs.items():
+                tested, events = amounts = np.zeros((2, len(runs), len(weight)), dtype=kind)
+                inside = np.zeros(len(weight), dtype=bool)
+                for place, run in enumerate(runs.values()):
+                    view = self.reader.view(run, self.reader.positive(estimand))
+                    part = np.ones(len(run.rows), dtype=bool) if base == "all" else view.actual == (base == "positive")
+                    tested[place, run.rows] = view.weight * part
+                    events[place, run.rows] = view.weight * (part & view.outcome(rate))
+                    # The other class has no part in the rate: its permutation changes nothing.
+                    inside[run.rows] |= part
+                found[method] = inside, amounts.reshape(-1, len(weight))
+            self._amounts[key] = found
+        return self._amounts[key]
 
-    def _sums(self, estimand: Estimand, method: str, rate: Rate, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
-        """Weights tested and weights of events, [draws, J, G + 1] each; everybody for whom the attribute is defined is
-        the last group."""
-        key = ("sums", method, groups.attribute, self.reader.positive(estimand), rate)
-        if key not in self._drawn:
-            stratum = BASE[rate]
-            population = self.reader.evaluation.population
-            runs = self._runs(method)
-            tested, events = (np.zeros((len(runs), len(population.label))) for _ in range(2))
-            inside = np.zeros(len(population.label), dtype=bool)
-            for place, run in enumerate(runs):
-                view = self.reader.view(run, self.reader.positive(estimand))
-                rows = view.base(np.arange(len(run.rows)), stratum)
-                tested[place, run.rows[rows]] = view.weight[rows]
-                events[place, run.rows[rows]] = view.weight[rows] * view.outcome(rate)[rows]
-                inside[run.rows] = True
-            inside &= groups.defined | groups.masks.any(axis=1)
-            if stratum != "all":  # the other class has no part in the rate: its permutation changes nothing
-                inside &= tested.any(axis=0)
-            used = np.flatnonzero(inside)
-            tested, events = tested[:, used], events[:, used]
-            members, amounts = _whole(population.unit[used], groups.masks[used], np.concatenate([tested, events]))
-            members = np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1)
-            rng = generator(0, "floor", groups.attribute, rate)
-            one = np.zeros(len(members), dtype=np.int64)
-            self._drawn[key] = permuted_sums(members, one, _integers(amounts), DRAWS, rng)[:, 0]
-        sums = self._drawn[key]
-        half = sums.shape[1] // 2
-        return sums[:, :half], sums[:, half:]
+    def _together(
+        self, used: np.ndarray, patterns: Patterns, parts: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Patterns [R] and amounts [M, R] of what is permuted: examples, or where units have several, the examples of a
+        unit with one membership pattern, together."""
+        code, unit = patterns.code, self.reader.evaluation.population.unit
+        if not used.all():
+            code, unit, parts = code[used], unit[used], [amounts[:, used] for amounts in parts]
+        if len(compact(unit)[0]) == len(unit):
+            return code, [amounts if amounts.dtype == bool else _integers(amounts) for amounts in parts]
+        whole, row = np.unique(unit * len(patterns.members) + code, return_inverse=True)
+        sums = [np.stack([np.bincount(row, amount, len(whole)) for amount in amounts]) for amounts in parts]
+        return whole % len(patterns.members), [_integers(amounts) for amounts in sums]
 
-    def _calibration(self, estimand: Estimand, method: str) -> np.ndarray:
-        key = ("calibration", method, self.reader.positive(estimand))
-        if key not in self._drawn:
-            self._drawn[key] = self._calibration_errors(estimand, method)
-        place = 0
-        if estimand.subset.level == "group":
-            names = [(groups.attribute, name) for groups in self.reader.evaluation.groups for name in groups.names]
-            place = 1 + names.index((str(estimand.subset.attribute), str(estimand.subset.group)))
-        return self._drawn[key][:, int(estimand.measure.influence.squared), :, place]
+    def _place(self, estimand: Estimand) -> int:
+        """Where the calibration of everyone or a group stands among the places."""
+        if estimand.subset.level != "group":
+            return 0
+        names = [(groups.attribute, name) for groups in self.reader.evaluation.groups for name in groups.names]
+        return 1 + names.index((str(estimand.subset.attribute), str(estimand.subset.group)))
 
-    def _calibration_errors(self, estimand: Estimand, method: str) -> np.ndarray:
-        """The plug-in error and the debiased squared one, [draws, 2, J, 1 + groups], of outcomes that are as likely as
-        predicted."""
-        runs = self._runs(method)
-        evaluation = self.reader.evaluation
+    def _calibration(self, estimand: Estimand) -> dict[str, Null]:
+        """By method; the places are everyone and all groups."""
+        key = (estimand.measure.influence.squared, self.reader.positive(estimand))
+        if key not in self._errors:
+            # Estimands come measure by measure, and both errors are worked out together: the second waits for its turn.
+            self._errors = {other: kept for other, kept in self._errors.items() if other[0]}
+            for method, draws in self._calibration_errors(estimand).items():
+                for squared in (False, True):
+                    self._errors.setdefault((squared, key[1]), {})[method] = Null(draws[:, int(squared)])
+        return self._errors[key]
+
+    def _calibration_errors(self, estimand: Estimand) -> dict[str, np.ndarray]:
+        """By method, the plug-in error and the debiased squared one, [draws, 2, J, 1 + groups], of outcomes that are as
+        likely as predicted."""
+        evaluation, positive = self.reader.evaluation, self.reader.positive(estimand)
         everyone = np.ones((len(evaluation.population.label), 1), dtype=bool)
         masks = np.concatenate([everyone, *(groups.masks for groups in evaluation.groups)], axis=1)
-        tested = np.zeros(len(masks), dtype=bool)
-        for run in runs:
-            tested[run.rows] = True
-        position, size = np.cumsum(tested) - 1, int(tested.sum())
-        probability = np.full((len(runs), size), np.nan)
-        tables = []
-        for place, run in enumerate(runs):
-            view = self.reader.view(run, self.reader.positive(estimand))
-            if view.probabilities is None:
-                tables.append(None)
-                continue
-            rows = position[run.rows]
-            probability[place, rows] = confidence(view)[0]
-            tables.append(Redrawn.of(view, masks[run.rows], rows, size))
-        shape = (len(runs), masks.shape[1])
-
-        def errors(outcomes: np.ndarray) -> np.ndarray:
-            found = np.full((len(outcomes), 2, *shape), np.nan)
-            for place, table in enumerate(tables):
-                if table is not None:
-                    found[:, :, place] = table.errors(outcomes[:, place])
-            return found
-
-        return redraw_outcomes(probability, errors, DRAWS, generator(0, "floor", "calibration"))
-
-
-def _whole(unit: np.ndarray, masks: np.ndarray, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Memberships [R, G] and amounts [M, R] of what is permuted: examples, or where units have several, the examples of
-    a unit with one membership pattern, together."""
-    if len(compact(unit)[0]) == len(unit):
-        return masks, amounts
-    packed = np.concatenate([unit[:, None], np.packbits(masks, axis=1)], axis=1)
-    _, first, row = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    row = row.reshape(-1)
-    return masks[first], np.stack([np.bincount(row, amount, len(first)) for amount in amounts])
+        members = Members.of(masks)
+        found: dict[str, np.ndarray] = {}
+        alike: dict[tuple[int, int], list[tuple[str, int, Redrawn]]] = {}
+        for method, runs in self._runs.items():
+            found[method] = np.full((DRAWS, ERRORS, len(runs), masks.shape[1]), np.nan)
+            tested = np.zeros(len(masks), dtype=bool)
+            for run in runs.values():
+                tested[run.rows] = True
+            position, size = np.cumsum(tested) - 1, int(tested.sum())
+            key = (size, drawn_at_once(size * len(runs)))
+            for place, run in enumerate(runs.values()):
+                view = self.reader.view(run, positive)
+                if view.probabilities is not None:
+                    table = Redrawn.of(view, members, run.rows, position[run.rows])
+                    alike.setdefault(key, []).append((method, place, table))
+        for (size, step), tables in alike.items():
+            runs = [table for _, _, table in tables]
+            errors = redrawn_errors(runs, size, step, DRAWS, lambda: generator(0, "floor", "calibration"))
+            for (method, place, _), values in zip(tables, errors, strict=False):
+                found[method][:, :, place] = values
+        return found
 
 
 def _integers(amounts: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
-"""The calibration errors of one run for many redrawn outcomes at once: everyone's and each group's.
+"""The calibration errors of runs for many redrawn outcomes at once: everyone's and each group's.
 
-Outcomes come into the errors only through sums over a bin and a group. They are taken over cells first, a cell being a
-bin and a pattern of memberships, so that an example is added once for all groups that it is in.
+Outcomes come into the errors only through sums over a bin and a group, which are products of matrices: who of a bin is
+in which group, times what was drawn. The numbers of an example serve every run that they are drawn for, and examples
+are taken some after the other with all their draws, so that a large table needs little more memory than a small one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,73 +15,206 @@ import numpy as np
 
 from evenhand.audit.measures.calibration import BINS, bin_of, confidence
 from evenhand.audit.measures.influence import RunData
-from evenhand.stats.bootstrap import distinct
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array, csr_array
+
+NUMBERS = 1 << 23
+"""Uniform numbers in memory at a time."""
+PIECE = 1024
+"""Examples in one product: its factors are read while they are near the processor, and int16 counts them."""
+FIXED = 6
+"""Sums that no draw changes."""
+SPARSE = 0.1
+"""Share of the examples below which a group is small."""
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Who is in which group, large groups first: of these a sum takes all examples, times 0 or 1; of small ones it
+    takes the members.
+
+    Attributes:
+        order: int [1 + G], the groups.
+        large: bool [n, L].
+        small: sparse [n, S].
+    """
+
+    order: np.ndarray
+    large: np.ndarray
+    small: csr_array
+
+    @classmethod
+    def of(cls, masks: np.ndarray) -> Members:
+        """Of memberships, bool [n, 1 + G]."""
+        from scipy.sparse import csr_array
+
+        few = masks.sum(axis=0) < SPARSE * len(masks)
+        small = csr_array(masks[:, few].astype(np.int8))
+        return cls(np.argsort(few, kind="stable"), masks[:, ~few], small)
+
+    def take(self, rows: np.ndarray) -> Members:
+        """Those of these examples."""
+        return Members(self.order, self.large[rows], self.small[rows] if self.small.nnz else self.small)
+
+    def count(self, sums: np.ndarray, outcomes: np.ndarray) -> None:
+        """Add to sums [1 + G, draws] how many of each group have the outcome, bool [n, draws], n below 2^15. Types are
+        the smallest that hold the counts."""
+        width = self.large.shape[1]
+        sums[:width] += self.large.T.astype(np.float32) @ outcomes.astype(np.float32)
+        if self.small.nnz:
+            sums[width:] += self._few(np.ones(self.small.nnz, dtype=np.int16)) @ outcomes.astype(np.int16)
+
+    def add(self, sums: np.ndarray, values: np.ndarray, factor: np.ndarray | None = None) -> None:
+        """Add to sums [1 + G, V] those of values, float [n, V], times a factor [n]; None: 1."""
+        width = self.large.shape[1]
+        factor = np.ones(len(values)) if factor is None else factor
+        sums[:width] += (self.large.T * factor) @ values
+        if self.small.nnz:
+            sums[width:] += self._few(np.repeat(factor, np.diff(self.small.indptr))) @ values
+
+    def _few(self, values: np.ndarray) -> csc_array:
+        """The small groups' matrix [S, n] with these values of the members."""
+        from scipy.sparse import csc_array
+
+        shape = (len(self.order) - self.large.shape[1], len(self.large))
+        return csc_array((values, self.small.indices, self.small.indptr), shape=shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Redrawn:
-    """One run's examples by bin of the confidence and by group: B·(1 + G) sums, of which the first is everyone's.
+    """One run's examples, and what their sums by bin of the confidence and by group are made of.
 
     An example has a weight w and a confidence c; the outcomes y are drawn.
 
     Attributes:
-        events: sparse [3·C, all examples]; times y it is Σ wy, Σ w²y and Σ (2c − 1)w²y by cell.
-        groups: sparse [B·(1 + G), C], which cells a sum is made of.
-        count, mass, squares: float [B·(1 + G), 1], Σ 1, Σ w, Σ w².
-        first, second, third: the same, Σ wc, Σ w²c, Σ w²c².
+        places: int [n], ascending, its examples among all that are drawn for.
+        rows: int [n], the same examples among the members.
+        members: who is in which group.
+        weight, confidence: float [n].
+        bins: int [n].
+        unweighted: every weight is 1.
     """
 
-    events: csr_array
-    groups: csr_array
-    count: np.ndarray
-    mass: np.ndarray
-    squares: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    third: np.ndarray
+    places: np.ndarray
+    rows: np.ndarray
+    members: Members
+    weight: np.ndarray
+    confidence: np.ndarray
+    bins: np.ndarray
+    unweighted: bool
 
     @classmethod
-    def of(cls, view: RunData, masks: np.ndarray, rows: np.ndarray, size: int) -> Redrawn:
-        """Of a run on these of `size` examples, and its rows' memberships, bool [n, 1 + G]."""
-        from scipy.sparse import csr_array
+    def of(cls, view: RunData, members: Members, rows: np.ndarray, places: np.ndarray) -> Redrawn:
+        """Of a run with these rows of the members, which have these places among all that are drawn for."""
+        chance = confidence(view)[0]
+        unweighted = bool((view.weight == 1).all())
+        return cls(places, rows, members, view.weight, chance, bin_of(chance).astype(np.uint8), unweighted)
 
-        w, c = view.weight, confidence(view)[0]
-        bins = bin_of(c)
-        cell, one = distinct([*np.packbits(masks, axis=1).T, bins])
-        cells = len(one)
-        place, group = np.nonzero(masks[one])
-        width = masks.shape[1]
-        groups = csr_array(
-            (np.ones(len(place)), (bins[one][place] * width + group, place)), shape=(BINS * width, cells)
-        )
-        amounts = np.concatenate([w, w**2, (2 * c - 1) * w**2])
-        by_cell = np.concatenate([cell + cells * part for part in range(3)])
-        events = csr_array((amounts, (by_cell, np.tile(rows, 3))), shape=(3 * cells, size))
-        fixed = (np.ones(len(w)), w, w**2, w * c, w**2 * c, w**2 * c**2)
-        return cls(events, groups, *(groups @ np.bincount(cell, amount, cells)[:, None] for amount in fixed))
+    def nothing(self, draws: int) -> np.ndarray:
+        """Sums to begin with, float [B, 1 + G, 6 + P·draws], groups in the order of the members.
 
-    def errors(self, outcomes: np.ndarray) -> np.ndarray:
-        """Plug-in and debiased squared error, [draws, 2, 1 + G], of outcomes, bool [draws, all examples]."""
-        weight, square, slope = (self.groups @ part for part in np.split(self.events @ outcomes.T.astype(float), 3))
-        gap = self.first - weight
-        some = np.where(self.mass > 0, self.mass, 1.0)
+        The fixed ones are Σ 1, Σ w, Σ w², Σ wc, Σ w²c and Σ w²c². The P parts of the drawn ones are Σ wy, Σ w²y and
+        Σ (2c − 1)w²y; where every weight is 1, the first two are Σ y, which is there once.
+        """
+        return np.zeros((BINS, len(self.members.order), FIXED + (2 if self.unweighted else 3) * draws))
+
+    def add(self, sums: np.ndarray, first: int, uniform: Sequence[np.ndarray]) -> None:
+        """Add to the sums those of the examples that uniform numbers [k, draws], in batches of draws, are of; `first`
+        is the place of the first of them."""
+        count = len(uniform[0])
+        low, high = np.searchsorted(self.places, [first, first + count])
+        chance = np.full((count, 1), np.nan)  # and nan is above no number
+        chance[self.places[low:high] - first, 0] = self.confidence[low:high]
+        outcomes = _side_by_side([batch < chance for batch in uniform])
+        order = low + np.argsort(self.bins[low:high], kind="stable")
+        stops = np.cumsum(np.bincount(self.bins[low:high], minlength=BINS))
+        for code, (start, stop) in enumerate(zip([0, *stops[:-1]], stops, strict=True)):
+            for begin in range(start, stop, PIECE):
+                some = order[begin : min(begin + PIECE, stop)]
+                self._add(sums[code], some, outcomes[self.places[some] - first])
+
+    def _add(self, sums: np.ndarray, some: np.ndarray, outcomes: np.ndarray) -> None:
+        """The same of one bin's sums [1 + G, 6 + P·draws] and these of the run's examples, with outcomes [k, draws]."""
+        inside = self.members.take(self.rows[some])
+        w, c, draws = self.weight[some], self.confidence[some], outcomes.shape[1]
+        inside.add(sums[:, :FIXED], np.stack([np.ones(len(w)), w, w**2, w * c, w**2 * c, w**2 * c**2], axis=1))
+        *first, last = (sums[:, start : start + draws] for start in range(FIXED, sums.shape[1], draws))
+        drawn = outcomes.astype(float)
+        inside.add(last, drawn, (2 * c - 1) * w**2)
+        if self.unweighted:
+            inside.count(first[0], outcomes)
+        else:
+            inside.add(first[0], drawn, w)
+            inside.add(first[1], drawn, w**2)
+
+    def errors(self, sums: np.ndarray) -> np.ndarray:
+        """Plug-in and debiased squared error, [draws, 2, 1 + G], of the sums of all examples."""
+        count, mass, squares, first, second, third = np.split(sums[..., :FIXED], FIXED, axis=2)
+        parts = np.split(sums[..., FIXED:], 2 if self.unweighted else 3, axis=2)
+        weight, square, slope = parts[0], parts[-2], parts[-1]
+        gap = first - weight
+        some = np.where(mass > 0, mass, 1.0)
         mean = gap / some
         # Σ w²(c − y − mean)², opened up.
-        spread = self.third - slope - 2 * mean * (self.second - square) + mean**2 * self.squares
-        kept = self.count > 1
-        variance = spread / some**2 * self.count / np.maximum(self.count - 1, 1)
+        spread = third - slope - 2 * mean * (second - square) + mean**2 * squares
+        kept = count > 1
+        variance = spread / some**2 * count / np.maximum(count - 1, 1)
         unbiased = np.where(kept, mean**2 - variance, 0.0)
-        share = np.where(kept, self.mass, 0.0)
-        plug_in = divided(_over_bins(np.abs(gap)), _over_bins(self.mass))
-        return np.stack([plug_in, divided(_over_bins(share * unbiased), _over_bins(share))]).transpose(2, 0, 1)
+        share = np.where(kept, mass, 0.0)
+        plug_in = divided(np.abs(gap).sum(axis=0), mass.sum(axis=0))
+        squared = divided((share * unbiased).sum(axis=0), share.sum(axis=0))
+        found = np.empty((weight.shape[2], 2, len(self.members.order)))
+        found[..., self.members.order] = np.stack([plug_in, squared]).transpose(2, 0, 1)
+        return found
 
 
-def _over_bins(values: np.ndarray) -> np.ndarray:
-    """Sums over bins, [1 + G, draws], of values [B·(1 + G), draws]."""
-    return values.reshape(BINS, -1, values.shape[1]).sum(axis=0)
+def redrawn_errors(
+    runs: Sequence[Redrawn], size: int, step: int, draws: int, rng: Callable[[], np.random.Generator]
+) -> Iterator[np.ndarray]:
+    """The errors of each run, [draws, 2, 1 + G], when outcomes of `size` examples are redrawn, the same numbers for all
+    runs: those of `evenhand.stats.null.redraw_outcomes`, which draws `step` times at once."""
+    sums: dict[int, np.ndarray] = {}
+    for first, uniform in _uniform_numbers(size, step, draws, rng):
+        last = first + len(uniform[0]) == size
+        for place, run in enumerate(runs):
+            total = sums.pop(place, None)
+            total = run.nothing(draws) if total is None else total
+            run.add(total, first, uniform)
+            if last:
+                yield run.errors(total)
+            else:
+                sums[place] = total
+
+
+def _uniform_numbers(
+    size: int, step: int, draws: int, rng: Callable[[], np.random.Generator]
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Some examples after the other, the place of the first and by batch of draws the numbers, float [k, batch].
+
+    The stream has one batch of all examples after the other. What lies between an example's batches is skipped, which
+    NumPy's default generator can do.
+    """
+    rows = max(1, NUMBERS // draws)
+    for first in range(0, size, rows):
+        count, found = min(rows, size - first), []
+        source, passed = rng(), 0
+        for start in range(0, draws, step):
+            width = min(step, draws - start)
+            wanted = start * size + first * width
+            source.bit_generator.advance(wanted - passed)  # pyright: ignore[reportAttributeAccessIssue]
+            passed = wanted + count * width
+            found.append(source.random((count, width)))
+        yield first, found
+
+
+def _side_by_side(batches: Sequence[np.ndarray]) -> np.ndarray:
+    """Batches [k, batch] as one [k, draws]."""
+    if len(batches) == 1:
+        return batches[0]
+    if max(batch.shape[1] for batch in batches) > 1:
+        return np.concatenate(batches, axis=1)
+    return np.ascontiguousarray(np.concatenate([batch.T for batch in batches]).T)
 
 
 def divided(events: np.ndarray, tested: np.ndarray) -> np.ndarray:

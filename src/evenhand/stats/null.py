@@ -10,7 +10,7 @@ calibration between groups: permuting groups would ask for equal confidences too
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,10 @@ BATCH = 1 << 22
 """Numbers in memory at a time."""
 ROWS_PER_CELL = 8
 """Drawing a cell of a table costs about as much as permuting this many rows."""
+SHUFFLED = 1 << 17
+"""Rows permuted at a time: they are read several times, and stay near the processor."""
+LANES = np.uint64(0x0101010101010101)
+"""The lowest bit of each byte."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,21 @@ def noise_floor(draws: np.ndarray, level: float = 0.95) -> NoiseFloor:
     return NoiseFloor(float(defined.mean()), float(np.quantile(defined, level)))
 
 
+def noise_floors(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and upper quantile, [...] each, of many measures' draws [D, ...] at once: `noise_floor` of each."""
+    ordered = np.sort(draws, axis=0)  # nan comes last
+    count = (~np.isnan(ordered)).sum(axis=0)
+    total = np.nansum(ordered, axis=0)
+    place = level * np.maximum(count - 1, 0)
+    below = place.astype(np.int64)
+    low, high = (
+        np.take_along_axis(ordered, np.minimum(row, np.maximum(count - 1, 0))[None], axis=0)[0]
+        for row in (below, below + 1)
+    )
+    mean = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean, low + (high - low) * (place - below)
+
+
 def permuted_sums(
     members: np.ndarray, strata: np.ndarray, amounts: np.ndarray, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -64,11 +83,52 @@ def permuted_sums(
     Returns:
         int or float [draws, S, M, G], the strata in ascending order of their codes.
     """
-    amounts = amounts.astype(np.result_type(amounts.dtype, np.int64))
     _, stratum = compact(strata)
-    codes = range(int(stratum.max(initial=-1)) + 1)
-    found = [_one_stratum(members[stratum == code], amounts[:, stratum == code], draws, rng) for code in codes]
-    return np.stack(found, axis=1)
+    found = []
+    for code in range(int(stratum.max(initial=-1)) + 1):
+        inside = stratum == code
+        pattern, row = distinct([*np.packbits(members[inside], axis=1).T])
+        found += permuted_alike(pattern, members[inside][row], [amounts[:, inside]], draws, lambda: rng)
+    sums = np.stack(found, axis=1)
+    return sums if np.issubdtype(amounts.dtype, np.floating) else sums.astype(np.int64)
+
+
+def permuted_alike(
+    pattern: np.ndarray,
+    members: np.ndarray,
+    parts: Sequence[np.ndarray],
+    draws: int,
+    rng: Callable[[], np.random.Generator],
+) -> list[np.ndarray]:
+    """Sums over each group for several parts, each as if it were permuted alone with a generator of its own: where rows
+    are permuted, the parts have the permutation in common, and it is drawn once.
+
+    Args:
+        pattern: int [n], the code of each row's membership pattern.
+        members: bool [P, G], the groups of each pattern.
+        parts: bool, int or float [M, n] each.
+        draws: how many permutations.
+        rng: makes the generator of a part; generators are alike.
+
+    Returns:
+        By part, float [draws, M, G].
+    """
+    if not len(pattern):
+        return [np.zeros((draws, len(amounts), members.shape[1])) for amounts in parts]
+    sizes = np.bincount(pattern, minlength=len(members))
+    sizes, groups = sizes[sizes > 0], members[sizes > 0].astype(float)
+    found: dict[int, np.ndarray] = {}
+    for part, amounts in enumerate(parts):
+        counts, outcomes = _outcomes(amounts)
+        if (len(sizes) - 1) * (len(counts) - 1) * ROWS_PER_CELL <= len(pattern):
+            found[part] = _by_tables(sizes, groups, counts, outcomes, draws, rng())
+    left = [part for part in range(len(parts)) if part not in found]
+    if left:
+        # Amounts that several runs have in common, such as who was tested, are summed once.
+        rows, places = _unlike([parts[part] for part in left])
+        sums = _by_rows(rows, sizes, groups, draws, rng())
+        found |= {part: sums[:, place] for part, place in zip(left, places, strict=True)}
+    return [found[part] for part in range(len(parts))]
 
 
 def redraw_outcomes(
@@ -82,13 +142,18 @@ def redraw_outcomes(
         statistic: from outcomes, bool [B, n] or [B, J, n], to values [B, ...]. Weights and bins are its own.
         draws, rng: as in `permuted_sums`.
     """
-    size, step = probability.shape[-1], max(1, BATCH // max(probability.size, 1))
+    size, step = probability.shape[-1], drawn_at_once(probability.size)
     found = []
     for start in range(0, draws, step):
         # An example's draws lie together, as a product with a sparse matrix wants them.
         uniform = rng.random((size, min(step, draws - start)))
         found.append(statistic(np.moveaxis(uniform < probability[..., None], -1, 0)))
     return np.concatenate(found)
+
+
+def drawn_at_once(size: int) -> int:
+    """How many draws `redraw_outcomes` makes at a time from this many probabilities, runs included."""
+    return max(1, BATCH // max(size, 1))
 
 
 def pooled_curve(confidence: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -112,19 +177,48 @@ def pooled_curve(confidence: np.ndarray, outcome: np.ndarray, weight: np.ndarray
     return np.interp(found, found[kept], curve)[place]
 
 
-def _one_stratum(members: np.ndarray, amounts: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Sums [draws, M, G] over one stratum's rows."""
-    pattern, row = distinct([*np.packbits(members, axis=1).T])
-    patterns = members[row].astype(amounts.dtype)
-    outcome, row = distinct([*amounts])
-    outcomes = amounts[:, row]
-    if (len(patterns) - 1) * (len(outcomes.T) - 1) * ROWS_PER_CELL > len(pattern):
-        return _by_rows(pattern, patterns, amounts, draws, rng)
-    step = max(1, BATCH // max(len(patterns) * len(outcomes.T), 1))
+def _outcomes(amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct columns of amounts [M, n]: how many rows have each, int [O], and float [M, O]."""
+    if amounts.dtype == bool and 0 < len(amounts) <= 16:
+        code = np.zeros(amounts.shape[1], dtype=np.uint8 if len(amounts) <= 8 else np.uint16)
+        for amount in amounts:  # the first is the highest bit: the order in which `distinct` has the columns
+            code <<= 1
+            code |= amount
+        counts = np.bincount(code)
+        held = np.flatnonzero(counts)
+        return counts[held], (held >> np.arange(len(amounts))[::-1, None] & 1).astype(float)
+    outcome, row = distinct([*(np.packbits(amounts, axis=0) if amounts.dtype == bool else amounts)])
+    return np.bincount(outcome), amounts[:, row].astype(float)
+
+
+def _unlike(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, list[list[int]]]:
+    """The distinct rows of parts [M, n], and the places of each part's rows among them."""
+    rows: dict[bytes, np.ndarray] = {}
+    places: dict[bytes, int] = {}
+    found = []
+    for part in parts:
+        keys = [row.dtype.str.encode() + row.tobytes() for row in part]
+        for key, row in zip(keys, part, strict=True):
+            rows.setdefault(key, row)
+            places.setdefault(key, len(places))
+        found.append([places[key] for key in keys])
+    return np.stack(list(rows.values())), found
+
+
+def _by_tables(
+    sizes: np.ndarray,
+    groups: np.ndarray,
+    counts: np.ndarray,
+    outcomes: np.ndarray,
+    draws: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Sums [draws, M, G] of tables pattern × outcome with these margins."""
+    step = max(1, BATCH // max(len(sizes) * len(counts), 1))
     found = []
     for start in range(0, draws, step):
-        tables = random_tables(np.bincount(pattern), np.bincount(outcome), min(step, draws - start), rng)
-        found.append(np.einsum("dpo,mo,pg->dmg", tables, outcomes, patterns, optimize=True))
+        tables = random_tables(sizes, counts, min(step, draws - start), rng).astype(float)
+        found.append(outcomes @ (groups.T @ tables).transpose(0, 2, 1))
     return np.concatenate(found)
 
 
@@ -149,15 +243,57 @@ def random_tables(rows: np.ndarray, columns: np.ndarray, draws: int, rng: np.ran
 
 
 def _by_rows(
-    pattern: np.ndarray, patterns: np.ndarray, amounts: np.ndarray, draws: int, rng: np.random.Generator
+    amounts: np.ndarray, sizes: np.ndarray, groups: np.ndarray, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The same by permuted rows, in batches, where tables would be too large."""
-    sizes = np.bincount(pattern)
-    starts, rows = np.cumsum(sizes) - sizes, amounts.T.copy()
-    step = max(1, BATCH // rows.size)
+    """The same of amounts [M, n] by permuted rows, in batches, where tables would be too large."""
+    width = amounts.shape[1]
+    sums = _sums_of_bits(amounts, sizes, groups) if amounts.dtype == bool else _sums_of(amounts, sizes, groups)
+    step = max(1, SHUFFLED // max(width, 1))
     found = []
     for start in range(0, draws, step):
-        order = rng.permuted(np.tile(np.arange(len(rows)), (min(step, draws - start), 1)), axis=1)
-        sums = np.add.reduceat(rows[order], starts, axis=1)
-        found.append(np.einsum("dpm,pg->dmg", sums, patterns, optimize=True))
+        order = np.tile(np.arange(width), (min(step, draws - start), 1))
+        found.append(sums(rng.permuted(order, axis=1, out=order)))
     return np.concatenate(found)
+
+
+def _sums_of(amounts: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """From permutations [B, n] to sums [B, M, G]."""
+    from scipy.sparse import csr_array
+
+    rows = np.ascontiguousarray(amounts.T, dtype=float)
+    ends = np.cumsum(sizes)
+
+    def sums(order: np.ndarray) -> np.ndarray:
+        # A pattern's rows lie together in a permutation: one row of a sparse matrix.
+        bounds = np.concatenate([[0], (np.arange(len(order))[:, None] * len(rows) + ends).ravel()])
+        shape = (len(order) * len(sizes), len(rows))
+        one = csr_array((np.ones(order.size), order.ravel(), bounds), shape=shape) @ rows
+        return one.reshape(len(order), len(sizes), -1).transpose(0, 2, 1) @ groups
+
+    return sums
+
+
+def _sums_of_bits(amounts: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The same of amounts that are 0 or 1: 64 of them are one number, of which bytes add up eight at a time."""
+    words = -(-len(amounts) // 64)
+    packed = np.zeros((amounts.shape[1], 8 * words), dtype=np.uint8)
+    packed[:, : -(-len(amounts) // 8)] = np.packbits(amounts, axis=0, bitorder="little").T
+    rows = np.ascontiguousarray(packed.view("<u8").T)
+    # A byte counts to 255: a pattern of more rows is summed in pieces.
+    ends = np.cumsum(sizes)
+    starts = np.concatenate([np.arange(end - size, end, 255) for size, end in zip(sizes, ends, strict=True)])
+    held = np.repeat(groups, -(-sizes // 255), axis=0)
+
+    def sums(order: np.ndarray) -> np.ndarray:
+        found = np.empty((len(order), words, 8, 8, len(starts)))
+        for word, row in enumerate(rows):
+            numbers = row[order]
+            lowest = np.empty_like(numbers)
+            for bit in range(8):
+                np.bitwise_and(numbers, LANES, out=lowest)
+                np.right_shift(numbers, np.uint64(1), out=numbers)
+                counts = np.add.reduceat(lowest, starts, axis=1).astype("<u8", copy=False).view(np.uint8)
+                found[:, word, :, bit] = counts.reshape(len(order), len(starts), 8).transpose(0, 2, 1)
+        return found.reshape(len(order), 64 * words, len(starts))[:, : len(amounts)] @ held
+
+    return sums
