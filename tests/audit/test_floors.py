@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.kinds.predictions import estimates
-from small_records import design, examples, predictions, study, trials
+from small_records import design, estimates, examples, predictions, study, trials
 
 DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 
