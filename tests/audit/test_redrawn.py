@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evenhand.audit.measures.calibration import plug_in_effect, squared_effect
-from evenhand.audit.measures.influence import Place, View
+from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.influence import RunData, RunSubset
 from evenhand.audit.redrawn_calibration import Redrawn
 
 
@@ -17,7 +17,7 @@ def test_the_errors_of_redrawn_outcomes_are_those_of_runs_with_these_labels(size
     """With weights, overlapping groups, an empty one, and examples of the population that the run did not test."""
     rng = np.random.default_rng(size)
     positive = rng.uniform(size=size)
-    view = View(
+    view = RunData(
         np.zeros(size, dtype=int),
         (positive > 0.5).astype(int),
         np.stack([1 - positive, positive], axis=1),
@@ -33,6 +33,6 @@ def test_the_errors_of_redrawn_outcomes_are_those_of_runs_with_these_labels(size
     for drawn, errors in zip(outcomes, found, strict=True):
         labelled = replace(view, label=drawn[rows].astype(int))
         for group in range(4):
-            place = Place("group", np.flatnonzero(masks[:, group]))
-            alone = [effect(labelled, place).value for effect in (plug_in_effect, squared_effect)]
+            place = RunSubset("group", np.flatnonzero(masks[:, group]))
+            alone = [CalibrationError(squared)(labelled, place).value for squared in (False, True)]
             assert errors[:, group] == pytest.approx(alone, nan_ok=True, abs=1e-12)
