@@ -12,8 +12,8 @@ import pytest
 
 from evenhand.audit.arrays.benchmark_documents import Documents, Scored
 from evenhand.audit.kinds.benchmarks import Place, taken
-from evenhand.audit.runs.items import compared_means, mean_of
 from evenhand.audit.measures.benchmarks import BENCHMARKS
+from evenhand.audit.runs.items import compared_means, mean_of
 from evenhand.tasks.harness.influence import linearised
 
 SIZE = 8

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from evenhand.audit.membership.contrasts import contrast
 from scipy.special import ndtri
 
 import pool_records
 from evenhand import Results
-from evenhand.audit.membership.contrasts import contrast
 from evenhand.audit.membership.group_gaps import between
 from evenhand.audit.membership.leakage import Leak, Targets, area
 from evenhand.metrics import attack_pool

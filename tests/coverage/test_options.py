@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from evenhand.audit.options import lean_interval, mean_interval
 
 from evenhand.arrangements import balanced_arrangements
-from evenhand.audit.options import lean_interval, mean_interval
 from evenhand.metrics.options.scores import option_choices
 from evenhand.metrics.options.token_bias import option_effects
 from scripted import Scripted, centred

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from evenhand.audit.kinds.probe_means import Told, bounds_over, contrast_of
 
 from evenhand.audit.arrays.probe_answers import Probed
-from evenhand.audit.kinds.probe_means import Told, bounds_over, contrast_of
 from evenhand.tasks.probing import Target, probe
 
 WIDTH, POOL = 16, 5

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from evenhand.audit.kinds.estimands import Case, Reader
 
 from evenhand.audit.comparisons import contrast
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.evaluation import Evaluation, Population, Run
-from evenhand.audit.kinds.estimands import Case, Reader
 from evenhand.audit.kinds.predictions import marginal
 from evenhand.audit.measures.influence import Texts
 from evenhand.audit.measures.translations import TRANSLATIONS
