@@ -10,6 +10,8 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.kinds.prediction_tables import readings
+from evenhand.audit.reading import Assessment, assess
 
 Tables = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 
@@ -100,3 +102,19 @@ def several(parts: Sequence[Tables], names: Sequence[str], apart: bool = True, *
     predictions = pl.concat([one[2] for one in found])
     setting = SettingDesign(references=("full",), methods=("full", "lora"), task="t")
     return (*tables, predictions), Design(settings=dict.fromkeys(names, setting), **options)
+
+
+def assessed(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> Assessment:
+    """What an audit says of predictions."""
+    return assess(readings(examples, trials, predictions, design), design)
+
+
+def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """The table `estimates` of predictions, quickly: no method is compared."""
+    alone = {name: setting.model_copy(update={"references": ()}) for name, setting in design.settings.items()}
+    return assessed(examples, trials, predictions, design.model_copy(update={"settings": alone})).estimates
+
+
+def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """The table `verdicts` of predictions."""
+    return assessed(examples, trials, predictions, design).verdicts

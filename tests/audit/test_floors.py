@@ -9,16 +9,17 @@ import polars as pl
 import pytest
 
 from evenhand.audit.design import Design
-from evenhand.audit.evaluation import evaluations
-from evenhand.audit.kinds.estimands import Case, Reader, cases
-from evenhand.audit.kinds.predictions import estimates
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.kinds.prediction_tables import evaluations
+from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import select
-from evenhand.audit.measures.calibration import confidence, plug_in_effect, squared_effect
-from evenhand.audit.measures.influence import BASE, Place, View
-from evenhand.audit.noise_floors import DRAWS, RATES, Floors
+from evenhand.audit.measures.calibration import confidence
+from evenhand.audit.measures.influence import BASE, RunData, RunSubset
+from evenhand.audit.noise_floors import DRAWS
+from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
 from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums, redraw_outcomes
-from small_records import Tables, design, examples, predictions, study, trials
+from small_records import Tables, design, estimates, examples, predictions, study, trials
 
 DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 
@@ -138,25 +139,25 @@ def test_a_study_without_disparity_is_outside_of_its_floor_about_once_in_twenty(
     assert np.mean(outside) <= 0.105
 
 
-def plain(reader: Reader, case: Case, method: str, seeds: Sequence[int]) -> list[NoiseFloor]:
+def plain(reader: RunInfluences, case: Estimand, method: str, seeds: Sequence[int]) -> list[NoiseFloor]:
     """The floors of these seeds and of their mean, each worked out alone: a method, a rate and a group at a time."""
     runs = [reader.evaluation.runs[method, seed] for seed in seeds]
     views = [reader.view(run, reader.positive(case)) for run in runs]
     size = len(reader.evaluation.population.label)
-    if case.measure.name in RATES:
-        draws = np.max([_differences(reader, case, runs, views, rate) for rate in RATES[case.measure.name]], axis=0)
+    if case.measure.floor == "permuted":
+        draws = np.max([_differences(reader, case, runs, views, rate) for rate in case.measure.influence.rates], axis=0)
     else:
         inside = np.ones(size, dtype=bool)
-        if case.group is not None:
-            groups = reader.groups(case.attribute)
-            inside = groups.masks[:, groups.names.index(case.group)]
+        if case.subset.group is not None:
+            groups = reader.groups(case.subset.attribute)
+            inside = groups.masks[:, groups.names.index(case.subset.group)]
         tested = np.unique(np.concatenate([run.rows for run in runs]))
         probability = np.full((len(runs), len(tested)), np.nan)
         for run, view, row in zip(runs, views, probability, strict=True):
             if view.probabilities is not None:
                 row[np.searchsorted(tested, run.rows)] = confidence(view)[0]
         outcomes = redraw_outcomes(probability, lambda drawn: drawn, DRAWS, generator(0, "floor", "calibration"))
-        effect = plug_in_effect if case.measure.name == "expected_calibration_error" else squared_effect
+        effect = case.measure.influence
         draws = np.array(
             [
                 [
@@ -169,23 +170,23 @@ def plain(reader: Reader, case: Case, method: str, seeds: Sequence[int]) -> list
     return [*(noise_floor(draws[:, place]) for place in range(len(runs))), noise_floor(draws.mean(axis=1))]
 
 
-def _labelled(view: View, outcome: np.ndarray) -> View:
+def _labelled(view: RunData, outcome: np.ndarray) -> RunData:
     """The view with labels that make the outcome of its confidence this one."""
     if view.positive is not None:
         label = np.where(outcome, view.positive, view.positive + 1)
     else:
         assert view.probabilities is not None
         label = view.probabilities.argmax(axis=1) + ~outcome
-    return View(label, view.predicted, view.probabilities, view.weight, view.positive)
+    return RunData(label, view.predicted, view.probabilities, view.weight, view.positive)
 
 
-def _members(inside: np.ndarray) -> Place:
-    return Place("group", np.flatnonzero(inside))
+def _members(inside: np.ndarray) -> RunSubset:
+    return RunSubset("group", np.flatnonzero(inside))
 
 
-def _differences(reader: Reader, case: Case, runs: Sequence, views: Sequence[View], rate) -> np.ndarray:
+def _differences(reader: RunInfluences, case: Estimand, runs: Sequence, views: Sequence[RunData], rate) -> np.ndarray:
     """[draws, J], as the floor is defined: whole patterns are permuted, those of a unit's copies together."""
-    groups, population = reader.groups(case.attribute), reader.evaluation.population
+    groups, population = reader.groups(case.subset.attribute), reader.evaluation.population
     tested, events = np.zeros((2, len(runs), len(population.label)))
     inside = np.zeros(len(population.label), dtype=bool)
     for place, (run, view) in enumerate(zip(runs, views, strict=True)):
@@ -207,12 +208,12 @@ def _differences(reader: Reader, case: Case, runs: Sequence, views: Sequence[Vie
     sums = permuted_sums(members, np.zeros(len(members), dtype=int), amounts, DRAWS, rng)[:, 0]
     tested, events = sums[:, : len(runs)], sums[:, len(runs) :]
     with np.errstate(invalid="ignore"):
-        if case.level == "attribute":
+        if case.subset.level == "attribute":
             chosen = reader.eligible(groups, reader.positive(case))[BASE[rate]]
             if len(chosen) < 2:
                 return np.full(tested.shape[:2], np.nan)
             return np.ptp(events[..., chosen] / tested[..., chosen], axis=-1)
-        place = groups.names.index(str(case.group))
+        place = groups.names.index(str(case.subset.group))
         others = (events[..., -1] - events[..., place]) / (tested[..., -1] - tested[..., place])
         return np.abs(events[..., place] / tested[..., place] - others)
 
@@ -262,11 +263,11 @@ def test_floors_of_all_methods_and_groups_at_once_are_those_of_each_alone(kind, 
         monkeypatch.setattr("evenhand.audit.redrawn_calibration.NUMBERS", 31 * DRAWS)
     tables, asked = unlike(kind)
     (evaluation,) = evaluations(*tables, asked)
-    reader = Reader(evaluation, asked.support)
-    floors = Floors(reader)
+    reading = PredictionReading(evaluation, asked)
+    reader, floors = reading.reader, reading.floors
     compared = 0
-    for case in cases(evaluation, select(())):
-        if not floors.has(case) or (case.code or 0) > 1:
+    for case in (one for measure in select((), "predictions") for one in reading.estimands(measure)):
+        if not case.measure.floor or (case.class_code or 0) > 1:
             continue
         for method in evaluation.methods:
             seeds = [seed for seed in evaluation.seeds(method) if (method, seed) in evaluation.runs]

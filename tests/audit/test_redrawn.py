@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from evenhand.audit import redrawn_calibration
-from evenhand.audit.measures.calibration import plug_in_effect, squared_effect
-from evenhand.audit.measures.influence import Place, View
+from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.influence import RunData, RunSubset
 from evenhand.audit.redrawn_calibration import Members, Redrawn, redrawn_errors
 from evenhand.seeds import generator
 from evenhand.stats.null import redraw_outcomes
@@ -17,11 +17,11 @@ from evenhand.stats.null import redraw_outcomes
 DRAWS = 5
 
 
-def view(size: int, weighted: bool, seed: int) -> View:
+def view(size: int, weighted: bool, seed: int) -> RunData:
     """A run of `size` examples."""
     rng = np.random.default_rng(seed)
     positive = rng.uniform(size=size)
-    return View(
+    return RunData(
         np.zeros(size, dtype=int),
         (positive > 0.5).astype(int),
         np.stack([1 - positive, positive], axis=1),
@@ -30,11 +30,11 @@ def view(size: int, weighted: bool, seed: int) -> View:
     )
 
 
-def labelled(run: View, masks: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
+def labelled(run: RunData, masks: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
     """Both errors of each group, [2, 1 + G], of the run with these labels."""
     run = replace(run, label=outcomes.astype(int))
-    places = [Place("group", np.flatnonzero(column)) for column in masks.T]
-    return np.array([[effect(run, place).value for place in places] for effect in (plug_in_effect, squared_effect)])
+    places = [RunSubset("group", np.flatnonzero(column)) for column in masks.T]
+    return np.array([[effect(run, place).value for place in places] for effect in map(CalibrationError, (False, True))])
 
 
 @pytest.mark.parametrize("weighted", [False, True])

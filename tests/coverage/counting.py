@@ -6,18 +6,19 @@ The truth of a contrast or an estimate is its expectation at the sizes of the st
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from evenhand.audit.comparisons import Contrast, contrast
+from evenhand.audit.comparisons import Contrast
 from evenhand.audit.design import Design
+from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation
-from evenhand.audit.kinds.estimands import Case, Reader, cases
-from evenhand.audit.kinds.predictions import marginal
+from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import select
-from evenhand.audit.verdicts import compared, judged
+from evenhand.audit.reading import setting_contrasts
+from evenhand.audit.verdicts import SettingContrast, families
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.paired import corrected_resampled_t
 
@@ -31,11 +32,27 @@ class Drawn(Protocol):
     def draw(self, rng: np.random.Generator) -> Evaluation: ...
 
 
-def contrasts(world: Drawn, rng: np.random.Generator, measures: tuple[str, ...]) -> Iterator[tuple[Case, Contrast]]:
+def reading_of(world: Drawn, rng: np.random.Generator) -> PredictionReading:
+    """One repetition."""
+    return PredictionReading(world.draw(rng), world.design)
+
+
+def estimands(reading: PredictionReading, measures: tuple[str, ...]) -> Iterator[Estimand]:
+    """What the measures are taken of. Noise floors, which take long, are not drawn."""
+    for measure in select(measures, "predictions"):
+        yield from reading.estimands(replace(measure, floor=None))
+
+
+def compared(reading: PredictionReading, measures: tuple[str, ...]) -> Iterator[SettingContrast]:
     """The contrasts of one repetition."""
-    reader = Reader(world.draw(rng), world.design.support)
-    for case in cases(reader.evaluation, select(measures)):
-        yield case, contrast(reader, case, "method", "reference", world.design)
+    for estimand in estimands(reading, measures):
+        yield from setting_contrasts(reading, estimand, reading.design)
+
+
+def contrasts(world: Drawn, rng: np.random.Generator, measures: tuple[str, ...]) -> Iterator[tuple[Estimand, Contrast]]:
+    """The contrasts of one repetition."""
+    for member in compared(reading_of(world, rng), measures):
+        yield member.comparison.estimand, member.contrast
 
 
 @dataclass(frozen=True)
@@ -70,8 +87,8 @@ def coverage(
     bounds: dict[str, list[tuple[float, float]]] = {}
     for repetition in range(repetitions):
         rng = np.random.default_rng([seed, repetition])
-        for case, found in contrasts(world, rng, measures):
-            name = _name(case)
+        for estimand, found in contrasts(world, rng, measures):
+            name = _name(estimand)
             if found.interval is None or found.estimate is None:
                 continue
             estimates.setdefault(name, []).append(found.estimate)
@@ -100,21 +117,23 @@ def widths(
     "measure:group"; on new splits of which one part is tested and four are not."""
     halves: dict[str, list[tuple[float, float]]] = {}
     for repetition in range(repetitions):
-        reader = Reader(world.draw(np.random.default_rng([seed, repetition])), world.design.support)
-        for case in cases(reader.evaluation, select(measures)):
-            found = contrast(reader, case, "method", "reference", world.design)
-            if found.interval is None:
+        reading = reading_of(world, np.random.default_rng([seed, repetition]))
+        for member in compared(reading, measures):
+            interval, estimand = member.contrast.interval, member.comparison.estimand
+            if interval is None:
                 continue
-            differences = []
-            for run in reader.evaluation.seeds("method"):
-                runs = reader.pair("method", "reference", run)
-                assert runs is not None
-                ours, theirs = (reader.effect(one, case).value for one in runs[:2])
-                differences.append(ours - theirs)
-            low, high = found.interval.bounds(0.025)
+            ours, theirs = (values_by_seed(reading, estimand, method) for method in ("method", "reference"))
+            differences = [ours[run] - theirs[run] for run in ours]
+            low, high = interval.bounds(0.025)
             least, most = corrected_resampled_t(np.array(differences), tested, trained).interval()
-            halves.setdefault(_name(case), []).append((high - low, most - least))
+            halves.setdefault(_name(estimand), []).append((high - low, most - least))
     return {name: float(np.divide(*np.mean(both, axis=0))) for name, both in halves.items()}
+
+
+def values_by_seed(reading: PredictionReading, estimand: Estimand, method: str) -> dict[int, float]:
+    """The values of a method's runs."""
+    estimates = dict(reading.estimates(estimand, method))
+    return {seed: float(estimate.value) for seed, estimate in estimates.items() if seed is not None}
 
 
 def false_worse(
@@ -123,15 +142,12 @@ def false_worse(
     """How often a family, by measure and level, has at least one verdict `worse`, at alpha .05 over the family."""
     wrong: dict[tuple[str, str], int] = {}
     for repetition in range(repetitions):
-        reader = Reader(world.draw(np.random.default_rng([seed, repetition])), world.design.support)
-        found = [
-            one for case in cases(reader.evaluation, select(measures)) for one in compared(reader, case, world.design)
-        ]
-        for family in judged(found, world.design):
-            case = family.members[0].case
+        reading = reading_of(world, np.random.default_rng([seed, repetition]))
+        for family in families(list(compared(reading, measures)), world.design):
+            estimand = family.members[0].comparison.estimand
             intervals = [one.contrast.interval for one in family.members]
             worse = any(one.bounds(family.level)[0] > 0 for one in intervals if one is not None)
-            key = (case.measure.name, case.level)
+            key = (estimand.measure.name, estimand.subset.level)
             wrong[key] = wrong.get(key, 0) + worse
     return {key: count / repetitions for key, count in wrong.items()}
 
@@ -148,10 +164,10 @@ def false_claims(
     """
     bounds: dict[str, list[tuple[float, float, float]]] = {}
     for repetition in range(repetitions):
-        for case, found in contrasts(world, np.random.default_rng([seed, repetition]), measures):
+        for estimand, found in contrasts(world, np.random.default_rng([seed, repetition]), measures):
             if found.interval is not None:
                 low, high = found.interval.bounds(0.05)
-                bounds.setdefault(_name(case), []).append((found.interval.estimate, low, high))
+                bounds.setdefault(_name(estimand), []).append((found.interval.estimate, low, high))
     claims = {}
     for name, rows in bounds.items():
         truth = float(np.mean([estimate for estimate, _, _ in rows]))
@@ -162,24 +178,23 @@ def false_claims(
     return claims
 
 
-def _name(case: Case) -> str:
-    return case.measure.name if case.group is None else f"{case.measure.name}:{case.group}"
+def _name(estimand: Estimand) -> str:
+    name, group = estimand.measure.name, estimand.subset.group
+    return name if group is None else f"{name}:{group}"
 
 
 def marginal_coverage(world: Drawn, measures: tuple[str, ...], repetitions: int, seed: int = 0) -> dict[str, float]:
     """Coverage of the 95% marginal intervals of one method over its runs."""
     values: dict[str, list[tuple[float, float, float]]] = {}
     for repetition in range(repetitions):
-        reader = Reader(world.draw(np.random.default_rng([seed, repetition])), world.design.support)
-        runs = [run for (method, _), run in reader.evaluation.runs.items() if method == "reference"]
-        for case in cases(reader.evaluation, select(measures)):
-            effects = [reader.effect(run, case) for run in runs]
-            if any(np.isnan(effect.value) for effect in effects):
+        reading = reading_of(world, np.random.default_rng([seed, repetition]))
+        for estimand in estimands(reading, measures):
+            estimates = dict(reading.estimates(estimand, "reference"))
+            if any(estimate.value is None for estimate in estimates.values()):
                 continue
-            value, low, high = marginal(reader, case, runs, effects)
-            if low is not None and high is not None:
-                name = _name(case)
-                values.setdefault(name, []).append((value, low, high))
+            over = estimates[None]
+            if over.low is not None and over.high is not None:
+                values.setdefault(_name(estimand), []).append((over.value, over.low, over.high))
     covered = {}
     for name, rows in values.items():
         value, low, high = np.array(rows).T

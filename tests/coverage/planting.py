@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.audit.across_settings import Compared
-from evenhand.audit.kinds.estimands import Reader, cases
-from evenhand.audit.measures import select
-from evenhand.audit.planted_harm import curve
-from evenhand.audit.verdicts import Family, compared, judged
+from counting import compared, reading_of
+from evenhand.audit.kinds.predictions import PredictionReading
+from evenhand.audit.planted_harm import MEASURE
+from evenhand.audit.verdicts import Family, SettingContrast, families
 from evenhand.stats.power import Repeated
 from random_effects import World
 
@@ -51,17 +50,17 @@ def foretold(world: World, group: str, harms: list[float], repetitions: int, see
     """What studies without any harm say that they would have found of these losses of accuracy, on average."""
     shares = []
     for repetition in range(repetitions):
-        reader, family, one = _family(world, group, np.random.default_rng([seed, repetition]))
+        reading, family, one = _family(world, group, np.random.default_rng([seed, repetition]))
         if one.contrast.interval is not None:
-            x, y = zip(*curve(reader, one, family.level), strict=True)
+            rows = reading.curves([replace(family, members=[one])])
+            x, y = np.array([(row["x"], row["y"]) for row in rows if row["measure"] == MEASURE]).T
             shares.append(np.interp(harms, x, y))
     return np.mean(shares, axis=0)
 
 
-def _family(world: World, group: str, rng: np.random.Generator) -> tuple[Reader, Family, Compared]:
-    reader = Reader(world.draw(rng), world.design.support)
-    measures = select(["accuracy"])
-    found = [one for case in cases(reader.evaluation, measures) for one in compared(reader, case, world.design)]
-    (family,) = [family for family in judged(found, world.design) if family.members[0].case.level == "group"]
-    (one,) = [one for one in family.members if one.case.group == group]
-    return reader, family, one
+def _family(world: World, group: str, rng: np.random.Generator) -> tuple[PredictionReading, Family, SettingContrast]:
+    reading = reading_of(world, rng)
+    judged = families(list(compared(reading, ("accuracy",))), world.design)
+    (family,) = [family for family in judged if family.members[0].comparison.estimand.subset.level == "group"]
+    (one,) = [one for one in family.members if one.comparison.estimand.subset.group == group]
+    return reading, family, one

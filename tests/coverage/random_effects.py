@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.evaluation import Evaluation, Population, Run
-from evenhand.audit.groups import Groups
+from evenhand.audit.evaluation import Evaluation, Groups, Population, Run
 
 GROUPS = (0.55, 0.25, 0.12, 0.08)
 METHODS = ("reference", "method")
@@ -100,9 +99,14 @@ def draw(world: World, rng: np.random.Generator) -> Evaluation:
             runs[method, seed] = Run(rows, predicted, np.stack([1 - positive, positive], axis=1))
     names = tuple("abcdefgh"[: len(world.groups)])
     groups = Groups("who", names, members, np.ones(n, dtype=bool))
-    population = Population(label, np.ones(n), units, (groups,))
+    population = Population(label, np.ones(n), units, (groups,), names_of(count))
     setting = world.design.settings["s"]
     return Evaluation("s", "test", setting, population, METHODS, ("no", "yes"), runs, {}, np.ones(n, dtype=bool))
+
+
+def names_of(units: int) -> np.ndarray:
+    """Names of so many resampling units, in the order of their codes."""
+    return np.array([f"u{unit:06d}" for unit in range(units)])
 
 
 def membership(world: World, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.audit.design import Design
-from evenhand.audit.evaluation import Evaluation, Population, Run
-from evenhand.audit.groups import Groups
-from random_effects import DESIGN, GROUPS, METHODS
+from evenhand.audit.evaluation import Evaluation, Groups, Population, Run
+from random_effects import DESIGN, GROUPS, METHODS, names_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,6 @@ class Ridge:
                 runs[method, seed] = Run(test, (score > 0).astype(int), np.stack([1 - positive, positive], axis=1))
         names = tuple("abcd")
         groups = Groups("who", names, group[:, None] == np.arange(4), np.ones(self.n, dtype=bool))
-        population = Population(label, np.ones(self.n), np.arange(self.n), (groups,))
+        population = Population(label, np.ones(self.n), np.arange(self.n), (groups,), names_of(self.n))
         every = np.ones(self.n, dtype=bool)
         return Evaluation("s", "test", self.design.settings["s"], population, METHODS, ("no", "yes"), runs, {}, every)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.audit.arrays.option_questions import Taken
-from evenhand.audit.runs.items import compared_means, mean_of
+from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.measures import measure_named
+from given_items import contrast_of, estimate_of, given
 
+LEAN, DISTANCE = Estimand(measure_named("guess_lean")), Estimand(measure_named("distance_from_equal"))
 QUESTIONS = 0.08
 """Standard deviation of a question's lean; of what it differs by between two methods half of that."""
 
@@ -23,9 +26,9 @@ def guesses(lean: float, rng: np.random.Generator, question: np.ndarray, review:
     return rng.binomial(4, np.clip(chance, 0, 1)) / 4
 
 
-def taken(guess: np.ndarray) -> Taken:
+def lean_of(guess: np.ndarray) -> LinearEstimate:
     value, n = float(guess.mean()) - 0.5, len(guess)
-    return Taken(value, (guess - guess.mean()) / n, np.full(n, 1 / n), 1 / n)
+    return LinearEstimate(value, (guess - guess.mean()) / n, np.full(n, 1 / n), 1 / n)
 
 
 def rates(base: float, lean: float, absolute: bool, repetitions: int, runs: int, questions: int, n: int = 60):
@@ -36,10 +39,9 @@ def rates(base: float, lean: float, absolute: bool, repetitions: int, runs: int,
         rng = np.random.default_rng([runs, questions, repetition])
         question, review = QUESTIONS * rng.normal(size=questions), 0.1 * rng.normal(size=n)
         sides = [guesses(one, rng, question, review, runs) for one in (lean, base)]
-        made = [[[taken(guess) for guess in run] for run in side] for side in sides]
-        found = compared_means(
-            *made, [np.arange(n)] * runs, sign=1, absolute=absolute, planned=runs, support=10, vary=False, notes=[]
-        )
+        leans = [[[lean_of(guess) for guess in run] for run in side] for side in sides]
+        reading = given(dict(zip(("method", "reference"), leans, strict=True)))
+        found = contrast_of(reading, DISTANCE if absolute else LEAN)
         assert found.interval is not None
         low, high = found.interval.bounds(0.05)
         held += low <= truth <= high
@@ -69,21 +71,19 @@ def test_equal_distances_are_seldom_called_worse(runs, questions, lean):
 def test_answers_that_are_nearly_all_the_same_are_covered(runs, base, other):
     """A single question that most of 40 reviews get the same answer to; a run changes one answer in a hundred."""
     n, repetitions, flips = 40, 200, 0.01
-    units = [np.arange(n)] * runs
     truths = [chance * (1 - flips) + (1 - chance) * flips - 0.5 for chance in (base, other)]
     held = found = above = 0
     for repetition in range(repetitions):
         rng = np.random.default_rng([runs, int(100 * base), int(100 * other), repetition])
         drawn = [rng.random(n) < chance for chance in (base, other)]
-        sides = [[[taken((own ^ (rng.random(n) < flips)).astype(float))] for _ in range(runs)] for own in drawn]
-        made = compared_means(*sides, units, sign=1, absolute=False, planned=runs, support=10, vary=False, notes=[])
-        mean = mean_of(sides[0], units, False)
-        assert made.interval is not None and mean.interval is not None
-        low, high = made.interval.bounds(0.05)
+        sides = [[[lean_of((own ^ (rng.random(n) < flips)).astype(float))] for _ in range(runs)] for own in drawn]
+        reading = given(dict(zip(("method", "reference"), sides, strict=True)))
+        interval, mean = contrast_of(reading, LEAN).interval, estimate_of(reading, LEAN)
+        assert interval is not None and mean.low is not None and mean.high is not None
+        low, high = interval.bounds(0.05)
         held += low <= truths[0] - truths[1] <= high
         above += base == other and low > 0
-        low, high = mean.interval.bounds(0.025)
-        found += low <= truths[0] <= high
+        found += mean.low <= truths[0] <= mean.high
     assert held / repetitions >= 0.87, "90% of a contrast"
     assert found / repetitions >= 0.93, "95% of a mean"
     assert above / repetitions <= 0.06

@@ -10,14 +10,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.audit.arrays.benchmark_documents import Documents, Scored
-from evenhand.audit.kinds.benchmarks import Place, taken
-from evenhand.audit.runs.items import compared_means, mean_of
-from evenhand.audit.measures.benchmarks import BENCHMARKS
+from evenhand.audit.arrays.benchmark_documents import BenchmarkScores, Documents
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.kinds.benchmarks import BenchmarkReading
+from evenhand.audit.measures import measure_named
 from evenhand.tasks.harness.influence import linearised
+from given_items import SUPPORT, contrast_of, estimate_of
+from random_effects import names_of
 
 SIZE = 8
-SCORE, DISTANCE = BENCHMARKS["amb_bias_score"], BENCHMARKS["amb_bias_distance"]
+SCORE, DISTANCE = (Estimand(measure_named(name), condition="bbq") for name in ("amb_bias_score", "amb_bias_distance"))
 
 
 def aggregate(said: list[tuple[float, float, float]]) -> float:
@@ -26,7 +28,7 @@ def aggregate(said: list[tuple[float, float, float]]) -> float:
     return (1 - accurate / len(said)) * (2 * biased / answered - 1)
 
 
-def answers(along: float, hard: np.ndarray, prone: np.ndarray, rng: np.random.Generator) -> Scored:
+def answers(along: float, hard: np.ndarray, prone: np.ndarray, rng: np.random.Generator) -> BenchmarkScores:
     """One run: `along`, the chance that an answer goes along the stereotype; `hard` and `prone` [U], of templates."""
     units = np.repeat(np.arange(len(hard)), SIZE)
     known = 0.4 + hard + 0.04 * rng.normal()
@@ -37,7 +39,8 @@ def answers(along: float, hard: np.ndarray, prone: np.ndarray, rng: np.random.Ge
     values = linearised(said, [f"{unit:03d}" for unit in units], aggregate)
     assert values is not None
     key = ("bbq", "amb_bias_score")
-    return Scored({key: Documents(tuple(map(str, range(len(units)))), values, units, {})}, {key: float(values.mean())})
+    documents = Documents(tuple(map(str, range(len(units)))), values, units, {})
+    return BenchmarkScores({key: documents}, {key: float(values.mean())})
 
 
 def simulated(along: tuple[float, float], runs: int, templates: int, repetitions: int) -> dict[str, float]:
@@ -46,21 +49,18 @@ def simulated(along: tuple[float, float], runs: int, templates: int, repetitions
     for repetition in range(repetitions):
         rng = np.random.default_rng([runs, templates, repetition])
         hard, prone = 0.15 * rng.normal(size=templates), 0.15 * rng.normal(size=templates)
-        models = [[answers(one, hard, prone, rng) for _ in range(runs)] for one in along]
-        units = [model.documents["bbq", "amb_bias_score"].units for model in models[0]]
-
-        def of(measure, models=models):
-            return [[[taken(model, measure, Place("bbq"), 10)] for model in side] for side in models]
-
-        (own, other), told = of(SCORE), {"planned": runs, "support": 10, "vary": False, "notes": []}
-        made = mean_of(own, units, False)
-        assert made.interval is not None
-        estimates.append((made.interval.estimate, *made.interval.bounds(0.025)))
-        found = compared_means(own, other, units, sign=1, absolute=False, **told)
-        assert found.interval is not None
+        samples = {
+            (method, run): answers(one, hard, prone, rng)
+            for method, one in zip(("method", "reference"), along, strict=True)
+            for run in range(runs)
+        }
+        common = (["method", "reference"], ["reference"], samples, {}, False, SUPPORT, names_of(templates))
+        reading = BenchmarkReading("main", "test", *common, ("bbq",))
+        mean = estimate_of(reading, SCORE)
+        estimates.append((mean.value, mean.low, mean.high))
+        found, distance = contrast_of(reading, SCORE), contrast_of(reading, DISTANCE)
+        assert found.interval is not None and distance.interval is not None
         contrasts.append((found.estimate, *found.interval.bounds(0.05)))
-        distance = compared_means(*of(DISTANCE), units, sign=1, absolute=True, **told)
-        assert distance.interval is not None
         above += distance.interval.bounds(0.05)[0] > 0
     return {"estimate": held(estimates), "contrast": held(contrasts), "above": above / repetitions}
 

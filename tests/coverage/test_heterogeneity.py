@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import pytest
-from tests.audit import small_records
 
-from evenhand.audit.verdicts import verdicts
+import small_records
 from evenhand.stats.heterogeneity import Pooled, Weights, pool
 
 DF = 4
@@ -201,7 +200,7 @@ def three_settings(rng: np.random.Generator, n: int = 240, seeds: int = 3, commo
             (small_records.examples(list(label), {"who": [[name] for name in groups]}), uses, pl.concat(frames))
         )
     tables, design = small_records.several(parts, "abc", apart=False, measures=("accuracy",))
-    return verdicts(*tables, design).filter(pl.col("setting").is_null())
+    return small_records.verdicts(*tables, design).filter(pl.col("setting").is_null())
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from scipy.special import ndtri
 
 import pool_records
 from evenhand import Results
-from evenhand.audit.membership.contrasts import contrast
+from evenhand.audit.comparisons import conclude
+from evenhand.audit.kinds.membership_evidence import membership_evidence
 from evenhand.audit.membership.group_gaps import between
 from evenhand.audit.membership.leakage import Leak, Targets, area
 from evenhand.metrics import attack_pool
@@ -96,7 +97,7 @@ def gap_contrasts(world: World, groups: int, repetitions: int) -> np.ndarray:
         def gap(targets: Targets, where: np.ndarray, group: np.ndarray = group) -> Leak:
             return between({str(g): area(targets, where & (group == g)) for g in range(groups)}, 10)
 
-        made = contrast(ours, theirs, everyone, gap, 10, True)
+        made = conclude(membership_evidence(ours, theirs, everyone, gap, True), 10)
         assert made.estimate is not None and made.interval is not None
         rows.append((made.estimate, *made.interval.bounds(0.025), made.interval.bounds(0.05)[0]))
     return np.array(rows)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from evenhand.arrangements import balanced_arrangements
-from evenhand.audit.options import lean_interval, mean_interval
 from evenhand.metrics.options.scores import option_choices
 from evenhand.metrics.options.token_bias import option_effects
 from scripted import Scripted, centred
+from template_means import lean_over_templates, mean_over_templates
 
 CONTENT, IDENTIFIER, POSITION = (0.6, 0.1, -0.4), (1.2, -0.2, 0.0), (0.5, 0.0, -0.3)
 WORLDS = {
@@ -35,7 +35,7 @@ def coverage(world: str, repetitions: int, templates: int = 5, n: int = 40) -> d
         found = option_effects(script.log_prob(arrangements, templates, n, rng), arrangements)
         values = {"content": found.content[..., 0] - found.content[..., 1], "identifier": found.identifier[..., 0]}
         for name, value in values.items():
-            low, high = mean_interval(value).interval()
+            low, high = mean_over_templates(value).interval()
             held[name] += low <= truth[name] <= high
     return {name: count / repetitions for name, count in held.items()}
 
@@ -59,7 +59,7 @@ def lean_coverage(world: str, repetitions: int, templates: int = 5, n: int = 40)
     held = 0
     for repetition in range(repetitions):
         found = guesses(world, templates, n, np.random.default_rng([templates, repetition]))
-        low, high = lean_interval(found[..., 0], found[..., 1]).interval()
+        low, high = lean_over_templates(found[..., 0], found[..., 1]).interval()
         held += low <= true_lean(world) <= high
     return held / repetitions
 

@@ -12,11 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from evenhand.audit.arrays.probe_answers import Probed
-from evenhand.audit.kinds.probe_means import Told, bounds_over, contrast_of
+from evenhand.audit.arrays.probe_answers import ProbeRun
+from evenhand.audit.design import ProbedDesign
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.kinds.probes import ProbeReading
+from evenhand.audit.measures import measure_named
 from evenhand.tasks.probing import Target, probe
+from given_items import SUPPORT, contrast_of, estimate_of
 
 WIDTH, POOL = 16, 5
+ACCURACY, SELECTIVITY = (
+    Estimand(measure_named(name), condition="gender/0") for name in ("probe_accuracy", "selectivity")
+)
 OWN = np.random.default_rng(0).normal(size=(40, WIDTH))
 """What is a type's own: intervals are about the types that there are, as an audit of texts is about its occupations."""
 
@@ -41,7 +48,7 @@ class World:
     types: int | None = None
     examples: int = 300
 
-    def pairs(self, rng: np.random.Generator) -> list[tuple[Told, Told]]:
+    def pairs(self, rng: np.random.Generator) -> list[tuple[ProbeRun, ProbeRun]]:
         """One repetition: each run's method and reference."""
         n = self.examples * (POOL if self.vary else 1)
         label = rng.permutation(np.arange(n) % 2)
@@ -67,10 +74,22 @@ class World:
                 noise = 0.7 * common + 0.7 * rng.normal(size=common.shape)
                 found = probe((own[rows] + np.outer(sign, direction) + noise)[None], target)
                 correct = found.correct[0]
-                answers = Probed("gender", 0, found.examples, correct[0], correct[1:])
-                sides.append(Told(answers, np.array([int(name[1:]) for name in found.examples])))
+                sides.append(ProbeRun("gender", 0, found.examples, correct[0], correct[1:]))
             made.append((sides[0], sides[1]))
         return made
+
+
+def reading_of(pairs: list[tuple[ProbeRun, ProbeRun]], vary: bool) -> ProbeReading:
+    """A study of these runs of `method` and `reference`."""
+    samples = {
+        (method, seed): {"gender/0": run}
+        for seed, both in enumerate(pairs)
+        for method, run in zip(("method", "reference"), both, strict=True)
+    }
+    names = sorted({name for pair in pairs for run in pair for name in run.examples})
+    unit = {name: code for code, name in enumerate(names)}
+    common = (["method", "reference"], ["reference"], samples, {}, vary, SUPPORT, np.array(names))
+    return ProbeReading("main", "test", *common, ProbedDesign(targets=("gender",), more={"gender": "worse"}), unit)
 
 
 def simulated(world: World, repetitions: int):
@@ -79,17 +98,13 @@ def simulated(world: World, repetitions: int):
     contrasts, estimates = [], []
     for repetition in range(repetitions):
         rng = np.random.default_rng([world.runs, world.vary, repetition])
-        pairs = world.pairs(rng)
-        found = contrast_of(pairs, sign=1, planned=world.runs, support=10, vary=world.vary, notes=())
+        reading = reading_of(world.pairs(rng), world.vary)
+        found = contrast_of(reading, SELECTIVITY)
         assert found.interval is not None and found.estimate is not None
         contrasts.append((found.estimate, *found.interval.bounds(0.05)))
-        first = [one for one, _ in pairs]
-        values = []
-        for measure in ("probe_accuracy", "selectivity"):
-            bounds = bounds_over(first, measure, 0.95)
-            assert bounds is not None
-            values.append((np.mean([one.values(measure).mean() for one in first]), *bounds))
-        estimates.append(values)
+        means = [estimate_of(reading, estimand) for estimand in (ACCURACY, SELECTIVITY)]
+        assert all(mean.low is not None for mean in means)
+        estimates.append([(mean.value, mean.low, mean.high) for mean in means])
     return np.array(contrasts), np.array(estimates)
 
 
@@ -124,7 +139,7 @@ def test_more_of_the_target_is_found_and_covered(world):
 def test_runs_that_hardly_differ_leave_an_interval_with_a_width():
     pairs = World(3, True, examples=100).pairs(np.random.default_rng(0))
     same = [(one, one) for one, _ in pairs]
-    found = contrast_of(same, sign=1, planned=3, support=10, vary=True, notes=())
+    found = contrast_of(reading_of(same, vary=True), SELECTIVITY)
     assert found.estimate == 0 and found.interval is not None
     low, high = found.interval.bounds(0.05)
     assert low < 0 < high < 0.2

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from evenhand.audit.comparisons import contrast
+from evenhand.audit.arrays.texts import Texts
 from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation, Population, Run
-from evenhand.audit.kinds.estimands import Case, Reader
-from evenhand.audit.kinds.predictions import marginal
-from evenhand.audit.measures.influence import Texts
-from evenhand.audit.measures.translations import TRANSLATIONS
+from evenhand.audit.kinds.predictions import PredictionReading
+from evenhand.audit.measures import measure_named
+from evenhand.audit.reading import setting_contrasts
 from evenhand.metrics.translation import bleu_of, bleu_statistics
+from random_effects import names_of
 
 UNITS, POPULATION, LEVELS, REPEATED, TRUE = 60, 400, 6, 400, 4000
-CASE = Case(TRANSLATIONS["bleu"], None, None, "everyone")
+BLEU = Estimand(measure_named("bleu"))
 DESIGN = SettingDesign(references=("full",), methods=("full", "lora"), kind="translation", vary=False)
 
 
@@ -82,7 +83,7 @@ def evaluation(seen: np.ndarray) -> Evaluation:
         for place, method in enumerate(("full", "lora"))
         for seed in range(seen.shape[1])
     }
-    population = Population(np.full(count, -1), np.ones(count), unit, ())
+    population = Population(np.full(count, -1), np.ones(count), unit, (), names_of(UNITS))
     everything = np.ones(count, dtype=bool)
     classes = ("male", "female", "neutral", "mixed", "none")
     return Evaluation("main", "test", DESIGN, population, ("full", "lora"), classes, runs, {}, everything)
@@ -107,15 +108,13 @@ def test_bleu_and_its_contrast_are_covered(spread, worse, seeds):
     inside, covered = [], []
     design = Design(settings={"main": DESIGN}, margins={"bleu": 2.0})
     for _ in range(REPEATED):
-        found = evaluation(of.drawn(rng, seeds))
-        reader = Reader(found, 10)
-        runs = [found.runs["full", seed] for seed in range(seeds)]
-        _, low, high = marginal(reader, CASE, runs, [reader.effect(run, CASE) for run in runs])
-        assert low is not None and high is not None
-        inside.append(low <= level <= high)
-        interval = contrast(reader, CASE, "lora", "full", design).interval
-        assert interval is not None
-        low, high = interval.bounds(0.025)
+        reading = PredictionReading(evaluation(of.drawn(rng, seeds)), design, "translations")
+        mean = dict(reading.estimates(BLEU, "full"))[None]
+        assert mean.low is not None and mean.high is not None
+        inside.append(mean.low <= level <= mean.high)
+        (member,) = setting_contrasts(reading, BLEU, design)
+        assert member.contrast.interval is not None
+        low, high = member.contrast.interval.bounds(0.025)
         covered.append(low <= difference <= high)
     print(f"spread {spread} worse {worse} seeds {seeds}: BLEU {np.mean(inside):.3f}, contrast {np.mean(covered):.3f}")
     # 400 repetitions of a coverage of .93 are above .90 in 99 of 100 cases.

@@ -14,7 +14,6 @@ from evenhand.arrangements import (
     cyclic_arrangements,
     permuted_arrangements,
 )
-from evenhand.audit.options import lean_interval, mean_interval
 from evenhand.errors import InputError
 from evenhand.metrics.options.debiasing import contextual_calibration, permutation_average, pride
 from evenhand.metrics.options.scores import (
@@ -28,6 +27,7 @@ from evenhand.metrics.options.scores import (
 )
 from evenhand.metrics.options.token_bias import option_effects, yes_no_effects
 from scripted import Scripted, centred
+from template_means import lean_over_templates, mean_over_templates
 
 MALE, FEMALE = 0, 1
 RNG = np.random.default_rng
@@ -157,8 +157,8 @@ GENDERED = Scripted((0.4, -0.4), (3.0, -3.0), (0.5, -0.5), template=0.1, example
 
 def both_intervals(log_prob: np.ndarray, design: Arrangements):
     effects = option_effects(log_prob, design)
-    content = mean_interval(effects.content[..., MALE] - effects.content[..., FEMALE])
-    return content, mean_interval(effects.identifier[..., 0] - effects.identifier[..., 1])
+    content = mean_over_templates(effects.content[..., MALE] - effects.content[..., FEMALE])
+    return content, mean_over_templates(effects.identifier[..., 0] - effects.identifier[..., 1])
 
 
 def test_a_model_in_love_with_a_has_an_identifier_bias_and_no_gender_bias():
@@ -197,7 +197,7 @@ CORRECTIONS = ("permutation", "permutation, identifiers moved", "pride", "contex
 @pytest.mark.parametrize("name", CORRECTIONS)
 def test_every_correction_removes_a_love_of_a(name):
     chosen = corrected(LOVER, name)
-    interval = lean_interval(chosen[..., MALE], chosen[..., FEMALE])
+    interval = lean_over_templates(chosen[..., MALE], chosen[..., FEMALE])
     low, high = interval.bounds(0.005)
     assert low < 0 < high and abs(interval.estimate) < 0.15
 
@@ -205,7 +205,7 @@ def test_every_correction_removes_a_love_of_a(name):
 @pytest.mark.parametrize("name", CORRECTIONS)
 def test_every_correction_leaves_a_planted_gender_preference_standing(name):
     chosen = corrected(GENDERED, name)
-    assert lean_interval(chosen[..., MALE], chosen[..., FEMALE]).interval()[0] > 0.2
+    assert lean_over_templates(chosen[..., MALE], chosen[..., FEMALE]).interval()[0] > 0.2
     design = permuted_arrangements(2)
     raw = option_choices(GENDERED.log_prob(design, 5, 200, RNG(3)), design).mean(axis=-2)
     assert abs(distance_from_equal(raw[..., MALE].ravel(), raw[..., FEMALE].ravel()).lean) < 0.05, "hidden in the raw"
@@ -301,7 +301,7 @@ def test_yes_no_effects_are_recovered_with_and_without_negations():
     assert plain.content == pytest.approx(belief - belief.mean()) and np.isnan(plain.belief).all()
 
 
-# The distance from guessing both equally, and intervals
+# The distance from guessing both equally
 
 
 def test_the_distance_counts_guesses_of_either_gender_only():
@@ -321,38 +321,6 @@ def test_contributions_are_the_derivative_of_the_lean_by_the_examples_weight():
         weight[place] += 1e-6
         moved = (weight @ first) / (weight @ (first + second)) - 0.5
         assert (moved - found.lean) / 1e-6 == pytest.approx(found.contributions[place], abs=1e-5)
-
-
-def test_copies_of_an_example_in_one_unit_do_not_narrow_the_interval():
-    values = RNG(0).normal(size=(4, 30))
-    doubled = np.repeat(values, 2, axis=1)
-    plain, together = mean_interval(values), mean_interval(doubled, np.repeat(np.arange(30), 2))
-    assert together.estimate == pytest.approx(plain.estimate) and together.variance == pytest.approx(plain.variance)
-    assert mean_interval(doubled).v_example < 0.6 * plain.v_example
-
-
-def test_with_one_template_the_interval_is_the_ordinary_one_of_a_mean():
-    from scipy import stats
-
-    values = RNG(1).normal(size=(1, 25))
-    expected = stats.t.interval(0.95, 24, values.mean(), stats.sem(values[0]))
-    assert mean_interval(values).interval() == pytest.approx(expected)
-
-
-def test_undefined_examples_are_left_out_and_a_template_without_any_leaves_no_interval():
-    values = RNG(2).normal(size=(2, 20))
-    values[0, :5] = np.nan
-    assert mean_interval(values).estimate == pytest.approx((values[0, 5:].mean() + values[1].mean()) / 2)
-    values[0] = np.nan
-    assert math.isnan(mean_interval(values).estimate)
-    assert math.isnan(lean_interval(np.zeros((2, 3)), np.zeros((2, 3))).estimate)
-
-
-def test_the_interval_of_a_lean_is_around_the_mean_over_templates():
-    first = RNG(3).random((3, 50))
-    found = lean_interval(first, 1 - first)
-    assert found.estimate == pytest.approx(first.mean() - 0.5)
-    assert found.variance == pytest.approx(mean_interval(first).variance)
 
 
 GRID = balanced_arrangements(2)
@@ -385,8 +353,6 @@ ONE = Arrangements(np.array([[0, 1]]), np.array([[0, 1]]))
         (lambda: yes_no_effects(np.zeros(1)), "need its negation"),
         (lambda: yes_no_effects(np.zeros(2), np.zeros(3)), "they ask about the same"),
         (lambda: distance_from_equal(np.zeros(2), np.zeros(3)), "one guess per example"),
-        (lambda: mean_interval(np.zeros(3)), r"should be \[templates, examples\]"),
-        (lambda: mean_interval(np.zeros((2, 3)), np.arange(2)), "one unit per example"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused(call, sentence):

@@ -8,7 +8,14 @@ import torch
 from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
-from evenhand.audit.arrays.probe_answers import Probed, probed, selectivity_contrast
+from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.audit.arrays.probe_answers import ProbeRun, probe_runs
+from evenhand.audit.design import ProbedDesign
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.kinds.probes import ProbeReading
+from evenhand.audit.measures import measure_named
+from evenhand.audit.reading import Estimate
+from evenhand.audit.runs.items import ItemRuns, combined
 from evenhand.errors import InputError
 from evenhand.metrics.probing import probe_accuracy, selectivity
 from evenhand.tasks.probing import Target, _told, control_labels, held_out, probe, probes_table
@@ -34,10 +41,25 @@ def words(n: int = 600, kinds: int = 40, seed: int = 0):
     return rng, of_type[kind], kind
 
 
-def answers(states, given, **options):
-    """Estimates of the one layer."""
-    (found,) = probed(probes_table(probe(states, given, SEEDS, **options), "t"))
+def answers(states, given, **options) -> ProbeRun:
+    """What the probes of the one layer tell."""
+    (found,) = probe_runs(probes_table(probe(states, given, SEEDS, **options), "t"))
     return found
+
+
+def mean(run: ProbeRun, measure: str) -> Estimate:
+    """A measure of one run, over control tasks and examples, with its 95% interval."""
+    names, design = sorted(run.examples), ProbedDesign(targets=("gender",))
+    unit = {name: code for code, name in enumerate(names)}
+    samples = {("method", 0): {"gender/0": run}}
+    reading = ProbeReading("main", "test", ["method"], [], samples, {}, True, 10, np.array(names), design, unit)
+    return dict(reading.estimates(Estimand(measure_named(measure), condition="gender/0"), "method"))[None]
+
+
+def by_task(run: ProbeRun) -> ItemRuns:
+    """Selectivity of one run, by control task and example."""
+    tasks = measure_named("selectivity").influence(run)
+    return ItemRuns.of([[LinearEstimate.mean(task) for task in tasks]], [np.arange(tasks.shape[1])])
 
 
 def test_a_probe_is_a_ridge_classifier():
@@ -57,18 +79,18 @@ def test_what_a_probe_can_learn_by_heart_has_accuracy_and_no_selectivity():
     rng, labels, kind = words(1500)
     states = (np.eye(40)[kind] + 0.05 * rng.normal(size=(1500, 40)))[None]  # says which word, and nothing else
     found = answers(states, target(labels, kind))
-    assert found.accuracy().estimate > 0.99 and found.control_accuracy().estimate > 0.99
-    low, high = found.selectivity().interval()
-    assert low <= 0 <= high and high < 0.01
+    assert mean(found, "probe_accuracy").value > 0.99 and mean(found, "control_accuracy").value > 0.99
+    nothing = mean(found, "selectivity")
+    assert nothing.low <= 0 <= nothing.high < 0.01
 
 
 def test_what_a_representation_says_of_the_label_is_selective():
     rng, labels, kind = words()
     states = (rng.normal(size=(600, 20)) + 2 * np.outer(labels - 0.5, np.eye(20)[0]))[None]
     found = answers(states, target(labels, kind))
-    assert found.selectivity().interval()[0] > 0.2
-    assert found.selectivity().estimate == pytest.approx(float(selectivity(found.correct, found.control)))
-    assert found.accuracy().estimate == pytest.approx(float(probe_accuracy(found.correct)))
+    assert mean(found, "selectivity").low > 0.2
+    assert mean(found, "selectivity").value == pytest.approx(float(selectivity(found.correct, found.control)))
+    assert mean(found, "probe_accuracy").value == pytest.approx(float(probe_accuracy(found.correct)))
 
 
 def test_a_unit_is_never_learnt_from_and_tested_on():
@@ -77,7 +99,8 @@ def test_a_unit_is_never_learnt_from_and_tested_on():
     labels = labels[unit]  # of the unit: known to whoever has seen it
     states = np.eye(60)[unit][None]
     apart, together = answers(states, target(labels, unit, unit)), answers(states, target(labels, unit))
-    assert together.accuracy().estimate > 0.9 and abs(apart.accuracy().estimate - 0.5) < 0.2
+    assert mean(together, "probe_accuracy").value > 0.9
+    assert abs(mean(apart, "probe_accuracy").value - 0.5) < 0.2
     tested = held_out(unit, 0.4, 0)
     assert all(len(set(tested[unit == one])) == 1 for one in range(60)) and tested.sum() == 120
 
@@ -94,14 +117,14 @@ def test_control_labels_are_fixed_per_type_and_as_frequent_as_the_label():
 
 def test_where_there_is_nothing_to_find_intervals_hold_chance():
     """Labels and states are independent: 95% intervals of accuracy hold ½, those of selectivity 0."""
-    held, repetitions, n = {"accuracy": 0, "selectivity": 0}, 120, 300
+    held, repetitions, n = {"probe_accuracy": 0, "selectivity": 0}, 120, 300
     for repetition in range(repetitions):
         rng = np.random.default_rng(repetition)
         given = target(rng.permutation(np.arange(n) % 2), np.arange(n) % 50)
         found = answers(rng.normal(size=(1, n, 8)), given, seed=repetition)
-        for name, chance in (("accuracy", 0.5), ("selectivity", 0.0)):
-            low, high = getattr(found, name)().interval()
-            held[name] += low <= chance <= high
+        for name, chance in (("probe_accuracy", 0.5), ("selectivity", 0.0)):
+            one = mean(found, name)
+            held[name] += one.low <= chance <= one.high
     assert all(count / repetitions >= 0.9 for count in held.values()), held
 
 
@@ -120,17 +143,16 @@ def test_intervals_cover_what_probes_reach_on_new_examples(signal):
         tested = held_out(given.units[:n], 0.4, seed)
         controls = np.stack([given.labels, *(control_labels(given, control) for control in SEEDS)])
         learnt = np.flatnonzero(~tested)
-        told = _told(states[0, learnt], controls[:, learnt], states[0], 2, 0.01) == controls
-        now, truth = told[:, :n][:, tested], told[:, n:]
-        found = Probed("gender", 0, (), now[0], now[1:])
+        right = _told(states[0, learnt], controls[:, learnt], states[0], 2, 0.01) == controls
+        now, truth = right[:, :n][:, tested], right[:, n:]
+        found = ProbeRun("gender", 0, tuple(f"e{i:03d}" for i in range(tested.sum())), now[0], now[1:])
         for place, (one, true) in enumerate(
             (
-                (found.accuracy(), truth[0].mean()),
-                (found.selectivity(), truth[0].mean() - truth[1:].mean()),
+                (mean(found, "probe_accuracy"), truth[0].mean()),
+                (mean(found, "selectivity"), truth[0].mean() - truth[1:].mean()),
             )
         ):
-            low, high = one.interval()
-            held[place] += low <= true <= high
+            held[place] += one.low <= true <= one.high
     assert ((held / repetitions >= 0.9) & (held / repetitions <= 0.995)).all(), held / repetitions
 
 
@@ -141,10 +163,13 @@ def test_a_contrast_is_taken_example_by_example():
     for strength in (2.0, 1.0):
         states = (noise + strength * np.outer(labels - 0.5, np.eye(20)[0]))[None]
         sides.append(answers(states, target(labels, kind)))
-    found = selectivity_contrast(*sides)
+    first, second = (by_task(side) for side in sides)
+    found = combined((1, -1), (first, second)).mean.whole
     assert found.interval()[0] > 0
-    assert found.estimate == pytest.approx(sides[0].selectivity().estimate - sides[1].selectivity().estimate)
-    assert selectivity_contrast(sides[0], sides[0]).estimate == 0
+    assert found.estimate == pytest.approx(first.mean.whole.estimate - second.mean.whole.estimate)
+    assert found.standard_error < np.hypot(first.mean.whole.standard_error, second.mean.whole.standard_error)
+    none = combined((1, -1), (first, first)).mean.whole
+    assert none.estimate == none.variance == 0
 
 
 # Representations
@@ -203,6 +228,6 @@ def test_bad_input_is_refused_in_a_sentence():
         representations(model, tokenizer, ["a b", "a b"], spans=[(0, 1), (3, 3)])
     table = probes_table(probe(states, target(labels)), "t")
     with pytest.raises(InputError, match="the label itself and its control tasks"):
-        probed(table.filter(table["control_seed"].is_null()))
+        probe_runs(table.filter(table["control_seed"].is_null()))
     with pytest.raises(InputError, match="of one or more each"):
         selectivity(np.ones(4), np.ones((2, 3)))

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from evenhand.audit.arrays.option_answers import Choices, choices
-from evenhand.audit.options import lean_interval, mean_interval
 from evenhand.metrics.options.debiasing import permutation_average, pride
 from evenhand.metrics.options.scores import flip_rate, option_choices
 from evenhand.metrics.options.token_bias import option_effects
@@ -18,6 +17,7 @@ from evenhand.tasks.prompts.table import options_table
 from scripted import centred
 from tasks.prompts.language_models import whole_words
 from tasks.prompts.scripted_model import ScriptedModel
+from template_means import lean_over_templates, mean_over_templates
 
 MALE, FEMALE = 0, 1
 REVIEWS = [f"review {number}" for number in range(30)]
@@ -56,7 +56,7 @@ def ask(tmp_path):
 def content(answers: list[Choices], first: int = MALE, second: int = FEMALE) -> TwoWay:
     """The preference of a content to another in log-odds."""
     effects = [option_effects(one.scores, one.arrangements).content for one in answers]
-    return mean_interval(np.stack([effect[:, first] - effect[:, second] for effect in effects]))
+    return mean_over_templates(np.stack([effect[:, first] - effect[:, second] for effect in effects]))
 
 
 def lean(answers: list[Choices], log_prob: list[np.ndarray]) -> TwoWay:
@@ -64,7 +64,9 @@ def lean(answers: list[Choices], log_prob: list[np.ndarray]) -> TwoWay:
     guessed = [
         option_choices(one, answer.arrangements).mean(axis=1) for one, answer in zip(log_prob, answers, strict=True)
     ]
-    return lean_interval(np.stack([one[:, MALE] for one in guessed]), np.stack([one[:, FEMALE] for one in guessed]))
+    return lean_over_templates(
+        np.stack([one[:, MALE] for one in guessed]), np.stack([one[:, FEMALE] for one in guessed])
+    )
 
 
 def holds(interval: TwoWay, truth: float) -> bool:
@@ -85,7 +87,7 @@ def test_known_effects_of_content_identifier_and_position_are_within_their_inter
     for kind, truth in script.items():
         truth = centred(tuple(truth.values()) if isinstance(truth, dict) else truth)
         for level in range(3):
-            interval = mean_interval(np.stack([getattr(effects, kind)[:, level] for effects in found]))
+            interval = mean_over_templates(np.stack([getattr(effects, kind)[:, level] for effects in found]))
             assert 0 < interval.standard_error < 0.15 and holds(interval, truth[level]), (kind, level)
     assert holds(content(answers), 0.5)
 
@@ -123,7 +125,7 @@ def test_corrections_remove_the_love_of_a_and_leave_a_planted_gender_preference(
     rng = np.random.default_rng(0)
     by_pride = lean(answers, [pride(one.scores, one.arrangements, rng, share=0.2).log_prob for one in answers])
     guesses = option_choices(np.stack([permutation_average(one.scores, one.arrangements) for one in answers]))
-    for corrected in (by_pride, lean_interval(guesses[..., MALE], guesses[..., FEMALE])):
+    for corrected in (by_pride, lean_over_templates(guesses[..., MALE], guesses[..., FEMALE])):
         assert corrected.interval()[0] > 0.2 if planted else holds(corrected, 0.0)
 
 

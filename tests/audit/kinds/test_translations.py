@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.evaluation import Evaluation
-from evenhand.audit.kinds.estimands import Case, Reader
-from evenhand.audit.kinds.translations import evaluations, translated
+from evenhand.audit.evaluation import Evaluation, Run
+from evenhand.audit.kinds.translations import evaluations, readings
+from evenhand.audit.measures import measure_named
+from evenhand.audit.measures.influence import RunData, RunSubset
 from evenhand.audit.measures.translations import TRANSLATIONS
+from evenhand.audit.reading import assess
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.metrics import bleu, pronoun_class, pronoun_readings, rouge_l, stereotype_shares
@@ -63,6 +65,12 @@ def records_of(pro: dict[str, float], units: int = 40, slips: float = 0.0, seed:
 def design(**more) -> Design:
     setting = SettingDesign(references=("general",), methods=("general", "pro"), kind="translation")
     return Design(settings={"main": setting}, **{"margins": {"default": 0.1, "bleu": 2.0}, **more})
+
+
+def translated(examples, trials, responses, design) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Estimates and verdicts of translations."""
+    found = assess(readings(examples, trials, responses, design), design)
+    return found.estimates, found.verdicts
 
 
 def empty_columns(trials: pl.DataFrame) -> pl.DataFrame:
@@ -117,38 +125,42 @@ def test_a_pronoun_costs_no_points():
         assert value(estimates, "bleu", method, None, None) == pytest.approx(100)
 
 
+def influence_of(evaluation: Evaluation, run: Run, measure: str):
+    """A measure of everyone in one run, and the resampling unit of each of its rows."""
+    population = evaluation.population
+    weight, everyone = population.weight[run.rows], RunSubset("everyone", np.arange(len(run.rows)))
+    data = RunData(population.label[run.rows], run.predicted, None, weight, None, run.texts)
+    found = measure_named(measure).influence(data, everyone)
+    return found, population.unit[run.rows[found.rows]]
+
+
 @pytest.mark.parametrize("measure", [name for name in TRANSLATIONS if name not in ("neutral_share", "mixed_share")])
 def test_an_influence_is_what_a_units_absence_changes(evaluation, measure):
-    """The jackknife over units, by hand: exact for means, and what BLEU's contributions are made of."""
-    reader = Reader(evaluation, 10)
-    case = Case(TRANSLATIONS[measure], None, None, "everyone")
+    """The jackknife over units, by hand: exact for means, and what BLEU's influences are made of."""
     run = evaluation.runs["pro", 0]
-    effect = reader.effect(run, case)
-    units = reader.units(run, effect)
-    assert effect.contributions.sum() == pytest.approx(0, abs=1e-12)
+    found, units = influence_of(evaluation, run, measure)
+    assert found.influence.sum() == pytest.approx(0, abs=1e-12)
     for unit in np.unique(units)[:6]:
         rest = run.take(run.rows[evaluation.population.unit[run.rows] != unit])
-        without = Reader(evaluation, 10).effect(rest, case).value
-        moved = effect.contributions[units == unit].sum() / (1 - effect.shares[units == unit].sum())
+        without = influence_of(evaluation, rest, measure)[0].value
+        moved = found.influence[units == unit].sum() / (1 - found.weights[units == unit].sum())
         tolerance = 0.05 * abs(moved) + 1e-3 if measure == "bleu" else 1e-9
-        assert effect.value - without == pytest.approx(moved, abs=tolerance)
+        assert found.value - without == pytest.approx(moved, abs=tolerance)
 
 
 def test_bleu_of_the_jackknife_agrees_with_a_bootstrap_of_units(evaluation):
     """The standard error of one run's BLEU against 400 resamples of whole units."""
     from evenhand.metrics.translation import bleu_of
 
-    reader = Reader(evaluation, 10)
     run = evaluation.runs["general", 0]
-    effect = reader.effect(run, Case(TRANSLATIONS["bleu"], None, None, "everyone"))
-    units = reader.units(run, effect)
+    found, units = influence_of(evaluation, run, "bleu")
     by_unit = np.zeros((units.max() + 1, 10), dtype=np.int64)
     assert run.texts is not None
     assert run.texts.bleu is not None
     np.add.at(by_unit, units, run.texts.bleu)
     rng = np.random.default_rng(0)
     drawn = [bleu_of(by_unit[rng.integers(0, len(by_unit), len(by_unit))].sum(axis=0)) for _ in range(400)]
-    error = np.sqrt((np.bincount(units, weights=effect.contributions) ** 2).sum())
+    error = np.sqrt((np.bincount(units, weights=found.influence) ** 2).sum())
     assert error == pytest.approx(np.std(drawn), rel=0.15)
 
 

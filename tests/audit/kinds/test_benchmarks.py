@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.kinds.benchmarks import benchmarked
+from evenhand.audit.kinds.benchmarks import readings
 from evenhand.audit.measures.benchmarks import BENCHMARKS
+from evenhand.audit.reading import assess
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.records import validate
@@ -22,8 +23,11 @@ def row(frame: pl.DataFrame, **where) -> dict:
     return frame.row(0, named=True)
 
 
-def audit_of(trials, harness, design):
-    return benchmarked(validate(trials, "trials"), validate(harness, "harness"), design)
+def audit_of(trials, harness, design) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Estimates and verdicts of benchmarks, whose documents are no examples of a setting."""
+    examples = records.TABLES["examples"].empty()
+    found = assess(readings(examples, validate(trials, "trials"), validate(harness, "harness"), design), design)
+    return found.estimates, found.verdicts
 
 
 @pytest.fixture(scope="module")

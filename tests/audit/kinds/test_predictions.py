@@ -1,4 +1,4 @@
-"""Estimates per run and over runs; what is undefined, failed or not audited; reliability curves."""
+"""Estimates per run and over runs; what is undefined, failed or not audited."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.kinds.predictions import curves, estimates
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.errors import InputError
-from small_records import design, examples, predictions, study, trials
+from small_records import design, estimates, examples, predictions, study, trials
 
 
 def row(table: pl.DataFrame, **place) -> dict:
@@ -238,45 +237,3 @@ def test_the_order_of_rows_does_not_matter(tables, table):
     for one, other in zip(table.sort(keys).iter_rows(), again.sort(keys).iter_rows(), strict=True):
         assert one[:10] == other[:10]
         assert one[10:15] == pytest.approx(other[10:15], nan_ok=True)
-
-
-def test_reliability_curves_pool_the_runs(tables):
-    found = curves(*tables, design())
-    assert records.validate(found, "curves").equals(found)
-    found = found.filter(pl.col("group").is_null())
-    histogram = found.filter(measure="confidence", method="lora")
-    assert len(histogram) == 15 and histogram["y"].sum() == pytest.approx(1)
-    curve = found.filter(measure="reliability", method="lora")
-    assert ((curve["low"] <= curve["y"]) & (curve["y"] <= curve["high"])).all()
-    frame = tables[2].filter(pl.col("trial").str.starts_with("lora")).join(tables[0], on="example")
-    logits = frame["logits"].to_numpy().astype(float)
-    positive = np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1)
-    inside = (positive > 14 / 15) & (positive <= 1)
-    last = curve.sort("x").row(-1, named=True)
-    assert last["x"] == pytest.approx(positive[inside].mean(), abs=1e-6)
-    assert last["y"] == pytest.approx(frame["label"].to_numpy()[inside].mean())
-
-
-def test_the_worst_calibrated_group_of_an_attribute_has_curves_of_its_own(tables):
-    found = curves(*tables, design()).drop_nulls("group")
-    (worst,) = found["group"].unique()
-    errors = estimates(*tables, design(measures=("expected_calibration_error",)))
-    means = errors.drop_nulls("seed").drop_nulls("group").group_by("group").agg(pl.col("value").mean())
-    assert worst == means.sort("value")["group"][-1]
-    of_group = tables[0].filter(pl.col("attribute.who").list.contains(worst))["example"]
-    frame = tables[2].filter(pl.col("trial").str.starts_with("lora"), pl.col("example").is_in(of_group.to_list()))
-    logits = frame["logits"].to_numpy().astype(float)
-    positive = np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1)
-    histogram = found.filter(measure="confidence", method="lora").sort("x")["y"].to_numpy()
-    assert histogram == pytest.approx(np.histogram(positive, np.linspace(0, 1, 16))[0] / len(positive))
-
-
-def test_groups_too_small_to_judge_are_not_called_the_worst_calibrated(tables):
-    sizes = [tables[0].filter(pl.col("attribute.who").list.contains(group)).height for group in "abc"]
-    found = curves(*tables, design(support=sorted(sizes)[1])).drop_nulls("group")
-    assert set(found["group"]) <= {group for group, size in zip("abc", sizes, strict=True) if size > min(sizes)}
-    assert curves(*tables, design(support=max(sizes) + 1)).drop_nulls("group").is_empty()
-
-
-def test_labels_only_have_no_curves():
-    assert len(curves(*study(probabilities=False, n=100), design())) == 0

@@ -7,14 +7,16 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.comparisons import contrast
-from evenhand.audit.evaluation import evaluations
-from evenhand.audit.kinds.estimands import Case, Reader
-from evenhand.audit.kinds.predictions import assemble
-from evenhand.audit.measures.predictions import PREDICTIONS
-from evenhand.audit.verdicts import verdicts
+from evenhand.audit.comparisons import Contrast
+from evenhand.audit.design import Design
+from evenhand.audit.estimands import Estimand
+from evenhand.audit.kinds.prediction_tables import readings
+from evenhand.audit.measures import measure_named
+from evenhand.audit.reading import setting_contrasts
+from evenhand.audit.results import Results
 from evenhand.errors import InputError
-from small_records import design, examples, predictions, study, trials
+from evenhand.stats.contrast import by_unit, two_way
+from small_records import Tables, design, examples, predictions, study, trials, verdicts
 
 
 def row(table: pl.DataFrame, **place) -> dict:
@@ -204,17 +206,26 @@ def test_failed_seeds_are_noted_and_the_others_compared():
     assert ours["runs"] == 3 and "1 of 4 seeds" in ours["note"]
 
 
+def contrast_of_accuracy(tables: Tables, chosen: Design) -> Contrast:
+    """Everyone's."""
+    (reading,) = readings(*tables, chosen)
+    (member,) = setting_contrasts(reading, Estimand(measure_named("accuracy")), chosen)
+    return member.contrast
+
+
 def test_unpaired_runs_have_independent_variances(harmed):
-    (evaluation,) = evaluations(*harmed, design())
-    reader = Reader(evaluation, 10)
-    case = Case(PREDICTIONS["accuracy"], None, None, "everyone")
-    paired, unpaired = (contrast(reader, case, "lora", "full", design(paired=how)) for how in ("example", "none"))
+    paired, unpaired = (contrast_of_accuracy(harmed, design(paired=how)) for how in ("example", "none"))
     assert unpaired.estimate == pytest.approx(paired.estimate)
-    sides = []
+    frame = harmed[2].join(harmed[0], on="example", maintain_order="left")
+    right = (frame["logits"].to_numpy().argmax(axis=1) == frame["label"].to_numpy()).astype(float)
+    variances = []
     for method in ("full", "lora"):
-        runs = [evaluation.runs[method, seed] for seed in evaluation.seeds(method)]
-        sides.append(assemble(reader, runs, [reader.effect(run, case) for run in runs])[0].variance)
-    assert unpaired.whole.variance == pytest.approx(sum(sides))
+        runs = [right[(frame["trial"] == f"{method}-{seed}").to_numpy()] for seed in range(4)]
+        n = len(runs[0])
+        rows, shares = [np.arange(n)] * 4, [np.full(n, 1 / n)] * 4
+        summed = by_unit(rows, [(run - run.mean()) / n for run in runs], shares)
+        variances.append(two_way(np.array([run.mean() for run in runs]), *summed).variance)
+    assert unpaired.whole.variance == pytest.approx(sum(variances))
     assert unpaired.whole.standard_error > 1.3 * paired.whole.standard_error
     assert "unpaired" in row(verdicts(*harmed, design(paired="none")), measure="accuracy")["note"]
 
@@ -263,7 +274,7 @@ def test_the_joint_claim_needs_no_correction():
 
 def test_a_margin_for_an_unknown_measure_is_refused(harmed):
     with pytest.raises(InputError, match='no measure "acuracy"; did you mean "accuracy"'):
-        verdicts(*harmed, design(margins={"acuracy": 0.1}))
+        Results.compute(*harmed, design(margins={"acuracy": 0.1}))
 
 
 def test_without_a_reference_there_is_nothing_to_compare(harmed):

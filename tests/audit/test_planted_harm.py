@@ -6,12 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.evaluation import evaluations
-from evenhand.audit.kinds.estimands import Reader, cases
-from evenhand.audit.measures import select
-from evenhand.audit.planted_harm import MEASURE, STEPS, curve
+from evenhand.audit.planted_harm import MEASURE, STEPS
 from evenhand.audit.results import Results
-from evenhand.audit.verdicts import compared, judged
 from small_records import design, examples, predictions, study, trials
 
 
@@ -113,12 +109,6 @@ def test_one_run_and_unpaired_tables_have_no_curve():
 
 
 def test_the_same_records_give_the_same_curve():
-    tables, chosen = study(n=200), design()
-    (evaluation,) = evaluations(*tables, chosen)
-    found = []
-    for _ in range(2):
-        reader = Reader(evaluation, chosen.support)
-        contrasts = [one for case in cases(evaluation, select(["accuracy"])) for one in compared(reader, case, chosen)]
-        family = judged(contrasts, chosen)[-1]
-        found.append([list(curve(reader, one, family.level)) for one in family.members])
-    assert found[0] == found[1]
+    tables, chosen = study(n=200), design(measures=("accuracy",))
+    first, second = (Results.compute(*tables, chosen).curves.filter(measure=MEASURE) for _ in range(2))
+    assert len(first) and first.equals(second)

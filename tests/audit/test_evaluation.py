@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from evenhand.audit.groups import groups_of
+from evenhand.audit.evaluation import groups_of
 from small_records import examples
 
 

@@ -7,14 +7,21 @@ import polars as pl
 import pytest
 
 from evenhand.audit.arrays.option_answers import choices
-from evenhand.audit.kinds.options import asked
+from evenhand.audit.kinds.options import readings
 from evenhand.audit.measures.options import OPTIONS
+from evenhand.audit.reading import assess
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.metrics.options.debiasing import contextual_calibration
 from evenhand.metrics.options.scores import distance_from_equal, option_choices
 from evenhand.records.prompts import CONTENT_FREE
 from option_records import listed_yes_no, tables
+
+
+def asked(examples, trials, options, design) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Estimates and verdicts of answers."""
+    found = assess(readings(examples, trials, options, design), design)
+    return found.estimates, found.verdicts
 
 
 def row(frame: pl.DataFrame, **where) -> dict:

@@ -548,7 +548,7 @@ def test_a_harm_planted_in_one_group_is_found_there_and_nowhere_else():
 
 
 def test_the_tutorial_s_predictions_on_adult_can_be_audited(tmp_path, shared_data):
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[3]
     table = tmp_path / "predictions.csv"
     command = [sys.executable, str(root / "examples" / "adult.py"), str(shared_data / "adult"), str(table)]
     subprocess.run([*command, "--seeds", "2"], check=True, capture_output=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from tests.audit import small_records
-from tests.audit.small_records import Tables, several
 
-from evenhand.audit.across_settings import ALIKE, DIFFER, ONE_SEED, SHARED, unit_codes
-from evenhand.audit.comparisons import NO_MARGIN
+import small_records
+from evenhand.audit.across_settings import ALIKE, DIFFER, ONE_SEED, SHARED, study_codes
 from evenhand.audit.design import Design
+from evenhand.audit.kinds.prediction_tables import readings
+from evenhand.audit.measures import measure_named
+from evenhand.audit.reading import setting_contrasts
 from evenhand.audit.results import Results
-from evenhand.audit.verdicts import verdicts
+from evenhand.audit.verdicts import NO_MARGIN
 from evenhand.stats.heterogeneity import TWO_SETTINGS, pool
+from small_records import Tables, several, verdicts
 
 IN_NONE = pl.col("setting").is_null()
 EVERYONE = pl.col("attribute").is_null() & (pl.col("measure") == "accuracy")
@@ -92,8 +94,18 @@ def test_settings_on_the_same_examples_share_their_noise():
 
 
 def test_names_of_units_make_them_the_same_and_their_order_is_each_settings_own():
-    examples = pl.DataFrame({"setting": list("aaabbb"), "unit": ["x10", "x9", "x10", "x9", "y", "x1"]})
-    codes = unit_codes(examples)
+    (one, uses, found), (other, *_) = studies(2, n=3, seeds=1)
+    one, other = (
+        table.with_columns(unit=pl.Series(names))
+        for table, names in ((one, ["x10", "x9", "x10"]), (other, ["x9", "y", "x1"]))
+    )
+    tables, design = several([(one, uses, found), (other, uses, found)], "ab", apart=False)
+    named = tables[0].with_columns(unit=pl.concat([one["unit"], other["unit"]]))
+    accuracy, contrasts = measure_named("accuracy"), []
+    for reading in readings(named, *tables[1:], design):
+        estimand = next(iter(reading.estimands(accuracy)))
+        contrasts += reading.pooled(list(setting_contrasts(reading, estimand, design)))
+    codes = study_codes(contrasts)
     assert codes["a"].tolist() == [1, 2]  # of x10, x9 among x1, x10, x9, y
     assert codes["b"].tolist() == [0, 2, 3]
 

@@ -11,9 +11,10 @@ from scipy.special import ndtr, ndtri
 from sklearn.metrics import roc_auc_score
 
 from evenhand import Results
+from evenhand.audit.comparisons import conclude
 from evenhand.audit.ingest.table import audit
 from evenhand.audit.kinds.membership import OWN, POOLED, ROC
-from evenhand.audit.membership.contrasts import contrast
+from evenhand.audit.kinds.membership_evidence import membership_evidence
 from evenhand.audit.membership.leakage import Targets, balanced_accuracy, rate
 from evenhand.errors import InputError
 from evenhand.metrics import attack_accuracy, tpr_at_fpr
@@ -270,7 +271,7 @@ def test_intervals_of_balanced_accuracy_and_of_contrasts_cover(models):
         whole = balanced_accuracy(ours, ours.known, ours.known).pooled
         found["accuracy"].append((whole.estimate, *whole.interval()))
         for name, measure in taken.items():
-            made = contrast(ours, theirs, np.ones(n, dtype=bool), measure, 10, matched=True)
+            made = conclude(membership_evidence(ours, theirs, np.ones(n, dtype=bool), measure, matched=True), 10)
             assert made.estimate is not None and made.interval is not None
             found[name].append((made.estimate, *made.interval.bounds(0.025)))
     for name, rows in found.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evenhand import metrics
-from evenhand.audit.measures.influence import Place, View
+from evenhand.audit.measures.influence import RunData, RunSubset
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.stats.extremes import SOFTNESS
 
@@ -30,18 +30,18 @@ class Problem:
         self.classes = range(classes) if classes > 2 else (1,)
         self.binary = classes == 2
 
-    def view(self, positive: int | None) -> View:
-        return View(self.label, self.predicted, self.probability, self.weight, positive)
+    def view(self, positive: int | None) -> RunData:
+        return RunData(self.label, self.predicted, self.probability, self.weight, positive)
 
     @property
-    def everyone(self) -> Place:
-        return Place("everyone", np.arange(len(self.label)))
+    def everyone(self) -> RunSubset:
+        return RunSubset("everyone", np.arange(len(self.label)))
 
-    def group(self, index: int) -> Place:
+    def group(self, index: int) -> RunSubset:
         member = self.masks[:, index]
-        return Place("group", np.flatnonzero(member), np.flatnonzero(~member), np.arange(len(member)))
+        return RunSubset("group", np.flatnonzero(member), np.flatnonzero(~member), np.arange(len(member)))
 
-    def attribute(self, positive: int) -> Place:
+    def attribute(self, positive: int) -> RunSubset:
         actual = self.label == positive
         bases = {
             "all": self.masks.sum(axis=0),
@@ -50,7 +50,7 @@ class Problem:
         }
         eligible = {base: np.flatnonzero(counts >= SUPPORT).tolist() for base, counts in bases.items()}
         members = [np.flatnonzero(mask) for mask in self.masks.T]
-        return Place("attribute", np.arange(len(self.label)), members=members, eligible=eligible)  # type: ignore[arg-type]
+        return RunSubset("attribute", np.arange(len(self.label)), members=members, eligible=eligible)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +118,16 @@ def test_calibration(problems, name):
 DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 
 
-def two_groups(first: float, second: float, n: int = 200) -> tuple[View, Place]:
+def two_groups(first: float, second: float, n: int = 200) -> tuple[RunData, RunSubset]:
     """Two groups of n positives, of which these shares are predicted positive."""
     label, half = np.ones(2 * n, dtype=int), np.arange(n) / n
     predicted = np.concatenate([half < first, half < second]).astype(int)
     rows = np.arange(2 * n)
-    return View(label, predicted, None, np.ones(2 * n), 1), Place("group", rows[:n], rows[n:], rows)
+    return RunData(label, predicted, None, np.ones(2 * n), 1), RunSubset("group", rows[:n], rows[n:], rows)
 
 
 @pytest.mark.parametrize("name", list(PREDICTIONS))
-def test_contributions_to_the_expectation_sum_to_zero(problems, name):
+def test_influences_on_the_expectation_sum_to_zero(problems, name):
     for one in problems[:40]:
         for level in PREDICTIONS[name].levels:
             place = {"everyone": one.everyone, "group": one.group(0), "attribute": one.attribute(1)}[level]
@@ -136,18 +136,18 @@ def test_contributions_to_the_expectation_sum_to_zero(problems, name):
                 continue
             assert math.isclose(effect.softened.sum(), 0, abs_tol=1e-12)
             if name not in DISPARITIES:
-                assert effect.softened is effect.contributions
+                assert effect.softened is effect.influence
 
 
 def test_far_from_a_tie_the_expectation_moves_as_the_value_does():
     effect = PREDICTIONS["demographic_parity_difference"].influence(*two_groups(0.8, 0.3))
-    assert (effect.softened == effect.contributions).all()
+    assert (effect.softened == effect.influence).all()
 
 
 def test_at_a_tie_the_expectation_of_a_difference_does_not_move():
     effect = PREDICTIONS["demographic_parity_difference"].influence(*two_groups(0.5, 0.5))
     assert (effect.softened == 0).all()
-    assert (effect.contributions != 0).all()
+    assert (effect.influence != 0).all()
 
 
 def test_near_a_tie_it_moves_by_the_chance_of_either_sign():
@@ -155,7 +155,7 @@ def test_near_a_tie_it_moves_by_the_chance_of_either_sign():
     effect = PREDICTIONS["demographic_parity_difference"].influence(view, place)
     error = SOFTNESS * math.sqrt(2 * 0.25 / 200)
     slope = math.erf(0.02 / error / math.sqrt(2))
-    assert effect.softened == pytest.approx(slope * effect.contributions, abs=0.06 * np.abs(effect.contributions).max())
+    assert effect.softened == pytest.approx(slope * effect.influence, abs=0.06 * np.abs(effect.influence).max())
 
 
 def test_of_equalized_odds_both_rates_move_the_expectation(problems):
@@ -167,7 +167,7 @@ def test_of_equalized_odds_both_rates_move_the_expectation(problems):
             found = effect(one.view(1), one.group(0))
             if not math.isnan(found.value):
                 moved = [found.softened[one.label[found.rows] == label].any() for label in (0, 1)]
-                alone = [found.contributions[one.label[found.rows] == label].any() for label in (0, 1)]
+                alone = [found.influence[one.label[found.rows] == label].any() for label in (0, 1)]
                 assert sum(alone) == 1
                 both += all(moved)
     assert both > 5

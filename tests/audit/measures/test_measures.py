@@ -1,0 +1,28 @@
+"""The registry of measures: each says what it is, and an unknown one is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenhand.audit.measures import list_measures, select
+from evenhand.audit.measures.benchmarks import BENCHMARKS
+from evenhand.audit.measures.membership import MEMBERSHIP
+from evenhand.audit.measures.options import OPTIONS
+from evenhand.audit.measures.predictions import PREDICTIONS
+from evenhand.audit.measures.probes import PROBES
+from evenhand.audit.measures.translations import TRANSLATIONS
+from evenhand.errors import InputError
+
+
+def test_every_measure_says_what_it_is():
+    names = [name for name, summary in list_measures() if summary]
+    assert names == [*PREDICTIONS, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP]
+    assert PREDICTIONS["accuracy"].direction == -1
+    assert PREDICTIONS["equalized_odds_difference"].direction == 1
+    assert all(PREDICTIONS[f"{rate}_rate"].direction == 0 for rate in ("selection", "true_positive", "false_positive"))
+
+
+def test_an_unknown_measure_is_refused_with_the_nearest_name():
+    with pytest.raises(InputError, match='"acuracy"; did you mean "accuracy"'):
+        select(["acuracy"], "predictions")
+    assert [measure.name for measure in select([], "predictions")] == list(PREDICTIONS)
