@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +24,7 @@ from evenhand.audit.ingest.pairing import pair
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
 from evenhand.audit.ingest.trials import references, runs, trials_of
 from evenhand.audit.measures import check_margins, select
-from evenhand.audit.results import Results, environment
+from evenhand.audit.results import Results
 from evenhand.errors import InputError
 
 SETTING = "table"
@@ -108,7 +110,13 @@ def audit(
     found = records_from_table(frame, **asked)  # pyright: ignore[reportArgumentType]
     design = found.design if out is None else _declared(found.design, Path(out))
     results = Results.compute(
-        found.examples, found.trials, found.predictions, design, _provenance(asked), found.members, found.scores
+        found.examples,
+        found.trials,
+        found.predictions,
+        design,
+        _provenance(asked),
+        members=found.members,
+        scores=found.scores,
     )
     if out is not None:
         results.save(out)
@@ -303,6 +311,17 @@ def _provenance(asked: Mapping[str, Any]) -> dict[str, str]:
     given = {key: _plain(value) for key, value in asked.items() if value is not None}
     text = yaml.safe_dump({"audit": given}, sort_keys=False, allow_unicode=True)
     return {"study": text, "date": date.today().isoformat(), "environment": json.dumps(environment())}
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine of an audit, as provenance."""
+    packages = ("evenhand", "numpy", "polars", "scipy")
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }
 
 
 def _plain(value: Any) -> Any:
