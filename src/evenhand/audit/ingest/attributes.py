@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.audit.ingest.columns import Columns
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.groups import MISSING
 
@@ -17,8 +17,6 @@ MOST_NUMBERS = 50
 """A column of numbers with more values than this is a quantity, not a grouping."""
 
 MOST_GROUPS = 500
-
-_TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
 SEPARATOR = "\x1f"
@@ -78,7 +76,7 @@ def _named(columns: Columns, group: str) -> tuple[str, str]:
 
 def _from_column(columns: Columns, name: str) -> Groups:
     values = columns.get(name, "group")
-    where = columns.place(name, "group")
+    where = columns.subject(name, "group")
     if isinstance(values.dtype, pl.List | pl.Array):
         return Groups.of_lists(_from_lists(columns, values.cast(pl.List(values.dtype.inner)), where))
     if values.null_count() == len(values):
@@ -121,16 +119,9 @@ def _from_pattern(columns: Columns, group: str, pattern: str) -> Groups:
     _refuse_many(len(names), f'{columns.source}: the pattern "{pattern}" (group)')
     true, known = {}, np.zeros(len(columns), dtype=bool)
     for name, column in names.items():
-        words = columns.as_words(columns.get(column, "group"), "group").str.to_lowercase()
-        strange = ~words.is_in([*_TRUE, *_FALSE]) & words.is_not_null()
-        if strange.any():
-            row = first_row(strange)
-            raise InputError(
-                f'{columns.place(column, "group")} says "{words[row]}" in row {row}; columns of the pattern {group} '
-                "say true or false (1 or 0)"
-            )
-        true[name] = words.is_in(_TRUE).fill_null(False)
-        known |= words.is_not_null().to_numpy()
+        flags = columns.flags(column, "group", f"columns of the pattern {group} say true or false (1 or 0)")
+        true[name] = flags.fill_null(False)
+        known |= flags.is_not_null().to_numpy()
     if not any(values.any() for values in true.values()):
         raise InputError(f'{columns.source}: the group columns "{pattern}" are true in no row')
     marked = [

@@ -76,7 +76,7 @@ def _by_id(
     share: float | None,
 ) -> Pairing:
     """Rows with one id are one example, whose facts they must agree on."""
-    where = columns.place(name, "example")
+    where = columns.subject(name, "example")
     repeated = records.repeated_rows(rows)
     if repeated is not None:
         method, seed, example = rows.row(int(repeated.arg_max() or 0))
@@ -127,12 +127,12 @@ def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, s
 def _by_order(
     columns: Columns, rows: pl.DataFrame, facts: Sequence[str], split: Split | None, share: float | None
 ) -> Pairing:
-    """Rows with one place in their runs are one example where all facts agree at every place.
+    """The rows at one position in their runs are one example where all facts agree at every position.
 
     The widest agreement is taken: of all runs, of the methods of each seed, of the seeds of each method.
     """
     where = f"{columns.source} names no column of example ids"
-    keyed = rows.with_columns(place=pl.int_range(pl.len()).over("method", "seed"))
+    keyed = rows.with_columns(position=pl.int_range(pl.len()).over("method", "seed"))
     runs = {
         (str(method), int(seed)): part.select(facts).to_numpy().astype(np.int64)
         for (method, seed), part in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
@@ -182,7 +182,7 @@ def _sorted(facts: np.ndarray) -> bool:
 
 
 def _ids(keyed: pl.DataFrame, parts: list[str]) -> pl.Series:
-    return keyed.select(pl.concat_str([*parts, "place"], separator=":").alias("example")).to_series()
+    return keyed.select(pl.concat_str([*parts, "position"], separator=":").alias("example")).to_series()
 
 
 def _matched(which: str, sorted_rows: bool) -> str:

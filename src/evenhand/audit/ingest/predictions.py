@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from evenhand.audit.ingest.columns import Columns, first_row, listed
+from evenhand.audit.ingest.columns import TRUTH, Columns, first_row, listed
 from evenhand.errors import InputError, did_you_mean
 
 _NATURAL = ({"0", "1"}, {"-1", "1"})
 """Pairs of labels whose second is the positive one without saying so."""
-
-_TRUTH = {"false": "0", "true": "1"}
 
 _ROUNDING = 1e-6
 """A probability may be outside [0, 1] by this much, as float32 arithmetic leaves it; it is clipped."""
@@ -65,7 +63,7 @@ def outcomes(
         classes, probability = _matched(columns, classes, list(probability), truthful, notes)
     elif probability and len(classes) > 2:
         raise InputError(
-            f"{columns.place(label, 'label')} has {len(classes)} classes, so one column of probabilities is not "
+            f"{columns.subject(label, 'label')} has {len(classes)} classes, so one column of probabilities is not "
             "enough: name one per class"
         )
     probabilities = _probabilities(columns, probability) if probability else None
@@ -90,20 +88,20 @@ def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
     """Labels as words, and whether true and false are meant by 1 and 0."""
     values = columns.full(name, "label")
     if values.dtype.is_float() and not (values == values.round()).all():
-        raise InputError(f"{columns.place(name, 'label')} holds fractions, not classes; make classes of them first")
+        raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
     words = columns.as_words(values, "label")
     present = words.unique().to_list()
-    truthful = {word.lower() for word in present} <= {*_TRUTH, *_TRUTH.values()}
+    truthful = {word.lower() for word in present} <= {*TRUTH, *TRUTH.values()}
     if len({_truth(word) if truthful else word for word in present}) == 1:
         raise InputError(
-            f'{columns.place(name, "label")} is "{values[0]}" in every row; two or more classes are needed'
+            f'{columns.subject(name, "label")} is "{values[0]}" in every row; two or more classes are needed'
         )
     return words, truthful
 
 
 def _truth(word: str) -> str:
     """1 or 0 for true or false, however they are written; another word in small letters."""
-    return _TRUTH.get(word.lower(), word.lower())
+    return TRUTH.get(word.lower(), word.lower())
 
 
 def _order(words: Iterable[str]) -> type[int] | type[str]:
@@ -115,10 +113,10 @@ def _ordered(
     columns: Columns, label: str, classes: list[str], positive: object | None, truthful: bool, notes: list[str]
 ) -> tuple[str, ...]:
     """The classes, the positive one of two last."""
-    where = columns.place(label, "label")
+    where = columns.subject(label, "label")
     if positive is not None:
         wanted = str(positive)
-        wanted = _TRUTH.get(wanted.lower(), wanted) if truthful else wanted
+        wanted = TRUTH.get(wanted.lower(), wanted) if truthful else wanted
         wanted = wanted if wanted in classes else wanted.removesuffix(".0")
         if wanted not in classes:
             raise InputError(f'{where} is never "{positive}" (positive); {did_you_mean(wanted, classes)}')
@@ -138,7 +136,7 @@ def _matched(
     columns: Columns, classes: tuple[str, ...], probability: list[str], truthful: bool, notes: list[str]
 ) -> tuple[tuple[str, ...], list[str]]:
     """Which column is which class's: by name (`high` or `p_high` for the class high), else in sorted order."""
-    alias = {code: word for word, code in _TRUTH.items()} if truthful else {}
+    alias = {code: word for word, code in TRUTH.items()} if truthful else {}
     named = {
         name: [column for column in probability if _is_named(column, name) or _is_named(column, alias.get(name, name))]
         for name in classes
@@ -178,18 +176,12 @@ def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
     """float64 [n, C]; of one column, [1 − p, p]."""
     given = []
     for name in names:
-        place = columns.place(name, "probability")
-        values = columns.get(name, "probability")
-        if values.null_count():
-            raise InputError(
-                f"{place} is empty or not a number in {values.null_count():,} of {len(values):,} rows, first in row "
-                f"{first_row(values.is_null())}"
-            )
         numbers = columns.numbers(name, "probability")
         outside = (numbers < -_ROUNDING) | (numbers > 1 + _ROUNDING)
         if outside.any():
             row = first_row(outside)
-            raise InputError(f"{place} is {numbers[row]:g} in row {row}; probabilities lie between 0 and 1")
+            subject = columns.subject(name, "probability")
+            raise InputError(f"{subject} is {numbers[row]:g} in row {row}; probabilities lie between 0 and 1")
         given.append(np.clip(numbers, 0.0, 1.0))
     if len(given) == 1:
         return np.stack([1 - given[0], given[0]], axis=1)
@@ -221,7 +213,7 @@ def _with_predicted(
     row = first_row(words.is_in([word for word, read in present.items() if read == new[0]]))
     if len(classes) == 2 or closed:
         raise InputError(
-            f'{columns.place(name, "prediction")} is "{new[0]}" in row {row}, which is none of the classes '
+            f'{columns.subject(name, "prediction")} is "{new[0]}" in row {row}, which is none of the classes '
             f"{listed(classes)}"
         )
     notes.append(f"predicted, but nowhere the label: {listed(new)}")
@@ -243,7 +235,7 @@ def _compare(
         chosen, other = probabilities[predicted == 1, 1], probabilities[predicted == 0, 1]
         if len(chosen) and len(other) and chosen.max() < other.min():
             raise InputError(
-                f"{columns.place(names[-1], 'probability')} is lower wherever the positive class is predicted: it "
+                f"{columns.subject(names[-1], 'probability')} is lower wherever the positive class is predicted: it "
                 "seems to be that of the other class"
             )
     differ = float((probabilities.argmax(axis=1) != predicted).mean())

@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -136,18 +137,21 @@ def _provenance(request: TableRequest) -> dict[str, str]:
 
     given = {key: _plain(value) for key, value in vars(request).items() if value is not None}
     text = yaml.safe_dump({"audit": given}, sort_keys=False, allow_unicode=True)
-    return {"study": text, "date": date.today().isoformat(), "environment": json.dumps(environment())}
+    return {"study": text, "date": date.today().isoformat(), "environment": environment()}
 
 
-def environment() -> dict[str, str]:
-    """Versions and machine of an audit, as provenance."""
+@cache
+def environment() -> str:
+    """Versions and machine of an audit, as JSON; they do not change while a process runs."""
     packages = ("evenhand", "numpy", "polars", "scipy")
-    return {
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
-        "machine": platform.machine(),
-        "system": platform.system(),
-    }
+    return json.dumps(
+        {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+            "machine": platform.machine(),
+            "system": platform.system(),
+        }
+    )
 
 
 def _plain(value: Any) -> Any:

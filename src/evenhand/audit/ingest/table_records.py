@@ -201,7 +201,7 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
     weights = columns.numbers(name, "weight")
     if not (weights > 0).all():
         row = first_row(weights <= 0)
-        raise InputError(f"{columns.place(name, 'weight')} is {weights[row]:g} in row {row}; weights are above 0")
+        raise InputError(f"{columns.subject(name, 'weight')} is {weights[row]:g} in row {row}; weights are above 0")
     return weights
 
 
