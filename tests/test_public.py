@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 import evenhand
 from evenhand.audit.design import Design
+from evenhand.audit.ingest.table import audit
+from evenhand.audit.ingest.table_records import TableRequest
 from evenhand.methods import METHODS
 
 
@@ -24,6 +28,25 @@ def test_every_method_has_a_public_name():
 def test_naming_a_method_loads_no_torch():
     code = "import sys, evenhand; evenhand.DPLoRA(epsilon=8.0); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_results_are_read_without_drawing_training_or_heavy_statistics():
+    heavy = {"altair", "jinja2", "pandas", "scipy.stats", "torch"}
+    code = f"import sys, evenhand.audit.results; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_audit_lists_and_describes_every_keyword_and_refuses_others():
+    keywords = {
+        name: parameter.default
+        for name, parameter in inspect.signature(audit).parameters.items()
+        if name not in ("frame", "out")
+    }
+    assert keywords == {field.name: field.default for field in fields(TableRequest)}
+    described = inspect.getdoc(audit) or ""
+    assert all(f"\n    {name}: " in described for name in keywords)
+    with pytest.raises(TypeError, match="lable"):
+        evenhand.audit([], lable="y")
 
 
 @pytest.mark.parametrize(

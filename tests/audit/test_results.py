@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from evenhand import records
+from evenhand.audit.design import Design, HarnessDesign, ProbedDesign, SettingDesign
+from evenhand.audit.record_tables import BY_TRIAL, STORED, RecordTables
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from small_records import design, study
@@ -48,6 +50,114 @@ def test_predictions_kept_by_trial_are_gathered_and_not_written_again(results, t
     assert not (tmp_path / "predictions.parquet").exists()
     again = Results.load(tmp_path)
     assert again.predictions.sort("trial", "example").equals(results.predictions.sort("trial", "example"))
+
+
+def row_of(table: str, trial: str, example: str = "e") -> pl.DataFrame:
+    """A row of a table that trials leave."""
+    values = {
+        "predictions": {"split": "test", "predicted": 0},
+        "responses": {"split": "test", "text": "yes"},
+        "options": {"prompt": "p", "option": "o", "log_prob": -1.0, "tokens": 1, "bytes": 1},
+        "harness": {"task": "t", "metric": "m", "value": 1.0},
+        "probes": {"layer": 0, "target": "label", "correct": True},
+    }
+    return records.validate(pl.DataFrame({"trial": trial, "example": example, **values[table]}), table)
+
+
+@pytest.fixture
+def every_kind() -> Results:
+    """Results of a setting of each kind, whose tables that trials leave are empty."""
+    design = Design(
+        settings={
+            "classify": SettingDesign(),
+            "translate": SettingDesign(kind="translation"),
+            "ask": SettingDesign(kind="reviews"),
+            "probe": SettingDesign(harness=HarnessDesign(), probed=ProbedDesign(targets=("label",))),
+        }
+    )
+    trials = pl.DataFrame(
+        {
+            "setting": ["classify", "translate", "ask", "probe", "classify"],
+            "method": "lora",
+            "seed": 0,
+            "role": [*["study"] * 4, "tuning"],
+            "trial": ["a", "b", "c", "d", "t"],
+            "status": "done",
+        }
+    )
+    estimates = pl.DataFrame({"setting": ["classify"], "split": ["test"], "measure": ["accuracy"], "method": ["lora"]})
+    empty = {name: records.TABLES[name].empty() for name in STORED}
+    known = {
+        "trials": records.validate(trials, "trials"),
+        "estimates": records.validate(estimates, "estimates"),
+    }
+    return Results(RecordTables(empty | known), design, {})
+
+
+def with_rows(results: Results, name: str, rows: pl.DataFrame) -> Results:
+    return Results(RecordTables({**results.tables, name: rows}), results.design, results.provenance)
+
+
+@pytest.mark.parametrize("name", BY_TRIAL)
+def test_records_of_every_kind_are_one_file_where_there_are_no_folders_of_trials(every_kind, name, tmp_path):
+    with_rows(every_kind, name, row_of(name, "a")).save(tmp_path)
+    again = Results.load(tmp_path)
+    assert again.tables[name].equals(row_of(name, "a"))
+    assert all(again.tables[other].is_empty() for other in BY_TRIAL if other != name)
+    assert {path.stem for path in tmp_path.glob("*.parquet")} & set(BY_TRIAL) == {"predictions", name}
+    every_kind.save(tmp_path)
+    assert Results.load(tmp_path).tables[name].is_empty()
+
+
+@pytest.fixture
+def study_folder(every_kind, tmp_path):
+    """A folder whose trials left rows; that of the last setting left some of every table, as of earlier studies."""
+    kept = [("predictions", "a"), ("responses", "b"), ("options", "c"), ("predictions", "t")]
+    for table, trial in [*kept, *((table, "d") for table in BY_TRIAL), ("probes", "a"), ("harness", "t")]:
+        records.write(row_of(table, trial), tmp_path / "trials" / trial / f"{table}.parquet", table)
+    every_kind.save(tmp_path)
+    return tmp_path
+
+
+def test_trials_are_read_for_what_their_settings_ask_for_and_those_of_tuning_for_nothing(study_folder):
+    again = Results.load(study_folder)
+    of_trials = {name: again.tables[name]["trial"].to_list() for name in BY_TRIAL}
+    assert of_trials == {
+        "predictions": ["a", "d"],
+        "responses": ["b"],
+        "options": ["c"],
+        "harness": ["d"],
+        "probes": ["d"],
+    }
+    assert not {path.stem for path in study_folder.glob("*.parquet")} & set(BY_TRIAL)
+
+
+def test_a_trial_may_lack_what_it_leaves_besides_and_nothing_else(study_folder):
+    for name in ("harness", "probes", "responses"):
+        (study_folder / "trials" / {"responses": "b"}.get(name, "d") / f"{name}.parquet").unlink()
+    again = Results.load(study_folder)
+    assert again.harness.is_empty() and again.probes.is_empty()
+    with pytest.raises(InputError, match=r"responses\.parquet is missing"):
+        _ = again.responses
+
+
+def test_every_table_is_an_attribute_too(every_kind):
+    assert all(getattr(every_kind, name) is every_kind.tables[name] for name in STORED)
+
+
+def test_a_table_is_read_once_when_it_is_first_asked_for():
+    read = []
+    tables = RecordTables({"probes": lambda: read.append("probes") or row_of("probes", "a")})
+    assert list(tables) == ["probes"] and repr(tables) == "<RecordTables: probes>" and read == []
+    assert tables["probes"] is tables["probes"] and read == ["probes"]
+
+
+def test_only_tables_of_records_are_audited(results):
+    tables = results.examples, results.trials, results.predictions, results.design
+    with pytest.raises(InputError, match='no table "respones" to audit; did you mean "responses"'):
+        Results.compute(*tables, respones=results.predictions)
+    with pytest.raises(InputError, match='no table "verdicts" to audit'):
+        Results.compute(*tables, verdicts=results.verdicts)
 
 
 def test_predictions_are_read_when_they_are_asked_for(folder):

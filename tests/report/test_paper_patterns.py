@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from evenhand.audit.across_settings import ALIKE, DIFFER
+from evenhand.audit.record_tables import RecordTables
 from evenhand.audit.results import Results
 from evenhand.report import page, terminal
 from evenhand.report.forest_plot import patterns
@@ -84,6 +85,7 @@ def test_every_form_of_the_report_begins_with_it(several):
     (said,) = patterns(several.verdicts, several.design)
     begins = said[:60]
     assert begins in page.html(several) and begins in markdown(several) and begins in terminal.text(several)
-    names = ("examples", "trials", "design", "estimates", "verdicts", "curves", "provenance")
-    results = Results(**{name: getattr(several, name) for name in names}, stored=several.predictions)
+    names = ("examples", "trials", "predictions", "estimates", "verdicts", "curves")
+    tables = RecordTables({name: getattr(several, name) for name in names})
+    results = Results(tables, several.design, several.provenance)
     assert results.to_json()["headline"][0] == said and json.dumps(said)

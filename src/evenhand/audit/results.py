@@ -1,26 +1,24 @@
-"""What a study and an audit both end in: records, estimates, verdicts; kept in a folder and read back."""
+"""What a study and an audit both return: records, estimates and verdicts, which a folder can hold."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from importlib import metadata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import polars as pl
 
 from evenhand import records
+from evenhand.audit import results_folder
 from evenhand.audit.design import Design
 from evenhand.audit.kinds import KINDS
 from evenhand.audit.measures import check_design
 from evenhand.audit.membership.pool import Attack, attacked
 from evenhand.audit.reading import assess
+from evenhand.audit.record_tables import COMPUTED, RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import VERDICTS
 
@@ -28,84 +26,82 @@ Format = Literal["html", "md", "json"]
 
 SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
 
-TABLES = ("examples", "trials", "estimates", "verdicts", "curves")
-"""The tables that lie at the top of every folder of results."""
-OF_TRIALS = ("predictions", "responses", "options")
-"""Those of which a trial leaves one."""
-BESIDES = ("harness", "probes")
-"""Those that a trial may leave besides."""
-ATTACKED = ("members", "scores")
-"""Those that lie there where membership scores were audited."""
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """Frozen; made by `Study.run`, `evenhand.audit`, `Results.compute` or `Results.load`.
 
     Attributes:
-        examples, trials, estimates, verdicts, curves: record tables, see `evenhand.records`.
+        tables: the record tables by name, see `evenhand.records`; those of loaded results are read when they are first
+            asked for. Each is also an attribute: `results.verdicts` is `results.tables["verdicts"]`.
         design: who was compared with whom, and what was declared harmless.
         provenance: texts: the resolved study or the audit's arguments (`study`), versions and machine as JSON
             (`environment`), and whatever else is to be shown.
-        stored: the table `predictions`, or how to read it.
-        members, scores: who was trained on what, and what a membership attack says; empty where none was audited.
-        generated: the table `responses`, or how to read it; empty where nothing was generated.
-        answered: the table `options`, or how to read it; empty where no prompts were asked.
-        benchmarks: the table `harness`, or how to read it; empty where no benchmark was scored.
-        probed: the table `probes`, or how to read it; empty where nothing was probed.
     """
 
-    examples: pl.DataFrame
-    trials: pl.DataFrame
+    tables: RecordTables
     design: Design
-    estimates: pl.DataFrame
-    verdicts: pl.DataFrame
-    curves: pl.DataFrame
     provenance: Mapping[str, str]
-    stored: pl.DataFrame | Callable[[], pl.DataFrame] = field(compare=False)
-    members: pl.DataFrame = field(default_factory=records.TABLES["members"].empty)
-    scores: pl.DataFrame = field(default_factory=records.TABLES["scores"].empty)
-    generated: pl.DataFrame | Callable[[], pl.DataFrame] = field(
-        default_factory=records.TABLES["responses"].empty, compare=False
-    )
-    answered: pl.DataFrame | Callable[[], pl.DataFrame] = field(
-        default_factory=records.TABLES["options"].empty, compare=False
-    )
-    benchmarks: pl.DataFrame | Callable[[], pl.DataFrame] = field(
-        default_factory=records.TABLES["harness"].empty, compare=False
-    )
-    probed: pl.DataFrame | Callable[[], pl.DataFrame] = field(
-        default_factory=records.TABLES["probes"].empty, compare=False
-    )
 
-    @cached_property
-    def responses(self) -> pl.DataFrame:
-        """The table `responses`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
-        return self.generated if isinstance(self.generated, pl.DataFrame) else self.generated()
+    @property
+    def examples(self) -> pl.DataFrame:
+        """Who was tested: labels, groups, weights and units."""
+        return self.tables["examples"]
 
-    @cached_property
-    def options(self) -> pl.DataFrame:
-        """The table `options`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
-        return self.answered if isinstance(self.answered, pl.DataFrame) else self.answered()
+    @property
+    def trials(self) -> pl.DataFrame:
+        """The runs of every method, done or failed."""
+        return self.tables["trials"]
 
-    @cached_property
-    def harness(self) -> pl.DataFrame:
-        """The table `harness`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
-        return self.benchmarks if isinstance(self.benchmarks, pl.DataFrame) else self.benchmarks()
+    @property
+    def estimates(self) -> pl.DataFrame:
+        """Every measure's value by method, run and group, with its interval."""
+        return self.tables["estimates"]
 
-    @cached_property
-    def probes(self) -> pl.DataFrame:
-        """The table `probes`; of loaded results it is read when it is first asked for. Raises: as `predictions`."""
-        return self.probed if isinstance(self.probed, pl.DataFrame) else self.probed()
+    @property
+    def verdicts(self) -> pl.DataFrame:
+        """Every method's contrast with its references, and the verdict."""
+        return self.tables["verdicts"]
 
-    @cached_property
+    @property
+    def curves(self) -> pl.DataFrame:
+        """The points of reliability diagrams, ROC curves and power curves."""
+        return self.tables["curves"]
+
+    @property
     def predictions(self) -> pl.DataFrame:
-        """The table `predictions`; of loaded results it is read when it is first asked for.
+        """Predicted classes. Raises InputError where the folder no longer holds those of a trial, as all below do."""
+        return self.tables["predictions"]
 
-        Raises:
-            InputError: the folder no longer holds the predictions of a trial.
-        """
-        return self.stored if isinstance(self.stored, pl.DataFrame) else self.stored()
+    @property
+    def responses(self) -> pl.DataFrame:
+        """Generated texts; empty where nothing was generated."""
+        return self.tables["responses"]
+
+    @property
+    def options(self) -> pl.DataFrame:
+        """Answers to prompts, option by option; empty where no prompts were asked."""
+        return self.tables["options"]
+
+    @property
+    def harness(self) -> pl.DataFrame:
+        """Scores of benchmarks; empty where no benchmark was scored."""
+        return self.tables["harness"]
+
+    @property
+    def probes(self) -> pl.DataFrame:
+        """Answers of linear probes; empty where nothing was probed."""
+        return self.tables["probes"]
+
+    @property
+    def members(self) -> pl.DataFrame:
+        """Who was in a trial's training set; empty where membership was not audited."""
+        return self.tables["members"]
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """What a membership attack says; empty where membership was not audited."""
+        return self.tables["scores"]
 
     @classmethod
     def compute(
@@ -115,62 +111,54 @@ class Results:
         predictions: pl.DataFrame,
         design: Design,
         provenance: Mapping[str, str] | None = None,
-        members: pl.DataFrame | None = None,
-        scores: pl.DataFrame | None = None,
-        responses: pl.DataFrame | None = None,
-        options: pl.DataFrame | None = None,
-        harness: pl.DataFrame | None = None,
-        probes: pl.DataFrame | None = None,
+        **others: pl.DataFrame | None,
     ) -> Self:
-        """Audit records: estimates, verdicts and curves, of predictions, of translations, of options, of benchmarks, of
-        probes and of membership scores.
+        """Audit records of every kind: their estimates, verdicts and curves.
 
         Where no scores are given and a setting's design says how its models are attacked, they are attacked here.
+
+        Args:
+            examples, trials, predictions: record tables.
+            design: who is compared with whom, and what was declared harmless.
+            provenance: see the class.
+            others: further record tables by name: `members` and `scores`, `responses`, `options`, `harness`, `probes`.
+                None is a table without rows.
+
+        Raises:
+            InputError: records that do not fit each other or the design; an unknown table or measure, or a margin for
+                an unknown measure.
+        """
+        given = {"examples": examples, "trials": trials, "predictions": predictions, **others}
+        for name in given:
+            if name not in RECORDS:
+                raise InputError(f'there is no table "{name}" to audit; {did_you_mean(name, RECORDS)}')
+        tables = {name: records.validate(table, name) for name, table in given.items() if table is not None}
+        return cls.of_valid(tables, design, provenance)
+
+    @classmethod
+    def of_valid(
+        cls, tables: Mapping[str, pl.DataFrame], design: Design, provenance: Mapping[str, str] | None = None
+    ) -> Self:
+        """As `compute`, of tables that are known to be valid: `records.read` and `records.validate` return such.
+
+        Args:
+            tables: record tables by name; those that are left out have no rows.
+            design, provenance: see `compute`.
 
         Raises:
             InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
         """
         check_design(design)
-        kept = {
-            "examples": examples,
-            "trials": trials,
-            "predictions": predictions,
-            "members": members,
-            "scores": scores,
-            "responses": responses,
-            "options": options,
-            "harness": harness,
-            "probes": probes,
-        }
-        tables = {
-            name: records.TABLES[name].empty() if table is None else records.validate(table, name)
-            for name, table in kept.items()
-        }
+        complete = {name: records.TABLES[name].empty() for name in RECORDS} | dict(tables)
         attacks: Mapping[str, Attack] = {}
-        if scores is None and any(setting.membership for setting in design.settings.values()):
-            made = attacked(tables["examples"], tables["trials"], tables["predictions"], design)
-            attacks = made.settings
-            tables |= {"members": made.members, "scores": made.scores}
-        parts = [assess(readings(tables, design, attacks), design) for readings in KINDS]
-        estimates, verdicts, curves = (
-            pl.concat([getattr(part, name) for part in parts]) for name in ("estimates", "verdicts", "curves")
-        )
-        return cls(
-            examples=tables["examples"],
-            trials=tables["trials"],
-            design=design,
-            estimates=estimates,
-            verdicts=verdicts,
-            curves=curves,
-            provenance=dict(provenance or {}),
-            stored=tables["predictions"],
-            generated=tables["responses"],
-            answered=tables["options"],
-            benchmarks=tables["harness"],
-            probed=tables["probes"],
-            members=tables["members"],
-            scores=tables["scores"],
-        )
+        if "scores" not in tables and any(setting.membership for setting in design.settings.values()):
+            pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
+            attacks = pools.settings
+            complete |= {"members": pools.members, "scores": pools.scores}
+        assessments = [assess(readings(complete, design, attacks), design) for readings in KINDS]
+        for name in COMPUTED:
+            complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
+        return cls(RecordTables(complete), design, dict(provenance or {}))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -179,58 +167,18 @@ class Results:
         Raises:
             InputError: there is no such folder, it holds no results, or a table of it does not fit.
         """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise InputError(f"there is no folder {folder}")
-        if not (folder / "design.json").is_file():
-            if (folder / "study.yaml").is_file():
-                raise InputError(f"the study in {folder} has not been run to its end; run it again to continue")
-            raise InputError(f"{folder} holds no results: a run or an audit leaves a design.json there")
-        tables = {name: records.read(folder / f"{name}.parquet", name) for name in TABLES}
-        tables |= {
-            name: records.read(folder / f"{name}.parquet", name)
-            for name in ATTACKED
-            if (folder / f"{name}.parquet").is_file()
-        }
-        provenance = _read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
-        design = Design.parse(_read_json(folder / "design.json"), str(folder / "design.json"))
-        return cls(
-            **tables,
-            design=design,
-            provenance=provenance,
-            stored=partial(_gather, folder, "predictions", tables["trials"], tables["estimates"]),
-            generated=partial(_gather, folder, "responses", tables["trials"], tables["estimates"]),
-            answered=partial(_gather, folder, "options", tables["trials"], tables["estimates"]),
-            benchmarks=partial(_gather, folder, "harness", tables["trials"], tables["estimates"]),
-            probed=partial(_probes, folder, tables["trials"], design),
-        )
+        return cls(*results_folder.load(Path(folder)))
 
     def save(self, folder: str | Path) -> None:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
 
-        Predictions are written to `predictions.parquet`, and responses, options, benchmarks and probes where there are
-        some to files of their tables' names, unless the folder holds them by trial, as one of a study does.
+        Each table goes to the Parquet file of its name; those without rows that a folder need not have are left out, as
+        are those that the folder holds by trial, as one of a study does.
+
+        Raises:
+            InputError: `folder` is a file.
         """
-        folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; results are kept in a folder")
-        for name in TABLES:
-            records.write(getattr(self, name), folder / f"{name}.parquet", name)
-        for name in ATTACKED:
-            if len(self.scores):
-                records.write(getattr(self, name), folder / f"{name}.parquet", name)
-            else:
-                (folder / f"{name}.parquet").unlink(missing_ok=True)
-        if not (folder / "trials").is_dir():
-            records.write(self.predictions, folder / "predictions.parquet", "predictions")
-            for name in ("responses", "options", *BESIDES):
-                if len(getattr(self, name)):
-                    records.write(getattr(self, name), folder / f"{name}.parquet", name)
-                else:
-                    (folder / f"{name}.parquet").unlink(missing_ok=True)
-        _write_text(folder / "provenance.json", json.dumps(dict(self.provenance), ensure_ascii=False, indent=1) + "\n")
-        # Last: a folder with a design is a folder with all the rest.
-        _write_text(folder / "design.json", self.design.model_dump_json(indent=1) + "\n")
+        results_folder.save(Path(folder), self.tables, self.design, self.provenance)
 
     def report(self, path: str | Path, format: Format | None = None) -> None:
         """Write the report as one HTML page, Markdown, or JSON.
@@ -246,7 +194,7 @@ class Results:
         chosen = format or SUFFIXES.get(path.suffix.lower())
         if chosen is None:
             raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}; name the format of the report")
-        _write_text(path, self._rendered(chosen))
+        results_folder.write_text(path, self._rendered(chosen))
 
     def figures(self, folder: str | Path, format: str = "png") -> list[Path]:
         """Write the charts of verdicts, group accuracy and disparities as pictures; see `evenhand.report.figures`."""
@@ -262,7 +210,7 @@ class Results:
         return page.html(self) if format == "html" else page.markdown(self)
 
     def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:
-        """The rows of `verdicts` whose verdict is one of these: empty when the gate is passed.
+        """The rows of `verdicts` whose verdict is one of these; none when the gate is passed.
 
         Raises:
             InputError: a word that is no verdict, or no verdicts at all: nothing was compared, which is no pass.
@@ -311,57 +259,8 @@ class Results:
 
         of = f" of {self.design.source}" if self.design.source else ""
         size = f"{', '.join(trained(self.trials))}, {len(self.examples):,} examples"
-        found = ", ".join(f"{count} {verdict}" for verdict, count in counts(self.verdicts).items())
-        return f"<Results{of}: {size}; verdicts: {found or 'none'}>"
-
-
-def environment() -> dict[str, str]:
-    """Versions and machine of an audit, as provenance."""
-    packages = ("evenhand", "numpy", "polars", "scipy")
-    return {
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
-        "machine": platform.machine(),
-        "system": platform.system(),
-    }
-
-
-def _gather(folder: Path, table: str, trials: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
-    """The predictions, responses, options or benchmarks of a folder: one table, or one per trial with the splits that
-    were audited.
-
-    A study of which every setting is of one kind has no file of another kind, and benchmarks may be scored or not.
-    """
-    if (folder / f"{table}.parquet").is_file():
-        return records.read(folder / f"{table}.parquet", table)
-    done = trials.filter(status="done")["trial"].unique(maintain_order=True)
-    places = [folder / "trials" / trial for trial in done]
-    others = [other for other in OF_TRIALS if other != table]
-    paths = [
-        place / f"{table}.parquet"
-        for place in places
-        if table not in BESIDES or (place / f"{table}.parquet").is_file()
-        if table in BESIDES or not any((place / f"{other}.parquet").is_file() for other in others)
-    ]
-    if not (folder / "trials").is_dir() and table != "predictions":
-        paths = []
-    splits = [*estimates["split"].unique(), "train", "validation"]
-    frames = [records.read(path, table) for path in paths]
-    frames = [frame.filter(pl.col("split").is_in(splits)) if "split" in frame.columns else frame for frame in frames]
-    if table == "predictions":
-        return records.stacked(frames)
-    return pl.concat([records.TABLES[table].empty(), *frames])
-
-
-def _probes(folder: Path, trials: pl.DataFrame, design: Design) -> pl.DataFrame:
-    """The probes of a folder: one table, or one per trial of the settings that are probed; others may hold some of an
-    earlier study."""
-    if (folder / "probes.parquet").is_file():
-        return records.read(folder / "probes.parquet", "probes")
-    probed = [name for name, setting in design.settings.items() if setting.probed is not None]
-    done = trials.filter(pl.col("setting").is_in(probed), status="done", role="study")["trial"]
-    paths = [folder / "trials" / trial / "probes.parquet" for trial in done.unique(maintain_order=True)]
-    return pl.concat([records.TABLES["probes"].empty(), *(records.read(path, "probes") for path in paths)])
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts(self.verdicts).items())
+        return f"<Results{of}: {size}; verdicts: {verdicts or 'none'}>"
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -370,20 +269,3 @@ def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
         {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
         for row in frame.iter_rows(named=True)
     ]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not readable JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path} holds no JSON object")
-    return found
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import polars as pl
 
 from evenhand import records
+from evenhand.audit.record_tables import BY_TRIAL
 from evenhand.audit.results import Results
+from evenhand.audit.results_folder import stacked
 from evenhand.errors import InputError, did_you_mean
 from evenhand.study.choice import choose, is_chosen, report_line, score, sentences
 from evenhand.study.environment import distinct
@@ -27,7 +29,6 @@ from evenhand.study.store import HARNESS, Store
 from evenhand.study.trial import Done, target_of
 from evenhand.tasks import TABLE
 from evenhand.tasks.following import finish, follow
-from evenhand.tasks.probed import FILE as PROBES
 from evenhand.training import launch
 
 EXECUTORS = ("serial",)
@@ -142,7 +143,6 @@ def pending(planned: Plan, store: Store) -> list[Trial]:
 def gather(planned: Plan, store: Store, source: str = "") -> Results:
     """Read what the trials left on disk and audit it."""
     rows: list[dict[str, Any]] = []
-    frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLE.values()}
     for trial in (*planned.candidates, *planned.trials):
         kept = store.read(trial.hash)
         if kept is None:
@@ -154,40 +154,43 @@ def gather(planned: Plan, store: Store, source: str = "") -> Results:
         if target is not None and trial.match is not None:
             row |= {"note": sentence(trial.match, kept["reached"], target.value, kept["step"])}
         rows.append(row)
-    for trial in planned.distinct:
-        table = TABLE[trial.kind]
-        path = store.folder(trial.hash) / f"{table}.parquet"
-        if path.is_file():
-            rows_of = records.read(path, table)
-            if "split" in rows_of.columns:
-                rows_of = rows_of.filter(pl.col("split").is_in(list(trial.evaluations)))
-            frames[table].append(rows_of)
-    scored = [trial for trial in planned.distinct if trial.benchmarks is not None and store.scored(trial)]
-    probes = [
-        records.read(path, "probes")
-        for trial in planned.distinct
-        if trial.probing and (path := store.folder(trial.hash) / PROBES).is_file()
-    ]
-    if not any(frames.values()):
+    frames = trial_frames(planned, store)
+    if not any(frames[table] for table in TABLE.values()):
         reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
         raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
-    return Results.compute(
-        planned.examples(),
-        records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),
-        records.stacked(frames["predictions"]),
-        planned.design(source),
-        _provenance(planned, rows) | _scored_by(scored, store),
-        responses=pl.concat(frames["responses"]) if frames["responses"] else None,
-        options=pl.concat(frames["options"]) if frames["options"] else None,
-        harness=pl.concat([records.read(store.folder(trial.hash) / f"{HARNESS}.parquet", HARNESS) for trial in scored])
-        if scored
-        else None,
-        probes=pl.concat(probes) if probes else None,
-    )
+    tables = {
+        "examples": records.validate(planned.examples(), "examples"),
+        "trials": records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),
+        **{table: stacked(of_trials, table) for table, of_trials in frames.items()},
+    }
+    provenance = _provenance(planned, rows) | _harness_versions(planned, store)
+    return Results.of_valid(tables, planned.design(source), provenance)
 
 
-def _scored_by(scored: Sequence[Trial], store: Store) -> dict[str, str]:
+def trial_frames(planned: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
+    """By record table, the rows that each trial left on disk of what the study asks of it."""
+    frames: dict[str, list[pl.DataFrame]] = {table: [] for table in BY_TRIAL}
+    for trial in planned.distinct:
+        asked = {TABLE[trial.kind]: True, HARNESS: _is_scored(trial, store), "probes": trial.probing is not None}
+        for table in BY_TRIAL:
+            path = store.folder(trial.hash) / f"{table}.parquet"
+            if not asked.get(table) or not path.is_file():
+                continue
+            frame = records.read(path, table)
+            if "split" in frame.columns:
+                frame = frame.filter(pl.col("split").is_in(list(trial.evaluations)))
+            frames[table].append(frame)
+    return frames
+
+
+def _is_scored(trial: Trial, store: Store) -> bool:
+    """Whether a trial was scored by benchmarks, and the study asks for them."""
+    return trial.benchmarks is not None and store.scored(trial)
+
+
+def _harness_versions(planned: Plan, store: Store) -> dict[str, str]:
     """Which versions of lm-evaluation-harness scored the trials, as provenance."""
+    scored = [trial for trial in planned.distinct if _is_scored(trial, store)]
     versions = sorted({store.harness_version(trial.hash) for trial in scored})
     said = " and ".join(versions) + ("" if len(versions) < 2 else ": not every trial was scored by the same")
     return {"lm-evaluation-harness": said} if versions else {}
@@ -222,7 +225,7 @@ def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(planned: Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
-    environments = [json.dumps(one) for one in distinct(json.loads(row["environment"]) for row in rows)]
+    environments = [json.dumps(environment) for environment in distinct(json.loads(row["environment"]) for row in rows)]
     bases = {name: f"{p.base.name} (contents {p.base.fingerprint})" for name, p in planned.settings.items()}
     provenance = {"study": planned.study.to_yaml(), "environment": environments[0], "bases": json.dumps(bases)}
     tuned = " ".join(sentences(planned))

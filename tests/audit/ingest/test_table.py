@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.ingest.table import audit, read_table, records_from_table
+from evenhand.audit.ingest.table import audit, read_table
+from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.audit.ingest.trials import trial_hash
 from evenhand.errors import InputError
 
@@ -53,7 +54,7 @@ ONE = {"label": "y", "prediction": "yhat", "groups": ["sex"]}
 
 def recorded(frame, **options):
     """`examples`, `trials`, `predictions` and the design of a table."""
-    found = records_from_table(frame, **options)
+    found = records_from_table(frame, TableRequest(**options))
     return found.examples, found.trials, found.predictions, found.design
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.audit.ingest.columns import Columns
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.groups import MISSING
 
@@ -17,33 +18,50 @@ MOST_NUMBERS = 50
 
 MOST_GROUPS = 500
 
-_TRUE, _FALSE = ("true", "1"), ("false", "0")
+
+SEPARATOR = "\x1f"
+"""Between the groups of one row in its text."""
 
 
-def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, pl.Series]:
-    """The groups of each row by attribute, each a series of sorted `list[str]`.
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of the rows of a table by one attribute.
+
+    Attributes:
+        lists: of each row its groups, sorted; list[str] [n]. An empty list is in no group, a missing value is in the
+            group `(missing)`.
+        text: the same as one text [n], to compare rows by.
+    """
+
+    lists: pl.Series
+    text: pl.Series
+
+    @classmethod
+    def of_lists(cls, lists: pl.Series) -> Groups:
+        return cls(lists, lists.list.join(SEPARATOR))
+
+
+def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, Groups]:
+    """The groups of each row by attribute.
 
     Args:
         columns: of the table.
         groups: `COLUMN`; `NAME=COLUMN` under another name; `NAME=PREFIX_*` for columns of true and false, each a group
             named by what the star stands for.
 
-    Returns:
-        By attribute: an empty list is in no group, a missing value is in the group `(missing)`.
-
     Raises:
         InputError: an unknown column, one without any value, with too many values, or an attribute named twice.
     """
     if not groups:
         raise InputError(f"name at least one column of groups of {columns.source}, such as sex")
-    found: dict[str, pl.Series] = {}
+    by_name: dict[str, Groups] = {}
     for group in groups:
         name, column = _named(columns, group)
-        if name in found:
+        if name in by_name:
             raise InputError(f'groups: the attribute "{name}" is named twice')
         pattern = "*" in column and column not in columns.names
-        found[name] = _from_pattern(columns, group, column) if pattern else _from_column(columns, column)
-    return found
+        by_name[name] = _from_pattern(columns, group, column) if pattern else _from_column(columns, column)
+    return by_name
 
 
 def _named(columns: Columns, group: str) -> tuple[str, str]:
@@ -56,11 +74,11 @@ def _named(columns: Columns, group: str) -> tuple[str, str]:
     return (group.partition("*")[0].rstrip("_.-: ") or group, group) if "*" in group else (group, group)
 
 
-def _from_column(columns: Columns, name: str) -> pl.Series:
+def _from_column(columns: Columns, name: str) -> Groups:
     values = columns.get(name, "group")
-    where = columns.place(name, "group")
+    where = columns.subject(name, "group")
     if isinstance(values.dtype, pl.List | pl.Array):
-        return _from_lists(columns, values.cast(pl.List(values.dtype.inner)), where)
+        return Groups.of_lists(_from_lists(columns, values.cast(pl.List(values.dtype.inner)), where))
     if values.null_count() == len(values):
         raise InputError(f"{where} is empty in every row")
     words = columns.as_words(values, "group")
@@ -68,7 +86,8 @@ def _from_column(columns: Columns, name: str) -> pl.Series:
     if values.dtype.is_numeric() and distinct > MOST_NUMBERS:
         raise InputError(f"{where} holds {distinct:,} different numbers; make ranges of them first, such as 30–39")
     _refuse_many(distinct, where)
-    return words.fill_null(MISSING).reshape((-1, 1)).arr.to_list()
+    text = words.fill_null(MISSING) if words.null_count() else words
+    return Groups(text.reshape((-1, 1)).arr.to_list(), text)
 
 
 def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:
@@ -86,13 +105,13 @@ def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:
     return joined.select(filled.alias(values.name)).to_series()
 
 
-def _from_pattern(columns: Columns, group: str, pattern: str) -> pl.Series:
+def _from_pattern(columns: Columns, group: str, pattern: str) -> Groups:
     """Missing in every column of the pattern is missing; in some of them it is false."""
     start, _, end = pattern.partition("*")
     if "*" in end:
         raise InputError(f'groups: "{group}" has more than one star; one stands for the name of a group')
     matcher = re.compile(f"{re.escape(start)}(.+){re.escape(end)}")
-    names = {found[1]: column for column in columns.names if (found := matcher.fullmatch(column))}
+    names = {match[1]: column for column in columns.names if (match := matcher.fullmatch(column))}
     if not names:
         raise InputError(
             f'{columns.source} has no column like "{pattern}" (group {group}); {did_you_mean(pattern, columns.names)}'
@@ -100,16 +119,9 @@ def _from_pattern(columns: Columns, group: str, pattern: str) -> pl.Series:
     _refuse_many(len(names), f'{columns.source}: the pattern "{pattern}" (group)')
     true, known = {}, np.zeros(len(columns), dtype=bool)
     for name, column in names.items():
-        words = columns.as_words(columns.get(column, "group"), "group").str.to_lowercase()
-        strange = ~words.is_in([*_TRUE, *_FALSE]) & words.is_not_null()
-        if strange.any():
-            row = first_row(strange)
-            raise InputError(
-                f'{columns.place(column, "group")} says "{words[row]}" in row {row}; columns of the pattern {group} '
-                "say true or false (1 or 0)"
-            )
-        true[name] = words.is_in(_TRUE).fill_null(False)
-        known |= words.is_not_null().to_numpy()
+        flags = columns.flags(column, "group", f"columns of the pattern {group} say true or false (1 or 0)")
+        true[name] = flags.fill_null(False)
+        known |= flags.is_not_null().to_numpy()
     if not any(values.any() for values in true.values()):
         raise InputError(f'{columns.source}: the group columns "{pattern}" are true in no row')
     marked = [
@@ -117,9 +129,8 @@ def _from_pattern(columns: Columns, group: str, pattern: str) -> pl.Series:
     ]
     lists = pl.select(pl.concat_list(marked).list.drop_nulls().alias(pattern)).to_series()
     missing = pl.lit([MISSING], dtype=pl.List(pl.String))
-    return pl.select(
-        pl.when(pl.lit(pl.Series(known))).then(pl.lit(lists)).otherwise(missing).alias(pattern)
-    ).to_series()
+    filled = pl.when(pl.lit(pl.Series(known))).then(pl.lit(lists)).otherwise(missing)
+    return Groups.of_lists(pl.select(filled.alias(pattern)).to_series())
 
 
 def _refuse_many(distinct: int, where: str) -> None:

@@ -22,6 +22,9 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".ndjson": lambda path: pl.read_ndjson(path, infer_schema_length=None),
 }
 
+TRUTH = {"false": "0", "true": "1"}
+"""Words that mean no and yes, as the digits that mean the same."""
+
 
 def read_file(path: Path) -> pl.DataFrame:
     """The rows of a file, by its suffix. Raises InputError when it is missing, of another kind, or unreadable."""
@@ -77,7 +80,7 @@ class Columns:
         try:
             values = self.frame.select(name).to_polars()[name]
         except (TypeError, ValueError) as error:  # a column of objects of several types
-            raise InputError(f"{self.place(name, role)} is not of one type: {first_line(error)}") from None
+            raise InputError(f"{self.subject(name, role)} is not of one type: {first_line(error)}") from None
         if values.dtype == pl.String:
             return values.replace("", None)
         return values.fill_nan(None) if values.dtype.is_float() else values
@@ -87,7 +90,7 @@ class Columns:
         values = self.get(name, role)
         if values.null_count():
             raise InputError(
-                f"{self.place(name, role)} is empty in {values.null_count():,} of {len(values):,} rows, first in row "
+                f"{self.subject(name, role)} is empty in {values.null_count():,} of {len(values):,} rows, first in row "
                 f"{first_row(values.is_null())}; fill them or leave these rows out"
             )
         return values
@@ -103,28 +106,43 @@ class Columns:
             parsed = values.cast(pl.Float64, strict=False)
             if parsed.null_count():
                 row = first_row(parsed.is_null())
-                raise InputError(f'{self.place(name, role)} says "{values[row]}" in row {row}; numbers are needed')
+                raise InputError(f'{self.subject(name, role)} says "{values[row]}" in row {row}; numbers are needed')
             values = parsed
         if not values.dtype.is_numeric():
-            raise InputError(f"{self.place(name, role)} holds {values.dtype}, not numbers")
+            raise InputError(f"{self.subject(name, role)} holds {values.dtype}, not numbers")
         numbers = values.cast(pl.Float64).to_numpy()
         if not np.isfinite(numbers).all():
             row = int(np.flatnonzero(~np.isfinite(numbers))[0])
-            raise InputError(f"{self.place(name, role)} is {numbers[row]} in row {row}; finite numbers are needed")
+            raise InputError(f"{self.subject(name, role)} is {numbers[row]} in row {row}; finite numbers are needed")
         return numbers
+
+    def flags(self, name: str, role: str, meaning: str) -> pl.Series:
+        """A column of true and false or 1 and 0, as booleans; missing values are null.
+
+        Args:
+            name, role: of the column.
+            meaning: what a refusal says about other values.
+        """
+        words = self.as_words(self.get(name, role), role)
+        read = {word: TRUTH.get(word.lower(), word) for word in words.drop_nulls().unique()}
+        strange = [word for word, digit in read.items() if digit not in TRUTH.values()]
+        if strange:
+            row = first_row(words.is_in(strange).fill_null(False))
+            raise InputError(f'{self.subject(name, role)} says "{words[row]}" in row {row}; {meaning}')
+        return words.replace_strict({word: digit == "1" for word, digit in read.items()}, return_dtype=pl.Boolean)
 
     def as_words(self, values: pl.Series, role: str) -> pl.Series:
         """Values as text, the same whether a file keeps 1, 1.0 or "1"."""
         if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
-            raise InputError(f"{self.place(values.name, role)} holds {values.dtype}, not plain values")
+            raise InputError(f"{self.subject(values.name, role)} holds {values.dtype}, not plain values")
         if values.dtype.is_float():
             known = values.drop_nulls()
             if (known.is_finite() & (known == known.round())).all():
                 values = values.cast(pl.Int64)
         return values.cast(pl.String)
 
-    def place(self, name: str, role: str) -> str:
-        """The start of a sentence about a column."""
+    def subject(self, name: str, role: str) -> str:
+        """The subject of a sentence about a column."""
         return f'{self.source}: the column "{name}" ({role})'
 
 

@@ -8,10 +8,8 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.audit.ingest.columns import Columns
 from evenhand.errors import InputError
-
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,29 +45,23 @@ def scored(columns: Columns, member: str | None, score: str | None) -> Scored | 
             f"{columns.source}: the column of {named} is named and that of {lacking} is not; an audit of membership "
             "needs both, who was trained on and what the attack says"
         )
-    words = columns.words(member, "member").str.to_lowercase()
-    wrong = ~words.is_in(list(_TRUTH))
-    if wrong.any():
-        row = first_row(wrong)
-        raise InputError(
-            f'{columns.place(member, "member")} says "{words[row]}" in row {row}; it is true (1) where the model was '
-            "trained on the example, else false (0)"
-        )
-    inside = words.replace_strict(_TRUTH, return_dtype=pl.Boolean).to_numpy()
+    columns.full(member, "member")
+    meaning = "it is true (1) where the model was trained on the example, else false (0)"
+    inside = columns.flags(member, "member", meaning).to_numpy()
     if inside.all() or not inside.any():
         raise InputError(
-            f"{columns.place(member, 'member')} is {str(bool(inside[0])).lower()} in every row; members and "
+            f"{columns.subject(member, 'member')} is {str(bool(inside[0])).lower()} in every row; members and "
             "non-members are both needed"
         )
     return Scored(inside, columns.numbers(score, "score"))
 
 
-def scored_tables(trial: pl.Series, example: pl.Series, found: Scored | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+def scored_tables(trial: pl.Series, example: pl.Series, attacked: Scored | None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables `members` and `scores` of rows, whose trials and examples these are; empty where nothing is scored."""
-    if found is None:
+    if attacked is None:
         return records.TABLES["members"].empty(), records.TABLES["scores"].empty()
     rows = {"trial": trial, "example": example}
     return (
-        records.validate(pl.DataFrame({**rows, "member": found.member}), "members"),
-        records.validate(pl.DataFrame({**rows, "score": found.score}), "scores"),
+        records.validate(pl.DataFrame({**rows, "member": attacked.member}), "members"),
+        records.validate(pl.DataFrame({**rows, "score": attacked.score}), "scores"),
     )

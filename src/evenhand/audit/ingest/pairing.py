@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
+from evenhand.audit.ingest.attributes import SEPARATOR
 from evenhand.audit.ingest.columns import Columns, listed
 from evenhand.errors import InputError
 
@@ -40,7 +41,7 @@ class Pairing:
 def pair(
     columns: Columns,
     rows: pl.DataFrame,
-    facts: Sequence[str],
+    facts: Mapping[str, pl.Series],
     example: str | None,
     split: Split | None,
     test_share: float | None,
@@ -49,8 +50,8 @@ def pair(
 
     Args:
         columns: of the table.
-        rows: `method`, `seed` and the facts of each row, as texts and integers.
-        facts: the columns of `rows` that belong to the example: label, groups, unit, weight.
+        rows: `method` and `seed` of each row.
+        facts: of each row what belongs to its example, as texts and numbers: label, groups, unit, weight.
         example: the column of ids, if there is one.
         split: what is known of the seeds' test sets; else it is inferred.
         test_share: the share of the data that a seed's test set is; else it is inferred where ids allow it.
@@ -62,28 +63,33 @@ def pair(
         raise InputError(f"the test share is a share between 0 and 1, not {test_share}")
     if example is not None:
         ids = columns.words(example, "example")
-        return _by_id(columns, rows.with_columns(example=ids), facts, example, split, test_share)
-    return _by_order(columns, rows, facts, split, test_share)
+        return _by_id(columns, rows.select("method", "seed", example=ids), facts, example, split, test_share)
+    return _by_order(columns, rows.select("method", "seed").with_columns(**facts), list(facts), split, test_share)
 
 
 def _by_id(
-    columns: Columns, rows: pl.DataFrame, facts: Sequence[str], name: str, split: Split | None, share: float | None
+    columns: Columns,
+    rows: pl.DataFrame,
+    facts: Mapping[str, pl.Series],
+    name: str,
+    split: Split | None,
+    share: float | None,
 ) -> Pairing:
-    where = columns.place(name, "example")
-    key = ["method", "seed", "example"]
-    repeated = records.repeated_rows(rows.select(key))
+    """Rows with one id are one example, whose facts they must agree on."""
+    where = columns.subject(name, "example")
+    repeated = records.repeated_rows(rows)
     if repeated is not None:
-        method, seed, example = rows.select(key).row(int(repeated.arg_max() or 0))
+        method, seed, example = rows.row(int(repeated.arg_max() or 0))
         raise InputError(
             f"{where} has {example} more than once for the method {method} and the seed {seed}; an example has one "
             "row per method and seed (name the column of methods, of seeds, or of units)"
         )
     first = rows.with_row_index("row").select(pl.col("row").min().over("example")).to_series()
-    for fact in facts:
-        differs = rows[fact] != rows[fact][first]
+    for fact, values in facts.items():
+        differs = values != values[first]
         if differs.any():
             row = int(differs.arg_max() or 0)
-            shown, other = rows[fact][row], rows[fact][first[row]]
+            shown, other = values[row], values[first[row]]
             raise InputError(
                 f"{where}: the example {rows['example'][row]} has the {fact} {_shown(shown)} in row {row} and "
                 f"{_shown(other)} in row {first[row]}; {_SAME}"
@@ -121,12 +127,12 @@ def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, s
 def _by_order(
     columns: Columns, rows: pl.DataFrame, facts: Sequence[str], split: Split | None, share: float | None
 ) -> Pairing:
-    """Rows with one place in their runs are one example where all facts agree at every place.
+    """The rows at one position in their runs are one example where all facts agree at every position.
 
     The widest agreement is taken: of all runs, of the methods of each seed, of the seeds of each method.
     """
     where = f"{columns.source} names no column of example ids"
-    keyed = rows.with_columns(place=pl.int_range(pl.len()).over("method", "seed"))
+    keyed = rows.with_columns(position=pl.int_range(pl.len()).over("method", "seed"))
     runs = {
         (str(method), int(seed)): part.select(facts).to_numpy().astype(np.int64)
         for (method, seed), part in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
@@ -176,7 +182,7 @@ def _sorted(facts: np.ndarray) -> bool:
 
 
 def _ids(keyed: pl.DataFrame, parts: list[str]) -> pl.Series:
-    return keyed.select(pl.concat_str([*parts, "place"], separator=":").alias("example")).to_series()
+    return keyed.select(pl.concat_str([*parts, "position"], separator=":").alias("example")).to_series()
 
 
 def _matched(which: str, sorted_rows: bool) -> str:
@@ -185,4 +191,4 @@ def _matched(which: str, sorted_rows: bool) -> str:
 
 
 def _shown(value: object) -> str:
-    return listed(str(value).split("\x1f"))
+    return listed(str(value).split(SEPARATOR))

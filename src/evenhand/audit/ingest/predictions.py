@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from evenhand.audit.ingest.columns import Columns, first_row, listed
+from evenhand.audit.ingest.columns import TRUTH, Columns, first_row, listed
 from evenhand.errors import InputError, did_you_mean
 
 _NATURAL = ({"0", "1"}, {"-1", "1"})
 """Pairs of labels whose second is the positive one without saying so."""
-
-_TRUTH = {"false": "0", "true": "1"}
 
 _ROUNDING = 1e-6
 """A probability may be outside [0, 1] by this much, as float32 arithmetic leaves it; it is clipped."""
@@ -40,11 +38,16 @@ class Outcomes:
     logits: np.ndarray | None
     notes: tuple[str, ...]
 
+    @property
+    def labels(self) -> pl.Series:
+        """The names of the labels' classes, str [n]."""
+        return pl.Series(self.classes)[pl.Series(self.label)]
+
 
 def outcomes(
     columns: Columns, label: str, prediction: str | None, probability: Sequence[str], positive: object | None
 ) -> Outcomes:
-    """Read the columns of labels and predictions; see `audit.table.records_from_table` for what is taken.
+    """Read the columns of labels and predictions; see `evenhand.audit.ingest.table.audit` for what is taken.
 
     Raises:
         InputError: neither a prediction nor a probability; a label that is missing, has one class, or needs
@@ -52,22 +55,23 @@ def outcomes(
     """
     if prediction is None and not probability:
         raise InputError("name the column of predictions, or of probabilities, or both")
-    truth, truthful = _labels(columns, label)
+    words, truthful = _labels(columns, label)
+    present = {_truth(word) if truthful else word for word in words.unique().to_list()}
     notes: list[str] = []
-    classes = _ordered(columns, label, sorted(truth.unique(), key=_order(truth)), positive, truthful, notes)
+    classes = _ordered(columns, label, sorted(present, key=_order(present)), positive, truthful, notes)
     if len(probability) > 1:
         classes, probability = _matched(columns, classes, list(probability), truthful, notes)
     elif probability and len(classes) > 2:
         raise InputError(
-            f"{columns.place(label, 'label')} has {len(classes)} classes, so one column of probabilities is not "
+            f"{columns.subject(label, 'label')} has {len(classes)} classes, so one column of probabilities is not "
             "enough: name one per class"
         )
     probabilities = _probabilities(columns, probability) if probability else None
     predicted = None
     if prediction is not None:
-        words = _truth(columns.words(prediction, "prediction")) if truthful else columns.words(prediction, "prediction")
-        classes = _with_predicted(columns, prediction, classes, words, probabilities is not None, notes)
-        predicted = _codes(words, classes)
+        answers = columns.words(prediction, "prediction")
+        classes = _with_predicted(columns, prediction, classes, answers, truthful, probabilities is not None, notes)
+        predicted = _codes(answers, classes, truthful)
     if probabilities is not None and predicted is not None:
         _compare(columns, probability, predicted, probabilities, notes)
     if predicted is None:
@@ -77,43 +81,42 @@ def outcomes(
     if probabilities is not None:
         with np.errstate(divide="ignore"):
             logits = np.log(probabilities).astype(np.float32)
-    return Outcomes(classes, _codes(truth, classes), predicted, logits, tuple(notes))
+    return Outcomes(classes, _codes(words, classes, truthful), predicted, logits, tuple(notes))
 
 
 def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
     """Labels as words, and whether true and false are meant by 1 and 0."""
     values = columns.full(name, "label")
     if values.dtype.is_float() and not (values == values.round()).all():
-        raise InputError(f"{columns.place(name, 'label')} holds fractions, not classes; make classes of them first")
+        raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
     words = columns.as_words(values, "label")
-    lowered = {word.lower() for word in words.unique().to_list()}
-    truthful = lowered <= {*_TRUTH, *_TRUTH.values()}
-    words = _truth(words) if truthful else words
-    if words.n_unique() == 1:
+    present = words.unique().to_list()
+    truthful = {word.lower() for word in present} <= {*TRUTH, *TRUTH.values()}
+    if len({_truth(word) if truthful else word for word in present}) == 1:
         raise InputError(
-            f'{columns.place(name, "label")} is "{values[0]}" in every row; two or more classes are needed'
+            f'{columns.subject(name, "label")} is "{values[0]}" in every row; two or more classes are needed'
         )
     return words, truthful
 
 
-def _truth(words: pl.Series) -> pl.Series:
-    lowered = words.str.to_lowercase()
-    return lowered.replace(_TRUTH)
+def _truth(word: str) -> str:
+    """1 or 0 for true or false, however they are written; another word in small letters."""
+    return TRUTH.get(word.lower(), word.lower())
 
 
-def _order(words: pl.Series) -> type[int] | type[str]:
+def _order(words: Iterable[str]) -> type[int] | type[str]:
     """Classes that are whole numbers are sorted as such."""
-    return int if words.str.contains(r"^-?\d+$").all() else str
+    return int if all(word.removeprefix("-").isdecimal() for word in words) else str
 
 
 def _ordered(
     columns: Columns, label: str, classes: list[str], positive: object | None, truthful: bool, notes: list[str]
 ) -> tuple[str, ...]:
     """The classes, the positive one of two last."""
-    where = columns.place(label, "label")
+    where = columns.subject(label, "label")
     if positive is not None:
         wanted = str(positive)
-        wanted = _TRUTH.get(wanted.lower(), wanted) if truthful else wanted
+        wanted = TRUTH.get(wanted.lower(), wanted) if truthful else wanted
         wanted = wanted if wanted in classes else wanted.removesuffix(".0")
         if wanted not in classes:
             raise InputError(f'{where} is never "{positive}" (positive); {did_you_mean(wanted, classes)}')
@@ -133,21 +136,21 @@ def _matched(
     columns: Columns, classes: tuple[str, ...], probability: list[str], truthful: bool, notes: list[str]
 ) -> tuple[tuple[str, ...], list[str]]:
     """Which column is which class's: by name (`high` or `p_high` for the class high), else in sorted order."""
-    alias = {code: word for word, code in _TRUTH.items()} if truthful else {}
+    alias = {code: word for word, code in TRUTH.items()} if truthful else {}
     named = {
         name: [column for column in probability if _is_named(column, name) or _is_named(column, alias.get(name, name))]
         for name in classes
     }
     if len(set(probability)) < len(probability):
         raise InputError("a column of probabilities is named twice; name one per class")
-    if all(len(found) == 1 for found in named.values()) and len(probability) == len(classes):
+    if all(len(matches) == 1 for matches in named.values()) and len(probability) == len(classes):
         return classes, [named[name][0] for name in classes]
     if set(classes) < set(probability):  # a class that no example of the table has
-        order = sorted(probability, key=int if all(name.lstrip("-").isdigit() for name in probability) else str)
+        order = sorted(probability, key=_order(probability))
         return (tuple(order), order) if len(classes) > 2 else _too_many(columns, classes, probability)
     if len(probability) != len(classes):
         return _too_many(columns, classes, probability)
-    ordered = sorted(classes, key=int if all(name.lstrip("-").isdigit() for name in classes) else str)
+    ordered = sorted(classes, key=_order(classes))
     taken = dict(zip(ordered, probability, strict=True))
     said = ", ".join(f"{column} of {name}" for name, column in taken.items())
     notes.append(f"columns of probabilities were taken in the sorted order of the classes: {said}")
@@ -173,18 +176,12 @@ def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
     """float64 [n, C]; of one column, [1 − p, p]."""
     given = []
     for name in names:
-        place = columns.place(name, "probability")
-        values = columns.get(name, "probability")
-        if values.null_count():
-            raise InputError(
-                f"{place} is empty or not a number in {values.null_count():,} of {len(values):,} rows, first in row "
-                f"{first_row(values.is_null())}"
-            )
         numbers = columns.numbers(name, "probability")
         outside = (numbers < -_ROUNDING) | (numbers > 1 + _ROUNDING)
         if outside.any():
             row = first_row(outside)
-            raise InputError(f"{place} is {numbers[row]:g} in row {row}; probabilities lie between 0 and 1")
+            subject = columns.subject(name, "probability")
+            raise InputError(f"{subject} is {numbers[row]:g} in row {row}; probabilities lie between 0 and 1")
         given.append(np.clip(numbers, 0.0, 1.0))
     if len(given) == 1:
         return np.stack([1 - given[0], given[0]], axis=1)
@@ -200,26 +197,34 @@ def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
 
 
 def _with_predicted(
-    columns: Columns, name: str, classes: tuple[str, ...], words: pl.Series, closed: bool, notes: list[str]
+    columns: Columns,
+    name: str,
+    classes: tuple[str, ...],
+    words: pl.Series,
+    truthful: bool,
+    closed: bool,
+    notes: list[str],
 ) -> tuple[str, ...]:
     """The classes with those that are predicted only, which more than two classes may have."""
-    new = sorted(set(words.unique()) - set(classes))
+    present = {word: _truth(word) if truthful else word for word in words.unique().to_list()}
+    new = sorted(set(present.values()) - set(classes))
     if not new:
         return classes
-    row = first_row(words == new[0])
+    row = first_row(words.is_in([word for word, read in present.items() if read == new[0]]))
     if len(classes) == 2 or closed:
         raise InputError(
-            f'{columns.place(name, "prediction")} is "{new[0]}" in row {row}, which is none of the classes '
+            f'{columns.subject(name, "prediction")} is "{new[0]}" in row {row}, which is none of the classes '
             f"{listed(classes)}"
         )
     notes.append(f"predicted, but nowhere the label: {listed(new)}")
-    everything = [*classes, *new]
-    return tuple(sorted(everything, key=int if all(word.lstrip("-").isdigit() for word in everything) else str))
+    return tuple(sorted([*classes, *new], key=_order([*classes, *new])))
 
 
-def _codes(words: pl.Series, classes: Sequence[str]) -> np.ndarray:
+def _codes(words: pl.Series, classes: Sequence[str], truthful: bool) -> np.ndarray:
+    """int64 [n], the places of words in the classes."""
     code = {name: number for number, name in enumerate(classes)}
-    return words.replace_strict(code, return_dtype=pl.Int64).to_numpy()
+    codes = {word: code[_truth(word) if truthful else word] for word in words.unique().to_list()}
+    return words.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
 
 
 def _compare(
@@ -230,7 +235,7 @@ def _compare(
         chosen, other = probabilities[predicted == 1, 1], probabilities[predicted == 0, 1]
         if len(chosen) and len(other) and chosen.max() < other.min():
             raise InputError(
-                f"{columns.place(names[-1], 'probability')} is lower wherever the positive class is predicted: it "
+                f"{columns.subject(names[-1], 'probability')} is lower wherever the positive class is predicted: it "
                 "seems to be that of the other class"
             )
     differ = float((probabilities.argmax(axis=1) != predicted).mean())

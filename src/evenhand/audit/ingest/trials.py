@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -21,25 +23,49 @@ def trial_hash(method: str, seed: int) -> str:
     return hashlib.blake2b(json.dumps([method, seed]).encode(), digest_size=16).hexdigest()
 
 
-def runs(columns: Columns, method: str | None, seed: str | None) -> tuple[pl.DataFrame, list[str]]:
-    """`method`, `seed` and `trial` of each row, and notes about them.
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The methods and seeds of a table.
+
+    Attributes:
+        rows: `method`, `seed` and `trial` of each row.
+        distinct: the same of each trial, in the order of the table.
+        notes: what a reader must know of the seeds.
+    """
+
+    rows: pl.DataFrame
+    distinct: pl.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def methods(self) -> list[str]:
+        """In the order of the table."""
+        return list(dict.fromkeys(self.distinct["method"]))
+
+    def trials(self, setting: str) -> pl.DataFrame:
+        """The table `trials` of a setting."""
+        constant = {"setting": setting, "role": "study", "status": "done"}
+        return records.validate(self.distinct.with_columns(pl.lit(v).alias(k) for k, v in constant.items()), "trials")
+
+
+def runs(columns: Columns, method: str | None, seed: str | None) -> Runs:
+    """The method, seed and trial of each row.
 
     Seeds that are no whole numbers are numbered in the order of their names.
     """
-    n = len(columns)
-    methods = columns.words(method, "method") if method else pl.repeat(MODEL, n, eager=True)
-    words = columns.words(seed, "seed") if seed else pl.repeat("0", n, eager=True)
-    notes = []
-    if words.str.contains(r"^-?\d{1,18}$").all():
+    methods = columns.words(method, "method") if method else pl.repeat(MODEL, len(columns), eager=True)
+    words = columns.words(seed, "seed") if seed else pl.repeat("0", len(columns), eager=True)
+    names = sorted(words.unique().to_list())
+    notes: tuple[str, ...] = ()
+    if all(re.fullmatch(r"-?\d{1,18}", name) for name in names):
         seeds = words.cast(pl.Int64)
     else:
-        names = sorted(words.unique().to_list())
         seeds = words.replace_strict({name: number for number, name in enumerate(names)}, return_dtype=pl.Int64)
-        notes.append(f"Runs are numbered from 0 in the order of their names: {listed(names)}.")
+        notes = (f"Runs are numbered from 0 in the order of their names: {listed(names)}.",)
     rows = pl.DataFrame({"method": methods, "seed": seeds})
     distinct = rows.unique(maintain_order=True)
-    trials = distinct.with_columns(trial=pl.Series([trial_hash(*run) for run in distinct.iter_rows()]))
-    return rows.join(trials, on=["method", "seed"], how="left", maintain_order="left"), notes
+    distinct = distinct.with_columns(trial=pl.Series([trial_hash(*run) for run in distinct.iter_rows()]))
+    return Runs(rows.join(distinct, on=["method", "seed"], how="left", maintain_order="left"), distinct, notes)
 
 
 def references(reference: tuple[str, ...], methods: Sequence[str], column: str | None) -> tuple[str, ...]:
@@ -59,11 +85,3 @@ def references(reference: tuple[str, ...], methods: Sequence[str], column: str |
             f"compared with, such as {methods[0]}"
         )
     return tuple(dict.fromkeys(reference)) if len(methods) > 1 else ()
-
-
-def trials_of(rows: pl.DataFrame, setting: str) -> pl.DataFrame:
-    """The table `trials` of the runs of a table's rows."""
-    distinct = rows.select("method", "seed", "trial").unique(maintain_order=True)
-    return records.validate(
-        distinct.with_columns(setting=pl.lit(setting), role=pl.lit("study"), status=pl.lit("done")), "trials"
-    )

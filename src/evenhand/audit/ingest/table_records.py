@@ -1,0 +1,217 @@
+"""Records of somebody else's table: examples, trials, predictions and membership scores of one setting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.design import Design, MarginChange, SettingDesign
+from evenhand.audit.ingest.attributes import Groups, attributes
+from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.audit.ingest.membership_scores import Scored, scored, scored_tables
+from evenhand.audit.ingest.pairing import Pairing, pair
+from evenhand.audit.ingest.predictions import Outcomes, outcomes
+from evenhand.audit.ingest.trials import Runs, references, runs
+from evenhand.audit.measures import check_margins, select
+from evenhand.errors import InputError
+
+SETTING = "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRequest:
+    """What is asked of a table: the keywords of `evenhand.audit.ingest.table.audit`, which describes them."""
+
+    label: str | None = None
+    prediction: str | None = None
+    probability: str | Sequence[str] | None = None
+    groups: str | Sequence[str] = ()
+    positive: object | None = None
+    method: str | None = None
+    seed: str | None = None
+    reference: str | Sequence[str] | None = None
+    example: str | None = None
+    unit: str | None = None
+    weight: str | None = None
+    margins: Mapping[str, float] | None = None
+    measures: Sequence[str] | None = None
+    split: Literal["fixed", "varying"] | None = None
+    test_share: float | None = None
+    member: str | None = None
+    score: str | None = None
+    source: str = "table"
+
+
+@dataclass(frozen=True, eq=False)
+class TableRecords:
+    """A table as records: one setting, `table`; a trial is a hash of (method, seed)."""
+
+    examples: pl.DataFrame
+    trials: pl.DataFrame
+    predictions: pl.DataFrame
+    members: pl.DataFrame
+    scores: pl.DataFrame
+    design: Design
+
+
+def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
+    """The records of a table with a row per prediction, or per attacked example of a model, and the design.
+
+    Args:
+        frame: any dataframe that narwhals reads.
+        request: what is asked of it.
+
+    Returns:
+        One setting, `table`, whose predictions are of the split `test`, those of members of the split `train`.
+
+    Raises:
+        InputError: one sentence about the first thing that does not fit.
+    """
+    columns = Columns.of(frame, request.source)
+    margins, measures = _margins(request.margins or {}), _measures(_several(request.measures))
+    attacked = scored(columns, request.member, request.score)
+    predicted = _outcomes(columns, request, attacked)
+    if attacked is not None and request.weight is not None:
+        raise InputError(
+            f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
+        )
+    names = _several(request.groups)
+    groups = attributes(columns, names) if names or attacked is None else {}
+    table_runs = runs(columns, request.method, request.seed)
+    facts = _facts(columns, request, predicted, groups)
+    pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
+    members, scores = scored_tables(table_runs.rows["trial"], pairing.example, attacked)
+    return TableRecords(
+        _examples(pairing, facts, predicted, groups),
+        table_runs.trials(SETTING),
+        _predictions(table_runs.rows, pairing.example, predicted, attacked),
+        members,
+        scores,
+        Design(
+            settings={SETTING: _setting(request, table_runs, pairing, predicted, attacked)},
+            measures=measures,
+            margins=margins,
+            margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
+            paired=pairing.paired,
+            source=request.source,
+        ),
+    )
+
+
+def _outcomes(columns: Columns, request: TableRequest, attacked: Scored | None) -> Outcomes | None:
+    """Labels and predictions; None where only membership is audited."""
+    probability = _several(request.probability)
+    if request.label is not None:
+        return outcomes(columns, request.label, request.prediction, probability, request.positive)
+    if attacked is None:
+        raise InputError(
+            f"{columns.source}: name the column of labels (label), or those of membership and of an attack's scores "
+            "(member and score)"
+        )
+    if request.prediction is not None or probability:
+        raise InputError(f"{columns.source}: predictions are named and labels are not; name the column of labels too")
+    return None
+
+
+def _facts(
+    columns: Columns, request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, Groups]
+) -> dict[str, pl.Series]:
+    """What belongs to the example of a row, by the names that messages give it: texts, and weights as numbers."""
+    facts = {"label": predicted.labels if predicted else pl.repeat("", len(columns), eager=True)}
+    facts |= {f"group of {name}": values.text for name, values in groups.items()}
+    if request.unit is not None:
+        facts["unit"] = columns.words(request.unit, "unit")
+    if request.weight is not None:
+        facts["weight"] = pl.Series(_weights(columns, request.weight))
+    return facts
+
+
+def _examples(
+    pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None, groups: Mapping[str, Groups]
+) -> pl.DataFrame:
+    """The table `examples`: of each example its first row."""
+    first = (
+        pairing.example.to_frame("example").with_row_index("row").unique("example", keep="first", maintain_order=True)
+    )
+    rows, ids = first["row"], first["example"]
+    return records.validate(
+        pl.DataFrame(
+            {
+                "setting": pl.repeat(SETTING, len(ids), eager=True),
+                "example": ids,
+                "label": pl.Series(predicted.label)[rows]
+                if predicted
+                else pl.Series([None] * len(ids), dtype=pl.Int64),
+                "weight": facts["weight"][rows] if "weight" in facts else pl.repeat(1.0, len(ids), eager=True),
+                "unit": facts["unit"][rows] if "unit" in facts else ids,
+                **{records.ATTRIBUTE + name: values.lists[rows] for name, values in groups.items()},
+            }
+        ),
+        "examples",
+    )
+
+
+def _predictions(
+    rows: pl.DataFrame, example: pl.Series, predicted: Outcomes | None, attacked: Scored | None
+) -> pl.DataFrame:
+    """The table `predictions`; nobody is judged on what its model was trained on."""
+    if predicted is None:
+        return records.TABLES["predictions"].empty()
+    if attacked is None:
+        split = pl.repeat("test", len(rows), eager=True)
+    else:
+        split = pl.Series(np.where(attacked.member, "train", "test"))
+    table = {"trial": rows["trial"], "split": split, "example": example, "predicted": pl.Series(predicted.predicted)}
+    if predicted.logits is not None:
+        table["logits"] = pl.Series(predicted.logits, dtype=pl.Array(pl.Float32, predicted.logits.shape[1]))
+    return records.validate(pl.DataFrame(table), "predictions")
+
+
+def _setting(
+    request: TableRequest, table_runs: Runs, pairing: Pairing, predicted: Outcomes | None, attacked: Scored | None
+) -> SettingDesign:
+    methods = table_runs.methods
+    chosen = references(_several(request.reference), methods, request.method)
+    said = [f"{note[0].upper()}{note[1:]}." for note in (predicted.notes if predicted else ())]
+    return SettingDesign(
+        references=chosen,
+        methods=(*chosen, *(name for name in methods if name not in chosen)),
+        classes=predicted.classes if predicted else (),
+        vary=pairing.vary or (attacked is not None and attacked.varies(pairing.example)),
+        test_share=pairing.test_share,
+        task="" if predicted else "membership scores as given",
+        notes=(*pairing.notes, *table_runs.notes, *said),
+    )
+
+
+def _measures(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    return tuple(measure.name for kind in ("predictions", "membership") for measure in select(names, kind))
+
+
+def _weights(columns: Columns, name: str) -> np.ndarray:
+    weights = columns.numbers(name, "weight")
+    if not (weights > 0).all():
+        row = first_row(weights <= 0)
+        raise InputError(f"{columns.subject(name, 'weight')} is {weights[row]:g} in row {row}; weights are above 0")
+    return weights
+
+
+def _margins(margins: Mapping[str, float]) -> dict[str, float]:
+    for name, margin in margins.items():
+        check_margins([name])
+        if not (math.isfinite(margin) and margin > 0):
+            raise InputError(f"the margin of {name} is a number above 0, not {margin}")
+    return {name: float(margin) for name, margin in margins.items()}
+
+
+def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)

@@ -1,0 +1,83 @@
+"""The record tables of results: which there are, where a folder keeps each, and a mapping that reads them late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from evenhand.audit.design import SettingDesign
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """One table of results, and where a folder keeps it.
+
+    Attributes:
+        name: of the table and of its file.
+        optional: a folder without rows of it has no file.
+        left_by: tells from its design whether the trials of a setting leave rows in their own folders. None for a table
+            that is one file at the top of every folder; the others are one only where there are no folders of trials.
+        beside: some of these trials may leave none.
+    """
+
+    name: str
+    optional: bool = False
+    left_by: Callable[[SettingDesign], bool] | None = None
+    beside: bool = False
+
+
+STORED: Mapping[str, StoredTable] = {
+    table.name: table
+    for table in (
+        StoredTable("examples"),
+        StoredTable("trials"),
+        StoredTable("estimates"),
+        StoredTable("verdicts"),
+        StoredTable("curves"),
+        StoredTable("members", optional=True),
+        StoredTable("scores", optional=True),
+        StoredTable("predictions", left_by=lambda setting: setting.kind == "classification"),
+        StoredTable("responses", optional=True, left_by=lambda setting: setting.kind == "translation"),
+        StoredTable("options", optional=True, left_by=lambda setting: setting.kind == "reviews"),
+        StoredTable("harness", optional=True, left_by=lambda setting: setting.harness is not None, beside=True),
+        StoredTable("probes", optional=True, left_by=lambda setting: setting.probed is not None, beside=True),
+    )
+}
+"""Every table of results by name. A new kind of records is one line here."""
+
+COMPUTED = ("estimates", "verdicts", "curves")
+"""The tables that an audit makes of the others."""
+
+RECORDS = tuple(name for name in STORED if name not in COMPUTED)
+"""The tables that are audited."""
+
+BY_TRIAL = tuple(name for name, table in STORED.items() if table.left_by is not None)
+"""The tables of which a trial leaves its own rows."""
+
+
+class RecordTables(Mapping[str, pl.DataFrame]):
+    """Record tables by name, each read when it is first asked for.
+
+    Args:
+        tables: by name the table, or the function that reads it.
+    """
+
+    def __init__(self, tables: Mapping[str, pl.DataFrame | Callable[[], pl.DataFrame]]) -> None:
+        self._tables = dict(tables)
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        table = self._tables[name]
+        if not isinstance(table, pl.DataFrame):
+            table = self._tables[name] = table()
+        return table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __repr__(self) -> str:
+        return f"<RecordTables: {', '.join(self)}>"
