@@ -138,7 +138,7 @@ def test_the_table_holds_every_contrast_with_its_verdict(small):
 def test_the_headline_is_the_first_thing_said(small):
     visible = Outline(page.html(small)).visible
     assert visible.index("worse in") < visible.index("At a glance")
-    assert "The smallest harm this study could have seen" in visible
+    assert "that this study detects with 80% power is" in visible
 
 
 def test_what_could_not_be_computed_is_a_dash_with_its_reason(simulate):

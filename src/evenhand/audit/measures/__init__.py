@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.measures.measure import RANGE_NOTE, Kind, Measure
@@ -24,9 +25,11 @@ __all__ = [
     "measure_named",
     "of_kind",
     "select",
+    "shown_in",
 ]
 
 
+@cache
 def known() -> dict[str, Measure]:
     """Every measure by its name, kind by kind."""
     return {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
@@ -51,6 +54,11 @@ def measure_named(name: str) -> Measure:
 def of_kind(*kinds: Kind) -> list[str]:
     """The names of the measures of some kinds of records, in order."""
     return [name for name, measure in known().items() if measure.kind in kinds]
+
+
+def shown_in(part: str) -> list[Measure]:
+    """The measures that a part of a report shows (`Display.shown_in`), in order."""
+    return [measure for measure in known().values() if measure.display.shown_in == part]
 
 
 def select(names: Iterable[str], kind: Kind) -> list[Measure]:

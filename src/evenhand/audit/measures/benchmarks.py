@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import Level
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name, taken_of
 
 _EFFECT = taken_of("benchmarks")
+_LEFT_TO_VERDICTS = Display(tabled=False)
 
 _DISTANCE: tuple[tuple[Level, str], ...] = tuple(
     (level, "a distance is biased upward near 0: the share or score itself has the sign") for level in EVERYWHERE
@@ -29,6 +31,7 @@ BENCHMARKS = by_name(
                 f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
                 0,
                 title=f"share of stereotypes preferred{per} (pct_stereotype{ending})",
+                display=Display("benchmarks", "stereotypes preferred", even=0.5) if not ending else Display(),
             ),
             _benchmark(
                 f"pct_stereotype{ending}_distance",
@@ -37,6 +40,7 @@ BENCHMARKS = by_name(
                 title=f"distance from preferring both equally{per and ', per byte'} (pct_stereotype{ending})",
                 limits=(0.0, 0.5),
                 notes=_DISTANCE,
+                display=_LEFT_TO_VERDICTS,
             ),
             _benchmark(
                 f"pct_meaningful{ending}",
@@ -55,6 +59,7 @@ BENCHMARKS = by_name(
                 f"accuracy of the option with the highest {how}",
                 -1,
                 title=f"accuracy of answers{per} (acc{ending})",
+                display=Display("benchmarks", "accuracy") if not ending else Display(),
             ),
             _benchmark(
                 f"acc{ending}_gap",
@@ -68,9 +73,9 @@ BENCHMARKS = by_name(
     ),
     *(
         made
-        for kind, when, named in (
-            ("amb", "where the context does not tell", "ambiguous"),
-            ("disamb", "where the context tells", "disambiguated"),
+        for kind, when, named, tells in (
+            ("amb", "where the context does not tell", "ambiguous", "does not tell"),
+            ("disamb", "where the context tells", "disambiguated", "tells"),
         )
         for made in (
             _benchmark(
@@ -80,6 +85,7 @@ BENCHMARKS = by_name(
                 title=f"bias score, {named} contexts ({kind}_bias_score)",
                 limits=(-1.0, 1.0),
                 default_margin=False,
+                display=Display("benchmarks", f"bias, context {tells}", even=0.0),
             ),
             _benchmark(
                 f"{kind}_bias_distance",
@@ -87,6 +93,7 @@ BENCHMARKS = by_name(
                 1,
                 title=f"distance of the bias score from 0, {named} contexts ({kind}_bias_score)",
                 notes=_DISTANCE,
+                display=_LEFT_TO_VERDICTS,
             ),
         )
     ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import Effect, Level, Place, View, undefined
 
 Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership"]
@@ -45,6 +46,7 @@ class Measure:
             no distance.
         decides: whether its contrasts get a verdict.
         notes: what a reader of its rows must know, by level.
+        display: where and how reports show it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Measure:
     distance_from: float | None = None
     decides: bool = True
     notes: tuple[tuple[Level, str], ...] = ()
+    display: Display = field(default_factory=Display)
 
     def __post_init__(self) -> None:
         if not self.title:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import EVERYWHERE, RANGE, UNLIMITED, Measure, by_name, taken_of
 
 _EFFECT = taken_of("membership scores")
@@ -15,6 +16,7 @@ MEMBERSHIP = by_name(
         EVERYWHERE,
         _EFFECT,
         title="membership AUC",
+        display=Display("areas", summary=True),
     ),
     Measure(
         "membership_balanced_accuracy",
@@ -35,6 +37,7 @@ MEMBERSHIP = by_name(
         limits=UNLIMITED,
         default_margin=False,
         proportion=True,
+        display=Display("rates", summary=True),
     ),
     Measure(
         "membership_tpr_at_fpr_0.001",
@@ -48,25 +51,57 @@ MEMBERSHIP = by_name(
         limits=UNLIMITED,
         default_margin=False,
         proportion=True,
+        display=Display("rates"),
     ),
     *(
         Measure(
-            name, "membership", summary, 0, EVERYWHERE, _EFFECT, title=title, limits=UNLIMITED, default_margin=False
+            name,
+            "membership",
+            summary,
+            0,
+            EVERYWHERE,
+            _EFFECT,
+            title=title,
+            limits=UNLIMITED,
+            default_margin=False,
+            display=Display("losses", column, tabled=False, even=0.0 if column == "gap" else None),
         )
-        for name, summary, title in (
-            ("membership_train_loss", "mean cross-entropy on the examples that a model was trained on", ""),
-            ("membership_test_loss", "the same on the examples of the pool that it was not trained on", ""),
+        for name, summary, title, column in (
+            (
+                "membership_train_loss",
+                "mean cross-entropy on the examples that a model was trained on",
+                "",
+                "train loss",
+            ),
+            (
+                "membership_test_loss",
+                "the same on the examples of the pool that it was not trained on",
+                "",
+                "test loss",
+            ),
             (
                 "membership_generalization_gap",
                 "test loss minus train loss: what the loss alone tells of members",
                 "membership generalization gap in loss, test − train",
+                "gap",
             ),
-            ("membership_train_accuracy", "accuracy on the examples that a model was trained on", ""),
-            ("membership_test_accuracy", "the same on the examples of the pool that it was not trained on", ""),
+            (
+                "membership_train_accuracy",
+                "accuracy on the examples that a model was trained on",
+                "",
+                "train accuracy",
+            ),
+            (
+                "membership_test_accuracy",
+                "the same on the examples of the pool that it was not trained on",
+                "",
+                "test accuracy",
+            ),
             (
                 "membership_accuracy_gap",
                 "train accuracy minus test accuracy",
                 "membership generalization gap in accuracy, train − test",
+                "gap",
             ),
         )
     ),
@@ -79,6 +114,7 @@ MEMBERSHIP = by_name(
         _EFFECT,
         limits=UNLIMITED,
         default_margin=False,
+        display=Display("correlations", "size", tabled=False),
     ),
     Measure(
         "membership_gap_correlation",
@@ -89,6 +125,7 @@ MEMBERSHIP = by_name(
         _EFFECT,
         limits=UNLIMITED,
         default_margin=False,
+        display=Display("correlations", "gap between test and train loss", tabled=False),
     ),
     Measure(
         "membership_auc_difference",

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import math
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import ASKED, UNLIMITED, Measure, by_name, taken_of
 
 _EFFECT = taken_of("options")
+_LEAN = Display(
+    "answers",
+    "as answered",
+    corrected={
+        "permutation": "after permutation",
+        "PriDe": "after PriDe",
+        "contextual calibration": "after calibration",
+    },
+    even=0.0,
+    signed=True,
+    judged_by="distance_from_equal",
+)
 
 OPTIONS = by_name(
     Measure(
@@ -19,6 +32,7 @@ OPTIONS = by_name(
         title="distance from guessing both equally",
         limits=(0.0, 0.5),
         notes=(("everyone", "a distance is biased upward near 0: the guess lean has its sign"),),
+        display=Display(detectable="the distance from guessing both equally"),
     ),
     Measure(
         "guess_lean",
@@ -30,6 +44,7 @@ OPTIONS = by_name(
         title="lean of guesses (share − ½)",
         limits=(-0.5, 0.5),
         default_margin=False,
+        display=_LEAN,
     ),
     Measure(
         "content_effect",
@@ -52,6 +67,7 @@ OPTIONS = by_name(
         title="log-odds of one gender against the other",
         limits=UNLIMITED,
         default_margin=False,
+        display=Display("answers", "how strongly", even=0.0, signed=True, judged_by="content_effect"),
     ),
     Measure(
         "guess_accuracy",
@@ -70,6 +86,7 @@ OPTIONS = by_name(
         _EFFECT,
         limits=(0.0, math.inf),
         default_margin=False,
+        display=Display("answers", "pull of A, B, …", even=0.0),
     ),
     Measure(
         "position_effect",
@@ -90,6 +107,7 @@ OPTIONS = by_name(
         _EFFECT,
         limits=UNLIMITED,
         default_margin=False,
+        display=Display("answers", "pull of yes", even=0.0),
     ),
     Measure(
         "flip_rate",

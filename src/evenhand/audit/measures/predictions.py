@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal
 
 from evenhand.audit.measures.calibration import plug_in_effect, squared_effect
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import (
     Effect,
     Level,
@@ -23,12 +24,23 @@ from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITE
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)
 
+_ACCURACY = Display("accuracy", fitted=True, summary=True, detectable="accuracy")
+_IN_SUMMARY = Display(summary=True)
 
-def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1]) -> Measure:
+
+def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Display) -> Measure:
     effect = partial(rate_effect, rate=name)
     by_class = name != "accuracy"
     return Measure(
-        name, "predictions", summary, direction, ("everyone", "group"), effect, proportion=True, by_class=by_class
+        name,
+        "predictions",
+        summary,
+        direction,
+        ("everyone", "group"),
+        effect,
+        proportion=True,
+        by_class=by_class,
+        display=display,
     )
 
 
@@ -43,7 +55,7 @@ def _odds(view: View, place: Place) -> Effect:
 
 
 PREDICTIONS = by_name(
-    _rate("accuracy", "share of examples whose predicted class is the true one", -1),
+    _rate("accuracy", "share of examples whose predicted class is the true one", -1, _ACCURACY),
     Measure(
         "worst_group_accuracy",
         "predictions",
@@ -52,6 +64,7 @@ PREDICTIONS = by_name(
         ("attribute",),
         partial(worst_effect, rate="accuracy"),
         notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
+        display=Display(panel="accuracy", row="worst group", fitted=True),
     ),
     Measure(
         "accuracy_difference",
@@ -62,10 +75,11 @@ PREDICTIONS = by_name(
         partial(range_effect, rate="accuracy"),
         title="accuracy, best − worst group",
         notes=RANGE,
+        display=Display(panel="accuracy", row="best − worst group"),
     ),
-    _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0),
-    _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0),
-    _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0),
+    _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0, _IN_SUMMARY),
+    _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0, _IN_SUMMARY),
+    _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0, _IN_SUMMARY),
     Measure(
         "demographic_parity_difference",
         "predictions",
@@ -75,6 +89,7 @@ PREDICTIONS = by_name(
         _parity,
         by_class=True,
         notes=RANGE,
+        display=Display(shown_in="disparities"),
     ),
     Measure(
         "equalized_odds_difference",
@@ -85,6 +100,7 @@ PREDICTIONS = by_name(
         _odds,
         by_class=True,
         notes=RANGE,
+        display=Display(shown_in="disparities"),
     ),
     Measure(
         "expected_calibration_error",
@@ -96,6 +112,7 @@ PREDICTIONS = by_name(
         title="expected calibration error (plug-in)",
         decides=False,
         notes=_PLUG_IN,
+        display=Display("calibration", judged_by="calibration_error_squared"),
     ),
     Measure(
         "calibration_error_squared",

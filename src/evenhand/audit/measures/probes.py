@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import ASKED, Measure, by_name, taken_of
 
 _EFFECT = taken_of("probes")
@@ -15,6 +16,7 @@ PROBES = by_name(
         ASKED,
         _EFFECT,
         proportion=True,
+        display=Display("probes", fitted=True),
     ),
     Measure(
         "control_accuracy",
@@ -24,6 +26,7 @@ PROBES = by_name(
         ASKED,
         _EFFECT,
         title="probe accuracy on control tasks",
+        display=Display("probes", "on control tasks", fitted=True),
     ),
     Measure(
         "selectivity",
@@ -34,6 +37,7 @@ PROBES = by_name(
         _EFFECT,
         title="selectivity (probe − control accuracy)",
         limits=(-1.0, 1.0),
+        display=Display("probes", "selectivity"),
     ),
 )
 """What an audit says of probes of representations, the rows of `probes`; `audit.encoded` works them out."""

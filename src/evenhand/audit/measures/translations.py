@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
 from evenhand.audit.measures.translation_influence import (
     bleu_effect,
@@ -15,11 +16,11 @@ from evenhand.audit.measures.translation_influence import (
 )
 from evenhand.metrics.translation import StereotypeOutcome
 
-_OUTCOMES: Mapping[StereotypeOutcome, str] = {
-    "anti": "with the other gender",
-    "neutral": "with they, them or their",
-    "mixed": "with pronouns of both genders",
-    "none": "without any such pronoun",
+_OUTCOMES: Mapping[StereotypeOutcome, tuple[str, str]] = {
+    "anti": ("with the other gender", "the other gender"),
+    "neutral": ("with they, them or their", "they"),
+    "mixed": ("with pronouns of both genders", "both genders"),
+    "none": ("without any such pronoun", "no pronoun"),
 }
 
 TRANSLATIONS = by_name(
@@ -31,6 +32,7 @@ TRANSLATIONS = by_name(
         EVERYWHERE,
         partial(outcome_effect, outcome="pro"),
         proportion=True,
+        display=Display("shares", "stereotypical gender", fitted=True),
     ),
     *(
         Measure(
@@ -41,8 +43,9 @@ TRANSLATIONS = by_name(
             EVERYWHERE,
             partial(outcome_effect, outcome=outcome),
             proportion=True,
+            display=Display("shares", heading, fitted=True),
         )
-        for outcome, said in _OUTCOMES.items()
+        for outcome, (said, heading) in _OUTCOMES.items()
     ),
     Measure(
         "stereotype_lean",
@@ -54,6 +57,7 @@ TRANSLATIONS = by_name(
         title="stereotype lean (pro − anti)",
         default_margin=False,
         limits=(-1.0, 1.0),
+        display=Display(fitted=True),
     ),
     Measure(
         "male_share",
@@ -63,6 +67,7 @@ TRANSLATIONS = by_name(
         EVERYWHERE,
         partial(gender_effect, gender="male"),
         proportion=True,
+        display=Display(fitted=True),
     ),
     Measure(
         "bleu",
@@ -74,6 +79,7 @@ TRANSLATIONS = by_name(
         title="BLEU",
         default_margin=False,
         limits=(0.0, 100.0),
+        display=Display(fitted=True),
     ),
     Measure(
         "rouge_l",
@@ -83,6 +89,7 @@ TRANSLATIONS = by_name(
         EVERYWHERE,
         rouge_effect,
         title="ROUGE-L",
+        display=Display(fitted=True),
     ),
 )
 """What an audit says of translations, the rows of `responses`."""
