@@ -10,6 +10,8 @@ from evenhand.audit.design import Design, Figure, Panel, Rank, SettingDesign
 from evenhand.report.group_charts import disparity_chart
 from evenhand.report.paper import draw
 
+RANKS = {"lora": Rank(rank=8)}
+
 
 class Tables:
     """What a figure is drawn of: two methods, everyone and two groups, a measure."""
@@ -76,7 +78,7 @@ def test_an_axis_from_0_to_100_is_not_cut_at_1():
 
 def test_an_axis_of_ranks_holds_a_band_on_both_sides_of_0():
     tables = Tables(
-        "stereotype_lean", 0.01, {"stereotype_lean": 0.05}, kind="translation", ranks={"lora": Rank(rank=8)}
+        "stereotype_lean", 0.01, {"stereotype_lean": 0.05}, kind="translation", ranks=RANKS
     )
     chart = draw(tables, figure("ranks", "stereotype_lean"))
     (reference,) = (row for row in rows_of(chart) if "a" in row)

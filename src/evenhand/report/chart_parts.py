@@ -64,10 +64,9 @@ def choose(
         setting = present[0]
     elif setting not in present:
         raise InputError(f'there is no setting "{setting}" to draw; {did_you_mean(setting, present)}')
-    rows = frame.filter(setting=setting)
     if split is None:
-        split = main_split(rows["split"])
-    return rows.filter(split=split), setting, str(split)
+        split = main_split(frame.filter(setting=setting)["split"])
+    return frame.filter(setting=setting, split=split), setting, str(split)
 
 
 def choose_attribute(rows: pl.DataFrame, attribute: str | None) -> tuple[pl.DataFrame, str | None]:

@@ -56,10 +56,10 @@ def losses(curves: pl.DataFrame) -> pl.DataFrame:
     """
     keys = ["setting", "split", "attribute", "group", "method"]
     rows = []
-    for key, points in curves.filter(measure=MEASURE).group_by(keys, maintain_order=True):
-        points = points.sort("x")
-        x, y = points["x"].to_numpy(), points["y"].to_numpy()
-        rows.append({**dict(zip(keys, key, strict=True)), **{str(power): _at(x, y, power) for power in POWERS}})
+    by_curve = curves.filter(measure=MEASURE).group_by(keys, maintain_order=True)
+    for *key, x, y in by_curve.agg(pl.col("x", "y").sort_by("x")).iter_rows():
+        points = np.array(x), np.array(y)
+        rows.append({**dict(zip(keys, key, strict=True)), **{str(power): _at(*points, power) for power in POWERS}})
     schema: dict[str, Any] = {**dict.fromkeys(keys, pl.String), **{str(power): pl.Float64 for power in POWERS}}
     return pl.DataFrame(rows, schema=schema)
 

@@ -11,8 +11,8 @@ class Display:
     """What reports must know of a measure besides its title, digits and limits. Tables show every measure.
 
     Attributes:
-        shown_in: the chart, table or sentence that shows it besides: `accuracy`, `disparities`, `calibration`, `shares`,
-            `answers`, `benchmarks`, `probes`, `areas`, `rates`, `losses`, `correlations`; none unless given.
+        shown_in: the chart, table or sentence that shows it besides: `accuracy`, `disparities`, `calibration`,
+            `shares`, `answers`, `benchmarks`, `probes`, `areas`, `rates`, `losses`, `correlations`; none unless given.
         heading: its name there; its title unless given.
         corrected: headings of its values after a correction, which have a panel each.
         even: the value that means no preference, at which a line is drawn.

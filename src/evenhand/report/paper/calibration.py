@@ -72,7 +72,7 @@ def calibration_figure(results: Reportable, figure: Figure) -> Chart:
     top = max((bin["b"] for each in shown for bins in each.bins.values() for bin in bins if "b" in bin), default=1.0)
     data, places = {}, []
     for place, each in enumerate(shown):
-        title = panel_title(each.heading[0], each.heading[1:], 0)
+        title = panel_title(each.heading[0], each.heading[1:], 4)
         if not each.methods:
             why = "no curve: there are no probabilities, or no group is large enough"
             places.append({**absent(why, 2 * side, side + _HISTOGRAM), "title": title})

@@ -219,7 +219,8 @@ def _note(results: Reportable, figure: Figure) -> tuple[Spec, list[dict[str, Any
     for name in dict.fromkeys(panel.setting for panel in figure.panels):
         setting = design.settings[name]
         splits = "a new split per seed" if setting.vary else "one split"
-        sentences.append(f"{name}: {setting.task} on {setting.model}, {splits}.")
+        model = f" on {setting.model}" if setting.model else ""
+        sentences.append(f"{name}: {setting.task or 'predictions as given'}{model}, {splits}.")
     if design.source:
         sentences.append(f"Source: {design.source}.")
     lines = textwrap.wrap(" ".join(sentences), int(WIDE / (_LETTER * SMALL / 11)))

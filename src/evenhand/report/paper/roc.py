@@ -92,7 +92,7 @@ def roc_figure(results: Reportable, figure: Figure) -> Chart:
             key = f"rows {place} {at}"
             data[key] = [*shown.points, *shown.corner]
             panels.append(_panel(shown, key, least, width, first=at % figure.columns == 0))
-        named = panel_title(row.setting, row.losses, fontSize=12)
+        named = panel_title(row.setting, row.losses, 4, fontSize=12)
         parts.append({"vconcat": in_lines(panels, figure.columns), "spacing": 8, "title": named})
     decided = pl.concat([row.contrasts for row in rows])
     settings = dict.fromkeys(panel.setting for panel in figure.panels)
