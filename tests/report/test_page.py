@@ -250,6 +250,26 @@ def test_nine_classes_stay_under_five_megabytes(simulate):
     assert len(page.html(results).encode()) < 5_000_000
 
 
+def test_the_drawing_library_is_made_once_and_kept_in_the_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    page.bundle.cache_clear()
+    made = page.bundle()
+    (kept,) = (tmp_path / "evenhand").iterdir()
+    assert "vegaEmbed" in made and kept.read_text(encoding="utf-8") == made
+    kept.write_text("kept", encoding="utf-8")
+    page.bundle.cache_clear()
+    assert page.bundle() == "kept"
+    page.bundle.cache_clear()
+
+
+def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    page.bundle.cache_clear()
+    assert "vegaEmbed" in page.bundle()
+    page.bundle.cache_clear()
+
+
 def test_the_report_is_imported_without_heavy_libraries():
     code = (
         "import sys, evenhand.report.page, evenhand.report.charts;"

@@ -57,8 +57,8 @@ def answers_chart(
     parts, data = [], {}
     order = in_order(_key(row["condition"]) for row in rows.iter_rows(named=True))
     for measure, correction, heading in _panels():
-        own = rows.filter(pl.col("measure") == measure.name, is_value("correction", correction)).drop_nulls("value")
-        values = [_value(row) for row in own.iter_rows(named=True)]
+        shown = rows.filter(pl.col("measure") == measure.name, is_value("correction", correction)).drop_nulls("value")
+        values = [_value(row) for row in shown.iter_rows(named=True)]
         if values:
             key = f"rows {len(parts)}"
             data[key] = values

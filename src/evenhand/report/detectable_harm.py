@@ -85,11 +85,11 @@ def detectable_lines(curves: pl.DataFrame, design: Design) -> list[str]:
     settings = settings_of(known, design)
     lines = []
     for setting in settings:
-        own = known.filter(setting=setting)
+        known_here = known.filter(setting=setting)
         lead = f"{setting}: " if len(settings) > 1 else ""
-        for method in methods_of(own, design, setting):
+        for method in methods_of(known_here, design, setting):
             reference = design.settings[setting].references[0]
-            lines.append(lead + _sentences(own.filter(method=method), method, reference))
+            lines.append(lead + _sentences(known_here.filter(method=method), method, reference))
     return lines if len(lines) <= MOST_LINES else []
 
 
@@ -212,8 +212,8 @@ def harm_blocks(results: Reportable) -> list[Block]:
     """A chart of the detectable loss of accuracy per setting, split and attribute."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
-        own, _ = choose_attribute(rows, at.part["attribute"])
-        chart = harm_chart(own, results.design, **at.where)
+        shown, _ = choose_attribute(rows, at.part["attribute"])
+        chart = harm_chart(shown, results.design, **at.where)
         yield Figure(chart, f"Detectable loss of accuracy, {at.heading}.", stem("harm", at.part["attribute"]))
 
     return blocks_of(results.curves.filter(measure=MEASURE), results.design, draw, by_attribute)

@@ -61,11 +61,11 @@ def _verdicts(results: Reportable) -> Iterator[tuple[str, Chart]]:
         chart = charts.across_chart(verdicts, design, split="test", method=method, reference=reference)
         yield f"across-settings-{method}-{reference}", chart
     for setting in settings_of(verdicts, design):
-        own = verdicts.filter(~single_part(), setting=setting)
-        decided = own.drop_nulls("verdict")
+        whole = verdicts.filter(~single_part(), setting=setting)
+        decided = whole.drop_nulls("verdict")
         for attribute in attributes_of(decided):
             if attribute is not None:
-                chart = charts.verdict_chart(own, design, setting=setting, split="test", attribute=attribute)
+                chart = charts.verdict_chart(whole, design, setting=setting, split="test", attribute=attribute)
                 yield f"{_lead(results, setting)}verdicts-{attribute}", chart
 
 

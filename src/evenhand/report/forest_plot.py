@@ -106,8 +106,8 @@ def _places(pooled: pl.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
 def _values(rows: pl.DataFrame, pooled: Mapping[str, Any], panel: str, settings: Sequence[str]) -> list[dict[str, Any]]:
     """The settings' contrasts at the place of a pooled row, and that row."""
     same = [is_value(key, pooled[key]) for key in ("measure", "attribute", "group", "condition", "correction")]
-    own = rows.filter(*same, pl.col("setting").is_not_null())
-    by_setting = {row["setting"]: row for row in own.iter_rows(named=True)}
+    matching = rows.filter(*same, pl.col("setting").is_not_null())
+    by_setting = {row["setting"]: row for row in matching.iter_rows(named=True)}
     absent = dict.fromkeys(("contrast", "low", "high", "verdict")) | {"margin": pooled["margin"]}
     values = [contrast_value(by_setting.get(setting, absent), setting) for setting in settings]
     mean = contrast_value(pooled, POOLED) | {"t": short(pooled["contrast"])}

@@ -159,9 +159,9 @@ def disparity_blocks(results: Reportable) -> list[Block]:
     """Charts of disparities per setting, split, attribute and class."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
-        own = rows.filter(is_value("attribute", at.part["attribute"]), is_value("class", at.part["name"]))
-        for measure in own["measure"].unique(maintain_order=True):
-            chart = disparity_chart(own, results.design, measure=measure, **at.where)
+        shown = rows.filter(is_value("attribute", at.part["attribute"]), is_value("class", at.part["name"]))
+        for measure in shown["measure"].unique(maintain_order=True):
+            chart = disparity_chart(shown, results.design, measure=measure, **at.where)
             name = measure.removesuffix("_difference") if at.part["name"] is None else ""
             about = f"{title(measure)} with 95% intervals, {at.heading}."
             yield Figure(chart, about, stem(name, at.part["attribute"]))

@@ -62,10 +62,10 @@ def _sentence(row: Row, area: Mapping[str, float | None], groups: pl.DataFrame) 
 
 def correlation_lines(estimates: pl.DataFrame, design: Design, setting: str, split: str) -> list[str]:
     """What the leak of an attribute's groups goes with, a sentence per attribute and measure; none below 4 groups."""
-    own = estimates.filter(pl.col("seed").is_null(), setting=setting, split=split).drop_nulls("value")
-    methods, lines = methods_of(own, design, setting), []
+    known = estimates.filter(pl.col("seed").is_null(), setting=setting, split=split).drop_nulls("value")
+    methods, lines = methods_of(known, design, setting), []
     measures = shown_in("correlations")
-    rows = own.filter(pl.col("measure").is_in([measure.name for measure in measures]))
+    rows = known.filter(pl.col("measure").is_in([measure.name for measure in measures]))
     for attribute in rows["attribute"].unique(maintain_order=True):
         for measure in measures:
             here = rows.filter(attribute=attribute, measure=measure.name)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import os
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
+from pathlib import Path
 from typing import Any
 
 from evenhand.audit.design import Design
@@ -82,9 +85,9 @@ def html(results: Reportable) -> str:
 
 def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
-    own, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
-    rows = sum(table.length for table in own)
-    given = {row.verdict for table in (*own, *across) for part in table.parts for row in part.rows}
+    single, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
+    rows = sum(table.length for table in single)
+    given = {row.verdict for table in (*single, *across) for part in table.parts for row in part.rows}
     sections = contents(results)
     first = _FIRST if across else _FIRST[1:]
     return {
@@ -97,10 +100,10 @@ def _content(results: Reportable) -> dict[str, Any]:
         "sections": sections,
         "across": across,
         "across_blocks": forest_plot.across_blocks(verdicts, design),
-        "tables": own,
+        "tables": single,
         "key": [(verdict, meaning) for verdict, meaning in _MEANINGS.items() if verdict in given],
         "glance": verdict_tables.glance(verdicts, design),
-        "many": len(own) > 1 or rows > 12,
+        "many": len(single) > 1 or rows > 12,
         "open_tables": rows <= _OPEN,
         "across_open": sum(table.length for table in across) <= _OPEN,
         "opened": _OPEN_CHARTS,
@@ -173,10 +176,26 @@ def _notes(design: Design) -> list[str]:
 
 @cache
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert; it makes `vegaEmbed` known to the page."""
+    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert; it makes `vegaEmbed` known to the page.
+
+    Making it takes two seconds, so it is kept in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`) by the
+    versions that it depends on.
+    """
     import vl_convert
 
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+    versions = f"{metadata.version('vl-convert-python')}-{vega_lite_version()}"
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kept = cache_home / "evenhand" / f"vega-embed-{versions}.js"
+    # Where the folder cannot be read or written, the script is made each time.
+    with contextlib.suppress(OSError):
+        return kept.read_text(encoding="utf-8")
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        aside = kept.with_name(f".{kept.name}.{os.getpid()}")
+        aside.write_text(script, encoding="utf-8")
+        aside.replace(kept)
+    return script
 
 
 def embedded_json(value: Any) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenhand.report import theme
-from evenhand.report.chart_parts import Spec, by_method, extent, field, labels, mark, tooltips
+from evenhand.report.chart_parts import NOWHERE, Spec, by_method, extent, field, labels, mark, tooltips
 
 Points = Sequence[dict[str, Any]]
 
@@ -76,7 +76,7 @@ def point_layers(
     """
     colour = {"color": axes.colour} if axes.colour is not None else {}
     shape = {"shape": axes.shape} if axes.shape is not None else {}
-    ink = {} if colour else {"color": theme.INK}
+    ink: Spec = {} if colour else {"color": theme.INK}
     tooltip = {"tooltip": list(told)} if told else {}
     layers: list[Spec] = []
     if _any(values, "a"):
@@ -106,8 +106,8 @@ def _any(values: Points, key: str) -> bool:
 
 def even_line(axes: Axes, value: float, **look: Any) -> Spec:
     """A line at the value that means no preference."""
-    drawn = {"color": theme.INK, "strokeWidth": 1} | look
-    return mark("rule", axes.line(value), data={"values": [{}]}, **drawn)
+    drawn: Spec = {"color": theme.INK, "strokeWidth": 1, **look}
+    return mark("rule", axes.line(value), data=NOWHERE, **drawn)
 
 
 def point_panel(

@@ -185,4 +185,4 @@ def probe_blocks(results: Reportable) -> list[Block]:
         yield Figure(chart, about, stem("probes", at.part["target"]))
 
     rows = probes_of(results.estimates)
-    return blocks_of(rows, results.design, draw, lambda own: [{"target": target} for target in probed_for(own)])
+    return blocks_of(rows, results.design, draw, lambda rows: [{"target": target} for target in probed_for(rows)])

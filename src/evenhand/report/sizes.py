@@ -65,14 +65,14 @@ def group_sizes(examples: pl.DataFrame, design: Design, setting: str) -> pl.Data
 
     An example in two groups counts in both. Classes are in order; `(no label)` is one where labels are null.
     """
-    own = examples.filter(setting=setting)
-    codes = sorted(own["label"].drop_nulls().unique().to_list())
+    rows = examples.filter(setting=setting)
+    codes = sorted(rows["label"].drop_nulls().unique().to_list())
     given = design.settings[setting].classes if setting in design.settings else ()
     names = {code: given[code] if code < len(given) else str(code) for code in codes}
     class_name = pl.col("label").replace_strict(names, default="(no label)", return_dtype=pl.String)
     parts = [pl.DataFrame(schema=_SCHEMA)]
-    for attribute in records.attributes(own):
-        long = own.select("label", group=records.ATTRIBUTE + attribute).explode("group").drop_nulls("group")
+    for attribute in records.attributes(rows):
+        long = rows.select("label", group=records.ATTRIBUTE + attribute).explode("group").drop_nulls("group")
         sizes = long.group_by("group", "label").len("n").sort("group", "label")
         size = pl.col("n").cast(pl.Int64)
         parts.append(sizes.select(pl.lit(attribute).alias("attribute"), "group", class_name.alias("class"), size))

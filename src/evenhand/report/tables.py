@@ -122,10 +122,10 @@ def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
     for setting in settings_of(used, design):
         for method in methods_of(used.filter(setting=setting), design, setting):
             for role, name in zip(AUDITED, (method, f"{method} (pool)"), strict=True):
-                own = parts.get((setting, method, role))
-                if own is not None:
-                    done = own.filter(status="done")
-                    cells = [setting, name, f"{len(done)} of {len(own)}"]
+                runs = parts.get((setting, method, role))
+                if runs is not None:
+                    done = runs.filter(status="done")
+                    cells = [setting, name, f"{len(done)} of {len(runs)}"]
                     cells += [_mean(done[column], decimals) for column, _, decimals in known]
                     cells += [_count(done["parameters"]), _share(done), _memory(done["peak_bytes"])] if trained else []
                     rows.append(cells)
@@ -138,10 +138,10 @@ def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
     grids = []
     tried = trials.filter(role="tuning")
     for setting in tried["setting"].unique(maintain_order=True):
-        own = tried.filter(setting=setting)
-        keys = list(dict.fromkeys(key for text in own["candidate"] for key in json.loads(text)))
+        candidates = tried.filter(setting=setting)
+        keys = list(dict.fromkeys(key for text in candidates["candidate"] for key in json.loads(text)))
         rows = []
-        for row in own.iter_rows(named=True):
+        for row in candidates.iter_rows(named=True):
             values = json.loads(row["candidate"])
             state = ("chosen" if row["chosen"] else "") if row["status"] == "done" else f"failed: {row['reason']}"
             reached = [number(row[name], 4) for name in ("score", "train_loss", "validation_loss")]

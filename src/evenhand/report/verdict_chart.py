@@ -144,8 +144,8 @@ def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
     rows = verdicts.filter(~single_part())
     rows = rows.filter(pl.col("class").is_null()) if len(verdicts) > MOST_ROWS else rows
 
-    def draw(own: pl.DataFrame, at: Spot) -> Iterator[Figure]:
-        here = own.filter(pl.col("reference") == at.part["reference"], is_value("class", at.part["name"]))
+    def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
+        here = rows.filter(pl.col("reference") == at.part["reference"], is_value("class", at.part["name"]))
         here, _ = choose_attribute(here, at.part["attribute"])
         for measure in dict.fromkeys(panels_of(here.drop_nulls("verdict")["measure"])):
             chart = verdict_chart(here, design, measures=[measure], legend=False, **at.where)

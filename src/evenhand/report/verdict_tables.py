@@ -103,7 +103,7 @@ def _verdict_table(rows: pl.DataFrame, setting: str | None, split: str, method: 
     cells: dict[str, list[Row]] = {}
     for row in rows.iter_rows(named=True):
         cells.setdefault(row["measure"], []).append(_row(row, notes))
-    parts = [Part(title(measure), measure_named(measure).summary, own) for measure, own in cells.items()]
+    parts = [Part(title(measure), measure_named(measure).summary, cells_of) for measure, cells_of in cells.items()]
     families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()
     return VerdictTable(setting, split, method, reference, counts(rows), parts, notes.texts, families)
 
@@ -177,9 +177,9 @@ def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
     extremes = [pl.col("detectable").min().alias("low"), pl.col("detectable").max().alias("high")]
     rows = []
     for setting, _, here in by_setting_and_split(known, design):
-        for method, reference, own in by_pair(here, design, setting):
+        for method, reference, compared in by_pair(here, design, setting):
             for measure, taken_for, low, high in (
-                own.group_by("measure", "level", maintain_order=True).agg(extremes).iter_rows()
+                compared.group_by("measure", "level", maintain_order=True).agg(extremes).iter_rows()
             ):
                 ends = [number(value, digits(measure)) for value in (low, high)]
                 reach = ends[0] if ends[0] == ends[1] else " to ".join(ends)

@@ -72,13 +72,13 @@ def answers_figure(results: Reportable, figure: Figure) -> Chart:
 
 def _shown(results: Reportable, panel: Panel, measure: str) -> _Shown:
     raw = pl.col("correction").is_null()
-    own = results.estimates.filter(raw, pl.col("seed").is_null(), setting=panel.setting, measure=measure)
-    own = own.drop_nulls("value")
+    estimates = results.estimates.filter(raw, pl.col("seed").is_null(), setting=panel.setting, measure=measure)
+    estimates = estimates.drop_nulls("value")
     reference, _ = compared(results.design, panel.setting)
-    present = methods_of(own, results.design, panel.setting)
+    present = methods_of(estimates, results.design, panel.setting)
     methods = [name for name in panel.methods or present if name in present]
     values: list[dict[str, Any]] = []
-    for row in own.filter(pl.col("method").is_in(methods)).iter_rows(named=True):
+    for row in estimates.filter(pl.col("method").is_in(methods)).iter_rows(named=True):
         if row["condition"] is None:
             values.append({"m": row["method"], "c": short(row["value"])} | bounds(row))
         elif "/" in row["condition"]:

@@ -129,8 +129,8 @@ def _bins(curve: pl.DataFrame) -> list[dict[str, Any]]:
     """A row per bin and curve; `u`, `v` are the bin's edges, `w` its middle."""
     rows = []
     for row in curve.iter_rows(named=True):
-        place = min(max(math.ceil(row["x"] * BINS) - 1, 0), BINS - 1)
-        edges = {"u": short(place / BINS), "v": short((place + 1) / BINS), "w": short((place + 0.5) / BINS)}
+        bin_at = min(max(math.ceil(row["x"] * BINS) - 1, 0), BINS - 1)
+        edges = {"u": short(bin_at / BINS), "v": short((bin_at + 1) / BINS), "w": short((bin_at + 0.5) / BINS)}
         if row["measure"] == CONFIDENCE:
             rows.append({**edges, "b": short(row["y"])})
         else:

@@ -99,13 +99,13 @@ def _shown(results: Reportable, panel: Panel, measure: str, looks: Mapping[str, 
     attribute = attribute_of(panel, results.estimates)
     here = {"setting": panel.setting, "measure": measure}
     about = pl.col("group").is_not_null() & (pl.col("attribute") == attribute) | pl.col("attribute").is_null()
-    own = tested(results.estimates).filter(pl.col("seed").is_null(), about, **here)
-    methods = methods_of(own, design, panel.setting)
+    estimates = tested(results.estimates).filter(pl.col("seed").is_null(), about, **here)
+    methods = methods_of(estimates, design, panel.setting)
     reference, others = compared(design, panel.setting)
     margin = verdict_margin(measure, design)
     size = sizes(results.examples, panel.setting, attribute)
     values = []
-    for row in own.iter_rows(named=True):
+    for row in estimates.iter_rows(named=True):
         colour, shape = looks[row["method"]]
         value = {"y": _label(row["group"], size), "m": row["method"], "c": short(row["value"])} | bounds(row)
         value |= {"k": colour, "s": shape}

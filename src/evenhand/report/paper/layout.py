@@ -60,8 +60,8 @@ def palette(results: Reportable, figure: Figure) -> dict[str, tuple[str, str]]:
 
 def attribute_of(panel: Panel, estimates: pl.DataFrame) -> str | None:
     """The attribute whose groups a panel shows."""
-    own = estimates.filter(setting=panel.setting)
-    return panel.attribute or next(iter(own["attribute"].drop_nulls()), None)
+    rows = estimates.filter(setting=panel.setting)
+    return panel.attribute or next(iter(rows["attribute"].drop_nulls()), None)
 
 
 def tested(frame: pl.DataFrame) -> pl.DataFrame:
@@ -72,11 +72,11 @@ def tested(frame: pl.DataFrame) -> pl.DataFrame:
 
 def sizes(examples: pl.DataFrame, setting: str, attribute: str | None) -> dict[str | None, int]:
     """Examples of the setting in each group of an attribute, and in all under None."""
-    own = examples.filter(setting=setting)
-    size: dict[str | None, int] = {None: len(own)}
+    rows = examples.filter(setting=setting)
+    size: dict[str | None, int] = {None: len(rows)}
     column = f"{records.ATTRIBUTE}{attribute}"
-    if attribute is not None and column in own.columns:
-        size |= dict(own.select(group=column).explode("group").drop_nulls().group_by("group").len().iter_rows())
+    if attribute is not None and column in rows.columns:
+        size |= dict(rows.select(group=column).explode("group").drop_nulls().group_by("group").len().iter_rows())
     return size
 
 
@@ -197,17 +197,17 @@ def _key(signs: Sequence[Sign]) -> tuple[Spec, list[dict[str, Any]]]:
         rows[-1]["k"] = sign.text
         x += width
     across: Spec = {"scale": {"domain": [0, WIDE], "nice": False, "zero": False}, "axis": None}
-    place = field("y", "O", axis=None, scale={"type": "band", "padding": 0})
-    text = {"x": field("t", **across), "y": place, "text": {"field": "k"}}
+    line_at = field("y", "O", axis=None, scale={"type": "band", "padding": 0})
+    text = {"x": field("t", **across), "y": line_at, "text": {"field": "k"}}
     layers = [mark("text", text, align="left", fontSize=11, color=theme.INK)]
     drawn = {sign.shape for sign in signs}
-    ends = {"x": field("x0", **across), "x2": {"field": "x1"}, "y": place, "color": literal("c")}
+    ends = {"x": field("x0", **across), "x2": {"field": "x1"}, "y": line_at, "color": literal("c")}
     layers += [
         mark("rule", ends, where=f"datum.s === '{shape}'", **look) for shape, look in _RULES.items() if shape in drawn
     ]
     if drawn - _RULES.keys():
         points = f"indexof({json.dumps(list(_RULES))}, datum.s) < 0"
-        point = {"x": field("x", **across), "y": place, "color": literal("c"), "shape": literal("s")}
+        point = {"x": field("x", **across), "y": line_at, "color": literal("c"), "shape": literal("s")}
         layers.append(mark("point", point, where=points, filled=True, size=60, opacity=1))
     return _bare({"data": {"name": "key"}, "layer": layers}, _LINE * (line + 1)), rows
 

@@ -50,9 +50,9 @@ def probes_figure(results: Reportable, figure: Figure) -> Chart:
     width = WIDE // figure.columns - _AXIS
     tall = 1 + max(each.contrasts.drop_nulls("verdict")["condition"].n_unique() for each in shown)
     domains = {
-        own: extent_of([value for each in shown if each.own_axis is own for value in each.values], zero=own)
+        alone: extent_of([value for each in shown if each.own_axis is alone for value in each.values], zero=alone)
         or (0.0, 1.0)
-        for own in (False, True)
+        for alone in (False, True)
     }
     data = {f"rows {rank}": each.values for rank, each in enumerate(shown)}
     panels = [_panel(each, f"rows {rank}", width, domains[each.own_axis], tall) for rank, each in enumerate(shown)]
@@ -62,14 +62,14 @@ def probes_figure(results: Reportable, figure: Figure) -> Chart:
 
 
 def _shown(results: Reportable, panel: Panel) -> list[_Shown]:
-    own = probes_of(results.estimates.filter(setting=panel.setting))
+    probed = probes_of(results.estimates.filter(setting=panel.setting))
     reference, _ = compared(results.design, panel.setting)
-    methods = methods_of(own, results.design, panel.setting)
+    methods = methods_of(probed, results.design, panel.setting)
     methods = [name for name in methods if not panel.methods or name in (*panel.methods, UNTRAINED)]
     shown = []
-    for target in probed_for(own) or [""]:
+    for target in probed_for(probed) or [""]:
         for measure in panel.measures:
-            rows = own.filter(of_target(target), pl.col("method").is_in(methods), measure=measure)
+            rows = probed.filter(of_target(target), pl.col("method").is_in(methods), measure=measure)
             contrasts = results.verdicts.filter(
                 of_target(target),
                 pl.col("reference") == (reference or ""),

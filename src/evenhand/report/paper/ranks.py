@@ -87,12 +87,12 @@ def ranks_figure(results: Reportable, figure: Figure) -> Chart:
         ranks = sorted({rank.rank for rank in _ranks(results, panel).values()})
         width = (WIDE - _AXIS * len(panel.measures)) // len(panel.measures)
         domains = [_domain([line[column] for line in grid]) for column in range(len(panel.measures) if grid else 0)]
-        for place, line in enumerate(grid):
+        for row, line in enumerate(grid):
             charts = []
             for column, shown in enumerate(line):
-                key = f"rows {number} {place} {column}"
+                key = f"rows {number} {row} {column}"
                 data[key] = shown.values
-                outer = (place == 0, place == len(grid) - 1, column == 0)
+                outer = (row == 0, row == len(grid) - 1, column == 0)
                 charts.append(_panel(shown, key, domains[column], width, ranks, *outer))
             parts.append({"hconcat": charts, "spacing": 12})
     decisions = pl.concat(decided)
@@ -160,22 +160,22 @@ def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
 def _grid(results: Reportable, panel: Panel, contrasts: pl.DataFrame) -> list[list[_Shown]]:
     """A line per group, and in it what is shown of each measure."""
     size = sizes(results.examples, panel.setting, attribute_of(panel, results.estimates))
-    own = tested(results.estimates).filter(pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting)
+    estimates = tested(results.estimates).filter(pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting)
     named = {
         group: panel.title or panel.setting if group is None else sized(group, size.get(group))
-        for group in own["group"].unique()
+        for group in estimates["group"].unique()
     }
     return [
         [
-            _Shown(named[group], measure, _values(results, panel, measure, own, contrasts, group))
+            _Shown(named[group], measure, _values(results, panel, measure, estimates, contrasts, group))
             for measure in panel.measures
         ]
-        for group in own["group"].unique(maintain_order=True)
+        for group in estimates["group"].unique(maintain_order=True)
     ]
 
 
 def _values(
-    results: Reportable, panel: Panel, measure: str, own: pl.DataFrame, contrasts: pl.DataFrame, group: str | None
+    results: Reportable, panel: Panel, measure: str, estimates: pl.DataFrame, contrasts: pl.DataFrame, group: str | None
 ) -> list[dict[str, Any]]:
     design = results.design
     ranks, reference = _ranks(results, panel), _reference(results, panel)
@@ -183,7 +183,7 @@ def _values(
     verdict = dict(contrasts.filter(here).select("method", "verdict").iter_rows())
     margin = verdict_margin(measure, design)
     values = []
-    for row in own.filter(here).iter_rows(named=True):
+    for row in estimates.filter(here).iter_rows(named=True):
         value: dict[str, Any] = {"c": short(row["value"])} | bounds(row)
         if row["method"] == reference:
             value["q"] = 1

@@ -86,10 +86,10 @@ def roc_figure(results: Reportable, figure: Figure) -> Chart:
     least = 10.0 ** least_decade(points)
     width = (WIDE - _AXIS) // figure.columns - 10
     data, parts = {}, []
-    for place, row in enumerate(rows):
+    for rank, row in enumerate(rows):
         panels = []
         for at, shown in enumerate(row.panels):
-            key = f"rows {place} {at}"
+            key = f"rows {rank} {at}"
             data[key] = [*shown.points, *shown.corner]
             panels.append(_panel(shown, key, least, width, first=at % figure.columns == 0))
         named = panel_title(row.setting, row.losses, 4, fontSize=12)
@@ -119,15 +119,15 @@ def _row(results: Reportable, panel: Panel, looks: Mapping[str, tuple[str, str]]
     shown = []
     for group in dict.fromkeys([None, *areas["group"]]):
         here = is_value("group", group)
-        own = areas.filter(here)
-        title = sized(EVERYONE if group is None else group, max((n or 0 for n in own["n"]), default=0))
+        area_rows = areas.filter(here)
+        title = sized(EVERYONE if group is None else group, max((n or 0 for n in area_rows["n"]), default=0))
         points = [_point(row, looks) for row in curves.filter(about, here, pl.col("y") > 0).iter_rows(named=True)]
         rates = estimates.filter(about, here, measure=rate.name)
         rates = rates.filter(pl.col("condition").is_null() | (pl.col("condition") == OWN))
         corner = _corner(rates, methods, looks)
         given = dict(contrasts.filter(here).select("method", "verdict").iter_rows())
         verdicts = [(method, given[method] or theme.UNDECIDED) for method in others if method in given]
-        reason = next(iter(own["note"].drop_nulls()), "the report says why")
+        reason = next(iter(area_rows["note"].drop_nulls()), "the report says why")
         shown.append(_Shown(title, points, corner if points else [], verdicts, reason))
     return _Row(setting, _losses(estimates, methods), shown, contrasts)
 
@@ -149,14 +149,14 @@ def _corner(rates: pl.DataFrame, methods: Sequence[str], looks: Mapping[str, tup
             counts = (row["note"] or "").partition(" members")[0]
             rate = NONE if row["value"] is None else f"{row['value']:.3f}".removeprefix("0") + f" ({counts})"
             lines.append({"t": f"{method} {rate}", "k": looks[method][0]})
-    return [{**line, "line": len(lines) - 1 - place} for place, line in enumerate(lines)]
+    return [{**line, "line": len(lines) - 1 - rank} for rank, line in enumerate(lines)]
 
 
 def _losses(estimates: pl.DataFrame, methods: Sequence[str]) -> str:
     """Mean loss on members and on non-members, by method."""
-    own = estimates.filter(pl.col("attribute").is_null())
+    overall = estimates.filter(pl.col("attribute").is_null())
     members, others = (
-        dict(own.filter(measure=measure.name).select("method", "value").iter_rows())
+        dict(overall.filter(measure=measure.name).select("method", "value").iter_rows())
         for measure in shown_in("losses")[:2]
     )
     both = [

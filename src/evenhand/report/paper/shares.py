@@ -70,10 +70,10 @@ def shares_figure(results: Reportable, figure: Figure) -> Chart:
 
 def _shown(results: Reportable, panel: Panel) -> _Shown:
     everyone = pl.col("attribute").is_null()
-    own = shares(tested(results.estimates).filter(everyone, setting=panel.setting))
-    present = methods_of(own, results.design, panel.setting)
+    estimates = shares(tested(results.estimates).filter(everyone, setting=panel.setting))
+    present = methods_of(estimates, results.design, panel.setting)
     methods = [name for name in panel.methods or present if name in present]
-    values = stacked(own.filter(pl.col("method").is_in(methods)))
+    values = stacked(estimates.filter(pl.col("method").is_in(methods)))
     first = methods[0] if panel.methods and methods else compared(results.design, panel.setting)[0]
     judged = next(measure for measure in shown_in("shares") if measure.direction)
     margin = verdict_margin(judged.name, results.design)
