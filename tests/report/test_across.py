@@ -35,7 +35,7 @@ def test_the_headline_begins_with_what_holds_across_settings(several, small):
 
 def test_the_headline_says_in_how_many_comparisons_settings_differ(several):
     alike = several.verdicts.with_columns(note=pl.lit(f"3 settings, I² 0%, p of Q .900: {ALIKE}"))
-    assert verdict_lines(alike, several.design)[0].endswith("; in none is there a sign that settings differ.")
+    assert verdict_lines(alike, several.design)[0].endswith("; no sign that settings differ.")
     mean = (pl.col("measure") == "accuracy") & (pl.col("group") == "circle")
     note = pl.when(mean).then(pl.lit(f"3 settings, I² 90%, p of Q .001: {DIFFER}")).otherwise("note")
     found = alike.with_columns(note=note)

@@ -77,9 +77,7 @@ def test_an_axis_from_0_to_100_is_not_cut_at_1():
 
 
 def test_an_axis_of_ranks_holds_a_band_on_both_sides_of_0():
-    tables = Tables(
-        "stereotype_lean", 0.01, {"stereotype_lean": 0.05}, kind="translation", ranks=RANKS
-    )
+    tables = Tables("stereotype_lean", 0.01, {"stereotype_lean": 0.05}, kind="translation", ranks=RANKS)
     chart = draw(tables, figure("ranks", "stereotype_lean"))
     (reference,) = (row for row in rows_of(chart) if "a" in row)
     assert (reference["a"], reference["b"]) == pytest.approx((-0.04, 0.06))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from evenhand.audit.across_settings import DIFFER
+from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known
 from evenhand.records.probes import UNTRAINED
@@ -32,8 +32,6 @@ from evenhand.report.wording import (
 
 _LISTED = 3
 """Worse comparisons that a line names, and lines that each say what the study detects."""
-
-_ALIKE = "in none is there a sign that settings differ"
 
 
 def headline(results: Reportable) -> list[str]:
@@ -72,8 +70,8 @@ def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str
     if len(everywhere):
         answer = f"{method} is consistently worse than {reference} in {len(everywhere)} of {len(rows)} comparisons"
     elif len(worse):
-        answer = f"{method} is worse than {reference} on average in {len(worse)} of {len(rows)} comparisons, but in "
-        answer += "none of them does the prediction interval of a new setting exclude 0"
+        answer = f"{method} is worse than {reference} on average in {len(worse)} of {len(rows)} comparisons, but "
+        answer += "none of these results generalizes to a new setting"
     else:
         answer = f"there is no consistent pattern of {method} being worse than {reference}"
         unclear = len(rows.filter(verdict="inconclusive"))
@@ -96,7 +94,7 @@ def _clause(row: Row, several: bool) -> str:
 def _differing(pooled: pl.DataFrame) -> str:
     """In how many comparisons settings differ by more than noise."""
     differ = int(pooled["note"].str.contains(DIFFER, literal=True).sum())
-    return f"{DIFFER} in {differ} of them" if differ else _ALIKE
+    return f"{DIFFER} in {differ} of them" if differ else ALIKE
 
 
 def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
