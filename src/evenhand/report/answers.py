@@ -12,19 +12,9 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import shown_in
 from evenhand.audit.measures.measure import Measure
 from evenhand.errors import InputError
+from evenhand.report import vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
-from evenhand.report.chart_parts import (
-    Chart,
-    bounds,
-    choose,
-    extent,
-    finished,
-    heading_of,
-    in_order,
-    is_value,
-    row_key,
-    short,
-)
+from evenhand.report.chart_parts import bounds, choose, extent, in_order, is_value, row_key, short
 from evenhand.report.panels import point_panel
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import ASKED, methods_of
@@ -35,7 +25,7 @@ _GAP = 16
 
 def answers_chart(
     estimates: pl.DataFrame, design: Design, *, setting: str | None = None, split: str | None = None
-) -> Chart:
+) -> vega.Chart:
     """The lean of guesses by question and method with its 95% interval, as answered and corrected, and beside it how
     much identifiers, and the word yes, pull.
 
@@ -84,10 +74,10 @@ def answers_chart(
         f"0: {first} and {second} are guessed equally often; ±.5: always the same one",
         "points: mean over seeds; bars: 95% intervals, cut at the frame; how strongly, and pulls: in log-odds",
     ]
-    spec = {"hconcat": parts, "spacing": _GAP, "title": heading_of("Which gender is guessed", explained)}
+    spec = {"hconcat": parts, "spacing": _GAP, "title": vega.heading("Which gender is guessed", explained)}
     about = f"Lean of guesses by question and method, {setting}, {split}"
     width = len(parts) * _WIDTH + (len(parts) - 1) * _GAP
-    return finished(spec, data, about, panel=width, label=extent(order))
+    return vega.finished(spec, data, about, panel=width, label=extent(order))
 
 
 def guesses(estimates: pl.DataFrame) -> pl.DataFrame:

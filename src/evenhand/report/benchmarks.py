@@ -10,8 +10,9 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import shown_in
 from evenhand.errors import InputError
+from evenhand.report import vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
-from evenhand.report.chart_parts import Chart, bounds, choose, extent, finished, heading_of, row_key, short
+from evenhand.report.chart_parts import bounds, choose, extent, row_key, short
 from evenhand.report.panels import point_panel
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import methods_of
@@ -30,7 +31,7 @@ _SHORT = {
 
 def benchmarks_chart(
     estimates: pl.DataFrame, design: Design, *, setting: str | None = None, split: str | None = None
-) -> Chart:
+) -> vega.Chart:
     """Benchmark scores by method with 95% intervals, of all documents and of each group: a panel per measure, with a
     line where there is no preference.
 
@@ -73,9 +74,9 @@ def benchmarks_chart(
         "line: no preference. points: mean over seeds; bars: 95% intervals",
         "in italics: a whole benchmark; below it groups of its documents",
     ]
-    spec = {"concat": parts, "columns": 2, "spacing": _GAP, "title": heading_of("Benchmark scores", explained)}
+    spec = {"concat": parts, "columns": 2, "spacing": _GAP, "title": vega.heading("Benchmark scores", explained)}
     about = f"Benchmarks of lm-evaluation-harness by method, {setting}, {split}"
-    return finished(spec, data, about, panel=min(len(parts), 2) * (_WIDTH + widest) - widest, label=widest)
+    return vega.finished(spec, data, about, panel=min(len(parts), 2) * (_WIDTH + widest) - widest, label=widest)
 
 
 def scores(estimates: pl.DataFrame) -> pl.DataFrame:

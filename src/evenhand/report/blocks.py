@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.report.chart_parts import Chart
+from evenhand.report import vega
 from evenhand.report.wording import by_setting_and_split
 
 MOST_ROWS = 3000
@@ -24,7 +24,7 @@ class Figure:
         stem: of its file among the pictures, see `evenhand.report.figures`; none for a chart of the page alone.
     """
 
-    chart: Chart
+    chart: vega.Chart
     description: str
     stem: str = ""
 

@@ -1,29 +1,19 @@
-"""What charts share: the rows that they show, labels of groups, and Vega-Lite specifications as plain dictionaries.
-
-A specification is built directly, without altair's objects, whose construction took most of the time of a page.
-"""
+"""What charts share: the rows that they show, and how those name groups, methods and margins."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError, did_you_mean
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.wording import main_split, measure_named, settings_of
-
-Spec = dict[str, Any]
-"""A Vega-Lite specification, or a part of one."""
 
 LABELS = 190
 """Pixels that the labels of groups may take."""
-
-NOWHERE: Spec = {"values": [{}]}
-"""Data of a mark that is drawn once."""
 
 _LONGEST = 28
 _PIXELS = 6.3
@@ -31,22 +21,6 @@ _PIXELS = 6.3
 
 _APART = "\u00a0"
 """Ends the label of a row that is no group (everyone, say), so that a group of that name stays another row."""
-
-_TYPES = {"Q": "quantitative", "N": "nominal", "O": "ordinal"}
-
-
-@dataclass(frozen=True, eq=False)
-class Chart:
-    """A Vega-Lite chart, which notebooks draw; `altair.Chart.from_dict(chart.to_dict())` makes it one of altair's."""
-
-    spec: Spec
-
-    def to_dict(self) -> Spec:
-        """The specification with data and theme."""
-        return self.spec
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"application/vnd.vegalite.v5+json": self.spec}
 
 
 def choose(
@@ -119,7 +93,7 @@ def in_order(keys: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(keys), key=lambda key: not key.endswith(_APART))
 
 
-def labels(width: int = 0) -> Spec:
+def labels(width: int = 0) -> vega.Spec:
     """The axis of groups: rows that are no group in italics, long names shortened in the middle."""
     aside = f"indexof(datum.label, '{_APART}') === length(datum.label) - 1"
     head, tail = _LONGEST // 2, _LONGEST // 2 - 1
@@ -132,90 +106,16 @@ def labels(width: int = 0) -> Spec:
     }
 
 
-def field(name: str, kind: str = "Q", **more: Any) -> Spec:
-    """An encoding by a field: quantitative (`Q`), nominal (`N`) or ordinal (`O`)."""
-    return {"field": name, "type": _TYPES[kind], **more}
-
-
-def mark(kind: str, encoding: Spec, *, where: str = "", data: Spec | None = None, **look: Any) -> Spec:
-    """A layer: marks of one kind, of the rows for which an expression holds."""
-    layer: Spec = {"mark": {"type": kind, **look}, "encoding": encoding}
-    if where:
-        layer["transform"] = [{"filter": where}]
-    return layer if data is None else {"data": data, **layer}
-
-
 def by_method(
     methods: Sequence[str], explained: bool = True, codes: tuple[list[str], list[str]] | None = None
-) -> tuple[Spec, Spec, Spec]:
+) -> tuple[vega.Spec, vega.Spec, vega.Spec]:
     """How methods stand beside each other in a row (`m`), and their colours and shapes, with a legend or without."""
     colours, shapes = codes or theme.scale_of(methods)
     names = list(methods)
-    inside = field("m", "N", sort=names, scale={"domain": names, "paddingOuter": 0.5})
+    inside = vega.field("m", "N", sort=names, scale={"domain": names, "paddingOuter": 0.5})
     legend = {"title": None, "columns": min(len(names), 5)} if explained else None
-    colour = field("m", "N", scale={"domain": names, "range": colours}, legend=legend)
-    return inside, colour, field("m", "N", scale={"domain": names, "range": shapes}, legend=legend)
-
-
-def literal(name: str) -> Spec:
-    """A colour or shape that the rows hold themselves."""
-    return field(name, "N", scale=None)
-
-
-def tooltips(*told: tuple[str, str, str]) -> list[Spec]:
-    """What is told of a mark: field, type (`N`, `Q`) and name of each."""
-    return [field(name, kind, title=title) for name, kind, title in told]
-
-
-def heading_of(text: str, subtitle: str | list[str]) -> Spec:
-    """A title and what to see."""
-    return {"text": text, "subtitle": subtitle}
-
-
-def faceted(
-    layers: Sequence[Spec],
-    panel: str,
-    order: Sequence[str],
-    columns: int,
-    width: int,
-    height: int | Spec,
-    *,
-    data: str = "rows",
-    header: Spec | None = None,
-    spacing: int = 26,
-) -> Spec:
-    """The layers once for each value of a field, so many panels beside each other."""
-    facet = field(panel, "N", title=None, sort=list(order))
-    return {
-        "data": {"name": data},
-        "facet": facet if header is None else {**facet, "header": header},
-        "columns": min(columns, len(order)),
-        "spacing": spacing,
-        "spec": {"layer": list(layers), "width": width, "height": height},
-    }
-
-
-def finished(
-    spec: Spec, rows: Mapping[str, list[dict[str, Any]]], description: str, panel: int, label: int = LABELS
-) -> Chart:
-    """The chart with its rows, the theme, a text for those who cannot see it, and the widths by which a page fits it.
-
-    Args:
-        spec: whose data are named.
-        rows: by name.
-        description: what an image of the chart would have as its alternative text.
-        panel, label: pixels of one panel and of its labels.
-    """
-    return Chart(
-        {
-            "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-            "config": theme.config(),
-            "description": description,
-            "usermeta": {"panel": panel, "label": label},
-            **spec,
-            "datasets": dict(rows),
-        }
-    )
+    colour = vega.field("m", "N", scale={"domain": names, "range": colours}, legend=legend)
+    return inside, colour, vega.field("m", "N", scale={"domain": names, "range": shapes}, legend=legend)
 
 
 def capital(text: str) -> str:

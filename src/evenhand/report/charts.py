@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from evenhand.errors import InputError
+from evenhand.report import vega
 from evenhand.report.answers import answers_chart
 from evenhand.report.benchmarks import benchmarks_chart
-from evenhand.report.chart_parts import Chart
 from evenhand.report.detectable_harm import harm_chart
 from evenhand.report.forest_plot import across_chart
 from evenhand.report.group_charts import disparity_chart, group_accuracy_chart
@@ -43,7 +43,7 @@ __all__ = [
 _FORMATS = ("png", "svg", "pdf")
 
 
-def save(chart: Chart, path: Path | str) -> None:
+def save(chart: vega.Chart, path: Path | str) -> None:
     """Write a chart as PNG (twice the screen's resolution), SVG or PDF, by the file's ending; no browser is needed.
 
     Raises:

@@ -12,23 +12,16 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import shown_in
 from evenhand.audit.planted_harm import MEASURE
 from evenhand.errors import InputError
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of, by_attribute, stem
 from evenhand.report.chart_parts import (
-    Chart,
     choose,
     choose_attribute,
     extent,
-    faceted,
-    field,
-    finished,
-    heading_of,
     in_order,
     labels,
-    mark,
     row_key,
     short,
-    tooltips,
     verdict_margin,
 )
 from evenhand.report.reportable import Reportable
@@ -154,7 +147,7 @@ def harm_chart(
     split: str | None = None,
     attribute: str | None = None,
     columns: int = 3,
-) -> Chart:
+) -> vega.Chart:
     """The loss of accuracy that the study detects, a panel per method: bars from 50% to 90% power.
 
     Args:
@@ -184,28 +177,28 @@ def harm_chart(
     margin = verdict_margin(accuracy.name, design)
     largest = max([value[end] for value in values for end in "lch" if value[end] is not None], default=1)
     scale = {"domain": [0, 1.04 * largest], "nice": False}
-    x = field("l", title="accuracy lost", scale=scale, axis={"format": ".2f"})
-    y = field("y", "N", title=None, sort=in_order(keys), axis=labels(width))
-    told = {"tooltip": tooltips(("l", "Q", "50% power"), ("c", "Q", "80% power"), ("h", "Q", "90% power"))}
+    x = vega.field("l", title="accuracy lost", scale=scale, axis={"format": ".2f"})
+    y = vega.field("y", "N", title=None, sort=in_order(keys), axis=labels(width))
+    told = {"tooltip": vega.tooltips(("l", "Q", "50% power"), ("c", "Q", "80% power"), ("h", "Q", "90% power"))}
     bar, colour = {"color": theme.METHOD_COLOURS[0], "opacity": 0.35}, theme.METHOD_COLOURS[0]
     dot = {"color": colour, "size": 52, "filled": True, "opacity": 1}
     to_80, to_90 = ({"x": x, "x2": {"field": end}, "y": y} for end in "ch")
     # Where 90% is never reached, the bar is open: it ends at 80%, or at 50% alone.
     short_of_90 = "!isValid(datum.h) && isValid(datum.c)"
     layers = [
-        mark("rule", to_90 | told, where="isValid(datum.h)", strokeWidth=4, **bar),
-        mark("rule", to_80, where=short_of_90, strokeWidth=2, strokeDash=[3, 3], **bar),
-        mark("point", {"x": field("c", scale=scale), "y": y} | told, where="isValid(datum.c)", **dot),
+        vega.mark("rule", to_90 | told, where="isValid(datum.h)", strokeWidth=4, **bar),
+        vega.mark("rule", to_80, where=short_of_90, strokeWidth=2, strokeDash=[3, 3], **bar),
+        vega.mark("point", {"x": vega.field("c", scale=scale), "y": y} | told, where="isValid(datum.c)", **dot),
     ]
     explained = ["dot: detected with 80% power; bar: with 50% to 90%"]
     if margin is not None and margin < largest:
-        layers.insert(0, mark("rect", {"x": {"datum": 0}, "x2": {"datum": margin}}, color=theme.BAND))
+        layers.insert(0, vega.mark("rect", {"x": {"datum": 0}, "x2": {"datum": margin}}, color=theme.BAND))
         explained.append("band: within the margin, declared harmless")
-    spec = faceted(layers, "m", methods, columns, 230, {"step": 20})
+    spec = vega.faceted(layers, "m", methods, columns, 230, {"step": 20})
     reference = design.settings[setting].references[0]
-    spec["title"] = heading_of(f"Detectable loss of accuracy against {reference}", explained)
+    spec["title"] = vega.heading(f"Detectable loss of accuracy against {reference}", explained)
     about = f"The loss of accuracy that is detectable, {setting}, {split}"
-    return finished(spec, {"rows": values}, about, panel=230, label=width)
+    return vega.finished(spec, {"rows": values}, about, panel=230, label=width)
 
 
 def harm_blocks(results: Reportable) -> list[Block]:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from evenhand.report import charts, paper
+from evenhand.report import charts, paper, vega
 from evenhand.report.blocks import attributes_of
-from evenhand.report.chart_parts import Chart
 from evenhand.report.reportable import Reportable
 from evenhand.report.sections import SECTIONS
 from evenhand.report.wording import by_pair, settings_of, single_part
@@ -44,7 +43,7 @@ def write(results: Reportable, folder: Path, format: str = "png") -> list[Path]:
     return written + [_saved(chart, folder / f"{name}.{format}") for name, chart in named.items()]
 
 
-def _saved(chart: Chart, path: Path) -> Path:
+def _saved(chart: vega.Chart, path: Path) -> Path:
     """A chart as a file that is there whole or not at all."""
     aside = path.with_name(f".{os.getpid()}-{path.name}")
     charts.save(chart, aside)
@@ -52,7 +51,7 @@ def _saved(chart: Chart, path: Path) -> Path:
     return path
 
 
-def _verdicts(results: Reportable) -> Iterator[tuple[str, Chart]]:
+def _verdicts(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
     """Charts of verdicts with all measures in one, of everything but single classes."""
     design = results.design
     verdicts = results.verdicts.filter(pl.col("split") == "test", pl.col("class").is_null())
@@ -69,7 +68,7 @@ def _verdicts(results: Reportable) -> Iterator[tuple[str, Chart]]:
                 yield f"{_lead(results, setting)}verdicts-{attribute}", chart
 
 
-def _sections(results: Reportable) -> Iterator[tuple[str, Chart]]:
+def _sections(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
     """The charts that sections name; of several splits the first."""
     seen = set()
     for section in SECTIONS:

@@ -9,20 +9,9 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure
-from evenhand.report.chart_parts import (
-    Chart,
-    Spec,
-    capital,
-    extent,
-    faceted,
-    finished,
-    heading_of,
-    is_value,
-    row_key,
-    short,
-)
+from evenhand.report.chart_parts import capital, extent, is_value, row_key, short
 from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained
 from evenhand.report.verdict_chart import panels_of
 from evenhand.report.wording import by_pair, main_split, measure_named, place, settings_of, splits_of, title
@@ -42,7 +31,7 @@ def across_chart(
     measures: Sequence[str] | None = None,
     columns: int = 3,
     legend: bool = True,
-) -> Chart:
+) -> vega.Chart:
     """The contrasts of each setting with their mean below: one panel for everyone, and for whom else it matters most.
 
     Further panels: between the groups of each attribute, and the group of each attribute whose mean contrast is
@@ -87,9 +76,9 @@ def across_chart(
         below = "thick: the mean over settings"
         below += "; thin: where a new setting would lie" if any("pl" in value for value in values) else ""
         heading = f"{capital(title(panel))} across settings, {pair}"
-        charts.append(spec | {"title": heading_of(heading, [*explained(values, design), below])})
+        charts.append(spec | {"title": vega.heading(heading, [*explained(values, design), below])})
     whole = charts[0] if len(charts) == 1 else {"vconcat": charts, "spacing": 28}
-    return finished(whole, data, f"{capital(pair)} in each setting, and the mean", panel=_PANEL, label=width)
+    return vega.finished(whole, data, f"{capital(pair)} in each setting, and the mean", panel=_PANEL, label=width)
 
 
 def _places(pooled: pl.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
@@ -124,14 +113,14 @@ def _panels(
     width: int,
     legend: Sequence[str] | None,
     columns: int,
-) -> Spec:
+) -> vega.Spec:
     """One panel per place; `key` names the rows."""
     order = [*settings, POOLED]
     told = (("y", "N", "setting"), ("pl", "Q", "a new setting, low"), ("ph", "Q", "a new setting, high"))
     layers = contrast_layers(values, order, reference, width, legend, *told)
     places = list(dict.fromkeys(value["p"] for value in values))
     header = {"labelLimit": _PANEL + 20}
-    return faceted(layers, "p", places, columns, _PANEL, 20 * len(order), data=key, header=header, spacing=34)
+    return vega.faceted(layers, "p", places, columns, _PANEL, 20 * len(order), data=key, header=header, spacing=34)
 
 
 def across_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:

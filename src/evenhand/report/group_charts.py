@@ -10,17 +10,15 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import shown_in
 from evenhand.errors import InputError
+from evenhand.report import vega
 from evenhand.report.blocks import MOST_ROWS, Block, Figure, Spot, blocks_of, by_attribute, stem
 from evenhand.report.chart_parts import (
-    Chart,
     around,
     bounds,
     capital,
     choose,
     choose_attribute,
     extent,
-    finished,
-    heading_of,
     in_order,
     is_value,
     row_key,
@@ -39,7 +37,7 @@ def group_accuracy_chart(
     setting: str | None = None,
     split: str | None = None,
     attribute: str | None = None,
-) -> Chart:
+) -> vega.Chart:
     """Accuracy of everyone and of each group with its 95% interval, by method; group sizes in brackets.
 
     Raises:
@@ -64,9 +62,9 @@ def group_accuracy_chart(
         scale={"zero": not accuracy.display.fitted},
     )
     heading = "Accuracy" + (f" by {attribute}" if attribute is not None else "")
-    panel["title"] = heading_of(heading, "points: mean over seeds; bars: 95% intervals; in brackets: examples tested")
+    panel["title"] = vega.heading(heading, "points: mean over seeds; bars: 95% intervals; in brackets: examples tested")
     about = f"{heading} and method, {setting}, {split}"
-    return finished(panel, {"rows": values}, about, panel=620, label=extent(order))
+    return vega.finished(panel, {"rows": values}, about, panel=620, label=extent(order))
 
 
 def disparity_chart(
@@ -78,7 +76,7 @@ def disparity_chart(
     split: str | None = None,
     attribute: str | None = None,
     name: str | None = None,
-) -> Chart:
+) -> vega.Chart:
     """A disparity between groups, and of each group to its complement, by method.
 
     The band is the first reference's value ± the margin of the measure's verdicts: a point to the right of it is
@@ -113,9 +111,9 @@ def disparity_chart(
     if any("f" in value for value in values):
         explained.append("grey tick: noise floor, below which 95% of values lie where there is no disparity")
     heading = f"{capital(title(measure))} by {attribute}" + (f", class {name}" if name is not None else "")
-    panel["title"] = heading_of(heading, explained)
+    panel["title"] = vega.heading(heading, explained)
     about = f"{heading} and method, {setting}, {split}"
-    return finished(panel, {"rows": values}, about, panel=400, label=extent(order))
+    return vega.finished(panel, {"rows": values}, about, panel=400, label=extent(order))
 
 
 def group_values(

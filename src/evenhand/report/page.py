@@ -14,8 +14,7 @@ from typing import Any
 
 from evenhand.audit.design import Design
 from evenhand.records import VERDICTS
-from evenhand.report import blocks, forest_plot, tables, theme, verdict_chart, verdict_tables
-from evenhand.report.chart_parts import Chart
+from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.reportable import Reportable
@@ -206,7 +205,7 @@ def embedded_json(value: Any) -> Any:
     return _markup(text)
 
 
-def _spec(chart: Chart) -> Any:
+def _spec(chart: vega.Chart) -> Any:
     """A chart's specification without the theme, which the page holds once."""
     return embedded_json({key: part for key, part in chart.to_dict().items() if key not in ("config", "$schema")})
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evenhand.report import theme
-from evenhand.report.chart_parts import NOWHERE, Spec, by_method, extent, field, labels, mark, tooltips
+from evenhand.report import theme, vega
+from evenhand.report.chart_parts import by_method, extent, labels
 
 Points = Sequence[dict[str, Any]]
 
@@ -29,28 +29,28 @@ class Axes:
         height: pixels of an upright panel.
     """
 
-    rows: Spec
-    values: Spec
-    colour: Spec | None
-    shape: Spec | None
-    inside: Spec | None = None
+    rows: vega.Spec
+    values: vega.Spec
+    colour: vega.Spec | None
+    shape: vega.Spec | None
+    inside: vega.Spec | None = None
     upright: bool = False
     height: int = 0
 
-    def at(self, low: str, high: str | None = None, beside: bool = True) -> Spec:
+    def at(self, low: str, high: str | None = None, beside: bool = True) -> vega.Spec:
         """The encoding of a mark at a value, or from one to another; beside those of other methods."""
         value, end, row, offset = ("y", "y2", "x", "xOffset") if self.upright else ("x", "x2", "y", "yOffset")
-        encoding = {value: field(low, **self.values), row: self.rows}
+        encoding = {value: vega.field(low, **self.values), row: self.rows}
         encoding |= {end: {"field": high}} if high else {}
         return encoding | ({offset: self.inside} if beside and self.inside is not None else {})
 
-    def nowhere(self) -> Spec:
+    def nowhere(self) -> vega.Spec:
         """The encoding of a mark for what has no value: at the foot of the axis of values."""
         encoding = self.at("c")
         encoding["y" if self.upright else "x"] = {"value": self.height if self.upright else 0}
         return encoding
 
-    def line(self, value: float) -> Spec:
+    def line(self, value: float) -> vega.Spec:
         """The encoding of a line across all rows."""
         return {"y" if self.upright else "x": {"datum": value, "scale": self.values.get("scale", {})}}
 
@@ -60,10 +60,10 @@ def point_layers(
     axes: Axes,
     *,
     size: int = 50,
-    even: Spec | None = None,
-    told: Sequence[Spec] = (),
+    even: vega.Spec | None = None,
+    told: Sequence[vega.Spec] = (),
     clip: bool = False,
-) -> list[Spec]:
+) -> list[vega.Spec]:
     """Layers of bands, noise floors, intervals, points, and dashes for what has no value; none that would be empty.
 
     Args:
@@ -76,26 +76,28 @@ def point_layers(
     """
     colour = {"color": axes.colour} if axes.colour is not None else {}
     shape = {"shape": axes.shape} if axes.shape is not None else {}
-    ink: Spec = {} if colour else {"color": theme.INK}
+    ink: vega.Spec = {} if colour else {"color": theme.INK}
     tooltip = {"tooltip": list(told)} if told else {}
-    layers: list[Spec] = []
+    layers: list[vega.Spec] = []
     if _any(values, "a"):
-        layers.append(mark("rect", axes.at("a", "b", beside=False), where="isValid(datum.a)", color=theme.BAND))
+        layers.append(vega.mark("rect", axes.at("a", "b", beside=False), where="isValid(datum.a)", color=theme.BAND))
     layers += [even] if even is not None else []
     if _any(values, "f"):
         orient = "horizontal" if axes.upright else "vertical"
-        look: Spec = {"color": theme.FAINT, "thickness": 2, "size": 8, "orient": orient}
-        layers.append(mark("tick", axes.at("f") | tooltip, where="isValid(datum.f)", **look))
+        look: vega.Spec = {"color": theme.FAINT, "thickness": 2, "size": 8, "orient": orient}
+        layers.append(vega.mark("tick", axes.at("f") | tooltip, where="isValid(datum.f)", **look))
     if _any(values, "l"):
         look = {"strokeWidth": 1.5, "clip": clip, **ink}
-        layers.append(mark("rule", axes.at("l", "h") | colour, where="isValid(datum.l)", **look))
+        layers.append(vega.mark("rule", axes.at("l", "h") | colour, where="isValid(datum.l)", **look))
     point = axes.at("c") | colour | shape | tooltip
-    layers.append(mark("point", point, where="isValid(datum.c)", filled=True, size=size, opacity=1, **ink))
+    layers.append(vega.mark("point", point, where="isValid(datum.c)", filled=True, size=size, opacity=1, **ink))
     if any("c" in value and value["c"] is None for value in values):
         look = {"baseline": "bottom"} if axes.upright else {"align": "left", "dx": 3}
         where = "isValid(datum.m) && !isValid(datum.c)"
         layers.append(
-            mark("text", axes.nowhere() | colour, where=where, text="—", fontSize=10, tooltip="not defined", **look)
+            vega.mark(
+                "text", axes.nowhere() | colour, where=where, text="—", fontSize=10, tooltip="not defined", **look
+            )
         )
     return layers
 
@@ -104,10 +106,10 @@ def _any(values: Points, key: str) -> bool:
     return any(value.get(key) is not None for value in values)
 
 
-def even_line(axes: Axes, value: float, **look: Any) -> Spec:
+def even_line(axes: Axes, value: float, **look: Any) -> vega.Spec:
     """A line at the value that means no preference."""
-    drawn: Spec = {"color": theme.INK, "strokeWidth": 1, **look}
-    return mark("rule", axes.line(value), data=NOWHERE, **drawn)
+    drawn: vega.Spec = {"color": theme.INK, "strokeWidth": 1, **look}
+    return vega.mark("rule", axes.line(value), data=vega.NOWHERE, **drawn)
 
 
 def point_panel(
@@ -120,14 +122,14 @@ def point_panel(
     row: str,
     value: str,
     title: str | None = None,
-    scale: Spec | None = None,
+    scale: vega.Spec | None = None,
     ticks: int | None = None,
     even: float | None = None,
     legend: bool = True,
     named: bool = True,
     labels_width: int | None = None,
     clip: bool = False,
-) -> Spec:
+) -> vega.Spec:
     """Rows below each other, and in each the methods beside each other: a panel for a screen.
 
     Args:
@@ -145,12 +147,12 @@ def point_panel(
     """
     inside, colour, shape = by_method(methods, legend)
     axis = labels(extent(order) if labels_width is None else labels_width) if named else None
-    rows = field(
+    rows = vega.field(
         "y", "N", sort=list(order), title=None, axis=axis, scale={"type": "band", "domain": list(order), "padding": 0}
     )
-    along: Spec = {"title": title, "scale": scale or {}, "axis": {} if ticks is None else {"tickCount": ticks}}
+    along: vega.Spec = {"title": title, "scale": scale or {}, "axis": {} if ticks is None else {"tickCount": ticks}}
     axes = Axes(rows, along, colour, shape, inside)
-    told = tooltips(
+    told = vega.tooltips(
         (("y", "N", row)),
         ("m", "N", "method"),
         ("c", "Q", value),

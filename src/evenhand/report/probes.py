@@ -12,23 +12,9 @@ from evenhand.audit.measures import shown_in
 from evenhand.audit.measures.measure import Measure
 from evenhand.errors import InputError
 from evenhand.records.probes import UNTRAINED, named
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of, stem
-from evenhand.report.chart_parts import (
-    NOWHERE,
-    Chart,
-    Spec,
-    bounds,
-    by_method,
-    capital,
-    choose,
-    field,
-    finished,
-    heading_of,
-    mark,
-    short,
-    tooltips,
-)
+from evenhand.report.chart_parts import bounds, by_method, capital, choose, short
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import methods_of
 
@@ -73,7 +59,7 @@ def probes_chart(
     setting: str | None = None,
     split: str | None = None,
     target: str | None = None,
-) -> Chart:
+) -> vega.Chart:
     """Accuracy, control accuracy and selectivity over layers: a line per method with its 95% intervals, and a grey one
     for untrained models. Both accuracies share their axis.
 
@@ -107,10 +93,10 @@ def probes_chart(
         look = {"text": heading, "fontSize": 11, "anchor": "middle"}
         parts.append(panel | {"width": _WIDTH, "height": _HEIGHT, "title": look})
     explained = _EXPLAINED + (_EXPLAINED_BARE if UNTRAINED in methods else "")
-    title = heading_of(f"What representations encode of {target}", explained)
+    title = vega.heading(f"What representations encode of {target}", explained)
     about = f"Probes for {target} over the layers by method, {setting}, {split}"
     width = len(parts) * _WIDTH + (len(parts) - 1) * _GAP
-    return finished({"hconcat": parts, "spacing": _GAP, "title": title}, data, about, panel=width, label=50)
+    return vega.finished({"hconcat": parts, "spacing": _GAP, "title": title}, data, about, panel=width, label=50)
 
 
 def points(rows: pl.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
@@ -136,7 +122,7 @@ def extent_of(values: Sequence[Mapping[str, Any]], zero: bool = False) -> tuple[
 
 def lines(
     key: str, methods: Sequence[str], domain: tuple[float, float] | None, values: Sequence[dict[str, Any]], legend: bool
-) -> Spec:
+) -> vega.Spec:
     """A line per method over layers with its intervals, and a line at 0 where the axis has it inside.
 
     Args:
@@ -148,25 +134,27 @@ def lines(
     """
     _, colour, shape = by_method(methods, legend, method_codes(methods))
     layers = sorted({value["x"] for value in values})
-    ticks: Spec = {"values": layers} if len(layers) < 9 else {"tickCount": 6}
+    ticks: vega.Spec = {"values": layers} if len(layers) < 9 else {"tickCount": 6}
     room = max(0.04 * (layers[-1] - layers[0]), 0.3)
     across = {"domain": [layers[0] - room, layers[-1] + room], "nice": False}
     low, high = domain or (0.0, 1.0)
     scale = {"domain": [low, high], "zero": False, "nice": False}
-    x = field("d", title="layer", axis={"tickMinStep": 1, "format": "d", **ticks}, scale=across)
-    along: Spec = {"title": None, "axis": {"tickCount": 5, "labelPadding": 4}, "scale": scale}
+    x = vega.field("d", title="layer", axis={"tickMinStep": 1, "format": "d", **ticks}, scale=across)
+    along: vega.Spec = {"title": None, "axis": {"tickCount": 5, "labelPadding": 4}, "scale": scale}
     told = (("m", "N", "method"), ("x", "Q", "layer"), ("c", "Q", "value"), ("l", "Q", "low"), ("h", "Q", "high"))
     parts = []
     if low < 0 < high:
         even = {"y": {"datum": 0.0, "scale": scale}}
-        parts.append(mark("rule", even, data=NOWHERE, color=theme.INK, strokeWidth=1))
+        parts.append(vega.mark("rule", even, data=vega.NOWHERE, color=theme.INK, strokeWidth=1))
     if any("l" in value for value in values):
-        interval = {"x": x, "y": field("l", **along), "y2": {"field": "h"}, "color": colour}
-        kind, look = ("area", Spec(opacity=0.1)) if len(layers) > FEW else ("rule", Spec(strokeWidth=1.5))
-        parts.append(mark(kind, interval, where="isValid(datum.l)", **look))
-    value = {"x": x, "y": field("c", **along), "color": colour}
-    parts.append(mark("line", value, strokeWidth=1.6))
-    parts.append(mark("point", value | {"shape": shape, "tooltip": tooltips(*told)}, filled=True, size=38, opacity=1))
+        interval = {"x": x, "y": vega.field("l", **along), "y2": {"field": "h"}, "color": colour}
+        kind, look = ("area", vega.Spec(opacity=0.1)) if len(layers) > FEW else ("rule", vega.Spec(strokeWidth=1.5))
+        parts.append(vega.mark(kind, interval, where="isValid(datum.l)", **look))
+    value = {"x": x, "y": vega.field("c", **along), "color": colour}
+    parts.append(vega.mark("line", value, strokeWidth=1.6))
+    parts.append(
+        vega.mark("point", value | {"shape": shape, "tooltip": vega.tooltips(*told)}, filled=True, size=38, opacity=1)
+    )
     return {"data": {"name": key}, "layer": parts}
 
 

@@ -8,21 +8,9 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
-from evenhand.report.chart_parts import (
-    Chart,
-    bounds,
-    choose,
-    faceted,
-    field,
-    finished,
-    heading_of,
-    is_value,
-    mark,
-    short,
-    tooltips,
-)
+from evenhand.report.chart_parts import bounds, choose, is_value, short
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import methods_of
 
@@ -39,7 +27,7 @@ def reliability_chart(
     attribute: str | None = None,
     group: str | None = None,
     columns: int = 4,
-) -> Chart:
+) -> vega.Chart:
     """Observed share against confidence, a panel per method, with the share of the predictions in each bin as bars.
 
     Raises:
@@ -57,30 +45,30 @@ def reliability_chart(
         values.append(value | share)
     unit = {"domain": [0, 1], "padding": 0}
     axis = {"values": [0, 0.2, 0.4, 0.6, 0.8, 1], "format": ".1f"}
-    x = field("x", scale=unit, axis=axis, title="confidence")
+    x = vega.field("x", scale=unit, axis=axis, title="confidence")
     along = {"scale": unit, "axis": axis, "title": "observed share"}
-    told = tooltips(("x", "Q", "confidence"), ("y", "Q", "observed share"), ("l", "Q", "low"), ("h", "Q", "high"))
+    told = vega.tooltips(("x", "Q", "confidence"), ("y", "Q", "observed share"), ("l", "Q", "low"), ("h", "Q", "high"))
     colour = theme.METHOD_COLOURS[0]
     dots = {"point": {"size": 32, "filled": True, "color": colour}}
-    whiskers = {"x": x, "y": field("l", **along), "y2": {"field": "h"}}
+    whiskers = {"x": x, "y": vega.field("l", **along), "y2": {"field": "h"}}
     layers = [
-        mark("bar", {"x": x, "y": field("b", **along)}, where="isValid(datum.b)", color="#c9d3df", size=10),
-        mark("rule", diagonal(0, 1), color="#777777", strokeDash=[4, 3]),
-        mark("rule", whiskers, where="isValid(datum.l)", color=colour, strokeWidth=1.5),
-        mark(
+        vega.mark("bar", {"x": x, "y": vega.field("b", **along)}, where="isValid(datum.b)", color="#c9d3df", size=10),
+        vega.mark("rule", diagonal(0, 1), color="#777777", strokeDash=[4, 3]),
+        vega.mark("rule", whiskers, where="isValid(datum.l)", color=colour, strokeWidth=1.5),
+        vega.mark(
             "line",
-            {"x": x, "y": field("y", **along), "tooltip": told},
+            {"x": x, "y": vega.field("y", **along), "tooltip": told},
             where="isValid(datum.y)",
             color=colour,
             strokeWidth=1,
             **dots,
         ),
     ]
-    spec = faceted(layers, "m", methods_of(rows, design, setting), columns, 230, 230)
+    spec = vega.faceted(layers, "m", methods_of(rows, design, setting), columns, 230, 230)
     explained = "on the dashed line: confidence is right; bars: share of predictions in the bin"
-    spec["title"] = heading_of("Reliability", explained)
+    spec["title"] = vega.heading("Reliability", explained)
     about = f"Reliability by method, {setting}, {split}"
-    return finished(spec, {"rows": values}, about, panel=230, label=50)
+    return vega.finished(spec, {"rows": values}, about, panel=230, label=50)
 
 
 def diagonal(low: float, high: float) -> dict[str, dict[str, float]]:

@@ -11,22 +11,9 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.kinds.membership import ROC
 from evenhand.errors import InputError
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of, by_attribute, stem
-from evenhand.report.chart_parts import (
-    Chart,
-    choose,
-    choose_attribute,
-    faceted,
-    field,
-    finished,
-    heading_of,
-    in_order,
-    mark,
-    row_key,
-    short,
-    tooltips,
-)
+from evenhand.report.chart_parts import choose, choose_attribute, in_order, row_key, short
 from evenhand.report.reliability import diagonal
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import EVERYONE, methods_of
@@ -43,7 +30,7 @@ def roc_chart(
     split: str | None = None,
     attribute: str | None = None,
     columns: int = 3,
-) -> Chart:
+) -> vega.Chart:
     """ROC curves with 95% bands on logarithmic axes: a panel for everyone and for each group, a line per method.
 
     Points without a true positive have no place on a logarithmic axis; a band that reaches 0 ends at the axis.
@@ -74,27 +61,27 @@ def roc_chart(
         if row["low"] is not None:
             value |= {"l": short(max(row["low"], least)), "h": short(row["high"])}
     legend = {"title": None, "columns": min(len(methods), 5), "symbolType": "stroke", "symbolOpacity": 1}
-    colour = field("m", "N", scale={"domain": methods, "range": theme.scale_of(methods)[0]}, legend=legend)
-    dash = field("m", "N", scale={"domain": methods, "range": list(_DASHES)}, legend=legend)
+    colour = vega.field("m", "N", scale={"domain": methods, "range": theme.scale_of(methods)[0]}, legend=legend)
+    dash = vega.field("m", "N", scale={"domain": methods, "range": list(_DASHES)}, legend=legend)
     scale = {"type": "log", "domain": [least, 1], "clamp": True}
     axis = {"values": decades(least), "format": "~g"}
-    x = field("x", scale=scale, axis=axis, title="false positive rate")
+    x = vega.field("x", scale=scale, axis=axis, title="false positive rate")
     along: dict[str, Any] = {"scale": scale, "axis": axis, "title": "true positive rate"}
     names = (("g", "N", "group"), ("m", "N", "method"), ("x", "Q", "false positive rate"))
-    told = tooltips(*names, ("y", "Q", "true positive rate"), ("l", "Q", "low"), ("h", "Q", "high"))
-    band = {"x": x, "y": field("l", **along), "y2": {"field": "h"}, "color": colour}
-    line = {"x": x, "y": field("y", **along), "color": colour, "strokeDash": dash, "tooltip": told}
+    told = vega.tooltips(*names, ("y", "Q", "true positive rate"), ("l", "Q", "low"), ("h", "Q", "high"))
+    band = {"x": x, "y": vega.field("l", **along), "y2": {"field": "h"}, "color": colour}
+    line = {"x": x, "y": vega.field("y", **along), "color": colour, "strokeDash": dash, "tooltip": told}
     layers = [
-        mark("rule", diagonal(least, 1), color="#777777", strokeDash=[4, 3]),
-        mark("area", band, where="isValid(datum.l)", opacity=0.2),
-        mark("line", line, strokeWidth=1.8, point={"size": 12, "filled": True}),
+        vega.mark("rule", diagonal(least, 1), color="#777777", strokeDash=[4, 3]),
+        vega.mark("area", band, where="isValid(datum.l)", opacity=0.2),
+        vega.mark("line", line, strokeWidth=1.8, point={"size": 12, "filled": True}),
     ]
-    spec = faceted(layers, "g", in_order(value["g"] for value in values), columns, _PANEL, _PANEL)
+    spec = vega.faceted(layers, "g", in_order(value["g"] for value in values), columns, _PANEL, _PANEL)
     by = f" by {attribute}" if attribute is not None else ""
     explained = ["grey diagonal: guessing", "bands: 95% intervals, where there are enough non-members for a rate"]
-    spec["title"] = heading_of(f"Whose membership in the training set can be inferred{by}?", explained)
+    spec["title"] = vega.heading(f"Whose membership in the training set can be inferred{by}?", explained)
     about = f"ROC of membership inference{by} and method, {setting}, {split}"
-    return finished(spec, {"rows": values}, about, panel=_PANEL, label=50)
+    return vega.finished(spec, {"rows": values}, about, panel=_PANEL, label=50)
 
 
 def least_decade(values: Any) -> int:

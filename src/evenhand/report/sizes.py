@@ -9,8 +9,9 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
+from evenhand.report import vega
 from evenhand.report.blocks import Block, Figure
-from evenhand.report.chart_parts import Chart, field, finished, heading_of, labels, mark, tooltips
+from evenhand.report.chart_parts import labels
 from evenhand.report.reportable import Reportable
 from evenhand.report.tables import Grid
 from evenhand.report.wording import settings_of
@@ -23,7 +24,7 @@ _SCHEMA = {"attribute": pl.String, "group": pl.String, "class": pl.String, "n": 
 
 def group_size_chart(
     examples: pl.DataFrame, design: Design, *, setting: str | None = None, attribute: str | None = None
-) -> Chart:
+) -> vega.Chart:
     """Examples in each group, by class. Groups may overlap, so that bars may add to more than all examples.
 
     Raises:
@@ -38,7 +39,7 @@ def group_size_chart(
     return _chart(rows, setting, str(attribute))
 
 
-def _chart(rows: pl.DataFrame, setting: str, attribute: str) -> Chart:
+def _chart(rows: pl.DataFrame, setting: str, attribute: str) -> vega.Chart:
     classes = rows["class"].unique(maintain_order=True).to_list()
     rank = {name: rank for rank, name in enumerate(classes)}
     values = [
@@ -47,17 +48,17 @@ def _chart(rows: pl.DataFrame, setting: str, attribute: str) -> Chart:
     ]
     coding = {"range": _TWO} if len(classes) == 2 else {"scheme": "viridis"}
     encoding = {
-        "x": field("n", title="examples"),
-        "y": field("y", "N", sort=list(dict.fromkeys(rows["group"])), title=None, axis=labels()),
-        "color": field("k", "N", sort=classes, title="class", scale={"domain": classes, **coding}),
-        "order": field("i", "O"),
-        "tooltip": tooltips(("y", "N", "group"), ("k", "N", "class"), ("n", "Q", "examples")),
+        "x": vega.field("n", title="examples"),
+        "y": vega.field("y", "N", sort=list(dict.fromkeys(rows["group"])), title=None, axis=labels()),
+        "color": vega.field("k", "N", sort=classes, title="class", scale={"domain": classes, **coding}),
+        "order": vega.field("i", "O"),
+        "tooltip": vega.tooltips(("y", "N", "group"), ("k", "N", "class"), ("n", "Q", "examples")),
     }
-    spec = {"data": {"name": "rows"}, **mark("bar", encoding, stroke="white", strokeWidth=0.5)}
+    spec = {"data": {"name": "rows"}, **vega.mark("bar", encoding, stroke="white", strokeWidth=0.5)}
     spec |= {"width": 460, "height": {"step": 20}}
-    spec["title"] = heading_of(f"Sizes of groups by {attribute}", "all examples of the setting, by class")
+    spec["title"] = vega.heading(f"Sizes of groups by {attribute}", "all examples of the setting, by class")
     about = f"Sizes of the groups of {attribute} by class, {setting}"
-    return finished(spec, {"rows": values}, about, panel=460)
+    return vega.finished(spec, {"rows": values}, about, panel=460)
 
 
 def group_sizes(examples: pl.DataFrame, design: Design, setting: str) -> pl.DataFrame:

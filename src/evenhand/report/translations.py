@@ -10,23 +10,9 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import shown_in
 from evenhand.errors import InputError
+from evenhand.report import vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
-from evenhand.report.chart_parts import (
-    Chart,
-    Spec,
-    bounds,
-    choose,
-    extent,
-    faceted,
-    field,
-    finished,
-    heading_of,
-    in_order,
-    mark,
-    row_key,
-    short,
-    tooltips,
-)
+from evenhand.report.chart_parts import bounds, choose, extent, in_order, row_key, short
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import EVERYONE, methods_of
 
@@ -45,7 +31,7 @@ def shares_chart(
     split: str | None = None,
     methods: Sequence[str] | None = None,
     columns: int = 3,
-) -> Chart:
+) -> vega.Chart:
     """Stacked shares of each outcome: a bar per method, a panel for everyone and for each group of stereotype. The rule
     on a bar is the 95% interval of the share of the stereotypical gender.
 
@@ -66,22 +52,25 @@ def shares_chart(
     shown = [name for name in methods_of(rows, design, setting) if methods is None or name in methods]
     values = stacked(rows.filter(pl.col("method").is_in(shown)))
     axis = {"format": ".0%", "values": [0, 0.5, 1]}
-    x, y = field("a", scale={"domain": [0, 1]}, axis=axis, title=None), field("m", "N", sort=shown, title=None)
+    x, y = (
+        vega.field("a", scale={"domain": [0, 1]}, axis=axis, title=None),
+        vega.field("m", "N", sort=shown, title=None),
+    )
     colour = outcome_colour({"title": None, "columns": 5, "symbolType": "square"})
-    told = tooltips(("m", "N", "method"), ("o", "N", "outcome"), ("v", "Q", "share"))
+    told = vega.tooltips(("m", "N", "method"), ("o", "N", "outcome"), ("v", "Q", "share"))
     bar = {"x": x, "x2": {"field": "b"}, "y": y, "color": colour, "tooltip": told}
-    rule = {"x": field("l"), "x2": {"field": "h"}, "y": y}
+    rule = {"x": vega.field("l"), "x2": {"field": "h"}, "y": y}
     layers = [
-        mark("bar", bar, height={"band": 0.72}),
-        mark("rule", rule, where="isValid(datum.l)", color="black", strokeWidth=2),
+        vega.mark("bar", bar, height={"band": 0.72}),
+        vega.mark("rule", rule, where="isValid(datum.l)", color="black", strokeWidth=2),
     ]
-    spec = faceted(
+    spec = vega.faceted(
         layers, "g", in_order(value["g"] for value in values), columns, _PANEL, _STEP * len(shown), spacing=34
     )
     explained = "black: 95% interval of the share with the stereotypical gender"
-    spec["title"] = heading_of("Genders in translations", explained)
+    spec["title"] = vega.heading("Genders in translations", explained)
     about = f"Shares of pronouns in translations by method, {setting}, {split}"
-    return finished(spec, {"rows": values}, about, panel=_PANEL, label=extent(shown))
+    return vega.finished(spec, {"rows": values}, about, panel=_PANEL, label=extent(shown))
 
 
 def outcome_names() -> list[str]:
@@ -89,9 +78,9 @@ def outcome_names() -> list[str]:
     return [measure.display.heading for measure in shown_in("shares")]
 
 
-def outcome_colour(legend: Spec | None) -> Spec:
+def outcome_colour(legend: vega.Spec | None) -> vega.Spec:
     """The encoding of outcomes as colours."""
-    return field("o", "N", scale={"domain": outcome_names(), "range": list(COLOURS)}, legend=legend)
+    return vega.field("o", "N", scale={"domain": outcome_names(), "range": list(COLOURS)}, legend=legend)
 
 
 def stacked(rows: pl.DataFrame) -> list[dict[str, Any]]:

@@ -10,23 +10,9 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.blocks import MOST_ROWS, Block, Figure, Spot, attributes_of, blocks_of
-from evenhand.report.chart_parts import (
-    Chart,
-    Spec,
-    capital,
-    choose,
-    choose_attribute,
-    extent,
-    faceted,
-    finished,
-    heading_of,
-    in_order,
-    is_value,
-    row_key,
-    short,
-)
+from evenhand.report.chart_parts import capital, choose, choose_attribute, extent, in_order, is_value, row_key, short
 from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained
 from evenhand.report.wording import EVERYONE, measure_named, methods_of, place, places_of, single_part, title
 
@@ -54,7 +40,7 @@ def verdict_chart(
     name: str | None = None,
     columns: int = 3,
     legend: bool = True,
-) -> Chart:
+) -> vega.Chart:
     """Contrasts with their simultaneous intervals: one panel per method, one row per group, the margin as a band.
 
     Args:
@@ -94,10 +80,10 @@ def verdict_chart(
             lines = explained(values, design)
             if any("l" not in value and value["c"] is not None for value in values):
                 lines.append("hollow: shown, not judged")
-            charts.append(spec | {"title": heading_of(capital(title(measure)) + of_class, lines)})
+            charts.append(spec | {"title": vega.heading(capital(title(measure)) + of_class, lines)})
     whole = charts[0] if len(charts) == 1 else {"vconcat": charts, "spacing": 28}
     about = f"Verdicts against {reference}, {setting}, {split}"
-    return finished(whole, data, about, panel=max(_width(values) for values in data.values()), label=width)
+    return vega.finished(whole, data, about, panel=max(_width(values) for values in data.values()), label=width)
 
 
 def _key(row: Mapping[str, Any]) -> str:
@@ -127,7 +113,7 @@ def _panels(
     width: int,
     legend: Sequence[str] | None,
     columns: int,
-) -> Spec:
+) -> vega.Spec:
     """One panel per method; `key` names the rows."""
     order = in_order(value["y"] for value in values)
     told = (("m", "N", "method"), ("y", "N", "group"), ("d", "Q", "detectable"))
@@ -136,7 +122,7 @@ def _panels(
     header = {"labelExpr": f"datum.value + ' against ' + {json.dumps(reference)}"}
     shown = [method for method in methods if method in present]
     size = (_width(values), 18 * len(order))
-    return faceted(layers, "m", shown, columns, *size, data=key, header=header, spacing=34)
+    return vega.faceted(layers, "m", shown, columns, *size, data=key, header=header, spacing=34)
 
 
 def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from evenhand.audit.design import Figure
-from evenhand.report.chart_parts import Chart
+from evenhand.report import vega
 from evenhand.report.paper.answers import answers_figure
 from evenhand.report.paper.calibration import calibration_figure
 from evenhand.report.paper.groups import groups_figure
@@ -17,7 +17,7 @@ from evenhand.report.reportable import Reportable
 
 __all__ = ["draw"]
 
-_KINDS: Mapping[str, Callable[[Reportable, Figure], Chart]] = {
+_KINDS: Mapping[str, Callable[[Reportable, Figure], vega.Chart]] = {
     "answers": answers_figure,
     "groups": groups_figure,
     "calibration": calibration_figure,
@@ -28,6 +28,6 @@ _KINDS: Mapping[str, Callable[[Reportable, Figure], Chart]] = {
 }
 
 
-def draw(results: Reportable, figure: Figure) -> Chart:
+def draw(results: Reportable, figure: Figure) -> vega.Chart:
     """The chart of a figure. Panels whose values could not be computed say so in their place."""
     return _KINDS[figure.kind](results, figure)

@@ -9,22 +9,11 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel
-from evenhand.report import theme
+from evenhand.report import theme, vega
 from evenhand.report.answers import value_axis
-from evenhand.report.chart_parts import Chart, Spec, bounds, capital, field, literal, mark, short
+from evenhand.report.chart_parts import bounds, capital, short
 from evenhand.report.panels import Axes, even_line, point_layers
-from evenhand.report.paper.layout import (
-    SMALL,
-    WIDE,
-    Sign,
-    absent,
-    compared,
-    in_lines,
-    outcome,
-    panel_title,
-    verdict_signs,
-    whole,
-)
+from evenhand.report.paper import layout
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import measure_named, methods_of, title
 
@@ -51,11 +40,11 @@ class _Shown:
     contrasts: pl.DataFrame
 
 
-def answers_figure(results: Reportable, figure: Figure) -> Chart:
+def answers_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """One panel per setting and measure, a row per method. Panels of one measure share their axis of values; that of
     leans runs from always the one gender to always the other, with a line where both are guessed equally often."""
     shown = [_shown(results, panel, measure) for panel in figure.panels for measure in panel.measures]
-    width = WIDE // figure.columns - _AXIS - _SIGN - 8
+    width = layout.WIDE // figure.columns - _AXIS - _SIGN - 8
     data, panels = {}, []
     for rank, each in enumerate(shown):
         key = f"rows {rank}"
@@ -64,17 +53,17 @@ def answers_figure(results: Reportable, figure: Figure) -> Chart:
         seen = [value[name] for value in values for name in ("c", "q") if name in value]
         panels.append(_panel(each, key, width, value_axis(measure_named(each.measure), seen, 0.12)))
     decided = pl.concat([each.contrasts for each in shown])
-    heading = f"Answers to prompts about authors: {outcome(decided)}"
-    signs = [Sign("mean over questions", theme.INK, "circle"), Sign("one question", _QUESTION, "tick")]
-    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
-    return whole(in_lines(panels, figure.columns, 8), data, results, figure, heading, _EXPLAINED, signs)
+    heading = f"Answers to prompts about authors: {layout.outcome(decided)}"
+    signs = [layout.Sign("mean over questions", theme.INK, "circle"), layout.Sign("one question", _QUESTION, "tick")]
+    signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
+    return layout.whole(layout.in_lines(panels, figure.columns, 8), data, results, figure, heading, _EXPLAINED, signs)
 
 
 def _shown(results: Reportable, panel: Panel, measure: str) -> _Shown:
     raw = pl.col("correction").is_null()
     estimates = results.estimates.filter(raw, pl.col("seed").is_null(), setting=panel.setting, measure=measure)
     estimates = estimates.drop_nulls("value")
-    reference, _ = compared(results.design, panel.setting)
+    reference, _ = layout.compared(results.design, panel.setting)
     present = methods_of(estimates, results.design, panel.setting)
     methods = [name for name in panel.methods or present if name in present]
     values: list[dict[str, Any]] = []
@@ -97,25 +86,25 @@ def _shown(results: Reportable, panel: Panel, measure: str) -> _Shown:
     return _Shown(panel, measure, methods, values, contrasts)
 
 
-def _panel(shown: _Shown, key: str, width: int, domain: tuple[float, float]) -> Spec:
-    named = panel_title(shown.panel.setting, capital(title(shown.measure)))
+def _panel(shown: _Shown, key: str, width: int, domain: tuple[float, float]) -> vega.Spec:
+    named = layout.panel_title(shown.panel.setting, capital(title(shown.measure)))
     height = STEP * max(len(shown.methods), 2)
     if not shown.values:
-        return {**absent("no question measures it: the report says why", width, height), "title": named}
+        return {**layout.absent("no question measures it: the report says why", width, height), "title": named}
     methods = list(shown.methods)
-    axis = {"labelFontSize": SMALL, "labelLimit": _AXIS - 12, "minExtent": _AXIS - 12}
-    y = field("m", "N", sort=methods, scale={"domain": methods}, axis=axis, title=None)
+    axis = {"labelFontSize": layout.SMALL, "labelLimit": _AXIS - 12, "minExtent": _AXIS - 12}
+    y = vega.field("m", "N", sort=methods, scale={"domain": methods}, axis=axis, title=None)
     scale = {"domain": list(domain), "nice": False}
-    along = {"scale": scale, "axis": {"tickCount": 3, "labelFontSize": SMALL}, "title": None}
+    along = {"scale": scale, "axis": {"tickCount": 3, "labelFontSize": layout.SMALL}, "title": None}
     axes = Axes(y, along, None, None)
     display, line = measure_named(shown.measure).display, None
     if display.judged_by and display.even is not None:
         line = even_line(axes, display.even, color="#c43c3c", strokeDash=[3, 3], strokeWidth=1.2)
-    question = mark("tick", axes.at("q"), where="isValid(datum.q)", color=_QUESTION, thickness=1.5, size=11)
+    question = vega.mark("tick", axes.at("q"), where="isValid(datum.q)", color=_QUESTION, thickness=1.5, size=11)
     layers = [question, *point_layers(shown.values, axes, even=line, clip=True)]
     if any("s" in value for value in shown.values):
-        sign = {"x": {"value": width + _SIGN // 2}, "y": y, "color": literal("k"), "shape": literal("s")}
-        layers.append(mark("point", sign, where="isValid(datum.s)", filled=True, size=50, opacity=1))
+        sign = {"x": {"value": width + _SIGN // 2}, "y": y, "color": vega.literal("k"), "shape": vega.literal("s")}
+        layers.append(vega.mark("point", sign, where="isValid(datum.s)", filled=True, size=50, opacity=1))
     independent = {"scale": {"color": "independent", "shape": "independent"}}
-    spec: Spec = {"data": {"name": key}, "layer": layers, "width": width, "height": height, "title": named}
+    spec: vega.Spec = {"data": {"name": key}, "layer": layers, "width": width, "height": height, "title": named}
     return {**spec, "resolve": independent}

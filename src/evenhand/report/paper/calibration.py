@@ -12,26 +12,9 @@ import polars as pl
 from evenhand.audit.design import Figure, Panel
 from evenhand.audit.measures import shown_in
 from evenhand.audit.measures.calibration import BINS
-from evenhand.report import theme
-from evenhand.report.chart_parts import NOWHERE, Chart, Spec, bounds, field, is_value, mark, short
-from evenhand.report.paper.layout import (
-    SMALL,
-    WIDE,
-    Sign,
-    absent,
-    attribute_of,
-    compared,
-    in_lines,
-    outcome,
-    pair_of,
-    palette,
-    panel_title,
-    sized,
-    sizes,
-    tested,
-    verdict_signs,
-    whole,
-)
+from evenhand.report import theme, vega
+from evenhand.report.chart_parts import bounds, is_value, short
+from evenhand.report.paper import layout
 from evenhand.report.reliability import CONFIDENCE, RELIABILITY, diagonal
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import EVERYONE, methods_of, number
@@ -59,23 +42,23 @@ class _Shown:
     contrasts: pl.DataFrame
 
 
-def calibration_figure(results: Reportable, figure: Figure) -> Chart:
+def calibration_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """A place per panel, and in it a histogram over a diagram per method, the first reference first.
 
     What is drawn are the curves that the audit keeps: 15 bins of equal width of P(positive) where there are two
     classes, else of the largest probability, pooled over runs.
     """
     shown = [_shown(results, panel) for panel in figure.panels]
-    looks = palette(results, figure)
+    looks = layout.palette(results, figure)
     columns = figure.columns * max(1, *(len(each.methods) for each in shown))
-    side = max((WIDE - _AXIS - 10 * columns) // columns, 60)
+    side = max((layout.WIDE - _AXIS - 10 * columns) // columns, 60)
     top = max((bin["b"] for each in shown for bins in each.bins.values() for bin in bins if "b" in bin), default=1.0)
     data, places = {}, []
     for place, each in enumerate(shown):
-        title = panel_title(each.heading[0], each.heading[1:], 4)
+        title = layout.panel_title(each.heading[0], each.heading[1:], 4)
         if not each.methods:
             why = "no curve: there are no probabilities, or no group is large enough"
-            places.append({**absent(why, 2 * side, side + _HISTOGRAM), "title": title})
+            places.append({**layout.absent(why, 2 * side, side + _HISTOGRAM), "title": title})
             continue
         charts = []
         for rank, method in enumerate(each.methods):
@@ -84,20 +67,22 @@ def calibration_figure(results: Reportable, figure: Figure) -> Chart:
             first = not place % figure.columns and not rank
             charts.append(_method(each, method, key, looks[method][0], side, top, first))
         places.append({"hconcat": charts, "spacing": 8, "title": title})
-    lines = in_lines(places, figure.columns, 16)
+    lines = layout.in_lines(places, figure.columns, 16)
     decided = pl.concat([each.contrasts for each in shown])
     settings = dict.fromkeys(panel.setting for panel in figure.panels)
-    heading = f"Calibration, {pair_of(results.design, settings)}: {outcome(decided)}"
+    heading = f"Calibration, {layout.pair_of(results.design, settings)}: {layout.outcome(decided)}"
     given = dict.fromkeys(method for each in shown for method in each.methods)
-    signs = [Sign(method, looks[method][0], "bar") for method in given]
-    signs += [Sign("gap", _GAP, "bar"), Sign("perfect calibration", _IDEAL, "dots")]
-    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
-    return whole(lines, data, results, figure, heading, _EXPLAINED, signs)
+    signs = [layout.Sign(method, looks[method][0], "bar") for method in given]
+    signs += [layout.Sign("gap", _GAP, "bar"), layout.Sign("perfect calibration", _IDEAL, "dots")]
+    signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
+    return layout.whole(lines, data, results, figure, heading, _EXPLAINED, signs)
 
 
 def _shown(results: Reportable, panel: Panel) -> _Shown:
-    design, attribute = results.design, attribute_of(panel, results.estimates)
-    curves = tested(results.curves).filter(pl.col("measure").is_in([CONFIDENCE, RELIABILITY]), setting=panel.setting)
+    design, attribute = results.design, layout.attribute_of(panel, results.estimates)
+    curves = layout.tested(results.curves).filter(
+        pl.col("measure").is_in([CONFIDENCE, RELIABILITY]), setting=panel.setting
+    )
     if panel.of == "worst":
         curves = curves.filter(pl.col("group").is_not_null(), attribute=attribute)
     else:
@@ -105,17 +90,17 @@ def _shown(results: Reportable, panel: Panel) -> _Shown:
     group = next(iter(curves["group"]), None)
     about = is_value("group", group) & is_value("attribute", None if group is None else attribute)
     here = [pl.col("setting") == panel.setting, about]
-    reference, _ = compared(design, panel.setting)
+    reference, _ = layout.compared(design, panel.setting)
     methods = methods_of(curves, design, panel.setting)
     methods.sort(key=lambda method: method != reference)
     (error,) = shown_in("calibration")
-    errors = tested(results.estimates).filter(*here, pl.col("seed").is_null(), measure=error.name)
+    errors = layout.tested(results.estimates).filter(*here, pl.col("seed").is_null(), measure=error.name)
     values = {row["method"]: _error(row["value"], row["noise_high"]) for row in errors.iter_rows(named=True)}
-    contrasts = tested(results.verdicts).filter(
+    contrasts = layout.tested(results.verdicts).filter(
         *here, pl.col("reference") == (reference or ""), measure=error.display.judged_by
     )
-    size = sizes(results.examples, panel.setting, attribute)
-    who = sized(EVERYONE if group is None else f"{attribute} = {group}", size.get(group))
+    size = layout.sizes(results.examples, panel.setting, attribute)
+    who = layout.sized(EVERYONE if group is None else f"{attribute} = {group}", size.get(group))
     heading = [panel.setting, who if panel.of == "everyone" else f"largest ECE: {who if group else 'none'}"]
     bins = {method: _bins(curves.filter(method=method)) for method in methods}
     return _Shown(panel, heading, methods, bins, values, contrasts)
@@ -138,40 +123,40 @@ def _bins(curve: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _method(shown: _Shown, method: str, key: str, colour: str, side: int, top: float, first: bool) -> Spec:
+def _method(shown: _Shown, method: str, key: str, colour: str, side: int, top: float, first: bool) -> vega.Spec:
     """A histogram over a diagram; the first of a line has the axes of values."""
     verdict = next(iter(shown.contrasts.filter(method=method)["verdict"]), "")
     below = f"{theme.MARKS[verdict]} {verdict}" if verdict else " "
-    title = panel_title(method, below, 4, subtitleColor=theme.COLOURS.get(verdict, theme.FAINT))
+    title = layout.panel_title(method, below, 4, subtitleColor=theme.COLOURS.get(verdict, theme.FAINT))
     unit = {"domain": [0, 1], "nice": False, "padding": 0}
     halves = {"values": [0, 0.5, 1]}
-    ends = {**halves, "labelFontSize": SMALL, "format": ".1f"}
+    ends = {**halves, "labelFontSize": layout.SMALL, "format": ".1f"}
     edges = {"x2": {"field": "v"}}
     white = {"stroke": "white", "strokeWidth": 0.5}
-    counted = field(
+    counted = vega.field(
         "b",
         title="share" if first else None,
-        axis={"tickCount": 3, "labelFontSize": SMALL, "format": ".2f", "labels": first},
+        axis={"tickCount": 3, "labelFontSize": layout.SMALL, "format": ".2f", "labels": first},
         scale={"domain": [0, top], "nice": True},
     )
-    across = field("u", scale=unit, axis={**halves, "labels": False, "ticks": False}, title=None)
+    across = vega.field("u", scale=unit, axis={**halves, "labels": False, "ticks": False}, title=None)
     bars = {"x": across, **edges, "y": counted, "y2": {"datum": 0}}
-    histogram = mark("bar", bars, where="isValid(datum.b)", data={"name": key}, color=colour, **white)
-    x = field("u", scale=unit, axis={**ends, "labelFlush": True}, title="confidence")
-    y = field("y", scale=unit, axis={**ends, "labels": first}, title="observed" if first else None)
+    histogram = vega.mark("bar", bars, where="isValid(datum.b)", data={"name": key}, color=colour, **white)
+    x = vega.field("u", scale=unit, axis={**ends, "labelFlush": True}, title="confidence")
+    y = vega.field("y", scale=unit, axis={**ends, "labels": first}, title="observed" if first else None)
     bin_, known = {"x": x, **edges, "y": y}, "isValid(datum.y)"
     layers = [
-        mark("bar", {**bin_, "y2": {"datum": 0}}, where=known, color=colour, opacity=0.55, **white),
-        mark("bar", {**bin_, "y2": {"field": "g"}}, where=known, color=_GAP, **white),
-        mark("rule", bin_, where=known, color=colour, strokeWidth=1.5),
-        mark("rule", diagonal(0, 1), data=NOWHERE, color=_IDEAL, strokeDash=[2, 2], strokeWidth=1.5),
+        vega.mark("bar", {**bin_, "y2": {"datum": 0}}, where=known, color=colour, opacity=0.55, **white),
+        vega.mark("bar", {**bin_, "y2": {"field": "g"}}, where=known, color=_GAP, **white),
+        vega.mark("rule", bin_, where=known, color=colour, strokeWidth=1.5),
+        vega.mark("rule", diagonal(0, 1), data=vega.NOWHERE, color=_IDEAL, strokeDash=[2, 2], strokeWidth=1.5),
     ]
     if any("l" in row for row in shown.bins[method]):
-        whiskers = {"x": field("w", scale=unit), "y": field("l", scale=unit), "y2": {"field": "h"}}
-        layers.append(mark("rule", whiskers, where="isValid(datum.l)", color=theme.INK, strokeWidth=1))
-    look = {"align": "left", "baseline": "bottom", "fontSize": SMALL, "color": theme.INK}
+        whiskers = {"x": vega.field("w", scale=unit), "y": vega.field("l", scale=unit), "y2": {"field": "h"}}
+        layers.append(vega.mark("rule", whiskers, where="isValid(datum.l)", color=theme.INK, strokeWidth=1))
+    look = {"align": "left", "baseline": "bottom", "fontSize": layout.SMALL, "color": theme.INK}
     corner = {"x": {"value": 0}, "y": {"value": -3}}
-    layers.append(mark("text", corner, data=NOWHERE, text=shown.errors.get(method, ""), **look))
-    diagram: Spec = {"data": {"name": key}, "layer": layers, "width": side, "height": side}
+    layers.append(vega.mark("text", corner, data=vega.NOWHERE, text=shown.errors.get(method, ""), **look))
+    diagram: vega.Spec = {"data": {"name": key}, "layer": layers, "width": side, "height": side}
     upper = {**histogram, "width": side, "height": _HISTOGRAM, "title": title}
     return {"vconcat": [upper, diagram], "spacing": 26, "bounds": "flush"}

@@ -12,8 +12,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, Figure, Panel
-from evenhand.report import theme
-from evenhand.report.chart_parts import NOWHERE, Chart, Spec, field, finished, literal, mark
+from evenhand.report import theme, vega
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import measure_named, tally
 
@@ -120,7 +119,7 @@ def verdict_signs(given: Iterable[str]) -> list[Sign]:
     return [Sign(name, theme.COLOURS[name], theme.SHAPES[name]) for name in theme.COLOURS if name in present]
 
 
-def in_lines(panels: Sequence[Spec], columns: int, spacing: int = 10) -> list[Spec]:
+def in_lines(panels: Sequence[vega.Spec], columns: int, spacing: int = 10) -> list[vega.Spec]:
     """Panels beside each other, so many in a line."""
     return [
         {"hconcat": list(panels[start : start + columns]), "spacing": spacing}
@@ -128,7 +127,7 @@ def in_lines(panels: Sequence[Spec], columns: int, spacing: int = 10) -> list[Sp
     ]
 
 
-def panel_title(text: str, subtitle: str | Sequence[str], offset: int = 6, **look: Any) -> Spec:
+def panel_title(text: str, subtitle: str | Sequence[str], offset: int = 6, **look: Any) -> vega.Spec:
     """The title of a panel."""
     below = subtitle if isinstance(subtitle, str) else list(subtitle)
     return {"text": text, "subtitle": below, "fontSize": 11, "subtitleFontSize": SMALL, "anchor": "start"} | {
@@ -138,14 +137,14 @@ def panel_title(text: str, subtitle: str | Sequence[str], offset: int = 6, **loo
 
 
 def whole(
-    parts: Sequence[Spec],
+    parts: Sequence[vega.Spec],
     rows: Mapping[str, list[dict[str, Any]]],
     results: Reportable,
     figure: Figure,
     heading: str,
     explained: str,
     signs: Sequence[Sign],
-) -> Chart:
+) -> vega.Chart:
     """The rows of panels under a title, over the key and a note on settings and source.
 
     Args:
@@ -161,22 +160,22 @@ def whole(
     note, lines = _note(results, figure)
     title = {"text": _wrapped(heading, 13), "subtitle": _wrapped(explained, 11), "anchor": "start", "offset": 10}
     spec = {"vconcat": [*parts, key, note], "spacing": 14, "title": {**title, "subtitlePadding": 4}}
-    return finished(spec, {**rows, "key": drawn, "note": lines}, heading, panel=WIDE)
+    return vega.finished(spec, {**rows, "key": drawn, "note": lines}, heading, panel=WIDE)
 
 
-def absent(text: str, width: int, height: int) -> Spec:
+def absent(text: str, width: int, height: int) -> vega.Spec:
     """A panel that has nothing to show, and why."""
     lines = textwrap.wrap(text, max(int(width / _LETTER), 12))
     look = {"text": lines, "color": theme.FAINT, "fontSize": SMALL, "lineHeight": 13}
     middle = {"x": {"value": width / 2}, "y": {"value": height / 2}}
-    return {"layer": [mark("text", middle, data=NOWHERE, **look)], "width": width, "height": height}
+    return {"layer": [vega.mark("text", middle, data=vega.NOWHERE, **look)], "width": width, "height": height}
 
 
 def _wrapped(text: str, size: int) -> list[str]:
     return textwrap.wrap(text, int(WIDE / (_LETTER * size / 11))) or [""]
 
 
-_RULES: Mapping[str, Spec] = {
+_RULES: Mapping[str, vega.Spec] = {
     "tick": {"strokeWidth": 2},
     "rule": {"strokeWidth": 1.5},
     "dots": {"strokeWidth": 1.5, "strokeDash": [2, 2]},
@@ -186,7 +185,7 @@ _RULES: Mapping[str, Spec] = {
 """Signs that are lines."""
 
 
-def _key(signs: Sequence[Sign]) -> tuple[Spec, list[dict[str, Any]]]:
+def _key(signs: Sequence[Sign]) -> tuple[vega.Spec, list[dict[str, Any]]]:
     """The signs with what they stand for, in lines."""
     rows, x, line = [], 0.0, 0
     for sign in signs:
@@ -196,23 +195,25 @@ def _key(signs: Sequence[Sign]) -> tuple[Spec, list[dict[str, Any]]]:
         rows.append({"x": x + 9, "x0": x + 2, "x1": x + 16, "t": x + 22, "y": line, "c": sign.colour, "s": sign.shape})
         rows[-1]["k"] = sign.text
         x += width
-    across: Spec = {"scale": {"domain": [0, WIDE], "nice": False, "zero": False}, "axis": None}
-    line_at = field("y", "O", axis=None, scale={"type": "band", "padding": 0})
-    text = {"x": field("t", **across), "y": line_at, "text": {"field": "k"}}
-    layers = [mark("text", text, align="left", fontSize=11, color=theme.INK)]
+    across: vega.Spec = {"scale": {"domain": [0, WIDE], "nice": False, "zero": False}, "axis": None}
+    line_at = vega.field("y", "O", axis=None, scale={"type": "band", "padding": 0})
+    text = {"x": vega.field("t", **across), "y": line_at, "text": {"field": "k"}}
+    layers = [vega.mark("text", text, align="left", fontSize=11, color=theme.INK)]
     drawn = {sign.shape for sign in signs}
-    ends = {"x": field("x0", **across), "x2": {"field": "x1"}, "y": line_at, "color": literal("c")}
+    ends = {"x": vega.field("x0", **across), "x2": {"field": "x1"}, "y": line_at, "color": vega.literal("c")}
     layers += [
-        mark("rule", ends, where=f"datum.s === '{shape}'", **look) for shape, look in _RULES.items() if shape in drawn
+        vega.mark("rule", ends, where=f"datum.s === '{shape}'", **look)
+        for shape, look in _RULES.items()
+        if shape in drawn
     ]
     if drawn - _RULES.keys():
         points = f"indexof({json.dumps(list(_RULES))}, datum.s) < 0"
-        point = {"x": field("x", **across), "y": line_at, "color": literal("c"), "shape": literal("s")}
-        layers.append(mark("point", point, where=points, filled=True, size=60, opacity=1))
+        point = {"x": vega.field("x", **across), "y": line_at, "color": vega.literal("c"), "shape": vega.literal("s")}
+        layers.append(vega.mark("point", point, where=points, filled=True, size=60, opacity=1))
     return _bare({"data": {"name": "key"}, "layer": layers}, _LINE * (line + 1)), rows
 
 
-def _note(results: Reportable, figure: Figure) -> tuple[Spec, list[dict[str, Any]]]:
+def _note(results: Reportable, figure: Figure) -> tuple[vega.Spec, list[dict[str, Any]]]:
     """What the settings are, and where the records came from."""
     design = results.design
     sentences = []
@@ -225,11 +226,11 @@ def _note(results: Reportable, figure: Figure) -> tuple[Spec, list[dict[str, Any
         sentences.append(f"Source: {design.source}.")
     lines = textwrap.wrap(" ".join(sentences), int(WIDE / (_LETTER * SMALL / 11)))
     rows = [{"y": rank, "k": line} for rank, line in enumerate(lines)]
-    text = {"x": {"value": 0}, "y": field("y", "O", axis=None, scale={"type": "band"}), "text": {"field": "k"}}
-    words = mark("text", text, data={"name": "note"}, align="left", fontSize=SMALL, color=theme.FAINT)
+    text = {"x": {"value": 0}, "y": vega.field("y", "O", axis=None, scale={"type": "band"}), "text": {"field": "k"}}
+    words = vega.mark("text", text, data={"name": "note"}, align="left", fontSize=SMALL, color=theme.FAINT)
     return _bare(words, 14 * len(lines)), rows
 
 
-def _bare(spec: Spec, height: int) -> Spec:
+def _bare(spec: vega.Spec, height: int) -> vega.Spec:
     """Across the page, without a frame."""
     return {**spec, "width": WIDE, "height": height, "view": {"stroke": None}}

@@ -13,8 +13,8 @@ import polars as pl
 
 from evenhand.audit.design import Figure, Panel
 from evenhand.records.probes import UNTRAINED, named
-from evenhand.report.chart_parts import Chart, Spec
-from evenhand.report.paper.layout import WIDE, Sign, absent, compared, in_lines, outcome, panel_title, whole
+from evenhand.report import vega
+from evenhand.report.paper import layout
 from evenhand.report.probes import extent_of, lines, method_codes, of_target, points, probed_for, probes_of, signed
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import layer_name, measure_named, methods_of, title
@@ -44,10 +44,10 @@ class _Shown:
         return signed(measure_named(self.measure))
 
 
-def probes_figure(results: Reportable, figure: Figure) -> Chart:
+def probes_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """A panel per setting, target and measure. Panels of one measure share their axis of values, and accuracies one."""
     shown = [each for panel in figure.panels for each in _shown(results, panel)]
-    width = WIDE // figure.columns - _AXIS
+    width = layout.WIDE // figure.columns - _AXIS
     tall = 1 + max(each.contrasts.drop_nulls("verdict")["condition"].n_unique() for each in shown)
     domains = {
         alone: extent_of([value for each in shown if each.own_axis is alone for value in each.values], zero=alone)
@@ -57,13 +57,15 @@ def probes_figure(results: Reportable, figure: Figure) -> Chart:
     data = {f"rows {rank}": each.values for rank, each in enumerate(shown)}
     panels = [_panel(each, f"rows {rank}", width, domains[each.own_axis], tall) for rank, each in enumerate(shown)]
     decided = pl.concat([each.contrasts for each in shown]).unique(maintain_order=True)
-    heading = f"What representations say: {outcome(decided)}"
-    return whole(in_lines(panels, figure.columns), data, results, figure, heading, _EXPLAINED, _methods(shown))
+    heading = f"What representations say: {layout.outcome(decided)}"
+    return layout.whole(
+        layout.in_lines(panels, figure.columns), data, results, figure, heading, _EXPLAINED, _methods(shown)
+    )
 
 
 def _shown(results: Reportable, panel: Panel) -> list[_Shown]:
     probed = probes_of(results.estimates.filter(setting=panel.setting))
-    reference, _ = compared(results.design, panel.setting)
+    reference, _ = layout.compared(results.design, panel.setting)
     methods = methods_of(probed, results.design, panel.setting)
     methods = [name for name in methods if not panel.methods or name in (*panel.methods, UNTRAINED)]
     shown = []
@@ -81,7 +83,7 @@ def _shown(results: Reportable, panel: Panel) -> list[_Shown]:
     return shown
 
 
-def _panel(shown: _Shown, key: str, width: int, domain: tuple[float, float], tall: int) -> Spec:
+def _panel(shown: _Shown, key: str, width: int, domain: tuple[float, float], tall: int) -> vega.Spec:
     """One panel; `tall` is how many lines stand below its name, the same in all, so that panels are level."""
     name = shown.panel.title or shown.panel.setting
     name = f"{name}: {shown.target}" if shown.target else name
@@ -91,18 +93,18 @@ def _panel(shown: _Shown, key: str, width: int, domain: tuple[float, float], tal
         rows = judged.filter(condition=condition).iter_rows(named=True)
         verdicts = ", ".join(f"{row['method']} {row['verdict']}" for row in rows)
         below.append(f"{layer_name(named(condition)[1])}: {verdicts}")
-    titled = panel_title(name, [*below, *[_NOTHING] * (tall - len(below))])
+    titled = layout.panel_title(name, [*below, *[_NOTHING] * (tall - len(below))])
     if not shown.values:
-        return {**absent("nothing was probed: the report says why", width, _HEIGHT), "title": titled}
+        return {**layout.absent("nothing was probed: the report says why", width, _HEIGHT), "title": titled}
     panel = lines(key, shown.methods, domain, shown.values, legend=False)
     independent = {"scale": {"color": "independent", "shape": "independent"}}
     return {**panel, "resolve": independent, "width": width, "height": _HEIGHT, "title": titled}
 
 
-def _methods(shown: list[_Shown]) -> list[Sign]:
+def _methods(shown: list[_Shown]) -> list[layout.Sign]:
     """Entries of the key for methods. A method has the colour of its place in its own setting."""
-    signs: dict[str, Sign] = {}
+    signs: dict[str, layout.Sign] = {}
     for each in shown:
         for name, colour, shape in zip(each.methods, *method_codes(each.methods), strict=True):
-            signs.setdefault(name, Sign("an untrained model" if name == UNTRAINED else name, colour, shape))
+            signs.setdefault(name, layout.Sign("an untrained model" if name == UNTRAINED else name, colour, shape))
     return list(signs.values())

@@ -10,36 +10,9 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel, Rank
-from evenhand.report import theme
-from evenhand.report.chart_parts import (
-    NOWHERE,
-    Chart,
-    Spec,
-    around,
-    bounds,
-    capital,
-    field,
-    is_value,
-    literal,
-    mark,
-    short,
-    verdict_margin,
-)
-from evenhand.report.paper.layout import (
-    SMALL,
-    WIDE,
-    Sign,
-    absent,
-    attribute_of,
-    compared,
-    outcome,
-    sized,
-    sizes,
-    tested,
-    value_span,
-    verdict_signs,
-    whole,
-)
+from evenhand.report import theme, vega
+from evenhand.report.chart_parts import around, bounds, capital, is_value, short, verdict_margin
+from evenhand.report.paper import layout
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import title
 
@@ -71,7 +44,7 @@ class _Shown:
     values: list[dict[str, Any]]
 
 
-def ranks_figure(results: Reportable, figure: Figure) -> Chart:
+def ranks_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """A row of panels per group, a panel per measure: the value at each rank, coloured by its verdict. Of translations
     there is one row per setting, everyone.
 
@@ -85,7 +58,7 @@ def ranks_figure(results: Reportable, figure: Figure) -> Chart:
         decided.append(contrasts)
         grid = _grid(results, panel, contrasts)
         ranks = sorted({rank.rank for rank in _ranks(results, panel).values()})
-        width = (WIDE - _AXIS * len(panel.measures)) // len(panel.measures)
+        width = (layout.WIDE - _AXIS * len(panel.measures)) // len(panel.measures)
         domains = [_domain([line[column] for line in grid]) for column in range(len(panel.measures) if grid else 0)]
         for row, line in enumerate(grid):
             charts = []
@@ -98,25 +71,25 @@ def ranks_figure(results: Reportable, figure: Figure) -> Chart:
     decisions = pl.concat(decided)
     reference = " and ".join(sorted({str(_reference(results, panel)) for panel in figure.panels}))
     texts = all(_of_texts(results, panel) for panel in figure.panels)
-    heading = f"Ranks of LoRA against {reference}{'' if texts else ', by group'}: {outcome(decisions)}"
+    heading = f"Ranks of LoRA against {reference}{'' if texts else ', by group'}: {layout.outcome(decisions)}"
     if not parts:
-        parts = [absent("no ranks were compared", WIDE, HEIGHT)]
+        parts = [layout.absent("no ranks were compared", layout.WIDE, HEIGHT)]
     values = [value for rows in data.values() for value in rows]
     signs = _signs(values, reference, decisions["verdict"].fill_null(theme.UNDECIDED))
-    return whole(parts, data, results, figure, heading, _EXPLAINED_OF_TEXTS if texts else _EXPLAINED, signs)
+    return layout.whole(parts, data, results, figure, heading, _EXPLAINED_OF_TEXTS if texts else _EXPLAINED, signs)
 
 
-def _signs(values: Sequence[dict[str, Any]], reference: str, verdicts: pl.Series) -> list[Sign]:
+def _signs(values: Sequence[dict[str, Any]], reference: str, verdicts: pl.Series) -> list[layout.Sign]:
     """The key."""
     shapes = {value["s"] for value in values if "s" in value}
-    signs = [Sign("whole ranks", theme.INK, _WHOLE)]
-    signs += [Sign(f"{name} layers", theme.INK, shape) for name, shape in _SHAPES.items() if shape in shapes]
-    signs += [Sign(reference, _REFERENCE, "dots"), Sign("its 95% interval", _INTERVAL, "band")]
+    signs = [layout.Sign("whole ranks", theme.INK, _WHOLE)]
+    signs += [layout.Sign(f"{name} layers", theme.INK, shape) for name, shape in _SHAPES.items() if shape in shapes]
+    signs += [layout.Sign(reference, _REFERENCE, "dots"), layout.Sign("its 95% interval", _INTERVAL, "band")]
     if any("a" in value for value in values):
-        signs.append(Sign(f"{reference} ± margin", _MARGIN, "rule"))
+        signs.append(layout.Sign(f"{reference} ± margin", _MARGIN, "rule"))
     if any("f" in value for value in values):
-        signs.append(Sign("noise floor, 95%", theme.FAINT, "tick"))
-    return signs + [Sign(sign.text, sign.colour, "bar") for sign in verdict_signs(verdicts)]
+        signs.append(layout.Sign("noise floor, 95%", theme.FAINT, "tick"))
+    return signs + [layout.Sign(sign.text, sign.colour, "bar") for sign in layout.verdict_signs(verdicts)]
 
 
 def _of_texts(results: Reportable, panel: Panel) -> bool:
@@ -127,7 +100,7 @@ def _reference(results: Reportable, panel: Panel) -> str | None:
     """The dotted line."""
     references = results.design.settings[panel.setting].references
     shown = [name for name in panel.methods if name in references]
-    return shown[0] if shown else compared(results.design, panel.setting)[0]
+    return shown[0] if shown else layout.compared(results.design, panel.setting)[0]
 
 
 def _ranks(results: Reportable, panel: Panel) -> dict[str, Rank]:
@@ -142,13 +115,13 @@ def _whom(results: Reportable, panel: Panel) -> pl.Expr:
     """The rows that are shown: of each group of the panel's attribute, of translations everyone."""
     if _of_texts(results, panel):
         return pl.col("attribute").is_null()
-    attribute = attribute_of(panel, results.estimates)
+    attribute = layout.attribute_of(panel, results.estimates)
     return pl.col("group").is_not_null() & (pl.col("attribute") == attribute)
 
 
 def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
     """Of every rank with the reference, in each group."""
-    return tested(results.verdicts).filter(
+    return layout.tested(results.verdicts).filter(
         _whom(results, panel),
         pl.col("measure").is_in(panel.measures),
         pl.col("method").is_in(list(_ranks(results, panel))),
@@ -159,10 +132,12 @@ def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
 
 def _grid(results: Reportable, panel: Panel, contrasts: pl.DataFrame) -> list[list[_Shown]]:
     """A line per group, and in it what is shown of each measure."""
-    size = sizes(results.examples, panel.setting, attribute_of(panel, results.estimates))
-    estimates = tested(results.estimates).filter(pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting)
+    size = layout.sizes(results.examples, panel.setting, layout.attribute_of(panel, results.estimates))
+    estimates = layout.tested(results.estimates).filter(
+        pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting
+    )
     named = {
-        group: panel.title or panel.setting if group is None else sized(group, size.get(group))
+        group: panel.title or panel.setting if group is None else layout.sized(group, size.get(group))
         for group in estimates["group"].unique()
     }
     return [
@@ -207,7 +182,7 @@ def _aside(rank: Rank) -> float:
 
 
 def _domain(shown: Sequence[_Shown]) -> tuple[float, float]:
-    return value_span([value for each in shown for value in each.values], shown[0].measure)
+    return layout.value_span([value for each in shown for value in each.values], shown[0].measure)
 
 
 def _panel(
@@ -219,55 +194,58 @@ def _panel(
     top: bool,
     bottom: bool,
     left: bool,
-) -> Spec:
+) -> vega.Spec:
     if not any(value["c"] is not None for value in shown.values):
-        gone = absent(f"no {title(shown.measure)}: the report says why", width, HEIGHT)
+        gone = layout.absent(f"no {title(shown.measure)}: the report says why", width, HEIGHT)
         return {**gone, "layer": [*gone["layer"], *_headings(shown, top, left)]}
     ticks = [rank for rank in ranks if rank >= 1 or rank == 0] or list(ranks)
     symlog = {"type": "symlog", "constant": BEND, "domain": [0, max(ranks, default=1)], "nice": False, "padding": 8}
     axis_x = {"values": ticks, "tickCount": len(ticks) + 1, "labels": bottom, "labelFontSize": 9, "format": "d"}
-    x = field("x", scale=symlog, axis={**axis_x, "labelOverlap": False}, title="rank of LoRA" if bottom else None)
+    x = vega.field("x", scale=symlog, axis={**axis_x, "labelOverlap": False}, title="rank of LoRA" if bottom else None)
     numbers = {"format": ".2f"} if domain[1] <= 1 else {"format": ".0f", "tickMinStep": 1}
-    along: Spec = {
+    along: vega.Spec = {
         "scale": {"domain": list(domain), "nice": False, "zero": False},
-        "axis": {"tickCount": 3, "labelFontSize": SMALL, **numbers},
+        "axis": {"tickCount": 3, "labelFontSize": layout.SMALL, **numbers},
         "title": None,
     }
-    colour, whole_rank = {"color": literal("k")}, f"datum.s === '{_WHOLE}'"
+    colour, whole_rank = {"color": vega.literal("k")}, f"datum.s === '{_WHOLE}'"
     reference, rank = "isValid(datum.q) && isValid(datum.c)", "isValid(datum.x) && isValid(datum.c)"
-    value, interval = field("c", **along), {"y": field("l", **along), "y2": {"field": "h"}}
+    value, interval = vega.field("c", **along), {"y": vega.field("l", **along), "y2": {"field": "h"}}
     layers = []
     if any("q" in row and "l" in row for row in shown.values):
-        layers.append(mark("rect", interval, where=reference, color=_INTERVAL))
+        layers.append(vega.mark("rect", interval, where=reference, color=_INTERVAL))
     if any("a" in row for row in shown.values):
         layers += [
-            mark("rule", {"y": field(end, **along)}, where=reference, color=_MARGIN, strokeWidth=1.5) for end in "ab"
+            vega.mark("rule", {"y": vega.field(end, **along)}, where=reference, color=_MARGIN, strokeWidth=1.5)
+            for end in "ab"
         ]
-    layers.append(mark("rule", {"y": value}, where=reference, color=_REFERENCE, strokeDash=[2, 3], strokeWidth=2))
+    layers.append(vega.mark("rule", {"y": value}, where=reference, color=_REFERENCE, strokeDash=[2, 3], strokeWidth=2))
     if any("f" in row for row in shown.values):
         tick = {"color": theme.FAINT, "thickness": 1.5, "size": 8, "orient": "horizontal"}
-        layers.append(mark("tick", {"x": x, "y": field("f", **along)}, where=f"{rank} && isValid(datum.f)", **tick))
+        layers.append(
+            vega.mark("tick", {"x": x, "y": vega.field("f", **along)}, where=f"{rank} && isValid(datum.f)", **tick)
+        )
     line = {"color": theme.FAINT, "strokeWidth": 1}
-    layers.append(mark("line", {"x": x, "y": value}, where=f"{rank} && {whole_rank}", **line))
+    layers.append(vega.mark("line", {"x": x, "y": value}, where=f"{rank} && {whole_rank}", **line))
     if any("x" in row and "l" in row for row in shown.values):
         bar = {"x": x, **interval, **colour}
-        layers.append(mark("rule", bar, where=f"{rank} && isValid(datum.l)", strokeWidth=1.2))
-    point = {"x": x, "y": value, **colour, "shape": literal("s")}
-    layers.append(mark("point", point, where=rank, filled=True, size=38, opacity=1))
+        layers.append(vega.mark("rule", bar, where=f"{rank} && isValid(datum.l)", strokeWidth=1.2))
+    point = {"x": x, "y": value, **colour, "shape": vega.literal("s")}
+    layers.append(vega.mark("point", point, where=rank, filled=True, size=38, opacity=1))
     layers += _headings(shown, top, left)
     return {"data": {"name": key}, "layer": layers, "width": width, "height": HEIGHT}
 
 
-def _headings(shown: _Shown, top: bool, left: bool) -> list[Spec]:
+def _headings(shown: _Shown, top: bool, left: bool) -> list[vega.Spec]:
     """The group over the panels of its row, the measure over those of its column: at the same height in all of them,
     which titles are not."""
     texts: list[tuple[str, int, str, int]] = [(shown.label, -6, "normal", 11)] if left else []
     texts += [(capital(title(shown.measure)), -22, "bold", 12)] if top else []
     return [
-        mark(
+        vega.mark(
             "text",
             {"x": {"value": 0}, "y": {"value": height}},
-            data=NOWHERE,
+            data=vega.NOWHERE,
             text=text,
             align="left",
             baseline="bottom",

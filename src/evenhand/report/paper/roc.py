@@ -11,25 +11,9 @@ import polars as pl
 from evenhand.audit.design import Figure, Panel
 from evenhand.audit.kinds.membership import OWN, ROC
 from evenhand.audit.measures import shown_in
-from evenhand.report import theme
-from evenhand.report.chart_parts import NOWHERE, Chart, Spec, field, is_value, literal, mark, short
-from evenhand.report.paper.layout import (
-    SMALL,
-    WIDE,
-    Sign,
-    absent,
-    attribute_of,
-    compared,
-    in_lines,
-    outcome,
-    pair_of,
-    palette,
-    panel_title,
-    sized,
-    tested,
-    verdict_signs,
-    whole,
-)
+from evenhand.report import theme, vega
+from evenhand.report.chart_parts import is_value, short
+from evenhand.report.paper import layout
 from evenhand.report.reliability import diagonal
 from evenhand.report.reportable import Reportable
 from evenhand.report.roc import decades, least_decade
@@ -74,17 +58,17 @@ class _Row:
     contrasts: pl.DataFrame
 
 
-def roc_figure(results: Reportable, figure: Figure) -> Chart:
+def roc_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """A row of panels per setting: everyone, then each group of the attribute; a curve per method with its 95% band.
 
     Printed in a panel are the rates at 1% false positives with their counts, or that there are too few non-members, and
     the verdict on the area; under a setting's name the loss on members and non-members. All panels share their axes.
     """
-    looks = palette(results, figure)
+    looks = layout.palette(results, figure)
     rows = [_row(results, panel, looks) for panel in figure.panels]
     points = [point for row in rows for shown in row.panels for point in shown.points]
     least = 10.0 ** least_decade(points)
-    width = (WIDE - _AXIS) // figure.columns - 10
+    width = (layout.WIDE - _AXIS) // figure.columns - 10
     data, parts = {}, []
     for rank, row in enumerate(rows):
         panels = []
@@ -92,15 +76,17 @@ def roc_figure(results: Reportable, figure: Figure) -> Chart:
             key = f"rows {rank} {at}"
             data[key] = [*shown.points, *shown.corner]
             panels.append(_panel(shown, key, least, width, first=at % figure.columns == 0))
-        named = panel_title(row.setting, row.losses, 4, fontSize=12)
-        parts.append({"vconcat": in_lines(panels, figure.columns), "spacing": 8, "title": named})
+        named = layout.panel_title(row.setting, row.losses, 4, fontSize=12)
+        parts.append({"vconcat": layout.in_lines(panels, figure.columns), "spacing": 8, "title": named})
     decided = pl.concat([row.contrasts for row in rows])
     settings = dict.fromkeys(panel.setting for panel in figure.panels)
-    heading = f"{pair_of(results.design, settings)}, area under the ROC curve of membership: {outcome(decided)}"
+    heading = (
+        f"{layout.pair_of(results.design, settings)}, area under the ROC curve of membership: {layout.outcome(decided)}"
+    )
     present = {point["m"] for point in points}
-    signs = [Sign(method, looks[method][0], "rule") for method in looks if method in present]
-    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
-    return whole(parts, data, results, figure, heading, _EXPLAINED, signs)
+    signs = [layout.Sign(method, looks[method][0], "rule") for method in looks if method in present]
+    signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
+    return layout.whole(parts, data, results, figure, heading, _EXPLAINED, signs)
 
 
 def _row(results: Reportable, panel: Panel, looks: Mapping[str, tuple[str, str]]) -> _Row:
@@ -108,10 +94,10 @@ def _row(results: Reportable, panel: Panel, looks: Mapping[str, tuple[str, str]]
     (area,), rate = shown_in("areas"), shown_in("rates")[0]
     curves = results.curves.filter(measure=ROC, setting=setting, split="test")
     estimates = results.estimates.filter(pl.col("seed").is_null(), setting=setting, split="test")
-    attribute = attribute_of(panel, estimates.filter(measure=area.name))
+    attribute = layout.attribute_of(panel, estimates.filter(measure=area.name))
     about = pl.col("attribute").is_null() | is_value("attribute", attribute)
-    reference, others = compared(design, setting)
-    contrasts = tested(results.verdicts).filter(
+    reference, others = layout.compared(design, setting)
+    contrasts = layout.tested(results.verdicts).filter(
         about, pl.col("reference") == (reference or ""), setting=setting, measure=area.name
     )
     areas = estimates.filter(about, measure=area.name)
@@ -120,7 +106,7 @@ def _row(results: Reportable, panel: Panel, looks: Mapping[str, tuple[str, str]]
     for group in dict.fromkeys([None, *areas["group"]]):
         here = is_value("group", group)
         area_rows = areas.filter(here)
-        title = sized(EVERYONE if group is None else group, max((n or 0 for n in area_rows["n"]), default=0))
+        title = layout.sized(EVERYONE if group is None else group, max((n or 0 for n in area_rows["n"]), default=0))
         points = [_point(row, looks) for row in curves.filter(about, here, pl.col("y") > 0).iter_rows(named=True)]
         rates = estimates.filter(about, here, measure=rate.name)
         rates = rates.filter(pl.col("condition").is_null() | (pl.col("condition") == OWN))
@@ -167,33 +153,43 @@ def _losses(estimates: pl.DataFrame, methods: Sequence[str]) -> str:
     return f"loss on members / on non-members: {', '.join(both)}" if both else ""
 
 
-def _panel(shown: _Shown, key: str, least: float, width: int, first: bool) -> Spec:
+def _panel(shown: _Shown, key: str, least: float, width: int, first: bool) -> vega.Spec:
     title = {"text": shown.title, "fontSize": 11, "anchor": "start", "offset": 4}
     if not shown.points:
-        return {**absent(f"no curve: {shown.reason}", width, width), "title": title}
+        return {**layout.absent(f"no curve: {shown.reason}", width, width), "title": title}
     scale = {"type": "log", "domain": [least, 1], "clamp": True}
     bare = {"values": decades(least), "labels": False}
-    axis = {"values": decades(least), "format": "~g", "labelFontSize": SMALL, "titleFontSize": SMALL}
-    x = field("x", scale=scale, axis=axis, title="false positive rate")
-    along: Spec = {"scale": scale, "axis": axis if first else bare, "title": "true positive rate" if first else None}
-    colour = {"color": literal("k")}
-    band = {"x": x, "y": field("l", **along), "y2": {"field": "h"}, **colour}
+    axis = {"values": decades(least), "format": "~g", "labelFontSize": layout.SMALL, "titleFontSize": layout.SMALL}
+    x = vega.field("x", scale=scale, axis=axis, title="false positive rate")
+    along: vega.Spec = {
+        "scale": scale,
+        "axis": axis if first else bare,
+        "title": "true positive rate" if first else None,
+    }
+    colour = {"color": vega.literal("k")}
+    band = {"x": x, "y": vega.field("l", **along), "y2": {"field": "h"}, **colour}
     layers = [
-        mark("rule", diagonal(least, 1), data=NOWHERE, color="#777777", strokeDash=[4, 3]),
-        mark("area", band, where="isValid(datum.l)", opacity=0.18, clip=True),
-        mark(
-            "line", {"x": x, "y": field("y", **along), **colour}, where="isValid(datum.x)", strokeWidth=1.7, clip=True
+        vega.mark("rule", diagonal(least, 1), data=vega.NOWHERE, color="#777777", strokeDash=[4, 3]),
+        vega.mark("area", band, where="isValid(datum.l)", opacity=0.18, clip=True),
+        vega.mark(
+            "line",
+            {"x": x, "y": vega.field("y", **along), **colour},
+            where="isValid(datum.x)",
+            strokeWidth=1.7,
+            clip=True,
         ),
     ]
     for line in sorted({entry["line"] for entry in shown.corner}):
         at = {"x": {"value": width - 4}, "y": {"value": width - 3 - _LINE * line}}
-        words = {"align": "right", "baseline": "bottom", "fontSize": SMALL}
-        layers.append(mark("text", {**at, "text": {"field": "t"}, **colour}, where=f"datum.line === {line}", **words))
+        words = {"align": "right", "baseline": "bottom", "fontSize": layout.SMALL}
+        layers.append(
+            vega.mark("text", {**at, "text": {"field": "t"}, **colour}, where=f"datum.line === {line}", **words)
+        )
     for line, (method, verdict) in enumerate(shown.verdicts):
         at = {"value": -9 - 13 * line}
         sign = {"filled": True, "size": 42, "opacity": 1, "shape": theme.SHAPES[verdict]}
-        look = {"color": theme.COLOURS[verdict], "data": NOWHERE}
-        layers.append(mark("point", {"x": {"value": 6}, "y": at}, **sign, **look))
-        words = {"text": f"{method}: {verdict}", "align": "left", "fontSize": SMALL}
-        layers.append(mark("text", {"x": {"value": 14}, "y": at}, **words, **look))
+        look = {"color": theme.COLOURS[verdict], "data": vega.NOWHERE}
+        layers.append(vega.mark("point", {"x": {"value": 6}, "y": at}, **sign, **look))
+        words = {"text": f"{method}: {verdict}", "align": "left", "fontSize": layout.SMALL}
+        layers.append(vega.mark("text", {"x": {"value": 14}, "y": at}, **words, **look))
     return {"data": {"name": key}, "layer": layers, "width": width, "height": width, "title": title}

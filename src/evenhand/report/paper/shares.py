@@ -10,20 +10,9 @@ import polars as pl
 
 from evenhand.audit.design import Figure, Panel
 from evenhand.audit.measures import shown_in
-from evenhand.report import theme
-from evenhand.report.chart_parts import Chart, Spec, around, field, literal, mark, verdict_margin
-from evenhand.report.paper.layout import (
-    SMALL,
-    WIDE,
-    Sign,
-    absent,
-    compared,
-    in_lines,
-    outcome,
-    tested,
-    verdict_signs,
-    whole,
-)
+from evenhand.report import theme, vega
+from evenhand.report.chart_parts import around, verdict_margin
+from evenhand.report.paper import layout
 from evenhand.report.reportable import Reportable
 from evenhand.report.translations import COLOURS, outcome_colour, outcome_names, shares, stacked
 from evenhand.report.wording import methods_of
@@ -54,34 +43,34 @@ class _Shown:
     contrasts: pl.DataFrame
 
 
-def shares_figure(results: Reportable, figure: Figure) -> Chart:
+def shares_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """One panel per entry of the figure: a bar per method, of everyone, with the verdict on the share of the
     stereotypical gender against the panel's first method."""
     shown = [_shown(results, panel) for panel in figure.panels]
-    width = WIDE // figure.columns - _AXIS - _SIGN
+    width = layout.WIDE // figure.columns - _AXIS - _SIGN
     data = {f"rows {rank}": [*each.values, *each.marks] for rank, each in enumerate(shown)}
     panels = [_panel(each, f"rows {rank}", width) for rank, each in enumerate(shown)]
     decided = pl.concat([each.contrasts for each in shown])
-    heading = f"Genders in translations: share of the stereotypical one {outcome(decided)}"
-    signs = [Sign(name, colour, "band") for name, colour in zip(outcome_names(), COLOURS, strict=True)]
-    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
-    return whole(in_lines(panels, figure.columns), data, results, figure, heading, _EXPLAINED, signs)
+    heading = f"Genders in translations: share of the stereotypical one {layout.outcome(decided)}"
+    signs = [layout.Sign(name, colour, "band") for name, colour in zip(outcome_names(), COLOURS, strict=True)]
+    signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
+    return layout.whole(layout.in_lines(panels, figure.columns), data, results, figure, heading, _EXPLAINED, signs)
 
 
 def _shown(results: Reportable, panel: Panel) -> _Shown:
     everyone = pl.col("attribute").is_null()
-    estimates = shares(tested(results.estimates).filter(everyone, setting=panel.setting))
+    estimates = shares(layout.tested(results.estimates).filter(everyone, setting=panel.setting))
     present = methods_of(estimates, results.design, panel.setting)
     methods = [name for name in panel.methods or present if name in present]
     values = stacked(estimates.filter(pl.col("method").is_in(methods)))
-    first = methods[0] if panel.methods and methods else compared(results.design, panel.setting)[0]
+    first = methods[0] if panel.methods and methods else layout.compared(results.design, panel.setting)[0]
     judged = next(measure for measure in shown_in("shares") if measure.direction)
     margin = verdict_margin(judged.name, results.design)
     marks: list[dict[str, Any]] = []
     for value in values:
         if value["m"] == first and value["o"] == judged.display.heading and margin is not None:
             marks += [{"r": end} for end in around(value["v"], margin, judged.name)]
-    contrasts = tested(results.verdicts).filter(
+    contrasts = layout.tested(results.verdicts).filter(
         everyone,
         pl.col("measure") == judged.name,
         pl.col("method").is_in(methods),
@@ -94,29 +83,29 @@ def _shown(results: Reportable, panel: Panel) -> _Shown:
     return _Shown(panel, methods, values, marks, contrasts)
 
 
-def _panel(shown: _Shown, key: str, width: int) -> Spec:
+def _panel(shown: _Shown, key: str, width: int) -> vega.Spec:
     title = {"text": shown.panel.title or shown.panel.setting, "fontSize": 11, "anchor": "start", "offset": 6}
     height = STEP * max(len(shown.methods), 2)
     if not shown.values:
-        return {**absent("no translations of this setting: the report says why", width, height), "title": title}
-    percent = {"format": ".0%", "tickCount": 5, "labelFontSize": SMALL}
-    x = field("a", scale={"domain": [0, 1]}, axis=percent, title=None)
+        return {**layout.absent("no translations of this setting: the report says why", width, height), "title": title}
+    percent = {"format": ".0%", "tickCount": 5, "labelFontSize": layout.SMALL}
+    x = vega.field("a", scale={"domain": [0, 1]}, axis=percent, title=None)
     methods = list(shown.methods)
-    axis = {"labelFontSize": SMALL, "labelLimit": _AXIS - 12, "minExtent": _AXIS - 12}
-    rows: Spec = {"sort": methods, "scale": {"domain": methods}, "axis": axis, "title": None}
-    y = field("m", "N", **rows)
+    axis = {"labelFontSize": layout.SMALL, "labelLimit": _AXIS - 12, "minExtent": _AXIS - 12}
+    rows: vega.Spec = {"sort": methods, "scale": {"domain": methods}, "axis": axis, "title": None}
+    y = vega.field("m", "N", **rows)
     bar = {"x": x, "x2": {"field": "b"}, "y": y, "color": outcome_colour(None)}
-    layers = [mark("bar", bar, where="isValid(datum.o)", height={"band": 0.7})]
+    layers = [vega.mark("bar", bar, where="isValid(datum.o)", height={"band": 0.7})]
     if any("r" in sign for sign in shown.marks):
         dashed = {"color": "black", "strokeDash": [3, 3], "strokeWidth": 1}
-        layers.append(mark("rule", {"x": field("r")}, where="isValid(datum.r)", **dashed))
+        layers.append(vega.mark("rule", {"x": vega.field("r")}, where="isValid(datum.r)", **dashed))
     if any("l" in value for value in shown.values):
-        interval = {"x": field("l"), "x2": {"field": "h"}, "y": y}
-        layers.append(mark("rule", interval, where="isValid(datum.l)", color="black", strokeWidth=1.6))
+        interval = {"x": vega.field("l"), "x2": {"field": "h"}, "y": y}
+        layers.append(vega.mark("rule", interval, where="isValid(datum.l)", color="black", strokeWidth=1.6))
     if any("s" in sign for sign in shown.marks):
-        at = {"x": {"value": width + _SIGN // 2}, "y": field("y", "N", **rows)}
-        sign = {**at, "color": literal("k"), "shape": literal("s")}
-        layers.append(mark("point", sign, where="isValid(datum.s)", filled=True, size=55, opacity=1))
+        at = {"x": {"value": width + _SIGN // 2}, "y": vega.field("y", "N", **rows)}
+        sign = {**at, "color": vega.literal("k"), "shape": vega.literal("s")}
+        layers.append(vega.mark("point", sign, where="isValid(datum.s)", filled=True, size=55, opacity=1))
     independent = {"scale": {"color": "independent", "shape": "independent"}}
-    spec: Spec = {"data": {"name": key}, "layer": layers, "width": width, "height": height, "title": title}
+    spec: vega.Spec = {"data": {"name": key}, "layer": layers, "width": width, "height": height, "title": title}
     return {**spec, "resolve": independent}
