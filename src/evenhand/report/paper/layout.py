@@ -221,7 +221,7 @@ def _note(results: Reportable, figure: Figure) -> tuple[vega.Spec, list[dict[str
         setting = design.settings[name]
         splits = "a new split per seed" if setting.vary else "one split"
         model = f" on {setting.model}" if setting.model else ""
-        sentences.append(f"{name}: {setting.task or 'predictions as given'}{model}, {splits}.")
+        sentences.append(f"{name}: {setting.task or 'records as given'}{model}, {splits}.")
     if design.source:
         sentences.append(f"Source: {design.source}.")
     lines = textwrap.wrap(" ".join(sentences), int(WIDE / (_LETTER * SMALL / 11)))
