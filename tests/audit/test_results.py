@@ -254,7 +254,7 @@ def test_the_summary_leads_with_what_is_worse(results):
     lines = results.summary().splitlines()
     assert lines[0] == "small: 2 methods, 3 seeds, 300 examples"
     assert lines[1].startswith("lora against full: worse in")
-    assert lines[2].startswith("Had lora cost everyone")
+    assert lines[2].startswith("The smallest loss of accuracy of lora against full that this study detects")
     table = [line.split("  ")[0] for line in lines[5:]]
     assert table[0] == "worse" and "worse" not in table[table.count("worse") :]
 

@@ -7,11 +7,11 @@ import pytest
 
 from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.errors import InputError
-from evenhand.report import blocks, page, terminal
+from evenhand.report import forest_plot, page, terminal
 from evenhand.report.charts import across_chart
-from evenhand.report.summary import markdown
+from evenhand.report.headline import verdict_lines
+from evenhand.report.markdown import markdown
 from evenhand.report.verdict_tables import across_tables, verdict_tables
-from evenhand.report.wording import headline
 
 SETTINGS = ("faces", "posts", "news")
 
@@ -26,20 +26,20 @@ def rows_of(chart) -> list[dict]:
 
 
 def test_the_headline_begins_with_what_holds_across_settings(several, small):
-    first, *others = headline(several.verdicts, several.design)
+    first, *others = verdict_lines(several.verdicts, several.design)
     assert first.startswith("Across settings, lora against full: worse in ")
     assert first.endswith("; settings differ by more than their noise in 1 of them.")
     assert [line.partition(":")[0] for line in others] == list(SETTINGS)
-    assert not any("cross settings" in line for line in headline(small.verdicts, small.design))
+    assert not any("cross settings" in line for line in verdict_lines(small.verdicts, small.design))
 
 
 def test_the_headline_says_in_how_many_comparisons_settings_differ(several):
     alike = several.verdicts.with_columns(note=pl.lit(f"3 settings, I² 0%, p of Q .900: {ALIKE}"))
-    assert headline(alike, several.design)[0].endswith("; in none is there a sign that settings differ.")
+    assert verdict_lines(alike, several.design)[0].endswith("; no sign that settings differ.")
     mean = (pl.col("measure") == "accuracy") & (pl.col("group") == "circle")
     note = pl.when(mean).then(pl.lit(f"3 settings, I² 90%, p of Q .001: {DIFFER}")).otherwise("note")
     found = alike.with_columns(note=note)
-    assert headline(found, several.design)[0].endswith(f"; {DIFFER} in 1 of them.")
+    assert verdict_lines(found, several.design)[0].endswith(f"; {DIFFER} in 1 of them.")
     (table,) = across_tables(found, several.design)
     (circle,) = (row for row in table.parts[0].rows if row.who == "shape = circle")
     assert circle.differ == "I² 90%, p .001: they differ"
@@ -110,11 +110,11 @@ def test_two_settings_have_no_interval_of_a_new_one(simulate):
 def test_nothing_across_settings_is_refused_in_a_sentence(small):
     with pytest.raises(InputError, match="no contrast was pooled"):
         across_chart(small.verdicts, small.design)
-    assert blocks.across_blocks(small.verdicts, small.design) == []
+    assert forest_plot.across_blocks(small.verdicts, small.design) == []
 
 
 def test_blocks_have_a_figure_per_measure(several):
-    (block,) = blocks.across_blocks(several.verdicts, several.design)
+    (block,) = forest_plot.across_blocks(several.verdicts, several.design)
     assert block.heading == "lora against full"
     assert len(block.figures) == 4
     assert block.figures[0].description.startswith("accuracy: lora against full in each setting, and the mean")

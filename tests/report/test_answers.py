@@ -10,9 +10,10 @@ from evenhand.audit.design import Figure, Panel
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import page
-from evenhand.report.answers import answer_grids, answers_chart
+from evenhand.report.answers import answers_chart
+from evenhand.report.headline import verdict_lines
+from evenhand.report.markdown import markdown
 from evenhand.report.paper import draw
-from evenhand.report.wording import headline
 from option_records import tables
 
 
@@ -44,7 +45,6 @@ def test_leans_stand_raw_beside_corrected_with_what_else_pulls(results):
 def test_nothing_is_drawn_where_nothing_was_asked(results):
     with pytest.raises(InputError, match="no answers to prompts were audited"):
         answers_chart(results.estimates.filter(pl.col("measure") == "flip_rate"), results.design)
-    assert answer_grids(results.estimates.clear(), results.design) == []
 
 
 def test_a_figure_shows_methods_with_single_questions_and_the_verdict_on_the_distance(results):
@@ -58,9 +58,9 @@ def test_a_figure_shows_methods_with_single_questions_and_the_verdict_on_the_dis
 
 
 def test_the_headline_is_about_several_questions_and_the_page_has_each(results):
-    said = " ".join(headline(results.verdicts, results.design))
+    said = " ".join(verdict_lines(results.verdicts, results.design))
     assert "mc1/letters" not in said and "all questions" in said
-    html, text = page.html(results), page.markdown(results)
+    html, text = page.html(results), markdown(results)
     for written in (html, text):
         assert "mc1/letters/male-female" in written and "multiple choice" in written
     assert "Answers to prompts" in html and "pull of A" in html

@@ -138,7 +138,7 @@ def test_the_table_holds_every_contrast_with_its_verdict(small):
 def test_the_headline_is_the_first_thing_said(small):
     visible = Outline(page.html(small)).visible
     assert visible.index("worse in") < visible.index("At a glance")
-    assert "The smallest harm this study could have seen" in visible
+    assert "that this study detects with 80% power is" in visible
 
 
 def test_what_could_not_be_computed_is_a_dash_with_its_reason(simulate):
@@ -248,6 +248,26 @@ def test_nine_classes_stay_under_five_megabytes(simulate):
     results = simulate(methods=methods, settings=("a", "b", "c"), n=2000, groups=groups, classes=9, seeds=3)
     assert len(results.verdicts) > 6000
     assert len(page.html(results).encode()) < 5_000_000
+
+
+def test_the_drawing_library_is_made_once_and_kept_in_the_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    page.bundle.cache_clear()
+    made = page.bundle()
+    (kept,) = (tmp_path / "evenhand").iterdir()
+    assert "vegaEmbed" in made and kept.read_text(encoding="utf-8") == made
+    kept.write_text("kept", encoding="utf-8")
+    page.bundle.cache_clear()
+    assert page.bundle() == "kept"
+    page.bundle.cache_clear()
+
+
+def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    page.bundle.cache_clear()
+    assert "vegaEmbed" in page.bundle()
+    page.bundle.cache_clear()
 
 
 def test_the_report_is_imported_without_heavy_libraries():

@@ -89,7 +89,7 @@ def test_the_title_counts_the_verdicts_that_are_shown(by_group):
     results, chart = by_group
     groups, everyone = pl.col("group").is_not_null(), pl.col("attribute").is_null()
     shown = results.verdicts.filter(pl.col("measure").is_in(PARITY), pl.col("setting").is_not_null(), groups | everyone)
-    title = " ".join(chart.title.text)
+    title = " ".join(chart.to_dict()["title"]["text"])
     assert title.startswith(
         f"lora against full, by group: worse in {counts(shown)['worse']} of {len(shown)} comparisons"
     )
@@ -121,7 +121,7 @@ def test_without_a_reference_there_are_values_and_no_verdicts(simulate):
     chart = paper.draw(results, figure("groups", {"setting": "faces", "measures": ["accuracy"]}))
     (rows,) = drawn(chart).values()
     assert all("c" in row and "a" not in row for row in rows)
-    assert "nothing was compared" in " ".join(chart.title.text)
+    assert "nothing was compared" in " ".join(chart.to_dict()["title"]["text"])
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,9 @@ def test_a_rank_has_the_colour_of_its_verdict(by_rank):
     verdicts = results.verdicts.filter(pl.col("group").is_not_null(), pl.col("measure").is_in(PARITY[::2]))
     colours = [row["k"] for rows in drawn(chart).values() for row in rows if "k" in row]
     assert sorted(colours) == sorted(theme.COLOURS[verdict] for verdict in verdicts["verdict"])
-    assert f"worse in {counts(verdicts).get('worse', 0)} of {len(verdicts)}" in " ".join(chart.title.text)
+    assert f"worse in {counts(verdicts).get('worse', 0)} of {len(verdicts)}" in " ".join(
+        chart.to_dict()["title"]["text"]
+    )
 
 
 def test_a_panel_shows_the_ranks_that_it_names(by_rank):

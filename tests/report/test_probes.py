@@ -10,9 +10,10 @@ from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import page
 from evenhand.report.figures import write
+from evenhand.report.headline import verdict_lines
+from evenhand.report.markdown import markdown
 from evenhand.report.paper import draw
-from evenhand.report.probes import BARE, FEW, probe_grids, probed_for, probes_chart
-from evenhand.report.wording import headline
+from evenhand.report.probes import BARE, FEW, probed_for, probes_chart
 from probe_records import tables
 
 RATES = {"base": 0.6, "more": 0.9, "same": 0.6}
@@ -62,7 +63,6 @@ def test_nothing_is_drawn_where_nothing_was_probed(results):
         probes_chart(results.estimates.clear(), results.design)
     with pytest.raises(InputError, match="height was not probed for in main"):
         probes_chart(results.estimates, results.design, target="height")
-    assert probe_grids(results.estimates.clear(), results.design) == []
     empty = Results.compute(results.examples, results.trials, results.predictions, results.design)
     assert "nothing was probed" in str(draw(empty, empty.design.figure[0]).to_dict())
 
@@ -75,9 +75,9 @@ def test_a_figure_says_what_was_found_at_the_layers_that_are_judged(results):
 
 
 def test_the_page_and_the_headline_name_target_and_layer_and_judge_no_baseline(results):
-    said = " ".join(headline(results.verdicts, results.design))
+    said = " ".join(verdict_lines(results.verdicts, results.design))
     assert "author, layer 2" in said and "untrained" not in said
-    html, text = page.html(results), page.markdown(results)
+    html, text = page.html(results), markdown(results)
     for written in (html, text):
         assert "author, embeddings" in written and "more against untrained" in written
     assert '<section id="probes">' in html

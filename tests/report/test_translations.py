@@ -9,7 +9,7 @@ from evenhand import records
 from evenhand.audit.design import Design, Figure, Panel, Rank, SettingDesign
 from evenhand.errors import InputError
 from evenhand.report.paper import draw
-from evenhand.report.translations import OUTCOMES, SAID, shares_chart, stacked
+from evenhand.report.translations import outcome_names, shares_chart, stacked
 
 SHARES = {"pro": 0.6, "anti": 0.2, "neutral": 0.1, "mixed": 0.0, "none": 0.1}
 
@@ -63,7 +63,7 @@ def drawn_rows(chart) -> list[dict]:
 def test_the_shares_of_a_bar_follow_each_other_up_to_one():
     for method in ("full", "r1", "r8"):
         own = [row for row in stacked(tables().estimates.filter(pl.col("group").is_null())) if row["m"] == method]
-        assert [row["o"] for row in own] == [SAID[name] for name in OUTCOMES]
+        assert [row["o"] for row in own] == outcome_names()
         assert [row["a"] for row in own[1:]] == pytest.approx([row["b"] for row in own[:-1]])
         assert own[-1]["b"] == pytest.approx(1)
         assert "l" in own[0] and all("l" not in row for row in own[1:])

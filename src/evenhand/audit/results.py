@@ -203,11 +203,12 @@ class Results:
         return figures.write(self, Path(folder), format)
 
     def _rendered(self, format: Format) -> str:
-        from evenhand.report import page
+        from evenhand.report.markdown import markdown
+        from evenhand.report.page import html
 
         if format == "json":
             return json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        return page.html(self) if format == "html" else page.markdown(self)
+        return html(self) if format == "html" else markdown(self)
 
     def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:
         """The rows of `verdicts` whose verdict is one of these; none when the gate is passed.
@@ -227,19 +228,11 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but examples and predictions as plain values; what is not finite is None."""
-        from evenhand.report.detectable_harm import noticed
-        from evenhand.report.forest_plot import patterns
-        from evenhand.report.membership_sentences import leaking
-        from evenhand.report.wording import headline
+        from evenhand.report.headline import headline
 
         return {
             "source": self.design.source,
-            "headline": [
-                *patterns(self.verdicts, self.design),
-                *headline(self.verdicts, self.design),
-                *leaking(self.estimates, self.verdicts, self.design),
-                *noticed(self.curves, self.design),
-            ],
+            "headline": headline(self),
             "design": self.design.model_dump(mode="json"),
             "verdicts": _rows(self.verdicts),
             "estimates": _rows(self.estimates),

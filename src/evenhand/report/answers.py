@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import of_kind
+from evenhand.audit.measures import shown_in
+from evenhand.audit.measures.measure import Measure
 from evenhand.errors import InputError
-from evenhand.report import theme
-from evenhand.report.drawing import (
-    bounds,
-    by_method,
-    choose,
-    extent,
-    finished,
-    heading_of,
-    in_order,
-    labels,
-    row_key,
-    rows_named,
-    tooltips,
-)
-from evenhand.report.drawing import short as digits_shown
-from evenhand.report.tables import Grid, estimate_grids
+from evenhand.report import vega
+from evenhand.report.blocks import Block, Figure, Spot, blocks_of
+from evenhand.report.chart_parts import bounds, choose, extent, in_order, is_value, row_key, short
+from evenhand.report.panels import point_panel
+from evenhand.report.reportable import Reportable
 from evenhand.report.wording import ASKED, methods_of
-
-LEAN, LOG_ODDS = "guess_lean", "content_log_odds"
-_PANELS = (
-    (LEAN, None, "as answered"),
-    (LEAN, "permutation", "after permutation"),
-    (LEAN, "PriDe", "after PriDe"),
-    (LEAN, "contextual calibration", "after calibration"),
-    (LOG_ODDS, None, "how strongly"),
-    ("identifier_effect", None, "pull of A, B, …"),
-    ("yes_effect", None, "pull of yes"),
-)
-"""Measure, correction, heading."""
 
 _WIDTH = 150
 _GAP = 16
@@ -46,7 +25,7 @@ _GAP = 16
 
 def answers_chart(
     estimates: pl.DataFrame, design: Design, *, setting: str | None = None, split: str | None = None
-) -> Any:
+) -> vega.Chart:
     """The lean of guesses by question and method with its 95% interval, as answered and corrected, and beside it how
     much identifiers, and the word yes, pull.
 
@@ -58,36 +37,80 @@ def answers_chart(
     Raises:
         InputError: no answers were audited.
     """
-    import altair as alt
-
-    rows = estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in([name for name, _, _ in _PANELS]))
-    if rows.drop_nulls("value").filter(measure=LEAN).is_empty():
+    rows = guesses(estimates)
+    if rows.is_empty():
         raise InputError("there are no guesses to draw: no answers to prompts were audited")
     rows, setting, split = choose(rows, design, setting, split)
     methods = methods_of(rows, design, setting)
     asked = design.settings[setting].asked
     first, second = ("male", "female") if asked is None else asked.contents
-    parts, drawn = [], {}
+    parts, data = [], {}
     order = in_order(_key(row["condition"]) for row in rows.iter_rows(named=True))
-    for measure, correction, heading in _PANELS:
-        own = rows.filter(pl.col("measure") == measure, pl.col("correction").eq_missing(pl.lit(correction, pl.String)))
-        values = [_value(row) for row in own.drop_nulls("value").iter_rows(named=True)]
+    for measure, correction, heading in _panels():
+        shown = rows.filter(pl.col("measure") == measure.name, is_value("correction", correction)).drop_nulls("value")
+        values = [_value(row) for row in shown.iter_rows(named=True)]
         if values:
             key = f"rows {len(parts)}"
-            drawn[key] = values
-            x = f"← {second}   {first} →" if measure in (LEAN, LOG_ODDS) else "log-odds"
-            domain = (-0.5, 0.5) if measure == LEAN else _seen(values)
-            part = _panel(key, methods, order, heading, x, domain, named=not parts)
-            parts.append(part.properties(title=alt.Title(heading, fontSize=11, anchor="middle")))
-    chart = alt.hconcat(*parts, spacing=_GAP)
-    said = [
+            data[key] = values
+            low, high = value_axis(measure, [value["c"] for value in values], 0.3)
+            panel = point_panel(
+                values,
+                methods,
+                order,
+                data=key,
+                width=_WIDTH,
+                row="question",
+                value=heading,
+                title=f"← {second}   {first} →" if measure.display.signed else "log-odds",
+                scale={"domain": [low, high], "nice": False},
+                ticks=3,
+                even=measure.display.even,
+                legend=not parts,
+                named=not parts,
+                clip=True,
+            )
+            parts.append(panel | {"title": {"text": heading, "fontSize": 11, "anchor": "middle"}})
+    explained = [
         f"0: {first} and {second} are guessed equally often; ±.5: always the same one",
         "points: mean over seeds; bars: 95% intervals, cut at the frame; how strongly, and pulls: in log-odds",
     ]
+    spec = {"hconcat": parts, "spacing": _GAP, "title": vega.heading("Which gender is guessed", explained)}
     about = f"Lean of guesses by question and method, {setting}, {split}"
-    whole = chart.properties(title=heading_of("Which gender is guessed", said))
-    panel = len(parts) * _WIDTH + (len(parts) - 1) * _GAP
-    return finished(whole, drawn, about, panel=panel, label=extent(order))
+    width = len(parts) * _WIDTH + (len(parts) - 1) * _GAP
+    return vega.finished(spec, data, about, panel=width, label=extent(order))
+
+
+def guesses(estimates: pl.DataFrame) -> pl.DataFrame:
+    """The estimates over seeds that the chart shows; none where no guess could be read."""
+    shown = shown_in("answers")
+    rows = estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in([measure.name for measure in shown]))
+    guessed = rows.drop_nulls("value").filter(measure=shown[0].name)
+    return rows if len(guessed) else rows.clear()
+
+
+def value_axis(measure: Measure, seen: Sequence[float], room: float) -> tuple[float, float]:
+    """Where an axis of values begins and ends: at the measure's limits, or about what was seen where it has none.
+
+    Intervals over few questions may be far longer than anything that was seen; they are cut at the frame.
+
+    Args:
+        measure: whose values.
+        seen: they.
+        room: beyond the extremes, as a share of what lies between them.
+    """
+    least, most = min([0.0, *seen]), max([0.0, *seen])
+    beyond = room * (most - least) or 1.0
+    low, high = least - (beyond if least < 0 else 0.0), most + beyond
+    bounded = all(map(math.isfinite, measure.limits))
+    return measure.limits if bounded else measure.within((low, high))
+
+
+def _panels() -> Iterator[tuple[Measure, str | None, str]]:
+    """Measure, correction and heading of each panel."""
+    for measure in shown_in("answers"):
+        yield measure, None, measure.display.heading
+        for correction, heading in measure.display.corrected.items():
+            yield measure, correction, heading
 
 
 def _key(condition: str | None) -> str:
@@ -96,50 +119,16 @@ def _key(condition: str | None) -> str:
 
 
 def _value(row: dict[str, Any]) -> dict[str, Any]:
-    return {"y": _key(row["condition"]), "m": row["method"], "c": digits_shown(row["value"])} | bounds(row)
+    return {"y": _key(row["condition"]), "m": row["method"], "c": short(row["value"])} | bounds(row)
 
 
-def _seen(values: Sequence[dict[str, Any]]) -> tuple[float, float]:
-    """Where an axis of log-odds begins and ends: about what was seen. Intervals over few questions may be far longer;
-    they are cut at the frame."""
-    least, most = (extreme([0.0, *(value["c"] for value in values)]) for extreme in (min, max))
-    room = 0.3 * (most - least) or 1.0
-    return least - (room if least < 0 else 0.0), most + room
+def answer_blocks(results: Reportable) -> list[Block]:
+    """A chart of what was guessed per setting and split."""
 
+    def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
+        if len(guesses(rows)):
+            chart = answers_chart(rows, results.design, **at.where)
+            about = f"Which gender is guessed, by question and method, {at.heading}. Tables below."
+            yield Figure(chart, about, "answers")
 
-def _panel(
-    key: str,
-    methods: Sequence[str],
-    order: Sequence[str],
-    said: str,
-    x: str,
-    domain: tuple[float, float],
-    named: bool,
-) -> Any:
-    import altair as alt
-
-    axis = labels(extent(order)) if named else None
-    y = alt.Y("y:N", sort=list(order), title=None, axis=axis, scale=alt.Scale(domain=list(order), padding=0))
-    inside, colour, shape = by_method(methods, named)
-    told = tooltips(
-        ("y", "N", "question"),
-        ("m", "N", "method"),
-        ("c", "Q", said),
-        ("l", "Q", "low"),
-        ("h", "Q", "high"),
-    )
-    scale = alt.Scale(domain=list(domain), nice=False)
-    place = alt.X("c:Q", title=x, scale=scale, axis=alt.Axis(tickCount=3))
-    base = alt.Chart(rows_named(key))
-    zero = alt.Chart(rows_named(key)).mark_rule(color=theme.INK, strokeWidth=1).encode(x=alt.datum(0))
-    bars = base.transform_filter("isValid(datum.l)").mark_rule(strokeWidth=1.5, clip=True)
-    layers = [zero, bars.encode(x=alt.X("l:Q", scale=scale), x2="h:Q", y=y, yOffset=inside, color=colour)]
-    points = base.mark_point(filled=True, size=45, opacity=1)
-    layers.append(points.encode(x=place, y=y, yOffset=inside, color=colour, shape=shape, tooltip=told))
-    height = max(20, 8 * len(methods) + 6) * len(order)
-    return alt.layer(*layers).properties(width=_WIDTH, height=height)
-
-
-def answer_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
-    """(setting, split, tables): every measure of answers by question, a column per method."""
-    return estimate_grids(estimates.filter(pl.col("measure").is_in(of_kind("options"))), design)
+    return blocks_of(guesses(results.estimates), results.design, draw)

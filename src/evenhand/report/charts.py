@@ -1,4 +1,4 @@
-"""Charts of record tables. Each is a function of tables and a `Design` that returns an altair chart of summaries.
+"""Charts of record tables. Each is a function of tables and a `Design` that returns a Vega-Lite chart of summaries.
 
 A chart shows one setting (`across_chart` all) and one split (the first setting and `test` unless named) and reads
 without its page: the title says what to see, colours are doubled by shapes, and axes that compare methods are shared
@@ -8,17 +8,17 @@ between them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from evenhand.errors import InputError
+from evenhand.report import vega
 from evenhand.report.answers import answers_chart
+from evenhand.report.benchmarks import benchmarks_chart
 from evenhand.report.detectable_harm import harm_chart
 from evenhand.report.forest_plot import across_chart
 from evenhand.report.group_charts import disparity_chart, group_accuracy_chart
-from evenhand.report.harness import harness_chart
-from evenhand.report.privacy import roc_chart
 from evenhand.report.probes import probes_chart
 from evenhand.report.reliability import reliability_chart
+from evenhand.report.roc import roc_chart
 from evenhand.report.sizes import group_size_chart
 from evenhand.report.translations import shares_chart
 from evenhand.report.verdict_chart import verdict_chart
@@ -26,11 +26,11 @@ from evenhand.report.verdict_chart import verdict_chart
 __all__ = [
     "across_chart",
     "answers_chart",
+    "benchmarks_chart",
     "disparity_chart",
     "group_accuracy_chart",
     "group_size_chart",
     "harm_chart",
-    "harness_chart",
     "probes_chart",
     "reliability_chart",
     "roc_chart",
@@ -43,7 +43,7 @@ __all__ = [
 _FORMATS = ("png", "svg", "pdf")
 
 
-def save(chart: Any, path: Path | str) -> None:
+def save(chart: vega.Chart, path: Path | str) -> None:
     """Write a chart as PNG (twice the screen's resolution), SVG or PDF, by the file's ending; no browser is needed.
 
     Raises:
@@ -65,7 +65,7 @@ def save(chart: Any, path: Path | str) -> None:
 
 
 def vega_lite_version() -> str:
-    """The version of Vega-Lite that altair writes, as vl-convert names it."""
-    import altair as alt
+    """The newest version of Vega-Lite that vl-convert draws, as it names it."""
+    import vl_convert
 
-    return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    return vl_convert.get_vegalite_versions()[-1]

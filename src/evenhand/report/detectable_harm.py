@@ -1,125 +1,141 @@
-"""How much harm the study would have seen: sentence, table and chart, read off the curves of planted harm."""
+"""How much harm the study detects: sentence, table and chart, read off the curves of planted harm."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.measures import shown_in
 from evenhand.audit.planted_harm import MEASURE
 from evenhand.errors import InputError
-from evenhand.report import theme
-from evenhand.report.drawing import choose, extent, finished, heading_of, in_order, labels, row_key, rows_named, short
+from evenhand.report import theme, vega
+from evenhand.report.blocks import Block, Figure, Spot, blocks_of, by_attribute, stem
+from evenhand.report.chart_parts import (
+    choose,
+    choose_attribute,
+    extent,
+    in_order,
+    labels,
+    row_key,
+    short,
+    verdict_margin,
+)
+from evenhand.report.reportable import Reportable
 from evenhand.report.tables import Grid
-from evenhand.report.wording import NONE, main_split, methods_of, number, settings_of
+from evenhand.report.wording import (
+    EVERYONE,
+    NONE,
+    Row,
+    by_setting_and_split,
+    main_split,
+    methods_of,
+    number,
+    settings_of,
+)
 
-CHANCES = (0.5, 0.8, 0.9)
-"""With which the harm is found, in the tables; the chart spans them."""
+POWERS = (0.5, 0.8, 0.9)
+"""With which a loss is detected, in the tables; the chart spans them."""
 MOST_LINES = 6
-EVERYONE = "everyone"
 
 
 def losses(curves: pl.DataFrame) -> pl.DataFrame:
-    """By setting, split, attribute, group and method, the loss of accuracy that is found with each of `CHANCES`.
+    """By setting, split, attribute, group and method, the loss of accuracy that is detected with each of `POWERS`.
 
     Columns `0.5`, `0.8`, `0.9`; null where no loss is large enough.
     """
     keys = ["setting", "split", "attribute", "group", "method"]
     rows = []
-    for place, points in curves.filter(measure=MEASURE).group_by(keys, maintain_order=True):
-        points = points.sort("x")
-        x, y = points["x"].to_numpy(), points["y"].to_numpy()
-        rows.append({**dict(zip(keys, place, strict=True)), **{str(chance): _at(x, y, chance) for chance in CHANCES}})
-    schema: dict[str, Any] = {**dict.fromkeys(keys, pl.String), **{str(chance): pl.Float64 for chance in CHANCES}}
+    by_curve = curves.filter(measure=MEASURE).group_by(keys, maintain_order=True)
+    for *key, x, y in by_curve.agg(pl.col("x", "y").sort_by("x")).iter_rows():
+        points = np.array(x), np.array(y)
+        rows.append({**dict(zip(keys, key, strict=True)), **{str(power): _at(*points, power) for power in POWERS}})
+    schema: dict[str, Any] = {**dict.fromkeys(keys, pl.String), **{str(power): pl.Float64 for power in POWERS}}
     return pl.DataFrame(rows, schema=schema)
 
 
-def _at(x: np.ndarray, y: np.ndarray, chance: float) -> float | None:
-    """Where a curve first reaches a chance, between its points."""
-    reached = np.flatnonzero(y >= chance)
+def _at(x: np.ndarray, y: np.ndarray, power: float) -> float | None:
+    """Where a curve first reaches a power, between its points."""
+    reached = np.flatnonzero(y >= power)
     if not len(reached):
         return None
     last = int(reached[0])
     if not last:
         return float(x[0])
-    return float(np.interp(chance, y[last - 1 : last + 1], x[last - 1 : last + 1]))
+    return float(np.interp(power, y[last - 1 : last + 1], x[last - 1 : last + 1]))
 
 
-def noticed(curves: pl.DataFrame, design: Design) -> list[str]:
-    """Per setting and method, what it would have had to cost for this study to say so with probability .9.
+def detectable_lines(curves: pl.DataFrame, design: Design) -> list[str]:
+    """Per setting and method, the loss of accuracy that the study detects with 80% power.
 
     Of the main split. Nothing where there are no curves, or more lines than a summary can hold.
     """
-    found = losses(curves)
-    found = found.filter(pl.col("split").eq_missing(pl.lit(main_split(found["split"]), pl.String)))
-    several = len(settings_of(found, design)) > 1
+    known = losses(curves)
+    known = known.filter(pl.col("split").eq_missing(pl.lit(main_split(known["split"]), pl.String)))
+    settings = settings_of(known, design)
     lines = []
-    for setting in settings_of(found, design):
-        own = found.filter(setting=setting)
-        for method in methods_of(own, design, setting):
+    for setting in settings:
+        known_here = known.filter(setting=setting)
+        lead = f"{setting}: " if len(settings) > 1 else ""
+        for method in methods_of(known_here, design, setting):
             reference = design.settings[setting].references[0]
-            said = _sentence(own.filter(method=method), method, reference)
-            lines.append(f"{setting}: {said}" if several else said)
+            lines.append(lead + _sentences(known_here.filter(method=method), method, reference))
     return lines if len(lines) <= MOST_LINES else []
 
 
-def _sentence(rows: pl.DataFrame, method: str, reference: str) -> str:
-    whole = rows.filter(pl.col("group").is_null())["0.9"].to_list()
+def _sentences(rows: pl.DataFrame, method: str, reference: str) -> str:
+    whole = rows.filter(pl.col("group").is_null())["0.8"].to_list()
     groups = rows.drop_nulls("group")
-    seen = groups.drop_nulls("0.9").sort("0.9")
-    hidden = len(groups) - len(seen)
-    parts = []
+    detected = groups.drop_nulls("0.8").sort("0.8")
+    hidden = len(groups) - len(detected)
     if whole and whole[0] is not None:
-        parts.append(
-            f"Had {method} cost everyone {_points(whole[0])} of accuracy against {reference}, this study would have "
-            "said so with probability .9"
+        answer = (
+            f"The smallest loss of accuracy of {method} against {reference} that this study detects with 80% power "
         )
+        answer += f"is {_points(whole[0])} for everyone."
     else:
-        parts.append(f"No loss of accuracy of {method} against {reference}, however large, would surely have been seen")
-    if len(seen) == 1:
-        parts.append(f"of {_who(seen.row(0, named=True))} it takes {_points(seen['0.9'][0])}")
-    elif len(seen):
-        least, most = seen.row(0, named=True), seen.row(-1, named=True)
-        parts.append(
-            f"of single groups it takes from {_points(least['0.9'])} ({_who(least)}) to {_points(most['0.9'])} "
-            f"({_who(most)})"
-        )
+        answer = f"No loss of accuracy of {method} against {reference} for everyone is reliably detectable."
+    parts = []
+    if len(detected) == 1:
+        parts.append(f"for {_who(detected.row(0, named=True))} it is {_points(detected['0.8'][0])}")
+    elif len(detected):
+        least, most = detected.row(0, named=True), detected.row(-1, named=True)
+        reach = f"{number(100 * least['0.8'], 1)} ({_who(least)}) to {_points(most['0.8'])} ({_who(most)})"
+        parts.append(f"for individual groups, the smallest loss detected with 80% power ranges from {reach}")
     if hidden:
-        parts.append(f"in {hidden} group{'' if hidden == 1 else 's'} no loss would surely have been seen")
-    return "; ".join(parts) + "."
+        parts.append(f"in {'one group' if hidden == 1 else f'{hidden} groups'} no loss is reliably detectable")
+    further = "; ".join(parts)
+    return f"{answer} {further[:1].upper()}{further[1:]}." if parts else answer
 
 
-def _who(row: dict[str, Any]) -> str:
+def _who(row: Row) -> str:
     return f"{row['attribute']} = {row['group']}"
 
 
 def _points(loss: float) -> str:
     """A loss in percentage points."""
-    said = number(100 * loss, 1)
-    return f"{said} point{'' if said == '1.0' else 's'}"
+    points = number(100 * loss, 1)
+    return f"{points} point{'' if points == '1.0' else 's'}"
 
 
-def loss_grids(curves: pl.DataFrame, design: Design) -> list[tuple[str, str, Grid]]:
-    """(setting, split, table) of the losses of accuracy that are found with each of `CHANCES`."""
-    found = losses(curves)
+def loss_grids(curves: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
+    """(setting, split, tables) of the losses of accuracy that are detected with each of `POWERS`."""
+    head = ["method", "of", *(f"detected with {power:.0%} power" for power in POWERS)]
     grids = []
-    for setting in settings_of(found, design):
-        own = found.filter(setting=setting)
-        for split in sorted(own["split"].unique(), key=lambda name: (name != "test", name)):
-            head = ["method", "of", *(f"found with probability {str(chance).lstrip('0')}" for chance in CHANCES)]
-            rows = [
-                [
-                    row["method"],
-                    EVERYONE if row["group"] is None else _who(row),
-                    *(NONE if row[str(chance)] is None else number(row[str(chance)], 3) for chance in CHANCES),
-                ]
-                for method in methods_of(own, design, setting)
-                for row in own.filter(split=split, method=method).iter_rows(named=True)
+    for setting, split, here in by_setting_and_split(losses(curves), design):
+        rows = [
+            [
+                row["method"],
+                EVERYONE if row["group"] is None else _who(row),
+                *(NONE if row[str(power)] is None else number(row[str(power)], 3) for power in POWERS),
             ]
-            grids.append((setting, split, Grid("", head, rows)))
+            for method in methods_of(here, design, setting)
+            for row in here.filter(method=method).iter_rows(named=True)
+        ]
+        grids.append((setting, split, [Grid("smallest detectable loss of accuracy", head, rows)]))
     return grids
 
 
@@ -131,8 +147,8 @@ def harm_chart(
     split: str | None = None,
     attribute: str | None = None,
     columns: int = 3,
-) -> Any:
-    """The loss of accuracy that the study would have seen, a panel per method: bars from an even chance to .9.
+) -> vega.Chart:
+    """The loss of accuracy that the study detects, a panel per method: bars from 50% to 90% power.
 
     Args:
         curves: the table.
@@ -143,56 +159,54 @@ def harm_chart(
     Raises:
         InputError: there is no such curve: nothing was compared, or with a single run.
     """
-    import altair as alt
-
-    found = losses(curves)
-    if found.is_empty():
+    known = losses(curves)
+    if known.is_empty():
         raise InputError("there is no curve of harm to draw: it takes a reference, and two runs of each method")
-    rows, setting, split = choose(found, design, setting, split)
-    if attribute is None:
-        attribute = next(iter(rows["attribute"].drop_nulls()), None)
-    rows = rows.filter(pl.col("attribute").is_null() | pl.col("attribute").eq_missing(pl.lit(attribute, pl.String)))
+    rows, setting, split = choose(known, design, setting, split)
+    rows, attribute = choose_attribute(rows, attribute)
     methods = methods_of(rows, design, setting)
     keys, values = [], []
     for row in rows.iter_rows(named=True):
         key = row_key(row["group"], row["group"] or EVERYONE)
         keys.append(key)
-        low, middle, high = (short(row[str(chance)]) for chance in CHANCES)
+        low, middle, high = (short(row[str(power)]) for power in POWERS)
         if low is not None:
             values.append({"m": row["method"], "y": key, "l": low, "c": middle, "h": high})
     width = extent(keys)
-    margin = design.margins.get("accuracy", design.margins.get("default"))
-    largest = max([value for row in values for value in (row["l"], row["c"], row["h"]) if value is not None], default=1)
-    scale = alt.Scale(domain=[0, 1.04 * largest], nice=False)
-    x = alt.X("l:Q", title="accuracy lost", scale=scale, axis=alt.Axis(format=".2f"))
-    y = alt.Y("y:N", title=None, sort=in_order(keys), axis=labels(width))
-    base = alt.Chart()
-    colour = theme.METHOD_COLOURS[0]
-    told = [alt.Tooltip(f"{key}:Q", title=title) for key, title in _CURVE]
-    bars = base.transform_filter("isValid(datum.h)").mark_rule(color=colour, strokeWidth=4, opacity=0.35)
-    bars = bars.encode(x=x, x2="h:Q", y=y, tooltip=told)
-    # Where .9 is never reached, the bar is open: it ends at .8, or at the even chance alone.
-    opened = base.transform_filter("!isValid(datum.h) && isValid(datum.c)")
-    opened = opened.mark_rule(color=colour, strokeWidth=2, opacity=0.35, strokeDash=[3, 3]).encode(x=x, x2="c:Q", y=y)
-    dots = base.transform_filter("isValid(datum.c)").mark_point(color=colour, size=52, filled=True, opacity=1)
-    dots = dots.encode(x="c:Q", y=y, tooltip=told)
-    layers: list[Any] = []
+    (accuracy,) = shown_in("accuracy")
+    margin = verdict_margin(accuracy.name, design)
+    largest = max([value[end] for value in values for end in "lch" if value[end] is not None], default=1)
+    scale = {"domain": [0, 1.04 * largest], "nice": False}
+    x = vega.field("l", title="accuracy lost", scale=scale, axis={"format": ".2f"})
+    y = vega.field("y", "N", title=None, sort=in_order(keys), axis=labels(width))
+    told = {"tooltip": vega.tooltips(("l", "Q", "50% power"), ("c", "Q", "80% power"), ("h", "Q", "90% power"))}
+    bar, colour = {"color": theme.METHOD_COLOURS[0], "opacity": 0.35}, theme.METHOD_COLOURS[0]
+    dot = {"color": colour, "size": 52, "filled": True, "opacity": 1}
+    to_80, to_90 = ({"x": x, "x2": {"field": end}, "y": y} for end in "ch")
+    # Where 90% is never reached, the bar is open: it ends at 80%, or at 50% alone.
+    short_of_90 = "!isValid(datum.h) && isValid(datum.c)"
+    layers = [
+        vega.mark("rule", to_90 | told, where="isValid(datum.h)", strokeWidth=4, **bar),
+        vega.mark("rule", to_80, where=short_of_90, strokeWidth=2, strokeDash=[3, 3], **bar),
+        vega.mark("point", {"x": vega.field("c", scale=scale), "y": y} | told, where="isValid(datum.c)", **dot),
+    ]
+    explained = ["dot: detected with 80% power; bar: with 50% to 90%"]
     if margin is not None and margin < largest:
-        band = alt.Chart().mark_rect(color=theme.BAND).encode(x=alt.datum(0), x2=alt.datum(margin))
-        layers.append(band)
-    chart = alt.layer(*layers, bars, opened, dots, data=rows_named())
-    chart = chart.properties(width=230, height=alt.Step(20))
-    chart = chart.facet(
-        facet=alt.Facet("m:N", title=None, sort=methods), columns=min(columns, len(methods)), spacing=26
-    )
+        layers.insert(0, vega.mark("rect", {"x": {"datum": 0}, "x2": {"datum": margin}}, color=theme.BAND))
+        explained.append("band: within the margin, declared harmless")
+    spec = vega.faceted(layers, "m", methods, columns, 230, {"step": 20})
     reference = design.settings[setting].references[0]
-    said = ["dot: found by 8 of 10 studies like this one; bar: by 5 to 9 of 10"]
-    if layers:
-        said.append("band: within the margin, declared harmless")
-    heading = heading_of(f"How much accuracy must be lost against {reference} before this study says so", said)
-    whole = chart.properties(title=heading)
-    about = f"The loss of accuracy that would have been seen, {setting}, {split}"
-    return finished(whole, {"rows": values}, about, panel=230, label=width)
+    spec["title"] = vega.heading(f"Detectable loss of accuracy against {reference}", explained)
+    about = f"The loss of accuracy that is detectable, {setting}, {split}"
+    return vega.finished(spec, {"rows": values}, about, panel=230, label=width)
 
 
-_CURVE: Sequence[tuple[str, str]] = (("l", "found by 5 of 10"), ("c", "by 8 of 10"), ("h", "by 9 of 10"))
+def harm_blocks(results: Reportable) -> list[Block]:
+    """A chart of the detectable loss of accuracy per setting, split and attribute."""
+
+    def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
+        shown, _ = choose_attribute(rows, at.part["attribute"])
+        chart = harm_chart(shown, results.design, **at.where)
+        yield Figure(chart, f"Detectable loss of accuracy, {at.heading}.", stem("harm", at.part["attribute"]))
+
+    return blocks_of(results.curves.filter(measure=MEASURE), results.design, draw, by_attribute)

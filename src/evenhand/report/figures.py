@@ -6,29 +6,24 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from evenhand.audit.kinds.membership import ROC
-from evenhand.audit.measures import of_kind
-from evenhand.audit.planted_harm import MEASURE
-from evenhand.report import charts, paper
-from evenhand.report.group_charts import PARITY
-from evenhand.report.harness import drawn_rows
-from evenhand.report.paper import Figured
-from evenhand.report.probes import probed_for
-from evenhand.report.verdict_tables import pooled_pairs
-from evenhand.report.wording import settings_of
+from evenhand.report import charts, paper, vega
+from evenhand.report.blocks import attributes_of
+from evenhand.report.reportable import Reportable
+from evenhand.report.sections import SECTIONS
+from evenhand.report.wording import by_pair, settings_of, single_part
 
 FORMATS = ("png", "svg", "pdf")
 
 
-def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
-    """Write the charts of the split `test`: verdicts, harm that would have been seen, group accuracy, each disparity,
-    shares of translations, guesses about authors (of whatever reviews were asked about), benchmarks, what probes find
-    over layers, and ROC curves of membership inference, by setting and attribute; of several settings the contrasts
-    across them, by method and reference; and the figures that the design names, in all formats.
+def write(results: Reportable, folder: Path, format: str = "png") -> list[Path]:
+    """Write the report's charts as pictures, a file each.
+
+    Verdicts are those of the split `test`, by setting and attribute; of several settings also the contrasts across
+    them, by method and reference. Sections give the charts that they name (`evenhand.report.blocks.Figure.stem`), of
+    `test` or a setting's first split. The figures that the design names come first, in all formats.
 
     Args:
         results: of a run or an audit.
@@ -37,17 +32,18 @@ def write(results: Figured, folder: Path, format: str = "png") -> list[Path]:
 
     Returns:
         The files, `[SETTING-]CHART-ATTRIBUTE.FORMAT`, the setting named where there are several, and
-        `across-settings-METHOD-REFERENCE.FORMAT`. The figures come first.
+        `across-settings-METHOD-REFERENCE.FORMAT`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for figure in results.design.figure:
         chart = paper.draw(results, figure)
         written += [_saved(chart, folder / f"{figure.name}.{ending}") for ending in FORMATS]
-    return written + [_saved(chart, folder / f"{name}.{format}") for name, chart in _charts(results)]
+    named = {_file_name(name): chart for name, chart in (*_verdicts(results), *_sections(results))}
+    return written + [_saved(chart, folder / f"{name}.{format}") for name, chart in named.items()]
 
 
-def _saved(chart: Any, path: Path) -> Path:
+def _saved(chart: vega.Chart, path: Path) -> Path:
     """A chart as a file that is there whole or not at all."""
     aside = path.with_name(f".{os.getpid()}-{path.name}")
     charts.save(chart, aside)
@@ -55,52 +51,39 @@ def _saved(chart: Any, path: Path) -> Path:
     return path
 
 
-def _charts(results: Figured) -> Iterator[tuple[str, Any]]:
+def _verdicts(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
+    """Charts of verdicts with all measures in one, of everything but single classes."""
     design = results.design
-    estimates = results.estimates.filter(pl.col("split") == "test")
-    verdicts = results.verdicts.filter(pl.col("split") == "test")
-    pooled = verdicts.filter(pl.col("setting").is_null(), pl.col("class").is_null()).drop_nulls(["verdict", "contrast"])
-    for pair in pooled_pairs(pooled, design):
-        chart = charts.across_chart(verdicts, design, split="test", method=pair["method"], reference=pair["reference"])
-        yield _named(f"across-settings-{pair['method']}-{pair['reference']}"), chart
-    for setting in settings_of(results.estimates, design):
-        first = f"{setting}-" if len(design.settings) > 1 else ""
-        own = estimates.filter(setting=setting)
-        scored = own.filter(pl.col("measure").is_in(of_kind("benchmarks")))
-        own = own.filter(~pl.col("measure").is_in(of_kind("benchmarks")))
-        for attribute in own["attribute"].drop_nulls().unique(maintain_order=True):
-            where = {"setting": setting, "split": "test", "attribute": attribute}
-            decided = verdicts.filter(setting=setting, attribute=attribute).drop_nulls("verdict")
-            if len(decided.filter(pl.col("class").is_null())):
-                whole = verdicts.filter(pl.col("class").is_null())
-                yield _named(f"{first}verdicts-{attribute}"), charts.verdict_chart(whole, design, **where)
-            harm = results.curves.filter(measure=MEASURE, setting=setting, split="test", attribute=attribute)
-            if len(harm):
-                yield _named(f"{first}harm-{attribute}"), charts.harm_chart(results.curves, design, **where)
-            if len(own.filter(measure="accuracy")):
-                yield _named(f"{first}accuracy-{attribute}"), charts.group_accuracy_chart(estimates, design, **where)
-            for measure in PARITY:
-                rows = own.filter(pl.col("class").is_null(), attribute=attribute, measure=measure)
-                if rows["value"].count():
-                    chart = charts.disparity_chart(estimates, design, measure=measure, **where)
-                    yield _named(f"{first}{measure.removesuffix('_difference')}-{attribute}"), chart
-        if len(own.filter(measure="pro_share")):
-            yield _named(f"{first}translations"), charts.shares_chart(estimates, design, setting=setting, split="test")
-        guessed = results.estimates.filter(setting=setting, measure="guess_lean").drop_nulls("value")
-        if len(guessed):
-            yield _named(f"{first}answers"), charts.answers_chart(results.estimates, design, setting=setting)
-        if len(drawn_rows(scored)):
-            yield _named(f"{first}benchmarks"), charts.harness_chart(scored, design, setting=setting, split="test")
-        for target in probed_for(own):
-            chart = charts.probes_chart(estimates, design, setting=setting, split="test", target=target)
-            yield _named(f"{first}probes-{target}"), chart
-        leaks = results.curves.filter(measure=ROC, setting=setting, split="test")
-        named = leaks["attribute"].drop_nulls().unique(maintain_order=True).to_list()
-        for attribute in named or ([None] if len(leaks) else []):
-            chart = charts.roc_chart(leaks, design, setting=setting, split="test", attribute=attribute)
-            yield _named(f"{first}membership" + (f"-{attribute}" if attribute else "")), chart
+    verdicts = results.verdicts.filter(pl.col("split") == "test", pl.col("class").is_null())
+    pooled = verdicts.filter(pl.col("setting").is_null()).drop_nulls(["verdict", "contrast"])
+    for method, reference, _ in by_pair(pooled, design):
+        chart = charts.across_chart(verdicts, design, split="test", method=method, reference=reference)
+        yield f"across-settings-{method}-{reference}", chart
+    for setting in settings_of(verdicts, design):
+        whole = verdicts.filter(~single_part(), setting=setting)
+        decided = whole.drop_nulls("verdict")
+        for attribute in attributes_of(decided):
+            if attribute is not None:
+                chart = charts.verdict_chart(whole, design, setting=setting, split="test", attribute=attribute)
+                yield f"{_lead(results, setting)}verdicts-{attribute}", chart
 
 
-def _named(name: str) -> str:
+def _sections(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
+    """The charts that sections name; of several splits the first."""
+    seen = set()
+    for section in SECTIONS:
+        for block in section.blocks(results):
+            for figure in block.figures:
+                name = f"{_lead(results, block.setting)}{figure.stem}"
+                if figure.stem and name not in seen:
+                    seen.add(name)
+                    yield name, figure.chart
+
+
+def _lead(results: Reportable, setting: str | None) -> str:
+    return f"{setting}-" if len(results.design.settings) > 1 else ""
+
+
+def _file_name(name: str) -> str:
     """A name that every file system takes."""
     return re.sub(r"[^\w.-]+", "_", name).replace("_", "-")

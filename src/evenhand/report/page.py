@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+import os
 from functools import cache
-from importlib import resources
-from typing import Any, Protocol
-
-import polars as pl
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import of_kind
 from evenhand.records import VERDICTS
-from evenhand.report import blocks, tables, theme, verdict_tables
-from evenhand.report.answers import answer_grids
+from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
-from evenhand.report.detectable_harm import loss_grids, noticed
-from evenhand.report.forest_plot import patterns
-from evenhand.report.harness import harness_grids
-from evenhand.report.membership_sentences import going_with, leaking
-from evenhand.report.privacy import leak_grids
-from evenhand.report.probes import probe_grids
-from evenhand.report.summary import markdown
-from evenhand.report.translations import translation_grids
-from evenhand.report.wording import NONE, headline, seen, trained
-
-__all__ = ["Reportable", "html", "markdown"]
+from evenhand.report.headline import headline, smallest_harm
+from evenhand.report.reportable import Reportable
+from evenhand.report.sections import contents
+from evenhand.report.wording import NONE, trained
 
 _OPEN = 60
 """Up to this many verdict rows all tables are open."""
@@ -46,20 +37,8 @@ _MEANINGS = {
 }
 """In the order in which a verdict is decided."""
 
-_SECTIONS = (
-    ("across", "Across settings"),
-    ("verdicts", "Verdicts"),
-    ("harm", "Harm that would have been seen"),
-    ("membership", "Membership inference"),
-    ("translation", "Translations"),
-    ("answers", "Answers to prompts"),
-    ("benchmarks", "Benchmarks"),
-    ("probes", "What representations say"),
-    ("accuracy", "Accuracy"),
-    ("disparities", "Disparities"),
-    ("calibration", "Reliability"),
-    ("estimates", "All estimates"),
-    ("sizes", "Group sizes"),
+_FIRST = (("across", "Across settings"), ("verdicts", "Verdicts"))
+_LAST = (
     ("trials", "Failed trials"),
     ("training", "Training"),
     ("study", "The study"),
@@ -68,33 +47,13 @@ _SECTIONS = (
     ("reading", "How to read a verdict"),
     ("notes", "Notes"),
 )
-
-_OF_PREDICTIONS = ("accuracy", "disparities", "calibration")
+"""Sections that are no charts and tables of a kind: before and after those of `evenhand.report.sections`."""
 
 _PAIRING = {
     "example": "Methods are compared on the same examples, matched by their ids, seed by seed.",
     "order": "Rows had no ids: methods were matched by the order of rows, where labels and groups agreed.",
     "none": "Methods could not be matched example by example: they are compared as unpaired, with wider intervals.",
 }
-
-
-class Reportable(Protocol):
-    """What the report reads of `evenhand.audit.results.Results`."""
-
-    @property
-    def examples(self) -> pl.DataFrame: ...
-    @property
-    def trials(self) -> pl.DataFrame: ...
-    @property
-    def design(self) -> Design: ...
-    @property
-    def estimates(self) -> pl.DataFrame: ...
-    @property
-    def verdicts(self) -> pl.DataFrame: ...
-    @property
-    def curves(self) -> pl.DataFrame: ...
-    @property
-    def provenance(self) -> Mapping[str, str]: ...
 
 
 def html(results: Reportable) -> str:
@@ -125,85 +84,42 @@ def html(results: Reportable) -> str:
 
 def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
-    found, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
-    losses = loss_grids(results.curves, design)
-    leaks, predicted = leak_grids(results.estimates, design), _predicted(results.estimates)
-    said, answered = translation_grids(results.estimates, design), answer_grids(results.estimates, design)
-    scored = harness_grids(results.estimates, design)
-    probed = probe_grids(results.estimates, design)
-    optional = (
-        ("across", across),
-        ("harm", losses),
-        ("membership", leaks),
-        ("translation", said),
-        ("answers", answered),
-        ("benchmarks", scored),
-        ("probes", probed),
-    )
-    absent = {name for name, there in optional if not there}
-    absent |= set() if predicted else set(_OF_PREDICTIONS)
-    rows = sum(table.length for table in found)
-    given = {
-        verdict for table in (*found, *across) for part in table.parts for verdict in (row.verdict for row in part.rows)
-    }
+    single, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
+    rows = sum(table.length for table in single)
+    given = {row.verdict for table in (*single, *across) for part in table.parts for row in part.rows}
+    sections = contents(results)
+    first = _FIRST if across else _FIRST[1:]
     return {
         "title": f"Evenhand: {design.source}" if design.source else "Evenhand: fairness report",
         "facts": _facts(results),
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
-        "headline": [
-            *patterns(verdicts, design),
-            *headline(verdicts, design),
-            *leaking(results.estimates, verdicts, design),
-            *noticed(results.curves, design),
-        ],
-        "sections": [one for one in _SECTIONS if one[0] not in absent],
-        "leaks": leaks,
-        "leak_lines": [
-            (setting, split, going_with(results.estimates, design, setting, split)) for setting, split, _ in leaks
-        ],
-        "privacy_blocks": blocks.privacy_blocks(results.curves, design),
-        "said": said,
-        "translation_blocks": blocks.translation_blocks(results.estimates, design),
-        "answered": answered,
-        "answer_blocks": blocks.answer_blocks(results.estimates, design),
-        "scored": scored,
-        "harness_blocks": blocks.harness_blocks(results.estimates, design),
-        "probed": probed,
-        "probe_blocks": blocks.probe_blocks(results.estimates, design),
-        "predicted": predicted,
+        "headline": headline(results),
+        "links": [*first, *((content.section.id, content.section.name) for content in sections), *_LAST],
+        "sections": sections,
         "across": across,
-        "across_blocks": blocks.across_blocks(verdicts, design),
-        "tables": found,
-        "key": [(verdict, said) for verdict, said in _MEANINGS.items() if verdict in given],
+        "across_blocks": forest_plot.across_blocks(verdicts, design),
+        "tables": single,
+        "key": [(verdict, meaning) for verdict, meaning in _MEANINGS.items() if verdict in given],
         "glance": verdict_tables.glance(verdicts, design),
-        "many": len(found) > 1 or rows > 12,
+        "many": len(single) > 1 or rows > 12,
         "open_tables": rows <= _OPEN,
         "across_open": sum(table.length for table in across) <= _OPEN,
         "opened": _OPEN_CHARTS,
         "places": len(design.settings) > 1 or results.estimates["split"].n_unique() > 1,
         "level": f"{100 * (1 - 2 * design.alpha):g}",
         "tail": f"{100 * design.alpha:g}",
-        "verdict_blocks": blocks.verdict_blocks(verdicts, design),
-        "losses": losses,
-        "harm_blocks": blocks.harm_blocks(results.curves, design),
-        "accuracy_blocks": blocks.accuracy_blocks(results.estimates, design),
-        "disparity_blocks": blocks.disparity_blocks(results.estimates, design),
-        "reliability_blocks": blocks.reliability_blocks(results.curves, design),
+        "verdict_blocks": verdict_chart.verdict_blocks(verdicts, design),
         "sparse": len(verdicts.drop_nulls("class")) > 0 and len(verdicts) > blocks.MOST_ROWS,
-        "size_blocks": blocks.size_blocks(results.examples, design),
-        "estimates": tables.estimate_grids(results.estimates, design),
-        "sizes": tables.size_grids(results.examples, design),
-        "margined": bool(design.margins) and any(setting.references for setting in design.settings.values()),
         "failed": tables.failed_trials(trials),
         "trials": tables.audited(trials),
         "training": tables.training_grid(trials, design),
         "tried": [*tables.match_grids(trials), *tables.candidate_grids(trials)],
         "tuning": results.provenance.get("tuning", ""),
         "study": results.provenance.get("study", ""),
-        "margins": margin_rows(design),
+        "margins": tables.margin_rows(design),
         "environment": tables.provenance_rows(results.provenance),
-        "seen": seen(verdicts),
+        "smallest_harm": smallest_harm(verdicts),
         "detectable": verdict_tables.detectable_grid(verdicts, design),
         "paired": design.paired,
         "notes": _notes(design),
@@ -214,11 +130,6 @@ def _content(results: Reportable) -> dict[str, Any]:
     }
 
 
-def _predicted(estimates: pl.DataFrame) -> bool:
-    """Whether predictions were audited, or there is nothing at all."""
-    return estimates.is_empty() or estimates["measure"].is_in(of_kind("predictions")).any()
-
-
 def _facts(results: Reportable) -> list[str]:
     lines = []
     for name, setting in results.design.settings.items():
@@ -226,7 +137,7 @@ def _facts(results: Reportable) -> list[str]:
             f"{name}:",
             f"{setting.task or 'predictions as given'}",
             *([f"on {setting.model}"] if setting.model else []),
-            *(f"· {said}" for said in trained(results.trials.filter(setting=name))),
+            *(f"· {part}" for part in trained(results.trials.filter(setting=name))),
             f"· {results.examples.filter(setting=name).height} examples",
             "· a new split per seed" if setting.vary else "· one fixed split",
         ]
@@ -247,24 +158,14 @@ def _warnings(results: Reportable) -> list[str]:
     return lines
 
 
-def margin_rows(design: Design) -> list[tuple[str, str]]:
-    """(date, margins) of every declaration, oldest first; the margins in force where no date is known."""
-    if not design.margin_history:
-        return [("not dated", _margins(design.margins))] if design.margins else []
-    return [(change.date, _margins(change.margins)) for change in design.margin_history]
-
-
-def _margins(margins: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in margins.items()) or "none"
-
-
 def _notes(design: Design) -> list[str]:
     several = len(design.settings) > 1
-    own = [
-        f"{name}: {note}" if several else note for name, setting in design.settings.items() for note in setting.notes
-    ]
     return [
-        *own,
+        *(
+            f"{name}: {note}" if several else note
+            for name, setting in design.settings.items()
+            for note in setting.notes
+        ),
         _PAIRING[design.paired],
         f"Groups with fewer than {design.support} test examples in some run are shown, and left out of the largest "
         "minus the smallest.",
@@ -274,10 +175,26 @@ def _notes(design: Design) -> list[str]:
 
 @cache
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert; it makes `vegaEmbed` known to the page."""
+    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert; it makes `vegaEmbed` known to the page.
+
+    Making it takes two seconds, so it is kept in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`) by the
+    versions that it depends on.
+    """
     import vl_convert
 
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+    versions = f"{metadata.version('vl-convert-python')}-{vega_lite_version()}"
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kept = cache_home / "evenhand" / f"vega-embed-{versions}.js"
+    # Where the folder cannot be read or written, the script is made each time.
+    with contextlib.suppress(OSError):
+        return kept.read_text(encoding="utf-8")
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        aside = kept.with_name(f".{kept.name}.{os.getpid()}")
+        aside.write_text(script, encoding="utf-8")
+        aside.replace(kept)
+    return script
 
 
 def embedded_json(value: Any) -> Any:
@@ -288,17 +205,14 @@ def embedded_json(value: Any) -> Any:
     return _markup(text)
 
 
-def _spec(chart: Any) -> Any:
+def _spec(chart: vega.Chart) -> Any:
     """A chart's specification without the theme, which the page holds once."""
-    spec = chart.to_dict(validate=False)
-    for key in ("config", "$schema"):
-        spec.pop(key, None)
-    return embedded_json(spec)
+    return embedded_json({key: part for key, part in chart.to_dict().items() if key not in ("config", "$schema")})
 
 
 def _policy(*scripts: str) -> str:
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{found}'" for found in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 
 

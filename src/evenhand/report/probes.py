@@ -1,43 +1,55 @@
-"""What probes find: accuracy, accuracy on control tasks and selectivity over the layers of a model, by method."""
+"""Linear probes: accuracy, accuracy on control tasks and selectivity over the layers of a model, by method."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import of_kind
+from evenhand.audit.measures import shown_in
+from evenhand.audit.measures.measure import Measure
 from evenhand.errors import InputError
 from evenhand.records.probes import UNTRAINED, named
-from evenhand.report import theme
-from evenhand.report.drawing import bounds, capital, choose, finished, heading_of, rows_named, short, tooltips
-from evenhand.report.tables import Grid, estimate_grids
+from evenhand.report import theme, vega
+from evenhand.report.blocks import Block, Figure, Spot, blocks_of, stem
+from evenhand.report.chart_parts import bounds, by_method, capital, choose, short
+from evenhand.report.reportable import Reportable
 from evenhand.report.wording import methods_of
 
 BARE = "#8f8f8f"
 """Of untrained models."""
 
-SELECTIVITY = "selectivity"
-_PANELS = {"probe_accuracy": "probe accuracy", "control_accuracy": "on control tasks", "selectivity": "selectivity"}
-_WIDTH, _HEIGHT, _GAP = 210, 190, 22
 FEW = 13
 """Up to so many layers intervals are bars beside each other, else bands."""
 
+_WIDTH, _HEIGHT, _GAP = 210, 190, 22
 _APART = 0.09
-_SAID = "lines: mean over seeds, with 95% intervals; layer 0: the embeddings"
-_SAID_BARE = "; grey: an untrained model"
+_EXPLAINED = "lines: mean over seeds, with 95% intervals; layer 0: the embeddings"
+_EXPLAINED_BARE = "; grey: an untrained model"
 
 
 def probes_of(estimates: pl.DataFrame) -> pl.DataFrame:
     """The rows of probes over seeds that have a value."""
-    return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(of_kind("probes"))).drop_nulls("value")
+    names = [measure.name for measure in shown_in("probes")]
+    return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(names)).drop_nulls("value")
 
 
 def probed_for(estimates: pl.DataFrame) -> list[str]:
     """The targets of these rows."""
-    return list(dict.fromkeys(named(condition)[0] for condition in probes_of(estimates)["condition"]))
+    conditions = probes_of(estimates)["condition"].unique(maintain_order=True)
+    return list(dict.fromkeys(named(condition)[0] for condition in conditions))
+
+
+def of_target(target: str) -> pl.Expr:
+    """Whether a row is about a target, in any layer."""
+    return pl.col("condition").str.replace("/[^/]*$", "") == target
+
+
+def signed(measure: Measure) -> bool:
+    """Whether a measure may lie on either side of 0; such measures have an axis of their own, which holds 0."""
+    return measure.limits[0] < 0
 
 
 def probes_chart(
@@ -47,9 +59,9 @@ def probes_chart(
     setting: str | None = None,
     split: str | None = None,
     target: str | None = None,
-) -> Any:
-    """Accuracy, control accuracy and selectivity over layers: a line per method with the band of its 95% interval, and
-    a grey one for untrained models. Both accuracies share their axis.
+) -> vega.Chart:
+    """Accuracy, control accuracy and selectivity over layers: a line per method with its 95% intervals, and a grey one
+    for untrained models. Both accuracies share their axis.
 
     Args:
         estimates: the table.
@@ -59,46 +71,46 @@ def probes_chart(
     Raises:
         InputError: nothing was probed, or not for this target.
     """
-    import altair as alt
-
     rows = probes_of(estimates)
     if rows.is_empty():
         raise InputError("there are no probes to draw: no representations were probed")
     rows, setting, split = choose(rows, design, setting, split)
     target = target or probed_for(rows)[0]
-    rows = rows.filter(pl.col("condition").str.replace("/[^/]*$", "") == target)
+    rows = rows.filter(of_target(target))
     if rows.is_empty():
         raise InputError(f"{target} was not probed for in {setting}")
     methods = methods_of(rows, design, setting)
-    present = [name for name in _PANELS if name in set(rows["measure"])]
-    drawn = {f"rows {name}": points(rows.filter(measure=name), methods) for name in present}
-    domain = extent_of([one for name in present if name != SELECTIVITY for one in drawn[f"rows {name}"]])
-    parts = []
-    for name in present:
-        heading = alt.Title(capital(_PANELS[name]), fontSize=11, anchor="middle")
-        own = extent_of(drawn[f"rows {name}"], zero=True) if name == SELECTIVITY else domain
-        part = lines(f"rows {name}", methods, own, drawn[f"rows {name}"], legend=not parts)
-        parts.append(part.properties(width=_WIDTH, height=_HEIGHT, title=heading))
-    said = _SAID + (_SAID_BARE if UNTRAINED in methods else "")
-    about = f"What probes for {target} find over the layers by method, {setting}, {split}"
-    chart = alt.hconcat(*parts, spacing=_GAP).properties(
-        title=heading_of(f"What representations say of {target}", said)
-    )
-    return finished(chart, drawn, about, panel=len(parts) * _WIDTH + (len(parts) - 1) * _GAP, label=50)
+    drawn = {measure: points(rows.filter(measure=measure.name), methods) for measure in shown_in("probes")}
+    drawn = {measure: values for measure, values in drawn.items() if values}
+    shared = extent_of([value for measure, values in drawn.items() if not signed(measure) for value in values])
+    parts, data = [], {}
+    for measure, values in drawn.items():
+        key = f"rows {measure.name}"
+        data[key] = values
+        domain = extent_of(values, zero=True) if signed(measure) else shared
+        panel = lines(key, methods, domain, values, legend=not parts)
+        heading = capital(measure.display.heading or measure.title)
+        look = {"text": heading, "fontSize": 11, "anchor": "middle"}
+        parts.append(panel | {"width": _WIDTH, "height": _HEIGHT, "title": look})
+    explained = _EXPLAINED + (_EXPLAINED_BARE if UNTRAINED in methods else "")
+    title = vega.heading(f"What representations encode of {target}", explained)
+    about = f"Probes for {target} over the layers by method, {setting}, {split}"
+    width = len(parts) * _WIDTH + (len(parts) - 1) * _GAP
+    return vega.finished({"hconcat": parts, "spacing": _GAP, "title": title}, data, about, panel=width, label=50)
 
 
 def points(rows: pl.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
     """A row per method and layer: value and bounds. Where layers are few, methods stand a little beside each other."""
-    found: list[dict[str, Any]] = [
+    values: list[dict[str, Any]] = [
         {"x": int(named(row["condition"])[1]), "m": row["method"], "c": short(row["value"])} | bounds(row)
         for row in rows.iter_rows(named=True)
     ]
-    apart = min(_APART, 0.5 / max(len(methods), 1)) if len({value["x"] for value in found}) <= FEW else 0.0
-    middle = (len(methods) - 1) / 2
-    return [{**value, "d": value["x"] + apart * (methods.index(value["m"]) - middle)} for value in found]
+    apart = min(_APART, 0.5 / max(len(methods), 1)) if len({value["x"] for value in values}) <= FEW else 0.0
+    middle, rank = (len(methods) - 1) / 2, {method: rank for rank, method in enumerate(methods)}
+    return [{**value, "d": value["x"] + apart * (rank[value["m"]] - middle)} for value in values]
 
 
-def extent_of(values: Sequence[dict[str, Any]], zero: bool = False) -> tuple[float, float] | None:
+def extent_of(values: Sequence[Mapping[str, Any]], zero: bool = False) -> tuple[float, float] | None:
     """The axis that holds all of these with their intervals, and perhaps 0; None for none."""
     ends = [value[key] for value in values for key in ("c", "l", "h") if key in value]
     if not ends:
@@ -110,7 +122,7 @@ def extent_of(values: Sequence[dict[str, Any]], zero: bool = False) -> tuple[flo
 
 def lines(
     key: str, methods: Sequence[str], domain: tuple[float, float] | None, values: Sequence[dict[str, Any]], legend: bool
-) -> Any:
+) -> vega.Spec:
     """A line per method over layers with its intervals, and a line at 0 where the axis has it inside.
 
     Args:
@@ -120,50 +132,45 @@ def lines(
         values: the rows.
         legend: whether methods are explained.
     """
-    import altair as alt
-
-    colours, shapes = _signs(methods)
-    explained = alt.Legend(title=None, columns=min(len(methods), 5), symbolOpacity=1) if legend else None
-    colour = alt.Color("m:N", scale=alt.Scale(domain=list(methods), range=colours), legend=explained)
-    shape = alt.Shape("m:N", scale=alt.Scale(domain=list(methods), range=shapes), legend=explained)
+    _, colour, shape = by_method(methods, legend, method_codes(methods))
     layers = sorted({value["x"] for value in values})
-    ticks: dict[str, Any] = {"values": layers} if len(layers) < 9 else {"tickCount": 6}
-    axis = alt.Axis(tickMinStep=1, format="d", **ticks)
+    ticks: vega.Spec = {"values": layers} if len(layers) < 9 else {"tickCount": 6}
     room = max(0.04 * (layers[-1] - layers[0]), 0.3)
-    across = alt.Scale(domain=[layers[0] - room, layers[-1] + room], nice=False)
+    across = {"domain": [layers[0] - room, layers[-1] + room], "nice": False}
     low, high = domain or (0.0, 1.0)
-    scale = alt.Scale(domain=[low, high], zero=False, nice=False)
-    x = alt.X("d:Q", title="layer", axis=axis, scale=across)
-    y = alt.Y("c:Q", title=None, axis=alt.Axis(tickCount=5, labelPadding=4), scale=scale)
-    told = tooltips(
-        ("m", "N", "method"),
-        ("x", "Q", "layer"),
-        ("c", "Q", "value"),
-        ("l", "Q", "low"),
-        ("h", "Q", "high"),
-    )
-    base = alt.Chart(rows_named(key))
+    scale = {"domain": [low, high], "zero": False, "nice": False}
+    x = vega.field("d", title="layer", axis={"tickMinStep": 1, "format": "d", **ticks}, scale=across)
+    along: vega.Spec = {"title": None, "axis": {"tickCount": 5, "labelPadding": 4}, "scale": scale}
+    told = (("m", "N", "method"), ("x", "Q", "layer"), ("c", "Q", "value"), ("l", "Q", "low"), ("h", "Q", "high"))
     parts = []
     if low < 0 < high:
-        parts.append(
-            alt.Chart(rows_named(key)).mark_rule(color=theme.INK, strokeWidth=1).encode(y=alt.YDatum(0.0, scale=scale))
-        )
+        even = {"y": {"datum": 0.0, "scale": scale}}
+        parts.append(vega.mark("rule", even, data=vega.NOWHERE, color=theme.INK, strokeWidth=1))
     if any("l" in value for value in values):
-        known = base.transform_filter("isValid(datum.l)")
-        drawn = known.mark_area(opacity=0.1) if len(layers) > FEW else known.mark_rule(strokeWidth=1.5)
-        parts.append(drawn.encode(x=x, y=alt.Y("l:Q", scale=scale), y2="h:Q", color=colour))
-    parts.append(base.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=colour))
-    mark = base.mark_point(filled=True, size=38, opacity=1)
-    parts.append(mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=told))
-    return alt.layer(*parts)
+        interval = {"x": x, "y": vega.field("l", **along), "y2": {"field": "h"}, "color": colour}
+        kind, look = ("area", vega.Spec(opacity=0.1)) if len(layers) > FEW else ("rule", vega.Spec(strokeWidth=1.5))
+        parts.append(vega.mark(kind, interval, where="isValid(datum.l)", **look))
+    value = {"x": x, "y": vega.field("c", **along), "color": colour}
+    parts.append(vega.mark("line", value, strokeWidth=1.6))
+    parts.append(
+        vega.mark("point", value | {"shape": shape, "tooltip": vega.tooltips(*told)}, filled=True, size=38, opacity=1)
+    )
+    return {"data": {"name": key}, "layer": parts}
 
 
-def _signs(methods: Sequence[str]) -> tuple[list[str], list[str]]:
+def method_codes(methods: Sequence[str]) -> tuple[list[str], list[str]]:
     """Colours and shapes of methods; untrained models are grey, whatever their place."""
     colours, shapes = theme.scale_of(methods)
     return [BARE if name == UNTRAINED else colour for name, colour in zip(methods, colours, strict=True)], shapes
 
 
-def probe_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
-    """(setting, split, tables): every measure of probes by target and layer, a column per method."""
-    return estimate_grids(estimates.filter(pl.col("measure").is_in(of_kind("probes"))), design)
+def probe_blocks(results: Reportable) -> list[Block]:
+    """A chart of probes over the layers per setting, split and target."""
+
+    def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
+        chart = probes_chart(rows, results.design, **at.where)
+        about = f"Probe accuracy in each layer, by method, {at.heading}. Tables below."
+        yield Figure(chart, about, stem("probes", at.part["target"]))
+
+    rows = probes_of(results.estimates)
+    return blocks_of(rows, results.design, draw, lambda rows: [{"target": target} for target in probed_for(rows)])

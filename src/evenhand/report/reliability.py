@@ -1,16 +1,21 @@
-"""The chart of reliability."""
+"""Reliability diagrams."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.report import theme
-from evenhand.report.drawing import bounds, choose, finished, heading_of, rows_named, short
+from evenhand.report import theme, vega
+from evenhand.report.blocks import Block, Figure, Spot, blocks_of
+from evenhand.report.chart_parts import bounds, choose, is_value, short
+from evenhand.report.reportable import Reportable
 from evenhand.report.wording import methods_of
+
+RELIABILITY, CONFIDENCE = "reliability", "confidence"
+"""Curves: observed share by confidence, and share of the predictions by confidence."""
 
 
 def reliability_chart(
@@ -22,66 +27,64 @@ def reliability_chart(
     attribute: str | None = None,
     group: str | None = None,
     columns: int = 4,
-) -> Any:
+) -> vega.Chart:
     """Observed share against confidence, a panel per method, with the share of the predictions in each bin as bars.
 
     Raises:
         InputError: there is no such curve, since nothing with probabilities was recorded.
     """
-    import altair as alt
-
     rows, setting, split = choose(curves, design, setting, split)
-    who = pl.col("attribute").eq_missing(pl.lit(attribute, pl.String))
-    rows = rows.filter(who & pl.col("group").eq_missing(pl.lit(group, pl.String)))
-    rows = rows.filter(pl.col("measure").is_in(["reliability", "confidence"]))
+    rows = rows.filter(is_value("attribute", attribute), is_value("group", group))
+    rows = rows.filter(pl.col("measure").is_in([RELIABILITY, CONFIDENCE]))
     if rows.is_empty():
         raise InputError(f"there is no reliability curve of {setting}: only labels were predicted, no probabilities")
-    methods = methods_of(rows, design, setting)
     values = []
     for row in rows.iter_rows(named=True):
         value = {"m": row["method"], "x": short(row["x"])}
-        if row["measure"] == "confidence":
-            value["b"] = short(row["y"])
-        else:
-            value |= {"y": short(row["y"])} | bounds(row)
-        values.append(value)
-    base = alt.Chart()
-    axis = alt.Axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1], format=".1f")
-    unit = alt.Scale(domain=[0, 1], padding=0)
-    x = alt.X("x:Q", scale=unit, axis=axis, title="confidence")
-    bars = (
-        base.transform_filter("isValid(datum.b)")
-        .mark_bar(color="#c9d3df", size=10)
-        .encode(x=x, y=alt.Y("b:Q", scale=unit))
-    )
-    ideal = alt.Chart().mark_rule(color="#777777", strokeDash=[4, 3])
-    ideal = ideal.encode(x=alt.datum(0), y=alt.datum(0), x2=alt.datum(1), y2=alt.datum(1))
-    whiskers = base.transform_filter("isValid(datum.l)").mark_rule(color=theme.METHOD_COLOURS[0], strokeWidth=1.5)
-    whiskers = whiskers.encode(x=x, y="l:Q", y2="h:Q")
-    y = alt.Y("y:Q", scale=unit, axis=axis, title="observed share")
-    line = (
-        base.transform_filter("isValid(datum.y)")
-        .mark_line(
-            color=theme.METHOD_COLOURS[0],
+        share = {"b": short(row["y"])} if row["measure"] == CONFIDENCE else {"y": short(row["y"])} | bounds(row)
+        values.append(value | share)
+    unit = {"domain": [0, 1], "padding": 0}
+    axis = {"values": [0, 0.2, 0.4, 0.6, 0.8, 1], "format": ".1f"}
+    x = vega.field("x", scale=unit, axis=axis, title="confidence")
+    along = {"scale": unit, "axis": axis, "title": "observed share"}
+    told = vega.tooltips(("x", "Q", "confidence"), ("y", "Q", "observed share"), ("l", "Q", "low"), ("h", "Q", "high"))
+    colour = theme.METHOD_COLOURS[0]
+    dots = {"point": {"size": 32, "filled": True, "color": colour}}
+    whiskers = {"x": x, "y": vega.field("l", **along), "y2": {"field": "h"}}
+    layers = [
+        vega.mark("bar", {"x": x, "y": vega.field("b", **along)}, where="isValid(datum.b)", color="#c9d3df", size=10),
+        vega.mark("rule", diagonal(0, 1), color="#777777", strokeDash=[4, 3]),
+        vega.mark("rule", whiskers, where="isValid(datum.l)", color=colour, strokeWidth=1.5),
+        vega.mark(
+            "line",
+            {"x": x, "y": vega.field("y", **along), "tooltip": told},
+            where="isValid(datum.y)",
+            color=colour,
             strokeWidth=1,
-            point=alt.OverlayMarkDef(size=32, filled=True, color=theme.METHOD_COLOURS[0]),
-        )
-        .encode(x=x, y=y, tooltip=[alt.Tooltip(f"{key}:Q", title=said) for key, said in _CURVE])
-    )
-    layers = alt.layer(bars, ideal, whiskers, line, data=rows_named()).properties(width=230, height=230)
-    chart = layers.facet(
-        facet=alt.Facet("m:N", title=None, sort=methods), columns=min(columns, len(methods)), spacing=26
-    )
-    heading = heading_of(
-        "Reliability", "on the dashed line: confidence is right; bars: share of predictions in the bin"
-    )
-    return finished(
-        chart.properties(title=heading),
-        {"rows": values},
-        f"Reliability by method, {setting}, {split}",
-        panel=230,
-        label=50,
-    )
+            **dots,
+        ),
+    ]
+    spec = vega.faceted(layers, "m", methods_of(rows, design, setting), columns, 230, 230)
+    explained = "on the dashed line: confidence is right; bars: share of predictions in the bin"
+    spec["title"] = vega.heading("Reliability", explained)
+    about = f"Reliability by method, {setting}, {split}"
+    return vega.finished(spec, {"rows": values}, about, panel=230, label=50)
 
 
-_CURVE = (("x", "confidence"), ("y", "observed share"), ("l", "low"), ("h", "high"))
+def diagonal(low: float, high: float) -> dict[str, dict[str, float]]:
+    """The encoding of the line on which both axes say the same."""
+    return {"x": {"datum": low}, "y": {"datum": low}, "x2": {"datum": high}, "y2": {"datum": high}}
+
+
+def reliability_blocks(results: Reportable) -> list[Block]:
+    """A chart of reliability per setting and split for everyone, and for the worst-calibrated group of attributes."""
+
+    def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
+        chart = reliability_chart(rows, results.design, **at.where)
+        yield Figure(chart, f"Observed share against confidence, {at.heading}.")
+
+    def parts(rows: pl.DataFrame) -> list[dict[str, str | None]]:
+        return rows.filter(measure=RELIABILITY).select("attribute", "group").unique(maintain_order=True).to_dicts()
+
+    rows = results.curves.filter(pl.col("measure").is_in([RELIABILITY, CONFIDENCE]))
+    return blocks_of(rows, results.design, draw, parts)

@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.report.drawing import finished, heading_of, labels, rows_named
+from evenhand.report import vega
+from evenhand.report.blocks import Block, Figure
+from evenhand.report.chart_parts import labels
+from evenhand.report.reportable import Reportable
+from evenhand.report.tables import Grid
+from evenhand.report.wording import settings_of
 
 _TWO = ["#0b62a8", "#f0b27a"]
 """Colours of two classes."""
 
+_SCHEMA = {"attribute": pl.String, "group": pl.String, "class": pl.String, "n": pl.Int64}
+
 
 def group_size_chart(
     examples: pl.DataFrame, design: Design, *, setting: str | None = None, attribute: str | None = None
-) -> Any:
+) -> vega.Chart:
     """Examples in each group, by class. Groups may overlap, so that bars may add to more than all examples.
 
     Raises:
         InputError: the examples have no such attribute.
     """
-    import altair as alt
-
     setting = setting if setting is not None else next(iter(design.settings))
     sizes = group_sizes(examples, design, setting)
     attribute = attribute if attribute is not None else next(iter(sizes["attribute"]), None)
     rows = sizes.filter(attribute=attribute)
     if rows.is_empty():
         raise InputError(f"{setting} has no groups to draw the sizes of")
+    return _chart(rows, setting, str(attribute))
+
+
+def _chart(rows: pl.DataFrame, setting: str, attribute: str) -> vega.Chart:
     classes = rows["class"].unique(maintain_order=True).to_list()
+    rank = {name: rank for rank, name in enumerate(classes)}
     values = [
-        {"y": row["group"], "k": row["class"], "i": classes.index(row["class"]), "n": row["n"]}
+        {"y": row["group"], "k": row["class"], "i": rank[row["class"]], "n": row["n"]}
         for row in rows.iter_rows(named=True)
     ]
-    scale = alt.Scale(domain=classes, range=_TWO) if len(classes) == 2 else alt.Scale(domain=classes, scheme="viridis")
-    colour = alt.Color("k:N", sort=classes, title="class", scale=scale)
-    chart = (
-        alt.Chart(rows_named())
-        .mark_bar(stroke="white", strokeWidth=0.5)
-        .encode(
-            x=alt.X("n:Q", title="examples"),
-            y=alt.Y("y:N", sort=rows["group"].unique(maintain_order=True).to_list(), title=None, axis=labels()),
-            color=colour,
-            order="i:O",
-            tooltip=[
-                alt.Tooltip("y:N", title="group"),
-                alt.Tooltip("k:N", title="class"),
-                alt.Tooltip("n:Q", title="examples"),
-            ],
-        )
-        .properties(width=460, height=alt.Step(20))
-    )
-    chart = chart.properties(
-        title=heading_of(f"Sizes of groups by {attribute}", "all examples of the setting, by class")
-    )
-    return finished(chart, {"rows": values}, f"Sizes of the groups of {attribute} by class, {setting}", panel=460)
+    coding = {"range": _TWO} if len(classes) == 2 else {"scheme": "viridis"}
+    encoding = {
+        "x": vega.field("n", title="examples"),
+        "y": vega.field("y", "N", sort=list(dict.fromkeys(rows["group"])), title=None, axis=labels()),
+        "color": vega.field("k", "N", sort=classes, title="class", scale={"domain": classes, **coding}),
+        "order": vega.field("i", "O"),
+        "tooltip": vega.tooltips(("y", "N", "group"), ("k", "N", "class"), ("n", "Q", "examples")),
+    }
+    spec = {"data": {"name": "rows"}, **vega.mark("bar", encoding, stroke="white", strokeWidth=0.5)}
+    spec |= {"width": 460, "height": {"step": 20}}
+    spec["title"] = vega.heading(f"Sizes of groups by {attribute}", "all examples of the setting, by class")
+    about = f"Sizes of the groups of {attribute} by class, {setting}"
+    return vega.finished(spec, {"rows": values}, about, panel=460)
 
 
 def group_sizes(examples: pl.DataFrame, design: Design, setting: str) -> pl.DataFrame:
@@ -65,21 +66,51 @@ def group_sizes(examples: pl.DataFrame, design: Design, setting: str) -> pl.Data
 
     An example in two groups counts in both. Classes are in order; `(no label)` is one where labels are null.
     """
-    own = examples.filter(setting=setting)
-    codes = sorted(own["label"].drop_nulls().unique().to_list())
+    rows = examples.filter(setting=setting)
+    codes = sorted(rows["label"].drop_nulls().unique().to_list())
     given = design.settings[setting].classes if setting in design.settings else ()
     names = {code: given[code] if code < len(given) else str(code) for code in codes}
-    parts = []
-    for attribute in records.attributes(own):
-        column = records.ATTRIBUTE + attribute
-        long = own.select("label", group=column).explode("group").drop_nulls("group")
-        found = long.group_by("group", "label").len("n").sort("group", "label")
-        named = pl.col("label").replace_strict(names, default="(no label)", return_dtype=pl.String)
-        parts.append(
-            found.select(
-                pl.lit(attribute).alias("attribute"), "group", named.alias("class"), pl.col("n").cast(pl.Int64)
-            )
-        )
-    if not parts:
-        return pl.DataFrame(schema={"attribute": pl.String, "group": pl.String, "class": pl.String, "n": pl.Int64})
+    class_name = pl.col("label").replace_strict(names, default="(no label)", return_dtype=pl.String)
+    parts = [pl.DataFrame(schema=_SCHEMA)]
+    for attribute in records.attributes(rows):
+        long = rows.select("label", group=records.ATTRIBUTE + attribute).explode("group").drop_nulls("group")
+        sizes = long.group_by("group", "label").len("n").sort("group", "label")
+        size = pl.col("n").cast(pl.Int64)
+        parts.append(sizes.select(pl.lit(attribute).alias("attribute"), "group", class_name.alias("class"), size))
     return pl.concat(parts)
+
+
+def size_grids(results: Reportable) -> list[tuple[str, str, list[Grid]]]:
+    """Examples by group and class: (setting, nothing, one table per attribute)."""
+    grids = []
+    for setting, sizes in _by_setting(results):
+        tables = []
+        for rows in sizes.partition_by("attribute", maintain_order=True):
+            classes = rows["class"].unique(maintain_order=True).to_list()
+            by_group: dict[str, dict[str, int]] = {}
+            for row in rows.iter_rows(named=True):
+                by_group.setdefault(row["group"], {})[row["class"]] = row["n"]
+            cells = [
+                [group, str(sum(size.values())), *(str(size.get(name, 0)) for name in classes)]
+                for group, size in by_group.items()
+            ]
+            attribute = rows["attribute"][0]
+            tables.append(Grid(f"{setting}, {attribute}", [attribute, "all", *classes], cells))
+        grids += [(setting, "", tables)] if tables else []
+    return grids
+
+
+def size_blocks(results: Reportable) -> list[Block]:
+    """A chart of group sizes per setting and attribute."""
+    blocks = []
+    for setting, sizes in _by_setting(results):
+        for rows in sizes.partition_by("attribute", maintain_order=True):
+            attribute = rows["attribute"][0]
+            about = f"Examples in each group of {attribute} by class, {setting}."
+            blocks.append(Block(f"{setting}: {attribute}", [Figure(_chart(rows, setting, attribute), about)], setting))
+    return blocks
+
+
+def _by_setting(results: Reportable) -> Iterator[tuple[str, pl.DataFrame]]:
+    for setting in settings_of(results.examples, results.design):
+        yield setting, group_sizes(results.examples, results.design, setting)

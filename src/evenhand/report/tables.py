@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.report.sizes import group_sizes
-from evenhand.report.wording import NONE, digits, interval, methods_of, number, place, settings_of, title
+from evenhand.report.wording import (
+    NONE,
+    Row,
+    by_setting_and_split,
+    digits,
+    interval,
+    methods_of,
+    number,
+    place,
+    settings_of,
+    title,
+)
 
 
 @dataclass(frozen=True)
 class Footnotes:
     """Notes of a table, each once, numbered from 1 in the order in which they were met."""
 
-    texts: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def mark(self, note: str | None) -> list[int]:
         """The numbers of a row's notes, which records join by semicolons."""
-        numbers = []
-        for text in (note or "").split("; "):
-            if text:
-                if text not in self.texts:
-                    self.texts.append(text)
-                numbers.append(self.texts.index(text) + 1)
-        return sorted(numbers)
+        texts = [text for text in (note or "").split("; ") if text]
+        return sorted(self.numbers.setdefault(text, len(self.numbers) + 1) for text in texts)
+
+    @property
+    def texts(self) -> list[str]:
+        """The notes in the order of their numbers."""
+        return list(self.numbers)
 
 
 @dataclass(frozen=True)
@@ -41,13 +51,8 @@ class Grid:
     notes: Sequence[str] = ()
 
 
-def splits_of(frame: pl.DataFrame) -> list[str]:
-    """The splits of a table, `test` first."""
-    return sorted(frame["split"].unique(), key=lambda split: (split != "test", split))
-
-
 def estimate_grids(
-    estimates: pl.DataFrame, design: Design, measures: Sequence[str] | None = None
+    estimates: pl.DataFrame, design: Design, measures: Iterable[str] | None = None
 ) -> list[tuple[str, str, list[Grid]]]:
     """Values with intervals over seeds, a column per method: (setting, split, one grid per measure).
 
@@ -59,21 +64,19 @@ def estimate_grids(
     over = estimates.filter(pl.col("seed").is_null())
     if measures is not None:
         over = over.filter(pl.col("measure").is_in(list(measures)))
-    found = []
-    for setting in settings_of(over, design):
-        own = over.filter(setting=setting)
-        for split in splits_of(own):
-            here = own.filter(split=split)
-            methods = methods_of(here, design, setting)
-            kinds = here["measure"].unique(maintain_order=True)
-            grids = [_estimate_grid(here.filter(measure=measure), measure, methods) for measure in kinds]
-            found.append((setting, split, grids))
-    return found
+    return [
+        (setting, split, [_estimate_grid(rows, methods_of(here, design, setting)) for rows in _by_measure(here)])
+        for setting, split, here in by_setting_and_split(over, design)
+    ]
 
 
-def _estimate_grid(rows: pl.DataFrame, measure: str, methods: Sequence[str]) -> Grid:
-    decimals = digits(measure)
-    notes = Footnotes()
+def _by_measure(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    return rows.partition_by("measure", maintain_order=True)
+
+
+def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
+    measure = rows["measure"][0]
+    decimals, notes = digits(measure), Footnotes()
     by_place: dict[str, dict[str, str]] = {}
     tested: dict[str, int] = {}
     for row in rows.iter_rows(named=True):
@@ -89,26 +92,6 @@ def _estimate_grid(rows: pl.DataFrame, measure: str, methods: Sequence[str]) -> 
         [who, str(tested[who]), *(values.get(method, NONE) for method in methods)] for who, values in by_place.items()
     ]
     return Grid(title(measure), ["", "examples tested", *methods], cells, notes.texts)
-
-
-def size_grids(examples: pl.DataFrame, design: Design) -> list[Grid]:
-    """Examples by group and class, one grid per setting and attribute."""
-    grids = []
-    for setting in design.settings:
-        sizes = group_sizes(examples, design, setting)
-        for attribute in sizes["attribute"].unique(maintain_order=True):
-            own = sizes.filter(attribute=attribute)
-            classes = own["class"].unique(maintain_order=True).to_list()
-            wide = {
-                str(key[0]): dict(part.select("class", "n").iter_rows())
-                for key, part in own.partition_by("group", as_dict=True, maintain_order=True).items()
-            }
-            rows = [
-                [group, str(sum(found.values())), *(str(found.get(name, 0)) for name in classes)]
-                for group, found in wide.items()
-            ]
-            grids.append(Grid(f"{setting}, {attribute}", [attribute, "all", *classes], rows))
-    return grids
 
 
 AUDITED = ("study", "pool")
@@ -132,21 +115,20 @@ def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
     trained = used["parameters"].null_count() < len(used)
     if not known and not trained:
         return None
-    head = ["setting", "method", "trials", *(said for _, said, _ in known)]
+    head = ["setting", "method", "trials", *(heading for _, heading, _ in known)]
     head += ["trained parameters", "of all", "peak memory"] if trained else []
     rows = []
+    parts = used.partition_by("setting", "method", "role", as_dict=True, maintain_order=True)
     for setting in settings_of(used, design):
         for method in methods_of(used.filter(setting=setting), design, setting):
-            for role, said in zip(AUDITED, (method, f"{method} (pool)"), strict=True):
-                own = used.filter(setting=setting, method=method, role=role)
-                if own.is_empty():
-                    continue
-                done = own.filter(status="done")
-                cells = [setting, said, f"{len(done)} of {len(own)}"]
-                cells += [_mean(done[name], decimals) for name, _, decimals in known]
-                if trained:
-                    cells += [_count(done["parameters"]), _share(done), _memory(done["peak_bytes"])]
-                rows.append(cells)
+            for role, name in zip(AUDITED, (method, f"{method} (pool)"), strict=True):
+                runs = parts.get((setting, method, role))
+                if runs is not None:
+                    done = runs.filter(status="done")
+                    cells = [setting, name, f"{len(done)} of {len(runs)}"]
+                    cells += [_mean(done[column], decimals) for column, _, decimals in known]
+                    cells += [_count(done["parameters"]), _share(done), _memory(done["peak_bytes"])] if trained else []
+                    rows.append(cells)
     return Grid("means over the trials that were done; in brackets: smallest and largest", head, rows)
 
 
@@ -156,10 +138,10 @@ def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
     grids = []
     tried = trials.filter(role="tuning")
     for setting in tried["setting"].unique(maintain_order=True):
-        own = tried.filter(setting=setting)
-        keys = list(dict.fromkeys(key for text in own["candidate"] for key in json.loads(text)))
+        candidates = tried.filter(setting=setting)
+        keys = list(dict.fromkeys(key for text in candidates["candidate"] for key in json.loads(text)))
         rows = []
-        for row in own.iter_rows(named=True):
+        for row in candidates.iter_rows(named=True):
             values = json.loads(row["candidate"])
             state = ("chosen" if row["chosen"] else "") if row["status"] == "done" else f"failed: {row['reason']}"
             reached = [number(row[name], 4) for name in ("score", "train_loss", "validation_loss")]
@@ -186,16 +168,16 @@ def _value(value: Any) -> str:
 
 
 def _mean(values: pl.Series, decimals: int) -> str:
-    found = values.drop_nulls().to_list()
-    if not found:
+    known = values.drop_nulls().to_list()
+    if not known:
         return NONE
-    mean = number(sum(found) / len(found), decimals)
-    return mean if len(found) == 1 else f"{mean} {interval(min(found), max(found), decimals)}"
+    mean = number(sum(known) / len(known), decimals)
+    return mean if len(known) == 1 else f"{mean} {interval(min(known), max(known), decimals)}"
 
 
 def _count(values: pl.Series) -> str:
-    found = values.drop_nulls().to_list()
-    return f"{max(found):,}".replace(",", " ") if found else NONE
+    known = values.drop_nulls().to_list()
+    return f"{max(known):,}".replace(",", " ") if known else NONE
 
 
 def _share(done: pl.DataFrame) -> str:
@@ -207,8 +189,8 @@ def _share(done: pl.DataFrame) -> str:
 
 
 def _memory(values: pl.Series) -> str:
-    found = values.drop_nulls().to_list()
-    return f"{max(found) / 2**20:,.0f} MiB".replace(",", " ") if found else NONE
+    known = values.drop_nulls().to_list()
+    return f"{max(known) / 2**20:,.0f} MiB".replace(",", " ") if known else NONE
 
 
 def audited(trials: pl.DataFrame) -> int:
@@ -225,18 +207,21 @@ def failed_trials(trials: pl.DataFrame) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _which(row: Mapping[str, Any]) -> str:
+def _which(row: Row) -> str:
     return str(row["seed"]) if row["role"] == "study" else f"{row['subset'] or 'pool'}, model {row['seed']}"
 
 
 def absent_rows(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, str, str, str]]:
     """(setting and split, measure, where, methods, reason) of every estimate over seeds that is null."""
     absent = estimates.filter(pl.col("seed").is_null() & pl.col("value").is_null())
-    found: dict[tuple[str, str, str, str], list[str]] = {}
+    methods_by_reason: dict[tuple[str, str, str, str], list[str]] = {}
     for row in absent.iter_rows(named=True):
         key = (f"{row['setting']}, {row['split']}", title(row["measure"]), place(row), row["note"] or "no reason given")
-        found.setdefault(key, []).append(row["method"])
-    return [(where, measure, who, ", ".join(methods), note) for (where, measure, who, note), methods in found.items()]
+        methods_by_reason.setdefault(key, []).append(row["method"])
+    return [
+        (where, measure, who, ", ".join(methods), note)
+        for (where, measure, who, note), methods in methods_by_reason.items()
+    ]
 
 
 def provenance_rows(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -254,3 +239,14 @@ def provenance_rows(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
         else:
             rows.append((key, text))
     return rows
+
+
+def margin_rows(design: Design) -> list[tuple[str, str]]:
+    """(date, margins) of every declaration, oldest first; the margins in force where no date is known."""
+    if not design.margin_history:
+        return [("not dated", _margins(design.margins))] if design.margins else []
+    return [(change.date, _margins(change.margins)) for change in design.margin_history]
+
+
+def _margins(margins: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in margins.items()) or "none"

@@ -1,32 +1,18 @@
-"""Results as plain text for a terminal: the headline, the verdicts that matter first, what must be known."""
+"""Results as plain text for a terminal: the headline, the verdicts that matter first, notes on the data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from evenhand.report.detectable_harm import noticed
-from evenhand.report.forest_plot import patterns
-from evenhand.report.membership_sentences import leaking
-from evenhand.report.wording import digits, headline, interval, number, place, single_question, title, trained
-
-if TYPE_CHECKING:
-    from evenhand.report.page import Reportable
+from evenhand.report.headline import headline
+from evenhand.report.reportable import Reportable
+from evenhand.report.wording import digits, interval, measure_named, number, place, single_part, title, trained
 
 MOST_ROWS = 24
 MOST_ACROSS = 8
 _FIRST = ("worse", "better", "inconclusive", "not worse", "equivalent")
-_SHOWN = (
-    "accuracy",
-    "selection_rate",
-    "true_positive_rate",
-    "false_positive_rate",
-    "membership_auc",
-    "membership_tpr_at_fpr_0.01",
-)
-"""Measures that are shown where nothing is compared."""
 
 
 def text(results: Reportable) -> str:
@@ -34,10 +20,7 @@ def text(results: Reportable) -> str:
     design = results.design
     lines = [
         f"{design.source or 'results'}: {', '.join(trained(results.trials))}, {len(results.examples):,} examples",
-        *patterns(results.verdicts, design),
-        *headline(results.verdicts, design),
-        *leaking(results.estimates, results.verdicts, design),
-        *noticed(results.curves, design),
+        *headline(results),
         "",
         *(_verdicts(results.verdicts) if len(results.verdicts) else _estimates(results.estimates)),
     ]
@@ -47,9 +30,9 @@ def text(results: Reportable) -> str:
 
 def _verdicts(verdicts: pl.DataFrame) -> list[str]:
     pooled = pl.col("setting").is_null()
-    across, own = verdicts.filter(pooled), verdicts.filter(~pooled)
+    across, single = verdicts.filter(pooled), verdicts.filter(~pooled)
     lines = [*_ranked(across, MOST_ACROSS, "across settings"), ""] if len(across) else []
-    return [*lines, *_ranked(own, MOST_ROWS, None)]
+    return [*lines, *_ranked(single, MOST_ROWS, None)]
 
 
 def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
@@ -58,7 +41,7 @@ def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
     ranked = judged.with_columns(
         rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64),
-        narrow=pl.col("group").is_not_null() | single_question(),
+        narrow=pl.col("group").is_not_null() | single_part(),
     ).sort("rank", "narrow", maintain_order=True)
     several = where is not None or judged["setting"].n_unique() > 1 or judged["split"].n_unique() > 1
     compared = judged.select("method", "reference").unique()
@@ -83,11 +66,12 @@ def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
 
 
 def _estimates(estimates: pl.DataFrame) -> list[str]:
-    over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(_SHOWN) & pl.col("class").is_null())
+    shown = [name for name in estimates["measure"].unique() if measure_named(name).display.summary]
+    over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(shown) & pl.col("class").is_null())
     rows = [("measure", "of", "method", "value", "95% interval", "examples")]
     for row in over.head(MOST_ROWS).iter_rows(named=True):
-        bounds = interval(row["low"], row["high"])
-        value = number(row["value"])
+        decimals = digits(row["measure"])
+        bounds, value = interval(row["low"], row["high"], decimals), number(row["value"], decimals)
         rows.append((title(row["measure"]), place(row), row["method"], value, bounds, f"{row['n'] or 0:,}"))
     left = len(over) - MOST_ROWS
     return [*_aligned(rows), *([f"and {left} more in the table of estimates"] if left > 0 else [])]

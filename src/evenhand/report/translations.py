@@ -1,43 +1,24 @@
-"""Translations: what became of the stereotype, as stacked shares by method, and tables of shares, BLEU and ROUGE-L."""
+"""Translations: what became of the stereotype, as stacked shares by method."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import of_kind
+from evenhand.audit.measures import shown_in
 from evenhand.errors import InputError
-from evenhand.report.drawing import (
-    bounds,
-    choose,
-    extent,
-    finished,
-    heading_of,
-    in_order,
-    row_key,
-    rows_named,
-    short,
-    tooltips,
-)
-from evenhand.report.tables import Grid, estimate_grids
-from evenhand.report.wording import methods_of
+from evenhand.report import vega
+from evenhand.report.blocks import Block, Figure, Spot, blocks_of
+from evenhand.report.chart_parts import bounds, choose, extent, in_order, row_key, short
+from evenhand.report.reportable import Reportable
+from evenhand.report.wording import EVERYONE, methods_of
 
-OUTCOMES = ("pro", "anti", "neutral", "mixed", "none")
-"""In the order in which they are stacked; they add up to 1."""
+COLOURS = ("#c44601", "#0b62a8", "#8f8f8f", "#c4b36a", "#e4e4e4")
+"""Of outcomes in the order in which they are stacked, dark enough against each other to be told apart in grey."""
 
-COLOURS = {"pro": "#c44601", "anti": "#0b62a8", "neutral": "#8f8f8f", "mixed": "#c4b36a", "none": "#e4e4e4"}
-"""Dark enough against each other to be told apart in grey."""
-
-SAID = {
-    "pro": "stereotypical gender",
-    "anti": "the other gender",
-    "neutral": "they",
-    "mixed": "both genders",
-    "none": "no pronoun",
-}
 _PANEL = 210
 _STEP = 24
 
@@ -50,7 +31,7 @@ def shares_chart(
     split: str | None = None,
     methods: Sequence[str] | None = None,
     columns: int = 3,
-) -> Any:
+) -> vega.Chart:
     """Stacked shares of each outcome: a bar per method, a panel for everyone and for each group of stereotype. The rule
     on a bar is the 95% interval of the share of the stereotypical gender.
 
@@ -64,61 +45,74 @@ def shares_chart(
     Raises:
         InputError: no translations were audited.
     """
-    import altair as alt
-
-    rows = _shares(estimates)
+    rows = shares(estimates)
     if rows.is_empty():
         raise InputError("there are no shares to draw: no translations were audited")
     rows, setting, split = choose(rows, design, setting, split)
     shown = [name for name in methods_of(rows, design, setting) if methods is None or name in methods]
     values = stacked(rows.filter(pl.col("method").is_in(shown)))
-    x = alt.X("a:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", values=[0, 0.5, 1]), title=None)
-    y = alt.Y("m:N", sort=shown, title=None)
-    legend = alt.Legend(title=None, columns=5, symbolType="square")
-    colour = alt.Color(
-        "o:N", scale=alt.Scale(domain=list(SAID.values()), range=[COLOURS[name] for name in OUTCOMES]), legend=legend
+    axis = {"format": ".0%", "values": [0, 0.5, 1]}
+    x, y = (
+        vega.field("a", scale={"domain": [0, 1]}, axis=axis, title=None),
+        vega.field("m", "N", sort=shown, title=None),
     )
-    told = tooltips(*_TOLD)
-    base = alt.Chart()
-    bars = base.mark_bar(height={"band": 0.72}).encode(x=x, x2="b:Q", y=y, color=colour, tooltip=told)
-    rule = base.transform_filter("isValid(datum.l)").mark_rule(color="black", strokeWidth=2)
-    rule = rule.encode(x=alt.X("l:Q"), x2="h:Q", y=y)
-    chart = alt.layer(bars, rule, data=rows_named()).properties(width=_PANEL, height=_STEP * len(shown))
-    panels = in_order(value["g"] for value in values)
-    chart = chart.facet(facet=alt.Facet("g:N", title=None, sort=panels), columns=min(columns, len(panels)), spacing=34)
-    said = "black: 95% interval of the share with the stereotypical gender"
+    colour = outcome_colour({"title": None, "columns": 5, "symbolType": "square"})
+    told = vega.tooltips(("m", "N", "method"), ("o", "N", "outcome"), ("v", "Q", "share"))
+    bar = {"x": x, "x2": {"field": "b"}, "y": y, "color": colour, "tooltip": told}
+    rule = {"x": vega.field("l"), "x2": {"field": "h"}, "y": y}
+    layers = [
+        vega.mark("bar", bar, height={"band": 0.72}),
+        vega.mark("rule", rule, where="isValid(datum.l)", color="black", strokeWidth=2),
+    ]
+    spec = vega.faceted(
+        layers, "g", in_order(value["g"] for value in values), columns, _PANEL, _STEP * len(shown), spacing=34
+    )
+    explained = "black: 95% interval of the share with the stereotypical gender"
+    spec["title"] = vega.heading("Genders in translations", explained)
     about = f"Shares of pronouns in translations by method, {setting}, {split}"
-    whole = chart.properties(title=heading_of("Which gender translations give", said))
-    return finished(whole, {"rows": values}, about, panel=_PANEL, label=extent(shown))
+    return vega.finished(spec, {"rows": values}, about, panel=_PANEL, label=extent(shown))
+
+
+def outcome_names() -> list[str]:
+    """What outcomes are called, in the order in which they are stacked."""
+    return [measure.display.heading for measure in shown_in("shares")]
+
+
+def outcome_colour(legend: vega.Spec | None) -> vega.Spec:
+    """The encoding of outcomes as colours."""
+    return vega.field("o", "N", scale={"domain": outcome_names(), "range": list(COLOURS)}, legend=legend)
 
 
 def stacked(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """A row per place, method and outcome, from `a` to `b`; that of `pro` with its interval."""
-    found = []
-    for _, part in rows.group_by(["attribute", "group", "method"], maintain_order=True):
-        by_name = {row["measure"].removesuffix("_share"): row for row in part.iter_rows(named=True)}
+    """A row per place, method and outcome, from `a` to `b`; that of the first outcome with its interval."""
+    values = []
+    outcomes = shown_in("shares")
+    for part in rows.partition_by("attribute", "group", "method", maintain_order=True):
+        by_measure = {row["measure"]: row for row in part.iter_rows(named=True)}
         start = 0.0
-        for outcome in OUTCOMES:
-            row = by_name.get(outcome)
+        for outcome in outcomes:
+            row = by_measure.get(outcome.name)
             if row is None or row["value"] is None:
                 continue
-            group = row["group"]
-            who = "everyone" if group is None else f"{group} by stereotype"
-            value = {"g": row_key(group, who), "m": row["method"], "o": SAID[outcome], "v": short(row["value"])}
-            value |= {"a": short(start), "b": short(start + row["value"])}
-            found.append(value | (bounds(row) if outcome == "pro" else {}))
+            who = EVERYONE if row["group"] is None else f"{row['group']} by stereotype"
+            value = {"g": row_key(row["group"], who), "m": row["method"], "o": outcome.display.heading}
+            value |= {"v": short(row["value"]), "a": short(start), "b": short(start + row["value"])}
+            values.append(value | (bounds(row) if outcome is outcomes[0] else {}))
             start += row["value"]
-    return found
+    return values
 
 
-def translation_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
-    """(setting, split, tables): every measure of translations by place, a column per method."""
-    return estimate_grids(estimates.filter(pl.col("measure").is_in(of_kind("translations"))), design)
-
-
-def _shares(estimates: pl.DataFrame) -> pl.DataFrame:
-    names = [f"{outcome}_share" for outcome in OUTCOMES]
+def shares(estimates: pl.DataFrame) -> pl.DataFrame:
+    """The estimates over seeds that are stacked."""
+    names = [measure.name for measure in shown_in("shares")]
     return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(names)).drop_nulls("value")
 
 
-_TOLD = (("m", "N", "method"), ("o", "N", "outcome"), ("v", "Q", "share"))
+def translation_blocks(results: Reportable) -> list[Block]:
+    """A chart of what became of the stereotype per setting and split."""
+
+    def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
+        chart = shares_chart(rows, results.design, **at.where)
+        yield Figure(chart, f"Shares of pronouns by method, {at.heading}. Tables below.", "translations")
+
+    return blocks_of(shares(results.estimates), results.design, draw)

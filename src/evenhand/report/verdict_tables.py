@@ -10,10 +10,23 @@ import polars as pl
 
 from evenhand.audit.across_settings import DIFFER
 from evenhand.audit.design import Design
-from evenhand.audit.measures import known
+from evenhand.records import VERDICTS
 from evenhand.report import theme
-from evenhand.report.tables import Footnotes, Grid, splits_of
-from evenhand.report.wording import NONE, counts, digits, interval, methods_of, number, place, settings_of, title
+from evenhand.report.tables import Footnotes, Grid
+from evenhand.report.wording import (
+    EVERYONE,
+    NONE,
+    by_pair,
+    by_setting_and_split,
+    counts,
+    digits,
+    interval,
+    measure_named,
+    number,
+    place,
+    splits_of,
+    title,
+)
 
 
 @dataclass(frozen=True)
@@ -68,24 +81,29 @@ class VerdictTable:
 
 def verdict_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
     """One table per setting, split, method and reference, in the design's order, `test` before other splits."""
-    return [_verdict_table(verdicts.filter(**pair), **pair) for pair in verdict_pairs(verdicts, design)]
+    return [
+        _verdict_table(rows, setting, split, method, reference)
+        for setting, split, here in by_setting_and_split(verdicts, design)
+        for method, reference, rows in by_pair(here, design, setting)
+    ]
 
 
 def across_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
     """One table of what was pooled over settings per split, method and reference."""
     pooled = verdicts.filter(pl.col("setting").is_null())
-    return [_verdict_table(pooled.filter(**pair), None, **pair) for pair in pooled_pairs(pooled, design)]
+    return [
+        _verdict_table(rows, None, split, method, reference)
+        for split in splits_of(pooled)
+        for method, reference, rows in by_pair(pooled.filter(split=split), design)
+    ]
 
 
 def _verdict_table(rows: pl.DataFrame, setting: str | None, split: str, method: str, reference: str) -> VerdictTable:
     notes = Footnotes()
-    parts = []
-    for measure in rows["measure"].unique(maintain_order=True):
-        own = rows.filter(measure=measure)
-        found = known().get(measure)
-        summary = found.summary if found else ""
-        cells = [_row(row, notes) for row in own.iter_rows(named=True)]
-        parts.append(Part(title(measure), summary, cells))
+    cells: dict[str, list[Row]] = {}
+    for row in rows.iter_rows(named=True):
+        cells.setdefault(row["measure"], []).append(_row(row, notes))
+    parts = [Part(title(measure), measure_named(measure).summary, cells_of) for measure, cells_of in cells.items()]
     families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()
     return VerdictTable(setting, split, method, reference, counts(rows), parts, notes.texts, families)
 
@@ -99,8 +117,8 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
     note, differ = row["note"], ""
     if row["setting"] is None and row["contrast"] is not None:  # how settings differ is the first note
         first, _, note = (note or "").partition("; ")
-        numbers, _, said = first.partition(", ")[2].replace("p of Q", "p").partition(": ")
-        differ = f"{numbers}: they differ" if said == DIFFER else numbers
+        numbers, _, outcome = first.partition(", ")[2].replace("p of Q", "p").partition(": ")
+        differ = f"{numbers}: they differ" if outcome == DIFFER else numbers
     return Row(
         place(row),
         number(row["contrast"], decimals, signed=True),
@@ -128,68 +146,42 @@ class Glance:
 def glance(verdicts: pl.DataFrame, design: Design) -> list[Glance]:
     """The verdicts counted, a table per setting and split."""
     grids = []
-    judged = verdicts.drop_nulls("verdict")
-    for setting in settings_of(judged, design):
-        own = judged.filter(setting=setting)
-        for split in splits_of(own):
-            here = own.filter(split=split)
-            pairs = [
-                (method, reference)
-                for method in methods_of(here, design, setting)
-                for reference in here.filter(method=method)["reference"].unique(maintain_order=True)
-            ]
-            rows = []
-            for measure in here["measure"].unique(maintain_order=True):
-                cells = here.filter(measure=measure)
-                rows.append((title(measure), [_counted(cells, *pair) for pair in pairs]))
-            head = ["measure", *(f"{method} against {reference}" for method, reference in pairs)]
-            grids.append(Glance(f"{setting}, {split}", head, rows))
+    for setting, split, here in by_setting_and_split(verdicts.drop_nulls("verdict"), design):
+        pairs = [(method, reference) for method, reference, _ in by_pair(here, design, setting)]
+        number_of: dict[str, dict[tuple[str, str], dict[str, int]]] = {}
+        keys = ["measure", "method", "reference", "verdict"]
+        for measure, method, reference, verdict, count in here.group_by(keys, maintain_order=True).len().iter_rows():
+            number_of.setdefault(measure, {}).setdefault((method, reference), {})[verdict] = count
+        rows = [
+            (title(measure), [_ordered(cells.get(pair, {})) for pair in pairs]) for measure, cells in number_of.items()
+        ]
+        head = ["measure", *(f"{method} against {reference}" for method, reference in pairs)]
+        grids.append(Glance(f"{setting}, {split}", head, rows))
     return grids
 
 
-def _counted(rows: pl.DataFrame, method: str, reference: str) -> dict[str, int]:
-    return counts(rows.filter(method=method, reference=reference))
+def _ordered(number_of: Mapping[str, int]) -> dict[str, int]:
+    return {verdict: number_of[verdict] for verdict in VERDICTS if verdict in number_of}
 
 
 def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
-    """The smallest harm that could have been seen: measures by setting, split, method and reference."""
+    """The smallest detectable harm: measures by setting, split, method and reference."""
+    level = (
+        pl.when(pl.col("group").is_not_null())
+        .then(pl.lit("each group"))
+        .when(pl.col("attribute").is_not_null())
+        .then(pl.lit("between groups"))
+        .otherwise(pl.lit(EVERYONE))
+    )
+    known = verdicts.drop_nulls("detectable").with_columns(level=level)
+    extremes = [pl.col("detectable").min().alias("low"), pl.col("detectable").max().alias("high")]
     rows = []
-    known = verdicts.drop_nulls("detectable")
-    for table in verdict_pairs(known, design):
-        own = known.filter(**table)
-        for measure in own["measure"].unique(maintain_order=True):
-            for level, chosen in (
-                ("everyone", pl.col("attribute").is_null()),
-                ("between groups", pl.col("attribute").is_not_null() & pl.col("group").is_null()),
-                ("each group", pl.col("group").is_not_null()),
+    for setting, _, here in by_setting_and_split(known, design):
+        for method, reference, compared in by_pair(here, design, setting):
+            for measure, taken_for, low, high in (
+                compared.group_by("measure", "level", maintain_order=True).agg(extremes).iter_rows()
             ):
-                values = own.filter((pl.col("measure") == measure) & chosen)["detectable"].to_list()
-                if values:
-                    low, high = (number(value, digits(measure)) for value in (min(values), max(values)))
-                    reach = low if low == high else f"{low} to {high}"
-                    pair = f"{table['method']} against {table['reference']}"
-                    rows.append([table["setting"], pair, title(measure), level, reach])
+                ends = [number(value, digits(measure)) for value in (low, high)]
+                reach = ends[0] if ends[0] == ends[1] else " to ".join(ends)
+                rows.append([setting, f"{method} against {reference}", title(measure), taken_for, reach])
     return Grid("", ["setting", "comparison", "measure", "taken for", "detectable"], rows) if rows else None
-
-
-def verdict_pairs(verdicts: pl.DataFrame, design: Design) -> list[dict[str, str]]:
-    """The `setting, split, method, reference` that were compared, in the design's order."""
-    return [
-        {"setting": setting, **pair}
-        for setting in settings_of(verdicts, design)
-        for pair in _pairs(verdicts.filter(setting=setting), design, setting)
-    ]
-
-
-def pooled_pairs(verdicts: pl.DataFrame, design: Design) -> list[dict[str, str]]:
-    """The `split, method, reference` that were pooled over settings, in the design's order."""
-    return _pairs(verdicts.filter(pl.col("setting").is_null()), design, None)
-
-
-def _pairs(rows: pl.DataFrame, design: Design, setting: str | None) -> list[dict[str, str]]:
-    return [
-        {"split": split, "method": method, "reference": reference}
-        for split in splits_of(rows)
-        for method in methods_of(rows.filter(split=split), design, setting)
-        for reference in rows.filter(split=split, method=method)["reference"].unique(maintain_order=True)
-    ]

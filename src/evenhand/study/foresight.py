@@ -10,7 +10,7 @@ import numpy as np
 
 from evenhand import records
 from evenhand.audit.design import DEFAULT_SUPPORT
-from evenhand.audit.measures.membership import ALPHAS
+from evenhand.audit.measures.membership import false_positive_rates
 from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.power import foreseen_effect
 from evenhand.study.plan import Plan
@@ -108,7 +108,7 @@ def foresee_leaks(plan: Plan) -> list[ForeseenLeak]:
             places += [(attribute, group, size) for group, size in reversed(list(groups.iter_rows()))]
         for attribute, group, size in places:
             area = 0.5 + _FOUND * math.sqrt((size + 1) / (3 * size**2) / pool.spec.models)
-            refused = tuple(alpha for alpha in ALPHAS.values() if size < LEAST / alpha)
+            refused = tuple(alpha for alpha in false_positive_rates() if size < LEAST / alpha)
             found.append(ForeseenLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
     return found
 

@@ -17,6 +17,9 @@ class Study(StudySpec):
     attributes, and what it refuses, are those of `evenhand.study.spec.StudySpec`.
     """
 
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+
     def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
         """Train what is missing, audit, and write the report. See `evenhand.study.run.run`."""
         return run(self, Path(out), None if data is None else Path(data), **options)

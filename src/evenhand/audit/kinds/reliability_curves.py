@@ -9,8 +9,8 @@ import numpy as np
 
 from evenhand.audit.estimands import Estimand, Subset
 from evenhand.audit.evaluation import Run
+from evenhand.audit.measures import shown_in
 from evenhand.audit.measures.calibration import BINS, EDGES, bin_of, confidence
-from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.stats.contrast import TwoWay, by_unit, from_cells
@@ -52,7 +52,7 @@ def reliability_curves(reader: RunInfluences) -> Iterator[dict[str, Any]]:
 
 def _worst_calibrated(reader: RunInfluences, runs: Sequence[Run]) -> dict[str, str]:
     """By attribute, of the groups that have the support the one whose calibration error is largest."""
-    measure, found = PREDICTIONS["expected_calibration_error"], {}
+    (measure,), found = shown_in("calibration"), {}
     for groups in reader.evaluation.groups if runs else ():
         able = [groups.names[place] for place in reader.eligible(groups, None)["all"]]
         estimands = [Estimand(measure, Subset(groups.attribute, group)) for group in able]

@@ -28,6 +28,7 @@ __all__ = [
     "measure_named",
     "of_kind",
     "select",
+    "shown_in",
 ]
 
 
@@ -56,6 +57,11 @@ def measure_named(name: str) -> Measure:
 def of_kind(*kinds: Kind) -> list[str]:
     """The names of the measures of some kinds of records, in order."""
     return [name for name, measure in known().items() if measure.kind in kinds]
+
+
+def shown_in(part: str) -> list[Measure]:
+    """The measures that a part of a report shows (`Display.shown_in`), in order."""
+    return [measure for measure in known().values() if measure.display.shown_in == part]
 
 
 def select(names: Iterable[str], kind: Kind) -> list[Measure]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from evenhand.audit.arrays.benchmark_documents import BenchmarkScores, Documents
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import Level
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
 
@@ -126,6 +127,8 @@ def _mean(documents: Documents, inside: str | None, bounded: bool, support: int)
     return LinearEstimate(mean, influence, own / number, 1.0 / units if bounded else None, doubt=doubt)
 
 
+_LEFT_TO_VERDICTS = Display(tabled=False)
+
 _DISTANCE: tuple[tuple[Level, str], ...] = tuple(
     (level, "a distance is biased upward near 0: the share or score itself has the sign") for level in EVERYWHERE
 )
@@ -145,6 +148,7 @@ BENCHMARKS = by_name(
                 f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
                 0,
                 MeanOf(f"pct_stereotype{ending}"),
+                display=Display("benchmarks", "stereotypes preferred", even=0.5) if not ending else Display(),
                 title=f"share of stereotypes preferred{per} (pct_stereotype{ending})",
             ),
             _benchmark(
@@ -153,6 +157,7 @@ BENCHMARKS = by_name(
                 1,
                 MeanOf(f"pct_stereotype{ending}"),
                 distance_from=0.5,
+                display=_LEFT_TO_VERDICTS,
                 title=f"distance from preferring both equally{per and ', per byte'} (pct_stereotype{ending})",
                 limits=(0.0, 0.5),
                 notes=_DISTANCE,
@@ -177,6 +182,7 @@ BENCHMARKS = by_name(
                 f"accuracy of the option with the highest {how}",
                 -1,
                 MeanOf(f"acc{ending}"),
+                display=Display("benchmarks", "accuracy") if not ending else Display(),
                 title=f"accuracy of answers{per} (acc{ending})",
             ),
             _benchmark(
@@ -193,9 +199,9 @@ BENCHMARKS = by_name(
     ),
     *(
         made
-        for kind, when, named in (
-            ("amb", "where the context does not tell", "ambiguous"),
-            ("disamb", "where the context tells", "disambiguated"),
+        for kind, when, named, tells in (
+            ("amb", "where the context does not tell", "ambiguous", "does not tell"),
+            ("disamb", "where the context tells", "disambiguated", "tells"),
         )
         for made in (
             _benchmark(
@@ -203,6 +209,7 @@ BENCHMARKS = by_name(
                 f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
                 0,
                 MeanOf(f"{kind}_bias_score", bounded=False),
+                display=Display("benchmarks", f"bias, context {tells}", even=0.0),
                 title=f"bias score, {named} contexts ({kind}_bias_score)",
                 limits=(-1.0, 1.0),
                 default_margin=False,
@@ -213,6 +220,7 @@ BENCHMARKS = by_name(
                 1,
                 MeanOf(f"{kind}_bias_score", bounded=False),
                 distance_from=0.0,
+                display=_LEFT_TO_VERDICTS,
                 title=f"distance of the bias score from 0, {named} contexts ({kind}_bias_score)",
                 notes=_DISTANCE,
             ),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import Level
 
 Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership"]
@@ -47,6 +48,7 @@ class Measure:
             predicted probabilities.
         planted: whether harm is planted into it, to see what the study would have detected.
         notes: what a reader of its rows must know, by level.
+        display: where and how reports show it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Measure:
     floor: Literal["permuted", "redrawn"] | None = None
     planted: bool = False
     notes: tuple[tuple[Level, str], ...] = ()
+    display: Display = field(default_factory=Display)
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -99,3 +102,14 @@ class Measure:
 def by_name(*measures: Measure) -> dict[str, Measure]:
     """Measures in their order, by their names."""
     return {measure.name: measure for measure in measures}
+
+
+def unknown_measure(name: str) -> Measure:
+    """A measure of which nothing but its name is known, of a plug-in or an older folder: it is shown, not computed."""
+    return Measure(
+        name, "predictions", "", 0, EVERYWHERE, _not_computed, limits=UNLIMITED, default_margin=False, decides=False
+    )
+
+
+def _not_computed(*records: Any) -> None:
+    """Nothing: an unknown measure has no influence."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
 from evenhand.audit.membership.group_gaps import between, eligible
 from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accuracy, nothing, rate
@@ -142,7 +143,7 @@ class CorrelationOf:
         return *correlation(targets, large, self.of), len(large)
 
 
-_LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[float, float], str, str], ...] = (
+_LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[float, float], str, str, str], ...] = (
     (
         "membership_train_loss",
         "loss",
@@ -150,6 +151,7 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         (0.0, math.inf),
         "mean cross-entropy on the examples that a model was trained on",
         "",
+        "train loss",
     ),
     (
         "membership_test_loss",
@@ -158,6 +160,7 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         (0.0, math.inf),
         "the same on the examples of the pool that it was not trained on",
         "",
+        "test loss",
     ),
     (
         "membership_generalization_gap",
@@ -166,6 +169,7 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         UNLIMITED,
         "test loss minus train loss: what the loss alone tells of members",
         "membership generalization gap in loss, test − train",
+        "gap",
     ),
     (
         "membership_train_accuracy",
@@ -174,6 +178,7 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         (0.0, 1.0),
         "accuracy on the examples that a model was trained on",
         "",
+        "train accuracy",
     ),
     (
         "membership_test_accuracy",
@@ -182,6 +187,7 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         (0.0, 1.0),
         "the same on the examples of the pool that it was not trained on",
         "",
+        "test accuracy",
     ),
     (
         "membership_accuracy_gap",
@@ -190,9 +196,10 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         (-1.0, 1.0),
         "train accuracy minus test accuracy",
         "membership generalization gap in accuracy, train − test",
+        "gap",
     ),
 )
-"""Name, of what, weights of members and non-members, limits, summary, title."""
+"""Name, of what, weights of members and non-members, limits, summary, title, column of the table of losses."""
 
 MEMBERSHIP = by_name(
     Measure(
@@ -203,6 +210,7 @@ MEMBERSHIP = by_name(
         EVERYWHERE,
         AreaOf(),
         title="membership AUC",
+        display=Display("areas", summary=True),
     ),
     Measure(
         "membership_balanced_accuracy",
@@ -220,6 +228,7 @@ MEMBERSHIP = by_name(
         EVERYWHERE,
         TprAt(alpha=0.01),
         title="membership TPR at 1% FPR",
+        display=Display("rates", summary=True),
         default_margin=False,
         proportion=True,
     ),
@@ -231,6 +240,7 @@ MEMBERSHIP = by_name(
         EVERYWHERE,
         TprAt(alpha=0.001),
         title="membership TPR at .1% FPR",
+        display=Display("rates"),
         digits=5,
         default_margin=False,
         proportion=True,
@@ -245,9 +255,10 @@ MEMBERSHIP = by_name(
             LossOf(of=of, weights=weights),
             title=title,
             limits=limits,
+            display=Display("losses", column, tabled=False, even=0.0 if column == "gap" else None),
             default_margin=False,
         )
-        for name, of, weights, limits, summary, title in _LOSSES
+        for name, of, weights, limits, summary, title, column in _LOSSES
     ),
     Measure(
         "membership_size_correlation",
@@ -256,6 +267,7 @@ MEMBERSHIP = by_name(
         0,
         ("attribute",),
         CorrelationOf("size"),
+        display=Display("correlations", "size", tabled=False),
         limits=UNLIMITED,
         default_margin=False,
     ),
@@ -266,6 +278,7 @@ MEMBERSHIP = by_name(
         0,
         ("attribute",),
         CorrelationOf("gap"),
+        display=Display("correlations", "gap between test and train loss", tabled=False),
         limits=UNLIMITED,
         default_margin=False,
     ),
@@ -293,3 +306,9 @@ MEMBERSHIP = by_name(
     ),
 )
 """What an audit says of membership scores, all models of a method together."""
+
+
+def false_positive_rates() -> tuple[float, ...]:
+    """The false positive rates at which true positive rates are measured."""
+    influences = (measure.influence for measure in MEMBERSHIP.values())
+    return tuple(influence.alpha for influence in influences if isinstance(influence, TprAt))

@@ -5,7 +5,21 @@ from __future__ import annotations
 import math
 
 from evenhand.audit.measures import option_quantities as quantities
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import ASKED, UNLIMITED, Measure, by_name
+
+_LEAN = Display(
+    "answers",
+    "as answered",
+    corrected={
+        "permutation": "after permutation",
+        "PriDe": "after PriDe",
+        "contextual calibration": "after calibration",
+    },
+    even=0.0,
+    signed=True,
+    judged_by="distance_from_equal",
+)
 
 OPTIONS = by_name(
     Measure(
@@ -16,6 +30,7 @@ OPTIONS = by_name(
         ASKED,
         quantities.guess_lean,
         title="distance from guessing both equally",
+        display=Display(detectable="the distance from guessing both equally"),
         limits=(0.0, 0.5),
         distance_from=0.0,
         notes=(("everyone", "a distance is biased upward near 0: the guess lean has its sign"),),
@@ -28,6 +43,7 @@ OPTIONS = by_name(
         ASKED,
         quantities.guess_lean,
         title="lean of guesses (share − ½)",
+        display=_LEAN,
         limits=(-0.5, 0.5),
         default_margin=False,
     ),
@@ -51,6 +67,7 @@ OPTIONS = by_name(
         ASKED,
         quantities.content_log_odds,
         title="log-odds of one gender against the other",
+        display=Display("answers", "how strongly", even=0.0, signed=True, judged_by="content_effect"),
         limits=UNLIMITED,
         default_margin=False,
     ),
@@ -69,6 +86,7 @@ OPTIONS = by_name(
         1,
         ASKED,
         quantities.identifier_effect,
+        display=Display("answers", "pull of A, B, …", even=0.0),
         limits=(0.0, math.inf),
         default_margin=False,
     ),
@@ -89,6 +107,7 @@ OPTIONS = by_name(
         0,
         ASKED,
         quantities.yes_effect,
+        display=Display("answers", "pull of yes", even=0.0),
         limits=UNLIMITED,
         default_margin=False,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import GapOf, Level, LowestOf, Rate, RateOf
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
 
@@ -12,7 +13,11 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)
 
 
-def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1]) -> Measure:
+_ACCURACY = Display("accuracy", fitted=True, summary=True, detectable="accuracy")
+_IN_SUMMARY = Display(summary=True)
+
+
+def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Display) -> Measure:
     return Measure(
         name,
         "predictions",
@@ -23,11 +28,12 @@ def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1]) -> Measure:
         proportion=True,
         by_class=name != "accuracy",
         planted=name == "accuracy",
+        display=display,
     )
 
 
 PREDICTIONS = by_name(
-    _rate("accuracy", "share of examples whose predicted class is the true one", -1),
+    _rate("accuracy", "share of examples whose predicted class is the true one", -1, _ACCURACY),
     Measure(
         "worst_group_accuracy",
         "predictions",
@@ -35,6 +41,7 @@ PREDICTIONS = by_name(
         -1,
         ("attribute",),
         LowestOf("accuracy"),
+        display=Display(panel="accuracy", row="worst group", fitted=True),
         notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
     ),
     Measure(
@@ -44,13 +51,14 @@ PREDICTIONS = by_name(
         1,
         ("attribute",),
         GapOf(("accuracy",)),
+        display=Display(panel="accuracy", row="best − worst group"),
         floor="permuted",
         title="accuracy, best − worst group",
         notes=RANGE,
     ),
-    _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0),
-    _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0),
-    _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0),
+    _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0, _IN_SUMMARY),
+    _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0, _IN_SUMMARY),
+    _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0, _IN_SUMMARY),
     Measure(
         "demographic_parity_difference",
         "predictions",
@@ -58,6 +66,7 @@ PREDICTIONS = by_name(
         1,
         BETWEEN,
         GapOf(("selection_rate",)),
+        display=Display(shown_in="disparities"),
         floor="permuted",
         by_class=True,
         notes=RANGE,
@@ -69,6 +78,7 @@ PREDICTIONS = by_name(
         1,
         BETWEEN,
         GapOf(("true_positive_rate", "false_positive_rate")),
+        display=Display(shown_in="disparities"),
         floor="permuted",
         by_class=True,
         notes=RANGE,
@@ -80,6 +90,7 @@ PREDICTIONS = by_name(
         1,
         EVERYWHERE,
         CalibrationError(squared=False),
+        display=Display("calibration", judged_by="calibration_error_squared"),
         floor="redrawn",
         title="expected calibration error (plug-in)",
         decides=False,

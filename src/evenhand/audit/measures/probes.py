@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.audit.arrays.probe_answers import ProbeRun
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import ASKED, Measure, by_name
 from evenhand.metrics.probing import selectivity_by_example
 
@@ -32,6 +33,7 @@ PROBES = by_name(
         0,
         ASKED,
         probe_accuracy,
+        display=Display("probes", fitted=True),
         proportion=True,
     ),
     Measure(
@@ -41,6 +43,7 @@ PROBES = by_name(
         0,
         ASKED,
         control_accuracy,
+        display=Display("probes", "on control tasks", fitted=True),
         title="probe accuracy on control tasks",
     ),
     Measure(
@@ -50,6 +53,7 @@ PROBES = by_name(
         1,
         ASKED,
         selectivity,
+        display=Display("probes", "selectivity"),
         title="selectivity (probe − control accuracy)",
         limits=(-1.0, 1.0),
     ),

@@ -13,6 +13,7 @@ from typing import get_args
 
 import numpy as np
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import Influence, RunData, RunSubset, as_influence, share_of, undefined
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
 from evenhand.metrics.pronouns import PronounClass
@@ -93,11 +94,11 @@ def _outcome(view: RunData, outcome: StereotypeOutcome) -> np.ndarray:
     return view.predicted == GENDERS.index(outcome)
 
 
-_OUTCOMES: Mapping[StereotypeOutcome, str] = {
-    "anti": "with the other gender",
-    "neutral": "with they, them or their",
-    "mixed": "with pronouns of both genders",
-    "none": "without any such pronoun",
+_OUTCOMES: Mapping[StereotypeOutcome, tuple[str, str]] = {
+    "anti": ("with the other gender", "the other gender"),
+    "neutral": ("with they, them or their", "they"),
+    "mixed": ("with pronouns of both genders", "both genders"),
+    "none": ("without any such pronoun", "no pronoun"),
 }
 
 TRANSLATIONS = by_name(
@@ -108,6 +109,7 @@ TRANSLATIONS = by_name(
         1,
         EVERYWHERE,
         partial(outcome_influence, outcome="pro"),
+        display=Display("shares", "stereotypical gender", fitted=True),
         proportion=True,
     ),
     *(
@@ -118,9 +120,10 @@ TRANSLATIONS = by_name(
             0,
             EVERYWHERE,
             partial(outcome_influence, outcome=outcome),
+            display=Display("shares", heading, fitted=True),
             proportion=True,
         )
-        for outcome, said in _OUTCOMES.items()
+        for outcome, (said, heading) in _OUTCOMES.items()
     ),
     Measure(
         "stereotype_lean",
@@ -129,6 +132,7 @@ TRANSLATIONS = by_name(
         1,
         EVERYWHERE,
         lean_influence,
+        display=Display(fitted=True),
         title="stereotype lean (pro − anti)",
         default_margin=False,
         limits=(-1.0, 1.0),
@@ -140,6 +144,7 @@ TRANSLATIONS = by_name(
         0,
         EVERYWHERE,
         partial(gender_influence, gender="male"),
+        display=Display(fitted=True),
         proportion=True,
     ),
     Measure(
@@ -149,6 +154,7 @@ TRANSLATIONS = by_name(
         -1,
         EVERYWHERE,
         bleu_influence,
+        display=Display(fitted=True),
         title="BLEU",
         default_margin=False,
         limits=(0.0, 100.0),
@@ -160,6 +166,7 @@ TRANSLATIONS = by_name(
         -1,
         EVERYWHERE,
         rouge_influence,
+        display=Display(fitted=True),
         title="ROUGE-L",
     ),
 )

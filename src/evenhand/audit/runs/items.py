@@ -113,14 +113,25 @@ class ItemRuns:
 def combined(coefficients: Sequence[float], parts: Sequence[ItemRuns]) -> ItemRuns:
     """A linear combination of quantities of the same runs, items and units: Σ c·value, with Σ c·influence.
 
-    The first part's weights stand for all: the parts share their samples.
+    Parts of one sample, as two methods have, share their weights. Where they rest on different examples, as a group and
+    its rest do, each part's runs differ from its own mean by its own weights: the influence takes what the mean of the
+    parts' weights does not hold.
     """
-    values = sum(c * part.values for c, part in zip(coefficients, parts, strict=True))
-    influence = sum(c * part.influence for c, part in zip(coefficients, parts, strict=True))
+    values = _sum(coefficients, [part.values for part in parts])
+    influence = _sum(coefficients, [part.influence for part in parts])
+    weights = parts[0].weights
+    if any(not np.array_equal(part.weights, weights) for part in parts[1:]):
+        weights = np.mean([part.weights for part in parts], axis=0)
+        own = [(part.values - part.values.mean())[:, :, None] * part.weights for part in parts]
+        influence = influence + _sum(coefficients, own) - (values - values.mean())[:, :, None] * weights
     steps = None
     if all(part.steps is not None for part in parts):
         steps = np.mean([part.steps for part in parts if part.steps is not None], axis=0)
-    return replace(parts[0], values=values, influence=influence, steps=steps)
+    return replace(parts[0], values=values, influence=influence, weights=weights, steps=steps)
+
+
+def _sum(coefficients: Sequence[float], arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.sum([c * array for c, array in zip(coefficients, arrays, strict=True)], axis=0)
 
 
 def interval_of(runs: ItemRuns) -> TwoWay | Wider:

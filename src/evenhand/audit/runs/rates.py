@@ -218,7 +218,8 @@ class _Table:
             np.hstack([counts, mean.units[:, None]]),
             quantiles(1 - (1 - LEVEL) / 2, np.hstack([np.maximum(counts - 1, 1), mean.df[:, None]])),
         )
-        return Levels(mean, low, high, counts, counts.min(axis=1), np.isfinite(mean.values).all(axis=1))
+        defined = np.logical_and.reduce(np.isfinite(mean.values), axis=1)
+        return Levels(mean, low, high, counts, counts.min(axis=1), defined)
 
     def changes(self) -> Changes:
         """A change of a rate, or of the gap of each group to its rest."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from evenhand.audit.design import Figure
+from evenhand.report import vega
 from evenhand.report.paper.answers import answers_figure
 from evenhand.report.paper.calibration import calibration_figure
 from evenhand.report.paper.groups import groups_figure
-from evenhand.report.paper.layout import Figured
 from evenhand.report.paper.probes import probes_figure
 from evenhand.report.paper.ranks import ranks_figure
 from evenhand.report.paper.roc import roc_figure
 from evenhand.report.paper.shares import shares_figure
+from evenhand.report.reportable import Reportable
 
-__all__ = ["Figured", "draw"]
+__all__ = ["draw"]
 
-_KINDS: Mapping[str, Callable[[Figured, Figure], Any]] = {
+_KINDS: Mapping[str, Callable[[Reportable, Figure], vega.Chart]] = {
     "answers": answers_figure,
     "groups": groups_figure,
     "calibration": calibration_figure,
@@ -28,6 +28,6 @@ _KINDS: Mapping[str, Callable[[Figured, Figure], Any]] = {
 }
 
 
-def draw(results: Figured, figure: Figure) -> Any:
+def draw(results: Reportable, figure: Figure) -> vega.Chart:
     """The chart of a figure. Panels whose values could not be computed say so in their place."""
     return _KINDS[figure.kind](results, figure)

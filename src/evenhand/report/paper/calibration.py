@@ -10,33 +10,20 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel
+from evenhand.audit.measures import shown_in
 from evenhand.audit.measures.calibration import BINS
-from evenhand.report import theme
-from evenhand.report.drawing import bounds, rows_named, short
-from evenhand.report.paper.layout import (
-    SMALL,
-    WIDE,
-    Figured,
-    Sign,
-    absent,
-    attribute_of,
-    compared,
-    outcome,
-    pair_of,
-    palette,
-    sized,
-    sizes,
-    tested,
-    verdict_signs,
-    whole,
-)
-from evenhand.report.wording import methods_of, number
+from evenhand.report import theme, vega
+from evenhand.report.chart_parts import bounds, is_value, short
+from evenhand.report.paper import layout
+from evenhand.report.reliability import CONFIDENCE, RELIABILITY, diagonal
+from evenhand.report.reportable import Reportable
+from evenhand.report.wording import EVERYONE, methods_of, number
 
 _AXIS = 46
 _HISTOGRAM = 64
 _GAP = "#e3b7d3"
 _IDEAL = "#7b3294"
-_SAID = (
+_EXPLAINED = (
     "above: share of predictions by confidence; below: share of the event by confidence, bars with 95% intervals; "
     "pink: gap to the mean confidence; ECE: mean over runs, in brackets its noise floor's 95% quantile; "
     "verdict: on the debiased squared calibration error"
@@ -55,76 +42,68 @@ class _Shown:
     contrasts: pl.DataFrame
 
 
-def calibration_figure(results: Figured, figure: Figure) -> Any:
+def calibration_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """A place per panel, and in it a histogram over a diagram per method, the first reference first.
 
     What is drawn are the curves that the audit keeps: 15 bins of equal width of P(positive) where there are two
     classes, else of the largest probability, pooled over runs.
     """
-    import altair as alt
-
     shown = [_shown(results, panel) for panel in figure.panels]
-    looks = palette(results, figure)
-    columns = figure.columns * max(1, *(len(one.methods) for one in shown))
-    side = max((WIDE - _AXIS - 10 * columns) // columns, 60)
-    top = max((one["b"] for place in shown for bins in place.bins.values() for one in bins if "b" in one), default=1.0)
-    rows, lines = {}, []
-    for start in range(0, len(shown), figure.columns):
-        line = []
-        for offset, one in enumerate(shown[start : start + figure.columns]):
-            named = alt.Title(
-                one.heading[0], subtitle=one.heading[1:], fontSize=11, subtitleFontSize=SMALL, anchor="start"
-            )
-            if not one.methods:
-                why = "no curve: there are no probabilities, or no group is large enough"
-                line.append(absent(why, 2 * side, side + _HISTOGRAM).properties(title=named))
-                continue
-            charts = []
-            for place, method in enumerate(one.methods):
-                key = f"rows {start + offset} {place}"
-                rows[key] = one.bins[method]
-                first = not offset and not place
-                charts.append(_method(one, method, key, looks[method][0], side, top, first))
-            line.append(alt.hconcat(*charts, spacing=8).properties(title=named))
-        lines.append(alt.hconcat(*line, spacing=16))
-    decided = pl.concat([one.contrasts for one in shown])
+    looks = layout.palette(results, figure)
+    columns = figure.columns * max(1, *(len(each.methods) for each in shown))
+    side = max((layout.WIDE - _AXIS - 10 * columns) // columns, 60)
+    top = max((bin["b"] for each in shown for bins in each.bins.values() for bin in bins if "b" in bin), default=1.0)
+    data, places = {}, []
+    for place, each in enumerate(shown):
+        title = layout.panel_title(each.heading[0], each.heading[1:], 4)
+        if not each.methods:
+            why = "no curve: there are no probabilities, or no group is large enough"
+            places.append({**layout.absent(why, 2 * side, side + _HISTOGRAM), "title": title})
+            continue
+        charts = []
+        for rank, method in enumerate(each.methods):
+            key = f"rows {place} {rank}"
+            data[key] = each.bins[method]
+            first = not place % figure.columns and not rank
+            charts.append(_method(each, method, key, looks[method][0], side, top, first))
+        places.append({"hconcat": charts, "spacing": 8, "title": title})
+    lines = layout.in_lines(places, figure.columns, 16)
+    decided = pl.concat([each.contrasts for each in shown])
     settings = dict.fromkeys(panel.setting for panel in figure.panels)
-    heading = f"Calibration, {pair_of(results.design, settings)}: {outcome(decided)}"
-    given = list(dict.fromkeys(method for one in shown for method in one.methods))
-    signs = [Sign(method, looks[method][0], "bar") for method in given]
-    signs += [Sign("gap", _GAP, "bar"), Sign("perfect calibration", _IDEAL, "dots")]
-    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
-    return whole(lines, rows, results, figure, heading, _SAID, signs)
+    heading = f"Calibration, {layout.pair_of(results.design, settings)}: {layout.outcome(decided)}"
+    given = dict.fromkeys(method for each in shown for method in each.methods)
+    signs = [layout.Sign(method, looks[method][0], "bar") for method in given]
+    signs += [layout.Sign("gap", _GAP, "bar"), layout.Sign("perfect calibration", _IDEAL, "dots")]
+    signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
+    return layout.whole(lines, data, results, figure, heading, _EXPLAINED, signs)
 
 
-def _shown(results: Figured, panel: Panel) -> _Shown:
-    design, attribute = results.design, attribute_of(panel, results.estimates)
-    curves = tested(results.curves).filter(
-        pl.col("measure").is_in(["confidence", "reliability"]), setting=panel.setting
+def _shown(results: Reportable, panel: Panel) -> _Shown:
+    design, attribute = results.design, layout.attribute_of(panel, results.estimates)
+    curves = layout.tested(results.curves).filter(
+        pl.col("measure").is_in([CONFIDENCE, RELIABILITY]), setting=panel.setting
     )
     if panel.of == "worst":
         curves = curves.filter(pl.col("group").is_not_null(), attribute=attribute)
     else:
         curves = curves.filter(pl.col("group").is_null())
     group = next(iter(curves["group"]), None)
-    about = pl.col("group").eq_missing(pl.lit(group, pl.String))
-    about &= pl.col("attribute").eq_missing(pl.lit(None if group is None else attribute, pl.String))
+    about = is_value("group", group) & is_value("attribute", None if group is None else attribute)
     here = [pl.col("setting") == panel.setting, about]
-    reference, _ = compared(design, panel.setting)
+    reference, _ = layout.compared(design, panel.setting)
     methods = methods_of(curves, design, panel.setting)
     methods.sort(key=lambda method: method != reference)
-    errors = tested(results.estimates).filter(
-        *here, pl.col("seed").is_null(), pl.col("measure") == "expected_calibration_error"
+    (error,) = shown_in("calibration")
+    errors = layout.tested(results.estimates).filter(*here, pl.col("seed").is_null(), measure=error.name)
+    values = {row["method"]: _error(row["value"], row["noise_high"]) for row in errors.iter_rows(named=True)}
+    contrasts = layout.tested(results.verdicts).filter(
+        *here, pl.col("reference") == (reference or ""), measure=error.display.judged_by
     )
-    said = {row["method"]: _error(row["value"], row["noise_high"]) for row in errors.iter_rows(named=True)}
-    contrasts = tested(results.verdicts).filter(
-        *here, pl.col("measure") == "calibration_error_squared", pl.col("reference") == (reference or "")
-    )
-    size = sizes(results.examples, panel.setting, attribute)
-    who = sized("everyone" if group is None else f"{attribute} = {group}", size.get(group))
+    size = layout.sizes(results.examples, panel.setting, attribute)
+    who = layout.sized(EVERYONE if group is None else f"{attribute} = {group}", size.get(group))
     heading = [panel.setting, who if panel.of == "everyone" else f"largest ECE: {who if group else 'none'}"]
     bins = {method: _bins(curves.filter(method=method)) for method in methods}
-    return _Shown(panel, heading, methods, bins, said, contrasts)
+    return _Shown(panel, heading, methods, bins, values, contrasts)
 
 
 def _error(value: float | None, floor: float | None) -> str:
@@ -135,64 +114,49 @@ def _bins(curve: pl.DataFrame) -> list[dict[str, Any]]:
     """A row per bin and curve; `u`, `v` are the bin's edges, `w` its middle."""
     rows = []
     for row in curve.iter_rows(named=True):
-        place = min(max(math.ceil(row["x"] * BINS) - 1, 0), BINS - 1)
-        edges = {"u": short(place / BINS), "v": short((place + 1) / BINS), "w": short((place + 0.5) / BINS)}
-        if row["measure"] == "confidence":
+        bin_at = min(max(math.ceil(row["x"] * BINS) - 1, 0), BINS - 1)
+        edges = {"u": short(bin_at / BINS), "v": short((bin_at + 1) / BINS), "w": short((bin_at + 0.5) / BINS)}
+        if row["measure"] == CONFIDENCE:
             rows.append({**edges, "b": short(row["y"])})
         else:
             rows.append({**edges, "y": short(row["y"]), "g": short(row["x"])} | bounds(row))
     return rows
 
 
-def _method(one: _Shown, method: str, key: str, colour: str, side: int, top: float, first: bool) -> Any:
+def _method(shown: _Shown, method: str, key: str, colour: str, side: int, top: float, first: bool) -> vega.Spec:
     """A histogram over a diagram; the first of a line has the axes of values."""
-    import altair as alt
-
-    verdict = next(iter(one.contrasts.filter(method=method)["verdict"]), "")
-    said = f"{theme.MARKS[verdict]} {verdict}" if verdict else " "
-    unit = alt.Scale(domain=[0, 1], nice=False, padding=0)
-    ends = alt.Axis(values=[0, 0.5, 1], labelFontSize=SMALL, format=".1f", labelFlush=True)
-    bare = alt.Axis(values=[0, 0.5, 1], labels=False, ticks=False)
-    base = alt.Chart(rows_named(key))
-    side_axis = alt.Axis(tickCount=3, labelFontSize=SMALL, format=".2f", labels=first)
-    counted = alt.Y(
-        "b:Q", title="share" if first else None, axis=side_axis, scale=alt.Scale(domain=[0, top], nice=True)
+    verdict = next(iter(shown.contrasts.filter(method=method)["verdict"]), "")
+    below = f"{theme.MARKS[verdict]} {verdict}" if verdict else " "
+    title = layout.panel_title(method, below, 4, subtitleColor=theme.COLOURS.get(verdict, theme.FAINT))
+    unit = {"domain": [0, 1], "nice": False, "padding": 0}
+    halves = {"values": [0, 0.5, 1]}
+    ends = {**halves, "labelFontSize": layout.SMALL, "format": ".1f"}
+    edges = {"x2": {"field": "v"}}
+    white = {"stroke": "white", "strokeWidth": 0.5}
+    counted = vega.field(
+        "b",
+        title="share" if first else None,
+        axis={"tickCount": 3, "labelFontSize": layout.SMALL, "format": ".2f", "labels": first},
+        scale={"domain": [0, top], "nice": True},
     )
-    across = alt.X("u:Q", scale=unit, axis=bare, title=None)
-    bars = base.transform_filter("isValid(datum.b)").mark_bar(color=colour, stroke="white", strokeWidth=0.5)
-    floor = alt.datum(0)
-    named = alt.Title(
-        method,
-        subtitle=said,
-        fontSize=11,
-        subtitleFontSize=SMALL,
-        subtitleColor=theme.COLOURS.get(verdict, theme.FAINT),
-        anchor="start",
-        offset=4,
-    )
-    histogram = bars.encode(x=across, x2="v:Q", y=counted, y2=floor).properties(
-        width=side, height=_HISTOGRAM, title=named
-    )
-    x = alt.X("u:Q", scale=unit, axis=ends, title="confidence")
-    value_axis = alt.Axis(values=[0, 0.5, 1], labelFontSize=SMALL, format=".1f", labels=first)
-    y = alt.Y("y:Q", scale=unit, axis=value_axis, title="observed" if first else None)
-    known = base.transform_filter("isValid(datum.y)")
-    observed = known.mark_bar(color=colour, opacity=0.55, stroke="white", strokeWidth=0.5)
-    gap = known.mark_bar(color=_GAP, stroke="white", strokeWidth=0.5)
-    level = known.mark_rule(color=colour, strokeWidth=1.5)
-    ideal = alt.Chart(alt.Data(values=[{}])).mark_rule(color=_IDEAL, strokeDash=[2, 2], strokeWidth=1.5)
-    corners = {"x": alt.datum(0), "y": alt.datum(0), "x2": alt.datum(1), "y2": alt.datum(1)}
+    across = vega.field("u", scale=unit, axis={**halves, "labels": False, "ticks": False}, title=None)
+    bars = {"x": across, **edges, "y": counted, "y2": {"datum": 0}}
+    histogram = vega.mark("bar", bars, where="isValid(datum.b)", data={"name": key}, color=colour, **white)
+    x = vega.field("u", scale=unit, axis={**ends, "labelFlush": True}, title="confidence")
+    y = vega.field("y", scale=unit, axis={**ends, "labels": first}, title="observed" if first else None)
+    bin_, known = {"x": x, **edges, "y": y}, "isValid(datum.y)"
     layers = [
-        observed.encode(x=x, x2="v:Q", y=y, y2=floor),
-        gap.encode(x=x, x2="v:Q", y=y, y2="g:Q"),
-        level.encode(x=x, x2="v:Q", y=y),
-        ideal.encode(**corners),
+        vega.mark("bar", {**bin_, "y2": {"datum": 0}}, where=known, color=colour, opacity=0.55, **white),
+        vega.mark("bar", {**bin_, "y2": {"field": "g"}}, where=known, color=_GAP, **white),
+        vega.mark("rule", bin_, where=known, color=colour, strokeWidth=1.5),
+        vega.mark("rule", diagonal(0, 1), data=vega.NOWHERE, color=_IDEAL, strokeDash=[2, 2], strokeWidth=1.5),
     ]
-    if any("l" in row for row in one.bins[method]):
-        whiskers = base.transform_filter("isValid(datum.l)").mark_rule(color=theme.INK, strokeWidth=1)
-        layers.append(whiskers.encode(x=alt.X("w:Q", scale=unit), y=alt.Y("l:Q", scale=unit), y2="h:Q"))
-    error = alt.Chart(alt.Data(values=[{}])).mark_text(
-        text=one.errors.get(method, ""), align="left", baseline="bottom", fontSize=SMALL, color=theme.INK
-    )
-    layers.append(error.encode(x=alt.value(0), y=alt.value(-3)))
-    return alt.vconcat(histogram, alt.layer(*layers).properties(width=side, height=side), spacing=26, bounds="flush")
+    if any("l" in row for row in shown.bins[method]):
+        whiskers = {"x": vega.field("w", scale=unit), "y": vega.field("l", scale=unit), "y2": {"field": "h"}}
+        layers.append(vega.mark("rule", whiskers, where="isValid(datum.l)", color=theme.INK, strokeWidth=1))
+    look = {"align": "left", "baseline": "bottom", "fontSize": layout.SMALL, "color": theme.INK}
+    corner = {"x": {"value": 0}, "y": {"value": -3}}
+    layers.append(vega.mark("text", corner, data=vega.NOWHERE, text=shown.errors.get(method, ""), **look))
+    diagram: vega.Spec = {"data": {"name": key}, "layer": layers, "width": side, "height": side}
+    upper = {**histogram, "width": side, "height": _HISTOGRAM, "title": title}
+    return {"vconcat": [upper, diagram], "spacing": 26, "bounds": "flush"}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, Figure, Panel
-from evenhand.report import theme
-from evenhand.report.drawing import finished, rows_named
-from evenhand.report.wording import counts
+from evenhand.report import theme, vega
+from evenhand.report.reportable import Reportable
+from evenhand.report.wording import measure_named, tally
 
 WIDE = 760
 """Pixels of a figure across a page of text: printed 17 cm wide, letters of 11 pixels have 7 points."""
@@ -25,21 +26,6 @@ _LETTER = 5.3
 """Pixels of a letter of 11 pixels, on average."""
 
 _LINE = 16
-
-
-class Figured(Protocol):
-    """What a figure is drawn of: `evenhand.audit.results.Results`."""
-
-    @property
-    def examples(self) -> pl.DataFrame: ...
-    @property
-    def design(self) -> Design: ...
-    @property
-    def estimates(self) -> pl.DataFrame: ...
-    @property
-    def verdicts(self) -> pl.DataFrame: ...
-    @property
-    def curves(self) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -59,22 +45,22 @@ class Sign:
 
 def compared(design: Design, setting: str) -> tuple[str | None, list[str]]:
     """The first reference of a setting, and the methods that are compared with it, in order."""
-    found = design.settings[setting]
-    reference = next(iter(found.references), None)
-    return reference, [method for method in found.methods if method not in found.references]
+    named = design.settings[setting]
+    reference = next(iter(named.references), None)
+    return reference, [method for method in named.methods if method not in named.references]
 
 
-def palette(results: Figured, figure: Figure) -> dict[str, tuple[str, str]]:
+def palette(results: Reportable, figure: Figure) -> dict[str, tuple[str, str]]:
     """Colour and shape of every method that a figure may show, the same in all its panels."""
     settings = [results.design.settings[panel.setting] for panel in figure.panels]
-    methods = list(dict.fromkeys(method for one in settings for method in (*one.references, *one.methods)))
+    methods = list(dict.fromkeys(method for each in settings for method in (*each.references, *each.methods)))
     return dict(zip(methods, zip(*theme.scale_of(methods), strict=True), strict=True))
 
 
 def attribute_of(panel: Panel, estimates: pl.DataFrame) -> str | None:
     """The attribute whose groups a panel shows."""
-    own = estimates.filter(setting=panel.setting)
-    return panel.attribute or next(iter(own["attribute"].drop_nulls()), None)
+    rows = estimates.filter(setting=panel.setting)
+    return panel.attribute or next(iter(rows["attribute"].drop_nulls()), None)
 
 
 def tested(frame: pl.DataFrame) -> pl.DataFrame:
@@ -85,23 +71,25 @@ def tested(frame: pl.DataFrame) -> pl.DataFrame:
 
 def sizes(examples: pl.DataFrame, setting: str, attribute: str | None) -> dict[str | None, int]:
     """Examples of the setting in each group of an attribute, and in all under None."""
-    own = examples.filter(setting=setting)
-    found: dict[str | None, int] = {None: len(own)}
+    rows = examples.filter(setting=setting)
+    size: dict[str | None, int] = {None: len(rows)}
     column = f"{records.ATTRIBUTE}{attribute}"
-    if attribute is not None and column in own.columns:
-        found |= dict(own.select(group=column).explode("group").drop_nulls().group_by("group").len().iter_rows())
-    return found
+    if attribute is not None and column in rows.columns:
+        size |= dict(rows.select(group=column).explode("group").drop_nulls().group_by("group").len().iter_rows())
+    return size
 
 
-def span(values: Iterable[Mapping[str, Any]], zero: bool, most: float = 1.0) -> tuple[float, float]:
-    """The axis of values that holds everything drawn: values, intervals, floors and margins; from 0 for disparities, to
-    the most that a value can be."""
-    drawn = ("c", "l", "h", "f", "a", "b")
-    ends = [value[key] for value in values for key in drawn if value.get(key) is not None]
+def value_span(values: Iterable[Mapping[str, Any]], measure: str) -> tuple[float, float]:
+    """The axis of a measure that holds everything drawn: values, intervals, floors and margins.
+
+    It begins at 0, but near the smallest value where the measure is shown so, and ends at the measure's limits.
+    """
+    ends = [value[key] for value in values for key in ("c", "l", "h", "f", "a", "b") if value.get(key) is not None]
     if not ends:
         return 0.0, 1.0
-    room = max(0.04 * (max(ends) - min(ends)), 0.005)
-    return 0.0 if zero else max(min(ends) - room, 0.0), min(max(ends) + room, most)
+    named, room = measure_named(measure), max(0.04 * (max(ends) - min(ends)), 0.005)
+    low, high = named.within((min(ends) - room, max(ends) + room))
+    return (low, high) if named.display.fitted or min(ends) < 0 else (0.0, high)
 
 
 def sized(label: str, size: int | None) -> str:
@@ -112,17 +100,7 @@ def sized(label: str, size: int | None) -> str:
 def outcome(verdicts: pl.DataFrame) -> str:
     """How the comparisons that a figure shows came out: `worse in 1 of 24 comparisons, equivalent in 3, …`."""
     judged = verdicts.drop_nulls(["verdict", "contrast"])
-    if judged.is_empty():
-        return "nothing was compared"
-    found = counts(judged)
-    plural = "" if len(judged) == 1 else "s"
-    parts = [f"worse in {found.get('worse', 0)} of {len(judged)} comparison{plural}"]
-    parts += [
-        f"{'undecided' if verdict == 'inconclusive' else verdict} in {count}"
-        for verdict, count in found.items()
-        if verdict != "worse"
-    ]
-    return ", ".join(parts)
+    return tally(judged) if len(judged) else "nothing was compared"
 
 
 def pair_of(design: Design, settings: Iterable[str]) -> str:
@@ -141,19 +119,36 @@ def verdict_signs(given: Iterable[str]) -> list[Sign]:
     return [Sign(name, theme.COLOURS[name], theme.SHAPES[name]) for name in theme.COLOURS if name in present]
 
 
+def in_lines(panels: Sequence[vega.Spec], columns: int, spacing: int = 10) -> list[vega.Spec]:
+    """Panels beside each other, so many in a line."""
+    return [
+        {"hconcat": list(panels[start : start + columns]), "spacing": spacing}
+        for start in range(0, len(panels), columns)
+    ]
+
+
+def panel_title(text: str, subtitle: str | Sequence[str], offset: int = 6, **look: Any) -> vega.Spec:
+    """The title of a panel."""
+    below = subtitle if isinstance(subtitle, str) else list(subtitle)
+    return {"text": text, "subtitle": below, "fontSize": 11, "subtitleFontSize": SMALL, "anchor": "start"} | {
+        "offset": offset,
+        **look,
+    }
+
+
 def whole(
-    parts: Sequence[Any],
+    parts: Sequence[vega.Spec],
     rows: Mapping[str, list[dict[str, Any]]],
-    results: Figured,
+    results: Reportable,
     figure: Figure,
     heading: str,
     explained: str,
     signs: Sequence[Sign],
-) -> Any:
+) -> vega.Chart:
     """The rows of panels under a title, over the key and a note on settings and source.
 
     Args:
-        parts: charts, one above the other.
+        parts: panels, one above the other.
         rows: their data by name.
         results: for the note.
         figure: which.
@@ -161,35 +156,37 @@ def whole(
         explained: how to read it.
         signs: the key.
     """
-    import altair as alt
-
     key, drawn = _key(signs)
     note, lines = _note(results, figure)
-    title = alt.Title(
-        text=_wrapped(heading, 13), subtitle=_wrapped(explained, 11), anchor="start", offset=10, subtitlePadding=4
-    )
-    chart = alt.vconcat(*parts, key, note, spacing=14).properties(title=title)
-    return finished(chart, {**rows, "key": drawn, "note": lines}, heading, panel=WIDE)
+    title = {"text": _wrapped(heading, 13), "subtitle": _wrapped(explained, 11), "anchor": "start", "offset": 10}
+    spec = {"vconcat": [*parts, key, note], "spacing": 14, "title": {**title, "subtitlePadding": 4}}
+    return vega.finished(spec, {**rows, "key": drawn, "note": lines}, heading, panel=WIDE)
 
 
-def absent(text: str, width: int, height: int) -> Any:
+def absent(text: str, width: int, height: int) -> vega.Spec:
     """A panel that has nothing to show, and why."""
-    import altair as alt
-
-    said = alt.Chart(alt.Data(values=[{}])).mark_text(
-        text=textwrap.wrap(text, max(int(width / _LETTER), 12)), color=theme.FAINT, fontSize=SMALL, lineHeight=13
-    )
-    return said.encode(x=alt.value(width / 2), y=alt.value(height / 2)).properties(width=width, height=height)
+    lines = textwrap.wrap(text, max(int(width / _LETTER), 12))
+    look = {"text": lines, "color": theme.FAINT, "fontSize": SMALL, "lineHeight": 13}
+    middle = {"x": {"value": width / 2}, "y": {"value": height / 2}}
+    return {"layer": [vega.mark("text", middle, data=vega.NOWHERE, **look)], "width": width, "height": height}
 
 
 def _wrapped(text: str, size: int) -> list[str]:
     return textwrap.wrap(text, int(WIDE / (_LETTER * size / 11))) or [""]
 
 
-def _key(signs: Sequence[Sign]) -> tuple[Any, list[dict[str, Any]]]:
-    """The signs with what they stand for, in lines."""
-    import altair as alt
+_RULES: Mapping[str, vega.Spec] = {
+    "tick": {"strokeWidth": 2},
+    "rule": {"strokeWidth": 1.5},
+    "dots": {"strokeWidth": 1.5, "strokeDash": [2, 2]},
+    "band": {"strokeWidth": 11},
+    "bar": {"strokeWidth": 11},
+}
+"""Signs that are lines."""
 
+
+def _key(signs: Sequence[Sign]) -> tuple[vega.Spec, list[dict[str, Any]]]:
+    """The signs with what they stand for, in lines."""
     rows, x, line = [], 0.0, 0
     for sign in signs:
         width = 26 + _LETTER * len(sign.text) + 16
@@ -198,47 +195,42 @@ def _key(signs: Sequence[Sign]) -> tuple[Any, list[dict[str, Any]]]:
         rows.append({"x": x + 9, "x0": x + 2, "x1": x + 16, "t": x + 22, "y": line, "c": sign.colour, "s": sign.shape})
         rows[-1]["k"] = sign.text
         x += width
-    span = alt.Scale(domain=[0, WIDE], nice=False, zero=False)
-    place = alt.Y("y:O", axis=None, scale=alt.Scale(type="band", padding=0))
-    colour = alt.Color("c:N", scale=None)
-    base = alt.Chart(rows_named("key"))
-    x = alt.X("x:Q", scale=span, axis=None)
-    words = base.mark_text(align="left", fontSize=11, color=theme.INK)
-    layers = [words.encode(x=alt.X("t:Q", scale=span, axis=None), y=place, text="k:N")]
-    lines = {
-        "tick": (2, [1, 0]),
-        "rule": (1.5, [1, 0]),
-        "dots": (1.5, [2, 2]),
-        "band": (11, [1, 0]),
-        "bar": (11, [1, 0]),
-    }
+    across: vega.Spec = {"scale": {"domain": [0, WIDE], "nice": False, "zero": False}, "axis": None}
+    line_at = vega.field("y", "O", axis=None, scale={"type": "band", "padding": 0})
+    text = {"x": vega.field("t", **across), "y": line_at, "text": {"field": "k"}}
+    layers = [vega.mark("text", text, align="left", fontSize=11, color=theme.INK)]
     drawn = {sign.shape for sign in signs}
-    for shape, (thickness, dash) in lines.items():
-        if shape in drawn:
-            rule = base.transform_filter(f"datum.s === '{shape}'").mark_rule(strokeWidth=thickness, strokeDash=dash)
-            ends = {"x": alt.X("x0:Q", scale=span, axis=None), "x2": "x1:Q"}
-            layers.append(rule.encode(y=place, color=colour, **ends))
-    if drawn - lines.keys():
-        named = ", ".join(f"'{shape}'" for shape in lines)
-        point = base.transform_filter(f"indexof([{named}], datum.s) < 0").mark_point(filled=True, size=60, opacity=1)
-        layers.append(point.encode(x=x, y=place, color=colour, shape=alt.Shape("s:N", scale=None)))
-    height = _LINE * (line + 1)
-    return alt.layer(*layers).properties(width=WIDE, height=height, view=alt.ViewBackground(stroke=None)), rows
+    ends = {"x": vega.field("x0", **across), "x2": {"field": "x1"}, "y": line_at, "color": vega.literal("c")}
+    layers += [
+        vega.mark("rule", ends, where=f"datum.s === '{shape}'", **look)
+        for shape, look in _RULES.items()
+        if shape in drawn
+    ]
+    if drawn - _RULES.keys():
+        points = f"indexof({json.dumps(list(_RULES))}, datum.s) < 0"
+        point = {"x": vega.field("x", **across), "y": line_at, "color": vega.literal("c"), "shape": vega.literal("s")}
+        layers.append(vega.mark("point", point, where=points, filled=True, size=60, opacity=1))
+    return _bare({"data": {"name": "key"}, "layer": layers}, _LINE * (line + 1)), rows
 
 
-def _note(results: Figured, figure: Figure) -> tuple[Any, list[dict[str, Any]]]:
+def _note(results: Reportable, figure: Figure) -> tuple[vega.Spec, list[dict[str, Any]]]:
     """What the settings are, and where the records came from."""
-    import altair as alt
-
     design = results.design
-    said = []
-    for setting in dict.fromkeys(panel.setting for panel in figure.panels):
-        found = design.settings[setting]
-        said.append(f"{setting}: {found.task} on {found.model}, {'a new split per seed' * found.vary or 'one split'}.")
+    sentences = []
+    for name in dict.fromkeys(panel.setting for panel in figure.panels):
+        setting = design.settings[name]
+        splits = "a new split per seed" if setting.vary else "one split"
+        model = f" on {setting.model}" if setting.model else ""
+        sentences.append(f"{name}: {setting.task or 'records as given'}{model}, {splits}.")
     if design.source:
-        said.append(f"Source: {design.source}.")
-    lines = textwrap.wrap(" ".join(said), int(WIDE / (_LETTER * SMALL / 11)))
-    rows = [{"y": place, "k": line} for place, line in enumerate(lines)]
-    words = alt.Chart(rows_named("note")).mark_text(align="left", fontSize=SMALL, color=theme.FAINT)
-    chart = words.encode(x=alt.value(0), y=alt.Y("y:O", axis=None, scale=alt.Scale(type="band")), text="k:N")
-    return chart.properties(width=WIDE, height=14 * len(lines), view=alt.ViewBackground(stroke=None)), rows
+        sentences.append(f"Source: {design.source}.")
+    lines = textwrap.wrap(" ".join(sentences), int(WIDE / (_LETTER * SMALL / 11)))
+    rows = [{"y": rank, "k": line} for rank, line in enumerate(lines)]
+    text = {"x": {"value": 0}, "y": vega.field("y", "O", axis=None, scale={"type": "band"}), "text": {"field": "k"}}
+    words = vega.mark("text", text, data={"name": "note"}, align="left", fontSize=SMALL, color=theme.FAINT)
+    return _bare(words, 14 * len(lines)), rows
+
+
+def _bare(spec: vega.Spec, height: int) -> vega.Spec:
+    """Across the page, without a frame."""
+    return {**spec, "width": WIDE, "height": height, "view": {"stroke": None}}

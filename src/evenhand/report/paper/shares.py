@@ -9,22 +9,12 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Figure, Panel
-from evenhand.audit.measures import known
-from evenhand.report import theme
-from evenhand.report.drawing import rows_named, short
-from evenhand.report.paper.layout import (
-    SMALL,
-    WIDE,
-    Figured,
-    Sign,
-    absent,
-    compared,
-    outcome,
-    tested,
-    verdict_signs,
-    whole,
-)
-from evenhand.report.translations import COLOURS, OUTCOMES, SAID, stacked
+from evenhand.audit.measures import shown_in
+from evenhand.report import theme, vega
+from evenhand.report.chart_parts import around, verdict_margin
+from evenhand.report.paper import layout
+from evenhand.report.reportable import Reportable
+from evenhand.report.translations import COLOURS, outcome_colour, outcome_names, shares, stacked
 from evenhand.report.wording import methods_of
 
 STEP = 26
@@ -36,7 +26,6 @@ _AXIS = 104
 _SIGN = 22
 """Pixels of the column of verdicts."""
 
-_MEASURE = "pro_share"
 _EXPLAINED = (
     "bars: mean shares over seeds; black: 95% interval of the share with the stereotypical gender; sign: verdict on "
     "that share, against the first method of the panel; dashed: that method's share ± the margin"
@@ -54,87 +43,69 @@ class _Shown:
     contrasts: pl.DataFrame
 
 
-def shares_figure(results: Figured, figure: Figure) -> Any:
+def shares_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """One panel per entry of the figure: a bar per method, of everyone, with the verdict on the share of the
     stereotypical gender against the panel's first method."""
-    import altair as alt
-
     shown = [_shown(results, panel) for panel in figure.panels]
-    width = WIDE // figure.columns - _AXIS - _SIGN
-    rows, charts = {}, []
-    for place, one in enumerate(shown):
-        key = f"rows {place}"
-        rows[key] = [*one.values, *one.marks]
-        charts.append(_panel(one, key, width))
-    lines = [charts[start : start + figure.columns] for start in range(0, len(charts), figure.columns)]
-    parts = [alt.hconcat(*line, spacing=10) for line in lines]
-    decided = pl.concat([one.contrasts for one in shown])
-    heading = f"Which gender translations give: share of the stereotypical one {outcome(decided)}"
-    signs = [Sign(SAID[name], COLOURS[name], "band") for name in OUTCOMES]
-    signs += verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
-    return whole(parts, rows, results, figure, heading, _EXPLAINED, signs)
+    width = layout.WIDE // figure.columns - _AXIS - _SIGN
+    data = {f"rows {rank}": [*each.values, *each.marks] for rank, each in enumerate(shown)}
+    panels = [_panel(each, f"rows {rank}", width) for rank, each in enumerate(shown)]
+    decided = pl.concat([each.contrasts for each in shown])
+    heading = f"Genders in translations: share of the stereotypical one {layout.outcome(decided)}"
+    signs = [layout.Sign(name, colour, "band") for name, colour in zip(outcome_names(), COLOURS, strict=True)]
+    signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
+    return layout.whole(layout.in_lines(panels, figure.columns), data, results, figure, heading, _EXPLAINED, signs)
 
 
-def _shown(results: Figured, panel: Panel) -> _Shown:
+def _shown(results: Reportable, panel: Panel) -> _Shown:
     everyone = pl.col("attribute").is_null()
-    own = tested(results.estimates).filter(pl.col("seed").is_null(), everyone, setting=panel.setting)
-    own = own.filter(pl.col("measure").is_in([f"{name}_share" for name in OUTCOMES]))
-    present = methods_of(own, results.design, panel.setting)
+    estimates = shares(layout.tested(results.estimates).filter(everyone, setting=panel.setting))
+    present = methods_of(estimates, results.design, panel.setting)
     methods = [name for name in panel.methods or present if name in present]
-    values = stacked(own.filter(pl.col("method").is_in(methods)))
-    first = methods[0] if panel.methods and methods else compared(results.design, panel.setting)[0]
-    margin = known()[_MEASURE].margin(results.design.margins)
+    values = stacked(estimates.filter(pl.col("method").is_in(methods)))
+    first = methods[0] if panel.methods and methods else layout.compared(results.design, panel.setting)[0]
+    judged = next(measure for measure in shown_in("shares") if measure.direction)
+    margin = verdict_margin(judged.name, results.design)
     marks: list[dict[str, Any]] = []
     for value in values:
-        if value["m"] == first and value["o"] == SAID["pro"] and margin is not None:
-            marks += [{"r": short(min(max(value["v"] + sign * margin, 0.0), 1.0))} for sign in (-1, 1)]
-    contrasts = tested(results.verdicts).filter(
+        if value["m"] == first and value["o"] == judged.display.heading and margin is not None:
+            marks += [{"r": end} for end in around(value["v"], margin, judged.name)]
+    contrasts = layout.tested(results.verdicts).filter(
         everyone,
-        pl.col("measure") == _MEASURE,
+        pl.col("measure") == judged.name,
         pl.col("method").is_in(methods),
         pl.col("reference") == (first or ""),
         setting=panel.setting,
     )
     for row in contrasts.iter_rows(named=True):
-        said = row["verdict"] or theme.UNDECIDED
-        marks.append({"y": row["method"], "k": theme.COLOURS[said], "s": theme.SHAPES[said]})
+        verdict = row["verdict"] or theme.UNDECIDED
+        marks.append({"y": row["method"], "k": theme.COLOURS[verdict], "s": theme.SHAPES[verdict]})
     return _Shown(panel, methods, values, marks, contrasts)
 
 
-def _panel(one: _Shown, key: str, width: int) -> Any:
-    import altair as alt
-
-    title = alt.Title(one.panel.title or one.panel.setting, fontSize=11, anchor="start", offset=6)
-    height = STEP * max(len(one.methods), 2)
-    if not one.values:
-        return absent("no translations of this setting: the report says why", width, height).properties(title=title)
-    x = alt.X(
-        "a:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5, labelFontSize=SMALL), title=None
-    )
-    axis = alt.Axis(labelFontSize=SMALL, labelLimit=_AXIS - 12, minExtent=_AXIS - 12)
-    names = alt.Scale(domain=list(one.methods))
-    y = alt.Y("m:N", sort=list(one.methods), scale=names, axis=axis, title=None)
-    colour = alt.Color(
-        "o:N", scale=alt.Scale(domain=list(SAID.values()), range=[COLOURS[name] for name in OUTCOMES]), legend=None
-    )
-    base = alt.Chart(rows_named(key))
-    bars = base.transform_filter("isValid(datum.o)").mark_bar(height={"band": 0.7})
-    layers = [bars.encode(x=x, x2="b:Q", y=y, color=colour)]
-    if any("r" in mark for mark in one.marks):
-        rule = base.transform_filter("isValid(datum.r)").mark_rule(color="black", strokeDash=[3, 3], strokeWidth=1)
-        layers.append(rule.encode(x=alt.X("r:Q")))
-    if any("l" in value for value in one.values):
-        interval = base.transform_filter("isValid(datum.l)").mark_rule(color="black", strokeWidth=1.6)
-        layers.append(interval.encode(x=alt.X("l:Q"), x2="h:Q", y=y))
-    if any("s" in mark for mark in one.marks):
-        sign = base.transform_filter("isValid(datum.s)").mark_point(filled=True, size=55, opacity=1)
-        place = alt.Y("y:N", sort=list(one.methods), scale=names, axis=axis, title=None)
-        verdict = sign.encode(
-            x=alt.value(width + _SIGN // 2),
-            y=place,
-            color=alt.Color("k:N", scale=None),
-            shape=alt.Shape("s:N", scale=None),
-        )
-        layers.append(verdict)
-    chart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
-    return chart.properties(width=width, height=height, title=title)
+def _panel(shown: _Shown, key: str, width: int) -> vega.Spec:
+    title = {"text": shown.panel.title or shown.panel.setting, "fontSize": 11, "anchor": "start", "offset": 6}
+    height = STEP * max(len(shown.methods), 2)
+    if not shown.values:
+        return {**layout.absent("no translations of this setting: the report says why", width, height), "title": title}
+    percent = {"format": ".0%", "tickCount": 5, "labelFontSize": layout.SMALL}
+    x = vega.field("a", scale={"domain": [0, 1]}, axis=percent, title=None)
+    methods = list(shown.methods)
+    axis = {"labelFontSize": layout.SMALL, "labelLimit": _AXIS - 12, "minExtent": _AXIS - 12}
+    rows: vega.Spec = {"sort": methods, "scale": {"domain": methods}, "axis": axis, "title": None}
+    y = vega.field("m", "N", **rows)
+    bar = {"x": x, "x2": {"field": "b"}, "y": y, "color": outcome_colour(None)}
+    layers = [vega.mark("bar", bar, where="isValid(datum.o)", height={"band": 0.7})]
+    if any("r" in sign for sign in shown.marks):
+        dashed = {"color": "black", "strokeDash": [3, 3], "strokeWidth": 1}
+        layers.append(vega.mark("rule", {"x": vega.field("r")}, where="isValid(datum.r)", **dashed))
+    if any("l" in value for value in shown.values):
+        interval = {"x": vega.field("l"), "x2": {"field": "h"}, "y": y}
+        layers.append(vega.mark("rule", interval, where="isValid(datum.l)", color="black", strokeWidth=1.6))
+    if any("s" in sign for sign in shown.marks):
+        at = {"x": {"value": width + _SIGN // 2}, "y": vega.field("y", "N", **rows)}
+        sign = {**at, "color": vega.literal("k"), "shape": vega.literal("s")}
+        layers.append(vega.mark("point", sign, where="isValid(datum.s)", filled=True, size=55, opacity=1))
+    independent = {"scale": {"color": "independent", "shape": "independent"}}
+    spec: vega.Spec = {"data": {"name": key}, "layer": layers, "width": width, "height": height, "title": title}
+    return {**spec, "resolve": independent}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.report.page import markdown
-from evenhand.report.summary import escaped
+from evenhand.report.markdown import escaped, markdown
 
 
 def test_every_contrast_is_a_row_with_nine_cells(small):

@@ -1,4 +1,4 @@
-"""What charts share: which rows they show, how they label groups, and dots with intervals by group and method."""
+"""What charts share: the rows that they show, and how those name groups, methods and margins."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.errors import InputError, did_you_mean
-from evenhand.report import theme
-from evenhand.report.wording import main_split, settings_of
+from evenhand.report import theme, vega
+from evenhand.report.wording import main_split, measure_named, settings_of
 
 LABELS = 190
 """Pixels that the labels of groups may take."""
@@ -38,10 +38,27 @@ def choose(
         setting = present[0]
     elif setting not in present:
         raise InputError(f'there is no setting "{setting}" to draw; {did_you_mean(setting, present)}')
-    rows = frame.filter(setting=setting)
     if split is None:
-        split = main_split(rows["split"])
-    return rows.filter(split=split), setting, str(split)
+        split = main_split(frame.filter(setting=setting)["split"])
+    return frame.filter(setting=setting, split=split), setting, str(split)
+
+
+def choose_attribute(rows: pl.DataFrame, attribute: str | None) -> tuple[pl.DataFrame, str | None]:
+    """The rows about everyone and about one attribute: the first unless named, None where there are no groups."""
+    if attribute is None:
+        attribute = next(iter(rows["attribute"].drop_nulls()), None)
+    return rows.filter(pl.col("attribute").is_null() | is_value("attribute", attribute)), attribute
+
+
+def is_value(column: str, value: str | None) -> pl.Expr:
+    """Whether a column of text has a value; null is one."""
+    return pl.col(column).eq_missing(pl.lit(value, pl.String))
+
+
+def verdict_margin(measure: str, design: Design) -> float | None:
+    """The margin of a measure's verdicts; None where it has none, or no verdicts."""
+    named = measure_named(measure)
+    return named.margin(design.margins) if named.direction else None
 
 
 def short(value: float | None) -> float | None:
@@ -52,6 +69,12 @@ def short(value: float | None) -> float | None:
 def bounds(row: Mapping[str, Any]) -> dict[str, float | None]:
     """The interval of a row, where it has one."""
     return {} if row["low"] is None else {"l": short(row["low"]), "h": short(row["high"])}
+
+
+def around(value: float, margin: float, measure: str) -> tuple[float | None, float | None]:
+    """The value ± a margin, within what the measure can be."""
+    low, high = measure_named(measure).within((value - margin, value + margin))
+    return short(low), short(high)
 
 
 def row_key(group: str | None, label: str) -> str:
@@ -70,67 +93,29 @@ def in_order(keys: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(keys), key=lambda key: not key.endswith(_APART))
 
 
-def labels(width: int = 0) -> Any:
+def labels(width: int = 0) -> vega.Spec:
     """The axis of groups: rows that are no group in italics, long names shortened in the middle."""
-    import altair as alt
-
-    style = alt.condition(
-        f"indexof(datum.label, '{_APART}') === length(datum.label) - 1", alt.value("italic"), alt.value("normal")
-    )
+    aside = f"indexof(datum.label, '{_APART}') === length(datum.label) - 1"
     head, tail = _LONGEST // 2, _LONGEST // 2 - 1
     shortened = f"slice(datum.label, 0, {head}) + '…' + slice(datum.label, -{tail})"
-    text = f"length(datum.label) > {_LONGEST} ? {shortened} : datum.label"
-    return alt.Axis(labelFontStyle=style, labelExpr=text, labelLimit=LABELS, minExtent=width)
+    return {
+        "labelFontStyle": {"condition": {"test": aside, "value": "italic"}, "value": "normal"},
+        "labelExpr": f"length(datum.label) > {_LONGEST} ? {shortened} : datum.label",
+        "labelLimit": LABELS,
+        "minExtent": width,
+    }
 
 
-def by_method(methods: Sequence[str], explained: bool = True) -> tuple[Any, Any, Any]:
+def by_method(
+    methods: Sequence[str], explained: bool = True, codes: tuple[list[str], list[str]] | None = None
+) -> tuple[vega.Spec, vega.Spec, vega.Spec]:
     """How methods stand beside each other in a row (`m`), and their colours and shapes, with a legend or without."""
-    import altair as alt
-
-    colours, shapes = theme.scale_of(methods)
-    inside = alt.YOffset("m:N", sort=list(methods), scale=alt.Scale(domain=list(methods), paddingOuter=0.5))
-    legend = alt.Legend(title=None, columns=min(len(methods), 5)) if explained else None
-    colour = alt.Color("m:N", scale=alt.Scale(domain=list(methods), range=colours), legend=legend)
-    shape = alt.Shape("m:N", scale=alt.Scale(domain=list(methods), range=shapes), legend=legend)
-    return inside, colour, shape
-
-
-def tooltips(*told: tuple[str, str, str]) -> list[Any]:
-    """What is told of a mark: field, type (`N`, `Q`) and name of each."""
-    import altair as alt
-
-    return [alt.Tooltip(f"{field}:{kind}", title=name) for field, kind, name in told]
-
-
-def heading_of(text: str, subtitle: str | list[str]) -> Any:
-    """A title and what to see."""
-    import altair as alt
-
-    return alt.Title(text, subtitle=subtitle)
-
-
-def rows_named(name: str = "rows") -> Any:
-    """A reference to rows that `finished` puts into the chart: altair would copy inline rows at every step."""
-    import altair as alt
-
-    return alt.Data(name=name)
-
-
-def finished(
-    chart: Any, rows: Mapping[str, list[dict[str, Any]]], description: str, panel: int, label: int = LABELS
-) -> Any:
-    """The chart with its rows, the theme, a text for those who cannot see it, and the widths by which a page fits it.
-
-    Args:
-        chart: whose data are `rows_named`.
-        rows: by name.
-        description: what an image of the chart would have as its alternative text.
-        panel, label: pixels of one panel and of its labels.
-    """
-    usermeta = {"panel": panel, "label": label}
-    whole = chart.properties(description=description, usermeta=usermeta, config=theme.config())
-    whole.datasets = dict(rows)
-    return whole
+    colours, shapes = codes or theme.scale_of(methods)
+    names = list(methods)
+    inside = vega.field("m", "N", sort=names, scale={"domain": names, "paddingOuter": 0.5})
+    legend = {"title": None, "columns": min(len(names), 5)} if explained else None
+    colour = vega.field("m", "N", scale={"domain": names, "range": colours}, legend=legend)
+    return inside, colour, vega.field("m", "N", scale={"domain": names, "range": shapes}, legend=legend)
 
 
 def capital(text: str) -> str:

@@ -11,8 +11,8 @@ from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.record_tables import RecordTables
 from evenhand.audit.results import Results
 from evenhand.report import page, terminal
-from evenhand.report.forest_plot import patterns
-from evenhand.report.summary import markdown
+from evenhand.report.headline import pattern_lines
+from evenhand.report.markdown import markdown
 
 SETTINGS = ("faces", "posts", "news")
 
@@ -43,28 +43,31 @@ def pooled(results, **values):
 
 
 def test_no_pattern_is_said_with_mean_interval_and_heterogeneity_of_every_measure(several):
-    (said,) = patterns(pooled(several), several.design)
+    (said,) = pattern_lines(pooled(several), several.design)
     assert said.startswith("Across 3 settings there is no consistent pattern of lora being worse than full (mean over")
     assert "accuracy 0.000 [−0.010, +0.010] (I² 0%, p .900)" in said
     assert "equalized odds difference, over the groups of shape 0.000 [−0.010, +0.010]" in said
-    assert said.endswith("; in none is there a sign that settings differ.")
+    assert said.endswith("; no sign that settings differ.")
 
 
-def test_what_is_undecided_is_no_absence_of_a_pattern(several):
-    (said,) = patterns(pooled(several, verdict="inconclusive"), several.design)
-    assert "worse than full, though 1 of " in said and "comparisons are undecided" in said
+def test_what_is_inconclusive_is_no_absence_of_a_pattern(several):
+    (said,) = pattern_lines(pooled(several, verdict="inconclusive"), several.design)
+    assert "worse than full, though 1 of " in said and "comparisons are inconclusive" in said
 
 
 def test_worse_on_average_is_no_consistent_pattern(several):
     found = {"contrast": 0.05, "low": 0.01, "high": 0.09, "predict_low": -0.03, "predict_high": 0.13}
-    (said,) = patterns(pooled(several, verdict="worse", **found), several.design)
-    assert "lora is worse than full on average in 1 of " in said and "in none can it be said of a new setting" in said
+    (said,) = pattern_lines(pooled(several, verdict="worse", **found), several.design)
+    assert (
+        "lora is worse than full on average in 1 of " in said
+        and "none of these results generalizes to a new setting" in said
+    )
 
 
 def test_a_pattern_is_consistent_where_a_new_setting_would_show_it_too(several):
     found = {"contrast": 0.05, "low": 0.03, "high": 0.07, "predict_low": 0.01, "predict_high": 0.09}
     differ = f"3 settings, I² 91%, p of Q .001: {DIFFER}"
-    (said,) = patterns(pooled(several, verdict="worse", note=differ, **found), several.design)
+    (said,) = pattern_lines(pooled(several, verdict="worse", note=differ, **found), several.design)
     assert "lora is consistently worse than full in 1 of " in said
     assert "(I² 91%, p .001)" in said and said.endswith(f"; {DIFFER} in 1 of them.")
 
@@ -73,16 +76,16 @@ def test_measures_of_different_numbers_of_settings_say_theirs(several):
     verdicts = pooled(several).with_columns(
         runs=pl.when(pl.col("setting").is_null() & (pl.col("measure") == "accuracy")).then(2).otherwise("runs")
     )
-    (said,) = patterns(verdicts, several.design)
+    (said,) = pattern_lines(verdicts, several.design)
     assert said.startswith("Across 2 to 3 settings ") and "(3 settings, I² 0%, p .900)" in said
 
 
 def test_one_setting_has_no_pattern_across_settings(small):
-    assert patterns(small.verdicts, small.design) == []
+    assert pattern_lines(small.verdicts, small.design) == []
 
 
 def test_every_form_of_the_report_begins_with_it(several):
-    (said,) = patterns(several.verdicts, several.design)
+    (said,) = pattern_lines(several.verdicts, several.design)
     begins = said[:60]
     assert begins in page.html(several) and begins in markdown(several) and begins in terminal.text(several)
     names = ("examples", "trials", "predictions", "estimates", "verdicts", "curves")

@@ -10,10 +10,12 @@ from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import figures, page
-from evenhand.report.blocks import verdict_blocks
-from evenhand.report.forest_plot import across_chart, patterns
-from evenhand.report.harness import harness_chart, harness_grids
-from evenhand.report.wording import headline, place, title
+from evenhand.report.benchmarks import benchmarks_chart
+from evenhand.report.forest_plot import across_chart
+from evenhand.report.headline import pattern_lines, verdict_lines
+from evenhand.report.markdown import markdown
+from evenhand.report.verdict_chart import verdict_blocks
+from evenhand.report.wording import place, title
 from harness_records import PAIRS, QUESTIONS, tables
 
 
@@ -25,7 +27,7 @@ def results() -> Results:
 
 
 def test_a_panel_per_measure_with_benchmarks_and_their_groups(results):
-    chart = harness_chart(results.estimates, results.design).to_dict()
+    chart = benchmarks_chart(results.estimates, results.design).to_dict()
     assert [part["title"]["text"] for part in chart["concat"]] == ["stereotypes preferred", "accuracy"]
     rows = [row for rows in chart["datasets"].values() for row in rows]
     named = [row["y"].rstrip("\u00a0") for row in rows if row["m"] == "biased"]
@@ -37,12 +39,11 @@ def test_a_panel_per_measure_with_benchmarks_and_their_groups(results):
 
 def test_nothing_is_drawn_where_nothing_was_scored(results):
     with pytest.raises(InputError, match="no benchmarks were audited"):
-        harness_chart(results.estimates.clear(), results.design)
-    assert harness_grids(results.estimates.clear(), results.design) == []
+        benchmarks_chart(results.estimates.clear(), results.design)
 
 
 def test_charts_of_verdicts_and_the_headline_are_about_whole_benchmarks(results):
-    said = " ".join(headline(results.verdicts, results.design))
+    said = " ".join(verdict_lines(results.verdicts, results.design))
     assert f"distance from preferring both equally (pct_stereotype), {PAIRS}" in said and "bias_type" not in said
     drawn = [
         figure.chart.to_dict() for block in verdict_blocks(results.verdicts, results.design) for figure in block.figures
@@ -52,7 +53,7 @@ def test_charts_of_verdicts_and_the_headline_are_about_whole_benchmarks(results)
 
 
 def test_the_page_has_every_group_and_says_what_benchmarks_are_worth(results, tmp_path):
-    html, text = page.html(results), page.markdown(results)
+    html, text = page.html(results), markdown(results)
     for written in (html, text.replace("\\", "")):
         assert "crows_pairs_english · bias_type = gender" in written
     assert "Blodgett et al. 2021" in html and "Benchmarks" in html and 'id="accuracy"' not in html
@@ -91,5 +92,5 @@ def test_across_settings_each_benchmark_has_a_panel_and_rows_of_its_own():
     wanted = results.verdicts.filter(pl.col("group").is_null(), **where)["contrast"].item()
     assert [row["c"] for row in drawn if row["p"] == PAIRS and row["y"] == "a"] == [pytest.approx(wanted, abs=1e-4)]
     assert {row["p"] for row in drawn} == {PAIRS, "other", f"{PAIRS} · bias_type = gender (worst on average)"}
-    said = " ".join(patterns(results.verdicts, results.design))
+    said = " ".join(pattern_lines(results.verdicts, results.design))
     assert f"(pct_stereotype), {PAIRS} " in said and "everyone" not in said

@@ -7,7 +7,8 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.report.wording import headline, interval, number, place, seen, span, title
+from evenhand.report.headline import smallest_harm, verdict_lines
+from evenhand.report.wording import interval, number, place, span, title
 
 DESIGN = Design(
     settings={"faces": SettingDesign(references=("full",), methods=("full", "lora", "head"))},
@@ -61,22 +62,25 @@ def test_a_measure_without_a_title_of_its_own_is_its_name_in_words():
     assert title("bleu_gap") == "bleu gap"
 
 
-def test_the_headline_counts_what_is_worse_and_says_what_could_have_been_seen():
+def test_the_headline_counts_what_is_worse_and_says_what_is_detectable():
     verdicts = contrasts(
         {"attribute": "shape", "group": "square", "verdict": "worse", "detectable": 0.12},
         {"attribute": "shape", "group": "circle", "verdict": "equivalent", "detectable": 0.031},
         {"verdict": "inconclusive", "detectable": 0.2},
         {"measure": "expected_calibration_error", "verdict": None},
     )
-    (line,) = headline(verdicts, DESIGN)
+    (line,) = verdict_lines(verdicts, DESIGN)
     assert line.startswith("lora against full: worse in 1 of 3 comparisons (accuracy, shape = square)")
-    assert "equivalent in 1, undecided in 1" in line
-    assert "accuracy of a group is between 0.03 and 0.12" in line
+    assert "equivalent in 1, inconclusive in 1" in line
+    assert (
+        "The smallest harm in the accuracy of a group that this study detects with 80% power is between 0.03 and 0.12."
+        in line
+    )
 
 
 def test_a_headline_does_not_hide_that_there_is_no_reference_or_no_power():
-    assert "no reference" in headline(records.TABLES["verdicts"].empty(), DESIGN)[0]
-    (line,) = headline(contrasts({"verdict": "inconclusive"}), DESIGN)
+    assert "no reference" in verdict_lines(records.TABLES["verdicts"].empty(), DESIGN)[0]
+    (line,) = verdict_lines(contrasts({"verdict": "inconclusive"}), DESIGN)
     assert "cannot be said" in line
 
 
@@ -86,7 +90,10 @@ def test_the_headline_is_about_the_test_split_and_follows_the_order_of_methods()
         {"verdict": "worse"},
         {"split": "others", "verdict": "worse"},
     )
-    assert [line.split(":")[0] for line in headline(verdicts, DESIGN)] == ["lora against full", "head against full"]
+    assert [line.split(":")[0] for line in verdict_lines(verdicts, DESIGN)] == [
+        "lora against full",
+        "head against full",
+    ]
 
 
 def test_small_numbers_keep_their_digits_in_a_range():
@@ -94,27 +101,27 @@ def test_small_numbers_keep_their_digits_in_a_range():
     assert span([0.05]) == "0.05"
 
 
-def test_many_comparisons_say_once_what_could_have_been_seen():
+def test_many_comparisons_say_once_what_is_detectable():
     methods = [f"method {i}" for i in range(5)]
     verdicts = contrasts(*({"method": name, "verdict": "inconclusive", "detectable": 0.1} for name in methods))
-    lines = headline(verdicts, DESIGN)
+    lines = verdict_lines(verdicts, DESIGN)
     assert len(lines) == 6
     assert [line for line in lines if "smallest harm" in line] == lines[-1:]
 
 
-def test_what_could_not_be_compared_is_not_counted_as_undecided():
+def test_what_could_not_be_compared_is_not_counted_as_inconclusive():
     absent = {"contrast": None, "verdict": "inconclusive", "note": "lora: 5 of 5 seeds have no predictions"}
-    (line,) = headline(contrasts({"verdict": "equivalent"}, {**absent, "attribute": "shape"}), DESIGN)
+    (line,) = verdict_lines(contrasts({"verdict": "equivalent"}, {**absent, "attribute": "shape"}), DESIGN)
     assert "worse in 0 of 1 comparison, equivalent in 1, and 1 more could not be made" in line
-    (line,) = headline(contrasts(absent), DESIGN)
+    (line,) = verdict_lines(contrasts(absent), DESIGN)
     assert "no comparison could be made (lora: 5 of 5 seeds have no predictions)" in line
-    assert "undecided" not in line
+    assert "inconclusive" not in line
 
 
-def test_a_harm_that_no_accuracy_can_suffer_is_not_called_the_smallest_that_could_be_seen():
+def test_a_harm_that_no_accuracy_can_suffer_is_not_called_the_smallest_detectable():
     groups = {"measure": "accuracy", "attribute": "shape", "verdict": "inconclusive"}
     found = contrasts(
         {**groups, "group": "circle", "detectable": 0.2}, {**groups, "group": "square", "detectable": 1.4}
     )
-    assert seen(found).endswith("in the accuracy of a group is 0.20, and in some group none is large enough.")
-    assert "no harm in the accuracy of a group, however large" in seen(found.filter(group="square"))
+    assert smallest_harm(found).endswith("80% power is 0.20; in some groups no harm is reliably detectable.")
+    assert "no harm in the accuracy of a group, however large" in smallest_harm(found.filter(group="square"))

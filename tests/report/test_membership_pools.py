@@ -11,9 +11,10 @@ from evenhand import Results
 from evenhand.audit.design import Figure, Panel
 from evenhand.errors import InputError
 from evenhand.report import paper
-from evenhand.report.membership_sentences import going_with, leaking
-from evenhand.report.page import html, markdown
-from evenhand.report.privacy import leak_grids
+from evenhand.report.markdown import markdown
+from evenhand.report.membership import membership_grids
+from evenhand.report.membership_sentences import correlation_lines, membership_lines
+from evenhand.report.page import html
 from evenhand.report.tables import failed_trials, training_grid
 from pool_records import design, pool
 
@@ -35,7 +36,7 @@ def drawn(results: Results, figure: Figure = FIGURE) -> dict:
 
 
 def test_a_sentence_says_who_leaks_more_and_in_which_groups(results):
-    (line,) = leaking(results.estimates, results.verdicts, results.design)
+    (line,) = membership_lines(results.estimates, results.verdicts, results.design)
     row = results.verdicts.filter(pl.col("group").is_null(), measure="membership_auc").row(0, named=True)
     assert line.startswith("Membership: lora leaks more than full: AUC 0.")
     assert f"(+{row['contrast']:.2f} [+{row['low']:.2f}, +{row['high']:.2f}])" in line
@@ -49,7 +50,7 @@ def test_a_sentence_says_who_leaks_more_and_in_which_groups(results):
         ({"verdict": pl.lit("equivalent")}, "lora leaks as much as full, within the margin of 0.03: AUC"),
         ({"verdict": pl.lit("not worse")}, "lora leaks no more than full beyond the margin of 0.03: AUC"),
         ({"verdict": pl.lit("better")}, "lora leaks less than full: AUC"),
-        ({"verdict": pl.lit("inconclusive")}, "whether lora leaks more than full is undecided: AUC"),
+        ({"verdict": pl.lit("inconclusive")}, "whether lora leaks more than full is inconclusive: AUC"),
         (
             {"contrast": pl.lit(None, pl.Float64), "note": pl.lit("too few models")},
             "lora and full could not be compared (too few models).",
@@ -57,17 +58,17 @@ def test_a_sentence_says_who_leaks_more_and_in_which_groups(results):
     ],
 )
 def test_every_verdict_has_its_sentence(results, change, says):
-    assert says in leaking(results.estimates, results.verdicts.with_columns(**change), results.design)[0]
+    assert says in membership_lines(results.estimates, results.verdicts.with_columns(**change), results.design)[0]
 
 
 def test_without_membership_there_is_no_sentence(simulate):
     found = simulate()
-    assert leaking(found.estimates, found.verdicts, found.design) == []
-    assert going_with(found.estimates, found.design, "faces", "test") == []
+    assert membership_lines(found.estimates, found.verdicts, found.design) == []
+    assert correlation_lines(found.estimates, found.design, "faces", "test") == []
 
 
 def test_losses_stand_beside_the_first_rate(results):
-    ((_, _, grids),) = leak_grids(results.estimates, results.design)
+    ((_, _, grids),) = membership_grids(results.estimates, results.design)
     rates, losses = grids[0], grids[1]
     assert rates.caption == "membership TPR at 1% FPR"
     assert "distinct ones set the threshold)" in rates.rows[0][-1]
@@ -84,7 +85,7 @@ def test_a_correlation_is_said_with_its_number_of_groups():
     names = ["membership_auc", "membership_size_correlation", "membership_gap_correlation"]
     tables = pool({"full": leaks}, n=800, shares=(0.4, 0.3, 0.2, 0.1))
     found = Results.compute(*tables, design(["full"], measures=names))
-    size, gap = going_with(found.estimates, found.design, "s", "test")
+    size, gap = correlation_lines(found.estimates, found.design, "s", "test")
     assert "Over the 4 groups of race, the rank correlation of a group's AUC with its size is −1.00 for full." in size
     assert "gap between test and train loss is" in gap
     assert size in html(found).replace("&#39;", "'") and "rank correlation" in markdown(found)
@@ -146,7 +147,9 @@ def test_a_setting_whose_models_could_not_be_attacked_says_why():
     chart = drawn(found)
     said = str(chart["vconcat"][0]["vconcat"][0]["hconcat"][0])
     assert "lira needs a pool of 8" in said.replace("', '", " ")
-    assert leaking(found.estimates, found.verdicts, found.design)[0].startswith("Membership: lora and full could not")
+    assert membership_lines(found.estimates, found.verdicts, found.design)[0].startswith(
+        "Membership: lora and full could not"
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What would have been seen, as sentence, table and chart, from curves whose crossings are known."""
+"""Detectable harm as sentence, table and chart, from curves whose crossings are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.planted_harm import MEASURE
 from evenhand.errors import InputError
-from evenhand.report.detectable_harm import harm_chart, loss_grids, losses, noticed
+from evenhand.report.detectable_harm import detectable_lines, harm_chart, loss_grids, losses
 from evenhand.report.wording import NONE
 
 DESIGN = Design(
@@ -48,27 +48,27 @@ def test_a_chance_that_is_never_reached_is_null():
 
 
 def test_the_sentence_names_everyone_and_the_range_over_groups():
-    (line,) = noticed(curves(everyone=1.0, a=0.95, b=0.92), DESIGN)
-    assert line.startswith("Had lora cost everyone 90.0 points of accuracy against full, this study would have said so")
-    assert "from 94.7 points (who = a) to 97.8 points (who = b)" in line
+    (line,) = detectable_lines(curves(everyone=1.0, a=0.95, b=0.92), DESIGN)
+    assert "lora against full that this study detects with 80% power is 80.0 points for everyone." in line
+    assert "with 80% power ranges from 84.2 (who = a) to 87.0 points (who = b)." in line
 
 
 def test_the_sentence_says_where_no_loss_is_large_enough():
-    (line,) = noticed(curves(everyone=0.5, a=0.5), DESIGN)
-    assert line.startswith("No loss of accuracy of lora against full, however large, would surely have been seen")
-    assert line.endswith("in 1 group no loss would surely have been seen.")
+    (line,) = detectable_lines(curves(everyone=0.5, a=0.5), DESIGN)
+    assert line.startswith("No loss of accuracy of lora against full for everyone is reliably detectable.")
+    assert line.endswith("In one group no loss is reliably detectable.")
 
 
 def test_without_curves_nothing_is_said_and_nothing_drawn():
     none = records.TABLES["curves"].empty()
-    assert noticed(none, DESIGN) == []
+    assert detectable_lines(none, DESIGN) == []
     assert loss_grids(none, DESIGN) == []
     with pytest.raises(InputError, match="it takes a reference, and two runs"):
         harm_chart(none, DESIGN)
 
 
 def test_the_table_has_a_row_per_group_and_a_dash_for_what_is_never_found():
-    ((setting, split, grid),) = loss_grids(curves(everyone=1.0, a=0.6), DESIGN)
+    ((setting, split, (grid,)),) = loss_grids(curves(everyone=1.0, a=0.6), DESIGN)
     assert (setting, split) == ("s", "test")
     assert [row[1] for row in grid.rows] == ["everyone", "who = a"]
     assert grid.rows[1][2:] == ["0.833", NONE, NONE]

@@ -11,8 +11,10 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.ingest.table import audit
 from evenhand.errors import InputError
 from evenhand.report.figures import write
-from evenhand.report.page import html, markdown
-from evenhand.report.privacy import leak_grids, roc_chart
+from evenhand.report.markdown import markdown
+from evenhand.report.membership import membership_grids
+from evenhand.report.page import html
+from evenhand.report.roc import roc_chart
 from evenhand.report.wording import NONE
 
 N = 900
@@ -59,7 +61,7 @@ def test_bands_begin_where_a_rate_can_be_given(results):
 
 
 def test_tables_give_rates_with_their_counts_and_reasons(results):
-    ((setting, split, grids),) = leak_grids(results.estimates, results.design)
+    ((setting, split, grids),) = membership_grids(results.estimates, results.design)
     assert (setting, split) == ("table", "test")
     rare = grids[0]
     assert rare.caption == "membership TPR at 1% FPR" and rare.head[-1] == "counts"
@@ -95,4 +97,4 @@ def test_without_scores_there_is_nothing_to_draw():
     design = Design(settings={"s": SettingDesign()})
     with pytest.raises(InputError, match="no membership scores were audited"):
         roc_chart(records.TABLES["curves"].empty(), design)
-    assert leak_grids(records.TABLES["estimates"].empty(), design) == []
+    assert membership_grids(records.TABLES["estimates"].empty(), design) == []

@@ -1,0 +1,42 @@
+"""How reports show a measure: where, under which words, on which axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Display:
+    """What reports must know of a measure besides its title, digits and limits. Tables show every measure.
+
+    Attributes:
+        shown_in: the chart, table or sentence that shows it besides: `accuracy`, `disparities`, `calibration`,
+            `shares`, `answers`, `benchmarks`, `probes`, `areas`, `rates`, `losses`, `correlations`; none unless given.
+        heading: its name there; its title unless given.
+        corrected: headings of its values after a correction, which have a panel each.
+        even: the value that means no preference, at which a line is drawn.
+        signed: whether its sign says which of two contents is preferred, so that its axis names both.
+        fitted: whether an axis begins near the smallest value shown, and not at 0.
+        panel: the measure in whose panel of the charts of verdicts its rows are drawn; its own unless given.
+        row: what its row about all groups of an attribute is called there.
+        judged_by: the measure whose verdicts are shown beside it; itself unless given.
+        tabled: whether it has a table of estimates of its own; a distance is left to the tables of verdicts where what
+            it is a distance of is shown with its sign.
+        summary: whether a terminal shows it where nothing is compared.
+        detectable: what the sentence about the smallest detectable harm calls it; that sentence is about the first
+            measure that has such words and a verdict.
+    """
+
+    shown_in: str = ""
+    heading: str = ""
+    corrected: Mapping[str, str] = field(default_factory=dict, hash=False)
+    even: float | None = None
+    signed: bool = False
+    fitted: bool = False
+    panel: str = ""
+    row: str = "between groups"
+    judged_by: str = ""
+    tabled: bool = True
+    summary: bool = False
+    detectable: str = ""

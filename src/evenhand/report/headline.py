@@ -1,0 +1,172 @@
+"""The answer in sentences: the same on the page, in Markdown, in JSON and in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from evenhand.audit.across_settings import ALIKE, DIFFER
+from evenhand.audit.design import Design
+from evenhand.audit.measures import known
+from evenhand.records.probes import UNTRAINED
+from evenhand.report.detectable_harm import detectable_lines
+from evenhand.report.membership_sentences import membership_lines
+from evenhand.report.reportable import Reportable
+from evenhand.report.wording import (
+    EVERYONE,
+    Row,
+    by_pair,
+    digits,
+    interval,
+    main_split,
+    measure_named,
+    number,
+    place,
+    settings_of,
+    single_part,
+    span,
+    tally,
+    title,
+)
+
+_LISTED = 3
+"""Worse comparisons that a line names, and lines that each say what the study detects."""
+
+
+def headline(results: Reportable) -> list[str]:
+    """The answer in sentences: patterns across settings, verdicts, who leaks membership, detectable harm."""
+    verdicts, design = results.verdicts, results.design
+    return [
+        *pattern_lines(verdicts, design),
+        *verdict_lines(verdicts, design),
+        *membership_lines(results.estimates, verdicts, design),
+        *detectable_lines(results.curves, design),
+    ]
+
+
+def pattern_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """A sentence per method and reference of a study of several settings: is one consistently worse?
+
+    A pattern is consistent where the mean over settings is worse than 0 and so is the whole interval in which the
+    contrast of a new setting would lie; two settings are too few to say so. The sentence has every measure that gets
+    verdicts, of everyone and between groups: the mean over settings, its interval, and how settings differ. Of the
+    main split; empty where nothing was pooled.
+    """
+    decided = verdicts.filter(pl.col("class").is_null(), pl.col("group").is_null()).drop_nulls(["verdict", "contrast"])
+    pooled = decided.filter(
+        pl.col("setting").is_null(), pl.col("split").eq_missing(pl.lit(main_split(decided["split"])))
+    )
+    level = round(100 * (1 - 2 * design.alpha))
+    return [_pattern(rows, method, reference, level) for method, reference, rows in by_pair(pooled, design)]
+
+
+def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str:
+    counted = sorted(set(rows["runs"]))
+    many = f"{counted[0]} settings" if len(counted) == 1 else f"{counted[0]} to {counted[-1]} settings"
+    clauses = [_clause(row, several=len(counted) > 1) for row in rows.iter_rows(named=True)]
+    worse = rows.filter(pl.col("low") > 0)
+    everywhere = worse.filter(pl.col("predict_low") > 0)
+    if len(everywhere):
+        answer = f"{method} is consistently worse than {reference} in {len(everywhere)} of {len(rows)} comparisons"
+    elif len(worse):
+        answer = f"{method} is worse than {reference} on average in {len(worse)} of {len(rows)} comparisons, but "
+        answer += "none of these results generalizes to a new setting"
+    else:
+        answer = f"there is no consistent pattern of {method} being worse than {reference}"
+        unclear = len(rows.filter(verdict="inconclusive"))
+        answer += f", though {unclear} of {len(rows)} comparisons are inconclusive" if unclear else ""
+    read = f"mean over settings, positive: {method} worse; simultaneous {level}% intervals"
+    return f"Across {many} {answer} ({read}): {'; '.join(clauses)}; {_differing(rows)}."
+
+
+def _clause(row: Row, several: bool) -> str:
+    """`accuracy −0.003 [−0.010, +0.004] (I² 12%, p .345)`; how settings differ is the first note of a pooled row."""
+    decimals, who = digits(row["measure"]), place(row)
+    contrast = number(row["contrast"], decimals, signed=True)
+    bounds = interval(row["low"], row["high"], decimals, signed=True)
+    counted, _, differ = (row["note"] or "").partition("; ")[0].partition(": ")[0].partition(", ")
+    parts = [*([counted] if several else []), differ.replace("p of Q", "p")]
+    about = "" if who == EVERYONE else f", {who}"
+    return f"{title(row['measure'])}{about} {contrast} {bounds} ({', '.join(parts)})"
+
+
+def _differing(pooled: pl.DataFrame) -> str:
+    """In how many comparisons settings differ by more than noise."""
+    differ = int(pooled["note"].str.contains(DIFFER, literal=True).sum())
+    return f"{DIFFER} in {differ} of them" if differ else ALIKE
+
+
+def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """A line per setting, method and reference on the verdicts of the main split.
+
+    Single questions of many are left to the table. Where contrasts were pooled over settings, lines about these come
+    first. The smallest detectable harm is said in each line, or once at the end where there are many.
+    """
+    split = main_split(verdicts["split"])
+    if split is None:
+        return ["There is nothing to compare: no reference method was named, so there are estimates and no verdicts."]
+    here = verdicts.filter(~single_part(), split=split)
+    settings = settings_of(here, design)
+    compared: list[tuple[str, pl.DataFrame]] = []
+    for setting in settings:
+        lead = f"{setting}: " if len(settings) > 1 else ""
+        for method, reference, rows in by_pair(here.filter(setting=setting), design, setting):
+            # An untrained model is a baseline, which nobody is judged against.
+            if reference != UNTRAINED or rows["verdict"].count():
+                compared.append((f"{lead}{method} against {reference}: {_outcome(rows)}.", rows))
+    lines = []
+    for method, reference, rows in by_pair(here.filter(pl.col("setting").is_null()), design):
+        decided = rows.drop_nulls(["verdict", "contrast"])
+        differ = f"; {_differing(decided)}" if len(decided) else ""
+        lines.append(f"Across settings, {method} against {reference}: {_outcome(rows)}{differ}.")
+    if len(compared) <= _LISTED:
+        return [*lines, *(f"{line} {smallest_harm(rows)}" for line, rows in compared)]
+    return [*lines, *(line for line, _ in compared), smallest_harm(here)]
+
+
+def _outcome(rows: pl.DataFrame) -> str:
+    """The verdicts counted, and which are worse."""
+    decided = rows.drop_nulls("verdict")
+    judged = decided.drop_nulls("contrast")
+    absent = len(decided) - len(judged)
+    if absent and judged.is_empty():
+        return f"no comparison could be made ({decided['note'].drop_nulls().first() or 'no reason was recorded'})"
+    worse = judged.filter(verdict="worse")
+    listed = [f"{title(row['measure'])}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
+    listed += [f"and {len(worse) - _LISTED} more"] if len(worse) > _LISTED else []
+    outcome = tally(judged, f" ({'; '.join(listed)})" if listed else "")
+    return f"{outcome}, and {absent} more could not be made" if absent else outcome
+
+
+def smallest_harm(verdicts: pl.DataFrame) -> str:
+    """The smallest detectable harm in a sentence: in groups' accuracy, else in whatever was judged.
+
+    In one setting; means over settings, and single questions of many, are left to the table.
+    """
+    verdicts = verdicts.drop_nulls("setting").filter(~single_part())
+    for where, whom, rows in _harms(verdicts):
+        known_harms = rows.drop_nulls("detectable").select("measure", "detectable").rows()
+        # Nothing gets worse by more than its whole range.
+        possible = [harm for measure, harm in known_harms if harm < _range(measure)]
+        if known_harms and not possible:
+            return f"With so few runs or examples this study reliably detects no harm {where}, however large."
+        if possible:
+            rest = "" if len(possible) == len(known_harms) else f"; in some {whom} no harm is reliably detectable"
+            return f"The smallest harm {where} that this study detects with 80% power is {span(possible)}{rest}."
+    return "How small a harm this study detects cannot be said."
+
+
+def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
+    """Where harm may be detected, in whom, and those contrasts: what a reader understands best comes first."""
+    for measure in known().values():
+        if measure.display.detectable:
+            rows = verdicts.filter(measure=measure.name)
+            yield f"in the {measure.display.detectable} of a group", "groups", rows.drop_nulls("group")
+            yield f"in {measure.display.detectable}", "comparisons", rows
+    yield "in any measure", "comparisons", verdicts
+
+
+def _range(measure: str) -> float:
+    least, most = measure_named(measure).limits
+    return most - least

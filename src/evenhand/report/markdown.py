@@ -1,0 +1,85 @@
+"""The report in Markdown, for documents and pull requests: headline, verdicts, the tables of sections, margins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from evenhand.report import tables
+from evenhand.report.chart_parts import capital
+from evenhand.report.headline import headline
+from evenhand.report.reportable import Reportable
+from evenhand.report.sections import Content, contents
+from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
+
+
+def markdown(results: Reportable) -> str:
+    """The headline, the verdict tables with their notes, the sections' tables, failed trials and margins."""
+    design = results.design
+    level = f"{100 * (1 - 2 * design.alpha):g}% interval"
+    lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
+    lines += [f"- {escaped(line)}" for line in headline(results)]
+    for table in across_tables(results.verdicts, design):
+        lines += _verdicts(table, f"Across settings: {table.method} against {table.reference} ({table.split})", level)
+    for table in verdict_tables(results.verdicts, design):
+        where = f" ({table.setting}, {table.split})"
+        lines += _verdicts(table, f"{table.method} against {table.reference}{where}", level)
+    for content in contents(results, charts=False):
+        if content.section.markdown:
+            lines += _section(content)
+    failed = tables.failed_trials(results.trials)
+    if failed:
+        lines += ["", "## Trials that failed", ""]
+        lines += _table(["setting", "method", "seed", "why"], [[str(cell) for cell in row] for row in failed])
+    if design.margin_history:
+        lines += ["", "## Margins", ""]
+        lines += [f"- {date}: {escaped(margins)}" for date, margins in tables.margin_rows(design)]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _section(content: Content) -> Iterator[str]:
+    """The tables of a section, each under a heading, and what is said of a setting and split."""
+    for setting, split, grids in content.tables:
+        for grid in grids:
+            heading = f"{capital(grid.caption)} ({setting}, {split}){content.section.caption}"
+            yield from ["", f"## {escaped(heading)}", "", *_table(grid.head, grid.rows)]
+            yield from ["", *(f"({rank}) {escaped(note)}" for rank, note in enumerate(grid.notes, 1))]
+        yield from ["", *(f"{escaped(line)}\n" for line in content.lines[setting, split])]
+
+
+def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
+    """A table of verdicts with its notes; one of means over settings has columns of its own."""
+    pooled = table.setting is None
+    head = ["measure", "of", "verdict", "worse by", level, *(["a new setting"] if pooled else []), "margin"]
+    head += ["detectable", *(["settings", "how they differ"] if pooled else ["runs"]), "notes"]
+    rows = [
+        [
+            part.title,
+            row.who,
+            f"{row.mark} {row.verdict}",
+            row.contrast,
+            row.interval,
+            *([row.prediction] if pooled else []),
+            row.margin,
+            row.detectable,
+            row.runs,
+            *([row.differ] if pooled else []),
+            ", ".join(map(str, row.notes)),
+        ]
+        for part in table.parts
+        for row in part.rows
+    ]
+    notes = (f"{rank}. {escaped(note)}" for rank, note in enumerate(table.notes, 1))
+    return ["", f"## {escaped(heading)}", "", *_table(head, rows), "", *notes]
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no table cells of its own."""
+    flat = " ".join(text.split())
+    marked = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
+    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    cells = ["| " + " | ".join(escaped(cell) for cell in row) + " |" for row in (head, *rows)]
+    return [cells[0], "|" + " --- |" * len(head), *cells[1:]]

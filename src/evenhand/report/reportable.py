@@ -1,0 +1,29 @@
+"""What every form of the report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import polars as pl
+
+from evenhand.audit.design import Design
+
+
+class Reportable(Protocol):
+    """The part of `evenhand.audit.results.Results` that the report reads."""
+
+    @property
+    def examples(self) -> pl.DataFrame: ...
+    @property
+    def trials(self) -> pl.DataFrame: ...
+    @property
+    def design(self) -> Design: ...
+    @property
+    def estimates(self) -> pl.DataFrame: ...
+    @property
+    def verdicts(self) -> pl.DataFrame: ...
+    @property
+    def curves(self) -> pl.DataFrame: ...
+    @property
+    def provenance(self) -> Mapping[str, str]: ...

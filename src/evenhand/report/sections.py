@@ -1,0 +1,272 @@
+"""The sections of the report that hold charts and tables, one entry each, in the reader's order.
+
+A new kind of records needs an entry here. The page, Markdown and the picture files loop over the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evenhand.audit.measures import Kind, of_kind, shown_in
+from evenhand.report.answers import answer_blocks
+from evenhand.report.benchmarks import benchmark_blocks
+from evenhand.report.blocks import Block
+from evenhand.report.detectable_harm import harm_blocks, loss_grids
+from evenhand.report.group_charts import accuracy_blocks, disparity_blocks
+from evenhand.report.membership import membership_grids
+from evenhand.report.membership_sentences import correlation_lines
+from evenhand.report.probes import probe_blocks
+from evenhand.report.reliability import reliability_blocks
+from evenhand.report.reportable import Reportable
+from evenhand.report.roc import roc_blocks
+from evenhand.report.sizes import size_blocks, size_grids
+from evenhand.report.tables import Grid, estimate_grids
+from evenhand.report.translations import translation_blocks
+from evenhand.report.wording import NONE, measure_named
+
+Tables = list[tuple[str, str, list[Grid]]]
+"""Tables by setting and split."""
+
+OVER_SEEDS = ", mean over seeds with 95% intervals"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report.
+
+    Attributes:
+        id, name, title: in the page's links, its list of sections, and its headings.
+        about: how to read the section, in HTML.
+        blocks: its charts.
+        tables: its tables.
+        lines: sentences about a setting and split that has tables.
+        present: whether it is there; where it has charts or tables unless given.
+        absent: what is said where it is there and has no charts, in HTML, instead of how to read it.
+        opened: which of the tables of a setting and split is open on the page.
+        markdown: whether Markdown has its tables and sentences.
+        caption: ends the headings of its tables in Markdown.
+    """
+
+    id: str
+    name: str
+    title: str
+    about: str
+    blocks: Callable[[Reportable], list[Block]] = lambda results: []
+    tables: Callable[[Reportable], Tables] = lambda results: []
+    lines: Callable[[Reportable, str, str], list[str]] = lambda results, setting, split: []
+    present: Callable[[Reportable], bool] | None = None
+    absent: str = ""
+    opened: Literal["first", "last", "none"] = "first"
+    markdown: bool = True
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a section holds of some results."""
+
+    section: Section
+    blocks: Sequence[Block]
+    tables: Tables
+    lines: Mapping[tuple[str, str], Sequence[str]]
+
+    @property
+    def about(self) -> str:
+        """How to read the section, or why there is nothing to read, in HTML."""
+        return self.section.about if self.blocks or not self.section.absent else self.section.absent
+
+
+def contents(results: Reportable, charts: bool = True) -> list[Content]:
+    """What the sections hold, those that are there only; without charts where only tables are wanted."""
+    made = []
+    for section in SECTIONS:
+        if section.present is None or section.present(results):
+            tables, blocks = section.tables(results), section.blocks(results) if charts else []
+            if section.present is not None or tables or blocks:
+                lines = {(setting, split): section.lines(results, setting, split) for setting, split, _ in tables}
+                made.append(Content(section, blocks, tables, lines))
+    return made
+
+
+def _tables_of(kind: Kind) -> Callable[[Reportable], Tables]:
+    """Tables of the measures of a kind of records, by place, a column per method."""
+
+    def tables(results: Reportable) -> Tables:
+        shown = [name for name in of_kind(kind) if measure_named(name).display.tabled]
+        return estimate_grids(results.estimates, results.design, shown)
+
+    return tables
+
+
+def _tables_shown_in(part: str) -> Callable[[Reportable], Tables]:
+    def tables(results: Reportable) -> Tables:
+        return estimate_grids(results.estimates, results.design, [measure.name for measure in shown_in(part)])
+
+    return tables
+
+
+def _of_predictions(results: Reportable) -> bool:
+    """Whether predictions were audited, or nothing at all."""
+    return results.estimates.is_empty() or results.estimates["measure"].is_in(of_kind("predictions")).any()
+
+
+def _always(results: Reportable) -> bool:
+    return True
+
+
+SECTIONS = (
+    Section(
+        "harm",
+        "Detectable harm",
+        "Detectable harm",
+        "A study that finds nothing may have been unable to. So harm was planted: correct predictions of the method "
+        "were made wrong until a group had lost some of its accuracy, and its contrast was judged again. Shown is the "
+        "loss that studies like this one call <em>worse</em> with that power. Where it is large, an "
+        "<em>inconclusive</em> above says little.",
+        harm_blocks,
+        lambda results: loss_grids(results.curves, results.design),
+        opened="none",
+        markdown=False,
+    ),
+    Section(
+        "membership",
+        "Membership inference",
+        "Membership inference",
+        "Can an attack infer from a model’s confidence whether an example was in its training set? On the dashed line "
+        "it only guesses; what counts is how far the curve lies above it at few false positives, to the left. All "
+        "models of a method are taken together under one threshold. At the <em>group threshold</em> a group’s own "
+        "non-members decide, so that its rate is what the group itself leaks; at the <em>pooled threshold</em> all "
+        "non-members do, so that it is what an attacker finds who does not know the groups. A rate needs three "
+        "expected false positives: with fewer non-members it is refused, and the curve is drawn regardless.",
+        roc_blocks,
+        lambda results: membership_grids(results.estimates, results.design),
+        lambda results, setting, split: correlation_lines(results.estimates, results.design, setting, split),
+    ),
+    Section(
+        "translation",
+        "Translations",
+        "Translations",
+        "The source does not say whether somebody is he or she, so the model must choose. <em>Pro</em> is the gender "
+        "that is stereotypical of the occupation, <em>anti</em> the other; a model without a preference has as much of "
+        "both. Texts with both genders, with “they” or without a pronoun are counted separately, and all five shares "
+        "add up to 1. BLEU and ROUGE-L take each sentence with he, she and they as a reference, so that no pronoun "
+        "costs points. Means over seeds with 95% intervals.",
+        translation_blocks,
+        _tables_of("translations"),
+        caption=OVER_SEEDS,
+    ),
+    Section(
+        "answers",
+        "Answers to prompts",
+        "Answers to prompts",
+        "A model is asked about reviews that say nothing of their author. The <em>lean</em> is the share of one gender "
+        "among its guesses of either, minus ½, with its sign; the <em>distance from guessing both equally</em> is how "
+        "far that is from 0. A model may also choose “A” for being “A”, the first option for standing first, or “yes” "
+        "whatever is asked: those pulls are shown as well, and <em>permutation</em> and <em>PriDe</em> are two ways to "
+        "remove the effect of identifiers and positions, but never a preference for a gender, from an answer. Where "
+        "the options together have little probability the model would have said something else. A row about several "
+        "questions generalizes to others like them: its interval includes how they differ. Means over seeds with 95% "
+        "intervals.",
+        answer_blocks,
+        _tables_of("options"),
+        caption=OVER_SEEDS,
+    ),
+    Section(
+        "benchmarks",
+        "Benchmarks",
+        "Benchmarks",
+        "Scored by lm-evaluation-harness, under its own names. <em>pct_stereotype</em> (CrowS-Pairs, StereoSet) is the "
+        "share of pairs of sentences of which the stereotypical one is likelier; at .5 neither is preferred, and the "
+        "harm is the distance from there. BBQ asks questions whose context does or does not tell the answer: its "
+        "<em>bias scores</em> are 0 where wrong guesses go along and against stereotypes equally often, and "
+        "<em>acc</em> is the share of right answers, “unknown” where the context does not tell. <em>acc</em> of "
+        "Winogender is the share of sentences in which a pronoun is understood; the distance between he and she is the "
+        "harm. Documents that are one template with names exchanged, or are about one target, are one unit of the "
+        "interval. These benchmarks have known faults, such as pairs that say nothing of a stereotype or differ in "
+        "other ways (Blodgett et al. 2021): a verdict here is about the benchmark, and no proof of harm or of its "
+        "absence elsewhere. Means over seeds with 95% intervals.",
+        benchmark_blocks,
+        _tables_of("benchmarks"),
+        caption=OVER_SEEDS,
+    ),
+    Section(
+        "probes",
+        "What representations say",
+        "What representations say",
+        "Linear probes read a target, such as somebody’s gender, from the frozen states of each layer; they are "
+        "trained on some examples and tested on others. A probe may also memorize which word or text has which value, "
+        "or guess: on <em>control tasks</em> values are drawn at random, once per occupation or text, and its accuracy "
+        "there is subtracted. <em>Selectivity</em> is the rest. Two baselines show what training has to do with it: "
+        "layer 0, the embeddings, and an <em>untrained</em> model of the same architecture. That a state encodes "
+        "something does not mean that the model uses it. Whether more is worse was declared by whoever designed the "
+        "study. Means over seeds with 95% intervals, which include the variation of seeds, of tested examples and of "
+        "control tasks.",
+        probe_blocks,
+        _tables_of("probes"),
+        opened="last",
+        caption=OVER_SEEDS,
+    ),
+    Section(
+        "accuracy",
+        "Accuracy",
+        "Accuracy of groups",
+        "Means over seeds with 95% intervals that include both sources of variation, seeds and test examples. In "
+        "brackets: how many distinct examples were tested.",
+        accuracy_blocks,
+        _tables_shown_in("accuracy"),
+        present=_of_predictions,
+        opened="none",
+        caption=OVER_SEEDS,
+    ),
+    Section(
+        "disparities",
+        "Disparities",
+        "Disparities",
+        "Demographic parity compares how often groups are predicted positive; equalized odds compares true and false "
+        "positive rates and takes the larger difference. <em>Between groups</em> is the largest minus the smallest, "
+        "and is above 0 by chance alone: compare it with its noise floor, the grey tick, which 95 in 100 studies "
+        "without any disparity at these group sizes stay below, and with the reference’s. The band, where there is "
+        "one, is the reference’s value ± the margin.",
+        disparity_blocks,
+        present=_of_predictions,
+        absent="No disparities were measured, or the study is too large to draw them class by class: the tables of all "
+        "estimates have them.",
+        markdown=False,
+    ),
+    Section(
+        "calibration",
+        "Reliability",
+        "Reliability",
+        "On the dashed line a confidence of 70% is right 70% of the time; below it the model is overconfident.",
+        reliability_blocks,
+        present=_of_predictions,
+        absent="There are no curves: only labels were predicted, no probabilities.",
+        markdown=False,
+    ),
+    Section(
+        "estimates",
+        "All estimates",
+        "All estimates",
+        f"Means over seeds with 95% intervals. {NONE} stands for what could not be computed; the number beside it "
+        "leads to the reason.",
+        tables=lambda results: estimate_grids(results.estimates, results.design),
+        present=_always,
+        opened="none",
+        markdown=False,
+    ),
+    Section(
+        "sizes",
+        "Group sizes",
+        "Sizes of groups",
+        "All examples of the data, by group and class. An example in two groups of an attribute counts in both.",
+        size_blocks,
+        size_grids,
+        present=_always,
+        absent="No groups were given.",
+        opened="none",
+        markdown=False,
+    ),
+)
+"""In the reader's order, after the verdicts."""
