@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,11 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.estimands import Estimand
 from evenhand.audit.kinds.prediction_tables import readings
-from evenhand.audit.reading import Assessment, assess
+from evenhand.audit.kinds.predictions import PredictionReading
+from evenhand.audit.reading import Assessment, Estimate, assess
+from evenhand.audit.verdicts import Family
 
 Tables = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 
@@ -115,6 +118,19 @@ def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.Data
     return assessed(examples, trials, predictions, design.model_copy(update={"settings": alone})).estimates
 
 
+class VerdictsOnly(PredictionReading):
+    """Predictions of which methods are compared and nothing else is said."""
+
+    def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """None."""
+        return iter(())
+
+    def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
+        """None."""
+        return iter(())
+
+
 def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
-    """The table `verdicts` of predictions."""
-    return assessed(examples, trials, predictions, design).verdicts
+    """The table `verdicts` of predictions, quickly: there are no estimates and no curves."""
+    made = readings(examples, trials, predictions, design)
+    return assess((VerdictsOnly(one.evaluation, one.design) for one in made), design).verdicts

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
-from small_records import assessed, design, study
+from small_records import assessed, design, estimates, study, verdicts
 
 NAMES = ("estimates", "verdicts", "curves")
 
@@ -27,6 +28,17 @@ def test_results_hold_the_tables_of_the_pass():
     found, results = assessed(*tables, asked), Results.compute(*tables, asked)
     for name in NAMES:
         assert getattr(results, name).equals(getattr(found, name))
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one sample", "runs with samples of their own"])
+def test_verdicts_do_not_rest_on_estimates_nor_estimates_on_what_is_compared(apart):
+    tables, asked = study(n=200, seeds=3), design(margins={"default": 0.05})
+    if apart:
+        tested = (pl.col("example") != "e7") | pl.col("trial").str.ends_with("1")
+        tables = (*tables[:2], tables[2].filter(tested))
+    found = assessed(*tables, asked)
+    assert verdicts(*tables, asked).equals(found.verdicts)
+    assert estimates(*tables, asked).equals(found.estimates)
 
 
 def test_nothing_to_audit_is_three_empty_tables():
