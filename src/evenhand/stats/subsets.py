@@ -118,13 +118,13 @@ class Rows:
     Attributes:
         features: float [F, R, J].
         tested: bool [R, J], rows that a run counts.
-        order: int [R], the rows of the masks that these are.
+        order: int [R], the rows of the masks that these are; None: all of them as they come.
         starts: int [U], where each unit begins; None: each row is a unit.
     """
 
     features: np.ndarray
     tested: np.ndarray
-    order: np.ndarray
+    order: np.ndarray | None
     starts: np.ndarray | None
 
     @classmethod
@@ -136,7 +136,13 @@ class Rows:
             if len(codes) < len(order):
                 sort = np.argsort(place, kind="stable")
                 order, starts = order[sort], np.flatnonzero(np.diff(place[sort], prepend=-1))
+        if starts is None and len(order) == len(kept):
+            return cls(np.stack(features).astype(float, copy=False), tested, None, None)
         return cls(np.stack([part[order] for part in features]).astype(float), tested[order], order, starts)
+
+    def own(self, masks: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+        """The masks of some of these rows."""
+        return masks[:, rows if self.order is None else self.order[rows]]
 
     def blocks(self, subsets: int) -> Iterator[tuple[slice, np.ndarray | None]]:
         """Slices of rows, whole units, and where units begin in each."""
@@ -160,7 +166,7 @@ class Rows:
         runs = self.tested.shape[1]
         total = np.zeros((len(masks), len(parts) * runs))
         for rows, _ in self.blocks(len(masks) + len(parts) * runs):
-            own = masks[:, self.order[rows]].astype(float)
+            own = self.own(masks, rows).astype(float, copy=False)
             total += own @ np.hstack([part[rows] for part in parts])
         return total.reshape(len(masks), len(parts), runs).transpose(1, 0, 2)
 
@@ -170,23 +176,31 @@ class Rows:
         for rows, starts in self.blocks(len(masks)):
             features = self.features[:, rows].transpose(0, 2, 1).reshape(weights.shape[1], -1)
             total = weights @ features
-            total *= masks[:, self.order[rows]]
+            total *= self.own(masks, rows)
             yield total if starts is None else np.add.reduceat(total, starts, axis=1)
 
-    def squares(self, masks: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Σ_u c_uj² by run, float [S, J], and the size of the terms that it is made of."""
-        scale = np.einsum("fsj,fsj->sj", coefficients**2, self.sums(masks, list(self.features**2)))
-        if self.starts is not None:
-            runs = range(coefficients.shape[2])
-            alone = [Rows(self.features[:, :, [j]], self.tested[:, [j]], self.order, self.starts) for j in runs]
-            each = [rows.totals(masks, coefficients[:, :, [j]]) for j, rows in enumerate(alone)]
-            found = np.stack([_squared(totals, len(masks)) for totals in each], axis=1)
-            return _cut(found, scale), scale
+    def squares(self, masks: np.ndarray, *coefficients: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each set of coefficients [F, S, J], Σ_u c_uj² by run, float [S, J], and the size of its terms."""
         pairs = [(i, j) for i in range(len(self.features)) for j in range(i, len(self.features))]
+        if self.starts is not None:
+            pairs = [(i, i) for i in range(len(self.features))]
         products = self.sums(masks, [self.features[i] * self.features[j] for i, j in pairs])
-        factors = np.stack([(1 if i == j else 2) * coefficients[i] * coefficients[j] for i, j in pairs])
-        found = np.einsum("psj,psj->sj", factors, products)
-        return _cut(np.maximum(found, 0.0), scale), scale
+        diagonal = [place for place, (i, j) in enumerate(pairs) if i == j]
+        found = []
+        for one in coefficients:
+            scale = np.einsum("fsj,fsj->sj", one**2, products[diagonal])
+            if self.starts is None:
+                factors = np.stack([(1 if i == j else 2) * one[i] * one[j] for i, j in pairs])
+                squares = np.maximum(np.einsum("psj,psj->sj", factors, products), 0.0)
+            else:
+                each = [self.run(run).totals(masks, one[:, :, [run]]) for run in range(one.shape[2])]
+                squares = np.stack([_squared(totals, len(masks)) for totals in each], axis=1)
+            found.append((_cut(squares, scale), scale))
+        return found
+
+    def run(self, run: int) -> Rows:
+        """One run alone."""
+        return Rows(self.features[:, :, [run]], self.tested[:, [run]], self.order, self.starts)
 
     def units(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The units of each subset, int [S], and those that each run tested, int [S, J]."""
@@ -194,9 +208,9 @@ class Rows:
         if self.starts is None:
             counts = np.zeros((len(masks), every.shape[1]))
             for rows, _ in self.blocks(len(masks) + every.shape[1]):
-                counts += masks[:, self.order[rows]].astype(float) @ every[rows]
+                counts += self.own(masks, rows).astype(float, copy=False) @ every[rows]
         else:
-            own = masks[:, self.order]
+            own = self.own(masks) > 0
             present = [np.logical_or.reduceat(own & (run > 0), self.starts, axis=1).sum(axis=1) for run in every.T]
             counts = np.stack(present, axis=1)
         counts = np.rint(counts).astype(np.int64)
@@ -258,7 +272,7 @@ def _side(
     rows: Rows, sums: Sequence[RatioSums], centres: Sequence[float], masks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values [S, J], and coefficients [F, S, J] of features in the mean over runs and in each run by itself."""
-    numerators = [ratio.numerator[rows.order] for ratio in sums]
+    numerators = [ratio.numerator if rows.order is None else ratio.numerator[rows.order] for ratio in sums]
     added = rows.sums(masks, [*numerators, *rows.features[1::2]])
     runs, count = rows.tested.shape[1], len(sums)
     signs = (1, -1)[:count]
@@ -282,10 +296,10 @@ def _one_side(sums: Sequence[RatioSums], masks: np.ndarray) -> TwoWays:
     rows, centres = _rows(sums)
     values, coefficients, of_run = _side(rows, sums, centres, masks)
     units, tested = rows.units(masks)
-    both, scale = rows.squares(masks, coefficients)
+    (both, scale), (alone, _) = rows.squares(masks, coefficients, of_run)
     total = _squared(rows.totals(masks, coefficients), len(masks))
     v_example = correction(units) * _cut(total, both.shape[1] * scale.sum(axis=1))
-    of_runs = correction(tested) * rows.squares(masks, of_run)[0]
+    of_runs = correction(tested) * alone
     return finished(values, v_example, both.sum(axis=1), units, of_runs, tested)
 
 
@@ -303,8 +317,7 @@ def _two_sides(sums: Sequence[RatioSums], masks: np.ndarray, rests: np.ndarray) 
         parts += np.stack([(part**2).sum(axis=1) for part in (*own, own[0] - own[1])])
     both = np.zeros(values.shape)
     for run in range(rows.tested.shape[1]):
-        alone = Rows(rows.features[:, :, [run]], rows.tested[:, [run]], rows.order, rows.starts)
-        for first, second in _together(alone, masks, rests, inside[:, :, [run]], outside[:, :, [run]]):
+        for first, second in _together(rows.run(run), masks, rests, inside[:, :, [run]], outside[:, :, [run]]):
             both[:, run] += ((first - second) ** 2).sum(axis=1)
     units = units_of_two_sides(parts[0], parts[1], counts[0], counts[1], distinct)
     v_example, both = _cut(parts[2], parts[0] + parts[1]), _cut(both, (parts[0] + parts[1])[:, None])

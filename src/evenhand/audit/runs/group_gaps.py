@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from evenhand.stats.extremes import pair_slopes
 from evenhand.stats.proportion import FEW
 from evenhand.stats.subsets import Rows, TwoWays, correction, finished
+
+MOST = 2**23
+"""Totals of all groups are kept up to so many numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class Gaps:
         moving: bool [S], defined, and resting on at least `FEW` examples that contribute in every run.
         discordant: bool [S], defined, and resting on at least `FEW` examples that two methods predict differently.
         rows: the features of the examples.
-        inside, outside: bool [S, R], groups and rests.
+        inside, outside: [S, R], 1 for groups and for rests.
         coefficients: by side of the groups float [F, S, J], of features in contributions to the mean over runs.
     """
 
@@ -51,12 +55,23 @@ class Gaps:
 
     def totals(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of a group and its rest, and what each contributes over all runs."""
-        total = np.zeros(self.rows.features.shape[1])
-        for masks, coefficients in zip((self.inside, self.outside), self.coefficients, strict=True):
-            own = np.flatnonzero(masks[place])
-            total[own] = np.einsum("frj,fj->r", self.rows.features[:, own], coefficients[:, place])
-        rows = np.flatnonzero((self.inside[place] | self.outside[place]) & self.rows.tested.any(axis=1))
+        known = self._all_totals
+        total = self._some_totals(slice(place, place + 1))[0] if known is None else known[place]
+        rows = np.flatnonzero((np.maximum(self.inside[place], self.outside[place]) > 0) & self.rows.tested.any(axis=1))
         return rows, total[rows]
+
+    @cached_property
+    def _all_totals(self) -> np.ndarray | None:
+        """The totals of all groups, where memory holds them: at once they cost little more than those of one."""
+        return self._some_totals(slice(None)) if self.inside.size <= MOST else None
+
+    def _some_totals(self, subsets: slice) -> np.ndarray:
+        """float [S, R], what each row contributes over all runs."""
+        total = np.zeros(self.inside[subsets].shape)
+        for masks, coefficients in zip((self.inside, self.outside), self.coefficients, strict=True):
+            parts = self.rows.totals(masks[subsets], coefficients[:, subsets])
+            total += np.concatenate(list(parts), axis=1)
+        return total
 
 
 def gaps_to_rest(
@@ -71,7 +86,7 @@ def gaps_to_rest(
     """The largest of the rates' distances.
 
     Args:
-        inside, outside: bool [S, R], groups and their rests.
+        inside, outside: [S, R], 1 for groups and for their rests; bool or float.
         weight: float [R, J]; 0 where a run did not test the row.
         bases: by rate float [R, J], the weights of its denominator.
         events: by method and rate float [R, J], the weights of its numerator.
@@ -92,7 +107,7 @@ def gaps_to_rest(
     signs = (1, -1)[: len(events)]
     value = np.sum([sign * each for sign, each in zip(signs, values, strict=True)], axis=0)
     known = np.isfinite(value)
-    both = inside | outside
+    both = np.maximum(inside, outside)
     (size,) = rows.sums(both, [weight])
     with np.errstate(divide="ignore", invalid="ignore"):
         deviation = (value - value.mean(axis=1, keepdims=True)) / size
@@ -106,8 +121,9 @@ def gaps_to_rest(
     squares, total = np.zeros(value.shape), np.zeros(len(value))
     of_runs = np.zeros(value.shape)
     for masks, coefficients, of_run in zip((inside, outside), pooled, alone, strict=True):
-        squares += rows.squares(masks, coefficients)[0]
-        of_runs += rows.squares(masks, of_run)[0]
+        (both_runs, _), (each_run, _) = rows.squares(masks, coefficients, of_run)
+        squares += both_runs
+        of_runs += each_run
         for part in rows.totals(masks, coefficients):
             total += np.einsum("su,su->s", part, part)
     whole = finished(value, correction(units) * total, squares.sum(axis=1), units, correction(tested) * of_runs, tested)

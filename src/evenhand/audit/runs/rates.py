@@ -18,7 +18,7 @@ from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import BASE, GapOf, Rate, RateOf
 from evenhand.audit.reading import LEVEL
-from evenhand.audit.runs.group_gaps import Gaps, gaps_to_rest
+from evenhand.audit.runs.group_gaps import MOST, Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.stats.contrast import quantiles
 from evenhand.stats.proportion import FEW, proportion_intervals
@@ -98,17 +98,17 @@ class SubsetRates:
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """bool [S, R], everyone and the members of each group."""
+        """[S, R], 1 for everyone and for the members of each group."""
         everyone = np.ones((1, len(self.rows)), dtype=bool)
         groups = [own.masks[self.rows].T for own in self.reader.evaluation.groups]
-        return np.ascontiguousarray(np.concatenate([everyone, *groups]))
+        return _fast(np.concatenate([everyone, *groups]))
 
     @cached_property
     def rests(self) -> np.ndarray:
-        """bool [S, R], for whom an attribute is defined outside of each group."""
+        """[S, R], 1 for those outside of each group for whom its attribute is defined."""
         nobody = np.zeros((1, len(self.rows)), dtype=bool)
         groups = [own.defined[self.rows] & ~own.masks[self.rows].T for own in self.reader.evaluation.groups]
-        return np.ascontiguousarray(np.concatenate([nobody, *groups]))
+        return _fast(np.concatenate([nobody, *groups]))
 
     def levels(self, estimand: Estimand, method: str) -> tuple[Levels, int] | None:
         """The estimand in a method's runs, and where its subset stands; None where it has no closed form here."""
@@ -147,6 +147,11 @@ class SubsetRates:
 
     def _table(self, estimand: Estimand, sides: Sequence[Sequence[Run]]) -> _Table:
         return _Table.of(self, estimand.measure, self.reader.positive(estimand), sides)
+
+
+def _fast(masks: np.ndarray) -> np.ndarray:
+    """Masks as floats, which matrix products take as they are, unless they are too large for that."""
+    return np.ascontiguousarray(masks, dtype=float if masks.size <= MOST else bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,11 +242,11 @@ class _Table:
         first, second = (RatioSums(side[0], base) for side in self.events)
         whole = changes(first, second, masks)
         differ = (first.numerator != second.numerator).any(axis=1)
-        discordant = masks @ differ.astype(np.int64)
+        discordant = np.rint(masks.astype(float, copy=False) @ differ.astype(float))
         exact = np.where(discordant >= FEW, np.isfinite(whole.values).all(axis=1), False)
 
         def of_rate(place: int) -> tuple[np.ndarray, np.ndarray]:
-            rows = np.flatnonzero(masks[place] & (base > 0).any(axis=1))
+            rows = np.flatnonzero((masks[place] > 0) & (base > 0).any(axis=1))
             moves = first.numerator[rows] - second.numerator[rows] - whole.estimate[place] * base[rows]
             return units[rows], (moves / base[rows].sum(axis=0)).mean(axis=1)
 
