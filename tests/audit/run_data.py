@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand.audit.measures.influence import RunData, RunSubset
+from evenhand.audit.measures.run_data import RunData, RunSubset
 
 
 def view(label, predicted, probability=None, weight=None, positive: int | None = 1) -> RunData:

@@ -13,8 +13,7 @@ from evenhand.audit.estimands import Estimand
 from evenhand.audit.kinds.prediction_tables import evaluations
 from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import select
-from evenhand.audit.measures.calibration import confidence
-from evenhand.audit.measures.influence import BASE, RunData, RunSubset
+from evenhand.audit.measures.run_data import BASE, RunData, RunSubset, confidence
 from evenhand.audit.noise_floors import DRAWS
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator

@@ -9,7 +9,7 @@ import pytest
 
 from evenhand.audit import redrawn_calibration
 from evenhand.audit.measures.calibration import CalibrationError
-from evenhand.audit.measures.influence import RunData, RunSubset
+from evenhand.audit.measures.run_data import RunData, RunSubset
 from evenhand.audit.redrawn_calibration import Members, Redrawn, redrawn_errors
 from evenhand.seeds import generator
 from evenhand.stats.null import redraw_outcomes

@@ -13,8 +13,8 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, MarginChange, SettingDesign
-from evenhand.audit.kinds.predictions import curves, estimates
-from evenhand.audit.verdicts import verdicts
+from evenhand.audit.kinds.prediction_tables import readings
+from evenhand.audit.reading import assess
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +117,13 @@ def _simulate(
         records.validate(pl.concat(predictions), "predictions"),
     )
     environment = json.dumps({"python": "3.11.9", "torch": "2.13.0"})
+    found = assess(readings(*tables, design), design)
     return Simulated(
         *tables,
         design,
-        estimates(*tables, design),
-        verdicts(*tables, design),
-        curves(*tables, design),
+        found.estimates,
+        found.verdicts,
+        found.curves.filter(pl.col("measure") != "detected_harm"),
         {"study": "task: {name: synthetic/faces}\nmodel: tiny-vit\n", "environment": environment},
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evenhand.audit.measures import Measure
-from evenhand.audit.measures.influence import Level
+from evenhand.audit.measures.run_data import Level
 
 
 @dataclass(frozen=True)

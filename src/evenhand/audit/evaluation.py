@@ -138,7 +138,11 @@ class Evaluation:
 
     def seeds(self, method: str) -> list[int]:
         """The seeds that a method was run with, failed ones included."""
-        return seeds_of(method, self.runs, self.absent)
+        return self._seeds.get(method, [])
+
+    @cached_property
+    def _seeds(self) -> dict[str, list[int]]:
+        return {method: seeds_of(method, self.runs, self.absent) for method in self.methods}
 
     @cached_property
     def groups(self) -> tuple[Groups, ...]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Groups, Run
-from evenhand.audit.measures.influence import BASE, Rate
+from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.redrawn_calibration import Members, Redrawn, divided, redrawn_errors
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator

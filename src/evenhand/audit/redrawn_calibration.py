@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenhand.audit.measures.calibration import BINS, bin_of, confidence
-from evenhand.audit.measures.influence import RunData
+from evenhand.audit.measures.run_data import BINS, RunData, bin_of, confidence
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array

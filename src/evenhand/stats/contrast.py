@@ -190,7 +190,7 @@ def unpaired(first: TwoWay, second: TwoWay) -> TwoWay:
 
 def by_unit(units: Sequence[np.ndarray], *values: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Sums per run and unit, [J, U] each, of values (per run float [n_j]) by each run's unit codes (int [n_j])."""
-    alike = all(np.array_equal(run, units[0]) for run in units[1:])  # often: runs on one sample
+    alike = all(run is units[0] or np.array_equal(run, units[0]) for run in units[1:])  # often: runs on one sample
     found, place = compact(units[0] if alike else np.concatenate(units))
     if alike and len(found) == len(place):  # each unit is one example
         order = np.empty_like(place)
@@ -221,7 +221,7 @@ def compact(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def count_distinct(parts: Sequence[np.ndarray]) -> int:
     """How many codes there are in all of these together."""
-    alike = all(np.array_equal(part, parts[0]) for part in parts[1:])
+    alike = all(part is parts[0] or np.array_equal(part, parts[0]) for part in parts[1:])
     return len(compact(parts[0] if alike else np.concatenate(parts))[0])
 
 

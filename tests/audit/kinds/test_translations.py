@@ -12,7 +12,7 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.evaluation import Evaluation, Run
 from evenhand.audit.kinds.translations import evaluations, readings
 from evenhand.audit.measures import measure_named
-from evenhand.audit.measures.influence import RunData, RunSubset
+from evenhand.audit.measures.run_data import RunData, RunSubset
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.audit.reading import assess
 from evenhand.audit.results import Results

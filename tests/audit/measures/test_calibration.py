@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from evenhand.audit.measures.calibration import BINS, CalibrationError, bin_of
-from evenhand.audit.measures.influence import RunSubset
+from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.run_data import BINS, RunSubset, bin_of
 from run_data import everyone, view
 
 PLUG_IN, SQUARED = CalibrationError(squared=False), CalibrationError(squared=True)

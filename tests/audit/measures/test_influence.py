@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from evenhand.audit.measures.influence import GapOf, RunSubset
+from evenhand.audit.measures.influence import GapOf
 from evenhand.audit.measures.predictions import PREDICTIONS
+from evenhand.audit.measures.run_data import RunSubset
 from run_data import between, everyone, one_group, view
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from evenhand import metrics
-from evenhand.audit.measures.influence import RunData, RunSubset
 from evenhand.audit.measures.predictions import PREDICTIONS
+from evenhand.audit.measures.run_data import RunData, RunSubset
 from evenhand.stats.extremes import SOFTNESS
 
 PROBLEMS = 150

@@ -10,7 +10,7 @@ import numpy as np
 from evenhand.audit.estimands import Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import shown_in
-from evenhand.audit.measures.calibration import BINS, EDGES, bin_of, confidence
+from evenhand.audit.measures.run_data import BINS, EDGES, bin_of, confidence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.stats.contrast import TwoWay, by_unit, from_cells

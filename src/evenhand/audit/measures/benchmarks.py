@@ -11,8 +11,8 @@ import numpy as np
 from evenhand.audit.arrays.benchmark_documents import BenchmarkScores, Documents
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.influence import Level
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
+from evenhand.audit.measures.run_data import Level
 
 UNITS = "units (templates, occupations, targets)"
 

@@ -7,32 +7,18 @@ Bins are 15 of equal width, (lo, hi], the first including 0. The form is that of
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.audit.measures.influence import Influence, RunData, RunSubset, undefined
+from evenhand.audit.measures.influence import Influence, undefined
+from evenhand.audit.measures.run_data import BINS, NO_PROBABILITIES, RunData, RunSubset
 from evenhand.metrics import bins as binned
 
-BINS = 15
-EDGES = binned.equal_width_edges(BINS)
-NO_PROBABILITIES = "only labels were predicted, no probabilities"
+MOST = 2**21
+"""So many examples of several runs are binned at a time."""
 BELOW_ZERO = "no corrected value: the debiased squared error is below 0, no miscalibration is visible at this size"
-
-
-def confidence(view: RunData) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence and outcome of each example, float [n]; needs probabilities."""
-    probabilities = view.probabilities
-    if probabilities is None:
-        raise ValueError(NO_PROBABILITIES)
-    if view.positive is not None:
-        return probabilities[:, view.positive], view.actual.astype(float)
-    return probabilities.max(axis=1), (probabilities.argmax(axis=1) == view.label).astype(float)
-
-
-def bin_of(values: np.ndarray) -> np.ndarray:
-    """The bin of each confidence, int."""
-    return binned.bin_of(values, EDGES)
 
 
 @dataclass(frozen=True)
@@ -47,46 +33,57 @@ class CalibrationError:
     squared: bool
 
     def __call__(self, view: RunData, place: RunSubset) -> Influence:
-        binned = _binned(view, place)
-        if isinstance(binned, Influence):
-            return binned
-        return _squared(place, *binned) if self.squared else _plug_in(place, *binned)
+        return self.of_runs([view], place)[0]
+
+    def of_runs(self, views: Sequence[RunData], place: RunSubset) -> list[Influence]:
+        """The error in several runs on the same examples."""
+        rows, size = place.rows, len(place.rows)
+        known = [view for view in views if view.probabilities is not None]
+        if not known:
+            return [undefined(NO_PROBABILITIES, size) for _ in views]
+        weight = known[0].weight[rows]
+        if not weight.sum() > 0:
+            return [undefined("no test examples") for _ in views]
+        shares, made = weight / weight.sum(), self._squared if self.squared else self._plug_in
+        step = max(MOST // max(size, 1), 1)
+        parts = [known[start : start + step] for start in range(0, len(known), step)]
+        found = iter([one for part in parts for one in made(part, rows, shares)])
+        return [undefined(NO_PROBABILITIES, size) if view.probabilities is None else next(found) for view in views]
+
+    def _plug_in(self, views: Sequence[RunData], rows: np.ndarray, shares: np.ndarray) -> list[Influence]:
+        gap, bin_of_row, bins = _binned(views, rows, shares)
+        values, squared = bins.error("l1"), bins.squared()
+        influence = shares * (np.take_along_axis(np.sign(bins.excess), bin_of_row, axis=1) * gap - values[:, None])
+        active = np.ones(len(rows), dtype=bool)
+        return [
+            Influence(float(value), rows, own, shares, active, len(rows), None, float(square))
+            for value, own, square in zip(values, influence, squared, strict=True)
+        ]
+
+    def _squared(self, views: Sequence[RunData], rows: np.ndarray, shares: np.ndarray) -> list[Influence]:
+        """A bin of one example has no unbiased gap: it is left out, and the masses of the others add up to 1."""
+        gap, bin_of_row, bins = _binned(views, rows, shares)
+        values, size = bins.squared(), len(rows)
+        # d(value)/d(share) of an example is 2·gap_b·gap − 2·gap_b² + unbiased_b − value in a bin that is kept, else 0.
+        mass = np.where(bins.kept, bins.mass, 0.0).sum(axis=1, keepdims=True)
+        scale = np.divide(bins.kept, mass, out=np.zeros(bins.mass.shape), where=mass > 0)
+        slope, level = 2 * scale * bins.gap, scale * (bins.unbiased - 2 * bins.gap**2 - values[:, None])
+        influence = np.take_along_axis(slope, bin_of_row, axis=1) * gap
+        influence = shares * (influence + np.take_along_axis(level, bin_of_row, axis=1))
+        found, active = [], np.ones(size, dtype=bool)
+        for value, own, alone in zip(values, influence, (bins.count == 1).sum(axis=1), strict=True):
+            if math.isnan(value):
+                found.append(undefined("every bin holds at most one example", size))
+                continue
+            reason = f"{alone} of {size} examples are alone in a bin and left out" if alone else None
+            found.append(Influence(float(value), rows, own, shares, active, size, None, reason=reason))
+        return found
 
 
-def _plug_in(
-    place: RunSubset, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins
-) -> Influence:
-    value = float(bins.error("l1"))
-    influence = shares * (np.sign(bins.excess)[bin_of_row] * gap - value)
-    active = np.ones(len(place.rows), dtype=bool)
-    size = len(place.rows)
-    return Influence(value, place.rows, influence, shares, active, size, None, float(bins.squared()))
-
-
-def _squared(
-    place: RunSubset, gap: np.ndarray, shares: np.ndarray, bin_of_row: np.ndarray, bins: binned.Bins
-) -> Influence:
-    """A bin of one example has no unbiased squared gap: it is left out and the masses of the others are scaled to 1."""
-    size, value = len(place.rows), float(bins.squared())
-    if math.isnan(value):
-        return undefined("every bin holds at most one example", size)
-    # d(value)/d(share) of an example is 2·gap_b·gap − 2·gap_b² + unbiased_b − value in a bin that is kept, else 0.
-    scale = bins.kept / bins.mass[bins.kept].sum()
-    slope, level = 2 * scale * bins.gap, scale * (bins.unbiased - 2 * bins.gap**2 - value)
-    influence = shares * (slope[bin_of_row] * gap + level[bin_of_row])
-    alone = int((bins.count == 1).sum())
-    reason = f"{alone} of {size} examples are alone in a bin and left out" if alone else None
-    return Influence(value, place.rows, influence, shares, np.ones(size, dtype=bool), size, None, reason=reason)
-
-
-def _binned(view: RunData, place: RunSubset) -> tuple[np.ndarray, np.ndarray, np.ndarray, binned.Bins] | Influence:
-    """Gap, share and bin of each example, and the bins."""
-    rows = place.rows
-    if view.probabilities is None:
-        return undefined(NO_PROBABILITIES, len(rows))
-    if not view.weight[rows].sum() > 0:
-        return undefined("no test examples")
-    values, outcome = confidence(view)
-    gap, shares = values[rows] - outcome[rows], view.weight[rows] / view.weight[rows].sum()
-    place_of = bin_of(values[rows])
-    return gap, shares, place_of, binned.bin_gaps(gap, place_of, BINS, shares)
+def _binned(
+    views: Sequence[RunData], rows: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, binned.Bins]:
+    """Gap and bin of each example, [K, n], and the bins [K, B]."""
+    gap = np.stack([view.calibration[0][rows] for view in views])
+    bin_of_row = np.stack([view.calibration[1][rows] for view in views]).astype(np.intp)
+    return gap, bin_of_row, binned.bin_gaps(gap, bin_of_row, BINS, shares)

@@ -9,90 +9,14 @@ every group counts by the chance that it is extreme.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from typing import Literal
 
 import numpy as np
 
-from evenhand.audit.arrays.texts import Texts
+from evenhand.audit.measures.run_data import BASE, Base, Rate, RunData, RunSubset
 from evenhand.stats.extremes import range_slopes
-
-Level = Literal["everyone", "group", "attribute"]
-Rate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
-Base = Literal["all", "positive", "negative"]
-
-BASE: Mapping[Rate, Base] = {
-    "accuracy": "all",
-    "selection_rate": "all",
-    "true_positive_rate": "positive",
-    "false_positive_rate": "negative",
-}
-"""The examples that a rate is a share of."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunData:
-    """One run as measures see it.
-
-    Attributes:
-        label, predicted: int [n].
-        probabilities: float64 [n, C], or None.
-        weight: float [n].
-        positive: code of the positive class; None for a measure of all classes at once.
-        texts: of translations, and then labels and predictions are genders; see `measures.translations`.
-    """
-
-    label: np.ndarray
-    predicted: np.ndarray
-    probabilities: np.ndarray | None
-    weight: np.ndarray
-    positive: int | None
-    texts: Texts | None = None
-
-    @cached_property
-    def hit(self) -> np.ndarray:
-        return self.predicted == self.label
-
-    @cached_property
-    def selected(self) -> np.ndarray:
-        return self.predicted == self.positive
-
-    @cached_property
-    def actual(self) -> np.ndarray:
-        return self.label == self.positive
-
-    def outcome(self, rate: Rate) -> np.ndarray:
-        """bool [n]: what the rate counts."""
-        return self.hit if rate == "accuracy" else self.selected
-
-    def base(self, rows: np.ndarray, base: Base) -> np.ndarray:
-        """Those of `rows` that are in the rate's denominator."""
-        if base == "all":
-            return rows
-        return rows[self.actual[rows] == (base == "positive")]
-
-
-@dataclass(frozen=True, eq=False)
-class RunSubset:
-    """Where a measure is taken, as positions in one run.
-
-    Attributes:
-        level: everyone, one group, or an attribute's groups together.
-        rows: the members (everyone, group), or all for whom the attribute is defined (attribute).
-        others: the group's complement.
-        both: members and complement, ascending.
-        members: by group (attribute).
-        eligible: by the base of a rate, the indices of the groups with enough of it in every run.
-    """
-
-    level: Level
-    rows: np.ndarray
-    others: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    both: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    members: Sequence[np.ndarray] = ()
-    eligible: Mapping[Base, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.influence import Level
+from evenhand.audit.measures.run_data import Level
 
 Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership"]
 """The kinds of records that measures are computed from."""

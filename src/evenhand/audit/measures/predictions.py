@@ -6,8 +6,9 @@ from typing import Literal
 
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.influence import GapOf, Level, LowestOf, Rate, RateOf
+from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
+from evenhand.audit.measures.run_data import Level, Rate
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)

@@ -14,8 +14,9 @@ from typing import get_args
 import numpy as np
 
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.influence import Influence, RunData, RunSubset, as_influence, share_of, undefined
+from evenhand.audit.measures.influence import Influence, as_influence, share_of, undefined
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
+from evenhand.audit.measures.run_data import RunData, RunSubset
 from evenhand.metrics.pronouns import PronounClass
 from evenhand.metrics.translation import StereotypeOutcome, bleu_of
 

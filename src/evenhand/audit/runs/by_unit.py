@@ -33,7 +33,7 @@ class RunsByUnit:
     @classmethod
     def of(cls, reader: RunInfluences, runs: Sequence[Run], effects: Sequence[Influence]) -> RunsByUnit:
         """Sum the influences of runs by unit."""
-        units = [reader.units(run, effect) for run, effect in zip(runs, effects, strict=True)]
+        units = reader.units(runs, effects)
         shares, influence = by_unit(
             units, [effect.weights for effect in effects], [effect.influence for effect in effects]
         )

@@ -71,7 +71,7 @@ def evidence_of_pairs(
 ) -> Evidence:
     """The evidence of pairs of runs in which the measure is defined."""
     measure, (ours, theirs) = comparison.estimand.measure, comparison.signs
-    units = [reader.units(run, effect) for run, effect, _, _ in pairs]
+    units = reader.units([run for run, *_ in pairs], [effect for _, effect, *_ in pairs])
     values = np.array([ours * first.value + theirs * second.value for _, first, _, second in pairs])
     moves = [ours * expected(reader, first) + theirs * expected(reader, second) for _, first, _, second in pairs]
     weights = [effect.weights for _, effect, _, _ in pairs]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation, Groups, Run
-from evenhand.audit.measures.influence import Base, Influence, RunData, RunSubset, undefined
+from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.influence import Influence, undefined
+from evenhand.audit.measures.run_data import Base, RunData, RunSubset
 
 
 @dataclass(eq=False)
@@ -35,8 +37,8 @@ class RunInfluences:
         if estimand != self._estimand:  # effects are as long as the sample: those of one case at a time are kept
             self._estimand, self._influences = estimand, {}
         if id(run) not in self._influences:
-            # The run is kept beside its effect, so that its id is not given to another.
-            self._influences[id(run)] = (run, self._influence(run, estimand))
+            # A run is kept beside its influence, so that its id is not given to another.
+            self._influences |= {id(one): (one, made) for one, made in self._influence(run, estimand)}
         return self._influences[id(run)][1]
 
     def runs_of(self, method: str) -> list[Run]:
@@ -60,9 +62,14 @@ class RunInfluences:
             self._pairs[key] = None if ours is None or theirs is None else _common(ours, theirs)
         return self._pairs[key]
 
-    def units(self, run: Run, effect: Influence) -> np.ndarray:
-        """The resampling unit of each row of an effect."""
-        return self.evaluation.population.unit[run.rows[effect.rows]]
+    def units(self, runs: Sequence[Run], influences: Sequence[Influence]) -> list[np.ndarray]:
+        """The resampling unit of each row of some runs' influences; one array for those on the same rows."""
+        unit, known = self.evaluation.population.unit, {}
+        for run, influence in zip(runs, influences, strict=True):
+            key = (id(run.rows), id(influence.rows))
+            if key not in known:
+                known[key] = unit[run.rows[influence.rows]]
+        return [known[id(run.rows), id(one.rows)] for run, one in zip(runs, influences, strict=True)]
 
     def left_out(self, estimand: Estimand) -> list[str]:
         """Groups of the case's attribute that lack the support for max − min in some run."""
@@ -71,11 +78,20 @@ class RunInfluences:
         bases = estimand.measure.influence.bases
         return [name for place, name in enumerate(groups.names) if any(place not in eligible[b] for b in bases)]
 
-    def _influence(self, run: Run, estimand: Estimand) -> Influence:
-        place = self._place(run, estimand)
+    def _influence(self, run: Run, estimand: Estimand) -> Iterator[tuple[Run, Influence]]:
+        """The influence in a run; of a calibration error also that in all other runs on the same examples."""
+        place, influence = self._place(run, estimand), estimand.measure.influence
         if not len(place.rows):
-            return undefined("no test examples")
-        return estimand.measure.influence(self.view(run, self.positive(estimand)), place)
+            yield run, undefined("no test examples")
+            return
+        alike = [run]
+        if isinstance(influence, CalibrationError):
+            alike += [one for one in self.evaluation.runs.values() if one.rows is run.rows and one is not run]
+        views = [self.view(one, self.positive(estimand)) for one in alike]
+        if isinstance(influence, CalibrationError):
+            yield from zip(alike, influence.of_runs(views, place), strict=True)
+        else:
+            yield run, influence(views[0], place)
 
     def positive(self, estimand: Estimand) -> int | None:
         """The class that the case takes against the rest; None where all classes are taken at once."""

@@ -16,7 +16,8 @@ import numpy as np
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
-from evenhand.audit.measures.influence import BASE, GapOf, Rate, RateOf
+from evenhand.audit.measures.influence import GapOf, RateOf
+from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.group_gaps import MOST, Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences

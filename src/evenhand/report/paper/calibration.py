@@ -11,7 +11,7 @@ import polars as pl
 
 from evenhand.audit.design import Figure, Panel
 from evenhand.audit.measures import shown_in
-from evenhand.audit.measures.calibration import BINS
+from evenhand.audit.measures.run_data import BINS
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import bounds, is_value, short
 from evenhand.report.paper import layout

@@ -1,0 +1,118 @@
+"""One run as measures see it: labels, predictions, confidences, and who is in which subset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from evenhand.audit.arrays.texts import Texts
+from evenhand.metrics import bins as binned
+
+Level = Literal["everyone", "group", "attribute"]
+Rate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
+Base = Literal["all", "positive", "negative"]
+
+BASE: Mapping[Rate, Base] = {
+    "accuracy": "all",
+    "selection_rate": "all",
+    "true_positive_rate": "positive",
+    "false_positive_rate": "negative",
+}
+"""The examples that a rate is a share of."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """One run as measures see it.
+
+    Attributes:
+        label, predicted: int [n].
+        probabilities: float64 [n, C], or None.
+        weight: float [n].
+        positive: code of the positive class; None for a measure of all classes at once.
+        texts: of translations, and then labels and predictions are genders; see `measures.translations`.
+    """
+
+    label: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+    weight: np.ndarray
+    positive: int | None
+    texts: Texts | None = None
+
+    @cached_property
+    def hit(self) -> np.ndarray:
+        return self.predicted == self.label
+
+    @cached_property
+    def selected(self) -> np.ndarray:
+        return self.predicted == self.positive
+
+    @cached_property
+    def calibration(self) -> tuple[np.ndarray, np.ndarray]:
+        """Confidence − outcome of each example, float [n], and the bin of its confidence; needs probabilities."""
+        values, outcome = confidence(self)
+        return values - outcome, bin_of(values).astype(np.uint8)
+
+    @cached_property
+    def actual(self) -> np.ndarray:
+        return self.label == self.positive
+
+    def outcome(self, rate: Rate) -> np.ndarray:
+        """bool [n]: what the rate counts."""
+        return self.hit if rate == "accuracy" else self.selected
+
+    def base(self, rows: np.ndarray, base: Base) -> np.ndarray:
+        """Those of `rows` that are in the rate's denominator."""
+        if base == "all":
+            return rows
+        return rows[self.actual[rows] == (base == "positive")]
+
+
+@dataclass(frozen=True, eq=False)
+class RunSubset:
+    """Where a measure is taken, as positions in one run.
+
+    Attributes:
+        level: everyone, one group, or an attribute's groups together.
+        rows: the members (everyone, group), or all for whom the attribute is defined (attribute).
+        others: the group's complement.
+        both: members and complement, ascending.
+        members: by group (attribute).
+        eligible: by the base of a rate, the indices of the groups with enough of it in every run.
+    """
+
+    level: Level
+    rows: np.ndarray
+    others: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    both: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    members: Sequence[np.ndarray] = ()
+    eligible: Mapping[Base, Sequence[int]] = field(default_factory=dict)
+
+
+BINS = 15
+EDGES = binned.equal_width_edges(BINS)
+NO_PROBABILITIES = "only labels were predicted, no probabilities"
+
+
+def confidence(view: RunData) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and outcome of each example, float [n]; needs probabilities.
+
+    The form is that of the positive class where there is one (confidence P(ŷ = 1) against the share of positives), else
+    top-label (the largest probability against accuracy).
+    """
+    probabilities = view.probabilities
+    if probabilities is None:
+        raise ValueError(NO_PROBABILITIES)
+    if view.positive is not None:
+        return probabilities[:, view.positive], view.actual.astype(float)
+    return probabilities.max(axis=1), (probabilities.argmax(axis=1) == view.label).astype(float)
+
+
+def bin_of(values: np.ndarray) -> np.ndarray:
+    """The bin (lo, hi] of each confidence, int; of 15 of equal width, the first of which includes 0."""
+    return binned.bin_of(values, EDGES)
