@@ -9,6 +9,7 @@ import pytest
 import vl_convert
 
 from evenhand.audit.design import Design, Figure, Rank
+from evenhand.audit.measures import check_figures
 from evenhand.errors import InputError
 from evenhand.report import figures, paper, theme
 from evenhand.report.wording import counts
@@ -246,5 +247,5 @@ def test_two_figures_cannot_have_one_name():
 )
 def test_a_figure_that_cannot_be_drawn_is_refused_in_a_sentence(kind, panel, sentence):
     with pytest.raises(InputError) as refused:
-        figure(kind, panel)
+        check_figures([figure(kind, panel)])
     assert sentence in str(refused.value)
