@@ -163,33 +163,59 @@ class HarmedPairs:
         total = np.where(varies, shares, 0.0).sum(axis=1)
         return np.divide(total, varies.sum(axis=1), out=np.full(len(harms), np.nan), where=varies.any(axis=1))
 
+    @cached_property
+    def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """By run Σ wd, Σ (wd)² and Σ w²d of the change d that is there without harm, float [J]; and what each example
+        contributes to its mean over runs, float [n]. The change is positive where the method is worse."""
+        change = self.weight * (self.against.astype(float) - self.right)
+        total = (change / self.size[:, None]).sum(axis=0)
+        return change.sum(axis=1), (change**2).sum(axis=1), (change * self.weight).sum(axis=1), total
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """float [J], Σ w."""
+        return self.weight.sum(axis=1)
+
+    @cached_property
+    def even(self) -> bool:
+        """Whether all runs tested all examples, each of which counts once: then sums are counts."""
+        return bool((self.weight == 1).all())
+
     def _shares(self, harm: float) -> np.ndarray:
         """The share of studies that detect a harm, by planting, float [P]."""
         if self.units < len(self.examples):
             return np.array([self._one_by_one(harm, chance) for chance in self.chances])
-        runs, size = len(self.pairs), self.weight.sum(axis=1)
+        runs = len(self.pairs)
         lost = self.right & (self.chances[:, None] < (harm / self.accuracy)[:, None])
-        change = self.against.astype(float) - self.right  # signed so that positive is worse
-        few = ((change + lost) != 0).any(axis=1).sum(axis=1) < FEW
-        weighted = lost * self.weight
-        values = (self.weight * change).sum(axis=1) / size + weighted.sum(axis=2) / size
+        added, squares, crossed, total = self.observed
+        loss, loss_crossed, moved, gained = self._sums(lost)
+        values = (added + loss) / self.size
         mean = values.mean(axis=1, keepdims=True)
-        square = self.weight**2
-        moved = np.einsum("pjn,jn->pj", weighted, self.weight * (2.0 * self.against - 1))
-        both = (square * change**2).sum(axis=1) + moved
-        both -= 2 * mean * ((square * change).sum(axis=1) + np.einsum("pjn,jn->pj", weighted, self.weight))
-        both += mean**2 * square.sum(axis=1)
-        total = (self.weight * change / size[:, None]).sum(axis=0) - mean * (self.weight / size[:, None]).sum(axis=0)
-        total += np.einsum("pjn,j->pn", weighted, 1 / size)
+        weights = (self.weight**2).sum(axis=1)
+        both = squares + moved - 2 * mean * (crossed + loss_crossed) + mean**2 * weights
+        total = total + gained - mean * (self.weight / self.size[:, None]).sum(axis=0)
         v_example = self.units / (self.units - 1) * np.einsum("pn,pn->p", total, total) / runs**2
         v_seed = unbiased_seed_variance(values.var(axis=1, ddof=1) / runs, runs)
-        v_both = (both / size**2).sum(axis=1) / runs**2
+        v_both = (both / self.size**2).sum(axis=1) / runs**2
         halves = half_widths(v_seed, v_example, v_both, runs, np.full(len(values), self.units), self.level)
         errors = np.sqrt(np.maximum(v_seed + v_example - v_both, v_example))
         shares = shares_worse(errors, halves, np.full(len(values), harm), self.one.margin)
-        for planting in np.flatnonzero(few):
-            shares[planting] = self._one_by_one(harm, self.chances[planting])
+        differ = (self.right & ~lost) != self.against
+        for planting in np.flatnonzero(np.count_nonzero(differ, axis=2).max(axis=1) < FEW):
+            if np.count_nonzero(differ[planting].any(axis=0)) < FEW:
+                shares[planting] = self._one_by_one(harm, self.chances[planting])
         return shares
+
+    def _sums(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What lost predictions [P, J, n] add to Σ wd, Σ w²d and Σ (wd)² [P, J], and to the examples' totals [P, n]."""
+        if self.even:
+            loss = np.count_nonzero(lost, axis=2).astype(float)
+            moved = 2.0 * np.count_nonzero(lost & self.against, axis=2) - loss
+            return loss, loss, moved, lost.sum(axis=1, dtype=np.int16) / self.size[0]
+        weighted = lost * self.weight
+        moved = np.einsum("pjn,jn->pj", weighted, self.weight * (2.0 * self.against - 1))
+        crossed = np.einsum("pjn,jn->pj", weighted, self.weight)
+        return weighted.sum(axis=2), crossed, moved, np.einsum("pjn,j->pn", weighted, 1 / self.size)
 
     def _one_by_one(self, harm: float, chance: np.ndarray) -> float:
         """The share of studies that detect a harm, from the audit's own evidence of altered predictions."""

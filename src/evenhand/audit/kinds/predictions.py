@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change
@@ -21,7 +19,7 @@ from evenhand.audit.measures.influence import Influence
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
-from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval
+from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval, run_intervals
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Levels, SubsetRates
@@ -134,11 +132,12 @@ class PredictionReading:
         if not defined:
             return _Values(of_runs, Estimate(None, None, None, 0), defined, smallest)
         by_run = RunsByUnit.of(reader, tests, chosen)
-        for place, seed in enumerate(defined):
-            effect = effects[seed]
-            of_runs[seed] = _estimate(estimand.measure, [effect], by_run.run(place), len(effect.rows))
+        intervals = run_intervals(estimand.measure, chosen, by_run)
+        for seed, effect, interval in zip(defined, chosen, intervals, strict=True):
+            of_runs[seed] = _estimate([effect], interval, len(effect.rows))
         n = count_distinct([run.rows[effect.rows] for run, effect in zip(tests, chosen, strict=True)])
-        return _Values(of_runs, _estimate(estimand.measure, chosen, by_run, n), defined, smallest)
+        mean = marginal_interval(estimand.measure, chosen, by_run)
+        return _Values(of_runs, _estimate(chosen, mean, n), defined, smallest)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference."""
@@ -213,16 +212,16 @@ def _of_subset(levels: Levels, place: int, seeds: Sequence[int]) -> _Values:
     return _Values(of_runs, whole, list(seeds), int(levels.smallest[place]))
 
 
-def _estimate(measure: Measure, effects: Sequence[Influence], runs: RunsByUnit, n: int) -> Estimate:
-    value, low, high = marginal_interval(measure, effects, runs)
+def _estimate(effects: Sequence[Influence], interval: tuple[float, float | None, float | None], n: int) -> Estimate:
+    """The estimate of one run or of several, from its value and bounds."""
     reasons = sorted({effect.reason for effect in effects if effect.reason}) if len(effects) == 1 else []
     corrected = None
-    squared = float(np.mean([effect.squared for effect in effects]))
+    squared = math.fsum(effect.squared for effect in effects) / len(effects)
     if squared >= 0:
         corrected = math.sqrt(squared)
     elif squared < 0:
         reasons.append(BELOW_ZERO)
-    return Estimate(value, low, high, n, tuple(reasons), corrected)
+    return Estimate(*interval, n, tuple(reasons), corrected)
 
 
 def _known(floor: NoiseFloor | None) -> NoiseFloor | None:

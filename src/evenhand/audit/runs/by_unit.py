@@ -13,8 +13,9 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.contrast import TwoWay, by_unit, two_way
+from evenhand.stats.contrast import TwoWay, by_unit, quantiles, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
+from evenhand.stats.subsets import correction
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +45,28 @@ class RunsByUnit:
         rows = slice(index, index + 1)
         return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows])
 
+    def t_intervals(self) -> tuple[np.ndarray, np.ndarray]:
+        """The 95% t interval of each run by itself, float [J] each; nan with a single unit."""
+        units = (self.weights > 0).sum(axis=1)
+        variance = correction(units) * np.einsum("ju,ju->j", self.influence, self.influence)
+        half = quantiles(1 - (1 - LEVEL) / 2, np.maximum(units - 1.0, 1.0)) * np.sqrt(variance)
+        return self.values - half, self.values + half
+
     @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
         return two_way(self.values, self.influence, self.weights)
+
+
+def run_intervals(
+    measure: Measure, effects: Sequence[Influence], runs: RunsByUnit
+) -> list[tuple[float, float | None, float | None]]:
+    """`marginal_interval` of each run by itself."""
+    if measure.proportion or any(effect.max_unit_change is not None for effect in effects):
+        return [marginal_interval(measure, [effect], runs.run(place)) for place, effect in enumerate(effects)]
+    lows, highs = np.clip(runs.t_intervals(), *measure.limits).tolist()
+    every = zip(runs.values.tolist(), lows, highs, strict=True)
+    return [(value, None, None) if math.isnan(low) else (value, low, high) for value, low, high in every]
 
 
 def marginal_interval(
