@@ -121,7 +121,7 @@ def plan(
         float, typer.Option(min=0.01, max=0.99, help="expected, for the smallest harm that could be detected")
     ] = 0.8,
     calibrate: Annotated[
-        bool, typer.Option(help="take a few steps of each method, to foretell seconds, memory and disk")
+        bool, typer.Option(help="take a few steps of each method, to predict seconds, memory and disk")
     ] = True,
     as_json: Json = False,
 ) -> None:

@@ -15,7 +15,8 @@ from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 ONE_SEED = "one seed: no method variance is known, the interval holds the noise of the examples only"
 TWO_WAY = {
     True: "interval: two-way clustered by seed and example, a new split per seed",
-    False: "interval: two-way clustered by seed and example, one fixed split: other training sets are not spoken of",
+    False: "interval: two-way clustered by seed and example, one fixed split: results do not generalize to other "
+    "training sets",
 }
 LEAST_RUNS = 3
 """With fewer defined runs than this, where more were made, there is no contrast."""

@@ -164,7 +164,10 @@ def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
             rows = verdicts.filter(measure=measure.name)
             yield f"in the {measure.display.detectable} of a group", "groups", rows.drop_nulls("group")
             yield f"in {measure.display.detectable}", "comparisons", rows
-    yield "in any measure", "comparisons", verdicts
+    served = [measure.name for measure in known().values() if measure.default_margin]
+    yield "in any measure on a 0–1 scale", "comparisons", verdicts.filter(pl.col("measure").is_in(served))
+    for (name,), rows in verdicts.drop_nulls("detectable").group_by("measure", maintain_order=True):
+        yield f"in {title(str(name))}", "comparisons", rows
 
 
 def _range(measure: str) -> float:

@@ -1,0 +1,28 @@
+"""Charts are valid Vega-Lite: altair checks each of them against its schema."""
+
+from __future__ import annotations
+
+import altair
+import pytest
+from altair.utils.schemapi import SchemaValidationError
+
+from evenhand.audit.results import Results
+from evenhand.report.figures import _verdicts
+from evenhand.report.sections import SECTIONS
+from golden.golden_records import CASES
+
+
+@pytest.mark.parametrize("case", ["settings_of_every_kind", "one_seed_of_every_kind", "a_new_split_per_seed"])
+def test_every_chart_of_every_kind_of_records_fits_the_schema(case):
+    results = Results.compute(**CASES[case]())
+    blocks = [block for section in SECTIONS for block in section.blocks(results)]
+    drawn = [figure.chart for block in blocks for figure in block.figures]
+    drawn += [chart for _, chart in _verdicts(results)]
+    assert len(drawn) > 3
+    for chart in drawn:
+        altair.Chart.from_dict(chart.to_dict())
+
+
+def test_a_chart_that_does_not_fit_is_found():
+    with pytest.raises(SchemaValidationError):
+        altair.Chart.from_dict({"mark": "wave", "encoding": {}})
