@@ -46,6 +46,8 @@ class Evidence:
         closing: how the interval was made.
         totals: computes the codes of the resampling units, int [U], and what each contributes over all runs, float
             [U]; None where the runs of the methods are not paired.
+        gram: Σ over units of products of what each contributes to two subsets, float [S, S], and which subset this is;
+            None where subsets were not computed together.
         nothing: said where there are no runs and no notes.
     """
 
@@ -60,6 +62,7 @@ class Evidence:
     adjustment: str = DISCORDANT
     closing: tuple[str, ...] = ()
     totals: UnitTotals | None = None
+    gram: tuple[np.ndarray, int] | None = None
     nothing: str = NO_COMMON_SEED
 
 
@@ -73,7 +76,7 @@ class Contrast:
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
         runs: how many runs it rests on.
         notes: reasons, and what must be known.
-        totals: see `Evidence`.
+        totals, gram: see `Evidence`.
     """
 
     estimate: float | None
@@ -82,6 +85,7 @@ class Contrast:
     runs: int
     notes: tuple[str, ...] = ()
     totals: UnitTotals | None = None
+    gram: tuple[np.ndarray, int] | None = None
 
 
 def enough_runs(runs: int, planned: int) -> bool:
@@ -117,4 +121,4 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
         interval = Wider(runs, evidence.adjusted)
         notes.append(evidence.adjustment)
     notes += evidence.closing
-    return Contrast(whole.estimate, interval, whole, evidence.runs, tuple(notes), evidence.totals)
+    return Contrast(whole.estimate, interval, whole, evidence.runs, tuple(notes), evidence.totals, evidence.gram)

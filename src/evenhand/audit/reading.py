@@ -15,7 +15,7 @@ from evenhand.audit.design import Design
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.measures import Measure, select
 from evenhand.audit.measures.measure import Kind
-from evenhand.audit.verdicts import Family, SettingContrast, families
+from evenhand.audit.verdicts import Family, SettingContrast, families, in_order
 from evenhand.stats.null import NoiseFloor
 
 LEVEL = 0.95
@@ -114,16 +114,18 @@ def assess(readings: Iterable[Reading], design: Design) -> Assessment:
     curves: list[dict[str, Any]] = []
     everywhere: list[SettingContrast] = []
     for reading in readings:
-        contrasts: list[SettingContrast] = []
+        judged: list[Family] = []
         for measure in select(design.measures, reading.kind):
+            contrasts: list[SettingContrast] = []
             for estimand in reading.estimands(measure):
                 estimates += estimate_rows(reading, estimand)
                 contrasts += setting_contrasts(reading, estimand, design)
-        judged = families(contrasts, design)
+            judged += [family.settled for family in families(contrasts, design)]
+            if len(design.settings) > 1:
+                everywhere += reading.pooled(contrasts)
+        judged = in_order(judged)
         verdicts += [row for family in judged for row in family.rows()]
         curves += reading.curves(judged)
-        if len(design.settings) > 1:  # what units contribute takes memory
-            everywhere += reading.pooled(contrasts)
     verdicts += across_settings(everywhere, design)
     return Assessment(
         records.from_rows(estimates, "estimates"),

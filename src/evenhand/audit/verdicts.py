@@ -88,6 +88,12 @@ class Family:
         jointly = _jointly(contrasts, members[0].margin, design.alpha) if first.decides else None
         return cls(members, joint, level, name, jointly)
 
+    @property
+    def settled(self) -> Self:
+        """The family without what its units contribute, which takes memory and is not needed again."""
+        members = [replace(one, contrast=replace(one.contrast, totals=None, gram=None)) for one in self.members]
+        return replace(self, members=members)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of the table `verdicts`."""
         for member in self.members:
@@ -103,8 +109,16 @@ def families(contrasts: Sequence[SettingContrast], design: Design) -> list[Famil
         level = estimand.family or estimand.subset.level
         key = (comparison.reference, comparison.method, estimand.measure.name, level, estimand.correction)
         members.setdefault(key, []).append(contrast)
-    order = {pair: rank for rank, pair in enumerate(dict.fromkeys(key[:2] for key in members))}
-    return [Family.of(members[key], design) for key in sorted(members, key=lambda key: order[key[:2]])]
+    return in_order([Family.of(own, design) for own in members.values()])
+
+
+def in_order(families: Sequence[Family]) -> list[Family]:
+    """Families in the order of the pairs of methods that they are about."""
+    compared = [family.members[0].comparison for family in families]
+    pairs = [(comparison.reference, comparison.method) for comparison in compared]
+    order = {pair: rank for rank, pair in enumerate(dict.fromkeys(pairs))}
+    ranked = sorted(zip(pairs, families, strict=True), key=lambda each: order[each[0]])
+    return [family for _, family in ranked]
 
 
 def pairs(methods: Sequence[str], references: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -233,15 +247,27 @@ def _joint(contrasts: Sequence[Contrast]) -> MaxT:
     """How the judged contrasts of a family go together when nothing is there."""
     size = max(sum(contrast.interval is not None for contrast in contrasts), 1)
     known = [
-        (contrast.totals, contrast.interval.variance, contrast.whole.df)
+        (contrast, contrast.interval.variance, contrast.whole.df)
         for contrast in contrasts
         if contrast.interval and contrast.whole and contrast.whole.variance > 0 and contrast.totals is not None
     ]
     if size < 2 or len(known) < size:  # nothing to correct, or some that nobody knows how they go with the others
         return MaxT(np.empty(0), size)
-    units, totals = zip(*(totals() for totals, _, _ in known), strict=True)
     variances, df = (np.array(part) for part in zip(*(rest for _, *rest in known), strict=True))
-    return max_t(correlations(units, totals, variances), df, generator(0, "max T"))
+    return max_t(_correlations([contrast for contrast, *_ in known], variances), df, generator(0, "max T"))
+
+
+def _correlations(contrasts: Sequence[Contrast], variances: np.ndarray) -> np.ndarray:
+    """The correlations of contrasts, float [m, m]."""
+    grams = [contrast.gram for contrast in contrasts if contrast.gram is not None]
+    if len(grams) == len(contrasts) and all(gram is grams[0][0] for gram, _ in grams):
+        places = [place for _, place in grams]
+        spread = np.sqrt(variances)
+        found = grams[0][0][np.ix_(places, places)] / np.outer(spread, spread)
+        np.fill_diagonal(found, 1.0)
+        return found
+    units, totals = zip(*(contrast.totals() for contrast in contrasts if contrast.totals), strict=True)
+    return correlations(units, totals, variances)
 
 
 def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) -> str | None:

@@ -57,6 +57,7 @@ class TwoWays:
         units: int [S], distinct units over all runs; of a gap see `contrast.two_sides`.
         of_runs: float [S, J], the variance that the examples alone give each run.
         units_of_runs: int [S, J], the units that each run tested.
+        gram: float [S, S], Σ_u of products of what unit u contributes to two subsets over all runs; of changes only.
     """
 
     values: np.ndarray
@@ -68,6 +69,7 @@ class TwoWays:
     units: np.ndarray
     of_runs: np.ndarray
     units_of_runs: np.ndarray
+    gram: np.ndarray | None = None
 
     @cached_property
     def estimate(self) -> np.ndarray:
@@ -224,6 +226,7 @@ def finished(
     units: np.ndarray,
     of_runs: np.ndarray,
     tested: np.ndarray,
+    gram: np.ndarray | None = None,
 ) -> TwoWays:
     """Variances with their degrees of freedom; `both` is Σ_uj c_uj² [S], the others as of `TwoWays`."""
     runs = values.shape[1]
@@ -235,7 +238,7 @@ def finished(
             v_seed, v_both = values.var(axis=1, ddof=1) / runs, both
     variance = np.maximum(v_seed + v_example - v_both, v_example)
     df = many_degrees_of_freedom(variance, v_seed, runs, units)
-    return TwoWays(values, variance, df, v_seed, v_example, v_both, units, of_runs, tested)
+    return TwoWays(values, variance, df, v_seed, v_example, v_both, units, of_runs, tested, gram)
 
 
 def correction(units: np.ndarray) -> np.ndarray:
@@ -297,10 +300,13 @@ def _one_side(sums: Sequence[RatioSums], masks: np.ndarray) -> TwoWays:
     values, coefficients, of_run = _side(rows, sums, centres, masks)
     units, tested = rows.units(masks)
     (both, scale), (alone, _) = rows.squares(masks, coefficients, of_run)
-    total = _squared(rows.totals(masks, coefficients), len(masks))
+    gram = np.zeros((len(masks), len(masks)))
+    for total in rows.totals(masks, coefficients):
+        gram += total @ total.T
+    total = np.diag(gram)
     v_example = correction(units) * _cut(total, both.shape[1] * scale.sum(axis=1))
     of_runs = correction(tested) * alone
-    return finished(values, v_example, both.sum(axis=1), units, of_runs, tested)
+    return finished(values, v_example, both.sum(axis=1), units, of_runs, tested, gram)
 
 
 def _two_sides(sums: Sequence[RatioSums], masks: np.ndarray, rests: np.ndarray) -> TwoWays:

@@ -102,8 +102,7 @@ class PredictionReading:
         general = self._notes(estimand, values.smallest)
         floors = self.floors.floors(estimand, method, values.defined) if values.defined and measure.floor else {}
         for seed in present:
-            estimate = values.of_runs[seed]
-            yield seed, replace(estimate, notes=(*estimate.notes, *general), floor=_known(floors.get(seed)))
+            yield seed, _completed(values.of_runs[seed], general, floors.get(seed))
         notes = [*general, *missing_note(method, seeds, evaluation.absent, "have no predictions")]
         if len(values.defined) < len(present):
             undefined = [values.of_runs[seed].notes[0] for seed in present if seed not in values.defined]
@@ -111,8 +110,7 @@ class PredictionReading:
             notes.append(f"defined in {len(values.defined)} of {len(present)} runs ({reasons})")
         if len(values.defined) == 1:
             notes.append(ONE_SEED)
-        mean = values.mean
-        yield None, replace(mean, notes=(*mean.notes, *notes), floor=_known(floors.get(None)))
+        yield None, _completed(values.mean, notes, floors.get(None))
 
     def _values(self, estimand: Estimand, method: str, present: Sequence[int]) -> _Values:
         """The estimand in each run and over runs, in closed form where there is one."""
@@ -224,6 +222,8 @@ def _estimate(effects: Sequence[Influence], interval: tuple[float, float | None,
     return Estimate(*interval, n, tuple(reasons), corrected)
 
 
-def _known(floor: NoiseFloor | None) -> NoiseFloor | None:
-    """The floor, unless it is undefined."""
-    return None if floor is None or math.isnan(floor.mean) else floor
+def _completed(estimate: Estimate, notes: Sequence[str], floor: NoiseFloor | None) -> Estimate:
+    """The estimate with further notes, and its noise floor unless that is undefined."""
+    floor = None if floor is None or math.isnan(floor.mean) else floor
+    value, n = estimate.value, estimate.n
+    return Estimate(value, estimate.low, estimate.high, n, (*estimate.notes, *notes), estimate.corrected, floor)

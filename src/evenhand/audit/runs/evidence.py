@@ -55,7 +55,7 @@ def paired_evidence(rates: SubsetRates, comparison: Comparison, notes: Sequence[
 
 def _of_subset(reader: RunInfluences, changes: Changes, place: int, notes: Sequence[str]) -> Evidence:
     """The evidence of a change that was computed for all subsets at once."""
-    whole = changes.whole.at(place)
+    whole, whole_gram = changes.whole.at(place), changes.whole.gram
     return Evidence(
         whole,
         whole.runs,
@@ -63,6 +63,7 @@ def _of_subset(reader: RunInfluences, changes: Changes, place: int, notes: Seque
         smallest=int(changes.smallest[place]),
         closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
         totals=partial(changes.totals, place),
+        gram=None if whole_gram is None else (whole_gram, place),
     )
 
 

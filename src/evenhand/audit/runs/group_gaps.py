@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from evenhand.stats.extremes import pair_slopes
 from evenhand.stats.proportion import FEW
 from evenhand.stats.subsets import Rows, TwoWays, correction, finished
-
-MOST = 2**23
-"""Totals of all groups are kept up to so many numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +51,12 @@ class Gaps:
 
     def totals(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of a group and its rest, and what each contributes over all runs."""
-        known = self._all_totals
-        total = self._some_totals(slice(place, place + 1))[0] if known is None else known[place]
+        total = np.zeros(self.rows.features.shape[1])
+        for masks, coefficients in zip((self.inside, self.outside), self.coefficients, strict=True):
+            parts = self.rows.totals(masks[[place]], coefficients[:, [place]])
+            total += np.concatenate([part[0] for part in parts])
         rows = np.flatnonzero((np.maximum(self.inside[place], self.outside[place]) > 0) & self.rows.tested.any(axis=1))
         return rows, total[rows]
-
-    @cached_property
-    def _all_totals(self) -> np.ndarray | None:
-        """The totals of all groups, where memory holds them: at once they cost little more than those of one."""
-        return self._some_totals(slice(None)) if self.inside.size <= MOST else None
-
-    def _some_totals(self, subsets: slice) -> np.ndarray:
-        """float [S, R], what each row contributes over all runs."""
-        total = np.zeros(self.inside[subsets].shape)
-        for masks, coefficients in zip((self.inside, self.outside), self.coefficients, strict=True):
-            parts = self.rows.totals(masks[subsets], coefficients[:, subsets])
-            total += np.concatenate(list(parts), axis=1)
-        return total
 
 
 def gaps_to_rest(
@@ -118,15 +103,17 @@ def gaps_to_rest(
         pooled.append(np.where(everywhere, np.concatenate([own, deviation[None]]) / runs, 0.0))
         alone.append(np.where(known, np.concatenate([own, np.zeros((1, *deviation.shape))]), 0.0))
     units, tested = rows.units(both)
-    squares, total = np.zeros(value.shape), np.zeros(len(value))
-    of_runs = np.zeros(value.shape)
+    squares, of_runs = np.zeros(value.shape), np.zeros(value.shape)
+    gram = np.zeros((len(value), len(value)))
+    for parts in zip(rows.totals(inside, pooled[0]), rows.totals(outside, pooled[1]), strict=True):
+        total = parts[0] + parts[1]
+        gram += total @ total.T
     for masks, coefficients, of_run in zip((inside, outside), pooled, alone, strict=True):
         (both_runs, _), (each_run, _) = rows.squares(masks, coefficients, of_run)
         squares += both_runs
         of_runs += each_run
-        for part in rows.totals(masks, coefficients):
-            total += np.einsum("su,su->s", part, part)
-    whole = finished(value, correction(units) * total, squares.sum(axis=1), units, correction(tested) * of_runs, tested)
+    v_example = correction(units) * np.diag(gram)
+    whole = finished(value, v_example, squares.sum(axis=1), units, correction(tested) * of_runs, tested)
     defined = known.all(axis=1)
     moving, discordant = defined & _moving(sides, chosen[0]), np.zeros(len(value), dtype=bool)
     if differ is not None:

@@ -19,7 +19,7 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import GapOf, RateOf
 from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.reading import LEVEL
-from evenhand.audit.runs.group_gaps import MOST, Gaps, gaps_to_rest
+from evenhand.audit.runs.group_gaps import Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.stats.contrast import quantiles
 from evenhand.stats.proportion import FEW, proportion_intervals
@@ -148,6 +148,10 @@ class SubsetRates:
 
     def _table(self, estimand: Estimand, sides: Sequence[Sequence[Run]]) -> _Table:
         return _Table.of(self, estimand.measure, self.reader.positive(estimand), sides)
+
+
+MOST = 2**23
+"""Masks are kept as floats up to so many numbers."""
 
 
 def _fast(masks: np.ndarray) -> np.ndarray:
