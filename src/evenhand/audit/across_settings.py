@@ -16,7 +16,7 @@ import numpy as np
 
 from evenhand.audit.design import Design
 from evenhand.audit.verdicts import NO_MARGIN, SettingContrast, pooled_row
-from evenhand.stats.heterogeneity import Pooled, pool
+from evenhand.stats.heterogeneity import MetaAnalysis, pool
 
 DIFFER = "settings differ by more than their noise"
 ALIKE = "no sign that settings differ"
@@ -70,7 +70,7 @@ def study_codes(contrasts: Sequence[SettingContrast]) -> Codes:
     return {setting: np.searchsorted(every, own) for setting, own in names.items()}
 
 
-def _mean(judged: Sequence[SettingContrast], codes: Codes) -> Pooled | None:
+def _mean(judged: Sequence[SettingContrast], codes: Codes) -> MetaAnalysis | None:
     """The mean of contrasts that are judged; None where one has no spread, so that it cannot be pooled."""
     contrasts = [member.contrast for member in judged]
     variances = np.array([contrast.interval.variance for contrast in contrasts if contrast.interval])
@@ -89,7 +89,7 @@ def _mean(judged: Sequence[SettingContrast], codes: Codes) -> Pooled | None:
     return pool(estimates, variances, shared=totals @ totals.T, shared_df=max(common - 1, 1))
 
 
-def _notes(settings: Sequence[SettingContrast], mean: Pooled | None, design: Design) -> list[str]:
+def _notes(settings: Sequence[SettingContrast], mean: MetaAnalysis | None, design: Design) -> list[str]:
     first = settings[0]
     comparison = first.comparison
     judged = [contrast for contrast in settings if contrast.judged]
@@ -110,7 +110,7 @@ def _notes(settings: Sequence[SettingContrast], mean: Pooled | None, design: Des
     return notes
 
 
-def _differ(mean: Pooled, alpha: float) -> str:
+def _differ(mean: MetaAnalysis, alpha: float) -> str:
     p = "below .001" if mean.q_p < 0.001 else f"{mean.q_p:.3f}".removeprefix("0")
     said = DIFFER if mean.q_p < alpha else ALIKE
     return f"{mean.settings} settings, I² {100 * mean.i_squared:.0f}%, p of Q {p}: {said}"

@@ -19,7 +19,7 @@ from evenhand.audit.design import Design
 from evenhand.audit.estimands import Comparison
 from evenhand.seeds import generator
 from evenhand.stats.equivalence import verdict
-from evenhand.stats.heterogeneity import Pooled
+from evenhand.stats.heterogeneity import MetaAnalysis
 from evenhand.stats.multiplicity import MaxT, correlations, max_t
 from evenhand.stats.power import POWER, Repeated, runs_needed
 
@@ -151,7 +151,7 @@ def setting_row(member: SettingContrast, family: Family) -> dict[str, Any]:
 
 
 def pooled_row(
-    member: SettingContrast, pooled: Pooled | None, size: int, settings: int, notes: Sequence[str], design: Design
+    member: SettingContrast, pooled: MetaAnalysis | None, size: int, settings: int, notes: Sequence[str], design: Design
 ) -> dict[str, Any]:
     """The row of a mean over settings, with bounds that hold simultaneously over `size` such means.
 

@@ -10,7 +10,7 @@ import numpy as np
 from evenhand.audit.membership.leakage import Leak, Targets
 from evenhand.seeds import generator
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.discrimination import Pooled
+from evenhand.stats.discrimination import PooledRoc
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
 
 DRAWS = 200
@@ -40,13 +40,13 @@ def between(leaks: Mapping[str, Leak], support: int) -> Leak:
     names = eligible(leaks, support)
     some = next(iter(leaks.values()))
     if len(names) < 2:
-        nothing = Pooled(math.nan, np.zeros(some.pooled.cells.shape), 0, 0)
+        nothing = PooledRoc(math.nan, np.zeros(some.pooled.cells.shape), 0, 0)
         return Leak(nothing, 0, 0, some.unit, reason=FEW_GROUPS)
     ordered = sorted((leaks[name] for name in names), key=lambda leak: leak.pooled.estimate)
     least, most = ordered[0].pooled, ordered[-1].pooled
     left = None if least.without is None or most.without is None else most.without - least.without
     units = int(((most.cells != 0) | (least.cells != 0)).any(axis=0).sum())
-    whole = Pooled(most.estimate - least.estimate, most.cells - least.cells, units, 0, left)
+    whole = PooledRoc(most.estimate - least.estimate, most.cells - least.cells, units, 0, left)
     examples, smallest = sum(leak.examples for leak in ordered), min(leak.smallest for leak in ordered)
     return Leak(whole, examples, smallest, some.unit, share=False)
 

@@ -18,7 +18,7 @@ from evenhand.audit.evaluation import unit_codes
 from evenhand.audit.membership.attack import Pool
 from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
 from evenhand.stats.contrast import compact
-from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_rate, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_rate, pooled_tpr
 
 ONE_MODEL = "one model: its threshold is chosen on other models, and there is none"
 
@@ -108,7 +108,7 @@ class Leak:
         share: whether the value lies in [0, 1].
     """
 
-    pooled: Pooled
+    pooled: PooledRoc
     examples: int
     smallest: int
     unit: np.ndarray
@@ -148,7 +148,7 @@ def area(targets: Targets, rows: np.ndarray) -> Leak:
     return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=reason)
 
 
-def _jackknifed(pooled: Pooled, targets: Targets, pool: Pool, rows: np.ndarray) -> Pooled:
+def _jackknifed(pooled: PooledRoc, targets: Targets, pool: Pool, rows: np.ndarray) -> PooledRoc:
     """Models go together in pairs, and without each pair there is another area, unless it held all members here."""
     without = np.array([roc_auc(score, targets.member[kept], where=rows[kept]) for kept, score in pool.without])
     if not len(without):
@@ -193,7 +193,7 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -
         non-members only.
     """
     sizes, models = _sizes(targets, rows), len(targets.seeds)
-    nothing = by_unit(Pooled(math.nan, np.zeros(targets.score.shape), 0, 0), targets, rows)
+    nothing = by_unit(PooledRoc(math.nan, np.zeros(targets.score.shape), 0, 0), targets, rows)
     if models < 2:
         return Leak(nothing, *sizes, targets.unit, reason=ONE_MODEL)
     values: dict[int, float] = {}
@@ -212,7 +212,7 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -
     mean, used = float(np.mean(list(values.values()))), list(values)
     for model, value in values.items():
         cells[model] = (cells[model] + (value - mean) * rows[model] / rows[model].sum()) / len(values)
-    pooled = by_unit(Pooled(mean, cells[used], sizes[0], int(rows[used].sum())), targets, rows)
+    pooled = by_unit(PooledRoc(mean, cells[used], sizes[0], int(rows[used].sum())), targets, rows)
     few = None if len(values) == models else f"defined in {len(values)} of {models} models"
     return Leak(pooled, *sizes, targets.unit, note=few)
 
@@ -240,7 +240,7 @@ def _thresholds(targets: Targets, setting: np.ndarray) -> np.ndarray:
     return found
 
 
-def by_unit(pooled: Pooled, targets: Targets, rows: np.ndarray) -> Pooled:
+def by_unit(pooled: PooledRoc, targets: Targets, rows: np.ndarray) -> PooledRoc:
     """An estimate on some rows whose contributions are those of examples, with those of resampling units."""
     units = len(compact(targets.unit[rows.any(axis=0)])[0])
     return replace(pooled, cells=summed(pooled.cells, targets.unit), units=units)
@@ -254,7 +254,7 @@ def summed(cells: np.ndarray, unit: np.ndarray) -> np.ndarray:
 
 def nothing(targets: Targets, reason: str) -> Leak:
     """No value, and why."""
-    empty = Pooled(math.nan, np.zeros((len(targets.seeds), int(targets.unit.max(initial=0)) + 1)), 0, 0)
+    empty = PooledRoc(math.nan, np.zeros((len(targets.seeds), int(targets.unit.max(initial=0)) + 1)), 0, 0)
     return Leak(empty, 0, 0, targets.unit, reason=reason)
 
 

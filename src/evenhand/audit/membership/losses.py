@@ -15,7 +15,7 @@ import numpy as np
 
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.metrics import roc_auc
-from evenhand.stats.discrimination import Pooled
+from evenhand.stats.discrimination import PooledRoc
 
 LEAST_GROUPS = 4
 
@@ -44,7 +44,7 @@ def difference_in(targets: Targets, of: Literal["loss", "correct"], weights: tup
         estimate += weight * mean
         cells += np.where(side, weight * (values - mean), 0.0) / size
         used |= side
-    pooled = by_unit(Pooled(math.nan if reason else estimate, cells, 0, int(used.sum())), targets, used)
+    pooled = by_unit(PooledRoc(math.nan if reason else estimate, cells, 0, int(used.sum())), targets, used)
     sizes = [int(side.any(axis=0).sum()) for side in sides]
     share = of == "correct" and 0 in weights
     return Leak(pooled, int(used.any(axis=0).sum()), min(sizes), targets.unit, reason=reason, share=share)
