@@ -15,7 +15,7 @@ from evenhand.audit.membership.group_gaps import between, eligible
 from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accuracy, nothing, rate
 from evenhand.audit.membership.losses import correlation, difference_in
 
-Rows = np.ndarray
+RowMask = np.ndarray
 """bool [T, n], whose measure is taken, or whose non-members set a threshold."""
 
 
@@ -33,11 +33,11 @@ class LeakOf:
     of_losses: bool = False
     chance: float | None = None
 
-    def __call__(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def __call__(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The measure on some rows, at the threshold of others; undefined where there are no models."""
         return nothing(targets, targets.absent) if targets.absent else self.leak(targets, rows, threshold_rows)
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The measure of models that are there."""
         raise NotImplementedError
 
@@ -48,7 +48,7 @@ class AreaOf(LeakOf):
 
     chance: float | None = 0.5
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The area."""
         return area(targets, rows)
 
@@ -59,7 +59,7 @@ class BalancedAccuracyOf(LeakOf):
 
     thresholded: bool = True
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The balanced accuracy."""
         return balanced_accuracy(targets, rows, threshold_rows)
 
@@ -75,7 +75,7 @@ class TprAt(LeakOf):
     thresholded: bool = True
     alpha: float = 0.01
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The rate."""
         return rate(targets, rows, threshold_rows, self.alpha)
 
@@ -93,7 +93,7 @@ class LossOf(LeakOf):
     of: Literal["loss", "correct"] = "loss"
     weights: tuple[int, int] = (1, 0)
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The mean or the difference of means."""
         return difference_in(targets, self.of, self.weights, rows)
 
@@ -113,11 +113,11 @@ class RangeOf:
         """The false positive rate of the groups' values; None of areas."""
         return getattr(self.leak, "alpha", None)
 
-    def of_groups(self, targets: Targets, rows: Rows, groups: Mapping[str, np.ndarray]) -> dict[str, Leak]:
+    def of_groups(self, targets: Targets, rows: RowMask, groups: Mapping[str, np.ndarray]) -> dict[str, Leak]:
         """The groups' values; groups are bool [n]."""
         return {name: self.leak(targets, rows & mask, rows & mask) for name, mask in groups.items()}
 
-    def __call__(self, targets: Targets, rows: Rows, groups: Mapping[str, np.ndarray], support: int) -> Leak:
+    def __call__(self, targets: Targets, rows: RowMask, groups: Mapping[str, np.ndarray], support: int) -> Leak:
         """max − min over the groups that are large enough, in linear form.
 
         What a model does to all scores goes out of a difference of differences: without the jackknife over pairs, which
