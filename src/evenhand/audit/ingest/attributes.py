@@ -68,8 +68,8 @@ def _named(columns: Columns, group: str) -> tuple[str, str]:
     """The attribute's name, and the column or pattern that it is made of."""
     if group in columns.names:
         return group, group
-    name, renamed, column = group.partition("=")
-    if renamed:
+    name, separator, column = group.partition("=")
+    if separator:
         return name, column
     return (group.partition("*")[0].rstrip("_.-: ") or group, group) if "*" in group else (group, group)
 

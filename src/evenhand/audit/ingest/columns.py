@@ -55,13 +55,13 @@ class Columns:
     def of(cls, frame: Any, source: str) -> Columns:
         """Raises InputError when the frame is no dataframe, or has no rows."""
         try:
-            given = nw.from_native(frame)
+            native = nw.from_native(frame)
         except TypeError:
             raise InputError(
                 f"{source} is a {type(frame).__name__}, not a dataframe (pandas, polars, pyarrow or another that "
                 "narwhals reads)"
             ) from None
-        eager = given.collect(backend="polars") if isinstance(given, nw.LazyFrame) else given
+        eager = native.collect(backend="polars") if isinstance(native, nw.LazyFrame) else native
         if len(eager) == 0:
             raise InputError(f"{source} has no rows")
         return cls(eager, source)
@@ -124,12 +124,12 @@ class Columns:
             meaning: what a refusal says about other values.
         """
         words = self.as_words(self.get(name, role), role)
-        read = {word: TRUTH.get(word.lower(), word) for word in words.drop_nulls().unique()}
-        strange = [word for word, digit in read.items() if digit not in TRUTH.values()]
+        digits = {word: TRUTH.get(word.lower(), word) for word in words.drop_nulls().unique()}
+        strange = [word for word, digit in digits.items() if digit not in TRUTH.values()]
         if strange:
             row = first_row(words.is_in(strange).fill_null(False))
             raise InputError(f'{self.subject(name, role)} says "{words[row]}" in row {row}; {meaning}')
-        return words.replace_strict({word: digit == "1" for word, digit in read.items()}, return_dtype=pl.Boolean)
+        return words.replace_strict({word: digit == "1" for word, digit in digits.items()}, return_dtype=pl.Boolean)
 
     def as_words(self, values: pl.Series, role: str) -> pl.Series:
         """Values as text, the same whether a file keeps 1, 1.0 or "1"."""

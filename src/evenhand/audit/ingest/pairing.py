@@ -110,8 +110,10 @@ def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, s
     vary = not same if split is None else split == "varying"
     notes = []
     if split is None and len(sizes) > 1:
-        seen = f"all {len(sizes)} seeds have the same {total:,} examples" if same else "seeds have different examples"
-        notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {seen}.")
+        evidence = (
+            f"all {len(sizes)} seeds have the same {total:,} examples" if same else "seeds have different examples"
+        )
+        notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {evidence}.")
     if split == "fixed" and not same:
         smallest = min(sizes)
         notes.append(f"The split is said to be fixed, though some seed has {smallest:,} of {total:,} examples only.")
@@ -134,8 +136,8 @@ def _by_order(
     where = f"{columns.source} names no column of example ids"
     keyed = rows.with_columns(position=pl.int_range(pl.len()).over("method", "seed"))
     runs = {
-        (str(method), int(seed)): part.select(facts).to_numpy().astype(np.int64)
-        for (method, seed), part in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
+        (str(method), int(seed)): rows_of_run.select(facts).to_numpy().astype(np.int64)
+        for (method, seed), rows_of_run in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
         .partition_by("method", "seed", as_dict=True, maintain_order=True)
         .items()
     }
@@ -165,11 +167,11 @@ def _by_order(
     return Pairing(_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
 
 
-def _agree(runs: Mapping[tuple[str, int], np.ndarray], part: int | None) -> bool:
+def _agree(runs: Mapping[tuple[str, int], np.ndarray], key_index: int | None) -> bool:
     """Whether runs with the same method (0) or seed (1), or all of them (None), agree."""
     first: dict[object, np.ndarray] = {}
     return all(
-        np.array_equal(first.setdefault(None if part is None else key[part], facts), facts)
+        np.array_equal(first.setdefault(None if key_index is None else key[key_index], facts), facts)
         for key, facts in runs.items()
     )
 

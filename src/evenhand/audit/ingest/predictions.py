@@ -69,9 +69,11 @@ def outcomes(
     probabilities = _probabilities(columns, probability) if probability else None
     predicted = None
     if prediction is not None:
-        answers = columns.words(prediction, "prediction")
-        classes = _with_predicted(columns, prediction, classes, answers, truthful, probabilities is not None, notes)
-        predicted = _codes(answers, classes, truthful)
+        predicted_words = columns.words(prediction, "prediction")
+        classes = _with_predicted(
+            columns, prediction, classes, predicted_words, truthful, probabilities is not None, notes
+        )
+        predicted = _codes(predicted_words, classes, truthful)
     if probabilities is not None and predicted is not None:
         _compare(columns, probability, predicted, probabilities, notes)
     if predicted is None:
@@ -151,10 +153,10 @@ def _matched(
     if len(probability) != len(classes):
         return _too_many(columns, classes, probability)
     ordered = sorted(classes, key=_order(classes))
-    taken = dict(zip(ordered, probability, strict=True))
-    said = ", ".join(f"{column} of {name}" for name, column in taken.items())
-    notes.append(f"columns of probabilities were taken in the sorted order of the classes: {said}")
-    return classes, [taken[name] for name in classes]
+    column_of_class = dict(zip(ordered, probability, strict=True))
+    shown = ", ".join(f"{column} of {name}" for name, column in column_of_class.items())
+    notes.append(f"columns of probabilities were taken in the sorted order of the classes: {shown}")
+    return classes, [column_of_class[name] for name in classes]
 
 
 def _too_many(
@@ -174,7 +176,7 @@ def _is_named(column: str, name: str) -> bool:
 
 def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
     """float64 [n, C]; of one column, [1 − p, p]."""
-    given = []
+    by_column = []
     for name in names:
         numbers = columns.numbers(name, "probability")
         outside = (numbers < -_ROUNDING) | (numbers > 1 + _ROUNDING)
@@ -182,18 +184,18 @@ def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
             row = first_row(outside)
             subject = columns.subject(name, "probability")
             raise InputError(f"{subject} is {numbers[row]:g} in row {row}; probabilities lie between 0 and 1")
-        given.append(np.clip(numbers, 0.0, 1.0))
-    if len(given) == 1:
-        return np.stack([1 - given[0], given[0]], axis=1)
-    together = np.stack(given, axis=1)
-    sums = together.sum(axis=1)
+        by_column.append(np.clip(numbers, 0.0, 1.0))
+    if len(by_column) == 1:
+        return np.stack([1 - by_column[0], by_column[0]], axis=1)
+    probabilities = np.stack(by_column, axis=1)
+    sums = probabilities.sum(axis=1)
     wrong = np.abs(sums - 1) > _SUM
     if wrong.any():
         row = first_row(wrong)
         raise InputError(
             f"{columns.source}: the probabilities {listed(names)} sum to {sums[row]:.4g} in row {row}, not to 1"
         )
-    return together / sums[:, None]
+    return probabilities / sums[:, None]
 
 
 def _with_predicted(
@@ -210,7 +212,7 @@ def _with_predicted(
     new = sorted(set(present.values()) - set(classes))
     if not new:
         return classes
-    row = first_row(words.is_in([word for word, read in present.items() if read == new[0]]))
+    row = first_row(words.is_in([word for word, class_name in present.items() if class_name == new[0]]))
     if len(classes) == 2 or closed:
         raise InputError(
             f'{columns.subject(name, "prediction")} is "{new[0]}" in row {row}, which is none of the classes '

@@ -76,26 +76,26 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     """
     columns = Columns.of(frame, request.source)
     margins, measures = _margins(request.margins or {}), _measures(_several(request.measures))
-    attacked = scored(columns, request.member, request.score)
-    predicted = _outcomes(columns, request, attacked)
-    if attacked is not None and request.weight is not None:
+    membership = scored(columns, request.member, request.score)
+    predicted = _outcomes(columns, request, membership)
+    if membership is not None and request.weight is not None:
         raise InputError(
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
     names = _several(request.groups)
-    groups = attributes(columns, names) if names or attacked is None else {}
+    groups = attributes(columns, names) if names or membership is None else {}
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, predicted, groups)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
-    members, scores = scored_tables(table_runs.rows["trial"], pairing.example, attacked)
+    members, scores = scored_tables(table_runs.rows["trial"], pairing.example, membership)
     return TableRecords(
         _examples(pairing, facts, predicted, groups),
         table_runs.trials(SETTING),
-        _predictions(table_runs.rows, pairing.example, predicted, attacked),
+        _predictions(table_runs.rows, pairing.example, predicted, membership),
         members,
         scores,
         Design(
-            settings={SETTING: _setting(request, table_runs, pairing, predicted, attacked)},
+            settings={SETTING: _setting(request, table_runs, pairing, predicted, membership)},
             measures=measures,
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
@@ -105,12 +105,12 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     )
 
 
-def _outcomes(columns: Columns, request: TableRequest, attacked: Scored | None) -> Outcomes | None:
+def _outcomes(columns: Columns, request: TableRequest, membership: Scored | None) -> Outcomes | None:
     """Labels and predictions; None where only membership is audited."""
     probability = _several(request.probability)
     if request.label is not None:
         return outcomes(columns, request.label, request.prediction, probability, request.positive)
-    if attacked is None:
+    if membership is None:
         raise InputError(
             f"{columns.source}: name the column of labels (label), or those of membership and of an attack's scores "
             "(member and score)"
@@ -159,15 +159,15 @@ def _examples(
 
 
 def _predictions(
-    rows: pl.DataFrame, example: pl.Series, predicted: Outcomes | None, attacked: Scored | None
+    rows: pl.DataFrame, example: pl.Series, predicted: Outcomes | None, membership: Scored | None
 ) -> pl.DataFrame:
     """The table `predictions`; nobody is judged on what its model was trained on."""
     if predicted is None:
         return records.TABLES["predictions"].empty()
-    if attacked is None:
+    if membership is None:
         split = pl.repeat("test", len(rows), eager=True)
     else:
-        split = pl.Series(np.where(attacked.member, "train", "test"))
+        split = pl.Series(np.where(membership.member, "train", "test"))
     table = {"trial": rows["trial"], "split": split, "example": example, "predicted": pl.Series(predicted.predicted)}
     if predicted.logits is not None:
         table["logits"] = pl.Series(predicted.logits, dtype=pl.Array(pl.Float32, predicted.logits.shape[1]))
@@ -175,19 +175,19 @@ def _predictions(
 
 
 def _setting(
-    request: TableRequest, table_runs: Runs, pairing: Pairing, predicted: Outcomes | None, attacked: Scored | None
+    request: TableRequest, table_runs: Runs, pairing: Pairing, predicted: Outcomes | None, membership: Scored | None
 ) -> SettingDesign:
     methods = table_runs.methods
     chosen = references(_several(request.reference), methods, request.method)
-    said = [f"{note[0].upper()}{note[1:]}." for note in (predicted.notes if predicted else ())]
+    outcome_notes = [f"{note[0].upper()}{note[1:]}." for note in (predicted.notes if predicted else ())]
     return SettingDesign(
         references=chosen,
         methods=(*chosen, *(name for name in methods if name not in chosen)),
         classes=predicted.classes if predicted else (),
-        vary=pairing.vary or (attacked is not None and attacked.varies(pairing.example)),
+        vary=pairing.vary or (membership is not None and membership.varies(pairing.example)),
         test_share=pairing.test_share,
         task="" if predicted else "membership scores as given",
-        notes=(*pairing.notes, *table_runs.notes, *said),
+        notes=(*pairing.notes, *table_runs.notes, *outcome_notes),
     )
 
 
