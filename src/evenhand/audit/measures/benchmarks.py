@@ -1,4 +1,4 @@
-"""What an audit says of benchmarks that lm-evaluation-harness scored."""
+"""The measures of benchmarks that lm-evaluation-harness scored."""
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ class DifferenceOf:
 
 
 def _missing(scores: BenchmarkScores, task: str, metric: str) -> LinearEstimate:
+    """The undefined estimate of a metric without documents, with the reason."""
     whole = scores.totals.get((task, metric))
     why = "the harness gives no number" if whole is None else "it is not defined without one of its units"
     return LinearEstimate.undefined(why, 0)
@@ -114,17 +115,17 @@ def _missing(scores: BenchmarkScores, task: str, metric: str) -> LinearEstimate:
 
 def _mean(documents: Documents, inside: str | None, bounded: bool, support: int) -> LinearEstimate:
     """The mean over the documents of a group. With fewer units than `support` it is not judged."""
-    own = np.isfinite(documents.values)
+    counted = np.isfinite(documents.values)
     if inside is not None:
-        own = own & documents.groups.get(inside, np.zeros(len(own), dtype=bool))
-    number = int(own.sum())
+        counted = counted & documents.groups.get(inside, np.zeros(len(counted), dtype=bool))
+    number = int(counted.sum())
     if not number:
-        return LinearEstimate.undefined("no document of this group has a value", len(own))
-    mean = float(documents.values[own].mean())
-    influence = np.where(own, documents.values - mean, 0.0) / number
-    units = len(np.unique(documents.units[own]))
+        return LinearEstimate.undefined("no document of this group has a value", len(counted))
+    mean = float(documents.values[counted].mean())
+    influence = np.where(counted, documents.values - mean, 0.0) / number
+    units = len(np.unique(documents.units[counted]))
     doubt = None if units >= support else f"fewer than {support} {UNITS}: shown, not judged"
-    return LinearEstimate(mean, influence, own / number, 1.0 / units if bounded else None, doubt=doubt)
+    return LinearEstimate(mean, influence, counted / number, 1.0 / units if bounded else None, doubt=doubt)
 
 
 _LEFT_TO_VERDICTS = Display(tabled=False)

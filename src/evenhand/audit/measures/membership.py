@@ -1,4 +1,4 @@
-"""What an audit says of membership scores."""
+"""The measures of membership scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accu
 from evenhand.audit.membership.losses import correlation, difference_in
 
 RowMask = np.ndarray
-"""bool [T, n], whose measure is taken, or whose non-members set a threshold."""
+"""bool [T, n]: the rows that a measure is computed over, or whose non-members set a threshold."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class LeakOf:
     """Computes a measure of the scores of a method's models.
 
     Attributes:
-        thresholded: whether it has a threshold, which is a group's own or everybody's.
+        thresholded: whether it has a threshold, set by a group's own non-members or by everybody's.
         of_losses: whether it needs the models' losses, which a table of scores lacks.
-        chance: the value that guessing has; an interval below it is remarked on.
+        chance: the value that guessing has; an interval below it gets a note.
     """
 
     thresholded: bool = False
@@ -38,7 +38,7 @@ class LeakOf:
         return nothing(targets, targets.absent) if targets.absent else self.leak(targets, rows, threshold_rows)
 
     def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
-        """The measure of models that are there."""
+        """The measure of one model or more."""
         raise NotImplementedError
 
 
@@ -86,7 +86,7 @@ class LossOf(LeakOf):
 
     Attributes:
         of: the cross-entropy, or whether the label was predicted.
-        weights: how often the mean over members and that over non-members are counted.
+        weights: of the mean over members, and of that over non-members.
     """
 
     of_losses: bool = True
@@ -120,7 +120,7 @@ class RangeOf:
     def __call__(self, targets: Targets, rows: RowMask, groups: Mapping[str, np.ndarray], support: int) -> Leak:
         """max − min over the groups that are large enough, in linear form.
 
-        What a model does to all scores goes out of a difference of differences: without the jackknife over pairs, which
+        A model's effect on all scores cancels in a difference between groups: without the jackknife over pairs, which
         is far too wide for it, the interval covers (docs/membership.md).
         """
         return between(self.of_groups(replace(targets, pool=None), rows, groups), support)
@@ -137,7 +137,7 @@ class CorrelationOf:
     of: Literal["size", "gap"]
 
     def __call__(self, targets: Targets, groups: Mapping[str, np.ndarray], support: int) -> tuple[float, str, int]:
-        """The coefficient over the groups that are large enough, a note, and how many they are."""
+        """The coefficient over the groups that are large enough, a note, and the number of these groups."""
         leaks = {name: area(targets, targets.known & mask) for name, mask in groups.items()}
         large = {name: groups[name] for name in eligible(leaks, support)}
         return *correlation(targets, large, self.of), len(large)

@@ -1,4 +1,4 @@
-"""What an audit says of answers to prompts."""
+"""The measures of answers to prompts."""
 
 from __future__ import annotations
 
