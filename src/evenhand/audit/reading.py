@@ -66,19 +66,19 @@ class Reading(Protocol):
     def methods(self) -> Sequence[str]: ...
 
     def estimands(self, measure: Measure) -> Iterable[Estimand]:
-        """What the measure is taken of, in the reader's order."""
+        """The estimands of a measure, in the order of the report."""
         ...
 
     def estimates(self, estimand: Estimand, method: str) -> Iterable[tuple[int | None, Estimate]]:
-        """By seed the estimate of each run, and under None that over all runs."""
+        """The estimate of each run by seed, and under None that over all runs."""
         ...
 
     def comparisons(self, estimand: Estimand) -> Iterable[Comparison]:
-        """Who is compared with whom; none where the measure has no direction."""
+        """The comparisons of methods; none where the measure has no direction."""
         ...
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """What the runs of a comparison show."""
+        """The estimate of a comparison with its variance and caveats."""
         ...
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterable[SettingContrast]:
@@ -92,7 +92,7 @@ class Reading(Protocol):
 
 @dataclass(frozen=True)
 class Assessment:
-    """What readings say: the tables `estimates`, `verdicts` and `curves`."""
+    """The results of readings: the tables `estimates`, `verdicts` and `curves`."""
 
     estimates: pl.DataFrame
     verdicts: pl.DataFrame
@@ -122,7 +122,7 @@ def assess(readings: Iterable[Reading], design: Design) -> Assessment:
         judged = families(contrasts, design)
         verdicts += [row for family in judged for row in family.rows()]
         curves += reading.curves(judged)
-        if len(design.settings) > 1:  # what units contribute takes memory
+        if len(design.settings) > 1:  # the influences of units take memory
             everywhere += reading.pooled(contrasts)
     verdicts += across_settings(everywhere, design)
     return Assessment(
