@@ -1,4 +1,4 @@
-"""Groups as a table gives them: a column of values, a column of lists, or a column of yes and no per group."""
+"""Read groups from a table: a column of values, a column of lists, or a column of true and false per group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_GROUPS = 500
 
 
 SEPARATOR = "\x1f"
-"""Between the groups of one row in its text."""
+"""The separator between the groups of one row in its text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,9 @@ class Groups:
     """The groups of the rows of a table by one attribute.
 
     Attributes:
-        lists: of each row its groups, sorted; list[str] [n]. An empty list is in no group, a missing value is in the
+        lists: the sorted groups of each row, list[str] [n]. An empty list is in no group, a missing value is in the
             group `(missing)`.
-        text: the same as one text [n], to compare rows by.
+        text: the same as one text per row [n], to compare rows by.
     """
 
     lists: pl.Series
@@ -65,7 +65,7 @@ def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, Groups]:
 
 
 def _named(columns: Columns, group: str) -> tuple[str, str]:
-    """The attribute's name, and the column or pattern that it is made of."""
+    """The attribute's name, and the column or pattern that holds its groups."""
     if group in columns.names:
         return group, group
     name, separator, column = group.partition("=")
@@ -106,7 +106,8 @@ def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:
 
 
 def _from_pattern(columns: Columns, group: str, pattern: str) -> Groups:
-    """Missing in every column of the pattern is missing; in some of them it is false."""
+    """Groups from columns of true and false. A row without values in any column is missing; a single missing value is
+    false."""
     start, _, end = pattern.partition("*")
     if "*" in end:
         raise InputError(f'groups: "{group}" has more than one star; one stands for the name of a group')

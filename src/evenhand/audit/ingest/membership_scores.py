@@ -1,4 +1,4 @@
-"""Who was in training and what an attack says of it, as a table gives them."""
+"""Read membership and attack scores from a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Scored:
     score: np.ndarray
 
     def varies(self, example: pl.Series) -> bool:
-        """Whether some example [n] was in the training of one model and not of another."""
+        """Whether some example [n] was in one model's training set and not in another's."""
         known = pl.DataFrame({"example": example, "member": self.member})
         return known.unique()["example"].n_unique() < len(known.unique())
 
@@ -57,7 +57,7 @@ def scored(columns: Columns, member: str | None, score: str | None) -> Scored | 
 
 
 def scored_tables(trial: pl.Series, example: pl.Series, membership: Scored | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables `members` and `scores` of rows, whose trials and examples these are; empty where nothing is scored."""
+    """The tables `members` and `scores` of rows with these trials and examples; empty without scores."""
     if membership is None:
         return records.TABLES["members"].empty(), records.TABLES["scores"].empty()
     rows = {"trial": trial, "example": example}

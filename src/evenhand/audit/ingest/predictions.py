@@ -1,4 +1,4 @@
-"""What was true and what was predicted, as a table gives them: labels, classes, probabilities."""
+"""Read labels, predicted classes and probabilities from a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outcomes:
         classes: names [C]; of two, the second is the positive one.
         label, predicted: int64 [n], codes into `classes`.
         logits: float32 [n, C], logarithms of the probabilities (−inf for 0), or None.
-        notes: what a reader of the report must know.
+        notes: for the report.
     """
 
     classes: tuple[str, ...]
@@ -87,7 +87,7 @@ def outcomes(
 
 
 def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
-    """Labels as words, and whether true and false are meant by 1 and 0."""
+    """Labels as words, and whether they are truth values (true and false, or 1 and 0)."""
     values = columns.full(name, "label")
     if values.dtype.is_float() and not (values == values.round()).all():
         raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
@@ -137,7 +137,7 @@ def _ordered(
 def _matched(
     columns: Columns, classes: tuple[str, ...], probability: list[str], truthful: bool, notes: list[str]
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Which column is which class's: by name (`high` or `p_high` for the class high), else in sorted order."""
+    """The column of each class: by name (`high` or `p_high` for the class high), else in sorted order."""
     alias = {code: word for word, code in TRUTH.items()} if truthful else {}
     named = {
         name: [column for column in probability if _is_named(column, name) or _is_named(column, alias.get(name, name))]
@@ -170,6 +170,7 @@ def _too_many(
 
 
 def _is_named(column: str, name: str) -> bool:
+    """Whether a column is named after a class."""
     column, name = column.lower(), name.lower()
     return column == name or any(column.endswith(f"{sign}{name}") for sign in "_-. :")
 
@@ -207,7 +208,7 @@ def _with_predicted(
     closed: bool,
     notes: list[str],
 ) -> tuple[str, ...]:
-    """The classes with those that are predicted only, which more than two classes may have."""
+    """The classes, including those that are predicted but never the label; allowed with more than two classes."""
     present = {word: _truth(word) if truthful else word for word in words.unique().to_list()}
     new = sorted(set(present.values()) - set(classes))
     if not new:
@@ -223,7 +224,7 @@ def _with_predicted(
 
 
 def _codes(words: pl.Series, classes: Sequence[str], truthful: bool) -> np.ndarray:
-    """int64 [n], the places of words in the classes."""
+    """int64 [n], the index of each word's class."""
     code = {name: number for number, name in enumerate(classes)}
     codes = {word: code[_truth(word) if truthful else word] for word in words.unique().to_list()}
     return words.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
@@ -232,7 +233,7 @@ def _codes(words: pl.Series, classes: Sequence[str], truthful: bool) -> np.ndarr
 def _compare(
     columns: Columns, names: Sequence[str], predicted: np.ndarray, probabilities: np.ndarray, notes: list[str]
 ) -> None:
-    """Whether predictions and probabilities can be of one model, with whatever threshold."""
+    """Refuse predictions and probabilities that no threshold reconciles; note rows where they differ."""
     if probabilities.shape[1] == 2:
         chosen, other = probabilities[predicted == 1, 1], probabilities[predicted == 0, 1]
         if len(chosen) and len(other) and chosen.max() < other.min():

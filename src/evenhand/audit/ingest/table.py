@@ -1,4 +1,4 @@
-"""`evenhand.audit`: audit any table of labels and predictions, or of membership scores, that somebody else made."""
+"""`evenhand.audit`: audit any table of labels and predictions, or of membership scores."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def environment() -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A keyword as YAML can say it."""
+    """A keyword's value in types that YAML has."""
     if isinstance(value, Mapping):
         return {str(key): float(number) for key, number in value.items()}
     if isinstance(value, str | bool | int | float):

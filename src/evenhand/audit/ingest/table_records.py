@@ -1,4 +1,4 @@
-"""Records of somebody else's table: examples, trials, predictions and membership scores of one setting."""
+"""Turn a user's table into records: examples, trials, predictions and membership scores of one setting."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTING = "table"
 
 @dataclass(frozen=True, kw_only=True)
 class TableRequest:
-    """What is asked of a table: the keywords of `evenhand.audit.ingest.table.audit`, which describes them."""
+    """The keywords of `evenhand.audit.ingest.table.audit`, which describes them."""
 
     label: str | None = None
     prediction: str | None = None
@@ -66,13 +66,13 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
 
     Args:
         frame: any dataframe that narwhals reads.
-        request: what is asked of it.
+        request: the columns and options of the audit.
 
     Returns:
         One setting, `table`, whose predictions are of the split `test`, those of members of the split `train`.
 
     Raises:
-        InputError: one sentence about the first thing that does not fit.
+        InputError: one sentence about the first error in the table or the request.
     """
     columns = Columns.of(frame, request.source)
     margins, measures = _margins(request.margins or {}), _measures(_several(request.measures))
@@ -123,7 +123,7 @@ def _outcomes(columns: Columns, request: TableRequest, membership: Scored | None
 def _facts(
     columns: Columns, request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, Groups]
 ) -> dict[str, pl.Series]:
-    """What belongs to the example of a row, by the names that messages give it: texts, and weights as numbers."""
+    """The properties of each row's example, by their names in messages: texts, and weights as numbers."""
     facts = {"label": predicted.labels if predicted else pl.repeat("", len(columns), eager=True)}
     facts |= {f"group of {name}": values.text for name, values in groups.items()}
     if request.unit is not None:
@@ -136,7 +136,7 @@ def _facts(
 def _examples(
     pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None, groups: Mapping[str, Groups]
 ) -> pl.DataFrame:
-    """The table `examples`: of each example its first row."""
+    """The table `examples`, with the first row of each example."""
     first = (
         pairing.example.to_frame("example").with_row_index("row").unique("example", keep="first", maintain_order=True)
     )
@@ -161,7 +161,7 @@ def _examples(
 def _predictions(
     rows: pl.DataFrame, example: pl.Series, predicted: Outcomes | None, membership: Scored | None
 ) -> pl.DataFrame:
-    """The table `predictions`; nobody is judged on what its model was trained on."""
+    """The table `predictions`; models are not audited on examples that they were trained on (the split `train`)."""
     if predicted is None:
         return records.TABLES["predictions"].empty()
     if membership is None:
