@@ -163,8 +163,10 @@ class Floors:
         return by_method
 
     def _sums(self, estimand: Estimand, rate: Rate, groups: Groups) -> dict[str, np.ndarray]:
-        """By method, weights tested and then weights of events of the runs, [draws, 2·J, G + 1]; everybody for whom the
-        attribute is defined is the last group."""
+        """Sums over each group by method: the tested weights of the runs, then their weights of events.
+
+        Float [draws, 2·J, G + 1]; the last group is everybody for whom the attribute is defined.
+        """
         if groups.attribute not in self._patterns:
             self._patterns[groups.attribute] = Patterns.of(groups)
         known = groups.defined if groups.defined.all() else groups.defined | groups.masks.any(axis=1)
@@ -181,7 +183,10 @@ class Floors:
         return by_method
 
     def _tested(self, estimand: Estimand, rate: Rate) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """By method, who is permuted, bool [n], and weights tested and of events, [2·J, n]; bool where each is 1."""
+        """By method, the examples that are permuted, bool [n], and the runs' weights tested and of events, [2·J, n].
+
+        The weights are bool where each is 1.
+        """
         key = (rate, self.reader.positive(estimand))
         if key not in self._amounts:
             weight, base = self.reader.evaluation.population.weight, BASE[rate]

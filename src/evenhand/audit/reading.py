@@ -30,7 +30,7 @@ class Estimate:
     Attributes:
         value: None where it is undefined.
         low, high: its 95% interval; None where there is none.
-        n: distinct examples that it rests on; None where nobody knows.
+        n: the number of distinct examples behind it; None where that is not known.
         notes: why it is undefined, and what must be known.
         corrected: the debiased value, where there is one.
         floor: what the measure shows at these sizes where there is nothing.

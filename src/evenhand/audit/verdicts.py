@@ -240,7 +240,7 @@ def _joint(contrasts: Sequence[Contrast]) -> MaxT:
         for contrast in contrasts
         if contrast.interval and contrast.whole and contrast.whole.variance > 0 and contrast.totals is not None
     ]
-    if size < 2 or len(judged) < size:  # nothing to correct, or some that nobody knows how they go with the others
+    if size < 2 or len(judged) < size:  # nothing to correct, or contrasts with unknown correlations
         return MaxT(np.empty(0), size)
     units, totals = zip(*(totals() for totals, _, _ in judged), strict=True)
     variances, df = (np.array(part) for part in zip(*(rest for _, *rest in judged), strict=True))

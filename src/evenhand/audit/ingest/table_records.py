@@ -13,7 +13,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, MarginChange, SettingDesign
-from evenhand.audit.ingest.attributes import Groups, attributes
+from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
 from evenhand.audit.ingest.membership_scores import Scored, scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
@@ -121,7 +121,7 @@ def _outcomes(columns: Columns, request: TableRequest, membership: Scored | None
 
 
 def _facts(
-    columns: Columns, request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, Groups]
+    columns: Columns, request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, TableGroups]
 ) -> dict[str, pl.Series]:
     """The properties of each row's example, by their names in messages: texts, and weights as numbers."""
     facts = {"label": predicted.labels if predicted else pl.repeat("", len(columns), eager=True)}
@@ -134,7 +134,7 @@ def _facts(
 
 
 def _examples(
-    pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None, groups: Mapping[str, Groups]
+    pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None, groups: Mapping[str, TableGroups]
 ) -> pl.DataFrame:
     """The table `examples`, with the first row of each example."""
     first = (

@@ -20,12 +20,17 @@ UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their
 FEW_OF_A_SIDE = f"fewer than {FEW} units tell the outcomes apart: the interval is adjusted"
 SAMPLE = "distinct members or non-members"
 
-LeakOf = Callable[[Targets, np.ndarray], Leak]
+LeakFunction = Callable[[Targets, np.ndarray], Leak]
 """A measure of some models on some rows, bool [T, n]."""
 
 
 def membership_evidence(
-    first: Targets, second: Targets, mask: np.ndarray, leak_of: LeakOf, matched: bool, closing_notes: Sequence[str] = ()
+    first: Targets,
+    second: Targets,
+    mask: np.ndarray,
+    leak_of: LeakFunction,
+    matched: bool,
+    closing_notes: Sequence[str] = (),
 ) -> Evidence:
     """The measure of the first models minus that of the second.
 
@@ -96,7 +101,7 @@ def _unpaired(
     first: Targets,
     second: Targets,
     mask: np.ndarray,
-    leak_of: LeakOf,
+    leak_of: LeakFunction,
     evidence_notes: Sequence[str],
     closing_notes: Sequence[str],
 ) -> Evidence:

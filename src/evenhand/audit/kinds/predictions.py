@@ -146,7 +146,7 @@ class PredictionReading:
             yield change(estimand, method, reference, direction, estimand.measure.decides)
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """Paired by seed and example, unless the design says that rows could not be matched."""
+        """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched."""
         estimand = comparison.estimand
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)

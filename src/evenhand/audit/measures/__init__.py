@@ -48,10 +48,10 @@ def measure_named(name: str) -> Measure:
         >>> measure_named("accuracy").direction
         -1
     """
-    found = known().get(name)
-    if found is None:
+    measure = known().get(name)
+    if measure is None:
         raise InputError(f'there is no measure "{name}"; {did_you_mean(name, known())}')
-    return found
+    return measure
 
 
 def of_kind(*kinds: Kind) -> list[str]:

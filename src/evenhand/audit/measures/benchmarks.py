@@ -38,7 +38,7 @@ class MeanOf:
             task: the benchmark.
             group: of documents; None: all.
             inside: the group with its attribute, `ATTRIBUTE=GROUP`.
-            support: with fewer units it is doubtful: their spread says too little.
+            support: with fewer units the mean is not judged: their spread is not known well enough.
         """
         documents = scores.of(task, self.metric, group)
         if documents is None:
@@ -141,9 +141,9 @@ def _benchmark(name: str, summary: str, direction: Literal[-1, 0, 1], influence:
 
 BENCHMARKS = by_name(
     *(
-        made
+        measure
         for ending, how, per in (("", "log-likelihood", ""), ("_norm", "log-likelihood per byte", " per byte"))
-        for made in (
+        for measure in (
             _benchmark(
                 f"pct_stereotype{ending}",
                 f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
@@ -199,12 +199,12 @@ BENCHMARKS = by_name(
         )
     ),
     *(
-        made
+        measure
         for kind, when, named, tells in (
             ("amb", "where the context does not tell", "ambiguous", "does not tell"),
             ("disamb", "where the context tells", "disambiguated", "tells"),
         )
-        for made in (
+        for measure in (
             _benchmark(
                 f"{kind}_bias_score",
                 f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
@@ -237,5 +237,4 @@ BENCHMARKS = by_name(
         limits=(0.0, math.inf),
     ),
 )
-"""What an audit says of benchmarks that lm-evaluation-harness scored, the rows of `harness`, under its own names for
-metrics."""
+"""The measures of benchmarks by the harness's names for its metrics, in the order of the rows of `harness`."""

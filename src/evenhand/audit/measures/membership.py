@@ -305,7 +305,7 @@ MEMBERSHIP = by_name(
         notes=RANGE,
     ),
 )
-"""What an audit says of membership scores, all models of a method together."""
+"""The measures of membership scores, over all models of a method together, by name."""
 
 
 def false_positive_rates() -> tuple[float, ...]:

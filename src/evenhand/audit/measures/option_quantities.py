@@ -77,7 +77,7 @@ def content_log_odds(question: Question) -> Estimates:
         return {}
     if isinstance(answers, Beliefs):
         effects = _yes_no(answers)
-        # Who says yes to the one says no to the other, and so says it twice.
+        # Yes to one content is no to the other, so the difference counts a preference twice.
         return {} if effects is None else {None: LinearEstimate.mean(_odds(question, effects) / 2)}
     scores, arrangements = answers.scores, answers.arrangements
     by_content = (scores if arrangements is None else arrangements.by_content(scores)).mean(axis=-2)
@@ -128,7 +128,7 @@ def position_effect(question: Question) -> Estimates:
 
 
 def yes_effect(question: Question) -> Estimates:
-    """Log-odds of yes whatever is asked, the mean of a question and its negation."""
+    """Log-odds of yes whatever the question, the mean over a question and its negation."""
     answers = question.answers
     if not isinstance(answers, Beliefs):
         return {}

@@ -79,7 +79,7 @@ class RunSubset:
 
     Attributes:
         level: everyone, one group, or an attribute's groups together.
-        rows: the members (everyone, group), or all for whom the attribute is defined (attribute).
+        rows: the members (everyone, group), or all examples with the attribute (attribute).
         others: the group's complement.
         both: members and complement, ascending.
         members: by group (attribute).

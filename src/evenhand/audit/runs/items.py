@@ -97,11 +97,10 @@ class ItemRuns:
         return int((values != 0).any(axis=(0, 1)).sum())
 
     def widened(self, mean: OverQuestions) -> Widened | None:
-        """The interval for few units that are apart; None where there are enough of them, or a unit's effect has no
-        bound.
+        """The interval for few units that differ; None where there are enough, or one unit's change has no bound.
 
-        It has the degrees of freedom that units have: how runs and items vary is what the interval beside it is for,
-        and where nothing varies theirs would be of rounding errors.
+        Its degrees of freedom are those of the units: the interval beside it covers the variation of runs and items,
+        and without such variation their degrees of freedom would be those of rounding errors.
         """
         step = self.step
         if step is None or self.apart >= FEW:
