@@ -85,8 +85,8 @@ class Comparison:
         kind: `change` (method − reference), `gap` (group − rest of one method), or `gap change` (the method's gap
             − the reference's).
         estimand: what is compared.
-        method: whose verdict it is.
-        reference: whom it is compared with; None of a gap.
+        method: the method that gets the verdict.
+        reference: the method that it is compared with; None for a gap.
         terms: the summands, with the measure's sign in their coefficients.
         decides: whether it gets a verdict.
     """
@@ -109,7 +109,7 @@ def change(estimand: Estimand, method: str, reference: str, direction: int, deci
 
     Args:
         estimand: what is compared.
-        method, reference: of whom.
+        method, reference: the two methods.
         direction: +1 where more of the measure is worse, −1 where less is, 0 where neither (then as +1).
         decides: whether it gets a verdict.
     """

@@ -145,7 +145,7 @@ class Floors:
         return self._disparities[key]
 
     def _differences(self, estimand: Estimand, rate: Rate) -> dict[str, np.ndarray]:
-        """By method, max − min over the eligible groups, and |group − complement| of each, [draws, J, 1 + G]."""
+        """Draws by method of max − min over the eligible groups, and of |group − complement|, [draws, J, 1 + G]."""
         groups, by_method = self.reader.groups(estimand.subset.attribute), {}
         eligible = self.reader.eligible(groups, self.reader.positive(estimand))[BASE[rate]]
         for method, sums in self._sums(estimand, rate, groups).items():
@@ -211,8 +211,10 @@ class Floors:
     def _together(
         self, used: np.ndarray, patterns: Patterns, parts: Sequence[np.ndarray]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Patterns [R] and amounts [M, R] of what is permuted: examples, or where units have several, the examples of a
-        unit with one membership pattern, together."""
+        """The patterns [R] and amounts [M, R] that are permuted.
+
+        These are examples; where units have several, all examples of a unit with one pattern are permuted together.
+        """
         code, unit = patterns.code, self.reader.evaluation.population.unit
         if not used.all():
             code, unit, parts = code[used], unit[used], [amounts[:, used] for amounts in parts]
@@ -241,8 +243,7 @@ class Floors:
         return self._errors[key]
 
     def _calibration_errors(self, estimand: Estimand) -> dict[str, np.ndarray]:
-        """By method, the plug-in error and the debiased squared one, [draws, 2, J, 1 + groups], of outcomes that are as
-        likely as predicted."""
+        """The errors of calibrated outcomes by method: plug-in and debiased squared, [draws, 2, J, 1 + groups]."""
         evaluation, positive = self.reader.evaluation, self.reader.positive(estimand)
         everyone = np.ones((len(evaluation.population.label), 1), dtype=bool)
         masks = np.concatenate([everyone, *(groups.masks for groups in evaluation.groups)], axis=1)

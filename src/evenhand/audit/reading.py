@@ -19,7 +19,7 @@ from evenhand.audit.verdicts import Family, SettingContrast, families
 from evenhand.stats.null import NoiseFloor
 
 LEVEL = 0.95
-"""Of the marginal intervals of estimates."""
+"""The level of the marginal intervals of estimates."""
 INSIDE = "inside its noise floor: these sizes show as much where there is nothing"
 
 
@@ -31,9 +31,9 @@ class Estimate:
         value: None where it is undefined.
         low, high: its 95% interval; None where there is none.
         n: the number of distinct examples behind it; None where that is not known.
-        notes: why it is undefined, and what must be known.
+        notes: why it is undefined, and caveats.
         corrected: the debiased value, where there is one.
-        floor: what the measure shows at these sizes where there is nothing.
+        floor: the size of the measure by chance alone at these sample sizes.
     """
 
     value: float | None
@@ -52,8 +52,8 @@ class Reading(Protocol):
 
     Attributes:
         kind: of records.
-        setting, split: where they are from.
-        methods: in the reader's order.
+        setting, split: whose records they are.
+        methods: in the order of the report.
     """
 
     @property

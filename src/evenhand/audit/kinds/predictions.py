@@ -73,7 +73,7 @@ class PredictionReading:
         return Floors(self.reader)
 
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
-        """By class: everyone, then each attribute and its groups."""
+        """The estimands of each class: everyone, then each attribute and its groups."""
         evaluation = self.evaluation
         classes: Iterable[tuple[int | None, str | None]] = [(None, None)]
         if measure.by_class and not evaluation.binary:
@@ -89,7 +89,7 @@ class PredictionReading:
                         yield Estimand(measure, Subset(groups.attribute, group), code, name)
 
     def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
-        """Estimates of each run, and of all together.
+        """The estimate of each run, and of all together.
 
         Rows with a seed have an interval for the noise of their test examples. The one without has the mean over the
         runs where the value is defined, with a two-way interval over runs and examples, and `n`, the distinct examples

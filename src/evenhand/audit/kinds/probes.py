@@ -113,7 +113,7 @@ class ProbeReading(ItemReading[Probes]):
         return (TWO_WAY[self.vary] if len(runs.values) > 1 else ONE_SEED, tasks)
 
     def direction(self, target: str, reference: str) -> tuple[int, bool]:
-        """Whether more of a target is worse (1) or better (−1) than in a reference, and whether that is judged."""
+        """Whether a higher accuracy on a target is worse (1) or better (−1), and whether that is judged."""
         more = self.design.more.get(target, "neither")
         if reference == UNTRAINED or more == "neither":
             return 1, False
