@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.metrics import attack_pool, attack_without_each_pair
-from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_tpr
 
 Attack = tuple[str, str, str]
 
@@ -104,7 +104,7 @@ def statistics(pool: Pool, attack: Attack) -> Iterator[tuple[str, float, float, 
             yield f"{name}, {what}", difference.estimate, *difference.interval()
 
 
-def _of_each(scores, member, second, statistic) -> list[Pooled]:
+def _of_each(scores, member, second, statistic) -> list[PooledRoc]:
     """First group of the first method, the same of the second method, and the second group of the first method."""
     return [
         statistic(scores[0], member, ~second),

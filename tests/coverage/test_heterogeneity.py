@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import small_records
-from evenhand.stats.heterogeneity import Pooled, Weights, pool
+from evenhand.stats.heterogeneity import MetaAnalysis, Weights, pool
 
 DF = 4
 NOISE = {"alike": 1.0, "twofold": 2.0, "tenfold": 10.0}
@@ -110,7 +110,7 @@ class Shared:
     groups: int = 1
     known: bool = True
 
-    def draw(self, rng: np.random.Generator) -> tuple[Pooled, float]:
+    def draw(self, rng: np.random.Generator) -> tuple[MetaAnalysis, float]:
         """One contrast and the truth of a new setting; variances and covariances are estimated from the units."""
         own = rng.normal(size=(self.settings, self.units))
         noise = np.sqrt(self.correlation) * rng.normal(size=self.units) + np.sqrt(1 - self.correlation) * own

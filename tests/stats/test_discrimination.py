@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from evenhand.metrics import roc_auc, tpr_at_fpr
-from evenhand.stats.discrimination import Pooled, exceeds_dp, pooled_auc, pooled_rate, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate, pooled_tpr
 from evenhand.stats.permuted_curves import permuted_areas, permuted_tprs
 
 
@@ -120,7 +120,7 @@ def test_the_jackknife_over_pairs_is_the_usual_one():
     assert whole.v_seed == pytest.approx(3 / 4 * ((without - without.mean()) ** 2).sum())
     assert whole.v_example == pytest.approx(found.two_way.v_example)
     assert (whole.runs, whole.estimate) == (4, found.estimate)
-    by_pair = Pooled(found.estimate, found.cells[::2] + found.cells[1::2], found.units, found.size).two_way
+    by_pair = PooledRoc(found.estimate, found.cells[::2] + found.cells[1::2], found.units, found.size).two_way
     assert whole.v_both == pytest.approx(by_pair.v_both)
     # Scores that rest on no other targets: leaving a pair out is leaving out its rows.
     assert whole.v_seed == pytest.approx(by_pair.v_seed, rel=0.1)

@@ -1,10 +1,10 @@
 """Verdicts across settings: the mean of a contrast over the settings of a study that have it.
 
 Settings of one study often test the same examples, with several base models say, and then their contrasts share the
-noise of those examples: units of one name are the same unit, and what they contribute to both contrasts is their
+noise of those examples: units of one name are the same unit, and their influences on both contrasts give the
 covariance. Where names coincide by accident, as row numbers of two data sets do, that covariance is 0 on average: it
-costs a little width and no coverage. What a seed does alike in all settings beyond the choice of its examples (the
-order of training, say) is not held: from 3 to 10 seeds it cannot be told from chance.
+costs a little width and no coverage. Effects of a seed that all settings share beyond the choice of its examples (the
+order of training, say) are not included: from 3 to 10 seeds they cannot be told from chance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from evenhand.audit.design import Design
 from evenhand.audit.verdicts import NO_MARGIN, SettingContrast, pooled_row
-from evenhand.stats.heterogeneity import Pooled, pool
+from evenhand.stats.heterogeneity import MetaAnalysis, pool
 
 DIFFER = "settings differ by more than their noise"
 ALIKE = "no sign that settings differ"
@@ -24,7 +24,7 @@ SHARED = "settings share test examples, and the interval holds what that adds"
 ONE_SEED = "one seed in some setting: how settings differ holds the noise of seeds"
 
 Codes = Mapping[str, np.ndarray]
-"""By setting, int [U]: the code in the study of each of its units."""
+"""The code in the study of each unit of a setting, int [U], by setting."""
 
 
 def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Iterator[dict[str, Any]]:
@@ -56,7 +56,9 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
     for key in sorted(families, key=lambda key: order[key[0]]):
         several = [settings for settings in families[key].values() if len(settings) > 1]
         judged = [[contrast for contrast in settings if contrast.judged] for settings in several]
-        means = [_mean(some, codes) if len(some) > 1 else None for some in judged]
+        means = [
+            _mean(contrasts_of_mean, codes) if len(contrasts_of_mean) > 1 else None for contrasts_of_mean in judged
+        ]
         size = max(sum(mean is not None for mean in means), 1)
         for settings, mean in zip(several, means, strict=True):
             judging = sum(contrast.judged for contrast in settings)
@@ -64,32 +66,36 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
 
 
 def study_codes(contrasts: Sequence[SettingContrast]) -> Codes:
-    """By setting, the code in the study of each of its units: units of one name have one code."""
+    """The code in the study of each unit, by setting: units of one name have one code."""
     names = {contrast.setting: contrast.unit_names for contrast in contrasts if contrast.unit_names is not None}
-    every = np.unique(np.concatenate(list(names.values())))
-    return {setting: np.searchsorted(every, own) for setting, own in names.items()}
+    all_names = np.unique(np.concatenate(list(names.values())))
+    return {setting: np.searchsorted(all_names, setting_names) for setting, setting_names in names.items()}
 
 
-def _mean(judged: Sequence[SettingContrast], codes: Codes) -> Pooled | None:
+def _mean(judged: Sequence[SettingContrast], codes: Codes) -> MetaAnalysis | None:
     """The mean of contrasts that are judged; None where one has no spread, so that it cannot be pooled."""
     contrasts = [member.contrast for member in judged]
     variances = np.array([contrast.interval.variance for contrast in contrasts if contrast.interval])
     if not (variances > 0).all():
         return None
     estimates = np.array([contrast.estimate for contrast in contrasts], dtype=float)
-    known = [contrast.totals() for contrast in contrasts if contrast.totals]
-    units = [codes[member.setting][own] for member, (own, _) in zip(judged, known, strict=True)]
+    totals_by_setting = [contrast.totals() for contrast in contrasts if contrast.totals]
+    units = [
+        codes[member.setting][setting_units]
+        for member, (setting_units, _) in zip(judged, totals_by_setting, strict=True)
+    ]
     tested = np.bincount(np.concatenate(units))
     common = int((tested > 1).sum())
     if not common:
         return pool(estimates, variances)
     totals = np.zeros((len(judged), len(tested)))
-    for row, places, (_, contributed) in zip(totals, units, known, strict=True):
-        row[places] = contributed
+    for row, columns, (_, contributed) in zip(totals, units, totals_by_setting, strict=True):
+        row[columns] = contributed
     return pool(estimates, variances, shared=totals @ totals.T, shared_df=max(common - 1, 1))
 
 
-def _notes(settings: Sequence[SettingContrast], mean: Pooled | None, design: Design) -> list[str]:
+def _notes(settings: Sequence[SettingContrast], mean: MetaAnalysis | None, design: Design) -> list[str]:
+    """The notes on a mean over settings; the first one says how settings differ."""
     first = settings[0]
     comparison = first.comparison
     judged = [contrast for contrast in settings if contrast.judged]
@@ -100,8 +106,8 @@ def _notes(settings: Sequence[SettingContrast], mean: Pooled | None, design: Des
     if comparison.decides and first.margin is None:
         notes.append(NO_MARGIN)
     if mean is None:
-        why = "a setting's contrast has no spread" if len(judged) > 1 else "judged in fewer than two settings"
-        return [f"not pooled: {why}", *notes]
+        reason = "a setting's contrast has no spread" if len(judged) > 1 else "judged in fewer than two settings"
+        return [f"not pooled: {reason}", *notes]
     notes = [_differ(mean, design.alpha), *([mean.reason] if mean.reason else []), *notes]
     note = comparison.estimand.measure.note(comparison.estimand.subset.level)
     notes += [note] if note else []
@@ -110,7 +116,8 @@ def _notes(settings: Sequence[SettingContrast], mean: Pooled | None, design: Des
     return notes
 
 
-def _differ(mean: Pooled, alpha: float) -> str:
+def _differ(mean: MetaAnalysis, alpha: float) -> str:
+    """The note on how settings differ."""
     p = "below .001" if mean.q_p < 0.001 else f"{mean.q_p:.3f}".removeprefix("0")
-    said = DIFFER if mean.q_p < alpha else ALIKE
-    return f"{mean.settings} settings, I² {100 * mean.i_squared:.0f}%, p of Q {p}: {said}"
+    conclusion = DIFFER if mean.q_p < alpha else ALIKE
+    return f"{mean.settings} settings, I² {100 * mean.i_squared:.0f}%, p of Q {p}: {conclusion}"

@@ -1,4 +1,4 @@
-"""From the runs of a comparison to its interval: the one place where it is refused, widened, and given its notes."""
+"""Turn the evidence of a comparison into its interval: the one place where it is refused, widened, and given notes."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ TWO_WAY = {
     "training sets",
 }
 LEAST_RUNS = 3
-"""With fewer defined runs than this, where more were made, there is no contrast."""
+"""The fewest runs with a value that a contrast is made of, unless fewer were planned."""
 NO_COMMON_SEED = "no seed was run with both methods"
 ONE_UNIT = "a single resampling unit: there is no spread to judge by"
 DISCORDANT = f"fewer than {FEW} discordant units: the interval is adjusted"
 
 
 UnitTotals = Callable[[], tuple[np.ndarray, np.ndarray]]
-"""Computes units and what they contribute, which takes memory, when a family or a mean over settings asks for it."""
+"""Computes units and their influences when a family or a mean over settings needs them: they take memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the runs of a comparison show, before it is concluded.
+    """The estimate of a comparison with its variance and caveats, before `conclude` makes an interval of it.
 
     Attributes:
         whole: the estimate, positive where the method is worse, with its clustered variance; None where undefined.
-        runs: how many runs it rests on.
-        planned: how many runs there were to be.
-        notes: what a reader must know first.
-        smallest: the size of the smallest sample that it rests on.
-        sample: what that is the size of, for the note on samples that are too small.
+        runs: the number of runs with a value.
+        planned: the number of runs that were planned.
+        notes: come first in its row.
+        smallest: the size of the smallest sample behind it.
+        sample: the name of that sample, for the note on samples that are too small.
         doubts: further reasons to show it and not to judge it.
         adjusted: the interval for few discordant units; None where there are enough.
         adjustment: the note on that.
-        closing: how the interval was made.
-        totals: computes the codes of the resampling units, int [U], and what each contributes over all runs, float
+        closing: come last in its row: how the interval was made.
+        totals: computes the codes of the resampling units, int [U], and the influence of each over all runs, float
             [U]; None where the runs of the methods are not paired.
-        gram: Σ over units of products of what each contributes to two subsets, float [S, S], and which subset this is;
+        gram: Σ over units of products of the influences on two subsets, float [S, S], and the index of this subset;
             None where subsets were not computed together.
-        nothing: said where there are no runs and no notes.
+        nothing: the note where there are no runs and no other notes.
     """
 
     whole: TwoWay | None
@@ -74,8 +74,8 @@ class Contrast:
         estimate: positive where the method is worse; None where it cannot be made.
         interval: gives bounds at any level; None where the contrast is shown but not judged.
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
-        runs: how many runs it rests on.
-        notes: reasons, and what must be known.
+        runs: the number of runs with a value.
+        notes: reasons and caveats.
         totals, gram: see `Evidence`.
     """
 
@@ -89,7 +89,7 @@ class Contrast:
 
 
 def enough_runs(runs: int, planned: int) -> bool:
-    """Whether a contrast can be made of so many runs: three, or all where fewer were planned."""
+    """Whether there are enough runs for a contrast: three, or all where fewer were planned."""
     return runs >= max(min(LEAST_RUNS, planned), 1)
 
 
@@ -100,7 +100,7 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
     it is shown and not judged. Few runs make the interval longer, and so do few discordant units.
 
     Args:
-        evidence: what the runs show.
+        evidence: the estimate with its variance and caveats.
         support: the least size of a sample that is judged.
     """
     notes = list(evidence.notes)

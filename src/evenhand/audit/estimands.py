@@ -1,4 +1,4 @@
-"""What is estimated and what is compared: subsets, estimands, and linear combinations of estimands."""
+"""Subsets of examples, estimands, and their linear combinations, which are the comparisons of methods and groups."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from evenhand.audit.measures.run_data import Level
 
 @dataclass(frozen=True)
 class Subset:
-    """Who an estimand is about; without an attribute everyone.
+    """The subset of examples that an estimand is about; without an attribute everyone.
 
     Attributes:
-        attribute: whose groups are meant. Without a group: all groups of the attribute together.
+        attribute: the attribute of the group. Without a group: all groups of the attribute together.
         group: one group of the attribute.
         complement: everyone outside of the group for whom the attribute is defined (the rest).
         also: further groups; the subset is the conjunction of all of them.
@@ -46,9 +46,9 @@ class Estimand:
     """One measure of one subset.
 
     Attributes:
-        measure: what.
-        subset: of whom.
-        class_code, class_name: the class taken against the rest, with more than two classes; None for all at once.
+        measure: the measure that is estimated.
+        subset: the examples that it is computed over.
+        class_code, class_name: the class against the rest, with more than two classes; None for all at once.
         condition: of options the question or the kind of question (None: all), of benchmarks which, of probes the
             target and the layer, of membership which threshold.
         correction: what was done to the answers (None: raw).
@@ -85,8 +85,8 @@ class Comparison:
         kind: `change` (method − reference), `gap` (group − rest of one method), or `gap change` (the method's gap
             − the reference's).
         estimand: what is compared.
-        method: whose verdict it is.
-        reference: whom it is compared with; None of a gap.
+        method: the method that gets the verdict.
+        reference: the method that it is compared with; None for a gap.
         terms: the summands, with the measure's sign in their coefficients.
         decides: whether it gets a verdict.
     """
@@ -109,7 +109,7 @@ def change(estimand: Estimand, method: str, reference: str, direction: int, deci
 
     Args:
         estimand: what is compared.
-        method, reference: of whom.
+        method, reference: the two methods.
         direction: +1 where more of the measure is worse, −1 where less is, 0 where neither (then as +1).
         decides: whether it gets a verdict.
     """

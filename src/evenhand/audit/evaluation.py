@@ -1,4 +1,4 @@
-"""A setting's examples and runs as arrays: groups, resampling units, and what each run said of each split."""
+"""A setting's examples and runs as arrays: groups, resampling units, and each run's predictions of each split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evenhand.audit.design import SettingDesign
 from evenhand.audit.trial_records import seeds_of
 
 NOT_AUDITED = ("train", "validation")
-"""Splits of which predictions and responses are not audited."""
+"""Splits whose predictions and responses are not audited."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class Groups:
 
 
 def groups_of(examples: pl.DataFrame) -> tuple[Groups, ...]:
-    """Every attribute of an `examples` table (one setting's rows) that is defined for at least one example."""
-    found = []
+    """The groups of every attribute of a setting's examples that is defined for at least one of them."""
+    attribute_groups = []
     for attribute in records.attributes(examples):
         column = examples[records.ATTRIBUTE + attribute]
         defined = column.is_not_null().to_numpy()
@@ -49,8 +49,8 @@ def groups_of(examples: pl.DataFrame) -> tuple[Groups, ...]:
         masks = np.zeros((len(column), len(names)), dtype=bool)
         codes = long["group"].replace_strict(names, range(len(names)), return_dtype=pl.Int64) if names else long["row"]
         masks[long["row"].to_numpy(), codes.to_numpy()] = True
-        found.append(Groups(attribute, tuple(names), masks, defined))
-    return tuple(found)
+        attribute_groups.append(Groups(attribute, tuple(names), masks, defined))
+    return tuple(attribute_groups)
 
 
 def unit_codes(examples: pl.DataFrame) -> np.ndarray:
@@ -100,11 +100,11 @@ class Run:
 
     @cached_property
     def key(self) -> bytes:
-        """The same for runs on the same examples."""
+        """A key that is equal for runs on the same examples."""
         return self.rows.tobytes()
 
     def take(self, rows: np.ndarray) -> Run:
-        """The predictions of these positions of the population, all of which the run has."""
+        """The run with only the predictions of these examples, positions in the population that it has predicted."""
         index = np.searchsorted(self.rows, rows)
         probabilities = None if self.probabilities is None else self.probabilities[index]
         return Run(rows, self.predicted[index], probabilities, None if self.texts is None else self.texts.take(index))
@@ -115,7 +115,7 @@ class Evaluation:
     """One split of one setting: everything that estimates and contrasts of it need.
 
     Attributes:
-        methods: in the reader's order.
+        methods: in the order of the report.
         classes: names [C].
         runs: by method and seed.
         absent: why a (method, seed) has no predictions: the trial failed, or made none.
@@ -146,12 +146,12 @@ class Evaluation:
 
     @cached_property
     def groups(self) -> tuple[Groups, ...]:
-        """The attributes and groups that this split's data have."""
+        """The attributes and groups that occur in this split's data."""
         kept = []
         for groups in self.population.groups:
             present = np.flatnonzero(groups.masks[self.universe].sum(axis=0))
             if len(present):
-                names = tuple(groups.names[place] for place in present)
+                names = tuple(groups.names[index] for index in present)
                 kept.append(Groups(groups.attribute, names, groups.masks[:, present], groups.defined))
         return tuple(kept)
 

@@ -1,4 +1,4 @@
-"""Noise floors: what each disparity and calibration error shows at these group sizes when there is none.
+"""Noise floors: the size of each disparity and calibration error by chance alone, at these group sizes.
 
 For a disparity, whole membership patterns are permuted over the examples, the same permutation in every run: freely
 for rates of all, within the classes of the label for equalized odds. For the calibration of everyone or of a group,
@@ -7,7 +7,7 @@ arithmetic is that of `evenhand.stats.null`; here an estimand is turned into the
 measure.
 
 Generators depend on the attribute and the rate alone, so methods have their draws in common, and one pass serves all
-methods, and all groups of an attribute. What it finds is kept until an estimand asks for something else.
+methods, and all groups of an attribute. Its results are cached until an estimand needs another attribute or measure.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from evenhand.stats.null import NoiseFloor, drawn_at_once, noise_floor, noise_fl
 DRAWS = 200
 
 ERRORS = 2
-"""Calibration errors that are worked out together: the plug-in one, and the debiased squared one."""
+"""The number of calibration errors that are computed together: the plug-in one, and the debiased squared one."""
 
 
 @dataclass(eq=False)
 class Null:
-    """One measure of one method when there is nothing to see.
+    """The null distribution of one measure of one method: its values in draws without disparity or miscalibration.
 
     Attributes:
-        draws: float [draws, J, K] at K places, which are an attribute and then its groups, or everyone and then all
+        draws: float [draws, J, K] for K subsets, which are an attribute and then its groups, or everyone and then all
             groups; nan where the measure is undefined.
     """
 
@@ -47,37 +47,42 @@ class Null:
 
     @cached_property
     def runs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and quantile, [J, K] each."""
+        """Mean and quantile of each run, [J, K] each."""
         return noise_floors(self.draws)
 
     @cached_property
     def means(self) -> tuple[np.ndarray, np.ndarray]:
-        """The same of the mean over all runs, [K] each."""
+        """Mean and quantile of the mean over all runs, [K] each."""
         return noise_floors(self.draws.mean(axis=1))
 
-    def of(self, runs: Sequence[int], place: int) -> list[NoiseFloor]:
-        """The floors of these runs, and last that of their mean."""
+    def of(self, runs: Sequence[int], position: int) -> list[NoiseFloor]:
+        """The floors of these runs for the subset at a position, and last that of their mean."""
         mean, high = self.runs
-        found = [NoiseFloor(float(mean[run, place]), float(high[run, place])) for run in runs]
+        floors = [NoiseFloor(float(mean[run, position]), float(high[run, position])) for run in runs]
         if list(runs) == list(range(len(mean))):
-            return [*found, NoiseFloor(float(self.means[0][place]), float(self.means[1][place]))]
-        return [*found, noise_floor(self.draws[:, list(runs), place].mean(axis=1))]
+            return [*floors, NoiseFloor(float(self.means[0][position]), float(self.means[1][position]))]
+        return [*floors, noise_floor(self.draws[:, list(runs), position].mean(axis=1))]
 
 
 @dataclass(eq=False)
 class Patterns:
-    """Membership patterns of one attribute: the code of each example's, int [n], and who is in which groups by code,
-    bool [P, G + 1]; everybody is in the last."""
+    """The distinct combinations of groups of one attribute that examples belong to.
+
+    Attributes:
+        code: int [n], the pattern of each example.
+        members: bool [P, G + 1], the groups of each pattern; everybody is in the last.
+    """
 
     code: np.ndarray
     members: np.ndarray
 
     @classmethod
     def of(cls, groups: Groups) -> Patterns:
-        code, row = distinct([*np.packbits(groups.masks, axis=1).T])
-        members = groups.masks[row]
+        """The patterns of the groups of an attribute."""
+        code, first_row = distinct([*np.packbits(groups.masks, axis=1).T])
+        members = groups.masks[first_row]
         return cls(
-            code.astype(np.min_scalar_type(len(row))),
+            code.astype(np.min_scalar_type(len(first_row))),
             np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1),
         )
 
@@ -87,7 +92,7 @@ class Floors:
     """The noise floors of one evaluation. Draws depend on the records only, so that an audit repeats itself.
 
     Attributes:
-        reader: of the evaluation.
+        reader: the influences of the evaluation's runs.
     """
 
     reader: RunInfluences
@@ -104,29 +109,29 @@ class Floors:
             method: whose runs.
             seeds: those with predictions, where the measure is defined.
         """
-        places = {seed: place for place, seed in enumerate(self._runs[method])}
-        runs = [places[seed] for seed in seeds]
+        run_of_seed = {seed: run for run, seed in enumerate(self._runs[method])}
+        runs = [run_of_seed[seed] for seed in seeds]
         if estimand.measure.floor == "redrawn":
-            null, place = self._calibration(estimand)[method], self._place(estimand)
+            null, position = self._calibration(estimand)[method], self._position(estimand)
         else:
-            null, place = self._disparity(estimand)[method], 0
+            null, position = self._disparity(estimand)[method], 0
             if estimand.subset.level == "group":
-                place = 1 + self.reader.groups(estimand.subset.attribute).names.index(str(estimand.subset.group))
-        return dict(zip([*seeds, None], null.of(runs, place), strict=True))
+                position = 1 + self.reader.groups(estimand.subset.attribute).names.index(str(estimand.subset.group))
+        return dict(zip([*seeds, None], null.of(runs, position), strict=True))
 
     @cached_property
     def _runs(self) -> dict[str, dict[int, Run]]:
-        """Runs by method that has any, and by seed."""
+        """The runs by seed, for each method that has any."""
         evaluation = self.reader.evaluation
-        found: dict[str, dict[int, Run]] = {}
+        by_method: dict[str, dict[int, Run]] = {}
         for method in evaluation.methods:
             for seed in evaluation.seeds(method):
                 if (method, seed) in evaluation.runs:
-                    found.setdefault(method, {})[seed] = evaluation.runs[method, seed]
-        return found
+                    by_method.setdefault(method, {})[seed] = evaluation.runs[method, seed]
+        return by_method
 
     def _disparity(self, estimand: Estimand) -> dict[str, Null]:
-        """By method; the places are the attribute and its groups."""
+        """The null distribution of a disparity by method; its subsets are the attribute and its groups."""
         key = (estimand.measure.name, self.reader.positive(estimand), estimand.subset.attribute)
         if key not in self._disparities:
             rates = estimand.measure.influence.rates
@@ -135,13 +140,13 @@ class Floors:
             self._amounts = {rate: kept for rate, kept in self._amounts.items() if rate in needed}
             parts = [self._differences(estimand, rate) for rate in rates]
             # nan where either is
-            found = {method: Null(np.max([part[method] for part in parts], axis=0)) for method in parts[0]}
-            self._disparities[key] = found
+            nulls = {method: Null(np.max([part[method] for part in parts], axis=0)) for method in parts[0]}
+            self._disparities[key] = nulls
         return self._disparities[key]
 
     def _differences(self, estimand: Estimand, rate: Rate) -> dict[str, np.ndarray]:
-        """By method, max − min over the eligible groups, and |group − complement| of each, [draws, J, 1 + G]."""
-        groups, found = self.reader.groups(estimand.subset.attribute), {}
+        """Draws by method of max − min over the eligible groups, and of |group − complement|, [draws, J, 1 + G]."""
+        groups, by_method = self.reader.groups(estimand.subset.attribute), {}
         eligible = self.reader.eligible(groups, self.reader.positive(estimand))[BASE[rate]]
         for method, sums in self._sums(estimand, rate, groups).items():
             tested, events = np.split(sums, 2, axis=1)
@@ -154,71 +159,80 @@ class Floors:
             if "group" in estimand.measure.levels:
                 outside = divided(events[..., -1:] - events[..., :-1], tested[..., -1:] - tested[..., :-1])
                 differences[..., 1:] = np.abs(shares[..., :-1] - outside)
-            found[method] = differences
-        return found
+            by_method[method] = differences
+        return by_method
 
     def _sums(self, estimand: Estimand, rate: Rate, groups: Groups) -> dict[str, np.ndarray]:
-        """By method, weights tested and then weights of events of the runs, [draws, 2·J, G + 1]; everybody for whom the
-        attribute is defined is the last group."""
+        """Sums over each group by method: the tested weights of the runs, then their weights of events.
+
+        Float [draws, 2·J, G + 1]; the last group is everybody for whom the attribute is defined.
+        """
         if groups.attribute not in self._patterns:
             self._patterns[groups.attribute] = Patterns.of(groups)
         known = groups.defined if groups.defined.all() else groups.defined | groups.masks.any(axis=1)
-        alike: dict[bytes, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
+        same_examples: dict[bytes, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
         for method, (inside, amounts) in self._tested(estimand, rate).items():
             used = inside & known
-            alike.setdefault(np.packbits(used).tobytes(), (used, {}))[1][method] = amounts
-        found = {}
-        for used, parts in alike.values():
+            same_examples.setdefault(np.packbits(used).tobytes(), (used, {}))[1][method] = amounts
+        by_method = {}
+        for used, parts in same_examples.values():
             code, amounts = self._together(used, self._patterns[groups.attribute], list(parts.values()))
             members = self._patterns[groups.attribute].members
             sums = permuted_alike(code, members, amounts, DRAWS, lambda: generator(0, "floor", groups.attribute, rate))
-            found |= dict(zip(parts, sums, strict=True))
-        return found
+            by_method |= dict(zip(parts, sums, strict=True))
+        return by_method
 
     def _tested(self, estimand: Estimand, rate: Rate) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """By method, who is permuted, bool [n], and weights tested and of events, [2·J, n]; bool where each is 1."""
+        """By method, the examples that are permuted, bool [n], and the runs' weights tested and of events, [2·J, n].
+
+        The weights are bool where each is 1.
+        """
         key = (rate, self.reader.positive(estimand))
         if key not in self._amounts:
             weight, base = self.reader.evaluation.population.weight, BASE[rate]
             kind = bool if (weight == 1).all() else float
-            found = {}
+            by_method = {}
             for method, runs in self._runs.items():
                 tested, events = amounts = np.zeros((2, len(runs), len(weight)), dtype=kind)
                 inside = np.zeros(len(weight), dtype=bool)
-                for place, run in enumerate(runs.values()):
-                    view = self.reader.view(run, self.reader.positive(estimand))
-                    part = np.ones(len(run.rows), dtype=bool) if base == "all" else view.actual == (base == "positive")
-                    tested[place, run.rows] = view.weight * part
-                    events[place, run.rows] = view.weight * (part & view.outcome(rate))
+                for index, run in enumerate(runs.values()):
+                    data = self.reader.view(run, self.reader.positive(estimand))
+                    counted = (
+                        np.ones(len(run.rows), dtype=bool) if base == "all" else data.actual == (base == "positive")
+                    )
+                    tested[index, run.rows] = data.weight * counted
+                    events[index, run.rows] = data.weight * (counted & data.outcome(rate))
                     # The other class has no part in the rate: its permutation changes nothing.
-                    inside[run.rows] |= part
-                found[method] = inside, amounts.reshape(-1, len(weight))
-            self._amounts[key] = found
+                    inside[run.rows] |= counted
+                by_method[method] = inside, amounts.reshape(-1, len(weight))
+            self._amounts[key] = by_method
         return self._amounts[key]
 
     def _together(
         self, used: np.ndarray, patterns: Patterns, parts: Sequence[np.ndarray]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Patterns [R] and amounts [M, R] of what is permuted: examples, or where units have several, the examples of a
-        unit with one membership pattern, together."""
+        """The patterns [R] and amounts [M, R] that are permuted.
+
+        These are examples; where units have several, all examples of a unit with one pattern are permuted together.
+        """
         code, unit = patterns.code, self.reader.evaluation.population.unit
         if not used.all():
             code, unit, parts = code[used], unit[used], [amounts[:, used] for amounts in parts]
         if len(compact(unit)[0]) == len(unit):
             return code, [amounts if amounts.dtype == bool else _integers(amounts) for amounts in parts]
-        whole, row = np.unique(unit * len(patterns.members) + code, return_inverse=True)
-        sums = [np.stack([np.bincount(row, amount, len(whole)) for amount in amounts]) for amounts in parts]
+        whole, pattern_of_row = np.unique(unit * len(patterns.members) + code, return_inverse=True)
+        sums = [np.stack([np.bincount(pattern_of_row, amount, len(whole)) for amount in amounts]) for amounts in parts]
         return whole % len(patterns.members), [_integers(amounts) for amounts in sums]
 
-    def _place(self, estimand: Estimand) -> int:
-        """Where the calibration of everyone or a group stands among the places."""
+    def _position(self, estimand: Estimand) -> int:
+        """The position of everyone or a group among the subsets of a calibration error."""
         if estimand.subset.level != "group":
             return 0
         names = [(groups.attribute, name) for groups in self.reader.evaluation.groups for name in groups.names]
         return 1 + names.index((str(estimand.subset.attribute), str(estimand.subset.group)))
 
     def _calibration(self, estimand: Estimand) -> dict[str, Null]:
-        """By method; the places are everyone and all groups."""
+        """The null distribution of a calibration error by method; its subsets are everyone and all groups."""
         key = (estimand.measure.influence.squared, self.reader.positive(estimand))
         if key not in self._errors:
             # Estimands come measure by measure, and both errors are worked out together: the second waits for its turn.
@@ -229,32 +243,31 @@ class Floors:
         return self._errors[key]
 
     def _calibration_errors(self, estimand: Estimand) -> dict[str, np.ndarray]:
-        """By method, the plug-in error and the debiased squared one, [draws, 2, J, 1 + groups], of outcomes that are as
-        likely as predicted."""
+        """The errors of calibrated outcomes by method: plug-in and debiased squared, [draws, 2, J, 1 + groups]."""
         evaluation, positive = self.reader.evaluation, self.reader.positive(estimand)
         everyone = np.ones((len(evaluation.population.label), 1), dtype=bool)
         masks = np.concatenate([everyone, *(groups.masks for groups in evaluation.groups)], axis=1)
         members = Members.of(masks)
-        found: dict[str, np.ndarray] = {}
-        alike: dict[tuple[int, int], list[tuple[str, int, Redrawn]]] = {}
+        by_method: dict[str, np.ndarray] = {}
+        by_draws: dict[tuple[int, int], list[tuple[str, int, Redrawn]]] = {}
         for method, runs in self._runs.items():
-            found[method] = np.full((DRAWS, ERRORS, len(runs), masks.shape[1]), np.nan)
+            by_method[method] = np.full((DRAWS, ERRORS, len(runs), masks.shape[1]), np.nan)
             tested = np.zeros(len(masks), dtype=bool)
             for run in runs.values():
                 tested[run.rows] = True
             position, size = np.cumsum(tested) - 1, int(tested.sum())
             key = (size, drawn_at_once(size * len(runs)))
-            for place, run in enumerate(runs.values()):
-                view = self.reader.view(run, positive)
-                if view.probabilities is not None:
-                    table = Redrawn.of(view, members, run.rows, position[run.rows])
-                    alike.setdefault(key, []).append((method, place, table))
-        for (size, step), tables in alike.items():
+            for index, run in enumerate(runs.values()):
+                data = self.reader.view(run, positive)
+                if data.probabilities is not None:
+                    table = Redrawn.of(data, members, run.rows, position[run.rows])
+                    by_draws.setdefault(key, []).append((method, index, table))
+        for (size, step), tables in by_draws.items():
             runs = [table for _, _, table in tables]
             errors = redrawn_errors(runs, size, step, DRAWS, lambda: generator(0, "floor", "calibration"))
-            for (method, place, _), values in zip(tables, errors, strict=False):
-                found[method][:, :, place] = values
-        return found
+            for (method, index, _), values in zip(tables, errors, strict=False):
+                by_method[method][:, :, index] = values
+        return by_method
 
 
 def _integers(amounts: np.ndarray) -> np.ndarray:

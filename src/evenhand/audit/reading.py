@@ -19,7 +19,7 @@ from evenhand.audit.verdicts import Family, SettingContrast, families, in_order
 from evenhand.stats.null import NoiseFloor
 
 LEVEL = 0.95
-"""Of the marginal intervals of estimates."""
+"""The level of the marginal intervals of estimates."""
 INSIDE = "inside its noise floor: these sizes show as much where there is nothing"
 
 
@@ -30,10 +30,10 @@ class Estimate:
     Attributes:
         value: None where it is undefined.
         low, high: its 95% interval; None where there is none.
-        n: distinct examples that it rests on; None where nobody knows.
-        notes: why it is undefined, and what must be known.
+        n: the number of distinct examples behind it; None where that is not known.
+        notes: why it is undefined, and caveats.
         corrected: the debiased value, where there is one.
-        floor: what the measure shows at these sizes where there is nothing.
+        floor: the size of the measure by chance alone at these sample sizes.
     """
 
     value: float | None
@@ -52,8 +52,8 @@ class Reading(Protocol):
 
     Attributes:
         kind: of records.
-        setting, split: where they are from.
-        methods: in the reader's order.
+        setting, split: whose records they are.
+        methods: in the order of the report.
     """
 
     @property
@@ -66,19 +66,19 @@ class Reading(Protocol):
     def methods(self) -> Sequence[str]: ...
 
     def estimands(self, measure: Measure) -> Iterable[Estimand]:
-        """What the measure is taken of, in the reader's order."""
+        """The estimands of a measure, in the order of the report."""
         ...
 
     def estimates(self, estimand: Estimand, method: str) -> Iterable[tuple[int | None, Estimate]]:
-        """By seed the estimate of each run, and under None that over all runs."""
+        """The estimate of each run by seed, and under None that over all runs."""
         ...
 
     def comparisons(self, estimand: Estimand) -> Iterable[Comparison]:
-        """Who is compared with whom; none where the measure has no direction."""
+        """The comparisons of methods; none where the measure has no direction."""
         ...
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """What the runs of a comparison show."""
+        """The estimate of a comparison with its variance and caveats."""
         ...
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterable[SettingContrast]:
@@ -92,7 +92,7 @@ class Reading(Protocol):
 
 @dataclass(frozen=True)
 class Assessment:
-    """What readings say: the tables `estimates`, `verdicts` and `curves`."""
+    """The results of readings: the tables `estimates`, `verdicts` and `curves`."""
 
     estimates: pl.DataFrame
     verdicts: pl.DataFrame

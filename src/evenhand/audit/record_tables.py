@@ -1,4 +1,4 @@
-"""The record tables of results: which there are, where a folder keeps each, and a mapping that reads them late."""
+"""The record tables of results: their names, the files that hold them, and a mapping that reads them on demand."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from evenhand.audit.design import SettingDesign
 
 @dataclass(frozen=True)
 class StoredTable:
-    """One table of results, and where a folder keeps it.
+    """One table of results, and the place of its file in a folder of results.
 
     Attributes:
         name: of the table and of its file.
-        optional: a folder without rows of it has no file.
-        left_by: tells from its design whether the trials of a setting leave rows in their own folders. None for a table
+        optional: whether the file is missing where the table has no rows.
+        left_by: tells from the design of a setting whether its trials write rows to their own folders. None for a table
             that is one file at the top of every folder; the others are one only where there are no folders of trials.
-        beside: some of these trials may leave none.
+        beside: whether some of these trials may write none.
     """
 
     name: str
@@ -48,13 +48,13 @@ STORED: Mapping[str, StoredTable] = {
 """Every table of results by name. A new kind of records is one line here."""
 
 COMPUTED = ("estimates", "verdicts", "curves")
-"""The tables that an audit makes of the others."""
+"""The tables that an audit computes from the others."""
 
 RECORDS = tuple(name for name in STORED if name not in COMPUTED)
 """The tables that are audited."""
 
 BY_TRIAL = tuple(name for name, table in STORED.items() if table.left_by is not None)
-"""The tables of which a trial leaves its own rows."""
+"""The tables whose rows a trial writes to its own folder."""
 
 
 class RecordTables(Mapping[str, pl.DataFrame]):

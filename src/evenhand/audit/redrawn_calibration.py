@@ -1,8 +1,8 @@
-"""The calibration errors of runs for many redrawn outcomes at once: everyone's and each group's.
+"""The calibration errors of runs for many redrawn outcomes at once, for everyone and each group.
 
-Outcomes come into the errors only through sums over a bin and a group, which are products of matrices: who of a bin is
-in which group, times what was drawn. The numbers of an example serve every run that they are drawn for, and examples
-are taken some after the other with all their draws, so that a large table needs little more memory than a small one.
+Outcomes enter the errors only through sums over a bin and a group, which are products of matrices: the memberships of
+the examples in a bin, times their drawn outcomes. The numbers drawn for an example serve every run that tests it, and
+examples are processed in batches with all their draws, so that a large table needs little more memory than a small one.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
 
 NUMBERS = 1 << 23
-"""Uniform numbers in memory at a time."""
+"""The number of uniform numbers in memory at a time."""
 PIECE = 1024
-"""Examples in one product: its factors are read while they are near the processor, and int16 counts them."""
+"""The number of examples in one product: its factors stay in the processor's cache, and int16 can count them."""
 FIXED = 6
-"""Sums that no draw changes."""
+"""The number of sums that do not depend on the draws."""
 SPARSE = 0.1
 """Share of the examples below which a group is small."""
 
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Who is in which group, large groups first: of these a sum takes all examples, times 0 or 1; of small ones it
-    takes the members.
+    """The members of everyone and each group, large groups first.
+
+    Sums over a large group run over all examples, times 0 or 1; those over a small group over its members only.
 
     Attributes:
-        order: int [1 + G], the groups.
+        order: int [1 + G], the index of each group, large ones first.
         large: bool [n, L].
         small: sparse [n, S].
     """
@@ -45,15 +46,15 @@ class Members:
 
     @classmethod
     def of(cls, masks: np.ndarray) -> Members:
-        """Of memberships, bool [n, 1 + G]."""
+        """From memberships, bool [n, 1 + G]."""
         from scipy.sparse import csr_array
 
-        few = masks.sum(axis=0) < SPARSE * len(masks)
-        small = csr_array(masks[:, few].astype(np.int8))
-        return cls(np.argsort(few, kind="stable"), masks[:, ~few], small)
+        is_small = masks.sum(axis=0) < SPARSE * len(masks)
+        small = csr_array(masks[:, is_small].astype(np.int8))
+        return cls(np.argsort(is_small, kind="stable"), masks[:, ~is_small], small)
 
     def take(self, rows: np.ndarray) -> Members:
-        """Those of these examples."""
+        """The memberships of these examples."""
         return Members(self.order, self.large[rows], self.small[rows] if self.small.nnz else self.small)
 
     def count(self, sums: np.ndarray, outcomes: np.ndarray) -> None:
@@ -87,9 +88,9 @@ class Redrawn:
     An example has a weight w and a confidence c; the outcomes y are drawn.
 
     Attributes:
-        places: int [n], ascending, its examples among all that are drawn for.
-        rows: int [n], the same examples among the members.
-        members: who is in which group.
+        places: int [n], ascending, the positions of its examples among all whose outcomes are drawn.
+        rows: int [n], the positions of the same examples in `members`.
+        members: the members of each group.
         weight, confidence: float [n].
         bins: int [n].
         unweighted: every weight is 1.
@@ -104,14 +105,14 @@ class Redrawn:
     unweighted: bool
 
     @classmethod
-    def of(cls, view: RunData, members: Members, rows: np.ndarray, places: np.ndarray) -> Redrawn:
-        """Of a run with these rows of the members, which have these places among all that are drawn for."""
-        chance = confidence(view)[0]
-        unweighted = bool((view.weight == 1).all())
-        return cls(places, rows, members, view.weight, chance, bin_of(chance).astype(np.uint8), unweighted)
+    def of(cls, data: RunData, members: Members, rows: np.ndarray, places: np.ndarray) -> Redrawn:
+        """From a run with these rows of `members`, at these places among all examples whose outcomes are drawn."""
+        chance = confidence(data)[0]
+        unweighted = bool((data.weight == 1).all())
+        return cls(places, rows, members, data.weight, chance, bin_of(chance).astype(np.uint8), unweighted)
 
     def nothing(self, draws: int) -> np.ndarray:
-        """Sums to begin with, float [B, 1 + G, 6 + P·draws], groups in the order of the members.
+        """Sums over no examples yet, float [B, 1 + G, 6 + P·draws], groups in the order of `members`.
 
         The fixed ones are Σ 1, Σ w, Σ w², Σ wc, Σ w²c and Σ w²c². The P parts of the drawn ones are Σ wy, Σ w²y and
         Σ (2c − 1)w²y; where every weight is 1, the first two are Σ y, which is there once.
@@ -119,8 +120,8 @@ class Redrawn:
         return np.zeros((BINS, len(self.members.order), FIXED + (2 if self.unweighted else 3) * draws))
 
     def add(self, sums: np.ndarray, first: int, uniform: Sequence[np.ndarray]) -> None:
-        """Add to the sums those of the examples that uniform numbers [k, draws], in batches of draws, are of; `first`
-        is the place of the first of them."""
+        """Add to the sums a batch of k examples with their uniform numbers [k, draws], in batches of draws; `first` is
+        the place of the first of them."""
         count = len(uniform[0])
         low, high = np.searchsorted(self.places, [first, first + count])
         chance = np.full((count, 1), np.nan)  # and nan is above no number
@@ -130,13 +131,13 @@ class Redrawn:
         stops = np.cumsum(np.bincount(self.bins[low:high], minlength=BINS))
         for code, (start, stop) in enumerate(zip([0, *stops[:-1]], stops, strict=True)):
             for begin in range(start, stop, PIECE):
-                some = order[begin : min(begin + PIECE, stop)]
-                self._add(sums[code], some, outcomes[self.places[some] - first])
+                piece = order[begin : min(begin + PIECE, stop)]
+                self._add(sums[code], piece, outcomes[self.places[piece] - first])
 
-    def _add(self, sums: np.ndarray, some: np.ndarray, outcomes: np.ndarray) -> None:
-        """The same of one bin's sums [1 + G, 6 + P·draws] and these of the run's examples, with outcomes [k, draws]."""
-        inside = self.members.take(self.rows[some])
-        w, c, draws = self.weight[some], self.confidence[some], outcomes.shape[1]
+    def _add(self, sums: np.ndarray, piece: np.ndarray, outcomes: np.ndarray) -> None:
+        """Add to one bin's sums [1 + G, 6 + P·draws] a piece of the run's examples, with outcomes [k, draws]."""
+        inside = self.members.take(self.rows[piece])
+        w, c, draws = self.weight[piece], self.confidence[piece], outcomes.shape[1]
         inside.add(sums[:, :FIXED], np.stack([np.ones(len(w)), w, w**2, w * c, w**2 * c, w**2 * c**2], axis=1))
         *first, last = (sums[:, start : start + draws] for start in range(FIXED, sums.shape[1], draws))
         drawn = outcomes.astype(float)
@@ -148,67 +149,69 @@ class Redrawn:
             inside.add(first[1], drawn, w**2)
 
     def errors(self, sums: np.ndarray) -> np.ndarray:
-        """Plug-in and debiased squared error, [draws, 2, 1 + G], of the sums of all examples."""
+        """Plug-in and debiased squared error, [draws, 2, 1 + G], from the sums over all examples."""
         count, mass, squares, first, second, third = np.split(sums[..., :FIXED], FIXED, axis=2)
         parts = np.split(sums[..., FIXED:], 2 if self.unweighted else 3, axis=2)
         weight, square, slope = parts[0], parts[-2], parts[-1]
         gap = first - weight
-        some = np.where(mass > 0, mass, 1.0)
-        mean = gap / some
+        positive_mass = np.where(mass > 0, mass, 1.0)
+        mean = gap / positive_mass
         # Σ w²(c − y − mean)², opened up.
         spread = third - slope - 2 * mean * (second - square) + mean**2 * squares
         kept = count > 1
-        variance = spread / some**2 * count / np.maximum(count - 1, 1)
+        variance = spread / positive_mass**2 * count / np.maximum(count - 1, 1)
         unbiased = np.where(kept, mean**2 - variance, 0.0)
         share = np.where(kept, mass, 0.0)
         plug_in = divided(np.abs(gap).sum(axis=0), mass.sum(axis=0))
         squared = divided((share * unbiased).sum(axis=0), share.sum(axis=0))
-        found = np.empty((weight.shape[2], 2, len(self.members.order)))
-        found[..., self.members.order] = np.stack([plug_in, squared]).transpose(2, 0, 1)
-        return found
+        errors_by_group = np.empty((weight.shape[2], 2, len(self.members.order)))
+        errors_by_group[..., self.members.order] = np.stack([plug_in, squared]).transpose(2, 0, 1)
+        return errors_by_group
 
 
 def redrawn_errors(
     runs: Sequence[Redrawn], size: int, step: int, draws: int, rng: Callable[[], np.random.Generator]
 ) -> Iterator[np.ndarray]:
-    """The errors of each run, [draws, 2, 1 + G], when outcomes of `size` examples are redrawn, the same numbers for all
-    runs: those of `evenhand.stats.null.redraw_outcomes`, which draws `step` times at once."""
+    """The errors of each run, [draws, 2, 1 + G], with redrawn outcomes of `size` examples.
+
+    All runs share the random numbers: those of `evenhand.stats.null.redraw_outcomes`, which draws `step` times at once.
+    """
     sums: dict[int, np.ndarray] = {}
     for first, uniform in _uniform_numbers(size, step, draws, rng):
         last = first + len(uniform[0]) == size
-        for place, run in enumerate(runs):
-            total = sums.pop(place, None)
-            total = run.nothing(draws) if total is None else total
-            run.add(total, first, uniform)
+        for index, run in enumerate(runs):
+            sums_of_run = sums.pop(index, None)
+            sums_of_run = run.nothing(draws) if sums_of_run is None else sums_of_run
+            run.add(sums_of_run, first, uniform)
             if last:
-                yield run.errors(total)
+                yield run.errors(sums_of_run)
             else:
-                sums[place] = total
+                sums[index] = sums_of_run
 
 
 def _uniform_numbers(
     size: int, step: int, draws: int, rng: Callable[[], np.random.Generator]
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Some examples after the other, the place of the first and by batch of draws the numbers, float [k, batch].
+    """Batches of examples: the place of the first one, and by batch of draws the numbers, float [k, batch].
 
     The stream has one batch of all examples after the other. What lies between an example's batches is skipped, which
     NumPy's default generator can do.
     """
     rows = max(1, NUMBERS // draws)
     for first in range(0, size, rows):
-        count, found = min(rows, size - first), []
+        count, batches = min(rows, size - first), []
         source, passed = rng(), 0
         for start in range(0, draws, step):
             width = min(step, draws - start)
             wanted = start * size + first * width
             source.bit_generator.advance(wanted - passed)  # pyright: ignore[reportAttributeAccessIssue]
             passed = wanted + count * width
-            found.append(source.random((count, width)))
-        yield first, found
+            batches.append(source.random((count, width)))
+        yield first, batches
 
 
 def _side_by_side(batches: Sequence[np.ndarray]) -> np.ndarray:
-    """Batches [k, batch] as one [k, draws]."""
+    """Batches of draws [k, batch] as one array [k, draws]."""
     if len(batches) == 1:
         return batches[0]
     if max(batch.shape[1] for batch in batches) > 1:

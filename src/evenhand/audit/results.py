@@ -100,7 +100,7 @@ class Results:
 
     @property
     def scores(self) -> pl.DataFrame:
-        """What a membership attack says; empty where membership was not audited."""
+        """The scores of a membership attack; empty where membership was not audited."""
         return self.tables["scores"]
 
     @classmethod
@@ -188,7 +188,7 @@ class Results:
             format: unless given, by the file's suffix (.html, .md, .json).
 
         Raises:
-            InputError: a suffix that says no format.
+            InputError: a suffix of no known format.
         """
         path = Path(path)
         chosen = format or SUFFIXES.get(path.suffix.lower())

@@ -1,4 +1,4 @@
-"""The folder that holds results: written whole, and read back table by table."""
+"""Write results to a folder, and read them back table by table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DESIGN, PROVENANCE = "design.json", "provenance.json"
 def load(folder: Path) -> tuple[RecordTables, Design, dict[str, str]]:
     """The tables of a folder, its design and its provenance.
 
-    The tables that every folder has at its top are read at once, the others when they are asked for.
+    The tables that every folder has at its top are read at once, the others on first use.
 
     Raises:
         InputError: there is no such folder, it holds no results, or a table of it does not fit.
@@ -94,7 +94,7 @@ def _trials_folder(folder: Path) -> Path:
 
 
 def _read(folder: Path, table: StoredTable, design: Design, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """A table of a folder: one file, or the rows that its trials left."""
+    """A table of a folder, from one file or from the folders of its trials."""
     path = _path(folder, table.name)
     if not path.is_file() and table.left_by is not None and _trials_folder(folder).is_dir():
         return _of_trials(folder, table, design, tables)
@@ -104,9 +104,9 @@ def _read(folder: Path, table: StoredTable, design: Design, tables: Mapping[str,
 
 
 def _of_trials(folder: Path, table: StoredTable, design: Design, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The rows that the trials of a study left, of the splits that were audited.
+    """The rows that the trials of a study wrote, of the splits that were audited.
 
-    The folder of a trial may hold rows of an earlier study that asked for more, or was asked of a tuning candidate.
+    A trial's folder may hold rows that this study does not use: of an earlier, larger study or of a tuning candidate.
     """
     assert table.left_by is not None
     settings = [name for name, setting in design.settings.items() if table.left_by(setting)]

@@ -8,45 +8,47 @@ from typing import Generic, TypeVar
 
 import polars as pl
 
-Left = TypeVar("Left")
+Record = TypeVar("Record")
 
 ONE_SEED = "one seed: the interval does not hold the noise of training"
 
 
 @dataclass(frozen=True, eq=False)
-class TrialRecords(Generic[Left]):
-    """What the trials of a setting left, and why some left nothing.
+class TrialRecords(Generic[Record]):
+    """The records of a setting's trials by method and seed, and why some trials have none.
 
     Attributes:
-        present: by method and seed.
-        absent: the reason, by method and seed.
-        methods: those of either, in the reader's order.
+        present: the records, by method and seed.
+        absent: the reason why there are none, by method and seed.
+        methods: all methods of either, in the order of the report.
     """
 
-    present: Mapping[tuple[str, int], Left]
+    present: Mapping[tuple[str, int], Record]
     absent: Mapping[tuple[str, int], str]
     methods: tuple[str, ...]
 
 
-def by_run(uses: pl.DataFrame, methods: Sequence[str], records: Mapping[str, Left], missing: str) -> TrialRecords[Left]:
+def by_run(
+    trials: pl.DataFrame, methods: Sequence[str], records: Mapping[str, Record], missing: str
+) -> TrialRecords[Record]:
     """Index records by the (method, seed) that used each trial.
 
     Args:
-        uses: rows of the table `trials`.
-        methods: of the setting, in the reader's order; others follow by name.
-        records: what there is, by trial.
-        missing: said of a trial that did not fail and left nothing.
+        trials: rows of the table `trials`.
+        methods: of the setting, in the order of the report; others follow by name.
+        records: by trial.
+        missing: the reason given for a trial that did not fail and has no records.
     """
-    present: dict[tuple[str, int], Left] = {}
+    present: dict[tuple[str, int], Record] = {}
     absent: dict[tuple[str, int], str] = {}
-    for use in uses.iter_rows(named=True):
-        run = (use["method"], use["seed"])
-        if use["status"] == "failed":
-            absent[run] = f"training failed ({use['reason'] or 'no reason given'})"
-        elif use["trial"] not in records:
+    for trial in trials.iter_rows(named=True):
+        run = (trial["method"], trial["seed"])
+        if trial["status"] == "failed":
+            absent[run] = f"training failed ({trial['reason'] or 'no reason given'})"
+        elif trial["trial"] not in records:
             absent[run] = missing
         else:
-            present[run] = records[use["trial"]]
+            present[run] = records[trial["trial"]]
     known = {method for method, _ in (*present, *absent)}
     ordered = (*(name for name in methods if name in known), *sorted(known - set(methods)))
     return TrialRecords(present, absent, ordered)
@@ -58,7 +60,7 @@ def seeds_of(method: str, *runs: Iterable[tuple[str, int]]) -> list[int]:
 
 
 def missing_note(method: str, seeds: Sequence[int], absent: Mapping[tuple[str, int], str], what: str) -> list[str]:
-    """A note where some seeds of a method have no records: `what` says which they lack."""
+    """A note where some seeds of a method have no records; `what` is its verb, such as "have no predictions"."""
     reasons = [absent[method, seed] for seed in seeds if (method, seed) in absent]
     return [f"{len(reasons)} of {len(seeds)} seeds {what}: {', '.join(sorted(set(reasons)))}"] if reasons else []
 

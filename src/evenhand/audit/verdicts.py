@@ -1,7 +1,7 @@
 """Verdicts: contrasts judged family by family, with simultaneous bounds.
 
-A family is what one question is asked of: all contrasts of one measure, method and reference, of one setting and split,
-over all groups (or over all attributes) and classes; everyone is a family of its own. Each bound has the one-sided
+A family answers one question: all contrasts of one measure, method and reference, of one setting and split, over all
+groups (or over all attributes) and classes; everyone is a family of its own. Each bound has the one-sided
 level at which a family without any harm has a verdict `worse` with probability alpha: that of max T, which knows how
 contrasts share examples, and alpha over the family's size (Bonferroni) where they share none or are unpaired.
 """
@@ -19,7 +19,7 @@ from evenhand.audit.design import Design
 from evenhand.audit.estimands import Comparison
 from evenhand.seeds import generator
 from evenhand.stats.equivalence import verdict
-from evenhand.stats.heterogeneity import Pooled
+from evenhand.stats.heterogeneity import MetaAnalysis
 from evenhand.stats.multiplicity import MaxT, correlations, max_t
 from evenhand.stats.power import POWER, Repeated, runs_needed
 
@@ -33,8 +33,8 @@ class SettingContrast:
     """A contrast of one setting.
 
     Attributes:
-        setting, split: where.
-        comparison: what with what.
+        setting, split: whose records it is made of.
+        comparison: the methods and the estimand that are compared.
         contrast: its interval.
         margin: declared for it; None where there is none.
         unit_names: by code, the names of the setting's units, ascending; needed to pool it over settings.
@@ -51,7 +51,7 @@ class SettingContrast:
 
     @property
     def judged(self) -> bool:
-        """Whether its setting judges it, so that its variance and what its units contribute are known."""
+        """Whether its setting judges it, so that its variance and the influences of its units are known."""
         return self.contrast.interval is not None and self.contrast.totals is not None
 
 
@@ -61,9 +61,9 @@ class Family:
 
     Attributes:
         members: of one level; some may be shown and not judged.
-        joint: how small the smallest p-value is where nothing is there.
+        joint: the null distribution of the largest statistic (the smallest p-value).
         level: one-sided, of each bound.
-        name: what is asked, of how many contrasts and how they are corrected.
+        name: the measure and the pair of methods, the number of contrasts and how they are corrected.
         jointly: the claim about all of them, where it holds.
     """
 
@@ -82,9 +82,9 @@ class Family:
         first = members[0].comparison
         estimand = first.estimand
         by = _BY[estimand.subset.level] if estimand.family is None else f"by {estimand.family}"
-        how = ", max T" if level > design.alpha / size else ""
+        method_note = ", max T" if level > design.alpha / size else ""
         corrected = "" if estimand.correction is None else f" after {estimand.correction}"
-        name = f"{estimand.measure.name}{corrected} {by}, {_pair(first)} ({_counted(size)}{how})"
+        name = f"{estimand.measure.name}{corrected} {by}, {_pair(first)} ({_counted(size)}{method_note})"
         jointly = _jointly(contrasts, members[0].margin, design.alpha) if first.decides else None
         return cls(members, joint, level, name, jointly)
 
@@ -122,7 +122,7 @@ def in_order(families: Sequence[Family]) -> list[Family]:
 
 
 def pairs(methods: Sequence[str], references: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Who is compared with whom: every method with every reference, two references once."""
+    """The pairs of methods that are compared: every method with every reference, two references once."""
     present = [name for name in references if name in methods]
     for rank, reference in enumerate(present):
         for method in methods:
@@ -134,76 +134,79 @@ def setting_row(member: SettingContrast, family: Family) -> dict[str, Any]:
     """The row of a setting's contrast, with bounds that hold simultaneously over its family."""
     contrast, comparison = member.contrast, member.comparison
     notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
-    given: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs}
+    values: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs}
     interval, whole = contrast.interval, contrast.whole
     if interval is None or whole is None:
-        return verdict_row(member, member.setting, family.name, notes, given)
+        return verdict_row(member, member.setting, family.name, notes, values)
     low, high = interval.bounds(family.level)
-    given |= {"low": low, "high": high}
+    values |= {"low": low, "high": high}
     if not comparison.decides:
-        return verdict_row(member, member.setting, family.name, notes, given)
+        return verdict_row(member, member.setting, family.name, notes, values)
     if contrast.runs < 2:
-        return verdict_row(member, member.setting, family.name, [ONE_SEED, *notes], given)
+        return verdict_row(member, member.setting, family.name, [ONE_SEED, *notes], values)
     if not high > low:
-        return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], given)
+        return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], values)
     p = interval.p_greater()
-    given |= {
+    values |= {
         "verdict": verdict(low, high, member.margin),
         "p": p,
         "p_adjusted": float(family.joint.adjusted(p)),
         "detectable": Repeated.of(interval, family.level).smallest(),
     }
-    if given["verdict"] == "inconclusive":
+    if values["verdict"] == "inconclusive":
         # What an adjusted interval adds is noise of the examples.
         extra = max(interval.variance - whole.variance, 0.0)
         spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
         needed = runs_needed(spread, family.level, member.margin)
-        given["runs_needed"] = needed.runs
+        values["runs_needed"] = needed.runs
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []
-    return verdict_row(member, member.setting, family.name, notes, given)
+    return verdict_row(member, member.setting, family.name, notes, values)
 
 
 def pooled_row(
-    member: SettingContrast, pooled: Pooled | None, size: int, settings: int, notes: Sequence[str], design: Design
+    member: SettingContrast, pooled: MetaAnalysis | None, size: int, settings: int, notes: Sequence[str], design: Design
 ) -> dict[str, Any]:
     """The row of a mean over settings, with bounds that hold simultaneously over `size` such means.
 
     Args:
         member: one of the settings' contrasts.
         pooled: the mean; None where there is none.
-        size: of the family.
-        settings: how many the mean is over.
-        notes: what a reader must know.
-        design: of the study.
+        size: the number of means in the family.
+        settings: the number of settings that the mean is over.
+        notes: of the row.
+        design: the study's.
     """
     comparison = member.comparison
     estimand = comparison.estimand
     pair = f"{estimand.measure.name} {_BY[estimand.subset.level]}, {_pair(comparison)}"
     family = f"{pair}, across settings ({_counted(size)})"
-    given: dict[str, Any] = {"runs": settings}
+    values: dict[str, Any] = {"runs": settings}
     if pooled is not None:
         level = design.alpha / size
         low, high = pooled.bounds(level)
-        given |= {"contrast": pooled.estimate, "low": low, "high": high}
+        values |= {"contrast": pooled.estimate, "low": low, "high": high}
         if pooled.settings > 2:
-            given["predict_low"], given["predict_high"] = pooled.prediction(1 - 2 * level)
+            values["predict_low"], values["predict_high"] = pooled.prediction(1 - 2 * level)
         if comparison.decides:
             p = pooled.p_greater()
-            given |= {
+            values |= {
                 "verdict": verdict(low, high, member.margin),
                 "p": p,
                 "p_adjusted": min(size * p, 1.0),
                 "detectable": pooled.half_width(level) + pooled.half_width(1 - POWER),
             }
-    return verdict_row(member, None, family, notes, given)
+    return verdict_row(member, None, family, notes, values)
 
 
 def verdict_row(
-    member: SettingContrast, setting: str | None, family: str, notes: Sequence[str], given: Mapping[str, Any]
+    member: SettingContrast, setting: str | None, family: str, notes: Sequence[str], values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A row of the table `verdicts`: the one place where it is made. What is not given is null; a verdict that is not
-    given is `inconclusive` where the measure decides, so that a gate does not take it for an answer."""
+    """A row of the table `verdicts`: the one place where such rows are made.
+
+    Columns without a value are null; a missing verdict is `inconclusive` where the measure decides, so that a gate does
+    not take it for an answer.
+    """
     comparison = member.comparison
     estimand = comparison.estimand
     return {
@@ -230,7 +233,7 @@ def verdict_row(
         "detectable": None,
         "runs": None,
         "runs_needed": None,
-        **given,
+        **values,
         "note": "; ".join(dict.fromkeys(notes)) or None,
     }
 
@@ -244,26 +247,26 @@ def _counted(size: int) -> str:
 
 
 def _joint(contrasts: Sequence[Contrast]) -> MaxT:
-    """How the judged contrasts of a family go together when nothing is there."""
+    """The joint null distribution of the judged contrasts of a family."""
     size = max(sum(contrast.interval is not None for contrast in contrasts), 1)
-    known = [
+    judged = [
         (contrast, contrast.interval.variance, contrast.whole.df)
         for contrast in contrasts
         if contrast.interval and contrast.whole and contrast.whole.variance > 0 and contrast.totals is not None
     ]
-    if size < 2 or len(known) < size:  # nothing to correct, or some that nobody knows how they go with the others
+    if size < 2 or len(judged) < size:  # nothing to correct, or contrasts with unknown correlations
         return MaxT(np.empty(0), size)
-    variances, df = (np.array(part) for part in zip(*(rest for _, *rest in known), strict=True))
-    return max_t(_correlations([contrast for contrast, *_ in known], variances), df, generator(0, "max T"))
+    variances, df = (np.array(part) for part in zip(*(rest for _, *rest in judged), strict=True))
+    return max_t(_correlations([contrast for contrast, *_ in judged], variances), df, generator(0, "max T"))
 
 
 def _correlations(contrasts: Sequence[Contrast], variances: np.ndarray) -> np.ndarray:
     """The correlations of contrasts, float [m, m]."""
     grams = [contrast.gram for contrast in contrasts if contrast.gram is not None]
     if len(grams) == len(contrasts) and all(gram is grams[0][0] for gram, _ in grams):
-        places = [place for _, place in grams]
+        indices = [index for _, index in grams]
         spread = np.sqrt(variances)
-        found = grams[0][0][np.ix_(places, places)] / np.outer(spread, spread)
+        found = grams[0][0][np.ix_(indices, indices)] / np.outer(spread, spread)
         np.fill_diagonal(found, 1.0)
         return found
     units, totals = zip(*(contrast.totals() for contrast in contrasts if contrast.totals), strict=True)

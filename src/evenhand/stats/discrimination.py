@@ -14,7 +14,7 @@ difference between groups, or between methods on the same targets' examples, has
   Woodruff (1952) has it for quantiles.
 
 Where scores compare a target with the other targets, as in a pool of shadow models, a model moves all scores at once.
-Of online likelihood ratios that is enough to make the intervals of areas too short; `Pooled.jackknifed` takes the
+Of online likelihood ratios that is enough to make the intervals of areas too short; `PooledRoc.jackknifed` takes the
 variance over targets from leaving models out of both roles.
 
 Rates and areas are kept in [0, 1] by Wilson's interval at their effective size. `docs/membership.md` holds the
@@ -37,8 +37,8 @@ WINDOW = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Pooled:
-    """An area or a rate over all rows, in linear form.
+class PooledRoc:
+    """An AUC, TPR or FPR over the rows of all targets, in linear form.
 
     Attributes:
         estimate: nan where there is nothing to take it from.
@@ -73,7 +73,7 @@ class Pooled:
             return math.nan, math.nan
         return proportion_interval(self.two_way, self.size, level)
 
-    def minus(self, other: Pooled) -> TwoWay:
+    def minus(self, other: PooledRoc) -> TwoWay:
         """The difference of two estimates on the same targets' examples: two groups, or two methods of one pool.
 
         Both are jackknifed, or neither is.
@@ -81,9 +81,9 @@ class Pooled:
         units = int(((self.cells != 0) | (other.cells != 0)).any(axis=0).sum())
         without = None if self.without is None or other.without is None else self.without - other.without
         estimate, cells = self.estimate - other.estimate, self.cells - other.cells
-        return Pooled(estimate, cells, max(units, self.units, other.units), 0, without).two_way
+        return PooledRoc(estimate, cells, max(units, self.units, other.units), 0, without).two_way
 
-    def jackknifed(self, without: np.ndarray, pairs: np.ndarray) -> Pooled:
+    def jackknifed(self, without: np.ndarray, pairs: np.ndarray) -> PooledRoc:
         """The same, with the variance over targets from leaving out pairs of them.
 
         A pool's models are targets, and what other targets' scores rest on. The contributions hold the first part of
@@ -99,7 +99,7 @@ class Pooled:
         )
 
 
-def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None = None) -> Pooled:
+def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None = None) -> PooledRoc:
     """The area under the ROC curve of all rows together.
 
     Args:
@@ -111,15 +111,15 @@ def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None
     ours, theirs = rows & positive, rows & ~positive
     cells, first, second = np.zeros(score.shape), score[ours], score[theirs]
     if not len(first) or not len(second):
-        return Pooled(math.nan, cells, _units(rows), 0)
+        return PooledRoc(math.nan, cells, _units(rows), 0)
     above = _placement(first, second)
     area = float(above.mean())
     cells[ours] = (above - area) / len(first)
     cells[theirs] = (1 - _placement(second, first) - area) / len(second)
-    return Pooled(area, cells, _units(rows), len(first) + len(second))
+    return PooledRoc(area, cells, _units(rows), len(first) + len(second))
 
 
-def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> Pooled:
+def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> PooledRoc:
     """The share of rows at or above a threshold that was chosen elsewhere.
 
     Args:
@@ -130,10 +130,10 @@ def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> Poole
     rows = _rows(score, where)
     size = int(rows.sum())
     if not size:
-        return Pooled(math.nan, np.zeros(score.shape), 0, 0)
+        return PooledRoc(math.nan, np.zeros(score.shape), 0, 0)
     called = score >= threshold
     rate = float(called[rows].mean())
-    return Pooled(rate, np.where(rows, called - rate, 0.0) / size, _units(rows), size)
+    return PooledRoc(rate, np.where(rows, called - rate, 0.0) / size, _units(rows), size)
 
 
 def pooled_tpr(
@@ -142,7 +142,7 @@ def pooled_tpr(
     alpha: float,
     where: np.ndarray | None = None,
     threshold_where: np.ndarray | None = None,
-) -> Pooled:
+) -> PooledRoc:
     """TPR at the least threshold with FPR ≤ α.
 
     Args:
@@ -155,11 +155,11 @@ def pooled_tpr(
     ours, theirs = rows & positive, setting & ~positive
     negatives = np.sort(score[theirs])[::-1]
     if not ours.any() or not len(negatives):
-        return Pooled(math.nan, np.zeros(score.shape), _units(rows), 0)
+        return PooledRoc(math.nan, np.zeros(score.shape), _units(rows), 0)
     found = pooled_rate(score, threshold_at(negatives, alpha), ours)
     false = pooled_rate(score, threshold_at(negatives, alpha), theirs)
     slope = _slope(np.sort(score[ours]), negatives, false.estimate, WINDOW * false.two_way.standard_error)
-    return Pooled(found.estimate, found.cells - slope * false.cells, _units(ours | theirs), found.size)
+    return PooledRoc(found.estimate, found.cells - slope * false.cells, _units(ours | theirs), found.size)
 
 
 def threshold_at(negatives: np.ndarray, alpha: float) -> float:

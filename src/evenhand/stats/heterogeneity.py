@@ -37,7 +37,7 @@ TWO_SETTINGS = "two settings: where a new one would lie is unknown"
 
 
 @dataclass(frozen=True)
-class Pooled:
+class MetaAnalysis:
     """The mean over settings, and how much they differ.
 
     Attributes:
@@ -140,7 +140,7 @@ def pool(
     weights: Weights = "equal",
     shared: np.ndarray | None = None,
     shared_df: float = math.inf,
-) -> Pooled:
+) -> MetaAnalysis:
     """The mean of the settings' contrasts, with random effects.
 
     Args:
@@ -164,7 +164,9 @@ def pool(
         raise InputError('weights must be "equal" where settings share examples, not "inverse-variance"')
     if k < 2:
         nan = math.nan
-        return Pooled(float(y[0]) if k else nan, nan, k, nan, nan, nan, nan, nan, ONE_SETTING if k else NO_SETTINGS)
+        return MetaAnalysis(
+            float(y[0]) if k else nan, nan, k, nan, nan, nan, nan, nan, ONE_SETTING if k else NO_SETTINGS
+        )
     from scipy.special import chdtrc, chdtri
 
     parts = _contrasts(y, together)
@@ -177,7 +179,7 @@ def pool(
         scale = max(scale, 1.0)
     excess = max(q - (k - 1), 0.0) / q if q > 0 else 0.0
     common = max(float(together.sum() - v.sum()) / (k * (k - 1)), 0.0)
-    return Pooled(
+    return MetaAnalysis(
         mean,
         scale / float(weight.sum()),
         k,

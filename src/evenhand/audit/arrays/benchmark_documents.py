@@ -12,17 +12,17 @@ import polars as pl
 from evenhand.errors import InputError
 
 CLOSE = 1e-6
-"""How near the mean of documents is to the harness's number."""
+"""The tolerance, relative and absolute, between the mean of documents and the harness's number."""
 
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """Of one benchmark and metric.
+    """The values of one metric for each document of one benchmark.
 
     Attributes:
         examples: ids [n].
         values: float [n]; nan where not defined.
-        units: int [n], what is resampled.
+        units: int [n], codes of the resampling units.
         groups: by `ATTRIBUTE=GROUP`, bool [n].
     """
 
@@ -34,7 +34,7 @@ class Documents:
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkScores:
-    """One model's benchmarks.
+    """The scores of one model on every benchmark.
 
     Attributes:
         documents: by benchmark and metric.
@@ -50,13 +50,15 @@ class BenchmarkScores:
         return tuple(dict.fromkeys(task for task, _ in self.totals))
 
     def of(self, task: str, metric: str, group: str | None) -> Documents | None:
-        """The documents that a metric is made of; where the harness has the metric for a group apart, that."""
+        """The documents behind a metric; those behind the group's own metric where the harness has one."""
         apart = (task, f"{metric}_{group}")
         return self.documents.get(apart if apart in self.totals else (task, metric))
 
     def groups(self, task: str, metric: str) -> Iterator[tuple[str, str]]:
-        """(attribute, group) of the documents of a metric, of attributes with several groups; where the harness has the
-        metric for groups apart, those groups."""
+        """The (attribute, group) pairs of a metric's documents, for attributes with several groups.
+
+        Where the harness has metrics of single groups, only those groups.
+        """
         documents = self.documents.get((task, metric))
         if documents is None:
             return
@@ -69,7 +71,7 @@ class BenchmarkScores:
 
 
 def benchmark_scores(rows: pl.DataFrame, units: Mapping[str, int], where: str) -> BenchmarkScores:
-    """The rows of one trial.
+    """The benchmarks of one trial as arrays.
 
     Args:
         rows: of the table `harness`.
@@ -85,17 +87,17 @@ def benchmark_scores(rows: pl.DataFrame, units: Mapping[str, int], where: str) -
         key = str(task), str(metric)
         whole = part.filter(pl.col("example").is_null())
         totals[key] = whole["value"][0] if len(whole) else None
-        own = part.drop_nulls("example")
-        if own.is_empty():
+        documents_of_metric = part.drop_nulls("example")
+        if documents_of_metric.is_empty():
             continue
-        values = own["value"].cast(pl.Float64).fill_null(math.nan).to_numpy()
-        lists = own["groups"].to_list()
-        names = sorted({name for one in lists for name in one or ()})
+        values = documents_of_metric["value"].cast(pl.Float64).fill_null(math.nan).to_numpy()
+        lists = documents_of_metric["groups"].to_list()
+        names = sorted({name for group_names in lists for name in group_names or ()})
         documents[key] = Documents(
-            tuple(own["example"]),
+            tuple(documents_of_metric["example"]),
             values,
-            np.array([units[unit] for unit in own["unit"]], dtype=np.int64),
-            {name: np.array([name in (one or ()) for one in lists]) for name in names},
+            np.array([units[unit] for unit in documents_of_metric["unit"]], dtype=np.int64),
+            {name: np.array([name in (group_names or ()) for group_names in lists]) for name in names},
         )
         total = totals[key]
         if total is not None and not math.isclose(float(np.nanmean(values)), total, rel_tol=CLOSE, abs_tol=CLOSE):

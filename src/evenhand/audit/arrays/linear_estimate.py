@@ -1,4 +1,4 @@
-"""A quantity of one model with what each sampled text contributes to its error."""
+"""A quantity of one model with the influence of each sampled text on it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class LinearEstimate:
-    """A quantity in linear form.
+    """A quantity of one model in linear form.
 
     Attributes:
         value: nan when undefined.
-        influence: float [n], what each example contributes to its error, Σ = 0.
-        weights: float [n], each example's share of it, Σ = 1.
-        max_unit_change: what one example can change it by; None where that has no bound.
+        influence: float [n], the influence of each example, Σ = 0.
+        weights: float [n], each example's share of the sample, Σ = 1.
+        max_unit_change: the most that one example can change it by; None where that has no bound.
         reason: why it is undefined.
         doubt: why it is shown and not judged.
     """
@@ -30,7 +30,7 @@ class LinearEstimate:
 
     @classmethod
     def undefined(cls, reason: str, size: int) -> LinearEstimate:
-        """No value of so many examples, and why."""
+        """A quantity that is undefined for a sample of this size, with the reason."""
         return cls(math.nan, np.zeros(size), np.zeros(size), reason=reason)
 
     @classmethod
@@ -39,8 +39,8 @@ class LinearEstimate:
 
         Args:
             values: one per example.
-            width: of the range of a value; None where that has no bound.
-            doubt: why it is not judged.
+            width: the length of the interval that values lie in; None where that has no bound.
+            doubt: why it is shown and not judged.
 
         Example:
             >>> LinearEstimate.mean(np.array([0.0, 1.0, np.nan])).value
@@ -49,7 +49,7 @@ class LinearEstimate:
         defined = np.isfinite(values)
         number = int(defined.sum())
         if not number:
-            return cls.undefined("it is defined for no review", len(values))
+            return cls.undefined("it is undefined for every example", len(values))
         mean = float(values[defined].mean())
         influence = np.where(defined, values - mean, 0.0) / number
         return cls(mean, influence, defined / number, None if width is None else width / number, doubt=doubt)

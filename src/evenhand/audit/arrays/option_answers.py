@@ -1,4 +1,4 @@
-"""The table `options` as arrays: what one model answered to each question, over the orders in which it was asked."""
+"""The table `options` as arrays: one model's scores of the answers to each question, in each order of the options."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Beliefs:
 
 
 def choices(options: pl.DataFrame, by: Score = "log_prob") -> list[Choices]:
-    """Cloze and multiple choice of one model, a question after the other in the order of the table.
+    """The cloze and multiple-choice questions of one model, in the order of the table.
 
     Args:
         options: rows of one trial and step.
@@ -87,7 +87,7 @@ def choices(options: pl.DataFrame, by: Score = "log_prob") -> list[Choices]:
         InputError: rows of several trials or steps; an example that was not asked every prompt; a prompt that lacks an
             option; a score that the table does not have.
     """
-    found = []
+    questions = []
     for (template, form, words), prompts in _questions(options, yes_no=False):
         rows = [_scores(options, str(name), by) for name in prompts]
         examples = _same_examples([ids for ids, _, _ in rows], f"{template}/{form}/{words}")
@@ -97,25 +97,27 @@ def choices(options: pl.DataFrame, by: Score = "log_prob") -> list[Choices]:
             contents = tuple(first["option"])
         else:
             arrangements = _arranged(prompts)
-            contents = tuple(first["option"][place] for place in np.argsort(arrangements.contents[0]))
+            contents = tuple(first["option"][position] for position in np.argsort(arrangements.contents[0]))
             if prompts[0].identifiers is not None:
-                identifiers = tuple(first["identifier"][place] for place in np.argsort(arrangements.identifiers[0]))
+                identifiers = tuple(
+                    first["identifier"][position] for position in np.argsort(arrangements.identifiers[0])
+                )
         scores = np.stack([values for _, values, _ in rows], axis=1)
-        found.append(Choices(template, form, words, contents, identifiers, arrangements, examples, scores))
-    return found
+        questions.append(Choices(template, form, words, contents, identifiers, arrangements, examples, scores))
+    return questions
 
 
 def beliefs(options: pl.DataFrame, by: Score = "log_prob") -> list[Beliefs]:
-    """Yes/no questions of one model. Arguments and errors as `choices`."""
-    found = []
+    """The yes/no questions of one model. Arguments and errors as for `choices`."""
+    questions = []
     for (template, form, words), prompts in _questions(options, yes_no=True):
         contents = tuple(dict.fromkeys(str(name.claim) for name in prompts))
         odds: dict[tuple[str, bool], list[np.ndarray]] = {}
-        seen, by_place, options_of = [], {}, {}
+        example_lists, scores_of, options_of = [], {}, {}
         for name in prompts:
             examples, values, first = _scores(options, str(name), by)
-            seen.append(examples)
-            by_place[name], options_of[name] = values, first
+            example_lists.append(examples)
+            scores_of[name], options_of[name] = values, first
             yes, no = (first["option"].index(answer) for answer in ("yes", "no"))
             odds.setdefault((str(name.claim), name.denied), []).append(values[:, yes] - values[:, no])
         means = {key: np.mean(values, axis=0) for key, values in odds.items()}
@@ -127,14 +129,14 @@ def beliefs(options: pl.DataFrame, by: Score = "log_prob") -> list[Beliefs]:
         ]
         if sides[0] is None:
             raise InputError(f"{template}/{form}/{words}: a content is asked about in the negative only")
-        examples = _same_examples(seen, f"{template}/{form}/{words}")
-        listed = _listed(prompts, by_place, options_of)
-        found.append(Beliefs(template, form, words, contents, examples, sides[0], sides[1], listed))
-    return found
+        examples = _same_examples(example_lists, f"{template}/{form}/{words}")
+        listed = _listed(prompts, scores_of, options_of)
+        questions.append(Beliefs(template, form, words, contents, examples, sides[0], sides[1], listed))
+    return questions
 
 
 def _arranged(prompts: Sequence[PromptName]) -> Arrangements:
-    """The orders of prompts that list their options."""
+    """The orders of contents and identifiers in prompts that list their options."""
     order = np.array([name.contents for name in prompts])
     named = [name.identifiers or tuple(range(order.shape[1])) for name in prompts]
     return Arrangements(order, np.array(named))
@@ -151,19 +153,27 @@ def _listed(
         if name.contents is None:
             return None
         questions.setdefault((str(name.claim), name.denied), []).append(name)
-    first, *others = (sorted(own, key=lambda name: (name.contents, name.identifiers)) for own in questions.values())
+    first, *others = (
+        sorted(prompts_of_question, key=lambda name: (name.contents, name.identifiers))
+        for prompts_of_question in questions.values()
+    )
     orders = [(name.contents, name.identifiers) for name in first]
-    if any([(name.contents, name.identifiers) for name in own] != orders for own in others):
+    if any(
+        [(name.contents, name.identifiers) for name in prompts_of_question] != orders for prompts_of_question in others
+    ):
         return None
     arrangements, identifiers = _arranged(first), None
     if first[0].identifiers is not None:
         named = options[first[0]]["identifier"]
-        identifiers = tuple(named[place] for place in np.argsort(arrangements.identifiers[0]))
-    stacked = [np.stack([scores[name] for name in own], axis=1) for own in (first, *others)]
+        identifiers = tuple(named[position] for position in np.argsort(arrangements.identifiers[0]))
+    stacked = [
+        np.stack([scores[name] for name in prompts_of_question], axis=1) for prompts_of_question in (first, *others)
+    ]
     return Listed(identifiers, arrangements, np.stack(stacked, axis=1))
 
 
 def _questions(options: pl.DataFrame, yes_no: bool) -> Iterator[tuple[tuple[str, str, str], list[PromptName]]]:
+    """(template, form, words) of each yes/no question, or of each other one, with its prompts."""
     for column in ("trial", "step"):
         if options[column].n_unique() > 1:
             raise InputError(f"options of {options[column].n_unique()} {column}s; answers are those of one")
@@ -196,6 +206,7 @@ def _scores(options: pl.DataFrame, prompt: str, by: Score) -> tuple[tuple[str, .
 
 
 def _same_examples(ids: list[tuple[str, ...]], question: str) -> tuple[str, ...]:
+    """The examples of every prompt of a question; raises InputError where they differ."""
     if len(set(ids)) > 1:
         raise InputError(f"{question}: every prompt should be asked about the same examples")
     return ids[0]

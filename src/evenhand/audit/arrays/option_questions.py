@@ -20,19 +20,19 @@ CLOZE, YES_NO, MULTIPLE_CHOICE = "cloze", "yes_no", "multiple_choice"
 """Kinds of question, as prompts are named by them (`evenhand.records.prompts`)."""
 
 Quantity = Callable[["Question"], Mapping[str | None, LinearEstimate]]
-"""Computes a quantity of a question: by what was done to the answers (None: nothing), empty where it was not asked."""
+"""Computes a quantity of a question, by correction of the answers (None: as answered); empty where it has none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A template in one form with one set of words, and what one model answered.
+    """A template in one form with one set of words, and one model's answers to it.
 
     Attributes:
         name: `TEMPLATE/FORM/WORDS`.
         answers: to a choice between contents, or to yes/no questions about them.
-        contents: the two between which a preference is looked for; the first has the positive sign.
-        empty: the answers about a text that says nothing, where it was asked.
-        authors: by review, which of the contents its author is, where that is known.
+        contents: the two contents that are compared; a preference for the first has the positive sign.
+        empty: the answers about a text without content, where there are such prompts.
+        authors: which of the contents the author of each review is, where that is known.
         mass: float [n], the probability of all options together of each review, mean over prompts.
     """
 
@@ -50,7 +50,7 @@ class Question:
 
     @property
     def kind(self) -> str:
-        """Which kind of question it is."""
+        """The kind of question: cloze, yes/no or multiple choice."""
         if isinstance(self.answers, Beliefs):
             return YES_NO
         return CLOZE if self.answers.arrangements is None else MULTIPLE_CHOICE
@@ -64,7 +64,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class AnsweredQuestions:
-    """Everything that one model was asked.
+    """All questions that one model was asked, with its answers.
 
     Attributes:
         questions: by name; all are about the same reviews.
@@ -92,9 +92,9 @@ def answered_questions(
     """The questions that one model was asked.
 
     Args:
-        options: rows of one trial and step, those about texts that say nothing (`CONTENT_FREE`) among them.
-        design: how an option is scored, and between which contents a preference is looked for.
-        authors: by review, which of these contents its author is, where that is known.
+        options: rows of one trial and step, including those about texts without content (`CONTENT_FREE`).
+        design: how an option is scored, and which two contents are compared.
+        authors: which of these contents the author of each review is, where that is known.
 
     Raises:
         InputError: rows that `option_answers` refuses, or questions about different reviews.
@@ -115,6 +115,7 @@ def answered_questions(
 
 
 def _name(answers: Choices | Beliefs) -> str:
+    """The name of a question, `TEMPLATE/FORM/WORDS`."""
     return f"{answers.template}/{answers.form}/{answers.words}"
 
 

@@ -1,4 +1,4 @@
-"""The table `probes` as arrays: what the probes of one model tell of one target in one layer."""
+"""The table `probes` as arrays: whether the probes of one model were right, by target and layer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from evenhand.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class ProbeRun:
-    """One target in one layer of one model.
+    """The probes of one target in one layer of one model.
 
     Attributes:
         target: the label's name.
-        layer: 0 are the embeddings.
+        layer: its number; 0 are the embeddings.
         examples: ids [n].
-        correct: bool [n], whether the probe told the target right.
+        correct: bool [n], whether the probe predicted the target correctly.
         control: bool [S, n], the same of each control task.
     """
 
@@ -30,7 +30,7 @@ class ProbeRun:
 
 
 def probe_runs(probes: pl.DataFrame) -> list[ProbeRun]:
-    """Every target in every layer of one model.
+    """The probes of every target in every layer of one model.
 
     Args:
         probes: rows of one trial.

@@ -1,4 +1,4 @@
-"""Generated texts as numbers that add up over texts."""
+"""Scores of generated texts, in a form that adds up over texts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """What a run generated, in numbers that add up over texts.
+    """The BLEU statistics and ROUGE-L of the texts that a run generated.
 
     Attributes:
-        bleu: int [n, 10], `bleu_statistics`; None where it is not known.
-        rouge: float [n], ROUGE-L; None where it is not known.
+        bleu: int [n, 10], `bleu_statistics`; None where they cannot be computed.
+        rouge: float [n], ROUGE-L; None where it cannot be computed.
         unit: int [n], the resampling unit of each text.
-        reason: why they are not known.
+        reason: why they cannot be computed.
     """
 
     bleu: np.ndarray | None
@@ -24,6 +24,6 @@ class Texts:
     reason: str | None = None
 
     def take(self, index: np.ndarray) -> Texts:
-        """Those at these positions."""
+        """The texts at these positions."""
         bleu, rouge = (None if each is None else each[index] for each in (self.bleu, self.rouge))
         return Texts(bleu, rouge, self.unit[index], self.reason)

@@ -1,1 +1,1 @@
-"""Tables of predictions or membership scores that somebody else made, read into records."""
+"""Read users' tables of predictions or membership scores into records."""

@@ -1,4 +1,4 @@
-"""Groups as a table gives them: a column of values, a column of lists, or a column of yes and no per group."""
+"""Read groups from a table: a column of values, a column of lists, or a column of true and false per group."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ MOST_GROUPS = 500
 
 
 SEPARATOR = "\x1f"
-"""Between the groups of one row in its text."""
+"""The separator between the groups of one row in its text."""
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class TableGroups:
     """The groups of the rows of a table by one attribute.
 
     Attributes:
-        lists: of each row its groups, sorted; list[str] [n]. An empty list is in no group, a missing value is in the
+        lists: the sorted groups of each row, list[str] [n]. An empty list is in no group, a missing value is in the
             group `(missing)`.
-        text: the same as one text [n], to compare rows by.
+        text: the same as one text per row [n], to compare rows by.
     """
 
     lists: pl.Series
     text: pl.Series
 
     @classmethod
-    def of_lists(cls, lists: pl.Series) -> Groups:
+    def of_lists(cls, lists: pl.Series) -> TableGroups:
         return cls(lists, lists.list.join(SEPARATOR))
 
 
-def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, Groups]:
+def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, TableGroups]:
     """The groups of each row by attribute.
 
     Args:
@@ -54,7 +54,7 @@ def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, Groups]:
     """
     if not groups:
         raise InputError(f"name at least one column of groups of {columns.source}, such as sex")
-    by_name: dict[str, Groups] = {}
+    by_name: dict[str, TableGroups] = {}
     for group in groups:
         name, column = _named(columns, group)
         if name in by_name:
@@ -65,20 +65,20 @@ def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, Groups]:
 
 
 def _named(columns: Columns, group: str) -> tuple[str, str]:
-    """The attribute's name, and the column or pattern that it is made of."""
+    """The attribute's name, and the column or pattern that holds its groups."""
     if group in columns.names:
         return group, group
-    name, renamed, column = group.partition("=")
-    if renamed:
+    name, separator, column = group.partition("=")
+    if separator:
         return name, column
     return (group.partition("*")[0].rstrip("_.-: ") or group, group) if "*" in group else (group, group)
 
 
-def _from_column(columns: Columns, name: str) -> Groups:
+def _from_column(columns: Columns, name: str) -> TableGroups:
     values = columns.get(name, "group")
     where = columns.subject(name, "group")
     if isinstance(values.dtype, pl.List | pl.Array):
-        return Groups.of_lists(_from_lists(columns, values.cast(pl.List(values.dtype.inner)), where))
+        return TableGroups.of_lists(_from_lists(columns, values.cast(pl.List(values.dtype.inner)), where))
     if values.null_count() == len(values):
         raise InputError(f"{where} is empty in every row")
     words = columns.as_words(values, "group")
@@ -87,7 +87,7 @@ def _from_column(columns: Columns, name: str) -> Groups:
         raise InputError(f"{where} holds {distinct:,} different numbers; make ranges of them first, such as 30–39")
     _refuse_many(distinct, where)
     text = words.fill_null(MISSING) if words.null_count() else words
-    return Groups(text.reshape((-1, 1)).arr.to_list(), text)
+    return TableGroups(text.reshape((-1, 1)).arr.to_list(), text)
 
 
 def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:
@@ -105,8 +105,8 @@ def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:
     return joined.select(filled.alias(values.name)).to_series()
 
 
-def _from_pattern(columns: Columns, group: str, pattern: str) -> Groups:
-    """Missing in every column of the pattern is missing; in some of them it is false."""
+def _from_pattern(columns: Columns, group: str, pattern: str) -> TableGroups:
+    """Groups from columns of true and false; a row is missing where all are missing, and one missing value is false."""
     start, _, end = pattern.partition("*")
     if "*" in end:
         raise InputError(f'groups: "{group}" has more than one star; one stands for the name of a group')
@@ -130,7 +130,7 @@ def _from_pattern(columns: Columns, group: str, pattern: str) -> Groups:
     lists = pl.select(pl.concat_list(marked).list.drop_nulls().alias(pattern)).to_series()
     missing = pl.lit([MISSING], dtype=pl.List(pl.String))
     filled = pl.when(pl.lit(pl.Series(known))).then(pl.lit(lists)).otherwise(missing)
-    return Groups.of_lists(pl.select(filled.alias(pattern)).to_series())
+    return TableGroups.of_lists(pl.select(filled.alias(pattern)).to_series())
 
 
 def _refuse_many(distinct: int, where: str) -> None:

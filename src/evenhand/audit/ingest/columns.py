@@ -1,4 +1,4 @@
-"""The columns of somebody else's table, refused by name where they do not fit. Rows count from 0."""
+"""The columns of a user's table, with error messages that name the column. Rows count from 0."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 }
 
 TRUTH = {"false": "0", "true": "1"}
-"""Words that mean no and yes, as the digits that mean the same."""
+"""Words for truth values, and the digits that mean the same."""
 
 
 def read_file(path: Path) -> pl.DataFrame:
@@ -41,11 +41,11 @@ def read_file(path: Path) -> pl.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The columns that an audit asks for.
+    """The columns of a table, read and checked on demand.
 
     Attributes:
-        frame: of any library that narwhals reads; only the columns that are asked for are converted.
-        source: what the frame is, for messages.
+        frame: of any library that narwhals reads; only the columns that are read are converted.
+        source: the name of the table, for messages.
     """
 
     frame: nw.DataFrame[Any] = field(repr=False)
@@ -55,13 +55,13 @@ class Columns:
     def of(cls, frame: Any, source: str) -> Columns:
         """Raises InputError when the frame is no dataframe, or has no rows."""
         try:
-            given = nw.from_native(frame)
+            native = nw.from_native(frame)
         except TypeError:
             raise InputError(
                 f"{source} is a {type(frame).__name__}, not a dataframe (pandas, polars, pyarrow or another that "
                 "narwhals reads)"
             ) from None
-        eager = given.collect(backend="polars") if isinstance(given, nw.LazyFrame) else given
+        eager = native.collect(backend="polars") if isinstance(native, nw.LazyFrame) else native
         if len(eager) == 0:
             raise InputError(f"{source} has no rows")
         return cls(eager, source)
@@ -74,7 +74,7 @@ class Columns:
         return self.frame.columns
 
     def get(self, name: str, role: str) -> pl.Series:
-        """A column; what is not a number, and an empty text, is missing."""
+        """A column, in which NaN and empty texts are missing values."""
         if name not in self.names:
             raise InputError(f'{self.source} has no column "{name}" ({role}); {did_you_mean(name, self.names)}')
         try:
@@ -121,15 +121,15 @@ class Columns:
 
         Args:
             name, role: of the column.
-            meaning: what a refusal says about other values.
+            meaning: the end of the error message about other values.
         """
         words = self.as_words(self.get(name, role), role)
-        read = {word: TRUTH.get(word.lower(), word) for word in words.drop_nulls().unique()}
-        strange = [word for word, digit in read.items() if digit not in TRUTH.values()]
+        digits = {word: TRUTH.get(word.lower(), word) for word in words.drop_nulls().unique()}
+        strange = [word for word, digit in digits.items() if digit not in TRUTH.values()]
         if strange:
             row = first_row(words.is_in(strange).fill_null(False))
             raise InputError(f'{self.subject(name, role)} says "{words[row]}" in row {row}; {meaning}')
-        return words.replace_strict({word: digit == "1" for word, digit in read.items()}, return_dtype=pl.Boolean)
+        return words.replace_strict({word: digit == "1" for word, digit in digits.items()}, return_dtype=pl.Boolean)
 
     def as_words(self, values: pl.Series, role: str) -> pl.Series:
         """Values as text, the same whether a file keeps 1, 1.0 or "1"."""
@@ -147,11 +147,11 @@ class Columns:
 
 
 def first_row(wrong: pl.Series | np.ndarray) -> int:
-    """The first row where it is so."""
+    """The index of the first row that is true."""
     return int(np.flatnonzero(np.asarray(wrong))[0])
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names for a sentence, not too many."""
+    """Names separated by commas, cut after `most`."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

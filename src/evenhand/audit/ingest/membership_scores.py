@@ -1,4 +1,4 @@
-"""Who was in training and what an attack says of it, as a table gives them."""
+"""Read membership and attack scores from a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Scored:
     score: np.ndarray
 
     def varies(self, example: pl.Series) -> bool:
-        """Whether some example [n] was in the training of one model and not of another."""
+        """Whether some example [n] was in one model's training set and not in another's."""
         known = pl.DataFrame({"example": example, "member": self.member})
         return known.unique()["example"].n_unique() < len(known.unique())
 
@@ -40,28 +40,28 @@ def scored(columns: Columns, member: str | None, score: str | None) -> Scored | 
     if member is None and score is None:
         return None
     if member is None or score is None:
-        named, lacking = ("score", "member") if member is None else ("member", "score")
+        present, absent = ("score", "member") if member is None else ("member", "score")
         raise InputError(
-            f"{columns.source}: the column of {named} is named and that of {lacking} is not; an audit of membership "
+            f"{columns.source}: the column of {present} is named and that of {absent} is not; an audit of membership "
             "needs both, who was trained on and what the attack says"
         )
     columns.full(member, "member")
     meaning = "it is true (1) where the model was trained on the example, else false (0)"
-    inside = columns.flags(member, "member", meaning).to_numpy()
-    if inside.all() or not inside.any():
+    is_member = columns.flags(member, "member", meaning).to_numpy()
+    if is_member.all() or not is_member.any():
         raise InputError(
-            f"{columns.subject(member, 'member')} is {str(bool(inside[0])).lower()} in every row; members and "
+            f"{columns.subject(member, 'member')} is {str(bool(is_member[0])).lower()} in every row; members and "
             "non-members are both needed"
         )
-    return Scored(inside, columns.numbers(score, "score"))
+    return Scored(is_member, columns.numbers(score, "score"))
 
 
-def scored_tables(trial: pl.Series, example: pl.Series, attacked: Scored | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables `members` and `scores` of rows, whose trials and examples these are; empty where nothing is scored."""
-    if attacked is None:
+def scored_tables(trial: pl.Series, example: pl.Series, membership: Scored | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables `members` and `scores` of rows with these trials and examples; empty without scores."""
+    if membership is None:
         return records.TABLES["members"].empty(), records.TABLES["scores"].empty()
     rows = {"trial": trial, "example": example}
     return (
-        records.validate(pl.DataFrame({**rows, "member": attacked.member}), "members"),
-        records.validate(pl.DataFrame({**rows, "score": attacked.score}), "scores"),
+        records.validate(pl.DataFrame({**rows, "member": membership.member}), "members"),
+        records.validate(pl.DataFrame({**rows, "score": membership.score}), "scores"),
     )

@@ -1,4 +1,4 @@
-"""Which rows of a table are the same example: by its ids, or by the order of rows, or not at all."""
+"""Match the rows of a table that are about the same example: by ids, by the order of rows, or not at all."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SAME = "the same example must have the same label, groups, unit and weight in e
 
 @dataclass(frozen=True, eq=False)
 class Pairing:
-    """Which example a row is about.
+    """The example that each row is about, and how methods and seeds are matched.
 
     Attributes:
         example: ids, str [n].
         paired: how methods are matched; see `Design`.
         vary: whether seeds were tested on different examples.
         test_share: share of the examples that one seed tests; None where it is not known.
-        notes: how that was found.
+        notes: how rows were matched.
     """
 
     example: pl.Series
@@ -46,14 +46,14 @@ def pair(
     split: Split | None,
     test_share: float | None,
 ) -> Pairing:
-    """Find the examples of rows.
+    """Find the example of each row.
 
     Args:
         columns: of the table.
         rows: `method` and `seed` of each row.
-        facts: of each row what belongs to its example, as texts and numbers: label, groups, unit, weight.
+        facts: the properties of each row's example, as texts and numbers: label, groups, unit, weight.
         example: the column of ids, if there is one.
-        split: what is known of the seeds' test sets; else it is inferred.
+        split: whether seeds share one test set; None: it is inferred.
         test_share: the share of the data that a seed's test set is; else it is inferred where ids allow it.
 
     Raises:
@@ -75,7 +75,7 @@ def _by_id(
     split: Split | None,
     share: float | None,
 ) -> Pairing:
-    """Rows with one id are one example, whose facts they must agree on."""
+    """Match rows by id; rows with one id must agree on all facts."""
     where = columns.subject(name, "example")
     repeated = records.repeated_rows(rows)
     if repeated is not None:
@@ -99,7 +99,7 @@ def _by_id(
 
 
 def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, share: float | None) -> Pairing:
-    """What the sizes of the seeds' test sets say about the split."""
+    """Infer from the sizes of the seeds' test sets whether the split is fixed, and the test share."""
     total = example.n_unique()
     same = all(size == total for size in sizes)
     if split == "varying" and same and len(sizes) > 1:
@@ -110,8 +110,10 @@ def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, s
     vary = not same if split is None else split == "varying"
     notes = []
     if split is None and len(sizes) > 1:
-        seen = f"all {len(sizes)} seeds have the same {total:,} examples" if same else "seeds have different examples"
-        notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {seen}.")
+        evidence = (
+            f"all {len(sizes)} seeds have the same {total:,} examples" if same else "seeds have different examples"
+        )
+        notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {evidence}.")
     if split == "fixed" and not same:
         smallest = min(sizes)
         notes.append(f"The split is said to be fixed, though some seed has {smallest:,} of {total:,} examples only.")
@@ -127,15 +129,15 @@ def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, s
 def _by_order(
     columns: Columns, rows: pl.DataFrame, facts: Sequence[str], split: Split | None, share: float | None
 ) -> Pairing:
-    """The rows at one position in their runs are one example where all facts agree at every position.
+    """Match rows by their position in their runs, where all facts agree at every position.
 
     The widest agreement is taken: of all runs, of the methods of each seed, of the seeds of each method.
     """
     where = f"{columns.source} names no column of example ids"
     keyed = rows.with_columns(position=pl.int_range(pl.len()).over("method", "seed"))
     runs = {
-        (str(method), int(seed)): part.select(facts).to_numpy().astype(np.int64)
-        for (method, seed), part in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
+        (str(method), int(seed)): rows_of_run.select(facts).to_numpy().astype(np.int64)
+        for (method, seed), rows_of_run in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
         .partition_by("method", "seed", as_dict=True, maintain_order=True)
         .items()
     }
@@ -165,27 +167,29 @@ def _by_order(
     return Pairing(_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
 
 
-def _agree(runs: Mapping[tuple[str, int], np.ndarray], part: int | None) -> bool:
-    """Whether runs with the same method (0) or seed (1), or all of them (None), agree."""
+def _agree(runs: Mapping[tuple[str, int], np.ndarray], key_index: int | None) -> bool:
+    """Whether runs with the same method (0) or seed (1), or all of them (None), have the same facts in every row."""
     first: dict[object, np.ndarray] = {}
     return all(
-        np.array_equal(first.setdefault(None if part is None else key[part], facts), facts)
+        np.array_equal(first.setdefault(None if key_index is None else key[key_index], facts), facts)
         for key, facts in runs.items()
     )
 
 
 def _sorted(facts: np.ndarray) -> bool:
-    """Whether equal rows stand together, so that runs agree whoever is in them."""
+    """Whether equal rows are next to each other, so that runs agree even on different examples."""
     blocks = 1 + int((facts[1:] != facts[:-1]).any(axis=1).sum())
     distinct = len(np.unique(facts, axis=0))
     return distinct < len(facts) and blocks == distinct
 
 
 def _ids(keyed: pl.DataFrame, parts: list[str]) -> pl.Series:
+    """Ids made of these columns and the position in the run."""
     return keyed.select(pl.concat_str([*parts, "position"], separator=":").alias("example")).to_series()
 
 
 def _matched(which: str, sorted_rows: bool) -> str:
+    """The note that rows were matched by their order."""
     text = f"Without example ids, rows of {which} were matched by their order: labels and groups agree in every row."
     return f"{text} They are sorted by label and group, so that this proves little: name ids." if sorted_rows else text
 

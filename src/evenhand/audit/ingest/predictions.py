@@ -1,4 +1,4 @@
-"""What was true and what was predicted, as a table gives them: labels, classes, probabilities."""
+"""Read labels, predicted classes and probabilities from a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outcomes:
         classes: names [C]; of two, the second is the positive one.
         label, predicted: int64 [n], codes into `classes`.
         logits: float32 [n, C], logarithms of the probabilities (−inf for 0), or None.
-        notes: what a reader of the report must know.
+        notes: for the report.
     """
 
     classes: tuple[str, ...]
@@ -69,9 +69,11 @@ def outcomes(
     probabilities = _probabilities(columns, probability) if probability else None
     predicted = None
     if prediction is not None:
-        answers = columns.words(prediction, "prediction")
-        classes = _with_predicted(columns, prediction, classes, answers, truthful, probabilities is not None, notes)
-        predicted = _codes(answers, classes, truthful)
+        predicted_words = columns.words(prediction, "prediction")
+        classes = _with_predicted(
+            columns, prediction, classes, predicted_words, truthful, probabilities is not None, notes
+        )
+        predicted = _codes(predicted_words, classes, truthful)
     if probabilities is not None and predicted is not None:
         _compare(columns, probability, predicted, probabilities, notes)
     if predicted is None:
@@ -85,7 +87,7 @@ def outcomes(
 
 
 def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
-    """Labels as words, and whether true and false are meant by 1 and 0."""
+    """Labels as words, and whether they are truth values (true and false, or 1 and 0)."""
     values = columns.full(name, "label")
     if values.dtype.is_float() and not (values == values.round()).all():
         raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
@@ -135,7 +137,7 @@ def _ordered(
 def _matched(
     columns: Columns, classes: tuple[str, ...], probability: list[str], truthful: bool, notes: list[str]
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Which column is which class's: by name (`high` or `p_high` for the class high), else in sorted order."""
+    """The column of each class: by name (`high` or `p_high` for the class high), else in sorted order."""
     alias = {code: word for word, code in TRUTH.items()} if truthful else {}
     named = {
         name: [column for column in probability if _is_named(column, name) or _is_named(column, alias.get(name, name))]
@@ -151,10 +153,10 @@ def _matched(
     if len(probability) != len(classes):
         return _too_many(columns, classes, probability)
     ordered = sorted(classes, key=_order(classes))
-    taken = dict(zip(ordered, probability, strict=True))
-    said = ", ".join(f"{column} of {name}" for name, column in taken.items())
-    notes.append(f"columns of probabilities were taken in the sorted order of the classes: {said}")
-    return classes, [taken[name] for name in classes]
+    column_of_class = dict(zip(ordered, probability, strict=True))
+    shown = ", ".join(f"{column} of {name}" for name, column in column_of_class.items())
+    notes.append(f"columns of probabilities were taken in the sorted order of the classes: {shown}")
+    return classes, [column_of_class[name] for name in classes]
 
 
 def _too_many(
@@ -168,13 +170,14 @@ def _too_many(
 
 
 def _is_named(column: str, name: str) -> bool:
+    """Whether a column is named after a class."""
     column, name = column.lower(), name.lower()
     return column == name or any(column.endswith(f"{sign}{name}") for sign in "_-. :")
 
 
 def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
     """float64 [n, C]; of one column, [1 − p, p]."""
-    given = []
+    by_column = []
     for name in names:
         numbers = columns.numbers(name, "probability")
         outside = (numbers < -_ROUNDING) | (numbers > 1 + _ROUNDING)
@@ -182,18 +185,18 @@ def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
             row = first_row(outside)
             subject = columns.subject(name, "probability")
             raise InputError(f"{subject} is {numbers[row]:g} in row {row}; probabilities lie between 0 and 1")
-        given.append(np.clip(numbers, 0.0, 1.0))
-    if len(given) == 1:
-        return np.stack([1 - given[0], given[0]], axis=1)
-    together = np.stack(given, axis=1)
-    sums = together.sum(axis=1)
+        by_column.append(np.clip(numbers, 0.0, 1.0))
+    if len(by_column) == 1:
+        return np.stack([1 - by_column[0], by_column[0]], axis=1)
+    probabilities = np.stack(by_column, axis=1)
+    sums = probabilities.sum(axis=1)
     wrong = np.abs(sums - 1) > _SUM
     if wrong.any():
         row = first_row(wrong)
         raise InputError(
             f"{columns.source}: the probabilities {listed(names)} sum to {sums[row]:.4g} in row {row}, not to 1"
         )
-    return together / sums[:, None]
+    return probabilities / sums[:, None]
 
 
 def _with_predicted(
@@ -205,12 +208,12 @@ def _with_predicted(
     closed: bool,
     notes: list[str],
 ) -> tuple[str, ...]:
-    """The classes with those that are predicted only, which more than two classes may have."""
+    """The classes, including those that are predicted but never the label; allowed with more than two classes."""
     present = {word: _truth(word) if truthful else word for word in words.unique().to_list()}
     new = sorted(set(present.values()) - set(classes))
     if not new:
         return classes
-    row = first_row(words.is_in([word for word, read in present.items() if read == new[0]]))
+    row = first_row(words.is_in([word for word, class_name in present.items() if class_name == new[0]]))
     if len(classes) == 2 or closed:
         raise InputError(
             f'{columns.subject(name, "prediction")} is "{new[0]}" in row {row}, which is none of the classes '
@@ -221,7 +224,7 @@ def _with_predicted(
 
 
 def _codes(words: pl.Series, classes: Sequence[str], truthful: bool) -> np.ndarray:
-    """int64 [n], the places of words in the classes."""
+    """int64 [n], the index of each word's class."""
     code = {name: number for number, name in enumerate(classes)}
     codes = {word: code[_truth(word) if truthful else word] for word in words.unique().to_list()}
     return words.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
@@ -230,7 +233,7 @@ def _codes(words: pl.Series, classes: Sequence[str], truthful: bool) -> np.ndarr
 def _compare(
     columns: Columns, names: Sequence[str], predicted: np.ndarray, probabilities: np.ndarray, notes: list[str]
 ) -> None:
-    """Whether predictions and probabilities can be of one model, with whatever threshold."""
+    """Refuse predictions and probabilities that no threshold reconciles; note rows where they differ."""
     if probabilities.shape[1] == 2:
         chosen, other = probabilities[predicted == 1, 1], probabilities[predicted == 0, 1]
         if len(chosen) and len(other) and chosen.max() < other.min():

@@ -1,4 +1,4 @@
-"""`evenhand.audit`: audit any table of labels and predictions, or of membership scores, that somebody else made."""
+"""`evenhand.audit`: audit any table of labels and predictions, or of membership scores."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ def _declared(design: Design, out: Path) -> Design:
 def _provenance(request: TableRequest) -> dict[str, str]:
     import yaml
 
-    given = {key: _plain(value) for key, value in vars(request).items() if value is not None}
-    text = yaml.safe_dump({"audit": given}, sort_keys=False, allow_unicode=True)
+    keywords = {key: _plain(value) for key, value in vars(request).items() if value is not None}
+    text = yaml.safe_dump({"audit": keywords}, sort_keys=False, allow_unicode=True)
     return {"study": text, "date": date.today().isoformat(), "environment": environment()}
 
 
@@ -155,9 +155,9 @@ def environment() -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A keyword as YAML can say it."""
+    """A keyword's value in types that YAML has."""
     if isinstance(value, Mapping):
         return {str(key): float(number) for key, number in value.items()}
     if isinstance(value, str | bool | int | float):
         return value
-    return [str(part) for part in value] if isinstance(value, Sequence) else str(value)
+    return [str(entry) for entry in value] if isinstance(value, Sequence) else str(value)

@@ -1,4 +1,4 @@
-"""Records of somebody else's table: examples, trials, predictions and membership scores of one setting."""
+"""Turn a user's table into records: examples, trials, predictions and membership scores of one setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, MarginChange, SettingDesign
-from evenhand.audit.ingest.attributes import Groups, attributes
+from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
 from evenhand.audit.ingest.membership_scores import Scored, scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
@@ -27,7 +27,7 @@ SETTING = "table"
 
 @dataclass(frozen=True, kw_only=True)
 class TableRequest:
-    """What is asked of a table: the keywords of `evenhand.audit.ingest.table.audit`, which describes them."""
+    """The keywords of `evenhand.audit.ingest.table.audit`, which describes them."""
 
     label: str | None = None
     prediction: str | None = None
@@ -66,36 +66,36 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
 
     Args:
         frame: any dataframe that narwhals reads.
-        request: what is asked of it.
+        request: the columns and options of the audit.
 
     Returns:
         One setting, `table`, whose predictions are of the split `test`, those of members of the split `train`.
 
     Raises:
-        InputError: one sentence about the first thing that does not fit.
+        InputError: one sentence about the first error in the table or the request.
     """
     columns = Columns.of(frame, request.source)
     margins, measures = _margins(request.margins or {}), _measures(_several(request.measures))
-    attacked = scored(columns, request.member, request.score)
-    predicted = _outcomes(columns, request, attacked)
-    if attacked is not None and request.weight is not None:
+    membership = scored(columns, request.member, request.score)
+    predicted = _outcomes(columns, request, membership)
+    if membership is not None and request.weight is not None:
         raise InputError(
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
     names = _several(request.groups)
-    groups = attributes(columns, names) if names or attacked is None else {}
+    groups = attributes(columns, names) if names or membership is None else {}
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, predicted, groups)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
-    members, scores = scored_tables(table_runs.rows["trial"], pairing.example, attacked)
+    members, scores = scored_tables(table_runs.rows["trial"], pairing.example, membership)
     return TableRecords(
         _examples(pairing, facts, predicted, groups),
         table_runs.trials(SETTING),
-        _predictions(table_runs.rows, pairing.example, predicted, attacked),
+        _predictions(table_runs.rows, pairing.example, predicted, membership),
         members,
         scores,
         Design(
-            settings={SETTING: _setting(request, table_runs, pairing, predicted, attacked)},
+            settings={SETTING: _setting(request, table_runs, pairing, predicted, membership)},
             measures=measures,
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
@@ -105,12 +105,12 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     )
 
 
-def _outcomes(columns: Columns, request: TableRequest, attacked: Scored | None) -> Outcomes | None:
+def _outcomes(columns: Columns, request: TableRequest, membership: Scored | None) -> Outcomes | None:
     """Labels and predictions; None where only membership is audited."""
     probability = _several(request.probability)
     if request.label is not None:
         return outcomes(columns, request.label, request.prediction, probability, request.positive)
-    if attacked is None:
+    if membership is None:
         raise InputError(
             f"{columns.source}: name the column of labels (label), or those of membership and of an attack's scores "
             "(member and score)"
@@ -121,9 +121,9 @@ def _outcomes(columns: Columns, request: TableRequest, attacked: Scored | None) 
 
 
 def _facts(
-    columns: Columns, request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, Groups]
+    columns: Columns, request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, TableGroups]
 ) -> dict[str, pl.Series]:
-    """What belongs to the example of a row, by the names that messages give it: texts, and weights as numbers."""
+    """The properties of each row's example, by their names in messages: texts, and weights as numbers."""
     facts = {"label": predicted.labels if predicted else pl.repeat("", len(columns), eager=True)}
     facts |= {f"group of {name}": values.text for name, values in groups.items()}
     if request.unit is not None:
@@ -134,9 +134,9 @@ def _facts(
 
 
 def _examples(
-    pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None, groups: Mapping[str, Groups]
+    pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None, groups: Mapping[str, TableGroups]
 ) -> pl.DataFrame:
-    """The table `examples`: of each example its first row."""
+    """The table `examples`, with the first row of each example."""
     first = (
         pairing.example.to_frame("example").with_row_index("row").unique("example", keep="first", maintain_order=True)
     )
@@ -159,15 +159,15 @@ def _examples(
 
 
 def _predictions(
-    rows: pl.DataFrame, example: pl.Series, predicted: Outcomes | None, attacked: Scored | None
+    rows: pl.DataFrame, example: pl.Series, predicted: Outcomes | None, membership: Scored | None
 ) -> pl.DataFrame:
-    """The table `predictions`; nobody is judged on what its model was trained on."""
+    """The table `predictions`; models are not audited on examples that they were trained on (the split `train`)."""
     if predicted is None:
         return records.TABLES["predictions"].empty()
-    if attacked is None:
+    if membership is None:
         split = pl.repeat("test", len(rows), eager=True)
     else:
-        split = pl.Series(np.where(attacked.member, "train", "test"))
+        split = pl.Series(np.where(membership.member, "train", "test"))
     table = {"trial": rows["trial"], "split": split, "example": example, "predicted": pl.Series(predicted.predicted)}
     if predicted.logits is not None:
         table["logits"] = pl.Series(predicted.logits, dtype=pl.Array(pl.Float32, predicted.logits.shape[1]))
@@ -175,19 +175,19 @@ def _predictions(
 
 
 def _setting(
-    request: TableRequest, table_runs: Runs, pairing: Pairing, predicted: Outcomes | None, attacked: Scored | None
+    request: TableRequest, table_runs: Runs, pairing: Pairing, predicted: Outcomes | None, membership: Scored | None
 ) -> SettingDesign:
     methods = table_runs.methods
     chosen = references(_several(request.reference), methods, request.method)
-    said = [f"{note[0].upper()}{note[1:]}." for note in (predicted.notes if predicted else ())]
+    outcome_notes = [f"{note[0].upper()}{note[1:]}." for note in (predicted.notes if predicted else ())]
     return SettingDesign(
         references=chosen,
         methods=(*chosen, *(name for name in methods if name not in chosen)),
         classes=predicted.classes if predicted else (),
-        vary=pairing.vary or (attacked is not None and attacked.varies(pairing.example)),
+        vary=pairing.vary or (membership is not None and membership.varies(pairing.example)),
         test_share=pairing.test_share,
         task="" if predicted else "membership scores as given",
-        notes=(*pairing.notes, *table_runs.notes, *said),
+        notes=(*pairing.notes, *table_runs.notes, *outcome_notes),
     )
 
 

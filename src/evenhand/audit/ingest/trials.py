@@ -1,4 +1,4 @@
-"""Methods and seeds of a table: which rows are one trial, and who is compared with whom."""
+"""Read methods, seeds and references from a table; a trial is a method with a seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODEL = "model"
 
 
 def trial_hash(method: str, seed: int) -> str:
-    """The trial of a method and a seed of an audited table."""
+    """The hash that names the trial of a method and a seed of an audited table."""
     return hashlib.blake2b(json.dumps([method, seed]).encode(), digest_size=16).hexdigest()
 
 
@@ -29,8 +29,8 @@ class Runs:
 
     Attributes:
         rows: `method`, `seed` and `trial` of each row.
-        distinct: the same of each trial, in the order of the table.
-        notes: what a reader must know of the seeds.
+        distinct: `method`, `seed` and `trial` of each trial, in the order of the table.
+        notes: on the seeds, for the report.
     """
 
     rows: pl.DataFrame

@@ -1,4 +1,4 @@
-"""One reading per kind of records: how records become arrays, estimates and comparisons."""
+"""The readings: one per kind of records, which turns them into arrays, estimates and comparisons."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ Tables = Mapping[str, pl.DataFrame]
 """The record tables by name."""
 
 Readings = Callable[[Tables, Design, Mapping[str, Attack]], Iterator[Reading]]
-"""The readings of one kind of records, of all settings and splits; attacked pools by setting."""
+"""Computes the readings of one kind of records for all settings and splits, with attacked models by setting."""
 
 
 def _of(table: str, readings: Callable[..., Iterator[Reading]]) -> Readings:
-    """Readings of one table beside examples and trials."""
+    """The readings of a kind whose records are one table, beside examples and trials."""
     return lambda tables, design, attacks: readings(tables["examples"], tables["trials"], tables[table], design)
 
 
 def _of_scores(tables: Tables, design: Design, attacks: Mapping[str, Attack]) -> Iterator[Reading]:
+    """The readings of membership scores."""
     examples, trials, members, scores = (tables[name] for name in ("examples", "trials", "members", "scores"))
     return membership.readings(examples, trials, members, scores, design, attacks)
 
@@ -36,4 +37,4 @@ KINDS: Sequence[Readings] = (
     _of("harness", benchmarks.readings),
     _of("probes", probes.readings),
 )
-"""What is audited, in the order of its rows in the tables."""
+"""The readings of every kind of records, in the order of their rows in the tables."""

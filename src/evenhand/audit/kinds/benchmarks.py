@@ -33,7 +33,7 @@ class BenchmarkReading(ItemReading[BenchmarkScores]):
     """One setting's benchmarks; a run has one item.
 
     Attributes:
-        tasks: in the order in which a reader wants them.
+        tasks: in the order of the report.
     """
 
     tasks: Sequence[str]
@@ -54,13 +54,13 @@ class BenchmarkReading(ItemReading[BenchmarkScores]):
                 present[task, EVERYONE] = None
                 if "group" in measure.levels:
                     present |= {(task, Subset(*group)): None for group in scores.groups(task, influence.metric)}
-        rank = {task: place for place, task in reversed(list(enumerate(self.tasks)))}
+        rank = {task: position for position, task in reversed(list(enumerate(self.tasks)))}
         for task, subset in sorted(present, key=lambda key: rank.get(key[0], len(self.tasks))):
             family = "benchmark" if subset.group is None else "group of a benchmark"
             yield Estimand(measure, subset, condition=task, family=family)
 
     def items(self, sample: BenchmarkScores, estimand: Estimand) -> Sequence[LinearEstimate]:
-        """The metric, less where there is no preference if it is a distance."""
+        """The metric; for a distance minus the value that means no preference."""
         subset, measure = estimand.subset, estimand.measure
         inside = None if subset.group is None else f"{subset.attribute}={subset.group}"
         metric = measure.influence(sample, estimand.condition, subset.group, inside, self.support)
@@ -78,16 +78,16 @@ class BenchmarkReading(ItemReading[BenchmarkScores]):
 
     def size(self, samples: Sequence[BenchmarkScores], estimand: Estimand) -> int:
         """The documents with a value, in the run with the most."""
-        return max((int((self.items(one, estimand)[0].weights > 0).sum()) for one in samples), default=0)
+        return max((int((self.items(scores, estimand)[0].weights > 0).sum()) for scores in samples), default=0)
 
     def estimate(self, estimand: Estimand, samples: Sequence[BenchmarkScores], notes: Sequence[str]) -> Estimate:
-        """The mean over runs; of the harness's numbers that are no means over documents, without an interval."""
+        """The mean over runs; without an interval where the harness's number is no mean over documents."""
         influence = estimand.measure.influence
         if not isinstance(influence, NumberOf):
             return super().estimate(estimand, samples, notes)
-        every = [influence(scores, str(estimand.condition)) for scores in samples]
-        numbers = [number for number in every if number is not None]
-        value = float(np.mean(numbers)) if numbers and len(numbers) == len(every) else None
+        by_run = [influence(scores, str(estimand.condition)) for scores in samples]
+        numbers = [number for number in by_run if number is not None]
+        value = float(np.mean(numbers)) if numbers and len(numbers) == len(by_run) else None
         notes = [note for note in notes if note != ONE_SEED]  # there is no interval that could hold more
         return Estimate(value, None, None, None, (NO_INTERVAL, *notes))
 
@@ -110,20 +110,27 @@ def readings(
     Raises:
         InputError: documents whose mean is not the number that the harness gave for all of them.
     """
-    for name, own in design.settings.items():
-        uses = trials.filter(setting=name, role="study")
-        here = harness.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
-        if here.is_empty():
+    for setting, setting_design in design.settings.items():
+        setting_trials = trials.filter(setting=setting, role="study")
+        setting_scores = harness.filter(pl.col("trial").is_in(setting_trials["trial"].unique().to_list()))
+        if setting_scores.is_empty():
             continue
-        units = here["unit"].drop_nulls().unique().sort()
+        units = setting_scores["unit"].drop_nulls().unique().sort()
         codes = {unit: code for code, unit in enumerate(units)}
-        parts = {str(key[0]): part for key, part in here.partition_by("trial", as_dict=True).items()}
+        parts = {str(key[0]): part for key, part in setting_scores.partition_by("trial", as_dict=True).items()}
         scores = {
-            trial: benchmark_scores(part, codes, f"setting {name}, trial {trial}") for trial, part in parts.items()
+            trial: benchmark_scores(part, codes, f"setting {setting}, trial {trial}") for trial, part in parts.items()
         }
-        runs = by_run(uses, own.methods, scores, "no benchmark was scored")
+        runs = by_run(setting_trials, setting_design.methods, scores, "no benchmark was scored")
         # The split of the setting's other rows, so that a report shows them together.
-        split = "test" if own.asked is None else own.asked.split
-        tasks = () if own.harness is None else own.harness.tasks
-        common = (runs.methods, own.references, runs.present, runs.absent, own.vary, design.support)
-        yield BenchmarkReading(name, split, *common, units.to_numpy(), tasks)
+        split = "test" if setting_design.asked is None else setting_design.asked.split
+        tasks = () if setting_design.harness is None else setting_design.harness.tasks
+        common = (
+            runs.methods,
+            setting_design.references,
+            runs.present,
+            runs.absent,
+            setting_design.vary,
+            design.support,
+        )
+        yield BenchmarkReading(setting, split, *common, units.to_numpy(), tasks)

@@ -1,4 +1,4 @@
-"""What readings of options, benchmarks and probes share: every run is a mean over items, and items cluster as well."""
+"""The base of the readings of options, benchmarks and probes: a run is a mean over items, and items cluster as well."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evenhand.audit.verdicts import Family, SettingContrast, pairs
 from evenhand.stats.proportion import FewDiscordant, Widened
 
 Sample = TypeVar("Sample")
-"""What one run left."""
+"""The records of one run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,11 @@ class ItemReading(ABC, Generic[Sample]):
     """One setting's records of a kind whose runs are means over items.
 
     Attributes:
-        setting, split: where they are from.
+        setting, split: whose records they are.
         methods: in the reader's order.
-        references: who the others are compared with.
-        samples: what each run left, by method and seed.
-        absent: why a (method, seed) left nothing.
+        references: the methods that the others are compared with.
+        samples: the records of each run, by method and seed.
+        absent: why a (method, seed) has no records.
         vary: whether there is a new split per seed.
         support: samples with fewer examples are shown and not judged.
         unit_names: str [U], of the resampling units, in the order of their codes.
@@ -48,13 +48,13 @@ class ItemReading(ABC, Generic[Sample]):
     unit_names: np.ndarray
 
     examples: ClassVar[str]
-    """What a sample is made of, for notes."""
+    """The name of the examples that are sampled, for notes."""
     missing: ClassVar[str]
-    """What is said of seeds without records."""
+    """The note on seeds without records."""
     one_method: ClassVar[str]
-    """What is said of a seed at which one method has nothing."""
+    """The note on a seed at which one of two methods has no records."""
     other_sample: ClassVar[str]
-    """What is said of a seed at which two methods have different examples."""
+    """The note on a seed at which two methods have different examples."""
 
     @abstractmethod
     def items(self, sample: Sample, estimand: Estimand) -> Items:
@@ -69,11 +69,11 @@ class ItemReading(ABC, Generic[Sample]):
         """The examples that the items are about; None where the estimand is not defined in this run."""
 
     def size(self, samples: Sequence[Sample], estimand: Estimand) -> int:
-        """How many examples an estimate rests on."""
+        """The number of distinct examples behind an estimate."""
         return len({example for sample in samples for example in self.sampled(sample, estimand) or ()})
 
     def closing(self, runs: ItemRuns) -> tuple[str, ...]:
-        """What is said last of a contrast's interval."""
+        """The last notes of a contrast: how its interval was made."""
         closing = (TWO_WAY[self.vary],) if len(runs.values) > 1 else ()
         items = runs.values.shape[1]
         if items < 2:
@@ -90,7 +90,7 @@ class ItemReading(ABC, Generic[Sample]):
         return change.widened(change.mean)
 
     def runs(self, method: str, estimand: Estimand) -> dict[int, Sample]:
-        """What a method's runs left, by seed."""
+        """The records of a method's runs, by seed."""
         seeds = self.seeds(method)
         return {seed: self.samples[method, seed] for seed in seeds if (method, seed) in self.samples}
 
@@ -110,27 +110,27 @@ class ItemReading(ABC, Generic[Sample]):
     def estimate(self, estimand: Estimand, samples: Sequence[Sample], notes: Sequence[str]) -> Estimate:
         """The mean of an estimand over runs and items with its 95% interval."""
         measure, n = estimand.measure, self.size(samples, estimand)
-        runs, said = self._gathered(estimand, samples)
+        runs, all_notes = self._gathered(estimand, samples)
         note = measure.note("everyone")
-        said = [*said, *notes, *([note] if note else [])]
-        said += [f"fewer than {self.support} {self.examples}"] if n < self.support else []
+        all_notes = [*all_notes, *notes, *([note] if note else [])]
+        all_notes += [f"fewer than {self.support} {self.examples}"] if n < self.support else []
         if runs is None:
-            return Estimate(None, None, None, n, tuple(said))
+            return Estimate(None, None, None, n, tuple(all_notes))
         bounds = self.bounds(runs, estimand)
         low, high = (None, None) if bounds is None else measure.within(bounds)
-        return Estimate(runs.mean.whole.estimate, low, high, n, tuple(said))
+        return Estimate(runs.mean.whole.estimate, low, high, n, tuple(all_notes))
 
     def _gathered(self, estimand: Estimand, samples: Sequence[Sample]) -> tuple[ItemRuns | None, list[str]]:
         """The runs and items in which an estimand is defined, and notes on the others and on what is doubtful."""
         if not samples:
             return None, []
         items = [self.items(sample, estimand) for sample in samples]
-        places, keep, notes = defined_items(items)
+        item_indices, keep, notes = defined_items(items)
         notes += sorted({item.doubt for run in items for item in run if item.doubt})
         if not keep:
             return None, notes
-        chosen = [[items[row][place] for place in places] for row in keep]
-        return self._of(estimand, chosen, [self.units(samples[row], estimand) for row in keep]), notes
+        used = [[items[row][index] for index in item_indices] for row in keep]
+        return self._of(estimand, used, [self.units(samples[row], estimand) for row in keep]), notes
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference."""
@@ -139,13 +139,13 @@ class ItemReading(ABC, Generic[Sample]):
             yield change(estimand, method, reference, direction, estimand.measure.decides)
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """By seed, on the examples that both methods were asked about."""
+        """The evidence by seed, on the examples that both methods have."""
         estimand, samples = comparison.estimand, {}
         method, reference = comparison.method, str(comparison.reference)
         planned, notes = shared_seeds(self.seeds(method), self.seeds(reference))
         for seed in planned:
-            pair, why = self._pair(estimand, seed, method, reference)
-            notes += [why] if why else []
+            pair, reason = self._pair(estimand, seed, method, reference)
+            notes += [reason] if reason else []
             if pair is not None:
                 samples[seed] = pair
         note = estimand.measure.note("everyone")
@@ -153,42 +153,42 @@ class ItemReading(ABC, Generic[Sample]):
         if not samples:
             return Evidence(None, 0, len(planned), tuple(notes))
         sides = [[self.items(pair[side], estimand) for pair in samples.values()] for side in (0, 1)]
-        # Of a pair the one that is undefined, if any.
-        both = [
-            [one if math.isnan(one.value) else other for one, other in zip(*runs, strict=True)]
+        # Of each pair the undefined estimate, if there is one.
+        less_defined = [
+            [first if math.isnan(first.value) else second for first, second in zip(*runs, strict=True)]
             for runs in zip(*sides, strict=True)
         ]
-        places, keep, left = defined_items(both)
-        notes += left
+        item_indices, keep, left_out = defined_items(less_defined)
+        notes += left_out
         if not enough_runs(len(keep), len(planned)):
             return Evidence(None, len(keep), len(planned), tuple(notes))
-        chosen = [[[side[row][place] for place in places] for row in keep] for side in sides]
-        kept = [list(samples.values())[row] for row in keep]
-        units = [self.units(pair[0], estimand) for pair in kept]
-        change = combined(comparison.signs, [self._of(estimand, side, units) for side in chosen])
+        used = [[[side[row][index] for index in item_indices] for row in keep] for side in sides]
+        used_pairs = [list(samples.values())[row] for row in keep]
+        units = [self.units(pair[0], estimand) for pair in used_pairs]
+        change = combined(comparison.signs, [self._of(estimand, side, units) for side in used])
         whole = change.mean.whole
         return Evidence(
             whole,
             whole.runs,
             len(planned),
             tuple(notes),
-            smallest=min(int((run[0].weights > 0).sum()) for run in chosen[0]),
+            smallest=min(int((run[0].weights > 0).sum()) for run in used[0]),
             sample=f"{self.examples} in some run",
-            doubts=tuple(sorted({item.doubt for side in chosen for run in side for item in run if item.doubt})),
+            doubts=tuple(sorted({item.doubt for side in used for run in side for item in run if item.doubt})),
             adjusted=self.adjusted(change),
             closing=self.closing(change),
             totals=lambda: (change.units, change.totals),
         )
 
     def _of(self, estimand: Estimand, runs: Sequence[Items], units: Sequence[np.ndarray]) -> ItemRuns:
-        """Items by unit; of a distance the distances from 0 of the runs, with the influence of what has a sign."""
+        """Items by unit; for a distance, the runs' distances from 0, with the influence of the signed quantity."""
         gathered = ItemRuns.of(runs, units)
         return gathered if estimand.measure.distance_from is None else gathered.distances
 
     def _pair(
         self, estimand: Estimand, seed: int, method: str, reference: str
     ) -> tuple[tuple[Sample, Sample] | None, str | None]:
-        """What both methods left at a seed, or why it cannot be compared."""
+        """The records of both methods at a seed, or why they cannot be compared."""
         ours, theirs = (self.runs(name, estimand).get(seed) for name in (method, reference))
         if ours is None or theirs is None:
             return None, f"seed {seed} {self.one_method}"
@@ -200,7 +200,7 @@ class ItemReading(ABC, Generic[Sample]):
         return (ours, theirs), None
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
-        """All contrasts."""
+        """All contrasts, with the names of their resampling units."""
         return (replace(contrast, unit_names=self.unit_names) for contrast in contrasts)
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:

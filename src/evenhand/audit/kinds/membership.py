@@ -1,4 +1,4 @@
-"""The reading of membership scores: who leaks how much, by method and group, and whether a method leaks more.
+"""The reading of membership scores: how much each method leaks, by group, and whether it leaks more than another.
 
 Scores of several models of a method (seeds) are taken together, one threshold for all. A group's TPR has two
 conditions: at the threshold of the group's own non-members, what the group itself leaks, and at that of everybody's,
@@ -37,7 +37,7 @@ SPLIT = "test"
 OWN, POOLED = "group threshold", "pooled threshold"
 ROC = "membership_roc"
 POINTS = 24
-"""Of a drawn curve, evenly spaced in the logarithm of FPR."""
+"""The number of points on a drawn curve, evenly spaced in the logarithm of FPR."""
 ONE_SEED = "one seed: the interval holds the noise of the examples only, not that of training"
 
 
@@ -74,10 +74,10 @@ class MembershipReading:
     def masks(self, attribute: str | None) -> dict[str, np.ndarray]:
         """The groups of an attribute, bool [n]."""
         return {
-            name: groups.masks[:, place]
+            name: groups.masks[:, index]
             for groups in self.groups
             if groups.attribute == attribute
-            for place, name in enumerate(groups.names)
+            for index, name in enumerate(groups.names)
         }
 
     def mask(self, subset: Subset) -> np.ndarray:
@@ -87,7 +87,7 @@ class MembershipReading:
         return self.masks(subset.attribute)[subset.group]
 
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
-        """Everyone and each group, at each threshold; of what is about groups together, each attribute."""
+        """Everyone and each group, at each threshold; for measures over groups together, each attribute."""
         influence = measure.influence
         if not isinstance(influence, LeakOf):
             yield from (Estimand(measure, Subset(groups.attribute)) for groups in self.groups)
@@ -114,32 +114,36 @@ class MembershipReading:
             return
         runs: dict[int | None, Targets] = {seed: targets.take([seed]) for seed in targets.seeds}
         runs[None] = targets
-        for seed, one in runs.items():
+        for seed, models in runs.items():
             if isinstance(influence, RangeOf):
-                yield seed, self._range(estimand, influence, one, seed is None)
+                yield seed, self._range(estimand, influence, models, seed is None)
             elif isinstance(influence, LeakOf):
-                yield seed, self._leak(estimand, influence, one, _notes(targets) if seed is None else [])
+                yield seed, self._leak(estimand, influence, models, _notes(targets) if seed is None else [])
 
     def _leak(self, estimand: Estimand, influence: LeakOf, targets: Targets, notes: Sequence[str]) -> Estimate:
+        """The estimate of a measure of scores, of everyone or of a group."""
         rows = targets.known & self.mask(estimand.subset)
         leak = influence(targets, rows, targets.known if estimand.condition == POOLED else rows)
         if leak.reason:
             return Estimate(None, None, None, leak.examples, (leak.reason, *notes))
         low, high = leak.interval()
-        said = [leak.note] if leak.note else []
+        leak_notes = [leak.note] if leak.note else []
         if influence.chance is not None and high < influence.chance:
-            said.append(f"below {influence.chance:g}: a member's score should be the higher one".replace("0.", "."))
+            leak_notes.append(
+                f"below {influence.chance:g}: a member's score should be the higher one".replace("0.", ".")
+            )
         bounds = (None, None) if math.isnan(low) else (low, high)
-        return Estimate(leak.pooled.estimate, *bounds, leak.examples, (*said, *notes))
+        return Estimate(leak.pooled.estimate, *bounds, leak.examples, (*leak_notes, *notes))
 
     def _range(self, estimand: Estimand, influence: RangeOf, targets: Targets, floored: bool) -> Estimate:
+        """The estimate of the largest difference between an attribute's groups, with its noise floor if `floored`."""
         masks = self.masks(estimand.subset.attribute)
         leaks = influence.of_groups(targets, targets.known, masks)
         names = eligible(leaks, self.design.support)
-        left = [name for name in masks if name not in names]
-        last = [f"left out, undefined or too small: {', '.join(left)}"] if left else []
+        left_out = [name for name in masks if name not in names]
+        exclusion = [f"left out, undefined or too small: {', '.join(left_out)}"] if left_out else []
         if len(names) < 2:
-            return Estimate(None, None, None, 0, (targets.absent or FEW_GROUPS, *last))
+            return Estimate(None, None, None, 0, (targets.absent or FEW_GROUPS, *exclusion))
         gap = largest_gap([leaks[name] for name in names])
         low, high = gap.interval()
         known = not math.isnan(gap.variance)
@@ -150,11 +154,11 @@ class MembershipReading:
             groups = next(groups for groups in self.groups if groups.attribute == estimand.subset.attribute)
             # Groups are permuted among examples of one label, where labels are known.
             strata = self.examples["label"].fill_null(-1).to_numpy() + 1
-            chosen = np.stack([masks[name] for name in names], axis=1)
-            null = permuted(targets, chosen, groups.defined, strata, influence.alpha)
+            group_masks = np.stack([masks[name] for name in names], axis=1)
+            null = permuted(targets, group_masks, groups.defined, strata, influence.alpha)
             floor = None if null is None else noise_floor(null.gaps)
             notes.append(CLUSTERS if null is None else f"p of {DRAWS} permutations of the groups {null.p:.3f}")
-        return Estimate(gap.estimate, *bounds, n, (*notes, *last), floor=floor)
+        return Estimate(gap.estimate, *bounds, n, (*notes, *exclusion), floor=floor)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference, at the groups' own thresholds."""
@@ -165,7 +169,7 @@ class MembershipReading:
             yield change(estimand, method, reference, direction, estimand.measure.decides)
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """Over the models and examples that both methods have scores of."""
+        """The evidence from the models and examples for which both methods have scores."""
         estimand = comparison.estimand
         influence, subset = estimand.measure.influence, estimand.subset
         groups = self.masks(subset.attribute) if isinstance(influence, RangeOf) else {}
@@ -182,18 +186,18 @@ class MembershipReading:
         return membership_evidence(first, second, self.mask(subset), leak_of, matched, [note] if note else [])
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
-        """None: what models of several settings leak is not averaged."""
+        """None: leakage is not averaged over settings."""
         return iter(())
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
         """ROC curves of all models of a method together: x is the realised FPR and y the TPR, however few non-members
         there are, with 95% intervals where the TPR at that FPR is not refused."""
-        every = [Subset(groups.attribute, name) for groups in self.groups for name in groups.names]
+        group_subsets = [Subset(groups.attribute, name) for groups in self.groups for name in groups.names]
         for method, targets in self.attacked.items():
-            for subset in (EVERYONE, *every):
-                who = {"attribute": subset.attribute, "group": subset.group, "method": method}
+            for subset in (EVERYONE, *group_subsets):
+                labels = {"attribute": subset.attribute, "group": subset.group, "method": method}
                 for point in _points(targets, targets.known & self.mask(subset)):
-                    yield {"setting": self.setting, "split": SPLIT, "measure": ROC, **who, **point}
+                    yield {"setting": self.setting, "split": SPLIT, "measure": ROC, **labels, **point}
 
 
 def readings(
@@ -208,8 +212,8 @@ def readings(
 
     Args:
         examples, trials: the tables.
-        members: who was trained on what.
-        scores: of trials and examples that `members` has.
+        members: which trial was trained on which example.
+        scores: attack scores of the trials and examples in `members`.
         design: who is compared with whom.
         attacks: attacked models of settings whose scores rest on their pool's other models
             (`evenhand.audit.membership.pool`), for which `members` and `scores` are not read: intervals hold what a
@@ -217,38 +221,38 @@ def readings(
     """
     for setting, setting_design in design.settings.items():
         if attacks is not None and setting in attacks:
-            own, attacked = attacks[setting].examples, attacks[setting].methods
+            setting_examples, attacked = attacks[setting].examples, attacks[setting].methods
         else:
-            own = examples.filter(setting=setting)
-            attacked = _targets(own, trials.filter(setting=setting), members, scores)
+            setting_examples = examples.filter(setting=setting)
+            attacked = _targets(setting_examples, trials.filter(setting=setting), members, scores)
         if attacked:
-            yield MembershipReading(setting, setting_design, own, attacked, design)
+            yield MembershipReading(setting, setting_design, setting_examples, attacked, design)
 
 
 def _targets(
     examples: pl.DataFrame, trials: pl.DataFrame, members: pl.DataFrame, scores: pl.DataFrame
 ) -> dict[str, Targets]:
-    """The models of each method, with the scores that a table gives."""
+    """The models of each method, with the scores of the table."""
     placed = examples.select("example", row=pl.int_range(pl.len()))
     rows = scores.join(members, on=["trial", "example"]).join(placed, on="example")
     unit = unit_codes(examples)
     parts = {str(trial): part for (trial,), part in rows.partition_by("trial", as_dict=True).items()}
     targets = {}
-    for (method,), every in trials.partition_by("method", as_dict=True, maintain_order=True).items():
-        uses = every.filter(pl.col("trial").is_in(list(parts))).sort("seed")
-        shape = (len(uses), len(examples))
+    for (method,), method_trials in trials.partition_by("method", as_dict=True, maintain_order=True).items():
+        scored_trials = method_trials.filter(pl.col("trial").is_in(list(parts))).sort("seed")
+        shape = (len(scored_trials), len(examples))
         score, member, known = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-        for place, trial in enumerate(uses["trial"]):
+        for model, trial in enumerate(scored_trials["trial"]):
             part = parts[trial]
             row = part["row"].to_numpy()
-            score[place, row], member[place, row], known[place, row] = part["score"], part["member"], True
-        if len(uses):
-            targets[str(method)] = Targets(tuple(uses["seed"]), score, member, known, unit)
+            score[model, row], member[model, row], known[model, row] = part["score"], part["member"], True
+        if len(scored_trials):
+            targets[str(method)] = Targets(tuple(scored_trials["seed"]), score, member, known, unit)
     return targets
 
 
 def _notes(targets: Targets) -> list[str]:
-    """What must be known of all models of a method together."""
+    """The notes on all models of a method together."""
     return [*([ONE_SEED] if len(targets.seeds) == 1 else []), *targets.notes]
 
 

@@ -1,4 +1,4 @@
-"""What the attacked models of two methods show about a change of leakage, on the models and examples of both."""
+"""The evidence on a change of leakage between two methods, from the models and examples that both have."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their
 FEW_OF_A_SIDE = f"fewer than {FEW} units tell the outcomes apart: the interval is adjusted"
 SAMPLE = "distinct members or non-members"
 
-LeakOf = Callable[[Targets, np.ndarray], Leak]
+LeakFunction = Callable[[Targets, np.ndarray], Leak]
 """A measure of some models on some rows, bool [T, n]."""
 
 
 def membership_evidence(
-    first: Targets, second: Targets, mask: np.ndarray, leak_of: LeakOf, matched: bool, notes: Sequence[str] = ()
+    first: Targets,
+    second: Targets,
+    mask: np.ndarray,
+    leak_of: LeakFunction,
+    matched: bool,
+    closing_notes: Sequence[str] = (),
 ) -> Evidence:
     """The measure of the first models minus that of the second.
 
@@ -33,42 +38,43 @@ def membership_evidence(
 
     Args:
         first, second: the models whose measure has the positive sign, and those with the negative one.
-        mask: bool [n], who the contrast is about.
+        mask: bool [n], the examples that the contrast is about.
         leak_of: computes the measure.
         matched: whether the table's rows of several methods are about the same examples.
-        notes: said last of the evidence.
+        closing_notes: come last in the evidence.
     """
     undefined = first.absent or second.absent
     if undefined:
         return _none(0, (undefined,))
     if not matched:
-        return _unpaired(first, second, mask, leak_of, [UNPAIRED], notes)
-    common, said = shared_seeds(first.seeds, second.seeds)
+        return _unpaired(first, second, mask, leak_of, [UNPAIRED], closing_notes)
+    common, evidence_notes = shared_seeds(first.seeds, second.seeds)
     if not common:
         return _none(0, (NO_COMMON_SEED,))
     first, second = first.among(common), second.among(common)
     undefined = first.absent or second.absent
     if undefined:
-        return _none(0, (*said, undefined))
+        return _none(0, (*evidence_notes, undefined))
     both = first.known & second.known
     if (both & (first.member != second.member)).any():
-        return _unpaired(first, second, mask, leak_of, [*said, OTHER_MEMBERS], notes)
+        return _unpaired(first, second, mask, leak_of, [*evidence_notes, OTHER_MEMBERS], closing_notes)
     dropped = int(((first.known ^ second.known) & mask).sum())
     if dropped:
-        said.append(f"{dropped} scores of one method only are left out, so that the comparison is paired")
+        evidence_notes.append(f"{dropped} scores of one method only are left out, so that the comparison is paired")
     leaks = [leak_of(replace(targets, known=both), both & mask) for targets in (first, second)]
-    return _paired(leaks[0], leaks[1], said, notes)
+    return _paired(leaks[0], leaks[1], evidence_notes, closing_notes)
 
 
 def _none(runs: int, notes: tuple[str, ...]) -> Evidence:
+    """Evidence without a value, with the reasons."""
     return Evidence(None, runs, 0, notes)
 
 
-def _paired(first: Leak, second: Leak, said: Sequence[str], notes: Sequence[str]) -> Evidence:
+def _paired(first: Leak, second: Leak, evidence_notes: Sequence[str], closing_notes: Sequence[str]) -> Evidence:
     models = len(first.pooled.cells)
     undefined = first.reason or second.reason
     if undefined:
-        return _none(models, (*said, undefined))
+        return _none(models, (*evidence_notes, undefined))
     whole = first.pooled.minus(second.pooled)
     adjusted = None
     if first.found is not None and second.found is not None and first.members is not None:
@@ -82,23 +88,28 @@ def _paired(first: Leak, second: Leak, said: Sequence[str], notes: Sequence[str]
         whole,
         models,
         0,
-        tuple(said),
+        tuple(evidence_notes),
         min(first.smallest, second.smallest),
         SAMPLE,
         adjusted=adjusted,
-        closing=((clustered,) if models > 1 else ()) + tuple(notes),
+        closing=((clustered,) if models > 1 else ()) + tuple(closing_notes),
         totals=lambda: (np.arange(len(totals)), totals),
     )
 
 
 def _unpaired(
-    first: Targets, second: Targets, mask: np.ndarray, leak_of: LeakOf, said: Sequence[str], notes: Sequence[str]
+    first: Targets,
+    second: Targets,
+    mask: np.ndarray,
+    leak_of: LeakFunction,
+    evidence_notes: Sequence[str],
+    closing_notes: Sequence[str],
 ) -> Evidence:
     sides = [leak_of(targets, targets.known & mask) for targets in (first, second)]
     models = min(len(leak.pooled.cells) for leak in sides)
     undefined = sides[0].reason or sides[1].reason
     if undefined:
-        return _none(models, (*said, undefined))
+        return _none(models, (*evidence_notes, undefined))
     whole = unpaired(*(leak.pooled.two_way for leak in sides))
     adjusted = None
     shares = [_share(leak, leak.found) for leak in sides if leak.found is not None]
@@ -109,12 +120,12 @@ def _unpaired(
         whole,
         models,
         0,
-        tuple(said),
+        tuple(evidence_notes),
         min(leak.smallest for leak in sides),
         SAMPLE,
         adjusted=adjusted,
         adjustment=FEW_OF_A_SIDE,
-        closing=tuple(notes),
+        closing=tuple(closing_notes),
     )
 
 

@@ -1,9 +1,9 @@
-"""The reading of options: what answers to prompts say about their authors.
+"""The reading of options: preferences between genders in a model's answers to prompts about reviews.
 
 Rows are about one question (`condition`: its template, form and words), about all questions of a kind where several
 were asked (`condition`: `cloze`, `yes_no` or `multiple_choice`), or about all of them (`condition` null). `correction`
-is null for what the model said, `permutation`, `PriDe` or `contextual calibration` for what is left of it without its
-preference for identifiers and positions. Every review counts once.
+is null for the model's answers as they are, and `permutation`, `PriDe` or `contextual calibration` for the answers
+corrected for its preference for identifiers and positions. Every review counts once.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class OptionReading(ItemReading[AnsweredQuestions]):
     def items(self, sample: AnsweredQuestions, estimand: Estimand) -> Sequence[LinearEstimate]:
         """The measure in each question that the estimand is about."""
         missing = LinearEstimate.undefined(NOT_ASKED, len(sample.examples))
-        answered = sample.quantity(estimand.measure.influence)
-        return [answered.get(name, {}).get(estimand.correction, missing) for name in self._questions(estimand)]
+        by_question = sample.quantity(estimand.measure.influence)
+        return [by_question.get(name, {}).get(estimand.correction, missing) for name in self._questions(estimand)]
 
     def units(self, sample: AnsweredQuestions, estimand: Estimand) -> np.ndarray:
         """int [n], the code of each review's resampling unit."""
@@ -85,7 +85,7 @@ class OptionReading(ItemReading[AnsweredQuestions]):
         return sample.examples
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
-        """What all questions say together, as it was answered."""
+        """The contrasts over all questions together, without correction."""
         for contrast in super().pooled(contrasts):
             estimand = contrast.comparison.estimand
             if estimand.condition is None and estimand.correction is None:
@@ -118,39 +118,54 @@ def readings(
         InputError: options of examples that are not in the table, prompts without a name, or answers that lack reviews.
     """
     final = options.filter(pl.col("step").is_null())
-    for setting, own in design.settings.items():
-        if own.kind != "reviews":
+    for setting, setting_design in design.settings.items():
+        if setting_design.kind != "reviews":
             continue
-        rows = examples.filter(setting=setting)
-        unit = dict(zip(rows["example"], unit_codes(rows), strict=True))
-        uses = trials.filter(setting=setting, role="study")
-        here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
-        lost = here.filter(~pl.col("example").is_in(list(unit)), ~pl.col("example").str.starts_with(CONTENT_FREE))
-        if len(lost):
+        setting_examples = examples.filter(setting=setting)
+        unit = dict(zip(setting_examples["example"], unit_codes(setting_examples), strict=True))
+        setting_trials = trials.filter(setting=setting, role="study")
+        setting_options = final.filter(pl.col("trial").is_in(setting_trials["trial"].unique().to_list()))
+        unknown = setting_options.filter(
+            ~pl.col("example").is_in(list(unit)), ~pl.col("example").str.starts_with(CONTENT_FREE)
+        )
+        if len(unknown):
             raise InputError(
-                f"setting {setting}: {len(lost)} options are of examples that the table examples lacks, such as "
-                f"{lost['example'][0]!r}"
+                f"setting {setting}: {len(unknown)} options are of examples that the table examples lacks, such as "
+                f"{unknown['example'][0]!r}"
             )
-        how = own.asked or AskedDesign()
-        authors, parts = _authors(rows, how), here.partition_by("trial", as_dict=True)
-        answered = {str(key[0]): answered_questions(part, how, authors) for key, part in parts.items()}
-        runs = by_run(uses, own.methods, answered, "there are no options")
+        asked = setting_design.asked or AskedDesign()
+        authors, parts = _authors(setting_examples, asked), setting_options.partition_by("trial", as_dict=True)
+        by_trial = {str(key[0]): answered_questions(part, asked, authors) for key, part in parts.items()}
+        runs = by_run(setting_trials, setting_design.methods, by_trial, "there are no options")
         if runs.present:
-            common = (runs.methods, own.references, runs.present, runs.absent, own.vary, design.support)
-            yield OptionReading(setting, how.split, *common, unit_names(rows), unit)
+            common = (
+                runs.methods,
+                setting_design.references,
+                runs.present,
+                runs.absent,
+                setting_design.vary,
+                design.support,
+            )
+            yield OptionReading(setting, asked.split, *common, unit_names(setting_examples), unit)
 
 
 def _authors(examples: pl.DataFrame, design: AskedDesign) -> dict[str, str]:
-    """By review, which of the two contents its author is: the first attribute that has both as groups says it. Reviews
-    of neither or of both, and all where there is no such attribute, are left out."""
+    """Which of the two contents the author of each review is, by the first attribute that has both as groups.
+
+    Reviews of neither or of both are left out, and all reviews where there is no such attribute.
+    """
     for name in examples.columns:
         if not name.startswith(records.ATTRIBUTE):
             continue
         groups = examples[name].drop_nulls().explode().drop_nulls()
         if set(design.contents) <= set(groups):
             authors = {}
-            for example, own in zip(examples["example"], examples[name], strict=True):
-                named = [content for content in design.contents if own is not None and content in own]
+            for example, groups_of_example in zip(examples["example"], examples[name], strict=True):
+                named = [
+                    content
+                    for content in design.contents
+                    if groups_of_example is not None and content in groups_of_example
+                ]
                 if len(named) == 1:
                     authors[str(example)] = named[0]
             return authors

@@ -31,25 +31,25 @@ def evaluations(
             raise InputError(f'the design has no setting "{setting}"; {did_you_mean(setting, design.settings)}')
     final = predictions.filter(pl.col("step").is_null() & ~pl.col("split").is_in(NOT_AUDITED))
     for setting, setting_design in design.settings.items():
-        own = examples.filter(setting=setting)
-        if own["label"].null_count() == len(own):
+        setting_examples = examples.filter(setting=setting)
+        if setting_examples["label"].null_count() == len(setting_examples):
             continue
-        own = own.with_row_index("row")
+        setting_examples = setting_examples.with_row_index("row")
         population = Population(
-            own["label"].fill_null(-1).to_numpy(),
-            own["weight"].to_numpy(),
-            unit_codes(own),
-            groups_of(own),
-            unit_names(own),
+            setting_examples["label"].fill_null(-1).to_numpy(),
+            setting_examples["weight"].to_numpy(),
+            unit_codes(setting_examples),
+            groups_of(setting_examples),
+            unit_names(setting_examples),
         )
-        uses = studied.filter(setting=setting)
-        here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
-        placed = here.join(own.select("row", "example"), on="example", how="left")
+        setting_trials = studied.filter(setting=setting)
+        setting_predictions = final.filter(pl.col("trial").is_in(setting_trials["trial"].unique().to_list()))
+        placed = setting_predictions.join(setting_examples.select("row", "example"), on="example", how="left")
         placed = _known(setting, placed)
         splits = sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name))
         classes = _classes(setting_design, population, placed)
         for split in splits:
-            yield _evaluation(setting, split, setting_design, population, uses, placed, classes)
+            yield _evaluation(setting, split, setting_design, population, setting_trials, placed, classes)
 
 
 def readings(
@@ -61,12 +61,14 @@ def readings(
 
 
 def _known(setting: str, placed: pl.DataFrame) -> pl.DataFrame:
-    """The predictions of the setting's own examples. A trial that several settings use may have test sets of theirs:
-    those splits are left out here. A split of which only a part is known is refused.
+    """The predictions of the setting's own examples.
+
+    A trial that several settings use may have their test sets, too: those splits are left out here. A split of which
+    only a part is in the table of examples is refused.
     """
     known = placed.filter(pl.col("row").is_not_null())
-    lost = placed.filter(pl.col("row").is_null())
-    mixed = lost.filter(pl.col("split").is_in(known["split"].unique().to_list())) if len(known) else lost
+    unknown = placed.filter(pl.col("row").is_null())
+    mixed = unknown.filter(pl.col("split").is_in(known["split"].unique().to_list())) if len(known) else unknown
     if len(mixed):
         raise InputError(
             f"setting {setting}: {len(mixed)} predictions are of examples that the table examples lacks, "
@@ -80,37 +82,47 @@ def _evaluation(
     split: str,
     design: SettingDesign,
     population: Population,
-    uses: pl.DataFrame,
+    trials: pl.DataFrame,
     placed: pl.DataFrame,
     classes: tuple[str, ...],
 ) -> Evaluation:
     labelled = population.label >= 0
-    own = placed.filter(split=split)
+    of_split = placed.filter(split=split)
     samples: dict[bytes, np.ndarray] = {}
-    found = {
+    by_trial = {
         str(key[0]): _run(part, labelled, len(classes), samples)
-        for key, part in own.partition_by("trial", as_dict=True).items()
+        for key, part in of_split.partition_by("trial", as_dict=True).items()
     }
-    left = by_run(uses, design.methods, found, "there are no predictions")
+    trial_records = by_run(trials, design.methods, by_trial, "there are no predictions")
     universe = np.zeros(len(labelled), dtype=bool)
     if split == "test":  # all that is not another test set's own, so that a group that was never drawn is still shown
         elsewhere = placed.filter(pl.col("split") != "test")["row"].to_numpy()
         universe[:] = True
         universe[elsewhere] = False
-    universe[own["row"].to_numpy()] = True
-    return Evaluation(setting, split, design, population, left.methods, classes, left.present, left.absent, universe)
+    universe[of_split["row"].to_numpy()] = True
+    return Evaluation(
+        setting,
+        split,
+        design,
+        population,
+        trial_records.methods,
+        classes,
+        trial_records.present,
+        trial_records.absent,
+        universe,
+    )
 
 
-def _run(part: pl.DataFrame, labelled: np.ndarray, classes: int, samples: dict[bytes, np.ndarray]) -> Run:
+def _run(predictions: pl.DataFrame, labelled: np.ndarray, classes: int, samples: dict[bytes, np.ndarray]) -> Run:
     """A trial's predictions; its rows are those of an earlier one on the same examples, which `samples` remembers."""
-    part = part.sort("row")
-    rows = part["row"].to_numpy().astype(np.int64)
+    predictions = predictions.sort("row")
+    rows = predictions["row"].to_numpy().astype(np.int64)
     keep = labelled[rows]
     rows = samples.setdefault(rows[keep].tobytes(), rows[keep])
     logits = None
-    if part["logits"].null_count() == 0:
-        logits = part["logits"].to_numpy().astype(np.float64)[keep, :classes]
-    predicted = part["predicted"].fill_null(-1).to_numpy()[keep]
+    if predictions["logits"].null_count() == 0:
+        logits = predictions["logits"].to_numpy().astype(np.float64)[keep, :classes]
+    predicted = predictions["predicted"].fill_null(-1).to_numpy()[keep]
     if logits is None:
         return Run(rows, predicted, None)
     unknown = predicted < 0
@@ -120,6 +132,7 @@ def _run(part: pl.DataFrame, labelled: np.ndarray, classes: int, samples: dict[b
 
 
 def _classes(design: SettingDesign, population: Population, placed: pl.DataFrame) -> tuple[str, ...]:
+    """The names of the classes: the design's, else the codes up to the highest in labels, predictions and logits."""
     if design.classes:
         return design.classes
     highest = [int(population.label.max()), 1]

@@ -37,7 +37,7 @@ class PredictionReading:
 
     Attributes:
         evaluation: the runs.
-        design: of the study.
+        design: the study's.
         kind: `predictions`, or `translations`, whose classes are genders.
     """
 
@@ -73,7 +73,7 @@ class PredictionReading:
         return Floors(self.reader)
 
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
-        """By class: everyone, then each attribute and its groups."""
+        """The estimands of each class: everyone, then each attribute and its groups."""
         evaluation = self.evaluation
         classes: Iterable[tuple[int | None, str | None]] = [(None, None)]
         if measure.by_class and not evaluation.binary:
@@ -89,7 +89,7 @@ class PredictionReading:
                         yield Estimand(measure, Subset(groups.attribute, group), code, name)
 
     def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
-        """Estimates of each run, and of all together.
+        """The estimate of each run, and of all together.
 
         Rows with a seed have an interval for the noise of their test examples. The one without has the mean over the
         runs where the value is defined, with a two-way interval over runs and examples, and `n`, the distinct examples
@@ -119,23 +119,23 @@ class PredictionReading:
             return _of_subset(*closed, present)
         reader = self.reader
         runs = dict(zip(present, reader.runs_of(method), strict=True))
-        effects = {seed: reader.influence(run, estimand) for seed, run in runs.items()}
-        defined = [seed for seed, effect in effects.items() if not math.isnan(effect.value)]
-        chosen, tests = [effects[seed] for seed in defined], [runs[seed] for seed in defined]
-        smallest = min((effect.smallest for effect in effects.values()), default=None)
+        influences = {seed: reader.influence(run, estimand) for seed, run in runs.items()}
+        defined = [seed for seed, influence in influences.items() if not math.isnan(influence.value)]
+        used, tested = [influences[seed] for seed in defined], [runs[seed] for seed in defined]
+        smallest = min((influence.smallest for influence in influences.values()), default=None)
         of_runs = {
-            seed: Estimate(None, None, None, len(effect.rows), (str(effect.reason),))
-            for seed, effect in effects.items()
+            seed: Estimate(None, None, None, len(influence.rows), (str(influence.reason),))
+            for seed, influence in influences.items()
         }
         if not defined:
             return _Values(of_runs, Estimate(None, None, None, 0), defined, smallest)
-        by_run = RunsByUnit.of(reader, tests, chosen)
-        intervals = run_intervals(estimand.measure, chosen, by_run)
-        for seed, effect, interval in zip(defined, chosen, intervals, strict=True):
-            of_runs[seed] = _estimate([effect], interval, len(effect.rows))
-        n = count_distinct([run.rows[effect.rows] for run, effect in zip(tests, chosen, strict=True)])
-        mean = marginal_interval(estimand.measure, chosen, by_run)
-        return _Values(of_runs, _estimate(chosen, mean, n), defined, smallest)
+        by_run = RunsByUnit.of(reader, tested, used)
+        intervals = run_intervals(estimand.measure, used, by_run)
+        for seed, influence, interval in zip(defined, used, intervals, strict=True):
+            of_runs[seed] = _estimate([influence], interval, len(influence.rows))
+        n = count_distinct([run.rows[influence.rows] for run, influence in zip(tested, used, strict=True)])
+        mean = marginal_interval(estimand.measure, used, by_run)
+        return _Values(of_runs, _estimate(used, mean, n), defined, smallest)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference."""
@@ -144,7 +144,7 @@ class PredictionReading:
             yield change(estimand, method, reference, direction, estimand.measure.decides)
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """Paired by seed and example, unless the design says that rows could not be matched."""
+        """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched."""
         estimand = comparison.estimand
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
@@ -154,7 +154,7 @@ class PredictionReading:
         return paired_evidence(self.rates, comparison, notes)
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
-        """All contrasts."""
+        """All contrasts, with the names of their resampling units."""
         names = self.evaluation.population.unit_names
         return (replace(contrast, unit_names=names) for contrast in contrasts)
 
@@ -165,7 +165,7 @@ class PredictionReading:
             yield from detected_harm(self.reader, judged, self.design)
 
     def _notes(self, estimand: Estimand, smallest: int | None) -> list[str]:
-        """What must be known of an estimand, in every run."""
+        """The notes on an estimand that hold for every run."""
         notes = self._left_out(estimand)
         level = estimand.subset.level
         if level != "attribute" and smallest is not None and smallest < self.design.support:
@@ -174,12 +174,13 @@ class PredictionReading:
         return [*notes, note] if note else notes
 
     def _left_out(self, estimand: Estimand) -> list[str]:
+        """The note on groups without enough examples for max − min, if there are any."""
         if estimand.subset.level != "attribute":
             return []
-        left = self.reader.left_out(estimand)
-        if not left:
+        left_out = self.reader.left_out(estimand)
+        if not left_out:
             return []
-        return [f"left out, with fewer than {self.design.support} examples in some run: {', '.join(left)}"]
+        return [f"left out, with fewer than {self.design.support} examples in some run: {', '.join(left_out)}"]
 
 
 @dataclass(frozen=True)
@@ -199,22 +200,22 @@ class _Values:
     smallest: int | None
 
 
-def _of_subset(levels: Levels, place: int, seeds: Sequence[int]) -> _Values:
-    """The values of one subset, of those that were computed for all at once."""
+def _of_subset(levels: Levels, index: int, seeds: Sequence[int]) -> _Values:
+    """The values of one subset, taken from those that were computed for all subsets at once."""
     mean = levels.mean
-    low, high = levels.low[place].tolist(), levels.high[place].tolist()
-    bounds = [(None, None) if math.isnan(one) else (one, other) for one, other in zip(low, high, strict=True)]
-    values, counts = mean.values[place].tolist(), levels.counts[place].tolist()
+    low, high = levels.low[index].tolist(), levels.high[index].tolist()
+    bounds = [(None, None) if math.isnan(lower) else (lower, upper) for lower, upper in zip(low, high, strict=True)]
+    values, counts = mean.values[index].tolist(), levels.counts[index].tolist()
     of_runs = {seed: Estimate(values[j], *bounds[j], counts[j]) for j, seed in enumerate(seeds)}
-    whole = Estimate(float(mean.estimate[place]), *bounds[-1], int(mean.units[place]))
-    return _Values(of_runs, whole, list(seeds), int(levels.smallest[place]))
+    whole = Estimate(float(mean.estimate[index]), *bounds[-1], int(mean.units[index]))
+    return _Values(of_runs, whole, list(seeds), int(levels.smallest[index]))
 
 
-def _estimate(effects: Sequence[Influence], interval: tuple[float, float | None, float | None], n: int) -> Estimate:
-    """The estimate of one run or of several, from its value and bounds."""
-    reasons = sorted({effect.reason for effect in effects if effect.reason}) if len(effects) == 1 else []
+def _estimate(influences: Sequence[Influence], interval: tuple[float, float | None, float | None], n: int) -> Estimate:
+    """The estimate of one run or of several, from its value and bounds, with the corrected calibration error."""
+    reasons = sorted({influence.reason for influence in influences if influence.reason}) if len(influences) == 1 else []
     corrected = None
-    squared = math.fsum(effect.squared for effect in effects) / len(effects)
+    squared = math.fsum(influence.squared for influence in influences) / len(influences)
     if squared >= 0:
         corrected = math.sqrt(squared)
     elif squared < 0:

@@ -1,4 +1,4 @@
-"""The reading of probes: what models' representations say of a target, layer by layer.
+"""The reading of probes: how well a target can be read from models' representations, layer by layer.
 
 `condition` is the target and the layer, `author/12`; 0 are the embeddings. Beside the methods stand untrained models of
 the architecture, as the method `untrained`. Methods are compared in selectivity, at the layers that the design names.
@@ -42,7 +42,7 @@ SPLIT = "test"
 DESCRIBED = "no verdict: method minus reference, positive where the method's representation says more"
 
 Probes = Mapping[str, ProbeRun]
-"""What the probes of one run tell, by condition."""
+"""The probes of one run, by condition."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class ProbeReading(ItemReading[Probes]):
     """One setting's probes; items are control tasks.
 
     Attributes:
-        design: what was probed for.
+        design: the targets and layers that were probed.
         unit: int, by example, the code of its resampling unit.
     """
 
@@ -65,8 +65,8 @@ class ProbeReading(ItemReading[Probes]):
 
     def layers(self, target: str) -> list[int]:
         """The layers that were probed for a target, ascending."""
-        every = {named(name) for probes in self.samples.values() for name in probes}
-        return sorted(int(layer) for own, layer in every if own == target)
+        probed = {named(name) for probes in self.samples.values() for name in probes}
+        return sorted(int(layer) for probed_target, layer in probed if probed_target == target)
 
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
         """Every target in every layer."""
@@ -108,12 +108,12 @@ class ProbeReading(ItemReading[Probes]):
         return Widened(whole, 1 / whole.units) if change.discordant < FEW else None
 
     def closing(self, runs: ItemRuns) -> tuple[str, ...]:
-        """How the interval was made, and what it holds of control tasks."""
+        """The last notes of a contrast: how its interval was made, and that it holds the noise of control tasks."""
         tasks = f"{runs.values.shape[1]} control tasks, whose labels were drawn: the interval holds what that adds"
         return (TWO_WAY[self.vary] if len(runs.values) > 1 else ONE_SEED, tasks)
 
     def direction(self, target: str, reference: str) -> tuple[int, bool]:
-        """Whether more of a target is worse (1) or better (−1) than in a reference, and whether that is judged."""
+        """Whether a higher accuracy on a target is worse (1) or better (−1), and whether that is judged."""
         more = self.design.more.get(target, "neither")
         if reference == UNTRAINED or more == "neither":
             return 1, False
@@ -129,12 +129,12 @@ class ProbeReading(ItemReading[Probes]):
         if int(layer) not in judged:
             return
         methods = [name for name in self.methods if name != UNTRAINED]
-        bare = [(method, UNTRAINED) for method in methods] if UNTRAINED in self.methods else []
-        for method, reference in (*pairs(methods, self.references), *bare):
+        with_untrained = [(method, UNTRAINED) for method in methods] if UNTRAINED in self.methods else []
+        for method, reference in (*pairs(methods, self.references), *with_untrained):
             yield change(estimand, method, reference, *self.direction(target, reference))
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """By seed, on the examples that both methods were probed with."""
+        """The evidence by seed, on the examples that both methods were probed with."""
         evidence = super().evidence(comparison)
         return evidence if comparison.decides else replace(evidence, notes=(DESCRIBED, *evidence.notes))
 
@@ -161,37 +161,49 @@ def readings(
         InputError: probes of examples that are not in the table, or control tasks that are missing or are not about the
             same examples.
     """
-    for setting, own in design.settings.items():
-        if own.probed is None:
+    for setting, setting_design in design.settings.items():
+        if setting_design.probed is None:
             continue
-        rows = examples.filter(setting=setting)
-        unit = dict(zip(rows["example"], unit_codes(rows), strict=True))
-        uses = trials.filter(setting=setting, role="study")
-        here = probes.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
-        lost = here.filter(~pl.col("example").is_in(list(unit)))
-        if len(lost):
+        setting_examples = examples.filter(setting=setting)
+        unit = dict(zip(setting_examples["example"], unit_codes(setting_examples), strict=True))
+        setting_trials = trials.filter(setting=setting, role="study")
+        setting_probes = probes.filter(pl.col("trial").is_in(setting_trials["trial"].unique().to_list()))
+        unknown = setting_probes.filter(~pl.col("example").is_in(list(unit)))
+        if len(unknown):
             raise InputError(
-                f"setting {setting}: {len(lost)} probes are of examples that the table examples lacks, such as "
-                f"{lost['example'][0]!r}"
+                f"setting {setting}: {len(unknown)} probes are of examples that the table examples lacks, such as "
+                f"{unknown['example'][0]!r}"
             )
-        parts = {str(key[0]): probe_runs(part) for key, part in here.partition_by("trial", as_dict=True).items()}
-        runs = by_run(uses, own.methods, parts, "there are no probes")
+        parts = {
+            str(key[0]): probe_runs(part) for key, part in setting_probes.partition_by("trial", as_dict=True).items()
+        }
+        runs = by_run(setting_trials, setting_design.methods, parts, "there are no probes")
         if not runs.present:
             continue
         samples: dict[tuple[str, int], Probes] = {}
-        for (method, seed), every in runs.present.items():
-            samples[method, seed] = {_condition(run): run for run in every if not _is_untrained(run)}
-            bare = {_condition(run): run for run in every if _is_untrained(run)}
-            if bare:  # the same in every trial of a seed
-                samples.setdefault((UNTRAINED, seed), bare)
+        for (method, seed), probes_of_run in runs.present.items():
+            samples[method, seed] = {_condition(run): run for run in probes_of_run if not _is_untrained(run)}
+            untrained = {_condition(run): run for run in probes_of_run if _is_untrained(run)}
+            if untrained:  # the same in every trial of a seed
+                samples.setdefault((UNTRAINED, seed), untrained)
         methods = (*runs.methods, *([UNTRAINED] if any(name == UNTRAINED for name, _ in samples) else []))
-        common = (methods, own.references, samples, runs.absent, own.vary, design.support, unit_names(rows))
-        yield ProbeReading(setting, SPLIT, *common, own.probed, unit)
+        common = (
+            methods,
+            setting_design.references,
+            samples,
+            runs.absent,
+            setting_design.vary,
+            design.support,
+            unit_names(setting_examples),
+        )
+        yield ProbeReading(setting, SPLIT, *common, setting_design.probed, unit)
 
 
 def _is_untrained(run: ProbeRun) -> bool:
+    """Whether the probed model is the untrained one."""
     return run.target.endswith(f"/{UNTRAINED}")
 
 
 def _condition(run: ProbeRun) -> str:
+    """The target and layer of a probe, as conditions name them."""
     return condition(run.target.removesuffix(f"/{UNTRAINED}"), run.layer)

@@ -38,28 +38,28 @@ def reliability_curves(reader: RunInfluences) -> Iterator[dict[str, Any]]:
     for attribute, group in [(None, None), *worst.items()]:
         for method, runs in known.items():
             rows = [_members(reader, run, attribute, group) for run in runs]
-            views = [reader.view(run, positive) for run in runs]
+            data = [reader.view(run, positive) for run in runs]
             parts = [
                 (values[inside], outcome[inside])
-                for (values, outcome), inside in zip(map(confidence, views), rows, strict=True)
+                for (values, outcome), inside in zip(map(confidence, data), rows, strict=True)
             ]
-            weights = [view.weight[inside] for view, inside in zip(views, rows, strict=True)]
+            weights = [run_data.weight[inside] for run_data, inside in zip(data, rows, strict=True)]
             units = [evaluation.population.unit[run.rows[inside]] for run, inside in zip(runs, rows, strict=True)]
-            place = {"attribute": attribute, "group": group, "method": method}
+            labels = {"attribute": attribute, "group": group, "method": method}
             for point in _points(parts, weights, units):
-                yield {"setting": evaluation.setting, "split": evaluation.split, **place, **point}
+                yield {"setting": evaluation.setting, "split": evaluation.split, **labels, **point}
 
 
 def _worst_calibrated(reader: RunInfluences, runs: Sequence[Run]) -> dict[str, str]:
     """By attribute, of the groups that have the support the one whose calibration error is largest."""
-    (measure,), found = shown_in("calibration"), {}
+    (measure,), worst = shown_in("calibration"), {}
     for groups in reader.evaluation.groups if runs else ():
-        able = [groups.names[place] for place in reader.eligible(groups, None)["all"]]
-        estimands = [Estimand(measure, Subset(groups.attribute, group)) for group in able]
-        errors = [float(np.mean([reader.influence(run, one).value for run in runs])) for one in estimands]
-        if able:
-            found[groups.attribute] = able[int(np.argmax(errors))]
-    return found
+        eligible = [groups.names[index] for index in reader.eligible(groups, None)["all"]]
+        estimands = [Estimand(measure, Subset(groups.attribute, group)) for group in eligible]
+        errors = [float(np.mean([reader.influence(run, estimand).value for run in runs])) for estimand in estimands]
+        if eligible:
+            worst[groups.attribute] = eligible[int(np.argmax(errors))]
+    return worst
 
 
 def _members(reader: RunInfluences, run: Run, attribute: str | None, group: str | None) -> np.ndarray:
@@ -95,8 +95,8 @@ def _points(
         yield {"measure": "reliability", "x": x, "y": share, "low": low, "high": high}
 
 
-def _pooled(share: float, moves: np.ndarray, unit: np.ndarray, run: np.ndarray) -> TwoWay:
+def _pooled(share: float, influence: np.ndarray, unit: np.ndarray, run: np.ndarray) -> TwoWay:
     """A share of all runs' examples together, with two-way clustered variance; `run` ascends."""
     starts = np.flatnonzero(np.diff(run)) + 1
-    (cells,) = by_unit(np.split(unit, starts), np.split(moves, starts))
+    (cells,) = by_unit(np.split(unit, starts), np.split(influence, starts))
     return from_cells(share, cells, cells.shape[1])

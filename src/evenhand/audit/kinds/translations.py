@@ -1,7 +1,7 @@
-"""The reading of generated translations: which gender their pronouns give, and how close they are to the references.
+"""The reading of generated translations: the gender of their pronouns, and how close they are to the references.
 
-What a text says of its referent is read from its pronouns; the referent's stereotype is the attribute `stereotype` with
-the groups `male` and `female`. References are read under each pronoun, so that none costs points.
+The gender of a text's referent is read from its pronouns; the referent's stereotype is the attribute `stereotype` with
+the groups `male` and `female`. References are varied over all pronouns, so that no pronoun costs points.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from evenhand.metrics.pronouns import pronoun_class, pronoun_readings
 from evenhand.metrics.translation import bleu_statistics, rouge_l
 
 STEREOTYPE = "stereotype"
-"""The attribute that says what is stereotypical of a text's referent."""
+"""The attribute that holds the stereotypical gender of a text's referent."""
 
 NO_REFERENCES = "some tested texts have no references"
 
@@ -64,48 +64,51 @@ def evaluations(
     for setting, setting_design in design.settings.items():
         if setting_design.kind != "translation":
             continue
-        own = examples.filter(setting=setting).with_row_index("row")
-        uses = studied.filter(setting=setting)
-        here = final.filter(pl.col("trial").is_in(uses["trial"].unique().to_list()))
-        placed = here.join(own.select("row", "example"), on="example", how="left")
-        lost = placed.filter(pl.col("row").is_null())
-        if len(lost):
+        setting_examples = examples.filter(setting=setting).with_row_index("row")
+        setting_trials = studied.filter(setting=setting)
+        setting_responses = final.filter(pl.col("trial").is_in(setting_trials["trial"].unique().to_list()))
+        placed = setting_responses.join(setting_examples.select("row", "example"), on="example", how="left")
+        unknown = placed.filter(pl.col("row").is_null())
+        if len(unknown):
             raise InputError(
-                f"setting {setting}: {len(lost)} responses are to examples that the table examples lacks, such as "
-                f"{lost['example'][0]!r} in the split {lost['split'][0]}"
+                f"setting {setting}: {len(unknown)} responses are to examples that the table examples lacks, such as "
+                f"{unknown['example'][0]!r} in the split {unknown['split'][0]}"
             )
-        population = _population(setting, own)
-        reading = _Reading(own, population.unit)
+        population = _population(setting, setting_examples)
+        scorer = _TextScorer(setting_examples, population.unit)
         for split in sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name)):
-            yield _evaluation(setting, split, setting_design, population, uses, placed.filter(split=split), reading)
+            yield _evaluation(
+                setting, split, setting_design, population, setting_trials, placed.filter(split=split), scorer
+            )
 
 
-def _population(setting: str, own: pl.DataFrame) -> Population:
-    groups = groups_of(own)
+def _population(setting: str, examples: pl.DataFrame) -> Population:
+    """A setting's examples, whose labels are the stereotypical genders."""
+    groups = groups_of(examples)
     return Population(
-        _stereotypes(setting, len(own), groups),
-        own["weight"].to_numpy(),
-        unit_codes(own),
+        _stereotypes(setting, len(examples), groups),
+        examples["weight"].to_numpy(),
+        unit_codes(examples),
         groups,
-        unit_names(own),
+        unit_names(examples),
     )
 
 
 def _stereotypes(setting: str, count: int, groups: tuple[Groups, ...]) -> np.ndarray:
-    """int [n], codes of `GENDERS`; −1 where nothing is stereotypical."""
-    found = np.full(count, -1, dtype=np.int64)
-    for own in groups:
-        if own.attribute == STEREOTYPE:
-            for place, name in enumerate(own.names):
+    """The stereotypical gender of each text's referent, int [n], codes of `GENDERS`; −1 where there is none."""
+    stereotypes = np.full(count, -1, dtype=np.int64)
+    for attribute_groups in groups:
+        if attribute_groups.attribute == STEREOTYPE:
+            for index, name in enumerate(attribute_groups.names):
                 if name not in ("male", "female"):
                     hint = did_you_mean(name, ["male", "female"])
                     raise InputError(f"setting {setting}: the attribute {STEREOTYPE} has the group {name!r}; {hint}")
-                found[own.masks[:, place]] = GENDERS.index(name)
-    return found
+                stereotypes[attribute_groups.masks[:, index]] = GENDERS.index(name)
+    return stereotypes
 
 
-class _Reading:
-    """What texts say, each read once however many runs wrote it."""
+class _TextScorer:
+    """Scores generated texts against the references; a text that several runs generated is scored once."""
 
     def __init__(self, examples: pl.DataFrame, unit: np.ndarray) -> None:
         known = "references" in examples.columns
@@ -114,30 +117,33 @@ class _Reading:
         self._readings: dict[int, list[str]] = {}
         self._scores: dict[tuple[int, str], tuple[np.ndarray, float]] = {}
 
-    def texts(self, rows: np.ndarray, said: list[str]) -> Texts:
-        """The scores of what was said of the examples at these positions."""
+    def texts(self, rows: np.ndarray, texts: list[str]) -> Texts:
+        """The scores of texts that translate the examples at these positions."""
         unit = self._unit[rows]
         if any(not self._given[int(row)] for row in rows):
             return Texts(None, None, unit, NO_REFERENCES)
-        keys = [(int(row), text) for row, text in zip(rows, said, strict=True)]
+        keys = [(int(row), text) for row, text in zip(rows, texts, strict=True)]
         try:
             self._score([key for key in dict.fromkeys(keys) if key not in self._scores])
         except InputError as error:
             return Texts(None, None, unit, str(error))
-        found = [self._scores[key] for key in keys]
-        bleu = np.stack([each for each, _ in found]) if found else np.empty((0, 10), dtype=np.int64)
-        return Texts(bleu, np.array([each for _, each in found]), unit)
+        scores = [self._scores[key] for key in keys]
+        bleu = np.stack([each for each, _ in scores]) if scores else np.empty((0, 10), dtype=np.int64)
+        return Texts(bleu, np.array([each for _, each in scores]), unit)
 
     def _score(self, keys: list[tuple[int, str]]) -> None:
-        said, references = [text for _, text in keys], [self._references(row) for row, _ in keys]
-        both = zip(bleu_statistics(said, references), rouge_l(said, references), strict=True)
-        self._scores |= {key: (counts, float(share)) for key, (counts, share) in zip(keys, both, strict=True)}
+        """Score texts, given as (position of the example, text), and keep the scores."""
+        texts, references = [text for _, text in keys], [self._references(row) for row, _ in keys]
+        text_scores = zip(bleu_statistics(texts, references), rouge_l(texts, references), strict=True)
+        self._scores |= {key: (counts, float(share)) for key, (counts, share) in zip(keys, text_scores, strict=True)}
 
     def _references(self, row: int) -> list[str]:
-        """The example's references under each pronoun."""
+        """The example's references, each in its variants with other pronouns."""
         if row not in self._readings:
-            given = self._given[row] or []
-            self._readings[row] = list(dict.fromkeys(text for one in given for text in pronoun_readings(one)))
+            references = self._given[row] or []
+            self._readings[row] = list(
+                dict.fromkeys(variant for reference in references for variant in pronoun_readings(reference))
+            )
         return self._readings[row]
 
 
@@ -146,23 +152,33 @@ def _evaluation(
     split: str,
     design: SettingDesign,
     population: Population,
-    uses: pl.DataFrame,
-    own: pl.DataFrame,
-    reading: _Reading,
+    trials: pl.DataFrame,
+    responses: pl.DataFrame,
+    scorer: _TextScorer,
 ) -> Evaluation:
     samples: dict[bytes, np.ndarray] = {}
-    parts = own.partition_by("trial", as_dict=True)
-    known = {str(key[0]): _run(part, reading, samples) for key, part in parts.items()}
-    left = by_run(uses, design.methods, known, "there are no responses")
+    parts = responses.partition_by("trial", as_dict=True)
+    by_trial = {str(key[0]): _run(part, scorer, samples) for key, part in parts.items()}
+    trial_records = by_run(trials, design.methods, by_trial, "there are no responses")
     universe = np.zeros(len(population.label), dtype=bool)
-    universe[own["row"].to_numpy()] = True
-    return Evaluation(setting, split, design, population, left.methods, GENDERS, left.present, left.absent, universe)
+    universe[responses["row"].to_numpy()] = True
+    return Evaluation(
+        setting,
+        split,
+        design,
+        population,
+        trial_records.methods,
+        GENDERS,
+        trial_records.present,
+        trial_records.absent,
+        universe,
+    )
 
 
-def _run(part: pl.DataFrame, reading: _Reading, samples: dict[bytes, np.ndarray]) -> Run:
-    part = part.sort("row")
-    rows = part["row"].to_numpy().astype(np.int64)
+def _run(responses: pl.DataFrame, scorer: _TextScorer, samples: dict[bytes, np.ndarray]) -> Run:
+    responses = responses.sort("row")
+    rows = responses["row"].to_numpy().astype(np.int64)
     rows = samples.setdefault(rows.tobytes(), rows)
-    said = part["text"].to_list()
-    classes = np.array([GENDERS.index(pronoun_class(text)) for text in said], dtype=np.int64)
-    return Run(rows, classes, None, reading.texts(rows, said))
+    texts = responses["text"].to_list()
+    classes = np.array([GENDERS.index(pronoun_class(text)) for text in texts], dtype=np.int64)
+    return Run(rows, classes, None, scorer.texts(rows, texts))

@@ -39,7 +39,7 @@ def known() -> Mapping[str, Measure]:
 
 
 def measure_named(name: str) -> Measure:
-    """The measure of a name.
+    """The measure with this name.
 
     Raises:
         InputError: there is none, with the nearest known name.
@@ -48,10 +48,10 @@ def measure_named(name: str) -> Measure:
         >>> measure_named("accuracy").direction
         -1
     """
-    found = known().get(name)
-    if found is None:
+    measure = known().get(name)
+    if measure is None:
         raise InputError(f'there is no measure "{name}"; {did_you_mean(name, known())}')
-    return found
+    return measure
 
 
 def of_kind(*kinds: Kind) -> list[str]:
@@ -82,21 +82,21 @@ def check_measures(names: Iterable[str]) -> None:
 
 
 def check_margins(names: Iterable[str]) -> None:
-    """Raises InputError for a margin of a measure that there is not; `default` is the margin of several."""
+    """Raises InputError for a margin of an unknown measure; `default` is the margin of several."""
     for name in names:
         if name not in ("default", *known()):
             raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
 
 
 def check_design(design: Design) -> None:
-    """Raises InputError where a design names a measure that there is not: as such, in a margin, or in a figure."""
+    """Raises InputError where a design names an unknown measure: in its measures, its margins, or a figure."""
     check_measures(design.measures)
     check_margins(design.margins)
     check_figures(design.figure)
 
 
 def check_figures(figures: Iterable[Figure]) -> None:
-    """Raises InputError for a panel of a figure that shows a measure that there is not."""
+    """Raises InputError for a panel of a figure that shows an unknown measure."""
     for name in (name for figure in figures for panel in figure.panels for name in panel.measures):
         if name not in known():
             raise InputError(f'figure.panels: there is no measure "{name}"; {did_you_mean(name, known())}')

@@ -1,4 +1,4 @@
-"""What an audit says of benchmarks that lm-evaluation-harness scored."""
+"""The measures of benchmarks that lm-evaluation-harness scored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MeanOf:
             task: the benchmark.
             group: of documents; None: all.
             inside: the group with its attribute, `ATTRIBUTE=GROUP`.
-            support: with fewer units it is doubtful: their spread says too little.
+            support: with fewer units the mean is not judged: their spread is not known well enough.
         """
         documents = scores.of(task, self.metric, group)
         if documents is None:
@@ -107,6 +107,7 @@ class DifferenceOf:
 
 
 def _missing(scores: BenchmarkScores, task: str, metric: str) -> LinearEstimate:
+    """The undefined estimate of a metric without documents, with the reason."""
     whole = scores.totals.get((task, metric))
     why = "the harness gives no number" if whole is None else "it is not defined without one of its units"
     return LinearEstimate.undefined(why, 0)
@@ -114,17 +115,17 @@ def _missing(scores: BenchmarkScores, task: str, metric: str) -> LinearEstimate:
 
 def _mean(documents: Documents, inside: str | None, bounded: bool, support: int) -> LinearEstimate:
     """The mean over the documents of a group. With fewer units than `support` it is not judged."""
-    own = np.isfinite(documents.values)
+    counted = np.isfinite(documents.values)
     if inside is not None:
-        own = own & documents.groups.get(inside, np.zeros(len(own), dtype=bool))
-    number = int(own.sum())
+        counted = counted & documents.groups.get(inside, np.zeros(len(counted), dtype=bool))
+    number = int(counted.sum())
     if not number:
-        return LinearEstimate.undefined("no document of this group has a value", len(own))
-    mean = float(documents.values[own].mean())
-    influence = np.where(own, documents.values - mean, 0.0) / number
-    units = len(np.unique(documents.units[own]))
+        return LinearEstimate.undefined("no document of this group has a value", len(counted))
+    mean = float(documents.values[counted].mean())
+    influence = np.where(counted, documents.values - mean, 0.0) / number
+    units = len(np.unique(documents.units[counted]))
     doubt = None if units >= support else f"fewer than {support} {UNITS}: shown, not judged"
-    return LinearEstimate(mean, influence, own / number, 1.0 / units if bounded else None, doubt=doubt)
+    return LinearEstimate(mean, influence, counted / number, 1.0 / units if bounded else None, doubt=doubt)
 
 
 _LEFT_TO_VERDICTS = Display(tabled=False)
@@ -140,9 +141,9 @@ def _benchmark(name: str, summary: str, direction: Literal[-1, 0, 1], influence:
 
 BENCHMARKS = by_name(
     *(
-        made
+        measure
         for ending, how, per in (("", "log-likelihood", ""), ("_norm", "log-likelihood per byte", " per byte"))
-        for made in (
+        for measure in (
             _benchmark(
                 f"pct_stereotype{ending}",
                 f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
@@ -198,12 +199,12 @@ BENCHMARKS = by_name(
         )
     ),
     *(
-        made
+        measure
         for kind, when, named, tells in (
             ("amb", "where the context does not tell", "ambiguous", "does not tell"),
             ("disamb", "where the context tells", "disambiguated", "tells"),
         )
-        for made in (
+        for measure in (
             _benchmark(
                 f"{kind}_bias_score",
                 f"BBQ's bias score {when}, −1 to 1, above 0 along the stereotype; estimates only",
@@ -236,5 +237,4 @@ BENCHMARKS = by_name(
         limits=(0.0, math.inf),
     ),
 )
-"""What an audit says of benchmarks that lm-evaluation-harness scored, the rows of `harness`, under its own names for
-metrics."""
+"""The measures of benchmarks by the harness's names for its metrics, in the order of the rows of `harness`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Display:
-    """What reports must know of a measure besides its title, digits and limits. Tables show every measure.
+    """How reports show a measure, besides its title, digits and limits. Tables show every measure.
 
     Attributes:
         shown_in: the chart, table or sentence that shows it besides: `accuracy`, `disparities`, `calibration`,

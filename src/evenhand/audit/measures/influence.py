@@ -1,7 +1,7 @@
-"""Measures of one run in linear form: a value, and what each example contributes to its error.
+"""Measures of one run in linear form: a value, and each example's influence on it.
 
-A contribution is the example's influence on the measure divided by the sample's size (Σ = 0), so that the variance of
-the value is about the sum of squared influence. Where a measure has a kink (max − min, |g − complement|), the
+The influence of an example is that of robust statistics divided by the sample's size (Σ = 0), so that the variance of
+the value is about the sum of squared influences. Where a measure has a kink (max − min, |g − complement|), the
 influence is the one at the groups that are extreme in this run; for its expectation over samples (`Influence.softened`)
 every group counts by the chance that it is extreme.
 """
@@ -37,7 +37,7 @@ class RateInfluence:
 
     @property
     def max_unit_change(self) -> float:
-        """What one more example can change the value by."""
+        """The most that one more example can change the value by."""
         return float(self.weights.max())
 
     @property
@@ -57,14 +57,14 @@ class Influence:
 
     Attributes:
         value: nan when undefined.
-        rows: int [k], the examples that the measure rests on, positions in the run.
+        rows: int [k], the examples that the measure is computed from, positions in the run.
         influence: float [k], Σ = 0.
         weights: float [k], each example's share of the sample, Σ = 1.
-        active: bool [k], examples of the groups that the value is made of.
+        active: bool [k], examples of the groups that determine the value (of a range, the two extreme ones).
         smallest: the smallest number of examples in a denominator.
-        max_unit_change: what one more example can change the value by; None where that is not bounded by a weight.
+        max_unit_change: the most that one more example can change the value by; None where no weight bounds that.
         squared: the debiased squared value, whose root corrects a plug-in calibration error; nan when there is none.
-        reason: why the value is undefined, or what must be known about it.
+        reason: why the value is undefined, or a caveat about it.
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
     """
 
@@ -81,28 +81,28 @@ class Influence:
 
     @cached_property
     def softened(self) -> np.ndarray:
-        """float [k], Σ = 0: influence to the value's expectation at these sizes; those to the value without kink.
+        """float [k], Σ = 0: the influence on the value's expectation at these sizes; `influence` without a kink.
 
-        Each group's influence are weighted by the slope of the expectation in its rate, given all groups' rates and
+        Each group's influence is weighted by the slope of the expectation in its rate, given all groups' rates and
         their standard errors.
         """
         if not self.between:
             return self.influence
-        values = [np.array([one.value for one in rate]) for rate in self.between]
-        errors = [np.array([one.error for one in rate]) for rate in self.between]
-        by_rate = range_slopes(values, errors)
-        if len(by_rate) == 1 and len(by_rate[0]) == 2:  # the same two groups: nothing to add up
-            return float(by_rate[0].max()) * self.influence
+        values = [np.array([group.value for group in rate]) for rate in self.between]
+        errors = [np.array([group.error for group in rate]) for rate in self.between]
+        slopes = range_slopes(values, errors)
+        if len(slopes) == 1 and len(slopes[0]) == 2:  # the same two groups: nothing to add up
+            return float(slopes[0].max()) * self.influence
         spread = np.zeros(int(self.rows[-1]) + 1)
-        for rate, slopes in zip(self.between, by_rate, strict=True):
-            for one, slope in zip(rate, slopes, strict=True):
+        for rate, group_slopes in zip(self.between, slopes, strict=True):
+            for group, slope in zip(rate, group_slopes, strict=True):
                 if slope:
-                    spread[one.rows] += slope * one.influence
+                    spread[group.rows] += slope * group.influence
         return spread[self.rows]
 
 
 def undefined(reason: str, smallest: int = 0) -> Influence:
-    """A measure that does not exist for this run, with the reason."""
+    """The influence of a measure that is undefined in this run, with the reason."""
     none = np.empty(0)
     return Influence(math.nan, none.astype(np.int64), none, none, none.astype(bool), smallest, reason=reason)
 
@@ -113,9 +113,9 @@ class RateOf:
 
     rate: Rate
 
-    def __call__(self, view: RunData, place: RunSubset) -> Influence:
-        one = _share(view, self.rate, view.base(place.rows, BASE[self.rate]))
-        return undefined(_absent(self.rate)) if one is None else as_influence(one)
+    def __call__(self, data: RunData, subset: RunSubset) -> Influence:
+        rate_influence = _share(data, self.rate, data.base(subset.rows, BASE[self.rate]))
+        return undefined(_absent(self.rate)) if rate_influence is None else as_influence(rate_influence)
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,12 @@ class GapOf:
 
     @property
     def bases(self) -> tuple[Base, ...]:
-        """What groups need enough of to be among those of an attribute that are compared."""
+        """The kinds of examples that a group needs enough of to be compared with the attribute's other groups."""
         return tuple(BASE[rate] for rate in self.rates)
 
-    def __call__(self, view: RunData, place: RunSubset) -> Influence:
-        between = _range_of_groups if place.level == "attribute" else _to_complement
-        return reduce(larger, (between(view, place, rate) for rate in self.rates))
+    def __call__(self, data: RunData, subset: RunSubset) -> Influence:
+        between = _range_of_groups if subset.level == "attribute" else _to_complement
+        return reduce(larger, (between(data, subset, rate) for rate in self.rates))
 
 
 @dataclass(frozen=True)
@@ -146,51 +146,51 @@ class LowestOf:
 
     @property
     def bases(self) -> tuple[Base, ...]:
-        """What groups need enough of to be among those whose lowest is taken."""
+        """The kinds of examples that a group needs enough of to count for the lowest rate."""
         return (BASE[self.rate],)
 
-    def __call__(self, view: RunData, place: RunSubset) -> Influence:
-        groups = _eligible(view, place, self.rate)
+    def __call__(self, data: RunData, subset: RunSubset) -> Influence:
+        groups = _eligible(data, subset, self.rate)
         if not groups:
             return undefined(_too_few(BASE[self.rate], "no group has"))
-        worst = min(groups, key=lambda one: one.value)
-        spread = np.zeros(len(view.label))
+        worst = min(groups, key=lambda group: group.value)
+        spread = np.zeros(len(data.label))
         spread[worst.rows] = worst.influence
-        smallest = min(len(one.rows) for one in groups)
-        return _spread(view, place, worst.value, spread, worst.rows, smallest, worst.max_unit_change)
+        smallest = min(len(group.rows) for group in groups)
+        return _spread(data, subset, worst.value, spread, worst.rows, smallest, worst.max_unit_change)
 
 
-def as_influence(one: RateInfluence) -> Influence:
-    """A share as a measure's effect."""
-    active = np.ones(len(one.rows), dtype=bool)
-    return Influence(one.value, one.rows, one.influence, one.weights, active, len(one.rows), one.max_unit_change)
+def as_influence(rate: RateInfluence) -> Influence:
+    """A rate as a measure of its own."""
+    active = np.ones(len(rate.rows), dtype=bool)
+    return Influence(rate.value, rate.rows, rate.influence, rate.weights, active, len(rate.rows), rate.max_unit_change)
 
 
-def _to_complement(view: RunData, place: RunSubset, rate: Rate) -> Influence:
+def _to_complement(data: RunData, subset: RunSubset, rate: Rate) -> Influence:
     """|rate of the group − rate of its complement|."""
-    inside, outside = (view.base(rows, BASE[rate]) for rows in (place.rows, place.others))
-    ours, theirs = _share(view, rate, inside), _share(view, rate, outside)
+    inside, outside = (data.base(rows, BASE[rate]) for rows in (subset.rows, subset.others))
+    ours, theirs = _share(data, rate, inside), _share(data, rate, outside)
     smallest = min(len(inside), len(outside))
     if ours is None:
         return undefined(_absent(rate), smallest)
     if theirs is None:
         return undefined(_absent(rate) + " outside the group", smallest)
-    return _range(view, place, [ours, theirs])
+    return _range(data, subset, [ours, theirs])
 
 
-def _range_of_groups(view: RunData, place: RunSubset, rate: Rate) -> Influence:
+def _range_of_groups(data: RunData, subset: RunSubset, rate: Rate) -> Influence:
     """Largest minus smallest rate over the eligible groups."""
-    groups = _eligible(view, place, rate)
+    groups = _eligible(data, subset, rate)
     if len(groups) < 2:
         return undefined(_too_few(BASE[rate]))
-    return _range(view, place, groups)
+    return _range(data, subset, groups)
 
 
 def larger(first: Influence, second: Influence) -> Influence:
-    """The effect with the larger value; undefined when either is."""
-    for effect in (first, second):
-        if math.isnan(effect.value):
-            return effect
+    """The influence with the larger value; undefined when either is."""
+    for influence in (first, second):
+        if math.isnan(influence.value):
+            return influence
     return replace(
         first if first.value >= second.value else second,
         smallest=min(first.smallest, second.smallest),
@@ -199,9 +199,9 @@ def larger(first: Influence, second: Influence) -> Influence:
     )
 
 
-def share_of(view: RunData, outcome: np.ndarray, rows: np.ndarray) -> RateInfluence | None:
+def share_of(data: RunData, outcome: np.ndarray, rows: np.ndarray) -> RateInfluence | None:
     """The share of some examples, int [k], that have an outcome, bool [n]; None without any."""
-    weight = view.weight[rows]
+    weight = data.weight[rows]
     total = weight.sum()
     if not total > 0:
         return None
@@ -211,48 +211,57 @@ def share_of(view: RunData, outcome: np.ndarray, rows: np.ndarray) -> RateInflue
     return RateInfluence(value, rows, shares * (outcome - value), shares)
 
 
-def _share(view: RunData, rate: Rate, rows: np.ndarray) -> RateInfluence | None:
+def _share(data: RunData, rate: Rate, rows: np.ndarray) -> RateInfluence | None:
     """A rate of some examples; None without any."""
-    return share_of(view, view.outcome(rate), rows)
+    return share_of(data, data.outcome(rate), rows)
 
 
-def _eligible(view: RunData, place: RunSubset, rate: Rate) -> list[RateInfluence]:
-    found = (_share(view, rate, view.base(place.members[index], BASE[rate])) for index in place.eligible[BASE[rate]])
-    return [one for one in found if one is not None]
+def _eligible(data: RunData, subset: RunSubset, rate: Rate) -> list[RateInfluence]:
+    """The rate of each group with enough examples in its denominator."""
+    eligible = subset.eligible[BASE[rate]]
+    groups = (_share(data, rate, data.base(subset.members[index], BASE[rate])) for index in eligible)
+    return [group for group in groups if group is not None]
 
 
-def _range(view: RunData, place: RunSubset, groups: Sequence[RateInfluence]) -> Influence:
+def _range(data: RunData, subset: RunSubset, groups: Sequence[RateInfluence]) -> Influence:
     """The largest rate minus the smallest."""
     # The first of the highest and the last of the lowest: two groups, even where all are equal.
-    top, low = max(groups, key=lambda one: one.value), min(reversed(groups), key=lambda one: one.value)
-    spread = np.zeros(len(view.label))
+    top, low = max(groups, key=lambda group: group.value), min(reversed(groups), key=lambda group: group.value)
+    spread = np.zeros(len(data.label))
     spread[top.rows] += top.influence
     spread[low.rows] -= low.influence
-    smallest = min(len(one.rows) for one in groups)
+    smallest = min(len(group.rows) for group in groups)
     extreme = np.concatenate([top.rows, low.rows])
-    effect = _spread(
-        view, place, top.value - low.value, spread, extreme, smallest, max(top.max_unit_change, low.max_unit_change)
+    influence = _spread(
+        data, subset, top.value - low.value, spread, extreme, smallest, max(top.max_unit_change, low.max_unit_change)
     )
-    return replace(effect, between=(groups,))
+    return replace(influence, between=(groups,))
 
 
 def _spread(
-    view: RunData, place: RunSubset, value: float, spread: np.ndarray, extreme: np.ndarray, smallest: int, step: float
+    data: RunData, subset: RunSubset, value: float, spread: np.ndarray, extreme: np.ndarray, smallest: int, step: float
 ) -> Influence:
-    """An effect over everyone whom the attribute or the group and its complement hold."""
-    rows = place.rows if place.level == "attribute" else place.both
-    shares = view.weight[rows] / view.weight[rows].sum()
-    active = np.zeros(len(view.label), dtype=bool)
+    """The influence over everyone in the attribute's groups, or in the group and its complement.
+
+    Args:
+        spread: float [n], the influence of each example of the run.
+        extreme: int [m], the examples that determine the value.
+    """
+    rows = subset.rows if subset.level == "attribute" else subset.both
+    shares = data.weight[rows] / data.weight[rows].sum()
+    active = np.zeros(len(data.label), dtype=bool)
     active[extreme] = True
     return Influence(value, rows, spread[rows], shares, active[rows], smallest, step)
 
 
 def _absent(rate: Rate) -> str:
+    """Why a rate without a denominator is undefined."""
     return {"all": "no test examples", "positive": "no positive examples", "negative": "no negative examples"}[
         BASE[rate]
     ]
 
 
 def _too_few(base: Base, who: str = "fewer than two groups have") -> str:
+    """Why a comparison of groups with too few examples is undefined."""
     kind = {"all": "test examples", "positive": "positive examples", "negative": "negative examples"}[base]
     return f"{who} enough {kind} in every run"

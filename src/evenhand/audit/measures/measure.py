@@ -1,4 +1,4 @@
-"""What a measure is: one frozen object that says everything of itself."""
+"""The class of measures: one frozen object that holds everything about a measure."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class Measure:
         summary: one line for `evenhand list measures`.
         direction: +1 where more is worse (less fair, less useful), −1 where more is better, 0 where neither: then there
             are estimates and no contrasts. A contrast is (method − reference)·direction.
-        levels: where it is taken: everyone, each group, an attribute's groups together.
-        influence: computes its value, with what each resampling unit contributes to its error, from records of its
-            kind; the reading of that kind says what it is called with.
+        levels: what it is computed over: everyone, each group, an attribute's groups together.
+        influence: computes its value and the influence of each example on it, from records of its kind; its arguments
+            are described in the reading of that kind.
         title: as reports show it; the name in words unless given.
         limits: the least and the most that it can be.
         digits: decimals that it is shown with.
         default_margin: whether `margins.default` serves it; else it needs a margin of its own.
         proportion: whether it is a share of examples, which gets Wilson's interval.
-        by_class: whether, with more than two classes, it is taken one class against the rest.
-        distance_from: it is the distance of a signed quantity from this value, which means no preference; None: it is
-            no distance.
+        by_class: whether, with more than two classes, it is computed for each class against the rest.
+        distance_from: the value that means no preference, if the measure is a signed quantity's distance from it; else
+            None.
         decides: whether its contrasts get a verdict.
         floor: how its noise floor is drawn, if it has one: group labels `permuted`, or outcomes `redrawn` from the
             predicted probabilities.
         planted: whether harm is planted into it, to see what the study would have detected.
-        notes: what a reader of its rows must know, by level.
+        notes: the note on its rows, by level.
         display: where and how reports show it.
     """
 
@@ -81,7 +81,7 @@ class Measure:
         return low, high
 
     def note(self, level: Level) -> str | None:
-        """What a reader of its rows at a level must know, if anything."""
+        """The note on its rows at a level, if there is one."""
         return dict(self.notes).get(level)
 
     def margin(self, margins: Mapping[str, float]) -> float | None:
@@ -105,11 +105,11 @@ def by_name(*measures: Measure) -> dict[str, Measure]:
 
 
 def unknown_measure(name: str) -> Measure:
-    """A measure of which nothing but its name is known, of a plug-in or an older folder: it is shown, not computed."""
+    """A measure known by name only, from a plug-in or an older folder: its rows are shown, not computed."""
     return Measure(
         name, "predictions", "", 0, EVERYWHERE, _not_computed, limits=UNLIMITED, default_margin=False, decides=False
     )
 
 
 def _not_computed(*records: Any) -> None:
-    """Nothing: an unknown measure has no influence."""
+    """The influence of an unknown measure: none."""

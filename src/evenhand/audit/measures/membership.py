@@ -1,4 +1,4 @@
-"""What an audit says of membership scores."""
+"""The measures of membership scores."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from evenhand.audit.membership.group_gaps import between, eligible
 from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accuracy, nothing, rate
 from evenhand.audit.membership.losses import correlation, difference_in
 
-Rows = np.ndarray
-"""bool [T, n], whose measure is taken, or whose non-members set a threshold."""
+RowMask = np.ndarray
+"""bool [T, n]: the rows that a measure is computed over, or whose non-members set a threshold."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,21 @@ class LeakOf:
     """Computes a measure of the scores of a method's models.
 
     Attributes:
-        thresholded: whether it has a threshold, which is a group's own or everybody's.
+        thresholded: whether it has a threshold, set by a group's own non-members or by everybody's.
         of_losses: whether it needs the models' losses, which a table of scores lacks.
-        chance: the value that guessing has; an interval below it is remarked on.
+        chance: the value that guessing has; an interval below it gets a note.
     """
 
     thresholded: bool = False
     of_losses: bool = False
     chance: float | None = None
 
-    def __call__(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def __call__(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The measure on some rows, at the threshold of others; undefined where there are no models."""
         return nothing(targets, targets.absent) if targets.absent else self.leak(targets, rows, threshold_rows)
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
-        """The measure of models that are there."""
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
+        """The measure of one model or more."""
         raise NotImplementedError
 
 
@@ -48,7 +48,7 @@ class AreaOf(LeakOf):
 
     chance: float | None = 0.5
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The area."""
         return area(targets, rows)
 
@@ -59,7 +59,7 @@ class BalancedAccuracyOf(LeakOf):
 
     thresholded: bool = True
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The balanced accuracy."""
         return balanced_accuracy(targets, rows, threshold_rows)
 
@@ -75,7 +75,7 @@ class TprAt(LeakOf):
     thresholded: bool = True
     alpha: float = 0.01
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The rate."""
         return rate(targets, rows, threshold_rows, self.alpha)
 
@@ -86,14 +86,14 @@ class LossOf(LeakOf):
 
     Attributes:
         of: the cross-entropy, or whether the label was predicted.
-        weights: how often the mean over members and that over non-members are counted.
+        weights: of the mean over members, and of that over non-members.
     """
 
     of_losses: bool = True
     of: Literal["loss", "correct"] = "loss"
     weights: tuple[int, int] = (1, 0)
 
-    def leak(self, targets: Targets, rows: Rows, threshold_rows: Rows) -> Leak:
+    def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The mean or the difference of means."""
         return difference_in(targets, self.of, self.weights, rows)
 
@@ -113,14 +113,14 @@ class RangeOf:
         """The false positive rate of the groups' values; None of areas."""
         return getattr(self.leak, "alpha", None)
 
-    def of_groups(self, targets: Targets, rows: Rows, groups: Mapping[str, np.ndarray]) -> dict[str, Leak]:
+    def of_groups(self, targets: Targets, rows: RowMask, groups: Mapping[str, np.ndarray]) -> dict[str, Leak]:
         """The groups' values; groups are bool [n]."""
         return {name: self.leak(targets, rows & mask, rows & mask) for name, mask in groups.items()}
 
-    def __call__(self, targets: Targets, rows: Rows, groups: Mapping[str, np.ndarray], support: int) -> Leak:
+    def __call__(self, targets: Targets, rows: RowMask, groups: Mapping[str, np.ndarray], support: int) -> Leak:
         """max − min over the groups that are large enough, in linear form.
 
-        What a model does to all scores goes out of a difference of differences: without the jackknife over pairs, which
+        A model's effect on all scores cancels in a difference between groups: without the jackknife over pairs, which
         is far too wide for it, the interval covers (docs/membership.md).
         """
         return between(self.of_groups(replace(targets, pool=None), rows, groups), support)
@@ -137,7 +137,7 @@ class CorrelationOf:
     of: Literal["size", "gap"]
 
     def __call__(self, targets: Targets, groups: Mapping[str, np.ndarray], support: int) -> tuple[float, str, int]:
-        """The coefficient over the groups that are large enough, a note, and how many they are."""
+        """The coefficient over the groups that are large enough, a note, and the number of these groups."""
         leaks = {name: area(targets, targets.known & mask) for name, mask in groups.items()}
         large = {name: groups[name] for name in eligible(leaks, support)}
         return *correlation(targets, large, self.of), len(large)
@@ -305,7 +305,7 @@ MEMBERSHIP = by_name(
         notes=RANGE,
     ),
 )
-"""What an audit says of membership scores, all models of a method together."""
+"""The measures of membership scores, over all models of a method together, by name."""
 
 
 def false_positive_rates() -> tuple[float, ...]:

@@ -1,7 +1,7 @@
-"""Quantities of one question to one model: which content is guessed, and what pulls besides it.
+"""Quantities of one question to one model: the content that it prefers, and its biases to identifiers and positions.
 
-Each function takes a `Question` and returns estimates by correction (None: what the model said), none where the
-question does not tell.
+Each function takes a `Question` and returns estimates by correction (None: as answered), none where the question does
+not allow them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from evenhand.seeds import generator
 
 PERMUTATION, PRIDE, CONTEXTUAL = "permutation", "PriDe", "contextual calibration"
 CORRECTIONS = (None, PERMUTATION, PRIDE, CONTEXTUAL)
-"""What is done to answers, in the order in which a reader wants them."""
+"""The corrections of answers (None: none), in the order of the report."""
 
 UNFAIR = (
     "not every content stands everywhere equally often, so that a preference for an identifier or a position looks "
@@ -77,7 +77,7 @@ def content_log_odds(question: Question) -> Estimates:
         return {}
     if isinstance(answers, Beliefs):
         effects = _yes_no(answers)
-        # Who says yes to the one says no to the other, and so says it twice.
+        # Yes to one content is no to the other, so the difference counts a preference twice.
         return {} if effects is None else {None: LinearEstimate.mean(_odds(question, effects) / 2)}
     scores, arrangements = answers.scores, answers.arrangements
     by_content = (scores if arrangements is None else arrangements.by_content(scores)).mean(axis=-2)
@@ -87,7 +87,7 @@ def content_log_odds(question: Question) -> Estimates:
 
 
 def guess_accuracy(question: Question) -> Estimates:
-    """The share of a guess of either content that falls to what the author is, of the reviews that guess either."""
+    """The share of guesses of either content that are the author's, over reviews with such a guess."""
     guesses = _guesses(question)
     if guesses is None or not question.authors:
         return {}
@@ -99,7 +99,7 @@ def guess_accuracy(question: Question) -> Estimates:
 
 
 def flips(question: Question) -> Estimates:
-    """The chance that two orders of the same options are answered with different contents."""
+    """The probability that two orders of the same options are answered with different contents."""
     slots = _slots(question)
     if slots is None:
         return {}
@@ -128,7 +128,7 @@ def position_effect(question: Question) -> Estimates:
 
 
 def yes_effect(question: Question) -> Estimates:
-    """Log-odds of yes whatever is asked, the mean of a question and its negation."""
+    """Log-odds of yes whatever the question, the mean over a question and its negation."""
     answers = question.answers
     if not isinstance(answers, Beliefs):
         return {}
@@ -178,6 +178,8 @@ def _slots(question: Question) -> _Slots | None:
 
 
 def _slot_effect(slots: _Slots, name: str) -> LinearEstimate:
+    """The effect of identifiers or of positions, by the name in `option_effects`."""
+
     def effect() -> LinearEstimate:
         return _spread(getattr(option_effects(slots.scores, slots.arrangements), name).mean(axis=1))
 
@@ -185,16 +187,17 @@ def _slot_effect(slots: _Slots, name: str) -> LinearEstimate:
 
 
 def _asked_of_both(question: Question) -> bool:
+    """Whether both contents are among the question's options."""
     return all(content in question.answers.contents for content in question.contents)
 
 
 def _both(question: Question) -> list[int]:
-    """Where the two contents stand among those of the question."""
+    """The indices of the two contents among those of the question."""
     return [question.answers.contents.index(content) for content in question.contents]
 
 
 def _guesses(question: Question) -> tuple[np.ndarray, np.ndarray] | None:
-    """The guess of each review [n] that falls to the first and to the second content."""
+    """The share of each review's guess that is the first content, and the share that is the second, [n] each."""
     answers = question.answers
     if not _asked_of_both(question):
         return None
@@ -210,7 +213,7 @@ def _guesses(question: Question) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _yes_no(answers: Beliefs) -> YesNoEffects | None:
-    """The effects of yes/no answers; None where the questions do not allow them, which `yes_effect` says."""
+    """The effects of yes/no answers; None where the questions do not allow them (`yes_effect` gives the reason)."""
     try:
         return yes_no_effects(answers.affirmed, answers.negated)
     except InputError:
@@ -218,18 +221,20 @@ def _yes_no(answers: Beliefs) -> YesNoEffects | None:
 
 
 def _odds(question: Question, effects: YesNoEffects) -> np.ndarray:
+    """The log-odds of the first content against the second [n]."""
     first, second = _both(question)
     return effects.content[:, first] - effects.content[:, second]
 
 
 def _unfair(answers: Choices) -> str | None:
+    """The doubt about answers in an unbalanced design of orders."""
     return None if answers.arrangements is None or answers.arrangements.fair else UNFAIR
 
 
-def _if_allowed(make: Callable[[], LinearEstimate], size: int) -> LinearEstimate:
-    """What is made, or why a design of prompts does not allow it."""
+def _if_allowed(estimate: Callable[[], LinearEstimate], size: int) -> LinearEstimate:
+    """The estimate; undefined, with the reason, where the design of prompts does not allow it."""
     try:
-        return make()
+        return estimate()
     except InputError as error:
         return LinearEstimate.undefined(str(error), size)
 

@@ -1,4 +1,4 @@
-"""What an audit says of answers to prompts."""
+"""The measures of answers to prompts."""
 
 from __future__ import annotations
 
@@ -136,4 +136,4 @@ OPTIONS = by_name(
         quantities.mass_of_options,
     ),
 )
-"""What an audit says of answers to prompts, the rows of `options`."""
+"""The measures of answers to prompts by name, in the order of the rows of `options`."""

@@ -1,4 +1,4 @@
-"""What an audit says of predictions."""
+"""The measures of predictions."""
 
 from __future__ import annotations
 

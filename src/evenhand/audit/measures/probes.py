@@ -1,4 +1,4 @@
-"""What an audit says of probes of representations."""
+"""The measures of probes of representations."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from evenhand.metrics.probing import selectivity_by_example
 
 
 def probe_accuracy(probe: ProbeRun) -> np.ndarray:
-    """float [1, n], whether each example's target was told right; control tasks have no part in it."""
+    """float [1, n], whether each example's target was predicted correctly; control tasks are not used."""
     return probe.correct[None].astype(float)
 
 
 def control_accuracy(probe: ProbeRun) -> np.ndarray:
-    """float [T, n], whether each example's label was told right, by control task."""
+    """float [T, n], whether each example's label was predicted correctly, by control task."""
     return probe.control.astype(float)
 
 
 def selectivity(probe: ProbeRun) -> np.ndarray:
-    """float [T, n], what each example adds to accuracy minus control accuracy, by control task."""
+    """float [T, n], each example's term of accuracy minus control accuracy, by control task."""
     return selectivity_by_example(probe.correct, probe.control)
 
 
@@ -58,4 +58,4 @@ PROBES = by_name(
         limits=(-1.0, 1.0),
     ),
 )
-"""What an audit says of probes of representations, the rows of `probes`."""
+"""The measures of probes by name, in the order of the rows of `probes`."""

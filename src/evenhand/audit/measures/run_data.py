@@ -1,4 +1,4 @@
-"""One run as measures see it: labels, predictions, confidences, and who is in which subset."""
+"""The data of one run that measures are computed from: labels, predictions, confidences, and members of subsets."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ BASE: Mapping[Rate, Base] = {
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """One run as measures see it.
+    """Labels, predictions and weights of one run, from which measures are computed.
 
     Attributes:
         label, predicted: int [n].
         probabilities: float64 [n, C], or None.
         weight: float [n].
         positive: code of the positive class; None for a measure of all classes at once.
-        texts: of translations, and then labels and predictions are genders; see `measures.translations`.
+        texts: the translations, whose labels and predictions are genders; see `measures.translations`.
     """
 
     label: np.ndarray
@@ -63,7 +63,7 @@ class RunData:
         return self.label == self.positive
 
     def outcome(self, rate: Rate) -> np.ndarray:
-        """bool [n]: what the rate counts."""
+        """bool [n]: the examples that the rate counts in its numerator."""
         return self.hit if rate == "accuracy" else self.selected
 
     def base(self, rows: np.ndarray, base: Base) -> np.ndarray:
@@ -75,11 +75,11 @@ class RunData:
 
 @dataclass(frozen=True, eq=False)
 class RunSubset:
-    """Where a measure is taken, as positions in one run.
+    """The examples of one run that a measure is computed over, as positions in the run.
 
     Attributes:
         level: everyone, one group, or an attribute's groups together.
-        rows: the members (everyone, group), or all for whom the attribute is defined (attribute).
+        rows: the members (everyone, group), or all examples with the attribute (attribute).
         others: the group's complement.
         both: members and complement, ascending.
         members: by group (attribute).
@@ -99,18 +99,18 @@ EDGES = binned.equal_width_edges(BINS)
 NO_PROBABILITIES = "only labels were predicted, no probabilities"
 
 
-def confidence(view: RunData) -> tuple[np.ndarray, np.ndarray]:
+def confidence(data: RunData) -> tuple[np.ndarray, np.ndarray]:
     """Confidence and outcome of each example, float [n]; needs probabilities.
 
     The form is that of the positive class where there is one (confidence P(ŷ = 1) against the share of positives), else
     top-label (the largest probability against accuracy).
     """
-    probabilities = view.probabilities
+    probabilities = data.probabilities
     if probabilities is None:
         raise ValueError(NO_PROBABILITIES)
-    if view.positive is not None:
-        return probabilities[:, view.positive], view.actual.astype(float)
-    return probabilities.max(axis=1), (probabilities.argmax(axis=1) == view.label).astype(float)
+    if data.positive is not None:
+        return probabilities[:, data.positive], data.actual.astype(float)
+    return probabilities.max(axis=1), (probabilities.argmax(axis=1) == data.label).astype(float)
 
 
 def bin_of(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What an audit says of translations from a language whose pronouns have no gender.
+"""The measures of translations from a language whose pronouns have no gender.
 
 In a `RunData` of translations `label` is the gender that the referent stereotypically has and `predicted` the class of
 the pronouns that were written, both as codes of `GENDERS`; −1 is no stereotype. Shares of stereotyped outcomes are over
@@ -25,74 +25,76 @@ MALE, FEMALE = GENDERS.index("male"), GENDERS.index("female")
 _NO_STEREOTYPE = "no tested text is about somebody with a stereotype"
 
 
-def outcome_influence(view: RunData, place: RunSubset, outcome: StereotypeOutcome) -> Influence:
+def outcome_influence(data: RunData, subset: RunSubset, outcome: StereotypeOutcome) -> Influence:
     """The share of texts with an outcome of `stereotype_outcomes`."""
-    one = share_of(view, _outcome(view, outcome), _stereotyped(view, place))
-    return undefined(_NO_STEREOTYPE) if one is None else as_influence(one)
+    rate = share_of(data, _outcome(data, outcome), _stereotyped(data, subset))
+    return undefined(_NO_STEREOTYPE) if rate is None else as_influence(rate)
 
 
-def gender_influence(view: RunData, place: RunSubset, gender: PronounClass) -> Influence:
+def gender_influence(data: RunData, subset: RunSubset, gender: PronounClass) -> Influence:
     """The share of texts whose pronouns are of a gender."""
-    one = share_of(view, view.predicted == GENDERS.index(gender), place.rows)
-    return undefined("no test examples") if one is None else as_influence(one)
+    rate = share_of(data, data.predicted == GENDERS.index(gender), subset.rows)
+    return undefined("no test examples") if rate is None else as_influence(rate)
 
 
-def lean_influence(view: RunData, place: RunSubset) -> Influence:
+def lean_influence(data: RunData, subset: RunSubset) -> Influence:
     """The share of texts with the stereotypical gender minus that of those with the other."""
-    rows = _stereotyped(view, place)
-    pro, anti = (share_of(view, _outcome(view, outcome), rows) for outcome in ("pro", "anti"))
+    rows = _stereotyped(data, subset)
+    pro, anti = (share_of(data, _outcome(data, outcome), rows) for outcome in ("pro", "anti"))
     if pro is None or anti is None:
         return undefined(_NO_STEREOTYPE)
-    moves = pro.influence - anti.influence
+    influence = pro.influence - anti.influence
     active = np.ones(len(rows), dtype=bool)
-    return Influence(pro.value - anti.value, rows, moves, pro.weights, active, len(rows), 2 * pro.max_unit_change)
+    return Influence(pro.value - anti.value, rows, influence, pro.weights, active, len(rows), 2 * pro.max_unit_change)
 
 
-def rouge_influence(view: RunData, place: RunSubset) -> Influence:
+def rouge_influence(data: RunData, subset: RunSubset) -> Influence:
     """The mean ROUGE-L of the texts."""
-    assert view.texts is not None
-    if view.texts.rouge is None:
-        return undefined(str(view.texts.reason), len(place.rows))
-    values, weight = view.texts.rouge[place.rows], view.weight[place.rows]
+    assert data.texts is not None
+    if data.texts.rouge is None:
+        return undefined(str(data.texts.reason), len(subset.rows))
+    values, weight = data.texts.rouge[subset.rows], data.weight[subset.rows]
     shares = weight / weight.sum()
     value = float(shares @ values)
     active = np.ones(len(values), dtype=bool)
-    return Influence(value, place.rows, shares * (values - value), shares, active, len(values))
+    return Influence(value, subset.rows, shares * (values - value), shares, active, len(values))
 
 
-def bleu_influence(view: RunData, place: RunSubset) -> Influence:
+def bleu_influence(data: RunData, subset: RunSubset) -> Influence:
     """Corpus BLEU of the texts, every text counted once, with the jackknife's influence of each unit.
 
-    A unit's is (1 − its share of the texts) · (BLEU − BLEU without it), divided evenly among its texts; of a mean that
-    is exactly the contribution of the unit.
+    A unit's influence is (1 − its share of the texts) · (BLEU − BLEU without it), divided evenly among its texts; for a
+    mean that is exactly the unit's influence.
     """
-    assert view.texts is not None
-    if view.texts.bleu is None:
-        return undefined(str(view.texts.reason), len(place.rows))
-    statistics, (_, unit) = view.texts.bleu[place.rows], np.unique(view.texts.unit[place.rows], return_inverse=True)
-    total, size = statistics.sum(axis=0), np.bincount(unit)
+    assert data.texts is not None
+    if data.texts.bleu is None:
+        return undefined(str(data.texts.reason), len(subset.rows))
+    statistics = data.texts.bleu[subset.rows]
+    _, unit_of_text = np.unique(data.texts.unit[subset.rows], return_inverse=True)
+    total, size = statistics.sum(axis=0), np.bincount(unit_of_text)
     value = bleu_of(total)
-    active, shares = np.ones(len(unit), dtype=bool), np.full(len(unit), 1 / len(unit))
+    active, shares = np.ones(len(unit_of_text), dtype=bool), np.full(len(unit_of_text), 1 / len(unit_of_text))
     by_unit = np.zeros((len(size), statistics.shape[1]), dtype=statistics.dtype)
-    np.add.at(by_unit, unit, statistics)
-    moves = np.zeros(len(size))
+    np.add.at(by_unit, unit_of_text, statistics)
+    influence_of_unit = np.zeros(len(size))
     if len(size) > 1:
-        without = np.array([bleu_of(total - own) for own in by_unit])
-        moves = (1 - size / len(unit)) * (value - without)
-        moves -= moves.sum() * size / len(unit)
-    return Influence(value, place.rows, (moves / size)[unit], shares, active, len(unit))
+        without = np.array([bleu_of(total - statistic) for statistic in by_unit])
+        influence_of_unit = (1 - size / len(unit_of_text)) * (value - without)
+        influence_of_unit -= influence_of_unit.sum() * size / len(unit_of_text)
+    return Influence(value, subset.rows, (influence_of_unit / size)[unit_of_text], shares, active, len(unit_of_text))
 
 
-def _stereotyped(view: RunData, place: RunSubset) -> np.ndarray:
-    return place.rows[view.label[place.rows] >= 0]
+def _stereotyped(data: RunData, subset: RunSubset) -> np.ndarray:
+    """The members whose referent has a stereotype, positions in the run."""
+    return subset.rows[data.label[subset.rows] >= 0]
 
 
-def _outcome(view: RunData, outcome: StereotypeOutcome) -> np.ndarray:
-    """bool [n]."""
+def _outcome(data: RunData, outcome: StereotypeOutcome) -> np.ndarray:
+    """bool [n]: the texts with a stereotyped outcome."""
     if outcome in ("pro", "anti"):
-        same = view.predicted == view.label
-        return same if outcome == "pro" else ~same & ((view.predicted == MALE) | (view.predicted == FEMALE))
-    return view.predicted == GENDERS.index(outcome)
+        same = data.predicted == data.label
+        return same if outcome == "pro" else ~same & ((data.predicted == MALE) | (data.predicted == FEMALE))
+    return data.predicted == GENDERS.index(outcome)
 
 
 _OUTCOMES: Mapping[StereotypeOutcome, tuple[str, str]] = {
@@ -117,14 +119,14 @@ TRANSLATIONS = by_name(
         Measure(
             f"{outcome}_share",
             "translations",
-            f"share of translations {said}; estimates only",
+            f"share of translations {outcome_text}; estimates only",
             0,
             EVERYWHERE,
             partial(outcome_influence, outcome=outcome),
             display=Display("shares", heading, fitted=True),
             proportion=True,
         )
-        for outcome, (said, heading) in _OUTCOMES.items()
+        for outcome, (outcome_text, heading) in _OUTCOMES.items()
     ),
     Measure(
         "stereotype_lean",
@@ -171,4 +173,4 @@ TRANSLATIONS = by_name(
         title="ROUGE-L",
     ),
 )
-"""What an audit says of translations, the rows of `responses`."""
+"""The measures of translations by name, in the order of the rows of `responses`."""

@@ -27,7 +27,7 @@ class Pool:
 
     Attributes:
         phi: float [N, m], confidence in the label, of the pool's m examples.
-        member: bool [N, m], who was trained on what.
+        member: bool [N, m], which model was trained on which example.
         pairs: int [N], the index of each model's twin.
         columns: int [m], the examples' places among the setting's.
         size: n, the setting's examples.
@@ -44,7 +44,7 @@ class Pool:
     shadow_phi: np.ndarray | None = None
 
     def too_few(self, models: int) -> str | None:
-        """Why so many models of it cannot be attacked."""
+        """Why this number of models is too small for the attack; None where it is not."""
         least = LEAST_POOL[self.design.attack]
         if models >= least:
             return None
@@ -52,11 +52,11 @@ class Pool:
 
     def among(self, models: np.ndarray) -> Pool:
         """The pool of these models only, int [N'], whole pairs."""
-        place = np.full(len(self.phi), -1)
-        place[models] = np.arange(len(models))
-        others = None if self.shadow_phi is None else self.shadow_phi[models]
-        parts = {"phi": self.phi[models], "member": self.member[models], "shadow_phi": others}
-        return replace(self, **parts, pairs=place[self.pairs[models]])
+        new_index = np.full(len(self.phi), -1)
+        new_index[models] = np.arange(len(models))
+        shadow_phi = None if self.shadow_phi is None else self.shadow_phi[models]
+        parts = {"phi": self.phi[models], "member": self.member[models], "shadow_phi": shadow_phi}
+        return replace(self, **parts, pairs=new_index[self.pairs[models]])
 
     @cached_property
     def scores(self) -> np.ndarray:
@@ -70,18 +70,18 @@ class Pool:
     @cached_property
     def without(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         """For each pair, in the order of its first model: the models that are left, int [N − 2], and their scores,
-        float32 [N − 2, n]. Empty where scores rest on no other model (`loss`), or too few pairs are there to leave one
-        out: then the variance over models is that of the contributions alone.
+        float32 [N − 2, n]. Empty where scores depend on no other model (`loss`), or where too few pairs are there to
+        leave one out: then the variance over models is that of the influences alone.
         """
         if not self.jackknifed:
             return ()
-        found = attack_without_each_pair(self.phi, self.member, self.pairs, **self._options)
+        attacks = attack_without_each_pair(self.phi, self.member, self.pairs, **self._options)
         # Half the memory: what areas need of these scores is their order.
-        return tuple((kept, self._spread(one.astype(np.float32))) for kept, one in found)
+        return tuple((kept, self._spread(scores.astype(np.float32))) for kept, scores in attacks)
 
     @property
     def jackknifed(self) -> bool:
-        """Whether pairs can be left out, and that would tell something."""
+        """Whether pairs of models can be left out, and whether scores depend on them."""
         return self.design.attack != "loss" and len(self.pairs) // 2 >= LEAST_PAIRS
 
     @property
@@ -90,6 +90,7 @@ class Pool:
         return {**options, "shadow_phi": self.shadow_phi}
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
-        found = np.zeros((len(values), self.size), dtype=values.dtype)
-        found[:, self.columns] = values
-        return found
+        """Values of the pool's examples [N, m] among all of the setting's [N, n]; 0 elsewhere."""
+        spread = np.zeros((len(values), self.size), dtype=values.dtype)
+        spread[:, self.columns] = values
+        return spread

@@ -1,4 +1,4 @@
-"""What models say of examples, those that they were trained on and others: confidences and right answers as arrays."""
+"""Models' confidences and correct predictions as arrays, on the examples they were trained on and on others."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from evenhand.metrics import confidence
 
 ONLY_LABELS = "only labels were predicted, and an attack needs logits"
 SPLITS = ("train", "test")
-"""Of predictions that an attack looks at: of members and of non-members."""
+"""The splits of predictions that an attack uses: those of members and of non-members."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Of T models about n examples; 0 or False where a model says nothing of an example.
+    """The predictions of T models for n examples; 0 or False where a model has no prediction.
 
     Attributes:
         phi: float [T, n], confidence in the label.
         correct: bool [T, n], whether the label was predicted.
         member: bool [T, n], whether the model was trained on the example.
-        known: bool [T, n], where there is an answer.
+        known: bool [T, n], where there is a prediction.
     """
 
     phi: np.ndarray
@@ -33,19 +33,19 @@ class Answers:
     known: np.ndarray
 
     def take(self, models: Sequence[int] | np.ndarray) -> Answers:
-        """Those of some of the models."""
-        place = np.asarray(models, dtype=int)
-        return Answers(self.phi[place], self.correct[place], self.member[place], self.known[place])
+        """The predictions of some of the models."""
+        selected = np.asarray(models, dtype=int)
+        return Answers(self.phi[selected], self.correct[selected], self.member[selected], self.known[selected])
 
 
 def answers_of(examples: pl.DataFrame, trials: Sequence[str], predictions: pl.DataFrame, where: str) -> Answers | None:
-    """The answers of some trials about a setting's examples.
+    """The predictions of some trials for a setting's examples.
 
     Args:
         examples: rows of one setting, all with a label.
         trials: hashes [T].
         predictions: the table; its splits `train` (members) and `test` are read, final ones only.
-        where: what an error is about.
+        where: the subject of error messages.
 
     Returns:
         None where a trial predicted labels only.

@@ -1,4 +1,4 @@
-"""Do groups leak differently? The largest minus the smallest of their values, beside what permuted groups show."""
+"""Differences in leakage between groups: the largest minus the smallest value, and the same of permuted groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from evenhand.audit.membership.leakage import Leak, Targets
 from evenhand.seeds import generator
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.discrimination import Pooled
+from evenhand.stats.discrimination import PooledRoc
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
 
 DRAWS = 200
@@ -30,36 +30,37 @@ def largest_gap(leaks: Sequence[Leak]) -> TwoWay:
 
 
 def between(leaks: Mapping[str, Leak], support: int) -> Leak:
-    """max − min over the groups that are large enough, in linear form: the contributions of the group that leaks most
-    less those of the one that leaks least, which are taken as known; undefined below two groups.
+    """max − min over the groups that are large enough, in linear form; undefined below two groups.
+
+    Its influence is that of the group that leaks most minus that of the one that leaks least, which are taken as known.
 
     Args:
         leaks: of one method, by group.
         support: groups with fewer distinct members or non-members are left out.
     """
     names = eligible(leaks, support)
-    some = next(iter(leaks.values()))
+    any_leak = next(iter(leaks.values()))
     if len(names) < 2:
-        nothing = Pooled(math.nan, np.zeros(some.pooled.cells.shape), 0, 0)
-        return Leak(nothing, 0, 0, some.unit, reason=FEW_GROUPS)
+        nothing = PooledRoc(math.nan, np.zeros(any_leak.pooled.cells.shape), 0, 0)
+        return Leak(nothing, 0, 0, any_leak.unit, reason=FEW_GROUPS)
     ordered = sorted((leaks[name] for name in names), key=lambda leak: leak.pooled.estimate)
     least, most = ordered[0].pooled, ordered[-1].pooled
-    left = None if least.without is None or most.without is None else most.without - least.without
+    without = None if least.without is None or most.without is None else most.without - least.without
     units = int(((most.cells != 0) | (least.cells != 0)).any(axis=0).sum())
-    whole = Pooled(most.estimate - least.estimate, most.cells - least.cells, units, 0, left)
+    whole = PooledRoc(most.estimate - least.estimate, most.cells - least.cells, units, 0, without)
     examples, smallest = sum(leak.examples for leak in ordered), min(leak.smallest for leak in ordered)
-    return Leak(whole, examples, smallest, some.unit, share=False)
+    return Leak(whole, examples, smallest, any_leak.unit, share=False)
 
 
 def permuted(
     targets: Targets, masks: np.ndarray, defined: np.ndarray, strata: np.ndarray, alpha: float | None
 ) -> PermutedGroups | None:
-    """The groups' values, and what they are when membership patterns are permuted over the examples of a stratum.
+    """The groups' values, and their values when membership patterns are permuted over the examples of a stratum.
 
     Args:
         targets: the models.
         masks: bool [n, G], the groups.
-        defined: bool [n], who can be in a group.
+        defined: bool [n], the examples for which the attribute is defined.
         strata: int [n].
         alpha: of TPR; None: of AUC.
 

@@ -1,8 +1,8 @@
-"""How well scores tell members from non-members: of one method's models together, in linear form.
+"""How well attack scores tell members from non-members, for all models of one method together, in linear form.
 
-All models of a method are ranked together, under one threshold: their scores are on one scale, as an attack makes them.
-The arithmetic is that of `evenhand.stats.discrimination`; here rows go together by resampling unit, and what cannot be
-said gets its reason.
+All models of a method are ranked together, under one threshold: an attack puts their scores on one scale. The
+arithmetic is that of `evenhand.stats.discrimination`; here rows are summed by resampling unit, and an undefined measure
+gets its reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenhand.audit.evaluation import unit_codes
 from evenhand.audit.membership.attack import Pool
 from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
 from evenhand.stats.contrast import compact
-from evenhand.stats.discrimination import Pooled, pooled_auc, pooled_rate, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_rate, pooled_tpr
 
 ONE_MODEL = "one model: its threshold is chosen on other models, and there is none"
 
@@ -33,9 +33,9 @@ class Targets:
         member: bool [T, n], whether the model was trained on the example.
         known: bool [T, n], where there is a score.
         unit: int [n], codes of the resampling units.
-        notes: what must be known of all of them together.
+        notes: caveats that apply to all of them.
         absent: why there is no model, where there is none.
-        pool: where the scores come from, if they are those of a pool whose models are all here.
+        pool: the pool that the scores come from, if all of its models are here.
         loss: float [T, n], cross-entropy of the label where it is known.
         correct: bool [T, n], whether the label was predicted.
     """
@@ -53,40 +53,41 @@ class Targets:
 
     def take(self, seeds: Sequence[int]) -> Targets:
         """The models of these seeds, with the scores that they have."""
-        place = [self.seeds.index(seed) for seed in seeds]
-        every = tuple(seeds) == self.seeds
-        return replace(self._models(place), seeds=tuple(seeds), pool=self.pool if every else None)
+        models = [self.seeds.index(seed) for seed in seeds]
+        all_models = tuple(seeds) == self.seeds
+        return replace(self._models(models), seeds=tuple(seeds), pool=self.pool if all_models else None)
 
     def among(self, seeds: Sequence[int]) -> Targets:
-        """The models of these seeds alone: those of a pool are attacked again, with each other to compare with.
+        """The models of these seeds alone; those of a pool are attacked again, compared with each other only.
 
         Two methods are compared by attacks with equally many models. `absent` says why, where these are too few.
         """
         if self.pool is None or tuple(seeds) == self.seeds:
             return self.take(seeds)
-        few = self.pool.too_few(len(seeds))
-        if few:
-            return replace(self.take(()), absent=few)
+        reason = self.pool.too_few(len(seeds))
+        if reason:
+            return replace(self.take(()), absent=reason)
         pool = self.pool.among(np.array([self.seeds.index(seed) for seed in seeds]))
         return replace(self.take(seeds), score=pool.scores, pool=pool)
 
     def on(self, examples: np.ndarray) -> Targets:
-        """The same of some of the examples, bool [n]; not of a pool."""
+        """The same models on some of the examples, bool [n]; not for a pool."""
         parts = {name: getattr(self, name) for name in _BY_ROW}
-        taken = {name: None if part is None else part[:, examples] for name, part in parts.items()}
-        return replace(self, **taken, unit=self.unit[examples])
+        selected = {name: None if part is None else part[:, examples] for name, part in parts.items()}
+        return replace(self, **selected, unit=self.unit[examples])
 
-    def _models(self, place: Sequence[int]) -> Targets:
+    def _models(self, models: Sequence[int]) -> Targets:
+        """The rows of these models, by index."""
         parts = {name: getattr(self, name) for name in _BY_ROW}
-        index = np.asarray(place, dtype=int)
-        return replace(self, **{name: None if part is None else part[index] for name, part in parts.items()})
+        selected = np.asarray(models, dtype=int)
+        return replace(self, **{name: None if part is None else part[selected] for name, part in parts.items()})
 
 
 _BY_ROW = ("score", "member", "known", "loss", "correct")
 
 
 def no_targets(examples: pl.DataFrame, reason: str, notes: tuple[str, ...] = ()) -> Targets:
-    """No models, and why."""
+    """Targets without models, with the reason."""
     empty = np.zeros((0, len(examples)))
     flags = empty.astype(bool)
     return Targets((), empty, flags, flags, unit_codes(examples), notes=notes, absent=reason)
@@ -94,21 +95,21 @@ def no_targets(examples: pl.DataFrame, reason: str, notes: tuple[str, ...] = ())
 
 @dataclass(frozen=True, eq=False)
 class Leak:
-    """A measure of one method's models on some rows.
+    """A measure of leakage of one method's models on some rows.
 
     Attributes:
-        pooled: its value with what each unit contributes [T, U]; the estimate is nan where there is none.
-        examples: distinct ones.
+        pooled: its value with the influence of each unit [T, U]; the estimate is nan where it is undefined.
+        examples: the number of distinct examples.
         smallest: the distinct members or the distinct non-members, whichever are fewer.
         reason: why there is no estimate.
         note: the counts behind a rate, or how the value is limited.
         found: bool [T, n], members that are called members; None of a measure that is no share of the members.
-        members: bool [T, n], the rows that `found` is a share of.
+        members: bool [T, n], the rows that could be in `found`: the denominator of the rate.
         unit: int [n], codes of the resampling units.
         share: whether the value lies in [0, 1].
     """
 
-    pooled: Pooled
+    pooled: PooledRoc
     examples: int
     smallest: int
     unit: np.ndarray
@@ -148,39 +149,41 @@ def area(targets: Targets, rows: np.ndarray) -> Leak:
     return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=reason)
 
 
-def _jackknifed(pooled: Pooled, targets: Targets, pool: Pool, rows: np.ndarray) -> Pooled:
-    """Models go together in pairs, and without each pair there is another area, unless it held all members here."""
+def _jackknifed(pooled: PooledRoc, targets: Targets, pool: Pool, rows: np.ndarray) -> PooledRoc:
+    """The area with its jackknife over pairs of models, unless some pair holds all members or all non-members here."""
     without = np.array([roc_auc(score, targets.member[kept], where=rows[kept]) for kept, score in pool.without])
     if not len(without):
         return pooled
-    found = pooled.jackknifed(without, pool.pairs)
-    return replace(found, without=None) if np.isnan(without).any() else found
+    jackknifed = pooled.jackknifed(without, pool.pairs)
+    return replace(jackknifed, without=None) if np.isnan(without).any() else jackknifed
 
 
-def rate(targets: Targets, rows: np.ndarray, setting: np.ndarray, alpha: float) -> Leak:
+def rate(targets: Targets, rows: np.ndarray, threshold_rows: np.ndarray, alpha: float) -> Leak:
     """TPR at the least threshold with FPR ≤ alpha.
 
     Args:
         targets: the models.
         rows: bool [T, n], whose TPR.
-        setting: bool [T, n], whose non-members set the threshold.
+        threshold_rows: bool [T, n], whose non-members set the threshold.
         alpha: the false positive rate.
 
     Returns:
-        Undefined below 3/alpha distinct non-members among `setting`. The note has the realised FPR and the counts.
+        Undefined below 3/alpha distinct non-members among `threshold_rows`. The note has the realised FPR and counts.
     """
-    at = tpr_at_fpr(targets.score, targets.member, alpha, where=rows, threshold_where=setting)
-    pooled = by_unit(pooled_tpr(targets.score, targets.member, alpha, rows, setting), targets, rows | setting)
+    at = tpr_at_fpr(targets.score, targets.member, alpha, where=rows, threshold_where=threshold_rows)
+    pooled = by_unit(
+        pooled_tpr(targets.score, targets.member, alpha, rows, threshold_rows), targets, rows | threshold_rows
+    )
     if at.reason:
         pooled = replace(pooled, estimate=math.nan)
     members = rows & targets.member
-    found = members & (targets.score >= at.threshold)
+    detected = members & (targets.score >= at.threshold)
     return Leak(
-        pooled, *_sizes(targets, rows), targets.unit, at.reason, None if at.reason else _counts(at), found, members
+        pooled, *_sizes(targets, rows), targets.unit, at.reason, None if at.reason else _counts(at), detected, members
     )
 
 
-def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -> Leak:
+def balanced_accuracy(targets: Targets, rows: np.ndarray, threshold_rows: np.ndarray) -> Leak:
     """The mean over models of (TPR + 1 − FPR)/2, each at the threshold that is best on the other models' rows; in a
     pool its twin's are left out, too.
 
@@ -193,17 +196,17 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -
         non-members only.
     """
     sizes, models = _sizes(targets, rows), len(targets.seeds)
-    nothing = by_unit(Pooled(math.nan, np.zeros(targets.score.shape), 0, 0), targets, rows)
+    nothing = by_unit(PooledRoc(math.nan, np.zeros(targets.score.shape), 0, 0), targets, rows)
     if models < 2:
         return Leak(nothing, *sizes, targets.unit, reason=ONE_MODEL)
     values: dict[int, float] = {}
     cells = np.zeros(targets.score.shape)
-    for model, threshold in enumerate(_thresholds(targets, setting)):
-        own, mine = rows[model : model + 1], targets.take(targets.seeds[model : model + 1])
-        if _one_sided(mine, own) or math.isnan(threshold):
+    for model, threshold in enumerate(_thresholds(targets, threshold_rows)):
+        model_rows, target = rows[model : model + 1], targets.take(targets.seeds[model : model + 1])
+        if _one_sided(target, model_rows) or math.isnan(threshold):
             continue
-        true = pooled_rate(mine.score, threshold, own & mine.member)
-        false = pooled_rate(mine.score, threshold, own & ~mine.member)
+        true = pooled_rate(target.score, threshold, model_rows & target.member)
+        false = pooled_rate(target.score, threshold, model_rows & ~target.member)
         values[model] = (true.estimate + 1 - false.estimate) / 2
         cells[model] = (true.cells - false.cells)[0] / 2
     if not values:
@@ -212,22 +215,25 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, setting: np.ndarray) -
     mean, used = float(np.mean(list(values.values()))), list(values)
     for model, value in values.items():
         cells[model] = (cells[model] + (value - mean) * rows[model] / rows[model].sum()) / len(values)
-    pooled = by_unit(Pooled(mean, cells[used], sizes[0], int(rows[used].sum())), targets, rows)
-    few = None if len(values) == models else f"defined in {len(values)} of {models} models"
-    return Leak(pooled, *sizes, targets.unit, note=few)
+    pooled = by_unit(PooledRoc(mean, cells[used], sizes[0], int(rows[used].sum())), targets, rows)
+    note = None if len(values) == models else f"defined in {len(values)} of {models} models"
+    return Leak(pooled, *sizes, targets.unit, note=note)
 
 
-def _thresholds(targets: Targets, setting: np.ndarray) -> np.ndarray:
-    """For each model the score that is best on the rows of the others (of `setting`, bool [T, n]), its twin left out;
-    float [T], nan where these are all members, or all not. Scores are sorted once for all models."""
-    model, _ = np.nonzero(setting)
-    score, member = targets.score[setting], targets.member[setting]
+def _thresholds(targets: Targets, threshold_rows: np.ndarray) -> np.ndarray:
+    """For each model the threshold that is best on the other models' rows, its twin's left out; float [T].
+
+    Rows are those of `threshold_rows`, bool [T, n]; nan where these are all members, or all non-members. Scores are
+    sorted once for all models.
+    """
+    model_of_row, _ = np.nonzero(threshold_rows)
+    score, member = targets.score[threshold_rows], targets.member[threshold_rows]
     order = np.argsort(-score, kind="stable")
-    score, member, model = score[order], member[order], model[order]
-    twin = np.arange(len(targets.seeds)) if targets.pool is None else targets.pool.pairs
-    found = np.full(len(targets.seeds), np.nan)
-    for one, other in enumerate(twin):
-        rest = (model != one) & (model != other)
+    score, member, model_of_row = score[order], member[order], model_of_row[order]
+    twins = np.arange(len(targets.seeds)) if targets.pool is None else targets.pool.pairs
+    thresholds = np.full(len(targets.seeds), np.nan)
+    for target, twin_of_target in enumerate(twins):
+        rest = (model_of_row != target) & (model_of_row != twin_of_target)
         values, inside = score[rest], member[rest]
         true = np.cumsum(inside)
         if not len(values) or true[-1] in (0, len(values)):
@@ -236,12 +242,12 @@ def _thresholds(targets: Targets, setting: np.ndarray) -> np.ndarray:
         gain = true / true[-1] - false / false[-1]
         gain[:-1][values[1:] == values[:-1]] = -np.inf  # equal scores are called together
         best = int(gain.argmax())
-        found[one] = values[best] if gain[best] > 0 else np.inf
-    return found
+        thresholds[target] = values[best] if gain[best] > 0 else np.inf
+    return thresholds
 
 
-def by_unit(pooled: Pooled, targets: Targets, rows: np.ndarray) -> Pooled:
-    """An estimate on some rows whose contributions are those of examples, with those of resampling units."""
+def by_unit(pooled: PooledRoc, targets: Targets, rows: np.ndarray) -> PooledRoc:
+    """The estimate on some rows with its influences by example summed by resampling unit."""
     units = len(compact(targets.unit[rows.any(axis=0)])[0])
     return replace(pooled, cells=summed(pooled.cells, targets.unit), units=units)
 
@@ -249,12 +255,12 @@ def by_unit(pooled: Pooled, targets: Targets, rows: np.ndarray) -> Pooled:
 def summed(cells: np.ndarray, unit: np.ndarray) -> np.ndarray:
     """Sums of [T, n] over the examples of each unit, [T, U], in the order of the units' codes."""
     size = int(unit.max()) + 1
-    return np.stack([np.bincount(unit, one, size) for one in cells])
+    return np.stack([np.bincount(unit, values, size) for values in cells])
 
 
 def nothing(targets: Targets, reason: str) -> Leak:
-    """No value, and why."""
-    empty = Pooled(math.nan, np.zeros((len(targets.seeds), int(targets.unit.max(initial=0)) + 1)), 0, 0)
+    """An undefined measure, with the reason."""
+    empty = PooledRoc(math.nan, np.zeros((len(targets.seeds), int(targets.unit.max(initial=0)) + 1)), 0, 0)
     return Leak(empty, 0, 0, targets.unit, reason=reason)
 
 
@@ -265,14 +271,16 @@ def _sizes(targets: Targets, rows: np.ndarray) -> tuple[int, int]:
 
 
 def _one_sided(targets: Targets, rows: np.ndarray) -> str | None:
+    """Why rows cannot tell members from non-members, if one of them is missing."""
     if not (rows & targets.member).any():
         return "no members" if rows.any() else "no scores"
     return None if (rows & ~targets.member).any() else "no non-members"
 
 
 def _counts(at: TprAtFpr) -> str:
-    said = (
+    """The note with a rate's realised FPR and the counts behind it."""
+    counts = (
         f"{at.true_positives:,} of {at.members:,} members at a realised FPR of {at.false_positive_rate:.2g} "
         f"({at.false_positives:,} of {at.non_members:,} non-members, {at.distinct:,} distinct ones set the threshold)"
     )
-    return said if at.precise else f"{said}, which is not known within a third"
+    return counts if at.precise else f"{counts}, which is not known within a third"

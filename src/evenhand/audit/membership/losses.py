@@ -1,8 +1,7 @@
-"""What models do better on the examples that they were trained on, beside what that leaks.
+"""Mean loss and accuracy on members and on non-members, and their gaps: how much better models are on training data.
 
-Mean loss and accuracy on members and on non-members, all models of a method together, and their gaps. Contributions are
-those of a mean over rows (model, example); intervals are clustered both ways, as of areas and rates. Gaps are not
-bounded, nor are losses: they have t intervals.
+All models of a method are taken together. Influences are those of a mean over rows (model, example); intervals are
+clustered both ways, as for AUC and TPR. Gaps and losses are not bounded: they have t intervals.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ import numpy as np
 
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.metrics import roc_auc
-from evenhand.stats.discrimination import Pooled
+from evenhand.stats.discrimination import PooledRoc
 
 LEAST_GROUPS = 4
 
 
 def difference_in(targets: Targets, of: Literal["loss", "correct"], weights: tuple[int, int], rows: np.ndarray) -> Leak:
-    """A mean over members and one over non-members, added up; undefined without those that it needs.
+    """A weighted sum of the mean over members and the mean over non-members; undefined without the rows it needs.
 
     Args:
         targets: the models.
-        of: of what the means are.
-        weights: how often the mean over members and that over non-members are counted.
+        of: the quantity that is averaged.
+        weights: of the mean over members, and of that over non-members.
         rows: bool [T, n].
     """
     values = np.asarray(getattr(targets, of), dtype=float)
@@ -44,21 +43,21 @@ def difference_in(targets: Targets, of: Literal["loss", "correct"], weights: tup
         estimate += weight * mean
         cells += np.where(side, weight * (values - mean), 0.0) / size
         used |= side
-    pooled = by_unit(Pooled(math.nan if reason else estimate, cells, 0, int(used.sum())), targets, used)
+    pooled = by_unit(PooledRoc(math.nan if reason else estimate, cells, 0, int(used.sum())), targets, used)
     sizes = [int(side.any(axis=0).sum()) for side in sides]
     share = of == "correct" and 0 in weights
     return Leak(pooled, int(used.any(axis=0).sum()), min(sizes), targets.unit, reason=reason, share=share)
 
 
 def correlation(targets: Targets, places: Mapping[str, np.ndarray], of: Literal["size", "gap"]) -> tuple[float, str]:
-    """Over an attribute's groups, how their AUC goes with their size or with their gap in loss.
+    """The correlation, over an attribute's groups, of their AUC with their size or with their gap in loss.
 
     A group's size is that of its examples with a score. Spearman's coefficient, without an interval: groups are few,
     they are not a sample of groups, and each one's values are noisy.
 
     Args:
         targets: the models of one method, all together.
-        places: by group that is large enough, bool [n].
+        places: bool [n] by group, for the groups that are large enough.
         of: what the area is correlated with.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Targets with shadows of their own: the study's models, each compared with models that saw none of what is audited."""
+"""Attack the study's models, each with separate shadows that were trained on none of the audited examples."""
 
 from __future__ import annotations
 
@@ -17,64 +17,74 @@ from evenhand.metrics import attack_targets, loss_score
 
 
 def with_shadows(
-    name: str, setting: SettingDesign, how: MembershipDesign, own: pl.DataFrame, uses: pl.DataFrame, here: pl.DataFrame
+    name: str,
+    setting: SettingDesign,
+    design: MembershipDesign,
+    examples: pl.DataFrame,
+    trials: pl.DataFrame,
+    predictions: pl.DataFrame,
 ) -> Iterator[tuple[str, Targets]]:
     """The study's models of each method as targets, over all of the setting's labelled examples.
 
     Args:
-        name, setting, how: the setting.
-        own: its labelled examples.
-        uses: its rows of `trials`.
-        here: their predictions of `train` and `test`.
+        name, setting, design: the setting and its attack.
+        examples: its labelled examples.
+        trials: its rows of `trials`.
+        predictions: their predictions of `train` and `test`.
 
     Raises:
         InputError: shadows of a method that has none, or that were trained on what is audited.
     """
-    study, pool = uses.filter(role="study"), uses.filter(role="pool", status="done")
+    study, pool = trials.filter(role="study"), trials.filter(role="pool", status="done")
     present = study["method"].unique(maintain_order=True).to_list()
-    if how.shadows is not None and how.shadows not in pool["method"]:
-        hint = did_you_mean(how.shadows, pool["method"].unique().sort())
-        raise InputError(f'setting {name}: shadows are of the method "{how.shadows}", which has none; {hint}')
+    if design.shadows is not None and design.shadows not in pool["method"]:
+        hint = did_you_mean(design.shadows, pool["method"].unique().sort())
+        raise InputError(f'setting {name}: shadows are of the method "{design.shadows}", which has none; {hint}')
     for method in [method for method in dict.fromkeys([*setting.methods, *present]) if method in present]:
         done = study.filter(method=method, status="done").sort("seed")
-        shadows = pool.filter(method=how.shadows or method)
-        yield method, _attack_targets(f"setting {name}, method {method}", own, done, shadows, how, here)
+        shadows = pool.filter(method=design.shadows or method)
+        yield method, _attack_targets(f"setting {name}, method {method}", examples, done, shadows, design, predictions)
 
 
 def _attack_targets(
-    where: str, own: pl.DataFrame, done: pl.DataFrame, pool: pl.DataFrame, how: MembershipDesign, here: pl.DataFrame
+    where: str,
+    examples: pl.DataFrame,
+    done: pl.DataFrame,
+    pool: pl.DataFrame,
+    design: MembershipDesign,
+    predictions: pl.DataFrame,
 ) -> Targets:
     """The study's models of one method, each with the shadows of its seed."""
-    notes = [] if how.shadows is None else [f"compared with models of {how.shadows}"]
-    found = answers_of(own, done["trial"].to_list(), here, where)
-    if found is None:
-        return no_targets(own, ONLY_LABELS, tuple(notes))
-    least, kept = LEAST_SHADOWS[how.attack], []
-    score, known = np.zeros(found.phi.shape), np.zeros(found.phi.shape, dtype=bool)
-    for place, seed in enumerate(done["seed"]):
+    notes = [] if design.shadows is None else [f"compared with models of {design.shadows}"]
+    answers = answers_of(examples, done["trial"].to_list(), predictions, where)
+    if answers is None:
+        return no_targets(examples, ONLY_LABELS, tuple(notes))
+    needed, kept = LEAST_SHADOWS[design.attack], []
+    score, known = np.zeros(answers.phi.shape), np.zeros(answers.phi.shape, dtype=bool)
+    for index, seed in enumerate(done["seed"]):
         trials = pool.filter(subset=f"seed {seed}").sort("seed")["trial"].to_list()
-        trials = [trial for trial in trials if len(here.filter(trial=trial))]
-        shadows = answers_of(own, trials, here, where)
+        trials = [trial for trial in trials if len(predictions.filter(trial=trial))]
+        shadows = answers_of(examples, trials, predictions, where)
         if shadows is None:
-            return no_targets(own, ONLY_LABELS, tuple(notes))
+            return no_targets(examples, ONLY_LABELS, tuple(notes))
         if (shadows.known & shadows.member).any():
             raise InputError(f"{where}: a shadow of seed {seed} was trained on examples that are audited")
-        rows = found.known[place] & shadows.known.all(axis=0)
-        if len(trials) < least or not rows.any():
-            why = f"{len(trials)} shadows, and {how.attack} needs {least}" if rows.any() else "no audited examples"
+        rows = answers.known[index] & shadows.known.all(axis=0)
+        if len(trials) < needed or not rows.any():
+            why = f"{len(trials)} shadows, and {design.attack} needs {needed}" if rows.any() else "no audited examples"
             notes.append(f"seed {seed} is left out: {why}")
             continue
-        options = how.model_dump(include={"attack", "mode", "variance", "gamma", "a"})
+        options = design.model_dump(include={"attack", "mode", "variance", "gamma", "a"})
         try:
-            target = found.phi[place : place + 1, rows]
-            theirs = shadows.phi[:, rows] if trials else target
-            score[place, rows] = attack_targets(target, theirs, **options)[0]
+            target_phi = answers.phi[index : index + 1, rows]
+            shadow_phi = shadows.phi[:, rows] if trials else target_phi
+            score[index, rows] = attack_targets(target_phi, shadow_phi, **options)[0]
         except InputError as error:
             raise InputError(f"{where}, seed {seed}: {error}") from None
-        known[place] = rows
-        kept.append(place)
+        known[index] = rows
+        kept.append(index)
     if not kept:
-        return no_targets(own, "; ".join(notes) or "no model was trained", tuple(notes))
+        return no_targets(examples, "; ".join(notes) or "no model was trained", tuple(notes))
     seeds = tuple(done["seed"].gather(kept))
-    parts = {"loss": -loss_score(found.phi[kept]), "correct": found.correct[kept], "notes": tuple(notes)}
-    return Targets(seeds, score[kept], found.member[kept], known[kept], unit_codes(own), **parts)
+    parts = {"loss": -loss_score(answers.phi[kept]), "correct": answers.correct[kept], "notes": tuple(notes)}
+    return Targets(seeds, score[kept], answers.member[kept], known[kept], unit_codes(examples), **parts)

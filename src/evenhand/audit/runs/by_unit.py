@@ -20,11 +20,11 @@ from evenhand.stats.subsets import correction
 
 @dataclass(frozen=True, eq=False)
 class RunsByUnit:
-    """A measure in J runs, in linear form, by resampling unit.
+    """A measure's values in J runs, with each resampling unit's weight and influence in each of them.
 
     Attributes:
         values: float [J].
-        weights, influence: float [J, U], each unit's in each run; 0 where the run did not test it.
+        weights, influence: float [J, U], sums over each unit's examples in each run; 0 where the run did not test it.
     """
 
     values: np.ndarray
@@ -32,16 +32,16 @@ class RunsByUnit:
     influence: np.ndarray
 
     @classmethod
-    def of(cls, reader: RunInfluences, runs: Sequence[Run], effects: Sequence[Influence]) -> RunsByUnit:
-        """Sum the influences of runs by unit."""
-        units = reader.units(runs, effects)
-        shares, influence = by_unit(
-            units, [effect.weights for effect in effects], [effect.influence for effect in effects]
+    def of(cls, reader: RunInfluences, runs: Sequence[Run], influences: Sequence[Influence]) -> RunsByUnit:
+        """Sum the influences of some runs by resampling unit."""
+        units = reader.units(runs, influences)
+        weights, summed = by_unit(
+            units, [influence.weights for influence in influences], [influence.influence for influence in influences]
         )
-        return cls(np.array([effect.value for effect in effects]), shares, influence)
+        return cls(np.array([influence.value for influence in influences]), weights, summed)
 
     def run(self, index: int) -> RunsByUnit:
-        """One of the runs."""
+        """One of the runs alone."""
         rows = slice(index, index + 1)
         return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows])
 
@@ -59,37 +59,42 @@ class RunsByUnit:
 
 
 def run_intervals(
-    measure: Measure, effects: Sequence[Influence], runs: RunsByUnit
+    measure: Measure, influences: Sequence[Influence], runs: RunsByUnit
 ) -> list[tuple[float, float | None, float | None]]:
     """`marginal_interval` of each run by itself."""
-    if measure.proportion or any(effect.max_unit_change is not None for effect in effects):
-        return [marginal_interval(measure, [effect], runs.run(place)) for place, effect in enumerate(effects)]
+    if measure.proportion or any(influence.max_unit_change is not None for influence in influences):
+        return [marginal_interval(measure, [influence], runs.run(index)) for index, influence in enumerate(influences)]
     lows, highs = np.clip(runs.t_intervals(), *measure.limits).tolist()
-    every = zip(runs.values.tolist(), lows, highs, strict=True)
-    return [(value, None, None) if math.isnan(low) else (value, low, high) for value, low, high in every]
+    intervals = zip(runs.values.tolist(), lows, highs, strict=True)
+    return [(value, None, None) if math.isnan(low) else (value, low, high) for value, low, high in intervals]
 
 
 def marginal_interval(
-    measure: Measure, effects: Sequence[Influence], runs: RunsByUnit
+    measure: Measure, influences: Sequence[Influence], runs: RunsByUnit
 ) -> tuple[float, float | None, float | None]:
     """The mean over runs and its 95% marginal interval, within the measure's limits; no interval from a single unit.
 
-    Proportions get Wilson's interval; what is made of proportions and rests on few examples is widened.
+    Proportions get Wilson's interval; the interval of a function of proportions that rests on few units is widened.
     """
     mean, shares = runs.mean, runs.weights
     if math.isnan(mean.variance):
         return mean.estimate, None, None
     if measure.proportion:
-        low, high = proportion_interval(mean, len(effects) ** 2 / float((shares**2).sum()), LEVEL)
+        low, high = proportion_interval(mean, len(influences) ** 2 / float((shares**2).sum()), LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
-    if all(effect.max_unit_change is not None for effect in effects) and int(runs.influence.any(axis=0).sum()) < FEW:
-        low, high = Widened(mean, unit_step(effects, shares)).bounds((1 - LEVEL) / 2)
+    if (
+        all(influence.max_unit_change is not None for influence in influences)
+        and int(runs.influence.any(axis=0).sum()) < FEW
+    ):
+        low, high = Widened(mean, unit_step(influences, shares)).bounds((1 - LEVEL) / 2)
     return mean.estimate, *measure.within((low, high))
 
 
-def unit_step(effects: Sequence[Influence], shares: np.ndarray) -> float:
-    """What one unit can change in the mean over runs: its step in a run × the share of the runs that it is in."""
+def unit_step(influences: Sequence[Influence], shares: np.ndarray) -> float:
+    """The most that one unit can change the mean over runs: its change in a run × the share of runs that test it."""
     present = (shares > 0).sum(axis=0)
     tested = present[present > 0]
-    return float(np.mean([effect.max_unit_change or 0.0 for effect in effects]) * tested.mean() / len(effects))
+    return float(
+        np.mean([influence.max_unit_change or 0.0 for influence in influences]) * tested.mean() / len(influences)
+    )

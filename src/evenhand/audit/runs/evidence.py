@@ -1,4 +1,4 @@
-"""What the runs of two methods show about a change of a measure of predictions, paired by seed and example or not."""
+"""The evidence on a change between two methods in a measure of predictions, paired by seed and example or unpaired."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEW_OF_A_SIDE = f"fewer than {FEW} units tell the outcomes apart: the interval i
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
 
 Both = tuple[Run, Influence, Run, Influence]
-"""One seed: the method's run and effect, the reference's run and effect."""
+"""One seed: the method's run and influence, the reference's run and influence."""
 
 
 def paired_evidence(rates: SubsetRates, comparison: Comparison, notes: Sequence[str]) -> Evidence:
@@ -46,24 +46,26 @@ def paired_evidence(rates: SubsetRates, comparison: Comparison, notes: Sequence[
     pairs = pairs_of(reader, estimand, method, reference)
     defined = [pair for pair in pairs if is_defined(pair)]
     if len(defined) < len(pairs):
-        reasons = {effect.reason for pair in pairs for effect in (pair[1], pair[3]) if math.isnan(effect.value)}
+        reasons = {
+            influence.reason for pair in pairs for influence in (pair[1], pair[3]) if math.isnan(influence.value)
+        }
         notes.append(f"defined in {len(defined)} of {len(pairs)} runs ({', '.join(sorted(map(str, reasons)))})")
     if not enough_runs(len(defined), len(planned)):
         return Evidence(None, len(defined), len(planned), tuple(notes))
     return evidence_of_pairs(reader, comparison, defined, notes)
 
 
-def _of_subset(reader: RunInfluences, changes: Changes, place: int, notes: Sequence[str]) -> Evidence:
+def _of_subset(reader: RunInfluences, changes: Changes, index: int, notes: Sequence[str]) -> Evidence:
     """The evidence of a change that was computed for all subsets at once."""
-    whole, whole_gram = changes.whole.at(place), changes.whole.gram
+    whole, whole_gram = changes.whole.at(index), changes.whole.gram
     return Evidence(
         whole,
         whole.runs,
         notes=tuple(notes),
-        smallest=int(changes.smallest[place]),
+        smallest=int(changes.smallest[index]),
         closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
-        totals=partial(changes.totals, place),
-        gram=None if whole_gram is None else (whole_gram, place),
+        totals=partial(changes.totals, index),
+        gram=None if whole_gram is None else (whole_gram, index),
     )
 
 
@@ -72,33 +74,33 @@ def evidence_of_pairs(
 ) -> Evidence:
     """The evidence of pairs of runs in which the measure is defined."""
     measure, (ours, theirs) = comparison.estimand.measure, comparison.signs
-    units = reader.units([run for run, *_ in pairs], [effect for _, effect, *_ in pairs])
+    units = reader.units([run for run, *_ in pairs], [influence for _, influence, *_ in pairs])
     values = np.array([ours * first.value + theirs * second.value for _, first, _, second in pairs])
-    moves = [ours * expected(reader, first) + theirs * expected(reader, second) for _, first, _, second in pairs]
-    weights = [effect.weights for _, effect, _, _ in pairs]
-    shares, influence = by_unit(units, weights, moves)
-    whole = two_way(values, influence, shares)
-    effects = [effect for pair in pairs for effect in (pair[1], pair[3])]
+    changes = [ours * expected(reader, first) + theirs * expected(reader, second) for _, first, _, second in pairs]
+    weights = [influence.weights for _, influence, _, _ in pairs]
+    shares, summed = by_unit(units, weights, changes)
+    whole = two_way(values, summed, shares)
+    influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
     adjusted = None
     if measure.proportion:
         signs = [
-            np.rint(np.divide(move, weight, out=np.zeros_like(move), where=weight > 0) + value)
-            for move, weight, value in zip(moves, weights, values, strict=True)
+            np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
+            for change, weight, value in zip(changes, weights, values, strict=True)
         ]
         (changed,) = by_unit(units, [np.abs(part) for part in signs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
             adjusted = _few_discordant(whole, units, weights, signs, shares)
-    elif all(effect.max_unit_change is not None for effect in effects):
+    elif all(influence.max_unit_change is not None for influence in influences):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
-            adjusted = Widened(whole, unit_step(effects[::2], shares))
+            adjusted = Widened(whole, unit_step(influences[::2], shares))
     present, _ = compact(units[0] if len({id(codes) for codes in units}) == 1 else np.concatenate(units))
-    totals = (present, unit_totals(values, influence, shares))
+    totals = (present, unit_totals(values, summed, shares))
     return Evidence(
         whole,
         whole.runs,
         notes=tuple(notes),
-        smallest=min(effect.smallest for effect in effects),
+        smallest=min(influence.smallest for influence in influences),
         adjusted=adjusted,
         closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
         totals=lambda: totals,
@@ -122,49 +124,53 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     """The evidence of two means over runs whose variances are independent."""
     notes = list(notes)
     measure = comparison.estimand.measure
-    sides, effects, shares = [], [], []
+    sides, influences, shares = [], [], []
     for term in sorted(comparison.terms, key=lambda term: term.method != comparison.method):
         name = term.method
         seeds = reader.evaluation.seeds(name)
         notes += absence_notes(reader, name, seeds)
         runs = [reader.evaluation.runs[name, seed] for seed in seeds if (name, seed) in reader.evaluation.runs]
-        every = [(run, reader.influence(run, comparison.estimand)) for run in runs]
-        defined = [(run, effect) for run, effect in every if not math.isnan(effect.value)]
-        if len(defined) < len(every):
-            reasons = {str(effect.reason) for _, effect in every if math.isnan(effect.value)}
-            notes.append(f"{name}: defined in {len(defined)} of {len(every)} runs ({', '.join(sorted(reasons))})")
+        estimates = [(run, reader.influence(run, comparison.estimand)) for run in runs]
+        defined = [(run, influence) for run, influence in estimates if not math.isnan(influence.value)]
+        if len(defined) < len(estimates):
+            reasons = {str(influence.reason) for _, influence in estimates if math.isnan(influence.value)}
+            notes.append(f"{name}: defined in {len(defined)} of {len(estimates)} runs ({', '.join(sorted(reasons))})")
         if not enough_runs(len(defined), len(seeds)):
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{name} was not run")
-        softened = [replace(effect, influence=expected(reader, effect)) for _, effect in defined]
+        softened = [replace(influence, influence=expected(reader, influence)) for _, influence in defined]
         by_run = RunsByUnit.of(reader, [run for run, _ in defined], softened)
         sides.append(by_run.mean)
-        effects.append([effect for _, effect in defined])
+        influences.append([influence for _, influence in defined])
         shares.append(by_run.weights)
     if comparison.signs[0] < 0:  # a difference with the signs swapped, and not a negative variance
-        sides, effects, shares = sides[::-1], effects[::-1], shares[::-1]
+        sides, influences, shares = sides[::-1], influences[::-1], shares[::-1]
     whole = unpaired(sides[0], sides[1])
     adjusted = None
     if measure.proportion and _rare(sides, shares):
         adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
-    elif not measure.proportion and all(effect.max_unit_change is not None for side in effects for effect in side):
-        moved = min(max(int((effect.influence != 0).sum()) for effect in side) for side in effects)
-        if moved < FEW:
-            step = math.hypot(*(unit_step(side, share) for side, share in zip(effects, shares, strict=True)))
+    elif not measure.proportion and all(
+        influence.max_unit_change is not None for side in influences for influence in side
+    ):
+        influential = min(max(int((influence.influence != 0).sum()) for influence in side) for side in influences)
+        if influential < FEW:
+            step = math.hypot(*(unit_step(side, share) for side, share in zip(influences, shares, strict=True)))
             adjusted = Widened(whole, step)
-    smallest = min(effect.smallest for side in effects for effect in side)
+    smallest = min(influence.smallest for side in influences for influence in side)
     notes.append(UNPAIRED)
     return Evidence(whole, whole.runs, 0, tuple(notes), smallest, adjusted=adjusted, adjustment=FEW_OF_A_SIDE)
 
 
-def expected(reader: RunInfluences, effect: Influence) -> np.ndarray:
-    """What each example contributes: softened at kinks, but where all runs share one sample. That cannot show that
-    another group might have been extreme, and softened bounds lie too low there."""
+def expected(reader: RunInfluences, influence: Influence) -> np.ndarray:
+    """The influence of each example on the measure's expectation: softened at kinks, unless all runs share one sample.
+
+    A single sample cannot show that another group might have been extreme, and softened bounds lie too low there.
+    """
     fixed = len(reader.evaluation.samples) == 1
-    return effect.influence if fixed else effect.softened
+    return influence.influence if fixed else influence.softened
 
 
 def absence_notes(reader: RunInfluences, method: str, seeds: Sequence[int]) -> list[str]:
-    """What of a method is missing, with its name."""
+    """The notes on a method's missing predictions, each with the method's name."""
     missing = missing_note(method, seeds, reader.evaluation.absent, "have no predictions")
     return [f"{method}: {note}" for note in missing]
 
@@ -181,18 +187,19 @@ def _few_discordant(
     signs: Sequence[np.ndarray],
     shares: np.ndarray,
 ) -> FewDiscordant:
+    """The adjusted interval of a change of a proportion: gains and losses apart, as few units changed either way."""
     parts = []
     for side in (1, -1):
         events = [part == side for part in signs]
         values = np.array([float(weight @ event) for weight, event in zip(weights, events, strict=True)])
-        moves = [weight * (event - value) for weight, event, value in zip(weights, events, values, strict=True)]
-        (influence,) = by_unit(units, moves)
-        parts.append(two_way(values, influence, shares))
+        influence = [weight * (event - value) for weight, event, value in zip(weights, events, values, strict=True)]
+        (summed,) = by_unit(units, influence)
+        parts.append(two_way(values, summed, shares))
     return FewDiscordant(whole, parts[0], parts[1], kish(shares))
 
 
 def _changed(pair: Both) -> np.ndarray:
-    """Which rows of the effect were predicted differently, among those that the value is made of."""
+    """1 for rows that the two runs predicted differently, among those that determine the value; else 0."""
     run, ours, other, theirs = pair
     differ = run.predicted[ours.rows] != other.predicted[theirs.rows]
     return (differ & (ours.active | theirs.active)).astype(float)

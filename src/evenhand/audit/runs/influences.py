@@ -16,29 +16,30 @@ from evenhand.audit.measures.run_data import Base, RunData, RunSubset
 
 @dataclass(eq=False)
 class RunInfluences:
-    """Measures of the runs of one evaluation in linear form; remembers what the last estimand was in each run.
+    """The influence of each estimand in each run of one evaluation; those of the last estimand are cached.
 
     Attributes:
-        evaluation: whose.
+        evaluation: its runs, examples and groups.
         support: groups with fewer examples of a rate's base in some run are not eligible for max − min.
     """
 
     evaluation: Evaluation
     support: int
-    _views: dict = field(default_factory=dict)
-    _places: dict = field(default_factory=dict)
+    _data: dict = field(default_factory=dict)
+    _subsets: dict = field(default_factory=dict)
     _eligible: dict = field(default_factory=dict)
     _influences: dict = field(default_factory=dict)
     _pairs: dict = field(default_factory=dict)
     _estimand: Estimand | None = None
 
     def influence(self, run: Run, estimand: Estimand) -> Influence:
-        """The case's measure in one run."""
-        if estimand != self._estimand:  # effects are as long as the sample: those of one case at a time are kept
+        """The estimand in one run."""
+        if estimand != self._estimand:  # influences are as long as the sample: those of one estimand are kept
             self._estimand, self._influences = estimand, {}
         if id(run) not in self._influences:
             # A run is kept beside its influence, so that its id is not given to another.
-            self._influences |= {id(one): (one, made) for one, made in self._influence(run, estimand)}
+            pairs = self._influence(run, estimand)
+            self._influences |= {id(computed): (computed, influence) for computed, influence in pairs}
         return self._influences[id(run)][1]
 
     def runs_of(self, method: str) -> list[Run]:
@@ -47,15 +48,14 @@ class RunInfluences:
         return [evaluation.runs[method, seed] for seed in evaluation.seeds(method) if (method, seed) in evaluation.runs]
 
     def pairs(self, method: str, reference: str) -> tuple[list[tuple[Run, Run]], int]:
-        """The two runs of every seed that both methods were run with, on the examples that both predicted, and how many
-        predictions that leaves out."""
+        """The two runs of each common seed on the examples both predicted, and how many predictions that leaves out."""
         shared = sorted(set(self.evaluation.seeds(method)) & set(self.evaluation.seeds(reference)))
-        found = [self.pair(method, reference, seed) for seed in shared]
-        pairs = [(ours, theirs) for ours, theirs, _ in filter(None, found)]
-        return pairs, sum(dropped for _, _, dropped in filter(None, found))
+        by_seed = [self.pair(method, reference, seed) for seed in shared]
+        pairs = [(ours, theirs) for ours, theirs, _ in filter(None, by_seed)]
+        return pairs, sum(dropped for _, _, dropped in filter(None, by_seed))
 
     def pair(self, method: str, reference: str, seed: int) -> tuple[Run, Run, int] | None:
-        """The two runs of a seed on the examples that both predicted, and how many predictions that leaves out."""
+        """The two runs of one seed on the examples that both predicted, and how many predictions that leaves out."""
         key = (method, reference, seed)
         if key not in self._pairs:
             ours, theirs = (self.evaluation.runs.get((name, seed)) for name in (method, reference))
@@ -69,42 +69,44 @@ class RunInfluences:
             key = (id(run.rows), id(influence.rows))
             if key not in known:
                 known[key] = unit[run.rows[influence.rows]]
-        return [known[id(run.rows), id(one.rows)] for run, one in zip(runs, influences, strict=True)]
+        return [known[id(run.rows), id(influence.rows)] for run, influence in zip(runs, influences, strict=True)]
 
     def left_out(self, estimand: Estimand) -> list[str]:
-        """Groups of the case's attribute that lack the support for max − min in some run."""
+        """Groups of the estimand's attribute that lack the support for max − min in some run."""
         groups = self.groups(estimand.subset.attribute)
         eligible = self.eligible(groups, self.positive(estimand))
         bases = estimand.measure.influence.bases
-        return [name for place, name in enumerate(groups.names) if any(place not in eligible[b] for b in bases)]
+        return [name for index, name in enumerate(groups.names) if any(index not in eligible[b] for b in bases)]
 
     def _influence(self, run: Run, estimand: Estimand) -> Iterator[tuple[Run, Influence]]:
-        """The influence in a run; of a calibration error also that in all other runs on the same examples."""
-        place, influence = self._place(run, estimand), estimand.measure.influence
-        if not len(place.rows):
+        """The run with its influence; for a calibration error also all other runs on the same examples with theirs."""
+        subset, compute = self._subset(run, estimand), estimand.measure.influence
+        if not len(subset.rows):
             yield run, undefined("no test examples")
             return
-        alike = [run]
-        if isinstance(influence, CalibrationError):
-            alike += [one for one in self.evaluation.runs.values() if one.rows is run.rows and one is not run]
-        views = [self.view(one, self.positive(estimand)) for one in alike]
-        if isinstance(influence, CalibrationError):
-            yield from zip(alike, influence.of_runs(views, place), strict=True)
+        same_examples = [run]
+        if isinstance(compute, CalibrationError):
+            same_examples += [
+                other for other in self.evaluation.runs.values() if other.rows is run.rows and other is not run
+            ]
+        data = [self.view(other, self.positive(estimand)) for other in same_examples]
+        if isinstance(compute, CalibrationError):
+            yield from zip(same_examples, compute.of_runs(data, subset), strict=True)
         else:
-            yield run, influence(views[0], place)
+            yield run, compute(data[0], subset)
 
     def positive(self, estimand: Estimand) -> int | None:
-        """The class that the case takes against the rest; None where all classes are taken at once."""
+        """The class that the estimand sets against the rest; None where it is about all classes at once."""
         if estimand.class_code is not None:
             return estimand.class_code
         return self.evaluation.design.positive if self.evaluation.binary else None
 
     def view(self, run: Run, positive: int | None) -> RunData:
-        """A run as measures see it."""
+        """The labels, predictions and weights of a run, as measures read them."""
         key = (id(run), positive)
-        if key not in self._views:
+        if key not in self._data:
             population = self.evaluation.population
-            view = RunData(
+            data = RunData(
                 population.label[run.rows],
                 run.predicted,
                 run.probabilities,
@@ -112,17 +114,19 @@ class RunInfluences:
                 positive,
                 run.texts,
             )
-            self._views[key] = (run, view)
-        return self._views[key][1]
+            self._data[key] = (run, data)
+        return self._data[key][1]
 
-    def _place(self, run: Run, estimand: Estimand) -> RunSubset:
+    def _subset(self, run: Run, estimand: Estimand) -> RunSubset:
+        """The members of the estimand's subset in a run; cached for runs on the same examples."""
         positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
         key = (id(run.rows), estimand.subset.level, estimand.subset.attribute, estimand.subset.group, positive)
-        if key not in self._places:
-            self._places[key] = (run.rows, self._find(run.rows, estimand, positive))
-        return self._places[key][1]
+        if key not in self._subsets:
+            self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive))
+        return self._subsets[key][1]
 
-    def _find(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> RunSubset:
+    def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> RunSubset:
+        """The members of the estimand's subset as positions among these rows of the population."""
         if estimand.subset.level == "everyone":
             return RunSubset("everyone", np.arange(len(rows)))
         groups = self.groups(estimand.subset.attribute)
@@ -154,13 +158,14 @@ class RunInfluences:
                     "positive": masks[actual].sum(axis=0),
                     "negative": masks[~actual].sum(axis=0),
                 }
-                least = {base: np.minimum(least.get(base, found), found) for base, found in counts.items()}
+                least = {base: np.minimum(least.get(base, count), count) for base, count in counts.items()}
             need = max(self.support, 1)
-            self._eligible[key] = {base: np.flatnonzero(found >= need).tolist() for base, found in least.items()}
+            self._eligible[key] = {base: np.flatnonzero(count >= need).tolist() for base, count in least.items()}
         return self._eligible[key]
 
 
 def _common(ours: Run, theirs: Run) -> tuple[Run, Run, int]:
+    """Both runs on the examples that both predicted, and how many predictions that leaves out."""
     if ours.rows is theirs.rows or ours.key == theirs.key:
         return ours, theirs, 0
     rows = np.intersect1d(ours.rows, theirs.rows, assume_unique=True)

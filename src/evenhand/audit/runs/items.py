@@ -1,4 +1,4 @@
-"""Linear estimates of several runs and items (questions, control tasks), and the intervals of their mean."""
+"""Linear estimates by run and item (question, control task), and the interval of their mean."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class ItemRuns:
 
     Attributes:
         values: float [J, T].
-        influence: float [J, T, U], what each unit contributes to the error; sums to 0 over units.
+        influence: float [J, T, U], the influence of each unit; sums to 0 over units.
         weights: float [J, T, U], each unit's share of the sample; sums to 1.
         units: int [U], codes of the units.
-        steps: float [J, T], what one example can change each value by; None where that has no bound.
+        steps: float [J, T], the most that one example can change each value by; None where that has no bound.
     """
 
     values: np.ndarray
@@ -42,8 +42,8 @@ class ItemRuns:
         """Gather the items of runs by unit; `units` are the codes of each run's examples, int [n]."""
         values = np.array([[item.value for item in run] for run in runs])
         influence, weights = [], []
-        for place in range(values.shape[1]):
-            items = [run[place] for run in runs]
+        for index in range(values.shape[1]):
+            items = [run[index] for run in runs]
             summed = by_unit(units, [item.influence for item in items], [item.weights for item in items])
             influence.append(summed[0])
             weights.append(summed[1])
@@ -55,7 +55,7 @@ class ItemRuns:
 
     @property
     def distances(self) -> ItemRuns:
-        """The same with each run's sign, so that its mean over items is a distance from 0."""
+        """Each run times the sign of its mean over items, which makes that mean a distance from 0."""
         sign = np.where(self.values.mean(axis=1, keepdims=True) < 0, -1.0, 1.0)
         return replace(self, values=sign * self.values, influence=sign[:, :, None] * self.influence)
 
@@ -66,12 +66,12 @@ class ItemRuns:
 
     @property
     def totals(self) -> np.ndarray:
-        """float [U], what each unit contributes to the mean over runs and items."""
+        """float [U], the influence of each unit on the mean over runs and items."""
         return unit_totals(self.values.mean(axis=1), self.influence.mean(axis=1), self.weights.mean(axis=1))
 
     @property
     def apart(self) -> int:
-        """How many units differ from the commonest ones."""
+        """The number of units that differ from the most common ones."""
         return apart(self.influence, self.weights)
 
     @property
@@ -82,7 +82,7 @@ class ItemRuns:
 
     @property
     def step(self) -> float | None:
-        """What one unit can change in the mean over runs; None where that has no bound."""
+        """The most that one unit can change the mean over runs by; None where that has no bound."""
         if self.steps is None:
             return None
         present = (self.weights > 0).any(axis=1).sum(axis=0)
@@ -90,18 +90,17 @@ class ItemRuns:
 
     @property
     def discordant(self) -> int:
-        """How many units have a value other than 0 in some run and item."""
+        """The number of units with a value other than 0 in some run and item."""
         spread = np.zeros(self.weights.shape)
         np.divide(self.influence, self.weights, out=spread, where=self.weights > 0)
-        own = np.where(self.weights > 0, np.round(spread + self.values[:, :, None], 9), 0.0)
-        return int((own != 0).any(axis=(0, 1)).sum())
+        values = np.where(self.weights > 0, np.round(spread + self.values[:, :, None], 9), 0.0)
+        return int((values != 0).any(axis=(0, 1)).sum())
 
     def widened(self, mean: OverQuestions) -> Widened | None:
-        """The interval for few units that are apart; None where there are enough of them, or a unit's effect has no
-        bound.
+        """The interval for few units that differ; None where there are enough, or one unit's change has no bound.
 
-        It has the degrees of freedom that units have: how runs and items vary is what the interval beside it is for,
-        and where nothing varies theirs would be of rounding errors.
+        Its degrees of freedom are those of the units: the interval beside it covers the variation of runs and items,
+        and without such variation their degrees of freedom would be those of rounding errors.
         """
         step = self.step
         if step is None or self.apart >= FEW:
@@ -122,8 +121,8 @@ def combined(coefficients: Sequence[float], parts: Sequence[ItemRuns]) -> ItemRu
     weights = parts[0].weights
     if any(not np.array_equal(part.weights, weights) for part in parts[1:]):
         weights = np.mean([part.weights for part in parts], axis=0)
-        own = [(part.values - part.values.mean())[:, :, None] * part.weights for part in parts]
-        influence = influence + _sum(coefficients, own) - (values - values.mean())[:, :, None] * weights
+        deviations = [(part.values - part.values.mean())[:, :, None] * part.weights for part in parts]
+        influence = influence + _sum(coefficients, deviations) - (values - values.mean())[:, :, None] * weights
     steps = None
     if all(part.steps is not None for part in parts):
         steps = np.mean([part.steps for part in parts if part.steps is not None], axis=0)
@@ -142,18 +141,20 @@ def interval_of(runs: ItemRuns) -> TwoWay | Wider:
 
 
 def defined_items(runs: Sequence[Items]) -> tuple[list[int], list[int], list[str]]:
-    """Which items and which runs are used, and a note on what is left out: of several items those that are defined in
-    every run; of a single one the runs in which it is."""
+    """The indices of the items and of the runs that are used, and a note on those that are left out.
+
+    Of several items those that are defined in every run; of a single one the runs in which it is defined.
+    """
     defined = np.array([[not math.isnan(item.value) for item in run] for run in runs])
     reasons = sorted({str(item.reason) for run in runs for item in run if math.isnan(item.value)})
     why = f" ({', '.join(reasons)})"
-    every = np.flatnonzero(defined.all(axis=0))
+    always_defined = np.flatnonzero(defined.all(axis=0))
     if defined.shape[1] > 1:
-        if not len(every):
+        if not len(always_defined):
             return [], [], [f"no question is defined in every run{why}"]
-        left = defined.shape[1] - len(every)
-        notes = [f"defined in {len(every)} of {defined.shape[1]} questions{why}"] if left else []
-        return every.tolist(), list(range(len(runs))), notes
+        left_out = defined.shape[1] - len(always_defined)
+        notes = [f"defined in {len(always_defined)} of {defined.shape[1]} questions{why}"] if left_out else []
+        return always_defined.tolist(), list(range(len(runs))), notes
     keep = np.flatnonzero(defined[:, 0])
     if not len(keep):
         return [], [], [", ".join(reasons)]
