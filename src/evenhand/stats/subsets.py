@@ -57,7 +57,8 @@ class TwoWays:
         units: int [S], distinct units over all runs; of a gap see `contrast.two_sides`.
         of_runs: float [S, J], the variance that the examples alone give each run.
         units_of_runs: int [S, J], the units that each run tested.
-        gram: float [S, S], Σ_u of products of what unit u contributes to two subsets over all runs; of changes only.
+        gram: float [S, S], Σ_u of products of what unit u contributes to two subsets over all runs; None of
+            `gaps` and `gap_changes`.
     """
 
     values: np.ndarray

@@ -113,7 +113,7 @@ def gaps_to_rest(
         squares += both_runs
         of_runs += each_run
     v_example = correction(units) * np.diag(gram)
-    whole = finished(value, v_example, squares.sum(axis=1), units, correction(tested) * of_runs, tested)
+    whole = finished(value, v_example, squares.sum(axis=1), units, correction(tested) * of_runs, tested, gram)
     defined = known.all(axis=1)
     moving, discordant = defined & _moving(sides, chosen[0]), np.zeros(len(value), dtype=bool)
     if differ is not None:
