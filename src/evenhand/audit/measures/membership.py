@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,7 +21,7 @@ RowMask = np.ndarray
 
 
 @dataclass(frozen=True)
-class LeakOf:
+class LeakOf(ABC):
     """Computes a measure of the scores of a method's models.
 
     Attributes:
@@ -37,9 +38,9 @@ class LeakOf:
         """The measure on some rows, at the threshold of others; undefined where there are no models."""
         return nothing(targets, targets.absent) if targets.absent else self.leak(targets, rows, threshold_rows)
 
+    @abstractmethod
     def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The measure of one model or more."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
