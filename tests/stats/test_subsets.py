@@ -7,7 +7,7 @@ import doctest
 import numpy as np
 import pytest
 
-from evenhand.stats import subsets
+from evenhand.stats import subset_rows, subsets
 from evenhand.stats.contrast import TwoWay, degrees_of_freedom, many_degrees_of_freedom, two_sides, two_way
 from evenhand.stats.subsets import (
     RatioSums,
@@ -116,7 +116,7 @@ def same(found: subsets.TwoWays, subset: int, expected: TwoWay) -> None:
 def way(request, monkeypatch):
     """Sums hold in blocks of any size."""
     if request.param == "block by block":
-        monkeypatch.setattr(subsets, "BLOCK", 700)
+        monkeypatch.setattr(subset_rows, "BLOCK", 700)
 
 
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=list(DESIGNS))

@@ -13,7 +13,8 @@ import numpy as np
 
 from evenhand.stats.extremes import pair_slopes
 from evenhand.stats.proportion import FEW
-from evenhand.stats.subsets import Rows, TwoWays, correction, finished
+from evenhand.stats.subset_rows import Rows, gram_of
+from evenhand.stats.subsets import TwoWays, correction, finished
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +105,8 @@ def gaps_to_rest(
         alone.append(np.where(known, np.concatenate([own, np.zeros((1, *deviation.shape))]), 0.0))
     units, tested = rows.units(both)
     squares, of_runs = np.zeros(value.shape), np.zeros(value.shape)
-    gram = np.zeros((len(value), len(value)))
-    for parts in zip(rows.totals(inside, pooled[0]), rows.totals(outside, pooled[1]), strict=True):
-        total = parts[0] + parts[1]
-        gram += total @ total.T
+    totals = zip(rows.totals(inside, pooled[0]), rows.totals(outside, pooled[1]), strict=True)
+    gram = gram_of((first + second for first, second in totals), len(value))
     for masks, coefficients, of_run in zip((inside, outside), pooled, alone, strict=True):
         (both_runs, _), (each_run, _) = rows.squares(masks, coefficients, of_run)
         squares += both_runs

@@ -23,7 +23,8 @@ from evenhand.audit.runs.group_gaps import Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.stats.contrast import quantiles
 from evenhand.stats.proportion import FEW, proportion_intervals
-from evenhand.stats.subsets import RatioSums, Rows, TwoWays, changes, levels
+from evenhand.stats.subset_rows import Rows
+from evenhand.stats.subsets import RatioSums, TwoWays, changes, levels
 
 
 @dataclass(frozen=True, eq=False)
