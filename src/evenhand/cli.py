@@ -5,12 +5,27 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from evenhand.cli_options import (
+    Data,
+    Executor,
+    Folder,
+    Format,
+    Json,
+    Listing,
+    Out,
+    Set,
+    SplitDesign,
+    Study_,
+    Tiny,
+    listed,
+    margins_of,
+    study_of,
+)
 from evenhand.errors import InputError
 from evenhand.training.launch import place
 
@@ -22,31 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Executor(StrEnum):
-    serial = "serial"
-
-
-class Format(StrEnum):
-    html = "html"
-    md = "md"
-    json = "json"
-    png = "png"
-    svg = "svg"
-    pdf = "pdf"
-
-
-class Listing(StrEnum):
-    tasks = "tasks"
-    methods = "methods"
-    measures = "measures"
-    presets = "presets"
-
-
-class SplitDesign(StrEnum):
-    fixed = "fixed"
-    varying = "varying"
 
 
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -64,16 +54,6 @@ _TRAINING = (
     "transformers",
 )
 """What the extra `train` brings, and an install for audits lacks."""
-
-Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
-Out = Annotated[Path | None, typer.Option("--out", help="folder that holds the study; running again continues it")]
-Data = Annotated[Path | None, typer.Option("--data", help="folder with one folder per data set")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change any key, such as seeds=3")]
-Tiny = Annotated[bool, typer.Option("--tiny", help="tiny models and small stand-in data, to see it run")]
-Json = Annotated[
-    bool, typer.Option("--json", help="one JSON object on standard output, everything else on standard error")
-]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run` or `audit` wrote")]
 
 
 @app.command()
@@ -106,7 +86,7 @@ def run(
     if not place().main:
         return _follow()
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
-    spec, name, out, data = _study(study, changes, tiny, data, out)
+    spec, name, out, data = study_of(study, changes, tiny, data, out)
     return _run(spec, out, data, executor.value, as_json, name)
 
 
@@ -132,7 +112,7 @@ def plan(
     from evenhand.study.foresight import foresee, foresee_leaks, told, told_of_leaks
     from evenhand.study.plan import plan as expand
 
-    spec, _, out, data = _study(study, changes or [], tiny, data, out)
+    spec, _, out, data = study_of(study, changes or [], tiny, data, out)
     planned = expand(spec, data)
     expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
     foreseen, leaks = foresee(planned, accuracy), foresee_leaks(planned)
@@ -201,7 +181,7 @@ def audit(
         example=example,
         unit=unit,
         weight=weight,
-        margins=_margins(margin or []),
+        margins=margins_of(margin or []),
         measures=measure or None,
         split=None if split is None else split.value,
         test_share=test_share,
@@ -268,7 +248,7 @@ def check(
 @app.command("list")
 def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json: Json = False) -> None:
     """List tasks, methods, measures or presets."""
-    rows = _listing(what)
+    rows = listed(what)
     if as_json:
         return _print_json({what.value: [{"name": name, "summary": summary} for name, summary in rows]})
     width = max((len(name) for name, _ in rows), default=0)
@@ -300,26 +280,6 @@ def main() -> None:
         sys.exit(130)
 
 
-def _study(
-    study: str, changes: list[str], tiny: bool, data: Path | None, out: Path | None
-) -> tuple[Any, str, Path, Path | None]:
-    """The study, its name, its folder, and the folder of its data."""
-    from evenhand.study.presets import find_study
-    from evenhand.study.spec import StudySpec
-
-    values, name = find_study(study, changes)
-    spec = StudySpec(**values)
-    if not tiny:
-        return spec, name, out or Path("runs") / name, data
-    from evenhand.study.tiny import shrink
-
-    out = out or Path("runs") / f"{name}-tiny"
-    spec, data, said = shrink(spec, out / "stand-in", data)
-    for line in said:
-        print(line, file=sys.stderr)
-    return spec, f"{name} (tiny)", out, data
-
-
 def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, name: str) -> None:
     from evenhand.study.progress import Terminal
     from evenhand.study.run import run as run_study
@@ -343,35 +303,6 @@ def _show(results: Any, out: Path | None, as_json: bool) -> None:
     if out is not None:
         print(f"\nThe report: {out / 'report.html'}")
     return None
-
-
-def _margins(given: list[str]) -> dict[str, float]:
-    margins = {}
-    for text in given:
-        name, _, value = text.partition("=")
-        try:
-            margins[name] = float(value)
-        except ValueError:
-            raise InputError(f"--margin takes MEASURE=X with a number, such as accuracy=0.02, not {text!r}") from None
-    return margins
-
-
-def _listing(what: Listing) -> list[tuple[str, str]]:
-    if what is Listing.tasks:
-        from evenhand.tasks import TASKS
-
-        return [(name, entry.summary) for name, entry in TASKS.items()]
-    if what is Listing.methods:
-        from evenhand.methods import METHODS
-
-        return [(kind, method.summary) for kind, method in METHODS.items()]
-    if what is Listing.measures:
-        from evenhand.audit.measures import list_measures
-
-        return list_measures()
-    from evenhand.study.presets import list_presets
-
-    return list_presets()
 
 
 def _print_json(value: Any) -> None:

@@ -1,0 +1,99 @@
+"""The arguments and options that several commands share, the values that options choose from, and what these name."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evenhand.errors import InputError
+
+
+class Executor(StrEnum):
+    serial = "serial"
+
+
+class Format(StrEnum):
+    html = "html"
+    md = "md"
+    json = "json"
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
+
+class Listing(StrEnum):
+    tasks = "tasks"
+    methods = "methods"
+    measures = "measures"
+    presets = "presets"
+
+
+class SplitDesign(StrEnum):
+    fixed = "fixed"
+    varying = "varying"
+
+
+Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
+Out = Annotated[Path | None, typer.Option("--out", help="folder that holds the study; running again continues it")]
+Data = Annotated[Path | None, typer.Option("--data", help="folder with one folder per data set")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change any key, such as seeds=3")]
+Tiny = Annotated[bool, typer.Option("--tiny", help="tiny models and small stand-in data, to see it run")]
+Json = Annotated[
+    bool, typer.Option("--json", help="one JSON object on standard output, everything else on standard error")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run` or `audit` wrote")]
+
+
+def study_of(
+    study: str, changes: list[str], tiny: bool, data: Path | None, out: Path | None
+) -> tuple[Any, str, Path, Path | None]:
+    """The study, its name, its folder, and the folder of its data."""
+    from evenhand.study.presets import find_study
+    from evenhand.study.spec import StudySpec
+
+    values, name = find_study(study, changes)
+    spec = StudySpec(**values)
+    if not tiny:
+        return spec, name, out or Path("runs") / name, data
+    from evenhand.study.tiny import shrink
+
+    out = out or Path("runs") / f"{name}-tiny"
+    spec, data, said = shrink(spec, out / "stand-in", data)
+    for line in said:
+        print(line, file=sys.stderr)
+    return spec, f"{name} (tiny)", out, data
+
+
+def margins_of(given: list[str]) -> dict[str, float]:
+    """Margins by measure, from texts such as `accuracy=0.02`."""
+    margins = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            margins[name] = float(value)
+        except ValueError:
+            raise InputError(f"--margin takes MEASURE=X with a number, such as accuracy=0.02, not {text!r}") from None
+    return margins
+
+
+def listed(what: Listing) -> list[tuple[str, str]]:
+    """The names that there are, each with a summary."""
+    if what is Listing.tasks:
+        from evenhand.tasks import TASKS
+
+        return [(name, entry.summary) for name, entry in TASKS.items()]
+    if what is Listing.methods:
+        from evenhand.methods import METHODS
+
+        return [(kind, method.summary) for kind, method in METHODS.items()]
+    if what is Listing.measures:
+        from evenhand.audit.measures import list_measures
+
+        return list_measures()
+    from evenhand.study.presets import list_presets
+
+    return list_presets()
