@@ -1,12 +1,16 @@
-"""What every test shares: where the real data are, a small study, and the command line in a process of its own."""
+"""Fixtures of all tests: the real data, a small study, the command line, and how often simulations repeat."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -42,9 +46,34 @@ def small_study() -> dict[str, Any]:
     }
 
 
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
-def evenhand():
-    """Call the command line: `evenhand("list", "tasks")` gives the finished process."""
+def evenhand() -> CommandLine:
+    """Call the command line in this process: `evenhand("list", "tasks")` has returncode, stdout and stderr.
+
+    A process of its own takes seconds to import torch; the few tests that are about processes take `evenhand_process`.
+    """
+    from evenhand.cli import main
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ["evenhand", *map(str, arguments)]
+        out, err = io.StringIO(), io.StringIO()
+        with patch.object(sys, "argv", command), redirect_stdout(out), redirect_stderr(err):
+            try:
+                main()
+                code = 0
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def evenhand_process() -> CommandLine:
+    """Call the command line in a process of its own; options are those of `subprocess.run`."""
 
     def call(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "evenhand", *map(str, arguments)]

@@ -140,11 +140,11 @@ def test_dp_lora_is_kept_as_an_ordinary_adapter(tmp_path):
     assert np.allclose(np.stack(rows["logits"].to_list()), logits, atol=1e-5)
 
 
-def test_a_study_with_dp_lora_ends_with_the_epsilon_that_was_spent(evenhand, small_study, tmp_path):
+def test_a_study_with_dp_lora_ends_with_the_epsilon_that_was_spent(evenhand_process, small_study, tmp_path):
     private = {"kind": "dp_lora", "rank": 4, "lr": 5e-3, "epochs": 1, "epsilon": 8}
     study = small_study | {"methods": small_study["methods"] | {"private": private}, "seeds": 1}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    done = evenhand("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
+    done = evenhand_process("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     trials = pl.read_parquet(tmp_path / "out" / "trials.parquet")
     spent = dict(zip(trials["method"], trials["epsilon"], strict=True))
