@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Models of the tests are so small that a second thread only waits for the first.
@@ -20,6 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+FUZZ = 1000
+"""Examples of a full fuzz, for each test."""
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +47,37 @@ def small_study() -> dict[str, Any]:
         "seeds": 2,
         "margins": {"default": 0.05},
     }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scale", type=float, default=0.1, help="share of the repetitions of a full simulation or fuzz; 0.1 by default"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    examples = max(round(FUZZ * config.getoption("--scale")), 20)
+    settings.register_profile("scaled", max_examples=examples, deadline=None)
+    settings.load_profile("scaled")
+
+
+@pytest.fixture(scope="session")
+def repetitions(pytestconfig: pytest.Config) -> Callable[[int], int]:
+    """The number of repetitions for a simulation whose full size is given: `--scale` of it, and 20 at least."""
+    scale = pytestconfig.getoption("--scale")
+    return lambda full: max(round(full * scale), min(full, 20))
+
+
+@pytest.fixture
+def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let studies end in their tables, without the page and the figures: a third of a small study's time.
+
+    For tests that read neither. Fixtures of a module come first, so that what they run is reported.
+    """
+    from evenhand.audit.results import Results
+
+    monkeypatch.setattr(Results, "report", lambda self, path: None)
+    monkeypatch.setattr(Results, "figures", lambda self, folder: None)
 
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]

@@ -82,6 +82,7 @@ def weights_after(case: Case) -> dict[str, np.ndarray]:
     return weights(pack.module)
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 200))
 def test_no_pass_has_more_tokens_than_asked_but_for_a_single_text(lengths, most):
     lengths = np.array(lengths)
