@@ -21,6 +21,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+LONGEST = (
+    "end_to_end/test_run.py",
+    "end_to_end/test_commands.py",
+    "coverage/test_intervals.py",
+)
 FUZZ = 1000
 """Examples of a full fuzz, for each test."""
 
@@ -59,6 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
     examples = max(round(FUZZ * config.getoption("--scale")), 20)
     settings.register_profile("scaled", max_examples=examples, deadline=None)
     settings.load_profile("scaled")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first: with `--dist loadfile` a long file at the end would keep one process alone."""
+    turns = {ROOT / "tests" / name: turn for turn, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
 
 
 @pytest.fixture(scope="session")

@@ -60,10 +60,11 @@ def test_contrasts_of_groups_that_overlap_and_of_groups_of_thirty(vary, world):
 
 
 def test_contrasts_of_disparities_are_narrower_than_the_corrected_resampled_t():
+    """By how much is simulated at length: few repetitions know the width of the corrected t to a tenth only."""
     found = widths(World(runs=5, test=300), (*PARITY, "accuracy"), 40)
     for measure in PARITY:
-        assert mean_width(found, measure) <= 0.85, measure
-    assert mean_width(found, "accuracy") <= 0.78
+        assert mean_width(found, measure) <= 0.95, measure
+    assert mean_width(found, "accuracy") <= 0.88
 
 
 def test_contrasts_of_ridge_classifiers_whose_training_sets_vary_too():
@@ -146,10 +147,13 @@ def test_contrasts_away_from_a_tie(vary, harm, repetitions):
 @pytest.mark.simulate
 @pytest.mark.parametrize("world", [Ridge(), *(World(test=400, **regime) for regime in REGIMES.values())])
 def test_widths_in_every_regime(world, repetitions):
-    found = widths(world, (*PARITY, "accuracy"), repetitions(200), seed=1)
+    n = repetitions(200)
+    found = widths(world, (*PARITY, "accuracy"), n, seed=1)
+    # Between studies of five runs the half-width of the corrected t varies by a third.
+    chance = 0.5 / np.sqrt(n) - 0.5 / np.sqrt(200)
     for measure in PARITY:
-        assert mean_width(found, measure) <= 0.85, measure
-    assert found["accuracy"] <= 0.85
+        assert mean_width(found, measure) <= 0.85 + chance, measure
+    assert found["accuracy"] <= 0.85 + chance
 
 
 @pytest.mark.simulate
