@@ -22,10 +22,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 LONGEST = (
+    "methods/test_private.py",
     "end_to_end/test_run.py",
     "end_to_end/test_commands.py",
+    "end_to_end/test_packs.py",
+    "methods/test_every_method.py",
+    "golden/test_golden.py",
     "coverage/test_intervals.py",
+    "coverage/test_max_t.py",
+    "report/test_page.py",
+    "end_to_end/test_match.py",
+    "end_to_end/test_tuning.py",
 )
+"""Files that take a minute of processor time or about that, the longest first."""
 FUZZ = 1000
 """Examples of a full fuzz, for each test."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -14,9 +16,17 @@ from peft import PeftModel
 from evenhand.errors import InputError
 from evenhand.methods import DPFull, DPLoRA, parse_method
 from evenhand.tasks import classification
+from evenhand.training import private
 from small_models import classifier, encoded, examples_for, recipe, work
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def calibrated_once():
+    """The noise of a budget is searched for once: it takes seconds, and most of these trials have the same one."""
+    with patch.object(private, "calibrate", cache(private.calibrate)):
+        yield
 
 
 def pack(method: dict, n: int = 40, model_type: str = "bert", seed: int = 0, **train):
