@@ -26,8 +26,8 @@ from evenhand.models.find import find
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.training.batches import batches
-from evenhand.training.documents import packed
 from evenhand.training.language import Prompted, encode_texts
+from evenhand.training.sequence_packing import packed
 
 BATCH = 32
 CPU = torch.device("cpu")

@@ -17,9 +17,9 @@ from evenhand.errors import InputError
 from evenhand.methods import parse_method
 from evenhand.models.load import load_classifier
 from evenhand.training.batches import Images
-from evenhand.training.economy import economise
 from evenhand.training.launch import place
 from evenhand.training.loop import fit
+from evenhand.training.memory_options import apply_memory_options
 from evenhand.training.pack import Pack, Validation, single
 from small_models import CLASSES, base, encoded, examples_for, recipe
 
@@ -51,7 +51,7 @@ class Case:
         pack = single(
             self.model(), inputs, labels, seed=SEED, lr=spec.lr, epochs=spec.epochs, train=recipe(**self.train)
         )
-        economise(pack)
+        apply_memory_options(pack)
         return pack
 
 

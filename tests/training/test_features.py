@@ -25,12 +25,12 @@ from evenhand.study.store import Store
 from evenhand.tasks.classification import Job, train, train_together
 from evenhand.training import features
 from evenhand.training.batches import Images, Inputs
+from evenhand.training.feature_cache import FeatureCache
 from evenhand.training.features import Cached, start_from_features
+from evenhand.training.frozen_prefix import candidates, install, record
 from evenhand.training.loop import fit
 from evenhand.training.pack import Pack, Replica, single
-from evenhand.training.prefix import candidates, install, record
 from evenhand.training.replicas import replicas
-from evenhand.training.shelf import Shelf
 from small_models import classifier, encoded, examples_for, recipe, work
 
 CPU = torch.device("cpu")
@@ -319,7 +319,7 @@ def with_half_an_index(part: Path) -> None:
 
 def with_another_order(part: Path) -> None:
     text = (part / "index.json").read_text()
-    first, second = sorted(Shelf(part.parent).read())[:2]
+    first, second = sorted(FeatureCache(part.parent).read())[:2]
     (part / "index.json").write_text(text.replace(first, "-").replace(second, first).replace("-", second))
 
 
@@ -328,7 +328,7 @@ def of_another_prefix(part: Path) -> None:
     elsewhere = part.parent.with_name("0" * 32)
     part.parent.rename(elsewhere)
     states = torch.zeros(3, 1, 32, dtype=torch.float64)
-    with Shelf(elsewhere).writing() as foreign:
+    with FeatureCache(elsewhere).writing() as foreign:
         foreign.add(list("abc"), list(states))
         foreign.keep()
     elsewhere.rename(part.parent)
@@ -342,11 +342,11 @@ def test_what_is_damaged_or_foreign_is_made_again(damage, tmp_path):
     started(first, tmp_path)
     (shelf,) = shelves(tmp_path)
     (part,) = shelf.iterdir()
-    sound = {key: state.clone() for key, state in Shelf(shelf).read().items()}
+    sound = {key: state.clone() for key, state in FeatureCache(shelf).read().items()}
     damage(part)
     again = pack_of(made(HEAD, "bert"), HEAD, "bert")
     started(again, tmp_path)
-    found = Shelf(shelf).read()
+    found = FeatureCache(shelf).read()
     assert found.keys() == sound.keys()
     assert all(torch.equal(found[key], sound[key]) for key in sound)
     whole = fitted(pack_of(made(HEAD, "bert"), HEAD, "bert"))
@@ -357,14 +357,14 @@ def test_what_is_damaged_or_foreign_is_made_again(damage, tmp_path):
 WRITES_AND_IS_KILLED = """
 import os, signal, sys, torch
 from pathlib import Path
-from evenhand.training import shelf
+from evenhand.training import feature_cache
 
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if sys.argv[2] == "indexed":
     os.rename = Path.rename = kill
-with shelf.Shelf(Path(sys.argv[1])).writing() as part:
+with feature_cache.FeatureCache(Path(sys.argv[1])).writing() as part:
     part.add(["a", "b"], [torch.ones(3, 2), torch.ones(1, 2)])
     if sys.argv[2] == "open":
         part.file.flush()
@@ -378,7 +378,7 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_read(moment, tmp_path):
     killed = subprocess.run([sys.executable, "-c", WRITES_AND_IS_KILLED, str(tmp_path / "shelf"), moment])
     assert killed.returncode == -signal.SIGKILL
     assert [path.name[0] for path in (tmp_path / "shelf").iterdir()] == ["."]
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = FeatureCache(tmp_path / "shelf")
     assert shelf.read() == {}
     with shelf.writing() as part:
         part.add(["a"], [torch.ones(3, 2)])
@@ -387,7 +387,7 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_read(moment, tmp_path):
 
 
 def test_a_part_that_is_not_kept_leaves_nothing(tmp_path):
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = FeatureCache(tmp_path / "shelf")
     with shelf.writing() as part:
         part.add(["a"], [torch.ones(3, 2)])
     assert list(shelf.folder.iterdir()) == []
@@ -395,7 +395,7 @@ def test_a_part_that_is_not_kept_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_states_come_back_as_they_were(dtype, tmp_path):
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = FeatureCache(tmp_path / "shelf")
     states = [torch.randn(count, 3, 2).to(dtype) for count in (4, 1, 7)]
     for name, own in (("first", states[:2]), ("second", states[2:])):
         with shelf.writing() as part:

@@ -16,7 +16,7 @@ from evenhand.training.batches import Images
 from evenhand.training.loop import fit
 from evenhand.training.pack import Pack, Replica, Single, Validation, predict, single
 from evenhand.training.replicas import Replicas, replicas
-from evenhand.training.stacks import LoRAStack
+from evenhand.training.stacked_layers import LoRAStack
 from small_models import CLASSES, base, classifier, encoded, examples_for, recipe
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ import polars as pl
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Dataset, DataSpec
-from evenhand.data.files import table_of, text_of, text_units
+from evenhand.data.dataset_files import table_of, text_of, text_units
 from evenhand.data.splits import own_split
 from evenhand.errors import InputError
 from evenhand.seeds import generator

@@ -18,9 +18,9 @@ from pydantic import Field, field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples
-from evenhand.data.files import needed_folder, text_of, text_units
-from evenhand.data.source import Source, read_source
+from evenhand.data.dataset_files import needed_folder, text_of, text_units
 from evenhand.data.table import attributes_of
+from evenhand.data.table_source import Source, read_source
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
 

@@ -14,8 +14,8 @@ from pydantic import field_validator, model_validator
 
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
 from evenhand.data.images import Images, image_files
-from evenhand.data.source import Source, read_source
 from evenhand.data.splits import own_split
+from evenhand.data.table_source import Source, read_source
 from evenhand.errors import InputError, did_you_mean
 
 _NATURAL = ({"0", "1"}, {"-1", "1"}, {"false", "true"})

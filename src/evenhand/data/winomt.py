@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.files import needed_folder, text_of
+from evenhand.data.dataset_files import needed_folder, text_of
 from evenhand.data.splits import LimitSpec, Split, SplitSpec, split
 from evenhand.errors import InputError, did_you_mean
 

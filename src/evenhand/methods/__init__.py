@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.errors import InputError, did_you_mean
-from evenhand.methods.adapters import BOFT, IA3, OFT, VeRA
 from evenhand.methods.base import Base
 from evenhand.methods.bottleneck import Bottleneck
 from evenhand.methods.full import Full
@@ -17,6 +16,7 @@ from evenhand.methods.partial import BitFit, Last
 from evenhand.methods.private import DPFull, DPLoRA
 from evenhand.methods.quantized import QLoRA
 from evenhand.methods.sparse import Magnitude, Wanda
+from evenhand.methods.vera_ia3_oft import BOFT, IA3, OFT, VeRA
 from evenhand.methods.virtual import Prefix, Prompt
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evenhand.errors import InputError
 from evenhand.methods.language import check_generates
 from evenhand.methods.method import Method
-from evenhand.models import language, parts
+from evenhand.models import classifier_parts, language
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,7 +22,7 @@ def skeleton(base: BaseModel, classes: int | None) -> PreTrainedModel:
     return (
         language.skeleton(base)
         if classes is None
-        else parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
+        else classifier_parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
     )
 
 

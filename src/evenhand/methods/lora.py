@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator, model_validator
 
 from evenhand.errors import InputError
-from evenhand.methods.adapter import Targeted, seed_dropout
 from evenhand.methods.layers import blocks, linear_layers, transposed, widths, within
+from evenhand.methods.peft_adapter import Targeted, seed_dropout
 from evenhand.seeds import generator
 
 if TYPE_CHECKING:

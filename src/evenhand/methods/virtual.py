@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import NonNegativeFloat, PositiveInt
 
 from evenhand.errors import InputError
-from evenhand.methods.adapter import Adapter
+from evenhand.methods.peft_adapter import Adapter
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,8 @@ from typing import Any
 
 from evenhand.data.dataset import Modality
 from evenhand.errors import InputError, did_you_mean
+from evenhand.models.classifier_parts import Contents, contents
 from evenhand.models.hub import INDEX, READS_IMAGES, READS_TEXT, WEIGHTS, download
-from evenhand.models.parts import Contents, contents
 
 TINY = ("tiny-vit", "tiny-bert", "tiny-swinv2", "tiny-llama", "tiny-mistral")
 """Built-in checkpoints, below `evenhand/assets/`."""

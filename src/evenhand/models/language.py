@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError
+from evenhand.models.classifier_parts import configured
 from evenhand.models.find import BaseModel
 from evenhand.models.load import check_fit, set_dropout
-from evenhand.models.parts import configured
 from evenhand.models.quiet import quiet
 
 if TYPE_CHECKING:

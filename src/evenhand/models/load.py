@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.errors import InputError, first_line
+from evenhand.models.classifier_parts import POOLER, head_modules, with_fresh
 from evenhand.models.find import BaseModel, configuration, present
 from evenhand.models.hub import READS_IMAGES, READS_TEXT
 from evenhand.models.last_token import point_out_last_token, reads_last_token
-from evenhand.models.parts import POOLER, head_modules, with_fresh
 from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
 

@@ -159,7 +159,7 @@ def train_together(
 
 def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tuple[Pack, Callable[[int], nn.Module]]:
     """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
-    from evenhand.training.economy import economise
+    from evenhand.training.memory_options import apply_memory_options
     from evenhand.training.pack import Replica
     from evenhand.training.replicas import replicas
 
@@ -168,7 +168,7 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
         (work,), (model,) = works, models
         inputs, labels = encoder(work, work.examples.inputs), work.examples.labels
         pack = work.method.pack(model, inputs, labels, seed=work.seed, train=work.train, device=where)
-        economise(pack)
+        apply_memory_options(pack)
         return pack, lambda place: model
     chosen = [
         Replica(
@@ -182,7 +182,7 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
         for work in works
     ]
     pack = replicas(models, chosen, where)
-    economise(pack)
+    apply_memory_options(pack)
     return pack, pack.model
 
 

@@ -105,12 +105,12 @@ def train_alone(
 def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
     """The pack of a trial that learns from these inputs, a `LanguagePack`."""
     from evenhand.models.language import load_language_model
-    from evenhand.training.economy import economise
     from evenhand.training.language import LanguagePack
+    from evenhand.training.memory_options import apply_memory_options
 
     model = work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
     made = work.method.pack(model, inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
-    economise(made)
+    apply_memory_options(made)
     return LanguagePack.of(made)
 
 

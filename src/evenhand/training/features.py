@@ -23,11 +23,11 @@ import torch
 from torch import nn
 
 from evenhand.training.batches import Inputs, Wrapped, by_length
+from evenhand.training.feature_cache import FeatureCache, raw
+from evenhand.training.frozen_prefix import FEATURES, Cut, candidates, install, prefix_tensors, record
 from evenhand.training.loop import reproducible
 from evenhand.training.pack import PREDICT_BATCH, Pack, Single
-from evenhand.training.prefix import FEATURES, Cut, candidates, install, prefix_tensors, record
 from evenhand.training.replicas import Replicas
-from evenhand.training.shelf import Shelf, raw
 
 PROBED = 8
 """Examples, long and short, with which a model's cut is found."""
@@ -118,7 +118,7 @@ def start_from_features(
             **{package: metadata.version(package) for package in ("torch", "transformers")},
         }
         name = hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=16).hexdigest()
-        shelf, keys = Shelf(folder / name, limit), _keys(inputs)
+        shelf, keys = FeatureCache(folder / name, limit), _keys(inputs)
         kept = shelf.read()
         missing = {key: row for row, key in enumerate(keys) if key not in kept}
         if missing:
@@ -169,7 +169,7 @@ def _keys(inputs: Inputs) -> list[str]:
 
 
 def _fill(
-    shelf: Shelf, model: nn.Module, cut: Cut, inputs: Inputs, missing: dict[str, int], device: torch.device
+    shelf: FeatureCache, model: nn.Module, cut: Cut, inputs: Inputs, missing: dict[str, int], device: torch.device
 ) -> bool:
     """Compute and keep what is missing, rows of the inputs by key; whether all of it is kept."""
     keys, positions = list(missing), np.array(list(missing.values()))

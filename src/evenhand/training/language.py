@@ -16,8 +16,8 @@ from torch import nn
 
 from evenhand.errors import InputError
 from evenhand.training.batches import Inputs, Texts, by_length
-from evenhand.training.documents import packed
 from evenhand.training.pack import PREDICT_BATCH, Pack, Single, train_mode
+from evenhand.training.sequence_packing import packed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -136,7 +136,7 @@ def target_log_probs(
         inputs, rows: which texts of which.
         device: where the model is.
         length: tokens to which rows are padded at least; of no effect where they are packed.
-        packing: several texts in one row, see `evenhand.training.documents`.
+        packing: several texts in one row, see `evenhand.training.sequence_packing`.
 
     Returns:
         [len(rows), positions − 1], 0 where there is no target; and a mask of where there is one, bool of that shape.

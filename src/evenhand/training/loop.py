@@ -20,7 +20,7 @@ from evenhand.errors import TrainingError
 from evenhand.seeds import derive
 from evenhand.training.checkpoints import Nearest
 from evenhand.training.pack import Batch, Pack, Validation, train_mode
-from evenhand.training.window import Log, Window
+from evenhand.training.training_log import Log, Window
 
 CHECK_EVERY = 20
 """Steps between two looks at the losses: reading them makes a GPU wait."""

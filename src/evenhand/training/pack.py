@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from evenhand.training import optimizer
-from evenhand.training.augment import flipped
+from evenhand.training.augmentation import flipped
 from evenhand.training.batches import Inputs, batches, by_length, by_tokens
 from evenhand.training.recipe import TrainSpec
 

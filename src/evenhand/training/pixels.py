@@ -21,7 +21,7 @@ import torch
 
 from evenhand.data.images import Picture
 from evenhand.errors import InputError
-from evenhand.training.shelf import Shelf
+from evenhand.training.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from transformers.image_processing_utils import BaseImageProcessor
@@ -129,7 +129,7 @@ def resized(processor: BaseImageProcessor, images: Sequence[Picture], folder: Pa
     levels = _levels(processor)
     if levels is None:
         return None
-    shelf = Shelf(folder / _name(processor))
+    shelf = FeatureCache(folder / _name(processor))
     keys = [image.key for image in images]
     known = {key for _, index in shelf.parts() for key in index["keys"]}
     missing = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
@@ -143,7 +143,7 @@ def resized(processor: BaseImageProcessor, images: Sequence[Picture], folder: Pa
     return Resized(tuple(files), np.array([places[key] for key in keys]), shape, levels)
 
 
-def _fill(shelf: Shelf, processor: Any, levels: Levels, missing: dict[str, Picture]) -> bool:
+def _fill(shelf: FeatureCache, processor: Any, levels: Levels, missing: dict[str, Picture]) -> bool:
     """Decode, resize and keep images, by key; whether they are kept."""
     first = np.asarray(next(iter(missing.values())))
     one = _bytes_of(processor, first)

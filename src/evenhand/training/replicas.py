@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from evenhand.training.adamw import StackedAdamW
 from evenhand.training.batches import Inputs
 from evenhand.training.dropout import SeededDropout
 from evenhand.training.optimizer import undecayed
 from evenhand.training.pack import Batch, Pack, Part, Replica, predict
-from evenhand.training.stacks import LinearStack, Lineup, LoRAStack, ModuleStack
+from evenhand.training.stacked_adamw import StackedAdamW
+from evenhand.training.stacked_layers import LinearStack, Lineup, LoRAStack, ModuleStack
 
 NOT_COUNTED = -100
 """The label of a row that fills up, which cross-entropy leaves out."""

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.faces import drawn
+from evenhand.data.dataset_files import needed_folder, words_of
+from evenhand.data.faces import stand_in
 from evenhand.data.faces.folder import FaceFolder
-from evenhand.data.files import needed_folder, words_of
 from evenhand.data.images import image_files
 from evenhand.data.splits import own_split
 from evenhand.errors import InputError
@@ -93,7 +93,7 @@ class FairFace(FaceFolder):
     def write_stand_in(self, folder: Path) -> None:
         """Drawn faces: mouth and brows say the gender, the size the age, the outline the race; some images occur
         twice."""
-        people = drawn.people("fairface", len(RACES), len(AGES))
+        people = stand_in.people("fairface", len(RACES), len(AGES))
         rows: dict[str, list[dict[str, str]]] = {part: [] for part in _PARTS}
         for number, (age, gender, race) in enumerate(zip(people.age, people.gender, people.race, strict=True)):
             part = "val" if number % 3 == 2 else "train"
@@ -101,7 +101,7 @@ class FairFace(FaceFolder):
             copies = 2 if number % 60 == 0 else 1
             for _ in range(copies):
                 name = f"{part}/{len(rows[part]) + 1}.jpg"
-                drawn.write(people.images[number], folder / name)
+                stand_in.write(people.images[number], folder / name)
                 rows[part].append({"file": name, **said})
         for part, listed in rows.items():
             pl.DataFrame(listed).write_csv(folder / f"fairface_label_{part}.csv")

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.faces import drawn
+from evenhand.data.dataset_files import needed_folder
+from evenhand.data.faces import stand_in
 from evenhand.data.faces.folder import FaceFolder, among
-from evenhand.data.files import needed_folder
 from evenhand.data.images import Images
 from evenhand.errors import InputError
 
@@ -83,7 +83,7 @@ class UTKFace(FaceFolder):
 
         As in the real folder, some names lack a field, and some images occur twice, with other fields too.
         """
-        people = drawn.people("utkface", len(RACES), OLDEST // 2)
+        people = stand_in.people("utkface", len(RACES), OLDEST // 2)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (age, gender, race) in enumerate(zip(people.age, people.gender, people.race, strict=True)):
             said = f"{age}_{gender}_{race}"
@@ -92,7 +92,7 @@ class UTKFace(FaceFolder):
             elif number % 150 == 149:
                 said = f"{age}__{race}"
             path = folder / f"{said}_{20170100000000000 + number}.jpg.chip.jpg"
-            drawn.write(people.images[number], path)
+            stand_in.write(people.images[number], path)
             if number % 40 == 0:
                 # A copy; every other one with another gender and race.
                 other = (

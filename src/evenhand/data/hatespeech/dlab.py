@@ -13,7 +13,7 @@ import polars as pl
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import numbers_of, table_of, truth_of
+from evenhand.data.dataset_files import numbers_of, table_of, truth_of
 from evenhand.data.hatespeech.villages import VILLAGES, person
 from evenhand.errors import InputError
 from evenhand.seeds import generator

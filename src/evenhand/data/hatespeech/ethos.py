@@ -11,7 +11,7 @@ import polars as pl
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import needed_folder, numbers_of, text_units, words_of
+from evenhand.data.dataset_files import needed_folder, numbers_of, text_units, words_of
 from evenhand.data.hatespeech.villages import VILLAGES, person
 from evenhand.errors import InputError
 from evenhand.seeds import generator

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import needed_folder, words_of
+from evenhand.data.dataset_files import needed_folder, words_of
 from evenhand.data.hatespeech.villages import NICKNAMES, VILLAGES, person
 from evenhand.errors import InputError
 from evenhand.seeds import generator

@@ -12,7 +12,7 @@ from pydantic import NonNegativeInt, field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import needed_folder, text_of
+from evenhand.data.dataset_files import needed_folder, text_of
 from evenhand.data.hatespeech.villages import VILLAGES, person
 from evenhand.data.splits import numbered, own_split
 from evenhand.errors import InputError

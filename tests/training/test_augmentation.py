@@ -10,7 +10,7 @@ from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.study.plan import plan
 from evenhand.tasks.classification import Job, train, train_together
-from evenhand.training.augment import flipped
+from evenhand.training.augmentation import flipped
 from evenhand.training.batches import Images
 from evenhand.training.recipe import TrainSpec
 from small_models import pictures, work

@@ -15,8 +15,8 @@ from evenhand.methods import parse_method
 from evenhand.models.find import find
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.documents import packed, require_apart
 from evenhand.training.language import Prompted, encode_prompted, encode_texts, target_log_probs
+from evenhand.training.sequence_packing import packed, require_apart
 
 CPU = torch.device("cpu")
 

@@ -15,14 +15,14 @@ from transformers import PreTrainedModel
 
 from evenhand.errors import InputError, first_line
 from evenhand.training.batches import Texts
-from evenhand.training.documents import require_apart
 from evenhand.training.dropout import SeededDropout
 from evenhand.training.pack import Pack, Single
 from evenhand.training.recipe import REARRANGES
 from evenhand.training.replicas import Replicas
+from evenhand.training.sequence_packing import require_apart
 
 
-def economise(pack: Pack) -> None:
+def apply_memory_options(pack: Pack) -> None:
     """Let a pack be trained as its `train` asks: with checkpoints, or compiled. Where texts are to be packed, the model
     is tried out.
 

@@ -20,7 +20,7 @@ STATES, INDEX = "states.bin", "index.json"
 
 
 @dataclass(frozen=True)
-class Shelf:
+class FeatureCache:
     """What leaves one frozen prefix: a folder with a part for the examples that were missing each time.
 
     Attributes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from evenhand.data.source import read_source
+from evenhand.data.table_source import read_source
 from evenhand.errors import InputError, first_line
 
 _TABLES = (".csv", ".parquet")

@@ -9,9 +9,9 @@ import pytest
 
 from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import skeleton
+from evenhand.models.classifier_parts import head_modules
 from evenhand.models.find import TINY, find
 from evenhand.models.load import load_classifier
-from evenhand.models.parts import head_modules
 from small_models import CLASSES, examples_for, inputs, work
 
 torch = pytest.importorskip("torch")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from evenhand.errors import InputError
-from evenhand.methods.adapter import Adapter, Targeted, seed_dropout
 from evenhand.methods.layers import KEY_AND_VALUE, linear_layers, outputs, resolve, transposed, widths
+from evenhand.methods.peft_adapter import Adapter, Targeted, seed_dropout
 from evenhand.seeds import derive
 
 if TYPE_CHECKING:
