@@ -13,7 +13,7 @@ from evenhand.errors import InputError
 from evenhand.methods import METHODS, LoRA, list_methods, parse_method
 from evenhand.training.batches import Inputs
 from evenhand.training.loop import fit
-from evenhand.training.pack import single
+from evenhand.training.pack import single_pack
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, recipe
 
 KINDS = ("full", "lora", "head", "base")
@@ -61,7 +61,7 @@ def trained(model: nn.Module, model_type: str, seed: int = 0, lr: float = 1e-3):
     """The rows of every batch of two epochs, and the losses."""
     dataset = examples_for(model_type, 42)
     noted = Noted(encoded(dataset, model_type))
-    pack = single(model, noted, dataset.labels, seed=seed, lr=lr, epochs=2, train=recipe(batch_size=8))
+    pack = single_pack(model, noted, dataset.labels, seed=seed, lr=lr, epochs=2, train=recipe(batch_size=8))
     rows: list[dict] = []
     fit(pack, [None], lambda _, row: rows.append(row))
     return noted.rows, [row["loss"] for row in rows if "loss" in row]

@@ -14,7 +14,7 @@ from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.study.plan import plan
 from evenhand.tasks import classification, packing
-from evenhand.training.batches import by_tokens
+from evenhand.training.batches import split_by_tokens
 from evenhand.training.loop import take_step
 from evenhand.training.recipe import ROUNDING
 from several_processes import FULL, LORA, Case, trained, weights
@@ -86,7 +86,7 @@ def weights_after(case: Case) -> dict[str, np.ndarray]:
 def test_no_pass_has_more_tokens_than_asked_but_for_a_single_text(lengths, most):
     lengths = np.array(lengths)
     rows = np.random.default_rng(0).permutation(len(lengths))
-    parts = by_tokens(rows, lengths[rows], most)
+    parts = split_by_tokens(rows, lengths[rows], most)
     assert sorted(np.concatenate(parts)) == list(range(len(lengths)))
     assert all(len(part) == 1 or len(part) * lengths[part].max() <= most for part in parts)
 

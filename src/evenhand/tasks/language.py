@@ -57,7 +57,7 @@ def train_alone(
 
     from evenhand.models.load import device, load_tokenizer
     from evenhand.training import loop
-    from evenhand.training.checkpoints import Nearest
+    from evenhand.training.checkpoints import NearestCheckpoint
     from evenhand.training.pack import Validation
 
     (job,) = jobs
@@ -70,12 +70,12 @@ def train_alone(
     validation = None
     if work.validation is not None:
         validation = Validation(encode(work, tokenizer, work.validation), work.validation.labels)
-    nearest = None if work.target is None else Nearest(work.target)
+    nearest = None if work.target is None else NearestCheckpoint(work.target)
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8"))]
         (fitted,) = loop.fit(pack, [validation], partial(write_row, logs), progress, nearest)
     try:
-        loop.require(fitted)
+        loop.raise_if_diverged(fitted)
     except TrainingError as error:
         yield error
         return

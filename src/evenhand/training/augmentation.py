@@ -1,4 +1,4 @@
-"""Training examples that look another way in each epoch (`train.augment`). Nothing is ever predicted from them.
+"""Augments training examples, differently in each epoch (`train.augment`). Predictions never use augmented examples.
 
 What happens to an example depends on the seed, its own contents and the epoch alone, so that it is the same in a pack
 and alone, in any order and beside any other examples.
@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from evenhand.seeds import derive
-from evenhand.training.batches import Inputs, Wrapped
+from evenhand.training.batches import Inputs, WrappedInputs
 
 
 @dataclass(frozen=True, eq=False)
-class Flipped(Wrapped):
-    """Images of one epoch, about half of them mirrored left to right.
+class FlippedImages(WrappedInputs):
+    """Image inputs of which about half are mirrored left to right in this epoch.
 
     Attributes:
         inputs: the images as they are.
@@ -31,18 +31,18 @@ class Flipped(Wrapped):
     mirrored: np.ndarray
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
-        """As without, `pixel_values` [len(rows), channels, height, width] mirrored where they are to be."""
-        found = self.inputs.batch(rows, device, length)
-        pixels = found["pixel_values"]
+        """Return the batch of the wrapped inputs with the chosen `pixel_values` mirrored."""
+        batch = self.inputs.batch(rows, device, length)
+        pixels = batch["pixel_values"]
         mirrored = torch.from_numpy(self.mirrored[rows]).to(device)[:, None, None, None]
-        return {**found, "pixel_values": torch.where(mirrored, pixels.flip(-1), pixels)}
+        return {**batch, "pixel_values": torch.where(mirrored, pixels.flip(-1), pixels)}
 
 
-def flipped(inputs: Inputs, seed: int, epoch: int) -> Flipped:
-    """The images as they look in an epoch, from themselves or from how they looked in another."""
-    if isinstance(inputs, Flipped):
+def flip_images(inputs: Inputs, seed: int, epoch: int) -> FlippedImages:
+    """Return the images as mirrored in this epoch. `inputs` may already be flipped for another epoch."""
+    if isinstance(inputs, FlippedImages):
         inputs, keys = inputs.inputs, inputs.keys
     else:
-        keys = [hashlib.blake2b(inputs.contents(row), digest_size=16).hexdigest() for row in range(len(inputs))]
+        keys = [hashlib.blake2b(inputs.content_bytes(row), digest_size=16).hexdigest() for row in range(len(inputs))]
     mirrored = np.array([derive(seed, "flip", key, epoch) % 2 == 1 for key in keys], dtype=bool)
-    return Flipped(inputs, keys, mirrored)
+    return FlippedImages(inputs, keys, mirrored)

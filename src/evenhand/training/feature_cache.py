@@ -1,4 +1,7 @@
-"""Where cached features are kept: files written aside and renamed, found by contents, trusted by their checksums."""
+"""Stores cached features in files that are found by content and trusted by checksum.
+
+Files are written under a temporary name and renamed.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ STATES, INDEX = "states.bin", "index.json"
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """What leaves one frozen prefix: a folder with a part for the examples that were missing each time.
+    """A folder of cached features of one frozen prefix, in parts: one for each time that examples were missing.
 
     Attributes:
-        folder: named after what made the contents; all shelves of a study lie side by side.
+        folder: named after what made the contents; the caches of a study are siblings.
         limit: bytes that they may take together. Never more than half of what is free on the disk is added.
     """
 
@@ -32,18 +35,20 @@ class FeatureCache:
     limit: float = math.inf
 
     def read(self) -> dict[str, torch.Tensor]:
-        """What is kept by the key of its example, [tokens, ...], mapped from the file. A part that is damaged, cut off
-        or made by another prefix is deleted."""
-        found: dict[str, torch.Tensor] = {}
+        """Return all features by example key, each [tokens, ...], mapped from the files.
+
+        A part that is damaged, incomplete or made by another prefix is deleted.
+        """
+        features: dict[str, torch.Tensor] = {}
         for file, index in self.parts():
             size = sum(index["tokens"]) * math.prod(index["shape"])
             flat = torch.from_file(str(file), size=size, dtype=getattr(torch, index["dtype"]))
             states = flat.view(-1, *index["shape"]).split(index["tokens"])
-            found |= dict(zip(index["keys"], states, strict=True))
-        return found
+            features |= dict(zip(index["keys"], states, strict=True))
+        return features
 
     def parts(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The file of each part that can be trusted, and its index; the others are deleted."""
+        """Yield the file and the index of each valid part, and delete the invalid ones."""
         for part in sorted(self.folder.glob("[!.]*")):
             index = _index(part, self.folder.name)
             if index is None:
@@ -52,91 +57,91 @@ class FeatureCache:
                 yield part / STATES, index
 
     def has_room(self, size: int) -> bool:
-        """Whether so many bytes may be added."""
-        shelves = self.folder.parent
-        shelves.mkdir(parents=True, exist_ok=True)
-        # A shelf's parts' files: what lies deeper is not these shelves'.
-        taken = sum(path.stat().st_size for path in shelves.glob("*/*/*") if path.is_file())
-        return taken + size <= self.limit and size <= shutil.disk_usage(shelves).free // 2
+        """Return whether `size` bytes may be added."""
+        all_caches = self.folder.parent
+        all_caches.mkdir(parents=True, exist_ok=True)
+        # Files of the caches' parts; what lies deeper belongs to something else.
+        taken = sum(path.stat().st_size for path in all_caches.glob("*/*/*") if path.is_file())
+        return taken + size <= self.limit and size <= shutil.disk_usage(all_caches).free // 2
 
     @contextmanager
-    def writing(self) -> Iterator[Part]:
-        """A new part. It is there once it is kept; otherwise nothing is left of it when the block ends."""
-        aside = self.folder / f".{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+    def writing(self) -> Iterator[CachePartWriter]:
+        """Context manager that writes a new part; without a call of `commit` nothing of it remains."""
+        temporary_folder = self.folder / f".{os.getpid()}"
+        shutil.rmtree(temporary_folder, ignore_errors=True)
+        temporary_folder.mkdir(parents=True)
         try:
-            with (aside / STATES).open("wb") as file:
-                yield Part(aside, file)
+            with (temporary_folder / STATES).open("wb") as file:
+                yield CachePartWriter(temporary_folder, file)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary_folder, ignore_errors=True)
 
 
 @dataclass(eq=False)
-class Part:
-    """A part that is being written.
+class CachePartWriter:
+    """Writes one part of a feature cache.
 
     Attributes:
-        aside: its folder, under a name that is not read.
+        temporary_folder: its folder, under a name that is not read.
         file: of the states, one example's after the other's.
         keys, tokens: of the examples so far.
-        like: one of them, for the type and the shape.
+        sample: one of them, for the type and the shape.
     """
 
-    aside: Path
+    temporary_folder: Path
     file: BinaryIO
     keys: list[str] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
-    like: torch.Tensor | None = None
+    sample: torch.Tensor | None = None
 
     def add(self, keys: Sequence[str], states: Sequence[torch.Tensor]) -> None:
-        """The states of some examples, each [tokens, ...]."""
-        for key, one in zip(keys, states, strict=True):
-            self.file.write(raw(one))
+        """Append the features of some examples, each [tokens, ...]."""
+        for key, features in zip(keys, states, strict=True):
+            self.file.write(tensor_bytes(features))
             self.keys.append(key)
-            self.tokens.append(len(one))
-            self.like = one
+            self.tokens.append(len(features))
+            self.sample = features
 
-    def keep(self) -> None:
-        """Give it the name under which it is read."""
-        assert self.like is not None
+    def commit(self) -> None:
+        """Write the index and rename the part, so that readers see it."""
+        assert self.sample is not None
         self.file.flush()
         index = {
-            "shelf": self.aside.parent.name,
-            "dtype": str(self.like.dtype).removeprefix("torch."),
-            "shape": list(self.like.shape[1:]),
+            "shelf": self.temporary_folder.parent.name,
+            "dtype": str(self.sample.dtype).removeprefix("torch."),
+            "shape": list(self.sample.shape[1:]),
             "keys": self.keys,
             "tokens": self.tokens,
         }
-        checksum = _checksum(self.aside / STATES, index)
-        (self.aside / INDEX).write_text(json.dumps({**index, "checksum": checksum}), encoding="utf-8")
-        final = self.aside.with_name(checksum)
+        checksum = _checksum(self.temporary_folder / STATES, index)
+        (self.temporary_folder / INDEX).write_text(json.dumps({**index, "checksum": checksum}), encoding="utf-8")
+        final = self.temporary_folder.with_name(checksum)
         try:
-            self.aside.rename(final)
+            self.temporary_folder.rename(final)
         except OSError:
             # Another process may have written the same.
             if not final.exists():
                 raise
 
 
-def raw(tensor: torch.Tensor) -> memoryview:
-    """The bytes of a tensor's numbers, in order."""
+def tensor_bytes(tensor: torch.Tensor) -> memoryview:
+    """Return the bytes of a tensor's numbers, in order."""
     return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
-def _index(part: Path, shelf: str) -> dict[str, Any] | None:
-    """The index of a part, or None where it cannot be trusted."""
+def _index(part: Path, cache_name: str) -> dict[str, Any] | None:
+    """Return the index of a part, or None if it cannot be trusted."""
     states, index = part / STATES, part / INDEX
     if not states.is_file() or not index.is_file():
         return None
-    stamps = tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in (states.stat(), index.stat()))
-    found = _trusted(part, stamps)
-    return found if found is not None and found["shelf"] == shelf else None
+    stamps = tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in (states.stat(), index.stat()))
+    contents = _trusted(part, stamps)
+    return contents if contents is not None and contents["shelf"] == cache_name else None
 
 
 @lru_cache(maxsize=64)
 def _trusted(part: Path, stamps: tuple[tuple[int, ...], ...]) -> dict[str, Any] | None:
-    """The index whose checksum is right; read again when a file was touched."""
+    """Return the index if its checksum is right; cached until a file changes."""
     try:
         index = json.loads((part / INDEX).read_text(encoding="utf-8"))
         checksum = index.pop("checksum")
@@ -146,6 +151,7 @@ def _trusted(part: Path, stamps: tuple[tuple[int, ...], ...]) -> dict[str, Any] 
 
 
 def _checksum(states: Path, index: dict[str, Any]) -> str:
+    """Return the checksum of a part's features and index."""
     with states.open("rb") as file:
         contents = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     described = json.dumps(index, sort_keys=True).encode()

@@ -1,4 +1,4 @@
-"""The hyperparameters that every method shares (`train:` in a study), and the number of the recipe itself."""
+"""Defines the hyperparameters that every method shares (`train:` in a study), and the number of the recipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REARRANGES = {"tokens_per_pass": "use batch_size and accumulate", "packing": "le
 
 
 class TrainSpec(Spec):
-    """How training goes, whatever the method. A method may override any key.
+    """Hyperparameters of training that all methods share. A method may override any key.
 
     `precision: auto` is resolved to a concrete one before a trial is identified (see `evenhand.models.load`);
     what is in `ROUNDING` is no part of a trial's identity.

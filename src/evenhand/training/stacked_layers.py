@@ -1,7 +1,7 @@
-"""Layers that hold K replicas' weights and apply to each replica's rows its own.
+"""Layers that hold the weights of K replicas and apply to each replica's rows its own weights.
 
-Rows are replica-major: those of the first replica, then those of the second, equally many of each. Which replicas take
-part, and how many of their rows and tokens are real, is said by a `Lineup` before each forward pass.
+Rows are replica-major: those of the first replica, then those of the second, equally many of each. `ActiveRows` says,
+before each forward pass, which replicas take part and how many of their rows and tokens are real.
 """
 
 from __future__ import annotations
@@ -17,45 +17,48 @@ from torch.autograd.function import once_differentiable
 from evenhand.training.dropout import SeededDropout
 
 
-class Lineup:
-    """Whose rows go through the model: one object, read by every layer of a pack.
+class ActiveRows:
+    """Which replicas are active in this forward pass, and how many rows each has.
+
+    One object per pack, which all its layers read.
 
     Attributes:
-        count: K, the replicas of the pack.
-        places: those whose rows these are, ascending. One that rests has no rows at all.
-        rows: examples per replica, what fills up included.
-        own: [len(places)] the examples that count; they stand first.
-        lengths: [len(places)] tokens to which each replica's batch would be padded by itself; None where all examples
+        replica_count: K, the replicas of the pack.
+        replicas: the active ones, ascending. A replica that rests has no rows at all.
+        rows_per_replica: examples per active replica, padding included.
+        real_rows: [len(replicas)] the examples that count; they come first.
+        lengths: [len(replicas)] tokens to which each replica's batch would be padded by itself; None where all examples
             have one shape.
     """
 
     def __init__(self, count: int) -> None:
-        self.count = count
-        self.places: Sequence[int] = range(count)
-        self.rows = 0
-        self.own: Sequence[int] = ()
+        """Start with all replicas active and no rows."""
+        self.replica_count = count
+        self.replicas: Sequence[int] = range(count)
+        self.rows_per_replica = 0
+        self.real_rows: Sequence[int] = ()
         self.lengths: Sequence[int] | None = None
         self._index: torch.Tensor | None = None
 
     def set(
         self,
-        places: Sequence[int],
-        own: Sequence[int],
+        replicas: Sequence[int],
+        real_rows: Sequence[int],
         lengths: Sequence[int] | None,
         device: torch.device,
     ) -> None:
-        """Announce the next forward pass."""
-        self.places, self.own, self.lengths = places, own, lengths
-        self.rows = max(own)
-        self._index = None if len(places) == self.count else torch.tensor(places, device=device)
+        """Set the replicas and rows of the next forward pass."""
+        self.replicas, self.real_rows, self.lengths = replicas, real_rows, lengths
+        self.rows_per_replica = max(real_rows)
+        self._index = None if len(replicas) == self.replica_count else torch.tensor(replicas, device=device)
 
-    def of(self, stack: torch.Tensor) -> torch.Tensor:
-        """The part of a stack [K, ...] that belongs to the rows: [len(places), ...]."""
+    def select(self, stack: torch.Tensor) -> torch.Tensor:
+        """Return the active replicas' entries of a stack [K, ...]: [len(replicas), ...]."""
         return stack if self._index is None else stack.index_select(0, self._index)
 
 
 class LoRAStack(nn.Module):
-    """A linear layer that all replicas share, with a product B·A beside it for each.
+    """A linear layer that all replicas share, plus a low-rank product B·A per replica.
 
     Attributes:
         base: the layer.
@@ -72,52 +75,55 @@ class LoRAStack(nn.Module):
         B: nn.Parameter,
         scale: torch.Tensor,
         dropouts: Sequence[SeededDropout | None],
-        lineup: Lineup,
+        active_rows: ActiveRows,
     ) -> None:
+        """Store the shared layer and the stacked A and B."""
         super().__init__()
         self.base, self.A, self.B = base, A, B
         self.register_buffer("scale", scale, persistent=False)
-        self.dropouts, self.lineup = list(dropouts), lineup
+        self.dropouts, self.active_rows = list(dropouts), active_rows
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the shared layer's output plus each replica's scaled low-rank product."""
         out = self.base(x)
-        A, B = self.lineup.of(self.A), self.lineup.of(self.B)
+        A, B = self.active_rows.select(self.A), self.active_rows.select(self.B)
         rows = x.to(A.dtype)
-        if self.training and any(self.dropouts[place] for place in self.lineup.places):
+        if self.training and any(self.dropouts[replica] for replica in self.active_rows.replicas):
             rows = rows * self._mask(rows)
         flat = out.reshape(len(A), -1, B.shape[1]), rows.reshape(len(A), -1, A.shape[2])
-        scale = self.lineup.of(self.get_buffer("scale"))
+        scale = self.active_rows.select(self.get_buffer("scale"))
         return cast(torch.Tensor, _PlusProduct.apply(*flat, A, B, scale)).view(out.shape)
 
     def _mask(self, x: torch.Tensor) -> torch.Tensor:
-        """Each replica's next mask, drawn as many rows and tokens large as it would be without the others."""
-        lineup = self.lineup
-        tokens = x[..., 0].numel() // (len(lineup.places) * lineup.rows)
-        mask = x.new_ones(len(lineup.places), lineup.rows, tokens, x.shape[-1])
+        """Draw each replica's next dropout mask, of the size that it would have without the others."""
+        active_rows = self.active_rows
+        tokens = x[..., 0].numel() // (len(active_rows.replicas) * active_rows.rows_per_replica)
+        mask = x.new_ones(len(active_rows.replicas), active_rows.rows_per_replica, tokens, x.shape[-1])
         # Windows of an image and a pooled text have other than the batch's tokens, and then no padding either.
-        padded = lineup.lengths is not None and tokens == max(lineup.lengths)
-        for turn, place in enumerate(lineup.places):
-            dropout = self.dropouts[place]
+        padded = active_rows.lengths is not None and tokens == max(active_rows.lengths)
+        for turn, replica in enumerate(active_rows.replicas):
+            dropout = self.dropouts[replica]
             if dropout is None:
                 continue
-            own = mask[turn, : lineup.own[turn]]
-            if padded and lineup.lengths is not None:
-                own = own[:, : lineup.lengths[turn]]
-            own.copy_(dropout.mask(own.shape, x))
+            mask_here = mask[turn, : active_rows.real_rows[turn]]
+            if padded and active_rows.lengths is not None:
+                mask_here = mask_here[:, : active_rows.lengths[turn]]
+            mask_here.copy_(dropout.mask(mask_here.shape, x))
         return mask.view(x.shape)
 
 
 class _PlusProduct(torch.autograd.Function):
-    """out + scale · rows · Aᵀ · Bᵀ per replica, with out [K, n, outputs] and rows [K, n, inputs]; see `LoRAStack`.
+    """Autograd function for out + scale · rows · Aᵀ · Bᵀ per replica, out [K, n, outputs], rows [K, n, inputs].
 
-    Autograd would have the gradient of Aᵀ as a product with R columns, for which BLAS takes seven times as long as for
-    that of A with R rows.
+    See `LoRAStack`. PyTorch's own gradient of Aᵀ is a product with R columns, for which BLAS takes seven times as long
+    as for the gradient of A with R rows.
     """
 
     @staticmethod
     def forward(
         ctx: Any, out: torch.Tensor, rows: torch.Tensor, A: torch.Tensor, B: torch.Tensor, scale: torch.Tensor
     ) -> torch.Tensor:
+        """Compute the sum, in the precision of `out`."""
         # As autocast would; backwards there is none.
         rows, A, up = rows.to(out.dtype), A.to(out.dtype), (B * scale).to(out.dtype).transpose(1, 2)
         low = torch.bmm(A, rows.transpose(1, 2))
@@ -127,6 +133,7 @@ class _PlusProduct(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, given: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of out, rows, A and B."""
         rows, A, up, low, scale = ctx.saved_tensors
         back = torch.bmm(up, given.transpose(1, 2))
         further = torch.bmm(back.transpose(1, 2), A) if ctx.needs_input_grad[1] else None
@@ -136,39 +143,43 @@ class _PlusProduct(torch.autograd.Function):
 class LinearStack(nn.Module):
     """A linear layer per replica: weight [K, outputs, inputs], bias [K, outputs] or None."""
 
-    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None, lineup: Lineup) -> None:
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None, active_rows: ActiveRows) -> None:
+        """Store the stacked weight and bias."""
         super().__init__()
-        self.weight, self.bias, self.lineup = weight, bias, lineup
+        self.weight, self.bias, self.active_rows = weight, bias, active_rows
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight = self.lineup.of(self.weight).transpose(1, 2)
+        """Apply each active replica's layer to its rows."""
+        weight = self.active_rows.select(self.weight).transpose(1, 2)
         rows = x.reshape(len(weight), -1, x.shape[-1])
         if self.bias is None:
             out = torch.bmm(rows, weight)
         else:
-            out = torch.baddbmm(self.lineup.of(self.bias)[:, None], rows, weight)
+            out = torch.baddbmm(self.active_rows.select(self.bias)[:, None], rows, weight)
         return out.view(*x.shape[:-1], weight.shape[2])
 
 
 class ModuleStack(nn.Module):
-    """Any module per replica, applied to one replica's rows after the other.
+    """Any module per replica, applied to one replica's rows after another.
 
     Args:
         template: the module whose parameters are replaced.
         stacks: its parameters by name, each [K, ...].
-        lineup: of the pack.
+        active_rows: of the pack.
     """
 
-    def __init__(self, template: nn.Module, stacks: Mapping[str, nn.Parameter], lineup: Lineup) -> None:
+    def __init__(self, template: nn.Module, stacks: Mapping[str, nn.Parameter], active_rows: ActiveRows) -> None:
+        """Copy the template and store its stacked parameters."""
         super().__init__()
         self.template = copy.deepcopy(template).requires_grad_(False)
         self.names = list(stacks)
         self.stacks = nn.ParameterList(stacks.values())
-        self.lineup = lineup
+        self.active_rows = active_rows
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found = []
-        for place, rows in zip(self.lineup.places, x.chunk(len(self.lineup.places)), strict=True):
-            own = {name: stack[place] for name, stack in zip(self.names, self.stacks, strict=True)}
-            found.append(torch.func.functional_call(self.template, own, (rows,)))
-        return torch.cat(found)
+        """Apply each active replica's module to its rows."""
+        outputs = []
+        for replica, rows in zip(self.active_rows.replicas, x.chunk(len(self.active_rows.replicas)), strict=True):
+            parameters = {name: stack[replica] for name, stack in zip(self.names, self.stacks, strict=True)}
+            outputs.append(torch.func.functional_call(self.template, parameters, (rows,)))
+        return torch.cat(outputs)
