@@ -117,7 +117,7 @@ def test_a_method_learns_what_it_says_and_what_was_kept_answers_the_same(kind, n
     for batch in (first, second):
         for parameter in model.parameters():
             parameter.grad = None
-        pack.losses(batch.parts[0]).sum().backward()
+        pack.losses(batch.micro_batches[0]).sum().backward()
         still = [key for key, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
         if batch is first:
             pack.step(first)

@@ -49,8 +49,8 @@ class Noted(Inputs):
     def __len__(self):
         return len(self.inputs)
 
-    def contents(self, row):
-        return self.inputs.contents(row)
+    def content_bytes(self, row):
+        return self.inputs.content_bytes(row)
 
     def batch(self, rows, device, length=0):
         self.rows.append(rows.tolist())

@@ -56,7 +56,7 @@ def test_checkpoints_keep_less():
         pack, sizes = case.pack(), []
         pack.module.train()
         with torch.autograd.graph.saved_tensors_hooks(lambda one: sizes.append(one.nbytes) or one, lambda one: one):
-            pack.losses(next(iter(pack.batches(0))).parts[0])
+            pack.losses(next(iter(pack.batches(0))).micro_batches[0])
         return sum(sizes)
 
     assert kept(with_(PLAIN["full"], checkpointing=True)) < 0.5 * kept(PLAIN["full"])
@@ -66,10 +66,10 @@ def test_checkpoints_keep_less():
 def test_passes_by_tokens_take_the_same_steps(name):
     case, cut = PLAIN[name], with_(PLAIN[name], tokens_per_pass=100)
     pairs = list(zip(case.pack().batches(0), cut.pack().batches(0), strict=True))
-    assert sum(len(parts.parts) for _, parts in pairs) > 2 * len(pairs)
+    assert sum(len(parts.micro_batches) for _, parts in pairs) > 2 * len(pairs)
     for whole, parts in pairs:
-        rows = np.concatenate([part.rows[0] for part in parts.parts])
-        assert sorted(rows) == sorted(np.concatenate([part.rows[0] for part in whole.parts]))
+        rows = np.concatenate([part.rows[0] for part in parts.micro_batches])
+        assert sorted(rows) == sorted(np.concatenate([part.rows[0] for part in whole.micro_batches]))
     same(found(cut), found(case), 1e-6)  # losses are logged in float32
     ours, theirs = (weights_after(one) for one in (cut, case))
     same(ours, theirs, 1e-9)

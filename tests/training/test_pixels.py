@@ -92,7 +92,7 @@ def test_copies_and_images_in_memory_share_what_is_kept_of_their_contents(tmp_pa
     resize_images(plain(), images, tmp_path / "kept")
     found = resize_images(plain(), [LazyImage(kept[1]), *images, LazyImage(kept[1])], tmp_path / "kept")
     assert found is not None and len(found.files) == 1
-    assert found.places[:, 1].tolist() == [1, 0, 1, 2, 1]
+    assert found.locations[:, 1].tolist() == [1, 0, 1, 2, 1]
 
 
 def test_what_was_cut_off_is_decoded_again(tmp_path):

@@ -97,7 +97,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     started = time.perf_counter()
     encoded = Encoder()(works[0], few.inputs)
     encode = (time.perf_counter() - started) / len(few)
-    example_bytes = int(np.mean([len(encoded.contents(row)) for row in range(len(few))]))
+    example_bytes = int(np.mean([len(encoded.content_bytes(row)) for row in range(len(few))]))
     for work in few_works:
         encoder(work, work.examples.inputs)
     started = time.perf_counter()
@@ -112,7 +112,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     fill = (time.perf_counter() - started) / len(few)
     prefix = None
     if isinstance(inputs, CachedFeatures):
-        prefix = f"{works[0].base.fingerprint} {inputs.cut}"
+        prefix = f"{works[0].base.fingerprint} {inputs.split_point}"
         # What was not spent on the examples' features was spent on finding where they are taken.
         start += max(found - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
         started = time.perf_counter()
@@ -190,7 +190,7 @@ def step_seconds(pack: Pack, work: Work) -> float:
 def _tokens(pack: Pack, batch: Batch) -> int:
     """Of a step, padding included; its examples where all are alike."""
     count = 0
-    for part in batch.parts:
+    for part in batch.micro_batches:
         longest = 1
         for rows, replica in zip(part.rows, pack.replicas, strict=True):
             if replica.inputs.lengths is not None and len(rows):

@@ -139,7 +139,7 @@ def train_together(
             continue
         if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
             work.method.save(model, job.folder)
-        share = pack.replicas[place].taken / steps if steps else 1 / len(jobs)
+        share = pack.replicas[place].steps_taken / steps if steps else 1 / len(jobs)
         yield (
             Outcome(
                 one.train_loss,
