@@ -214,7 +214,7 @@ class DataSpec(Spec):
         Raises:
             InputError: a missing file or column, a label with one class, an attribute without values.
         """
-        raise InputError(f"{type(self).__name__} says no way to load its examples")
+        raise InputError(f"{type(self).__name__} does not define load(), which reads its examples")
 
     def write_stand_in(self, folder: Path) -> None:
         """Write a small made-up data set in this data set's own file format, which `load(folder)` reads (`--tiny`).

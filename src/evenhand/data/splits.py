@@ -193,7 +193,7 @@ def _by_provided_split(
     """Use the split that the data provide, and note which examples are left out."""
     if dataset.split is None:
         raise InputError(
-            f"{dataset.name} has no split of its own, so split: column: {spec.column} means nothing; name a column of "
+            f"{dataset.name} provides no split, so split: column: {spec.column} cannot be used; name a column of "
             "a table, or give shares (test: 0.2)"
         )
     parts = {name: np.flatnonzero(dataset.split == name) for name in SPLIT_PARTS}

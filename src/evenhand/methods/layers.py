@@ -150,7 +150,7 @@ def resolve_targets(
         matched = matching(target, layers)
         if not matched:
             raise InputError(
-                f'{kind}: targets names "{target}", but no linear layer of the base {architecture} bears that name; '
+                f'{kind}: targets names "{target}", but no linear layer of the base {architecture} has that name; '
                 f"there are: {there}"
             )
         others = [name for name in matching(target, dict(model.named_modules())) if name not in layers]

@@ -117,7 +117,7 @@ class LoRA(LowRank):
     def _fits_together(self) -> LoRA:
         """Refuse combinations of rank, layers and init that mean nothing."""
         if self.layers is not None and self.rank >= 1:
-            raise ValueError(f"layers says which layers a rank below 1 means, so rank {self.rank} has no use for it")
+            raise ValueError(f"layers selects layers for a rank below 1, so leave it out with rank {self.rank}")
         if self.init == "orthogonal" and self.rank % 2:
             raise ValueError(f"init: orthogonal needs an even rank, half of it for A and half for B, not {self.rank}")
         return self

@@ -48,8 +48,8 @@ def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTraine
     absent = sorted(report["missing_keys"])
     if absent:
         raise InputError(
-            f"{base.name} has no weights for {absent[0]}, so it is no language model that can go on with a text; "
-            "choose one with its output layer"
+            f"{base.name} has no weights for {absent[0]}, so it cannot generate text; choose a model "
+            "with its output layer"
         )
     model.generation_config = GenerationConfig(do_sample=False, num_beams=1)
     return model.eval()

@@ -63,7 +63,7 @@ def accelerator() -> Accelerator:
 def _unsupported(backend: str) -> InputError:
     """Return the error for an accelerate configuration that has not been checked."""
     return InputError(
-        f"accelerate was configured for {backend}, which has not been checked here; launch with --multi_gpu, or "
+        f"accelerate was configured for {backend}, in which nothing here has been checked; launch with --multi_gpu, or "
         "shard with --use_fsdp --fsdp_version 2"
     )
 
@@ -202,11 +202,13 @@ def _check_can_distribute(pack: Pack) -> Single:
     (replica,) = pack.replicas
     if replica.train.base_dropout:
         raise InputError(
-            "train.base_dropout draws noise that several processes would draw otherwise than one; set it to 0, or "
-            "start the run without a launcher"
+            "train.base_dropout would draw other masks in several processes than in one; set it to 0, or start the run "
+            "without a launcher"
         )
     if replica.train.compile:
-        raise InputError("train.compile has not been shown to work in several processes; leave it out")
+        raise InputError(
+            "train.compile is not supported with several processes; leave it out, or start the run without a launcher"
+        )
     for name, module in pack.module.named_modules():
         parameters = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
         if parameters and isinstance(module, nn.modules.batchnorm._BatchNorm):

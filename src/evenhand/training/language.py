@@ -115,8 +115,8 @@ def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], m
     longest = max((len(ids) for ids in prompt_tokens), default=0)
     if longest >= min(max_length, tokenizer.model_max_length):
         raise InputError(
-            f"a prompt has {longest} tokens, which leaves nothing of train.max_length or of the model's positions to "
-            "go on in; raise max_length, or leave out the longest lines"
+            f"a prompt has {longest} tokens, which leaves no room for an answer within train.max_length or the "
+            "model's positions; raise max_length, or leave out the longest lines"
         )
     return prompt_tokens
 

@@ -37,7 +37,7 @@ def apply_memory_options(pack: Pack) -> None:
         return
     if type(pack) is not Single and (asked != ["tokens_per_pass"] or type(pack) is not ReplicaPack):
         raise InputError(
-            f"train.{asked[0]} cannot be had by a method that makes its steps in a way of its own; leave it out there"
+            f"train.{asked[0]} does not work with this method, which takes its own steps; leave it out for this method"
         )
     dropouts = [module for module in pack.module.modules() if isinstance(module, SeededDropout) and module.share]
     for name, other in REARRANGES.items():

@@ -259,11 +259,11 @@ def _check_example_gradients(pack: Single, architecture: str) -> None:
     for name, parameter in learning.items():
         apart = parameter.grad_sample
         if apart is None or parameter.grad is None:
-            raise InputError(f"{architecture} cannot be trained privately: {name} takes no part in its answers")
+            raise InputError(f"{architecture} cannot be trained privately: {name} does not affect its logits")
         if len(apart) != len(rows):
             raise InputError(
                 f"{architecture} cannot be trained privately: the gradients of {name} are those of {len(apart)} rows, "
-                f"not of {len(rows)} examples, so that opacus would clip something else than examples"
+                f"not of {len(rows)} examples, so that opacus would not clip per example"
             )
         off = torch.linalg.vector_norm(apart.sum(0) - parameter.grad)
         if off > TOLERANCE * torch.linalg.vector_norm(parameter.grad) + 1e-6:

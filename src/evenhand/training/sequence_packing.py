@@ -111,4 +111,4 @@ def check_texts_stay_apart(model: nn.Module, inputs: TokenizedTexts, device: tor
 def _packing_error(model: nn.Module, why: str) -> InputError:
     """Return the error for a model that cannot be trained on packed texts."""
     name = type(model).__name__
-    return InputError(f"train.packing cannot be had with {name}: {why}; leave it out")
+    return InputError(f"train.packing does not work with {name}: {why}; leave it out")
