@@ -103,7 +103,6 @@ def bert(steps: int = 2500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     rng = generator(SEED, "bert", "texts")
 
     def loss() -> torch.Tensor:
-        """Return the loss of a new batch."""
         ids, mask, parameters = _texts(words, rng)
         shown = mask.numpy().astype(bool) & (ids.numpy() >= len(SPECIAL))
         hidden = torch.from_numpy(shown & (rng.random(ids.shape) < 0.15))
@@ -158,7 +157,6 @@ def _pretrain_decoder(model: PreTrainedModel, words: PreTrainedTokenizerFast, st
     assert isinstance(embeddings, nn.Embedding)
 
     def loss() -> torch.Tensor:
-        """Return the loss of a new batch."""
         ids, mask, parameters = _texts(words, rng)
         states = model(input_ids=ids, attention_mask=mask).last_hidden_state
         rows, last = torch.arange(len(ids)), mask.sum(1) - 1
@@ -177,10 +175,7 @@ def _squared_error(predicted: torch.Tensor, parameters: torch.Tensor) -> torch.T
 
 
 def _texts(words: PreTrainedTokenizerFast, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Draw a batch of texts, two thirds of them English, with their parameters.
-
-    Returns ids and attention mask, int64 [BATCH, longest], and parameters, float32 [BATCH, parameters].
-    """
+    """Draw a batch of texts: ids and attention mask, int64 [BATCH, T], and parameters, float32 [BATCH, P]."""
     written = [phrases.topic_free_text(rng, "english" if rng.random() < 2 / 3 else "turkish") for _ in range(BATCH)]
     encoded: Any = words([text for text, _ in written], padding=True, return_tensors="pt")
     parameters = torch.tensor([parameters for _, parameters in written], dtype=torch.float32)
@@ -274,7 +269,6 @@ def regress(
     weight /= weight.sum()
 
     def loss() -> torch.Tensor:
-        """Return the loss of a new batch."""
         pixels, targets = _drawings(rng)
         return ((reader(features(pixels)) - targets).square() @ weight).mean()
 
