@@ -179,7 +179,10 @@ def test_every_kind_is_registered_under_its_name_with_a_summary():
         ({"kind": "lora", "rank": -4}, "a LoRA of rank -4 has no update to learn; use kind: head"),
         ({"kind": "lora", "rank": 2.5}, "rank is a whole number, or a share of the layers below 1, not 2.5"),
         ({"kind": "dora", "rank": 0.5}, "rank is a whole number, not 0.5"),
-        ({"kind": "lora", "rank": 4, "layers": "back"}, "layers selects layers for a rank below 1, so leave it out with rank 4"),
+        (
+            {"kind": "lora", "rank": 4, "layers": "back"},
+            "layers selects layers for a rank below 1, so leave it out with rank 4",
+        ),
         ({"kind": "lora", "rank": 3, "init": "orthogonal"}, "init: orthogonal needs an even rank"),
         ({"kind": "lora", "init": "eva"}, "init"),
         ({"kind": "lora", "alpha": "2y"}, "alpha should be a number, not '2y'"),

@@ -170,7 +170,6 @@ def _pretrain_decoder(model: PreTrainedModel, words: PreTrainedTokenizerFast, st
 
 
 def _squared_error(predicted: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-    """Return the mean over texts of the squared error, summed over parameters."""
     return (predicted - parameters).square().sum(1).mean()
 
 
