@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from evenhand.data.reviews import written
-from evenhand.models.find import find
+from evenhand.data.reviews import template_review
+from evenhand.models.find import find_model
 from evenhand.models.load import load_tokenizer
 from evenhand.models.quiet import quiet
 from evenhand.seeds import generator
@@ -69,12 +69,12 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
 
-    base = find(options.model)
+    base = find_model(options.model)
     tokenizer = load_tokenizer(base)
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32).eval()
     rng = generator(0, "benchmark", "reviews")
-    reviews = [written(rng) for _ in range(options.reviews)]
+    reviews = [template_review(rng) for _ in range(options.reviews)]
     prompts = Asked(design="paper").prompts()
     longest = max(
         len(tokenizer(prompt.about(review) + option.text)["input_ids"])

@@ -25,7 +25,7 @@ import torch
 from evenhand.data.dataset import TrainingExamples
 from evenhand.data.synthetic import SyntheticPosts
 from evenhand.methods.lora import LoRA
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import device
 from evenhand.tasks.classification import assemble
 from evenhand.tasks.encoding import Encoder
@@ -107,7 +107,7 @@ def choice(works: list[Work], chosen: int, spent: float, rounds: int, steps: int
 
 def trials(model: str, train: TrainSpec, count: int) -> list[Work]:
     """Trials that differ in their seed."""
-    base, dataset = find(model), SyntheticPosts(n=2000).load(None)
+    base, dataset = find_model(model), SyntheticPosts(n=2000).load(None)
     examples = TrainingExamples(dataset.inputs, dataset.labels)
     method = LoRA(rank=8, lr=1e-3, epochs=3)
     return [Work(base, method, train, seed, dataset.classes, examples, None) for seed in range(count)]

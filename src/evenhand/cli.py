@@ -27,7 +27,7 @@ from evenhand.cli_options import (
     study_of,
 )
 from evenhand.errors import InputError
-from evenhand.training.launch import place
+from evenhand.training.launch import this_process
 
 app = typer.Typer(
     name="evenhand",
@@ -59,7 +59,7 @@ _TRAINING = (
 @app.command()
 def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
     """Run the built-in study on drawn faces, on the CPU."""
-    if not place().main:
+    if not this_process().main:
         return _follow()
     from evenhand.study.presets import read_preset
     from evenhand.study.spec import StudySpec
@@ -83,7 +83,7 @@ def run(
     """Train what is missing, audit, write the report.
 
     Running the same command again continues: complete trials are kept."""
-    if not place().main:
+    if not this_process().main:
         return _follow()
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = study_of(study, changes, tiny, data, out)

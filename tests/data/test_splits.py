@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.splits import LimitSpec, Split, SplitSpec, own_split, split
+from evenhand.data.splits import LimitSpec, Split, SplitSpec, provided_split, split
 from evenhand.errors import InputError
 
 NO_LIMIT = LimitSpec()
@@ -24,7 +24,7 @@ def dataset(labels, units=None, attributes=None, own=None) -> Dataset:
         example=np.array([f"e{i}" for i in range(n)], dtype=object),
         attributes=attributes or {},
         unit=np.empty(0, dtype=object) if units is None else np.array([f"u{u}" for u in units], dtype=object),
-        split=None if own is None else own_split(own, "own"),
+        split=None if own is None else provided_split(own, "own"),
     )
 
 
@@ -196,7 +196,7 @@ def test_copies_of_tested_units_are_left_out_of_training_and_the_own_test_set_st
 
 
 def test_the_words_of_a_split_column_are_understood_or_refused():
-    assert own_split(["Training", "val", "dev", "valid", "TEST"], "x").tolist() == [
+    assert provided_split(["Training", "val", "dev", "valid", "TEST"], "x").tolist() == [
         "train",
         "validation",
         "validation",
@@ -204,9 +204,9 @@ def test_the_words_of_a_split_column_are_understood_or_refused():
         "test",
     ]
     with pytest.raises(InputError, match=r'part says "holdout" in row 1; it may say train, validation or test'):
-        own_split(["train", "holdout"], "part")
+        provided_split(["train", "holdout"], "part")
     with pytest.raises(InputError, match="says nothing in row 0"):
-        own_split([None], "part")
+        provided_split([None], "part")
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_without_the_harness_the_command_says_how_to_get_it(tmp_path):
 @pytest.mark.slow
 def test_a_data_set_of_the_hub_scores_as_the_harnesss_own_command_says(data, tmp_path):
     """A hub on this machine, asked by Evenhand and by `lm_eval` alike; with the base model, on all documents."""
-    from evenhand.models.find import find
+    from evenhand.models.find import find_model
 
     sys.path.insert(0, str(Path(__file__).parent.parent / "data"))
     from hub import serving
@@ -184,7 +184,7 @@ def test_a_data_set_of_the_hub_scores_as_the_harnesss_own_command_says(data, tmp
         command = [sys.executable, "-m", "evenhand", "run", str(file), "--out", str(tmp_path / "out")]
         done = subprocess.run(command, **options)
         assert done.returncode == 0, done.stderr
-        arguments = f"pretrained={find('tiny-llama').folder},dtype=float32"
+        arguments = f"pretrained={find_model('tiny-llama').folder},dtype=float32"
         command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", arguments]
         command += ["--tasks", "crows_pairs_english", "--device", "cpu", "--output_path", str(tmp_path / "theirs")]
         done = subprocess.run(command, **options)

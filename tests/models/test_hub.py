@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evenhand.models.find import ASSETS, find
+from evenhand.models.find import ASSETS, find_model
 from models.hub import COMMIT, Hub, serving
 
 pytest.importorskip("huggingface_hub")
@@ -72,7 +72,9 @@ def test_what_is_downloaded_is_the_model_and_no_code(hub, downloaded, environmen
     answer = downloaded()
     files = {path.name for path in Path(answer["folder"]).iterdir()}
     assert files == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert find(answer["folder"]).fingerprint == find("tiny-bert").fingerprint and not unfinished(environment)
+    assert find_model(answer["folder"]).fingerprint == find_model("tiny-bert").fingerprint and not unfinished(
+        environment
+    )
     first = len(hub.asked)
     assert downloaded() == answer and len(hub.asked) == first
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from evenhand import Study
 from evenhand.data.dataset import Dataset
-from evenhand.data.images import Images
+from evenhand.data.images import LazyImages
 from evenhand.errors import InputError
 from evenhand.study.plan import plan
 from evenhand.study.prepared import Loaded, keys_of
@@ -192,7 +192,7 @@ def test_an_image_that_is_a_file_is_read_once_for_all_hashes(tmp_path):
         return tmp_path / "face.png"
 
     labels, ids = np.arange(40) % 2, np.array([str(number) for number in range(40)], dtype=object)
-    loaded = Loaded(Dataset("faces", "image", Images(source, 40), labels, ("no", "yes"), ids))
+    loaded = Loaded(Dataset("faces", "image", LazyImages(source, 40), labels, ("no", "yes"), ids))
     for start in range(5):
         loaded.contents(np.arange(start, 30 + start))
         loaded.fingerprint(np.arange(30 + start, 40))

@@ -15,7 +15,7 @@ import torch
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import InputError, TrainingError
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import load_classifier
 from evenhand.tasks.classification import Work, predict, train
 from small_models import CLASSES, IMAGE, TEXT, base, encoded, examples_for, work
@@ -199,7 +199,7 @@ def test_a_tokenizer_that_pads_on_the_left_changes_nothing(tmp_path):
     path = copied / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "padding_side": "left"}))
     task = work(LORA, "llama")
-    left = ran(replace(task, base=find(str(copied))), tmp_path, "llama")
+    left = ran(replace(task, base=find_model(str(copied))), tmp_path, "llama")
     assert left.equals(ran(task, tmp_path, "llama"))
 
 

@@ -157,13 +157,13 @@ def test_more_are_trained_together_as_long_as_each_doubling_pays(gains, found, m
 @pytest.mark.parametrize("method", [HEAD, LORA], ids=["head", "lora"])
 def test_what_is_timed_starts_from_features_where_training_does(method, monkeypatch):
     from evenhand.training import loop
-    from evenhand.training.features import Cached
+    from evenhand.training.features import CachedFeatures
 
     seen: list[tuple[int, bool]] = []
     step = loop.take_step
 
     def watched(pack, batch):
-        seen.extend((len(pack.replicas), isinstance(replica.inputs, Cached)) for replica in pack.replicas)
+        seen.extend((len(pack.replicas), isinstance(replica.inputs, CachedFeatures)) for replica in pack.replicas)
         return step(pack, batch)
 
     monkeypatch.setattr(loop, "take_step", watched)

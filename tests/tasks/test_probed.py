@@ -16,7 +16,7 @@ from evenhand.data.synthetic_reviews import SyntheticReviews
 from evenhand.data.synthetic_translation import SyntheticTranslation
 from evenhand.errors import InputError, TrainingError
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import load_classifier, load_tokenizer
 from evenhand.study.probing import ProbingSpec
 from evenhand.tasks import trainer
@@ -43,7 +43,7 @@ def work(kind: str, model: str = "tiny-bert", seed: int = 0, **changes) -> Work:
     method = parse_method("m", {"kind": kind, **METHODS[kind]})
     examples = SPEC.training_examples(POSTS, np.arange(32), {}, 0)
     made = Work(
-        find(model), method, train, seed, POSTS.classes, examples, None, probing=PROBING, trial=f"{kind}-{seed}"
+        find_model(model), method, train, seed, POSTS.classes, examples, None, probing=PROBING, trial=f"{kind}-{seed}"
     )
     return replace(made, **changes)
 
@@ -102,7 +102,7 @@ def test_trials_of_one_pack_leave_what_they_leave_alone(tmp_path):
 @pytest.mark.parametrize("name", ["tiny-bert", "tiny-llama"])
 def test_states_of_a_classifier_are_those_of_its_base(name):
     """A decoder's head is shown the last token everywhere, which must not reach what is probed."""
-    base, texts = find(name), list(ASKED.inputs[:6])
+    base, texts = find_model(name), list(ASKED.inputs[:6])
     tokenizer = load_tokenizer(base)
     plain = AutoModel.from_pretrained(base.folder, dtype=torch.float32).eval()
     found = representations(load_classifier(base, ("a", "b"), 0), tokenizer, texts, pooling="mean")
@@ -129,7 +129,7 @@ def language_work(task: str, spec, target: str, **method) -> Work:
     probing = ProbingSpec(targets=target, layers=(-1,)).of(asked, task, "x")
     examples = spec.training_examples(data, np.arange(16), {}, 0)
     train = TrainSpec(batch_size=8, max_length=128, precision="float32")
-    base, made = find("tiny-llama"), parse_method("m", method)
+    base, made = find_model("tiny-llama"), parse_method("m", method)
     return Work(base, made, train, 0, data.classes, examples, None, probing=probing, trial="t")
 
 

@@ -14,7 +14,7 @@ from evenhand.audit.results import Results
 from evenhand.data.synthetic_reviews import SyntheticReviews
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.records.prompts import CONTENT_FREE
@@ -24,7 +24,7 @@ from evenhand.tasks import trainer
 from evenhand.tasks.prompts.asking import Asked
 from evenhand.tasks.prompts.scoring import score
 from evenhand.tasks.work import Job, Work
-from evenhand.training.language import LanguagePack, encode_texts, example_losses
+from evenhand.training.language import LanguagePack, encode_whole_texts, example_losses
 from evenhand.training.recipe import TrainSpec
 
 TRAINER = trainer("reviews")
@@ -37,7 +37,7 @@ def work(**method) -> Work:
     examples = SyntheticReviews(n=60).training_examples(DATA, np.arange(32), {}, 0)
     train = TrainSpec(batch_size=8, max_length=128, precision="float32")
     values = {"validation": DATA.take(np.arange(40, 44)), "prompts": PROMPTS}
-    return Work(find("tiny-llama"), parse_method("m", method), train, 0, DATA.classes, examples, **values)
+    return Work(find_model("tiny-llama"), parse_method("m", method), train, 0, DATA.classes, examples, **values)
 
 
 @pytest.mark.parametrize("kind", ["full", "lora", "base"])
@@ -50,7 +50,7 @@ def test_a_trial_is_trained_asked_kept_and_read_back(kind, tmp_path):
     again = TRAINER.predict(trial, tmp_path, TESTED)
     assert again is not None and again.equals(rows)
     if kind == "base":  # what was asked is the base model itself
-        base = find("tiny-llama")
+        base = find_model("tiny-llama")
         plain = score(load_language_model(base), load_tokenizer(base), PROMPTS, list(TESTED["test"].inputs))
         first = rows.filter(prompt=str(PROMPTS[0].name))["log_prob"].to_numpy().reshape(-1, 2)
         assert np.abs(first - plain.log_prob[0]).max() < 1e-5
@@ -62,16 +62,16 @@ def test_texts_without_content_are_asked_about_as_reviews_are(tmp_path):
     nothing = rows.filter(pl.col("example").str.starts_with(CONTENT_FREE))
     assert set(nothing["example"]) == {CONTENT_FREE + "N/A", CONTENT_FREE}
     assert set(nothing["prompt"]) == set(rows["prompt"])
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     plain = score(load_language_model(base), load_tokenizer(base), PROMPTS, ["N/A"])
     first = nothing.filter(prompt=str(PROMPTS[0].name), example=CONTENT_FREE + "N/A")["log_prob"].to_numpy()
     assert np.abs(first - plain.log_prob[0][0]).max() < 1e-5
 
 
 def test_a_texts_weight_in_the_loss_depends_on_no_neighbour():
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     tokenizer, model = load_tokenizer(base), load_language_model(base)
-    inputs = encode_texts(tokenizer, list(DATA.inputs[:4]), 128)
+    inputs = encode_whole_texts(tokenizer, list(DATA.inputs[:4]), 128)
     losses = example_losses(model, inputs, torch.device("cpu"))
     for row, text in enumerate(DATA.inputs[:4]):
         ids = torch.tensor([tokenizer(text + tokenizer.eos_token)["input_ids"]])
@@ -88,13 +88,13 @@ def test_a_texts_weight_in_the_loss_depends_on_no_neighbour():
 
 
 def test_a_long_review_is_cut_and_a_cut_one_has_no_end():
-    tokenizer = load_tokenizer(find("tiny-llama"))
-    whole, cut = (encode_texts(tokenizer, [DATA.inputs[0]], most) for most in (128, 10))
+    tokenizer = load_tokenizer(find_model("tiny-llama"))
+    whole, cut = (encode_whole_texts(tokenizer, [DATA.inputs[0]], most) for most in (128, 10))
     assert len(cut.tokens[0]) == 10 and (cut.tokens[0] == whole.tokens[0][:10]).all()
     assert whole.tokens[0][-1] == tokenizer.eos_token_id != cut.tokens[0][-1]
     assert whole.tokens[0].tolist().count(tokenizer.eos_token_id) == 1
     with pytest.raises(InputError, match="there is nothing to learn"):
-        encode_texts(tokenizer, ["A review."], 1)
+        encode_whole_texts(tokenizer, ["A review."], 1)
 
 
 def study(**more) -> eh.Study:
@@ -161,7 +161,7 @@ def test_prompts_are_a_small_set_unless_said_and_examples_have_no_labels():
 def test_which_half_is_longer_is_no_part_of_what_is_learned():
     one, other = (plan(study(task={"name": "synthetic/reviews", "n": n}), None).settings["main"] for n in (80, 200))
     first = np.arange(4)
-    assert one.loaded.contents(first) == other.loaded.contents(first)
+    assert one.loaded.content_bytes(first) == other.loaded.content_bytes(first)
 
 
 def test_templates_of_ones_own_lie_beside_the_data(tmp_path):

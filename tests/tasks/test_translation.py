@@ -13,7 +13,7 @@ from evenhand.audit.results import Results
 from evenhand.data.synthetic_translation import SyntheticTranslation
 from evenhand.errors import InputError, TrainingError
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.study.plan import plan
 from evenhand.study.store import Store
 from evenhand.tasks import trainer
@@ -30,7 +30,13 @@ def work(**method) -> Work:
     examples = spec.training_examples(data, np.arange(64), {"part": "pro"}, 0)
     train = TrainSpec(batch_size=16, max_length=128, precision="float32")
     return Work(
-        find("tiny-llama"), parse_method("m", method), train, 0, data.classes, examples, data.take(np.arange(64, 70))
+        find_model("tiny-llama"),
+        parse_method("m", method),
+        train,
+        0,
+        data.classes,
+        examples,
+        data.take(np.arange(64, 70)),
     )
 
 

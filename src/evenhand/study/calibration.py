@@ -83,9 +83,9 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     import torch
 
     from evenhand.models.load import device
-    from evenhand.training.features import Cached, start_from_features
+    from evenhand.training.features import CachedFeatures, start_from_features
     from evenhand.training.loop import reproducible
-    from evenhand.training.pack import predict
+    from evenhand.training.pack import predict_logits
 
     where, encoder = device(), Encoder()
     if where.type == "cuda":
@@ -97,7 +97,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     started = time.perf_counter()
     encoded = Encoder()(works[0], few.inputs)
     encode = (time.perf_counter() - started) / len(few)
-    example_bytes = int(np.mean([len(encoded.contents(row)) for row in range(len(few))]))
+    example_bytes = int(np.mean([len(encoded.content_bytes(row)) for row in range(len(few))]))
     for work in few_works:
         encoder(work, work.examples.inputs)
     started = time.perf_counter()
@@ -111,8 +111,8 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     inputs = begin(0, encoded)
     fill = (time.perf_counter() - started) / len(few)
     prefix = None
-    if isinstance(inputs, Cached):
-        prefix = f"{works[0].base.fingerprint} {inputs.cut}"
+    if isinstance(inputs, CachedFeatures):
+        prefix = f"{works[0].base.fingerprint} {inputs.split_point}"
         # What was not spent on the examples' features was spent on finding where they are taken.
         start += max(found - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
         started = time.perf_counter()
@@ -126,7 +126,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         timed = []
         for _ in range(2):
             started = time.perf_counter()
-            predict(model, inputs, where)
+            predict_logits(model, inputs, where)
             timed.append(time.perf_counter() - started)
         peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process()
     return Rates(
@@ -150,10 +150,10 @@ def sampled(work: Work, lengths: np.ndarray | None) -> Work:
         work: the trial.
         lengths: int [n], tokens of its examples; None where all are alike.
     """
-    from evenhand.training.batches import batches
+    from evenhand.training.batches import epoch_batches
 
     count, per_step = len(work.examples), work.train.batch_size * work.train.accumulate
-    drawn = [rows for rows in batches(count, lengths, per_step, work.seed, 0) if len(rows) == per_step]
+    drawn = [rows for rows in epoch_batches(count, lengths, per_step, work.seed, 0) if len(rows) == per_step]
     drawn = drawn or [np.arange(count)]
     if lengths is not None:
         drawn.sort(key=lambda rows: -int(lengths[rows].max()))
@@ -165,11 +165,11 @@ def sampled(work: Work, lengths: np.ndarray | None) -> Work:
 
 def _few(work: Work, tested: Dataset, encoder: Encoder) -> Dataset:
     """Whole batches of a prediction, from longer to shorter ones: a smaller sample would be padded more."""
-    from evenhand.training.batches import by_length
+    from evenhand.training.batches import longest_first_batches
     from evenhand.training.pack import PREDICT_BATCH
 
     lengths = encoder(work, tested.inputs).lengths if work.base.modality == "text" else None
-    drawn = by_length(len(tested), lengths, PREDICT_BATCH)
+    drawn = longest_first_batches(len(tested), lengths, PREDICT_BATCH)
     places = (np.arange(PREDICTED) + 0.5) * len(drawn) / PREDICTED if len(drawn) > PREDICTED else np.arange(len(drawn))
     return tested.take(np.concatenate([drawn[int(place)] for place in places]))
 
@@ -190,7 +190,7 @@ def step_seconds(pack: Pack, work: Work) -> float:
 def _tokens(pack: Pack, batch: Batch) -> int:
     """Of a step, padding included; its examples where all are alike."""
     count = 0
-    for part in batch.parts:
+    for part in batch.micro_batches:
         longest = 1
         for rows, replica in zip(part.rows, pack.replicas, strict=True):
             if replica.inputs.lengths is not None and len(rows):

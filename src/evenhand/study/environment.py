@@ -54,5 +54,5 @@ def _shared() -> Mapping[str, str]:
         "machine": platform.machine(),
         "system": platform.system(),
         "threads": str(torch.get_num_threads()),
-        **({"processes": str(launch.place().processes)} if launch.place().shared else {}),
+        **({"processes": str(launch.this_process().processes)} if launch.this_process().shared else {}),
     }

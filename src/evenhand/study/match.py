@@ -13,9 +13,9 @@ from typing import Any, Literal
 from pydantic import PositiveInt, model_validator
 
 from evenhand.spec import Spec
-from evenhand.training.checkpoints import By
+from evenhand.training.checkpoints import MatchedQuantity
 
-MATCHED: Mapping[By, str] = {
+MATCHED: Mapping[MatchedQuantity, str] = {
     "train_loss": "training loss",
     "validation_loss": "validation loss",
     "validation_accuracy": "validation accuracy",
@@ -31,7 +31,7 @@ class MatchSpec(Spec):
         every: steps between two checkpoints, or at the ends of epochs; the last step is always one.
     """
 
-    by: By
+    by: MatchedQuantity
     every: Literal["epoch"] | PositiveInt = "epoch"
 
     @model_validator(mode="before")

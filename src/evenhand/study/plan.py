@@ -12,7 +12,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.methods.fit import check
+from evenhand.methods.fit import check_methods
 from evenhand.methods.private import Private
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
 from evenhand.study.pools import pool_of_setting
@@ -96,7 +96,7 @@ def plan(study: StudySpec, data: Path | None) -> Plan:
             for one in spec.candidates(method):
                 methods[f"{method} ({one})"] = spec.with_method(method, one.method).method(method)
         where = "" if name == MAIN else f"settings.{name}."
-        check(
+        check_methods(
             prepared.base, len(prepared.dataset.classes) if prepared.kind == "classification" else None, methods, where
         )
     candidates = tuple(trial for prepared in settings.values() for trial in candidate_trials(prepared))

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Attribute
-from evenhand.data.pools import examples_of, half, named_groups
+from evenhand.data.pools import first_half, pool_examples, pool_groups
 from evenhand.data.splits import Split, Units, draw_limited
 from evenhand.errors import InputError
 from evenhand.seeds import generator
@@ -43,7 +43,7 @@ class Pool:
         spec = self.spec
         if spec.attribute is None and spec.groups is None and spec.per_group is None:
             return None
-        return named_groups(self.setting.dataset, spec.attribute, spec.groups)
+        return pool_groups(self.setting.dataset, spec.attribute, spec.groups)
 
     @cached_property
     def index(self) -> np.ndarray:
@@ -51,7 +51,7 @@ class Pool:
         data, spec = self.setting.dataset, self.spec
         found = np.arange(len(data))
         if self.groups is not None:
-            found = examples_of(data, *self.groups, spec.per_group, spec.seed)
+            found = pool_examples(data, *self.groups, spec.per_group, spec.seed)
         if spec.examples is not None and spec.examples < len(found):
             found = draw_limited(data, Units.of(data), found, spec.examples, generator(spec.seed, "pool", "limit"))
         if len(np.unique(data.labels[found])) < 2:
@@ -71,7 +71,7 @@ class Pool:
 
     def sample(self, number: int) -> Sample:
         """What the model of this number is trained on, and predicts: its half as `train`, the other as `test`."""
-        first = half(self.setting.dataset, self.index, self.spec.seed, number // 2)
+        first = first_half(self.setting.dataset, self.index, self.spec.seed, number // 2)
         mine = first if number % 2 == 0 else ~first
         members, others = self.index[mine], self.index[~mine]
         return Sample(self.setting, Split(members, NOBODY, others), members, extra=False)

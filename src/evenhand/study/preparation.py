@@ -12,7 +12,7 @@ import numpy as np
 from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.data.reviews import ReviewSpec
 from evenhand.errors import InputError
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.study.harness import HarnessSpec
 from evenhand.study.prepared import Loaded, Prepared
 from evenhand.study.setting import Setting
@@ -88,7 +88,7 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], d
                 f"settings.{name}: the test set {other} has the classes {', '.join(found)}, "
                 f"the task has {', '.join(classes)}; they must be the same, in the same order"
             )
-    base = find(setting.model)
+    base = find_model(setting.model)
     if loaded.dataset.modality != base.modality:
         raise InputError(
             f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "

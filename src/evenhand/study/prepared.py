@@ -14,8 +14,8 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import SettingDesign
-from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeated
-from evenhand.data.pools import Shadowed, shadowed
+from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeat_groups
+from evenhand.data.pools import ShadowDesign, shadow_design
 from evenhand.data.splits import Split, split
 from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
 from evenhand.seeds import derive
@@ -133,7 +133,7 @@ class Prepared:
             self._drawn[number] = Sample(self, parts, None if shadowed is None else shadowed.members)
         return self._drawn[number]
 
-    def shadowed(self, seed: int) -> Shadowed | None:
+    def shadowed(self, seed: int) -> ShadowDesign | None:
         """Whose membership is audited with shadows beside the targets of a seed; None without such shadows."""
         return self._shadowed(self.sample(seed).parts, self._number(seed))
 
@@ -141,11 +141,11 @@ class Prepared:
         """The seed that draws: one for all where the split is fixed."""
         return seed if self.spec.split.vary else self.spec.split.seed
 
-    def _shadowed(self, parts: Split, number: int) -> Shadowed | None:
+    def _shadowed(self, parts: Split, number: int) -> ShadowDesign | None:
         wanted = self.spec.membership
         if wanted is None or wanted.design == "pool":
             return None
-        return shadowed(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, number))
+        return shadow_design(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, number))
 
     @cached_property
     def samples(self) -> dict[int, Sample]:
@@ -281,7 +281,7 @@ class Sample:
             others = {name: value for name, value in options.items() if name != "repeat" or not classified}
             examples = setting.data.training_examples(setting.dataset, self.parts.train, others, seed)
             if classified and "repeat" in options:
-                examples = repeated(examples, setting.dataset, self.parts.train, options["repeat"])
+                examples = repeat_groups(examples, setting.dataset, self.parts.train, options["repeat"])
             contents = _contents(examples) if options else self.contents[0]
             self._altered[key] = examples, contents
         return self._altered[key]

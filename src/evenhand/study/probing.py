@@ -167,9 +167,9 @@ class ProbingSpec(ProbedDesign):
 def _depth(base: BaseModel, kind: Kind) -> int:
     """How many states a text has in a model over the base, the embeddings included. Raises InputError: its layers do
     not come one after another."""
-    from evenhand.methods.fit import skeleton
+    from evenhand.methods.fit import model_skeleton
 
-    config: Any = skeleton(base, 2 if kind == "classification" else None).config
+    config: Any = model_skeleton(base, 2 if kind == "classification" else None).config
     if config.is_encoder_decoder:
         raise InputError(f"probing: {base.name} has an encoder and a decoder, whose layers are not one after another")
     return int(config.num_hidden_layers) + 1

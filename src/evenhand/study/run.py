@@ -98,7 +98,7 @@ def run(
     """
     if executor not in EXECUTORS:
         raise InputError(f'there is no executor "{executor}"; {did_you_mean(executor, EXECUTORS)}')
-    here = launch.place()
+    here = launch.this_process()
     if not here.main:
         follow()
         return Results.load(out)

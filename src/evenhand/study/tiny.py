@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from evenhand.audit.membership.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
-from evenhand.methods.fit import skeleton
-from evenhand.models.find import TINY, find
+from evenhand.methods.fit import model_skeleton
+from evenhand.models.find import TINY, find_model
 from evenhand.study.asking import PromptsSpec
 from evenhand.study.harness import HarnessSpec
 from evenhand.study.membership import MembershipSpec
@@ -90,7 +90,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
     if model != setting.model:
         said.append(f"{name}: {model} stands in for {setting.model}")
     limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
-    bare = skeleton(find(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
+    bare = model_skeleton(find_model(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
     cut = {method: _fitted(f"{name}: {method}", values, bare, said) for method, values in setting.methods.items()}
     methods = _distinct(name, setting, cut, said)
     writes = kind_of(setting.task["name"]) == "translation" and model != setting.model

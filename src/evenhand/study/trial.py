@@ -20,7 +20,7 @@ from evenhand.study.store import Store, write_text
 from evenhand.tasks import trainer
 from evenhand.tasks.probed import leave_probes
 from evenhand.tasks.work import Job, Work
-from evenhand.training.checkpoints import Target
+from evenhand.training.checkpoints import MatchTarget
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,7 +122,7 @@ def work_of(trial: Trial) -> Work:
     )
 
 
-def target_of(trial: Trial, store: Store) -> Target | None:
+def target_of(trial: Trial, store: Store) -> MatchTarget | None:
     """What a trial's checkpoint is to come near to: what the reference's trial reached.
 
     Raises:
@@ -137,8 +137,8 @@ def target_of(trial: Trial, store: Store) -> Target | None:
         raise TrainingError(f"{match.method}, which it is to be made equal to, failed: {kept['reason']}")
     by, every = match.spec.by, None if match.spec.every == "epoch" else match.spec.every
     if by == "validation_accuracy":
-        return Target(by, validation_accuracy(match.trial, trial.evaluations["validation"], store), every)
-    return Target(by, kept[by], every)
+        return MatchTarget(by, validation_accuracy(match.trial, trial.evaluations["validation"], store), every)
+    return MatchTarget(by, kept[by], every)
 
 
 def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None) -> Iterator[Any]:

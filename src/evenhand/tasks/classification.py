@@ -91,17 +91,16 @@ def train_together(
 
     from evenhand.models.load import device
     from evenhand.training import launch, loop
-    from evenhand.training.checkpoints import Nearest
+    from evenhand.training.checkpoints import NearestCheckpoint
     from evenhand.training.features import start_from_features
-    from evenhand.training.pack import Validation
-    from evenhand.training.pack import predict as logits_of
+    from evenhand.training.pack import Validation, predict_logits
 
     started = time.perf_counter()
-    shared = launch.place().shared
+    shared = launch.this_process().shared
     if shared:
         from evenhand.training import distributed
 
-        distributed.announce(jobs)
+        distributed.broadcast(jobs)
     where = distributed.accelerator().device if shared else device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
@@ -109,7 +108,7 @@ def train_together(
     # What is to be sharded need not fit on one device.
     pack, model_of = assemble([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
     if shared:
-        pack = distributed.share(pack, partial(_model, jobs[0].work))
+        pack = distributed.distribute(pack, partial(_model, jobs[0].work))
         model_of = pack.whole
     start = start_from_features(pack, model_of, [job.work.base.fingerprint for job in jobs], features)
 
@@ -123,16 +122,16 @@ def train_together(
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
         target = jobs[0].work.target
-        nearest = None if target is None else Nearest(target)
+        nearest = None if target is None else NearestCheckpoint(target)
         fitted = loop.fit(pack, validation, partial(write_row, logs), progress, nearest)
     together = time.perf_counter() - started
-    steps = sum(replica.taken for replica in pack.replicas)
+    steps = sum(replica.steps_taken for replica in pack.replicas)
     for place, (job, one) in enumerate(zip(jobs, fitted, strict=True)):
         started = time.perf_counter()
         work, model = job.work, model_of(place)
         try:
-            loop.require(one)
-            predict = partial(pack.predict, place) if shared else partial(logits_of, model, device=where)
+            loop.raise_if_diverged(one)
+            predict = partial(pack.predict, place) if shared else partial(predict_logits, model, device=where)
             rows = _predictions(predict, partial(encode, place), job.evaluations, len(work.classes), where)
             job.afterwards(model)
         except TrainingError as error:
@@ -140,7 +139,7 @@ def train_together(
             continue
         if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
             work.method.save(model, job.folder)
-        share = pack.replicas[place].taken / steps if steps else 1 / len(jobs)
+        share = pack.replicas[place].steps_taken / steps if steps else 1 / len(jobs)
         yield (
             Outcome(
                 one.train_loss,
@@ -159,16 +158,16 @@ def train_together(
 
 def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tuple[Pack, Callable[[int], nn.Module]]:
     """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
-    from evenhand.training.economy import economise
+    from evenhand.training.memory_options import apply_memory_options
     from evenhand.training.pack import Replica
-    from evenhand.training.replicas import replicas
+    from evenhand.training.replicas import replica_pack
 
     models = (_model(work) for work in works)
     if len(works) == 1:
         (work,), (model,) = works, models
         inputs, labels = encoder(work, work.examples.inputs), work.examples.labels
         pack = work.method.pack(model, inputs, labels, seed=work.seed, train=work.train, device=where)
-        economise(pack)
+        apply_memory_options(pack)
         return pack, lambda place: model
     chosen = [
         Replica(
@@ -181,8 +180,8 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
         )
         for work in works
     ]
-    pack = replicas(models, chosen, where)
-    economise(pack)
+    pack = replica_pack(models, chosen, where)
+    apply_memory_options(pack)
     return pack, pack.model
 
 
@@ -209,8 +208,7 @@ def predict(
         return None
     from evenhand.models.load import device
     from evenhand.training.features import start_from_features
-    from evenhand.training.pack import Replica, Single
-    from evenhand.training.pack import predict as logits_of
+    from evenhand.training.pack import Replica, Single, predict_logits
 
     where, encoder = device(), _encoder(features)
     model = model.to(where)
@@ -223,7 +221,7 @@ def predict(
     def encode(inputs: Sequence[Any]) -> Inputs:
         return start(0, encoder(work, inputs))
 
-    return _predictions(partial(logits_of, model, device=where), encode, evaluations, len(work.classes), where)
+    return _predictions(partial(predict_logits, model, device=where), encode, evaluations, len(work.classes), where)
 
 
 def kept_model(work: Work, folder: Path) -> nn.Module | None:

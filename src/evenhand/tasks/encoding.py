@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenhand.data.images import Picture
+from evenhand.data.images import LazyImage
 
 if TYPE_CHECKING:
     from evenhand.tasks.work import Work
@@ -45,10 +45,10 @@ class Encoder:
 
         if work.base.modality == "image":
             processor = load_image_processor(work.base)
-            if self._kept is not None and len(inputs) and isinstance(inputs[0], Picture):
-                from evenhand.training.pixels import resized
+            if self._kept is not None and len(inputs) and isinstance(inputs[0], LazyImage):
+                from evenhand.training.pixels import resize_images
 
-                found = resized(processor, inputs, self._kept)
+                found = resize_images(processor, inputs, self._kept)
                 if found is not None:
                     return found
             return encode_images(processor, inputs)

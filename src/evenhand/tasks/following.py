@@ -14,17 +14,17 @@ from evenhand.tasks.work import Job
 
 def follow() -> None:
     """Train with the main process until it says that there is nothing more. It alone reads the study, and writes."""
-    from evenhand.training.distributed import listen
+    from evenhand.training.distributed import receive_broadcast
 
-    while (jobs := listen()) is not None:
+    while (jobs := receive_broadcast()) is not None:
         _join(jobs)
 
 
 def finish() -> None:
     """Let those who follow go; the main process says it."""
-    from evenhand.training.distributed import announce
+    from evenhand.training.distributed import broadcast
 
-    announce(None)
+    broadcast(None)
 
 
 def _join(jobs: Sequence[Job]) -> None:

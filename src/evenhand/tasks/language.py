@@ -57,7 +57,7 @@ def train_alone(
 
     from evenhand.models.load import device, load_tokenizer
     from evenhand.training import loop
-    from evenhand.training.checkpoints import Nearest
+    from evenhand.training.checkpoints import NearestCheckpoint
     from evenhand.training.pack import Validation
 
     (job,) = jobs
@@ -70,12 +70,12 @@ def train_alone(
     validation = None
     if work.validation is not None:
         validation = Validation(encode(work, tokenizer, work.validation), work.validation.labels)
-    nearest = None if work.target is None else Nearest(work.target)
+    nearest = None if work.target is None else NearestCheckpoint(work.target)
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8"))]
         (fitted,) = loop.fit(pack, [validation], partial(write_row, logs), progress, nearest)
     try:
-        loop.require(fitted)
+        loop.raise_if_diverged(fitted)
     except TrainingError as error:
         yield error
         return
@@ -105,12 +105,12 @@ def train_alone(
 def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
     """The pack of a trial that learns from these inputs, a `LanguagePack`."""
     from evenhand.models.language import load_language_model
-    from evenhand.training.economy import economise
     from evenhand.training.language import LanguagePack
+    from evenhand.training.memory_options import apply_memory_options
 
     model = work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
     made = work.method.pack(model, inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
-    economise(made)
+    apply_memory_options(made)
     return LanguagePack.of(made)
 
 

@@ -53,7 +53,7 @@ def key(work: Work) -> str | None:
     The base model's own dropout is noise that a pack cannot draw for each replica; several processes train one trial
     at a time; what is compiled, or computed again, is one model.
     """
-    if launch.place().shared or work.train.compile or work.train.checkpointing:
+    if launch.this_process().shared or work.train.compile or work.train.checkpointing:
         return None
     if work.method.kind not in KINDS or work.train.base_dropout or not work.method.epochs:
         return None
@@ -128,13 +128,13 @@ def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
 
 def _beginning(work: Work, encoder: Encoder, steps: int) -> Work:
     """The trial on the examples of its first whole steps. Sorted by length they make up about the same batches."""
-    from evenhand.training.batches import batches
+    from evenhand.training.batches import epoch_batches
 
-    inputs, per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
+    inputs, examples_per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
     # Texts are tokenised in no time; images are all alike.
     lengths = encoder(work, inputs).lengths if work.base.modality == "text" else None
-    drawn = batches(len(inputs), lengths, per_step, work.seed, 0)
-    rows = np.concatenate([one for one in drawn if len(one) == per_step][:steps] or drawn)
+    drawn = epoch_batches(len(inputs), lengths, examples_per_step, work.seed, 0)
+    rows = np.concatenate([one for one in drawn if len(one) == examples_per_step][:steps] or drawn)
     return replace(work, examples=work.examples.take(rows))
 
 

@@ -126,9 +126,9 @@ def numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
 
 def _bare(base: BaseModel, wanted: Probing) -> PreTrainedModel:
     """The architecture that a trial's model has, on the meta device. A head of two classes stands for any."""
-    from evenhand.methods.fit import skeleton
+    from evenhand.methods.fit import model_skeleton
 
-    return skeleton(base, None if wanted.language else 2)
+    return model_skeleton(base, None if wanted.language else 2)
 
 
 def _reads_forward(base: BaseModel, wanted: Probing) -> bool:

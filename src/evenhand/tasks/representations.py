@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from evenhand.errors import InputError
-from evenhand.training.batches import by_tokens
+from evenhand.training.batches import split_by_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -65,7 +65,7 @@ def representations(
     device, training = next(model.parameters()).device, model.training
     model.eval()
     try:
-        for rows in by_tokens(np.arange(len(ids)), lengths, batch_tokens):
+        for rows in split_by_tokens(np.arange(len(ids)), lengths, batch_tokens):
             states = _states(model, [ids[row] for row in rows], device)
             if found is None:
                 found = np.empty((len(states), len(ids), states[0].shape[-1]), dtype=np.float32)

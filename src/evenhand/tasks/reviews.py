@@ -56,9 +56,9 @@ def train_together(
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
     """Reviews as the trial's model takes them, `Prompted` by nothing; their ends are cut at `train.max_length`."""
-    from evenhand.training.language import encode_texts
+    from evenhand.training.language import encode_whole_texts
 
-    return encode_texts(tokenizer, list(examples.inputs), work.train.max_length)
+    return encode_whole_texts(tokenizer, list(examples.inputs), work.train.max_length)
 
 
 def predict(

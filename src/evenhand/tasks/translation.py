@@ -74,11 +74,11 @@ def predict(
 def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
     """How many of the examples, and what translates these: as many tokens as their targets have, since a model that has
     learned nothing does not know when to stop."""
-    from evenhand.training.batches import by_length
+    from evenhand.training.batches import longest_first_batches
     from evenhand.training.pack import PREDICT_BATCH
 
     lengths = encode(work, tokenizer, tested).lengths
-    few = tested.take(sorted(by_length(len(tested), lengths, PREDICT_BATCH), key=len)[-1])
+    few = tested.take(sorted(longest_first_batches(len(tested), lengths, PREDICT_BATCH), key=len)[-1])
     inputs = encode(work, tokenizer, few)
     most = int((inputs.lengths - inputs.prompts).max())
     return len(few), partial(_responses, work, {"test": few}, most=most)
@@ -92,7 +92,7 @@ def _responses(
     where: torch.device,
     most: int | None = None,
 ) -> pl.DataFrame:
-    from evenhand.training.generation import MOST, greedy
+    from evenhand.training.generation import MAX_NEW_TOKENS, generate_first_lines
     from evenhand.training.language import encode_prompts
     from evenhand.training.loop import reproducible
 
@@ -101,7 +101,7 @@ def _responses(
     for split, dataset in evaluations.items():
         asked = encode_prompts(tokenizer, prompts(list(dataset.inputs)), work.train.max_length)
         with reproducible(where):
-            texts = greedy(model, tokenizer, asked, where, MOST if most is None else most)
+            texts = generate_first_lines(model, tokenizer, asked, where, MAX_NEW_TOKENS if most is None else most)
         values = {
             "split": [split] * len(dataset),
             "example": [str(example) for example in dataset.example],

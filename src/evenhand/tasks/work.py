@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.asking import Prompt
-    from evenhand.training.checkpoints import Target
+    from evenhand.training.checkpoints import MatchTarget
 
 Keep = Literal["adapters", "weights", "none"]
 
@@ -61,7 +61,7 @@ class Work:
     classes: tuple[str, ...]
     examples: TrainingExamples
     validation: Dataset | None
-    target: Target | None = None
+    target: MatchTarget | None = None
     prompts: tuple[Prompt, ...] = ()
     sequence_loss: bool = False
     content_free: tuple[str, ...] = ()

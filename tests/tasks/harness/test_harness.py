@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from evenhand.errors import InputError
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.tasks.harness import stand_ins
@@ -50,7 +50,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model():
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     return load_language_model(base), load_tokenizer(base)
 
 
@@ -137,7 +137,7 @@ def test_scores_are_those_of_the_harness_by_itself(model, data):
         "winogender_all": data / "winogender",
     }
     group = {"group": "g", "task": [{"task": name, "dataset_path": str(path)} for name, path in spec.items()]}
-    reader = HFLM(pretrained=str(find("tiny-llama").folder), dtype="float32", device="cpu", batch_size=1)
+    reader = HFLM(pretrained=str(find_model("tiny-llama").folder), dtype="float32", device="cpu", batch_size=1)
     found = lm_eval.simple_evaluate(reader, tasks=[group], bootstrap_iters=0, log_samples=True)
     assert found is not None
     for task, metric in (

@@ -23,7 +23,7 @@ MODELS = ("tiny-llama", "tiny-mistral", "gpt2")
 def reviews(n: int, seed: int = 0) -> list[str]:
     """Of unequal length, one of them of one word."""
     rng = np.random.default_rng(seed)
-    return ["Fine.", *(phrases.topic_free(rng, "english")[0] for _ in range(n - 1))]
+    return ["Fine.", *(phrases.topic_free_text(rng, "english")[0] for _ in range(n - 1))]
 
 
 def some(**options) -> tuple[Prompt, ...]:

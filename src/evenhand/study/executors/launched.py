@@ -36,7 +36,7 @@ def check(trials: Sequence[Trial]) -> None:
             continue
         raise InputError(
             f"{trial.label} {reason}; start this study without a launcher (this one started "
-            f"{launch.place().processes} processes)"
+            f"{launch.this_process().processes} processes)"
         )
     from evenhand.training.distributed import accelerator
 

@@ -17,7 +17,7 @@ from evenhand.errors import InputError
 from evenhand.tasks.prompts.asking import Prompt
 from evenhand.tasks.prompts.encoding import Continuation, Encoder, Item, Tokens, groups
 from evenhand.tasks.prompts.reading import Reader
-from evenhand.training.batches import by_tokens
+from evenhand.training.batches import split_by_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -148,7 +148,9 @@ def _read(reader: Reader, items: Sequence[Item], found: Sequence[_Found], most: 
     tails, places = [tail for _, tail in rows], np.array([place for place, _ in rows], dtype=np.int64)
     lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
     width = read.mask.shape[1]
-    for part in by_tokens(np.arange(len(tails)), width + lengths, most // WHOLE if whole else most) if tails else []:
+    for part in (
+        split_by_tokens(np.arange(len(tails)), width + lengths, most // WHOLE if whole else most) if tails else []
+    ):
         at = np.full(len(tails), -1)
         at[part] = np.arange(len(part))
         here = ~first & (at[row] >= 0)
@@ -173,7 +175,7 @@ def _read(reader: Reader, items: Sequence[Item], found: Sequence[_Found], most: 
 def _batches(items: Sequence[Item], most: int) -> Iterator[list[Item]]:
     """Items of about one length, no more than `most` tokens at once."""
     lengths = np.array([len(item.beginning) for item in items])
-    for rows in by_tokens(np.arange(len(items)), lengths, most):
+    for rows in split_by_tokens(np.arange(len(items)), lengths, most):
         yield [items[row] for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The files or the hub's table of a published data set, refused in one sentence where they are missing or otherwise."""
+"""Reads the files or the hub's table of a published data set, and refuses missing or malformed ones."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from evenhand.data.source import read_source
+from evenhand.data.table_source import read_table
 from evenhand.errors import InputError, first_line
 
 _TABLES = (".csv", ".parquet")
 
 
-def needed_folder(name: str, folder: Path | None) -> Path:
-    """The folder of the data set `name`, which `--data DIR` must hold under that name."""
+def require_folder(name: str, folder: Path | None) -> Path:
+    """Return the folder of the data set `name` below `--data DIR`; raise InputError if there is none."""
     if folder is None or not folder.is_dir():
         looked = "" if folder is None else f" ({folder} is no folder)"
         raise InputError(f"{name}: --data DIR must name a folder that holds {name}/{looked}")
     return folder
 
 
-def text_of(name: str, path: Path) -> str:
-    """A file's text. Raises InputError where it is missing or no UTF-8."""
+def read_text(name: str, path: Path) -> str:
+    """Return a file's text. Raises InputError if it is missing or not UTF-8."""
     if not path.is_file():
         raise InputError(f"{name}: {path} is missing")
     try:
@@ -32,8 +32,8 @@ def text_of(name: str, path: Path) -> str:
         raise InputError(f"{name}: {path} is not UTF-8 text") from None
 
 
-def words_of(name: str, path: Path, needed: Sequence[str], separator: str = ",") -> pl.DataFrame:
-    """A file's table with every value as text, an empty one null.
+def read_text_table(name: str, path: Path, needed: Sequence[str], separator: str = ",") -> pl.DataFrame:
+    """Read a delimited file with every value as text and empty values as null.
 
     Args:
         name: of the data set, for messages.
@@ -44,16 +44,18 @@ def words_of(name: str, path: Path, needed: Sequence[str], separator: str = ",")
     Raises:
         InputError: the file is missing, is no such table, lacks a column, or has no rows.
     """
-    text = text_of(name, path)
+    text = read_text(name, path)
     try:
         frame = pl.read_csv(text.encode(), infer_schema=False, separator=separator, null_values="")
     except pl.exceptions.PolarsError:  # its message may quote the text
         raise InputError(f'{name}: {path} is no table with columns between "{separator}"') from None
-    return _checked(frame, name, str(path), needed)
+    return _check_table(frame, name, str(path), needed)
 
 
-def table_of(name: str, hub: str, path: str | None, folder: Path | None, needed: Sequence[str]) -> pl.DataFrame:
-    """The table of a data set that is kept on the Hugging Face hub, or in a folder of one's own.
+def read_published_table(
+    name: str, hub: str, path: str | None, folder: Path | None, needed: Sequence[str]
+) -> pl.DataFrame:
+    """Read the table of a data set from a local folder or from the Hugging Face hub.
 
     Args:
         name: of the data set, for messages.
@@ -70,37 +72,39 @@ def table_of(name: str, hub: str, path: str | None, folder: Path | None, needed:
         InputError: there is no such table, it cannot be read, lacks a column, or has no rows.
     """
     if path is not None and path.startswith("hub:"):
-        return _checked(_from_hub(name, path), name, path, needed)
+        return _check_table(_read_from_hub(name, path), name, path, needed)
     if path is None and (folder is None or not folder.is_dir()):
-        return _checked(_from_hub(name, f"hub:{hub}"), name, hub, needed)
-    folder = needed_folder(name, folder)
+        return _check_table(_read_from_hub(name, f"hub:{hub}"), name, hub, needed)
+    folder = require_folder(name, folder)
     if path is None:
         tables = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _TABLES)
         if len(tables) > 1:
             raise InputError(f"{name}: {folder} holds several tables ({', '.join(tables)}); name one as path:")
         if not tables:
-            return _checked(_from_hub(name, str(folder)), name, str(folder), needed)
+            return _check_table(_read_from_hub(name, str(folder)), name, str(folder), needed)
         path = tables[0]
     file = folder / path
     if file.suffix.lower() == ".csv":
-        return words_of(name, file, needed)
+        return read_text_table(name, file, needed)
     if not file.is_file():
         raise InputError(f"{name}: {file} is missing")
     try:
         frame = pl.read_parquet(file)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"{name}: {file} cannot be read as Parquet: {first_line(error)}") from None
-    return _checked(frame, name, str(file), needed)
+    return _check_table(frame, name, str(file), needed)
 
 
-def _from_hub(name: str, place: str) -> pl.DataFrame:
+def _read_from_hub(name: str, place: str) -> pl.DataFrame:
+    """Read a table from the hub or a Hugging Face folder; an error also says where a local table may be put."""
     try:
-        return read_source(place, None, None, None, name).frame
+        return read_table(place, None, None, None, name).frame
     except InputError as error:
         raise InputError(f"{error}; its table can also lie in DIR/{name}, with --data DIR") from None
 
 
-def _checked(frame: pl.DataFrame, name: str, where: str, needed: Sequence[str]) -> pl.DataFrame:
+def _check_table(frame: pl.DataFrame, name: str, where: str, needed: Sequence[str]) -> pl.DataFrame:
+    """Return the table; raise InputError if it lacks a column or has no rows."""
     for column in needed:
         if column not in frame.columns:
             raise InputError(f'{name}: {where} has no column "{column}"; it should have {", ".join(needed)}')
@@ -109,8 +113,8 @@ def _checked(frame: pl.DataFrame, name: str, where: str, needed: Sequence[str]) 
     return frame
 
 
-def numbers_of(frame: pl.DataFrame, name: str, column: str) -> np.ndarray:
-    """float64 [n] of a column of numbers, or of numbers as text. Raises InputError where one is missing."""
+def numbers_in_column(frame: pl.DataFrame, name: str, column: str) -> np.ndarray:
+    """Return a column of numbers, or of numbers as text, as float64 [n]. Raises InputError if one is missing."""
     numbers = frame[column].cast(pl.Float64, strict=False).fill_nan(None)
     if numbers.null_count():
         raise InputError(
@@ -120,8 +124,8 @@ def numbers_of(frame: pl.DataFrame, name: str, column: str) -> np.ndarray:
     return numbers.to_numpy()
 
 
-def truth_of(frame: pl.DataFrame, name: str, column: str) -> np.ndarray:
-    """bool [n] of a column of true and false, of 1 and 0, or of such words. Raises InputError for anything else."""
+def booleans_in_column(frame: pl.DataFrame, name: str, column: str) -> np.ndarray:
+    """Return a column of true and false, or of 1 and 0, as bool [n]. Raises InputError for any other value."""
     words = frame[column].cast(pl.String).str.to_lowercase().str.strip_suffix(".0")
     truth = words.replace_strict(
         {"true": True, "1": True, "false": False, "0": False}, default=None, return_dtype=pl.Boolean
@@ -132,7 +136,10 @@ def truth_of(frame: pl.DataFrame, name: str, column: str) -> np.ndarray:
 
 
 def text_units(texts: Sequence[str], ids: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """A unit for each text, copies in one: str [n], the id of the first; and a note of copies where there are some."""
+    """Return a unit per text, shared by its copies, and a note that counts the copies.
+
+    Units are str [n], the id of the first copy; without copies there is no note.
+    """
     first: dict[str, str] = {}
     units = np.array([first.setdefault(text, example) for text, example in zip(texts, ids, strict=True)], dtype=object)
     copies = len(texts) - len(first)

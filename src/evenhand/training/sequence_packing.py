@@ -1,8 +1,8 @@
-"""Several texts in one row of a batch, each read as if it were alone: no padding between texts of different lengths.
+"""Packs several texts into one row of a batch, each read as if it were alone, to avoid padding.
 
-Position ids start anew with each text. From them, where no attention mask and no cache is given, transformers makes the
-mask in which a token sees its own text alone, within a sliding window where the model has one. A model that does not
-keep to that is refused before anything is trained, see `require_apart`.
+Position ids restart with each text. From them, if neither an attention mask nor a cache is given, transformers makes a
+mask in which a token attends to its own text only, within a sliding window if the model has one. A model that does not
+do so is refused before training, see `check_texts_stay_apart`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from evenhand.errors import InputError
 
 if TYPE_CHECKING:
-    from evenhand.training.batches import Texts
+    from evenhand.training.batches import TokenizedTexts
 
 _ALONE = 1e-3
 """How much a logit may differ from that of a text alone, as a share of the largest: rounding, float32 or less exact."""
@@ -27,8 +27,8 @@ _SEEN = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
-    """Some texts in rows.
+class PackedTexts:
+    """Texts packed into rows, with the position ids that keep them apart.
 
     Attributes:
         ids, positions: int64 [rows, length], of which the places behind a row's last text are texts of one token.
@@ -40,14 +40,14 @@ class Packed:
     starts: np.ndarray
 
     def forward(self, model: nn.Module, device: torch.device) -> torch.Tensor:
-        """Logits [rows · length, V]."""
+        """Return the model's logits, [rows · length, V]."""
         ids, positions = (torch.from_numpy(each).to(device, non_blocking=True) for each in (self.ids, self.positions))
         # With a cache, which language models make by themselves, the mask would not keep texts apart.
         return model(input_ids=ids, position_ids=positions, use_cache=False).logits.flatten(0, 1)
 
 
-def packed(inputs: Texts, rows: np.ndarray, room: int | None = None) -> Packed:
-    """Texts placed in rows, the longest first, each in the first row that has room for it.
+def pack_texts(inputs: TokenizedTexts, rows: np.ndarray, room: int | None = None) -> PackedTexts:
+    """Pack texts into rows, the longest text first, each into the first row with enough room.
 
     Args:
         inputs: tokenised texts.
@@ -74,12 +74,12 @@ def packed(inputs: Texts, rows: np.ndarray, room: int | None = None) -> Packed:
         end = start + int(lengths[text])
         ids[row, start:end] = inputs.tokens[rows[text]]
         positions[row, start:end] = np.arange(lengths[text])
-    return Packed(ids, positions, np.array([row * shape[1] + start for row, start in places], dtype=np.int64))
+    return PackedTexts(ids, positions, np.array([row * shape[1] + start for row, start in places], dtype=np.int64))
 
 
 @torch.inference_mode()
-def require_apart(model: nn.Module, inputs: Texts, device: torch.device) -> None:
-    """Let a model read two texts in one row, and refuse it if one changes what it says of the other.
+def check_texts_stay_apart(model: nn.Module, inputs: TokenizedTexts, device: torch.device) -> None:
+    """Check, by running the model on two packed texts, that one does not change the logits of the other.
 
     Raises:
         InputError: it takes no position ids, or does not read the second as it reads it alone.
@@ -88,7 +88,7 @@ def require_apart(model: nn.Module, inputs: Texts, device: torch.device) -> None
         return
     order = np.argsort(inputs.lengths, kind="stable")
     both = np.array([order[-1], order[len(order) // 2]])
-    together = packed(inputs, both, int(inputs.lengths[both].sum()))
+    together = pack_texts(inputs, both, int(inputs.lengths[both].sum()))
     start, length = int(together.starts[1]), int(inputs.lengths[both[1]])
     changed = together.ids.copy()
     changed[0, :start] = np.roll(changed[0, :start], 1)
@@ -96,18 +96,19 @@ def require_apart(model: nn.Module, inputs: Texts, device: torch.device) -> None
     model.eval()
     try:
         first, second = (
-            Packed(ids, together.positions, together.starts).forward(model, device)[start : start + length].float()
+            PackedTexts(ids, together.positions, together.starts).forward(model, device)[start : start + length].float()
             for ids in (together.ids, changed)
         )
     except (TypeError, ValueError) as error:
-        raise _refused(model, str(error).split("\n", 1)[0]) from None
+        raise _packing_error(model, str(error).split("\n", 1)[0]) from None
     alone: Any = model(input_ids=torch.from_numpy(inputs.tokens[both[1]][None]).to(device)).logits[0].float()
     model.train(training)
     scale = float(alone.abs().max()) or 1.0
     if float((first - second).abs().max()) > _SEEN * scale or float((first - alone).abs().max()) > _ALONE * scale:
-        raise _refused(model, "in one row, texts are not read as they are alone")
+        raise _packing_error(model, "in one row, texts are not read as they are alone")
 
 
-def _refused(model: nn.Module, why: str) -> InputError:
+def _packing_error(model: nn.Module, why: str) -> InputError:
+    """Return the error for a model that cannot be trained on packed texts."""
     name = type(model).__name__
-    return InputError(f"train.packing cannot be had with {name}: {why}; leave it out")
+    return InputError(f"train.packing does not work with {name}: {why}; leave it out")

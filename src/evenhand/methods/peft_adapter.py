@@ -1,4 +1,4 @@
-"""What methods have in common that add an adapter to a frozen base through PEFT."""
+"""Base classes of the methods that add a PEFT adapter to a frozen base."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import field_validator
 
-from evenhand.methods.layers import resolve
+from evenhand.methods.layers import resolve_targets
 from evenhand.methods.method import Method
 from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 FOLDER = "adapter"
 
 
-class Adapter(Method):
-    """An adapter over a frozen base, and the classification head; kept as PEFT keeps it."""
+class PeftAdapter(Method):
+    """Base class: trains an adapter over a frozen base, and the classification head; saved in PEFT's format."""
 
     @abstractmethod
     def config(self, model: PreTrainedModel, seed: int) -> PeftConfig:
-        """PEFT's configuration of the adapter for this model, but for the head."""
+        """Return PEFT's configuration of the adapter for this model, without the head."""
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """A PeftModel over the model: what the adapter draws comes from the seed's "adapter" stream, the head is as it
-        came.
+        """Return a PeftModel over the model: the adapter drawn under the seed's "adapter" stream, the head unchanged.
 
         Raises:
             InputError: see `check`.
@@ -51,12 +50,12 @@ class Adapter(Method):
             return get_peft_model(model, config)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """`folder/adapter/`, which `PeftModel.from_pretrained` reads."""
+        """Write `folder/adapter/`, which `PeftModel.from_pretrained` reads."""
         # Embeddings are never trained here; "auto" would ask the hub whether the vocabulary grew.
         model.save_pretrained(folder / FOLDER, save_embedding_layers=False)  # pyright: ignore[reportCallIssue]
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The base with the trained adapter and head, in evaluation mode."""
+        """Return the base with the trained adapter and head, in evaluation mode."""
         import torch
         from peft import PeftModel
 
@@ -65,12 +64,12 @@ class Adapter(Method):
             return PeftModel.from_pretrained(model, folder / FOLDER).eval()
 
     def kept(self, folder: Path) -> bool:
-        """Whether `adapter/` is there."""
+        """Return whether `adapter/` exists."""
         return (folder / FOLDER / "adapter_config.json").is_file()
 
 
-class Targeted(Adapter):
-    """An adapter of some of the base's linear layers.
+class TargetedAdapter(PeftAdapter):
+    """Base class of adapters for some of the base's linear layers.
 
     Attributes:
         targets: names of linear layers, matched at the end of their full name; the query and value projections unless
@@ -82,22 +81,23 @@ class Targeted(Adapter):
     @field_validator("targets", mode="before")
     @classmethod
     def _targets(cls, value: Any) -> Any:
+        """Turn a single target into a tuple, and refuse an empty list."""
         names = (value,) if isinstance(value, str) else value
         if names is not None and not names:
             raise ValueError("name at least one layer, or leave targets out")
         return names
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a target that no linear layer of the base bears."""
+        """Raise InputError if no linear layer of the base has a target's name."""
         self.resolved(model)
 
     def resolved(self, model: PreTrainedModel) -> dict[str, tuple[str, ...]]:
-        """By target, the full names of the layers that it means."""
-        return resolve(self.kind, model, self.targets)
+        """Return the full names of the layers that each target matches, by target."""
+        return resolve_targets(self.kind, model, self.targets)
 
 
 def seed_dropout(adapted: torch.nn.Module, attribute: str, share: float, seed: int) -> None:
-    """Give every layer of an adapter a dropout with a generator of its own, so that a mask depends on the trial alone.
+    """Give every adapter layer a dropout with its own generator, so that its masks depend on the trial alone.
 
     Args:
         adapted: from PEFT.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from evenhand.training.adamw import StackedAdamW
+from evenhand.training.stacked_adamw import StackedAdamW
 
 RATES, DECAYS, LIMITS = (1e-2, 3e-4, 0.5), (0.0, 0.1, 0.4), (None, 0.5, 100.0)
 SHAPES = {"weight": (4, 3), "bias": (4,), "A": (2, 5)}

@@ -1,4 +1,4 @@
-"""Where a table comes from: a file, a folder or the hub, read into one frame."""
+"""Reads a table from a file, a folder or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SPLIT = "split"
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """Rows, and how to read the images that they name.
+class TableSource:
+    """The rows of a table, and how to read the images that they name.
 
     Attributes:
         frame: the rows; of an image column only what names an image (a path, or bytes).
@@ -41,10 +41,10 @@ class Source:
     image_bytes: Callable[[int], bytes | Path] | None = None
 
 
-def read_source(
+def read_table(
     path: str, subset: str | None, image: str | None, below: Path | None, task: str = "task table"
-) -> Source:
-    """Read a table.
+) -> TableSource:
+    """Read a table from a file, a Hugging Face folder or the hub.
 
     Args:
         path: a CSV, TSV, Parquet or JSONL file, a folder of a Hugging Face data set, or its hub id (`hub:ORG/NAME`,
@@ -58,30 +58,30 @@ def read_source(
         InputError: nothing is there, or it cannot be read.
     """
     if path.startswith("hub:"):
-        return _from_hub(path.removeprefix("hub:"), path, subset, image, task)
-    places = [Path(path).expanduser()]
-    if below is not None and not places[0].is_absolute():
-        places.insert(0, below / path)
-    found = next((place for place in places if place.exists()), None)
-    if found is None:
+        return _read_hub_dataset(path.removeprefix("hub:"), path, subset, image, task)
+    candidates = [Path(path).expanduser()]
+    if below is not None and not candidates[0].is_absolute():
+        candidates.insert(0, below / path)
+    file = next((candidate for candidate in candidates if candidate.exists()), None)
+    if file is None:
         if Path(path).suffix.lower() not in _READERS and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path):
-            return _from_hub(path, path, subset, image, task)
-        looked = " or ".join(str(place) for place in places)
+            return _read_hub_dataset(path, path, subset, image, task)
+        looked = " or ".join(str(candidate) for candidate in candidates)
         raise InputError(f"{task}: there is no file {looked}")
-    if found.is_dir():
-        return _from_hub(str(found), path, subset, image, task)
-    reader = _READERS.get(found.suffix.lower())
+    if file.is_dir():
+        return _read_hub_dataset(str(file), path, subset, image, task)
+    reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        raise InputError(f"{task}: {found} ends in none of {', '.join(_READERS)}, so its format is not known")
+        raise InputError(f"{task}: {file} ends in none of {', '.join(_READERS)}, so its format is not known")
     try:
-        frame = reader(found)
+        frame = reader(file)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"{task}: {found} cannot be read: {first_line(error)}") from None
-    return Source(frame, found.name, found.parent)
+        raise InputError(f"{task}: {file} cannot be read: {first_line(error)}") from None
+    return TableSource(frame, file.name, file.parent)
 
 
-def _from_hub(place: str, asked: str, subset: str | None, image: str | None, task: str) -> Source:
-    """A data set of the hub or of a folder, through the library `datasets`; its splits are put under each other."""
+def _read_hub_dataset(place: str, asked: str, subset: str | None, image: str | None, task: str) -> TableSource:
+    """Read a data set of the hub or of a folder with the library `datasets`, its splits concatenated."""
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
@@ -89,7 +89,7 @@ def _from_hub(place: str, asked: str, subset: str | None, image: str | None, tas
         if (Path(place) / "state.json").is_file() or (Path(place) / "dataset_dict.json").is_file():
             loaded: Any = datasets.load_from_disk(place)
         else:
-            loaded = _loaded(place, asked, subset, task)
+            loaded = _load_hub_dataset(place, asked, subset, task)
         splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
         data = datasets.concatenate_datasets(list(splits.values()))
     except InputError:
@@ -109,22 +109,23 @@ def _from_hub(place: str, asked: str, subset: str | None, image: str | None, tas
         rows = [name for name, part in splits.items() for _ in range(len(part))]
         frame = frame.with_columns(pl.Series(SPLIT, rows, dtype=pl.String))
     if image is None or image not in binary:
-        return Source(frame, asked, Path(place))
+        return TableSource(frame, asked, Path(place))
     undecoded = data.cast_column(image, datasets.Image(decode=False)).select_columns([image])
 
     def image_bytes(row: int) -> bytes | Path:
+        """Return an image's bytes, or its file."""
         kept: Any = undecoded[row][image]
         return kept["bytes"] if kept["bytes"] is not None else Path(kept["path"])
 
-    return Source(frame, asked, Path(place), image_bytes)
+    return TableSource(frame, asked, Path(place), image_bytes)
 
 
 CONVERTED = "refs/convert/parquet"
 """The branch in which the hub keeps Parquet copies of data sets, in a folder for each configuration."""
 
 
-def _loaded(place: str, asked: str, subset: str | None, task: str) -> Any:
-    """A data set of the hub; of one that a script makes, which the library no longer runs, the hub's Parquet copy.
+def _load_hub_dataset(place: str, asked: str, subset: str | None, task: str) -> Any:
+    """Load a data set of the hub, or its Parquet copy if a script makes it, since `datasets` no longer runs scripts.
 
     Raises:
         InputError: there is a script and no copy, with what can be given instead.

@@ -10,8 +10,8 @@ from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.study.plan import plan
 from evenhand.tasks.classification import Job, train, train_together
-from evenhand.training.augment import flipped
-from evenhand.training.batches import Images
+from evenhand.training.augmentation import flip_images
+from evenhand.training.batches import ProcessedImages
 from evenhand.training.recipe import TrainSpec
 from small_models import pictures, work
 
@@ -21,12 +21,12 @@ STILL = {"kind": "full", "lr": 1e-12, "epochs": 1}
 """Learns nothing to speak of."""
 
 
-def images(n: int = 400) -> Images:
-    return Images(np.random.default_rng(0).normal(size=(n, 3, 4, 4)).astype(np.float32))
+def images(n: int = 400) -> ProcessedImages:
+    return ProcessedImages(np.random.default_rng(0).normal(size=(n, 3, 4, 4)).astype(np.float32))
 
 
 def test_half_of_the_images_are_mirrored_and_others_in_each_epoch_and_seed():
-    first, later, other = (flipped(images(), seed, epoch).mirrored for seed, epoch in ((0, 0), (0, 1), (1, 0)))
+    first, later, other = (flip_images(images(), seed, epoch).mirrored for seed, epoch in ((0, 0), (0, 1), (1, 0)))
     for one in (first, later, other):
         assert 150 < one.sum() < 250
     for one in (later, other):
@@ -34,7 +34,7 @@ def test_half_of_the_images_are_mirrored_and_others_in_each_epoch_and_seed():
 
 
 def test_an_image_is_mirrored_left_to_right_or_not_at_all():
-    found = flipped(images(), 0, 3)
+    found = flip_images(images(), 0, 3)
     plain = images().batch(np.arange(50), CPU)["pixel_values"]
     seen = found.batch(np.arange(50), CPU)["pixel_values"]
     for row in range(50):
@@ -42,14 +42,14 @@ def test_an_image_is_mirrored_left_to_right_or_not_at_all():
 
 
 def test_who_is_mirrored_depends_on_the_image_itself_and_not_on_its_neighbours():
-    whole = flipped(images(), 5, 2).mirrored
+    whole = flip_images(images(), 5, 2).mirrored
     order = np.random.default_rng(1).permutation(400)[:100]
-    assert np.array_equal(flipped(Images(images().pixels[order]), 5, 2).mirrored, whole[order])
+    assert np.array_equal(flip_images(ProcessedImages(images().pixels[order]), 5, 2).mirrored, whole[order])
 
 
 def test_an_epoch_does_not_depend_on_those_before_it():
-    straight = flipped(images(), 0, 2)
-    after = flipped(flipped(images(), 0, 0), 0, 2)
+    straight = flip_images(images(), 0, 2)
+    after = flip_images(flip_images(images(), 0, 0), 0, 2)
     assert np.array_equal(straight.mirrored, after.mirrored)
     assert not isinstance(after.inputs, type(after))
 

@@ -1,4 +1,4 @@
-"""Adapters of PEFT that scale or turn what layers give, each with few parameters a layer."""
+"""Defines VeRA, IA3, OFT and BOFT through PEFT."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from evenhand.errors import InputError
-from evenhand.methods.adapter import Adapter, Targeted, seed_dropout
-from evenhand.methods.layers import KEY_AND_VALUE, linear_layers, outputs, resolve, transposed, widths
+from evenhand.methods.layers import KEY_AND_VALUE, linear_layers, output_layers, resolve_targets, transposed, widths
+from evenhand.methods.peft_adapter import PeftAdapter, TargetedAdapter, seed_dropout
 from evenhand.seeds import derive
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class VeRA(Targeted):
-    """Trains two vectors a layer around one random pair A, B that all layers share (Kopiczko et al. 2023,
-    arXiv:2310.11454): the update is Λb·B·Λd·A, with b 0 at the start.
+class VeRA(TargetedAdapter):
+    """Trains two vectors per layer around one random pair A, B shared by all layers.
+
+    Kopiczko et al. 2023, arXiv:2310.11454. The update is Λb·B·Λd·A, with b 0 at the start.
 
     Attributes:
         rank: rows of A and columns of B, drawn under the seed; larger than LoRA's, since only Λd grows with it.
@@ -40,7 +41,7 @@ class VeRA(Targeted):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     def config(self, model: PreTrainedModel, seed: int) -> VeraConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         from peft import VeraConfig
 
         return VeraConfig(
@@ -52,16 +53,18 @@ class VeRA(Targeted):
         )
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """A PeftModel over the model. Raises InputError: see `check`."""
+        """Return a PeftModel over the model. Raises InputError: see `check`."""
         adapted = super().apply(model, seed)
         if self.dropout:
             seed_dropout(adapted, "vera_dropout", self.dropout, seed)
         return adapted
 
 
-class IA3(Adapter):
-    """Trains a factor for each key, each value and each activation of the feed-forward part, 1 at the start (Liu et al.
-    2022, arXiv:2205.05638)."""
+class IA3(PeftAdapter):
+    """Trains a factor, initially 1, for each key, value and feed-forward activation.
+
+    Liu et al. 2022, arXiv:2205.05638.
+    """
 
     kind: ClassVar[str] = "ia3"
     summary: ClassVar[str] = "factors of keys, values and feed-forward activations, and the classification head"
@@ -69,23 +72,23 @@ class IA3(Adapter):
     lr: NonNegativeFloat = 3e-3
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a base whose keys, values or feed-forward parts have no known name."""
-        resolve(self.kind, model, None, KEY_AND_VALUE, "key and value projections")
-        if not outputs(model)[1]:
+        """Raise InputError if the base's keys, values or feed-forward parts have no known name."""
+        resolve_targets(self.kind, model, None, KEY_AND_VALUE, "key and value projections")
+        if not output_layers(model)[1]:
             raise InputError(f"ia3: {type(model).__name__} has no feed-forward part under a known name; use kind: lora")
 
     def config(self, model: PreTrainedModel, seed: int) -> IA3Config:
-        """PEFT's configuration, with full names: a BERT's attention ends in an `output.dense` too."""
+        """Return PEFT's configuration, with full names, because a BERT's attention ends in an `output.dense` too."""
         from peft import IA3Config
 
-        keys_and_values = resolve(self.kind, model, None, KEY_AND_VALUE, "key and value projections")
-        feed_forward = outputs(model)[1]
+        keys_and_values = resolve_targets(self.kind, model, None, KEY_AND_VALUE, "key and value projections")
+        feed_forward = output_layers(model)[1]
         names = [name for matched in keys_and_values.values() for name in matched]
         return IA3Config(target_modules=names + feed_forward, feedforward_modules=feed_forward)
 
 
-class Orthogonal(Targeted):
-    """What OFT and BOFT share: each target layer's inputs are turned in blocks of `block`, by rotations of their own.
+class Orthogonal(TargetedAdapter):
+    """Base class of OFT and BOFT: rotates the inputs of each target layer in blocks of `block`.
 
     Attributes:
         block: inputs that are turned together; must divide the inputs of every target layer.
@@ -95,7 +98,7 @@ class Orthogonal(Targeted):
     block: int = Field(default=8, ge=2)
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a target that no linear layer bears, a block that does not divide a layer, a transposed layer."""
+        """Raise InputError for unknown targets, a block that does not divide a layer, or transposed layers."""
         layers = linear_layers(model)
         for matched in self.resolved(model).values():
             for name, (inside, _) in widths(model, matched).items():
@@ -111,22 +114,26 @@ class Orthogonal(Targeted):
 
 
 class OFT(Orthogonal):
-    """Turns each target layer's inputs by block-diagonal rotations (Qiu et al. 2023, arXiv:2306.07280), by Cayley's
-    formula as it stands and not as a truncated series, so that what is learned is a rotation."""
+    """Rotates each target layer's inputs by block-diagonal rotations.
+
+    Qiu et al. 2023, arXiv:2306.07280. It uses Cayley's formula and not a truncated series, so that what is learned is a
+    rotation.
+    """
 
     kind: ClassVar[str] = "oft"
     summary: ClassVar[str] = "rotations of the inputs of query and value projections, and the classification head"
 
     def config(self, model: PreTrainedModel, seed: int) -> OFTConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         from peft import OFTConfig
 
         return OFTConfig(oft_block_size=self.block, use_cayley_neumann=False, target_modules=list(self.resolved(model)))
 
 
 class BOFT(Orthogonal):
-    """Turns each target layer's inputs by a product of butterfly rotations, and scales its outputs (Liu et al. 2023,
-    arXiv:2311.06243).
+    """Rotates each target layer's inputs by a product of butterfly rotations, and scales its outputs.
+
+    Liu et al. 2023, arXiv:2311.06243.
 
     Attributes:
         factors: of the product. PEFT has more than one only through a CUDA extension that it compiles when it is
@@ -139,7 +146,7 @@ class BOFT(Orthogonal):
     factors: PositiveInt = 1
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses what `Orthogonal` does, and several factors where they cannot be had."""
+        """Raise InputError as `Orthogonal` does, or if several factors are asked for without PEFT's CUDA extension."""
         super().check(model)
         if self.factors == 1:
             return
@@ -154,7 +161,7 @@ class BOFT(Orthogonal):
         import torch
         from peft.tuners.boft.layer import get_fbd_cuda
 
-        with _one_factor():
+        with _quiet_extension_warnings():
             compiled = torch.cuda.is_available() and get_fbd_cuda() is not None
         if not compiled:
             raise InputError(
@@ -163,7 +170,7 @@ class BOFT(Orthogonal):
             )
 
     def config(self, model: PreTrainedModel, seed: int) -> BOFTConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         from peft import BOFTConfig
 
         return BOFTConfig(
@@ -173,19 +180,19 @@ class BOFT(Orthogonal):
         )
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """A PeftModel over the model. Raises InputError: see `check`."""
-        with _one_factor():
+        """Return a PeftModel over the model. Raises InputError: see `check`."""
+        with _quiet_extension_warnings():
             return super().apply(model, seed)
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The base with the trained adapter and head, in evaluation mode."""
-        with _one_factor():
+        """Return the base with the trained adapter and head, in evaluation mode."""
+        with _quiet_extension_warnings():
             return super().load(model, folder)
 
 
 @contextmanager
-def _one_factor() -> Iterator[None]:
-    """Without PEFT's word that it misses an extension: with one factor it is not needed, and more are refused."""
+def _quiet_extension_warnings() -> Iterator[None]:
+    """Context manager that hides PEFT's warnings of a missing extension, which only several factors need."""
     with warnings.catch_warnings():
         for message in ("Failed to load the CUDA extension", "Setting boft_n_butterfly_factor to 1"):
             warnings.filterwarnings("ignore", message=message)

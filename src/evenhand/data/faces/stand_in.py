@@ -1,4 +1,4 @@
-"""Drawn faces that stand in for photographs of people (`--tiny`), as JPEG files."""
+"""Draws faces that stand in for photographs of people (`--tiny`), as JPEG files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTLINES = ("circle", "square", "hexagon", "triangle")
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Made-up people.
+    """Ages, genders, races and images of made-up people.
 
     Attributes:
         age, gender, race: int [n]; ages from 1.
@@ -32,9 +32,10 @@ class People:
     images: np.ndarray
 
 
-def people(name: str, races: int, oldest: int) -> People:
-    """Made-up people: mouth and brows say the gender (down: 0), the size of the face the age, and the outline the race,
-    of which the later ones are rarer. Races beyond the outlines that have a name are bent in ways of their own.
+def made_up_people(name: str, races: int, oldest: int) -> People:
+    """Draw made-up people: mouth and brows show the gender (down: 0), the face's size the age, the outline the race.
+
+    Later races are rarer. Races beyond the outlines that have a name get their own bent outlines.
 
     Args:
         name: of the data set, for the random numbers.
@@ -65,7 +66,7 @@ def people(name: str, races: int, oldest: int) -> People:
 
 
 def write(image: np.ndarray, path: Path) -> None:
-    """One image as a JPEG file."""
+    """Write one image as a JPEG file."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from evenhand.methods import METHODS, parse_method
-from evenhand.methods.fit import skeleton
-from evenhand.models.find import TINY, find
+from evenhand.methods.fit import model_skeleton
+from evenhand.models.classifier_parts import head_modules
+from evenhand.models.find import TINY, find_model
 from evenhand.models.load import load_classifier
-from evenhand.models.parts import head_modules
 from small_models import CLASSES, examples_for, inputs, work
 
 torch = pytest.importorskip("torch")
@@ -23,7 +23,7 @@ METHODS_OF_A_BERT = [kind for kind in METHODS if kind not in ("base", "qlora") a
 @pytest.fixture(scope="module")
 def poolerless(tmp_path_factory):
     """A BERT saved by what fills in masked words."""
-    return find(str(saved(tmp_path_factory.mktemp("poolerless"), tf.BertForMaskedLM)))
+    return find_model(str(saved(tmp_path_factory.mktemp("poolerless"), tf.BertForMaskedLM)))
 
 
 def saved(folder: Path, cls, **sizes) -> Path:
@@ -42,8 +42,8 @@ def saved(folder: Path, cls, **sizes) -> Path:
 
 @pytest.mark.parametrize("name", TINY)
 def test_the_built_in_checkpoints_lack_their_head_only(name):
-    contents = find(name).contents
-    assert contents.fresh == () and contents.head is None and find(name).notes == ()
+    contents = find_model(name).contents
+    assert contents.fresh == () and contents.head is None and find_model(name).notes == ()
 
 
 def test_a_checkpoint_without_a_pooler_says_so(poolerless):
@@ -63,7 +63,7 @@ def test_a_checkpoint_without_a_pooler_says_so(poolerless):
     ],
 )
 def test_what_a_checkpoint_brings_is_read_off_its_names(cls, fresh, head, tmp_path):
-    contents = find(str(saved(tmp_path, cls))).contents
+    contents = find_model(str(saved(tmp_path, cls))).contents
     assert (contents.fresh, contents.head) == (fresh, head)
 
 
@@ -79,7 +79,7 @@ def test_other_encoders_have_a_pooler_where_their_classifier_reads_one(config, b
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     bare(config(**sizes, embedding_size=32, vocab_size=60, max_position_embeddings=40)).save_pretrained(tmp_path)
     (tmp_path / "vocab.txt").write_text("[PAD]\n")
-    base = find(str(tmp_path))
+    base = find_model(str(tmp_path))
     assert base.contents.fresh == fresh
     load_classifier(base, CLASSES, 0)
 
@@ -89,7 +89,7 @@ def test_a_fresh_pooler_is_the_seeds_and_the_head_is_what_it_would_be_beside_a_p
     weights = [model.bert.pooler.dense.weight for model in (first, again, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
     assert weights[0].std().item() == pytest.approx(0.2, rel=0.1)
-    whole = load_classifier(find(str(saved(tmp_path, tf.BertModel))), CLASSES, 0)
+    whole = load_classifier(find_model(str(saved(tmp_path, tf.BertModel))), CLASSES, 0)
     assert torch.equal(first.classifier.weight, whole.classifier.weight)
     assert [type(module).__name__ for module in head_modules(first)] == ["Linear", "BertPooler"]
     assert [type(module).__name__ for module in head_modules(whole)] == ["Linear"]
@@ -98,7 +98,7 @@ def test_a_fresh_pooler_is_the_seeds_and_the_head_is_what_it_would_be_beside_a_p
 @pytest.mark.parametrize("kind", METHODS_OF_A_BERT)
 def test_every_method_trains_it_with_the_head(kind, poolerless):
     method = parse_method("m", {"kind": kind, **({"factors": 1} if kind == "boft" else {})})
-    method.check(skeleton(poolerless, 2))
+    method.check(model_skeleton(poolerless, 2))
     model = method.apply(load_classifier(poolerless, CLASSES, 0), 0)
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     for part in ("pooler", "classifier"):

@@ -1,4 +1,4 @@
-"""The parts of a classifier: its head, its base, and what of them a checkpoint brings along."""
+"""Tells the head of a classifier from its base, and reads which of its parts a checkpoint contains."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ POOLER = "pooler"
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What the weights of a checkpoint hold of a classifier, by their names alone.
+class CheckpointContents:
+    """The parts of a classifier that a checkpoint contains, judged by the names of its weights.
 
     Attributes:
         fresh: full names of the parts of the base that they lack.
@@ -34,8 +34,8 @@ class Contents:
     head: int | None = None
 
 
-def skeleton(folder: Path, modality: Modality, classes: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
-    """A classifier over the base in a folder on the meta device: names and shapes, and no weights.
+def classifier_skeleton(folder: Path, modality: Modality, classes: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
+    """Return a classifier over a base on the meta device, with names and shapes but no weights.
 
     Args:
         folder: with a `config.json`.
@@ -51,11 +51,11 @@ def skeleton(folder: Path, modality: Modality, classes: int, fresh: Sequence[str
     auto = AutoModelForSequenceClassification if modality == "text" else AutoModelForImageClassification
     # The padding token of its own may be one that only the tokenizer has.
     values = {"pad_token_id": 0} if modality == "text" else {}
-    return with_fresh(configured(folder, auto, num_labels=classes, **values), fresh)
+    return mark_fresh(model_from_config(folder, auto, num_labels=classes, **values), fresh)
 
 
-def configured(folder: Path, auto: Any, **values: Any) -> PreTrainedModel:
-    """A model of an auto class on the meta device, as the `config.json` of a folder and these values say.
+def model_from_config(folder: Path, auto: Any, **values: Any) -> PreTrainedModel:
+    """Return a model of an auto class on the meta device, built from a folder's `config.json` and these values.
 
     Raises:
         InputError: the configuration describes no model of its type.
@@ -69,17 +69,17 @@ def configured(folder: Path, auto: Any, **values: Any) -> PreTrainedModel:
             return auto.from_config(config)
     # Any kind: architectures check little of what they read, and stumble over the rest.
     except Exception as error:
-        said = " ".join(str(error).split())
-        raise InputError(f"{folder / 'config.json'} describes no model ({type(error).__name__}: {said})") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder / 'config.json'} describes no model ({type(error).__name__}: {reason})") from None
 
 
-def contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> Contents:
-    """What a checkpoint brings of a classifier; reads the names in its files, not the numbers.
+def checkpoint_contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> CheckpointContents:
+    """Return which parts of a classifier a checkpoint contains, from the names in its files.
 
     Args:
         folder: with a `config.json`.
         modality: what the base reads.
-        weights: its safetensors files, and their index if there is one.
+        weights: its safetensors files, and their index if there is path.
 
     Raises:
         InputError: a file that is no safetensors file, or a configuration that describes no model.
@@ -87,7 +87,7 @@ def contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> Conte
     from safetensors import SafetensorError, safe_open
 
     shapes: dict[str, Any] = {}
-    for path in (one for one in weights if one.suffix == ".safetensors"):
+    for path in (path for path in weights if path.suffix == ".safetensors"):
         try:
             with safe_open(path, framework="numpy") as file:
                 shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
@@ -95,7 +95,7 @@ def contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> Conte
             raise InputError(
                 f"{path} is no whole safetensors file ({first_line(error)}); delete it and download or copy it again"
             ) from None
-    model = skeleton(folder, modality, 2)
+    model = classifier_skeleton(folder, modality, 2)
     prefix = model.base_model_prefix
     ends = {name.removeprefix(f"{prefix}.") for name in shapes}
     fresh = {
@@ -103,23 +103,24 @@ def contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> Conte
         for name, _ in model.base_model.named_parameters()
         if POOLER in name.split(".") and name not in ends
     }
-    own = [
+    head_shapes = [
         shapes[name]
         for name, parameter in model.named_parameters()
         if not name.startswith(f"{prefix}.") and name in shapes and parameter.ndim == 2
     ]
-    return Contents(tuple(sorted(fresh)), own[-1][0] if own else None)
+    return CheckpointContents(tuple(sorted(fresh)), head_shapes[-1][0] if head_shapes else None)
 
 
-def with_fresh(model: PreTrainedModel, fresh: Sequence[str]) -> PreTrainedModel:
-    """The classifier, which knows from now on what of its base is fresh; nothing of this is saved with it."""
+def mark_fresh(model: PreTrainedModel, fresh: Sequence[str]) -> PreTrainedModel:
+    """Record on the classifier which parts of its base the checkpoint lacks, and return it. The mark is never saved."""
     vars(model)[FRESH] = tuple(fresh)
     return model
 
 
 def head_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
-    """What of a classifier is drawn anew and has parameters: the parts on top of its base, and the parts of the base
-    that the checkpoint lacks, such as the pooler that a BERT for masked words has no use for.
+    """Return the newly drawn modules of a classifier: those on top of the base, and those that the checkpoint lacks.
+
+    A BERT for masked words, for instance, lacks a pooler.
 
     Frozen at random these would stand between base and head under every method that does not train them, and learn
     under the others. So they are part of the head: whatever trains the head trains them. A language model has no head:

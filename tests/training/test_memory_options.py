@@ -14,7 +14,7 @@ from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.study.plan import plan
 from evenhand.tasks import classification, packing
-from evenhand.training.batches import by_tokens
+from evenhand.training.batches import split_by_tokens
 from evenhand.training.loop import take_step
 from evenhand.training.recipe import ROUNDING
 from several_processes import FULL, LORA, Case, trained, weights
@@ -57,7 +57,7 @@ def test_checkpoints_keep_less():
         pack, sizes = case.pack(), []
         pack.module.train()
         with torch.autograd.graph.saved_tensors_hooks(lambda one: sizes.append(one.nbytes) or one, lambda one: one):
-            pack.losses(next(iter(pack.batches(0))).parts[0])
+            pack.losses(next(iter(pack.batches(0))).micro_batches[0])
         return sum(sizes)
 
     assert kept(with_(PLAIN["full"], checkpointing=True)) < 0.5 * kept(PLAIN["full"])
@@ -67,10 +67,10 @@ def test_checkpoints_keep_less():
 def test_passes_by_tokens_take_the_same_steps(name):
     case, cut = PLAIN[name], with_(PLAIN[name], tokens_per_pass=100)
     pairs = list(zip(case.pack().batches(0), cut.pack().batches(0), strict=True))
-    assert sum(len(parts.parts) for _, parts in pairs) > 2 * len(pairs)
+    assert sum(len(parts.micro_batches) for _, parts in pairs) > 2 * len(pairs)
     for whole, parts in pairs:
-        rows = np.concatenate([part.rows[0] for part in parts.parts])
-        assert sorted(rows) == sorted(np.concatenate([part.rows[0] for part in whole.parts]))
+        rows = np.concatenate([part.rows[0] for part in parts.micro_batches])
+        assert sorted(rows) == sorted(np.concatenate([part.rows[0] for part in whole.micro_batches]))
     same(found(cut), found(case), 1e-6)  # losses are logged in float32
     ours, theirs = (weights_after(one) for one in (cut, case))
     same(ours, theirs, 1e-9)
@@ -88,7 +88,7 @@ def weights_after(case: Case) -> dict[str, np.ndarray]:
 def test_no_pass_has_more_tokens_than_asked_but_for_a_single_text(lengths, most):
     lengths = np.array(lengths)
     rows = np.random.default_rng(0).permutation(len(lengths))
-    parts = by_tokens(rows, lengths[rows], most)
+    parts = split_by_tokens(rows, lengths[rows], most)
     assert sorted(np.concatenate(parts)) == list(range(len(lengths)))
     assert all(len(part) == 1 or len(part) * lengths[part].max() <= most for part in parts)
 

@@ -12,11 +12,11 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from evenhand.data.synthetic_reviews import SyntheticReviews
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.documents import packed, require_apart
-from evenhand.training.language import Prompted, encode_prompted, encode_texts, target_log_probs
+from evenhand.training.language import PromptedTexts, encode_prompted, encode_whole_texts, target_log_probs
+from evenhand.training.sequence_packing import check_texts_stay_apart, pack_texts
 
 CPU = torch.device("cpu")
 
@@ -29,20 +29,20 @@ def model_of(name: str, attention: str = "sdpa") -> Any:
         config.attn_pdrop = config.embd_pdrop = config.resid_pdrop = 0.0
         model: Any = GPT2LMHeadModel._from_config(config, attn_implementation=attention)
         return model.double()
-    base = find("tiny-mistral" if name.startswith("mistral") else name)
+    base = find_model("tiny-mistral" if name.startswith("mistral") else name)
     options = {"sliding_window": 8} if name.startswith("mistral") else {}
     return AutoModelForCausalLM.from_pretrained(
         base.folder, dtype=torch.float64, attn_implementation=attention, **options
     )
 
 
-def reviews(count: int = 12, max_length: int = 96) -> Prompted:
+def reviews(count: int = 12, max_length: int = 96) -> PromptedTexts:
     texts = list(SyntheticReviews(n=40, seed=3).load().inputs)[:count]
     texts = [text[: 20 + 23 * place] for place, text in enumerate(texts)]
-    return encode_texts(load_tokenizer(find("tiny-llama")), texts, max_length)
+    return encode_whole_texts(load_tokenizer(find_model("tiny-llama")), texts, max_length)
 
 
-def losses_and_gradients(model: Any, inputs: Prompted, packing: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def losses_and_gradients(model: Any, inputs: PromptedTexts, packing: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Of all reviews in one packed batch, or of each alone without even padding."""
     model.zero_grad()
     everything = np.arange(len(inputs))
@@ -59,7 +59,7 @@ def losses_and_gradients(model: Any, inputs: Prompted, packing: bool) -> tuple[t
 @pytest.mark.parametrize("name", ["tiny-llama", "mistral, window 8", "gpt2"])
 def test_losses_and_gradients_are_those_of_reviews_alone(name, attention, exact):
     model, inputs = model_of(name, attention).train(), reviews()
-    assert len(packed(inputs, np.arange(len(inputs))).ids) < len(inputs)
+    assert len(pack_texts(inputs, np.arange(len(inputs))).ids) < len(inputs)
     alone, ours = losses_and_gradients(model, inputs, False)
     together, theirs = losses_and_gradients(model, inputs, True)
     assert torch.allclose(alone, together, atol=exact, rtol=0)
@@ -79,7 +79,7 @@ def test_the_window_is_shorter_than_the_reviews():
 
 
 def test_prompts_count_for_nothing_in_a_packed_batch():
-    tokenizer, model = load_tokenizer(find("tiny-llama")), model_of("tiny-llama")
+    tokenizer, model = load_tokenizer(find_model("tiny-llama")), model_of("tiny-llama")
     inputs = encode_prompted(tokenizer, ["a short one", "the food was good and"], ["is here", "the room was cold"], 96)
     with torch.no_grad():
         (alone, there), (together, here) = (
@@ -92,7 +92,7 @@ def test_prompts_count_for_nothing_in_a_packed_batch():
 def test_every_token_has_one_place_and_rows_are_no_longer_than_the_longest():
     inputs = reviews()
     rows = np.array([7, 2, 11, 0, 5])
-    together = packed(inputs, rows)
+    together = pack_texts(inputs, rows)
     length = int(inputs.lengths[rows].max())
     assert together.ids.shape[1] == length
     flat, positions = together.ids.ravel(), together.positions.ravel()
@@ -109,8 +109,8 @@ def test_every_token_has_one_place_and_rows_are_no_longer_than_the_longest():
 
 def test_texts_of_one_length_lie_as_in_a_batch_without_packing():
     tokens = [np.array([4, 5, 6]), np.array([7, 8, 9])]
-    inputs = Prompted(tokens, np.array([3, 3]), 0, np.ones(2, dtype=np.int64))
-    together = packed(inputs, np.array([1, 0]))
+    inputs = PromptedTexts(tokens, np.array([3, 3]), 0, np.ones(2, dtype=np.int64))
+    together = pack_texts(inputs, np.array([1, 0]))
     assert together.ids.tolist() == [[7, 8, 9], [4, 5, 6]]
     assert together.starts.tolist() == [0, 3]
 
@@ -118,14 +118,14 @@ def test_texts_of_one_length_lie_as_in_a_batch_without_packing():
 @pytest.mark.parametrize("name", ["tiny-llama", "mistral, window 8", "gpt2"])
 def test_models_that_keep_texts_apart_are_let_through(name):
     model = model_of(name).train()
-    require_apart(model, reviews(), CPU)
+    check_texts_stay_apart(model, reviews(), CPU)
     assert model.training
 
 
 def test_an_adapter_keeps_them_apart_too():
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     model = parse_method("lora", {"kind": "lora", "rank": 4}).apply(load_language_model(base), 0)
-    require_apart(model, reviews(), CPU)
+    check_texts_stay_apart(model, reviews(), CPU)
 
 
 class Leaks(torch.nn.Module):
@@ -147,9 +147,9 @@ class Bare(torch.nn.Module):
 
 def test_a_model_that_lets_texts_see_one_another_is_refused():
     with pytest.raises(InputError, match=r"with Leaks: in one row, texts are not read as they are alone; leave it out"):
-        require_apart(Leaks(), reviews(), CPU)
+        check_texts_stay_apart(Leaks(), reviews(), CPU)
 
 
 def test_a_model_without_position_ids_is_refused():
     with pytest.raises(InputError, match=r"with Bare: .*position_ids"):
-        require_apart(Bare(), reviews(), CPU)
+        check_texts_stay_apart(Bare(), reviews(), CPU)
