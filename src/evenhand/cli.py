@@ -109,17 +109,17 @@ def plan(
 
     Nothing is trained: the few steps that are timed are thrown away."""
     from evenhand.study.cost import forecast
-    from evenhand.study.foresight import foresee, foresee_leaks, told, told_of_leaks
-    from evenhand.study.plan import plan as expand
+    from evenhand.study.plan import make_plan
+    from evenhand.study.power_plan import detectable_effects, detectable_leaks, effect_lines, leak_lines
 
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
-    planned = expand(spec, data)
+    planned = make_plan(spec, data)
     expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
-    foreseen, leaks = foresee(planned, accuracy), foresee_leaks(planned)
+    foreseen, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
     if as_json:
         harms = {"detectable": [vars(one) for one in foreseen], "detectable_leaks": [vars(one) for one in leaks]}
         return _print_json({**expected.to_json(), "accuracy": accuracy, **harms})
-    print("\n".join([*expected.lines(), *told(foreseen, accuracy), *told_of_leaks(leaks)]))
+    print("\n".join([*expected.lines(), *effect_lines(foreseen, accuracy), *leak_lines(leaks)]))
     return None
 
 
@@ -291,9 +291,9 @@ def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, 
 
 def _follow() -> None:
     """What a process of a launch does that is not the main one: it neither reads, writes nor says anything."""
-    from evenhand.tasks.following import follow
+    from evenhand.tasks.workers import worker_loop
 
-    follow()
+    worker_loop()
 
 
 def _show(results: Any, out: Path | None, as_json: bool) -> None:

@@ -9,8 +9,8 @@ import yaml
 
 from evenhand import Study
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
-from evenhand.study.run import Silent
+from evenhand.study.plan import make_plan
+from evenhand.study.watcher import SilentWatcher
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_report_says_how_near_each_came(finished):
 def test_running_again_trains_nothing(finished, values):
     out, results = finished
 
-    class Refusing(Silent):
+    class Refusing(SilentWatcher):
         def finish(self, trial, done, seconds) -> None:
             raise AssertionError(trial.label)
 
@@ -95,7 +95,7 @@ def test_matching_by_accuracy_after_tuning(tmp_path, values):
     tuning = {"grid": {"full": {"lr": [1e-4, 1e-3]}}}
     methods = {name: values["methods"][name] for name in ("full", "lora")}
     study = Study(**{**values, "methods": methods, "seeds": 1, "match": "validation_accuracy", "tuning": tuning})
-    planned = plan(study, None)
+    planned = make_plan(study, None)
     assert planned.trials == (), "what is matched waits for a reference that is tuned"
     results = study.run(tmp_path)
     (row,) = results.trials.filter(role="study", method="lora").iter_rows(named=True)
@@ -119,7 +119,9 @@ def test_what_cannot_be_matched_is_refused_in_a_sentence(values, change, said):
 
 def test_a_study_without_match_has_the_trials_that_it_had(values):
     def hashes(**changes):
-        return {trial.method: trial.hash for trial in plan(Study(**{**values, "seeds": 1, **changes}), None).trials}
+        return {
+            trial.method: trial.hash for trial in make_plan(Study(**{**values, "seeds": 1, **changes}), None).trials
+        }
 
     matched, plain = hashes(), hashes(match=None)
     assert {method for method in plain if plain[method] == matched[method]} == {"full", "base"}

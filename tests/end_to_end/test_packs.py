@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from evenhand import Study, records
-from evenhand.study.run import Silent
+from evenhand.study.watcher import SilentWatcher
 
 
 @dataclass(frozen=True)
-class Trained(Silent):
+class Trained(SilentWatcher):
     """Remembers what was done for each trial, and how long it took."""
 
     done: list = field(default_factory=list)

@@ -17,11 +17,11 @@ import yaml
 
 from evenhand import Study, records
 from evenhand.errors import InputError
-from evenhand.study.run import Silent
+from evenhand.study.watcher import SilentWatcher
 
 
 @dataclass(frozen=True)
-class Trained(Silent):
+class Trained(SilentWatcher):
     """Remembers what was done for each trial, and why."""
 
     done: dict = field(default_factory=dict)
@@ -90,14 +90,14 @@ def test_the_same_study_twice_gives_bit_equal_predictions(finished, tmp_path):
 
 
 def test_names_order_and_folder_are_no_part_of_a_trial(finished):
-    from evenhand.study.plan import plan
+    from evenhand.study.plan import make_plan
 
     _, values, _ = finished
     renamed = dict(reversed([(f"my {name}", method) for name, method in values["methods"].items()]))
     other = {"settings": {"elsewhere": {**values, "methods": renamed, "reference": "my full"}}}
     other["settings"]["elsewhere"].pop("margins")
-    ours = {trial.hash for trial in plan(Study(**values), None).trials}
-    theirs = {trial.hash for trial in plan(Study(**other), None).trials}
+    ours = {trial.hash for trial in make_plan(Study(**values), None).trials}
+    theirs = {trial.hash for trial in make_plan(Study(**other), None).trials}
     assert ours == theirs
 
 
@@ -112,11 +112,11 @@ def test_names_order_and_folder_are_no_part_of_a_trial(finished):
     ],
 )
 def test_what_training_depends_on_is_part_of_a_trial(finished, change):
-    from evenhand.study.plan import plan
+    from evenhand.study.plan import make_plan
 
     _, values, _ = finished
-    ours = {trial.hash for trial in plan(Study(**values), None).trials}
-    theirs = {trial.hash for trial in plan(Study(**{**values, **change}), None).trials}
+    ours = {trial.hash for trial in make_plan(Study(**values), None).trials}
+    theirs = {trial.hash for trial in make_plan(Study(**{**values, **change}), None).trials}
     assert theirs - ours
 
 

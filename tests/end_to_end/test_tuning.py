@@ -10,13 +10,13 @@ import yaml
 
 from evenhand import Study, records
 from evenhand.errors import InputError
-from evenhand.study.run import Silent
+from evenhand.study.watcher import SilentWatcher
 
 GRID = {"lora": {"lr": [1e-4, 5e-3, 1e30], "epochs": [1, 2]}}
 
 
 @dataclass(frozen=True)
-class Counted(Silent):
+class Counted(SilentWatcher):
     """Remembers what was done for each trial, and what was said."""
 
     done: list = field(default_factory=list)

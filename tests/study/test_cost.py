@@ -8,9 +8,9 @@ import pytest
 
 from evenhand import Study
 from evenhand.study import cost
-from evenhand.study.calibration import Rates
 from evenhand.study.cost import forecast
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
+from evenhand.study.timing import MeasuredTimes
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def study(small_study):
 @pytest.fixture
 def rates(monkeypatch):
     """Rates that a reader can reckon with, of a machine that is never waited for."""
-    made = Rates(
+    made = MeasuredTimes(
         start=1.0,
         encode=0.01,
         fill=0.1,
@@ -40,7 +40,7 @@ def rates(monkeypatch):
 
 def foretold(study, out, timed=True, **changes):
     said: list[str] = []
-    return forecast(plan(Study(**{**study, **changes}), None), out, timed, said.append), said
+    return forecast(make_plan(Study(**{**study, **changes}), None), out, timed, said.append), said
 
 
 def test_a_plan_times_each_kind_once_and_leaves_nothing_behind(study, tmp_path):

@@ -13,16 +13,16 @@ import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Dataset
-from evenhand.study.calibration import Rates, calibrate
-from evenhand.study.calibration_language import calibrate_language
-from evenhand.study.choice import foretold
+from evenhand.study.execution import pending
 from evenhand.study.expansion import Trial
-from evenhand.study.packs import packs
+from evenhand.study.packs import group_into_packs
 from evenhand.study.plan import Plan
 from evenhand.study.progress import duration
-from evenhand.study.run import pending
+from evenhand.study.selection import assume_longest_candidates
 from evenhand.study.store import Store
-from evenhand.study.trial import work_of
+from evenhand.study.timing import MeasuredTimes, measure_times
+from evenhand.study.timing_language import measure_language_times
+from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
 
 STEP_BYTES = 120
@@ -120,7 +120,7 @@ def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) 
         say: told what is being timed.
     """
     store = Store(out)
-    planned, chosen = foretold(planned, store)
+    planned, chosen = assume_longest_candidates(planned, store)
     todo = pending(planned, store)
     found = costs(todo, out, say) if timed and todo else None
     waiting = {trial.hash for trial in todo}
@@ -175,11 +175,11 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
         out: the folder of the study; nothing is written there.
         say: told what is being timed.
     """
-    known: dict[str, Rates | None] = {}
+    known: dict[str, MeasuredTimes | None] = {}
     cached: dict[str, set[str]] = {}
     found: dict[str, Cost | None] = {}
     held = 0
-    for pack in packs(todo, _Looking(out), say):
+    for pack in group_into_packs(todo, _Looking(out), say):
         kind = _kind(pack)
         if kind not in known:
             say(f"Timing a few steps of {pack[0].method}" + (f", {len(pack)} trials at a time" * (len(pack) > 1)))
@@ -198,14 +198,14 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
     return found
 
 
-def _timed(pack: Sequence[Trial]) -> Rates | None:
+def _timed(pack: Sequence[Trial]) -> MeasuredTimes | None:
     works, tested = [work_of(trial) for trial in pack], next(iter(pack[0].evaluations.values()))
     if pack[0].kind == "classification":
-        return calibrate(works, tested)
-    return calibrate_language(works[0], tested, pack[0].kind)
+        return measure_times(works, tested)
+    return measure_language_times(works[0], tested, pack[0].kind)
 
 
-def _cost(trial: Trial, together: int, rates: Rates, new: float) -> Cost:
+def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost:
     sizes = {name: len(data) for name, data in trial.evaluations.items()}
     validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
     learned, epochs = len(trial.examples), trial.spec.epochs
@@ -238,7 +238,7 @@ def _kind(pack: Sequence[Trial]) -> str:
     # `replicas` is the pack's length; what else changes results by rounding only is there for its speed or memory.
     train = first.train.model_dump(mode="json", exclude={"schedule", "warmup", "replicas"})
     shared = [len(pack), first.setting.base.fingerprint, first.setting.dataset.name, first.spec.epochs > 0, train]
-    return json.dumps([*shared, rest if len(pack) == 1 else packing.key(work_of(first))], sort_keys=True)
+    return json.dumps([*shared, rest if len(pack) == 1 else packing.pack_key(work_of(first))], sort_keys=True)
 
 
 def _learned(trial: Trial) -> set[str]:
@@ -256,7 +256,7 @@ def _names(data: Dataset, index: np.ndarray) -> set[str]:
     return {f"{data.name} {example}" for example in data.example[index]}
 
 
-def _new(needed: set[str], trial: Trial, rates: Rates, cached: dict[str, set[str]]) -> int:
+def _new(needed: set[str], trial: Trial, rates: MeasuredTimes, cached: dict[str, set[str]]) -> int:
     """How many examples a trial is the first to need the features of."""
     if rates.prefix is None:
         return 0

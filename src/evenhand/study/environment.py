@@ -16,23 +16,23 @@ from evenhand.training import launch
 PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", "polars")
 """That every trial is trained with."""
 
-OWN: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
+METHOD_PACKAGES: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
 """The package that these methods are trained with besides."""
 
 
-def environment(method: Method) -> dict[str, str]:
+def training_environment(method: Method) -> dict[str, str]:
     """Python, the versions of what this method is trained with, and the machine."""
-    own = {name: metadata.version(name) for kind, name in OWN.items() if isinstance(method, kind)}
+    own = {name: metadata.version(name) for kind, name in METHOD_PACKAGES.items() if isinstance(method, kind)}
     return {**_shared(), **own}
 
 
-def distinct(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
     """The different ones among the environments of a study's trials, in the order of their texts.
 
     What only some methods are trained with makes no difference: where those agree on its version, it is everyone's.
     """
     known = [dict(one) for one in environments]
-    for name in OWN.values():
+    for name in METHOD_PACKAGES.values():
         versions = {one[name] for one in known if name in one}
         if len(versions) == 1:
             known = [{**one, name: next(iter(versions))} for one in known]

@@ -14,9 +14,9 @@ from evenhand.data.splits import Split
 from evenhand.data.translation import PROMPT
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
-from evenhand.study.match import Match
-from evenhand.study.pools import POOL, pool_of_setting, shadow_samples
-from evenhand.study.prepared import Prepared, Sample
+from evenhand.study.loaded_setting import LoadedSetting, Sample
+from evenhand.study.loss_matching import Match
+from evenhand.study.membership_models import POOL, pool_of_setting, shadow_samples
 from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
@@ -50,7 +50,7 @@ class Trial:
         probing: what its representations are probed for; None: nothing.
     """
 
-    setting: Prepared
+    setting: LoadedSetting
     method: str
     seed: int
     spec: Method
@@ -102,7 +102,7 @@ class Trial:
         return f"{setting}{self.method} · seed {self.seed}{tried}"
 
 
-def study_trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> Iterator[Trial]:
+def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]) -> Iterator[Trial]:
     """The trials of the study whose hyperparameters are known."""
     choices = {(choice.setting, choice.method, choice.seed): choice.hyperparameters for choice in chosen}
     for name, prepared in settings.items():
@@ -127,7 +127,7 @@ def study_trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> 
         yield from _shadows(prepared, settled(None))
 
 
-def _compared(prepared: Prepared, settled: Mapping[str, Setting], seed: int, sample: Sample) -> Iterator[Trial]:
+def _compared(prepared: LoadedSetting, settled: Mapping[str, Setting], seed: int, sample: Sample) -> Iterator[Trial]:
     """The trials of one seed, or of one number of a pool. Those that are made equal to the reference's are there once
     it is settled."""
     wanted = prepared.spec.match
@@ -142,7 +142,7 @@ def _compared(prepared: Prepared, settled: Mapping[str, Setting], seed: int, sam
             yield _trial(prepared, spec, method, seed, sample, None if alone else match)
 
 
-def _twins(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Trial]:
+def _twins(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:
     """The models of a setting's pool, twin after twin: none of a method that trains nothing."""
     pool = pool_of_setting(prepared)
     if pool is None:
@@ -155,7 +155,7 @@ def _twins(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Trial
             yield replace(other, subset=POOL, pair=one.hash)
 
 
-def _shadows(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Trial]:
+def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:
     """The shadows beside the targets of each seed: of every method that trains, or of the one that is named."""
     wanted = prepared.spec.membership
     if wanted is None or wanted.design == POOL:
@@ -167,7 +167,7 @@ def _shadows(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Tri
                     yield replace(_trial(prepared, spec, method, number, sample), subset=f"seed {seed}", keep="none")
 
 
-def candidate_trials(prepared: Prepared) -> Iterator[Trial]:
+def candidate_trials(prepared: LoadedSetting) -> Iterator[Trial]:
     """The trials by which a setting's hyperparameters are chosen: they never meet the test split.
 
     Where every seed chooses for itself the chosen trial is one of the study's, so that its weights may be of use.
@@ -191,7 +191,7 @@ def candidate_trials(prepared: Prepared) -> Iterator[Trial]:
 
 
 def _trial(
-    prepared: Prepared, spec: Setting, method: str, seed: int, sample: Sample, match: Match | None = None
+    prepared: LoadedSetting, spec: Setting, method: str, seed: int, sample: Sample, match: Match | None = None
 ) -> Trial:
     """One trial of a method as this setting says it."""
     examples, contents = sample.training(spec.alterations(method), seed)

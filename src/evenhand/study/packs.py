@@ -8,11 +8,11 @@ import numpy as np
 
 from evenhand.study.expansion import Trial
 from evenhand.study.store import Store
-from evenhand.study.trial import work_of
+from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
 
 
-def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
+def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
     """The trials in packs, in the order of their first ones.
 
     A trial that was trained before is alone: its weights may have been kept. So is one that is put back to a
@@ -27,7 +27,7 @@ def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> It
     groups: dict[str, list[Trial]] = {}
     for trial in todo:
         alone = trial.kind != "classification" or trial.match is not None or store.read(trial.hash) is not None
-        key = None if alone else packing.key(work_of(trial))
+        key = None if alone else packing.pack_key(work_of(trial))
         groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
     for key, trials in groups.items():
         for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):

@@ -15,9 +15,9 @@ from evenhand.errors import InputError
 from evenhand.methods.fit import check
 from evenhand.methods.private import Private
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
-from evenhand.study.pools import pool_of_setting
-from evenhand.study.preparation import prepare
-from evenhand.study.prepared import Prepared
+from evenhand.study.loaded_setting import LoadedSetting
+from evenhand.study.loading import load_settings
+from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.setting import KEEP, MAIN
 from evenhand.study.spec import StudySpec
 from evenhand.study.tuning import Choice
@@ -34,7 +34,7 @@ class Plan:
     """
 
     study: StudySpec
-    settings: Mapping[str, Prepared]
+    settings: Mapping[str, LoadedSetting]
     trials: tuple[Trial, ...]
     candidates: tuple[Trial, ...] = ()
 
@@ -76,19 +76,31 @@ class Plan:
         )
 
 
-def plan(study: StudySpec, data: Path | None) -> Plan:
-    """Load the data, find the base models and expand a study to its trials; trains nothing.
+def make_plan(study: StudySpec, data: Path | None) -> Plan:
+    """Load a study's data and plan its trials; trains nothing.
 
     Args:
         study: resolved.
         data: the folder of `--data`, with one folder per data set.
 
     Raises:
-        InputError: data or a model that is missing or does not fit, a test set with other classes, a method that does
-            not fit its base model, a private one whose budget does not fit its examples, settings that share a trial
-            but not the examples of a split of the same name.
+        InputError: as `load_settings` and `plan_trials`.
     """
-    settings = prepare(study, data)
+    return plan_trials(study, load_settings(study, data))
+
+
+def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan:
+    """Expand a study to its trials and refuse those that cannot be trained.
+
+    Args:
+        study: resolved.
+        settings: its settings with their data, as `load_settings` returns them.
+
+    Raises:
+        InputError: a method that does not fit its base model, a private one whose budget does not fit its examples,
+            tuning without validation examples, settings that share a trial but not the examples of a split of the same
+            name.
+    """
     for name, prepared in settings.items():
         spec = prepared.spec
         methods = {method: spec.method(method) for method in spec.methods}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError, did_you_mean
-from evenhand.study.file import read
+from evenhand.study.study_file import read_study_file
 
 FOLDER = Path(__file__).parent.parent / "presets"
 
@@ -22,7 +22,7 @@ def read_preset(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise InputError(f'there is no preset "{name}"; {did_you_mean(name, [known for known, _ in list_presets()])}')
-    return read(path, changes)
+    return read_study_file(path, changes)
 
 
 def find_study(study: str, changes: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
@@ -33,7 +33,7 @@ def find_study(study: str, changes: Sequence[str] = ()) -> tuple[dict[str, Any],
     """
     path = Path(study)
     if path.suffix in (".yaml", ".yml"):
-        return read(path, changes), path.stem
+        return read_study_file(path, changes), path.stem
     if path.is_file():
         raise InputError(f"{study} does not end in .yaml; a study is a YAML file or the name of a preset")
     return read_preset(study, changes), study

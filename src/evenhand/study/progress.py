@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from evenhand.study.expansion import Trial
-from evenhand.study.trial import Done
+from evenhand.study.trial_runner import TrialOutcome
 
 
 class Terminal:
@@ -58,7 +58,7 @@ class Terminal:
             label = pack[0].label + (f" and {len(pack) - 1} more" if len(pack) > 1 else "")
             self._bar.update(self._task, completed=self._finished + share * len(pack), description=label)
 
-    def finish(self, trial: Trial, done: Done, seconds: float) -> None:
+    def finish(self, trial: Trial, done: TrialOutcome, seconds: float) -> None:
         self._finished += 1
         self._seconds += seconds
         if self._task is not None:
@@ -66,13 +66,13 @@ class Terminal:
         left = self._seconds / self._finished * (self._todo - self._finished)
         # The bar has its own estimate; short runs need none.
         more = f" (about {duration(left)} left)" if self._bar.disable and left > 60 else ""
-        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {said(done, seconds)}{more}")
+        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {outcome_text(done, seconds)}{more}")
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False)
 
 
-def said(done: Done, seconds: float) -> str:
+def outcome_text(done: TrialOutcome, seconds: float) -> str:
     """What was done for a trial, and why, as the end of its line."""
     took = duration(seconds)
     if done.what == "failed":

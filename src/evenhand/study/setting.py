@@ -14,12 +14,12 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec
-from evenhand.study.asking import PromptsSpec
-from evenhand.study.harness import HarnessSpec
-from evenhand.study.harness import check as check_harness
-from evenhand.study.match import MatchSpec
-from evenhand.study.membership import MembershipSpec
-from evenhand.study.probing import ProbingSpec
+from evenhand.study.harness_spec import HarnessSpec
+from evenhand.study.harness_spec import check_harness as check_harness
+from evenhand.study.loss_matching import MatchSpec
+from evenhand.study.membership_spec import MembershipSpec
+from evenhand.study.probing_spec import ProbingSpec
+from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
 from evenhand.training.recipe import REARRANGES, TrainSpec

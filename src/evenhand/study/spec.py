@@ -14,7 +14,7 @@ from evenhand.audit.measures import check_figures, check_margins, check_measures
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
 from evenhand.spec import Spec, explain, field_names
-from evenhand.study.layers import merge
+from evenhand.study.merging import merge
 from evenhand.study.setting import MAIN, Setting
 from evenhand.study.tuning import Choice
 from evenhand.training.recipe import TrainSpec

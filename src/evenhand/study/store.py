@@ -20,11 +20,11 @@ from evenhand import records
 from evenhand.audit.design import MarginChange
 from evenhand.errors import InputError
 from evenhand.study.expansion import Trial
-from evenhand.study.file import read
+from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
-from evenhand.study.pools import pool_of_setting
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
+from evenhand.study.study_file import read_study_file
 from evenhand.tasks import TABLE
 
 _ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
@@ -244,7 +244,7 @@ class Store:
         if not self.study_file.is_file():
             return None
         try:
-            return StudySpec(**read(self.study_file))
+            return StudySpec(**read_study_file(self.study_file))
         except InputError as error:
             raise InputError(
                 f"{self.study_file} is of an earlier run and cannot be read as a study any more ({error}); choose "

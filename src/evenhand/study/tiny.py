@@ -13,10 +13,10 @@ from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import skeleton
 from evenhand.models.find import TINY, find
-from evenhand.study.asking import PromptsSpec
-from evenhand.study.harness import HarnessSpec
-from evenhand.study.membership import MembershipSpec
-from evenhand.study.probing import ProbingSpec
+from evenhand.study.harness_spec import HarnessSpec
+from evenhand.study.membership_spec import MembershipSpec
+from evenhand.study.probing_spec import ProbingSpec
+from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
 from evenhand.study.tuning import TuningSpec, candidates
@@ -142,7 +142,7 @@ def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, said:
         return None
     from evenhand.tasks.harness import stand_ins
 
-    stand_ins.write(folder)
+    stand_ins.write_stand_ins(folder)
     said.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
     return harness.model_copy(update={"limit": min(harness.limit or DOCUMENTS, DOCUMENTS)})
 

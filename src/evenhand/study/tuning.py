@@ -90,7 +90,7 @@ class Candidate:
         return json.dumps(dict(self.values), sort_keys=True)
 
     def __str__(self) -> str:
-        return said(self.values)
+        return hyperparameters_text(self.values)
 
 
 class Choice(Spec):
@@ -114,7 +114,7 @@ class Choice(Spec):
     failed: int
 
 
-def said(values: Mapping[str, Any]) -> str:
+def hyperparameters_text(values: Mapping[str, Any]) -> str:
     """Hyperparameters as people read them: `lr 0.001, epochs 2`."""
     return ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()

@@ -14,17 +14,17 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset
 from evenhand.errors import TrainingError
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.work import (
     LOG,
     Job,
     Keep,
-    Outcome,
+    TrainingOutcome,
     Work,
-    attention,
+    attention_kernels,
     count_parameters,
     peak_of_process,
-    write_row,
+    write_log_row,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def train(
     keep: Keep = "adapters",
     progress: Callable[[float], None] | None = None,
     features: Path | None = None,
-) -> tuple[Outcome, pl.DataFrame]:
+) -> tuple[TrainingOutcome, pl.DataFrame]:
     """Train one trial and predict.
 
     Args:
@@ -72,7 +72,7 @@ def train(
 
 def train_together(
     jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
     """Train trials in one pack and predict.
 
     Args:
@@ -107,7 +107,7 @@ def train_together(
         torch.cuda.reset_peak_memory_stats(where)
     encoder = _encoder(features)
     # What is to be sharded need not fit on one device.
-    pack, model_of = assemble([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
+    pack, model_of = assemble_pack([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
     if shared:
         pack = distributed.share(pack, partial(_model, jobs[0].work))
         model_of = pack.whole
@@ -124,7 +124,7 @@ def train_together(
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
         target = jobs[0].work.target
         nearest = None if target is None else Nearest(target)
-        fitted = loop.fit(pack, validation, partial(write_row, logs), progress, nearest)
+        fitted = loop.fit(pack, validation, partial(write_log_row, logs), progress, nearest)
     together = time.perf_counter() - started
     steps = sum(replica.taken for replica in pack.replicas)
     for place, (job, one) in enumerate(zip(jobs, fitted, strict=True)):
@@ -142,14 +142,14 @@ def train_together(
             work.method.save(model, job.folder)
         share = pack.replicas[place].taken / steps if steps else 1 / len(jobs)
         yield (
-            Outcome(
+            TrainingOutcome(
                 one.train_loss,
                 one.validation_loss,
                 *count_parameters(model),
                 together * share + time.perf_counter() - started,
                 torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
                 pack.epsilon(place),
-                attention(model),
+                attention_kernels(model),
                 step=one.step,
                 reached=one.reached,
             ),
@@ -157,7 +157,9 @@ def train_together(
         )
 
 
-def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tuple[Pack, Callable[[int], nn.Module]]:
+def assemble_pack(
+    works: Sequence[Work], encoder: InputEncoder, where: torch.device
+) -> tuple[Pack, Callable[[int], nn.Module]]:
     """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
     from evenhand.training.economy import economise
     from evenhand.training.pack import Replica
@@ -243,8 +245,8 @@ def kept_model(work: Work, folder: Path) -> nn.Module | None:
     return model
 
 
-def _encoder(features: Path | None) -> Encoder:
-    return Encoder(None if features is None else features / IMAGES)
+def _encoder(features: Path | None) -> InputEncoder:
+    return InputEncoder(None if features is None else features / IMAGES)
 
 
 def _predictions(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from evenhand.training.batches import Inputs
 
 
-class Encoder:
+class InputEncoder:
     """Turns texts or images into a base model's inputs; trials of a pack that share them have them encoded once.
 
     Args:

@@ -16,12 +16,12 @@ from evenhand.errors import TrainingError
 from evenhand.tasks.work import (
     LOG,
     Job,
-    Outcome,
+    TrainingOutcome,
     Work,
-    attention,
+    attention_kernels,
     count_parameters,
     peak_of_process,
-    write_row,
+    write_log_row,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ Ask = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], pl.Data
 
 def train_alone(
     jobs: Sequence[Job], encode: Encode, ask: Ask, progress: Callable[[float], None] | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
     """Train one trial of a language model and ask it; such trials are trained alone.
 
     Args:
@@ -66,14 +66,14 @@ def train_alone(
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     tokenizer = load_tokenizer(work.base)
-    pack = assemble(work, encode(work, tokenizer, work.examples), where)
+    pack = assemble_language_pack(work, encode(work, tokenizer, work.examples), where)
     validation = None
     if work.validation is not None:
         validation = Validation(encode(work, tokenizer, work.validation), work.validation.labels)
     nearest = None if work.target is None else Nearest(work.target)
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8"))]
-        (fitted,) = loop.fit(pack, [validation], partial(write_row, logs), progress, nearest)
+        (fitted,) = loop.fit(pack, [validation], partial(write_log_row, logs), progress, nearest)
     try:
         loop.require(fitted)
     except TrainingError as error:
@@ -88,13 +88,13 @@ def train_alone(
     if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
         work.method.save(pack.module, job.folder)
     yield (
-        Outcome(
+        TrainingOutcome(
             fitted.train_loss,
             fitted.validation_loss,
             *count_parameters(pack.module),
             time.perf_counter() - started,
             torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
-            attention=attention(pack.module),
+            attention=attention_kernels(pack.module),
             step=fitted.step,
             reached=fitted.reached,
         ),
@@ -102,7 +102,7 @@ def train_alone(
     )
 
 
-def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
+def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> Any:
     """The pack of a trial that learns from these inputs, a `LanguagePack`."""
     from evenhand.models.language import load_language_model
     from evenhand.training.economy import economise

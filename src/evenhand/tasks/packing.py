@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenhand.tasks.classification import assemble
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.classification import assemble_pack
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.work import Work
 from evenhand.training import launch
 
@@ -47,7 +47,7 @@ GAIN = 1.1
 """How much faster more replicas must be: less than that is within what a shared machine's clock errs by."""
 
 
-def key(work: Work) -> str | None:
+def pack_key(work: Work) -> str | None:
     """What trials must share to be trained together; None: such a trial is trained alone.
 
     The base model's own dropout is noise that a pack cannot draw for each replica; several processes train one trial
@@ -92,15 +92,15 @@ def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import train_mode
 
-    where, encoder = device(), Encoder()
+    where, encoder = device(), InputEncoder()
     works = [_beginning(work, encoder, timed + 1) for work in works]
     bases = [work.base.fingerprint for work in works]
     try:
         with TemporaryDirectory() as features:
-            together, model_of = assemble(works, encoder, where)
+            together, model_of = assemble_pack(works, encoder, where)
             start_from_features(together, model_of, bases, Path(features))
             # Alone they may as well share a model: what is timed does not depend on its weights.
-            first, model_of = assemble(works[:1], encoder, where)
+            first, model_of = assemble_pack(works[:1], encoder, where)
             start = start_from_features(first, model_of, bases[:1], Path(features))
             alone = [
                 work.method.pack(
@@ -126,7 +126,7 @@ def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
     return statistics.median(ratios[1:] or ratios)
 
 
-def _beginning(work: Work, encoder: Encoder, steps: int) -> Work:
+def _beginning(work: Work, encoder: InputEncoder, steps: int) -> Work:
     """The trial on the examples of its first whole steps. Sorted by length they make up about the same batches."""
     from evenhand.training.batches import batches
 

@@ -26,7 +26,7 @@ LEAST_CONTROLS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class ProbeTarget:
     """What is probed for.
 
     Attributes:
@@ -69,7 +69,7 @@ class Probing:
 
     texts: Sequence[str] = field(repr=False)
     examples: tuple[str, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[ProbeTarget, ...]
     layers: tuple[int, ...] | None
     pooling: Literal["auto", "last", "mean"]
     controls: int
@@ -81,7 +81,7 @@ class Probing:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class ProbeResults:
     """What the probes of every layer told of the examples that they were tested on.
 
     Attributes:
@@ -99,13 +99,13 @@ class Answers:
 
 def probe(
     states: np.ndarray,
-    target: Target,
+    target: ProbeTarget,
     control_seeds: Sequence[int] = tuple(range(LEAST_CONTROLS)),
     *,
     test: float = 0.4,
     penalty: float = 0.01,
     seed: int = 0,
-) -> Answers:
+) -> ProbeResults:
     """Probe every layer for a label and for its controls, on units that the probes have not learnt from.
 
     One split rather than folds: where every example is learnt from and tested on, their errors are correlated, and
@@ -139,15 +139,15 @@ def probe(
     classes = int(labels.max()) + 1
     correct = np.stack(
         [
-            _told(layer[~tested], labels[:, ~tested], layer[tested], classes, penalty) == labels[:, tested]
+            _predicted_labels(layer[~tested], labels[:, ~tested], layer[tested], classes, penalty) == labels[:, tested]
             for layer in states
         ]
     )
     examples = tuple(np.array(target.examples, dtype=object)[tested])
-    return Answers(target.name, controls, examples, correct)
+    return ProbeResults(target.name, controls, examples, correct)
 
 
-def control_labels(target: Target, control_seed: int) -> np.ndarray:
+def control_labels(target: ProbeTarget, control_seed: int) -> np.ndarray:
     """int64 [n]: a label for each type, at random, the same wherever the type is.
 
     Types are dealt so that each label keeps its share of the examples. Were labels drawn independently, as in the
@@ -183,7 +183,7 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
 
 
 def probes_table(
-    answers: Answers, trial: str, *, untrained: bool = False, layers: Sequence[int] | None = None
+    answers: ProbeResults, trial: str, *, untrained: bool = False, layers: Sequence[int] | None = None
 ) -> pl.DataFrame:
     """The table `probes`.
 
@@ -206,7 +206,9 @@ def probes_table(
     return validate(pl.DataFrame(columns, schema=dict(TABLES["probes"].columns)), "probes")
 
 
-def _told(train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, penalty: float) -> np.ndarray:
+def _predicted_labels(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, penalty: float
+) -> np.ndarray:
     """Labels that are told of the test part, int [tasks, m], from those of the training part [tasks, k]."""
     from scipy.linalg import cho_factor, cho_solve
 

@@ -20,9 +20,9 @@ from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
 from evenhand.records.prompts import CONTENT_FREE
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
-from evenhand.tasks.work import Job, Outcome, Work
+from evenhand.tasks.work import Job, TrainingOutcome, Work
 
-__all__ = ["a_little", "encode", "kept_model", "predict", "train_together"]
+__all__ = ["encode", "kept_model", "predict", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ LITTLE = 12
 
 def train_together(
     jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
     """Train one trial and ask it; trials of reviews are trained alone.
 
     Args:
@@ -48,7 +48,7 @@ def train_together(
 
     Raises:
         InputError: the method does not fit the base model; an option or a question does not fit its tokenizer, as in
-            `evenhand.tasks.prompts.scoring.score`.
+            `evenhand.tasks.prompts.scoring.score_options`.
     """
     (job,) = jobs
     return train_alone(jobs, encode, partial(_options, job.work, job.evaluations), progress)
@@ -76,7 +76,7 @@ def predict(
     return ask_kept(work, folder, partial(_options, work, evaluations))
 
 
-def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
+def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
     """How many of the reviews, and what asks about these, from longer to shorter ones."""
     lengths = encode(work, tokenizer, tested).lengths
     count = min(LITTLE, len(tested))
@@ -92,14 +92,14 @@ def _options(
     tokenizer: PreTrainedTokenizerBase,
     where: torch.device,
 ) -> pl.DataFrame:
-    from evenhand.tasks.prompts.scoring import score
+    from evenhand.tasks.prompts.scoring import score_options
     from evenhand.tasks.prompts.table import options_table
     from evenhand.training.loop import reproducible
 
     frames = []
     for dataset in evaluations.values():
         with reproducible(where):
-            scores = score(
+            scores = score_options(
                 cast("PreTrainedModel", model),
                 tokenizer,
                 work.prompts,

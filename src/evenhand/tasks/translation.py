@@ -13,9 +13,9 @@ from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.translation import PROMPT, TrainingPairs, Translations
 from evenhand.errors import TrainingError
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
-from evenhand.tasks.work import Job, Outcome, Work
+from evenhand.tasks.work import Job, TrainingOutcome, Work
 
-__all__ = ["a_little", "encode", "kept_model", "predict", "prompts", "train_together"]
+__all__ = ["encode", "kept_model", "predict", "prompts", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def train_together(
     jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
     """Train one trial and translate; trials of translation are trained alone.
 
     Args:
@@ -71,7 +71,7 @@ def predict(
     return ask_kept(work, folder, partial(_responses, work, evaluations))
 
 
-def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
+def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
     """How many of the examples, and what translates these: as many tokens as their targets have, since a model that has
     learned nothing does not know when to stop."""
     from evenhand.training.batches import by_length

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from evenhand.models.find import BaseModel
     from evenhand.tasks.probing import Probing
-    from evenhand.tasks.prompts.asking import Prompt
+    from evenhand.tasks.prompts.prompt import ReviewPrompt
     from evenhand.training.checkpoints import Target
 
 Keep = Literal["adapters", "weights", "none"]
@@ -30,7 +30,7 @@ Keep = Literal["adapters", "weights", "none"]
 LOG = "log.jsonl"
 
 
-def nothing(model: nn.Module) -> None:
+def do_nothing(model: nn.Module) -> None:
     """Is done with a model of which no more is asked."""
 
 
@@ -62,7 +62,7 @@ class Work:
     examples: TrainingExamples
     validation: Dataset | None
     target: Target | None = None
-    prompts: tuple[Prompt, ...] = ()
+    prompts: tuple[ReviewPrompt, ...] = ()
     sequence_loss: bool = False
     content_free: tuple[str, ...] = ()
     probing: Probing | None = None
@@ -70,7 +70,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """What a trial leaves in the `trials` record.
 
     Attributes:
@@ -115,7 +115,7 @@ class Job:
     folder: Path
     evaluations: Mapping[str, Dataset]
     keep: Keep = "adapters"
-    afterwards: Callable[[nn.Module], None] = nothing
+    afterwards: Callable[[nn.Module], None] = do_nothing
 
 
 class Trainer(Protocol):
@@ -123,7 +123,7 @@ class Trainer(Protocol):
 
     def train_together(
         self, jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-    ) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+    ) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
         """For each job in turn its outcome and its rows without the column `trial`, or why it failed."""
         ...
 
@@ -138,7 +138,7 @@ class Trainer(Protocol):
         ...
 
 
-def write_row(files: Sequence[IO[str]], place: int, row: Mapping[str, Any]) -> None:
+def write_log_row(files: Sequence[IO[str]], place: int, row: Mapping[str, Any]) -> None:
     """Add a row to a replica's `log.jsonl`. JSON has no NaN and no infinity: they are null."""
     finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
     print(json.dumps(finite), file=files[place])
@@ -161,7 +161,7 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     return learning, total
 
 
-def attention(model: nn.Module) -> str | None:
+def attention_kernels(model: nn.Module) -> str | None:
     """The kernels that transformers chose for a model; None where it has no choice."""
     from transformers import PreTrainedModel
 

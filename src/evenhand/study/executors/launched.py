@@ -13,7 +13,7 @@ from evenhand.study.expansion import Trial
 from evenhand.training import launch
 
 
-def check(trials: Sequence[Trial]) -> None:
+def check_launch(trials: Sequence[Trial]) -> None:
     """Refuse trials that several processes would not train as one does.
 
     Raises:

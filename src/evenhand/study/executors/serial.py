@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from evenhand.study import trial as trials
 from evenhand.study.expansion import Trial
 from evenhand.study.store import Store
-from evenhand.study.trial import Done
+from evenhand.study.trial_runner import TrialOutcome, run_trials
 
 
 def execute(
     packs: Iterable[Sequence[Trial]], store: Store, progress: Callable[[Sequence[Trial], float], None]
-) -> Iterator[tuple[Trial, Done]]:
+) -> Iterator[tuple[Trial, TrialOutcome]]:
     """Yield each trial when its folder is complete, with what was done for it.
 
     Args:
@@ -22,4 +21,4 @@ def execute(
         progress: told of a pack which share of its training is done.
     """
     for pack in packs:
-        yield from trials.run(pack, store, partial(progress, pack))
+        yield from run_trials(pack, store, partial(progress, pack))

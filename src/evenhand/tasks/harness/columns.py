@@ -22,7 +22,7 @@ MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
-class Columns:
+class DocumentColumns:
     """Columns of a benchmark's documents.
 
     Attributes:
@@ -54,12 +54,12 @@ class Columns:
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-KNOWN: Mapping[str, Columns] = MappingProxyType(
+KNOWN: Mapping[str, DocumentColumns] = MappingProxyType(
     {
-        "jannalu/crows_pairs_multilingual": Columns(("bias_type",)),
-        "oskarvanderwal/bbq": Columns(("category", "context_condition"), ("category", "question_index")),
-        "oskarvanderwal/winogender": Columns(("gender",), ("occupation",)),
-        "McGill-NLP/stereoset": Columns(("bias_type",), ("bias_type", "target")),
+        "jannalu/crows_pairs_multilingual": DocumentColumns(("bias_type",)),
+        "oskarvanderwal/bbq": DocumentColumns(("category", "context_condition"), ("category", "question_index")),
+        "oskarvanderwal/winogender": DocumentColumns(("gender",), ("occupation",)),
+        "McGill-NLP/stereoset": DocumentColumns(("bias_type",), ("bias_type", "target")),
     }
 )
 """By the data set of the hub."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError, did_you_mean, first_line
 from evenhand.seeds import generator
-from evenhand.tasks.harness.columns import KNOWN, Columns
+from evenhand.tasks.harness.columns import KNOWN, DocumentColumns
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
@@ -54,7 +54,7 @@ class Benchmarks:
 
     tasks: Mapping[str, Any]
     asked: Mapping[str, Sequence[int] | None]
-    columns: Mapping[str, Columns]
+    columns: Mapping[str, DocumentColumns]
     data: Mapping[str, str]
     batch_size: int
     fingerprint: str
@@ -71,7 +71,7 @@ class Benchmarks:
         return tuple(said)
 
 
-def installed() -> str:
+def harness_version() -> str:
     """The version of lm-evaluation-harness. Raises InputError where it is not installed."""
     if util.find_spec("lm_eval") is None:
         raise InputError(
@@ -81,12 +81,12 @@ def installed() -> str:
     return metadata.version("lm_eval")
 
 
-def load(
+def load_benchmarks(
     names: Sequence[str],
     *,
     limit: int | None = None,
     include: Path | None = None,
-    columns: Mapping[str, Columns] | None = None,
+    columns: Mapping[str, DocumentColumns] | None = None,
     batch_size: int = 16,
     below: Path | None = None,
 ) -> Benchmarks:
@@ -104,11 +104,11 @@ def load(
     Raises:
         InputError: the harness is not installed; no such task; documents that cannot be had; a column that they lack.
     """
-    version = installed()
+    version = harness_version()
     if include is not None and not include.is_dir():
         raise InputError(f"harness.include_path: there is no folder {include}")
     columns = columns or {}
-    with undisturbed():
+    with quiet_harness():
         manager = _manager(tuple(names), include)
         tasks: dict[str, Any] = {}
         data: dict[str, str] = {}
@@ -117,7 +117,7 @@ def load(
         for name in columns:
             if name not in tasks:
                 raise InputError(f'harness.columns: "{name}" is not asked; {did_you_mean(name, tasks)}')
-        known = {name: columns.get(name, KNOWN.get(data[name], Columns())) for name in tasks}
+        known = {name: columns.get(name, KNOWN.get(data[name], DocumentColumns())) for name in tasks}
         asked = {}
         digest = hashlib.blake2b(digest_size=16)
         for name, task in tasks.items():
@@ -133,7 +133,7 @@ def load(
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def quiet_harness() -> Iterator[None]:
     """Without the harness's bars and warnings; what matters in them is checked here."""
     import lm_eval.evaluator  # which sets up its loggers  # noqa: F401
 

@@ -13,8 +13,8 @@ import polars as pl
 from evenhand.errors import InputError
 from evenhand.records import TABLES, validate
 from evenhand.tasks.harness.columns import BY_GROUP
-from evenhand.tasks.harness.influence import linearised
-from evenhand.tasks.harness.loading import Benchmarks, undisturbed
+from evenhand.tasks.harness.linearization import linearized_values
+from evenhand.tasks.harness.loading import Benchmarks, quiet_harness
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ FILTER = "none"
 """The harness's name for an answer as the model gave it."""
 
 
-def score(
+def score_benchmarks(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
 ) -> pl.DataFrame:
     """The rows of the table `harness` of one model, without the column `trial`.
@@ -53,7 +53,7 @@ def evaluated(
     from evenhand.training.loop import reproducible
 
     training = model.training
-    with undisturbed(), reproducible(where):
+    with quiet_harness(), reproducible(where):
         from lm_eval.evaluator import evaluate
         from lm_eval.models.huggingface import HFLM
 
@@ -144,7 +144,7 @@ def _values(
         return numbers
     if aggregate is None:
         return None
-    found = linearised(said, units, aggregate)
+    found = linearized_values(said, units, aggregate)
     return None if found is None else [float(value) for value in found]
 
 

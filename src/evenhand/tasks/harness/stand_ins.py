@@ -31,8 +31,8 @@ _SPOKEN = {"male": ("he", "she"), "female": ("she", "he")}
 """The pronoun that is planted, and the other."""
 
 
-def write(folder: Path) -> None:
-    """Write all of them below the folder of `--data`, each where `loading.load` looks for its data set."""
+def write_stand_ins(folder: Path) -> None:
+    """Write all of them below the folder of `--data`, each where `loading.load_benchmarks` looks for its data set."""
     for name, make in STAND_INS.items():
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError
-from evenhand.tasks.prompts.asking import Prompt
+from evenhand.tasks.prompts.prompt import ReviewPrompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,7 +37,7 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class Item:
+class SharedPrefix:
     """Some prompts that begin alike, about one review.
 
     Attributes:
@@ -53,7 +53,7 @@ class Item:
     cut: bool
 
 
-class Encoder:
+class PromptEncoder:
     """Makes tokens of prompts.
 
     Args:
@@ -69,7 +69,9 @@ class Encoder:
         start = next((at for at in places if with_special[at : at + len(alone)] == alone), 0)
         self._before: Tokens = with_special[:start]
 
-    def __call__(self, prompts: Sequence[tuple[int, Prompt]], reviews: Sequence[tuple[int, str]]) -> list[Item]:
+    def __call__(
+        self, prompts: Sequence[tuple[int, ReviewPrompt]], reviews: Sequence[tuple[int, str]]
+    ) -> list[SharedPrefix]:
         """Encode each of these prompts about each of these reviews. A review is cut where a prompt would be too long,
         at the same character for all of these prompts; the question and the options never are.
 
@@ -91,7 +93,9 @@ class Encoder:
             items.append(self._item(place, prompts, encoded, cut))
         return items
 
-    def _item(self, review: int, prompts: Sequence[tuple[int, Prompt]], encoded: Sequence[Tokens], cut: bool) -> Item:
+    def _item(
+        self, review: int, prompts: Sequence[tuple[int, ReviewPrompt]], encoded: Sequence[Tokens], cut: bool
+    ) -> SharedPrefix:
         wholes: list[tuple[int, int, Tokens, int]] = []
         at = 0
         for place, prompt in prompts:
@@ -107,9 +111,9 @@ class Encoder:
         continuations = tuple(
             Continuation(place, option, tokens[shared:], start - shared) for place, option, tokens, start in wholes
         )
-        return Item(review, first[:shared], continuations, cut)
+        return SharedPrefix(review, first[:shared], continuations, cut)
 
-    def _shortened(self, prompts: Sequence[tuple[int, Prompt]], review: str) -> str:
+    def _shortened(self, prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> str:
         """The longest beginning of a review, by character, with which these prompts are short enough."""
 
         def longest(characters: int) -> int:
@@ -137,15 +141,15 @@ class Encoder:
         return [tuple(ids) for ids in found]
 
 
-def groups(prompts: Sequence[Prompt]) -> list[list[tuple[int, Prompt]]]:
+def prompt_groups(prompts: Sequence[ReviewPrompt]) -> list[list[tuple[int, ReviewPrompt]]]:
     """Prompts with their places, together where they are of one template and begin alike."""
-    found: dict[tuple[str, str], list[tuple[int, Prompt]]] = {}
+    found: dict[tuple[str, str], list[tuple[int, ReviewPrompt]]] = {}
     for place, prompt in enumerate(prompts):
         found.setdefault((prompt.name.template, prompt.before), []).append((place, prompt))
     return list(found.values())
 
 
-def _texts(prompts: Sequence[tuple[int, Prompt]], review: str) -> list[str]:
+def _texts(prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> list[str]:
     """Of each prompt the text alone, then with each option."""
     found = []
     for _, prompt in prompts:
@@ -162,7 +166,7 @@ def _common(first: Tokens, second: Tokens) -> int:
     return min(len(first), len(second))
 
 
-def _check_options(prompt: Prompt, tokens: Sequence[Tokens]) -> None:
+def _check_options(prompt: ReviewPrompt, tokens: Sequence[Tokens]) -> None:
     seen: dict[Tokens, str] = {}
     for option, ids in zip(prompt.options, tokens, strict=True):
         if not ids:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.tasks.prompts.asking import Prompt
-from evenhand.tasks.prompts.encoding import Continuation, Encoder, Item, Tokens, groups
-from evenhand.tasks.prompts.reading import Reader
+from evenhand.tasks.prompts.encoding import Continuation, PromptEncoder, SharedPrefix, Tokens, prompt_groups
+from evenhand.tasks.prompts.prefix_reader import PrefixReader
+from evenhand.tasks.prompts.prompt import ReviewPrompt
 from evenhand.training.batches import by_tokens
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ WHOLE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class PromptScores:
     """What a model says to every prompt about every review.
 
     Attributes:
@@ -44,7 +44,7 @@ class Scores:
         computed: tokens that went through the model, padding included.
     """
 
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[ReviewPrompt, ...]
     log_prob: tuple[np.ndarray, ...]
     tokens: tuple[np.ndarray, ...]
     sequence_loss: tuple[np.ndarray, ...] | None
@@ -59,17 +59,17 @@ class Scores:
         return (f"reviews too long for the model, which was shown their beginning: {self.truncated:,}",)
 
 
-def score(
+def score_options(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[ReviewPrompt],
     reviews: Sequence[str],
     *,
     max_length: int | None = None,
     batch_tokens: int = 8192,
     sequence_loss: bool = False,
     precision: Literal["float32", "bfloat16"] = "float32",
-) -> Scores:
+) -> PromptScores:
     """Ask a model every prompt about every review.
 
     Args:
@@ -91,13 +91,13 @@ def score(
         raise InputError(
             f"there are {len(reviews)} reviews and {len(prompts)} prompts; one of each would be the least to ask"
         )
-    encoder = Encoder(tokenizer, _limit(model, tokenizer, max_length))
-    reader = Reader(model, precision)
+    encoder = PromptEncoder(tokenizer, _limit(model, tokenizer, max_length))
+    reader = PrefixReader(model, precision)
     found = [_Found(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
     numbered, cut, training = list(enumerate(reviews)), set(), model.training
     model.eval()
     try:
-        for group in groups(prompts):
+        for group in prompt_groups(prompts):
             for first in range(0, len(reviews), AT_ONCE):
                 items = encoder(group, numbered[first : first + AT_ONCE])
                 cut.update(item.review for item in items if item.cut)
@@ -105,7 +105,7 @@ def score(
                     _read(reader, batch, found, batch_tokens, sequence_loss)
     finally:
         model.train(training)
-    return Scores(
+    return PromptScores(
         tuple(prompts),
         tuple(one.log_prob for one in found),
         tuple(one.tokens for one in found),
@@ -123,7 +123,7 @@ class _Found:
         self.tokens = empty.astype(np.int64)
 
 
-def _read(reader: Reader, items: Sequence[Item], found: Sequence[_Found], most: int, whole: bool) -> None:
+def _read(reader: PrefixReader, items: Sequence[SharedPrefix], found: Sequence[_Found], most: int, whole: bool) -> None:
     """Read these items and fill in their scores."""
     asked: list[tuple[int, Continuation, int]] = []  # item, continuation, row
     rows: dict[tuple[int, Tokens], int] = {}
@@ -170,7 +170,7 @@ def _read(reader: Reader, items: Sequence[Item], found: Sequence[_Found], most: 
             scores.loss[review, one.option] = -(inside[place] + totals[number]) / told
 
 
-def _batches(items: Sequence[Item], most: int) -> Iterator[list[Item]]:
+def _batches(items: Sequence[SharedPrefix], most: int) -> Iterator[list[SharedPrefix]]:
     """Items of about one length, no more than `most` tokens at once."""
     lengths = np.array([len(item.beginning) for item in items])
     for rows in by_tokens(np.arange(len(items)), lengths, most):

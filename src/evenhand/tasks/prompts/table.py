@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from evenhand.records import TABLES, validate
-from evenhand.tasks.prompts.scoring import Scores
+from evenhand.tasks.prompts.scoring import PromptScores
 
 
-def options_table(scores: Scores, trial: str, examples: Sequence[str], step: int | None = None) -> pl.DataFrame:
+def options_table(scores: PromptScores, trial: str, examples: Sequence[str], step: int | None = None) -> pl.DataFrame:
     """The table `options`: a row per prompt, review and option.
 
     Args:

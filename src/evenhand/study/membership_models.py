@@ -16,17 +16,17 @@ from evenhand.data.pools import examples_of, half, named_groups
 from evenhand.data.splits import Split, Units, draw_limited
 from evenhand.errors import InputError
 from evenhand.seeds import generator
-from evenhand.study.membership import MembershipSpec
-from evenhand.study.prepared import Loaded, Prepared, Sample
+from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting, Sample
+from evenhand.study.membership_spec import MembershipSpec
 
-NOBODY = np.empty(0, dtype=np.int64)
+NO_EXAMPLES = np.empty(0, dtype=np.int64)
 
 POOL = "pool"
 """The subset of a pool's models, in `trials`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class MembershipPool:
     """The pool of a setting: the same for all its methods.
 
     Attributes:
@@ -34,7 +34,7 @@ class Pool:
         spec: its `membership:`.
     """
 
-    setting: Prepared
+    setting: LoadedSetting
     spec: MembershipSpec
 
     @cached_property
@@ -67,14 +67,14 @@ class Pool:
             kept = [known.groups.index(group) for group in groups]
             attributes = {**data.attributes, name: Attribute(groups, known.masks[:, kept])}
             data = replace(data, attributes=attributes)
-        return Loaded(data).rows(self.setting.name)
+        return LoadedDataset(data).rows(self.setting.name)
 
     def sample(self, number: int) -> Sample:
         """What the model of this number is trained on, and predicts: its half as `train`, the other as `test`."""
         first = half(self.setting.dataset, self.index, self.spec.seed, number // 2)
         mine = first if number % 2 == 0 else ~first
         members, others = self.index[mine], self.index[~mine]
-        return Sample(self.setting, Split(members, NOBODY, others), members, extra=False)
+        return Sample(self.setting, Split(members, NO_EXAMPLES, others), members, extra=False)
 
     @property
     def fingerprint(self) -> str:
@@ -93,15 +93,15 @@ class Pool:
         )
 
 
-def pool_of_setting(prepared: Prepared) -> Pool | None:
+def pool_of_setting(prepared: LoadedSetting) -> MembershipPool | None:
     """The pool that a setting asks for; None where it asks for none."""
     spec = prepared.spec.membership
-    return Pool(prepared, spec) if spec is not None and spec.design == "pool" else None
+    return MembershipPool(prepared, spec) if spec is not None and spec.design == "pool" else None
 
 
-def shadow_samples(prepared: Prepared, seed: int) -> Iterator[tuple[int, Sample]]:
+def shadow_samples(prepared: LoadedSetting, seed: int) -> Iterator[tuple[int, Sample]]:
     """Number and sample of each shadow beside the targets of a seed; none where the setting has no such shadows."""
     found = prepared.shadowed(seed)
     for number, train in enumerate(() if found is None else found.shadows):
         assert found is not None
-        yield number, Sample(prepared, Split(train, NOBODY, found.audited), extra=False)
+        yield number, Sample(prepared, Split(train, NO_EXAMPLES, found.audited), extra=False)

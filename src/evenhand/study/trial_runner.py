@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.errors import TrainingError
-from evenhand.study.choice import validation_accuracy
-from evenhand.study.environment import environment
+from evenhand.study.environment import training_environment
 from evenhand.study.expansion import Trial
+from evenhand.study.selection import validation_accuracy
 from evenhand.study.store import Store, write_text
 from evenhand.tasks import trainer
-from evenhand.tasks.probed import leave_probes
+from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.work import Job, Work
 from evenhand.training.checkpoints import Target
 
@@ -29,7 +29,7 @@ Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Done:
+class TrialOutcome:
     """What was done for a trial.
 
     Attributes:
@@ -44,7 +44,9 @@ class Done:
     seconds: float | None = None
 
 
-def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -> Iterator[tuple[Trial, Done]]:
+def run_trials(
+    pack: Sequence[Trial], store: Store, progress: Progress | None = None
+) -> Iterator[tuple[Trial, TrialOutcome]]:
     """Bring the folders of trials to what the study asks for.
 
     Args:
@@ -60,11 +62,11 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
         yield from _train(pack, store, progress, None)
         return
     if store.complete(first):
-        yield first, Done("kept")
+        yield first, TrialOutcome("kept")
         return
     trained_before = store.read(first.hash) is not None
     if trained_before and _made_from_kept(first, store):
-        yield first, Done("predicted")
+        yield first, TrialOutcome("predicted")
         return
     yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
 
@@ -72,13 +74,13 @@ def run(pack: Sequence[Trial], store: Store, progress: Progress | None = None) -
 def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
     """Score the trial's model by its benchmarks, and write what they say into the folder."""
     from evenhand.models.load import device, load_tokenizer
-    from evenhand.tasks.harness.scoring import score
+    from evenhand.tasks.harness.scoring import score_benchmarks
 
     assert trial.benchmarks is not None
     rows = store.harness_of_twin(trial)
     if rows is None:
         where = device()
-        rows = score(model.to(where), load_tokenizer(trial.setting.base), trial.benchmarks, where)
+        rows = score_benchmarks(model.to(where), load_tokenizer(trial.setting.base), trial.benchmarks, where)
     store.write_harness(folder, trial, rows)
 
 
@@ -99,7 +101,7 @@ def _made_from_kept(trial: Trial, store: Store) -> bool:
     if not scored:
         _score(trial, model, folder, store)
     if not probed:
-        leave_probes(work, model, folder)
+        write_probes(work, model, folder)
     return True
 
 
@@ -122,7 +124,7 @@ def work_of(trial: Trial) -> Work:
     )
 
 
-def target_of(trial: Trial, store: Store) -> Target | None:
+def matching_target(trial: Trial, store: Store) -> Target | None:
     """What a trial's checkpoint is to come near to: what the reference's trial reached.
 
     Raises:
@@ -143,7 +145,7 @@ def target_of(trial: Trial, store: Store) -> Target | None:
 
 def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None) -> Iterator[Any]:
     try:
-        target = target_of(pack[0], store)
+        target = matching_target(pack[0], store)
     except TrainingError as error:
         yield error
         return
@@ -160,14 +162,14 @@ def _job(trial: Trial, folder: Path, store: Store) -> Job:
     def afterwards(model: nn.Module) -> None:
         if trial.benchmarks is not None:
             _score(trial, model, folder, store)
-        leave_probes(work, model, folder)
+        write_probes(work, model, folder)
 
     return replace(job, afterwards=afterwards)
 
 
 def _train(
     pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
-) -> Iterator[tuple[Trial, Done]]:
+) -> Iterator[tuple[Trial, TrialOutcome]]:
     from safetensors import SafetensorError
 
     with ExitStack() as unfinished:
@@ -184,7 +186,7 @@ def _train(
                     "trial": trial.hash,
                     "identity": dict(trial.identity),
                     "model": {"name": trial.setting.base.name, "commit": trial.setting.base.commit},
-                    "environment": environment(trial.spec),
+                    "environment": training_environment(trial.spec),
                     "replicas": len(pack),
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "status": "done",
@@ -192,12 +194,12 @@ def _train(
                 }
                 if isinstance(found, TrainingError):
                     kept |= {"status": "failed", "reason": str(found)}
-                    done = Done("failed", kept["reason"])
+                    done = TrialOutcome("failed", kept["reason"])
                 else:
                     outcome, rows = found
                     kept |= asdict(outcome)
                     store.write_predictions(job.folder, trial, rows)
-                    done = Done("trained", again, outcome.seconds)
+                    done = TrialOutcome("trained", again, outcome.seconds)
                 write_text(job.folder / "trial.json", json.dumps(kept, indent=1))
                 folder.close()
                 yield trial, done

@@ -14,10 +14,10 @@ from evenhand.study.expansion import Trial
 from evenhand.study.plan import Plan
 from evenhand.study.setting import MAIN
 from evenhand.study.store import Store
-from evenhand.study.tuning import SCORES, TIES, Choice, TuningSpec, best, said
+from evenhand.study.tuning import SCORES, TIES, Choice, TuningSpec, best, hyperparameters_text
 
 
-def choose(planned: Plan, store: Store) -> tuple[Choice, ...]:
+def select_hyperparameters(planned: Plan, store: Store) -> tuple[Choice, ...]:
     """For each method that is tuned the best of its candidates, once or for each seed.
 
     Args:
@@ -33,7 +33,7 @@ def choose(planned: Plan, store: Store) -> tuple[Choice, ...]:
     return tuple(_chosen(trials, store) for trials in groups.values())
 
 
-def score(trial: Trial, store: Store) -> float | None:
+def candidate_score(trial: Trial, store: Store) -> float | None:
     """What a candidate is compared by: its validation loss or accuracy; None where its training failed."""
     kept = store.read(trial.hash)
     if kept is None or kept["status"] == "failed":
@@ -51,14 +51,14 @@ def validation_accuracy(trial: str, validation: Dataset, store: Store) -> float:
     return float(np.mean(rows["logits"].to_numpy().argmax(axis=1) == rows["label"].to_numpy()))
 
 
-def foretold(planned: Plan, store: Store) -> tuple[Plan, bool]:
+def assume_longest_candidates(planned: Plan, store: Store) -> tuple[Plan, bool]:
     """The plan with every trial: as was chosen, where the candidates are complete, else as if the longest had been.
 
     Returns:
         The plan, and whether its hyperparameters have been chosen.
     """
     if all(store.complete(trial) for trial in planned.tried):
-        return planned.decided(choose(planned, store)), True
+        return planned.decided(select_hyperparameters(planned, store)), True
     longest: dict[tuple[str, str, int | None], Trial] = {}
     for trial in planned.candidates:
         key = trial.setting.name, trial.method, trial.seed if _tuning(trial).seeds == "each" else None
@@ -79,7 +79,7 @@ def is_chosen(trial: Trial, chosen: tuple[Choice, ...]) -> bool:
     )
 
 
-def sentences(planned: Plan) -> Iterator[str]:
+def selection_notes(planned: Plan) -> Iterator[str]:
     """How each setting's hyperparameters were chosen, for the report."""
     for name, prepared in planned.settings.items():
         tuning = prepared.spec.tuning
@@ -96,7 +96,7 @@ def sentences(planned: Plan) -> Iterator[str]:
 
 def _chosen(trials: list[Trial], store: Store) -> Choice:
     (first, *_), tuning = trials, _tuning(trials[0])
-    scores = [score(trial, store) for trial in trials]
+    scores = [candidate_score(trial, store) for trial in trials]
     place = best([(trial.spec, value) for trial, value in zip(trials, scores, strict=True)], tuning.score)
     if place is None:
         reasons = {str((store.read(trial.hash) or {}).get("reason")) for trial in trials}
@@ -125,14 +125,14 @@ def _choice(key: tuple[str, str, int | None], trial: Trial, value: float, count:
     )
 
 
-def report_line(choice: Choice) -> str:
+def choice_line(choice: Choice) -> str:
     """What was chosen, for whoever watches the run."""
     setting = "" if choice.setting == MAIN else f"{choice.setting} · "
     seed = "" if choice.seed is None else f" · seed {choice.seed}"
     failed = f", {choice.failed} of which failed" if choice.failed else ""
     return (
-        f"{setting}{choice.method}{seed}: chose {said(choice.hyperparameters)} (validation {choice.score} "
-        f"{choice.value:.4g}) among {choice.candidates} candidates{failed}"
+        f"{setting}{choice.method}{seed}: chose {hyperparameters_text(choice.hyperparameters)} "
+        f"(validation {choice.score} {choice.value:.4g}) among {choice.candidates} candidates{failed}"
     )
 
 

@@ -11,7 +11,7 @@ from evenhand.audit.design import MembershipDesign
 from evenhand.audit.membership.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.errors import InputError, did_you_mean
 from evenhand.methods.method import Method
-from evenhand.study.match import MatchSpec
+from evenhand.study.loss_matching import MatchSpec
 from evenhand.study.tuning import TuningSpec
 from evenhand.tasks import kind_of
 

@@ -59,7 +59,7 @@ class Match:
         return {**self.spec.model_dump(mode="json"), "trial": self.trial}
 
 
-def sentence(match: Match, reached: float, wanted: float, step: int) -> str:
+def matching_note(match: Match, reached: float, wanted: float, step: int) -> str:
     """How near a trial came, for the report."""
     return (
         f"matched to {match.method} by {MATCHED[match.spec.by]}: {reached:.4g} at step {step}, against {wanted:.4g} "

@@ -46,7 +46,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Prompt:
+class ReviewPrompt:
     """A question about any review.
 
     Attributes:
@@ -66,7 +66,7 @@ class Prompt:
         return self.before + review + self.after
 
 
-class Asked(Spec):
+class PromptSelection(Spec):
     """Which prompts are asked.
 
     Attributes:
@@ -86,7 +86,7 @@ class Asked(Spec):
     design: Design = "balanced"
     negated: bool = True
 
-    def prompts(self, below: Path | None = None) -> tuple[Prompt, ...]:
+    def prompts(self, below: Path | None = None) -> tuple[ReviewPrompt, ...]:
         """The prompts, in the order of the file. A relative `path` is looked for below this folder, then here.
 
         Raises:
@@ -112,12 +112,14 @@ def _forms(template: Template) -> tuple[str, ...]:
     return (PLAIN,) if isinstance(template, Cloze) else template.forms
 
 
-def _asked(known: Templates, name: str, template: Template, words: str, form: str, asked: Asked) -> Iterator[Prompt]:
+def _asked(
+    known: Templates, name: str, template: Template, words: str, form: str, asked: PromptSelection
+) -> Iterator[ReviewPrompt]:
     contents = known.words[words]
     if isinstance(template, Cloze):
         before, after, space = filled(template.text, {})
         options = tuple(Option(content, space + word) for content, word in contents.items())
-        yield Prompt(PromptName(name, form, words), before, after, options)
+        yield ReviewPrompt(PromptName(name, form, words), before, after, options)
         return
     if isinstance(template, MultipleChoice):
         named = None if form == PLAIN else known.identifiers[form][: len(contents)]
@@ -127,7 +129,9 @@ def _asked(known: Templates, name: str, template: Template, words: str, form: st
     yield from _yes_no(known, name, template, words, form, asked)
 
 
-def _yes_no(known: Templates, name: str, template: YesNo, words: str, form: str, asked: Asked) -> Iterator[Prompt]:
+def _yes_no(
+    known: Templates, name: str, template: YesNo, words: str, form: str, asked: PromptSelection
+) -> Iterator[ReviewPrompt]:
     text = template.text_of(form)
     answers = dict(zip(YES_NO, template.answers, strict=True))
     named = None if form == PLAIN else known.identifiers[form][:2]
@@ -147,7 +151,7 @@ def _listed(
     values: Mapping[str, str],
     contents: Mapping[str, str],
     identifiers: Sequence[str] | None,
-) -> Prompt:
+) -> ReviewPrompt:
     """A prompt whose options stand in the order of its name; without an order they are not listed."""
     words = list(contents.items())
     places = range(len(words)) if name.contents is None else name.contents
@@ -160,7 +164,7 @@ def _listed(
         shown.append(word if identifier is None else f"{identifier}) {word}")
         options.append((content, identifier or word, identifier, None if name.contents is None else position))
     before, after, space = filled(text, {**values, "choices": ", ".join(shown)})
-    return Prompt(name, before, after, tuple(Option(c, space + said, i, p) for c, said, i, p in options))
+    return ReviewPrompt(name, before, after, tuple(Option(c, space + said, i, p) for c, said, i, p in options))
 
 
 def _orders(

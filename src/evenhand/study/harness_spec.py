@@ -70,16 +70,16 @@ class HarnessSpec(Spec):
         """The tasks with their documents; a relative `include_path` is looked for in the folder of `--data` first.
 
         Raises:
-            InputError: as `evenhand.tasks.harness.loading.load`.
+            InputError: as `evenhand.tasks.harness.loading.load_benchmarks`.
         """
-        from evenhand.tasks.harness.columns import Columns
-        from evenhand.tasks.harness.loading import load
+        from evenhand.tasks.harness.columns import DocumentColumns
+        from evenhand.tasks.harness.loading import load_benchmarks
 
         include = None if self.include_path is None else Path(self.include_path).expanduser()
         if include is not None and data is not None and not include.is_absolute() and (data / include).is_dir():
             include = data / include
-        columns = {task: Columns(one.groups, one.unit) for task, one in self.columns.items()}
-        return load(
+        columns = {task: DocumentColumns(one.groups, one.unit) for task, one in self.columns.items()}
+        return load_benchmarks(
             self.tasks,
             limit=self.limit,
             include=None if include is None else include.resolve(),
@@ -89,12 +89,12 @@ class HarnessSpec(Spec):
         )
 
 
-def audited(benchmarks: Benchmarks | None) -> HarnessDesign | None:
+def harness_design(benchmarks: Benchmarks | None) -> HarnessDesign | None:
     """What the audit needs to know of them."""
     return None if benchmarks is None else HarnessDesign(tasks=tuple(benchmarks.tasks))
 
 
-def check(spec: HarnessSpec | None, task: str, kind: str, where: str = "harness") -> None:
+def check_harness(spec: HarnessSpec | None, task: str, kind: str, where: str = "harness") -> None:
     """Raises ValueError where a setting's models are no language models."""
     if spec is not None and kind not in KINDS:
         raise ValueError(

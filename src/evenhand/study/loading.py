@@ -13,8 +13,8 @@ from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.data.reviews import ReviewSpec
 from evenhand.errors import InputError
 from evenhand.models.find import find
-from evenhand.study.harness import HarnessSpec
-from evenhand.study.prepared import Loaded, Prepared
+from evenhand.study.harness_spec import HarnessSpec
+from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
 from evenhand.tasks import kind_of, parse_task
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
 
-def prepare(study: StudySpec, data: Path | None) -> dict[str, Prepared]:
+def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSetting]:
     """Load the data and find the base models of every setting; settings that share a data set share what is loaded.
 
     Args:
@@ -36,13 +36,13 @@ def prepare(study: StudySpec, data: Path | None) -> dict[str, Prepared]:
     """
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data} is no folder; it should hold one folder per data set")
-    known: dict[tuple[type[DataSpec], str], Loaded] = {}
+    known: dict[tuple[type[DataSpec], str], LoadedDataset] = {}
 
-    def load(spec: DataSpec) -> Loaded:
+    def load(spec: DataSpec) -> LoadedDataset:
         key = type(spec), spec.model_dump_json()
         if key not in known:
             folder = data if data is None or spec.folder_name is None else data / spec.folder_name
-            known[key] = Loaded(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
+            known[key] = LoadedDataset(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
         return known[key]
 
     scored: dict[str, Benchmarks] = {}
@@ -61,7 +61,9 @@ def prepare(study: StudySpec, data: Path | None) -> dict[str, Prepared]:
     }
 
 
-def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], data: Path | None) -> Prepared:
+def _prepared(
+    name: str, setting: Setting, load: Callable[[DataSpec], LoadedDataset], data: Path | None
+) -> LoadedSetting:
     spec = setting.data_spec()
     if spec.test_only:
         raise InputError(
@@ -76,7 +78,7 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], d
     loaded = load(spec)
     others = {}
     for other, task in setting.evaluate.items():
-        others[other] = Loaded(_renamed(_asked(parse_task(task)[1], load), other))
+        others[other] = LoadedDataset(_renamed(_asked(parse_task(task)[1], load), other))
         if kind_of(task["name"]) != kind_of(setting.task["name"]):
             raise InputError(
                 f"settings.{name}: the test set {other} is of {kind_of(task['name'])}, "
@@ -103,10 +105,10 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], d
             setting.probing.check_base(base, kind_of(setting.task["name"]))
         except InputError as error:
             raise InputError(f"settings.{name}: {error}") from None
-    return Prepared(name, setting, base, spec, loaded, others, prompts)
+    return LoadedSetting(name, setting, base, spec, loaded, others, prompts)
 
 
-def _asked(spec: DataSpec, load: Callable[[DataSpec], Loaded]) -> Dataset:
+def _asked(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:
     """What of a further test set is asked for."""
     dataset = load(spec).dataset
     everything = np.arange(len(dataset))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.data.dataset import Dataset
-from evenhand.tasks.classification import assemble
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.classification import assemble_pack
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.work import Work, peak_of_process
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PREDICTED = 3
 
 
 @dataclass(frozen=True)
-class Rates:
+class MeasuredTimes:
     """What the parts of a pack's training cost.
 
     Attributes:
@@ -59,7 +59,7 @@ class Rates:
     validate: float | None = None
 
 
-def calibrate(works: Sequence[Work], tested: Dataset) -> Rates | None:
+def measure_times(works: Sequence[Work], tested: Dataset) -> MeasuredTimes | None:
     """Take a few steps with the trials of a pack and predict a few examples; what was learned is thrown away.
 
     Args:
@@ -78,7 +78,7 @@ def calibrate(works: Sequence[Work], tested: Dataset) -> Rates | None:
         return None
 
 
-def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
+def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTimes:
     import peft  # noqa: F401  (its import is no part of any trial)
     import torch
 
@@ -87,21 +87,21 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import predict
 
-    where, encoder = device(), Encoder()
+    where, encoder = device(), InputEncoder()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     # Texts are tokenised in no time, and a batch lasts as long as its longest text; images are all alike.
     texts = works[0].base.modality == "text"
-    few_works = [sampled(work, encoder(work, work.examples.inputs).lengths if texts else None) for work in works]
+    few_works = [sample_batches(work, encoder(work, work.examples.inputs).lengths if texts else None) for work in works]
     few = _few(works[0], tested, encoder)
     started = time.perf_counter()
-    encoded = Encoder()(works[0], few.inputs)
+    encoded = InputEncoder()(works[0], few.inputs)
     encode = (time.perf_counter() - started) / len(few)
     example_bytes = int(np.mean([len(encoded.contents(row)) for row in range(len(few))]))
     for work in few_works:
         encoder(work, work.examples.inputs)
     started = time.perf_counter()
-    pack, model_of = assemble(few_works, encoder, where)
+    pack, model_of = assemble_pack(few_works, encoder, where)
     start = time.perf_counter() - started
 
     started = time.perf_counter()
@@ -116,7 +116,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         # What was not spent on the examples' features was spent on finding where they are taken.
         start += max(found - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
         started = time.perf_counter()
-        begin(0, Encoder()(works[0], few.inputs))
+        begin(0, InputEncoder()(works[0], few.inputs))
         again = (time.perf_counter() - started) / len(few)
         encode, fill = max(encode, again), max(fill - max(again - encode, 0.0), 0.0)
 
@@ -129,7 +129,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
             predict(model, inputs, where)
             timed.append(time.perf_counter() - started)
         peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process()
-    return Rates(
+    return MeasuredTimes(
         start=start,
         encode=encode,
         fill=fill if prefix else 0.0,
@@ -139,11 +139,11 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         peak_bytes=peak,
         of_process=where.type != "cuda",
         example_bytes=example_bytes,
-        kept=kept(works[0], model, folder),
+        kept=saving_costs(works[0], model, folder),
     )
 
 
-def sampled(work: Work, lengths: np.ndarray | None) -> Work:
+def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
     """The trial on a few whole batches of its first epoch, from the longest to the shortest: an epoch in small.
 
     Args:
@@ -163,7 +163,7 @@ def sampled(work: Work, lengths: np.ndarray | None) -> Work:
     return replace(work, examples=work.examples.take(rows), validation=None)
 
 
-def _few(work: Work, tested: Dataset, encoder: Encoder) -> Dataset:
+def _few(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
     """Whole batches of a prediction, from longer to shorter ones: a smaller sample would be padded more."""
     from evenhand.training.batches import by_length
     from evenhand.training.pack import PREDICT_BATCH
@@ -208,7 +208,7 @@ def _seconds(pack: Pack, batch: Batch) -> float:
     return time.perf_counter() - started
 
 
-def kept(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
+def saving_costs(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
     """By `keep`, seconds to write what it asks for of a trial, and its bytes."""
     if work.method.whole:  # a large model is not written to be weighed
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())

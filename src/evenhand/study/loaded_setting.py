@@ -19,8 +19,8 @@ from evenhand.data.pools import Shadowed, shadowed
 from evenhand.data.splits import Split, split
 from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
 from evenhand.seeds import derive
-from evenhand.study.asking import prompts_hash
-from evenhand.study.harness import audited as audited_harness
+from evenhand.study.harness_spec import harness_design as audited_harness
+from evenhand.study.prompts_spec import prompts_hash
 from evenhand.study.setting import Setting
 from evenhand.tasks import Kind, kind_of
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.harness.loading import Benchmarks
     from evenhand.tasks.probing import Probing
-    from evenhand.tasks.prompts.asking import Prompt
+    from evenhand.tasks.prompts.prompt import ReviewPrompt
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class LoadedDataset:
     """A data set, each of its inputs hashed at most once.
 
     Attributes:
@@ -48,7 +48,7 @@ class Loaded:
     @cached_property
     def keys(self) -> list[str]:
         """What stands for each input where examples are hashed."""
-        return keys_of(self.dataset.inputs)
+        return input_keys(self.dataset.inputs)
 
     def contents(self, index: np.ndarray) -> str:
         """The hash of the inputs and labels at these positions, in order; of translations, of sources and targets."""
@@ -84,14 +84,14 @@ class Loaded:
         return pl.DataFrame(columns)
 
 
-def keys_of(inputs: Sequence[Any]) -> list[str]:
+def input_keys(inputs: Sequence[Any]) -> list[str]:
     """What stands for inputs where examples are hashed: a text for itself, and for an image, which may be a file that
     takes long to read, its hash."""
     return [value if isinstance(value, str) else content_hash([value], _NO_LABEL) for value in inputs]
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class LoadedSetting:
     """A setting with its data and its base model at hand.
 
     Attributes:
@@ -109,9 +109,9 @@ class Prepared:
     spec: Setting
     base: BaseModel
     data: DataSpec
-    loaded: Loaded
-    others: Mapping[str, Loaded]
-    prompts: tuple[Prompt, ...] = ()
+    loaded: LoadedDataset
+    others: Mapping[str, LoadedDataset]
+    prompts: tuple[ReviewPrompt, ...] = ()
     benchmarks: Benchmarks | None = None
     _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
 
@@ -126,26 +126,22 @@ class Prepared:
 
     def sample(self, seed: int) -> Sample:
         """What a seed draws; one sample for all seeds where the split is fixed."""
-        fixed, number = self.spec.split, self._number(seed)
-        if number not in self._drawn:
-            parts = split(self.dataset, fixed, self.spec.limit, number)
-            shadowed = self._shadowed(parts, number)
-            self._drawn[number] = Sample(self, parts, None if shadowed is None else shadowed.members)
-        return self._drawn[number]
+        split_seed = self.spec.split.seed_for(seed)
+        if split_seed not in self._drawn:
+            parts = split(self.dataset, self.spec.split, self.spec.limit, seed)
+            shadowed = self._shadowed(parts, split_seed)
+            self._drawn[split_seed] = Sample(self, parts, None if shadowed is None else shadowed.members)
+        return self._drawn[split_seed]
 
     def shadowed(self, seed: int) -> Shadowed | None:
         """Whose membership is audited with shadows beside the targets of a seed; None without such shadows."""
-        return self._shadowed(self.sample(seed).parts, self._number(seed))
+        return self._shadowed(self.sample(seed).parts, self.spec.split.seed_for(seed))
 
-    def _number(self, seed: int) -> int:
-        """The seed that draws: one for all where the split is fixed."""
-        return seed if self.spec.split.vary else self.spec.split.seed
-
-    def _shadowed(self, parts: Split, number: int) -> Shadowed | None:
+    def _shadowed(self, parts: Split, split_seed: int) -> Shadowed | None:
         wanted = self.spec.membership
         if wanted is None or wanted.design == "pool":
             return None
-        return shadowed(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, number))
+        return shadowed(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, split_seed))
 
     @cached_property
     def samples(self) -> dict[int, Sample]:
@@ -207,7 +203,7 @@ class Sample:
         extra: whether the further test sets are predicted.
     """
 
-    setting: Prepared
+    setting: LoadedSetting
     parts: Split
     members: np.ndarray | None = None
     extra: bool = True
@@ -239,10 +235,10 @@ class Sample:
         spec = self.setting.spec.prompts
         if spec is not None:
             return {spec.split: self.asked}
-        audited = {} if self.members is None else {"train": self.members}
+        members = {} if self.members is None else {"train": self.members}
         seen = len(self.parts.validation) and self.setting.kind == "classification"
         validation = {"validation": self.parts.validation} if seen else {}
-        return {**audited, **validation, "test": self.asked}
+        return {**members, **validation, "test": self.asked}
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -291,4 +287,4 @@ def _contents(examples: TrainingExamples) -> str:
     """The hash of training examples as they are learned from."""
     if isinstance(examples, TrainingPairs):
         return pairs_hash(examples.inputs, examples.targets)
-    return content_hash(keys_of(examples.inputs), examples.labels)
+    return content_hash(input_keys(examples.inputs), examples.labels)

@@ -11,7 +11,7 @@ from pydantic import PositiveInt, field_validator
 
 from evenhand.audit.design import AskedDesign
 from evenhand.seeds import generator
-from evenhand.tasks.prompts.asking import Asked, Prompt
+from evenhand.tasks.prompts.prompt import PromptSelection, ReviewPrompt
 
 TEMPLATES = ("cloze1", "cloze3", "yn1", "mc1")
 FORMS = ("plain", "letters", "digits")
@@ -19,8 +19,8 @@ WORDS = ("male-female", "man-woman", "female-male-neutral")
 """What is asked unless a study says otherwise: some 60 prompts, every family, two pairs of words."""
 
 
-class PromptsSpec(Asked, AskedDesign):
-    """Which prompts are asked of which reviews (see `evenhand.tasks.prompts.asking.Asked` for which prompts).
+class PromptsSpec(PromptSelection, AskedDesign):
+    """Which prompts are asked of which reviews (see `evenhand.tasks.prompts.prompt.PromptSelection` for which prompts).
 
     Attributes:
         templates, forms, words: as there, and a small set unless given; `["*"]` is all.
@@ -54,7 +54,7 @@ class PromptsSpec(Asked, AskedDesign):
             return index
         return index[np.sort(generator(0, "prompts").permutation(len(index))[: self.reviews])]
 
-    def asked(self, data: Path | None) -> tuple[Prompt, ...]:
+    def asked(self, data: Path | None) -> tuple[ReviewPrompt, ...]:
         """The prompts; a relative `path` is looked for in the folder of `--data` first. Raises: as `Asked.prompts`."""
         return self.prompts(data)
 
@@ -64,7 +64,7 @@ class PromptsSpec(Asked, AskedDesign):
         return self.score == "sequence_loss"
 
 
-def prompts_hash(prompts: Sequence[Prompt], sequence_loss: bool, content_free: Sequence[str] = ()) -> str:
+def prompts_hash(prompts: Sequence[ReviewPrompt], sequence_loss: bool, content_free: Sequence[str] = ()) -> str:
     """What identifies the answers to some prompts: names, wordings and options, whether losses are with them, and the
     texts without content that they are asked about too."""
     digest = hashlib.blake2b(str(sequence_loss).encode(), digest_size=16)

@@ -17,8 +17,8 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.records.probes import LABEL, UNTRAINED
 from evenhand.seeds import generator
 from evenhand.tasks import Kind, kind_of
-from evenhand.tasks.probed import numbers
-from evenhand.tasks.probing import LEAST_CONTROLS, Probing, Target, held_out
+from evenhand.tasks.probing import LEAST_CONTROLS, ProbeTarget, Probing, held_out
+from evenhand.tasks.trial_probes import layer_numbers
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
@@ -102,7 +102,7 @@ class ProbingSpec(ProbedDesign):
         if base.modality != "text":
             raise InputError(f"probing reads texts, and {base.name} reads {base.modality}s; leave it out")
         depth = _depth(base, kind)
-        probed = numbers(self.layers, depth)
+        probed = layer_numbers(self.layers, depth)
         for layer in self.judged or ():
             if not -depth <= layer < depth or layer % depth not in probed:
                 raise InputError(
@@ -132,7 +132,7 @@ class ProbingSpec(ProbedDesign):
             raise InputError(
                 f"probing: the example {dataset.example[empty]} has no text to represent; leave it out of the data"
             )
-        targets = tuple(target_of(dataset, name) for name in self.targets)
+        targets = tuple(probe_target(dataset, name) for name in self.targets)
         for target in targets:
             tested = held_out(target.units, self.test, 0)
             for part, said in ((tested, "tests"), (~tested, "learns from")):
@@ -175,7 +175,7 @@ def _depth(base: BaseModel, kind: Kind) -> int:
     return int(config.num_hidden_layers) + 1
 
 
-def target_of(dataset: Dataset, name: str) -> Target:
+def probe_target(dataset: Dataset, name: str) -> ProbeTarget:
     """A target among some examples: those in no group of its attribute, or with a missing value, are left out.
 
     Control labels are fixed per occupation where the data say whom a line is about, else per text.
@@ -216,7 +216,7 @@ def target_of(dataset: Dataset, name: str) -> Target:
             f"probing.targets: {name} has {'one value' if values else 'no value'} among the {len(rows)} examples that "
             "are probed; a probe needs two or more"
         )
-    return Target(name, labels, _types(dataset)[rows], dataset.unit[rows], tuple(map(str, dataset.example[rows])))
+    return ProbeTarget(name, labels, _types(dataset)[rows], dataset.unit[rows], tuple(map(str, dataset.example[rows])))
 
 
 def _known(dataset: Dataset, attribute: str) -> np.ndarray:

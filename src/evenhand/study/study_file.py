@@ -12,7 +12,7 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.yaml_file import read_mapping
 
 
-def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+def read_study_file(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     """The mapping in a study file with `KEY=VALUE` changes applied; not yet a StudySpec, so that `--tiny` can alter it.
 
     Args:

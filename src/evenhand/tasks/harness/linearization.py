@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 
-def linearised(said: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float]) -> np.ndarray | None:
+def linearized_values(
+    said: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float]
+) -> np.ndarray | None:
     """Values whose mean is the aggregate, and whose spread over units is the jackknife's.
 
     Unit u with the share s_u of the n documents contributes m_u = (1 − s_u)·(A − A without u), centred by shares; each

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Beginnings:
+class ReadPrefixes:
     """Texts that were read.
 
     Attributes:
@@ -40,7 +40,7 @@ class Beginnings:
     cache: Any
 
 
-class Reader:
+class PrefixReader:
     """A model that reads.
 
     Args:
@@ -59,7 +59,7 @@ class Reader:
         self._takes = set(inspect.signature(inner.forward).parameters)
         self.computed = 0
 
-    def beginnings(self, texts: Sequence[Tokens], *, keep: bool, inside: bool) -> Beginnings:
+    def beginnings(self, texts: Sequence[Tokens], *, keep: bool, inside: bool) -> ReadPrefixes:
         """Read texts of one token or more.
 
         Args:
@@ -79,11 +79,11 @@ class Reader:
         if inside:
             told = _log_probabilities(logits[:, :-1], torch.as_tensor(ids[:, 1:], device=self._device))
             own = (told.cpu().double().numpy() * mask[:, :-1]).sum(axis=1)
-        return Beginnings(mask, following, own, cache)
+        return ReadPrefixes(mask, following, own, cache)
 
     def after(
         self,
-        read: Beginnings,
+        read: ReadPrefixes,
         places: np.ndarray,
         tails: Sequence[Tokens],
         rows: np.ndarray,

@@ -13,8 +13,8 @@ from evenhand.audit.design import DEFAULT_SUPPORT
 from evenhand.audit.measures.membership import false_positive_rates
 from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.power import foreseen_effect
+from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
-from evenhand.study.pools import pool_of_setting
 
 ACCURACY = 0.8
 """What the methods are taken to reach where nobody says otherwise."""
@@ -32,7 +32,7 @@ _FOUND = 1.645 + 0.842
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class DetectableEffect:
     """One group of a setting.
 
     Attributes:
@@ -50,7 +50,7 @@ class Foreseen:
     detectable: float | None
 
 
-def foresee(plan: Plan, accuracy: float = ACCURACY) -> list[Foreseen]:
+def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[DetectableEffect]:
     """The smallest detectable harm for everyone and each group of each setting that compares methods.
 
     Two methods that are right with probability p and agree with correlation r differ on d = 2p(1 − p)(1 − r) of the
@@ -65,7 +65,7 @@ def foresee(plan: Plan, accuracy: float = ACCURACY) -> list[Foreseen]:
 
 
 @dataclass(frozen=True)
-class ForeseenLeak:
+class DetectableLeak:
     """What membership inference could see of one group of a setting's pool.
 
     Attributes:
@@ -86,7 +86,7 @@ class ForeseenLeak:
     refused: tuple[float, ...]
 
 
-def foresee_leaks(plan: Plan) -> list[ForeseenLeak]:
+def detectable_leaks(plan: Plan) -> list[DetectableLeak]:
     """What the pool of each setting could see for everyone and each group; nothing of settings without one.
 
     Where nothing leaks, the AUC of one target with n/2 members and n/2 non-members has the variance (n + 1)/(3 n²)
@@ -109,11 +109,11 @@ def foresee_leaks(plan: Plan) -> list[ForeseenLeak]:
         for attribute, group, size in places:
             area = 0.5 + _FOUND * math.sqrt((size + 1) / (3 * size**2) / pool.spec.models)
             refused = tuple(alpha for alpha in false_positive_rates() if size < LEAST / alpha)
-            found.append(ForeseenLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
+            found.append(DetectableLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
     return found
 
 
-def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[Foreseen]:
+def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffect]:
     prepared = plan.settings[name]
     spec = prepared.spec
     if not spec.reference or len(spec.methods) < 2 or not spec.seeds or prepared.kind != "classification":
@@ -136,10 +136,10 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[Foreseen]:
             union = int(np.unique(np.concatenate([test[mask[test]] for test in tests.values()])).size)
             level = ALPHA / (1 if group is None else family)
             detectable = foreseen_effect(differ / size, LASTING * overlap, runs, union, level)
-        yield Foreseen(name, attribute, group, size, detectable)
+        yield DetectableEffect(name, attribute, group, size, detectable)
 
 
-def told(foreseen: Sequence[Foreseen], accuracy: float) -> list[str]:
+def effect_lines(foreseen: Sequence[DetectableEffect], accuracy: float) -> list[str]:
     """For a terminal: a line per group, below what they say."""
     if not foreseen:
         return []
@@ -154,7 +154,7 @@ def told(foreseen: Sequence[Foreseen], accuracy: float) -> list[str]:
     return lines
 
 
-def told_of_leaks(leaks: Sequence[ForeseenLeak]) -> list[str]:
+def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:
     """The same of membership inference."""
     if not leaks:
         return []
@@ -171,5 +171,5 @@ def told_of_leaks(leaks: Sequence[ForeseenLeak]) -> list[str]:
     return lines
 
 
-def _whom(one: Foreseen | ForeseenLeak) -> str:
+def _whom(one: DetectableEffect | DetectableLeak) -> str:
     return "everyone" if one.group is None else f"{one.attribute} = {one.group}"

@@ -12,7 +12,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.errors import InputError, TrainingError
-from evenhand.tasks.probing import Answers, Probing, probe, probes_table
+from evenhand.tasks.probing import ProbeResults, Probing, probe, probes_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE = "probes.parquet"
 
 
-def leave_probes(work: Work, model: nn.Module, folder: Path) -> None:
+def write_probes(work: Work, model: nn.Module, folder: Path) -> None:
     """Probe a trained model and write the table `probes` into its folder, with the key of what was probed for; nothing
     where its work has nothing to probe for.
 
@@ -32,10 +32,10 @@ def leave_probes(work: Work, model: nn.Module, folder: Path) -> None:
         TrainingError: a state of the model is no number.
     """
     if work.probing is not None:
-        records.write(probes_of(work, model), folder / FILE, "probes", {"split:test": work.probing.key})
+        records.write(probe_model(work, model), folder / FILE, "probes", {"split:test": work.probing.key})
 
 
-def probes_of(work: Work, model: nn.Module) -> pl.DataFrame:
+def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
     """The table `probes` of a trained model.
 
     Args:
@@ -60,7 +60,7 @@ def probes_of(work: Work, model: nn.Module) -> pl.DataFrame:
 @lru_cache(maxsize=2)
 def _of_untrained(
     base: BaseModel, max_length: int | None, seed: int, wanted: Probing
-) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
+) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     """What probes tell of an untrained model: trials of one seed, which follow each other, share it."""
     from evenhand.models.load import device, load_tokenizer
     from evenhand.tasks.representations import untrained
@@ -69,7 +69,7 @@ def _of_untrained(
     return _probed(model.to(device()), load_tokenizer(base), base, max_length, wanted)
 
 
-def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
+def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     from evenhand.models.load import load_tokenizer
 
     tokenizer = load_tokenizer(work.base)
@@ -79,7 +79,7 @@ def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tup
 
 def _probed(
     model: Any, tokenizer: Any, base: BaseModel, max_length: int | None, wanted: Probing
-) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
+) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     """The layers that were probed, and each target's answers."""
     from evenhand.models.load import device
     from evenhand.tasks.representations import representations
@@ -92,7 +92,7 @@ def _probed(
         states = representations(model, tokenizer, wanted.texts, pooling=pooling, max_length=max_length)
     if not np.isfinite(states).all():
         raise TrainingError("the trained weights give states that are no numbers, so there is nothing to probe")
-    layers = numbers(wanted.layers, len(states))
+    layers = layer_numbers(wanted.layers, len(states))
     place = {example: row for row, example in enumerate(wanted.examples)}
     found = []
     for target in wanted.targets:
@@ -103,7 +103,7 @@ def _probed(
     return layers, tuple(found)
 
 
-def numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
+def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
     """The layers of a model from 0, ascending: the embeddings are always among them.
 
     Args:

@@ -12,7 +12,7 @@ from evenhand.tasks.classification import train_together
 from evenhand.tasks.work import Job
 
 
-def follow() -> None:
+def worker_loop() -> None:
     """Train with the main process until it says that there is nothing more. It alone reads the study, and writes."""
     from evenhand.training.distributed import listen
 
@@ -20,7 +20,7 @@ def follow() -> None:
         _join(jobs)
 
 
-def finish() -> None:
+def stop_workers() -> None:
     """Let those who follow go; the main process says it."""
     from evenhand.training.distributed import announce
 
