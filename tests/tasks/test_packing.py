@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from evenhand.errors import TrainingError
-from evenhand.tasks.classification import Job, Outcome, predict, train, train_together
+from evenhand.tasks.classification import Job, TrainingOutcome, predict, train, train_together
 from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.packing import pack_key, replicas_that_pay, speedup
 from small_models import examples_for, work
@@ -80,7 +80,7 @@ def test_trials_of_a_pack_leave_what_they_leave_alone(model_type, method, tmp_pa
         folder.mkdir(parents=True)
         expected, rows = train(one, folder, evaluations(model_type))
         outcome, found = together[place]
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, TrainingOutcome)
         assert outcome.train_loss == pytest.approx(expected.train_loss, abs=1e-5)
         assert outcome.validation_loss == pytest.approx(expected.validation_loss, abs=1e-5)
         assert (outcome.parameters, outcome.parameters_total) == (expected.parameters, expected.parameters_total)

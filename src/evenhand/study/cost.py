@@ -1,4 +1,4 @@
-"""What a study will cost: seconds, memory and disk of each trial, from a few real steps on this machine."""
+"""Predicts what a study will cost: seconds, memory and disk of each trial, from a few timed steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IMAGES_IN_MEMORY = 2**30
 
 @dataclass(frozen=True)
 class Cost:
-    """What one trial will cost.
+    """The predicted cost of one trial.
 
     Attributes:
         seconds: as its record will say: loading, encoding, training, predicting; of a pack, its share.
@@ -52,15 +52,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class _Looking(Store):
-    """A store that is only looked at: what is found out here is found out again by the run."""
+    """A store opened for reading: the pack sizes that timing finds are not kept."""
 
     def keep_replicas(self, key: str, count: int) -> None:
-        """Keeps nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Every trial of a study, and what those that are not complete will cost.
+    """Every trial of a study, with the predicted cost of those that are not complete.
 
     Attributes:
         rows: a use of a trial each: setting, method, seed, `candidate` (None: of the study), hash, examples, epochs,
@@ -74,16 +74,16 @@ class Forecast:
     costs: Mapping[str, Cost | None] | None
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, with the sums."""
+        """Return the forecast as plain values, with the sums."""
         return {"trials": list(self.rows), "to_train": self.to_train, "chosen": self.chosen, **self._sums()}
 
     @property
     def to_train(self) -> int:
-        """Trials that are not complete, each once."""
+        """The number of trials that are not complete, each counted once."""
         return len({row["trial"] for row in self.rows if not row["done"]})
 
     def lines(self) -> list[str]:
-        """For a terminal: a line per trial, and the sums."""
+        """Return the lines that a terminal shows: one for each trial, then the sums."""
         found = [_line(row) for row in self.rows]
         found.append(f"{len(self.rows)} trials, {self.to_train} to train")
         if not self.chosen:
@@ -100,6 +100,7 @@ class Forecast:
         return found
 
     def _sums(self) -> dict[str, Any]:
+        """Return the sums over the trials whose cost is known; None without any."""
         known = [cost for cost in (self.costs or {}).values() if cost is not None]
         if not known:
             return dict.fromkeys(("seconds", "peak_bytes", "disk_bytes"))
@@ -111,7 +112,7 @@ class Forecast:
 
 
 def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) -> Forecast:
-    """What is to be done for a study, and what it will cost.
+    """Return the trials of a study and what those that are not complete will cost.
 
     Args:
         planned: of the study.
@@ -129,6 +130,7 @@ def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) 
 
 
 def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> dict[str, Any]:
+    """Return a trial's row of a forecast."""
     cost = (found or {}).get(trial.hash)
     return {
         "setting": trial.setting.name,
@@ -145,6 +147,7 @@ def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> d
 
 
 def _line(row: Mapping[str, Any]) -> str:
+    """Return a row as the line that a terminal shows."""
     state = "done" if row["done"] else "to train"
     if row["seconds"] is not None:
         state += f": {duration(row['seconds'])}, {_size(row['peak_bytes'])}, {_size(row['disk_bytes'])} on disk"
@@ -157,7 +160,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _size(count: int) -> str:
-    """`12 kB`, `3.4 MB`, `1.2 GB`."""
+    """Return bytes as people read them: `12 kB`, `3.4 MB`, `1.2 GB`."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.3g} {unit}"
@@ -165,7 +168,7 @@ def _size(count: int) -> str:
 
 
 def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[str, Cost | None]:
-    """The cost of each trial by its hash; None where this machine's memory does not hold it.
+    """Return the cost of each trial by its hash; None where this machine's memory does not hold it.
 
     One pack of each kind takes a few steps: what differs in learning rate, epochs, seed and number of examples only is
     calculated. Features of a frozen prefix are counted for the trial that is the first to need them.
@@ -199,6 +202,7 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
 
 
 def _timed(pack: Sequence[Trial]) -> MeasuredTimes | None:
+    """Time a few steps of a pack; None where the memory does not hold it."""
     works, tested = [work_of(trial) for trial in pack], next(iter(pack[0].evaluations.values()))
     if pack[0].kind == "classification":
         return measure_times(works, tested)
@@ -206,6 +210,7 @@ def _timed(pack: Sequence[Trial]) -> MeasuredTimes | None:
 
 
 def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost:
+    """Return the cost of one trial, calculated from the measured times of its pack."""
     sizes = {name: len(data) for name, data in trial.evaluations.items()}
     validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
     learned, epochs = len(trial.examples), trial.spec.epochs
@@ -223,7 +228,7 @@ def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost
 
 
 def _looked_at(trial: Trial, steps: int) -> int:
-    """How often a trial that is matched predicts the validation examples to find its checkpoint, and at it."""
+    """Return how often a matched trial predicts the validation examples to find its checkpoint."""
     if trial.match is None:
         return 0
     every = trial.match.spec.every
@@ -232,7 +237,7 @@ def _looked_at(trial: Trial, steps: int) -> int:
 
 
 def _kind(pack: Sequence[Trial]) -> str:
-    """What trials must share to take the same time for the same work."""
+    """Return a key that packs share if equal work takes them equal time."""
     first = pack[0]
     rest = {key: value for key, value in first.spec.hyperparameters().items() if key not in ("lr", "epochs")}
     # `replicas` is the pack's length; what else changes results by rounding only is there for its speed or memory.
@@ -242,22 +247,24 @@ def _kind(pack: Sequence[Trial]) -> str:
 
 
 def _learned(trial: Trial) -> set[str]:
-    """The examples that are seen in training."""
+    """Return the names of the examples that are read in training."""
     seen = trial.sample.validation
     validated = set() if seen is None else _names(seen, np.arange(len(seen)))
     return validated | (_names(trial.setting.dataset, trial.parts.train) if trial.spec.epochs else set())
 
 
 def _tested(trial: Trial) -> set[str]:
+    """Return the names of the examples that are predicted."""
     return set().union(*(_names(data, np.arange(len(data))) for data in trial.evaluations.values()))
 
 
 def _names(data: Dataset, index: np.ndarray) -> set[str]:
+    """Return names of examples that are unique across data sets."""
     return {f"{data.name} {example}" for example in data.example[index]}
 
 
 def _new(needed: set[str], trial: Trial, rates: MeasuredTimes, cached: dict[str, set[str]]) -> int:
-    """How many examples a trial is the first to need the features of."""
+    """Return the number of examples whose cached features this trial is the first to need."""
     if rates.prefix is None:
         return 0
     before = cached.setdefault(f"{rates.prefix} {trial.train.max_length}", set())
@@ -267,7 +274,7 @@ def _new(needed: set[str], trial: Trial, rates: MeasuredTimes, cached: dict[str,
 
 
 def _records_bytes(trial: Trial) -> int:
-    """Of a table of predictions, responses or options with these ids and any values."""
+    """Return the size of the trial's record table, from one with the same ids and made-up values."""
     rng = np.random.default_rng(0)
     made_up = {"classification": _predictions, "translation": _responses, "reviews": _options}[trial.kind]
     buffer = io.BytesIO()
@@ -276,21 +283,25 @@ def _records_bytes(trial: Trial) -> int:
 
 
 def _predictions(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    """Return made-up rows of the table `predictions`."""
     classes = len(trial.setting.dataset.classes)
     logits = rng.normal(size=(len(data), classes)).astype(np.float32)
     return _rows(trial, name, data).with_columns(logits=pl.Series(logits, dtype=pl.Array(pl.Float32, classes)))
 
 
 def _responses(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    """Return made-up rows of the table `responses`."""
     return _rows(trial, name, data).with_columns(text=pl.Series([str(source) for source in data.inputs]))
 
 
 def _options(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    """Return made-up rows of the table `options`."""
     each = sum(len(prompt.options) for prompt in trial.setting.prompts)
     rows = _rows(trial, name, data).select(pl.all().repeat_by(each).explode())
     return rows.with_columns(log_prob=pl.Series(rng.normal(size=len(rows))))
 
 
 def _rows(trial: Trial, name: str, data: Dataset) -> pl.DataFrame:
+    """Return the columns that all made-up tables share."""
     ids = [str(one) for one in data.example]
     return pl.DataFrame({"trial": [trial.hash] * len(data), "split": [name] * len(data), "example": ids})

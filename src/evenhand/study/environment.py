@@ -1,4 +1,4 @@
-"""Under what a trial was trained: versions and machine, as provenance; no part of its identity."""
+"""Records the package versions and the machine that a trial was trained with; no part of its identity."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ METHOD_PACKAGES: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsan
 
 
 def training_environment(method: Method) -> dict[str, str]:
-    """Python, the versions of what this method is trained with, and the machine."""
+    """Return Python's version, those of the packages that this method trains with, and the machine."""
     own = {name: metadata.version(name) for kind, name in METHOD_PACKAGES.items() if isinstance(method, kind)}
     return {**_shared(), **own}
 
 
 def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """The different ones among the environments of a study's trials, in the order of their texts.
+    """Return the different environments among those of a study's trials, sorted by their text.
 
     What only some methods are trained with makes no difference: where those agree on its version, it is everyone's.
     """
@@ -42,6 +42,7 @@ def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dic
 
 @cache
 def _shared() -> Mapping[str, str]:
+    """Return the part of the environment that does not depend on the method."""
     import torch
 
     from evenhand.models.load import device

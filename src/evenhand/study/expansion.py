@@ -1,4 +1,4 @@
-"""From a setting to its trials: which examples, which hyperparameters, and the hash that is a trial's identity."""
+"""Expands a setting to its trials, each with its examples, hyperparameters and hash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One fine-tuning run of a study, before it is run.
+    """One fine-tuning run of a study, ready to be trained.
 
     Attributes:
         setting, method, seed: where the study uses it.
@@ -70,29 +70,30 @@ class Trial:
 
     @cached_property
     def hash(self) -> str:
-        """The identity in 16 bytes of BLAKE2b over its canonical JSON."""
+        """The trial's identity: 16 bytes of BLAKE2b over its canonical JSON."""
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
     def kind(self) -> Kind:
-        """What is learned."""
+        """The kind of the task: classification, translation or reviews."""
         return self.setting.kind
 
     @property
     def parts(self) -> Split:
+        """The positions of the training, validation and test examples."""
         return self.sample.parts
 
     @property
     def role(self) -> Literal["study", "tuning", "pool"]:
-        """What it is for, as in `trials`."""
+        """The trial's role, as the table `trials` names it."""
         if self.candidate is not None:
             return "tuning"
         return "study" if self.subset is None else "pool"
 
     @property
     def label(self) -> str:
-        """How people are told of it; the setting of a study that has only one goes without saying."""
+        """The trial's name in messages; the only setting of a study is not named."""
         setting = "" if self.setting.name == MAIN else f"{self.setting.name} · "
         tried = "" if self.candidate is None else f" · {self.candidate}"
         if self.subset == POOL:
@@ -103,13 +104,13 @@ class Trial:
 
 
 def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]) -> Iterator[Trial]:
-    """The trials of the study whose hyperparameters are known."""
+    """Yield the trials of the study whose hyperparameters are known."""
     choices = {(choice.setting, choice.method, choice.seed): choice.hyperparameters for choice in chosen}
     for name, prepared in settings.items():
         spec = prepared.spec
 
         def settled(seed: int | None, name: str = name, spec: Setting = spec) -> dict[str, Setting]:
-            """The setting as each method has it, of those whose hyperparameters are known."""
+            """Return by method the setting with its chosen hyperparameters; methods without a choice are left out."""
             found: dict[str, Setting] = {}
             for method in spec.methods:
                 tried = {candidate.json: candidate for candidate in spec.candidates(method)}
@@ -128,8 +129,10 @@ def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]
 
 
 def _compared(prepared: LoadedSetting, settled: Mapping[str, Setting], seed: int, sample: Sample) -> Iterator[Trial]:
-    """The trials of one seed, or of one number of a pool. Those that are made equal to the reference's are there once
-    it is settled."""
+    """Yield the trials of one seed, or of one model of a pool, for all methods.
+
+    Trials that are matched to the reference follow once the reference's hyperparameters are known.
+    """
     wanted = prepared.spec.match
     match = None
     if wanted is not None:
@@ -143,7 +146,7 @@ def _compared(prepared: LoadedSetting, settled: Mapping[str, Setting], seed: int
 
 
 def _twins(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:
-    """The models of a setting's pool, twin after twin: none of a method that trains nothing."""
+    """Yield the models of a setting's pool, each next to its twin; none of a method that trains nothing."""
     pool = pool_of_setting(prepared)
     if pool is None:
         return
@@ -156,7 +159,7 @@ def _twins(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[
 
 
 def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:
-    """The shadows beside the targets of each seed: of every method that trains, or of the one that is named."""
+    """Yield the shadow models of each seed's targets, of every method that trains or of the named one."""
     wanted = prepared.spec.membership
     if wanted is None or wanted.design == POOL:
         return
@@ -168,7 +171,7 @@ def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterato
 
 
 def candidate_trials(prepared: LoadedSetting) -> Iterator[Trial]:
-    """The trials by which a setting's hyperparameters are chosen: they never meet the test split.
+    """Yield the trials that try candidates of a setting's tuning; none of them sees the test split.
 
     Where every seed chooses for itself the chosen trial is one of the study's, so that its weights may be of use.
     """
@@ -193,7 +196,7 @@ def candidate_trials(prepared: LoadedSetting) -> Iterator[Trial]:
 def _trial(
     prepared: LoadedSetting, spec: Setting, method: str, seed: int, sample: Sample, match: Match | None = None
 ) -> Trial:
-    """One trial of a method as this setting says it."""
+    """Return one trial of a method as a setting describes it."""
     examples, contents = sample.training(spec.alterations(method), seed)
     train = spec.training(method)
     train = train.model_copy(update={"precision": resolve_precision(train.precision)})

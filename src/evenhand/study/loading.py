@@ -1,4 +1,4 @@
-"""Loads what a study needs: the data and the base model of every setting, and its benchmarks."""
+"""Loads the data, the base model and the benchmarks of every setting of a study."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSetting]:
-    """Load the data and find the base models of every setting; settings that share a data set share what is loaded.
+    """Load the data and the base model of every setting; equal data sets are loaded once.
 
     Args:
         study: resolved.
@@ -39,6 +39,7 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
     known: dict[tuple[type[DataSpec], str], LoadedDataset] = {}
 
     def load(spec: DataSpec) -> LoadedDataset:
+        """Load a data set unless it is loaded already."""
         key = type(spec), spec.model_dump_json()
         if key not in known:
             folder = data if data is None or spec.folder_name is None else data / spec.folder_name
@@ -48,6 +49,7 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
     scored: dict[str, Benchmarks] = {}
 
     def benchmarks(spec: HarnessSpec | None) -> Benchmarks | None:
+        """Load benchmarks unless they are loaded already."""
         if spec is None:
             return None
         key = spec.model_dump_json()
@@ -109,7 +111,7 @@ def _prepared(
 
 
 def _asked(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:
-    """What of a further test set is asked for."""
+    """Return the part of a further test set that is predicted."""
     dataset = load(spec).dataset
     everything = np.arange(len(dataset))
     asked = spec.tested(dataset, everything)
@@ -117,7 +119,7 @@ def _asked(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset
 
 
 def _renamed(dataset: Dataset, prefix: str) -> Dataset:
-    """An extra test set's ids, made unlike those of the task's own examples."""
+    """Return a further test set with its name before its ids, so that they differ from the task's own."""
     return replace(
         dataset,
         example=np.array([f"{prefix}/{example}" for example in dataset.example], dtype=object),

@@ -1,4 +1,4 @@
-"""The models of membership inference as trials: a pool of twins, or shadows beside each target."""
+"""Draws the training sets of membership inference's models: a pool of twins, or shadows beside each target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POOL = "pool"
 
 @dataclass(frozen=True, eq=False)
 class MembershipPool:
-    """The pool of a setting: the same for all its methods.
+    """The pool of a setting, the same for all its methods.
 
     Attributes:
         setting: whose.
@@ -39,7 +39,7 @@ class MembershipPool:
 
     @cached_property
     def groups(self) -> tuple[str, tuple[str, ...]] | None:
-        """The attribute and the groups whose examples these are; None: all. Raises InputError: unknown ones."""
+        """The attribute and the groups whose examples form the pool; None for all. Raises InputError if unknown."""
         spec = self.spec
         if spec.attribute is None and spec.groups is None and spec.per_group is None:
             return None
@@ -47,7 +47,7 @@ class MembershipPool:
 
     @cached_property
     def index(self) -> np.ndarray:
-        """Positions of the pool's examples in the data set. Raises InputError: none are left, or of one label only."""
+        """Positions of the pool's examples in the data set. Raises InputError if they have fewer than two labels."""
         data, spec = self.setting.dataset, self.spec
         found = np.arange(len(data))
         if self.groups is not None:
@@ -59,7 +59,7 @@ class MembershipPool:
         return found
 
     def examples(self) -> pl.DataFrame:
-        """The pool as rows of the table `examples`; where it is of some groups, without the attribute's others."""
+        """Return the pool as rows of the table `examples`, without groups that the pool leaves out."""
         data = self.setting.dataset.take(self.index)
         if self.groups is not None:
             name, groups = self.groups
@@ -70,7 +70,7 @@ class MembershipPool:
         return LoadedDataset(data).rows(self.setting.name)
 
     def sample(self, number: int) -> Sample:
-        """What the model of this number is trained on, and predicts: its half as `train`, the other as `test`."""
+        """Return the sample of one model: it trains on its half (`train`) and predicts the other as `test`."""
         first = half(self.setting.dataset, self.index, self.spec.seed, number // 2)
         mine = first if number % 2 == 0 else ~first
         members, others = self.index[mine], self.index[~mine]
@@ -78,7 +78,7 @@ class MembershipPool:
 
     @property
     def fingerprint(self) -> str:
-        """What a pool must share with earlier models to be one pool: its examples, labels and groups, and the draw."""
+        """What identifies the pool: its examples, labels, groups and draw; pools that differ cannot be joined."""
         data = self.setting.dataset
         groups = {name: attribute.take(self.index).lists() for name, attribute in data.attributes.items()}
         units = [str(unit) for unit in data.unit[self.index]]
@@ -94,13 +94,13 @@ class MembershipPool:
 
 
 def pool_of_setting(prepared: LoadedSetting) -> MembershipPool | None:
-    """The pool that a setting asks for; None where it asks for none."""
+    """Return the pool that a setting asks for; None if it asks for none."""
     spec = prepared.spec.membership
     return MembershipPool(prepared, spec) if spec is not None and spec.design == "pool" else None
 
 
 def shadow_samples(prepared: LoadedSetting, seed: int) -> Iterator[tuple[int, Sample]]:
-    """Number and sample of each shadow beside the targets of a seed; none where the setting has no such shadows."""
+    """Yield the number and the sample of each shadow beside a seed's targets; none without shadows."""
     found = prepared.shadowed(seed)
     for number, train in enumerate(() if found is None else found.shadows):
         assert found is not None

@@ -1,4 +1,4 @@
-"""`membership:` in a study: the models by which it is told who leaks to membership inference, and how much."""
+"""Defines the key `membership:` of a study: the models that membership inference needs, and its attack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evenhand.tasks import kind_of
 
 
 class MembershipSpec(MembershipDesign):
-    """Membership inference (`membership:` in a study); a bare number is that of the models.
+    """Membership inference (`membership:` in a study); a plain number is read as `models`.
 
     Besides the attack (see `evenhand.audit.design.MembershipDesign`):
 
@@ -40,15 +40,18 @@ class MembershipSpec(MembershipDesign):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, value: Any) -> Any:
+        """Read a plain number as `models`."""
         return {"models": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("groups", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:
+        """Read a plain name as a list of one."""
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _can_be_attacked(self) -> MembershipSpec:
+        """Refuse a number of models that the attack cannot use, and keys of a pool in a shadow design."""
         if self.design == "shadows":
             least = LEAST_SHADOWS[self.attack]
             if self.models < least:
@@ -74,8 +77,10 @@ class MembershipSpec(MembershipDesign):
     def check(
         self, task: str, methods: Mapping[str, Method], tuning: TuningSpec | None, match: MatchSpec | None
     ) -> None:
-        """Refuse what does not go together with the rest of a setting: its task's name, its methods by name, `tuning:`
-        and `match:`. Raises InputError."""
+        """Raise InputError if the rest of a setting rules out membership inference.
+
+        Looks at the task's name, the methods by name, `tuning:` and `match:`.
+        """
         if kind_of(task) != "classification":
             raise InputError(
                 f"membership: the attacks are on classifiers, and {task} is none; scores of another "
@@ -97,5 +102,5 @@ class MembershipSpec(MembershipDesign):
             )
 
     def audited(self) -> MembershipDesign:
-        """What the audit needs to know of it."""
+        """Return what the audit needs to know of it."""
         return MembershipDesign(**{key: getattr(self, key) for key in MembershipDesign.model_fields})

@@ -1,4 +1,4 @@
-"""How a setting's keys are laid over those that all settings share."""
+"""Merges a setting's keys into the study's shared keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged where they describe the same thing; lists and values are replaced."""
+    """Return the shared keys with those of a setting laid over them.
+
+    Mappings that describe the same thing are merged; lists and values are replaced.
+    """
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -21,5 +24,5 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _another(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    """Whether two mappings describe different things: another task, another kind of method."""
+    """Return whether two mappings describe different things: another task, another kind of method."""
     return any(key in above and above[key] != below.get(key) for key in ("name", "kind"))

@@ -1,4 +1,4 @@
-"""Which trials are trained together: as `train.replicas` says, or as many as it pays to on this machine."""
+"""Groups trials into packs that are trained together, by `train.replicas` or by what is faster on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.tasks import packing
 
 
 def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
-    """The trials in packs, in the order of their first ones.
+    """Yield the trials in packs, in the order of their first ones.
 
     A trial that was trained before is alone: its weights may have been kept. So is one that is put back to a
     checkpoint, and a language model. What `auto` found out stays in the store, so that the runs that continue a study
@@ -35,6 +35,7 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
 
 
 def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[str], None]) -> int:
+    """Return how many of these trials to train together, timed if `train.replicas` is `auto`."""
     wanted = trials[0].train.replicas
     if wanted != "auto":
         return wanted

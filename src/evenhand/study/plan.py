@@ -1,4 +1,4 @@
-"""A study's plan: its settings with their data at hand, and every trial, each once and none that contradict."""
+"""Plans a study: its settings with their data, and every trial once, without contradictions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from evenhand.study.tuning import Choice
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A study's settings, prepared, and its trials.
+    """The loaded settings of a study and its trials.
 
     Attributes:
         trials: every use of a trial; two uses of one trial share its hash. Those of a method that is tuned are there
@@ -49,12 +49,12 @@ class Plan:
         return _distinct(self.candidates)
 
     def decided(self, chosen: tuple[Choice, ...]) -> Plan:
-        """The plan, and its study, with what has been chosen: the methods that were tuned have their trials."""
+        """Return the plan and its study with the chosen hyperparameters, and with the trials of tuned methods."""
         study = self.study.model_copy(update={"chosen": chosen})
         return _joinable(replace(self, study=study, trials=tuple(study_trials(self.settings, chosen))))
 
     def examples(self) -> pl.DataFrame:
-        """The `examples` records of all settings: of one that has nothing but a pool, the pool's."""
+        """Return the table `examples` of all settings; a setting that has only a pool contributes its pool."""
         frames = []
         for prepared in self.settings.values():
             pool = None if prepared.spec.seeds else pool_of_setting(prepared)
@@ -62,7 +62,7 @@ class Plan:
         return records.validate(pl.concat(frames, how="diagonal"), "examples")
 
     def design(self, source: str) -> Design:
-        """What the audit needs to know of the study besides its records."""
+        """Return what the audit needs to know of the study besides its records."""
         return Design(
             settings={
                 name: prepared.design().model_copy(update={"ranks": prepared.spec.ranks()})
@@ -122,7 +122,7 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
 
 
 def _check_budgets(trials: Iterable[Trial]) -> None:
-    """Refuse private trials whose budget their number of training examples cannot keep."""
+    """Refuse private trials whose privacy budget their number of training examples cannot keep."""
     checked: set[tuple[str, int]] = set()
     for trial in trials:
         key = f"{trial.setting.name}.{trial.method} {trial.candidate}", len(trial.examples)
@@ -138,6 +138,7 @@ def _check_budgets(trials: Iterable[Trial]) -> None:
 
 
 def _distinct(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Return each trial once, with the uses of one trial joined."""
     found: dict[str, Trial] = {}
     for trial in trials:
         known = found.get(trial.hash)
@@ -146,13 +147,13 @@ def _distinct(trials: Iterable[Trial]) -> tuple[Trial, ...]:
 
 
 def _joinable(plan: Plan) -> Plan:
-    """The plan, refused where two uses of one trial contradict each other."""
+    """Return the plan, or raise InputError if two uses of one trial contradict each other."""
     _distinct((*plan.candidates, *plan.trials))
     return plan
 
 
 def _joined(first: Trial, second: Trial) -> Trial:
-    """One trial for two uses: it is tested on what either asks for, and keeps what either wants kept."""
+    """Return one trial for two uses: it is tested on the examples of both and keeps what either wants kept."""
     for name, value in second.fingerprints.items():
         if first.fingerprints.get(name, value) != value:
             raise InputError(

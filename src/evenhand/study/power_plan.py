@@ -1,4 +1,4 @@
-"""What a study could see, before it is run: the smallest harm in a group's accuracy, from the groups' sizes."""
+"""Computes the smallest harm that a study could detect, before it is run, from the sizes of its groups."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FOUND = 1.645 + 0.842
 
 @dataclass(frozen=True)
 class DetectableEffect:
-    """One group of a setting.
+    """The smallest loss of accuracy that a study could detect in one group of a setting.
 
     Attributes:
         setting: its name.
@@ -51,7 +51,7 @@ class DetectableEffect:
 
 
 def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[DetectableEffect]:
-    """The smallest detectable harm for everyone and each group of each setting that compares methods.
+    """Return the smallest detectable harm for everyone and each group of each setting that compares methods.
 
     Two methods that are right with probability p and agree with correlation r differ on d = 2p(1 − p)(1 − r) of the
     examples, so that a run's contrast has the variance d/n. What seeds add is not known before a run: these are lower
@@ -66,7 +66,7 @@ def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[Detectabl
 
 @dataclass(frozen=True)
 class DetectableLeak:
-    """What membership inference could see of one group of a setting's pool.
+    """The smallest leak that membership inference could detect in one group of a setting's pool.
 
     Attributes:
         setting: its name.
@@ -87,7 +87,7 @@ class DetectableLeak:
 
 
 def detectable_leaks(plan: Plan) -> list[DetectableLeak]:
-    """What the pool of each setting could see for everyone and each group; nothing of settings without one.
+    """Return the smallest detectable leak for everyone and each group of each setting with a pool.
 
     Where nothing leaks, the AUC of one target with n/2 members and n/2 non-members has the variance (n + 1)/(3 n²)
     (Mann and Whitney 1947), and those of different targets are independent, since membership is drawn anew. What models
@@ -114,6 +114,7 @@ def detectable_leaks(plan: Plan) -> list[DetectableLeak]:
 
 
 def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffect]:
+    """Yield the smallest detectable harm for everyone and each group of one setting."""
     prepared = plan.settings[name]
     spec = prepared.spec
     if not spec.reference or len(spec.methods) < 2 or not spec.seeds or prepared.kind != "classification":
@@ -140,7 +141,7 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffec
 
 
 def effect_lines(foreseen: Sequence[DetectableEffect], accuracy: float) -> list[str]:
-    """For a terminal: a line per group, below what they say."""
+    """Return detectable effects as lines for a terminal, one for each group below a heading."""
     if not foreseen:
         return []
     lines = [
@@ -155,7 +156,7 @@ def effect_lines(foreseen: Sequence[DetectableEffect], accuracy: float) -> list[
 
 
 def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:
-    """The same of membership inference."""
+    """Return detectable leaks as lines for a terminal, one for each group below a heading."""
     if not leaks:
         return []
     lines = [
@@ -172,4 +173,5 @@ def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:
 
 
 def _whom(one: DetectableEffect | DetectableLeak) -> str:
+    """Return the group's name for a terminal."""
     return "everyone" if one.group is None else f"{one.attribute} = {one.group}"

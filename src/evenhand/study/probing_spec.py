@@ -1,4 +1,4 @@
-"""`probing:` of a study of texts: what the representations of its models are probed for, and how."""
+"""Defines the key `probing:` of a study: the targets that representations are probed for, and the probes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ProbingSpec(ProbedDesign):
-    """What is probed for (`probing:` in a study); a bare name or a list of names are the targets.
+    """The targets of probing (`probing:` in a study); a plain name or list of names is read as `targets`.
 
     Attributes:
         targets: `label`; an attribute whose groups do not overlap, such as `author`; or one group against the rest,
@@ -53,7 +53,7 @@ class ProbingSpec(ProbedDesign):
     @model_validator(mode="before")
     @classmethod
     def _said(cls, values: Any) -> Any:
-        """Every target with what more of it means."""
+        """Complete `more` so that every target says whether more of it is worse or better."""
         values = {"targets": values} if isinstance(values, str | list | tuple) else values
         if not isinstance(values, Mapping) or not isinstance(values.get("targets"), str | list | tuple):
             return values
@@ -73,12 +73,13 @@ class ProbingSpec(ProbedDesign):
     @field_validator("targets")
     @classmethod
     def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse an empty or repeating list of targets."""
         if not value or len(set(value)) < len(value):
             raise InputError("probing.targets names one target or more, each once, such as [author]")
         return value
 
     def audited(self, base: BaseModel, kind: Kind) -> ProbedDesign:
-        """What the audit needs to know of it: layers by their numbers in this base model."""
+        """Return what the audit needs to know of it, with layers as numbers of this base model."""
         known = {key: getattr(self, key) for key in ProbedDesign.model_fields}
         if self.judged is not None:
             depth = _depth(base, kind)
@@ -86,8 +87,10 @@ class ProbingSpec(ProbedDesign):
         return ProbedDesign(**known)
 
     def check(self, task: str, methods: Collection[str], seeds: Collection[int]) -> None:
-        """Refuse what does not go together with the rest of a setting: its task's name, its methods' names and its
-        seeds. Raises InputError."""
+        """Raise InputError if the rest of a setting rules out probing.
+
+        Looks at the task's name, the methods' names and the seeds.
+        """
         if LABEL in self.targets and kind_of(task) != "classification":
             raise InputError(f"probing.targets: {task} has no label to probe for; name an attribute of its examples")
         if self.untrained and UNTRAINED in methods:
@@ -98,7 +101,7 @@ class ProbingSpec(ProbedDesign):
             raise InputError("probing: there are no seeds, so that there are no models whose states could be probed")
 
     def check_base(self, base: BaseModel, kind: Kind) -> None:
-        """Refuse a base model whose layers cannot be read, or does not have those that are named. Raises InputError."""
+        """Raise InputError if the base model's layers cannot be read or lack those that are named."""
         if base.modality != "text":
             raise InputError(f"probing reads texts, and {base.name} reads {base.modality}s; leave it out")
         depth = _depth(base, kind)
@@ -110,13 +113,13 @@ class ProbingSpec(ProbedDesign):
                 )
 
     def drawn(self, index: np.ndarray) -> np.ndarray:
-        """Those of the examples at `index` that are probed, in their order."""
+        """Return those of the examples at `index` that are probed, in their order."""
         if self.examples is None or self.examples >= len(index):
             return index
         return index[np.sort(generator(0, "probing").permutation(len(index))[: self.examples])]
 
     def of(self, dataset: Dataset, kind: Kind, fingerprint: str) -> Probing:
-        """What the models of a sample are probed for.
+        """Return what the models of a sample are probed for.
 
         Args:
             dataset: the examples that are probed.
@@ -165,8 +168,10 @@ class ProbingSpec(ProbedDesign):
 
 
 def _depth(base: BaseModel, kind: Kind) -> int:
-    """How many states a text has in a model over the base, the embeddings included. Raises InputError: its layers do
-    not come one after another."""
+    """Return how many states a model over the base has for a text, embeddings included.
+
+    Raises InputError if its layers do not come one after another.
+    """
     from evenhand.methods.fit import skeleton
 
     config: Any = skeleton(base, 2 if kind == "classification" else None).config
@@ -176,7 +181,7 @@ def _depth(base: BaseModel, kind: Kind) -> int:
 
 
 def probe_target(dataset: Dataset, name: str) -> ProbeTarget:
-    """A target among some examples: those in no group of its attribute, or with a missing value, are left out.
+    """Return a target among some examples; those without a value or outside its groups are left out.
 
     Control labels are fixed per occupation where the data say whom a line is about, else per text.
 
@@ -220,7 +225,7 @@ def probe_target(dataset: Dataset, name: str) -> ProbeTarget:
 
 
 def _known(dataset: Dataset, attribute: str) -> np.ndarray:
-    """bool [n], whose group is not missing."""
+    """Return the examples whose group is not missing, bool [n]."""
     found = dataset.attributes[attribute]
     if MISSING not in found.groups:
         return np.ones(len(dataset), dtype=bool)
@@ -228,7 +233,7 @@ def _known(dataset: Dataset, attribute: str) -> np.ndarray:
 
 
 def _types(dataset: Dataset) -> np.ndarray:
-    """object [n], what control labels are fixed for. A text is named by the first example that has it."""
+    """Return what control labels are fixed for, object [n]; a text is named by the first example that has it."""
     if isinstance(dataset, Translations) and dataset.about.size:
         return dataset.about
     first: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How a run is shown: a bar on a terminal, a line per trial elsewhere; always on standard error."""
+"""Shows the progress of a run on standard error: a bar on a terminal, a line per trial elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evenhand.study.trial_runner import TrialOutcome
 
 
 class Terminal:
-    """A watcher of `evenhand.study.run.run` for people."""
+    """A watcher that shows the progress of `evenhand.study.run.run` to people."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -73,7 +73,7 @@ class Terminal:
 
 
 def outcome_text(done: TrialOutcome, seconds: float) -> str:
-    """What was done for a trial, and why, as the end of its line."""
+    """Return what was done for a trial, and why, as the end of its line."""
     took = duration(seconds)
     if done.what == "failed":
         return f"failed after {took}: {done.why}"
@@ -83,7 +83,7 @@ def outcome_text(done: TrialOutcome, seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`2.3 s`, `12 min`, `3 h 20 min`."""
+    """Return seconds as people read them: `2.3 s`, `12 min`, `3 h 20 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

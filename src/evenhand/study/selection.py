@@ -1,4 +1,4 @@
-"""The hyperparameters that a study chooses among the candidates that were trained."""
+"""Selects hyperparameters among the trained candidates of a study's tuning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.study.tuning import SCORES, TIES, Choice, TuningSpec, best, hyperp
 
 
 def select_hyperparameters(planned: Plan, store: Store) -> tuple[Choice, ...]:
-    """For each method that is tuned the best of its candidates, once or for each seed.
+    """Return the best candidate of each tuned method, once or for each seed.
 
     Args:
         planned: whose candidates are complete in the store.
@@ -34,7 +34,7 @@ def select_hyperparameters(planned: Plan, store: Store) -> tuple[Choice, ...]:
 
 
 def candidate_score(trial: Trial, store: Store) -> float | None:
-    """What a candidate is compared by: its validation loss or accuracy; None where its training failed."""
+    """Return a candidate's validation loss or accuracy; None if its training failed."""
     kept = store.read(trial.hash)
     if kept is None or kept["status"] == "failed":
         return None
@@ -44,7 +44,7 @@ def candidate_score(trial: Trial, store: Store) -> float | None:
 
 
 def validation_accuracy(trial: str, validation: Dataset, store: Store) -> float:
-    """Of what a trial has predicted."""
+    """Return the accuracy of a trial's recorded predictions on the validation examples."""
     labels = pl.DataFrame({"example": [str(one) for one in validation.example], "label": validation.labels})
     rows = records.read(store.folder(trial) / "predictions.parquet", "predictions").filter(split="validation")
     rows = rows.join(labels, on="example", how="inner")
@@ -52,7 +52,7 @@ def validation_accuracy(trial: str, validation: Dataset, store: Store) -> float:
 
 
 def assume_longest_candidates(planned: Plan, store: Store) -> tuple[Plan, bool]:
-    """The plan with every trial: as was chosen, where the candidates are complete, else as if the longest had been.
+    """Return the plan with every trial, assuming the longest candidates while none is chosen yet.
 
     Returns:
         The plan, and whether its hyperparameters have been chosen.
@@ -69,7 +69,7 @@ def assume_longest_candidates(planned: Plan, store: Store) -> tuple[Plan, bool]:
 
 
 def is_chosen(trial: Trial, chosen: tuple[Choice, ...]) -> bool:
-    """Whether it is this candidate whose hyperparameters the study goes on with."""
+    """Return whether the trial's candidate is the one that the study continues with."""
     where = {(trial.setting.name, trial.method, seed) for seed in (trial.seed, None)}
     return any(
         (choice.setting, choice.method, choice.seed) in where
@@ -80,7 +80,7 @@ def is_chosen(trial: Trial, chosen: tuple[Choice, ...]) -> bool:
 
 
 def selection_notes(planned: Plan) -> Iterator[str]:
-    """How each setting's hyperparameters were chosen, for the report."""
+    """Yield for each tuned setting a sentence of the report on how its hyperparameters were chosen."""
     for name, prepared in planned.settings.items():
         tuning = prepared.spec.tuning
         if tuning is not None:
@@ -95,6 +95,7 @@ def selection_notes(planned: Plan) -> Iterator[str]:
 
 
 def _chosen(trials: list[Trial], store: Store) -> Choice:
+    """Select the best of the candidates of one method and seed."""
     (first, *_), tuning = trials, _tuning(trials[0])
     scores = [candidate_score(trial, store) for trial in trials]
     place = best([(trial.spec, value) for trial, value in zip(trials, scores, strict=True)], tuning.score)
@@ -112,6 +113,7 @@ def _chosen(trials: list[Trial], store: Store) -> Choice:
 
 
 def _choice(key: tuple[str, str, int | None], trial: Trial, value: float, count: int, failed: int) -> Choice:
+    """Return the record of a choice."""
     assert trial.candidate is not None
     return Choice(
         setting=key[0],
@@ -126,7 +128,7 @@ def _choice(key: tuple[str, str, int | None], trial: Trial, value: float, count:
 
 
 def choice_line(choice: Choice) -> str:
-    """What was chosen, for whoever watches the run."""
+    """Return a choice as the line that a watcher of the run sees."""
     setting = "" if choice.setting == MAIN else f"{choice.setting} · "
     seed = "" if choice.seed is None else f" · seed {choice.seed}"
     failed = f", {choice.failed} of which failed" if choice.failed else ""
@@ -137,6 +139,7 @@ def choice_line(choice: Choice) -> str:
 
 
 def _tuning(trial: Trial) -> TuningSpec:
+    """Return the tuning that a candidate's trial belongs to."""
     tuning = trial.setting.spec.tuning
     assert tuning is not None
     return tuning

@@ -1,4 +1,4 @@
-"""A setting of a study: one task and one base model with their methods, every default resolved."""
+"""Defines a setting of a study: one task and one base model with their methods, every default resolved."""
 
 from __future__ import annotations
 
@@ -77,11 +77,13 @@ class Setting(Spec):
     @field_validator("task", mode="before")
     @classmethod
     def _task(cls, value: Any) -> dict[str, Any]:
+        """Resolve the task's options."""
         return _resolved_task(value)
 
     @field_validator("methods", mode="before")
     @classmethod
     def _methods(cls, value: Any) -> dict[str, dict[str, Any]]:
+        """Resolve every method."""
         if not isinstance(value, Mapping) or not value:
             raise InputError("methods is a mapping from names to methods, such as {lora: {kind: lora, rank: 8}}")
         return {str(name): _resolved_method(str(name), method) for name, method in value.items()}
@@ -89,11 +91,13 @@ class Setting(Spec):
     @field_validator("reference", mode="before")
     @classmethod
     def _reference(cls, value: Any) -> Any:
+        """Read a plain name as a list of one."""
         return (value,) if isinstance(value, str) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> Any:
+        """Read a number as so many seeds from 0, and refuse repeated ones."""
         if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
             raise InputError(f"seeds is a number of seeds or a list of them, not {value!r}")
         seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
@@ -104,6 +108,7 @@ class Setting(Spec):
     @field_validator("evaluate", mode="before")
     @classmethod
     def _evaluate(cls, value: Any) -> dict[str, dict[str, Any]]:
+        """Name and resolve the further test sets."""
         named: dict[str, Any] = {}
         for name, task in _named_tasks(value):
             if name in ("train", "validation", "test"):
@@ -118,6 +123,7 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _references_exist(self) -> Setting:
+        """Refuse references that are not methods, and methods whose `train:` is unusable."""
         for name in self.reference:
             if name not in self.methods:
                 raise InputError(f'reference "{name}" is no method; {did_you_mean(name, self.methods)}')
@@ -127,6 +133,7 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _can_be_tuned(self) -> Setting:
+        """Refuse tuning that this setting cannot do."""
         if self.tuning is None:
             return self
         if self.tuning.score == "accuracy" and kind_of(self.task["name"]) != "classification":
@@ -150,6 +157,7 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _can_be_matched(self) -> Setting:
+        """Refuse matching that this setting cannot do."""
         if self.match is None:
             return self
         if self.match.by == "validation_accuracy" and kind_of(self.task["name"]) != "classification":
@@ -173,6 +181,7 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _has_models(self) -> Setting:
+        """Refuse membership inference, probing or a lack of seeds that leaves nothing to audit."""
         if self.membership is not None:
             methods = {name: self.method(name) for name in self.methods}
             self.membership.check(self.task["name"], methods, self.tuning, self.match)
@@ -186,12 +195,14 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _can_be_scored(self) -> Setting:
+        """Refuse benchmarks of classifiers."""
         check_harness(self.harness, self.task["name"], kind_of(self.task["name"]))
         return self
 
     @model_validator(mode="before")
     @classmethod
     def _is_asked(cls, values: Any) -> Any:
+        """Give a task of reviews its default prompts, and refuse prompts for other tasks."""
         if not isinstance(values, Mapping) or "task" not in values:
             return values
         asked, name = values.get("prompts"), _resolved_task(values["task"])["name"]
@@ -204,11 +215,11 @@ class Setting(Spec):
         return {**values, "prompts": {} if asked is None else asked}
 
     def method(self, name: str) -> Method:
-        """The method of this name, as its own spec."""
+        """Return the method of this name as its own spec."""
         return parse_method(name, self.methods[name])
 
     def training(self, name: str) -> TrainSpec:
-        """`train:` with the method's overrides."""
+        """Return `train:` with the method's overrides."""
         overrides = self.methods[name].get("train", {})
         found = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
         for key, other in REARRANGES.items():
@@ -225,20 +236,20 @@ class Setting(Spec):
         return found
 
     def alterations(self, name: str) -> dict[str, Any]:
-        """`data:` with the method's overrides."""
+        """Return `data:` with the method's overrides."""
         return {**self.data, **self.methods[name].get("data", {})}
 
     def candidates(self, name: str) -> tuple[Candidate, ...]:
-        """The hyperparameters that are tried for this method; none where it is not tuned."""
+        """Return the hyperparameters that are tried for this method; none if it is not tuned."""
         grid = {} if self.tuning is None else self.tuning.grid.get(name, {})
         return candidates(name, self.methods[name], grid) if grid else ()
 
     def with_method(self, name: str, method: Mapping[str, Any]) -> Setting:
-        """The setting with a resolved method under this name."""
+        """Return the setting with a resolved method under this name."""
         return self.model_copy(update={"methods": {**self.methods, name: dict(method)}})
 
     def ranks(self) -> dict[str, Rank]:
-        """By method, the rank of what it learns beside a frozen base; methods of another kind are left out."""
+        """Return the rank of each method that adds weights to a frozen base; other methods are left out."""
         found = {}
         for name, method in self.methods.items():
             if method["kind"] == "head":
@@ -249,12 +260,12 @@ class Setting(Spec):
         return found
 
     def data_spec(self) -> DataSpec:
-        """The task's options, as its own spec."""
+        """Return the task's options as its own spec."""
         return parse_task(self.task)[1]
 
 
 def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:
-    """Test sets and their names: as a mapping says, else a task's own name."""
+    """Yield test sets with their names: as a mapping names them, else by the task's own name."""
     if isinstance(value, Mapping):
         yield from ((str(name), task) for name, task in value.items())
     elif isinstance(value, str | list | tuple):
@@ -265,11 +276,13 @@ def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _resolved_task(value: Any) -> dict[str, Any]:
+    """Return a task with every option written out."""
     name, spec = parse_task(value)
     return {"name": name, **spec.model_dump(mode="json")}
 
 
 def _resolved_method(name: str, value: Any) -> dict[str, Any]:
+    """Return a method with every field written out."""
     if isinstance(value, Method):
         return {"kind": value.kind, **value.model_dump(mode="json")}
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What a study says, in a YAML file or as `evenhand.Study(...)`: every default is resolved and written out."""
+"""Defines the contents of a study file with every default written out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evenhand.training.recipe import TrainSpec
 
 
 class StudySpec(Spec):
-    """The settings of a study, and what it says once for all of them; `evenhand.Study` is one that can be run.
+    """The settings of a study and the keys that they share; `evenhand.Study` is one that can be run.
 
     Accepts what a YAML file may say: the fields of a setting at the top level (then the study has the one setting
     `main`), or `settings:` whose entries are laid over the top level: mappings are merged, lists and values replaced.
@@ -54,6 +54,7 @@ class StudySpec(Spec):
     @field_validator("measures", mode="before")
     @classmethod
     def _measures(cls, value: Any) -> Any:
+        """Read `default` as no names, and refuse unknown measures."""
         if value is None or value == "default":
             return ()
         if not isinstance(value, str | list | tuple):
@@ -65,6 +66,7 @@ class StudySpec(Spec):
     @field_validator("margins", mode="before")
     @classmethod
     def _by_measure(cls, value: Any) -> Any:
+        """Refuse margins that are not a mapping."""
         if not isinstance(value, Mapping):
             raise InputError(f"margins is a mapping by measure, such as {{default: 0.02}}, not {value!r}")
         return value
@@ -72,6 +74,7 @@ class StudySpec(Spec):
     @field_validator("margins")
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
+        """Refuse margins of unknown measures and values that are not above 0."""
         check_margins(value)
         for name, margin in value.items():
             if not 0 < margin < math.inf:
@@ -80,6 +83,7 @@ class StudySpec(Spec):
 
     @model_validator(mode="after")
     def _figure_can_be_drawn(self) -> Self:
+        """Refuse a figure that shows settings, methods or measures the study lacks."""
         check_figures(self.figure)
         for panel in (panel for figure in self.figure for panel in figure.panels):
             if panel.setting not in self.settings:
@@ -95,12 +99,12 @@ class StudySpec(Spec):
         return self
 
     def to_yaml(self) -> str:
-        """The resolved study as a YAML text that reads back as the same study."""
+        """Return the resolved study as a YAML text that reads back as the same study."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
 def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
-    """User keys in the resolved form: `settings` by name, each with the top level laid below it."""
+    """Return the user's keys in resolved form: `settings` by name, each merged into the top level."""
     own = set(field_names(StudySpec))
     setting_keys = set(field_names(Setting))
     for key in values:

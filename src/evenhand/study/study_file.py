@@ -1,4 +1,4 @@
-"""A study file: YAML, and the changes of `--set`."""
+"""Reads a study file and applies the changes of `--set`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.yaml_file import read_mapping
 
 
 def read_study_file(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The mapping in a study file with `KEY=VALUE` changes applied; not yet a StudySpec, so that `--tiny` can alter it.
+    """Return the mapping in a study file with `KEY=VALUE` changes applied; not yet a StudySpec.
 
     Args:
         path: of the file.
@@ -33,6 +33,7 @@ def read_study_file(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _set(values: dict[str, Any], change: str) -> None:
+    """Apply one change."""
     key, separator, text = change.partition("=")
     path = key.split(".")
     if not separator or not all(path):
@@ -46,7 +47,7 @@ def _set(values: dict[str, Any], change: str) -> None:
 
 
 def _places(values: dict[str, Any], path: list[str], key: str) -> list[dict[str, Any]]:
-    """The mappings that a change is made in: the top level and every setting that would hide it.
+    """Return the mappings that a change applies to: the top level and every setting that would hide it.
 
     A change of one method or test set (`methods.lora.rank`) is made where it is named.
     """
@@ -64,6 +65,7 @@ def _places(values: dict[str, Any], path: list[str], key: str) -> list[dict[str,
 
 
 def _holds(place: Any, path: Sequence[str]) -> bool:
+    """Return whether a mapping has a key at this path."""
     for key in path:
         if not isinstance(place, Mapping) or key not in place:
             return False
@@ -72,6 +74,7 @@ def _holds(place: Any, path: Sequence[str]) -> bool:
 
 
 def _put(place: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:
+    """Set a value at a path, making the mappings on the way."""
     *parents, last = path
     for parent in parents:
         inner = place.get(parent)

@@ -1,4 +1,4 @@
-"""How fast trials go on this machine: a few real steps of a pack, and what they cost is divided among its parts."""
+"""Times a few real training steps and predictions of classifiers, and divides their cost among its causes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PREDICTED = 3
 
 @dataclass(frozen=True)
 class MeasuredTimes:
-    """What the parts of a pack's training cost.
+    """The measured times and sizes from which a trial's cost is calculated.
 
     Attributes:
         start: seconds to load the models and to make the pack of them.
@@ -60,7 +60,7 @@ class MeasuredTimes:
 
 
 def measure_times(works: Sequence[Work], tested: Dataset) -> MeasuredTimes | None:
-    """Take a few steps with the trials of a pack and predict a few examples; what was learned is thrown away.
+    """Time a few steps and predictions of a pack's trials; the trained weights are thrown away.
 
     Args:
         works: one, or several that can be trained together.
@@ -79,6 +79,7 @@ def measure_times(works: Sequence[Work], tested: Dataset) -> MeasuredTimes | Non
 
 
 def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTimes:
+    """Time a pack, with a folder for cached features and kept weights."""
     import peft  # noqa: F401  (its import is no part of any trial)
     import torch
 
@@ -144,7 +145,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
 
 
 def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
-    """The trial on a few whole batches of its first epoch, from the longest to the shortest: an epoch in small.
+    """Return the trial on a few whole batches of its first epoch, from the longest to the shortest.
 
     Args:
         work: the trial.
@@ -164,7 +165,7 @@ def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
 
 
 def _few(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
-    """Whole batches of a prediction, from longer to shorter ones: a smaller sample would be padded more."""
+    """Return whole batches to predict, from longer to shorter ones, so that padding is as in a full prediction."""
     from evenhand.training.batches import by_length
     from evenhand.training.pack import PREDICT_BATCH
 
@@ -175,7 +176,7 @@ def _few(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
 
 
 def step_seconds(pack: Pack, work: Work) -> float:
-    """Seconds of a step, from those of an epoch of examples that `sampled` took; 0 where nothing is trained."""
+    """Return the seconds of one step, from an epoch of the examples that `sample_batches` took; 0 without training."""
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import train_mode
 
@@ -188,7 +189,7 @@ def step_seconds(pack: Pack, work: Work) -> float:
 
 
 def _tokens(pack: Pack, batch: Batch) -> int:
-    """Of a step, padding included; its examples where all are alike."""
+    """Return the tokens of a step, padding included; its examples where all are alike."""
     count = 0
     for part in batch.parts:
         longest = 1
@@ -200,6 +201,7 @@ def _tokens(pack: Pack, batch: Batch) -> int:
 
 
 def _seconds(pack: Pack, batch: Batch) -> float:
+    """Return the seconds that one step takes."""
     from evenhand.training.loop import take_step
 
     started = time.perf_counter()
@@ -209,7 +211,7 @@ def _seconds(pack: Pack, batch: Batch) -> float:
 
 
 def saving_costs(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
-    """By `keep`, seconds to write what it asks for of a trial, and its bytes."""
+    """Return by the values of `keep` the seconds to write a trial's weights, and their bytes."""
     if work.method.whole:  # a large model is not written to be weighed
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         return {"none": (0.0, 0), "adapters": (0.0, 0), "weights": (0.0, size)}

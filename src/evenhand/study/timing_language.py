@@ -1,4 +1,4 @@
-"""How fast trials of language models go on this machine, as `evenhand.study.timing` has it of classifiers."""
+"""Times a few real training steps and answers of language models, as `evenhand.study.timing` does for classifiers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evenhand.tasks.work import Work, peak_of_process
 
 
 def measure_language_times(work: Work, tested: Dataset, kind: Kind) -> MeasuredTimes | None:
-    """Take a few steps with a trial and ask its model a little; what was learned is thrown away.
+    """Time a few steps of a trial and a few answers of its model; the trained weights are thrown away.
 
     What comes after, probes and benchmarks, is not timed.
 
@@ -39,6 +39,7 @@ def measure_language_times(work: Work, tested: Dataset, kind: Kind) -> MeasuredT
 
 
 def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> MeasuredTimes:
+    """Time a trial, with a folder for kept weights."""
     import peft  # noqa: F401  (its import is no part of any trial)
     import torch
 

@@ -1,4 +1,4 @@
-"""`--tiny`: the same study with tiny models of the same class and small stand-in data, to see that it runs."""
+"""Shrinks a study for `--tiny`: tiny models of the same class and small stand-in data, to check that it runs."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "ll
 
 
 def shrink(study: StudySpec, folder: Path, data: Path | None = None) -> tuple[StudySpec, Path | None, list[str]]:
-    """The study with tiny models, ranks and learning rates that fit them, few examples, and stand-in data where real
-    data are needed. Methods that differ by ranks too large for the tiny model are one method: the first is kept.
+    """Return the study with tiny models, fitting ranks and learning rates, few examples and stand-in data.
+
+    Methods that differ only by ranks too large for the tiny model become one method: the first is kept.
 
     Args:
         study: resolved.
@@ -86,6 +87,7 @@ def tiny_of(model: str) -> str:
 
 
 def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setting:
+    """Return one setting for `--tiny`."""
     model = tiny_of(setting.model)
     if model != setting.model:
         said.append(f"{name}: {model} stands in for {setting.model}")
@@ -116,7 +118,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setti
 
 
 def _fewer(name: str, membership: MembershipSpec | None, said: list[str]) -> MembershipSpec | None:
-    """As few models of membership inference as its attack needs, on few examples."""
+    """Return membership inference with as few models as its attack needs, on few examples."""
     if membership is None:
         return None
     least = (LEAST_POOL if membership.design == "pool" else LEAST_SHADOWS)[membership.attack]
@@ -129,7 +131,7 @@ def _fewer(name: str, membership: MembershipSpec | None, said: list[str]) -> Mem
 
 
 def _asked_of_fewer(name: str, prompts: PromptsSpec | None, said: list[str]) -> PromptsSpec | None:
-    """The same prompts, of few reviews."""
+    """Return the same prompts about few reviews."""
     if prompts is None or (prompts.reviews is not None and prompts.reviews <= ASKED):
         return prompts
     said.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
@@ -137,7 +139,7 @@ def _asked_of_fewer(name: str, prompts: PromptsSpec | None, said: list[str]) -> 
 
 
 def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, said: list[str]) -> HarnessSpec | None:
-    """The same benchmarks on few documents, of those that have a stand-in made-up ones."""
+    """Return the same benchmarks on few documents, and write stand-ins for those that have one."""
     if harness is None:
         return None
     from evenhand.tasks.harness import stand_ins
@@ -148,7 +150,7 @@ def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, said:
 
 
 def _probed_with_fewer(name: str, probing: ProbingSpec | None, said: list[str]) -> ProbingSpec | None:
-    """The same targets, in a few examples, and all layers where the tiny model does not have those that are named."""
+    """Return the same probe targets on few examples, with all layers if the tiny model lacks the named ones."""
     if probing is None:
         return None
     changed: dict[str, Any] = {}
@@ -161,7 +163,7 @@ def _probed_with_fewer(name: str, probing: ProbingSpec | None, said: list[str]) 
 
 
 def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:
-    """The method with a rank that fits, and alpha in proportion, so that the scale of an update stays."""
+    """Return the method with a rank that fits and alpha in proportion, so that the scale of an update stays."""
     rank = values.get("rank")
     fits = rank if rank is None else _largest(values, model)
     if rank == fits:
@@ -171,11 +173,14 @@ def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: 
 
 
 def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
-    """The largest rank, up to the method's own, that the method can have over a model; its own where it fits, and
-    where no rank does, so that the plan says why."""
+    """Return the largest rank, up to the method's own, that fits a model.
+
+    Where no rank fits, the method's own is returned, so that the plan says why.
+    """
     method = parse_method("", values)
 
     def refused(rank: float) -> bool:
+        """Return whether the model cannot have this rank."""
         try:
             method.model_copy(update={"rank": rank}).check(model)
         except InputError:
@@ -191,7 +196,7 @@ def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
 def _distinct(
     name: str, setting: Setting, cut: Mapping[str, dict[str, Any]], said: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """The methods without those that are another again once ranks are cut.
+    """Return the methods without those that equal another one once ranks are cut.
 
     Such methods had different ranks and the same alpha or the same alpha / rank; what cutting makes of their scales is
     no difference that anybody asked for.
@@ -216,11 +221,12 @@ def _distinct(
 
 
 def _but_scale(method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the method without alpha."""
     return {key: value for key, value in method.items() if key != "alpha"}
 
 
 def _differ_by_rank(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two methods that are alike but for rank and alpha have different ranks, and alpha by the same rule."""
+    """Return whether two methods that differ only in rank and alpha have different ranks and one rule for alpha."""
     ranks, alphas = ([float(each.get(key) or 0) for each in (one, other)] for key in ("rank", "alpha"))
     by_number, by_scale = alphas[0] == alphas[1], alphas[0] * ranks[1] == alphas[1] * ranks[0]
     return ranks[0] != ranks[1] and (by_number or by_scale)
@@ -229,7 +235,7 @@ def _differ_by_rank(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _quickened(
     name: str, methods: Mapping[str, dict[str, Any]], said: list[str], writes: bool
 ) -> dict[str, dict[str, Any]]:
-    """The methods at learning rates from which a tiny model learns something."""
+    """Return the methods with learning rates from which a tiny model learns something."""
     raised: dict[tuple[float, float], list[str]] = {}
     found = {}
     for method, values in methods.items():
@@ -245,7 +251,7 @@ def _quickened(
 
 
 def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
-    """The methods with the epochs and the layers that a tiny model needs to learn two languages."""
+    """Return the methods with the epochs and layers that a tiny model needs to learn two languages."""
     longer = [method for method, values in methods.items() if 0 < values["epochs"] < LONGER]
     wider = [
         method
@@ -269,7 +275,7 @@ def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], said: l
 def _fitted_grid(
     tuning: TuningSpec | None, model: PreTrainedModel, methods: Mapping[str, Mapping[str, Any]]
 ) -> TuningSpec | None:
-    """The ranks of a grid that fit, each once, for the methods that are kept."""
+    """Return the grid with the ranks that fit, each once, for the methods that are kept."""
     if tuning is None:
         return None
     grid = {
@@ -286,13 +292,14 @@ def _fitted_grid(
 def _fitted_ranks(
     name: str, values: Mapping[str, Any], options: Mapping[str, tuple[Any, ...]], model: PreTrainedModel
 ) -> tuple[Any, ...]:
-    """Ranks that fit whatever else the grid says."""
+    """Return the ranks that fit whatever else the grid says."""
     others = candidates(name, values, {key: tried for key, tried in options.items() if key != "rank"})
     fitting = [min(_largest({**one.method, "rank": rank}, model) for one in others) for rank in options["rank"]]
     return tuple(dict.fromkeys(fitting))
 
 
 def _stood_in(name: str, task: Mapping[str, Any], folder: Path, said: list[str]) -> dict[str, Any]:
+    """Return the task with stand-in data, where real data are needed."""
     spec = parse_task(task)[1]
     if spec.folder_name is None:
         return dict(task)

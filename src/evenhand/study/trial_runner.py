@@ -1,4 +1,4 @@
-"""Trials: train them, or make what is missing from kept weights, and leave their folders complete."""
+"""Runs trials: trains them, or makes the missing records from kept weights, and completes their folders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What was done for a trial.
+    """The way in which a trial was completed.
 
     Attributes:
         what: `kept` when nothing was missing, `predicted` when only predictions or probes were made from kept weights,
@@ -47,7 +47,7 @@ class TrialOutcome:
 def run_trials(
     pack: Sequence[Trial], store: Store, progress: Progress | None = None
 ) -> Iterator[tuple[Trial, TrialOutcome]]:
-    """Bring the folders of trials to what the study asks for.
+    """Complete the folders of trials: keep, predict from kept weights, or train.
 
     Args:
         pack: one trial, or several that have to be trained and can be trained together.
@@ -72,7 +72,7 @@ def run_trials(
 
 
 def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
-    """Score the trial's model by its benchmarks, and write what they say into the folder."""
+    """Score the trial's model on its benchmarks and write the scores into the folder."""
     from evenhand.models.load import device, load_tokenizer
     from evenhand.tasks.harness.scoring import score_benchmarks
 
@@ -85,7 +85,7 @@ def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
 
 
 def _made_from_kept(trial: Trial, store: Store) -> bool:
-    """Make what a trial's records lack from its kept weights; whether these were kept."""
+    """Make a trial's missing records from its kept weights; return False if these were not kept."""
     work, folder, trains = work_of(trial), store.folder(trial.hash), trainer(trial.kind)
     if not store.predicted(trial):
         rows = trains.predict(work, folder, trial.evaluations, store.features)
@@ -106,7 +106,7 @@ def _made_from_kept(trial: Trial, store: Store) -> bool:
 
 
 def work_of(trial: Trial) -> Work:
-    """What the training wing is given of a trial."""
+    """Return the inputs of a trial's training, as the training wing takes them."""
     asked = trial.setting.spec.prompts
     return Work(
         base=trial.setting.base,
@@ -125,7 +125,7 @@ def work_of(trial: Trial) -> Work:
 
 
 def matching_target(trial: Trial, store: Store) -> Target | None:
-    """What a trial's checkpoint is to come near to: what the reference's trial reached.
+    """Return the value that a trial's checkpoint should come near: what its reference reached.
 
     Raises:
         TrainingError: that trial failed.
@@ -144,6 +144,7 @@ def matching_target(trial: Trial, store: Store) -> Target | None:
 
 
 def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None) -> Iterator[Any]:
+    """Train a pack, or yield the error of its failed reference."""
     try:
         target = matching_target(pack[0], store)
     except TrainingError as error:
@@ -154,12 +155,14 @@ def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress:
 
 
 def _job(trial: Trial, folder: Path, store: Store) -> Job:
+    """Return the job of a trial, with the benchmarks and probes that follow its training."""
     work = work_of(trial)
     job = Job(work, folder, trial.evaluations, trial.keep)
     if trial.benchmarks is None and trial.probing is None:
         return job  # which the processes of a launch can be told of
 
     def afterwards(model: nn.Module) -> None:
+        """Score and probe the trained model."""
         if trial.benchmarks is not None:
             _score(trial, model, folder, store)
         write_probes(work, model, folder)
@@ -170,6 +173,7 @@ def _job(trial: Trial, folder: Path, store: Store) -> Job:
 def _train(
     pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
 ) -> Iterator[tuple[Trial, TrialOutcome]]:
+    """Train a pack and complete the folder of each of its trials."""
     from safetensors import SafetensorError
 
     with ExitStack() as unfinished:

@@ -1,4 +1,4 @@
-"""`tuning:` in a study: candidates for a method's hyperparameters, and the rule by which one of them is chosen.
+"""Defines the key `tuning:` of a study: the candidates for hyperparameters, and the rule that selects one.
 
 What candidates are compared by is of the validation part of the training split; the test split decides nothing.
 """
@@ -34,7 +34,7 @@ _FIXED = ("kind", "data")
 
 
 class TuningSpec(Spec):
-    """Which hyperparameters are tried (`tuning:` in a study).
+    """The hyperparameters to try (`tuning:` in a study).
 
     Attributes:
         grid: by method, the values to try of each of its keys; every combination is a candidate.
@@ -52,6 +52,7 @@ class TuningSpec(Spec):
     @field_validator("grid", mode="before")
     @classmethod
     def _grid(cls, value: Any) -> Any:
+        """Refuse a grid that is not a mapping from methods to lists of values."""
         if not isinstance(value, Mapping) or not value:
             raise InputError(f"tuning.grid is a mapping from methods to values, such as {_SUCH}, not {value!r}")
         for name, options in value.items():
@@ -65,6 +66,7 @@ class TuningSpec(Spec):
     @field_validator("score", mode="before")
     @classmethod
     def _score(cls, value: Any) -> Any:
+        """Refuse a score other than loss or accuracy."""
         if value not in SCORES:
             raise InputError(
                 f"tuning.score is loss or accuracy of the validation part, never of the test split, and not {value!r}"
@@ -74,7 +76,7 @@ class TuningSpec(Spec):
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hyperparameters that are tried for a method.
+    """One combination of hyperparameters that is tried for a method.
 
     Attributes:
         values: of the keys that the grid varies.
@@ -86,7 +88,7 @@ class Candidate:
 
     @property
     def json(self) -> str:
-        """How `trials` records hold it."""
+        """The values as the table `trials` holds them."""
         return json.dumps(dict(self.values), sort_keys=True)
 
     def __str__(self) -> str:
@@ -94,7 +96,7 @@ class Candidate:
 
 
 class Choice(Spec):
-    """What was chosen, as `study.yaml` keeps it.
+    """The chosen hyperparameters of a method, as `study.yaml` keeps them.
 
     Attributes:
         setting, method: for which.
@@ -115,14 +117,14 @@ class Choice(Spec):
 
 
 def hyperparameters_text(values: Mapping[str, Any]) -> str:
-    """Hyperparameters as people read them: `lr 0.001, epochs 2`."""
+    """Return hyperparameters as people read them: `lr 0.001, epochs 2`."""
     return ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
     )
 
 
 def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> tuple[Candidate, ...]:
-    """Every combination of a method's grid, in the grid's order, each once.
+    """Return every combination of a method's grid, in the grid's order, each once.
 
     A rank that is varied keeps the update's scale, alpha / rank, unless the grid varies alpha too.
 
@@ -154,7 +156,7 @@ def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence
 
 
 def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "accuracy"]) -> int | None:
-    """The place of the candidate that is chosen: the best score; see `TIES`, and then the first.
+    """Return the index of the candidate with the best score, with ties broken as in `TIES`; then the first.
 
     Args:
         scored: each candidate with its score; None: it failed, or has none, and is not chosen.
@@ -173,7 +175,7 @@ def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "
 
 
 def _scaled(method: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Alpha in proportion to another rank; what is no number is refused elsewhere."""
+    """Return alpha in proportion to a varied rank; values that are not numbers are refused elsewhere."""
     rank = chosen.get("rank")
     if not isinstance(rank, int | float) or "alpha" not in method or "alpha" in chosen:
         return {}

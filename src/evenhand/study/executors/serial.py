@@ -1,4 +1,4 @@
-"""One pack after the other, in this process."""
+"""Runs packs one after the other, in this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.study.trial_runner import TrialOutcome, run_trials
 def execute(
     packs: Iterable[Sequence[Trial]], store: Store, progress: Callable[[Sequence[Trial], float], None]
 ) -> Iterator[tuple[Trial, TrialOutcome]]:
-    """Yield each trial when its folder is complete, with what was done for it.
+    """Run packs and yield each trial when its folder is complete, with its outcome.
 
     Args:
         packs: trials with different hashes, those together that are trained together.
