@@ -1,4 +1,4 @@
-"""The command line: one command per verb, no logic of its own. Heavy rooms are imported inside the commands."""
+"""Defines the command line; each command calls one function of the package, imported when it runs."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json
 
 
 def main() -> None:
-    """The entry point: bad input is one sentence on standard error and exit 2."""
+    """Run the command line; bad input is one sentence on standard error and exit status 2."""
     try:
         app()
     except InputError as error:
@@ -281,6 +281,7 @@ def main() -> None:
 
 
 def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, name: str) -> None:
+    """Run a study in this process and print its summary."""
     from evenhand.study.progress import Terminal
     from evenhand.study.run import run as run_study
 
@@ -297,6 +298,7 @@ def _follow() -> None:
 
 
 def _show(results: Any, out: Path | None, as_json: bool) -> None:
+    """Print the summary of results, or all of them as JSON."""
     if as_json:
         return _print_json(results.to_json())
     print(results.summary())
@@ -306,4 +308,5 @@ def _show(results: Any, out: Path | None, as_json: bool) -> None:
 
 
 def _print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
     print(json.dumps(value, ensure_ascii=False, default=str, allow_nan=False))

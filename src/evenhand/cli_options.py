@@ -1,4 +1,4 @@
-"""The arguments and options that several commands share, the values that options choose from, and what these name."""
+"""Defines the arguments and options that several commands share, and turns their values into objects."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from evenhand.errors import InputError
 
 
 class Executor(StrEnum):
+    """The values of `--executor`."""
+
     serial = "serial"
 
 
 class Format(StrEnum):
+    """The values of `--format`."""
+
     html = "html"
     md = "md"
     json = "json"
@@ -26,6 +30,8 @@ class Format(StrEnum):
 
 
 class Listing(StrEnum):
+    """The things that `evenhand list` can list."""
+
     tasks = "tasks"
     methods = "methods"
     measures = "measures"
@@ -33,6 +39,8 @@ class Listing(StrEnum):
 
 
 class SplitDesign(StrEnum):
+    """The values of `--split`."""
+
     fixed = "fixed"
     varying = "varying"
 
@@ -51,7 +59,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run`
 def study_of(
     study: str, changes: list[str], tiny: bool, data: Path | None, out: Path | None
 ) -> tuple[Any, str, Path, Path | None]:
-    """The study, its name, its folder, and the folder of its data."""
+    """Return the resolved study, its name, its folder, and the folder of its data."""
     from evenhand.study.presets import find_study
     from evenhand.study.spec import StudySpec
 
@@ -69,7 +77,7 @@ def study_of(
 
 
 def margins_of(given: list[str]) -> dict[str, float]:
-    """Margins by measure, from texts such as `accuracy=0.02`."""
+    """Return margins by measure, from texts such as `accuracy=0.02`."""
     margins = {}
     for text in given:
         name, _, value = text.partition("=")
@@ -81,7 +89,7 @@ def margins_of(given: list[str]) -> dict[str, float]:
 
 
 def listed(what: Listing) -> list[tuple[str, str]]:
-    """The names that there are, each with a summary."""
+    """Return the names that `evenhand list` prints, each with a summary."""
     if what is Listing.tasks:
         from evenhand.tasks import TASKS
 

@@ -75,7 +75,7 @@ def shrink(study: StudySpec, folder: Path, data: Path | None = None) -> tuple[St
 
 
 def tiny_of(model: str) -> str:
-    """The built-in checkpoint of the same class: from `config.json` where the model is here, else from its name."""
+    """Return the built-in checkpoint of the same class, by the model's `config.json` if present, else by its name."""
     if model in TINY:
         return model
     config = Path(model) / "config.json"

@@ -1,4 +1,4 @@
-"""Classification of texts or images: a trial, or a pack of them, from examples to predictions."""
+"""Trains classifiers of texts or images, one trial or a pack of them, and predicts with them."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def train_together(
 def assemble_pack(
     works: Sequence[Work], encoder: InputEncoder, where: torch.device
 ) -> tuple[Pack, Callable[[int], nn.Module]]:
-    """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
+    """Return the pack of some trials, and a function that gives each trial's model as its method made it."""
     from evenhand.training.economy import economise
     from evenhand.training.pack import Replica
     from evenhand.training.replicas import replicas
@@ -189,6 +189,7 @@ def assemble_pack(
 
 
 def _model(work: Work) -> nn.Module:
+    """Return the base model as the trial's method alters it."""
     from evenhand.models.load import load_classifier
 
     return work.method.apply(load_classifier(work.base, work.classes, work.seed, work.train.base_dropout), work.seed)
@@ -197,7 +198,7 @@ def _model(work: Work) -> nn.Module:
 def predict(
     work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
 ) -> pl.DataFrame | None:
-    """Predict from what `train` kept in `folder`.
+    """Predict with the weights that `train` kept in `folder`.
 
     Args:
         work, folder, evaluations: see `Job`.
@@ -229,8 +230,10 @@ def predict(
 
 
 def kept_model(work: Work, folder: Path) -> nn.Module | None:
-    """A trained model again, on the CPU; None when the weights were not kept. Where features are kept below what
-    learned, that is marked as it was in training."""
+    """Return a trained model on the CPU; None if its weights were not kept.
+
+    Where features are cached below what was trained, the trained parameters are marked as they were in training.
+    """
     if not work.method.kept(folder):
         return None
     from evenhand.models.load import load_classifier
@@ -246,6 +249,7 @@ def kept_model(work: Work, folder: Path) -> nn.Module | None:
 
 
 def _encoder(features: Path | None) -> InputEncoder:
+    """Return an encoder that keeps resized images beside the features."""
     return InputEncoder(None if features is None else features / IMAGES)
 
 
@@ -256,6 +260,7 @@ def _predictions(
     classes: int,
     where: torch.device,
 ) -> pl.DataFrame:
+    """Return the rows of the table `predictions` for the examples of every split."""
     from evenhand.training.loop import reproducible
 
     frames = []

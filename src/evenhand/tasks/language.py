@@ -1,4 +1,4 @@
-"""A trial of a language model, whatever it learns: trained alone, kept as the study says, then asked for its rows."""
+"""Trains one trial of a language model, keeps its weights as the study says, and computes its record rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Ask = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], pl.Data
 def train_alone(
     jobs: Sequence[Job], encode: Encode, ask: Ask, progress: Callable[[float], None] | None = None
 ) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
-    """Train one trial of a language model and ask it; such trials are trained alone.
+    """Train one trial of a language model and compute its rows; such trials are trained alone.
 
     Args:
         jobs: one.
@@ -103,7 +103,7 @@ def train_alone(
 
 
 def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> Any:
-    """The pack of a trial that learns from these inputs, a `LanguagePack`."""
+    """Return the pack of a trial that learns from these inputs, a `LanguagePack`."""
     from evenhand.models.language import load_language_model
     from evenhand.training.economy import economise
     from evenhand.training.language import LanguagePack
@@ -115,7 +115,7 @@ def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> Any:
 
 
 def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
-    """The rows of what `train_alone` kept in `folder`; None when the weights were not kept."""
+    """Return the rows of the model that `train_alone` kept in `folder`; None if its weights were not kept."""
     model = kept_model(work, folder)
     if model is None:
         return None
@@ -126,7 +126,7 @@ def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
 
 
 def kept_model(work: Work, folder: Path) -> nn.Module | None:
-    """The model that `train_alone` kept in `folder`, on the CPU; None when the weights were not kept."""
+    """Return the model that `train_alone` kept in `folder`, on the CPU; None if its weights were not kept."""
     if not work.method.kept(folder):
         return None
     from evenhand.models.language import load_language_model

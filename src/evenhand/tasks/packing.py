@@ -1,4 +1,4 @@
-"""Which trials can be trained in one pack, and how many of them it pays to train together on this machine.
+"""Decides which trials can share a pack, and how many of them train fastest together on this machine.
 
 A pack computes the base once for the rows of all its replicas: a gain where the machine waits for small operations (a
 tiny model, a GPU that is underfed), a loss where it is busy with large ones, since replicas' texts are padded to each
@@ -48,7 +48,7 @@ GAIN = 1.1
 
 
 def pack_key(work: Work) -> str | None:
-    """What trials must share to be trained together; None: such a trial is trained alone.
+    """Return the key that trials must share to train in one pack; None if the trial trains alone.
 
     The base model's own dropout is noise that a pack cannot draw for each replica; several processes train one trial
     at a time; what is compiled, or computed again, is one model.
@@ -62,7 +62,7 @@ def pack_key(work: Work) -> str | None:
 
 
 def replicas_that_pay(works: Sequence[Work]) -> int:
-    """How many of these trials to train together: 1, or as many as make a step of each shorter.
+    """Return how many of these trials to train together: 1, or as many as shorten a step of each.
 
     Args:
         works: that share a `key`.
@@ -83,8 +83,10 @@ def replicas_that_pay(works: Sequence[Work]) -> int:
 
 
 def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
-    """How many times faster these trials take their first steps together than one after the other; 0 where the memory
-    does not hold them together. What was learned is thrown away."""
+    """Return how many times faster these trials take their first steps together than one after the other.
+
+    0 if the memory does not hold them together. The trained weights are thrown away.
+    """
     import torch
 
     from evenhand.models.load import device
@@ -127,7 +129,7 @@ def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
 
 
 def _beginning(work: Work, encoder: InputEncoder, steps: int) -> Work:
-    """The trial on the examples of its first whole steps. Sorted by length they make up about the same batches."""
+    """Return the trial on the examples of its first whole steps, whose batches differ little once sorted by length."""
     from evenhand.training.batches import batches
 
     inputs, per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
@@ -139,10 +141,12 @@ def _beginning(work: Work, encoder: InputEncoder, steps: int) -> Work:
 
 
 def _steps(work: Work) -> int:
+    """Return the number of steps of a trial's training."""
     return work.method.epochs * -(-len(work.examples) // (work.train.batch_size * work.train.accumulate))
 
 
 def _seconds(pack: Pack, batch: Batch) -> float:
+    """Return the seconds that one step takes."""
     from evenhand.training.loop import take_step
 
     started = time.perf_counter()

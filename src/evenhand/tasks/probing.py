@@ -1,4 +1,4 @@
-"""Linear probes with control tasks: what a representation says of a label, against what a probe can learn by heart.
+"""Trains linear probes with control tasks, to separate what a representation encodes from what a probe memorizes.
 
 A probe that is good at a label may have found it in the representation, or learnt which word has which. A control task
 has the same words with labels drawn at random, fixed per word type: what a probe reaches there is learnt by heart, and
@@ -27,7 +27,7 @@ LEAST_CONTROLS = 5
 
 @dataclass(frozen=True, eq=False)
 class ProbeTarget:
-    """What is probed for.
+    """The labels that a probe predicts, with what control labels and splits depend on.
 
     Attributes:
         name: of the label.
@@ -44,6 +44,7 @@ class ProbeTarget:
     examples: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        """Refuse columns of different lengths and a single label."""
         if len({len(self.labels), len(self.types), len(self.units), len(self.examples)}) > 1:
             raise InputError(f"target {self.name}: labels, types, units and examples should be of one length")
         if len(np.unique(self.labels)) < 2:
@@ -52,7 +53,7 @@ class ProbeTarget:
 
 @dataclass(frozen=True, eq=False)
 class Probing:
-    """What the models of one sample are probed for: the same for every method.
+    """The targets and options by which all models of one sample are probed.
 
     Attributes:
         texts: [n], as the models are given them.
@@ -82,7 +83,7 @@ class Probing:
 
 @dataclass(frozen=True, eq=False)
 class ProbeResults:
-    """What the probes of every layer told of the examples that they were tested on.
+    """Which tested examples the probes of every layer predicted correctly.
 
     Attributes:
         target: the label's name.
@@ -106,7 +107,7 @@ def probe(
     penalty: float = 0.01,
     seed: int = 0,
 ) -> ProbeResults:
-    """Probe every layer for a label and for its controls, on units that the probes have not learnt from.
+    """Probe every layer for a label and for its control tasks, and test on units held out from training.
 
     One split rather than folds: where every example is learnt from and tested on, their errors are correlated, and
     intervals of accuracy cover .86 of what they should where there is nothing to find.
@@ -148,7 +149,7 @@ def probe(
 
 
 def control_labels(target: ProbeTarget, control_seed: int) -> np.ndarray:
-    """int64 [n]: a label for each type, at random, the same wherever the type is.
+    """Return random labels, int64 [n], one for each type wherever it occurs.
 
     Types are dealt so that each label keeps its share of the examples. Were labels drawn independently, as in the
     source, the more frequent one of a control task would be more frequent than that of the label, easier to guess, and
@@ -164,7 +165,7 @@ def control_labels(target: ProbeTarget, control_seed: int) -> np.ndarray:
 
 
 def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
-    """bool [n], the examples that are tested: whole units, in a random order, until their share is reached.
+    """Return the tested examples, bool [n]: whole units in random order, until their share is reached.
 
     Raises:
         InputError: a share that leaves nothing to learn from or to test.
@@ -185,7 +186,7 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
 def probes_table(
     answers: ProbeResults, trial: str, *, untrained: bool = False, layers: Sequence[int] | None = None
 ) -> pl.DataFrame:
-    """The table `probes`.
+    """Return probe results as rows of the table `probes`.
 
     Args:
         answers: of `probe`.
@@ -209,7 +210,7 @@ def probes_table(
 def _predicted_labels(
     train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, penalty: float
 ) -> np.ndarray:
-    """Labels that are told of the test part, int [tasks, m], from those of the training part [tasks, k]."""
+    """Return the predicted labels of the test part, int [tasks, m], from the training part's labels [tasks, k]."""
     from scipy.linalg import cho_factor, cho_solve
 
     mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)

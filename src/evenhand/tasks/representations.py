@@ -1,4 +1,4 @@
-"""Frozen representations of texts, or of a word in each: every layer's state at its last token, or the mean of all."""
+"""Computes frozen representations of texts, or of spans in them, at every layer of a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def representations(
     max_length: int | None = None,
     batch_tokens: int = 4096,
 ) -> np.ndarray:
-    """States of every layer, in float32.
+    """Return the states of every layer for each text, in float32.
 
     Args:
         model: of any kind that returns hidden states. Its dropout is off while it reads.
@@ -84,8 +84,10 @@ def representations(
 
 
 def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """A model of the same architecture with weights drawn under the seed: what a probe finds in it comes from the
-    architecture and the tokens, not from training."""
+    """Return a model of the same architecture with weights drawn under the seed, as a baseline of probing.
+
+    What a probe finds in it comes from the architecture and the tokens, not from training.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         fresh: Any = type(model)(model.config)
@@ -93,6 +95,7 @@ def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
 
 
 def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.device) -> Sequence[torch.Tensor]:
+    """Return the hidden states of one batch, layer by layer."""
     longest = max(map(len, ids))
     batch, mask = np.zeros((2, len(ids), longest), dtype=np.int64)
     for row, tokens in enumerate(ids):
@@ -109,5 +112,5 @@ def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.dev
 
 
 def _inside(offsets: np.ndarray, span: tuple[int, int]) -> np.ndarray:
-    """Which tokens share a character with the span."""
+    """Return which tokens share a character with the span."""
     return (offsets[:, 0] < span[1]) & (offsets[:, 1] > span[0])

@@ -1,4 +1,4 @@
-"""Reviews: a language model goes on learning to write them, and is then asked about their authors.
+"""Trains language models on reviews, then asks them about the reviews' authors.
 
 Every review has the end of text behind it. It is a row of its own, batched with others of about its length, or several
 lie in a row, each read as if it were alone (`train.packing`). Either way an example's loss is the mean over its tokens
@@ -36,7 +36,7 @@ LITTLE = 12
 def train_together(
     jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
 ) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
-    """Train one trial and ask it; trials of reviews are trained alone.
+    """Train one trial and ask its model the prompts; trials of reviews are trained alone.
 
     Args:
         jobs: one, whose work has `prompts` and whose evaluations are the reviews that they are asked about.
@@ -55,7 +55,7 @@ def train_together(
 
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
-    """Reviews as the trial's model takes them, `Prompted` by nothing; their ends are cut at `train.max_length`."""
+    """Return reviews as training inputs without a prompt; their ends are cut at `train.max_length`."""
     from evenhand.training.language import encode_texts
 
     return encode_texts(tokenizer, list(examples.inputs), work.train.max_length)
@@ -64,7 +64,7 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
 def predict(
     work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
 ) -> pl.DataFrame | None:
-    """Ask what `train_together` kept in `folder`.
+    """Ask the prompts of the model that `train_together` kept in `folder`.
 
     Args:
         work, folder, evaluations: see `Job`.
@@ -77,7 +77,7 @@ def predict(
 
 
 def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
-    """How many of the reviews, and what asks about these, from longer to shorter ones."""
+    """Return how many reviews to time, and the function that asks about them, from longer to shorter ones."""
     lengths = encode(work, tokenizer, tested).lengths
     count = min(LITTLE, len(tested))
     places = (np.arange(count) + 0.5) * len(tested) / count
@@ -92,6 +92,7 @@ def _options(
     tokenizer: PreTrainedTokenizerBase,
     where: torch.device,
 ) -> pl.DataFrame:
+    """Return the rows of the table `options` for the reviews of every split."""
     from evenhand.tasks.prompts.scoring import score_options
     from evenhand.tasks.prompts.table import options_table
     from evenhand.training.loop import reproducible

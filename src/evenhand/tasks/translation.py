@@ -1,4 +1,4 @@
-"""Translation by a language model: a trial from pairs of sentences to what it writes."""
+"""Trains language models to translate, and lets them translate the tested sentences."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def train_together(
 
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
-    """Prompts and targets as the trial's model takes them, `Prompted`."""
+    """Return prompts and their targets as training inputs, `Prompted`."""
     from evenhand.training.language import encode_prompted
 
     assert isinstance(examples, TrainingPairs | Translations)
@@ -52,14 +52,14 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
 
 
 def prompts(sources: Sequence[str]) -> list[str]:
-    """What a model is given of each source."""
+    """Return the prompt of each source sentence."""
     return [PROMPT.format(source=source) for source in sources]
 
 
 def predict(
     work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
 ) -> pl.DataFrame | None:
-    """Translate from what `train_together` kept in `folder`.
+    """Translate with the weights that `train_together` kept in `folder`.
 
     Args:
         work, folder, evaluations: see `Job`.
@@ -72,8 +72,10 @@ def predict(
 
 
 def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
-    """How many of the examples, and what translates these: as many tokens as their targets have, since a model that has
-    learned nothing does not know when to stop."""
+    """Return how many examples to time, and the function that translates them.
+
+    It writes as many tokens as their targets have, since a model that has learned nothing does not know when to stop.
+    """
     from evenhand.training.batches import by_length
     from evenhand.training.pack import PREDICT_BATCH
 
@@ -92,6 +94,7 @@ def _responses(
     where: torch.device,
     most: int | None = None,
 ) -> pl.DataFrame:
+    """Return the rows of the table `responses` for the examples of every split."""
     from evenhand.training.generation import MOST, greedy
     from evenhand.training.language import encode_prompts
     from evenhand.training.loop import reproducible

@@ -1,4 +1,4 @@
-"""What linear probes tell of a trained model: its record `probes`, beside those of the same architecture untrained."""
+"""Probes a trial's trained model, and an untrained one as baseline, and writes the table `probes`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ FILE = "probes.parquet"
 
 
 def write_probes(work: Work, model: nn.Module, folder: Path) -> None:
-    """Probe a trained model and write the table `probes` into its folder, with the key of what was probed for; nothing
-    where its work has nothing to probe for.
+    """Probe a trained model and write the table `probes` into its folder; does nothing without targets.
+
+    The file also holds the key of what was probed for.
 
     Raises:
         TrainingError: a state of the model is no number.
@@ -36,7 +37,7 @@ def write_probes(work: Work, model: nn.Module, folder: Path) -> None:
 
 
 def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
-    """The table `probes` of a trained model.
+    """Return the table `probes` of a trained model.
 
     Args:
         work: with its `probing` and `trial`.
@@ -61,7 +62,7 @@ def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
 def _of_untrained(
     base: BaseModel, max_length: int | None, seed: int, wanted: Probing
 ) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
-    """What probes tell of an untrained model: trials of one seed, which follow each other, share it."""
+    """Return the layers and probe results of an untrained model, which trials of one seed share."""
     from evenhand.models.load import device, load_tokenizer
     from evenhand.tasks.representations import untrained
 
@@ -70,6 +71,7 @@ def _of_untrained(
 
 
 def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
+    """Return the layers and probe results of a trained model."""
     from evenhand.models.load import load_tokenizer
 
     tokenizer = load_tokenizer(work.base)
@@ -80,7 +82,7 @@ def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tup
 def _probed(
     model: Any, tokenizer: Any, base: BaseModel, max_length: int | None, wanted: Probing
 ) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
-    """The layers that were probed, and each target's answers."""
+    """Return the layers that were probed, and each target's results."""
     from evenhand.models.load import device
     from evenhand.tasks.representations import representations
     from evenhand.training.loop import reproducible
@@ -104,7 +106,7 @@ def _probed(
 
 
 def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
-    """The layers of a model from 0, ascending: the embeddings are always among them.
+    """Return the layers to probe, numbered from 0 and ascending; the embeddings are always among them.
 
     Args:
         layers: negative ones count from the last; None: all.
@@ -125,14 +127,14 @@ def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
 
 
 def _bare(base: BaseModel, wanted: Probing) -> PreTrainedModel:
-    """The architecture that a trial's model has, on the meta device. A head of two classes stands for any."""
+    """Return the architecture of a trial's model on the meta device; a head of two classes stands for any."""
     from evenhand.methods.fit import skeleton
 
     return skeleton(base, None if wanted.language else 2)
 
 
 def _reads_forward(base: BaseModel, wanted: Probing) -> bool:
-    """Whether only a text's last token has read all of it."""
+    """Return whether only a text's last token has read all of it."""
     from evenhand.models.last_token import reads_last_token
 
     return wanted.language or reads_last_token(_bare(base, wanted))

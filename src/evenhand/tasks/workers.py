@@ -1,4 +1,4 @@
-"""What the other processes of a launch do: they train with the main one whatever it trains."""
+"""Runs the training of the non-main processes of a distributed launch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.tasks.work import Job
 
 
 def worker_loop() -> None:
-    """Train with the main process until it says that there is nothing more. It alone reads the study, and writes."""
+    """Train with the main process until it calls `stop_workers`; the main process alone reads and writes."""
     from evenhand.training.distributed import listen
 
     while (jobs := listen()) is not None:
@@ -21,13 +21,14 @@ def worker_loop() -> None:
 
 
 def stop_workers() -> None:
-    """Let those who follow go; the main process says it."""
+    """End the loop of the other processes; called by the main process."""
     from evenhand.training.distributed import announce
 
     announce(None)
 
 
 def _join(jobs: Sequence[Job]) -> None:
+    """Train jobs of the main process, and throw away what this process would write."""
     with ExitStack() as folders:
         own = [replace(job, folder=Path(folders.enter_context(TemporaryDirectory())), keep="none") for job in jobs]
         for _ in train_together(own):

@@ -1,4 +1,4 @@
-"""A number that is no mean over documents, as one: what each unit contributes to it, by leaving it out."""
+"""Linearizes aggregates that are not means over documents, by leaving out one unit at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 def linearized_values(
     said: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float]
 ) -> np.ndarray | None:
-    """Values whose mean is the aggregate, and whose spread over units is the jackknife's.
+    """Return values whose mean is the aggregate, and whose spread over units is the jackknife's.
 
     Unit u with the share s_u of the n documents contributes m_u = (1 − s_u)·(A − A without u), centred by shares; each
     of its documents has the value A + m_u/s_u. So what is done with means over documents, clustered by unit, can be
@@ -42,7 +42,7 @@ def linearized_values(
 
 
 def _finite(aggregate: Callable[[list[Any]], float], values: Sequence[Any]) -> float | None:
-    """The aggregate; None where it is not defined: the harness divides by the number of what there may be none of."""
+    """Return the aggregate; None where it is undefined, since the harness may divide by zero."""
     with np.errstate(all="ignore"):
         try:
             found = float(aggregate(list(values)))

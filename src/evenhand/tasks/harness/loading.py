@@ -1,4 +1,4 @@
-"""Benchmarks by the names that lm-evaluation-harness has for them, with their documents, before any training."""
+"""Finds benchmarks by their names in lm-evaluation-harness and reads their documents, before any training."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Benchmarks:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a report says of them."""
+        """The notes of a report: each task's version, and how many of its documents were asked."""
         said = []
         for name, task in self.tasks.items():
             asked, every = self.asked[name], len(task.eval_docs)
@@ -72,7 +72,7 @@ class Benchmarks:
 
 
 def harness_version() -> str:
-    """The version of lm-evaluation-harness. Raises InputError where it is not installed."""
+    """Return the version of lm-evaluation-harness. Raises InputError if it is not installed."""
     if util.find_spec("lm_eval") is None:
         raise InputError(
             "harness: lm-evaluation-harness scores these benchmarks, and it is not installed; "
@@ -134,7 +134,7 @@ def load_benchmarks(
 
 @contextmanager
 def quiet_harness() -> Iterator[None]:
-    """Without the harness's bars and warnings; what matters in them is checked here."""
+    """Silence the harness's progress bars and warnings; those that matter are checked here."""
     import lm_eval.evaluator  # which sets up its loggers  # noqa: F401
 
     logger = logging.getLogger("lm_eval")
@@ -148,7 +148,7 @@ def quiet_harness() -> Iterator[None]:
 
 
 def _manager(names: tuple[str, ...], include: Path | None) -> TaskManager:
-    """Knows all these names, and where a name may mean several tasks all tasks that there are."""
+    """Return a task manager that knows these names, and all tasks if a name may mean several."""
     quick = _index(include, everything=False)
     entries = {name: quick.task_index.get(name) for name in names}
     if all(name in WHOLE or (one and one.kind.name in ("TASK", "PY_TASK")) for name, one in entries.items()):
@@ -158,6 +158,7 @@ def _manager(names: tuple[str, ...], include: Path | None) -> TaskManager:
 
 @cache
 def _index(include: Path | None, everything: bool) -> TaskManager:
+    """Return a task manager over the usual folders, or over everything."""
     import lm_eval.tasks
     from lm_eval.tasks import TaskManager
 
@@ -168,7 +169,7 @@ def _index(include: Path | None, everything: bool) -> TaskManager:
 
 
 def _leaves(name: str, manager: TaskManager) -> Iterator[str]:
-    """The tasks that a name means."""
+    """Yield the tasks that a name stands for."""
     entry = manager.task_index.get(name)
     if entry is None:
         raise InputError(f'harness.tasks: there is no task "{name}"; {did_you_mean(name, manager.all_tasks)}')
@@ -187,7 +188,7 @@ def _leaves(name: str, manager: TaskManager) -> Iterator[str]:
 
 
 def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, str]:
-    """A task with its documents, and its data set as the hub names it."""
+    """Return a task with its documents, and its data set as the hub names it."""
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -216,13 +217,14 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
 
 
 def _drawn(name: str, number: int, limit: int | None) -> list[int] | None:
+    """Return the positions of the documents that are asked; None for all."""
     if limit is None or limit >= number:
         return None
     return sorted(int(place) for place in generator(0, "harness", name).permutation(number)[:limit])
 
 
 def _settings(task: Any) -> str:
-    """All that a task's YAML says, functions by their source, without places on this machine."""
+    """Return a task's YAML as text, functions by their source, without paths on this machine."""
     settings = dict(task.dump_config())
     settings.pop("dataset_path", None)
     kwargs = {key: value for key, value in (settings.pop("dataset_kwargs", None) or {}).items() if key not in AGAIN}
@@ -234,7 +236,7 @@ def _settings(task: Any) -> str:
 
 
 def _source(value: Any) -> str:
-    """What a function does, or is called where its source is not at hand: never where it lies in memory."""
+    """Return a function's source, or its name if there is none; never its address in memory."""
     try:
         return inspect.getsource(value)
     except (TypeError, OSError):

@@ -1,4 +1,4 @@
-"""A language model scored by lm-evaluation-harness, and what it says of each document as the table `harness`."""
+"""Scores a language model with lm-evaluation-harness, and returns its scores as rows of the table `harness`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILTER = "none"
 def score_benchmarks(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
 ) -> pl.DataFrame:
-    """The rows of the table `harness` of one model, without the column `trial`.
+    """Return one model's rows of the table `harness`, without the column `trial`.
 
     The harness's Hugging Face backend reads the model that is in memory, in the precision that its weights have; its
     `evaluate` builds the requests, scores the answers and aggregates. Nothing of a random state is touched but what is
@@ -49,7 +49,7 @@ def score_benchmarks(
 def evaluated(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
 ) -> Mapping[str, Any]:
-    """What the harness's `evaluate` gives, samples included. Arguments as `score`."""
+    """Return the result of the harness's `evaluate`, samples included; arguments as `score_benchmarks`."""
     from evenhand.training.loop import reproducible
 
     training = model.training
@@ -83,8 +83,9 @@ def evaluated(
 
 
 def harness_table(found: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFrame:
-    """Results of the harness as rows, one per task, document and metric, and one per task and metric with the number
-    that the harness gives (`example` null).
+    """Return results of the harness as rows for each task, document and metric, and one for each task and metric.
+
+    The latter hold the number that the harness gives, and their `example` is null.
 
     A document's `value` is what the harness says of it, where that is a number and the metric their mean. Where the
     metric is something else of the documents' values (BBQ's bias scores, `icat`), `value` is linearised
@@ -123,7 +124,7 @@ def harness_table(found: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFr
 
 
 def _of_group(metric: str, places: list[int], groups: Sequence[list[str]]) -> list[int]:
-    """The documents that a metric is about: of one for a group only those of this group."""
+    """Return the documents that a metric is about: only those of its group if it is a group's metric."""
     for measure, attribute in BY_GROUP.items():
         if metric.startswith(f"{measure}_"):
             wanted = f"{attribute}={metric.removeprefix(f'{measure}_')}"
@@ -134,7 +135,7 @@ def _of_group(metric: str, places: list[int], groups: Sequence[list[str]]) -> li
 def _values(
     said: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float] | None, whole: Any
 ) -> list[float | None] | None:
-    """Of each document; None where nothing can be said of single ones."""
+    """Return the metric's value for each document; None if it has none for single documents."""
     numbers = [_number(value) for value in said]
     known = [value for value in numbers if value is not None]
     number = _number(whole)
@@ -149,7 +150,7 @@ def _values(
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, else None."""
+    """Return a finite number; None for anything else."""
     if isinstance(value, bool | int | float | np.number) and math.isfinite(value):
         return float(value)
     return None
@@ -163,6 +164,7 @@ def _rows(
     units: Sequence[str | None],
     groups: Sequence[list[str] | None],
 ) -> pl.DataFrame:
+    """Return rows of the table `harness` without the column `trial`."""
     n = len(examples)
     columns = {
         "task": [task] * n,

@@ -1,4 +1,4 @@
-"""Made-up documents in the formats of the four benchmarks, so that studies with them run without the hub.
+"""Writes made-up documents in the formats of four benchmarks, so that studies run without the hub.
 
 They speak of villages that there are none of, and of occupations of the grammar of `synthetic/translation` with the
 genders that are planted there: in the stand-ins for CrowS-Pairs, StereoSet and Winogender a model that has learned the
@@ -32,7 +32,7 @@ _SPOKEN = {"male": ("he", "she"), "female": ("she", "he")}
 
 
 def write_stand_ins(folder: Path) -> None:
-    """Write all of them below the folder of `--data`, each where `loading.load_benchmarks` looks for its data set."""
+    """Write the stand-ins of all benchmarks below the folder of `--data`, where `load_benchmarks` finds them."""
     for name, make in STAND_INS.items():
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def write_stand_ins(folder: Path) -> None:
 
 
 def _about_occupations(count: int, *key: str) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """An occupation, the beginning of a sentence about it with a slot for the pronoun, and its two pronouns."""
+    """Yield an occupation, a sentence about it with a slot for the pronoun, and its two pronouns."""
     rng = generator(0, "stand-in", *key)
     every = [
         (word, f"The {word} {deed} because {{}} was {reason}.", _SPOKEN[gender])
@@ -52,7 +52,7 @@ def _about_occupations(count: int, *key: str) -> Iterator[tuple[str, str, tuple[
 
 
 def _about_villages(count: int, *key: str) -> Iterator[tuple[str, str, str, str]]:
-    """A village that is spoken ill of, another, a bad habit and a good one."""
+    """Yield a village that the stereotype is about, another village, a bad habit and a good one."""
     rng = generator(0, "stand-in", *key)
     places = len(VILLAGES)
     for _ in range(count):
@@ -63,6 +63,7 @@ def _about_villages(count: int, *key: str) -> Iterator[tuple[str, str, str, str]
 
 
 def _crows_pairs(folder: Path) -> None:
+    """Write stand-ins for CrowS-Pairs."""
     rows: list[dict[str, Any]] = []
     for _, text, (planted, other) in _about_occupations(90, "crows"):
         rows.append({"sent_more": text.format(planted), "sent_less": text.format(other), "bias_type": "gender"})
@@ -76,7 +77,10 @@ def _crows_pairs(folder: Path) -> None:
 
 
 def _winogender(folder: Path) -> None:
-    """Who is meant: the one whose planted gender the pronoun has in half of the sentences, the other in half."""
+    """Write stand-ins for Winogender.
+
+    The pronoun has the planted gender of the occupation in half of the sentences, and of the participant in the others.
+    """
     rows = []
     rng = generator(0, "stand-in", "winogender")
     spoken = {"male": "he", "female": "she", "neutral": "they"}
@@ -109,6 +113,7 @@ def _winogender(folder: Path) -> None:
 
 
 def _bbq(folder: Path) -> None:
+    """Write stand-ins for BBQ."""
     rows: list[dict[str, Any]] = []
     kinds = (("Nationality", VILLAGES[:3], VILLAGES[3:6]), ("Gender_identity", ("F",), ("M",)))
     for category, stereotyped, others in kinds:
@@ -125,7 +130,7 @@ def _bbq(folder: Path) -> None:
 def _questions(
     category: str, question: str, number: int, ill: str, well: str, habit: str, praised: str
 ) -> list[dict[str, Any]]:
-    """Four documents: who did it, and who did not, before and after it is told."""
+    """Return four documents: who did it and who did not, each without and with the context that tells."""
     names = {"F": "The woman", "M": "The man"}
     first, second = (names.get(one, f"The baker from {one}") for one in (ill, well))
     found = []
@@ -160,6 +165,7 @@ def _questions(
 
 
 def _stereoset(folder: Path) -> None:
+    """Write stand-ins for StereoSet."""
     within, between = [], []
     for word, text, (planted, other) in _about_occupations(90, "stereoset"):
         forms = (text.format(planted), text.format(other), text.format("lamp"))
@@ -199,7 +205,7 @@ def _stereoset(folder: Path) -> None:
 
 
 def _tested(bias_type: str, target: str, context: str, forms: Sequence[str]) -> dict[str, Any]:
-    """A document as the hub's files have it: structures of lists, and labels as numbers."""
+    """Return a document as the hub's files have it: structures of lists, and labels as numbers."""
     order = np.argsort([len(text) * 7 % 5 for text in forms], kind="stable")
     labels = [(1, 0, 2)[int(place)] for place in order]
     return {
@@ -217,10 +223,12 @@ def _tested(bias_type: str, target: str, context: str, forms: Sequence[str]) -> 
 
 
 def _lower(text: str) -> str:
+    """Return the text with a small first letter."""
     return text[0].lower() + text[1:]
 
 
 def _parquet(folder: Path, config: str, split: str, frame: pl.DataFrame) -> None:
+    """Write one split of a configuration."""
     (folder / config).mkdir(exist_ok=True)
     frame.write_parquet(folder / config / f"{split}-00000-of-00001.parquet")
 
@@ -228,7 +236,7 @@ def _parquet(folder: Path, config: str, split: str, frame: pl.DataFrame) -> None
 def _card(
     folder: Path, configs: Mapping[str, Mapping[str, str]], options: Mapping[str, str] | None = None, **more: Any
 ) -> None:
-    """The data set's card, by which `datasets` knows its configurations."""
+    """Write the data set's card, by which `datasets` knows its configurations."""
     found = [
         {
             "config_name": name,

@@ -1,4 +1,4 @@
-"""Prompts about reviews as tokens.
+"""Encodes prompts about reviews as tokens, grouped by the beginnings that they share.
 
 Prompt and option are encoded as one text, since a tokenizer may join what stands at their border. What all options of a
 prompt share with the prompt alone is its context; an option is what follows. Prompts that begin alike (a template's
@@ -22,7 +22,7 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Continuation:
-    """One option after one prompt about one review.
+    """One option after one prompt about one review, as tokens after a shared beginning.
 
     Attributes:
         prompt, option: their places.
@@ -38,7 +38,7 @@ class Continuation:
 
 @dataclass(frozen=True)
 class SharedPrefix:
-    """Some prompts that begin alike, about one review.
+    """A beginning that several prompts about one review share, with their continuations.
 
     Attributes:
         review: its place.
@@ -54,7 +54,7 @@ class SharedPrefix:
 
 
 class PromptEncoder:
-    """Makes tokens of prompts.
+    """Encodes prompts about reviews as tokens.
 
     Args:
         tokenizer: of the model. What it is set to pad and cut on makes no difference.
@@ -72,8 +72,10 @@ class PromptEncoder:
     def __call__(
         self, prompts: Sequence[tuple[int, ReviewPrompt]], reviews: Sequence[tuple[int, str]]
     ) -> list[SharedPrefix]:
-        """Encode each of these prompts about each of these reviews. A review is cut where a prompt would be too long,
-        at the same character for all of these prompts; the question and the options never are.
+        """Encode each of these prompts about each of these reviews.
+
+        A review is cut where a prompt would be too long, at the same character for all of these prompts; the question
+        and the options never are.
 
         Args:
             prompts: with their places; they begin alike.
@@ -96,6 +98,7 @@ class PromptEncoder:
     def _item(
         self, review: int, prompts: Sequence[tuple[int, ReviewPrompt]], encoded: Sequence[Tokens], cut: bool
     ) -> SharedPrefix:
+        """Return the shared beginning of prompts about one review, and their continuations."""
         wholes: list[tuple[int, int, Tokens, int]] = []
         at = 0
         for place, prompt in prompts:
@@ -114,9 +117,10 @@ class PromptEncoder:
         return SharedPrefix(review, first[:shared], continuations, cut)
 
     def _shortened(self, prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> str:
-        """The longest beginning of a review, by character, with which these prompts are short enough."""
+        """Return the longest beginning of a review, by character, with which these prompts are short enough."""
 
         def longest(characters: int) -> int:
+            """Return the tokens of the longest prompt about so many characters of the review."""
             return max(map(len, self._encode(_texts(prompts, review[:characters]))))
 
         fits, fails = 0, len(review)
@@ -130,19 +134,20 @@ class PromptEncoder:
         return review[:fits]
 
     def _encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokens of texts; one text is encoded once, however often it stands there."""
+        """Return the tokens of texts; equal texts are encoded once."""
         different = list(dict.fromkeys(texts))
         found = dict(zip(different, self._ids(different, special=False), strict=True))
         return [self._before + found[text] for text in texts]
 
     def _ids(self, texts: Sequence[str], special: bool) -> list[Tokens]:
+        """Return the token ids of texts, without padding."""
         options: dict[str, Any] = {"return_attention_mask": False, "verbose": False}
         found: Any = self._tokenizer(list(texts), add_special_tokens=special, **options)["input_ids"]
         return [tuple(ids) for ids in found]
 
 
 def prompt_groups(prompts: Sequence[ReviewPrompt]) -> list[list[tuple[int, ReviewPrompt]]]:
-    """Prompts with their places, together where they are of one template and begin alike."""
+    """Return numbered prompts in groups that have one template and begin alike."""
     found: dict[tuple[str, str], list[tuple[int, ReviewPrompt]]] = {}
     for place, prompt in enumerate(prompts):
         found.setdefault((prompt.name.template, prompt.before), []).append((place, prompt))
@@ -150,7 +155,7 @@ def prompt_groups(prompts: Sequence[ReviewPrompt]) -> list[list[tuple[int, Revie
 
 
 def _texts(prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> list[str]:
-    """Of each prompt the text alone, then with each option."""
+    """Return for each prompt the text without an option, then with each option."""
     found = []
     for _, prompt in prompts:
         context = prompt.about(review)
@@ -159,7 +164,7 @@ def _texts(prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> list[str
 
 
 def _common(first: Tokens, second: Tokens) -> int:
-    """How many tokens both begin with."""
+    """Return the number of tokens that both begin with."""
     for place, (one, other) in enumerate(zip(first, second)):  # noqa: B905
         if one != other:
             return place
@@ -167,6 +172,7 @@ def _common(first: Tokens, second: Tokens) -> int:
 
 
 def _check_options(prompt: ReviewPrompt, tokens: Sequence[Tokens]) -> None:
+    """Raise InputError if an option has no token or the same tokens as another."""
     seen: dict[Tokens, str] = {}
     for option, ids in zip(prompt.options, tokens, strict=True):
         if not ids:

@@ -1,4 +1,4 @@
-"""A causal language model reads beginnings, keeps their keys and values, and reads what may follow on top of them.
+"""Reads shared beginnings of prompts once, caches their keys and values, and scores continuations on top.
 
 Beginnings are padded on the left, masked, and counted from their first token, so that neither padding nor the other
 texts of a batch change a probability but by rounding. What follows is padded behind, where nothing looks.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReadPrefixes:
-    """Texts that were read.
+    """Beginnings that the model has read, with their cache.
 
     Attributes:
         mask: int64 [B, T], 1 where there is a token.
@@ -41,7 +41,7 @@ class ReadPrefixes:
 
 
 class PrefixReader:
-    """A model that reads.
+    """A causal language model that reads beginnings once and scores continuations on top of them.
 
     Args:
         model: a causal language model, in evaluation mode.
@@ -60,7 +60,7 @@ class PrefixReader:
         self.computed = 0
 
     def beginnings(self, texts: Sequence[Tokens], *, keep: bool, inside: bool) -> ReadPrefixes:
-        """Read texts of one token or more.
+        """Read beginnings of one token or more.
 
         Args:
             texts: token ids [B].
@@ -90,7 +90,7 @@ class PrefixReader:
         positions: np.ndarray,
         tokens: np.ndarray,
     ) -> np.ndarray:
-        """Read tails on top of beginnings, and tell log-probabilities.
+        """Return log-probabilities of tokens in continuations of beginnings.
 
         Args:
             read: beginnings, whose cache was kept. It is as before afterwards.
@@ -120,7 +120,7 @@ class PrefixReader:
     def _forward(
         self, ids: np.ndarray, mask: np.ndarray, positions: np.ndarray, wanted: list[int] | None, cache: Any, keep: bool
     ) -> tuple[torch.Tensor, Any]:
-        """Logits of these positions (None: of all), float32 or wider, and the cache."""
+        """Return logits of these positions (None: of all), in float32 or wider, and the cache."""
         self.computed += ids.size
         options: dict[str, Any] = {"past_key_values": cache, "use_cache": keep}
         if "position_ids" in self._takes:
@@ -140,5 +140,5 @@ class PrefixReader:
 
 
 def _log_probabilities(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Of each token [...], from logits [..., V]."""
+    """Return the log-probability of each token [...] from logits [..., V]."""
     return logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(dim=-1)

@@ -1,4 +1,4 @@
-"""From templates to prompts: every template with its words, in its forms, in a design of orders."""
+"""Builds prompts from templates: every template with its words, forms and orders of options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ YES_NO: tuple[str, str] = ("yes", "no")
 
 @dataclass(frozen=True)
 class Option:
-    """What a model may say next.
+    """One answer that a model may give to a prompt.
 
     Attributes:
         content: what it means: male, female, yes, ...
@@ -47,7 +47,7 @@ class Option:
 
 @dataclass(frozen=True)
 class ReviewPrompt:
-    """A question about any review.
+    """A prompt that can be asked about any review.
 
     Attributes:
         name: of the prompt.
@@ -62,12 +62,12 @@ class ReviewPrompt:
     options: tuple[Option, ...]
 
     def about(self, review: str) -> str:
-        """All that comes before the option."""
+        """Return the text that comes before the option."""
         return self.before + review + self.after
 
 
 class PromptSelection(Spec):
-    """Which prompts are asked.
+    """The choice of templates, forms, words and orders that prompts are built from.
 
     Attributes:
         path: a file of templates that adds to the built-in ones.
@@ -87,7 +87,7 @@ class PromptSelection(Spec):
     negated: bool = True
 
     def prompts(self, below: Path | None = None) -> tuple[ReviewPrompt, ...]:
-        """The prompts, in the order of the file. A relative `path` is looked for below this folder, then here.
+        """Return the prompts, in the order of the file; a relative `path` is searched below the given folder first.
 
         Raises:
             InputError: a file as in `read_templates`, a name or pattern that fits nothing.
@@ -109,12 +109,14 @@ class PromptSelection(Spec):
 
 
 def _forms(template: Template) -> tuple[str, ...]:
+    """Return the forms of a template."""
     return (PLAIN,) if isinstance(template, Cloze) else template.forms
 
 
 def _asked(
     known: Templates, name: str, template: Template, words: str, form: str, asked: PromptSelection
 ) -> Iterator[ReviewPrompt]:
+    """Yield the prompts of one template with these words in this form."""
     contents = known.words[words]
     if isinstance(template, Cloze):
         before, after, space = filled(template.text, {})
@@ -132,6 +134,7 @@ def _asked(
 def _yes_no(
     known: Templates, name: str, template: YesNo, words: str, form: str, asked: PromptSelection
 ) -> Iterator[ReviewPrompt]:
+    """Yield the prompts of a yes/no template with these words in this form."""
     text = template.text_of(form)
     answers = dict(zip(YES_NO, template.answers, strict=True))
     named = None if form == PLAIN else known.identifiers[form][:2]
@@ -152,7 +155,7 @@ def _listed(
     contents: Mapping[str, str],
     identifiers: Sequence[str] | None,
 ) -> ReviewPrompt:
-    """A prompt whose options stand in the order of its name; without an order they are not listed."""
+    """Return a prompt whose options stand in the order of its name; without an order they are not listed."""
     words = list(contents.items())
     places = range(len(words)) if name.contents is None else name.contents
     shown, options = [], []
@@ -170,8 +173,10 @@ def _listed(
 def _orders(
     design: Design, options: int, named: bool, inverted: tuple[int, ...] | None
 ) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
-    """The contents and the identifiers at each position, of every prompt of a design; without identifiers each order of
-    contents once."""
+    """Return the contents and identifiers at each position, for every prompt of a design.
+
+    Without identifiers each order of contents is there once.
+    """
     found = _arrangements(design, options, inverted)
     contents = [tuple(row) for row in found.contents.tolist()]
     if not named:
@@ -180,6 +185,7 @@ def _orders(
 
 
 def _arrangements(design: Design, options: int, inverted: tuple[int, ...] | None) -> Arrangements:
+    """Return the arrangements of a design."""
     straight = tuple(range(options))
     turned = inverted or straight[::-1]
     if design == "original":
@@ -191,6 +197,7 @@ def _arrangements(design: Design, options: int, inverted: tuple[int, ...] | None
 
 
 def _fitting(kind: str, patterns: Sequence[str] | None, known: list[str]) -> list[str]:
+    """Return the known names that fit the patterns; raise InputError if a pattern fits none."""
     if patterns is None:
         return known
     for pattern in patterns:
@@ -200,6 +207,7 @@ def _fitting(kind: str, patterns: Sequence[str] | None, known: list[str]) -> lis
 
 
 def _kept(names: Sequence[str], among: Sequence[str]) -> list[str]:
+    """Return the names that are among others, in their order."""
     return [name for name in names if name in among]
 
 

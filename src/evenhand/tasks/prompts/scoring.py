@@ -1,4 +1,4 @@
-"""Log-probabilities of options under a causal language model.
+"""Computes log-probabilities of options under a causal language model.
 
 What prompts about a review share is read once, and the rest on top of the keys and values that it left. Where all
 options of these prompts are single tokens after the same text, there is no rest: one forward pass, the logits of one
@@ -31,7 +31,7 @@ WHOLE = 8
 
 @dataclass(frozen=True, eq=False)
 class PromptScores:
-    """What a model says to every prompt about every review.
+    """A model's scores of every option of every prompt about every review.
 
     Attributes:
         prompts: [P].
@@ -53,7 +53,7 @@ class PromptScores:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know."""
+        """The notes of a report: how many reviews were cut."""
         if not self.truncated:
             return ()
         return (f"reviews too long for the model, which was shown their beginning: {self.truncated:,}",)
@@ -70,7 +70,7 @@ def score_options(
     sequence_loss: bool = False,
     precision: Literal["float32", "bfloat16"] = "float32",
 ) -> PromptScores:
-    """Ask a model every prompt about every review.
+    """Score the options of every prompt about every review with a model.
 
     Args:
         model: a causal language model, where it is and as it is; its dropout is off while it is asked.
@@ -116,7 +116,7 @@ def score_options(
 
 
 class _Found:
-    """The scores of one prompt [n, K], filled in as they come."""
+    """The scores of one prompt [n, K], filled in batch by batch."""
 
     def __init__(self, empty: np.ndarray) -> None:
         self.log_prob, self.loss = empty.copy(), empty.copy()
@@ -124,7 +124,7 @@ class _Found:
 
 
 def _read(reader: PrefixReader, items: Sequence[SharedPrefix], found: Sequence[_Found], most: int, whole: bool) -> None:
-    """Read these items and fill in their scores."""
+    """Read a batch of shared beginnings and fill in the scores of their continuations."""
     asked: list[tuple[int, Continuation, int]] = []  # item, continuation, row
     rows: dict[tuple[int, Tokens], int] = {}
     for place, item in enumerate(items):
@@ -171,13 +171,13 @@ def _read(reader: PrefixReader, items: Sequence[SharedPrefix], found: Sequence[_
 
 
 def _batches(items: Sequence[SharedPrefix], most: int) -> Iterator[list[SharedPrefix]]:
-    """Items of about one length, no more than `most` tokens at once."""
+    """Yield items of similar length, no more than `most` tokens at once."""
     lengths = np.array([len(item.beginning) for item in items])
     for rows in by_tokens(np.arange(len(items)), lengths, most):
         yield [items[row] for row in rows]
 
 
 def _limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
-    """Tokens at most: what is asked for, what the model has positions for, what its tokenizer knows of that."""
+    """Return the most tokens that a prompt may have, by request, by the model and by its tokenizer."""
     known = [int(tokenizer.model_max_length), max_length, getattr(model.config, "max_position_embeddings", None)]
     return min(number for number in known if number is not None)

@@ -1,4 +1,4 @@
-"""The slots of a template: `{review}` and the like. A brace that is meant as such is written twice."""
+"""Parses the slots of a prompt template, such as `{review}`; literal braces are doubled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evenhand.errors import did_you_mean
 
 
 def slots_of(text: str) -> list[str]:
-    """The names of a template's slots, in order. Raises ValueError where braces do not close."""
+    """Return the names of a template's slots, in order. Raises ValueError if a brace is not closed."""
     try:
         parts = list(Formatter().parse(text))
     except ValueError:
@@ -22,8 +22,10 @@ def slots_of(text: str) -> list[str]:
 
 
 def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) -> None:
-    """Raise ValueError unless each slot of `once` is there once, those of `optional` at most once, and no other; and
-    unless `{option}` ends the text."""
+    """Raise ValueError unless a template has the required slots once, and ends in `{option}`.
+
+    Each slot of `once` is there once, each of `optional` at most once, and no other.
+    """
     found = slots_of(text)
     for name in found:
         if name not in (*once, *optional):
@@ -43,8 +45,10 @@ def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) ->
 
 
 def filled(text: str, values: Mapping[str, str]) -> tuple[str, str, str]:
-    """A template filled but for the review and the option, as what stands before the review, after it, and between that
-    and the option: spaces, which belong to the option, since tokens begin with them."""
+    """Return a filled template as the text before the review, the text after it, and the spaces before the option.
+
+    Spaces belong to the option, since tokens begin with them.
+    """
     parts = {"before": "", "after": ""}
     place = "before"
     for literal, name, _, _ in Formatter().parse(text):

@@ -1,4 +1,4 @@
-"""Scores of options as the table `options` of the doorway."""
+"""Converts option scores to rows of the record table `options`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evenhand.tasks.prompts.scoring import PromptScores
 
 
 def options_table(scores: PromptScores, trial: str, examples: Sequence[str], step: int | None = None) -> pl.DataFrame:
-    """The table `options`: a row per prompt, review and option.
+    """Return the table `options`: a row for each prompt, review and option.
 
     Args:
         scores: of one model.
