@@ -51,9 +51,9 @@ class Arrangements:
     @cached_property
     def cells(self) -> np.ndarray:
         """Counts, int [K, K, K], of each content under each identifier at each position."""
-        found = np.zeros((self.options,) * 3, dtype=np.int64)
-        np.add.at(found, (self.contents, self.identifiers, np.arange(self.options)), 1)
-        return found
+        counts = np.zeros((self.options,) * 3, dtype=np.int64)
+        np.add.at(counts, (self.contents, self.identifiers, np.arange(self.options)), 1)
+        return counts
 
     @property
     def balanced(self) -> bool:
@@ -72,8 +72,8 @@ class Arrangements:
 
     def by_content(self, values: np.ndarray) -> np.ndarray:
         """Return values by position [..., A, K] as values by content [..., A, K]."""
-        place = np.broadcast_to(np.argsort(self.contents, axis=1), values.shape)
-        return np.take_along_axis(values, place, axis=-1)
+        position_of = np.broadcast_to(np.argsort(self.contents, axis=1), values.shape)
+        return np.take_along_axis(values, position_of, axis=-1)
 
 
 def cyclic_arrangements(options: int) -> Arrangements:

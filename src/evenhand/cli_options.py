@@ -70,9 +70,9 @@ def study_of(
     from evenhand.study.tiny import shrink
 
     out = out or Path("runs") / f"{name}-tiny"
-    spec, data, said = shrink(spec, out / "stand-in", data)
-    for line in said:
-        print(line, file=sys.stderr)
+    spec, data, notes = shrink(spec, out / "stand-in", data)
+    for note in notes:
+        print(note, file=sys.stderr)
     return spec, f"{name} (tiny)", out, data
 
 

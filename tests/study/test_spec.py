@@ -96,7 +96,10 @@ def test_a_method_overrides_train_and_data(small_study):
         ({"evaluate": {"test": "synthetic/posts"}}, '"test" is the name of a part'),
         ({"evaluate": ["synthetic/posts", "synthetic/posts"]}, 'two test sets have the name "synthetic/posts"'),
         ({"evaluate": 3}, "evaluate is a task, a list of tasks"),
-        ({"settings": {"a": {"margins": {"default": 1}}}}, "settings.a: margins is said once for the whole study"),
+        (
+            {"settings": {"a": {"margins": {"default": 1}}}},
+            "settings.a: margins belongs to the whole study",
+        ),
         ({"settings": {"a": 3}}, "settings.a is a mapping"),
         ({"keep": "all"}, "keep should be 'none', 'adapters' or 'weights', not 'all'"),
     ],

@@ -84,20 +84,20 @@ class Forecast:
 
     def lines(self) -> list[str]:
         """Return the lines that a terminal shows: one for each trial, then the sums."""
-        found = [_line(row) for row in self.rows]
-        found.append(f"{len(self.rows)} trials, {self.to_train} to train")
+        lines = [_line(row) for row in self.rows]
+        lines.append(f"{len(self.rows)} trials, {self.to_train} to train")
         if not self.chosen:
-            found.append("Tuned methods are shown with their longest candidate, until one is chosen.")
+            lines.append("Tuned methods are shown with their longest candidate, until one is chosen.")
         sums = self._sums()
         if sums["seconds"] is not None:
-            found.append(
+            lines.append(
                 f"About {duration(sums['seconds'])} on this machine, {_size(sums['peak_bytes'])} of memory, and "
                 f"{_size(sums['disk_bytes'])} of disk, besides the audit and the report"
             )
         large = sum(cost is None for cost in (self.costs or {}).values())
         if large:
-            found.append(f"{large} trials do not fit this machine's memory")
-        return found
+            lines.append(f"{large} trials do not fit this machine's memory")
+        return lines
 
     def _sums(self) -> dict[str, Any]:
         """Return the sums over the trials whose cost is known; None without any."""
@@ -118,20 +118,20 @@ def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) 
         planned: of the study.
         out: its folder; nothing is written there.
         timed: whether to take a few steps of each method.
-        say: told what is being timed.
+        say: called with a sentence on what is being timed.
     """
     store = Store(out)
     planned, chosen = assume_longest_candidates(planned, store)
     todo = pending(planned, store)
-    found = costs(todo, out, say) if timed and todo else None
+    cost_by_trial = costs(todo, out, say) if timed and todo else None
     waiting = {trial.hash for trial in todo}
-    rows = [_row(trial, trial.hash not in waiting, found) for trial in (*planned.candidates, *planned.trials)]
-    return Forecast(rows, chosen, found)
+    rows = [_row(trial, trial.hash not in waiting, cost_by_trial) for trial in (*planned.candidates, *planned.trials)]
+    return Forecast(rows, chosen, cost_by_trial)
 
 
-def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> dict[str, Any]:
+def _row(trial: Trial, done: bool, cost_by_trial: Mapping[str, Cost | None] | None) -> dict[str, Any]:
     """Return a trial's row of a forecast."""
-    cost = (found or {}).get(trial.hash)
+    cost = (cost_by_trial or {}).get(trial.hash)
     return {
         "setting": trial.setting.name,
         "method": trial.method,
@@ -176,11 +176,11 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
     Args:
         todo: trials that are not complete, in the order in which they will run.
         out: the folder of the study; nothing is written there.
-        say: told what is being timed.
+        say: called with a sentence on what is being timed.
     """
     known: dict[str, MeasuredTimes | None] = {}
     cached: dict[str, set[str]] = {}
-    found: dict[str, Cost | None] = {}
+    cost_by_trial: dict[str, Cost | None] = {}
     held = 0
     for pack in group_into_packs(todo, _Looking(out), say):
         kind = _kind(pack)
@@ -189,7 +189,7 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
             known[kind] = _timed(pack)
         rates = known[kind]
         if rates is None:
-            found |= dict.fromkeys(trial.hash for trial in pack)
+            cost_by_trial |= dict.fromkeys(trial.hash for trial in pack)
             continue
         # Features that are needed in training are made for the whole pack, before any of its trials is tested.
         shared = sum(_new(_learned(trial), trial, rates, cached) for trial in pack) / len(pack)
@@ -197,8 +197,8 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
             new = shared + _new(_tested(trial), trial, rates, cached)
             cost = _cost(trial, len(pack), rates, new)
             held = max(held, cost.peak_bytes) if rates.of_process else cost.peak_bytes
-            found[trial.hash] = replace(cost, peak_bytes=held)
-    return found
+            cost_by_trial[trial.hash] = replace(cost, peak_bytes=held)
+    return cost_by_trial
 
 
 def _timed(pack: Sequence[Trial]) -> MeasuredTimes | None:
@@ -303,5 +303,5 @@ def _options(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -
 
 def _rows(trial: Trial, name: str, data: Dataset) -> pl.DataFrame:
     """Return the columns that all made-up tables share."""
-    ids = [str(one) for one in data.example]
+    ids = [str(example) for example in data.example]
     return pl.DataFrame({"trial": [trial.hash] * len(data), "split": [name] * len(data), "example": ids})

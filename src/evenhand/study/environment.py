@@ -22,8 +22,8 @@ METHOD_PACKAGES: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsan
 
 def training_environment(method: Method) -> dict[str, str]:
     """Return Python's version, those of the packages that this method trains with, and the machine."""
-    own = {name: metadata.version(name) for kind, name in METHOD_PACKAGES.items() if isinstance(method, kind)}
-    return {**_shared(), **own}
+    of_method = {name: metadata.version(name) for kind, name in METHOD_PACKAGES.items() if isinstance(method, kind)}
+    return {**_shared(), **of_method}
 
 
 def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -31,12 +31,12 @@ def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dic
 
     What only some methods are trained with makes no difference: where those agree on its version, it is everyone's.
     """
-    known = [dict(one) for one in environments]
+    known = [dict(environment) for environment in environments]
     for name in METHOD_PACKAGES.values():
-        versions = {one[name] for one in known if name in one}
+        versions = {environment[name] for environment in known if name in environment}
         if len(versions) == 1:
-            known = [{**one, name: next(iter(versions))} for one in known]
-    by_text = {json.dumps(one, sort_keys=True): one for one in known}
+            known = [{**environment, name: next(iter(versions))} for environment in known]
+    by_text = {json.dumps(environment, sort_keys=True): environment for environment in known}
     return [by_text[text] for text in sorted(by_text)]
 
 

@@ -111,15 +111,15 @@ def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]
 
         def settled(seed: int | None, name: str = name, spec: Setting = spec) -> dict[str, Setting]:
             """Return by method the setting with its chosen hyperparameters; methods without a choice are left out."""
-            found: dict[str, Setting] = {}
+            setting_of: dict[str, Setting] = {}
             for method in spec.methods:
                 tried = {candidate.json: candidate for candidate in spec.candidates(method)}
                 values = choices.get((name, method, seed), choices.get((name, method, None)))
                 if not tried:
-                    found[method] = spec
+                    setting_of[method] = spec
                 elif values is not None:
-                    found[method] = spec.with_method(method, tried[Candidate(values, {}).json].method)
-            return found
+                    setting_of[method] = spec.with_method(method, tried[Candidate(values, {}).json].method)
+            return setting_of
 
         for seed in spec.seeds:
             for trial in _compared(prepared, settled(seed), seed, prepared.sample(seed)):
@@ -153,9 +153,9 @@ def _twins(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[
     training = {method: spec for method, spec in settled.items() if spec.method(method).epochs}
     for first in range(0, pool.spec.models, 2):
         pair = [list(_compared(prepared, training, number, pool.sample(number))) for number in (first, first + 1)]
-        for one, other in zip(*pair, strict=True):
-            yield replace(one, subset=POOL, pair=other.hash)
-            yield replace(other, subset=POOL, pair=one.hash)
+        for trial, twin in zip(*pair, strict=True):
+            yield replace(trial, subset=POOL, pair=twin.hash)
+            yield replace(twin, subset=POOL, pair=trial.hash)
 
 
 def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:

@@ -82,7 +82,7 @@ class HarnessSpec(Spec):
         include = None if self.include_path is None else Path(self.include_path).expanduser()
         if include is not None and data is not None and not include.is_absolute() and (data / include).is_dir():
             include = data / include
-        columns = {task: DocumentColumns(one.groups, one.unit) for task, one in self.columns.items()}
+        columns = {task: DocumentColumns(named.groups, named.unit) for task, named in self.columns.items()}
         return load_benchmarks(
             self.tasks,
             limit=self.limit,

@@ -230,9 +230,9 @@ class Sample:
     @cached_property
     def evaluations(self) -> dict[str, Dataset]:
         """The examples to predict, or to translate, by `split`."""
-        own = {name: self.setting.dataset.take(index) for name, index in self.predicted.items()}
+        of_task = {name: self.setting.dataset.take(index) for name, index in self.predicted.items()}
         others = {name: other.dataset for name, other in self.setting.others.items()} if self.extra else {}
-        return {**own, **others}
+        return {**of_task, **others}
 
     @cached_property
     def predicted(self) -> dict[str, np.ndarray]:
@@ -251,12 +251,12 @@ class Sample:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What identifies the examples of each split, ids included."""
-        own = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
+        of_task = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
         spec = self.setting.spec.prompts
         if spec is not None:
             asked = prompts_hash(self.setting.prompts, spec.sequence_loss, spec.content_free)
-            return {name: f"{fingerprint}-{asked}" for name, fingerprint in own.items()}
-        return {**own, **(self.setting.other_fingerprints if self.extra else {})}
+            return {name: f"{fingerprint}-{asked}" for name, fingerprint in of_task.items()}
+        return {**of_task, **(self.setting.other_fingerprints if self.extra else {})}
 
     @cached_property
     def probing(self) -> Probing | None:

@@ -58,12 +58,12 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
         return scored[key]
 
     return {
-        name: replace(_prepared(name, setting, load, data), benchmarks=benchmarks(setting.harness))
+        name: replace(_loaded_setting(name, setting, load, data), benchmarks=benchmarks(setting.harness))
         for name, setting in study.settings.items()
     }
 
 
-def _prepared(
+def _loaded_setting(
     name: str, setting: Setting, load: Callable[[DataSpec], LoadedDataset], data: Path | None
 ) -> LoadedSetting:
     spec = setting.data_spec()
@@ -86,10 +86,10 @@ def _prepared(
                 f"settings.{name}: the test set {other} is of {kind_of(task['name'])}, "
                 f"and the task {setting.task['name']} of {kind_of(setting.task['name'])}"
             )
-        classes, found = loaded.dataset.classes, others[other].dataset.classes
-        if found != classes:
+        classes, other_classes = loaded.dataset.classes, others[other].dataset.classes
+        if other_classes != classes:
             raise InputError(
-                f"settings.{name}: the test set {other} has the classes {', '.join(found)}, "
+                f"settings.{name}: the test set {other} has the classes {', '.join(other_classes)}, "
                 f"the task has {', '.join(classes)}; they must be the same, in the same order"
             )
     base = find(setting.model)

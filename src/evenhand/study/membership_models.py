@@ -49,14 +49,14 @@ class MembershipPool:
     def index(self) -> np.ndarray:
         """Positions of the pool's examples in the data set. Raises InputError if they have fewer than two labels."""
         data, spec = self.setting.dataset, self.spec
-        found = np.arange(len(data))
+        index = np.arange(len(data))
         if self.groups is not None:
-            found = examples_of(data, *self.groups, spec.per_group, spec.seed)
-        if spec.examples is not None and spec.examples < len(found):
-            found = draw_limited(data, Units.of(data), found, spec.examples, generator(spec.seed, "pool", "limit"))
-        if len(np.unique(data.labels[found])) < 2:
-            raise InputError(f"membership: the pool's {len(found)} examples have one label; two or more are needed")
-        return found
+            index = examples_of(data, *self.groups, spec.per_group, spec.seed)
+        if spec.examples is not None and spec.examples < len(index):
+            index = draw_limited(data, Units.of(data), index, spec.examples, generator(spec.seed, "pool", "limit"))
+        if len(np.unique(data.labels[index])) < 2:
+            raise InputError(f"membership: the pool's {len(index)} examples have one label; two or more are needed")
+        return index
 
     def examples(self) -> pl.DataFrame:
         """Return the pool as rows of the table `examples`, without groups that the pool leaves out."""
@@ -72,8 +72,8 @@ class MembershipPool:
     def sample(self, number: int) -> Sample:
         """Return the sample of one model: it trains on its half (`train`) and predicts the other as `test`."""
         first = half(self.setting.dataset, self.index, self.spec.seed, number // 2)
-        mine = first if number % 2 == 0 else ~first
-        members, others = self.index[mine], self.index[~mine]
+        in_half = first if number % 2 == 0 else ~first
+        members, others = self.index[in_half], self.index[~in_half]
         return Sample(self.setting, Split(members, NO_EXAMPLES, others), members, extra=False)
 
     @property
@@ -101,7 +101,7 @@ def pool_of_setting(prepared: LoadedSetting) -> MembershipPool | None:
 
 def shadow_samples(prepared: LoadedSetting, seed: int) -> Iterator[tuple[int, Sample]]:
     """Yield the number and the sample of each shadow beside a seed's targets; none without shadows."""
-    found = prepared.shadowed(seed)
-    for number, train in enumerate(() if found is None else found.shadows):
-        assert found is not None
-        yield number, Sample(prepared, Split(train, NO_EXAMPLES, found.audited), extra=False)
+    shadows = prepared.shadowed(seed)
+    for number, train in enumerate(() if shadows is None else shadows.shadows):
+        assert shadows is not None
+        yield number, Sample(prepared, Split(train, NO_EXAMPLES, shadows.audited), extra=False)

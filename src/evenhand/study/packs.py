@@ -22,7 +22,7 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
     Args:
         todo: trials with different hashes.
         store: where they are kept.
-        say: told what was found out.
+        say: called with a sentence on what was found.
     """
     groups: dict[str, list[Trial]] = {}
     for trial in todo:
@@ -31,7 +31,7 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
         groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
     for key, trials in groups.items():
         for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):
-            yield tuple(trials[int(place)] for place in part)
+            yield tuple(trials[int(index)] for index in part)
 
 
 def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[str], None]) -> int:
@@ -42,8 +42,8 @@ def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[st
     known = store.replicas().get(key)
     if known is not None or len(trials) == 1:
         return known or 1
-    found = packing.replicas_that_pay([work_of(trial) for trial in trials])
-    store.keep_replicas(key, found)
-    if found > 1:
-        say(f"{trials[0].method}: {found} trials at a time are trained together, since that is faster here")
-    return found
+    count = packing.replicas_that_pay([work_of(trial) for trial in trials])
+    store.keep_replicas(key, count)
+    if count > 1:
+        say(f"{trials[0].method}: {count} trials at a time are trained together, since that is faster here")
+    return count

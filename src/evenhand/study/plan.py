@@ -105,8 +105,8 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
         spec = prepared.spec
         methods = {method: spec.method(method) for method in spec.methods}
         for method in spec.methods:
-            for one in spec.candidates(method):
-                methods[f"{method} ({one})"] = spec.with_method(method, one.method).method(method)
+            for candidate in spec.candidates(method):
+                methods[f"{method} ({candidate})"] = spec.with_method(method, candidate.method).method(method)
         where = "" if name == MAIN else f"settings.{name}."
         check(
             prepared.base, len(prepared.dataset.classes) if prepared.kind == "classification" else None, methods, where
@@ -139,11 +139,11 @@ def _check_budgets(trials: Iterable[Trial]) -> None:
 
 def _distinct(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     """Return each trial once, with the uses of one trial joined."""
-    found: dict[str, Trial] = {}
+    by_hash: dict[str, Trial] = {}
     for trial in trials:
-        known = found.get(trial.hash)
-        found[trial.hash] = trial if known is None else _joined(known, trial)
-    return tuple(found.values())
+        known = by_hash.get(trial.hash)
+        by_hash[trial.hash] = trial if known is None else _joined(known, trial)
+    return tuple(by_hash.values())
 
 
 def _joinable(plan: Plan) -> Plan:
@@ -160,8 +160,8 @@ def _joined(first: Trial, second: Trial) -> Trial:
                 f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but "
                 f"their {name} examples differ; keep these settings in studies of their own"
             )
-    asked = [one.benchmarks for one in (first, second) if one.benchmarks is not None]
-    if len({one.fingerprint for one in asked}) > 1:
+    asked = [each.benchmarks for each in (first, second) if each.benchmarks is not None]
+    if len({each.fingerprint for each in asked}) > 1:
         raise InputError(
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
             "benchmarks (harness:) differ; keep these settings in studies of their own"

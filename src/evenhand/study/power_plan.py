@@ -61,7 +61,7 @@ def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[Detectabl
         plan: of the study.
         accuracy: p.
     """
-    return [one for name in plan.settings for one in _setting(plan, name, accuracy)]
+    return [effect for name in plan.settings for effect in _setting(plan, name, accuracy)]
 
 
 @dataclass(frozen=True)
@@ -96,21 +96,21 @@ def detectable_leaks(plan: Plan) -> list[DetectableLeak]:
     Args:
         plan: of the study.
     """
-    found = []
+    leaks = []
     for name, prepared in plan.settings.items():
         pool = pool_of_setting(prepared)
         if pool is None:
             continue
         rows = pool.examples()
-        places: list[tuple[str | None, str | None, int]] = [(None, None, len(rows))]
+        sizes: list[tuple[str | None, str | None, int]] = [(None, None, len(rows))]
         for attribute in records.attributes(rows):
             groups = rows[records.ATTRIBUTE + attribute].explode().drop_nulls().value_counts().sort("count")
-            places += [(attribute, group, size) for group, size in reversed(list(groups.iter_rows()))]
-        for attribute, group, size in places:
+            sizes += [(attribute, group, size) for group, size in reversed(list(groups.iter_rows()))]
+        for attribute, group, size in sizes:
             area = 0.5 + _FOUND * math.sqrt((size + 1) / (3 * size**2) / pool.spec.models)
             refused = tuple(alpha for alpha in false_positive_rates() if size < LEAST / alpha)
-            found.append(DetectableLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
-    return found
+            leaks.append(DetectableLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
+    return leaks
 
 
 def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffect]:
@@ -121,15 +121,15 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffec
         return
     tests = {seed: sample.parts.test for seed, sample in prepared.samples.items()}
     data, runs = prepared.dataset, len(tests)
-    found: list[tuple[str | None, str | None, np.ndarray]] = [(None, None, np.ones(len(data), dtype=bool))]
+    subsets: list[tuple[str | None, str | None, np.ndarray]] = [(None, None, np.ones(len(data), dtype=bool))]
     for attribute, groups in data.attributes.items():
-        found += [(attribute, group, groups.masks[:, place]) for place, group in enumerate(groups.groups)]
-    counts = [[int(mask[test].sum()) for test in tests.values()] for _, _, mask in found]
-    judged = [min(each) >= DEFAULT_SUPPORT for each in counts]
+        subsets += [(attribute, group, groups.masks[:, column]) for column, group in enumerate(groups.groups)]
+    counts = [[int(mask[test].sum()) for test in tests.values()] for _, _, mask in subsets]
+    judged = [min(sizes) >= DEFAULT_SUPPORT for sizes in counts]
     family = max(sum(judged[1:]), 1)
     fixed = len({test.tobytes() for test in tests.values()}) == 1
-    for (attribute, group, mask), each, enough in zip(found, counts, judged, strict=True):
-        size = float(np.mean(each))
+    for (attribute, group, mask), sizes, enough in zip(subsets, counts, judged, strict=True):
+        size = float(np.mean(sizes))
         detectable = None
         if enough and runs > 1:
             overlap = 1.0 if fixed else size / mask.sum()
@@ -140,18 +140,18 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffec
         yield DetectableEffect(name, attribute, group, size, detectable)
 
 
-def effect_lines(foreseen: Sequence[DetectableEffect], accuracy: float) -> list[str]:
+def effect_lines(effects: Sequence[DetectableEffect], accuracy: float) -> list[str]:
     """Return detectable effects as lines for a terminal, one for each group below a heading."""
-    if not foreseen:
+    if not effects:
         return []
     lines = [
         "",
         f"The smallest loss of accuracy that would be found four times in five, if methods reach {accuracy:.2f}",
         "and agree as fine-tuned models do (at best: what seeds add is known after a run only):",
     ]
-    for one in foreseen:
-        found = "too few to judge" if one.detectable is None else f"{one.detectable:.3f}"
-        lines.append(f"  {one.setting}  {_whom(one):<32} {one.tested:>8.0f} tested  {found}")
+    for effect in effects:
+        smallest = "too few to judge" if effect.detectable is None else f"{effect.detectable:.3f}"
+        lines.append(f"  {effect.setting}  {_whom(effect):<32} {effect.tested:>8.0f} tested  {smallest}")
     return lines
 
 
@@ -164,14 +164,14 @@ def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:
         "The smallest AUC of membership inference that would be found four times in five (at best), and the false",
         "positive rates at which the true positive rate is refused, for too few non-members:",
     ]
-    for one in leaks:
-        refused = ", ".join(f"{alpha:g}" for alpha in one.refused) or "none"
+    for leak in leaks:
+        refused = ", ".join(f"{alpha:g}" for alpha in leak.refused) or "none"
         lines.append(
-            f"  {one.setting}  {_whom(one):<32} {one.examples:>8} examples  {one.area:.3f}  refused: {refused}"
+            f"  {leak.setting}  {_whom(leak):<32} {leak.examples:>8} examples  {leak.area:.3f}  refused: {refused}"
         )
     return lines
 
 
-def _whom(one: DetectableEffect | DetectableLeak) -> str:
+def _whom(detectable: DetectableEffect | DetectableLeak) -> str:
     """Return the group's name for a terminal."""
-    return "everyone" if one.group is None else f"{one.attribute} = {one.group}"
+    return "everyone" if detectable.group is None else f"{detectable.attribute} = {detectable.group}"

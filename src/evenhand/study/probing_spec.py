@@ -30,7 +30,7 @@ class ProbingSpec(ProbedDesign):
     Attributes:
         targets: `label`; an attribute whose groups do not overlap, such as `author`; or one group against the rest,
             `target=women`.
-        judged, more: see `evenhand.audit.design.ProbedDesign`. Unless said otherwise more of the label is `better`
+        judged, more: see `evenhand.audit.design.ProbedDesign`. By default more of the label is `better`
             and more of an attribute is `worse`.
         layers: which are probed, 0 being the embeddings, which always are, and −1 the last; null: all.
         pooling: what represents a text: its `last` token, or the `mean` of its tokens; `auto`: the last one of models
@@ -59,15 +59,15 @@ class ProbingSpec(ProbedDesign):
             return values
         targets = values["targets"]
         targets = [targets] if isinstance(targets, str) else [str(name) for name in targets]
-        said = values.get("more", {})
-        if isinstance(said, str):
-            said = dict.fromkeys(targets, said)
-        if not isinstance(said, Mapping):
-            raise InputError(f"probing.more is worse, better, neither, or one of them by target, not {said!r}")
-        for name in said:
+        given = values.get("more", {})
+        if isinstance(given, str):
+            given = dict.fromkeys(targets, given)
+        if not isinstance(given, Mapping):
+            raise InputError(f"probing.more is worse, better, neither, or one of them by target, not {given!r}")
+        for name in given:
             if name not in targets:
                 raise InputError(f'probing.more: "{name}" is no target; {did_you_mean(str(name), targets)}')
-        more = {name: said.get(name, "better" if name == LABEL else "worse") for name in targets}
+        more = {name: given.get(name, "better" if name == LABEL else "worse") for name in targets}
         return {**values, "targets": targets, "more": more}
 
     @field_validator("targets")
@@ -138,11 +138,11 @@ class ProbingSpec(ProbedDesign):
         targets = tuple(probe_target(dataset, name) for name in self.targets)
         for target in targets:
             tested = held_out(target.units, self.test, 0)
-            for part, said in ((tested, "tests"), (~tested, "learns from")):
+            for part, verb in ((tested, "tests"), (~tested, "learns from")):
                 if len(np.unique(target.labels[part])) < 2:
                     raise InputError(
                         f"probing.targets: {target.name} has one value among the {int(part.sum())} examples that a "
-                        f"probe {said}; probe more examples, or a target that is less rare"
+                        f"probe {verb}; probe more examples, or a target that is less rare"
                     )
         texts = [str(text) for text in dataset.inputs]
         if isinstance(dataset, Translations):
@@ -204,14 +204,14 @@ def probe_target(dataset: Dataset, name: str) -> ProbeTarget:
         known = _known(dataset, attribute)
         rows, labels = everyone[known], mask[known].astype(np.int64)
     else:
-        found = dataset.attributes[attribute]
-        kept = [column for column, one in enumerate(found.groups) if one != MISSING]
-        masks = found.masks[:, kept]
+        attribute_groups = dataset.attributes[attribute]
+        kept = [column for column, name_of_group in enumerate(attribute_groups.groups) if name_of_group != MISSING]
+        masks = attribute_groups.masks[:, kept]
         several = int((masks.sum(axis=1) > 1).sum())
         if several:
             raise InputError(
                 f"probing.targets: {several} of {len(dataset)} examples are in several groups of {attribute}; probe "
-                f"for one against the rest, such as {attribute}={found.groups[0]}"
+                f"for one against the rest, such as {attribute}={attribute_groups.groups[0]}"
             )
         rows = everyone[masks.any(axis=1)]
         labels = masks[rows].argmax(axis=1).astype(np.int64)
@@ -226,10 +226,10 @@ def probe_target(dataset: Dataset, name: str) -> ProbeTarget:
 
 def _known(dataset: Dataset, attribute: str) -> np.ndarray:
     """Return the examples whose group is not missing, bool [n]."""
-    found = dataset.attributes[attribute]
-    if MISSING not in found.groups:
+    groups = dataset.attributes[attribute]
+    if MISSING not in groups.groups:
         return np.ones(len(dataset), dtype=bool)
-    return ~found.masks[:, found.groups.index(MISSING)]
+    return ~groups.masks[:, groups.groups.index(MISSING)]
 
 
 def _types(dataset: Dataset) -> np.ndarray:

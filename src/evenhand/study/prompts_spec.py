@@ -72,7 +72,7 @@ def prompts_hash(prompts: Sequence[ReviewPrompt], sequence_loss: bool, content_f
     """
     digest = hashlib.blake2b(str(sequence_loss).encode(), digest_size=16)
     for prompt in prompts:
-        options = [(one.content, one.text, one.identifier, one.position) for one in prompt.options]
+        options = [(option.content, option.text, option.identifier, option.position) for option in prompt.options]
         digest.update(repr((str(prompt.name), prompt.before, prompt.after, options)).encode() + b"\0")
     if content_free:
         digest.update(repr(list(content_free)).encode())

@@ -45,7 +45,7 @@ def candidate_score(trial: Trial, store: Store) -> float | None:
 
 def validation_accuracy(trial: str, validation: Dataset, store: Store) -> float:
     """Return the accuracy of a trial's recorded predictions on the validation examples."""
-    labels = pl.DataFrame({"example": [str(one) for one in validation.example], "label": validation.labels})
+    labels = pl.DataFrame({"example": [str(example) for example in validation.example], "label": validation.labels})
     rows = records.read(store.folder(trial) / "predictions.parquet", "predictions").filter(split="validation")
     rows = rows.join(labels, on="example", how="inner")
     return float(np.mean(rows["logits"].to_numpy().argmax(axis=1) == rows["label"].to_numpy()))
@@ -98,18 +98,18 @@ def _chosen(trials: list[Trial], store: Store) -> Choice:
     """Select the best of the candidates of one method and seed."""
     (first, *_), tuning = trials, _tuning(trials[0])
     scores = [candidate_score(trial, store) for trial in trials]
-    place = best([(trial.spec, value) for trial, value in zip(trials, scores, strict=True)], tuning.score)
-    if place is None:
+    index = best([(trial.spec, value) for trial, value in zip(trials, scores, strict=True)], tuning.score)
+    if index is None:
         reasons = {str((store.read(trial.hash) or {}).get("reason")) for trial in trials}
         where = "" if first.setting.name == MAIN else f"settings.{first.setting.name}."
         raise InputError(
             f"{where}tuning.grid.{first.method}: every candidate failed on seed {first.seed}, so there is nothing to "
             f"choose: {'; '.join(sorted(reasons))}"
         )
-    value = scores[place]
+    value = scores[index]
     assert value is not None
     key = first.setting.name, first.method, first.seed if tuning.seeds == "each" else None
-    return _choice(key, trials[place], value, len(trials), sum(one is None for one in scores))
+    return _choice(key, trials[index], value, len(trials), sum(candidate_value is None for candidate_value in scores))
 
 
 def _choice(key: tuple[str, str, int | None], trial: Trial, value: float, count: int, failed: int) -> Choice:

@@ -221,19 +221,19 @@ class Setting(Spec):
     def training(self, name: str) -> TrainSpec:
         """Return `train:` with the method's overrides."""
         overrides = self.methods[name].get("train", {})
-        found = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
+        train = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
         for key, other in REARRANGES.items():
-            if getattr(found, key) and (found.base_dropout or self.methods[name].get("dropout")):
+            if getattr(train, key) and (train.base_dropout or self.methods[name].get("dropout")):
                 raise InputError(
                     f"methods.{name}: train.{key} would change what its dropout draws, and with it the results; "
                     f"set the dropout to 0, or {other}"
                 )
-        if found.packing and kind_of(self.task["name"]) == "classification":
+        if train.packing and kind_of(self.task["name"]) == "classification":
             raise InputError(
                 f"methods.{name}: train.packing is for models that learn to write, and {self.task['name']} has them "
                 "classify; leave it out"
             )
-        return found
+        return train
 
     def alterations(self, name: str) -> dict[str, Any]:
         """Return `data:` with the method's overrides."""
@@ -250,14 +250,14 @@ class Setting(Spec):
 
     def ranks(self) -> dict[str, Rank]:
         """Return the rank of each method that adds weights to a frozen base; other methods are left out."""
-        found = {}
+        ranks = {}
         for name, method in self.methods.items():
             if method["kind"] == "head":
-                found[name] = Rank(rank=0)
+                ranks[name] = Rank(rank=0)
             elif "rank" in method:
                 share = method["rank"] < 1
-                found[name] = Rank(rank=method["rank"], layers=(method.get("layers") or "front") if share else None)
-        return found
+                ranks[name] = Rank(rank=method["rank"], layers=(method.get("layers") or "front") if share else None)
+        return ranks
 
     def data_spec(self) -> DataSpec:
         """Return the task's options as its own spec."""

@@ -105,13 +105,13 @@ class StudySpec(Spec):
 
 def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the user's keys in resolved form: `settings` by name, each merged into the top level."""
-    own = set(field_names(StudySpec))
+    study_keys = set(field_names(StudySpec))
     setting_keys = set(field_names(Setting))
     for key in values:
-        if key not in own | setting_keys:
-            raise InputError(f'the study has no key "{key}"; {did_you_mean(str(key), own | setting_keys)}')
+        if key not in study_keys | setting_keys:
+            raise InputError(f'the study has no key "{key}"; {did_you_mean(str(key), study_keys | setting_keys)}')
     shared = {key: value for key, value in values.items() if key in setting_keys}
-    rest = {key: value for key, value in values.items() if key in own}
+    rest = {key: value for key, value in values.items() if key in study_keys}
     named = rest.get("settings")
     if named is None:
         named = {MAIN: {}}
@@ -121,17 +121,19 @@ def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
         if key in shared:  # refused here, where it is written, rather than in the first setting that it lies below
             spec.parse(shared[key], key)
     settings = {}
-    for name, laid_over in named.items():
-        if isinstance(laid_over, Setting):
-            settings[str(name)] = laid_over
+    for name, keys in named.items():
+        if isinstance(keys, Setting):
+            settings[str(name)] = keys
             continue
         where = "" if rest.get("settings") is None else f"settings.{name}"
-        if not isinstance(laid_over, Mapping | None):
-            raise InputError(f"{where} is a mapping of the keys in which that setting differs, not {laid_over!r}")
-        merged = merge(shared, laid_over or {})
+        if not isinstance(keys, Mapping | None):
+            raise InputError(f"{where} is a mapping of the keys in which that setting differs, not {keys!r}")
+        merged = merge(shared, keys or {})
         for key in merged:
-            if key in own:
-                raise InputError(f"{where}: {key} is said once for the whole study, not for a setting")
+            if key in study_keys:
+                raise InputError(
+                    f"{where}: {key} belongs to the whole study, not to a setting; write it at the top level"
+                )
         for needed in ("task", "model", "methods"):
             if needed not in merged:
                 raise InputError(f"{where or 'the study'} lacks the key {needed}")

@@ -107,7 +107,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
 
     started = time.perf_counter()
     begin = start_from_features(pack, model_of, [work.base.fingerprint for work in works], folder / "features")
-    found = time.perf_counter() - started
+    finding = time.perf_counter() - started
     started = time.perf_counter()
     inputs = begin(0, encoded)
     fill = (time.perf_counter() - started) / len(few)
@@ -115,7 +115,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
     if isinstance(inputs, Cached):
         prefix = f"{works[0].base.fingerprint} {inputs.cut}"
         # What was not spent on the examples' features was spent on finding where they are taken.
-        start += max(found - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
+        start += max(finding - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
         started = time.perf_counter()
         begin(0, InputEncoder()(works[0], few.inputs))
         again = (time.perf_counter() - started) / len(few)
@@ -159,8 +159,8 @@ def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
     if lengths is not None:
         drawn.sort(key=lambda rows: -int(lengths[rows].max()))
     first, *others = drawn
-    places = (np.arange(STEPS) + 0.5) * len(others) / STEPS if len(others) > STEPS else np.arange(len(others))
-    rows = np.concatenate([first, *(others[int(place)] for place in places)])
+    positions = (np.arange(STEPS) + 0.5) * len(others) / STEPS if len(others) > STEPS else np.arange(len(others))
+    rows = np.concatenate([first, *(others[int(position)] for position in positions)])
     return replace(work, examples=work.examples.take(rows), validation=None)
 
 
@@ -171,8 +171,10 @@ def _few(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
 
     lengths = encoder(work, tested.inputs).lengths if work.base.modality == "text" else None
     drawn = by_length(len(tested), lengths, PREDICT_BATCH)
-    places = (np.arange(PREDICTED) + 0.5) * len(drawn) / PREDICTED if len(drawn) > PREDICTED else np.arange(len(drawn))
-    return tested.take(np.concatenate([drawn[int(place)] for place in places]))
+    positions = (
+        (np.arange(PREDICTED) + 0.5) * len(drawn) / PREDICTED if len(drawn) > PREDICTED else np.arange(len(drawn))
+    )
+    return tested.take(np.concatenate([drawn[int(position)] for position in positions]))
 
 
 def step_seconds(pack: Pack, work: Work) -> float:

@@ -68,10 +68,10 @@ def shrink(study: StudySpec, folder: Path, data: Path | None = None) -> tuple[St
     Raises:
         InputError: a base model whose class has no tiny checkpoint, or a data set without a stand-in.
     """
-    said: list[str] = []
-    settings = {name: _shrunk(name, setting, folder, said) for name, setting in study.settings.items()}
+    notes: list[str] = []
+    settings = {name: _shrunk(name, setting, folder, notes) for name, setting in study.settings.items()}
     small = study.model_copy(update={"settings": settings})
-    return small, folder if folder.is_dir() else data, list(dict.fromkeys(said))
+    return small, folder if folder.is_dir() else data, list(dict.fromkeys(notes))
 
 
 def tiny_of(model: str) -> str:
@@ -86,70 +86,70 @@ def tiny_of(model: str) -> str:
     raise InputError(f"--tiny: no built-in tiny model stands in for {model}; there are: {', '.join(sorted(_CLASSES))}")
 
 
-def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setting:
+def _shrunk(name: str, setting: Setting, folder: Path, notes: list[str]) -> Setting:
     """Return one setting for `--tiny`."""
     model = tiny_of(setting.model)
     if model != setting.model:
-        said.append(f"{name}: {model} stands in for {setting.model}")
+        notes.append(f"{name}: {model} stands in for {setting.model}")
     limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
     bare = skeleton(find(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
-    cut = {method: _fitted(f"{name}: {method}", values, bare, said) for method, values in setting.methods.items()}
-    methods = _distinct(name, setting, cut, said)
+    cut = {method: _fitted(f"{name}: {method}", values, bare, notes) for method, values in setting.methods.items()}
+    methods = _distinct(name, setting, cut, notes)
     writes = kind_of(setting.task["name"]) == "translation" and model != setting.model
     if writes:
-        methods = _learning_to_write(name, methods, said)
+        methods = _learning_to_write(name, methods, notes)
     if setting.train.precision == "bfloat16":
-        said.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
+        notes.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
         setting = setting.model_copy(update={"train": setting.train.model_copy(update={"precision": "auto"})})
     return setting.model_copy(
         update={
             "model": model,
-            "methods": methods if model == setting.model else _quickened(name, methods, said, writes),
+            "methods": methods if model == setting.model else _quickened(name, methods, notes, writes),
             "tuning": _fitted_grid(setting.tuning, bare, methods),
-            "task": _stood_in(name, setting.task, folder, said),
-            "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
+            "task": _stood_in(name, setting.task, folder, notes),
+            "evaluate": {other: _stood_in(name, task, folder, notes) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
-            "prompts": _asked_of_fewer(name, setting.prompts, said),
-            "harness": _scored_on_fewer(name, setting.harness, folder, said),
-            "probing": _probed_with_fewer(name, setting.probing, said),
-            "membership": _fewer(name, setting.membership, said),
+            "prompts": _asked_of_fewer(name, setting.prompts, notes),
+            "harness": _scored_on_fewer(name, setting.harness, folder, notes),
+            "probing": _probed_with_fewer(name, setting.probing, notes),
+            "membership": _fewer(name, setting.membership, notes),
         }
     )
 
 
-def _fewer(name: str, membership: MembershipSpec | None, said: list[str]) -> MembershipSpec | None:
+def _fewer(name: str, membership: MembershipSpec | None, notes: list[str]) -> MembershipSpec | None:
     """Return membership inference with as few models as its attack needs, on few examples."""
     if membership is None:
         return None
     least = (LEAST_POOL if membership.design == "pool" else LEAST_SHADOWS)[membership.attack]
     changed: dict[str, Any] = {"models": min(membership.models, max(least, 1))}
     if changed["models"] < membership.models:
-        said.append(f"{name}: membership with {least} models instead of {membership.models}")
+        notes.append(f"{name}: membership with {least} models instead of {membership.models}")
     if membership.design == "pool":
         changed["examples"] = min(membership.examples or EXAMPLES, EXAMPLES)
     return membership.model_copy(update=changed)
 
 
-def _asked_of_fewer(name: str, prompts: PromptsSpec | None, said: list[str]) -> PromptsSpec | None:
+def _asked_of_fewer(name: str, prompts: PromptsSpec | None, notes: list[str]) -> PromptsSpec | None:
     """Return the same prompts about few reviews."""
     if prompts is None or (prompts.reviews is not None and prompts.reviews <= ASKED):
         return prompts
-    said.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
+    notes.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
     return prompts.model_copy(update={"reviews": ASKED})
 
 
-def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, said: list[str]) -> HarnessSpec | None:
+def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, notes: list[str]) -> HarnessSpec | None:
     """Return the same benchmarks on few documents, and write stand-ins for those that have one."""
     if harness is None:
         return None
     from evenhand.tasks.harness import stand_ins
 
     stand_ins.write_stand_ins(folder)
-    said.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
+    notes.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
     return harness.model_copy(update={"limit": min(harness.limit or DOCUMENTS, DOCUMENTS)})
 
 
-def _probed_with_fewer(name: str, probing: ProbingSpec | None, said: list[str]) -> ProbingSpec | None:
+def _probed_with_fewer(name: str, probing: ProbingSpec | None, notes: list[str]) -> ProbingSpec | None:
     """Return the same probe targets on few examples, with all layers if the tiny model lacks the named ones."""
     if probing is None:
         return None
@@ -158,17 +158,17 @@ def _probed_with_fewer(name: str, probing: ProbingSpec | None, said: list[str]) 
         changed["examples"] = EXAMPLES
     if probing.layers is not None or probing.judged is not None:
         changed |= {"layers": None, "judged": None}
-        said.append(f"{name}: every layer of the tiny model is probed, and the last one judged")
+        notes.append(f"{name}: every layer of the tiny model is probed, and the last one judged")
     return probing.model_copy(update=changed)
 
 
-def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:
+def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, notes: list[str]) -> dict[str, Any]:
     """Return the method with a rank that fits and alpha in proportion, so that the scale of an update stays."""
     rank = values.get("rank")
     fits = rank if rank is None else _largest(values, model)
     if rank == fits:
         return dict(values)
-    said.append(f"{name}: rank {rank} is cut to {fits}, the largest that the tiny model allows")
+    notes.append(f"{name}: rank {rank} is cut to {fits}, the largest that the tiny model allows")
     return {**values, "rank": fits, **({"alpha": values["alpha"] * fits / rank} if "alpha" in values else {})}
 
 
@@ -194,7 +194,7 @@ def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
 
 
 def _distinct(
-    name: str, setting: Setting, cut: Mapping[str, dict[str, Any]], said: list[str]
+    name: str, setting: Setting, cut: Mapping[str, dict[str, Any]], notes: list[str]
 ) -> dict[str, dict[str, Any]]:
     """Return the methods without those that equal another one once ranks are cut.
 
@@ -216,7 +216,7 @@ def _distinct(
         else:
             left_out.setdefault(twin, []).append(method)
     for twin, methods in left_out.items():
-        said.append(f"{name}: left out, since with a rank that is cut it is {twin} again: {', '.join(methods)}")
+        notes.append(f"{name}: left out, since with a rank that is cut it is {twin} again: {', '.join(methods)}")
     return kept
 
 
@@ -225,32 +225,32 @@ def _but_scale(method: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in method.items() if key != "alpha"}
 
 
-def _differ_by_rank(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _differ_by_rank(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Return whether two methods that differ only in rank and alpha have different ranks and one rule for alpha."""
-    ranks, alphas = ([float(each.get(key) or 0) for each in (one, other)] for key in ("rank", "alpha"))
+    ranks, alphas = ([float(each.get(key) or 0) for each in (first, second)] for key in ("rank", "alpha"))
     by_number, by_scale = alphas[0] == alphas[1], alphas[0] * ranks[1] == alphas[1] * ranks[0]
     return ranks[0] != ranks[1] and (by_number or by_scale)
 
 
 def _quickened(
-    name: str, methods: Mapping[str, dict[str, Any]], said: list[str], writes: bool
+    name: str, methods: Mapping[str, dict[str, Any]], notes: list[str], writes: bool
 ) -> dict[str, dict[str, Any]]:
     """Return the methods with learning rates from which a tiny model learns something."""
     raised: dict[tuple[float, float], list[str]] = {}
-    found = {}
+    quickened = {}
     for method, values in methods.items():
         least = min(QUICKER * float(METHODS[values["kind"]].model_fields["lr"].default), FASTEST)
         if writes and values["epochs"]:
             least = max(least, WRITING if values["kind"] == "full" else FASTEST)
-        found[method] = {**values, "lr": max(values["lr"], least)}
+        quickened[method] = {**values, "lr": max(values["lr"], least)}
         if values["lr"] < least:
             raised.setdefault((values["lr"], least), []).append(method)
     for (before, after), named in raised.items():
-        said.append(f"{name}: lr {before:g} is raised to {after:g}, at which a tiny model learns: {', '.join(named)}")
-    return found
+        notes.append(f"{name}: lr {before:g} is raised to {after:g}, at which a tiny model learns: {', '.join(named)}")
+    return quickened
 
 
-def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
+def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], notes: list[str]) -> dict[str, dict[str, Any]]:
     """Return the methods with the epochs and layers that a tiny model needs to learn two languages."""
     longer = [method for method, values in methods.items() if 0 < values["epochs"] < LONGER]
     wider = [
@@ -259,17 +259,17 @@ def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], said: l
         if values["kind"] == "lora" and not values.get("targets") and not values.get("layers")
     ]
     if longer:
-        said.append(
+        notes.append(
             f"{name}: epochs are raised to {LONGER}, after which a tiny model writes sentences: {', '.join(longer)}"
         )
     if wider:
-        said.append(f"{name}: all linear layers learn, since a tiny model knows neither language: {', '.join(wider)}")
-    found = {}
+        notes.append(f"{name}: all linear layers learn, since a tiny model knows neither language: {', '.join(wider)}")
+    altered = {}
     for method, values in methods.items():
         raised = {"epochs": LONGER} if method in longer else {}
         layers = {"targets": list(LINEAR)} if method in wider else {}
-        found[method] = {**values, **raised, **layers}
-    return found
+        altered[method] = {**values, **raised, **layers}
+    return altered
 
 
 def _fitted_grid(
@@ -294,15 +294,17 @@ def _fitted_ranks(
 ) -> tuple[Any, ...]:
     """Return the ranks that fit whatever else the grid says."""
     others = candidates(name, values, {key: tried for key, tried in options.items() if key != "rank"})
-    fitting = [min(_largest({**one.method, "rank": rank}, model) for one in others) for rank in options["rank"]]
+    fitting = [
+        min(_largest({**candidate.method, "rank": rank}, model) for candidate in others) for rank in options["rank"]
+    ]
     return tuple(dict.fromkeys(fitting))
 
 
-def _stood_in(name: str, task: Mapping[str, Any], folder: Path, said: list[str]) -> dict[str, Any]:
+def _stood_in(name: str, task: Mapping[str, Any], folder: Path, notes: list[str]) -> dict[str, Any]:
     """Return the task with stand-in data, where real data are needed."""
     spec = parse_task(task)[1]
     if spec.folder_name is None:
         return dict(task)
     spec.write_stand_in(folder / spec.folder_name)
-    said.append(f"{name}: made-up examples stand in for {spec.folder_name}; no result may be claimed from them")
+    notes.append(f"{name}: made-up examples stand in for {spec.folder_name}; no result may be claimed from them")
     return {**task, **({"path": None} if "path" in task else {})}

@@ -52,7 +52,7 @@ def run_trials(
     Args:
         pack: one trial, or several that have to be trained and can be trained together.
         store: where they are kept.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
 
     Yields:
         Each trial when its folder is complete.
@@ -159,7 +159,7 @@ def _job(trial: Trial, folder: Path, store: Store) -> Job:
     work = work_of(trial)
     job = Job(work, folder, trial.evaluations, trial.keep)
     if trial.benchmarks is None and trial.probing is None:
-        return job  # which the processes of a launch can be told of
+        return job  # which can be sent to the other processes of a launch
 
     def afterwards(model: nn.Module) -> None:
         """Score and probe the trained model."""
@@ -185,7 +185,7 @@ def _train(
         ]
         try:
             trained = _trained(pack, jobs, store, progress)
-            for trial, job, folder, found in zip(pack, jobs, folders, trained, strict=True):
+            for trial, job, folder, result in zip(pack, jobs, folders, trained, strict=True):
                 kept: dict[str, Any] = {
                     "trial": trial.hash,
                     "identity": dict(trial.identity),
@@ -196,11 +196,11 @@ def _train(
                     "status": "done",
                     "reason": None,
                 }
-                if isinstance(found, TrainingError):
-                    kept |= {"status": "failed", "reason": str(found)}
+                if isinstance(result, TrainingError):
+                    kept |= {"status": "failed", "reason": str(result)}
                     done = TrialOutcome("failed", kept["reason"])
                 else:
-                    outcome, rows = found
+                    outcome, rows = result
                     kept |= asdict(outcome)
                     store.write_predictions(job.folder, trial, rows)
                     done = TrialOutcome("trained", again, outcome.seconds)

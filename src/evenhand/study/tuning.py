@@ -142,7 +142,7 @@ def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence
             raise InputError(f"tuning.grid.{name}: {key} is no hyperparameter; write a method of its own instead")
         if key not in known:
             raise InputError(f'tuning.grid.{name}: a {method["kind"]} has no key "{key}"; {did_you_mean(key, known)}')
-    found: dict[str, Candidate] = {}
+    by_values: dict[str, Candidate] = {}
     for values in product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
         try:
@@ -150,9 +150,9 @@ def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence
         except InputError as error:
             raise InputError(f"tuning.grid: {error}") from None
         dumped = {"kind": resolved.kind, **resolved.model_dump(mode="json")}
-        one = Candidate({key: dumped[key] for key in grid}, dumped)
-        found[one.json] = one
-    return tuple(found.values())
+        candidate = Candidate({key: dumped[key] for key in grid}, dumped)
+        by_values[candidate.json] = candidate
+    return tuple(by_values.values())
 
 
 def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "accuracy"]) -> int | None:
@@ -167,8 +167,8 @@ def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "
     """
     sign = 1.0 if score == "loss" else -1.0
     ranked = [
-        (sign * value, method.epochs, method.lr, place)
-        for place, (method, value) in enumerate(scored)
+        (sign * value, method.epochs, method.lr, index)
+        for index, (method, value) in enumerate(scored)
         if value is not None and math.isfinite(value)
     ]
     return min(ranked)[-1] if ranked else None

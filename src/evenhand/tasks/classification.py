@@ -53,7 +53,7 @@ def train(
 
     Args:
         work, folder, evaluations, keep: see `Job`.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: where what leaves a frozen prefix, and images as they were resized, are kept for other trials; None:
             they are computed anew.
 
@@ -64,10 +64,10 @@ def train(
         InputError: the method does not fit the base model.
         TrainingError: the loss or a prediction stopped being a number.
     """
-    (found,) = train_together([Job(work, folder, evaluations, keep)], progress, features)
-    if isinstance(found, TrainingError):
-        raise found
-    return found
+    (result,) = train_together([Job(work, folder, evaluations, keep)], progress, features)
+    if isinstance(result, TrainingError):
+        raise result
+    return result
 
 
 def train_together(
@@ -77,7 +77,7 @@ def train_together(
 
     Args:
         jobs: one, or several whose works can share a pack (see `evenhand.tasks.packing`).
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: see `train`.
 
     Yields:
@@ -113,12 +113,12 @@ def train_together(
         model_of = pack.whole
     start = start_from_features(pack, model_of, [job.work.base.fingerprint for job in jobs], features)
 
-    def encode(place: int, inputs: Sequence[Any]) -> Inputs:
-        return start(place, encoder(jobs[place].work, inputs))
+    def encode(row: int, inputs: Sequence[Any]) -> Inputs:
+        return start(row, encoder(jobs[row].work, inputs))
 
     validation = [
-        None if data is None else Validation(encode(place, data.inputs), data.labels)
-        for place, data in enumerate(job.work.validation for job in jobs)
+        None if data is None else Validation(encode(row, data.inputs), data.labels)
+        for row, data in enumerate(job.work.validation for job in jobs)
     ]
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
@@ -127,31 +127,31 @@ def train_together(
         fitted = loop.fit(pack, validation, partial(write_log_row, logs), progress, nearest)
     together = time.perf_counter() - started
     steps = sum(replica.taken for replica in pack.replicas)
-    for place, (job, one) in enumerate(zip(jobs, fitted, strict=True)):
+    for row, (job, result) in enumerate(zip(jobs, fitted, strict=True)):
         started = time.perf_counter()
-        work, model = job.work, model_of(place)
+        work, model = job.work, model_of(row)
         try:
-            loop.require(one)
-            predict = partial(pack.predict, place) if shared else partial(logits_of, model, device=where)
-            rows = _predictions(predict, partial(encode, place), job.evaluations, len(work.classes), where)
+            loop.require(result)
+            predict = partial(pack.predict, row) if shared else partial(logits_of, model, device=where)
+            rows = _predictions(predict, partial(encode, row), job.evaluations, len(work.classes), where)
             job.afterwards(model)
         except TrainingError as error:
             yield error
             continue
         if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
             work.method.save(model, job.folder)
-        share = pack.replicas[place].taken / steps if steps else 1 / len(jobs)
+        share = pack.replicas[row].taken / steps if steps else 1 / len(jobs)
         yield (
             TrainingOutcome(
-                one.train_loss,
-                one.validation_loss,
+                result.train_loss,
+                result.validation_loss,
                 *count_parameters(model),
                 together * share + time.perf_counter() - started,
                 torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
-                pack.epsilon(place),
+                pack.epsilon(row),
                 attention_kernels(model),
-                step=one.step,
-                reached=one.reached,
+                step=result.step,
+                reached=result.reached,
             ),
             rows,
         )
@@ -241,7 +241,7 @@ def kept_model(work: Work, folder: Path) -> nn.Module | None:
     base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)
     if work.method.kind not in FROZEN_BELOW:
         return work.method.load(base, folder)
-    learned = [one for one in work.method.apply(base, work.seed).parameters() if one.requires_grad]
+    learned = [parameter for parameter in work.method.apply(base, work.seed).parameters() if parameter.requires_grad]
     model = work.method.load(base, folder)
     for parameter in learned:
         parameter.requires_grad_(True)

@@ -49,9 +49,9 @@ class InputEncoder:
             if self._kept is not None and len(inputs) and isinstance(inputs[0], Picture):
                 from evenhand.training.pixels import resized
 
-                found = resized(processor, inputs, self._kept)
-                if found is not None:
-                    return found
+                images = resized(processor, inputs, self._kept)
+                if images is not None:
+                    return images
             return encode_images(processor, inputs)
         tokenizer = load_tokenizer(work.base)
         tokenizer.model_max_length -= work.method.virtual_tokens

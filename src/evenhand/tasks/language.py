@@ -45,7 +45,7 @@ def train_alone(
         jobs: one.
         encode: makes tokens of its training and validation examples.
         ask: what is wanted of the trained model.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
 
     Yields:
         The outcome and the rows, or why it failed.

@@ -74,10 +74,10 @@ def replicas_that_pay(works: Sequence[Work]) -> int:
     if 2 * count * (TIMED + 1) > COST * sum(map(_steps, works)):
         return best
     while count > best:
-        found = speedup(works[:count])
-        if found < GAIN * gained:
+        gain = speedup(works[:count])
+        if gain < GAIN * gained:
             break
-        best, gained = count, found
+        best, gained = count, gain
         count = min(2 * count, most)
     return best
 
@@ -120,8 +120,8 @@ def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
                 train_mode(together.module)
                 train_mode(first.module)
                 steps = zip(together.batches(0), *(pack.batches(0) for pack in alone), strict=False)
-                for batch, *own in islice(steps, timed + 1):
-                    singly = sum(_seconds(pack, step) for pack, step in zip(alone, own, strict=True))
+                for batch, *batches_alone in islice(steps, timed + 1):
+                    singly = sum(_seconds(pack, step) for pack, step in zip(alone, batches_alone, strict=True))
                     ratios.append(singly / _seconds(together, batch))
     except torch.OutOfMemoryError:
         return 0.0
@@ -136,7 +136,7 @@ def _beginning(work: Work, encoder: InputEncoder, steps: int) -> Work:
     # Texts are tokenised in no time; images are all alike.
     lengths = encoder(work, inputs).lengths if work.base.modality == "text" else None
     drawn = batches(len(inputs), lengths, per_step, work.seed, 0)
-    rows = np.concatenate([one for one in drawn if len(one) == per_step][:steps] or drawn)
+    rows = np.concatenate([rows_of_step for rows_of_step in drawn if len(rows_of_step) == per_step][:steps] or drawn)
     return replace(work, examples=work.examples.take(rows))
 
 

@@ -155,13 +155,13 @@ def control_labels(target: ProbeTarget, control_seed: int) -> np.ndarray:
     source, the more frequent one of a control task would be more frequent than that of the label, easier to guess, and
     selectivity below 0 where there is nothing to find.
     """
-    names, place = np.unique(target.types.astype(str), return_inverse=True)
-    sizes, left = np.bincount(place.reshape(-1)), np.bincount(target.labels).astype(float)
+    names, type_of = np.unique(target.types.astype(str), return_inverse=True)
+    sizes, left = np.bincount(type_of.reshape(-1)), np.bincount(target.labels).astype(float)
     labels = np.empty(len(names), dtype=np.int64)
     for name in generator(control_seed, "control", target.name).permutation(len(names)):
         labels[name] = int(left.argmax())
         left[labels[name]] -= sizes[name]
-    return labels[place.reshape(-1)]
+    return labels[type_of.reshape(-1)]
 
 
 def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
@@ -170,9 +170,9 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
     Raises:
         InputError: a share that leaves nothing to learn from or to test.
     """
-    names, place = np.unique(units.astype(str), return_inverse=True)
+    names, unit_of = np.unique(units.astype(str), return_inverse=True)
     order = generator(seed, "probe", "split").permutation(len(names))
-    sizes = np.bincount(place.reshape(-1))[order]
+    sizes = np.bincount(unit_of.reshape(-1))[order]
     before = np.cumsum(sizes) - sizes
     chosen = np.zeros(len(names), dtype=bool)
     chosen[order[before + sizes / 2 <= test * sizes.sum()]] = True
@@ -180,7 +180,7 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
         raise InputError(
             f"of {len(names)} units a share of {test} to test leaves {'none to learn from' if chosen.all() else 'none'}"
         )
-    return chosen[place.reshape(-1)]
+    return chosen[unit_of.reshape(-1)]
 
 
 def probes_table(

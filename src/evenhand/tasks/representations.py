@@ -55,32 +55,32 @@ def representations(
     ids = [np.asarray(row, dtype=np.int64) for row in encoded["input_ids"]]
     meant = [np.asarray(row) == 0 for row in encoded["special_tokens_mask"]]
     if spans is not None:
-        places = zip(meant, encoded["offset_mapping"], spans, strict=True)
-        meant = [mask & _inside(np.asarray(offsets), span) for mask, offsets, span in places]
+        columns = zip(meant, encoded["offset_mapping"], spans, strict=True)
+        meant = [mask & _inside(np.asarray(offsets), span) for mask, offsets, span in columns]
     for row, mask in enumerate(meant):
         if not mask.any():
             raise InputError(f"text {row} has no token where it is to be represented (it may be too long, or empty)")
     lengths = np.array([len(row) for row in ids])
-    found: np.ndarray | None = None
+    represented: np.ndarray | None = None
     device, training = next(model.parameters()).device, model.training
     model.eval()
     try:
         for rows in by_tokens(np.arange(len(ids)), lengths, batch_tokens):
             states = _states(model, [ids[row] for row in rows], device)
-            if found is None:
-                found = np.empty((len(states), len(ids), states[0].shape[-1]), dtype=np.float32)
+            if represented is None:
+                represented = np.empty((len(states), len(ids), states[0].shape[-1]), dtype=np.float32)
             weight = np.zeros(states[0].shape[:2], dtype=np.float32)
-            for place, row in enumerate(rows):
+            for index, row in enumerate(rows):
                 chosen = np.flatnonzero(meant[row])
-                weight[place, chosen[-1:] if pooling == "last" else chosen] = 1
+                weight[index, chosen[-1:] if pooling == "last" else chosen] = 1
             weight /= weight.sum(axis=1, keepdims=True)
             weights = torch.as_tensor(weight, device=device)
             for layer, state in enumerate(states):
-                found[layer, rows] = torch.einsum("bt,btd->bd", weights, state.float()).cpu().numpy()
+                represented[layer, rows] = torch.einsum("bt,btd->bd", weights, state.float()).cpu().numpy()
     finally:
         model.train(training)
-    assert found is not None
-    return found
+    assert represented is not None
+    return represented
 
 
 def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:

@@ -40,7 +40,7 @@ def train_together(
 
     Args:
         jobs: one, whose work has `prompts` and whose evaluations are the reviews that they are asked about.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: not used: what a language model learns from has no features that could be kept.
 
     Yields:
@@ -80,9 +80,9 @@ def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Datase
     """Return how many reviews to time, and the function that asks about them, from longer to shorter ones."""
     lengths = encode(work, tokenizer, tested).lengths
     count = min(LITTLE, len(tested))
-    places = (np.arange(count) + 0.5) * len(tested) / count
+    positions = (np.arange(count) + 0.5) * len(tested) / count
     alone = replace(work, content_free=())  # so that the time is that of reviews
-    return count, partial(_options, alone, {"test": tested.take(np.argsort(-lengths)[places.astype(np.int64)])})
+    return count, partial(_options, alone, {"test": tested.take(np.argsort(-lengths)[positions.astype(np.int64)])})
 
 
 def _options(

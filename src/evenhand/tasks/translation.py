@@ -30,7 +30,7 @@ def train_together(
 
     Args:
         jobs: one, whose examples are `TrainingPairs` and whose evaluations `Translations`.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: not used: what a language model learns from has no features that could be kept.
 
     Yields:

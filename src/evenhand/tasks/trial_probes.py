@@ -50,11 +50,11 @@ def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
 
     wanted = work.probing
     assert wanted is not None
-    layers, found = _told(model.to(device()), work, wanted)
-    frames = [probes_table(answers, work.trial, layers=layers) for answers in found]
+    layers, results = _told(model.to(device()), work, wanted)
+    frames = [probes_table(answers, work.trial, layers=layers) for answers in results]
     if wanted.untrained:
-        layers, found = _of_untrained(work.base, work.train.max_length, work.seed, wanted)
-        frames += [probes_table(answers, work.trial, layers=layers, untrained=True) for answers in found]
+        layers, results = _of_untrained(work.base, work.train.max_length, work.seed, wanted)
+        frames += [probes_table(answers, work.trial, layers=layers, untrained=True) for answers in results]
     return pl.concat(frames)
 
 
@@ -95,14 +95,14 @@ def _probed(
     if not np.isfinite(states).all():
         raise TrainingError("the trained weights give states that are no numbers, so there is nothing to probe")
     layers = layer_numbers(wanted.layers, len(states))
-    place = {example: row for row, example in enumerate(wanted.examples)}
-    found = []
+    row_of = {example: row for row, example in enumerate(wanted.examples)}
+    results = []
     for target in wanted.targets:
-        rows = [place[example] for example in target.examples]
+        rows = [row_of[example] for example in target.examples]
         seeds = range(wanted.controls)
         chosen = states[np.ix_(layers, rows)]
-        found.append(probe(chosen, target, seeds, test=wanted.test, penalty=wanted.penalty))
-    return layers, tuple(found)
+        results.append(probe(chosen, target, seeds, test=wanted.test, penalty=wanted.penalty))
+    return layers, tuple(results)
 
 
 def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:

@@ -138,10 +138,10 @@ class Trainer(Protocol):
         ...
 
 
-def write_log_row(files: Sequence[IO[str]], place: int, row: Mapping[str, Any]) -> None:
+def write_log_row(files: Sequence[IO[str]], replica: int, row: Mapping[str, Any]) -> None:
     """Add a row to a replica's `log.jsonl`; NaN and infinity become null, since JSON has neither."""
     finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-    print(json.dumps(finite), file=files[place])
+    print(json.dumps(finite), file=files[replica])
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
@@ -167,7 +167,7 @@ def attention_kernels(model: nn.Module) -> str | None:
     """Return the name of the attention kernels that transformers chose; None where it has no choice."""
     from transformers import PreTrainedModel
 
-    return next(one for one in model.modules() if isinstance(one, PreTrainedModel)).config._attn_implementation
+    return next(module for module in model.modules() if isinstance(module, PreTrainedModel)).config._attn_implementation
 
 
 def peak_of_process() -> int:

@@ -30,6 +30,8 @@ def stop_workers() -> None:
 def _join(jobs: Sequence[Job]) -> None:
     """Train jobs of the main process, and throw away what this process would write."""
     with ExitStack() as folders:
-        own = [replace(job, folder=Path(folders.enter_context(TemporaryDirectory())), keep="none") for job in jobs]
-        for _ in train_together(own):
+        local_jobs = [
+            replace(job, folder=Path(folders.enter_context(TemporaryDirectory())), keep="none") for job in jobs
+        ]
+        for _ in train_together(local_jobs):
             pass

@@ -18,7 +18,7 @@ def execute(
     Args:
         packs: trials with different hashes, those together that are trained together.
         store: where they are kept.
-        progress: told of a pack which share of its training is done.
+        progress: called with a pack and the share of its training that is done.
     """
     for pack in packs:
         yield from run_trials(pack, store, partial(progress, pack))

@@ -33,6 +33,11 @@ class DocumentColumns:
     groups: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
 
+    @property
+    def identity(self) -> str:
+        """The text that stands for the columns in a fingerprint; another text would score kept trials again."""
+        return f"Columns(groups={self.groups!r}, unit={self.unit!r})"
+
     def check(self, task: str, columns: list[str]) -> None:
         """Raise InputError if the documents lack a column."""
         for column in (*self.groups, *self.unit):

@@ -63,12 +63,12 @@ class Benchmarks:
     @property
     def notes(self) -> tuple[str, ...]:
         """The notes of a report: each task's version, and how many of its documents were asked."""
-        said = []
+        notes = []
         for name, task in self.tasks.items():
             asked, every = self.asked[name], len(task.eval_docs)
             of = f"{every:,} documents" if asked is None else f"{len(asked):,} of {every:,} documents, drawn"
-            said.append(f"{name} (version {task.VERSION}, lm-evaluation-harness {self.version}): {of}")
-        return tuple(said)
+            notes.append(f"{name} (version {task.VERSION}, lm-evaluation-harness {self.version}): {of}")
+        return tuple(notes)
 
 
 def harness_version() -> str:
@@ -124,11 +124,11 @@ def load_benchmarks(
             documents = task.eval_docs
             known[name].check(name, list(documents[0]))
             asked[name] = _drawn(name, len(documents), limit)
-            for part in (name, str(task.VERSION), _settings(task), data[name], repr(known[name])):
+            for part in (name, str(task.VERSION), _settings(task), data[name], known[name].identity):
                 digest.update(part.encode() + b"\0")
-            for place in range(len(documents)) if asked[name] is None else asked[name]:
-                text = json.dumps(documents[int(place)], sort_keys=True, default=str)
-                digest.update(f"{place}\0{text}\0".encode())
+            for position in range(len(documents)) if asked[name] is None else asked[name]:
+                text = json.dumps(documents[int(position)], sort_keys=True, default=str)
+                digest.update(f"{position}\0{text}\0".encode())
     return Benchmarks(tasks, asked, known, data, batch_size, digest.hexdigest(), version)
 
 
@@ -151,7 +151,7 @@ def _manager(names: tuple[str, ...], include: Path | None) -> TaskManager:
     """Return a task manager that knows these names, and all tasks if a name may mean several."""
     quick = _index(include, everything=False)
     entries = {name: quick.task_index.get(name) for name in names}
-    if all(name in WHOLE or (one and one.kind.name in ("TASK", "PY_TASK")) for name, one in entries.items()):
+    if all(name in WHOLE or (entry and entry.kind.name in ("TASK", "PY_TASK")) for name, entry in entries.items()):
         return quick
     return _index(include, everything=True)
 
@@ -200,8 +200,8 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
         # `datasets` would not see that files of a folder are others now.
         chosen |= {"dataset_path": str(local), "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **AGAIN}}
     try:
-        found = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
-        (task,) = found.values()
+        tasks = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
+        (task,) = tasks.values()
         if not len(task.eval_docs):
             raise ValueError("it has no documents")
     except (OSError, ValueError, KeyError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
@@ -220,7 +220,7 @@ def _drawn(name: str, number: int, limit: int | None) -> list[int] | None:
     """Return the positions of the documents that are asked; None for all."""
     if limit is None or limit >= number:
         return None
-    return sorted(int(place) for place in generator(0, "harness", name).permutation(number)[:limit])
+    return sorted(int(position) for position in generator(0, "harness", name).permutation(number)[:limit])
 
 
 def _settings(task: Any) -> str:

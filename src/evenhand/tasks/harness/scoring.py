@@ -59,11 +59,11 @@ def evaluated(
 
         backend: Any = HFLM
         # It sets a padding token where there is none.
-        own = copy.deepcopy(tokenizer)
-        reader = backend(pretrained=model, backend="causal", tokenizer=own, batch_size=benchmarks.batch_size)
+        own_tokenizer = copy.deepcopy(tokenizer)
+        reader = backend(pretrained=model, backend="causal", tokenizer=own_tokenizer, batch_size=benchmarks.batch_size)
         drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
         try:
-            found = evaluate(
+            results = evaluate(
                 reader,
                 {"tasks": dict(benchmarks.tasks)},
                 samples=drawn or None,
@@ -78,11 +78,11 @@ def evaluated(
                 f"{reader.max_length} positions of the model, or of none; leave that task out"
             ) from None
     model.train(training)
-    assert found is not None
-    return found
+    assert results is not None
+    return results
 
 
-def harness_table(found: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFrame:
+def harness_table(results: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFrame:
     """Return results of the harness as rows for each task, document and metric, and one for each task and metric.
 
     The latter hold the number that the harness gives, and their `example` is null.
@@ -100,53 +100,53 @@ def harness_table(found: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFr
     """
     frames = []
     for name, task in benchmarks.tasks.items():
-        samples = found["samples"][name]
+        samples = results["samples"][name]
         columns, data = benchmarks.columns[name], benchmarks.data[name]
         units = [columns.unit_of(data, sample["doc"]) for sample in samples]
         groups = [columns.groups_of(sample["doc"]) for sample in samples]
         aggregations = task.aggregation()
-        for key, value in found["results"][name].items():
+        for key, value in results["results"][name].items():
             metric, _, filtered = key.partition(",")
             if not filtered or metric.endswith("_stderr"):
                 continue
             if filtered != FILTER:
                 metric = f"{metric} ({filtered})"
             frames.append(_rows(name, metric, [None], [_number(value)], [None], [None]))
-            own = [place for place, sample in enumerate(samples) if sample["filter"] == filtered]
-            own = _of_group(metric, own, groups)
-            said = [samples[place][key.partition(",")[0]] for place in own]
-            values = _values(said, [units[place] for place in own], aggregations.get(key.partition(",")[0]), value)
+            rows = [row for row, sample in enumerate(samples) if sample["filter"] == filtered]
+            rows = _of_group(metric, rows, groups)
+            by_document = [samples[row][key.partition(",")[0]] for row in rows]
+            values = _values(by_document, [units[row] for row in rows], aggregations.get(key.partition(",")[0]), value)
             if values is not None:
-                ids = [str(samples[place]["doc_id"]) for place in own]
-                frames.append(_rows(name, metric, ids, values, [units[p] for p in own], [groups[p] for p in own]))
+                ids = [str(samples[row]["doc_id"]) for row in rows]
+                frames.append(_rows(name, metric, ids, values, [units[p] for p in rows], [groups[p] for p in rows]))
     whole = pl.concat(frames).with_columns(trial=pl.lit(""))
     return validate(whole, "harness").drop("trial")
 
 
-def _of_group(metric: str, places: list[int], groups: Sequence[list[str]]) -> list[int]:
+def _of_group(metric: str, rows: list[int], groups: Sequence[list[str]]) -> list[int]:
     """Return the documents that a metric is about: only those of its group if it is a group's metric."""
     for measure, attribute in BY_GROUP.items():
         if metric.startswith(f"{measure}_"):
             wanted = f"{attribute}={metric.removeprefix(f'{measure}_')}"
-            return [place for place in places if wanted in groups[place]]
-    return places
+            return [row for row in rows if wanted in groups[row]]
+    return rows
 
 
 def _values(
-    said: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float] | None, whole: Any
+    by_document: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float] | None, whole: Any
 ) -> list[float | None] | None:
     """Return the metric's value for each document; None if it has none for single documents."""
-    numbers = [_number(value) for value in said]
+    numbers = [_number(value) for value in by_document]
     known = [value for value in numbers if value is not None]
     number = _number(whole)
-    if not said or number is None:
+    if not by_document or number is None:
         return None
     if len(known) == len(numbers) and math.isclose(float(np.mean(known)), number, rel_tol=1e-9, abs_tol=1e-12):
         return numbers
     if aggregate is None:
         return None
-    found = linearized_values(said, units, aggregate)
-    return None if found is None else [float(value) for value in found]
+    linearized = linearized_values(by_document, units, aggregate)
+    return None if linearized is None else [float(value) for value in linearized]
 
 
 def _number(value: Any) -> float | None:

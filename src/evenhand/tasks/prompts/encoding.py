@@ -65,8 +65,8 @@ class PromptEncoder:
         self._tokenizer, self.limit = tokenizer, limit
         alone, with_special = (self._ids(["a"], special)[0] for special in (False, True))
         # Special tokens before a text are kept (Llama's <s>). Those after it would stand behind the option.
-        places = range(len(with_special) - len(alone) + 1)
-        start = next((at for at in places if with_special[at : at + len(alone)] == alone), 0)
+        starts = range(len(with_special) - len(alone) + 1)
+        start = next((at for at in starts if with_special[at : at + len(alone)] == alone), 0)
         self._before: Tokens = with_special[:start]
 
     def __call__(
@@ -88,11 +88,11 @@ class PromptEncoder:
         texts = [text for _, review in reviews for text in _texts(prompts, review)]
         every, count = self._encode(texts), len(_texts(prompts, ""))
         items = []
-        for row, (place, review) in enumerate(reviews):
+        for row, (number, review) in enumerate(reviews):
             encoded, cut = every[row * count : (row + 1) * count], False
             if max(map(len, encoded)) > self.limit:
                 encoded, cut = self._encode(_texts(prompts, self._shortened(prompts, review))), True
-            items.append(self._item(place, prompts, encoded, cut))
+            items.append(self._item(number, prompts, encoded, cut))
         return items
 
     def _item(
@@ -101,18 +101,18 @@ class PromptEncoder:
         """Return the shared beginning of prompts about one review, and their continuations."""
         wholes: list[tuple[int, int, Tokens, int]] = []
         at = 0
-        for place, prompt in prompts:
+        for number, prompt in prompts:
             context, *joined = encoded[at : at + 1 + len(prompt.options)]
             at += 1 + len(prompt.options)
             start = min(_common(context, tokens) for tokens in joined)
             if start == 0:
                 raise InputError(f"prompt {prompt.name}: nothing stands before the option, so nothing predicts it")
             _check_options(prompt, [tokens[start:] for tokens in joined])
-            wholes += [(place, option, tokens, start) for option, tokens in enumerate(joined)]
+            wholes += [(number, option, tokens, start) for option, tokens in enumerate(joined)]
         first = wholes[0][2]
         shared = min(min(start, _common(first, tokens)) for _, _, tokens, start in wholes)
         continuations = tuple(
-            Continuation(place, option, tokens[shared:], start - shared) for place, option, tokens, start in wholes
+            Continuation(number, option, tokens[shared:], start - shared) for number, option, tokens, start in wholes
         )
         return SharedPrefix(review, first[:shared], continuations, cut)
 
@@ -136,38 +136,38 @@ class PromptEncoder:
     def _encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of texts; equal texts are encoded once."""
         different = list(dict.fromkeys(texts))
-        found = dict(zip(different, self._ids(different, special=False), strict=True))
-        return [self._before + found[text] for text in texts]
+        tokens_of = dict(zip(different, self._ids(different, special=False), strict=True))
+        return [self._before + tokens_of[text] for text in texts]
 
     def _ids(self, texts: Sequence[str], special: bool) -> list[Tokens]:
         """Return the token ids of texts, without padding."""
         options: dict[str, Any] = {"return_attention_mask": False, "verbose": False}
-        found: Any = self._tokenizer(list(texts), add_special_tokens=special, **options)["input_ids"]
-        return [tuple(ids) for ids in found]
+        encoded: Any = self._tokenizer(list(texts), add_special_tokens=special, **options)["input_ids"]
+        return [tuple(ids) for ids in encoded]
 
 
 def prompt_groups(prompts: Sequence[ReviewPrompt]) -> list[list[tuple[int, ReviewPrompt]]]:
     """Return numbered prompts in groups that have one template and begin alike."""
-    found: dict[tuple[str, str], list[tuple[int, ReviewPrompt]]] = {}
-    for place, prompt in enumerate(prompts):
-        found.setdefault((prompt.name.template, prompt.before), []).append((place, prompt))
-    return list(found.values())
+    groups: dict[tuple[str, str], list[tuple[int, ReviewPrompt]]] = {}
+    for number, prompt in enumerate(prompts):
+        groups.setdefault((prompt.name.template, prompt.before), []).append((number, prompt))
+    return list(groups.values())
 
 
 def _texts(prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> list[str]:
     """Return for each prompt the text without an option, then with each option."""
-    found = []
+    texts = []
     for _, prompt in prompts:
         context = prompt.about(review)
-        found += [context, *(context + option.text for option in prompt.options)]
-    return found
+        texts += [context, *(context + option.text for option in prompt.options)]
+    return texts
 
 
 def _common(first: Tokens, second: Tokens) -> int:
     """Return the number of tokens that both begin with."""
-    for place, (one, other) in enumerate(zip(first, second)):  # noqa: B905
-        if one != other:
-            return place
+    for count, (token, other) in enumerate(zip(first, second)):  # noqa: B905
+        if token != other:
+            return count
     return min(len(first), len(second))
 
 

@@ -75,16 +75,16 @@ class PrefixReader:
         positions = np.clip(mask.cumsum(axis=1) - 1, 0, None)
         logits, cache = self._forward(ids, mask, positions, None if inside else [longest - 1], None, keep)
         following = torch.log_softmax(logits[:, -1], dim=-1)
-        own = None
+        sums = None
         if inside:
-            told = _log_probabilities(logits[:, :-1], torch.as_tensor(ids[:, 1:], device=self._device))
-            own = (told.cpu().double().numpy() * mask[:, :-1]).sum(axis=1)
-        return ReadPrefixes(mask, following, own, cache)
+            log_probs = _log_probabilities(logits[:, :-1], torch.as_tensor(ids[:, 1:], device=self._device))
+            sums = (log_probs.cpu().double().numpy() * mask[:, :-1]).sum(axis=1)
+        return ReadPrefixes(mask, following, sums, cache)
 
     def after(
         self,
         read: ReadPrefixes,
-        places: np.ndarray,
+        beginnings: np.ndarray,
         tails: Sequence[Tokens],
         rows: np.ndarray,
         positions: np.ndarray,
@@ -106,15 +106,15 @@ class PrefixReader:
         for row, tail in enumerate(tails):
             ids[row, : len(tail)] = tail
             there[row, : len(tail)] = 1
-        before = read.mask[places]
+        before = read.mask[beginnings]
         counted = before.sum(axis=1, keepdims=True) + np.arange(longest)
         cache = copy.deepcopy(read.cache)
-        cache.batch_select_indices(torch.as_tensor(places, device=self._device))
+        cache.batch_select_indices(torch.as_tensor(beginnings, device=self._device))
         wanted, column = np.unique(positions, return_inverse=True)
         logits, _ = self._forward(
             ids, np.concatenate([before, there], axis=1), counted, wanted.tolist(), cache, keep=True
         )
-        at = [torch.as_tensor(place, device=self._device) for place in (rows, column.reshape(-1), tokens)]
+        at = [torch.as_tensor(index, device=self._device) for index in (rows, column.reshape(-1), tokens)]
         return _log_probabilities(logits[at[0], at[1]], at[2]).cpu().double().numpy()
 
     def _forward(

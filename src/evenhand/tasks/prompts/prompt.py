@@ -92,7 +92,7 @@ class PromptSelection(Spec):
         Raises:
             InputError: a file as in `read_templates`, a name or pattern that fits nothing.
         """
-        known = built_in() if self.path is None else read(_place(self.path, below))
+        known = built_in() if self.path is None else read(_resolved_path(self.path, below))
         by_name = known.by_name()
         forms = [PLAIN, *known.identifiers]
         chosen = {name: by_name[name] for name in _fitting("template", self.templates, list(by_name))}
@@ -157,17 +157,17 @@ def _listed(
 ) -> ReviewPrompt:
     """Return a prompt whose options stand in the order of its name; without an order they are not listed."""
     words = list(contents.items())
-    places = range(len(words)) if name.contents is None else name.contents
+    indices = range(len(words)) if name.contents is None else name.contents
     shown, options = [], []
-    for position, place in enumerate(places):
-        content, word = words[place]
+    for position, index in enumerate(indices):
+        content, word = words[index]
         identifier = None
         if identifiers is not None and name.identifiers is not None:
             identifier = identifiers[name.identifiers[position]]
         shown.append(word if identifier is None else f"{identifier}) {word}")
         options.append((content, identifier or word, identifier, None if name.contents is None else position))
     before, after, space = filled(text, {**values, "choices": ", ".join(shown)})
-    return ReviewPrompt(name, before, after, tuple(Option(c, space + said, i, p) for c, said, i, p in options))
+    return ReviewPrompt(name, before, after, tuple(Option(c, space + answer, i, p) for c, answer, i, p in options))
 
 
 def _orders(
@@ -177,11 +177,11 @@ def _orders(
 
     Without identifiers each order of contents is there once.
     """
-    found = _arrangements(design, options, inverted)
-    contents = [tuple(row) for row in found.contents.tolist()]
+    arrangements = _arrangements(design, options, inverted)
+    contents = [tuple(row) for row in arrangements.contents.tolist()]
     if not named:
         return [(row, None) for row in dict.fromkeys(contents)]
-    return [(row, tuple(names)) for row, names in zip(contents, found.identifiers.tolist(), strict=True)]
+    return [(row, tuple(names)) for row, names in zip(contents, arrangements.identifiers.tolist(), strict=True)]
 
 
 def _arrangements(design: Design, options: int, inverted: tuple[int, ...] | None) -> Arrangements:
@@ -211,8 +211,8 @@ def _kept(names: Sequence[str], among: Sequence[str]) -> list[str]:
     return [name for name in names if name in among]
 
 
-def _place(path: str, below: Path | None) -> Path:
-    place = Path(path).expanduser()
-    if below is not None and not place.is_absolute() and (below / place).is_file():
-        return below / place
-    return place
+def _resolved_path(path: str, below: Path | None) -> Path:
+    given = Path(path).expanduser()
+    if below is not None and not given.is_absolute() and (below / given).is_file():
+        return below / given
+    return given

@@ -93,7 +93,7 @@ def score_options(
         )
     encoder = PromptEncoder(tokenizer, _limit(model, tokenizer, max_length))
     reader = PrefixReader(model, precision)
-    found = [_Found(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
+    scores = [_Found(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
     numbered, cut, training = list(enumerate(reviews)), set(), model.training
     model.eval()
     try:
@@ -102,14 +102,14 @@ def score_options(
                 items = encoder(group, numbered[first : first + AT_ONCE])
                 cut.update(item.review for item in items if item.cut)
                 for batch in _batches(items, batch_tokens // WHOLE if sequence_loss else batch_tokens):
-                    _read(reader, batch, found, batch_tokens, sequence_loss)
+                    _read(reader, batch, scores, batch_tokens, sequence_loss)
     finally:
         model.train(training)
     return PromptScores(
         tuple(prompts),
-        tuple(one.log_prob for one in found),
-        tuple(one.tokens for one in found),
-        tuple(one.loss for one in found) if sequence_loss else None,
+        tuple(of_prompt.log_prob for of_prompt in scores),
+        tuple(of_prompt.tokens for of_prompt in scores),
+        tuple(of_prompt.loss for of_prompt in scores) if sequence_loss else None,
         len(cut),
         reader.computed,
     )
@@ -123,29 +123,31 @@ class _Found:
         self.tokens = empty.astype(np.int64)
 
 
-def _read(reader: PrefixReader, items: Sequence[SharedPrefix], found: Sequence[_Found], most: int, whole: bool) -> None:
+def _read(
+    reader: PrefixReader, items: Sequence[SharedPrefix], scores_of_prompt: Sequence[_Found], most: int, whole: bool
+) -> None:
     """Read a batch of shared beginnings and fill in the scores of their continuations."""
     asked: list[tuple[int, Continuation, int]] = []  # item, continuation, row
     rows: dict[tuple[int, Tokens], int] = {}
-    for place, item in enumerate(items):
-        for one in item.continuations:
+    for index, item in enumerate(items):
+        for continuation in item.continuations:
             # All but its last token is read. Options that are one token share what stands before it.
-            tail = one.tokens[:-1]
-            asked.append((place, one, rows.setdefault((place, tail), len(rows)) if tail else -1))
+            tail = continuation.tokens[:-1]
+            asked.append((index, continuation, rows.setdefault((index, tail), len(rows)) if tail else -1))
     read = reader.beginnings([item.beginning for item in items], keep=bool(rows), inside=whole)
 
-    # A token of a continuation is told by the position before it; position -1 is the beginning's last.
+    # A token of a continuation is predicted at the position before it; position -1 is the beginning's last.
     wanted = [
-        (number, row, told - 1, one.tokens[told])
-        for number, (_, one, row) in enumerate(asked)
-        for told in range(0 if whole else one.start, len(one.tokens))
+        (number, row, offset - 1, continuation.tokens[offset])
+        for number, (_, continuation, row) in enumerate(asked)
+        for offset in range(0 if whole else continuation.start, len(continuation.tokens))
     ]
     owner, row, position, token = np.array(wanted, dtype=np.int64).T
     log_prob = np.empty(len(owner))
     first = position < 0
-    place_of = np.array([place for place, *_ in asked])
-    log_prob[first] = read.following.cpu().double().numpy()[place_of[owner[first]], token[first]]
-    tails, places = [tail for _, tail in rows], np.array([place for place, _ in rows], dtype=np.int64)
+    item_of = np.array([index for index, *_ in asked])
+    log_prob[first] = read.following.cpu().double().numpy()[item_of[owner[first]], token[first]]
+    tails, beginnings = [tail for _, tail in rows], np.array([index for index, _ in rows], dtype=np.int64)
     lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
     width = read.mask.shape[1]
     for part in by_tokens(np.arange(len(tails)), width + lengths, most // WHOLE if whole else most) if tails else []:
@@ -153,21 +155,21 @@ def _read(reader: PrefixReader, items: Sequence[SharedPrefix], found: Sequence[_
         at[part] = np.arange(len(part))
         here = ~first & (at[row] >= 0)
         log_prob[here] = reader.after(
-            read, places[part], [tails[place] for place in part], at[row[here]], position[here], token[here]
+            read, beginnings[part], [tails[index] for index in part], at[row[here]], position[here], token[here]
         )
 
     inside = read.inside
-    start = np.array([one.start for _, one, _ in asked])
+    start = np.array([continuation.start for _, continuation, _ in asked])
     of_option = position + 1 >= start[owner]
     sums = np.bincount(owner, np.where(of_option, log_prob, 0.0), len(asked))
     totals = np.bincount(owner, log_prob, len(asked))
-    for number, (place, one, _) in enumerate(asked):
-        review, scores = items[place].review, found[one.prompt]
-        scores.log_prob[review, one.option] = sums[number]
-        scores.tokens[review, one.option] = len(one.tokens) - one.start
+    for number, (index, continuation, _) in enumerate(asked):
+        review, scores = items[index].review, scores_of_prompt[continuation.prompt]
+        scores.log_prob[review, continuation.option] = sums[number]
+        scores.tokens[review, continuation.option] = len(continuation.tokens) - continuation.start
         if inside is not None:
-            told = len(items[place].beginning) - 1 + len(one.tokens)
-            scores.loss[review, one.option] = -(inside[place] + totals[number]) / told
+            offset = len(items[index].beginning) - 1 + len(continuation.tokens)
+            scores.loss[review, continuation.option] = -(inside[index] + totals[number]) / offset
 
 
 def _batches(items: Sequence[SharedPrefix], most: int) -> Iterator[list[SharedPrefix]]:

@@ -14,11 +14,11 @@ def slots_of(text: str) -> list[str]:
         parts = list(Formatter().parse(text))
     except ValueError:
         raise ValueError(f"a brace of {text!r} is not closed; one that is no slot is written twice") from None
-    found = []
+    names = []
     for _, name, spec, conversion in parts:
         if name is not None:
-            found.append(name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else ""))
-    return found
+            names.append(name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else ""))
+    return names
 
 
 def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) -> None:
@@ -26,18 +26,18 @@ def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) ->
 
     Each slot of `once` is there once, each of `optional` at most once, and no other.
     """
-    found = slots_of(text)
-    for name in found:
+    names = slots_of(text)
+    for name in names:
         if name not in (*once, *optional):
             raise ValueError(
                 f"{text!r} has the slot {{{name}}}, which is not known here; {did_you_mean(name, (*once, *optional))}"
             )
     for name in once:
-        if name not in found:
+        if name not in names:
             raise ValueError(f"{text!r} lacks the slot {{{name}}}")
     for name in (*once, *optional):
-        if found.count(name) > 1:
-            raise ValueError(f"{text!r} has the slot {{{name}}} {found.count(name)} times; once would be right")
+        if names.count(name) > 1:
+            raise ValueError(f"{text!r} has the slot {{{name}}} {names.count(name)} times; once would be right")
     if not text.endswith("{option}"):
         raise ValueError(
             f"{text!r} goes on after {{option}}; an option is what the model says next, so it ends the text"
@@ -50,12 +50,12 @@ def filled(text: str, values: Mapping[str, str]) -> tuple[str, str, str]:
     Spaces belong to the option, since tokens begin with them.
     """
     parts = {"before": "", "after": ""}
-    place = "before"
+    side = "before"
     for literal, name, _, _ in Formatter().parse(text):
-        parts[place] += literal
+        parts[side] += literal
         if name == "review":
-            place = "after"
+            side = "after"
         elif name is not None and name != "option":
-            parts[place] += values[name]
+            parts[side] += values[name]
     after = parts["after"].rstrip(" ")
     return parts["before"], after, parts["after"][len(after) :]

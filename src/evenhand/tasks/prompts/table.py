@@ -25,9 +25,9 @@ def options_table(scores: PromptScores, trial: str, examples: Sequence[str], ste
     """
     n = len(examples)
     frames = []
-    for place, prompt in enumerate(scores.prompts):
+    for index, prompt in enumerate(scores.prompts):
         options = prompt.options
-        loss = None if scores.sequence_loss is None else scores.sequence_loss[place]
+        loss = None if scores.sequence_loss is None else scores.sequence_loss[index]
         columns = {
             "trial": [trial] * (n * len(options)),
             "step": [step] * (n * len(options)),
@@ -36,8 +36,8 @@ def options_table(scores: PromptScores, trial: str, examples: Sequence[str], ste
             "option": [option.content for option in options] * n,
             "identifier": [option.identifier for option in options] * n,
             "position": [option.position for option in options] * n,
-            "log_prob": scores.log_prob[place].reshape(-1),
-            "tokens": scores.tokens[place].reshape(-1),
+            "log_prob": scores.log_prob[index].reshape(-1),
+            "tokens": scores.tokens[index].reshape(-1),
             "bytes": [len(option.text.strip().encode()) for option in options] * n,
             "sequence_loss": [None] * (n * len(options)) if loss is None else loss.reshape(-1),
         }

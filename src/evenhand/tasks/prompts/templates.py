@@ -169,44 +169,44 @@ class Templates(Spec):
         seen: set[str] = set()
         for family in ("cloze", "yes_no", "multiple_choice"):
             for name, template in getattr(self, family).items():
-                place = f"{family}.{name}"
+                where = f"{family}.{name}"
                 _named(name, family)
                 if name in seen:
-                    raise ValueError(f"{place}: another template has this name")
+                    raise ValueError(f"{where}: another template has this name")
                 seen.add(name)
-                self._check(place, template)
+                self._check(where, template)
         return self
 
     def by_name(self) -> dict[str, Template]:
         """Return all templates by name."""
         return {**self.cloze, **self.yes_no, **self.multiple_choice}
 
-    def _check(self, place: str, template: Template) -> None:
+    def _check(self, where: str, template: Template) -> None:
         """Refuse a template that refers to unknown words or forms, or has too few identifiers."""
         for words in template.words:
             if words not in self.words:
-                raise ValueError(f'{place}: there are no words "{words}"; {did_you_mean(words, self.words)}')
+                raise ValueError(f'{where}: there are no words "{words}"; {did_you_mean(words, self.words)}')
             if not isinstance(template, YesNo) and len(self.words[words]) < 2:
-                raise ValueError(f"{place}: words {words} has one content; a choice needs two or more")
+                raise ValueError(f"{where}: words {words} has one content; a choice needs two or more")
         if isinstance(template, Cloze):
             return
         for form in template.forms:
             if form != PLAIN and form not in self.identifiers:
                 raise ValueError(
-                    f'{place}: there is no form "{form}"; {did_you_mean(form, (PLAIN, *self.identifiers))}'
+                    f'{where}: there is no form "{form}"; {did_you_mean(form, (PLAIN, *self.identifiers))}'
                 )
         most = 2 if isinstance(template, YesNo) else max(len(self.words[words]) for words in template.words)
         for form in template.forms:
             if form != PLAIN and len(self.identifiers[form]) < most:
                 raise ValueError(
-                    f"{place}: the form {form} has {len(self.identifiers[form])} identifiers for {most} options"
+                    f"{where}: the form {form} has {len(self.identifiers[form])} identifiers for {most} options"
                 )
         if isinstance(template, MultipleChoice) and template.inverted is not None:
             for words in template.words:
                 count = len(self.words[words])
                 if sorted(template.inverted) != list(range(count)):
                     raise ValueError(
-                        f"{place}: inverted is {list(template.inverted)}; it should hold each of 0 to {count - 1} once"
+                        f"{where}: inverted is {list(template.inverted)}; it should hold each of 0 to {count - 1} once"
                     )
 
 
