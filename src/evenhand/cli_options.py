@@ -46,10 +46,12 @@ class SplitDesign(StrEnum):
 
 
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
-Out = Annotated[Path | None, typer.Option("--out", help="folder that holds the study; running again continues it")]
-Data = Annotated[Path | None, typer.Option("--data", help="folder with one folder per data set")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change any key, such as seeds=3")]
-Tiny = Annotated[bool, typer.Option("--tiny", help="tiny models and small stand-in data, to see it run")]
+Out = Annotated[Path | None, typer.Option("--out", help="folder of the study; running again continues the study")]
+Data = Annotated[Path | None, typer.Option("--data", help="folder that holds one folder for each data set")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a key of the study, such as seeds=3")
+]
+Tiny = Annotated[bool, typer.Option("--tiny", help="use tiny models and small stand-in data, to check that it runs")]
 Json = Annotated[
     bool, typer.Option("--json", help="one JSON object on standard output, everything else on standard error")
 ]

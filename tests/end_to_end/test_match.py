@@ -87,7 +87,7 @@ def test_a_reference_that_failed_leaves_nothing_to_be_equal_to(tmp_path, values)
     results = Study(**{**values, "methods": methods, "seeds": 1, "match": "validation_accuracy"}).run(tmp_path)
     (row,) = results.trials.filter(method="lora").iter_rows(named=True)
     assert row["status"] == "failed" and row["reason"].startswith(
-        "full, which it is to be made equal to, failed: the loss"
+        "the reference full, which this trial is matched to, failed: the loss"
     )
 
 
@@ -105,11 +105,14 @@ def test_matching_by_accuracy_after_tuning(tmp_path, values):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"reference": ()}, "match makes the other methods equal to the first reference, and there is none"),
-        ({"reference": "base"}, "the reference base trains nothing that others could be equal to"),
+        ({"reference": ()}, "match compares the other methods with the first reference, and there is none"),
+        ({"reference": "base"}, "the reference base trains nothing, so no method can be matched to it"),
         ({"match": "validation_loss", "split": {"validation": 0}}, "there are no validation examples"),
         ({"match": "test_accuracy"}, "match.by"),
-        ({"methods": {"full": {"kind": "full"}, "dp": {"kind": "dp_lora"}}}, "methods.dp is private, and a checkpoint"),
+        (
+            {"methods": {"full": {"kind": "full"}, "dp": {"kind": "dp_lora"}}},
+            "methods.dp is private, and choosing its checkpoint",
+        ),
     ],
 )
 def test_what_cannot_be_matched_is_refused_in_a_sentence(values, change, said):

@@ -179,7 +179,7 @@ def test_a_model_that_reads_something_else_is_refused(small_study):
 
 
 def test_a_data_folder_that_is_none_is_refused(small_study, tmp_path):
-    with pytest.raises(InputError, match="none is no folder; it should hold one folder per data set"):
+    with pytest.raises(InputError, match="none is not a folder; it should hold one folder per data set"):
         make_plan(Study(**small_study), tmp_path / "none")
 
 

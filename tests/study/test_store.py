@@ -216,7 +216,7 @@ def test_a_changed_margin_is_appended_and_a_repeated_one_is_not(store, small_stu
 def test_an_earlier_study_that_cannot_be_read_any_more_is_named(store, planned, text):
     store.out.mkdir()
     store.study_file.write_text(text)
-    with pytest.raises(InputError, match=r"study\.yaml is of an earlier run and cannot"), store.accepted(planned):
+    with pytest.raises(InputError, match=r"study\.yaml is from an earlier run and no longer"), store.accepted(planned):
         pass
     assert store.study_file.read_text() == text
 

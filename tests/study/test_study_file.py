@@ -66,7 +66,7 @@ def test_a_change_reaches_a_study_that_was_written_out(tmp_path, small_study):
         ("seeds", "--set takes KEY=VALUE, .*, not 'seeds'"),
         ("=3", "--set takes KEY=VALUE"),
         ("train..batch_size=3", "--set takes KEY=VALUE"),
-        ("seeds=[1, 2", r"--set seeds: \[1, 2 is no YAML value"),
+        ("seeds=[1, 2", r"--set seeds: \[1, 2 is not a YAML value"),
         ("seeds.first=3", "--set seeds.first: seeds is not a mapping but 2"),
         ("measures.0=accuracy", r"--set measures.0: measures is not a mapping but \['accuracy'\]"),
         ("settings.faecs.seeds=3", 'there is no setting "faecs"; did you mean "faces"'),

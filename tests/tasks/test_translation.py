@@ -109,7 +109,7 @@ def test_the_examples_have_references_and_no_labels():
         ({"methods": {"m": {"kind": "prefix"}}, "reference": []}, "methods.m: prefix is for classifiers only so far"),
         ({"model": "tiny-bert"}, "tiny-bert: a bert does not go on with a text"),
         ({"model": "tiny-vit"}, "tiny-vit reads images, but the task synthetic/translation has texts"),
-        ({"evaluate": ["synthetic/posts"]}, "the test set synthetic/posts is of classification"),
+        ({"evaluate": ["synthetic/posts"]}, "the test set synthetic/posts is for classification"),
         ({"data": {"part": "por"}}, 'no part "por"'),
     ],
 )

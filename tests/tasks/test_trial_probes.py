@@ -164,5 +164,5 @@ def test_states_that_are_no_numbers_fail_the_trial_and_not_the_study(tmp_path):
     assert model is not None
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match="states that are no numbers"):
+    with pytest.raises(TrainingError, match="states that are not finite"):
         probe_model(one, model)

@@ -102,6 +102,6 @@ def check_harness(spec: HarnessSpec | None, task: str, kind: str, where: str = "
     """Raise ValueError if the setting's models are not language models."""
     if spec is not None and kind not in KINDS:
         raise ValueError(
-            f"{where}: benchmarks are scored of language models, and the task {task} trains a classifier, which has no "
-            "output layer that goes on with a text; leave it out, or take a task of reviews or translation"
+            f"{where}: benchmarks need a language model, and the task {task} trains a classifier; leave harness out, "
+            "or choose a task of reviews or translation"
         )

@@ -35,7 +35,7 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
             cannot be had.
     """
     if data is not None and not data.is_dir():
-        raise InputError(f"--data {data} is no folder; it should hold one folder per data set")
+        raise InputError(f"--data {data} is not a folder; it should hold one folder per data set")
     known: dict[tuple[type[DataSpec], str], LoadedDataset] = {}
 
     def load(spec: DataSpec) -> LoadedDataset:
@@ -83,8 +83,8 @@ def _loaded_setting(
         others[other] = LoadedDataset(_renamed(_asked(parse_task(task)[1], load), other))
         if kind_of(task["name"]) != kind_of(setting.task["name"]):
             raise InputError(
-                f"settings.{name}: the test set {other} is of {kind_of(task['name'])}, "
-                f"and the task {setting.task['name']} of {kind_of(setting.task['name'])}"
+                f"settings.{name}: the test set {other} is for {kind_of(task['name'])}, and the task "
+                f"{setting.task['name']} is {kind_of(setting.task['name'])}; both should be of one kind"
             )
         classes, other_classes = loaded.dataset.classes, others[other].dataset.classes
         if other_classes != classes:
@@ -96,7 +96,7 @@ def _loaded_setting(
     if loaded.dataset.modality != base.modality:
         raise InputError(
             f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "
-            f"has {loaded.dataset.modality}s"
+            f"has {loaded.dataset.modality}s; choose a model of {loaded.dataset.modality}s"
         )
     if base.modality != "image" and any(setting.training(method).augment for method in setting.methods):
         raise InputError(

@@ -58,14 +58,12 @@ class MembershipSpec(MembershipDesign):
                 raise InputError(f"membership.models is {self.models}; {self.attack} needs {least} shadows per target")
             wanted = [key for key in ("groups", "per_group", "examples") if getattr(self, key) is not None]
             if wanted:
-                raise InputError(
-                    f"membership.{wanted[0]} is of a pool; with design: shadows the split says who is audited"
-                )
+                raise InputError(f"membership.{wanted[0]} belongs to a pool; leave it out with design: shadows")
             return self
         if self.models % 2:
             raise InputError(
-                f"membership.models is {self.models}, and a pool has an even number of models, each with a twin that "
-                "is trained on all that it is not"
+                f"membership.models is {self.models}; a pool needs an even number of models, since each has a twin "
+                "that is trained on the other half"
             )
         if self.models < LEAST_POOL[self.attack]:
             raise InputError(
@@ -83,17 +81,17 @@ class MembershipSpec(MembershipDesign):
         """
         if kind_of(task) != "classification":
             raise InputError(
-                f"membership: the attacks are on classifiers, and {task} is none; scores of another "
-                "attack can be audited with evenhand audit --member"
+                f"membership: the attacks need a classifier, and the task {task} trains none; audit the "
+                "scores of another attack with evenhand audit --member"
             )
         if self.shadows is not None and self.shadows not in methods:
             raise InputError(
-                f'membership.shadows: "{self.shadows}" is no method; {did_you_mean(self.shadows, methods)}'
+                f'membership.shadows: "{self.shadows}" is not a method; {did_you_mean(self.shadows, methods)}'
             )
         if self.shadows is not None and methods[self.shadows].epochs == 0:
-            raise InputError(f"membership.shadows: {self.shadows} trains nothing, so that it can be no shadow")
+            raise InputError(f"membership.shadows: {self.shadows} trains nothing; name a method that trains")
         if all(method.epochs == 0 for method in methods.values()):
-            raise InputError("membership: no method trains anything, so that there are no members")
+            raise InputError("membership: no method trains anything, so there are no members")
         if tuning is not None and tuning.seeds == "each":
             raise InputError("membership needs one choice of hyperparameters for all its models; set tuning.seeds: one")
         if self.design == "pool" and match is not None and match.by != "train_loss":

@@ -115,7 +115,9 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
     for trial in candidates:
         if trial.sample.validation is None:
             where = "" if trial.setting.name == MAIN else f"settings.{trial.setting.name}."
-            raise InputError(f"{where}tuning chooses on validation examples, and the split of these data has none")
+            raise InputError(
+                f"{where}tuning needs validation examples, and the split of these data has none; leave tuning out"
+            )
     trials = tuple(study_trials(settings, ()))
     _check_budgets((*candidates, *trials))
     return _joinable(Plan(study, settings, trials, candidates))

@@ -146,8 +146,8 @@ def effect_lines(effects: Sequence[DetectableEffect], accuracy: float) -> list[s
         return []
     lines = [
         "",
-        f"The smallest loss of accuracy that would be found four times in five, if methods reach {accuracy:.2f}",
-        "and agree as fine-tuned models do (at best: what seeds add is known after a run only):",
+        f"The smallest loss of accuracy that is detected with 80% power, if methods reach {accuracy:.2f} and agree",
+        "as fine-tuned models do (a lower bound: the variance between seeds is unknown before a run):",
     ]
     for effect in effects:
         smallest = "too few to judge" if effect.detectable is None else f"{effect.detectable:.3f}"
@@ -161,7 +161,7 @@ def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:
         return []
     lines = [
         "",
-        "The smallest AUC of membership inference that would be found four times in five (at best), and the false",
+        "The smallest AUC of membership inference that is detected with 80% power (a lower bound), and the false",
         "positive rates at which the true positive rate is refused, for too few non-members:",
     ]
     for leak in leaks:

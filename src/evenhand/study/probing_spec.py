@@ -63,10 +63,12 @@ class ProbingSpec(ProbedDesign):
         if isinstance(given, str):
             given = dict.fromkeys(targets, given)
         if not isinstance(given, Mapping):
-            raise InputError(f"probing.more is worse, better, neither, or one of them by target, not {given!r}")
+            raise InputError(
+                f"probing.more should be worse, better or neither, or one of these by target, not {given!r}"
+            )
         for name in given:
             if name not in targets:
-                raise InputError(f'probing.more: "{name}" is no target; {did_you_mean(str(name), targets)}')
+                raise InputError(f'probing.more: "{name}" is not a target; {did_you_mean(str(name), targets)}')
         more = {name: given.get(name, "better" if name == LABEL else "worse") for name in targets}
         return {**values, "targets": targets, "more": more}
 
@@ -75,7 +77,7 @@ class ProbingSpec(ProbedDesign):
     def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Refuse an empty or repeating list of targets."""
         if not value or len(set(value)) < len(value):
-            raise InputError("probing.targets names one target or more, each once, such as [author]")
+            raise InputError("probing.targets should name one or more different targets, such as [author]")
         return value
 
     def audited(self, base: BaseModel, kind: Kind) -> ProbedDesign:
@@ -98,12 +100,14 @@ class ProbingSpec(ProbedDesign):
                 f'methods.{UNTRAINED}: the baseline of probing has this name; choose another, or set "untrained: false"'
             )
         if not seeds:
-            raise InputError("probing: there are no seeds, so that there are no models whose states could be probed")
+            raise InputError("probing: there are no seeds, so there are no models to probe; set seeds to 1 or more")
 
     def check_base(self, base: BaseModel, kind: Kind) -> None:
         """Raise InputError if the base model's layers cannot be read or lack those that are named."""
         if base.modality != "text":
-            raise InputError(f"probing reads texts, and {base.name} reads {base.modality}s; leave it out")
+            raise InputError(
+                f"probing needs a model of texts, and {base.name} reads {base.modality}s; leave probing out"
+            )
         depth = _depth(base, kind)
         probed = layer_numbers(self.layers, depth)
         for layer in self.judged or ():

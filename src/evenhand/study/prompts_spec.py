@@ -42,7 +42,7 @@ class PromptsSpec(PromptSelection, AskedDesign):
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Refuse a content-free text that is given twice."""
         if len(set(value)) < len(value):
-            raise ValueError(f"a text without content counts once, and one of {list(value)} is there again")
+            raise ValueError(f"content-free texts should all be different, not {list(value)}")
         return value
 
     def audited(self) -> AskedDesign:

@@ -85,7 +85,7 @@ class Setting(Spec):
     def _methods(cls, value: Any) -> dict[str, dict[str, Any]]:
         """Resolve every method."""
         if not isinstance(value, Mapping) or not value:
-            raise InputError("methods is a mapping from names to methods, such as {lora: {kind: lora, rank: 8}}")
+            raise InputError("methods should be a mapping from names to methods, such as {lora: {kind: lora, rank: 8}}")
         return {str(name): _resolved_method(str(name), method) for name, method in value.items()}
 
     @field_validator("reference", mode="before")
@@ -99,10 +99,10 @@ class Setting(Spec):
     def _seeds(cls, value: Any) -> Any:
         """Read a number as so many seeds from 0, and refuse repeated ones."""
         if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
-            raise InputError(f"seeds is a number of seeds or a list of them, not {value!r}")
+            raise InputError(f"seeds should be a number of seeds or a list of seeds, not {value!r}")
         seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
         if len(set(seeds)) < len(seeds):
-            raise InputError(f"seeds are different ones, not {value!r}")
+            raise InputError(f"seeds should all be different, not {value!r}")
         return seeds
 
     @field_validator("evaluate", mode="before")
@@ -126,7 +126,7 @@ class Setting(Spec):
         """Refuse references that are not methods, and methods whose `train:` is unusable."""
         for name in self.reference:
             if name not in self.methods:
-                raise InputError(f'reference "{name}" is no method; {did_you_mean(name, self.methods)}')
+                raise InputError(f'reference "{name}" is not a method; {did_you_mean(name, self.methods)}')
         for name in self.methods:
             self.training(name)
         return self
@@ -140,7 +140,7 @@ class Setting(Spec):
             raise InputError(f"tuning.score: {self.task['name']} has no accuracy to choose by; use loss")
         for name in self.tuning.grid:
             if name not in self.methods:
-                raise InputError(f'tuning.grid: "{name}" is no method; {did_you_mean(name, self.methods)}')
+                raise InputError(f'tuning.grid: "{name}" is not a method; {did_you_mean(name, self.methods)}')
             for candidate in self.candidates(name):
                 self.with_method(name, candidate.method).training(name)
         if not self.split.validation and self.split.column is None:
@@ -151,7 +151,7 @@ class Setting(Spec):
         if self.tuning.seeds == "one" and self.tuning.seed in self.seeds:
             raise InputError(
                 f"tuning.seed is {self.tuning.seed}, one of the study's seeds; choose another, so that no run of the "
-                "study has chosen for itself"
+                "study selects its own hyperparameters"
             )
         return self
 
@@ -163,9 +163,13 @@ class Setting(Spec):
         if self.match.by == "validation_accuracy" and kind_of(self.task["name"]) != "classification":
             raise InputError(f"match.by: {self.task['name']} has no accuracy to match by; use validation_loss")
         if not self.reference:
-            raise InputError("match makes the other methods equal to the first reference, and there is none; name one")
+            raise InputError(
+                "match compares the other methods with the first reference, and there is none; set reference"
+            )
         if self.method(self.reference[0]).epochs == 0:
-            raise InputError(f"match: the reference {self.reference[0]} trains nothing that others could be equal to")
+            raise InputError(
+                f"match: the reference {self.reference[0]} trains nothing, so no method can be matched to it"
+            )
         if self.match.by != "train_loss" and not self.split.validation and self.split.column is None:
             raise InputError(
                 f"match.by is {self.match.by}, and split.validation is 0: there are no validation examples; set it "
@@ -174,8 +178,8 @@ class Setting(Spec):
         for name in self.methods:
             if name != self.reference[0] and "epsilon" in type(self.method(name)).model_fields:
                 raise InputError(
-                    f"match: methods.{name} is private, and a checkpoint that is chosen by what it reached tells more "
-                    "of the examples than its ε says; leave out match, or this method"
+                    f"match: methods.{name} is private, and choosing its checkpoint by a loss reveals more of the "
+                    "examples than its ε covers; leave out match, or this method"
                 )
         return self
 
@@ -189,7 +193,7 @@ class Setting(Spec):
             self.probing.check(self.task["name"], self.methods, self.seeds)
         if not self.seeds and (self.membership is None or self.membership.design == "shadows"):
             raise InputError(
-                "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"
+                "there are no seeds, so nothing is trained; set seeds to 1 or more (only a membership pool needs none)"
             )
         return self
 
@@ -208,10 +212,10 @@ class Setting(Spec):
         asked, name = values.get("prompts"), _resolved_task(values["task"])["name"]
         if kind_of(name) != "reviews":
             if asked is not None:
-                raise InputError(f"prompts are asked of models of reviews, and the task is {name}; leave them out")
+                raise InputError(f"prompts need a task of reviews, and the task is {name}; leave prompts out")
             return values
         if values.get("evaluate"):
-            raise InputError(f"evaluate: the models of {name} are asked about its own reviews; see prompts.split")
+            raise InputError(f"evaluate: models of {name} are asked about its own reviews only; use prompts.split")
         return {**values, "prompts": {} if asked is None else asked}
 
     def method(self, name: str) -> Method:
@@ -230,8 +234,8 @@ class Setting(Spec):
                 )
         if train.packing and kind_of(self.task["name"]) == "classification":
             raise InputError(
-                f"methods.{name}: train.packing is for models that learn to write, and {self.task['name']} has them "
-                "classify; leave it out"
+                f"methods.{name}: train.packing is for language models, and {self.task['name']} trains classifiers; "
+                "leave it out"
             )
         return train
 
@@ -272,7 +276,7 @@ def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:
         for task in [value] if isinstance(value, str) else value:
             yield str(task.get("name", task)) if isinstance(task, Mapping) else str(task), task
     else:
-        raise InputError(f"evaluate is a task, a list of tasks, or a mapping from names to tasks, not {value!r}")
+        raise InputError(f"evaluate should be a task, a list of tasks, or a mapping from names to tasks, not {value!r}")
 
 
 def _resolved_task(value: Any) -> dict[str, Any]:
@@ -286,6 +290,6 @@ def _resolved_method(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Method):
         return {"kind": value.kind, **value.model_dump(mode="json")}
     if not isinstance(value, Mapping):
-        raise InputError(f"methods.{name} is a mapping such as {{kind: lora, rank: 8}}, not {value!r}")
+        raise InputError(f"methods.{name} should be a mapping such as {{kind: lora, rank: 8}}, not {value!r}")
     method = parse_method(name, value)
     return {"kind": method.kind, **method.model_dump(mode="json")}

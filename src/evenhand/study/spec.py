@@ -58,7 +58,7 @@ class StudySpec(Spec):
         if value is None or value == "default":
             return ()
         if not isinstance(value, str | list | tuple):
-            raise InputError(f"measures is the name of a measure or a list of names, not {value!r}")
+            raise InputError(f"measures should be the name of a measure or a list of names, not {value!r}")
         names = (value,) if isinstance(value, str) else tuple(value)
         check_measures(names)
         return names
@@ -68,7 +68,7 @@ class StudySpec(Spec):
     def _by_measure(cls, value: Any) -> Any:
         """Refuse margins that are not a mapping."""
         if not isinstance(value, Mapping):
-            raise InputError(f"margins is a mapping by measure, such as {{default: 0.02}}, not {value!r}")
+            raise InputError(f"margins should be a mapping by measure, such as {{default: 0.02}}, not {value!r}")
         return value
 
     @field_validator("margins")
@@ -116,7 +116,7 @@ def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
     if named is None:
         named = {MAIN: {}}
     if not isinstance(named, Mapping) or not named:
-        raise InputError("settings is a mapping from a name to the keys in which that setting differs")
+        raise InputError("settings should be a mapping from names to the keys in which settings differ")
     for key, spec in (("split", SplitSpec), ("limit", LimitSpec), ("train", TrainSpec)):
         if key in shared:  # refused here, where it is written, rather than in the first setting that it lies below
             spec.parse(shared[key], key)
@@ -127,7 +127,7 @@ def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         where = "" if rest.get("settings") is None else f"settings.{name}"
         if not isinstance(keys, Mapping | None):
-            raise InputError(f"{where} is a mapping of the keys in which that setting differs, not {keys!r}")
+            raise InputError(f"{where} should be a mapping of the keys in which that setting differs, not {keys!r}")
         merged = merge(shared, keys or {})
         for key in merged:
             if key in study_keys:

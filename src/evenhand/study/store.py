@@ -251,7 +251,7 @@ class Store:
             return StudySpec(**read_study_file(self.study_file))
         except InputError as error:
             raise InputError(
-                f"{self.study_file} is of an earlier run and cannot be read as a study any more ({error}); choose "
+                f"{self.study_file} is from an earlier run and no longer a readable study ({error}); choose "
                 "another --out, or move that file away (the dates of its margins go with it)"
             ) from None
 
@@ -273,9 +273,9 @@ class Store:
             before = held.setdefault(name, now)
             if before != now:
                 raise InputError(
-                    f"{self.out} holds models of the pool of the setting {name}, which was drawn from other data or "
-                    f"otherwise ({before['examples']:,} examples then, {now['examples']:,} now, another fingerprint); "
-                    "models of two pools cannot be compared: choose another --out, or give the setting another name"
+                    f"{self.out} holds models of the pool of the setting {name}, whose examples or draw differ "
+                    f"from this study's ({before['examples']:,} examples then, {now['examples']:,} now); models of two "
+                    "pools cannot be compared: choose another --out, or give the setting another name"
                 )
         return held
 

@@ -41,7 +41,9 @@ def _set(values: dict[str, Any], change: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise InputError(f"--set {key}: {text} is no YAML value; lists are written [1, 2], mappings {{a: 1}}") from None
+        raise InputError(
+            f"--set {key}: {text} is not a YAML value; write lists as [1, 2], mappings as {{a: 1}}"
+        ) from None
     for mapping in _mappings(values, path, key):
         _put(mapping, path, value, key)
 
@@ -83,7 +85,7 @@ def _put(mapping: dict[str, Any], path: Sequence[str], value: Any, key: str) -> 
         if parent == "task" and isinstance(inner, str):
             inner = {"name": inner}
         if not isinstance(inner, dict):
-            raise InputError(f"--set {key}: {parent} is not a mapping but {inner!r}; set it whole")
+            raise InputError(f"--set {key}: {parent} is not a mapping but {inner!r}; set the whole of {parent}")
         mapping[parent] = inner
         mapping = inner
     mapping[last] = value

@@ -83,7 +83,7 @@ def tiny_of(model: str) -> str:
     for word, known in _CLASSES.items():
         if word in described.lower():
             return f"tiny-{known}"
-    raise InputError(f"--tiny: no built-in tiny model stands in for {model}; there are: {', '.join(sorted(_CLASSES))}")
+    raise InputError(f"--tiny: no built-in tiny model stands in for {model}; known: {', '.join(sorted(_CLASSES))}")
 
 
 def _shrunk(name: str, setting: Setting, folder: Path, notes: list[str]) -> Setting:

@@ -136,7 +136,7 @@ def matching_target(trial: Trial, store: Store) -> Target | None:
     kept = store.read(match.trial)
     assert kept is not None, "a reference is trained first"
     if kept["status"] == "failed":
-        raise TrainingError(f"{match.method}, which it is to be made equal to, failed: {kept['reason']}")
+        raise TrainingError(f"the reference {match.method}, which this trial is matched to, failed: {kept['reason']}")
     by, every = match.spec.by, None if match.spec.every == "epoch" else match.spec.every
     if by == "validation_accuracy":
         return Target(by, validation_accuracy(match.trial, trial.evaluations["validation"], store), every)

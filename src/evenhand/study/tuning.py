@@ -54,13 +54,15 @@ class TuningSpec(Spec):
     def _grid(cls, value: Any) -> Any:
         """Refuse a grid that is not a mapping from methods to lists of values."""
         if not isinstance(value, Mapping) or not value:
-            raise InputError(f"tuning.grid is a mapping from methods to values, such as {_SUCH}, not {value!r}")
+            raise InputError(f"tuning.grid should be a mapping from methods to values, such as {_SUCH}, not {value!r}")
         for name, options in value.items():
             if not isinstance(options, Mapping) or not options:
-                raise InputError(f"tuning.grid.{name} is a mapping from keys to the values to try, not {options!r}")
+                raise InputError(
+                    f"tuning.grid.{name} should be a mapping from keys to the values to try, not {options!r}"
+                )
             for key, values in options.items():
                 if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-                    raise InputError(f"tuning.grid.{name}.{key} is a list of the values to try, not {values!r}")
+                    raise InputError(f"tuning.grid.{name}.{key} should be a list of the values to try, not {values!r}")
         return value
 
     @field_validator("score", mode="before")
@@ -68,9 +70,7 @@ class TuningSpec(Spec):
     def _score(cls, value: Any) -> Any:
         """Refuse a score other than loss or accuracy."""
         if value not in SCORES:
-            raise InputError(
-                f"tuning.score is loss or accuracy of the validation part, never of the test split, and not {value!r}"
-            )
+            raise InputError(f"tuning.score should be loss or accuracy, both of the validation part, not {value!r}")
         return value
 
 
@@ -139,7 +139,9 @@ def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence
     known = [key for key in field_names(type(parse_method(name, method))) if key not in _FIXED]
     for key in grid:
         if key in _FIXED:
-            raise InputError(f"tuning.grid.{name}: {key} is no hyperparameter; write a method of its own instead")
+            raise InputError(
+                f"tuning.grid.{name}: {key} is not a hyperparameter; add another method to methods instead"
+            )
         if key not in known:
             raise InputError(f'tuning.grid.{name}: a {method["kind"]} has no key "{key}"; {did_you_mean(key, known)}')
     by_values: dict[str, Candidate] = {}

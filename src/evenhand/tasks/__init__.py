@@ -135,14 +135,16 @@ def parse_task(values: str | Mapping[str, Any]) -> tuple[str, DataSpec]:
     if isinstance(values, str):
         values = {"name": values}
     if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
-        raise InputError(f"task is a name or a mapping with a name, such as {{name: hatexplain}}, not {values!r}")
+        raise InputError(
+            f"task should be a name or a mapping with a name, such as {{name: hatexplain}}, not {values!r}"
+        )
     name = str(values["name"])
     options = {str(key): value for key, value in values.items() if key != "name"}
     entry, target = find_task(name)
     spec = entry.spec()
     if target is not None:
         if "target" not in spec.model_fields:
-            raise InputError(f'the task {name.rpartition("/")[0]} has no targets, so "{name}" means nothing')
+            raise InputError(f'the task {name.rpartition("/")[0]} has no targets, so "{name}" is not a task')
         if options.get("target", target) != target:
             raise InputError(f'task: "{name}" and target: {options["target"]} contradict each other')
         name, options["target"] = name.rpartition("/")[0], target

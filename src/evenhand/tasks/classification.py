@@ -268,7 +268,7 @@ def _predictions(
         with reproducible(where):
             logits = predict(encode(dataset.inputs))
         if not np.isfinite(logits).all():
-            raise TrainingError(f"the trained weights give logits that are no numbers ({split} examples)")
+            raise TrainingError(f"the trained weights give logits that are not finite ({split} examples)")
         columns = {
             "split": [split] * len(dataset),
             "example": [str(example) for example in dataset.example],

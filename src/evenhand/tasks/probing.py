@@ -126,8 +126,8 @@ def probe(
     controls = tuple(control_seeds)
     if len(set(controls)) < max(LEAST_CONTROLS, len(controls)):
         raise InputError(
-            f"a probe has {len(set(controls))} different control tasks; {LEAST_CONTROLS}, all different, are the least "
-            "to tell what it learns by heart"
+            f"a probe has {len(set(controls))} different control tasks; it needs {LEAST_CONTROLS} or more, all "
+            "different"
         )
     if states.ndim != 3 or states.shape[1] != len(target.labels):
         raise InputError(

@@ -93,7 +93,7 @@ def _probed(
     with reproducible(device()):
         states = representations(model, tokenizer, wanted.texts, pooling=pooling, max_length=max_length)
     if not np.isfinite(states).all():
-        raise TrainingError("the trained weights give states that are no numbers, so there is nothing to probe")
+        raise TrainingError("the trained weights give states that are not finite, so there is nothing to probe")
     layers = layer_numbers(wanted.layers, len(states))
     row_of = {example: row for row, example in enumerate(wanted.examples)}
     results = []

@@ -232,14 +232,14 @@ def test_an_option_that_is_no_token_is_refused():
     model, tokenizer = language_model("tiny-llama")
     deaf = copy.deepcopy(tokenizer)
     deaf.backend_tokenizer.normalizer = normalizers.Replace(" ◑", "")
-    with pytest.raises(InputError, match='prompt t/plain/w: the option "◑" is no token to this tokenizer'):
+    with pytest.raises(InputError, match='prompt t/plain/w: the option "◑" has no token in this tokenizer'):
         score_options(model, deaf, [single("good", "◑")], ["Fine."])
 
 
 def test_options_that_a_tokenizer_cannot_tell_apart_are_refused():
     model, _ = language_model("gpt2")
     words = whole_words("Fine . It was good")
-    with pytest.raises(InputError, match='the options "🟠" and "🟡" are the same to this tokenizer'):
+    with pytest.raises(InputError, match='the options "🟠" and "🟡" have the same tokens'):
         score_options(model, words, [single("🟠", "🟡")], ["Fine."])
 
 

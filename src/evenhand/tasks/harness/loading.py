@@ -116,7 +116,7 @@ def load_benchmarks(
             tasks[name], data[name] = _loaded(name, manager, below)
         for name in columns:
             if name not in tasks:
-                raise InputError(f'harness.columns: "{name}" is not asked; {did_you_mean(name, tasks)}')
+                raise InputError(f'harness.columns: "{name}" is not among harness.tasks; {did_you_mean(name, tasks)}')
         known = {name: columns.get(name, KNOWN.get(data[name], DocumentColumns())) for name in tasks}
         asked = {}
         digest = hashlib.blake2b(digest_size=16)
@@ -205,9 +205,10 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
         if not len(task.eval_docs):
             raise ValueError("it has no documents")
     except (OSError, ValueError, KeyError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
-        where = "" if local is None else f", and {local} is no folder" if not local.is_dir() else f" (from {local})"
+        where = "" if local is None else f", and {local} is not a folder" if not local.is_dir() else f" (from {local})"
         raise InputError(
-            f'harness.tasks: the documents of "{name}", the data set {named}, cannot be had{where}: {first_line(error)}'
+            f'harness.tasks: the documents of "{name}", the data set {named}, cannot be loaded{where}: '
+            f"{first_line(error)}"
         ) from None
     # As `simple_evaluate` does: no examples in the prompt unless the task says so, and always the same ones.
     if task.get_config("num_fewshot") is None:

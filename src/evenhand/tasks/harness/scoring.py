@@ -74,8 +74,8 @@ def evaluated(
                 raise
             # What it requires of requests, without a word: that both parts are some tokens, and the answer fits.
             raise InputError(
-                f"harness: a document of {', '.join(benchmarks.tasks)} has an answer of more tokens than the "
-                f"{reader.max_length} positions of the model, or of none; leave that task out"
+                f"harness: a document of {', '.join(benchmarks.tasks)} has an answer without tokens, or "
+                f"with more than the model's {reader.max_length} positions; leave that task out"
             ) from None
     model.train(training)
     assert results is not None

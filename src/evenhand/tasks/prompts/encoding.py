@@ -176,10 +176,9 @@ def _check_options(prompt: ReviewPrompt, tokens: Sequence[Tokens]) -> None:
     seen: dict[Tokens, str] = {}
     for option, ids in zip(prompt.options, tokens, strict=True):
         if not ids:
-            raise InputError(f'prompt {prompt.name}: the option "{option.text.strip()}" is no token to this tokenizer')
+            raise InputError(f'prompt {prompt.name}: the option "{option.text.strip()}" has no token in this tokenizer')
         if ids in seen:
             raise InputError(
-                f'prompt {prompt.name}: the options "{seen[ids]}" and "{option.text.strip()}" are the same to this '
-                "tokenizer"
+                f'prompt {prompt.name}: the options "{seen[ids]}" and "{option.text.strip()}" have the same tokens'
             )
         seen[ids] = option.text.strip()

@@ -88,9 +88,7 @@ def score_options(
             tokenizer, or the same as another.
     """
     if not prompts or not len(reviews):
-        raise InputError(
-            f"there are {len(reviews)} reviews and {len(prompts)} prompts; one of each would be the least to ask"
-        )
+        raise InputError(f"there are {len(reviews)} reviews and {len(prompts)} prompts; at least one of each is needed")
     encoder = PromptEncoder(tokenizer, _limit(model, tokenizer, max_length))
     reader = PrefixReader(model, precision)
     scores = [_Found(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]

@@ -13,7 +13,7 @@ def slots_of(text: str) -> list[str]:
     try:
         parts = list(Formatter().parse(text))
     except ValueError:
-        raise ValueError(f"a brace of {text!r} is not closed; one that is no slot is written twice") from None
+        raise ValueError(f"a brace of {text!r} is not closed; write a literal brace twice") from None
     names = []
     for _, name, spec, conversion in parts:
         if name is not None:
@@ -30,7 +30,7 @@ def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) ->
     for name in names:
         if name not in (*once, *optional):
             raise ValueError(
-                f"{text!r} has the slot {{{name}}}, which is not known here; {did_you_mean(name, (*once, *optional))}"
+                f"{text!r} has the slot {{{name}}}, which is unknown here; {did_you_mean(name, (*once, *optional))}"
             )
     for name in once:
         if name not in names:
@@ -40,7 +40,7 @@ def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) ->
             raise ValueError(f"{text!r} has the slot {{{name}}} {names.count(name)} times; once would be right")
     if not text.endswith("{option}"):
         raise ValueError(
-            f"{text!r} goes on after {{option}}; an option is what the model says next, so it ends the text"
+            f"{text!r} continues after {{option}}; the option should end the text, since it is what the model says next"
         )
 
 

@@ -249,11 +249,11 @@ def _mapping(path: Path) -> dict[str, Any]:
 def _named(name: str, where: str) -> None:
     """Raise ValueError if a name has other characters than letters, digits, - and _."""
     if not re.fullmatch(NAME, name):
-        raise ValueError(f'{where}: "{name}" should be of letters, digits, - and _ only')
+        raise ValueError(f'{where}: "{name}" should consist of letters, digits, - and _')
 
 
 def _different(texts: Sequence[str], where: str) -> None:
     """Raise ValueError if a text occurs more than once."""
     repeated = next((text for text in texts if texts.count(text) > 1), None)
     if repeated is not None:
-        raise ValueError(f'{where}: "{repeated}" is there more than once, and options should differ')
+        raise ValueError(f'{where}: "{repeated}" occurs more than once; options should differ')
