@@ -57,12 +57,12 @@ class Arrangements:
 
     @property
     def balanced(self) -> bool:
-        """Whether all cells are equally frequent, so that the three effects are estimated independently."""
+        """True if all cells are equally frequent, so that the three effects are estimated independently."""
         return bool((self.cells == self.cells[0, 0, 0]).all())
 
     @property
     def fair(self) -> bool:
-        """Whether every content has every slot (an identifier at a position) equally often."""
+        """True if every content has every slot (an identifier at a position) equally often."""
         return bool((self.cells == self.cells[:1]).all())
 
     @cached_property

@@ -302,7 +302,7 @@ def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, 
 
 
 def _follow() -> None:
-    """What a process of a launch does that is not the main one: it neither reads, writes nor says anything."""
+    """Run a process of a launch that is not the main one; it neither reads, writes nor prints."""
     from evenhand.tasks.workers import worker_loop
 
     worker_loop()

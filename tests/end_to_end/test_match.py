@@ -72,7 +72,7 @@ def test_running_again_trains_nothing(finished, values):
     out, results = finished
 
     class Refusing(SilentWatcher):
-        def finish(self, trial, done, seconds) -> None:
+        def finish(self, trial, outcome, seconds) -> None:
             raise AssertionError(trial.label)
 
     assert Study(**values).run(out, watcher=Refusing()).verdicts.equals(results.verdicts)

@@ -24,8 +24,8 @@ class Trained(SilentWatcher):
 
     done: list = field(default_factory=list)
 
-    def finish(self, trial, done, seconds) -> None:
-        self.done.append((trial.method, trial.seed, done.what, seconds))
+    def finish(self, trial, outcome, seconds) -> None:
+        self.done.append((trial.method, trial.seed, outcome.status, seconds))
 
 
 @pytest.fixture

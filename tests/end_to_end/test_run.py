@@ -27,9 +27,9 @@ class Trained(SilentWatcher):
     done: dict = field(default_factory=dict)
     why: dict = field(default_factory=dict)
 
-    def finish(self, trial, done, seconds) -> None:
-        self.done[trial.method, trial.seed] = done.what
-        self.why[trial.method, trial.seed] = done.why
+    def finish(self, trial, outcome, seconds) -> None:
+        self.done[trial.method, trial.seed] = outcome.status
+        self.why[trial.method, trial.seed] = outcome.reason
 
 
 def predictions(out: Path) -> dict[str, pl.DataFrame]:

@@ -22,8 +22,8 @@ class Counted(SilentWatcher):
     done: list = field(default_factory=list)
     said: list = field(default_factory=list)
 
-    def finish(self, trial, done, seconds) -> None:
-        self.done.append((trial.method, trial.candidate is not None, done.what))
+    def finish(self, trial, outcome, seconds) -> None:
+        self.done.append((trial.method, trial.candidate is not None, outcome.status))
 
     def say(self, text) -> None:
         self.said.append(text)

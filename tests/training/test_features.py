@@ -422,7 +422,7 @@ def test_only_what_is_missing_is_added_to_what_is_kept(computed, tmp_path):
 class Interrupted(SilentWatcher):
     """Ctrl-C when the first trial is complete."""
 
-    def finish(self, trial, done, seconds) -> None:
+    def finish(self, trial, outcome, seconds) -> None:
         raise KeyboardInterrupt
 
 

@@ -250,7 +250,7 @@ class Sample:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """What identifies the examples of each split, ids included."""
+        """The fingerprint of each split's examples, ids included; it identifies them in records."""
         of_task = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
         spec = self.setting.spec.prompts
         if spec is not None:
@@ -260,7 +260,7 @@ class Sample:
 
     @cached_property
     def probing(self) -> Probing | None:
-        """What the sample's models are probed for; None where nothing is.
+        """The probing of the sample's models; None if the study asks for none.
 
         Raises:
             InputError: a target that these examples do not have, see `ProbingSpec.of`.

@@ -66,6 +66,7 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
 def _loaded_setting(
     name: str, setting: Setting, load: Callable[[DataSpec], LoadedDataset], data: Path | None
 ) -> LoadedSetting:
+    """Load one setting, and refuse data, test sets and a base model that do not fit each other."""
     spec = setting.data_spec()
     if spec.test_only:
         raise InputError(

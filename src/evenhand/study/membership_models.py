@@ -78,7 +78,7 @@ class MembershipPool:
 
     @property
     def fingerprint(self) -> str:
-        """What identifies the pool: its examples, labels, groups and draw; pools that differ cannot be joined."""
+        """The hash of the pool's examples, labels, groups and draw; pools that differ cannot be joined."""
         data = self.setting.dataset
         groups = {name: attribute.take(self.index).lists() for name, attribute in data.attributes.items()}
         units = [str(unit) for unit in data.unit[self.index]]

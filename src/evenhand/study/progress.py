@@ -44,6 +44,7 @@ class Terminal:
         self._bar.stop()
 
     def start(self, todo: int, kept: int) -> None:
+        """Say how many trials are complete, and start the bar."""
         self._todo, self._finished, self._seconds = todo, 0, 0.0
         if self._task is not None:  # a run that chooses hyperparameters starts twice
             self._bar.remove_task(self._task)
@@ -54,11 +55,13 @@ class Terminal:
         self._task = self._bar.add_task("training", total=max(todo, 1))
 
     def share(self, pack: Sequence[Trial], share: float) -> None:
+        """Advance the bar by the share of a pack's training."""
         if self._task is not None:
             label = pack[0].label + (f" and {len(pack) - 1} more" if len(pack) > 1 else "")
             self._bar.update(self._task, completed=self._finished + share * len(pack), description=label)
 
-    def finish(self, trial: Trial, done: TrialOutcome, seconds: float) -> None:
+    def finish(self, trial: Trial, outcome: TrialOutcome, seconds: float) -> None:
+        """Print the line of a complete trial, with the time that is left."""
         self._finished += 1
         self._seconds += seconds
         if self._task is not None:
@@ -66,20 +69,21 @@ class Terminal:
         left = self._seconds / self._finished * (self._todo - self._finished)
         # The bar has its own estimate; short runs need none.
         more = f" (about {duration(left)} left)" if self._bar.disable and left > 60 else ""
-        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {outcome_text(done, seconds)}{more}")
+        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {outcome_text(outcome, seconds)}{more}")
 
     def say(self, text: str) -> None:
+        """Print a sentence."""
         self._console.print(text, markup=False)
 
 
-def outcome_text(done: TrialOutcome, seconds: float) -> str:
+def outcome_text(outcome: TrialOutcome, seconds: float) -> str:
     """Return what was done for a trial, and why, as the end of its line."""
     took = duration(seconds)
-    if done.what == "failed":
-        return f"failed after {took}: {done.why}"
-    if done.what == "trained":
-        return f"trained in {took}" if done.why is None else f"trained again in {took}, since {done.why}"
-    return f"predicted from kept weights in {took}" if done.what == "predicted" else "was complete"
+    if outcome.status == "failed":
+        return f"failed after {took}: {outcome.reason}"
+    if outcome.status == "trained":
+        return f"trained in {took}" if outcome.reason is None else f"trained again in {took}, since {outcome.reason}"
+    return f"predicted from kept weights in {took}" if outcome.status == "predicted" else "was complete"
 
 
 def duration(seconds: float) -> str:

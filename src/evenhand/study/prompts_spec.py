@@ -20,7 +20,7 @@ WORDS = ("male-female", "man-woman", "female-male-neutral")
 
 
 class PromptsSpec(PromptSelection, AskedDesign):
-    """Which prompts are asked about which reviews; `PromptSelection` describes the choice of prompts.
+    """The prompts of a study and the reviews they are about; `PromptSelection` describes the choice of prompts.
 
     Attributes:
         templates, forms, words: as there, and a small set unless given; `["*"]` is all.
@@ -61,7 +61,7 @@ class PromptsSpec(PromptSelection, AskedDesign):
 
     @property
     def sequence_loss(self) -> bool:
-        """Whether the loss of whole filled prompts is computed."""
+        """True if the loss of whole filled prompts is computed."""
         return self.score == "sequence_loss"
 
 

@@ -46,6 +46,7 @@ class StudySpec(Spec):
     chosen: tuple[Choice, ...] = ()
 
     def __init__(self, **values: Any) -> None:
+        """Resolve the keys of a study. Raises InputError."""
         try:
             super(Spec, self).__init__(**_laid_out(values))  # not in the name of the class: a YAML knows none
         except ValidationError as error:

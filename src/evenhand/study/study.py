@@ -18,6 +18,7 @@ class Study(StudySpec):
     """
 
     def __init__(self, **values: Any) -> None:
+        """Resolve the keys of a study. Raises InputError."""
         super().__init__(**values)
 
     def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:

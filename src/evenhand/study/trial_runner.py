@@ -33,14 +33,14 @@ class TrialOutcome:
     """The way in which a trial was completed.
 
     Attributes:
-        what: `kept` when nothing was missing, `predicted` when only predictions or probes were made from kept weights,
-            `trained`, or `failed` when training cannot succeed (running again does not repeat it).
-        why: of a failure, or of training what had been trained before.
-        seconds: of training and predicting, of a pack's the trial's share; None where that is for a clock outside.
+        status: `kept` if nothing was missing, `predicted` if only records were made from kept weights, `trained`, or
+            `failed` if training cannot succeed (running again does not repeat it).
+        reason: why training failed, or why it was repeated.
+        seconds: the time of training and predicting, of a pack the trial's share; None if the caller measures it.
     """
 
-    what: Literal["kept", "predicted", "trained", "failed"]
-    why: str | None = None
+    status: Literal["kept", "predicted", "trained", "failed"]
+    reason: str | None = None
     seconds: float | None = None
 
 
@@ -198,15 +198,15 @@ def _train(
                 }
                 if isinstance(result, TrainingError):
                     kept |= {"status": "failed", "reason": str(result)}
-                    done = TrialOutcome("failed", kept["reason"])
+                    outcome_of_trial = TrialOutcome("failed", kept["reason"])
                 else:
                     outcome, rows = result
                     kept |= asdict(outcome)
                     store.write_predictions(job.folder, trial, rows)
-                    done = TrialOutcome("trained", again, outcome.seconds)
+                    outcome_of_trial = TrialOutcome("trained", again, outcome.seconds)
                 write_text(job.folder / "trial.json", json.dumps(kept, indent=1))
                 folder.close()
-                yield trial, done
+                yield trial, outcome_of_trial
         except SafetensorError as error:
             # What it has to say of a full disk is no OSError, which is what the command line explains.
             number = re.search(r"os error (\d+)", str(error))

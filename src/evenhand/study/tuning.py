@@ -92,6 +92,7 @@ class Candidate:
         return json.dumps(dict(self.values), sort_keys=True)
 
     def __str__(self) -> str:
+        """Return the values as people read them."""
         return hyperparameters_text(self.values)
 
 

@@ -114,6 +114,7 @@ def train_together(
     start = start_from_features(pack, model_of, [job.work.base.fingerprint for job in jobs], features)
 
     def encode(row: int, inputs: Sequence[Any]) -> Inputs:
+        """Return the inputs of a replica, from cached features where there are some."""
         return start(row, encoder(jobs[row].work, inputs))
 
     validation = [
@@ -224,6 +225,7 @@ def predict(
     start = start_from_features(pack, lambda _: model, [work.base.fingerprint], features)
 
     def encode(inputs: Sequence[Any]) -> Inputs:
+        """Return the inputs, from cached features where there are some."""
         return start(0, encoder(work, inputs))
 
     return _predictions(partial(logits_of, model, device=where), encode, evaluations, len(work.classes), where)

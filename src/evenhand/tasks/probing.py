@@ -83,7 +83,7 @@ class Probing:
 
 @dataclass(frozen=True, eq=False)
 class ProbeResults:
-    """Which tested examples the probes of every layer predicted correctly.
+    """The correctness of every layer's probes on each tested example.
 
     Attributes:
         target: the label's name.

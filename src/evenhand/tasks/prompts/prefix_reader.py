@@ -59,12 +59,12 @@ class PrefixReader:
         self._takes = set(inspect.signature(inner.forward).parameters)
         self.computed = 0
 
-    def beginnings(self, texts: Sequence[Tokens], *, keep: bool, inside: bool) -> ReadPrefixes:
+    def read_beginnings(self, texts: Sequence[Tokens], *, keep: bool, inside: bool) -> ReadPrefixes:
         """Read beginnings of one token or more.
 
         Args:
             texts: token ids [B].
-            keep: keep keys and values, for `after`.
+            keep: keep keys and values, for `continuation_log_probs`.
             inside: tell the texts' own log-probability, too, which takes the logits of every position.
         """
         longest = max(map(len, texts))
@@ -81,7 +81,7 @@ class PrefixReader:
             sums = (log_probs.cpu().double().numpy() * mask[:, :-1]).sum(axis=1)
         return ReadPrefixes(mask, following, sums, cache)
 
-    def after(
+    def continuation_log_probs(
         self,
         read: ReadPrefixes,
         beginnings: np.ndarray,

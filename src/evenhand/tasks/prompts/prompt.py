@@ -212,6 +212,7 @@ def _kept(names: Sequence[str], among: Sequence[str]) -> list[str]:
 
 
 def _resolved_path(path: str, below: Path | None) -> Path:
+    """Return the path below the given folder if it is a file there, else the path itself."""
     given = Path(path).expanduser()
     if below is not None and not given.is_absolute() and (below / given).is_file():
         return below / given

@@ -132,7 +132,7 @@ def _read(
             # All but its last token is read. Options that are one token share what stands before it.
             tail = continuation.tokens[:-1]
             asked.append((index, continuation, rows.setdefault((index, tail), len(rows)) if tail else -1))
-    read = reader.beginnings([item.beginning for item in items], keep=bool(rows), inside=whole)
+    read = reader.read_beginnings([item.beginning for item in items], keep=bool(rows), inside=whole)
 
     # A token of a continuation is predicted at the position before it; position -1 is the beginning's last.
     wanted = [
@@ -152,7 +152,7 @@ def _read(
         at = np.full(len(tails), -1)
         at[part] = np.arange(len(part))
         here = ~first & (at[row] >= 0)
-        log_prob[here] = reader.after(
+        log_prob[here] = reader.continuation_log_probs(
             read, beginnings[part], [tails[index] for index in part], at[row[here]], position[here], token[here]
         )
 

@@ -87,7 +87,7 @@ class YesNo(Spec):
 
     @property
     def negated(self) -> bool:
-        """Whether the question can be negated."""
+        """True if the question can be negated."""
         return "not" in slots_of(self.text)
 
     def text_of(self, form: str) -> str:
