@@ -9,7 +9,7 @@ from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.study.plan import make_plan
 from evenhand.study.presets import list_presets, read_preset
-from evenhand.study.tiny import EXAMPLES, shrink, tiny_of
+from evenhand.study.tiny import MAX_EXAMPLES, shrink, tiny_of
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_what_is_not_too_large_stays_as_the_study_says(hatexplain, tmp_path):
     before = hatexplain.settings["main"]
     assert small.methods["full"] == before.methods["full"] and small.task == before.task
     assert (small.seeds, small.split, small.train) == (before.seeds, before.split, before.train)
-    assert small.limit.train == EXAMPLES
+    assert small.limit.train == MAX_EXAMPLES
 
 
 def test_stand_ins_are_written_once_and_serve_extra_test_sets_too(hatexplain, tmp_path):
@@ -145,7 +145,7 @@ def test_stand_ins_are_written_once_and_serve_extra_test_sets_too(hatexplain, tm
 def test_a_study_with_its_examples_at_hand_needs_no_stand_in(small_study, tmp_path):
     small, data, said = shrink(Study(**small_study), tmp_path / "stand-in")
     assert (data, said) == (None, []) and not (tmp_path / "stand-in").exists()
-    assert all(len(trial.examples) <= EXAMPLES for trial in make_plan(small, data).trials)
+    assert all(len(trial.examples) <= MAX_EXAMPLES for trial in make_plan(small, data).trials)
     assert shrink(Study(**small_study), tmp_path / "stand-in", tmp_path)[1] == tmp_path
 
 

@@ -51,7 +51,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class _Looking(Store):
+class _ReadOnlyStore(Store):
     """A store opened for reading: the pack sizes that timing finds are not kept."""
 
     def keep_replicas(self, key: str, count: int) -> None:
@@ -182,7 +182,7 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
     cached: dict[str, set[str]] = {}
     cost_by_trial: dict[str, Cost | None] = {}
     held = 0
-    for pack in group_into_packs(todo, _Looking(out), say):
+    for pack in group_into_packs(todo, _ReadOnlyStore(out), say):
         kind = _kind(pack)
         if kind not in known:
             say(f"Timing a few steps of {pack[0].method}" + (f", {len(pack)} trials at a time" * (len(pack) > 1)))
@@ -192,9 +192,9 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
             cost_by_trial |= dict.fromkeys(trial.hash for trial in pack)
             continue
         # Features that are needed in training are made for the whole pack, before any of its trials is tested.
-        shared = sum(_new(_learned(trial), trial, rates, cached) for trial in pack) / len(pack)
+        shared = sum(_newly_cached(_trained_examples(trial), trial, rates, cached) for trial in pack) / len(pack)
         for trial in pack:
-            new = shared + _new(_tested(trial), trial, rates, cached)
+            new = shared + _newly_cached(_tested_examples(trial), trial, rates, cached)
             cost = _cost(trial, len(pack), rates, new)
             held = max(held, cost.peak_bytes) if rates.of_process else cost.peak_bytes
             cost_by_trial[trial.hash] = replace(cost, peak_bytes=held)
@@ -216,7 +216,7 @@ def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost
     learned, epochs = len(trial.examples), trial.spec.epochs
     steps = epochs * -(-learned // (trial.train.batch_size * trial.train.accumulate))
     encoded = learned + sum(sizes.values())  # the validation part is one of them
-    validations = validated * (max(epochs, 1) + _looked_at(trial, steps))
+    validations = validated * (max(epochs, 1) + _validation_looks(trial, steps))
     written, size = rates.kept[trial.keep]
     seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
     seconds += rates.fill * new + rates.predict * sum(sizes.values()) + written
@@ -227,7 +227,7 @@ def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost
     return Cost(seconds, rates.peak_bytes + images, disk)
 
 
-def _looked_at(trial: Trial, steps: int) -> int:
+def _validation_looks(trial: Trial, steps: int) -> int:
     """Return how often a matched trial predicts the validation examples to find its checkpoint."""
     if trial.match is None:
         return 0
@@ -246,14 +246,14 @@ def _kind(pack: Sequence[Trial]) -> str:
     return json.dumps([*shared, rest if len(pack) == 1 else packing.pack_key(work_of(first))], sort_keys=True)
 
 
-def _learned(trial: Trial) -> set[str]:
+def _trained_examples(trial: Trial) -> set[str]:
     """Return the names of the examples that are read in training."""
     seen = trial.sample.validation
     validated = set() if seen is None else _names(seen, np.arange(len(seen)))
     return validated | (_names(trial.setting.dataset, trial.parts.train) if trial.spec.epochs else set())
 
 
-def _tested(trial: Trial) -> set[str]:
+def _tested_examples(trial: Trial) -> set[str]:
     """Return the names of the examples that are predicted."""
     return set().union(*(_names(data, np.arange(len(data))) for data in trial.evaluations.values()))
 
@@ -263,7 +263,7 @@ def _names(data: Dataset, index: np.ndarray) -> set[str]:
     return {f"{data.name} {example}" for example in data.example[index]}
 
 
-def _new(needed: set[str], trial: Trial, rates: MeasuredTimes, cached: dict[str, set[str]]) -> int:
+def _newly_cached(needed: set[str], trial: Trial, rates: MeasuredTimes, cached: dict[str, set[str]]) -> int:
     """Return the number of examples whose cached features this trial is the first to need."""
     if rates.prefix is None:
         return 0

@@ -122,13 +122,15 @@ def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]
             return setting_of
 
         for seed in spec.seeds:
-            for trial in _compared(prepared, settled(seed), seed, prepared.sample(seed)):
+            for trial in _trials_of_seed(prepared, settled(seed), seed, prepared.sample(seed)):
                 yield replace(trial, benchmarks=prepared.benchmarks)
         yield from _twins(prepared, settled(None))
         yield from _shadows(prepared, settled(None))
 
 
-def _compared(prepared: LoadedSetting, settled: Mapping[str, Setting], seed: int, sample: Sample) -> Iterator[Trial]:
+def _trials_of_seed(
+    prepared: LoadedSetting, settled: Mapping[str, Setting], seed: int, sample: Sample
+) -> Iterator[Trial]:
     """Yield the trials of one seed, or of one model of a pool, for all methods.
 
     Trials that are matched to the reference follow once the reference's hyperparameters are known.
@@ -152,7 +154,7 @@ def _twins(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[
         return
     training = {method: spec for method, spec in settled.items() if spec.method(method).epochs}
     for first in range(0, pool.spec.models, 2):
-        pair = [list(_compared(prepared, training, number, pool.sample(number))) for number in (first, first + 1)]
+        pair = [list(_trials_of_seed(prepared, training, number, pool.sample(number))) for number in (first, first + 1)]
         for trial, twin in zip(*pair, strict=True):
             yield replace(trial, subset=POOL, pair=twin.hash)
             yield replace(twin, subset=POOL, pair=trial.hash)

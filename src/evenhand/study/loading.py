@@ -81,7 +81,7 @@ def _loaded_setting(
     loaded = load(spec)
     others = {}
     for other, task in setting.evaluate.items():
-        others[other] = LoadedDataset(_renamed(_asked(parse_task(task)[1], load), other))
+        others[other] = LoadedDataset(_renamed(_tested_part(parse_task(task)[1], load), other))
         if kind_of(task["name"]) != kind_of(setting.task["name"]):
             raise InputError(
                 f"settings.{name}: the test set {other} is for {kind_of(task['name'])}, and the task "
@@ -111,7 +111,7 @@ def _loaded_setting(
     return LoadedSetting(name, setting, base, spec, loaded, others, prompts)
 
 
-def _asked(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:
+def _tested_part(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:
     """Return the part of a further test set that is predicted."""
     dataset = load(spec).dataset
     everything = np.arange(len(dataset))

@@ -16,13 +16,13 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         under = merged.get(key)
         if key == "task" and isinstance(under, str):
             under = {"name": under}
-        if isinstance(under, Mapping) and isinstance(value, Mapping) and not _another(under, value):
+        if isinstance(under, Mapping) and isinstance(value, Mapping) and not _describe_different_things(under, value):
             merged[key] = merge(under, value)
         else:
             merged[key] = value
     return merged
 
 
-def _another(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+def _describe_different_things(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
     """Return whether two mappings describe different things: another task, another kind of method."""
     return any(key in above and above[key] != below.get(key) for key in ("name", "kind"))

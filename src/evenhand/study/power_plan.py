@@ -22,12 +22,12 @@ ACCURACY = 0.8
 AGREEMENT = 0.75
 """Correlation of being right between two methods on one example, as fine-tuned models have it."""
 
-LASTING = 0.3
+SEED_CORRELATION = 0.3
 """Correlation of an example's difference between methods in two seeds."""
 
 ALPHA = 0.05
 
-_FOUND = 1.645 + 0.842
+_STANDARD_ERRORS = 1.645 + 0.842
 """Standard errors: the normal quantiles of the level and of the power."""
 
 
@@ -61,7 +61,7 @@ def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[Detectabl
         plan: of the study.
         accuracy: p.
     """
-    return [effect for name in plan.settings for effect in _setting(plan, name, accuracy)]
+    return [effect for name in plan.settings for effect in _effects_of_setting(plan, name, accuracy)]
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ def detectable_leaks(plan: Plan) -> list[DetectableLeak]:
             groups = rows[records.ATTRIBUTE + attribute].explode().drop_nulls().value_counts().sort("count")
             sizes += [(attribute, group, size) for group, size in reversed(list(groups.iter_rows()))]
         for attribute, group, size in sizes:
-            area = 0.5 + _FOUND * math.sqrt((size + 1) / (3 * size**2) / pool.spec.models)
+            area = 0.5 + _STANDARD_ERRORS * math.sqrt((size + 1) / (3 * size**2) / pool.spec.models)
             refused = tuple(alpha for alpha in false_positive_rates() if size < LEAST / alpha)
             leaks.append(DetectableLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
     return leaks
 
 
-def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffect]:
+def _effects_of_setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffect]:
     """Yield the smallest detectable harm for everyone and each group of one setting."""
     prepared = plan.settings[name]
     spec = prepared.spec
@@ -136,7 +136,7 @@ def _setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffec
             differ = 2 * accuracy * (1 - accuracy) * (1 - AGREEMENT)
             union = int(np.unique(np.concatenate([test[mask[test]] for test in tests.values()])).size)
             level = ALPHA / (1 if group is None else family)
-            detectable = foreseen_effect(differ / size, LASTING * overlap, runs, union, level)
+            detectable = foreseen_effect(differ / size, SEED_CORRELATION * overlap, runs, union, level)
         yield DetectableEffect(name, attribute, group, size, detectable)
 
 
@@ -151,7 +151,7 @@ def effect_lines(effects: Sequence[DetectableEffect], accuracy: float) -> list[s
     ]
     for effect in effects:
         smallest = "too few to judge" if effect.detectable is None else f"{effect.detectable:.3f}"
-        lines.append(f"  {effect.setting}  {_whom(effect):<32} {effect.tested:>8.0f} tested  {smallest}")
+        lines.append(f"  {effect.setting}  {_group_name(effect):<32} {effect.tested:>8.0f} tested  {smallest}")
     return lines
 
 
@@ -167,11 +167,12 @@ def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:
     for leak in leaks:
         refused = ", ".join(f"{alpha:g}" for alpha in leak.refused) or "none"
         lines.append(
-            f"  {leak.setting}  {_whom(leak):<32} {leak.examples:>8} examples  {leak.area:.3f}  refused: {refused}"
+            f"  {leak.setting}  {_group_name(leak):<32} {leak.examples:>8} examples  {leak.area:.3f}  "
+            f"refused: {refused}"
         )
     return lines
 
 
-def _whom(detectable: DetectableEffect | DetectableLeak) -> str:
+def _group_name(detectable: DetectableEffect | DetectableLeak) -> str:
     """Return the group's name for a terminal."""
     return "everyone" if detectable.group is None else f"{detectable.attribute} = {detectable.group}"

@@ -52,7 +52,7 @@ class ProbingSpec(ProbedDesign):
 
     @model_validator(mode="before")
     @classmethod
-    def _said(cls, values: Any) -> Any:
+    def _complete_more(cls, values: Any) -> Any:
         """Complete `more` so that every target says whether more of it is worse or better."""
         values = {"targets": values} if isinstance(values, str | list | tuple) else values
         if not isinstance(values, Mapping) or not isinstance(values.get("targets"), str | list | tuple):

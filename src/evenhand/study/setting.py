@@ -205,7 +205,7 @@ class Setting(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_asked(cls, values: Any) -> Any:
+    def _default_prompts(cls, values: Any) -> Any:
         """Give a task of reviews its default prompts, and refuse prompts for other tasks."""
         if not isinstance(values, Mapping) or "task" not in values:
             return values

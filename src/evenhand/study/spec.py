@@ -48,7 +48,7 @@ class StudySpec(Spec):
     def __init__(self, **values: Any) -> None:
         """Resolve the keys of a study. Raises InputError."""
         try:
-            super(Spec, self).__init__(**_laid_out(values))  # not in the name of the class: a YAML knows none
+            super(Spec, self).__init__(**_resolved_keys(values))  # not in the name of the class: a YAML knows none
         except ValidationError as error:
             raise InputError(explain(error, "")) from None
 
@@ -104,7 +104,7 @@ class StudySpec(Spec):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
-def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
+def _resolved_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the user's keys in resolved form: `settings` by name, each merged into the top level."""
     study_keys = set(field_names(StudySpec))
     setting_keys = set(field_names(Setting))

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from evenhand.training.pack import Batch, Pack
 
-STEPS = 6
+TIMED_STEPS = 6
 """Steps that are timed, after one of the longest examples, which warms up and shows the most memory."""
 
-PREDICTED = 3
+TIMED_BATCHES = 3
 """Batches whose prediction is timed."""
 
 
@@ -94,7 +94,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
     # Texts are tokenised in no time, and a batch lasts as long as its longest text; images are all alike.
     texts = works[0].base.modality == "text"
     few_works = [sample_batches(work, encoder(work, work.examples.inputs).lengths if texts else None) for work in works]
-    few = _few(works[0], tested, encoder)
+    few = _sample_tested(works[0], tested, encoder)
     started = time.perf_counter()
     encoded = InputEncoder()(works[0], few.inputs)
     encode = (time.perf_counter() - started) / len(few)
@@ -159,12 +159,16 @@ def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
     if lengths is not None:
         drawn.sort(key=lambda rows: -int(lengths[rows].max()))
     first, *others = drawn
-    positions = (np.arange(STEPS) + 0.5) * len(others) / STEPS if len(others) > STEPS else np.arange(len(others))
+    positions = (
+        (np.arange(TIMED_STEPS) + 0.5) * len(others) / TIMED_STEPS
+        if len(others) > TIMED_STEPS
+        else np.arange(len(others))
+    )
     rows = np.concatenate([first, *(others[int(position)] for position in positions)])
     return replace(work, examples=work.examples.take(rows), validation=None)
 
 
-def _few(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
+def _sample_tested(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
     """Return whole batches to predict, from longer to shorter ones, so that padding is as in a full prediction."""
     from evenhand.training.batches import by_length
     from evenhand.training.pack import PREDICT_BATCH
@@ -172,7 +176,9 @@ def _few(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
     lengths = encoder(work, tested.inputs).lengths if work.base.modality == "text" else None
     drawn = by_length(len(tested), lengths, PREDICT_BATCH)
     positions = (
-        (np.arange(PREDICTED) + 0.5) * len(drawn) / PREDICTED if len(drawn) > PREDICTED else np.arange(len(drawn))
+        (np.arange(TIMED_BATCHES) + 0.5) * len(drawn) / TIMED_BATCHES
+        if len(drawn) > TIMED_BATCHES
+        else np.arange(len(drawn))
     )
     return tested.take(np.concatenate([drawn[int(position)] for position in positions]))
 
@@ -186,11 +192,14 @@ def step_seconds(pack: Pack, work: Work) -> float:
     longest = 1 / max(-(-len(work.examples) // (work.train.batch_size * work.train.accumulate)), 1)
     with reproducible(pack.device):
         train_mode(pack.module)
-        times = [_seconds(pack, batch) for batch in sorted(pack.batches(0), key=lambda batch: -_tokens(pack, batch))]
+        times = [
+            _step_time(pack, batch)
+            for batch in sorted(pack.batches(0), key=lambda batch: -_tokens_of_step(pack, batch))
+        ]
     return longest * times[0] + (1 - longest) * float(np.mean(times[1:] or times)) if times else 0.0
 
 
-def _tokens(pack: Pack, batch: Batch) -> int:
+def _tokens_of_step(pack: Pack, batch: Batch) -> int:
     """Return the tokens of a step, padding included; its examples where all are alike."""
     count = 0
     for part in batch.parts:
@@ -202,7 +211,7 @@ def _tokens(pack: Pack, batch: Batch) -> int:
     return count
 
 
-def _seconds(pack: Pack, batch: Batch) -> float:
+def _step_time(pack: Pack, batch: Batch) -> float:
     """Return the seconds that one step takes."""
     from evenhand.training.loop import take_step
 

@@ -25,28 +25,28 @@ from evenhand.tasks import kind_of, parse_task
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-EXAMPLES = 400
+MAX_EXAMPLES = 400
 """Training examples, and test examples, at most."""
 
-ASKED = 30
+MAX_REVIEWS = 30
 """Reviews that prompts are asked about, at most."""
 
-DOCUMENTS = 100
+MAX_DOCUMENTS = 100
 """Documents of a benchmark, at most."""
 
-QUICKER = 20
+RATE_FACTOR = 20
 """How many times a method's usual learning rate a tiny model needs at least, which sees few examples a few times."""
 
-FASTEST = 0.01
+MAX_RATE = 0.01
 """The highest rate that is asked for so."""
 
-LONGER = 20
+TRANSLATION_EPOCHS = 20
 """Epochs that a tiny model needs at least to write sentences, which it has never read in these languages."""
 
-WRITING = 0.003
+TRANSLATION_RATE = 0.003
 """The rate at which all of a tiny model learns to write them; an adapter needs the highest."""
 
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of the tiny decoders."""
 
 _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "llama", "bert": "bert", "minilm": "bert"}
@@ -91,33 +91,33 @@ def _shrunk(name: str, setting: Setting, folder: Path, notes: list[str]) -> Sett
     model = tiny_of(setting.model)
     if model != setting.model:
         notes.append(f"{name}: {model} stands in for {setting.model}")
-    limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
+    limit = {part: min(most or MAX_EXAMPLES, MAX_EXAMPLES) for part, most in setting.limit.model_dump().items()}
     bare = skeleton(find(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
     cut = {method: _fitted(f"{name}: {method}", values, bare, notes) for method, values in setting.methods.items()}
     methods = _distinct(name, setting, cut, notes)
     writes = kind_of(setting.task["name"]) == "translation" and model != setting.model
     if writes:
-        methods = _learning_to_write(name, methods, notes)
+        methods = _with_more_training(name, methods, notes)
     if setting.train.precision == "bfloat16":
         notes.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
         setting = setting.model_copy(update={"train": setting.train.model_copy(update={"precision": "auto"})})
     return setting.model_copy(
         update={
             "model": model,
-            "methods": methods if model == setting.model else _quickened(name, methods, notes, writes),
+            "methods": methods if model == setting.model else _with_higher_rates(name, methods, notes, writes),
             "tuning": _fitted_grid(setting.tuning, bare, methods),
-            "task": _stood_in(name, setting.task, folder, notes),
-            "evaluate": {other: _stood_in(name, task, folder, notes) for other, task in setting.evaluate.items()},
+            "task": _with_stand_in(name, setting.task, folder, notes),
+            "evaluate": {other: _with_stand_in(name, task, folder, notes) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
-            "prompts": _asked_of_fewer(name, setting.prompts, notes),
-            "harness": _scored_on_fewer(name, setting.harness, folder, notes),
-            "probing": _probed_with_fewer(name, setting.probing, notes),
-            "membership": _fewer(name, setting.membership, notes),
+            "prompts": _small_prompts(name, setting.prompts, notes),
+            "harness": _small_harness(name, setting.harness, folder, notes),
+            "probing": _small_probing(name, setting.probing, notes),
+            "membership": _small_membership(name, setting.membership, notes),
         }
     )
 
 
-def _fewer(name: str, membership: MembershipSpec | None, notes: list[str]) -> MembershipSpec | None:
+def _small_membership(name: str, membership: MembershipSpec | None, notes: list[str]) -> MembershipSpec | None:
     """Return membership inference with as few models as its attack needs, on few examples."""
     if membership is None:
         return None
@@ -126,19 +126,19 @@ def _fewer(name: str, membership: MembershipSpec | None, notes: list[str]) -> Me
     if changed["models"] < membership.models:
         notes.append(f"{name}: membership with {least} models instead of {membership.models}")
     if membership.design == "pool":
-        changed["examples"] = min(membership.examples or EXAMPLES, EXAMPLES)
+        changed["examples"] = min(membership.examples or MAX_EXAMPLES, MAX_EXAMPLES)
     return membership.model_copy(update=changed)
 
 
-def _asked_of_fewer(name: str, prompts: PromptsSpec | None, notes: list[str]) -> PromptsSpec | None:
+def _small_prompts(name: str, prompts: PromptsSpec | None, notes: list[str]) -> PromptsSpec | None:
     """Return the same prompts about few reviews."""
-    if prompts is None or (prompts.reviews is not None and prompts.reviews <= ASKED):
+    if prompts is None or (prompts.reviews is not None and prompts.reviews <= MAX_REVIEWS):
         return prompts
-    notes.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
-    return prompts.model_copy(update={"reviews": ASKED})
+    notes.append(f"{name}: {MAX_REVIEWS} reviews are asked about instead of {prompts.reviews or 'all'}")
+    return prompts.model_copy(update={"reviews": MAX_REVIEWS})
 
 
-def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, notes: list[str]) -> HarnessSpec | None:
+def _small_harness(name: str, harness: HarnessSpec | None, folder: Path, notes: list[str]) -> HarnessSpec | None:
     """Return the same benchmarks on few documents, and write stand-ins for those that have one."""
     if harness is None:
         return None
@@ -146,16 +146,16 @@ def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, notes
 
     stand_ins.write_stand_ins(folder)
     notes.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
-    return harness.model_copy(update={"limit": min(harness.limit or DOCUMENTS, DOCUMENTS)})
+    return harness.model_copy(update={"limit": min(harness.limit or MAX_DOCUMENTS, MAX_DOCUMENTS)})
 
 
-def _probed_with_fewer(name: str, probing: ProbingSpec | None, notes: list[str]) -> ProbingSpec | None:
+def _small_probing(name: str, probing: ProbingSpec | None, notes: list[str]) -> ProbingSpec | None:
     """Return the same probe targets on few examples, with all layers if the tiny model lacks the named ones."""
     if probing is None:
         return None
     changed: dict[str, Any] = {}
-    if probing.examples is None or probing.examples > EXAMPLES:
-        changed["examples"] = EXAMPLES
+    if probing.examples is None or probing.examples > MAX_EXAMPLES:
+        changed["examples"] = MAX_EXAMPLES
     if probing.layers is not None or probing.judged is not None:
         changed |= {"layers": None, "judged": None}
         notes.append(f"{name}: every layer of the tiny model is probed, and the last one judged")
@@ -207,7 +207,7 @@ def _distinct(
         twins = (
             other
             for other, known in kept.items()
-            if _but_scale(known) == _but_scale(values)
+            if _without_alpha(known) == _without_alpha(values)
             and _differ_by_rank(setting.methods[other], setting.methods[method])
         )
         twin = next(twins, None)
@@ -220,7 +220,7 @@ def _distinct(
     return kept
 
 
-def _but_scale(method: Mapping[str, Any]) -> dict[str, Any]:
+def _without_alpha(method: Mapping[str, Any]) -> dict[str, Any]:
     """Return the method without alpha."""
     return {key: value for key, value in method.items() if key != "alpha"}
 
@@ -232,16 +232,16 @@ def _differ_by_rank(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool
     return ranks[0] != ranks[1] and (by_number or by_scale)
 
 
-def _quickened(
+def _with_higher_rates(
     name: str, methods: Mapping[str, dict[str, Any]], notes: list[str], writes: bool
 ) -> dict[str, dict[str, Any]]:
     """Return the methods with learning rates from which a tiny model learns something."""
     raised: dict[tuple[float, float], list[str]] = {}
     quickened = {}
     for method, values in methods.items():
-        least = min(QUICKER * float(METHODS[values["kind"]].model_fields["lr"].default), FASTEST)
+        least = min(RATE_FACTOR * float(METHODS[values["kind"]].model_fields["lr"].default), MAX_RATE)
         if writes and values["epochs"]:
-            least = max(least, WRITING if values["kind"] == "full" else FASTEST)
+            least = max(least, TRANSLATION_RATE if values["kind"] == "full" else MAX_RATE)
         quickened[method] = {**values, "lr": max(values["lr"], least)}
         if values["lr"] < least:
             raised.setdefault((values["lr"], least), []).append(method)
@@ -250,9 +250,11 @@ def _quickened(
     return quickened
 
 
-def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], notes: list[str]) -> dict[str, dict[str, Any]]:
+def _with_more_training(
+    name: str, methods: Mapping[str, dict[str, Any]], notes: list[str]
+) -> dict[str, dict[str, Any]]:
     """Return the methods with the epochs and layers that a tiny model needs to learn two languages."""
-    longer = [method for method, values in methods.items() if 0 < values["epochs"] < LONGER]
+    longer = [method for method, values in methods.items() if 0 < values["epochs"] < TRANSLATION_EPOCHS]
     wider = [
         method
         for method, values in methods.items()
@@ -260,14 +262,15 @@ def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], notes: 
     ]
     if longer:
         notes.append(
-            f"{name}: epochs are raised to {LONGER}, after which a tiny model writes sentences: {', '.join(longer)}"
+            f"{name}: epochs are raised to {TRANSLATION_EPOCHS}, after which a tiny model writes sentences: "
+            f"{', '.join(longer)}"
         )
     if wider:
         notes.append(f"{name}: all linear layers learn, since a tiny model knows neither language: {', '.join(wider)}")
     altered = {}
     for method, values in methods.items():
-        raised = {"epochs": LONGER} if method in longer else {}
-        layers = {"targets": list(LINEAR)} if method in wider else {}
+        raised = {"epochs": TRANSLATION_EPOCHS} if method in longer else {}
+        layers = {"targets": list(LINEAR_LAYERS)} if method in wider else {}
         altered[method] = {**values, **raised, **layers}
     return altered
 
@@ -300,7 +303,7 @@ def _fitted_ranks(
     return tuple(dict.fromkeys(fitting))
 
 
-def _stood_in(name: str, task: Mapping[str, Any], folder: Path, notes: list[str]) -> dict[str, Any]:
+def _with_stand_in(name: str, task: Mapping[str, Any], folder: Path, notes: list[str]) -> dict[str, Any]:
     """Return the task with stand-in data, where real data are needed."""
     spec = parse_task(task)[1]
     if spec.folder_name is None:

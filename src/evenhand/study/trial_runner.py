@@ -65,7 +65,7 @@ def run_trials(
         yield first, TrialOutcome("kept")
         return
     trained_before = store.read(first.hash) is not None
-    if trained_before and _made_from_kept(first, store):
+    if trained_before and _complete_from_weights(first, store):
         yield first, TrialOutcome("predicted")
         return
     yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
@@ -84,7 +84,7 @@ def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
     store.write_harness(folder, trial, rows)
 
 
-def _made_from_kept(trial: Trial, store: Store) -> bool:
+def _complete_from_weights(trial: Trial, store: Store) -> bool:
     """Make a trial's missing records from its kept weights; return False if these were not kept."""
     work, folder, trains = work_of(trial), store.folder(trial.hash), trainer(trial.kind)
     if not store.predicted(trial):
@@ -143,7 +143,9 @@ def matching_target(trial: Trial, store: Store) -> Target | None:
     return Target(by, kept[by], every)
 
 
-def _trained(pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None) -> Iterator[Any]:
+def _train_pack_or_fail(
+    pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None
+) -> Iterator[Any]:
     """Train a pack, or yield the error of its failed reference."""
     try:
         target = matching_target(pack[0], store)
@@ -184,7 +186,7 @@ def _train(
             for trial, folder in zip(pack, folders, strict=True)
         ]
         try:
-            trained = _trained(pack, jobs, store, progress)
+            trained = _train_pack_or_fail(pack, jobs, store, progress)
             for trial, job, folder, result in zip(pack, jobs, folders, trained, strict=True):
                 kept: dict[str, Any] = {
                     "trial": trial.hash,

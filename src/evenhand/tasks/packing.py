@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 KINDS = ("lora", "head")
 """The methods of which `evenhand.training.replicas` makes a pack."""
 
-MOST = 16
+MAX_REPLICAS = 16
 """Replicas of a pack that are tried."""
 
-FIRST = 4
+FIRST_TRIED = 4
 """Replicas of the first pack that is tried."""
 
-TIMED = 3
+TIMED_STEPS = 3
 """Steps whose times are compared, after one that warms up."""
 
-COST = 0.03
+MAX_TIMING_SHARE = 0.03
 """The share of a training's steps that timing may take; where it would take more, nothing is timed and trials are
 alone. In time it is up to a twentieth: models are loaded for it, and steps of a pack that does not pay are slower."""
 
-GAIN = 1.1
+MIN_GAIN = 1.1
 """How much faster more replicas must be: less than that is within what a shared machine's clock errs by."""
 
 
@@ -67,22 +67,22 @@ def replicas_that_pay(works: Sequence[Work]) -> int:
     Args:
         works: that share a `key`.
     """
-    most = min(len(works), MOST)
+    most = min(len(works), MAX_REPLICAS)
     best, gained = 1, 1.0
-    count = min(FIRST, most)
+    count = min(FIRST_TRIED, most)
     # Each replica takes its steps twice: alone and in the pack.
-    if 2 * count * (TIMED + 1) > COST * sum(map(_steps, works)):
+    if 2 * count * (TIMED_STEPS + 1) > MAX_TIMING_SHARE * sum(map(_steps, works)):
         return best
     while count > best:
         gain = speedup(works[:count])
-        if gain < GAIN * gained:
+        if gain < MIN_GAIN * gained:
             break
         best, gained = count, gain
         count = min(2 * count, most)
     return best
 
 
-def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
+def speedup(works: Sequence[Work], timed: int = TIMED_STEPS) -> float:
     """Return how many times faster these trials take their first steps together than one after the other.
 
     0 if the memory does not hold them together. The trained weights are thrown away.

@@ -50,36 +50,36 @@ def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
 
     wanted = work.probing
     assert wanted is not None
-    layers, results = _told(model.to(device()), work, wanted)
+    layers, results = _probe_trained(model.to(device()), work, wanted)
     frames = [probes_table(answers, work.trial, layers=layers) for answers in results]
     if wanted.untrained:
-        layers, results = _of_untrained(work.base, work.train.max_length, work.seed, wanted)
+        layers, results = _probe_untrained(work.base, work.train.max_length, work.seed, wanted)
         frames += [probes_table(answers, work.trial, layers=layers, untrained=True) for answers in results]
     return pl.concat(frames)
 
 
 @lru_cache(maxsize=2)
-def _of_untrained(
+def _probe_untrained(
     base: BaseModel, max_length: int | None, seed: int, wanted: Probing
 ) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     """Return the layers and probe results of an untrained model, which trials of one seed share."""
     from evenhand.models.load import device, load_tokenizer
     from evenhand.tasks.representations import untrained
 
-    model: Any = untrained(_bare(base, wanted).float(), seed)
-    return _probed(model.to(device()), load_tokenizer(base), base, max_length, wanted)
+    model: Any = untrained(_architecture(base, wanted).float(), seed)
+    return _probe_states(model.to(device()), load_tokenizer(base), base, max_length, wanted)
 
 
-def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
+def _probe_trained(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     """Return the layers and probe results of a trained model."""
     from evenhand.models.load import load_tokenizer
 
     tokenizer = load_tokenizer(work.base)
     tokenizer.model_max_length -= work.method.virtual_tokens
-    return _probed(model, tokenizer, work.base, work.train.max_length, wanted)
+    return _probe_states(model, tokenizer, work.base, work.train.max_length, wanted)
 
 
-def _probed(
+def _probe_states(
     model: Any, tokenizer: Any, base: BaseModel, max_length: int | None, wanted: Probing
 ) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     """Return the layers that were probed, and each target's results."""
@@ -126,7 +126,7 @@ def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
     return tuple(sorted({0, *(layer % depth for layer in layers)}))
 
 
-def _bare(base: BaseModel, wanted: Probing) -> PreTrainedModel:
+def _architecture(base: BaseModel, wanted: Probing) -> PreTrainedModel:
     """Return the architecture of a trial's model on the meta device; a head of two classes stands for any."""
     from evenhand.methods.fit import skeleton
 
@@ -137,4 +137,4 @@ def _reads_forward(base: BaseModel, wanted: Probing) -> bool:
     """Return whether only a text's last token has read all of it."""
     from evenhand.models.last_token import reads_last_token
 
-    return wanted.language or reads_last_token(_bare(base, wanted))
+    return wanted.language or reads_last_token(_architecture(base, wanted))

@@ -17,7 +17,7 @@ def worker_loop() -> None:
     from evenhand.training.distributed import listen
 
     while (jobs := listen()) is not None:
-        _join(jobs)
+        _train_jobs(jobs)
 
 
 def stop_workers() -> None:
@@ -27,7 +27,7 @@ def stop_workers() -> None:
     announce(None)
 
 
-def _join(jobs: Sequence[Job]) -> None:
+def _train_jobs(jobs: Sequence[Job]) -> None:
     """Train jobs of the main process, and throw away what this process would write."""
     with ExitStack() as folders:
         local_jobs = [

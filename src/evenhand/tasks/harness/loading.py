@@ -22,19 +22,19 @@ from evenhand.tasks.harness.columns import KNOWN, DocumentColumns
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
-OWN = Path(__file__).parent / "benchmarks"
+BUNDLED_TASKS = Path(__file__).parent / "benchmarks"
 """Tasks in the harness's own format that it lacks: StereoSet."""
 
-USUAL = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
+COMMON_FOLDERS = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
 """Folders of the harness that are looked through first: there are thousands of tasks, and to read all takes seconds."""
 
-AGAIN: Mapping[str, str] = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
+REREAD_FOLDER: Mapping[str, str] = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
 """Reads a local folder anew."""
 
 FEWSHOT_SEED = 1234
 """The harness's own default."""
 
-WHOLE = ("stereoset",)
+BUNDLED_GROUPS = ("stereoset",)
 """Names of several tasks at once of which none can be elsewhere."""
 
 
@@ -123,8 +123,8 @@ def load_benchmarks(
         for name, task in tasks.items():
             documents = task.eval_docs
             known[name].check(name, list(documents[0]))
-            asked[name] = _drawn(name, len(documents), limit)
-            for part in (name, str(task.VERSION), _settings(task), data[name], known[name].identity):
+            asked[name] = _drawn_documents(name, len(documents), limit)
+            for part in (name, str(task.VERSION), _task_settings(task), data[name], known[name].identity):
                 digest.update(part.encode() + b"\0")
             for position in range(len(documents)) if asked[name] is None else asked[name]:
                 text = json.dumps(documents[int(position)], sort_keys=True, default=str)
@@ -151,7 +151,9 @@ def _manager(names: tuple[str, ...], include: Path | None) -> TaskManager:
     """Return a task manager that knows these names, and all tasks if a name may mean several."""
     quick = _index(include, everything=False)
     entries = {name: quick.task_index.get(name) for name in names}
-    if all(name in WHOLE or (entry and entry.kind.name in ("TASK", "PY_TASK")) for name, entry in entries.items()):
+    if all(
+        name in BUNDLED_GROUPS or (entry and entry.kind.name in ("TASK", "PY_TASK")) for name, entry in entries.items()
+    ):
         return quick
     return _index(include, everything=True)
 
@@ -163,8 +165,8 @@ def _index(include: Path | None, everything: bool) -> TaskManager:
     from lm_eval.tasks import TaskManager
 
     home = Path(lm_eval.tasks.__path__[0])
-    usual: list[str | Path] = [] if everything else [home / name for name in USUAL]
-    further = [*usual, OWN, *([] if include is None else [include])]
+    usual: list[str | Path] = [] if everything else [home / name for name in COMMON_FOLDERS]
+    further = [*usual, BUNDLED_TASKS, *([] if include is None else [include])]
     return TaskManager(include_path=further, include_defaults=everything)
 
 
@@ -198,7 +200,10 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     chosen: dict[str, Any] = {"task": name}
     if local is not None and local.is_dir():
         # `datasets` would not see that files of a folder are others now.
-        chosen |= {"dataset_path": str(local), "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **AGAIN}}
+        chosen |= {
+            "dataset_path": str(local),
+            "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **REREAD_FOLDER},
+        }
     try:
         tasks = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
         (task,) = tasks.values()
@@ -217,18 +222,20 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     return task, named
 
 
-def _drawn(name: str, number: int, limit: int | None) -> list[int] | None:
+def _drawn_documents(name: str, number: int, limit: int | None) -> list[int] | None:
     """Return the positions of the documents that are asked; None for all."""
     if limit is None or limit >= number:
         return None
     return sorted(int(position) for position in generator(0, "harness", name).permutation(number)[:limit])
 
 
-def _settings(task: Any) -> str:
+def _task_settings(task: Any) -> str:
     """Return a task's YAML as text, functions by their source, without paths on this machine."""
     settings = dict(task.dump_config())
     settings.pop("dataset_path", None)
-    kwargs = {key: value for key, value in (settings.pop("dataset_kwargs", None) or {}).items() if key not in AGAIN}
+    kwargs = {
+        key: value for key, value in (settings.pop("dataset_kwargs", None) or {}).items() if key not in REREAD_FOLDER
+    }
     settings |= {"dataset_kwargs": kwargs} if kwargs else {}
     settings["metadata"] = {
         key: value for key, value in (settings.get("metadata") or {}).items() if key != "config_source"

@@ -22,10 +22,10 @@ from evenhand.training.batches import by_tokens
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-AT_ONCE = 1024
+REVIEWS_AT_ONCE = 1024
 """Reviews that are encoded, and sorted by length, together."""
 
-WHOLE = 8
+FULL_LOGITS_FACTOR = 8
 """Where every position's logits are needed, a batch has this many times fewer tokens: they are what fills memory."""
 
 
@@ -91,15 +91,15 @@ def score_options(
         raise InputError(f"there are {len(reviews)} reviews and {len(prompts)} prompts; at least one of each is needed")
     encoder = PromptEncoder(tokenizer, _limit(model, tokenizer, max_length))
     reader = PrefixReader(model, precision)
-    scores = [_Found(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
+    scores = [_ScoresOfPrompt(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
     numbered, cut, training = list(enumerate(reviews)), set(), model.training
     model.eval()
     try:
         for group in prompt_groups(prompts):
-            for first in range(0, len(reviews), AT_ONCE):
-                items = encoder(group, numbered[first : first + AT_ONCE])
+            for first in range(0, len(reviews), REVIEWS_AT_ONCE):
+                items = encoder(group, numbered[first : first + REVIEWS_AT_ONCE])
                 cut.update(item.review for item in items if item.cut)
-                for batch in _batches(items, batch_tokens // WHOLE if sequence_loss else batch_tokens):
+                for batch in _batches(items, batch_tokens // FULL_LOGITS_FACTOR if sequence_loss else batch_tokens):
                     _read(reader, batch, scores, batch_tokens, sequence_loss)
     finally:
         model.train(training)
@@ -113,7 +113,7 @@ def score_options(
     )
 
 
-class _Found:
+class _ScoresOfPrompt:
     """The scores of one prompt [n, K], filled in batch by batch."""
 
     def __init__(self, empty: np.ndarray) -> None:
@@ -122,7 +122,11 @@ class _Found:
 
 
 def _read(
-    reader: PrefixReader, items: Sequence[SharedPrefix], scores_of_prompt: Sequence[_Found], most: int, whole: bool
+    reader: PrefixReader,
+    items: Sequence[SharedPrefix],
+    scores_of_prompt: Sequence[_ScoresOfPrompt],
+    most: int,
+    whole: bool,
 ) -> None:
     """Read a batch of shared beginnings and fill in the scores of their continuations."""
     asked: list[tuple[int, Continuation, int]] = []  # item, continuation, row
@@ -148,7 +152,11 @@ def _read(
     tails, beginnings = [tail for _, tail in rows], np.array([index for index, _ in rows], dtype=np.int64)
     lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
     width = read.mask.shape[1]
-    for part in by_tokens(np.arange(len(tails)), width + lengths, most // WHOLE if whole else most) if tails else []:
+    for part in (
+        by_tokens(np.arange(len(tails)), width + lengths, most // FULL_LOGITS_FACTOR if whole else most)
+        if tails
+        else []
+    ):
         at = np.full(len(tails), -1)
         at[part] = np.arange(len(part))
         here = ~first & (at[row] >= 0)
