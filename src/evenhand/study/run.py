@@ -1,4 +1,7 @@
-"""Runs a study from its data to its report, on one screen; each step is one function of another file."""
+"""Runs a study from its data to its report; each step is a call of one function in another file.
+
+A study is resolved before it comes here: `StudySpec` (`study/spec.py`) has written out every default.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +33,11 @@ def run(
     watcher: Watcher | None = None,
     source: str = "",
 ) -> Results:
-    """Run a study: keep complete trials, start interrupted ones again, train new ones, then audit and report.
+    """Run a resolved study: keep complete trials, train the others, audit all of them, and write the report.
 
-    In a launch of several processes the main one runs the study, and the others train with it.
-
-    Args:
-        study: with every default written out, as `StudySpec` does when it is made.
-        out: the folder of the study; made if it does not exist.
-        data: the folder of `--data`.
-        executor: the way in which trials are run.
-        watcher: receives the progress.
-        source: the study's name for the report.
-
-    Returns:
-        The results, which are also in `out` (tables, `study.yaml`, `report.html`, `figures/`).
+    The main process of a launch does so, and its other processes train with it. `out` is the folder of the study and
+    `data` that of `--data`; `watcher` receives the progress, and `source` names the study in the report. The results
+    are also in `out`: tables, `study.yaml`, `report.html` and `figures/`.
 
     Raises:
         InputError: the study, its data or its model cannot be used, or `out` holds another study.
