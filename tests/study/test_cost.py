@@ -1,4 +1,4 @@
-"""What a plan foretells: trials that run, what each will take, and nothing left behind."""
+"""A plan predicts the trials that will run and their cost, and writes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rates(monkeypatch):
         example_bytes=100,
         kept={"none": (0.0, 0), "adapters": (0.5, 1000), "weights": (0.5, 1000)},
     )
-    monkeypatch.setattr(cost, "calibrate", lambda works, tested: made)
+    monkeypatch.setattr(cost, "measure_times", lambda works, tested: made)
     return made
 
 
@@ -116,14 +116,14 @@ def test_a_process_never_gives_up_a_peak_and_a_gpu_does(study, tmp_path, monkeyp
         peak = {"full": 3, "lora": 5}[works[0].method.kind]
         return replace(rates, peak_bytes=peak, of_process=of_process)
 
-    monkeypatch.setattr(cost, "calibrate", calibrate)
+    monkeypatch.setattr(cost, "measure_times", calibrate)
     methods = {name: study["methods"][name] for name in ("full", "lora")}
     found, _ = foretold(study, tmp_path, methods=methods, train={"replicas": 1})
     assert [row["peak_bytes"] for row in found.rows] == expected
 
 
 def test_a_trial_that_does_not_fit_the_memory_has_no_cost(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(cost, "calibrate", lambda works, tested: None)
+    monkeypatch.setattr(cost, "measure_times", lambda works, tested: None)
     found, _ = foretold(study, tmp_path)
     assert {row["seconds"] for row in found.rows} == {None}
     assert found.to_json()["seconds"] is None
