@@ -27,8 +27,8 @@ from evenhand.data.synthetic import SyntheticPosts
 from evenhand.methods.lora import LoRA
 from evenhand.models.find import find_model
 from evenhand.models.load import device
-from evenhand.tasks.classification import assemble
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.classification import assemble_pack
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.packing import replicas_that_pay
 from evenhand.tasks.work import Work
 from evenhand.training.loop import reproducible, take_step
@@ -117,7 +117,7 @@ class Turns:
     """A pack in training, a few steps at a time."""
 
     def __init__(self, works: list[Work]) -> None:
-        self.pack: Pack = assemble(works, Encoder(), device())[0]
+        self.pack: Pack = assemble_pack(works, InputEncoder(), device())[0]
         self.batches = self._forever()
         train_mode(self.pack.module)
 

@@ -15,7 +15,7 @@ from evenhand.audit.arrays.benchmark_documents import BenchmarkScores, Documents
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.kinds.benchmarks import BenchmarkReading
 from evenhand.audit.measures import measure_named
-from evenhand.tasks.harness.influence import linearised
+from evenhand.tasks.harness.linearization import linearized_values
 from given_items import SUPPORT, contrast_of, estimate_of
 from random_effects import names_of
 
@@ -37,7 +37,7 @@ def answers(along: float, hard: np.ndarray, prone: np.ndarray, rng: np.random.Ge
     unknown = rng.random(len(units)) < np.clip(known, 0, 1)[units]
     biased = ~unknown & (rng.random(len(units)) < np.clip(chance, 0, 1)[units])
     said = list(zip(unknown.astype(float), biased.astype(float), (~unknown).astype(float), strict=True))
-    values = linearised(said, [f"{unit:03d}" for unit in units], aggregate)
+    values = linearized_values(said, [f"{unit:03d}" for unit in units], aggregate)
     assert values is not None
     key = ("bbq", "amb_bias_score")
     documents = Documents(tuple(map(str, range(len(units)))), values, units, {})

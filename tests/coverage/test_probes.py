@@ -18,7 +18,7 @@ from evenhand.audit.design import ProbedDesign
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.kinds.probes import ProbeReading
 from evenhand.audit.measures import measure_named
-from evenhand.tasks.probing import Target, probe
+from evenhand.tasks.probing import ProbeTarget, probe
 from given_items import SUPPORT, contrast_of, estimate_of
 
 WIDTH, POOL = 16, 5
@@ -67,7 +67,7 @@ class World:
             names = tuple(f"e{row:05d}" for row in rows)
             units = np.array(names, dtype=object)
             types = units if self.types is None else kind[rows].astype(object)
-            target = Target("gender", label[rows], types, units, names)
+            target = ProbeTarget("gender", label[rows], types, units, names)
             common = rng.normal(size=(self.examples, WIDTH))
             sides = []
             for strength in self.strengths:

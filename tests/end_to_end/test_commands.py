@@ -281,7 +281,7 @@ GRID = {"m": {"lr": [1e-3, 1e-2]}}
         ({"kind": "dp_lora", "delta": 0.1}, {}, ("methods.m", "delta 0.1", "below 1/216")),
         ({"kind": "prompt"}, {**FACES, "model": "tiny-vit"}, ("methods.m", "ViTForImageClassification", "kind: lora")),
         ({"kind": "dp_lora"}, {**FACES, "model": "tiny-swinv2"}, ("methods.m", "Swinv2", "opacus")),
-        ({"kind": "lora"}, {"tuning": {"grid": GRID, "score": "test"}}, ("tuning.score", "never of the test split")),
+        ({"kind": "lora"}, {"tuning": {"grid": GRID, "score": "test"}}, ("tuning.score", "of the validation part")),
         ({"kind": "lora"}, {"tuning": {"grid": GRID}, "split": {"validation": 0}}, ("tuning", "split.validation is 0")),
         ({"kind": "lora"}, {"tuning": {"grid": {"m": {"rank": [4, 65]}}}}, ("methods.m (rank 65)", "at most 64")),
     ],

@@ -13,7 +13,7 @@ from evenhand.errors import InputError
 from evenhand.methods import Full, LoRA
 from evenhand.methods.fit import check_methods, model_skeleton
 from evenhand.models.find import find_model
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 from small_models import IMAGE, TEXT, base, classifier
 
 NEW = {
@@ -51,7 +51,7 @@ def test_the_first_method_that_does_not_fit_is_named_with_its_setting():
 def test_the_plan_refuses_what_cannot_be_trained(what, small_study):
     values, sentence = NEW[what]
     with pytest.raises(InputError) as caught:
-        plan(Study(**{**small_study, "methods": {**small_study["methods"], "new": values}}), None)
+        make_plan(Study(**{**small_study, "methods": {**small_study["methods"], "new": values}}), None)
     assert str(caught.value).startswith(sentence)
 
 
@@ -59,7 +59,7 @@ def test_the_plan_says_which_setting(small_study):
     methods = {"methods": {"new": {"kind": "lora", "rank": 65}}}
     study = {**small_study, "settings": {"a": {}, "b": methods}}
     with pytest.raises(InputError, match=r"^settings\.b\.methods\.new: lora: rank 65"):
-        plan(Study(**study), None)
+        make_plan(Study(**study), None)
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])

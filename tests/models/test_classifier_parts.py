@@ -128,15 +128,15 @@ def test_what_was_trained_of_it_is_kept(kind, poolerless, tmp_path):
 
 @pytest.mark.parametrize("kind", ["lora", "head"])
 def test_a_pack_trains_it_as_each_trial_alone_would(kind, poolerless):
-    from evenhand.tasks.classification import assemble
-    from evenhand.tasks.encoding import Encoder
+    from evenhand.tasks.classification import assemble_pack
+    from evenhand.tasks.encoding import InputEncoder
     from evenhand.training.loop import fit
 
     def trained(seeds: list[int]) -> list[dict]:
         from dataclasses import replace
 
         works = [replace(work({"kind": kind, "lr": 1e-2, "epochs": 1}, seed=seed), base=poolerless) for seed in seeds]
-        pack, model = assemble(works, Encoder(), torch.device("cpu"))
+        pack, model = assemble_pack(works, InputEncoder(), torch.device("cpu"))
         fit(pack, [None] * len(seeds), lambda place, row: None)
         return [dict(model(place).named_parameters()) for place in range(len(seeds))]
 

@@ -220,7 +220,7 @@ def test_a_loss_that_is_no_number_fails_the_trial_and_keeps_nothing(tmp_path):
 
 
 def test_weights_that_break_in_the_last_step_fail_the_trial_too(tmp_path):
-    with pytest.raises(TrainingError, match=r"logits that are no numbers \(validation examples\)"):
+    with pytest.raises(TrainingError, match=r"logits that are not finite \(validation examples\)"):
         ran(work({**FULL, "lr": 1e30, "epochs": 1}, batch_size=64, warmup=0.0), tmp_path)
     step, epoch = log_of(tmp_path)
     assert step["loss"] == epoch["train_loss"] > 0

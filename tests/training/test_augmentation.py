@@ -8,7 +8,7 @@ import torch
 
 from evenhand import Study
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 from evenhand.tasks.classification import Job, train, train_together
 from evenhand.training.augmentation import flip_images
 from evenhand.training.batches import ProcessedImages
@@ -98,8 +98,8 @@ def test_cached_features_are_not_used_with_it(tmp_path):
 
 def test_it_is_part_of_a_trials_identity_only_where_it_is_asked_for(small_study):
     faces = {**small_study, "task": {"name": "synthetic/faces", "n": 60}, "model": "tiny-vit"}
-    plain = plan(Study(**faces), None).trials
-    mirrored = plan(Study(**faces, train={"augment": "flip"}), None).trials
+    plain = make_plan(Study(**faces), None).trials
+    mirrored = make_plan(Study(**faces, train={"augment": "flip"}), None).trials
     assert "augment" not in plain[0].identity["train"]
     assert mirrored[0].identity["train"]["augment"] == "flip"
     assert {trial.hash for trial in plain}.isdisjoint(trial.hash for trial in mirrored)
@@ -108,4 +108,4 @@ def test_it_is_part_of_a_trials_identity_only_where_it_is_asked_for(small_study)
 
 def test_texts_are_not_mirrored(small_study):
     with pytest.raises(InputError, match=r"train.augment: flip is for images, and tiny-bert reads texts"):
-        plan(Study(**small_study, train={"augment": "flip"}), None)
+        make_plan(Study(**small_study, train={"augment": "flip"}), None)

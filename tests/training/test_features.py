@@ -20,8 +20,8 @@ from transformers.models.bert.modeling_bert import BertLayer
 
 from evenhand import Study
 from evenhand.methods import parse_method
-from evenhand.study.run import Silent
 from evenhand.study.store import Store
+from evenhand.study.watcher import SilentWatcher
 from evenhand.tasks.classification import Job, train, train_together
 from evenhand.training import features
 from evenhand.training.batches import Inputs, ProcessedImages
@@ -421,10 +421,10 @@ def test_only_what_is_missing_is_added_to_what_is_kept(computed, tmp_path):
     assert computed.count == 2 * 16
 
 
-class Interrupted(Silent):
+class Interrupted(SilentWatcher):
     """Ctrl-C when the first trial is complete."""
 
-    def finish(self, trial, done, seconds) -> None:
+    def finish(self, trial, outcome, seconds) -> None:
         raise KeyboardInterrupt
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evenhand import Study
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 from evenhand.tasks import classification, packing
 from evenhand.training.batches import split_by_tokens
 from evenhand.training.loop import take_step
@@ -125,7 +125,7 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch):
 def test_how_a_training_is_computed_is_no_part_of_its_identity(small_study):
     options = {"replicas": 3, "features": 1.0, "checkpointing": True, "compile": True, "tokens_per_pass": 500}
     assert {*options, "packing"} == ROUNDING  # the last is for language models: tests/tasks/test_reviews.py
-    plain, changed = (plan(Study(**small_study, train=train), None) for train in ({}, options))
+    plain, changed = (make_plan(Study(**small_study, train=train), None) for train in ({}, options))
     assert [trial.hash for trial in plain.trials] == [trial.hash for trial in changed.trials]
 
 
@@ -141,6 +141,6 @@ def test_a_trial_says_which_attention_it_had(tmp_path):
 
 
 def test_what_is_computed_again_is_trained_alone():
-    assert packing.key(work(DRY)) is not None
-    assert packing.key(work(DRY, checkpointing=True)) is None
-    assert packing.key(work(DRY, compile=True)) is None
+    assert packing.pack_key(work(DRY)) is not None
+    assert packing.pack_key(work(DRY, checkpointing=True)) is None
+    assert packing.pack_key(work(DRY, compile=True)) is None

@@ -49,6 +49,10 @@ class SplitSpec(Spec):
     seed: int = 0
     column: str | bool | None = None
 
+    def seed_for(self, trial_seed: int) -> int:
+        """Return the seed that draws the split of a trial: the trial's own where splits vary, else `seed`."""
+        return trial_seed if self.vary else self.seed
+
     @field_validator("column")
     @classmethod
     def _column(cls, value: str | bool | None) -> str | bool | None:
@@ -110,17 +114,17 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
         raise InputError(
             f"{dataset.name}: every label is {only}, so there is nothing to learn; two or more classes are needed"
         )
-    drawn_with = seed if spec.vary else spec.seed
+    split_seed = spec.seed_for(seed)
     units = Units.of(dataset)
     notes: list[str] = []
     if spec.column is None:
-        parts = _by_share(dataset, units, spec, drawn_with)
+        parts = _by_share(dataset, units, spec, split_seed)
     else:
-        parts, notes = _by_provided_split(dataset, units, spec, drawn_with)
+        parts, notes = _by_provided_split(dataset, units, spec, split_seed)
     for name, most in (("train", limit.train), ("test", limit.test)):
         have = len(parts[name])
         if most is not None and most < have:
-            parts[name] = draw_limited(dataset, units, parts[name], most, generator(drawn_with, "limit", name))
+            parts[name] = draw_limited(dataset, units, parts[name], most, generator(split_seed, "limit", name))
             notes.append(f"limit: {len(parts[name]):,} of {have:,} {name} examples, drawn by label and group")
     absent = np.setdiff1d(np.unique(dataset.labels), dataset.labels[parts["train"]])
     if len(absent):

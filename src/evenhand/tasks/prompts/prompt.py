@@ -1,4 +1,4 @@
-"""From templates to prompts: every template with its words, in its forms, in a design of orders."""
+"""Builds prompts from templates: every template with its words, forms and orders of options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ YES_NO: tuple[str, str] = ("yes", "no")
 
 @dataclass(frozen=True)
 class Option:
-    """What a model may say next.
+    """One answer that a model may give to a prompt.
 
     Attributes:
         content: what it means: male, female, yes, ...
@@ -46,8 +46,8 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """A question about any review.
+class ReviewPrompt:
+    """A prompt that can be asked about any review.
 
     Attributes:
         name: of the prompt.
@@ -62,12 +62,12 @@ class Prompt:
     options: tuple[Option, ...]
 
     def about(self, review: str) -> str:
-        """All that comes before the option."""
+        """Return the text that comes before the option."""
         return self.before + review + self.after
 
 
-class Asked(Spec):
-    """Which prompts are asked.
+class PromptSelection(Spec):
+    """The choice of templates, forms, words and orders that prompts are built from.
 
     Attributes:
         path: a file of templates that adds to the built-in ones.
@@ -86,13 +86,13 @@ class Asked(Spec):
     design: Design = "balanced"
     negated: bool = True
 
-    def prompts(self, below: Path | None = None) -> tuple[Prompt, ...]:
-        """The prompts, in the order of the file. A relative `path` is looked for below this folder, then here.
+    def prompts(self, below: Path | None = None) -> tuple[ReviewPrompt, ...]:
+        """Return the prompts, in the order of the file; a relative `path` is searched below the given folder first.
 
         Raises:
             InputError: a file as in `read_templates`, a name or pattern that fits nothing.
         """
-        known = built_in() if self.path is None else read(_place(self.path, below))
+        known = built_in() if self.path is None else read(_resolved_path(self.path, below))
         by_name = known.by_name()
         forms = [PLAIN, *known.identifiers]
         chosen = {name: by_name[name] for name in _fitting("template", self.templates, list(by_name))}
@@ -109,15 +109,19 @@ class Asked(Spec):
 
 
 def _forms(template: Template) -> tuple[str, ...]:
+    """Return the forms of a template."""
     return (PLAIN,) if isinstance(template, Cloze) else template.forms
 
 
-def _asked(known: Templates, name: str, template: Template, words: str, form: str, asked: Asked) -> Iterator[Prompt]:
+def _asked(
+    known: Templates, name: str, template: Template, words: str, form: str, asked: PromptSelection
+) -> Iterator[ReviewPrompt]:
+    """Yield the prompts of one template with these words in this form."""
     contents = known.words[words]
     if isinstance(template, Cloze):
         before, after, space = filled(template.text, {})
         options = tuple(Option(content, space + word) for content, word in contents.items())
-        yield Prompt(PromptName(name, form, words), before, after, options)
+        yield ReviewPrompt(PromptName(name, form, words), before, after, options)
         return
     if isinstance(template, MultipleChoice):
         named = None if form == PLAIN else known.identifiers[form][: len(contents)]
@@ -127,7 +131,10 @@ def _asked(known: Templates, name: str, template: Template, words: str, form: st
     yield from _yes_no(known, name, template, words, form, asked)
 
 
-def _yes_no(known: Templates, name: str, template: YesNo, words: str, form: str, asked: Asked) -> Iterator[Prompt]:
+def _yes_no(
+    known: Templates, name: str, template: YesNo, words: str, form: str, asked: PromptSelection
+) -> Iterator[ReviewPrompt]:
+    """Yield the prompts of a yes/no template with these words in this form."""
     text = template.text_of(form)
     answers = dict(zip(YES_NO, template.answers, strict=True))
     named = None if form == PLAIN else known.identifiers[form][:2]
@@ -147,35 +154,38 @@ def _listed(
     values: Mapping[str, str],
     contents: Mapping[str, str],
     identifiers: Sequence[str] | None,
-) -> Prompt:
-    """A prompt whose options stand in the order of its name; without an order they are not listed."""
+) -> ReviewPrompt:
+    """Return a prompt whose options stand in the order of its name; without an order they are not listed."""
     words = list(contents.items())
-    places = range(len(words)) if name.contents is None else name.contents
+    indices = range(len(words)) if name.contents is None else name.contents
     shown, options = [], []
-    for position, place in enumerate(places):
-        content, word = words[place]
+    for position, index in enumerate(indices):
+        content, word = words[index]
         identifier = None
         if identifiers is not None and name.identifiers is not None:
             identifier = identifiers[name.identifiers[position]]
         shown.append(word if identifier is None else f"{identifier}) {word}")
         options.append((content, identifier or word, identifier, None if name.contents is None else position))
     before, after, space = filled(text, {**values, "choices": ", ".join(shown)})
-    return Prompt(name, before, after, tuple(Option(c, space + said, i, p) for c, said, i, p in options))
+    return ReviewPrompt(name, before, after, tuple(Option(c, space + answer, i, p) for c, answer, i, p in options))
 
 
 def _orders(
     design: Design, options: int, named: bool, inverted: tuple[int, ...] | None
 ) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
-    """The contents and the identifiers at each position, of every prompt of a design; without identifiers each order of
-    contents once."""
-    found = _arrangements(design, options, inverted)
-    contents = [tuple(row) for row in found.contents.tolist()]
+    """Return the contents and identifiers at each position, for every prompt of a design.
+
+    Without identifiers each order of contents is there once.
+    """
+    arrangements = _arrangements(design, options, inverted)
+    contents = [tuple(row) for row in arrangements.contents.tolist()]
     if not named:
         return [(row, None) for row in dict.fromkeys(contents)]
-    return [(row, tuple(names)) for row, names in zip(contents, found.identifiers.tolist(), strict=True)]
+    return [(row, tuple(names)) for row, names in zip(contents, arrangements.identifiers.tolist(), strict=True)]
 
 
 def _arrangements(design: Design, options: int, inverted: tuple[int, ...] | None) -> Arrangements:
+    """Return the arrangements of a design."""
     straight = tuple(range(options))
     turned = inverted or straight[::-1]
     if design == "original":
@@ -187,6 +197,7 @@ def _arrangements(design: Design, options: int, inverted: tuple[int, ...] | None
 
 
 def _fitting(kind: str, patterns: Sequence[str] | None, known: list[str]) -> list[str]:
+    """Return the known names that fit the patterns; raise InputError if a pattern fits none."""
     if patterns is None:
         return known
     for pattern in patterns:
@@ -196,11 +207,13 @@ def _fitting(kind: str, patterns: Sequence[str] | None, known: list[str]) -> lis
 
 
 def _kept(names: Sequence[str], among: Sequence[str]) -> list[str]:
+    """Return the names that are among others, in their order."""
     return [name for name in names if name in among]
 
 
-def _place(path: str, below: Path | None) -> Path:
-    place = Path(path).expanduser()
-    if below is not None and not place.is_absolute() and (below / place).is_file():
-        return below / place
-    return place
+def _resolved_path(path: str, below: Path | None) -> Path:
+    """Return the path below the given folder if it is a file there, else the path itself."""
+    given = Path(path).expanduser()
+    if below is not None and not given.is_absolute() and (below / given).is_file():
+        return below / given
+    return given

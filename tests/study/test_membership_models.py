@@ -7,13 +7,13 @@ import pytest
 
 from evenhand import Study
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
-from evenhand.study.pools import pool_of_setting
+from evenhand.study.membership_models import pool_of_setting
+from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 
 
 def planned(study, **changes):
-    return plan(Study(**{**study, **changes}), None)
+    return make_plan(Study(**{**study, **changes}), None)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`probing:` of a study of texts: what the representations of its models are probed for, and how."""
+"""Defines the key `probing:` of a study: the targets that representations are probed for, and the probes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.records.probes import LABEL, UNTRAINED
 from evenhand.seeds import generator
 from evenhand.tasks import Kind, kind_of
-from evenhand.tasks.probed import numbers
-from evenhand.tasks.probing import LEAST_CONTROLS, Probing, Target, held_out
+from evenhand.tasks.probing import LEAST_CONTROLS, ProbeTarget, Probing, held_out
+from evenhand.tasks.trial_probes import layer_numbers
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
 
 
 class ProbingSpec(ProbedDesign):
-    """What is probed for (`probing:` in a study); a bare name or a list of names are the targets.
+    """The targets of probing (`probing:` in a study); a plain name or list of names is read as `targets`.
 
     Attributes:
         targets: `label`; an attribute whose groups do not overlap, such as `author`; or one group against the rest,
             `target=women`.
-        judged, more: see `evenhand.audit.design.ProbedDesign`. Unless said otherwise more of the label is `better`
+        judged, more: see `evenhand.audit.design.ProbedDesign`. By default more of the label is `better`
             and more of an attribute is `worse`.
         layers: which are probed, 0 being the embeddings, which always are, and −1 the last; null: all.
         pooling: what represents a text: its `last` token, or the `mean` of its tokens; `auto`: the last one of models
@@ -52,33 +52,36 @@ class ProbingSpec(ProbedDesign):
 
     @model_validator(mode="before")
     @classmethod
-    def _said(cls, values: Any) -> Any:
-        """Every target with what more of it means."""
+    def _complete_more(cls, values: Any) -> Any:
+        """Complete `more` so that every target says whether more of it is worse or better."""
         values = {"targets": values} if isinstance(values, str | list | tuple) else values
         if not isinstance(values, Mapping) or not isinstance(values.get("targets"), str | list | tuple):
             return values
         targets = values["targets"]
         targets = [targets] if isinstance(targets, str) else [str(name) for name in targets]
-        said = values.get("more", {})
-        if isinstance(said, str):
-            said = dict.fromkeys(targets, said)
-        if not isinstance(said, Mapping):
-            raise InputError(f"probing.more is worse, better, neither, or one of them by target, not {said!r}")
-        for name in said:
+        given = values.get("more", {})
+        if isinstance(given, str):
+            given = dict.fromkeys(targets, given)
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"probing.more should be worse, better or neither, or one of these by target, not {given!r}"
+            )
+        for name in given:
             if name not in targets:
-                raise InputError(f'probing.more: "{name}" is no target; {did_you_mean(str(name), targets)}')
-        more = {name: said.get(name, "better" if name == LABEL else "worse") for name in targets}
+                raise InputError(f'probing.more: "{name}" is not a target; {did_you_mean(str(name), targets)}')
+        more = {name: given.get(name, "better" if name == LABEL else "worse") for name in targets}
         return {**values, "targets": targets, "more": more}
 
     @field_validator("targets")
     @classmethod
     def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse an empty or repeating list of targets."""
         if not value or len(set(value)) < len(value):
-            raise InputError("probing.targets names one target or more, each once, such as [author]")
+            raise InputError("probing.targets should name one or more different targets, such as [author]")
         return value
 
     def audited(self, base: BaseModel, kind: Kind) -> ProbedDesign:
-        """What the audit needs to know of it: layers by their numbers in this base model."""
+        """Return what the audit needs to know of it, with layers as numbers of this base model."""
         known = {key: getattr(self, key) for key in ProbedDesign.model_fields}
         if self.judged is not None:
             depth = _depth(base, kind)
@@ -86,8 +89,10 @@ class ProbingSpec(ProbedDesign):
         return ProbedDesign(**known)
 
     def check(self, task: str, methods: Collection[str], seeds: Collection[int]) -> None:
-        """Refuse what does not go together with the rest of a setting: its task's name, its methods' names and its
-        seeds. Raises InputError."""
+        """Raise InputError if the rest of a setting rules out probing.
+
+        Looks at the task's name, the methods' names and the seeds.
+        """
         if LABEL in self.targets and kind_of(task) != "classification":
             raise InputError(f"probing.targets: {task} has no label to probe for; name an attribute of its examples")
         if self.untrained and UNTRAINED in methods:
@@ -95,14 +100,16 @@ class ProbingSpec(ProbedDesign):
                 f'methods.{UNTRAINED}: the baseline of probing has this name; choose another, or set "untrained: false"'
             )
         if not seeds:
-            raise InputError("probing: there are no seeds, so that there are no models whose states could be probed")
+            raise InputError("probing: there are no seeds, so there are no models to probe; set seeds to 1 or more")
 
     def check_base(self, base: BaseModel, kind: Kind) -> None:
-        """Refuse a base model whose layers cannot be read, or does not have those that are named. Raises InputError."""
+        """Raise InputError if the base model's layers cannot be read or lack those that are named."""
         if base.modality != "text":
-            raise InputError(f"probing reads texts, and {base.name} reads {base.modality}s; leave it out")
+            raise InputError(
+                f"probing needs a model of texts, and {base.name} reads {base.modality}s; leave probing out"
+            )
         depth = _depth(base, kind)
-        probed = numbers(self.layers, depth)
+        probed = layer_numbers(self.layers, depth)
         for layer in self.judged or ():
             if not -depth <= layer < depth or layer % depth not in probed:
                 raise InputError(
@@ -110,13 +117,13 @@ class ProbingSpec(ProbedDesign):
                 )
 
     def drawn(self, index: np.ndarray) -> np.ndarray:
-        """Those of the examples at `index` that are probed, in their order."""
+        """Return those of the examples at `index` that are probed, in their order."""
         if self.examples is None or self.examples >= len(index):
             return index
         return index[np.sort(generator(0, "probing").permutation(len(index))[: self.examples])]
 
     def of(self, dataset: Dataset, kind: Kind, fingerprint: str) -> Probing:
-        """What the models of a sample are probed for.
+        """Return what the models of a sample are probed for.
 
         Args:
             dataset: the examples that are probed.
@@ -132,14 +139,14 @@ class ProbingSpec(ProbedDesign):
             raise InputError(
                 f"probing: the example {dataset.example[empty]} has no text to represent; leave it out of the data"
             )
-        targets = tuple(target_of(dataset, name) for name in self.targets)
+        targets = tuple(probe_target(dataset, name) for name in self.targets)
         for target in targets:
             tested = held_out(target.units, self.test, 0)
-            for part, said in ((tested, "tests"), (~tested, "learns from")):
+            for part, verb in ((tested, "tests"), (~tested, "learns from")):
                 if len(np.unique(target.labels[part])) < 2:
                     raise InputError(
                         f"probing.targets: {target.name} has one value among the {int(part.sum())} examples that a "
-                        f"probe {said}; probe more examples, or a target that is less rare"
+                        f"probe {verb}; probe more examples, or a target that is less rare"
                     )
         texts = [str(text) for text in dataset.inputs]
         if isinstance(dataset, Translations):
@@ -165,8 +172,10 @@ class ProbingSpec(ProbedDesign):
 
 
 def _depth(base: BaseModel, kind: Kind) -> int:
-    """How many states a text has in a model over the base, the embeddings included. Raises InputError: its layers do
-    not come one after another."""
+    """Return how many states a model over the base has for a text, embeddings included.
+
+    Raises InputError if its layers do not come one after another.
+    """
     from evenhand.methods.fit import model_skeleton
 
     config: Any = model_skeleton(base, 2 if kind == "classification" else None).config
@@ -175,8 +184,8 @@ def _depth(base: BaseModel, kind: Kind) -> int:
     return int(config.num_hidden_layers) + 1
 
 
-def target_of(dataset: Dataset, name: str) -> Target:
-    """A target among some examples: those in no group of its attribute, or with a missing value, are left out.
+def probe_target(dataset: Dataset, name: str) -> ProbeTarget:
+    """Return a target among some examples; those without a value or outside its groups are left out.
 
     Control labels are fixed per occupation where the data say whom a line is about, else per text.
 
@@ -199,14 +208,14 @@ def target_of(dataset: Dataset, name: str) -> Target:
         known = _known(dataset, attribute)
         rows, labels = everyone[known], mask[known].astype(np.int64)
     else:
-        found = dataset.attributes[attribute]
-        kept = [column for column, one in enumerate(found.groups) if one != MISSING]
-        masks = found.masks[:, kept]
+        attribute_groups = dataset.attributes[attribute]
+        kept = [column for column, name_of_group in enumerate(attribute_groups.groups) if name_of_group != MISSING]
+        masks = attribute_groups.masks[:, kept]
         several = int((masks.sum(axis=1) > 1).sum())
         if several:
             raise InputError(
                 f"probing.targets: {several} of {len(dataset)} examples are in several groups of {attribute}; probe "
-                f"for one against the rest, such as {attribute}={found.groups[0]}"
+                f"for one against the rest, such as {attribute}={attribute_groups.groups[0]}"
             )
         rows = everyone[masks.any(axis=1)]
         labels = masks[rows].argmax(axis=1).astype(np.int64)
@@ -216,19 +225,19 @@ def target_of(dataset: Dataset, name: str) -> Target:
             f"probing.targets: {name} has {'one value' if values else 'no value'} among the {len(rows)} examples that "
             "are probed; a probe needs two or more"
         )
-    return Target(name, labels, _types(dataset)[rows], dataset.unit[rows], tuple(map(str, dataset.example[rows])))
+    return ProbeTarget(name, labels, _types(dataset)[rows], dataset.unit[rows], tuple(map(str, dataset.example[rows])))
 
 
 def _known(dataset: Dataset, attribute: str) -> np.ndarray:
-    """bool [n], whose group is not missing."""
-    found = dataset.attributes[attribute]
-    if MISSING not in found.groups:
+    """Return the examples whose group is not missing, bool [n]."""
+    groups = dataset.attributes[attribute]
+    if MISSING not in groups.groups:
         return np.ones(len(dataset), dtype=bool)
-    return ~found.masks[:, found.groups.index(MISSING)]
+    return ~groups.masks[:, groups.groups.index(MISSING)]
 
 
 def _types(dataset: Dataset) -> np.ndarray:
-    """object [n], what control labels are fixed for. A text is named by the first example that has it."""
+    """Return what control labels are fixed for, object [n]; a text is named by the first example that has it."""
     if isinstance(dataset, Translations) and dataset.about.size:
         return dataset.about
     first: dict[str, str] = {}

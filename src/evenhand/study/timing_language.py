@@ -1,4 +1,4 @@
-"""How fast trials of language models go on this machine, as `evenhand.study.calibration` has it of classifiers."""
+"""Times a few real training steps and answers of language models, as `evenhand.study.timing` does for classifiers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from evenhand.data.dataset import Dataset
-from evenhand.study.calibration import Rates, kept, sampled, step_seconds
+from evenhand.study.timing import MeasuredTimes, sample_batches, saving_costs, step_seconds
 from evenhand.tasks import Kind, trainer
-from evenhand.tasks.language import assemble
+from evenhand.tasks.language import assemble_language_pack
 from evenhand.tasks.work import Work, peak_of_process
 
 
-def calibrate_language(work: Work, tested: Dataset, kind: Kind) -> Rates | None:
-    """Take a few steps with a trial and ask its model a little; what was learned is thrown away.
+def measure_language_times(work: Work, tested: Dataset, kind: Kind) -> MeasuredTimes | None:
+    """Time a few steps of a trial and a few answers of its model; the trained weights are thrown away.
 
     What comes after, probes and benchmarks, is not timed.
 
@@ -38,7 +38,8 @@ def calibrate_language(work: Work, tested: Dataset, kind: Kind) -> Rates | None:
         return None
 
 
-def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> Rates:
+def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> MeasuredTimes:
+    """Time a trial, with a folder for kept weights."""
     import peft  # noqa: F401  (its import is no part of any trial)
     import torch
 
@@ -54,19 +55,19 @@ def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> Rates:
     started = time.perf_counter()
     inputs = task.encode(work, tokenizer, work.examples)
     encode = (time.perf_counter() - started) / len(work.examples)
-    small = sampled(work, inputs.lengths)
+    small = sample_batches(work, inputs.lengths)
     learned = task.encode(small, tokenizer, small.examples)
     started = time.perf_counter()
-    pack = assemble(small, learned, where)
+    pack = assemble_language_pack(small, learned, where)
     start = loading + time.perf_counter() - started
     step = step_seconds(pack, work)
     started = time.perf_counter()
     example_losses(pack.module, learned, where)
     validate = (time.perf_counter() - started) / len(learned)
-    few, ask = task.a_little(work, tokenizer, tested)
+    few, ask = task.timing_sample(work, tokenizer, tested)
     started = time.perf_counter()
     ask(pack.module, tokenizer, where)
-    return Rates(
+    return MeasuredTimes(
         start=start,
         encode=encode,
         fill=0.0,
@@ -76,6 +77,6 @@ def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> Rates:
         peak_bytes=torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
         of_process=where.type != "cuda",
         example_bytes=int(np.mean(inputs.lengths)) * 8,
-        kept=kept(work, pack.module, folder),
+        kept=saving_costs(work, pack.module, folder),
         validate=validate,
     )

@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import mannwhitneyu, norm
 
 from evenhand import Study
-from evenhand.study.foresight import Foreseen, foresee, foresee_leaks
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
+from evenhand.study.power_plan import DetectableEffect, detectable_effects, detectable_leaks
 
 
-def foreseen(values, accuracy: float = 0.8) -> dict[str | None, Foreseen]:
-    return {one.group: one for one in foresee(plan(Study(**values), None), accuracy)}
+def foreseen(values, accuracy: float = 0.8) -> dict[str | None, DetectableEffect]:
+    return {one.group: one for one in detectable_effects(make_plan(Study(**values), None), accuracy)}
 
 
 @pytest.fixture
@@ -62,13 +62,13 @@ def test_the_command_says_it_in_words_and_in_json(study, tmp_path, evenhand):
 
 def test_what_a_pool_could_see_is_said_of_each_group(study):
     pooled = {**study, "seeds": 0, "membership": {"models": 8, "attack": "lira"}}
-    found = {one.group: one for one in foresee_leaks(plan(Study(**pooled), None))}
-    assert foresee(plan(Study(**pooled), None)) == []
+    found = {one.group: one for one in detectable_leaks(make_plan(Study(**pooled), None))}
+    assert detectable_effects(make_plan(Study(**pooled), None)) == []
     assert found[None].examples == 1200 and found[None].refused == (0.001,)
     assert found["garden"].examples == 120 and found["garden"].refused == (0.01, 0.001)
     areas = [found[group].area for group in (None, "food", "travel", "music", "garden")]
     assert areas == sorted(areas)
-    more = foresee_leaks(plan(Study(**{**pooled, "membership": 16}), None))
+    more = detectable_leaks(make_plan(Study(**{**pooled, "membership": 16}), None))
     assert more[0].area - 0.5 == pytest.approx((areas[0] - 0.5) / 2**0.5)
 
 

@@ -1,4 +1,4 @@
-"""`match:` in a study: methods are compared at about equal training loss, or validation loss or accuracy.
+"""Defines the key `match:` of a study, which compares methods at about equal loss or accuracy.
 
 Of every other method's training the checkpoint is taken that comes nearest, at the same seed, to what the first
 reference reached; how near is reported.
@@ -23,7 +23,7 @@ MATCHED: Mapping[MatchedQuantity, str] = {
 
 
 class MatchSpec(Spec):
-    """On what methods are made equal (`match:` in a study); a bare word says by what.
+    """The quantity at which methods are made equal (`match:` in a study); a plain word is read as `by`.
 
     Attributes:
         by: the training loss is the mean since the checkpoint before, of each example when it was trained on; for the
@@ -37,12 +37,13 @@ class MatchSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, value: Any) -> Any:
+        """Read a plain word as `by`."""
         return {"by": value} if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
 class Match:
-    """What a trial is made equal to.
+    """The reference trial that a trial is matched to.
 
     Attributes:
         spec: by what.
@@ -55,12 +56,12 @@ class Match:
     trial: str
 
     def identity(self) -> dict[str, Any]:
-        """What training depends on; the reference's trial decides its value."""
+        """Return the part of a trial's identity that matching adds; the reference's trial decides the value."""
         return {**self.spec.model_dump(mode="json"), "trial": self.trial}
 
 
-def sentence(match: Match, reached: float, wanted: float, step: int) -> str:
-    """How near a trial came, for the report."""
+def matching_note(match: Match, reached: float, wanted: float, step: int) -> str:
+    """Return the sentence of the report that says how near a trial came to its reference."""
     return (
         f"matched to {match.method} by {MATCHED[match.spec.by]}: {reached:.4g} at step {step}, against {wanted:.4g} "
         f"(a gap of {abs(reached - wanted):.2g})"

@@ -1,4 +1,4 @@
-"""A causal language model reads beginnings, keeps their keys and values, and reads what may follow on top of them.
+"""Reads shared beginnings of prompts once, caches their keys and values, and scores continuations on top.
 
 Beginnings are padded on the left, masked, and counted from their first token, so that neither padding nor the other
 texts of a batch change a probability but by rounding. What follows is padded behind, where nothing looks.
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Beginnings:
-    """Texts that were read.
+class ReadPrefixes:
+    """Beginnings that the model has read, with their cache.
 
     Attributes:
         mask: int64 [B, T], 1 where there is a token.
@@ -40,8 +40,8 @@ class Beginnings:
     cache: Any
 
 
-class Reader:
-    """A model that reads.
+class PrefixReader:
+    """A causal language model that reads beginnings once and scores continuations on top of them.
 
     Args:
         model: a causal language model, in evaluation mode.
@@ -59,12 +59,12 @@ class Reader:
         self._takes = set(inspect.signature(inner.forward).parameters)
         self.computed = 0
 
-    def beginnings(self, texts: Sequence[Tokens], *, keep: bool, inside: bool) -> Beginnings:
-        """Read texts of one token or more.
+    def read_beginnings(self, texts: Sequence[Tokens], *, keep: bool, inside: bool) -> ReadPrefixes:
+        """Read beginnings of one token or more.
 
         Args:
             texts: token ids [B].
-            keep: keep keys and values, for `after`.
+            keep: keep keys and values, for `continuation_log_probs`.
             inside: tell the texts' own log-probability, too, which takes the logits of every position.
         """
         longest = max(map(len, texts))
@@ -75,22 +75,22 @@ class Reader:
         positions = np.clip(mask.cumsum(axis=1) - 1, 0, None)
         logits, cache = self._forward(ids, mask, positions, None if inside else [longest - 1], None, keep)
         following = torch.log_softmax(logits[:, -1], dim=-1)
-        own = None
+        sums = None
         if inside:
-            told = _log_probabilities(logits[:, :-1], torch.as_tensor(ids[:, 1:], device=self._device))
-            own = (told.cpu().double().numpy() * mask[:, :-1]).sum(axis=1)
-        return Beginnings(mask, following, own, cache)
+            log_probs = _log_probabilities(logits[:, :-1], torch.as_tensor(ids[:, 1:], device=self._device))
+            sums = (log_probs.cpu().double().numpy() * mask[:, :-1]).sum(axis=1)
+        return ReadPrefixes(mask, following, sums, cache)
 
-    def after(
+    def continuation_log_probs(
         self,
-        read: Beginnings,
-        places: np.ndarray,
+        read: ReadPrefixes,
+        beginnings: np.ndarray,
         tails: Sequence[Tokens],
         rows: np.ndarray,
         positions: np.ndarray,
         tokens: np.ndarray,
     ) -> np.ndarray:
-        """Read tails on top of beginnings, and tell log-probabilities.
+        """Return log-probabilities of tokens in continuations of beginnings.
 
         Args:
             read: beginnings, whose cache was kept. It is as before afterwards.
@@ -106,21 +106,21 @@ class Reader:
         for row, tail in enumerate(tails):
             ids[row, : len(tail)] = tail
             there[row, : len(tail)] = 1
-        before = read.mask[places]
+        before = read.mask[beginnings]
         counted = before.sum(axis=1, keepdims=True) + np.arange(longest)
         cache = copy.deepcopy(read.cache)
-        cache.batch_select_indices(torch.as_tensor(places, device=self._device))
+        cache.batch_select_indices(torch.as_tensor(beginnings, device=self._device))
         wanted, column = np.unique(positions, return_inverse=True)
         logits, _ = self._forward(
             ids, np.concatenate([before, there], axis=1), counted, wanted.tolist(), cache, keep=True
         )
-        at = [torch.as_tensor(place, device=self._device) for place in (rows, column.reshape(-1), tokens)]
+        at = [torch.as_tensor(index, device=self._device) for index in (rows, column.reshape(-1), tokens)]
         return _log_probabilities(logits[at[0], at[1]], at[2]).cpu().double().numpy()
 
     def _forward(
         self, ids: np.ndarray, mask: np.ndarray, positions: np.ndarray, wanted: list[int] | None, cache: Any, keep: bool
     ) -> tuple[torch.Tensor, Any]:
-        """Logits of these positions (None: of all), float32 or wider, and the cache."""
+        """Return logits of these positions (None: of all), in float32 or wider, and the cache."""
         self.computed += ids.size
         options: dict[str, Any] = {"past_key_values": cache, "use_cache": keep}
         if "position_ids" in self._takes:
@@ -140,5 +140,5 @@ class Reader:
 
 
 def _log_probabilities(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Of each token [...], from logits [..., V]."""
+    """Return the log-probability of each token [...] from logits [..., V]."""
     return logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(dim=-1)

@@ -1,4 +1,4 @@
-"""The hyperparameters that a study chooses among the candidates that were trained."""
+"""Selects hyperparameters among the trained candidates of a study's tuning."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from evenhand.study.expansion import Trial
 from evenhand.study.plan import Plan
 from evenhand.study.setting import MAIN
 from evenhand.study.store import Store
-from evenhand.study.tuning import SCORES, TIES, Choice, TuningSpec, best, said
+from evenhand.study.tuning import SCORES, TIES, Choice, TuningSpec, best, hyperparameters_text
 
 
-def choose(planned: Plan, store: Store) -> tuple[Choice, ...]:
-    """For each method that is tuned the best of its candidates, once or for each seed.
+def select_hyperparameters(planned: Plan, store: Store) -> tuple[Choice, ...]:
+    """Return the best candidate of each tuned method, once or for each seed.
 
     Args:
         planned: whose candidates are complete in the store.
@@ -33,8 +33,8 @@ def choose(planned: Plan, store: Store) -> tuple[Choice, ...]:
     return tuple(_chosen(trials, store) for trials in groups.values())
 
 
-def score(trial: Trial, store: Store) -> float | None:
-    """What a candidate is compared by: its validation loss or accuracy; None where its training failed."""
+def candidate_score(trial: Trial, store: Store) -> float | None:
+    """Return a candidate's validation loss or accuracy; None if its training failed."""
     kept = store.read(trial.hash)
     if kept is None or kept["status"] == "failed":
         return None
@@ -44,21 +44,21 @@ def score(trial: Trial, store: Store) -> float | None:
 
 
 def validation_accuracy(trial: str, validation: Dataset, store: Store) -> float:
-    """Of what a trial has predicted."""
-    labels = pl.DataFrame({"example": [str(one) for one in validation.example], "label": validation.labels})
+    """Return the accuracy of a trial's recorded predictions on the validation examples."""
+    labels = pl.DataFrame({"example": [str(example) for example in validation.example], "label": validation.labels})
     rows = records.read(store.folder(trial) / "predictions.parquet", "predictions").filter(split="validation")
     rows = rows.join(labels, on="example", how="inner")
     return float(np.mean(rows["logits"].to_numpy().argmax(axis=1) == rows["label"].to_numpy()))
 
 
-def foretold(planned: Plan, store: Store) -> tuple[Plan, bool]:
-    """The plan with every trial: as was chosen, where the candidates are complete, else as if the longest had been.
+def assume_longest_candidates(planned: Plan, store: Store) -> tuple[Plan, bool]:
+    """Return the plan with every trial, assuming the longest candidates while none is chosen yet.
 
     Returns:
         The plan, and whether its hyperparameters have been chosen.
     """
     if all(store.complete(trial) for trial in planned.tried):
-        return planned.decided(choose(planned, store)), True
+        return planned.decided(select_hyperparameters(planned, store)), True
     longest: dict[tuple[str, str, int | None], Trial] = {}
     for trial in planned.candidates:
         key = trial.setting.name, trial.method, trial.seed if _tuning(trial).seeds == "each" else None
@@ -69,7 +69,7 @@ def foretold(planned: Plan, store: Store) -> tuple[Plan, bool]:
 
 
 def is_chosen(trial: Trial, chosen: tuple[Choice, ...]) -> bool:
-    """Whether it is this candidate whose hyperparameters the study goes on with."""
+    """Return whether the trial's candidate is the one that the study continues with."""
     where = {(trial.setting.name, trial.method, seed) for seed in (trial.seed, None)}
     return any(
         (choice.setting, choice.method, choice.seed) in where
@@ -79,8 +79,8 @@ def is_chosen(trial: Trial, chosen: tuple[Choice, ...]) -> bool:
     )
 
 
-def sentences(planned: Plan) -> Iterator[str]:
-    """How each setting's hyperparameters were chosen, for the report."""
+def selection_notes(planned: Plan) -> Iterator[str]:
+    """Yield for each tuned setting a sentence of the report on how its hyperparameters were chosen."""
     for name, prepared in planned.settings.items():
         tuning = prepared.spec.tuning
         if tuning is not None:
@@ -95,23 +95,25 @@ def sentences(planned: Plan) -> Iterator[str]:
 
 
 def _chosen(trials: list[Trial], store: Store) -> Choice:
+    """Select the best of the candidates of one method and seed."""
     (first, *_), tuning = trials, _tuning(trials[0])
-    scores = [score(trial, store) for trial in trials]
-    place = best([(trial.spec, value) for trial, value in zip(trials, scores, strict=True)], tuning.score)
-    if place is None:
+    scores = [candidate_score(trial, store) for trial in trials]
+    index = best([(trial.spec, value) for trial, value in zip(trials, scores, strict=True)], tuning.score)
+    if index is None:
         reasons = {str((store.read(trial.hash) or {}).get("reason")) for trial in trials}
         where = "" if first.setting.name == MAIN else f"settings.{first.setting.name}."
         raise InputError(
             f"{where}tuning.grid.{first.method}: every candidate failed on seed {first.seed}, so there is nothing to "
             f"choose: {'; '.join(sorted(reasons))}"
         )
-    value = scores[place]
+    value = scores[index]
     assert value is not None
     key = first.setting.name, first.method, first.seed if tuning.seeds == "each" else None
-    return _choice(key, trials[place], value, len(trials), sum(one is None for one in scores))
+    return _choice(key, trials[index], value, len(trials), sum(candidate_value is None for candidate_value in scores))
 
 
 def _choice(key: tuple[str, str, int | None], trial: Trial, value: float, count: int, failed: int) -> Choice:
+    """Return the record of a choice."""
     assert trial.candidate is not None
     return Choice(
         setting=key[0],
@@ -125,18 +127,19 @@ def _choice(key: tuple[str, str, int | None], trial: Trial, value: float, count:
     )
 
 
-def report_line(choice: Choice) -> str:
-    """What was chosen, for whoever watches the run."""
+def choice_line(choice: Choice) -> str:
+    """Return a choice as the line that a watcher of the run sees."""
     setting = "" if choice.setting == MAIN else f"{choice.setting} · "
     seed = "" if choice.seed is None else f" · seed {choice.seed}"
     failed = f", {choice.failed} of which failed" if choice.failed else ""
     return (
-        f"{setting}{choice.method}{seed}: chose {said(choice.hyperparameters)} (validation {choice.score} "
-        f"{choice.value:.4g}) among {choice.candidates} candidates{failed}"
+        f"{setting}{choice.method}{seed}: chose {hyperparameters_text(choice.hyperparameters)} "
+        f"(validation {choice.score} {choice.value:.4g}) among {choice.candidates} candidates{failed}"
     )
 
 
 def _tuning(trial: Trial) -> TuningSpec:
+    """Return the tuning that a candidate's trial belongs to."""
     tuning = trial.setting.spec.tuning
     assert tuning is not None
     return tuning

@@ -1,4 +1,4 @@
-"""A study file: YAML, and the changes of `--set`."""
+"""Reads a study file and applies the changes of `--set`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.yaml_file import read_mapping
 
 
-def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The mapping in a study file with `KEY=VALUE` changes applied; not yet a StudySpec, so that `--tiny` can alter it.
+def read_study_file(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the mapping in a study file with `KEY=VALUE` changes applied; not yet a StudySpec.
 
     Args:
         path: of the file.
@@ -33,6 +33,7 @@ def read(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _set(values: dict[str, Any], change: str) -> None:
+    """Apply one change."""
     key, separator, text = change.partition("=")
     path = key.split(".")
     if not separator or not all(path):
@@ -40,13 +41,15 @@ def _set(values: dict[str, Any], change: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise InputError(f"--set {key}: {text} is no YAML value; lists are written [1, 2], mappings {{a: 1}}") from None
-    for place in _places(values, path, key):
-        _put(place, path, value, key)
+        raise InputError(
+            f"--set {key}: {text} is not a YAML value; write lists as [1, 2], mappings as {{a: 1}}"
+        ) from None
+    for mapping in _mappings(values, path, key):
+        _put(mapping, path, value, key)
 
 
-def _places(values: dict[str, Any], path: list[str], key: str) -> list[dict[str, Any]]:
-    """The mappings that a change is made in: the top level and every setting that would hide it.
+def _mappings(values: dict[str, Any], path: list[str], key: str) -> list[dict[str, Any]]:
+    """Return the mappings that a change applies to: the top level and every setting that would hide it.
 
     A change of one method or test set (`methods.lora.rank`) is made where it is named.
     """
@@ -58,29 +61,31 @@ def _places(values: dict[str, Any], path: list[str], key: str) -> list[dict[str,
             raise InputError(f'--set {key}: there is no setting "{path[1]}"; {did_you_mean(path[1], settings)}')
         return [values]
     named = path[:2] if path[0] in ("methods", "evaluate") else path[:1]
-    holding = [place for place in settings.values() if isinstance(place, dict) and _holds(place, named)]
+    holding = [setting for setting in settings.values() if isinstance(setting, dict) and _holds(setting, named)]
     top = len(named) == 1 or not holding or _holds(values, named)
     return [values, *holding] if top else holding
 
 
-def _holds(place: Any, path: Sequence[str]) -> bool:
+def _holds(mapping: Any, path: Sequence[str]) -> bool:
+    """Return whether a mapping has a key at this path."""
     for key in path:
-        if not isinstance(place, Mapping) or key not in place:
+        if not isinstance(mapping, Mapping) or key not in mapping:
             return False
-        place = place[key]
+        mapping = mapping[key]
     return True
 
 
-def _put(place: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:
+def _put(mapping: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:
+    """Set a value at a path, making the mappings on the way."""
     *parents, last = path
     for parent in parents:
-        inner = place.get(parent)
+        inner = mapping.get(parent)
         if inner is None:
             inner = {}
         if parent == "task" and isinstance(inner, str):
             inner = {"name": inner}
         if not isinstance(inner, dict):
-            raise InputError(f"--set {key}: {parent} is not a mapping but {inner!r}; set it whole")
-        place[parent] = inner
-        place = inner
-    place[last] = value
+            raise InputError(f"--set {key}: {parent} is not a mapping but {inner!r}; set the whole of {parent}")
+        mapping[parent] = inner
+        mapping = inner
+    mapping[last] = value

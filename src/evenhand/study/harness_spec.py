@@ -1,4 +1,4 @@
-"""`harness:` of a study of language models: which benchmarks lm-evaluation-harness scores, before and after."""
+"""Defines the key `harness:` of a study: which benchmarks lm-evaluation-harness scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("reviews", "translation")
 
 
 class ColumnsSpec(Spec):
-    """Columns of a benchmark's documents; a bare name or list is that of `groups`.
+    """Columns of a benchmark's documents; a plain name or list is read as `groups`.
 
     Attributes:
         groups: each an attribute, whose values are groups.
@@ -31,16 +31,18 @@ class ColumnsSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, value: Any) -> Any:
+        """Read a plain name or list as `groups`."""
         return {"groups": value} if isinstance(value, str | list | tuple) else value
 
     @field_validator("groups", "unit", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:
+        """Read a plain name as a list of one."""
         return (value,) if isinstance(value, str) else value
 
 
 class HarnessSpec(Spec):
-    """Benchmarks of lm-evaluation-harness (`harness:` in a study); a bare name or list is that of the tasks.
+    """Benchmarks of lm-evaluation-harness (`harness:` in a study); a plain name or list is read as `tasks`.
 
     Attributes:
         tasks: names of the harness, of tasks, groups or tags; `stereoset` comes with Evenhand, in the harness's format.
@@ -59,27 +61,29 @@ class HarnessSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, value: Any) -> Any:
+        """Read a plain name or list as `tasks`."""
         return {"tasks": value} if isinstance(value, str | list | tuple) else value
 
     @field_validator("tasks", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:
+        """Read a plain name as a list of one."""
         return (value,) if isinstance(value, str) else value
 
     def load(self, data: Path | None) -> Benchmarks:
-        """The tasks with their documents; a relative `include_path` is looked for in the folder of `--data` first.
+        """Load the tasks with their documents; a relative `include_path` is searched in `--data` first.
 
         Raises:
-            InputError: as `evenhand.tasks.harness.loading.load`.
+            InputError: as `evenhand.tasks.harness.loading.load_benchmarks`.
         """
-        from evenhand.tasks.harness.columns import Columns
-        from evenhand.tasks.harness.loading import load
+        from evenhand.tasks.harness.columns import DocumentColumns
+        from evenhand.tasks.harness.loading import load_benchmarks
 
         include = None if self.include_path is None else Path(self.include_path).expanduser()
         if include is not None and data is not None and not include.is_absolute() and (data / include).is_dir():
             include = data / include
-        columns = {task: Columns(one.groups, one.unit) for task, one in self.columns.items()}
-        return load(
+        columns = {task: DocumentColumns(named.groups, named.unit) for task, named in self.columns.items()}
+        return load_benchmarks(
             self.tasks,
             limit=self.limit,
             include=None if include is None else include.resolve(),
@@ -89,15 +93,15 @@ class HarnessSpec(Spec):
         )
 
 
-def audited(benchmarks: Benchmarks | None) -> HarnessDesign | None:
-    """What the audit needs to know of them."""
+def harness_design(benchmarks: Benchmarks | None) -> HarnessDesign | None:
+    """Return what the audit needs to know of the benchmarks."""
     return None if benchmarks is None else HarnessDesign(tasks=tuple(benchmarks.tasks))
 
 
-def check(spec: HarnessSpec | None, task: str, kind: str, where: str = "harness") -> None:
-    """Raises ValueError where a setting's models are no language models."""
+def check_harness(spec: HarnessSpec | None, task: str, kind: str, where: str = "harness") -> None:
+    """Raise ValueError if the setting's models are not language models."""
     if spec is not None and kind not in KINDS:
         raise ValueError(
-            f"{where}: benchmarks are scored of language models, and the task {task} trains a classifier, which has no "
-            "output layer that goes on with a text; leave it out, or take a task of reviews or translation"
+            f"{where}: benchmarks need a language model, and the task {task} trains a classifier; leave harness out, "
+            "or choose a task of reviews or translation"
         )

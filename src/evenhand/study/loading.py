@@ -1,4 +1,4 @@
-"""Loads what a study needs: the data and the base model of every setting, and its benchmarks."""
+"""Loads the data, the base model and the benchmarks of every setting of a study."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.data.reviews import ReviewSpec
 from evenhand.errors import InputError
 from evenhand.models.find import find_model
-from evenhand.study.harness import HarnessSpec
-from evenhand.study.prepared import Loaded, Prepared
+from evenhand.study.harness_spec import HarnessSpec
+from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
 from evenhand.tasks import kind_of, parse_task
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
 
-def prepare(study: StudySpec, data: Path | None) -> dict[str, Prepared]:
-    """Load the data and find the base models of every setting; settings that share a data set share what is loaded.
+def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSetting]:
+    """Load the data and the base model of every setting; equal data sets are loaded once.
 
     Args:
         study: resolved.
@@ -35,19 +35,21 @@ def prepare(study: StudySpec, data: Path | None) -> dict[str, Prepared]:
             cannot be had.
     """
     if data is not None and not data.is_dir():
-        raise InputError(f"--data {data} is no folder; it should hold one folder per data set")
-    known: dict[tuple[type[DataSpec], str], Loaded] = {}
+        raise InputError(f"--data {data} is not a folder; it should hold one folder per data set")
+    known: dict[tuple[type[DataSpec], str], LoadedDataset] = {}
 
-    def load(spec: DataSpec) -> Loaded:
+    def load(spec: DataSpec) -> LoadedDataset:
+        """Load a data set unless it is loaded already."""
         key = type(spec), spec.model_dump_json()
         if key not in known:
             folder = data if data is None or spec.folder_name is None else data / spec.folder_name
-            known[key] = Loaded(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
+            known[key] = LoadedDataset(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
         return known[key]
 
     scored: dict[str, Benchmarks] = {}
 
     def benchmarks(spec: HarnessSpec | None) -> Benchmarks | None:
+        """Load benchmarks unless they are loaded already."""
         if spec is None:
             return None
         key = spec.model_dump_json()
@@ -56,12 +58,15 @@ def prepare(study: StudySpec, data: Path | None) -> dict[str, Prepared]:
         return scored[key]
 
     return {
-        name: replace(_prepared(name, setting, load, data), benchmarks=benchmarks(setting.harness))
+        name: replace(_loaded_setting(name, setting, load, data), benchmarks=benchmarks(setting.harness))
         for name, setting in study.settings.items()
     }
 
 
-def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], data: Path | None) -> Prepared:
+def _loaded_setting(
+    name: str, setting: Setting, load: Callable[[DataSpec], LoadedDataset], data: Path | None
+) -> LoadedSetting:
+    """Load one setting, and refuse data, test sets and a base model that do not fit each other."""
     spec = setting.data_spec()
     if spec.test_only:
         raise InputError(
@@ -76,23 +81,23 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], d
     loaded = load(spec)
     others = {}
     for other, task in setting.evaluate.items():
-        others[other] = Loaded(_renamed(_asked(parse_task(task)[1], load), other))
+        others[other] = LoadedDataset(_renamed(_tested_part(parse_task(task)[1], load), other))
         if kind_of(task["name"]) != kind_of(setting.task["name"]):
             raise InputError(
-                f"settings.{name}: the test set {other} is of {kind_of(task['name'])}, "
-                f"and the task {setting.task['name']} of {kind_of(setting.task['name'])}"
+                f"settings.{name}: the test set {other} is for {kind_of(task['name'])}, and the task "
+                f"{setting.task['name']} is {kind_of(setting.task['name'])}; both should be of one kind"
             )
-        classes, found = loaded.dataset.classes, others[other].dataset.classes
-        if found != classes:
+        classes, other_classes = loaded.dataset.classes, others[other].dataset.classes
+        if other_classes != classes:
             raise InputError(
-                f"settings.{name}: the test set {other} has the classes {', '.join(found)}, "
+                f"settings.{name}: the test set {other} has the classes {', '.join(other_classes)}, "
                 f"the task has {', '.join(classes)}; they must be the same, in the same order"
             )
     base = find_model(setting.model)
     if loaded.dataset.modality != base.modality:
         raise InputError(
             f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "
-            f"has {loaded.dataset.modality}s"
+            f"has {loaded.dataset.modality}s; choose a model of {loaded.dataset.modality}s"
         )
     if base.modality != "image" and any(setting.training(method).augment for method in setting.methods):
         raise InputError(
@@ -103,11 +108,11 @@ def _prepared(name: str, setting: Setting, load: Callable[[DataSpec], Loaded], d
             setting.probing.check_base(base, kind_of(setting.task["name"]))
         except InputError as error:
             raise InputError(f"settings.{name}: {error}") from None
-    return Prepared(name, setting, base, spec, loaded, others, prompts)
+    return LoadedSetting(name, setting, base, spec, loaded, others, prompts)
 
 
-def _asked(spec: DataSpec, load: Callable[[DataSpec], Loaded]) -> Dataset:
-    """What of a further test set is asked for."""
+def _tested_part(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:
+    """Return the part of a further test set that is predicted."""
     dataset = load(spec).dataset
     everything = np.arange(len(dataset))
     asked = spec.tested(dataset, everything)
@@ -115,7 +120,7 @@ def _asked(spec: DataSpec, load: Callable[[DataSpec], Loaded]) -> Dataset:
 
 
 def _renamed(dataset: Dataset, prefix: str) -> Dataset:
-    """An extra test set's ids, made unlike those of the task's own examples."""
+    """Return a further test set with its name before its ids, so that they differ from the task's own."""
     return replace(
         dataset,
         example=np.array([f"{prefix}/{example}" for example in dataset.example], dtype=object),

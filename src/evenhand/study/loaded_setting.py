@@ -1,4 +1,4 @@
-"""A setting with its data and its base model at hand, and what each seed draws of the data."""
+"""Defines a setting with its data and its base model loaded, and the sample that each seed draws of the data."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from evenhand.data.pools import ShadowDesign, shadow_design
 from evenhand.data.splits import Split, split
 from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
 from evenhand.seeds import derive
-from evenhand.study.asking import prompts_hash
-from evenhand.study.harness import audited as audited_harness
+from evenhand.study.harness_spec import harness_design as audited_harness
+from evenhand.study.prompts_spec import prompts_hash
 from evenhand.study.setting import Setting
 from evenhand.tasks import Kind, kind_of
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.harness.loading import Benchmarks
     from evenhand.tasks.probing import Probing
-    from evenhand.tasks.prompts.asking import Prompt
+    from evenhand.tasks.prompts.prompt import ReviewPrompt
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
-    """A data set, each of its inputs hashed at most once.
+class LoadedDataset:
+    """A data set that hashes each of its inputs at most once.
 
     Attributes:
         dataset: the examples.
@@ -47,11 +47,11 @@ class Loaded:
 
     @cached_property
     def keys(self) -> list[str]:
-        """What stands for each input where examples are hashed."""
-        return keys_of(self.dataset.inputs)
+        """The key of each input, which is hashed in its place."""
+        return input_keys(self.dataset.inputs)
 
     def contents(self, index: np.ndarray) -> str:
-        """The hash of the inputs and labels at these positions, in order; of translations, of sources and targets."""
+        """Return the hash of the inputs and labels (or sources and targets) at these positions, in order."""
         inputs = [self.keys[int(i)] for i in index]
         if isinstance(self.dataset, Translations):
             return pairs_hash(inputs, [self.dataset.targets[int(i)] for i in index])
@@ -59,13 +59,13 @@ class Loaded:
         return content_hash(inputs, labels if self.labelled else np.zeros_like(labels))
 
     def fingerprint(self, index: np.ndarray) -> str:
-        """What identifies the examples at these positions in records: ids and inputs."""
+        """Return the hash of the ids and inputs at these positions, which identifies them in records."""
         ids = "\0".join(str(example) for example in self.dataset.example[index])
         inputs = content_hash([self.keys[int(i)] for i in index], np.zeros(len(index), dtype=np.int64))
         return f"{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}-{inputs}"
 
     def rows(self, setting: str) -> pl.DataFrame:
-        """Rows of the table `examples`."""
+        """Return the rows of the table `examples`."""
         dataset = self.dataset
         columns: dict[str, Any] = {
             "setting": [setting] * len(dataset),
@@ -84,15 +84,17 @@ class Loaded:
         return pl.DataFrame(columns)
 
 
-def keys_of(inputs: Sequence[Any]) -> list[str]:
-    """What stands for inputs where examples are hashed: a text for itself, and for an image, which may be a file that
-    takes long to read, its hash."""
+def input_keys(inputs: Sequence[Any]) -> list[str]:
+    """Return the key by which each input is hashed: a text itself, and the hash of an image.
+
+    An image may be a file that takes long to read, so it is hashed once.
+    """
     return [value if isinstance(value, str) else content_hash([value], _NO_LABEL) for value in inputs]
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A setting with its data and its base model at hand.
+class LoadedSetting:
+    """A setting with its data and its base model loaded.
 
     Attributes:
         name: of the setting.
@@ -109,60 +111,58 @@ class Prepared:
     spec: Setting
     base: BaseModel
     data: DataSpec
-    loaded: Loaded
-    others: Mapping[str, Loaded]
-    prompts: tuple[Prompt, ...] = ()
+    loaded: LoadedDataset
+    others: Mapping[str, LoadedDataset]
+    prompts: tuple[ReviewPrompt, ...] = ()
     benchmarks: Benchmarks | None = None
     _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
 
     @property
     def dataset(self) -> Dataset:
+        """The task's examples."""
         return self.loaded.dataset
 
     @property
     def kind(self) -> Kind:
-        """What models learn from the task."""
+        """The kind of the task: classification, translation or reviews."""
         return kind_of(self.spec.task["name"])
 
     def sample(self, seed: int) -> Sample:
-        """What a seed draws; one sample for all seeds where the split is fixed."""
-        fixed, number = self.spec.split, self._number(seed)
-        if number not in self._drawn:
-            parts = split(self.dataset, fixed, self.spec.limit, number)
-            shadowed = self._shadowed(parts, number)
-            self._drawn[number] = Sample(self, parts, None if shadowed is None else shadowed.members)
-        return self._drawn[number]
+        """Return the sample that a seed draws; all seeds share one where the split is fixed."""
+        split_seed = self.spec.split.seed_for(seed)
+        if split_seed not in self._drawn:
+            parts = split(self.dataset, self.spec.split, self.spec.limit, seed)
+            shadowed = self._shadowed(parts, split_seed)
+            self._drawn[split_seed] = Sample(self, parts, None if shadowed is None else shadowed.members)
+        return self._drawn[split_seed]
 
     def shadowed(self, seed: int) -> ShadowDesign | None:
-        """Whose membership is audited with shadows beside the targets of a seed; None without such shadows."""
-        return self._shadowed(self.sample(seed).parts, self._number(seed))
+        """Return the draw of shadow models for a seed's targets; None if the setting has no shadows."""
+        return self._shadowed(self.sample(seed).parts, self.spec.split.seed_for(seed))
 
-    def _number(self, seed: int) -> int:
-        """The seed that draws: one for all where the split is fixed."""
-        return seed if self.spec.split.vary else self.spec.split.seed
-
-    def _shadowed(self, parts: Split, number: int) -> ShadowDesign | None:
+    def _shadowed(self, parts: Split, split_seed: int) -> ShadowDesign | None:
+        """Draw the training sets of the shadow models of one split."""
         wanted = self.spec.membership
         if wanted is None or wanted.design == "pool":
             return None
-        return shadow_design(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, number))
+        return shadow_design(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, split_seed))
 
     @cached_property
     def samples(self) -> dict[int, Sample]:
-        """What each seed of the study draws."""
+        """The sample of each seed of the study."""
         return {seed: self.sample(seed) for seed in self.spec.seeds}
 
     @cached_property
     def other_fingerprints(self) -> dict[str, str]:
-        """Of the further test sets, by name."""
+        """The fingerprints of the further test sets, by name."""
         return {name: other.fingerprint(np.arange(len(other.dataset))) for name, other in self.others.items()}
 
     def examples(self) -> pl.DataFrame:
-        """The `examples` records of the setting."""
+        """Return the setting's rows of the table `examples`, further test sets included."""
         return pl.concat([loaded.rows(self.name) for loaded in (self.loaded, *self.others.values())], how="diagonal")
 
     def design(self) -> SettingDesign:
-        """What the audit needs to know of the setting besides its records."""
+        """Return what the audit needs to know of the setting besides its records."""
         spec = self.spec
         tested = [len(sample.parts.test) for sample in self.samples.values()]
         task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
@@ -184,10 +184,11 @@ class Prepared:
         )
 
     def _scored_notes(self) -> tuple[str, ...]:
+        """Return the notes of the benchmarks."""
         return () if self.benchmarks is None else self.benchmarks.notes
 
     def _split_notes(self) -> list[str]:
-        """What the splits left out, said once for all seeds."""
+        """Return what the splits left out, stated once for all seeds."""
         if not self.samples:
             return []
         first, *rest = (sample.parts.notes for sample in self.samples.values())
@@ -198,7 +199,7 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What a seed draws of a setting's data, the same for every method.
+    """The examples that a seed draws of a setting's data, the same for every method.
 
     Attributes:
         setting: whose.
@@ -207,7 +208,7 @@ class Sample:
         extra: whether the further test sets are predicted.
     """
 
-    setting: Prepared
+    setting: LoadedSetting
     parts: Split
     members: np.ndarray | None = None
     extra: bool = True
@@ -215,11 +216,12 @@ class Sample:
 
     @cached_property
     def validation(self) -> Dataset | None:
+        """The validation examples; None if there are none."""
         return self.setting.dataset.take(self.parts.validation) if len(self.parts.validation) else None
 
     @cached_property
     def asked(self) -> np.ndarray:
-        """The positions that are asked for: of the test part, and of reviews of the part that `prompts:` says."""
+        """The positions of the examples that are predicted or asked about: of the test part, or as `prompts:` says."""
         spec = self.setting.spec.prompts
         if spec is not None:
             return spec.drawn(self.parts.test if spec.split == "test" else self.parts.train)
@@ -228,35 +230,37 @@ class Sample:
     @cached_property
     def evaluations(self) -> dict[str, Dataset]:
         """The examples to predict, or to translate, by `split`."""
-        own = {name: self.setting.dataset.take(index) for name, index in self.predicted.items()}
+        of_task = {name: self.setting.dataset.take(index) for name, index in self.predicted.items()}
         others = {name: other.dataset for name, other in self.setting.others.items()} if self.extra else {}
-        return {**own, **others}
+        return {**of_task, **others}
 
     @cached_property
     def predicted(self) -> dict[str, np.ndarray]:
-        """The task's own examples among them, as positions in the data set. What a model generates for validation
-        examples nobody asks for."""
+        """The positions of the task's own examples to predict, by `split`.
+
+        Only classifiers predict validation examples.
+        """
         spec = self.setting.spec.prompts
         if spec is not None:
             return {spec.split: self.asked}
-        audited = {} if self.members is None else {"train": self.members}
+        members = {} if self.members is None else {"train": self.members}
         seen = len(self.parts.validation) and self.setting.kind == "classification"
         validation = {"validation": self.parts.validation} if seen else {}
-        return {**audited, **validation, "test": self.asked}
+        return {**members, **validation, "test": self.asked}
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """What identifies the examples of each split, ids included."""
-        own = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
+        """The fingerprint of each split's examples, ids included; it identifies them in records."""
+        of_task = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
         spec = self.setting.spec.prompts
         if spec is not None:
             asked = prompts_hash(self.setting.prompts, spec.sequence_loss, spec.content_free)
-            return {name: f"{fingerprint}-{asked}" for name, fingerprint in own.items()}
-        return {**own, **(self.setting.other_fingerprints if self.extra else {})}
+            return {name: f"{fingerprint}-{asked}" for name, fingerprint in of_task.items()}
+        return {**of_task, **(self.setting.other_fingerprints if self.extra else {})}
 
     @cached_property
     def probing(self) -> Probing | None:
-        """What the sample's models are probed for; None where nothing is.
+        """The probing of the sample's models; None if the study asks for none.
 
         Raises:
             InputError: a target that these examples do not have, see `ProbingSpec.of`.
@@ -273,7 +277,7 @@ class Sample:
         return self.setting.loaded.contents(self.parts.train), self.setting.loaded.contents(self.parts.validation)
 
     def training(self, options: Mapping[str, Any], seed: int) -> tuple[TrainingExamples, str]:
-        """The training examples as the options of `data:` alter them under a seed, and their hash."""
+        """Return the training examples after the alterations of `data:` under a seed, and their hash."""
         key = seed, json.dumps(dict(options), sort_keys=True)
         if key not in self._altered:
             setting = self.setting
@@ -288,7 +292,7 @@ class Sample:
 
 
 def _contents(examples: TrainingExamples) -> str:
-    """The hash of training examples as they are learned from."""
+    """Return the hash of training examples as they are learned from."""
     if isinstance(examples, TrainingPairs):
         return pairs_hash(examples.inputs, examples.targets)
-    return content_hash(keys_of(examples.inputs), examples.labels)
+    return content_hash(input_keys(examples.inputs), examples.labels)

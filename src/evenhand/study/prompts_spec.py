@@ -1,4 +1,4 @@
-"""`prompts:` of a study of reviews: what the models are asked, of which reviews, and how answers are scored."""
+"""Defines the key `prompts:` of a study of reviews: the prompts, the reviews they are about, and the scoring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import PositiveInt, field_validator
 
 from evenhand.audit.design import AskedDesign
 from evenhand.seeds import generator
-from evenhand.tasks.prompts.asking import Asked, Prompt
+from evenhand.tasks.prompts.prompt import PromptSelection, ReviewPrompt
 
 TEMPLATES = ("cloze1", "cloze3", "yn1", "mc1")
 FORMS = ("plain", "letters", "digits")
@@ -19,8 +19,8 @@ WORDS = ("male-female", "man-woman", "female-male-neutral")
 """What is asked unless a study says otherwise: some 60 prompts, every family, two pairs of words."""
 
 
-class PromptsSpec(Asked, AskedDesign):
-    """Which prompts are asked of which reviews (see `evenhand.tasks.prompts.asking.Asked` for which prompts).
+class PromptsSpec(PromptSelection, AskedDesign):
+    """The prompts of a study and the reviews they are about; `PromptSelection` describes the choice of prompts.
 
     Attributes:
         templates, forms, words: as there, and a small set unless given; `["*"]` is all.
@@ -40,36 +40,39 @@ class PromptsSpec(Asked, AskedDesign):
     @field_validator("content_free")
     @classmethod
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a content-free text that is given twice."""
         if len(set(value)) < len(value):
-            raise ValueError(f"a text without content counts once, and one of {list(value)} is there again")
+            raise ValueError(f"content-free texts should all be different, not {list(value)}")
         return value
 
     def audited(self) -> AskedDesign:
-        """What the audit needs to know of it."""
+        """Return what the audit needs to know of it."""
         return AskedDesign(**{key: getattr(self, key) for key in AskedDesign.model_fields})
 
     def drawn(self, index: np.ndarray) -> np.ndarray:
-        """Those of the reviews at `index` that are asked about, in their order."""
+        """Return those of the reviews at `index` that are asked about, in their order."""
         if self.reviews is None or self.reviews >= len(index):
             return index
         return index[np.sort(generator(0, "prompts").permutation(len(index))[: self.reviews])]
 
-    def asked(self, data: Path | None) -> tuple[Prompt, ...]:
-        """The prompts; a relative `path` is looked for in the folder of `--data` first. Raises: as `Asked.prompts`."""
+    def asked(self, data: Path | None) -> tuple[ReviewPrompt, ...]:
+        """Return the prompts; a relative `path` is searched in `--data` first. Raises as `PromptSelection.prompts`."""
         return self.prompts(data)
 
     @property
     def sequence_loss(self) -> bool:
-        """Whether the loss of whole filled prompts is wanted."""
+        """True if the loss of whole filled prompts is computed."""
         return self.score == "sequence_loss"
 
 
-def prompts_hash(prompts: Sequence[Prompt], sequence_loss: bool, content_free: Sequence[str] = ()) -> str:
-    """What identifies the answers to some prompts: names, wordings and options, whether losses are with them, and the
-    texts without content that they are asked about too."""
+def prompts_hash(prompts: Sequence[ReviewPrompt], sequence_loss: bool, content_free: Sequence[str] = ()) -> str:
+    """Return what identifies the answers to some prompts.
+
+    It covers their names, wordings and options, whether losses are computed, and the content-free texts.
+    """
     digest = hashlib.blake2b(str(sequence_loss).encode(), digest_size=16)
     for prompt in prompts:
-        options = [(one.content, one.text, one.identifier, one.position) for one in prompt.options]
+        options = [(option.content, option.text, option.identifier, option.position) for option in prompt.options]
         digest.update(repr((str(prompt.name), prompt.before, prompt.after, options)).encode() + b"\0")
     if content_free:
         digest.update(repr(list(content_free)).encode())

@@ -1,4 +1,4 @@
-"""What linear probes tell of a trained model: its record `probes`, beside those of the same architecture untrained."""
+"""Probes a trial's trained model, and an untrained one as baseline, and writes the table `probes`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.errors import InputError, TrainingError
-from evenhand.tasks.probing import Answers, Probing, probe, probes_table
+from evenhand.tasks.probing import ProbeResults, Probing, probe, probes_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 FILE = "probes.parquet"
 
 
-def leave_probes(work: Work, model: nn.Module, folder: Path) -> None:
-    """Probe a trained model and write the table `probes` into its folder, with the key of what was probed for; nothing
-    where its work has nothing to probe for.
+def write_probes(work: Work, model: nn.Module, folder: Path) -> None:
+    """Probe a trained model and write the table `probes` into its folder; does nothing without targets.
+
+    The file also holds the key of what was probed for.
 
     Raises:
         TrainingError: a state of the model is no number.
     """
     if work.probing is not None:
-        records.write(probes_of(work, model), folder / FILE, "probes", {"split:test": work.probing.key})
+        records.write(probe_model(work, model), folder / FILE, "probes", {"split:test": work.probing.key})
 
 
-def probes_of(work: Work, model: nn.Module) -> pl.DataFrame:
-    """The table `probes` of a trained model.
+def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
+    """Return the table `probes` of a trained model.
 
     Args:
         work: with its `probing` and `trial`.
@@ -49,38 +50,39 @@ def probes_of(work: Work, model: nn.Module) -> pl.DataFrame:
 
     wanted = work.probing
     assert wanted is not None
-    layers, found = _told(model.to(device()), work, wanted)
-    frames = [probes_table(answers, work.trial, layers=layers) for answers in found]
+    layers, results = _probe_trained(model.to(device()), work, wanted)
+    frames = [probes_table(answers, work.trial, layers=layers) for answers in results]
     if wanted.untrained:
-        layers, found = _of_untrained(work.base, work.train.max_length, work.seed, wanted)
-        frames += [probes_table(answers, work.trial, layers=layers, untrained=True) for answers in found]
+        layers, results = _probe_untrained(work.base, work.train.max_length, work.seed, wanted)
+        frames += [probes_table(answers, work.trial, layers=layers, untrained=True) for answers in results]
     return pl.concat(frames)
 
 
 @lru_cache(maxsize=2)
-def _of_untrained(
+def _probe_untrained(
     base: BaseModel, max_length: int | None, seed: int, wanted: Probing
-) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
-    """What probes tell of an untrained model: trials of one seed, which follow each other, share it."""
+) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
+    """Return the layers and probe results of an untrained model, which trials of one seed share."""
     from evenhand.models.load import device, load_tokenizer
     from evenhand.tasks.representations import untrained
 
-    model: Any = untrained(_bare(base, wanted).float(), seed)
-    return _probed(model.to(device()), load_tokenizer(base), base, max_length, wanted)
+    model: Any = untrained(_architecture(base, wanted).float(), seed)
+    return _probe_states(model.to(device()), load_tokenizer(base), base, max_length, wanted)
 
 
-def _told(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
+def _probe_trained(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
+    """Return the layers and probe results of a trained model."""
     from evenhand.models.load import load_tokenizer
 
     tokenizer = load_tokenizer(work.base)
     tokenizer.model_max_length -= work.method.virtual_tokens
-    return _probed(model, tokenizer, work.base, work.train.max_length, wanted)
+    return _probe_states(model, tokenizer, work.base, work.train.max_length, wanted)
 
 
-def _probed(
+def _probe_states(
     model: Any, tokenizer: Any, base: BaseModel, max_length: int | None, wanted: Probing
-) -> tuple[tuple[int, ...], tuple[Answers, ...]]:
-    """The layers that were probed, and each target's answers."""
+) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
+    """Return the layers that were probed, and each target's results."""
     from evenhand.models.load import device
     from evenhand.tasks.representations import representations
     from evenhand.training.loop import reproducible
@@ -91,20 +93,20 @@ def _probed(
     with reproducible(device()):
         states = representations(model, tokenizer, wanted.texts, pooling=pooling, max_length=max_length)
     if not np.isfinite(states).all():
-        raise TrainingError("the trained weights give states that are no numbers, so there is nothing to probe")
-    layers = numbers(wanted.layers, len(states))
-    place = {example: row for row, example in enumerate(wanted.examples)}
-    found = []
+        raise TrainingError("the trained weights give states that are not finite, so there is nothing to probe")
+    layers = layer_numbers(wanted.layers, len(states))
+    row_of = {example: row for row, example in enumerate(wanted.examples)}
+    results = []
     for target in wanted.targets:
-        rows = [place[example] for example in target.examples]
+        rows = [row_of[example] for example in target.examples]
         seeds = range(wanted.controls)
         chosen = states[np.ix_(layers, rows)]
-        found.append(probe(chosen, target, seeds, test=wanted.test, penalty=wanted.penalty))
-    return layers, tuple(found)
+        results.append(probe(chosen, target, seeds, test=wanted.test, penalty=wanted.penalty))
+    return layers, tuple(results)
 
 
-def numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
-    """The layers of a model from 0, ascending: the embeddings are always among them.
+def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
+    """Return the layers to probe, numbered from 0 and ascending; the embeddings are always among them.
 
     Args:
         layers: negative ones count from the last; None: all.
@@ -124,15 +126,15 @@ def numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
     return tuple(sorted({0, *(layer % depth for layer in layers)}))
 
 
-def _bare(base: BaseModel, wanted: Probing) -> PreTrainedModel:
-    """The architecture that a trial's model has, on the meta device. A head of two classes stands for any."""
+def _architecture(base: BaseModel, wanted: Probing) -> PreTrainedModel:
+    """Return the architecture of a trial's model on the meta device; a head of two classes stands for any."""
     from evenhand.methods.fit import model_skeleton
 
     return model_skeleton(base, None if wanted.language else 2)
 
 
 def _reads_forward(base: BaseModel, wanted: Probing) -> bool:
-    """Whether only a text's last token has read all of it."""
+    """Return whether only a text's last token has read all of it."""
     from evenhand.models.last_token import reads_last_token
 
-    return wanted.language or reads_last_token(_bare(base, wanted))
+    return wanted.language or reads_last_token(_architecture(base, wanted))

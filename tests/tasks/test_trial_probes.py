@@ -18,10 +18,10 @@ from evenhand.errors import InputError, TrainingError
 from evenhand.methods import parse_method
 from evenhand.models.find import find_model
 from evenhand.models.load import load_classifier, load_tokenizer
-from evenhand.study.probing import ProbingSpec
+from evenhand.study.probing_spec import ProbingSpec
 from evenhand.tasks import trainer
-from evenhand.tasks.probed import FILE, leave_probes, numbers, probes_of
 from evenhand.tasks.representations import representations
+from evenhand.tasks.trial_probes import FILE, layer_numbers, probe_model, write_probes
 from evenhand.tasks.work import Job, Work
 from evenhand.training.recipe import TrainSpec
 
@@ -55,7 +55,7 @@ def left(folder) -> pl.DataFrame:
 
 def job_of(one: Work, folder, evaluations, keep="adapters") -> Job:
     """As a study makes it: probes are left once the model is trained."""
-    return Job(one, folder, evaluations, keep, lambda model: leave_probes(one, model, folder))
+    return Job(one, folder, evaluations, keep, lambda model: write_probes(one, model, folder))
 
 
 def trained(one: Work, folder, features=None) -> pl.DataFrame:
@@ -74,7 +74,7 @@ def test_a_trial_leaves_the_probes_that_its_kept_weights_give(kind, tmp_path):
     assert set(found["layer"]) == {0, 1, 2} and set(found["trial"]) == {f"{kind}-0"}
     assert found["control_seed"].n_unique() == 6
     again = trainer("classification").kept_model(one, tmp_path / "trial")
-    assert again is not None and probes_of(one, again).equals(found)
+    assert again is not None and probe_model(one, again).equals(found)
 
 
 def test_what_leaves_the_base_as_it_is_says_what_the_base_says_and_all_share_the_untrained(tmp_path):
@@ -116,7 +116,7 @@ def test_a_text_is_its_last_token_where_only_that_has_read_it(tmp_path):
             one = work("base", model, probing=replace(PROBING, pooling=pooling, untrained=False))
             kept = trainer("classification").kept_model(one, tmp_path)
             assert kept is not None
-            by_pooling[model, pooling] = probes_of(one, kept)["correct"]
+            by_pooling[model, pooling] = probe_model(one, kept)["correct"]
     assert by_pooling["tiny-llama", "auto"].equals(by_pooling["tiny-llama", "last"])
     assert by_pooling["tiny-bert", "auto"].equals(by_pooling["tiny-bert", "mean"])
     assert not by_pooling["tiny-llama", "auto"].equals(by_pooling["tiny-llama", "mean"])
@@ -140,7 +140,7 @@ def test_a_translator_is_probed_at_the_end_of_what_it_is_asked(tmp_path):
     found = records.read(tmp_path / FILE, "probes")
     assert outcome.train_loss is not None and set(found["layer"]) == {0, 2}
     again = trainer("translation").kept_model(one, tmp_path)
-    assert again is not None and probes_of(one, again).equals(found)
+    assert again is not None and probe_model(one, again).equals(found)
     assert all(text.startswith("Turkish: ") and text.endswith(" English:") for text in one.probing.texts)
 
 
@@ -148,14 +148,14 @@ def test_a_writer_of_reviews_is_probed_for_the_author(tmp_path):
     one = language_work("reviews", SyntheticReviews(n=80, shows=1.0), "author", kind="base")
     model = trainer("reviews").kept_model(one, tmp_path)
     assert model is not None
-    assert set(probes_of(one, model)["target"]) == {"author", "author/untrained"}
+    assert set(probe_model(one, model)["target"]) == {"author", "author/untrained"}
 
 
 def test_the_embeddings_are_always_among_the_layers():
-    assert numbers(None, 3) == (0, 1, 2)
-    assert numbers((-1,), 13) == (0, 12) == numbers((12, 0, -1), 13)
+    assert layer_numbers(None, 3) == (0, 1, 2)
+    assert layer_numbers((-1,), 13) == (0, 12) == layer_numbers((12, 0, -1), 13)
     with pytest.raises(InputError, match=r"there is no layer 13; the model has 0 \(its embeddings\) to 12"):
-        numbers((13,), 13)
+        layer_numbers((13,), 13)
 
 
 def test_states_that_are_no_numbers_fail_the_trial_and_not_the_study(tmp_path):
@@ -164,5 +164,5 @@ def test_states_that_are_no_numbers_fail_the_trial_and_not_the_study(tmp_path):
     assert model is not None
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match="states that are no numbers"):
-        probes_of(one, model)
+    with pytest.raises(TrainingError, match="states that are not finite"):
+        probe_model(one, model)

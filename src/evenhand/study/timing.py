@@ -1,4 +1,4 @@
-"""How fast trials go on this machine: a few real steps of a pack, and what they cost is divided among its parts."""
+"""Times a few real training steps and predictions of classifiers, and divides their cost among its causes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.data.dataset import Dataset
-from evenhand.tasks.classification import assemble
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.classification import assemble_pack
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.work import Work, peak_of_process
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from evenhand.training.pack import Batch, Pack
 
-STEPS = 6
+TIMED_STEPS = 6
 """Steps that are timed, after one of the longest examples, which warms up and shows the most memory."""
 
-PREDICTED = 3
+TIMED_BATCHES = 3
 """Batches whose prediction is timed."""
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What the parts of a pack's training cost.
+class MeasuredTimes:
+    """The measured times and sizes from which a trial's cost is calculated.
 
     Attributes:
         start: seconds to load the models and to make the pack of them.
@@ -59,8 +59,8 @@ class Rates:
     validate: float | None = None
 
 
-def calibrate(works: Sequence[Work], tested: Dataset) -> Rates | None:
-    """Take a few steps with the trials of a pack and predict a few examples; what was learned is thrown away.
+def measure_times(works: Sequence[Work], tested: Dataset) -> MeasuredTimes | None:
+    """Time a few steps and predictions of a pack's trials; the trained weights are thrown away.
 
     Args:
         works: one, or several that can be trained together.
@@ -78,7 +78,8 @@ def calibrate(works: Sequence[Work], tested: Dataset) -> Rates | None:
         return None
 
 
-def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
+def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTimes:
+    """Time a pack, with a folder for cached features and kept weights."""
     import peft  # noqa: F401  (its import is no part of any trial)
     import torch
 
@@ -87,26 +88,26 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import predict_logits
 
-    where, encoder = device(), Encoder()
+    where, encoder = device(), InputEncoder()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     # Texts are tokenised in no time, and a batch lasts as long as its longest text; images are all alike.
     texts = works[0].base.modality == "text"
-    few_works = [sampled(work, encoder(work, work.examples.inputs).lengths if texts else None) for work in works]
-    few = _few(works[0], tested, encoder)
+    few_works = [sample_batches(work, encoder(work, work.examples.inputs).lengths if texts else None) for work in works]
+    few = _sample_tested(works[0], tested, encoder)
     started = time.perf_counter()
-    encoded = Encoder()(works[0], few.inputs)
+    encoded = InputEncoder()(works[0], few.inputs)
     encode = (time.perf_counter() - started) / len(few)
     example_bytes = int(np.mean([len(encoded.content_bytes(row)) for row in range(len(few))]))
     for work in few_works:
         encoder(work, work.examples.inputs)
     started = time.perf_counter()
-    pack, model_of = assemble(few_works, encoder, where)
+    pack, model_of = assemble_pack(few_works, encoder, where)
     start = time.perf_counter() - started
 
     started = time.perf_counter()
     begin = start_from_features(pack, model_of, [work.base.fingerprint for work in works], folder / "features")
-    found = time.perf_counter() - started
+    finding = time.perf_counter() - started
     started = time.perf_counter()
     inputs = begin(0, encoded)
     fill = (time.perf_counter() - started) / len(few)
@@ -114,9 +115,9 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
     if isinstance(inputs, CachedFeatures):
         prefix = f"{works[0].base.fingerprint} {inputs.split_point}"
         # What was not spent on the examples' features was spent on finding where they are taken.
-        start += max(found - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
+        start += max(finding - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
         started = time.perf_counter()
-        begin(0, Encoder()(works[0], few.inputs))
+        begin(0, InputEncoder()(works[0], few.inputs))
         again = (time.perf_counter() - started) / len(few)
         encode, fill = max(encode, again), max(fill - max(again - encode, 0.0), 0.0)
 
@@ -129,7 +130,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
             predict_logits(model, inputs, where)
             timed.append(time.perf_counter() - started)
         peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process()
-    return Rates(
+    return MeasuredTimes(
         start=start,
         encode=encode,
         fill=fill if prefix else 0.0,
@@ -139,12 +140,12 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> Rates:
         peak_bytes=peak,
         of_process=where.type != "cuda",
         example_bytes=example_bytes,
-        kept=kept(works[0], model, folder),
+        kept=saving_costs(works[0], model, folder),
     )
 
 
-def sampled(work: Work, lengths: np.ndarray | None) -> Work:
-    """The trial on a few whole batches of its first epoch, from the longest to the shortest: an epoch in small.
+def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
+    """Return the trial on a few whole batches of its first epoch, from the longest to the shortest.
 
     Args:
         work: the trial.
@@ -158,24 +159,32 @@ def sampled(work: Work, lengths: np.ndarray | None) -> Work:
     if lengths is not None:
         drawn.sort(key=lambda rows: -int(lengths[rows].max()))
     first, *others = drawn
-    places = (np.arange(STEPS) + 0.5) * len(others) / STEPS if len(others) > STEPS else np.arange(len(others))
-    rows = np.concatenate([first, *(others[int(place)] for place in places)])
+    positions = (
+        (np.arange(TIMED_STEPS) + 0.5) * len(others) / TIMED_STEPS
+        if len(others) > TIMED_STEPS
+        else np.arange(len(others))
+    )
+    rows = np.concatenate([first, *(others[int(position)] for position in positions)])
     return replace(work, examples=work.examples.take(rows), validation=None)
 
 
-def _few(work: Work, tested: Dataset, encoder: Encoder) -> Dataset:
-    """Whole batches of a prediction, from longer to shorter ones: a smaller sample would be padded more."""
+def _sample_tested(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
+    """Return whole batches to predict, from longer to shorter ones, so that padding is as in a full prediction."""
     from evenhand.training.batches import longest_first_batches
     from evenhand.training.pack import PREDICT_BATCH
 
     lengths = encoder(work, tested.inputs).lengths if work.base.modality == "text" else None
     drawn = longest_first_batches(len(tested), lengths, PREDICT_BATCH)
-    places = (np.arange(PREDICTED) + 0.5) * len(drawn) / PREDICTED if len(drawn) > PREDICTED else np.arange(len(drawn))
-    return tested.take(np.concatenate([drawn[int(place)] for place in places]))
+    positions = (
+        (np.arange(TIMED_BATCHES) + 0.5) * len(drawn) / TIMED_BATCHES
+        if len(drawn) > TIMED_BATCHES
+        else np.arange(len(drawn))
+    )
+    return tested.take(np.concatenate([drawn[int(position)] for position in positions]))
 
 
 def step_seconds(pack: Pack, work: Work) -> float:
-    """Seconds of a step, from those of an epoch of examples that `sampled` took; 0 where nothing is trained."""
+    """Return the seconds of one step, from an epoch of the examples that `sample_batches` took; 0 without training."""
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import train_mode
 
@@ -183,12 +192,15 @@ def step_seconds(pack: Pack, work: Work) -> float:
     longest = 1 / max(-(-len(work.examples) // (work.train.batch_size * work.train.accumulate)), 1)
     with reproducible(pack.device):
         train_mode(pack.module)
-        times = [_seconds(pack, batch) for batch in sorted(pack.batches(0), key=lambda batch: -_tokens(pack, batch))]
+        times = [
+            _step_time(pack, batch)
+            for batch in sorted(pack.batches(0), key=lambda batch: -_tokens_of_step(pack, batch))
+        ]
     return longest * times[0] + (1 - longest) * float(np.mean(times[1:] or times)) if times else 0.0
 
 
-def _tokens(pack: Pack, batch: Batch) -> int:
-    """Of a step, padding included; its examples where all are alike."""
+def _tokens_of_step(pack: Pack, batch: Batch) -> int:
+    """Return the tokens of a step, padding included; its examples where all are alike."""
     count = 0
     for part in batch.micro_batches:
         longest = 1
@@ -199,7 +211,8 @@ def _tokens(pack: Pack, batch: Batch) -> int:
     return count
 
 
-def _seconds(pack: Pack, batch: Batch) -> float:
+def _step_time(pack: Pack, batch: Batch) -> float:
+    """Return the seconds that one step takes."""
     from evenhand.training.loop import take_step
 
     started = time.perf_counter()
@@ -208,8 +221,8 @@ def _seconds(pack: Pack, batch: Batch) -> float:
     return time.perf_counter() - started
 
 
-def kept(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
-    """By `keep`, seconds to write what it asks for of a trial, and its bytes."""
+def saving_costs(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
+    """Return by the values of `keep` the seconds to write a trial's weights, and their bytes."""
     if work.method.whole:  # a large model is not written to be weighed
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         return {"none": (0.0, 0), "adapters": (0.0, 0), "weights": (0.0, size)}
