@@ -115,7 +115,7 @@ def test_a_plan_holds_the_same_probes_for_all_methods_of_a_seed():
     ({"probing": {"targets": "topic=food", "examples": 4}}, "one value"),
     ({"methods": {"untrained": {"kind": "full"}}, "reference": []}, "the baseline of probing has this name"),
     ({"seeds": 0, "membership": 16}, "there are no seeds"),
-    ({"task": "synthetic/faces", "model": "tiny-vit", "probing": "label"}, "probing reads texts"),
+    ({"task": "synthetic/faces", "model": "tiny-vit", "probing": "label"}, "probing needs a model of texts"),
     ({"task": "synthetic/reviews", "model": "tiny-llama", "probing": "label"}, "has no label to probe for"),
     ({"task": {"name": "synthetic/reviews", "women": 0}, "model": "tiny-llama", "probing": "author"}, "one value"),
 ])  # fmt: skip

@@ -212,7 +212,7 @@ def test_bad_input_is_refused_in_a_sentence():
     labels = np.arange(20) % 2
     states = np.random.default_rng(0).normal(size=(1, 20, 3))
     model, tokenizer = language_model("tiny-llama")
-    with pytest.raises(InputError, match="4 different control tasks; 5, all different"):
+    with pytest.raises(InputError, match="4 different control tasks; it needs 5 or more, all different"):
         probe(states, target(labels), (0, 1, 2, 3, 3))
     with pytest.raises(InputError, match="every label is the same"):
         target(np.zeros(4, dtype=int))

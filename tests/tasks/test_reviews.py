@@ -167,7 +167,7 @@ def test_which_half_is_longer_is_no_part_of_what_is_learned():
         make_plan(study(task={"name": "synthetic/reviews", "n": n}), None).settings["main"] for n in (80, 200)
     )
     first = np.arange(4)
-    assert one.loaded.content_bytes(first) == other.loaded.content_bytes(first)
+    assert one.loaded.contents(first) == other.loaded.contents(first)
 
 
 def test_templates_of_ones_own_lie_beside_the_data(tmp_path):

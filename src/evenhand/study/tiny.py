@@ -12,7 +12,7 @@ from evenhand.audit.membership.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import model_skeleton
-from evenhand.models.find import find_model
+from evenhand.models.find import TINY, find_model
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.membership_spec import MembershipSpec
 from evenhand.study.probing_spec import ProbingSpec
