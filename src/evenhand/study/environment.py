@@ -11,6 +11,7 @@ from importlib import metadata
 from evenhand.methods.method import Method
 from evenhand.methods.private import Private
 from evenhand.methods.quantized import QLoRA
+from evenhand.plugins import declared
 from evenhand.training import launch
 
 PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", "polars")
@@ -19,11 +20,15 @@ PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", 
 OWN: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
 """The package that these methods are trained with besides."""
 
+_EVERY = {"python", *PACKAGES, "device", "machine", "system", "threads", "processes"}
+"""The keys of an environment that do not depend on the method."""
+
 
 def environment(method: Method) -> dict[str, str]:
     """Python, the versions of what this method is trained with, and the machine."""
     own = {name: metadata.version(name) for kind, name in OWN.items() if isinstance(method, kind)}
-    return {**_shared(), **own}
+    plugin = declared("methods").get(method.kind)
+    return {**_shared(), **own, **({plugin.package: plugin.version} if plugin else {})}
 
 
 def distinct(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -32,7 +37,7 @@ def distinct(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
     What only some methods are trained with makes no difference: where those agree on its version, it is everyone's.
     """
     known = [dict(one) for one in environments]
-    for name in OWN.values():
+    for name in {name for one in known for name in one} - _EVERY:
         versions = {one[name] for one in known if name in one}
         if len(versions) == 1:
             known = [{**one, name: next(iter(versions))} for one in known]

@@ -17,6 +17,7 @@ from evenhand.audit.record_tables import BY_TRIAL
 from evenhand.audit.results import Results
 from evenhand.audit.results_folder import stacked
 from evenhand.errors import InputError, did_you_mean
+from evenhand.plugins import versions
 from evenhand.study.choice import choose, is_chosen, report_line, score, sentences
 from evenhand.study.environment import distinct
 from evenhand.study.executors import launched
@@ -225,9 +226,11 @@ def _trial_row(trial: Trial, kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(planned: Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
-    environments = [json.dumps(environment) for environment in distinct(json.loads(row["environment"]) for row in rows)]
+    different = distinct(json.loads(row["environment"]) for row in rows)
+    environments = [json.dumps(environment) for environment in different]
+    audited = json.dumps({**different[0], **versions("tasks", "measures")})
     bases = {name: f"{p.base.name} (contents {p.base.fingerprint})" for name, p in planned.settings.items()}
-    provenance = {"study": planned.study.to_yaml(), "environment": environments[0], "bases": json.dumps(bases)}
+    provenance = {"study": planned.study.to_yaml(), "environment": audited, "bases": json.dumps(bases)}
     tuned = " ".join(sentences(planned))
     if tuned:
         provenance["tuning"] = tuned
