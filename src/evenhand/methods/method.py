@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Method(Spec):
-    """A way of fine-tuning. One subclass a file, registered in `evenhand.methods.METHODS` under its `kind`.
+    """A way of fine-tuning. One subclass a file, registered in `evenhand.methods.BUILT_IN` under its `kind`.
 
     Attributes:
         lr: peak learning rate.
