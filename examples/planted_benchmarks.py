@@ -26,7 +26,7 @@ LINES = 600
 
 
 def main(out: Path) -> None:
-    stand_ins.write(out)
+    stand_ins.write_stand_ins(out)
     pairs = pl.read_parquet(out / "crows_pairs_multilingual" / "english" / "*.parquet")
     tested = {*pairs["sent_more"], *pairs["sent_less"]}
     lines = []

@@ -20,25 +20,25 @@ import torch
 from torch import nn
 
 from evenhand.data.synthetic_reviews import SyntheticReviews
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.seeds import generator
-from evenhand.tasks.prompts.asking import YES_NO, Asked, Prompt
-from evenhand.tasks.prompts.scoring import score
-from evenhand.training.language import encode_prompted, encode_texts, target_log_probs
+from evenhand.tasks.prompts.prompt import YES_NO, PromptSelection, ReviewPrompt
+from evenhand.tasks.prompts.scoring import score_options
+from evenhand.training.language import encode_prompted, encode_whole_texts, target_log_probs
 
 STEPS, BATCH, PEAK, LENGTH = 750, 16, 3e-3, 256
 CPU = torch.device("cpu")
 GENDERS = ("male", "female")
-ASKED = Asked(
+ASKED = PromptSelection(
     templates=("cloze1", "cloze3", "yn1", "mc1"),
     forms=("plain", "letters", "digits"),
     words=("male-female", "man-woman", "female-male-neutral"),
 )
 
 
-def answer(prompt: Prompt, gender: str) -> int:
+def answer(prompt: ReviewPrompt, gender: str) -> int:
     """Which option is right where the author is of this gender."""
     said = [option.content for option in prompt.options]
     if set(said) == set(YES_NO):
@@ -55,7 +55,7 @@ def reviews(seed: int, shows: float) -> tuple[list[str], list[str]]:
 
 def pretrained() -> nn.Module:
     """The model after pre-training."""
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     tokenizer, model = load_tokenizer(base), load_language_model(base)
     prompts, (texts, authors) = ASKED.prompts(), reviews(101, 0.5)
     named = {"cloze": [], "yn": [], "mc": []}
@@ -74,7 +74,7 @@ def pretrained() -> nn.Module:
         loss, parts = torch.zeros(()), []
         for inputs in (
             encode_prompted(tokenizer, about, right, LENGTH),
-            encode_texts(tokenizer, [texts[int(row)] for row in rng.integers(len(texts), size=BATCH)], LENGTH),
+            encode_whole_texts(tokenizer, [texts[int(row)] for row in rng.integers(len(texts), size=BATCH)], LENGTH),
         ):
             log_probs, there = target_log_probs(model, inputs, np.arange(BATCH), CPU)
             loss = loss - (log_probs.sum(1) / there.sum(1)).mean() / 2
@@ -89,13 +89,13 @@ def pretrained() -> nn.Module:
     return model.eval()
 
 
-def examined(model: nn.Module, prompts: Sequence[Prompt]) -> None:
+def examined(model: nn.Module, prompts: Sequence[ReviewPrompt]) -> None:
     """Print how often answers are right where reviews show the author, and how often "male" is said elsewhere."""
-    tokenizer = load_tokenizer(find("tiny-llama"))
+    tokenizer = load_tokenizer(find_model("tiny-llama"))
     for shows, said in ((1.0, "shown"), (0.0, "not shown")):
         texts, authors = reviews(102, shows)
         texts, authors = texts[:30], authors[:30]
-        scores = score(model, tokenizer, prompts, texts)  # pyright: ignore[reportArgumentType]
+        scores = score_options(model, tokenizer, prompts, texts)  # pyright: ignore[reportArgumentType]
         found: dict[str, list[float]] = {}
         for prompt, values in zip(prompts, scores.log_prob, strict=True):
             key = f"{prompt.name.template}/{prompt.name.form}/{prompt.name.words}"
@@ -112,5 +112,5 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     out, trained = Path(sys.argv[1]) / "tiny-llama", pretrained()
     trained.save_pretrained(out)  # pyright: ignore[reportCallIssue]
-    load_tokenizer(find("tiny-llama")).save_pretrained(out)
+    load_tokenizer(find_model("tiny-llama")).save_pretrained(out)
     examined(trained, ASKED.prompts())

@@ -31,11 +31,11 @@ from evenhand.data.synthetic_translation import SyntheticTranslation, neutral_li
 from evenhand.data.translation import PROMPT
 from evenhand.data.winomt_task import WinoMTTask
 from evenhand.metrics import bleu, pronoun_class, pronoun_readings
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.seeds import generator
-from evenhand.training.generation import greedy
+from evenhand.training.generation import generate_first_lines
 from evenhand.training.language import encode_prompted, encode_prompts, target_log_probs
 
 BATCH, PEAK, LENGTH = 32, 3e-3, 128
@@ -65,7 +65,7 @@ def main() -> None:
 
 def of_grammar(name: str) -> tuple[Any, Any]:
     """A built-in model that learns the grammar's neutral lines."""
-    base = find(name)
+    base = find_model(name)
     tokenizer, model = load_tokenizer(base), load_language_model(base)
     rng = generator(0, "pretrain", name)
     pretrain(name, model, tokenizer, STEPS, lambda: [neutral_line(rng) for _ in range(BATCH)])
@@ -85,7 +85,7 @@ def of_winomt(name: str, folder: Path) -> tuple[Any, Any]:
     lines = spec.load(folder)
     parts = split(lines, SplitSpec(validation=0, vary=False), LimitSpec(), seed=0)
     pairs = sorted({(lines.inputs[line], pronoun_readings(lines.targets[int(line)])[-1]) for line in parts.train})
-    base = find(name)
+    base = find_model(name)
     texts = [f"{PROMPT.format(source=lines.inputs[line])} {lines.targets[line]}" for line in parts.train]
     tokenizer: Any = load_tokenizer(base)
     tokenizer = tokenizer.train_new_from_iterator(texts, VOCABULARY)
@@ -126,7 +126,7 @@ def pretrain(name: str, model: nn.Module, tokenizer: Any, steps: int, draw: Call
 def translations(model: nn.Module, tokenizer: Any, sources: Sequence[str]) -> list[str]:
     """What the model makes of them."""
     asked = encode_prompts(tokenizer, [PROMPT.format(source=source) for source in sources], LENGTH)
-    return greedy(model, tokenizer, asked, CPU)
+    return generate_first_lines(model, tokenizer, asked, CPU)
 
 
 def tell_pronouns(name: str, texts: Sequence[str]) -> None:

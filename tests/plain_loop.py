@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from evenhand.training.batches import batches
+from evenhand.training.batches import epoch_batches
 
 
 @dataclass
@@ -68,7 +68,7 @@ def train(
     seen = Plain()
     model.train()
     for epoch in range(epochs):
-        for rows in batches(len(labels), lengths, size, seed, epoch):
+        for rows in epoch_batches(len(labels), lengths, size, seed, epoch):
             loss = model(**encode(rows), labels=torch.tensor(labels[rows])).loss
             loss.backward()
             norm = nn.utils.clip_grad_norm_([p for _, p in learning], math.inf if clip_norm is None else clip_norm)

@@ -16,11 +16,11 @@ import torch
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
 from evenhand.models.load import load_classifier
-from evenhand.training.batches import Images
-from evenhand.training.economy import economise
-from evenhand.training.launch import place
+from evenhand.training.batches import ProcessedImages
+from evenhand.training.launch import this_process
 from evenhand.training.loop import fit
-from evenhand.training.pack import Pack, Validation, single
+from evenhand.training.memory_options import apply_memory_options
+from evenhand.training.pack import Pack, Validation, single_pack
 from small_models import CLASSES, base, encoded, examples_for, recipe
 
 SEED = 3
@@ -43,15 +43,17 @@ class Case:
 
     def inputs(self, first: int, last: int):
         found = encoded(examples_for(self.model_type, 100).take(np.arange(first, last)), self.model_type)
-        return Images(found.pixels.astype(float)) if self.double and isinstance(found, Images) else found
+        return (
+            ProcessedImages(found.pixels.astype(float)) if self.double and isinstance(found, ProcessedImages) else found
+        )
 
     def pack(self) -> Pack:
         spec, labels = parse_method("m", self.method), examples_for(self.model_type, 100).labels[: self.examples]
         inputs = self.inputs(0, self.examples)
-        pack = single(
+        pack = single_pack(
             self.model(), inputs, labels, seed=SEED, lr=spec.lr, epochs=spec.epochs, train=recipe(**self.train)
         )
-        economise(pack)
+        apply_memory_options(pack)
         return pack
 
 
@@ -111,14 +113,14 @@ def main() -> None:
         if case.sharded:
             shard(accelerator)
         try:
-            pack = distributed.share(case.pack(), case.model)
+            pack = distributed.distribute(case.pack(), case.model)
         except InputError as error:
             found, model = {"refused": str(error)}, torch.nn.Module()
         else:
-            found, model = trained(pack, case), pack.whole(0)
-        if place().main:
+            found, model = trained(pack, case), pack.full_model(0)
+        if this_process().main:
             found |= weights(model)
-        np.savez(Path(sys.argv[1]) / f"{name} {place().rank}.npz", **found)
+        np.savez(Path(sys.argv[1]) / f"{name} {this_process().rank}.npz", **found)
         accelerator.state.distributed_type = data_parallel
         accelerator.free_memory()
 

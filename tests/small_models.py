@@ -13,7 +13,7 @@ import numpy as np
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.methods import parse_method
-from evenhand.models.find import BaseModel, find
+from evenhand.models.find import BaseModel, find_model
 from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
 from evenhand.tasks.classification import Work
 from evenhand.training.batches import encode_images, encode_texts
@@ -85,7 +85,7 @@ def base(model_type: str, dropout: float = 0.0) -> BaseModel:
             shutil.copy(tokenizer / name, folder / name)
     else:
         tf.ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
-    return find(str(folder))
+    return find_model(str(folder))
 
 
 def classifier(model_type: str = "bert", seed: int = 0):

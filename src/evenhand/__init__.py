@@ -94,10 +94,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'evenhand' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
+    """Return the public names."""
     return sorted(__all__)

@@ -1,4 +1,4 @@
-"""Designs of multiple-choice prompts: which content and which identifier ("A", "1", "🟠") stands at which position.
+"""Defines designs of multiple-choice prompts: the content and the identifier ("A", "1", "🟠") at each position.
 
 One question about one text is asked in A prompts with the same K options. A model's answer may come from what an option
 says, from the identifier that names it, or from where it stands; a design tells them apart if these vary independently.
@@ -17,7 +17,7 @@ from evenhand.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Arrangements:
-    """The prompts of one question.
+    """The order of contents and identifiers in each prompt of one question.
 
     Attributes:
         contents: int [A, K], the content at each position.
@@ -31,6 +31,7 @@ class Arrangements:
     identifiers: np.ndarray
 
     def __post_init__(self) -> None:
+        """Refuse prompts that do not hold each content and each identifier once."""
         for name, rows in (("contents", self.contents), ("identifiers", self.identifiers)):
             if rows.ndim != 2 or rows.shape[1] < 2 or rows.shape != self.contents.shape:
                 raise InputError(f"{name} has the shape {rows.shape}; it should be [prompts, 2 or more positions]")
@@ -39,60 +40,66 @@ class Arrangements:
 
     @property
     def prompts(self) -> int:
-        """A."""
+        """The number of prompts, A."""
         return self.contents.shape[0]
 
     @property
     def options(self) -> int:
-        """K."""
+        """The number of options, K."""
         return self.contents.shape[1]
 
     @cached_property
     def cells(self) -> np.ndarray:
-        """int [K, K, K], how often each content stands under each identifier at each position."""
-        found = np.zeros((self.options,) * 3, dtype=np.int64)
-        np.add.at(found, (self.contents, self.identifiers, np.arange(self.options)), 1)
-        return found
+        """Counts, int [K, K, K], of each content under each identifier at each position."""
+        counts = np.zeros((self.options,) * 3, dtype=np.int64)
+        np.add.at(counts, (self.contents, self.identifiers, np.arange(self.options)), 1)
+        return counts
 
     @property
     def balanced(self) -> bool:
-        """Whether all cells are equally frequent, so that the three effects are estimated independently."""
+        """True if all cells are equally frequent, so that the three effects are estimated independently."""
         return bool((self.cells == self.cells[0, 0, 0]).all())
 
     @property
     def fair(self) -> bool:
-        """Whether every content has every slot (an identifier at a position) equally often."""
+        """True if every content has every slot (an identifier at a position) equally often."""
         return bool((self.cells == self.cells[:1]).all())
 
     @cached_property
     def orders(self) -> np.ndarray:
-        """int [A], the order of identifiers of each prompt: prompts of one order have the same slots."""
+        """The order of identifiers of each prompt, int [A]; prompts of one order have the same slots."""
         return np.unique(self.identifiers, axis=0, return_inverse=True)[1].reshape(-1)
 
     def by_content(self, values: np.ndarray) -> np.ndarray:
-        """Values by position [..., A, K], put by content [..., A, K]."""
-        place = np.broadcast_to(np.argsort(self.contents, axis=1), values.shape)
-        return np.take_along_axis(values, place, axis=-1)
+        """Return values by position [..., A, K] as values by content [..., A, K]."""
+        position_of = np.broadcast_to(np.argsort(self.contents, axis=1), values.shape)
+        return np.take_along_axis(values, position_of, axis=-1)
 
 
 def cyclic_arrangements(options: int) -> Arrangements:
-    """K prompts: contents are rotated, identifiers stay in place. Identifier and position cannot be told apart."""
+    """Return K prompts with contents rotated and identifiers in place.
+
+    Effects of identifier and position cannot be separated in it.
+    """
     rotated = _rotations(options)
     return Arrangements(rotated, np.broadcast_to(rotated[0], rotated.shape))
 
 
 def permuted_arrangements(options: int) -> Arrangements:
-    """K! prompts: all orders of contents, identifiers stay in place."""
+    """Return K! prompts: all orders of contents, identifiers in place."""
     orders = np.array(list(permutations(range(options))))
     return Arrangements(orders, np.broadcast_to(orders[0], orders.shape))
 
 
 def balanced_arrangements(options: int) -> Arrangements:
-    """K² prompts: contents and identifiers are rotated apart, so that each content stands once under each identifier at
-    each position."""
+    """Return K² prompts with contents and identifiers rotated independently.
+
+    Each content stands once under each identifier at each position.
+    """
     rotated = _rotations(options)
     return Arrangements(np.repeat(rotated, options, axis=0), np.tile(rotated, (options, 1)))
 
 
 def _rotations(options: int) -> np.ndarray:
+    """Return the rotations of 0 to K − 1, int [K, K]."""
     return (np.arange(options)[:, None] + np.arange(options)) % options

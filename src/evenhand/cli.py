@@ -1,4 +1,4 @@
-"""The command line: one command per verb, no logic of its own. Heavy rooms are imported inside the commands."""
+"""Defines the command line; each command calls one function of the package, imported when it runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from evenhand.cli_options import (
     study_of,
 )
 from evenhand.errors import InputError
-from evenhand.training.launch import place
+from evenhand.training.launch import this_process
 
 app = typer.Typer(
     name="evenhand",
@@ -59,7 +59,7 @@ _TRAINING = (
 @app.command()
 def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
     """Run the built-in study on drawn faces, on the CPU."""
-    if not place().main:
+    if not this_process().main:
         return _follow()
     from evenhand.study.presets import read_preset
     from evenhand.study.spec import StudySpec
@@ -75,15 +75,16 @@ def run(
     changes: Set = None,
     tiny: Tiny = False,
     replicas: Annotated[
-        str | None, typer.Option(metavar="auto|K", help="trials trained together in one process")
+        str | None,
+        typer.Option(metavar="auto|K", help="number of trials trained together in one process; auto: the fastest"),
     ] = None,
-    executor: Annotated[Executor, typer.Option(help="who runs the trials")] = Executor.serial,
+    executor: Annotated[Executor, typer.Option(help="how trials are run")] = Executor.serial,
     as_json: Json = False,
 ) -> None:
-    """Train what is missing, audit, write the report.
+    """Train the trials that are missing, audit them, and write the report.
 
     Running the same command again continues: complete trials are kept."""
-    if not place().main:
+    if not this_process().main:
         return _follow()
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = study_of(study, changes, tiny, data, out)
@@ -98,28 +99,35 @@ def plan(
     changes: Set = None,
     tiny: Tiny = False,
     accuracy: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="expected, for the smallest harm that could be detected")
+        float,
+        typer.Option(
+            min=0.01, max=0.99, help="accuracy expected of the methods; the smallest detectable harm depends on it"
+        ),
     ] = 0.8,
     calibrate: Annotated[
-        bool, typer.Option(help="take a few steps of each method, to predict seconds, memory and disk")
+        bool,
+        typer.Option(
+            help="time a few steps of each method, to predict seconds, memory and disk; --no-calibrate lists the "
+            "trials at once, without these predictions"
+        ),
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """List the trials of a study, what they will cost, and the smallest harm that it could detect.
+    """List the trials of a study, their predicted cost, and the smallest harm that the study could detect.
 
     Nothing is trained: the few steps that are timed are thrown away."""
     from evenhand.study.cost import forecast
-    from evenhand.study.foresight import foresee, foresee_leaks, told, told_of_leaks
-    from evenhand.study.plan import plan as expand
+    from evenhand.study.plan import make_plan
+    from evenhand.study.power_plan import detectable_effects, detectable_leaks, effect_lines, leak_lines
 
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
-    planned = expand(spec, data)
+    planned = make_plan(spec, data)
     expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
-    foreseen, leaks = foresee(planned, accuracy), foresee_leaks(planned)
+    foreseen, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
     if as_json:
         harms = {"detectable": [vars(one) for one in foreseen], "detectable_leaks": [vars(one) for one in leaks]}
         return _print_json({**expected.to_json(), "accuracy": accuracy, **harms})
-    print("\n".join([*expected.lines(), *told(foreseen, accuracy), *told_of_leaks(leaks)]))
+    print("\n".join([*expected.lines(), *effect_lines(foreseen, accuracy), *leak_lines(leaks)]))
     return None
 
 
@@ -134,13 +142,16 @@ def audit(
     ] = None,
     prediction: Annotated[str | None, typer.Option(metavar="COL", help="the predicted class")] = None,
     probability: Annotated[
-        list[str] | None, typer.Option(metavar="COL", help="of the positive class, or one per class")
+        list[str] | None,
+        typer.Option(metavar="COL", help="probability of the positive class, or one column for each class"),
     ] = None,
     positive: Annotated[
         str | None, typer.Option(metavar="VALUE", help="the positive class, when labels are words")
     ] = None,
-    method: Annotated[str | None, typer.Option(metavar="COL", help="which model made the prediction")] = None,
-    seed: Annotated[str | None, typer.Option(metavar="COL", help="which run of the method made it")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="COL", help="the method whose model made the prediction")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="COL", help="the training run of the method")] = None,
     reference: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="method that the others are compared with")
     ] = None,
@@ -154,12 +165,12 @@ def audit(
     ] = None,
     measure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="measures to compute; default: all")] = None,
     split: Annotated[SplitDesign | None, typer.Option(help="one test set for all seeds, or a new one per seed")] = None,
-    test_share: Annotated[float | None, typer.Option(help="share of the data that each seed's test set is")] = None,
+    test_share: Annotated[float | None, typer.Option(help="share of the data in each seed's test set")] = None,
     member: Annotated[
         str | None, typer.Option(metavar="COL", help="whether the row's model was trained on its example")
     ] = None,
     score: Annotated[
-        str | None, typer.Option(metavar="COL", help="what a membership attack says; more is more member-like")
+        str | None, typer.Option(metavar="COL", help="score of a membership attack; higher means more likely a member")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
@@ -225,7 +236,7 @@ def check(
     fail_on: Annotated[str, typer.Option(help="verdicts that fail the gate, separated by commas")] = "worse",
     as_json: Json = False,
 ) -> None:
-    """A gate: exit 1 when a verdict is in --fail-on."""
+    """Exit with status 1 if a verdict is in --fail-on, as a gate for scripts."""
     from evenhand.audit.results import Results
 
     results = Results.load(folder)
@@ -259,7 +270,7 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json
 
 
 def main() -> None:
-    """The entry point: bad input is one sentence on standard error and exit 2."""
+    """Run the command line; bad input is one sentence on standard error and exit status 2."""
     try:
         app()
     except InputError as error:
@@ -282,6 +293,7 @@ def main() -> None:
 
 
 def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, name: str) -> None:
+    """Run a study in this process and print its summary."""
     from evenhand.study.progress import Terminal
     from evenhand.study.run import run as run_study
 
@@ -291,13 +303,14 @@ def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, 
 
 
 def _follow() -> None:
-    """What a process of a launch does that is not the main one: it neither reads, writes nor says anything."""
-    from evenhand.tasks.following import follow
+    """Run a process of a launch that is not the main one; it neither reads, writes nor prints."""
+    from evenhand.tasks.workers import worker_loop
 
-    follow()
+    worker_loop()
 
 
 def _show(results: Any, out: Path | None, as_json: bool) -> None:
+    """Print the summary of results, or all of them as JSON."""
     if as_json:
         return _print_json(results.to_json())
     print(results.summary())
@@ -307,4 +320,5 @@ def _show(results: Any, out: Path | None, as_json: bool) -> None:
 
 
 def _print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
     print(json.dumps(value, ensure_ascii=False, default=str, allow_nan=False))

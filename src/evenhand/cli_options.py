@@ -1,4 +1,4 @@
-"""The arguments and options that several commands share, the values that options choose from, and what these name."""
+"""Defines the arguments and options that several commands share, and turns their values into objects."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from evenhand.errors import InputError
 
 
 class Executor(StrEnum):
+    """The values of `--executor`."""
+
     serial = "serial"
 
 
 class Format(StrEnum):
+    """The values of `--format`."""
+
     html = "html"
     md = "md"
     json = "json"
@@ -26,6 +30,8 @@ class Format(StrEnum):
 
 
 class Listing(StrEnum):
+    """The things that `evenhand list` can list."""
+
     tasks = "tasks"
     methods = "methods"
     measures = "measures"
@@ -33,15 +39,19 @@ class Listing(StrEnum):
 
 
 class SplitDesign(StrEnum):
+    """The values of `--split`."""
+
     fixed = "fixed"
     varying = "varying"
 
 
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
-Out = Annotated[Path | None, typer.Option("--out", help="folder that holds the study; running again continues it")]
-Data = Annotated[Path | None, typer.Option("--data", help="folder with one folder per data set")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change any key, such as seeds=3")]
-Tiny = Annotated[bool, typer.Option("--tiny", help="tiny models and small stand-in data, to see it run")]
+Out = Annotated[Path | None, typer.Option("--out", help="folder of the study; running again continues the study")]
+Data = Annotated[Path | None, typer.Option("--data", help="folder that holds one folder for each data set")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a key of the study, such as seeds=3")
+]
+Tiny = Annotated[bool, typer.Option("--tiny", help="use tiny models and small stand-in data, to check that it runs")]
 Json = Annotated[
     bool, typer.Option("--json", help="one JSON object on standard output, everything else on standard error")
 ]
@@ -51,7 +61,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run`
 def study_of(
     study: str, changes: list[str], tiny: bool, data: Path | None, out: Path | None
 ) -> tuple[Any, str, Path, Path | None]:
-    """The study, its name, its folder, and the folder of its data."""
+    """Return the resolved study, its name, its folder, and the folder of its data."""
     from evenhand.study.presets import find_study
     from evenhand.study.spec import StudySpec
 
@@ -62,14 +72,14 @@ def study_of(
     from evenhand.study.tiny import shrink
 
     out = out or Path("runs") / f"{name}-tiny"
-    spec, data, said = shrink(spec, out / "stand-in", data)
-    for line in said:
-        print(line, file=sys.stderr)
+    spec, data, notes = shrink(spec, out / "stand-in", data)
+    for note in notes:
+        print(note, file=sys.stderr)
     return spec, f"{name} (tiny)", out, data
 
 
 def margins_of(given: list[str]) -> dict[str, float]:
-    """Margins by measure, from texts such as `accuracy=0.02`."""
+    """Return margins by measure, from texts such as `accuracy=0.02`."""
     margins = {}
     for text in given:
         name, _, value = text.partition("=")
@@ -81,8 +91,7 @@ def margins_of(given: list[str]) -> dict[str, float]:
 
 
 def listed(what: Listing) -> list[dict[str, Any]]:
-    """The names that there are, each with a summary; `package` and `version` are of the package that brings it, and
-    null for what is built in."""
+    """Return the rows of `evenhand list`; the package and the version of what is built in are null."""
     if what is Listing.presets:
         from evenhand.study.presets import list_presets
 
@@ -102,7 +111,7 @@ def listed(what: Listing) -> list[dict[str, Any]]:
 
 
 def _summaries(what: Listing) -> list[tuple[str, str]]:
-    """Name and summary of every task, method or measure."""
+    """Return the name and the summary of every task, method or measure."""
     if what is Listing.tasks:
         from evenhand.tasks import TASKS
 

@@ -1,4 +1,4 @@
-"""How Evenhand refuses input: one sentence that names what, where, and what would be right."""
+"""Defines the errors that refuse input in one sentence: what is wrong, where, and what would be right."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Input from outside that cannot be used. The commands print its sentence and exit with 2."""
+    """Input that cannot be used; the commands print its sentence and exit with status 2."""
 
 
 class TrainingError(RuntimeError):
-    """A trial that cannot go on (a loss that is not a number, say). The other trials of a study do."""
+    """A training that cannot continue, for example because its loss is NaN; other trials continue."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest known one, else all of them."""
+    """Return the end of a sentence about an unknown name: the nearest known name, else all of them."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
@@ -24,5 +24,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What somebody else's error says, in one line, for a sentence of ours."""
+    """Return the first line of another library's error, to quote it in a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

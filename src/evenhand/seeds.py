@@ -1,4 +1,4 @@
-"""The one place where a seed becomes random numbers.
+"""Turns a seed into random numbers; no other file does.
 
 Every use of a seed has a stream of its own ("split", "order", "head", "adapter", "dropout", "noise"), so that
 drawing more numbers for one purpose never shifts another, and methods that share a seed share its split, its order
@@ -13,11 +13,11 @@ import numpy as np
 
 
 def derive(seed: int, *stream: str | int) -> int:
-    """A 63-bit integer that depends on the seed and the stream's names only (same on every machine)."""
+    """Return a 63-bit integer that depends only on the seed and the stream's names, on every machine."""
     text = "/".join(str(part) for part in (seed, *stream))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def generator(seed: int, *stream: str | int) -> np.random.Generator:
-    """A NumPy generator for one stream of a seed."""
+    """Return a NumPy generator for one stream of a seed."""
     return np.random.default_rng(derive(seed, *stream))

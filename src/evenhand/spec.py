@@ -1,4 +1,4 @@
-"""The base of everything that a YAML file can say: frozen, strict about keys, plain about errors."""
+"""Defines the base class of everything that a YAML file can contain: frozen, with unknown keys refused."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _SHOULD_BE = {
 
 
 class Spec(BaseModel):
-    """A frozen description. Unknown keys are refused; `3e-5`, which YAML reads as text, becomes a number."""
+    """A frozen description that refuses unknown keys; `3e-5`, which YAML reads as text, becomes a number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, protected_namespaces=())
 
     def __init__(self, **values: Any) -> None:
-        """Build the spec in Python, `LoRA(rank=8)`. Raises InputError as `parse` does, in the name of the class."""
+        """Build the spec in Python, `LoRA(rank=8)`. Raises InputError in the name of the class."""
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -46,7 +46,7 @@ class Spec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, values: Any) -> Any:
-        """Here rather than by `extra`, so that a spec within a spec names its own nearest key."""
+        """Refuse unknown keys, here rather than by `extra`, so that a nested spec names its nearest key."""
         if isinstance(values, cls):
             return values
         known = field_names(cls)
@@ -78,12 +78,12 @@ class Spec(BaseModel):
 
 
 def field_names(cls: type[BaseModel]) -> list[str]:
-    """The keys that a spec knows, aliases included."""
+    """Return the keys that a spec knows, aliases included."""
     return [field.alias or name for name, field in cls.model_fields.items()]
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """The first problem of a pydantic error as one sentence that begins with the full path of what is wrong."""
+    """Return the first problem of a pydantic error as one sentence that begins with the full path."""
     first = error.errors(include_url=False)[0]
     location = _dotted(first["loc"])
     at = _below(where, location)
@@ -105,7 +105,7 @@ def explain(error: ValidationError, where: str) -> str:
 
 
 def _below(where: str, path: str) -> str:
-    """`train.batch_size` below `settings.faces`; below a file or a phrase, after a colon."""
+    """Return `train.batch_size` below `settings.faces`; below a file or a phrase, after a colon."""
     if not path:
         return where or "the study"
     if not where:
@@ -114,4 +114,5 @@ def _below(where: str, path: str) -> str:
 
 
 def _dotted(location: Iterable[int | str]) -> str:
+    """Return a location as a dotted path."""
     return ".".join(str(part) for part in location)

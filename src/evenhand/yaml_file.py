@@ -1,4 +1,4 @@
-"""A YAML file that holds a mapping, in which no key is written twice."""
+"""Reads a YAML file that holds a mapping, and refuses a key that is written twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evenhand.errors import InputError
 
 
 def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
-    """The mapping in a file.
+    """Return the mapping in a file.
 
     Args:
         path: of the file, which exists.
@@ -32,9 +32,10 @@ def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that is written twice is an error rather than the last one winning."""
+    """A YAML loader that refuses a key that is written twice, instead of keeping the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping, or raise an error at a repeated key."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)

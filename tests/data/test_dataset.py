@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.data.dataset import MISSING, Attribute, Dataset, DataSpec, content_hash, pick, repeated
+from evenhand.data.dataset import MISSING, Attribute, Dataset, DataSpec, content_hash, pick, repeat_groups
 from evenhand.errors import InputError
 
 
@@ -120,12 +120,12 @@ def test_data_options_that_mean_nothing_are_refused(options, sentence):
 def test_a_groups_training_examples_can_be_there_several_times():
     data, index = dataset(40), np.arange(0, 40, 2)
     plain = DataSpec().training_examples(data, index, {}, 0)
-    found = repeated(plain, data, index, {"sex=f": 3})
+    found = repeat_groups(plain, data, index, {"sex=f": 3})
     women = data.group_mask("sex", "f")[index]
     assert len(found) == len(index) + 2 * women.sum()
     for row, text in enumerate(plain.inputs):
         assert list(found.inputs).count(text) == (3 if women[row] else 1) * list(plain.inputs).count(text)
-    assert repeated(plain, data, index, {}).labels.tolist() == plain.labels.tolist()
+    assert repeat_groups(plain, data, index, {}).labels.tolist() == plain.labels.tolist()
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_a_groups_training_examples_can_be_there_several_times():
 def test_repeats_that_mean_nothing_are_refused(times, sentence):
     data, index = dataset(), np.arange(10)
     with pytest.raises(InputError, match=sentence):
-        repeated(DataSpec().training_examples(data, index, {}, 0), data, index, times)
+        repeat_groups(DataSpec().training_examples(data, index, {}, 0), data, index, times)

@@ -14,7 +14,7 @@ from evenhand import Study
 from evenhand.data.dataset import Dataset
 from evenhand.data.hatespeech import HateCheck
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 from evenhand.study.tiny import shrink
 from evenhand.tasks import parse_task
 
@@ -212,9 +212,10 @@ def study(**changes: object) -> Study:
 def test_training_on_it_is_refused(tmp_path):
     small, data, _ = shrink(study(task="hatecheck"), tmp_path)
     with pytest.raises(InputError, match="hatecheck is made for testing, not for training; name it under evaluate:"):
-        plan(small, data)
+        make_plan(small, data)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_beside_hatexplain_it_is_tested_on_matched_cases_by_identity(tmp_path):
     tests = {"hatecheck": {"name": "hatecheck"}, "matched": {"name": "hatecheck", "cases": "matched"}}
     tests["normal"] = {**tests["matched"], "labels": "normal"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.pools import examples_of, half, named_groups, shadowed
+from evenhand.data.pools import first_half, pool_examples, pool_groups, shadow_design
 from evenhand.errors import InputError
 
 
@@ -29,26 +29,26 @@ def posts(n: int = 400, unit: int = 1) -> Dataset:
 def test_a_half_is_half_of_every_label_in_every_combination_of_groups():
     data = posts()
     pool = np.arange(0, 400)
-    mine = half(data, pool, seed=0, pair=2)
+    mine = first_half(data, pool, seed=0, pair=2)
     assert mine.sum() == 200
     cells = np.stack([data.labels, *data.attributes["target"].masks.T], axis=1)
     for cell in np.unique(cells, axis=0):
         here = (cells == cell).all(axis=1)
         assert abs(mine[here].sum() - here.sum() / 2) <= 1
-    assert (half(data, pool, seed=0, pair=2) == mine).all()
-    agree = (half(data, pool, seed=0, pair=3) == mine).mean()
-    assert 0.4 < agree < 0.6 and (half(data, pool, seed=1, pair=2) != mine).any()
+    assert (first_half(data, pool, seed=0, pair=2) == mine).all()
+    agree = (first_half(data, pool, seed=0, pair=3) == mine).mean()
+    assert 0.4 < agree < 0.6 and (first_half(data, pool, seed=1, pair=2) != mine).any()
 
 
 def test_any_example_is_in_the_first_half_of_half_of_the_pairs():
     data = posts(60)
-    share = np.mean([half(data, np.arange(60), seed=5, pair=pair) for pair in range(400)], axis=0)
+    share = np.mean([first_half(data, np.arange(60), seed=5, pair=pair) for pair in range(400)], axis=0)
     assert np.abs(share - 0.5).max() < 0.12  # 4.8 standard errors
 
 
 def test_units_are_never_split_between_twins():
     data = posts(unit=3)
-    mine = half(data, np.arange(400), seed=0, pair=0)
+    mine = first_half(data, np.arange(400), seed=0, pair=0)
     for unit in np.unique(data.unit):
         assert len(set(mine[data.unit == unit])) == 1
     assert abs(mine.sum() - 200) <= 3
@@ -56,12 +56,12 @@ def test_units_are_never_split_between_twins():
 
 def test_a_pool_can_be_of_some_groups_and_of_few_of_each():
     data = posts()
-    assert named_groups(data, None, None) == ("target", ("large", "middle", "small"))
-    assert named_groups(data, "target", 2) == ("target", ("large", "middle"))
-    found = examples_of(data, "target", ["middle", "small"], None, 0)
+    assert pool_groups(data, None, None) == ("target", ("large", "middle", "small"))
+    assert pool_groups(data, "target", 2) == ("target", ("large", "middle"))
+    found = pool_examples(data, "target", ["middle", "small"], None, 0)
     masks = data.attributes["target"].masks
     assert (found == np.flatnonzero(masks[:, 1] | masks[:, 2])).all()
-    few = examples_of(data, "target", ["large", "middle", "small"], 50, 0)
+    few = pool_examples(data, "target", ["large", "middle", "small"], 50, 0)
     sizes = masks[few].sum(axis=0)
     assert sizes[2] >= 50 and (sizes <= 90).all() and (np.diff(few) > 0).all()
 
@@ -76,13 +76,13 @@ def test_a_pool_can_be_of_some_groups_and_of_few_of_each():
 )
 def test_groups_that_are_not_there_are_refused(attribute, groups, sentence):
     with pytest.raises(InputError, match=sentence):
-        named_groups(posts(), attribute, groups)
+        pool_groups(posts(), attribute, groups)
 
 
 def test_no_shadow_learns_from_an_example_that_is_audited():
     data = posts(1000)
     train, test = np.arange(0, 800), np.arange(800, 1000)
-    found = shadowed(data, train, test, shadows=16, seed=0)
+    found = shadow_design(data, train, test, shadows=16, seed=0)
     assert len(found.members) == len(found.others) == 100 and len(found.shadows) == 16
     assert np.isin(found.members, train).all() and np.isin(found.others, test).all()
     for shadow in found.shadows:
@@ -93,4 +93,4 @@ def test_no_shadow_learns_from_an_example_that_is_audited():
 
 def test_a_target_that_leaves_too_little_for_shadows_is_refused():
     with pytest.raises(InputError, match="leave 10 for shadows that learn from 30"):
-        shadowed(posts(160), np.arange(60), np.arange(60, 160), shadows=4, seed=0)
+        shadow_design(posts(160), np.arange(60), np.arange(60, 160), shadows=4, seed=0)

@@ -203,7 +203,7 @@ def test_all_outlines_have_one_area_and_hold_the_face():
 
 
 def test_pre_training_texts_have_no_topic():
-    texts = [phrases.topic_free(generator(row), "english")[0] for row in range(300)]
+    texts = [phrases.topic_free_text(generator(row), "english")[0] for row in range(300)]
     assert not any(text.startswith(tuple(f"{topic}:" for topic in phrases.NOUNS)) for text in texts)
     mixed = [sum(any(noun in text for noun, _ in nouns) for nouns in phrases.NOUNS.values()) for text in texts]
     assert np.mean(np.array(mixed) > 1) > 0.5

@@ -15,8 +15,8 @@ import yaml
 import evenhand as eh
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
-from evenhand.study.run import pending
+from evenhand.study.execution import pending
+from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 from evenhand.tasks.harness import stand_ins
 
@@ -26,7 +26,7 @@ pytest.importorskip("lm_eval")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    stand_ins.write(folder)
+    stand_ins.write_stand_ins(folder)
     return folder
 
 
@@ -72,12 +72,12 @@ def test_every_trial_is_scored_and_judged_beside_the_rest(run):
 
 def test_what_is_scored_is_no_part_of_a_trial_and_part_of_what_it_must_hold(run, data):
     out, _ = run
-    first, store = plan(study(), data), Store(out)
+    first, store = make_plan(study(), data), Store(out)
     assert pending(first, store) == []
-    more = plan(study(harness={"tasks": ["crows_pairs_english", "winogender_all"], "limit": 41}), data)
+    more = make_plan(study(harness={"tasks": ["crows_pairs_english", "winogender_all"], "limit": 41}), data)
     assert [trial.hash for trial in more.trials] == [trial.hash for trial in first.trials]
     assert len(pending(more, store)) == 4
-    assert pending(plan(study(harness=None), data), store) == []
+    assert pending(make_plan(study(harness=None), data), store) == []
 
 
 def test_other_benchmarks_are_asked_of_kept_weights(run, data, tmp_path):
@@ -134,8 +134,8 @@ def test_benchmarks_of_settings_that_share_a_trial_must_be_the_same(data):
     one = study().model_dump(mode="json")["settings"]["main"]
     other = {**one, "harness": {**one["harness"], "limit": 20}}
     with pytest.raises(InputError, match="benchmarks \\(harness:\\) differ"):
-        plan(eh.Study(settings={"a": one, "b": other}), data)
-    shared = plan(eh.Study(settings={"a": one, "b": {**one, "harness": None}}), data)
+        make_plan(eh.Study(settings={"a": one, "b": other}), data)
+    shared = make_plan(eh.Study(settings={"a": one, "b": {**one, "harness": None}}), data)
     assert all(trial.benchmarks is not None for trial in shared.distinct)
 
 
@@ -168,7 +168,7 @@ def test_without_the_harness_the_command_says_how_to_get_it(tmp_path):
 @pytest.mark.slow
 def test_a_data_set_of_the_hub_scores_as_the_harnesss_own_command_says(data, tmp_path):
     """A hub on this machine, asked by Evenhand and by `lm_eval` alike; with the base model, on all documents."""
-    from evenhand.models.find import find
+    from evenhand.models.find import find_model
 
     sys.path.insert(0, str(Path(__file__).parent.parent / "data"))
     from hub import serving
@@ -184,7 +184,7 @@ def test_a_data_set_of_the_hub_scores_as_the_harnesss_own_command_says(data, tmp
         command = [sys.executable, "-m", "evenhand", "run", str(file), "--out", str(tmp_path / "out")]
         done = subprocess.run(command, **options)
         assert done.returncode == 0, done.stderr
-        arguments = f"pretrained={find('tiny-llama').folder},dtype=float32"
+        arguments = f"pretrained={find_model('tiny-llama').folder},dtype=float32"
         command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", arguments]
         command += ["--tasks", "crows_pairs_english", "--device", "cpu", "--output_path", str(tmp_path / "theirs")]
         done = subprocess.run(command, **options)

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from evenhand import InputError, Study, records
-from evenhand.study.executors.launched import check
-from evenhand.study.plan import plan
+from evenhand.study.executors.launched import check_launch
+from evenhand.study.plan import make_plan
 
 
 def launch(folder, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,12 +59,12 @@ def test_a_study_of_two_processes_is_the_study_of_one(small_study, tmp_path):
 )
 def test_what_several_processes_would_train_otherwise_is_refused(small_study, changes, said, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    planned = plan(Study(**{**small_study, **changes}), None)
+    planned = make_plan(Study(**{**small_study, **changes}), None)
     with pytest.raises(InputError, match=said):
-        check(planned.distinct)
+        check_launch(planned.distinct)
 
 
 def test_a_way_of_sharding_that_was_not_checked_is_refused(small_study, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(InputError, match="DEEPSPEED, in which nothing here has been checked"):
-        check(plan(Study(**small_study), None).distinct)
+        check_launch(make_plan(Study(**small_study), None).distinct)

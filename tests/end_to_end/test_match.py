@@ -9,8 +9,10 @@ import yaml
 
 from evenhand import Study
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
-from evenhand.study.run import Silent
+from evenhand.study.plan import make_plan
+from evenhand.study.watcher import SilentWatcher
+
+pytestmark = pytest.mark.usefixtures("unreported")
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +73,8 @@ def test_the_report_says_how_near_each_came(finished):
 def test_running_again_trains_nothing(finished, values):
     out, results = finished
 
-    class Refusing(Silent):
-        def finish(self, trial, done, seconds) -> None:
+    class Refusing(SilentWatcher):
+        def finish(self, trial, outcome, seconds) -> None:
             raise AssertionError(trial.label)
 
     assert Study(**values).run(out, watcher=Refusing()).verdicts.equals(results.verdicts)
@@ -87,7 +89,7 @@ def test_a_reference_that_failed_leaves_nothing_to_be_equal_to(tmp_path, values)
     results = Study(**{**values, "methods": methods, "seeds": 1, "match": "validation_accuracy"}).run(tmp_path)
     (row,) = results.trials.filter(method="lora").iter_rows(named=True)
     assert row["status"] == "failed" and row["reason"].startswith(
-        "full, which it is to be made equal to, failed: the loss"
+        "the reference full, which this trial is matched to, failed: the loss"
     )
 
 
@@ -95,7 +97,7 @@ def test_matching_by_accuracy_after_tuning(tmp_path, values):
     tuning = {"grid": {"full": {"lr": [1e-4, 1e-3]}}}
     methods = {name: values["methods"][name] for name in ("full", "lora")}
     study = Study(**{**values, "methods": methods, "seeds": 1, "match": "validation_accuracy", "tuning": tuning})
-    planned = plan(study, None)
+    planned = make_plan(study, None)
     assert planned.trials == (), "what is matched waits for a reference that is tuned"
     results = study.run(tmp_path)
     (row,) = results.trials.filter(role="study", method="lora").iter_rows(named=True)
@@ -105,11 +107,14 @@ def test_matching_by_accuracy_after_tuning(tmp_path, values):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"reference": ()}, "match makes the other methods equal to the first reference, and there is none"),
-        ({"reference": "base"}, "the reference base trains nothing that others could be equal to"),
+        ({"reference": ()}, "match compares the other methods with the first reference, and there is none"),
+        ({"reference": "base"}, "the reference base trains nothing, so no method can be matched to it"),
         ({"match": "validation_loss", "split": {"validation": 0}}, "there are no validation examples"),
         ({"match": "test_accuracy"}, "match.by"),
-        ({"methods": {"full": {"kind": "full"}, "dp": {"kind": "dp_lora"}}}, "methods.dp is private, and a checkpoint"),
+        (
+            {"methods": {"full": {"kind": "full"}, "dp": {"kind": "dp_lora"}}},
+            "methods.dp is private, and choosing its checkpoint",
+        ),
     ],
 )
 def test_what_cannot_be_matched_is_refused_in_a_sentence(values, change, said):
@@ -119,7 +124,9 @@ def test_what_cannot_be_matched_is_refused_in_a_sentence(values, change, said):
 
 def test_a_study_without_match_has_the_trials_that_it_had(values):
     def hashes(**changes):
-        return {trial.method: trial.hash for trial in plan(Study(**{**values, "seeds": 1, **changes}), None).trials}
+        return {
+            trial.method: trial.hash for trial in make_plan(Study(**{**values, "seeds": 1, **changes}), None).trials
+        }
 
     matched, plain = hashes(), hashes(match=None)
     assert {method for method in plain if plain[method] == matched[method]} == {"full", "base"}

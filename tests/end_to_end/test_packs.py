@@ -15,17 +15,19 @@ import pytest
 import yaml
 
 from evenhand import Study, records
-from evenhand.study.run import Silent
+from evenhand.study.watcher import SilentWatcher
+
+pytestmark = pytest.mark.usefixtures("unreported")
 
 
 @dataclass(frozen=True)
-class Trained(Silent):
+class Trained(SilentWatcher):
     """Remembers what was done for each trial, and how long it took."""
 
     done: list = field(default_factory=list)
 
-    def finish(self, trial, done, seconds) -> None:
-        self.done.append((trial.method, trial.seed, done.what, seconds))
+    def finish(self, trial, outcome, seconds) -> None:
+        self.done.append((trial.method, trial.seed, outcome.status, seconds))
 
 
 @pytest.fixture

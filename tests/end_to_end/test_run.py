@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,19 +18,21 @@ import yaml
 
 from evenhand import Study, records
 from evenhand.errors import InputError
-from evenhand.study.run import Silent
+from evenhand.study.watcher import SilentWatcher
+
+pytestmark = pytest.mark.usefixtures("unreported")
 
 
 @dataclass(frozen=True)
-class Trained(Silent):
+class Trained(SilentWatcher):
     """Remembers what was done for each trial, and why."""
 
     done: dict = field(default_factory=dict)
     why: dict = field(default_factory=dict)
 
-    def finish(self, trial, done, seconds) -> None:
-        self.done[trial.method, trial.seed] = done.what
-        self.why[trial.method, trial.seed] = done.why
+    def finish(self, trial, outcome, seconds) -> None:
+        self.done[trial.method, trial.seed] = outcome.status
+        self.why[trial.method, trial.seed] = outcome.reason
 
 
 def predictions(out: Path) -> dict[str, pl.DataFrame]:
@@ -90,14 +93,14 @@ def test_the_same_study_twice_gives_bit_equal_predictions(finished, tmp_path):
 
 
 def test_names_order_and_folder_are_no_part_of_a_trial(finished):
-    from evenhand.study.plan import plan
+    from evenhand.study.plan import make_plan
 
     _, values, _ = finished
     renamed = dict(reversed([(f"my {name}", method) for name, method in values["methods"].items()]))
     other = {"settings": {"elsewhere": {**values, "methods": renamed, "reference": "my full"}}}
     other["settings"]["elsewhere"].pop("margins")
-    ours = {trial.hash for trial in plan(Study(**values), None).trials}
-    theirs = {trial.hash for trial in plan(Study(**other), None).trials}
+    ours = {trial.hash for trial in make_plan(Study(**values), None).trials}
+    theirs = {trial.hash for trial in make_plan(Study(**other), None).trials}
     assert ours == theirs
 
 
@@ -112,11 +115,11 @@ def test_names_order_and_folder_are_no_part_of_a_trial(finished):
     ],
 )
 def test_what_training_depends_on_is_part_of_a_trial(finished, change):
-    from evenhand.study.plan import plan
+    from evenhand.study.plan import make_plan
 
     _, values, _ = finished
-    ours = {trial.hash for trial in plan(Study(**values), None).trials}
-    theirs = {trial.hash for trial in plan(Study(**{**values, **change}), None).trials}
+    ours = {trial.hash for trial in make_plan(Study(**values), None).trials}
+    theirs = {trial.hash for trial in make_plan(Study(**{**values, **change}), None).trials}
     assert theirs - ours
 
 
@@ -231,8 +234,7 @@ def test_a_run_that_is_refused_leaves_the_results_whole(finished, change, senten
 
 
 def test_a_changed_margin_is_kept_with_its_date(finished, tmp_path):
-    _, values, _ = finished
-    out = tmp_path / "margins"
-    Study(**values).run(out)
+    first, values, _ = finished
+    out = shutil.copytree(first, tmp_path / "margins")
     results = Study(**{**values, "margins": {"default": 0.1}}).run(out)
     assert [change.margins for change in results.design.margin_history] == [{"default": 0.05}, {"default": 0.1}]

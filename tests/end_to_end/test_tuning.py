@@ -10,20 +10,23 @@ import yaml
 
 from evenhand import Study, records
 from evenhand.errors import InputError
-from evenhand.study.run import Silent
+from evenhand.study.watcher import SilentWatcher
 
 GRID = {"lora": {"lr": [1e-4, 5e-3, 1e30], "epochs": [1, 2]}}
 
 
+pytestmark = pytest.mark.usefixtures("unreported")
+
+
 @dataclass(frozen=True)
-class Counted(Silent):
+class Counted(SilentWatcher):
     """Remembers what was done for each trial, and what was said."""
 
     done: list = field(default_factory=list)
     said: list = field(default_factory=list)
 
-    def finish(self, trial, done, seconds) -> None:
-        self.done.append((trial.method, trial.candidate is not None, done.what))
+    def finish(self, trial, outcome, seconds) -> None:
+        self.done.append((trial.method, trial.candidate is not None, outcome.status))
 
     def say(self, text) -> None:
         self.said.append(text)

@@ -13,12 +13,12 @@ from torch import nn
 
 from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
-from evenhand.methods.fit import check
+from evenhand.methods.fit import check_methods
 from evenhand.methods.layers import blocks, linear_layers, within
 from evenhand.seeds import derive
 from evenhand.tasks.classification import count_parameters
 from evenhand.training.loop import fit
-from evenhand.training.pack import predict, score
+from evenhand.training.pack import loss_and_accuracy, predict_logits
 from small_models import CLASSES, base, classifier, encoded, examples_for, recipe
 
 CPU = torch.device("cpu")
@@ -87,7 +87,7 @@ def bare(name: str) -> nn.Module:
 
 @cache
 def answers(name: str) -> np.ndarray:
-    return predict(bare(name), encoded(examples_for(name, 12), name), CPU)
+    return predict_logits(bare(name), encoded(examples_for(name, 12), name), CPU)
 
 
 def made(kind: str, name: str, seed: int = 3):
@@ -110,14 +110,14 @@ def test_a_method_learns_what_it_says_and_what_was_kept_answers_the_same(kind, n
     model = pack.module
     before = {key: value.clone() for key, value in model.state_dict().items()}
     frozen = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}
-    loss, _ = score(predict(model, inputs, CPU), dataset.labels)
+    loss, _ = loss_and_accuracy(predict_logits(model, inputs, CPU), dataset.labels)
 
     model.train()
     first, second = list(pack.batches(0))[:2]
     for batch in (first, second):
         for parameter in model.parameters():
             parameter.grad = None
-        pack.losses(batch.parts[0]).sum().backward()
+        pack.losses(batch.micro_batches[0]).sum().backward()
         still = [key for key, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
         if batch is first:
             pack.step(first)
@@ -125,7 +125,7 @@ def test_a_method_learns_what_it_says_and_what_was_kept_answers_the_same(kind, n
 
     fit(pack, [None], lambda _place, _row: None)
     after = model.state_dict()
-    assert score(predict(model, inputs, CPU), dataset.labels)[0] < loss
+    assert loss_and_accuracy(predict_logits(model, inputs, CPU), dataset.labels)[0] < loss
     assert all(torch.equal(after[key], before[key]) for key in frozen)
     unmoved = [key for key, p in model.named_parameters() if p.requires_grad and torch.equal(p, before[key])]
     assert unmoved == []
@@ -133,7 +133,7 @@ def test_a_method_learns_what_it_says_and_what_was_kept_answers_the_same(kind, n
     method.save(model, tmp_path)
     assert method.kept(tmp_path)
     loaded = method.load(classifier(name, 3), tmp_path)
-    same = np.abs(predict(loaded, inputs, CPU) - predict(model, inputs, CPU)).max()
+    same = np.abs(predict_logits(loaded, inputs, CPU) - predict_logits(model, inputs, CPU)).max()
     assert same < (2e-6 if method.whole else 1e-12)
 
 
@@ -151,7 +151,7 @@ def test_what_learns_is_what_the_shapes_say(kind, name):
     ("kind", "name"), [pair for pair in PAIRS if pair[0] in ("dora", "vera", "ia3", "oft", "boft", "bottleneck")]
 )
 def test_an_adapter_starts_as_the_base(kind, name):
-    start = predict(made(kind, name)[1], encoded(examples_for(name, 12), name), CPU)
+    start = predict_logits(made(kind, name)[1], encoded(examples_for(name, 12), name), CPU)
     assert np.allclose(start, answers(name), rtol=0, atol=2e-6)
 
 
@@ -200,7 +200,7 @@ def test_what_is_drawn_is_a_function_of_the_seed_and_of_nothing_else(kind, name)
 def test_what_does_not_fit_is_refused_by_the_skeleton_and_by_the_model(kind, name, values, sentence):
     method = parse_method("m", {"kind": kind, **values})
     with pytest.raises(InputError) as before:
-        check(base(name), len(CLASSES), {"m": method})
+        check_methods(base(name), len(CLASSES), {"m": method})
     with pytest.raises(InputError) as then:
         method.apply(classifier(name), 0)
     assert str(before.value) == f"methods.m: {then.value}"
@@ -211,7 +211,9 @@ def test_what_does_not_fit_is_refused_by_the_skeleton_and_by_the_model(kind, nam
 def test_a_method_that_fits_is_not_refused_by_the_skeleton():
     for name in (*BASES, "gpt2"):
         there = [kind for kind, at in PAIRS if at == name]
-        check(base(name), len(CLASSES), {kind: parse_method("m", {"kind": kind, **METHOD[kind]}) for kind in there})
+        check_methods(
+            base(name), len(CLASSES), {kind: parse_method("m", {"kind": kind, **METHOD[kind]}) for kind in there}
+        )
 
 
 def test_every_registered_method_is_tested_here_or_has_tests_of_its_own():

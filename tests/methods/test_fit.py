@@ -11,9 +11,9 @@ import yaml
 from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.methods import Full, LoRA
-from evenhand.methods.fit import check, skeleton
-from evenhand.models.find import find
-from evenhand.study.plan import plan
+from evenhand.methods.fit import check_methods, model_skeleton
+from evenhand.models.find import find_model
+from evenhand.study.plan import make_plan
 from small_models import IMAGE, TEXT, base, classifier
 
 NEW = {
@@ -28,7 +28,7 @@ NEW = {
 
 @pytest.mark.parametrize("name", [*TEXT, *IMAGE, "gpt2", "resnet"])
 def test_the_skeleton_has_the_names_and_shapes_of_the_model_and_no_weights(name):
-    bones, model = skeleton(base(name), 2), classifier(name)
+    bones, model = model_skeleton(base(name), 2), classifier(name)
     assert type(bones) is type(model)
     shapes = {key: value.shape for key, value in bones.named_parameters()}
     assert shapes == {key: value.shape for key, value in model.named_parameters()}
@@ -37,21 +37,21 @@ def test_the_skeleton_has_the_names_and_shapes_of_the_model_and_no_weights(name)
 
 def test_the_skeleton_draws_nothing():
     state = torch.get_rng_state()
-    skeleton(base("bert"), 2)
+    model_skeleton(base("bert"), 2)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_first_method_that_does_not_fit_is_named_with_its_setting():
     methods = {"full": Full(), "low": LoRA(rank=4), "high": LoRA(rank=4096)}
     with pytest.raises(InputError, match=r"^settings\.a\.methods\.high: lora: rank 4096 is above 64"):
-        check(find("tiny-bert"), 2, methods, "settings.a.")
+        check_methods(find_model("tiny-bert"), 2, methods, "settings.a.")
 
 
 @pytest.mark.parametrize("what", NEW)
 def test_the_plan_refuses_what_cannot_be_trained(what, small_study):
     values, sentence = NEW[what]
     with pytest.raises(InputError) as caught:
-        plan(Study(**{**small_study, "methods": {**small_study["methods"], "new": values}}), None)
+        make_plan(Study(**{**small_study, "methods": {**small_study["methods"], "new": values}}), None)
     assert str(caught.value).startswith(sentence)
 
 
@@ -59,7 +59,7 @@ def test_the_plan_says_which_setting(small_study):
     methods = {"methods": {"new": {"kind": "lora", "rank": 65}}}
     study = {**small_study, "settings": {"a": {}, "b": methods}}
     with pytest.raises(InputError, match=r"^settings\.b\.methods\.new: lora: rank 65"):
-        plan(Study(**study), None)
+        make_plan(Study(**study), None)
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])

@@ -9,8 +9,8 @@ import torch
 from evenhand.errors import InputError
 from evenhand.methods import LoRA, parse_method
 from evenhand.training.loop import fit
-from evenhand.training.pack import Replica, predict, score
-from evenhand.training.replicas import replicas
+from evenhand.training.pack import Replica, loss_and_accuracy, predict_logits
+from evenhand.training.replicas import replica_pack
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, recipe
 
 CPU = torch.device("cpu")
@@ -60,17 +60,17 @@ def test_every_initialisation_starts_as_the_base_and_learns(init, name, tmp_path
     model = method.apply(classifier(name, 3), 3)
     dataset = examples_for(name, 48)
     inputs = encoded(dataset, name)
-    start = predict(model, inputs, CPU)
-    assert np.allclose(start, predict(classifier(name, 3), inputs, CPU), rtol=0, atol=1e-4)
+    start = predict_logits(model, inputs, CPU)
+    assert np.allclose(start, predict_logits(classifier(name, 3), inputs, CPU), rtol=0, atol=1e-4)
     frozen = {key: value.clone() for key, value in model.named_parameters() if not value.requires_grad}
     pack = method.pack(model, inputs, dataset.labels, seed=3, train=recipe(batch_size=12), device=CPU)
     fit(pack, [None], lambda _place, _row: None)
-    trained = predict(model, inputs, CPU)
-    assert score(trained, dataset.labels)[0] < score(start, dataset.labels)[0]
+    trained = predict_logits(model, inputs, CPU)
+    assert loss_and_accuracy(trained, dataset.labels)[0] < loss_and_accuracy(start, dataset.labels)[0]
     assert all(torch.equal(value, frozen[key]) for key, value in model.named_parameters() if key in frozen)
     method.save(model, tmp_path)
     loaded = method.load(classifier(name, 3), tmp_path)
-    assert np.array_equal(predict(loaded, inputs, CPU), trained)
+    assert np.array_equal(predict_logits(loaded, inputs, CPU), trained)
 
 
 def test_pissa_takes_the_principal_part_of_each_layer_and_leaves_the_rest():
@@ -161,7 +161,7 @@ def test_a_rank_below_1_is_kept_with_the_layers_that_it_drew(tmp_path):
     loaded = method.load(classifier("vit", 5), tmp_path)
     assert set(layers(loaded)) == set(layers(model))
     inputs = encoded(examples_for("vit", 8), "vit")
-    assert np.array_equal(predict(loaded, inputs, CPU), predict(model, inputs, CPU))
+    assert np.array_equal(predict_logits(loaded, inputs, CPU), predict_logits(model, inputs, CPU))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_variants_trained_in_one_pack_are_what_each_is_alone(name):
     ]
     models = [method.apply(classifier(name, seed), seed) for seed, method in enumerate(methods)]
     chosen = [Replica(seed, one.lr, one.epochs, train, inputs, dataset.labels) for seed, one in enumerate(methods)]
-    pack = replicas(iter(models), chosen, CPU)
+    pack = replica_pack(iter(models), chosen, CPU)
     fit(pack, [None] * len(methods), lambda _place, _row: None)
     for seed, method in enumerate(methods):
         alone = method.apply(classifier(name, seed), seed)

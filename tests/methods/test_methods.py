@@ -13,7 +13,7 @@ from evenhand.errors import InputError
 from evenhand.methods import METHODS, LoRA, list_methods, parse_method
 from evenhand.training.batches import Inputs
 from evenhand.training.loop import fit
-from evenhand.training.pack import single
+from evenhand.training.pack import single_pack
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, recipe
 
 KINDS = ("full", "lora", "head", "base")
@@ -49,8 +49,8 @@ class Noted(Inputs):
     def __len__(self):
         return len(self.inputs)
 
-    def contents(self, row):
-        return self.inputs.contents(row)
+    def content_bytes(self, row):
+        return self.inputs.content_bytes(row)
 
     def batch(self, rows, device, length=0):
         self.rows.append(rows.tolist())
@@ -61,7 +61,7 @@ def trained(model: nn.Module, model_type: str, seed: int = 0, lr: float = 1e-3):
     """The rows of every batch of two epochs, and the losses."""
     dataset = examples_for(model_type, 42)
     noted = Noted(encoded(dataset, model_type))
-    pack = single(model, noted, dataset.labels, seed=seed, lr=lr, epochs=2, train=recipe(batch_size=8))
+    pack = single_pack(model, noted, dataset.labels, seed=seed, lr=lr, epochs=2, train=recipe(batch_size=8))
     rows: list[dict] = []
     fit(pack, [None], lambda _, row: rows.append(row))
     return noted.rows, [row["loss"] for row in rows if "loss" in row]
@@ -179,7 +179,10 @@ def test_every_kind_is_registered_under_its_name_with_a_summary():
         ({"kind": "lora", "rank": -4}, "a LoRA of rank -4 has no update to learn; use kind: head"),
         ({"kind": "lora", "rank": 2.5}, "rank is a whole number, or a share of the layers below 1, not 2.5"),
         ({"kind": "dora", "rank": 0.5}, "rank is a whole number, not 0.5"),
-        ({"kind": "lora", "rank": 4, "layers": "back"}, "layers says which layers a rank below 1 means, so rank 4"),
+        (
+            {"kind": "lora", "rank": 4, "layers": "back"},
+            "layers selects layers for a rank below 1, so leave it out with rank 4",
+        ),
         ({"kind": "lora", "rank": 3, "init": "orthogonal"}, "init: orthogonal needs an even rank"),
         ({"kind": "lora", "init": "eva"}, "init"),
         ({"kind": "lora", "alpha": "2y"}, "alpha should be a number, not '2y'"),

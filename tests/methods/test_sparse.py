@@ -10,7 +10,7 @@ import torch
 
 from evenhand.methods import Magnitude, Wanda
 from evenhand.methods.layers import blocks, linear_layers, transposed, within
-from evenhand.methods.sparse import MASK, input_norms, least
+from evenhand.methods.sparse import MASK, input_norms, smallest_entries
 from evenhand.tasks.classification import count_parameters
 from evenhand.training.loop import fit
 from small_models import classifier, encoded, examples_for, recipe
@@ -138,9 +138,9 @@ def test_pruned_weights_are_not_counted_as_learning(method, name):
 
 def test_the_least_of_a_row_are_rounded_down_and_ties_go_by_place():
     scores = torch.tensor([[3.0, 1, 1, 1], [0, 0, 0, 0], [1, 2, 3, 4]])
-    assert least(scores, 0.5).tolist() == [[0, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
-    assert least(torch.arange(100.0)[None], 0.29).sum() == 29
-    assert least(torch.arange(10.0)[None], 0.37).sum() == 3
+    assert smallest_entries(scores, 0.5).tolist() == [[0, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
+    assert smallest_entries(torch.arange(100.0)[None], 0.29).sum() == 29
+    assert smallest_entries(torch.arange(10.0)[None], 0.37).sum() == 3
 
 
 def test_wanda_looks_at_the_first_training_examples_and_at_no_more_than_there_are():

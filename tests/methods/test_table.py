@@ -8,7 +8,7 @@ import torch
 
 from evenhand.errors import InputError
 from evenhand.methods import METHODS, Wanda, parse_method
-from evenhand.models.find import TINY, find
+from evenhand.models.find import TINY, find_model
 from evenhand.models.load import load_classifier
 from evenhand.tasks.classification import count_parameters
 
@@ -19,7 +19,7 @@ ELSEWHERE = ("dp_full", "dp_lora")
 
 def cell(kind: str, name: str, reasons: list[str]) -> str:
     """What learns, or `no` with the number of the reason."""
-    method, base = parse_method(kind, {"kind": kind}), find(name)
+    method, base = parse_method(kind, {"kind": kind}), find_model(name)
     model = load_classifier(base, ("no", "yes"), 0)
     try:
         method.check(model)

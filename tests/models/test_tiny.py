@@ -9,7 +9,7 @@ import pytest
 
 from evenhand.data import drawings, phrases
 from evenhand.data.synthetic import SyntheticFaces, SyntheticPosts
-from evenhand.models.find import ASSETS, TINY, find
+from evenhand.models.find import ASSETS, TINY, find_model
 from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
 from evenhand.seeds import generator
 
@@ -47,7 +47,7 @@ def test_a_classifier_over_it_lacks_its_head_only(name):
 
 @pytest.mark.parametrize("name", TINY)
 def test_its_classifier_reads_its_task(name):
-    base = find(name)
+    base = find_model(name)
     model = load_classifier(base, ("no", "yes"), seed=0)
     if name in TEXT:
         texts = list(SyntheticPosts(n=40).load().inputs[:3])
@@ -125,7 +125,7 @@ def test_the_script_makes_the_same_weights_twice_in_the_committed_shapes(name):
 
 
 def test_pre_training_sees_no_outline_that_has_a_name():
-    faces = drawings.bent(drawings.random_faces(generator(0), 50), generator(1))
+    faces = drawings.with_bent_outlines(drawings.random_faces(generator(0), 50), generator(1))
     assert not faces.corners.any()
     assert (np.abs(faces.waves).max(axis=(1, 2)) > 0.02).all()
 
@@ -144,7 +144,7 @@ def test_the_wheel_takes_the_checkpoints_along():
     [("tiny-vit", 1e-3, 4), ("tiny-swinv2", 1e-3, 4), *[(name, 1e-3, 3) for name in TEXT]],
 )
 def test_fine_tuning_reaches_well_above_chance(name, lr, epochs):
-    base = find(name)
+    base = find_model(name)
     spec = SyntheticPosts(n=2400) if name in TEXT else SyntheticFaces(n=2400)
     dataset = spec.load()
     model = load_classifier(base, dataset.classes, seed=0).train()

@@ -1,4 +1,4 @@
-"""What a plan foretells: trials that run, what each will take, and nothing left behind."""
+"""A plan predicts the trials that will run and their cost, and writes nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from evenhand import Study
 from evenhand.study import cost
-from evenhand.study.calibration import Rates
 from evenhand.study.cost import forecast
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
+from evenhand.study.timing import MeasuredTimes
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def study(small_study):
 @pytest.fixture
 def rates(monkeypatch):
     """Rates that a reader can reckon with, of a machine that is never waited for."""
-    made = Rates(
+    made = MeasuredTimes(
         start=1.0,
         encode=0.01,
         fill=0.1,
@@ -34,13 +34,13 @@ def rates(monkeypatch):
         example_bytes=100,
         kept={"none": (0.0, 0), "adapters": (0.5, 1000), "weights": (0.5, 1000)},
     )
-    monkeypatch.setattr(cost, "calibrate", lambda works, tested: made)
+    monkeypatch.setattr(cost, "measure_times", lambda works, tested: made)
     return made
 
 
 def foretold(study, out, timed=True, **changes):
     said: list[str] = []
-    return forecast(plan(Study(**{**study, **changes}), None), out, timed, said.append), said
+    return forecast(make_plan(Study(**{**study, **changes}), None), out, timed, said.append), said
 
 
 def test_a_plan_times_each_kind_once_and_leaves_nothing_behind(study, tmp_path):
@@ -51,6 +51,7 @@ def test_a_plan_times_each_kind_once_and_leaves_nothing_behind(study, tmp_path):
     assert all(row["seconds"] > 0 and row["peak_bytes"] > 10**6 for row in found.rows)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_disk_is_foretold_to_within_a_third(study, tmp_path):
     found, _ = foretold(study, tmp_path)
     Study(**study).run(tmp_path)
@@ -116,14 +117,14 @@ def test_a_process_never_gives_up_a_peak_and_a_gpu_does(study, tmp_path, monkeyp
         peak = {"full": 3, "lora": 5}[works[0].method.kind]
         return replace(rates, peak_bytes=peak, of_process=of_process)
 
-    monkeypatch.setattr(cost, "calibrate", calibrate)
+    monkeypatch.setattr(cost, "measure_times", calibrate)
     methods = {name: study["methods"][name] for name in ("full", "lora")}
     found, _ = foretold(study, tmp_path, methods=methods, train={"replicas": 1})
     assert [row["peak_bytes"] for row in found.rows] == expected
 
 
 def test_a_trial_that_does_not_fit_the_memory_has_no_cost(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(cost, "calibrate", lambda works, tested: None)
+    monkeypatch.setattr(cost, "measure_times", lambda works, tested: None)
     found, _ = foretold(study, tmp_path)
     assert {row["seconds"] for row in found.rows} == {None}
     assert found.to_json()["seconds"] is None
@@ -146,6 +147,7 @@ LANGUAGE = {
 
 
 @pytest.mark.parametrize("kind", LANGUAGE)
+@pytest.mark.usefixtures("unreported")
 def test_what_writes_or_is_asked_is_timed_too(kind, tmp_path):
     study = {
         **LANGUAGE[kind],

@@ -7,23 +7,23 @@ from importlib.metadata import version
 import pytest
 
 from evenhand import DPFull, DPLoRA, Full, QLoRA
-from evenhand.study.environment import OWN, distinct, environment
+from evenhand.study.environment import METHOD_PACKAGES, distinct_environments, training_environment
 
 
 def test_every_trial_keeps_the_versions_and_the_machine():
-    kept = environment(Full())
+    kept = training_environment(Full())
     assert kept["torch"] == version("torch") and {"python", "device", "machine", "system", "threads"} <= {*kept}
-    assert not {*OWN.values()} & {*kept}
+    assert not {*METHOD_PACKAGES.values()} & {*kept}
 
 
 @pytest.mark.parametrize("method", [DPFull(), DPLoRA()])
 def test_a_private_trial_keeps_the_version_of_opacus(method):
-    assert environment(method) == {**environment(Full()), "opacus": version("opacus")}
+    assert training_environment(method) == {**training_environment(Full()), "opacus": version("opacus")}
 
 
 def test_a_quantised_trial_keeps_the_version_of_bitsandbytes():
     pytest.importorskip("bitsandbytes")
-    assert environment(QLoRA())["bitsandbytes"] == version("bitsandbytes")
+    assert training_environment(QLoRA())["bitsandbytes"] == version("bitsandbytes")
 
 
 PLAIN, OTHER = {"torch": "2"}, {"torch": "3"}
@@ -43,4 +43,4 @@ PLAIN, OTHER = {"torch": "2"}, {"torch": "3"}
     ],
 )
 def test_a_package_that_only_some_methods_are_trained_with_mixes_nothing(environments, expected):
-    assert distinct(environments) == expected
+    assert distinct_environments(environments) == expected

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from evenhand import Study
-from evenhand.study.packs import packs
-from evenhand.study.plan import plan
+from evenhand.study.packs import group_into_packs
+from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 
 
@@ -26,8 +26,10 @@ def study(small_study):
 
 def found(study, out, **train):
     told: list[str] = []
-    planned = plan(Study(**{**study, "train": train}), None)
-    made = [[(one.method, one.seed) for one in pack] for pack in packs(planned.distinct, Store(out), told.append)]
+    planned = make_plan(Study(**{**study, "train": train}), None)
+    made = [
+        [(one.method, one.seed) for one in pack] for pack in group_into_packs(planned.distinct, Store(out), told.append)
+    ]
     every = sorted((trial.method, trial.seed) for trial in planned.distinct)
     assert sorted(one for pack in made for one in pack) == every
     return made, told
@@ -77,7 +79,7 @@ def test_what_was_found_to_pay_is_kept_and_used_again(study, tmp_path):
 
 def test_how_trials_are_packed_is_no_part_of_them(study):
     hashes = [
-        {trial.hash for trial in plan(Study(**{**study, "train": {"replicas": count}}), None).trials}
+        {trial.hash for trial in make_plan(Study(**{**study, "train": {"replicas": count}}), None).trials}
         for count in ("auto", 1, 4)
     ]
     assert hashes[0] == hashes[1] == hashes[2]

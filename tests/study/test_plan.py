@@ -12,14 +12,14 @@ from PIL import Image
 
 from evenhand import Study
 from evenhand.data.dataset import Dataset
-from evenhand.data.images import Images
+from evenhand.data.images import LazyImages
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
-from evenhand.study.prepared import Loaded, keys_of
+from evenhand.study.loaded_setting import LoadedDataset, input_keys
+from evenhand.study.plan import make_plan
 
 
 def planned(study: dict, **changes):
-    return plan(Study(**{**study, **changes}), None)
+    return make_plan(Study(**{**study, **changes}), None)
 
 
 def hashes(study: dict, **changes) -> set[str]:
@@ -179,8 +179,8 @@ def test_a_model_that_reads_something_else_is_refused(small_study):
 
 
 def test_a_data_folder_that_is_none_is_refused(small_study, tmp_path):
-    with pytest.raises(InputError, match="none is no folder; it should hold one folder per data set"):
-        plan(Study(**small_study), tmp_path / "none")
+    with pytest.raises(InputError, match="none is not a folder; it should hold one folder per data set"):
+        make_plan(Study(**small_study), tmp_path / "none")
 
 
 def test_an_image_that_is_a_file_is_read_once_for_all_hashes(tmp_path):
@@ -192,7 +192,7 @@ def test_an_image_that_is_a_file_is_read_once_for_all_hashes(tmp_path):
         return tmp_path / "face.png"
 
     labels, ids = np.arange(40) % 2, np.array([str(number) for number in range(40)], dtype=object)
-    loaded = Loaded(Dataset("faces", "image", Images(source, 40), labels, ("no", "yes"), ids))
+    loaded = LoadedDataset(Dataset("faces", "image", LazyImages(source, 40), labels, ("no", "yes"), ids))
     for start in range(5):
         loaded.contents(np.arange(start, 30 + start))
         loaded.fingerprint(np.arange(30 + start, 40))
@@ -201,8 +201,8 @@ def test_an_image_that_is_a_file_is_read_once_for_all_hashes(tmp_path):
 
 def test_a_text_stands_for_itself_and_an_image_for_its_bytes():
     image = np.zeros((2, 3, 3), dtype=np.uint8)
-    assert keys_of(["a", "b"]) == ["a", "b"]
-    assert keys_of([image]) == keys_of([image.copy()]) != keys_of([image.reshape(3, 2, 3)])
+    assert input_keys(["a", "b"]) == ["a", "b"]
+    assert input_keys([image]) == input_keys([image.copy()]) != input_keys([image.reshape(3, 2, 3)])
 
 
 def test_five_seeds_of_four_methods_on_twenty_thousand_texts_are_planned_in_about_a_second(small_study, tmp_path):
@@ -215,7 +215,7 @@ def test_five_seeds_of_four_methods_on_twenty_thousand_texts_are_planned_in_abou
     methods = {f"lora {rank}": {"kind": "lora", "rank": rank} for rank in (1, 2, 4, 8)}
     study = Study(task=task, model="tiny-bert", methods=methods, reference="lora 1")
     began = time.perf_counter()
-    found = plan(study, None)
+    found = make_plan(study, None)
     assert len(found.distinct) == 20
     # Half a second on two busy cores; what is hashed again for every method takes three times as long.
     assert time.perf_counter() - began < 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from evenhand import Study
-from evenhand.study.plan import plan
-from evenhand.study.progress import Terminal, duration, said
-from evenhand.study.trial import Done
+from evenhand.study.plan import make_plan
+from evenhand.study.progress import Terminal, duration, outcome_text
+from evenhand.study.trial_runner import TrialOutcome
 
 
 def lines(capsys, planned, *finished, kept=0):
@@ -23,11 +23,11 @@ def lines(capsys, planned, *finished, kept=0):
 
 @pytest.fixture
 def planned(small_study):
-    return plan(Study(**small_study), None)
+    return make_plan(Study(**small_study), None)
 
 
 def test_every_trial_has_a_line(capsys, planned):
-    assert lines(capsys, planned, (Done("trained"), 2.34), (Done("predicted"), 0.4)) == [
+    assert lines(capsys, planned, (TrialOutcome("trained"), 2.34), (TrialOutcome("predicted"), 0.4)) == [
         "trials to train: 2",
         "[1/2] full · seed 0: trained in 2.3 s",
         "[2/2] lora · seed 0: predicted from kept weights in 0.4 s",
@@ -35,12 +35,18 @@ def test_every_trial_has_a_line(capsys, planned):
 
 
 def test_what_is_complete_is_told_first(capsys, planned):
-    assert lines(capsys, planned, (Done("trained"), 1.0), kept=3)[0] == "3 of 4 trials are complete"
+    assert lines(capsys, planned, (TrialOutcome("trained"), 1.0), kept=3)[0] == "3 of 4 trials are complete"
     assert lines(capsys, planned, kept=4) == ["all 4 trials are complete"]
 
 
 def test_a_long_run_says_how_long_it_still_takes(capsys, planned):
-    told = lines(capsys, planned, (Done("trained"), 500.0), (Done("trained"), 100.0), (Done("trained"), 30.0))
+    told = lines(
+        capsys,
+        planned,
+        (TrialOutcome("trained"), 500.0),
+        (TrialOutcome("trained"), 100.0),
+        (TrialOutcome("trained"), 30.0),
+    )
     assert [line.partition(" in ")[2] for line in told[1:]] == [
         "8 min (about 17 min left)",
         "2 min (about 5 min left)",
@@ -49,12 +55,12 @@ def test_a_long_run_says_how_long_it_still_takes(capsys, planned):
 
 
 def test_a_failed_trial_says_why():
-    assert said(Done("failed", "the loss is nan"), 1.0) == "failed after 1.0 s: the loss is nan"
+    assert outcome_text(TrialOutcome("failed", "the loss is nan"), 1.0) == "failed after 1.0 s: the loss is nan"
 
 
 def test_training_again_says_why():
-    done = Done("trained", "its weights were not kept")
-    assert said(done, 75.0) == "trained again in 1 min, since its weights were not kept"
+    done = TrialOutcome("trained", "its weights were not kept")
+    assert outcome_text(done, 75.0) == "trained again in 1 min, since its weights were not kept"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from evenhand import Study
+from evenhand.audit.results import Results
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
-from evenhand.study.run import gather, pending
+from evenhand.study.collection import collect_tables, provenance
+from evenhand.study.execution import pending
+from evenhand.study.plan import make_plan
 from evenhand.study.store import Store, write_text
 
 
@@ -26,7 +28,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def planned(small_study):
-    return plan(Study(**small_study), None)
+    return make_plan(Study(**small_study), None)
 
 
 def finish(store, planned):
@@ -45,14 +47,15 @@ def finish(store, planned):
             store.write_predictions(folder, trial, pl.DataFrame(rows, kinds, orient="row").with_columns(logits=logits))
             kept = {"status": "done", "reason": None, "identity": dict(trial.identity), "environment": {}}
             write_text(folder / "trial.json", json.dumps(kept))
-    results = gather(planned, store)
+    tables = collect_tables(planned, store)
+    results = Results.of_valid(tables, planned.design(""), provenance(planned, tables["trials"], store))
     results.save(store.out)
     return results
 
 
 def run(store, study, **changes):
     """A run without its training."""
-    planned = plan(Study(**{**study, **changes}), None)
+    planned = make_plan(Study(**{**study, **changes}), None)
     with store.lock(), store.accepted(planned):
         return finish(store, planned)
 
@@ -126,8 +129,8 @@ def test_a_trial_whose_files_were_cut_off_is_not_complete(store, planned, name):
 
 def test_a_trial_is_complete_when_its_records_hold_every_split_that_is_asked_for(store, small_study):
     run(store, small_study)
-    assert pending(plan(Study(**small_study), None), store) == []
-    more = plan(Study(**small_study, evaluate=["synthetic/posts"]), None)
+    assert pending(make_plan(Study(**small_study), None), store) == []
+    more = make_plan(Study(**small_study, evaluate=["synthetic/posts"]), None)
     assert pending(more, store) == list(more.distinct)
 
 
@@ -175,14 +178,14 @@ def test_another_split_or_limit_grows_trials_and_the_records_follow(store, small
 def test_another_task_or_base_model_under_the_same_name_is_refused(store, small_study, change, sentence):
     run(store, small_study)
     before = store.study_file.read_text()
-    other = plan(Study(**{**small_study, **change}), None)
+    other = make_plan(Study(**{**small_study, **change}), None)
     with pytest.raises(InputError) as caught, store.lock(), store.accepted(other):
         pass
     assert f"holds the setting main with {sentence}" in str(caught.value) and "another --out" in str(caught.value)
     assert store.study_file.read_text() == before
     elsewhere = {"settings": {"other": {**small_study, **change}}}
     elsewhere["settings"]["other"].pop("margins")
-    with store.lock(), store.accepted(plan(Study(**elsewhere), None)):
+    with store.lock(), store.accepted(make_plan(Study(**elsewhere), None)):
         pass
 
 
@@ -201,7 +204,7 @@ def test_a_moved_file_and_another_attribute_are_the_same_task(store, small_study
 
 def test_a_changed_margin_is_appended_and_a_repeated_one_is_not(store, small_study):
     for margin in (0.05, 0.05, 0.1):
-        planned = plan(Study(**{**small_study, "margins": {"default": margin}}), None)
+        planned = make_plan(Study(**{**small_study, "margins": {"default": margin}}), None)
         with store.lock(), store.accepted(planned) as study:
             pass
     assert [change.margins for change in study.declared] == [{"default": 0.05}, {"default": 0.1}]
@@ -213,13 +216,13 @@ def test_a_changed_margin_is_appended_and_a_repeated_one_is_not(store, small_stu
 def test_an_earlier_study_that_cannot_be_read_any_more_is_named(store, planned, text):
     store.out.mkdir()
     store.study_file.write_text(text)
-    with pytest.raises(InputError, match=r"study\.yaml is of an earlier run and cannot"), store.accepted(planned):
+    with pytest.raises(InputError, match=r"study\.yaml is from an earlier run and no longer"), store.accepted(planned):
         pass
     assert store.study_file.read_text() == text
 
 
 def test_a_study_that_turns_out_to_be_unusable_leaves_the_earlier_study_file(store, small_study):
-    other = plan(Study(**{**small_study, "margins": {"default": 0.3}}), None)
+    other = make_plan(Study(**{**small_study, "margins": {"default": 0.3}}), None)
     with pytest.raises(InputError, match="does not fit"), store.lock(), store.accepted(other):
         raise InputError("a method does not fit")
     assert not store.study_file.exists()

@@ -7,9 +7,9 @@ import pytest
 
 from evenhand import Study
 from evenhand.errors import InputError
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 from evenhand.study.presets import list_presets, read_preset
-from evenhand.study.tiny import EXAMPLES, shrink, tiny_of
+from evenhand.study.tiny import MAX_EXAMPLES, shrink, tiny_of
 
 
 @pytest.fixture
@@ -73,17 +73,17 @@ def test_a_rank_is_cut_to_what_the_methods_layers_allow(small_study, tmp_path, o
     cut = small.settings["main"].methods["m"]
     assert (cut["rank"], cut["alpha"]) == (rank, 2 * rank)
     if rank < 256:
-        assert plan(small, None).trials
+        assert make_plan(small, None).trials
     else:
         with pytest.raises(InputError, match='targets names "nowhere"'):
-            plan(small, None)
+            make_plan(small, None)
 
 
 def test_a_rank_of_a_grid_is_cut_to_what_each_of_its_initialisations_allows(small_study, tmp_path):
     tuning = {"grid": {"lora": {"rank": [4, 48, 64], "init": ["kaiming", "pissa"]}}}
     small, *_ = shrink(Study(**{**small_study, "model": "mistralai/Mistral-7B-v0.1", "tuning": tuning}), tmp_path)
     assert small.settings["main"].tuning.grid["lora"]["rank"] == (4, 32)
-    assert len(plan(small, None).candidates) == 4
+    assert len(make_plan(small, None).candidates) == 4
 
 
 def test_a_model_of_a_class_without_a_tiny_one_is_refused():
@@ -132,29 +132,30 @@ def test_what_is_not_too_large_stays_as_the_study_says(hatexplain, tmp_path):
     before = hatexplain.settings["main"]
     assert small.methods["full"] == before.methods["full"] and small.task == before.task
     assert (small.seeds, small.split, small.train) == (before.seeds, before.split, before.train)
-    assert small.limit.train == EXAMPLES
+    assert small.limit.train == MAX_EXAMPLES
 
 
 def test_stand_ins_are_written_once_and_serve_extra_test_sets_too(hatexplain, tmp_path):
     small, data, said = shrink(hatexplain, tmp_path / "stand-in")
     assert sum("made-up examples stand in for hatexplain" in line for line in said) == 1
-    (prepared,) = plan(small, data).settings.values()
+    (prepared,) = make_plan(small, data).settings.values()
     assert len(prepared.others["by domain"].dataset) > len(prepared.dataset) > 400
 
 
 def test_a_study_with_its_examples_at_hand_needs_no_stand_in(small_study, tmp_path):
     small, data, said = shrink(Study(**small_study), tmp_path / "stand-in")
     assert (data, said) == (None, []) and not (tmp_path / "stand-in").exists()
-    assert all(len(trial.examples) <= EXAMPLES for trial in plan(small, data).trials)
+    assert all(len(trial.examples) <= MAX_EXAMPLES for trial in make_plan(small, data).trials)
     assert shrink(Study(**small_study), tmp_path / "stand-in", tmp_path)[1] == tmp_path
 
 
 @pytest.mark.parametrize("name", [name for name, _ in list_presets()])
 def test_every_preset_has_a_tiny_form_that_can_be_planned(name, tmp_path):
     small, data, _ = shrink(Study(**read_preset(name)), tmp_path / "stand-in")
-    assert len(plan(small, data).trials) > 1
+    assert len(make_plan(small, data).trials) > 1
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_stand_in_can_be_learned_well_above_chance(tmp_path):
     study = Study(task="hatexplain", model="bert-base-uncased", methods={"full": {"kind": "full", "lr": 1e-3}}, seeds=1)
     small, data, _ = shrink(study, tmp_path / "stand-in")

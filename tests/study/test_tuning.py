@@ -8,7 +8,7 @@ import yaml
 from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 from evenhand.study.tuning import Choice, best
 
@@ -58,14 +58,14 @@ def test_a_setting_lays_its_own_grid_over_the_shared_one(small_study):
 @pytest.mark.parametrize(
     ("tuning", "said"),
     [
-        ({"grid": GRID, "score": "test"}, "tuning.score is loss or accuracy of the validation part, never of the test"),
-        ({"grid": {}}, "tuning.grid is a mapping from methods to values"),
-        ({"grid": {"lora": {"lr": []}}}, "tuning.grid.lora.lr is a list of the values to try"),
-        ({"grid": {"lora": {"lr": 1e-3}}}, "tuning.grid.lora.lr is a list of the values to try"),
-        ({"grid": {"lroa": {"lr": [1]}}}, 'tuning.grid: "lroa" is no method; did you mean "lora"'),
+        ({"grid": GRID, "score": "test"}, "tuning.score should be loss or accuracy, both of the validation part"),
+        ({"grid": {}}, "tuning.grid should be a mapping from methods to values"),
+        ({"grid": {"lora": {"lr": []}}}, "tuning.grid.lora.lr should be a list of the values to try"),
+        ({"grid": {"lora": {"lr": 1e-3}}}, "tuning.grid.lora.lr should be a list of the values to try"),
+        ({"grid": {"lroa": {"lr": [1]}}}, 'tuning.grid: "lroa" is not a method; did you mean "lora"'),
         ({"grid": {"lora": {"lrr": [1]}}}, 'tuning.grid.lora: a lora has no key "lrr"; did you mean "lr"'),
-        ({"grid": {"lora": {"kind": ["full"]}}}, "tuning.grid.lora: kind is no hyperparameter"),
-        ({"grid": {"lora": {"data": [{}]}}}, "tuning.grid.lora: data is no hyperparameter"),
+        ({"grid": {"lora": {"kind": ["full"]}}}, "tuning.grid.lora: kind is not a hyperparameter"),
+        ({"grid": {"lora": {"data": [{}]}}}, "tuning.grid.lora: data is not a hyperparameter"),
         ({"grid": {"lora": {"lr": [-1]}}}, "methods.lora.lr should be greater than or equal to 0, not -1"),
         ({"grid": {"lora": {"train": [{"batchsize": 1}]}}}, 'methods.lora.train has no key "batchsize"'),
         ({"grid": GRID, "seed": 1}, "tuning.seed is 1, one of the study's seeds"),
@@ -83,11 +83,11 @@ def test_tuning_without_validation_examples_is_refused(small_study):
 
 def test_a_candidate_that_does_not_fit_the_base_is_refused_before_training(small_study):
     with pytest.raises(InputError, match=r"methods.lora \(rank 512\): lora: rank 512 is above"):
-        plan(Study(**tuned(small_study, {"lora": {"rank": [2, 512]}})), None)
+        make_plan(Study(**tuned(small_study, {"lora": {"rank": [2, 512]}})), None)
 
 
 def test_candidates_train_on_a_seed_that_is_none_of_the_studys_and_never_meet_the_test_split(small_study):
-    found = plan(Study(**tuned(small_study)), None)
+    found = make_plan(Study(**tuned(small_study)), None)
     assert [(trial.method, trial.seed) for trial in found.candidates] == [("lora", 1000)] * 4
     assert {*found.candidates[0].evaluations} == {*found.candidates[0].fingerprints} == {"validation"}
     assert {trial.keep for trial in found.candidates} == {"none"}
@@ -95,7 +95,7 @@ def test_candidates_train_on_a_seed_that_is_none_of_the_studys_and_never_meet_th
 
 
 def test_where_each_seed_chooses_the_chosen_candidate_is_the_studys_trial(small_study):
-    found = plan(Study(**tuned(small_study, seeds="each")), None)
+    found = make_plan(Study(**tuned(small_study, seeds="each")), None)
     assert [trial.seed for trial in found.candidates] == [0] * 4 + [1] * 4
     chosen = [choice(seed, {"lr": 5e-3, "epochs": 1 + seed}) for seed in (0, 1)]
     decided = found.decided(tuple(chosen))
@@ -106,10 +106,10 @@ def test_where_each_seed_chooses_the_chosen_candidate_is_the_studys_trial(small_
 
 
 def test_a_chosen_method_is_the_same_trial_as_one_that_was_told(small_study):
-    decided = plan(Study(**tuned(small_study)), None).decided((choice(None, {"lr": 1e-3, "epochs": 2}),))
+    decided = make_plan(Study(**tuned(small_study)), None).decided((choice(None, {"lr": 1e-3, "epochs": 2}),))
     told = {**small_study["methods"], "lora": {**small_study["methods"]["lora"], "lr": 1e-3, "epochs": 2}}
     assert [one.hash for one in decided.trials] == [
-        one.hash for one in plan(Study(**{**small_study, "methods": told}), None).trials
+        one.hash for one in make_plan(Study(**{**small_study, "methods": told}), None).trials
     ]
 
 
@@ -141,7 +141,7 @@ def test_what_failed_is_not_chosen():
 
 
 def test_pending_counts_candidates(small_study, tmp_path):
-    from evenhand.study.run import pending
+    from evenhand.study.execution import pending
 
-    found = plan(Study(**tuned(small_study)), None)
+    found = make_plan(Study(**tuned(small_study)), None)
     assert len(pending(found, Store(tmp_path))) == 4 + 2

@@ -15,7 +15,7 @@ import torch
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import InputError, TrainingError
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import load_classifier
 from evenhand.tasks.classification import Work, predict, train
 from small_models import CLASSES, IMAGE, TEXT, base, encoded, examples_for, work
@@ -199,7 +199,7 @@ def test_a_tokenizer_that_pads_on_the_left_changes_nothing(tmp_path):
     path = copied / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "padding_side": "left"}))
     task = work(LORA, "llama")
-    left = ran(replace(task, base=find(str(copied))), tmp_path, "llama")
+    left = ran(replace(task, base=find_model(str(copied))), tmp_path, "llama")
     assert left.equals(ran(task, tmp_path, "llama"))
 
 
@@ -220,7 +220,7 @@ def test_a_loss_that_is_no_number_fails_the_trial_and_keeps_nothing(tmp_path):
 
 
 def test_weights_that_break_in_the_last_step_fail_the_trial_too(tmp_path):
-    with pytest.raises(TrainingError, match=r"logits that are no numbers \(validation examples\)"):
+    with pytest.raises(TrainingError, match=r"logits that are not finite \(validation examples\)"):
         ran(work({**FULL, "lr": 1e30, "epochs": 1}, batch_size=64, warmup=0.0), tmp_path)
     step, epoch = log_of(tmp_path)
     assert step["loss"] == epoch["train_loss"] > 0

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from evenhand.errors import TrainingError
-from evenhand.tasks.classification import Job, Outcome, predict, train, train_together
-from evenhand.tasks.encoding import Encoder
-from evenhand.tasks.packing import key, replicas_that_pay, speedup
+from evenhand.tasks.classification import Job, TrainingOutcome, predict, train, train_together
+from evenhand.tasks.encoding import InputEncoder
+from evenhand.tasks.packing import pack_key, replicas_that_pay, speedup
 from small_models import examples_for, work
 
 LORA = {"kind": "lora", "lr": 1e-3, "epochs": 2, "rank": 4, "dropout": 0.1}
@@ -42,8 +42,8 @@ def log_of(folder) -> list[dict]:
 
 
 def test_what_can_share_a_pack_has_one_key():
-    shared = key(work(LORA))
-    assert shared == key(work({**LORA, "rank": 9, "lr": 0.1, "epochs": 7}, seed=5, max_length=9, warmup=0.5))
+    shared = pack_key(work(LORA))
+    assert shared == pack_key(work({**LORA, "rank": 9, "lr": 0.1, "epochs": 7}, seed=5, max_length=9, warmup=0.5))
     others = [
         work(HEAD),
         work(LORA, "llama"),
@@ -51,7 +51,7 @@ def test_what_can_share_a_pack_has_one_key():
         work(LORA, batch_size=8),
         replace(work(LORA), classes=("a", "b", "c")),
     ]
-    keys = [shared, *map(key, others)]
+    keys = [shared, *map(pack_key, others)]
     assert None not in keys
     assert len(set(keys)) == len(keys)
 
@@ -64,7 +64,7 @@ def test_what_can_share_a_pack_has_one_key():
     work(LORA, base_dropout=0.1),
 ])  # fmt: skip
 def test_what_no_pack_can_hold_has_none(alone):
-    assert key(alone) is None
+    assert pack_key(alone) is None
 
 
 @pytest.mark.parametrize(("model_type", "method"), [("bert", LORA), ("vit", LORA), ("bert", HEAD)])
@@ -80,7 +80,7 @@ def test_trials_of_a_pack_leave_what_they_leave_alone(model_type, method, tmp_pa
         folder.mkdir(parents=True)
         expected, rows = train(one, folder, evaluations(model_type))
         outcome, found = together[place]
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, TrainingOutcome)
         assert outcome.train_loss == pytest.approx(expected.train_loss, abs=1e-5)
         assert outcome.validation_loss == pytest.approx(expected.validation_loss, abs=1e-5)
         assert (outcome.parameters, outcome.parameters_total) == (expected.parameters, expected.parameters_total)
@@ -117,11 +117,11 @@ def test_a_trial_that_fails_says_why_and_its_neighbours_are_whole(tmp_path):
 
 
 def test_what_trials_share_is_encoded_once():
-    one, encoder = work(LORA), Encoder()
+    one, encoder = work(LORA), InputEncoder()
     found = encoder(one, one.examples.inputs)
     assert encoder(work(HEAD, seed=4), one.examples.inputs) is found
     assert encoder(work(LORA, max_length=5), one.examples.inputs) is not found
-    for _ in range(Encoder.LATEST):
+    for _ in range(InputEncoder.LATEST):
         encoder(one, list(one.examples.inputs))
     again = encoder(one, one.examples.inputs)
     assert again is not found
@@ -157,13 +157,13 @@ def test_more_are_trained_together_as_long_as_each_doubling_pays(gains, found, m
 @pytest.mark.parametrize("method", [HEAD, LORA], ids=["head", "lora"])
 def test_what_is_timed_starts_from_features_where_training_does(method, monkeypatch):
     from evenhand.training import loop
-    from evenhand.training.features import Cached
+    from evenhand.training.features import CachedFeatures
 
     seen: list[tuple[int, bool]] = []
     step = loop.take_step
 
     def watched(pack, batch):
-        seen.extend((len(pack.replicas), isinstance(replica.inputs, Cached)) for replica in pack.replicas)
+        seen.extend((len(pack.replicas), isinstance(replica.inputs, CachedFeatures)) for replica in pack.replicas)
         return step(pack, batch)
 
     monkeypatch.setattr(loop, "take_step", watched)

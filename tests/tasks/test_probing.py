@@ -18,17 +18,17 @@ from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.items import ItemRuns, combined
 from evenhand.errors import InputError
 from evenhand.metrics.probing import probe_accuracy, selectivity
-from evenhand.tasks.probing import Target, _told, control_labels, held_out, probe, probes_table
+from evenhand.tasks.probing import ProbeTarget, _predicted_labels, control_labels, held_out, probe, probes_table
 from evenhand.tasks.representations import representations, untrained
 from tasks.prompts.language_models import language_model
 
 SEEDS = tuple(range(5))
 
 
-def target(labels, types=None, units=None) -> Target:
+def target(labels, types=None, units=None) -> ProbeTarget:
     n = len(labels)
     names = np.array([f"e{i}" for i in range(n)], dtype=object)
-    return Target(
+    return ProbeTarget(
         "gender", np.asarray(labels), names if types is None else types, names if units is None else units, tuple(names)
     )
 
@@ -143,7 +143,7 @@ def test_intervals_cover_what_probes_reach_on_new_examples(signal):
         tested = held_out(given.units[:n], 0.4, seed)
         controls = np.stack([given.labels, *(control_labels(given, control) for control in SEEDS)])
         learnt = np.flatnonzero(~tested)
-        right = _told(states[0, learnt], controls[:, learnt], states[0], 2, 0.01) == controls
+        right = _predicted_labels(states[0, learnt], controls[:, learnt], states[0], 2, 0.01) == controls
         now, truth = right[:, :n][:, tested], right[:, n:]
         found = ProbeRun("gender", 0, tuple(f"e{i:03d}" for i in range(tested.sum())), now[0], now[1:])
         for place, (one, true) in enumerate(

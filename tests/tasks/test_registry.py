@@ -20,7 +20,7 @@ def test_what_follows_the_last_slash_is_otherwise_the_target():
 
 
 def test_a_target_that_the_task_does_not_have_is_refused():
-    with pytest.raises(InputError, match='hatexplain has no targets, so "hatexplain/race" means nothing'):
+    with pytest.raises(InputError, match='hatexplain has no targets, so "hatexplain/race" is not a task'):
         parse_task("hatexplain/race")
 
 
@@ -30,7 +30,7 @@ def test_a_plain_name_is_the_task_with_its_defaults():
 
 @pytest.mark.parametrize("value", [None, 3, {}, {"groups": "domain"}, {"name": 3}])
 def test_a_task_without_a_name_is_refused(value):
-    with pytest.raises(InputError, match="task is a name or a mapping with a name"):
+    with pytest.raises(InputError, match="task should be a name or a mapping with a name"):
         parse_task(value)
 
 

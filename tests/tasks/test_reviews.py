@@ -14,22 +14,24 @@ from evenhand.audit.results import Results
 from evenhand.data.synthetic_reviews import SyntheticReviews
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.records.prompts import CONTENT_FREE
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 from evenhand.tasks import trainer
-from evenhand.tasks.prompts.asking import Asked
-from evenhand.tasks.prompts.scoring import score
+from evenhand.tasks.prompts.prompt import PromptSelection
+from evenhand.tasks.prompts.scoring import score_options
 from evenhand.tasks.work import Job, Work
-from evenhand.training.language import LanguagePack, encode_texts, example_losses
+from evenhand.training.language import LanguagePack, encode_whole_texts, example_losses
 from evenhand.training.recipe import TrainSpec
 
 TRAINER = trainer("reviews")
 DATA = SyntheticReviews(n=60).load()
-PROMPTS = Asked(templates=("cloze1", "mc1"), forms=("plain",), words=("male-female", "female-male-neutral")).prompts()
+PROMPTS = PromptSelection(
+    templates=("cloze1", "mc1"), forms=("plain",), words=("male-female", "female-male-neutral")
+).prompts()
 TESTED = {"test": DATA.take(np.arange(48, 54))}
 
 
@@ -37,7 +39,7 @@ def work(**method) -> Work:
     examples = SyntheticReviews(n=60).training_examples(DATA, np.arange(32), {}, 0)
     train = TrainSpec(batch_size=8, max_length=128, precision="float32")
     values = {"validation": DATA.take(np.arange(40, 44)), "prompts": PROMPTS}
-    return Work(find("tiny-llama"), parse_method("m", method), train, 0, DATA.classes, examples, **values)
+    return Work(find_model("tiny-llama"), parse_method("m", method), train, 0, DATA.classes, examples, **values)
 
 
 @pytest.mark.parametrize("kind", ["full", "lora", "base"])
@@ -50,8 +52,8 @@ def test_a_trial_is_trained_asked_kept_and_read_back(kind, tmp_path):
     again = TRAINER.predict(trial, tmp_path, TESTED)
     assert again is not None and again.equals(rows)
     if kind == "base":  # what was asked is the base model itself
-        base = find("tiny-llama")
-        plain = score(load_language_model(base), load_tokenizer(base), PROMPTS, list(TESTED["test"].inputs))
+        base = find_model("tiny-llama")
+        plain = score_options(load_language_model(base), load_tokenizer(base), PROMPTS, list(TESTED["test"].inputs))
         first = rows.filter(prompt=str(PROMPTS[0].name))["log_prob"].to_numpy().reshape(-1, 2)
         assert np.abs(first - plain.log_prob[0]).max() < 1e-5
 
@@ -62,16 +64,16 @@ def test_texts_without_content_are_asked_about_as_reviews_are(tmp_path):
     nothing = rows.filter(pl.col("example").str.starts_with(CONTENT_FREE))
     assert set(nothing["example"]) == {CONTENT_FREE + "N/A", CONTENT_FREE}
     assert set(nothing["prompt"]) == set(rows["prompt"])
-    base = find("tiny-llama")
-    plain = score(load_language_model(base), load_tokenizer(base), PROMPTS, ["N/A"])
+    base = find_model("tiny-llama")
+    plain = score_options(load_language_model(base), load_tokenizer(base), PROMPTS, ["N/A"])
     first = nothing.filter(prompt=str(PROMPTS[0].name), example=CONTENT_FREE + "N/A")["log_prob"].to_numpy()
     assert np.abs(first - plain.log_prob[0][0]).max() < 1e-5
 
 
 def test_a_texts_weight_in_the_loss_depends_on_no_neighbour():
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     tokenizer, model = load_tokenizer(base), load_language_model(base)
-    inputs = encode_texts(tokenizer, list(DATA.inputs[:4]), 128)
+    inputs = encode_whole_texts(tokenizer, list(DATA.inputs[:4]), 128)
     losses = example_losses(model, inputs, torch.device("cpu"))
     for row, text in enumerate(DATA.inputs[:4]):
         ids = torch.tensor([tokenizer(text + tokenizer.eos_token)["input_ids"]])
@@ -88,13 +90,13 @@ def test_a_texts_weight_in_the_loss_depends_on_no_neighbour():
 
 
 def test_a_long_review_is_cut_and_a_cut_one_has_no_end():
-    tokenizer = load_tokenizer(find("tiny-llama"))
-    whole, cut = (encode_texts(tokenizer, [DATA.inputs[0]], most) for most in (128, 10))
+    tokenizer = load_tokenizer(find_model("tiny-llama"))
+    whole, cut = (encode_whole_texts(tokenizer, [DATA.inputs[0]], most) for most in (128, 10))
     assert len(cut.tokens[0]) == 10 and (cut.tokens[0] == whole.tokens[0][:10]).all()
     assert whole.tokens[0][-1] == tokenizer.eos_token_id != cut.tokens[0][-1]
     assert whole.tokens[0].tolist().count(tokenizer.eos_token_id) == 1
     with pytest.raises(InputError, match="there is nothing to learn"):
-        encode_texts(tokenizer, ["A review."], 1)
+        encode_whole_texts(tokenizer, ["A review."], 1)
 
 
 def study(**more) -> eh.Study:
@@ -112,15 +114,17 @@ def study(**more) -> eh.Study:
 
 
 def test_what_is_asked_is_no_part_of_a_trial_and_part_of_what_it_must_hold():
-    first = plan(study(), None).trials
-    more = plan(
+    first = make_plan(study(), None).trials
+    more = make_plan(
         study(prompts={"reviews": 12, "templates": ["cloze1", "cloze2"], "words": ["male-female"]}), None
     ).trials
-    scored = plan(
+    scored = make_plan(
         study(prompts={**study().settings["main"].prompts.model_dump(), "score": "sequence_loss"}), None
     ).trials
-    seen = plan(study(prompts={"split": "train", "reviews": None}), None).trials
-    free = plan(study(prompts={**study().settings["main"].prompts.model_dump(), "content_free": ["N/A"]}), None).trials
+    seen = make_plan(study(prompts={"split": "train", "reviews": None}), None).trials
+    free = make_plan(
+        study(prompts={**study().settings["main"].prompts.model_dump(), "content_free": ["N/A"]}), None
+    ).trials
     for other in (more, scored, seen, free):
         assert [trial.hash for trial in other] == [trial.hash for trial in first]
         assert other[0].fingerprints != first[0].fingerprints
@@ -131,7 +135,7 @@ def test_what_is_asked_is_no_part_of_a_trial_and_part_of_what_it_must_hold():
 
 
 def test_packing_is_no_part_of_a_trial():
-    plain, packed = (plan(study(train={"packing": packing}), None).trials for packing in (False, True))
+    plain, packed = (make_plan(study(train={"packing": packing}), None).trials for packing in (False, True))
     assert packed[1].train.packing and not plain[1].train.packing
     assert [trial.hash for trial in plain] == [trial.hash for trial in packed]
 
@@ -153,21 +157,23 @@ def test_packed_reviews_train_the_same_model(kind, tmp_path):
 def test_prompts_are_a_small_set_unless_said_and_examples_have_no_labels():
     setting = study(prompts=None).settings["main"]
     assert setting.prompts is not None and setting.prompts.split == "test"
-    prompts = plan(study(prompts=None), None).settings["main"].prompts
+    prompts = make_plan(study(prompts=None), None).settings["main"].prompts
     assert {prompt.name.template for prompt in prompts} == {"cloze1", "cloze3", "yn1", "mc1"} and len(prompts) < 100
-    assert plan(study(), None).examples()["label"].null_count() == 80
+    assert make_plan(study(), None).examples()["label"].null_count() == 80
 
 
 def test_which_half_is_longer_is_no_part_of_what_is_learned():
-    one, other = (plan(study(task={"name": "synthetic/reviews", "n": n}), None).settings["main"] for n in (80, 200))
+    one, other = (
+        make_plan(study(task={"name": "synthetic/reviews", "n": n}), None).settings["main"] for n in (80, 200)
+    )
     first = np.arange(4)
-    assert one.loaded.contents(first) == other.loaded.contents(first)
+    assert one.loaded.content_bytes(first) == other.loaded.content_bytes(first)
 
 
 def test_templates_of_ones_own_lie_beside_the_data(tmp_path):
     (tmp_path / "mine.yaml").write_text("cloze:\n  mine: {text: '{review} Thanks, a {option}', words: [man-woman]}\n")
     asked = {"path": "mine.yaml", "templates": ["mine"], "words": ["man-woman"]}
-    prompts = plan(study(prompts=asked), tmp_path).settings["main"].prompts
+    prompts = make_plan(study(prompts=asked), tmp_path).settings["main"].prompts
     assert [str(prompt.name) for prompt in prompts] == ["mine/plain/man-woman"]
 
 
@@ -177,34 +183,34 @@ def test_templates_of_ones_own_lie_beside_the_data(tmp_path):
         ({"prompts": {"templates": ["cloze99"]}}, 'no template fits "cloze99"'),
         ({"prompts": {"split": "validation"}}, "prompts.split"),
         ({"prompts": {"reviews": 0}}, "prompts.reviews"),
-        ({"prompts": {"content_free": ["N/A", "N/A"]}}, "a text without content counts once"),
+        ({"prompts": {"content_free": ["N/A", "N/A"]}}, "content-free texts should all be different"),
         ({"prompts": {"design": "balances"}}, "prompts.design"),
         ({"evaluate": ["synthetic/reviews"]}, "asked about its own reviews"),
         ({"data": {"part": "pro"}}, 'has no option "part"'),
         ({"model": "tiny-bert"}, "a bert does not go on with a text"),
         ({"methods": {"m": {"kind": "head"}}, "reference": []}, "head trains a classification head"),
-        ({"task": "synthetic/posts"}, "prompts are asked of models of reviews"),
-        ({"membership": 8}, "the attacks are on classifiers"),
+        ({"task": "synthetic/posts"}, "prompts need a task of reviews"),
+        ({"membership": 8}, "the attacks need a classifier"),
         (
             {"train": {"packing": True}, "methods": {"m": {"kind": "lora", "dropout": 0.1}}, "reference": []},
             "methods.m: train.packing would change what its dropout draws",
         ),
         (
             {"train": {"packing": True}, "task": "synthetic/posts", "prompts": None},
-            "train.packing is for models that learn to write, and synthetic/posts has them classify",
+            "train.packing is for language models, and synthetic/posts trains classifiers",
         ),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_training(more, said):
     with pytest.raises(InputError) as refused:
-        plan(study(**more), None)
+        make_plan(study(**more), None)
     assert said in str(refused.value)
 
 
 @pytest.mark.slow
 def test_a_study_of_reviews_runs_resumes_and_answers_new_prompts_without_training(tmp_path):
     first = study().run(tmp_path)
-    store, trials = Store(tmp_path), plan(study(), None).trials
+    store, trials = Store(tmp_path), make_plan(study(), None).trials
     assert all(store.complete(trial) for trial in trials)
     assert (
         Results.load(tmp_path)

@@ -13,11 +13,11 @@ from evenhand.audit.results import Results
 from evenhand.data.synthetic_translation import SyntheticTranslation
 from evenhand.errors import InputError, TrainingError
 from evenhand.methods import parse_method
-from evenhand.models.find import find
-from evenhand.study.plan import plan
+from evenhand.models.find import find_model
+from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 from evenhand.tasks import trainer
-from evenhand.tasks.work import Job, Outcome, Work
+from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.recipe import TrainSpec
 
 TRAINER = trainer("translation")
@@ -30,11 +30,17 @@ def work(**method) -> Work:
     examples = spec.training_examples(data, np.arange(64), {"part": "pro"}, 0)
     train = TrainSpec(batch_size=16, max_length=128, precision="float32")
     return Work(
-        find("tiny-llama"), parse_method("m", method), train, 0, data.classes, examples, data.take(np.arange(64, 70))
+        find_model("tiny-llama"),
+        parse_method("m", method),
+        train,
+        0,
+        data.classes,
+        examples,
+        data.take(np.arange(64, 70)),
     )
 
 
-def trained(job: Job) -> tuple[Outcome, pl.DataFrame]:
+def trained(job: Job) -> tuple[TrainingOutcome, pl.DataFrame]:
     (found,) = TRAINER.train_together([job])
     assert not isinstance(found, TrainingError)
     return found
@@ -86,17 +92,17 @@ def study(**more) -> eh.Study:
 
 
 def test_methods_that_differ_in_their_data_are_different_trials():
-    planned = plan(study(), None)
+    planned = make_plan(study(), None)
     assert len({trial.hash for trial in planned.trials}) == 4
     assert {trial.identity["task"] for trial in planned.trials} == {"translation"}
-    general = plan(
+    general = make_plan(
         study(methods={"general": {"kind": "lora", "rank": 2, "epochs": 1, "data": {"part": "general"}}}), None
     )
     assert general.trials[0].hash == planned.trials[0].hash
 
 
 def test_the_examples_have_references_and_no_labels():
-    examples = plan(study(), None).examples()
+    examples = make_plan(study(), None).examples()
     assert examples["label"].null_count() == len(examples) == 128
     assert examples["references"].list.len().unique().to_list() == [1]
 
@@ -109,13 +115,13 @@ def test_the_examples_have_references_and_no_labels():
         ({"methods": {"m": {"kind": "prefix"}}, "reference": []}, "methods.m: prefix is for classifiers only so far"),
         ({"model": "tiny-bert"}, "tiny-bert: a bert does not go on with a text"),
         ({"model": "tiny-vit"}, "tiny-vit reads images, but the task synthetic/translation has texts"),
-        ({"evaluate": ["synthetic/posts"]}, "the test set synthetic/posts is of classification"),
+        ({"evaluate": ["synthetic/posts"]}, "the test set synthetic/posts is for classification"),
         ({"data": {"part": "por"}}, 'no part "por"'),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_training(more, said):
     with pytest.raises(InputError) as refused:
-        plan(study(**more), None)
+        make_plan(study(**more), None)
     assert said in str(refused.value)
 
 
@@ -140,7 +146,7 @@ def test_a_study_that_asks_for_what_there_is_not_is_refused(more, said):
 def test_a_study_of_translations_runs_resumes_and_grows(tmp_path):
     first = study().run(tmp_path)
     store = Store(tmp_path)
-    trials = plan(study(), None).trials
+    trials = make_plan(study(), None).trials
     assert all(store.complete(trial) for trial in trials)
     assert not (store.folder(trials[0].hash) / "predictions.parquet").exists()
     assert len(first.responses) == 4 * len(trials[0].sample.asked)

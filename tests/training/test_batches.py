@@ -8,7 +8,7 @@ import torch
 
 from evenhand.models.load import load_image_processor, load_tokenizer
 from evenhand.training import batches as room
-from evenhand.training.batches import batches, by_length, encode_images, encode_texts
+from evenhand.training.batches import encode_images, encode_texts, epoch_batches, longest_first_batches
 from small_models import base, inputs, pictures, posts
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ def lengths_like_posts(n: int) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 7, 32, 33, 1000, 5000])
 @pytest.mark.parametrize("sorted_", [True, False])
 def test_every_example_comes_once_in_an_epoch(count, sorted_):
-    cut = batches(count, lengths_like_posts(count) if sorted_ else None, 32, seed=0, epoch=0)
+    cut = epoch_batches(count, lengths_like_posts(count) if sorted_ else None, 32, seed=0, epoch=0)
     assert sorted(np.concatenate(cut)) == list(range(count))
     assert len(cut) == -(-count // 32)
     assert sum(len(rows) != 32 for rows in cut) == (count % 32 > 0)
@@ -31,7 +31,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     lengths = lengths_like_posts(500)
 
     def order(seed: int, epoch: int) -> list[int]:
-        return np.concatenate(batches(500, lengths, 32, seed, epoch)).tolist()
+        return np.concatenate(epoch_batches(500, lengths, 32, seed, epoch)).tolist()
 
     assert order(3, 1) == order(3, 1)
     assert order(3, 1) != order(3, 2)
@@ -40,8 +40,8 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_batches_of_like_lengths_hold_hardly_any_padding():
     lengths = lengths_like_posts(8000)
-    sorted_ = batches(8000, lengths, 32, 0, 0)
-    shuffled = batches(8000, None, 32, 0, 0)
+    sorted_ = epoch_batches(8000, lengths, 32, 0, 0)
+    shuffled = epoch_batches(8000, None, 32, 0, 0)
 
     def padding(cut) -> float:
         return sum(len(rows) * lengths[rows].max() for rows in cut) / lengths.sum()
@@ -52,13 +52,13 @@ def test_batches_of_like_lengths_hold_hardly_any_padding():
 
 def test_batches_of_long_and_short_texts_come_mixed():
     lengths = lengths_like_posts(8000)
-    means = np.array([lengths[rows].mean() for rows in batches(8000, lengths, 32, 0, 0)])
+    means = np.array([lengths[rows].mean() for rows in epoch_batches(8000, lengths, 32, 0, 0)])
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
 
 
 def test_what_is_left_over_is_a_random_sample():
     lengths = np.arange(3205)
-    left = [rows for seed in range(200) for rows in batches(3205, lengths, 32, seed, 0) if len(rows) == 5]
+    left = [rows for seed in range(200) for rows in epoch_batches(3205, lengths, 32, seed, 0) if len(rows) == 5]
     assert len(left) == 200
     # The mean of 1,000 draws from 0..3204 has a standard error of 29.
     assert abs(np.mean(left) - 1602) < 120
@@ -66,7 +66,7 @@ def test_what_is_left_over_is_a_random_sample():
 
 def test_prediction_takes_the_longest_first():
     lengths = np.array([3, 9, 1, 9, 4])
-    assert [rows.tolist() for rows in by_length(5, lengths, 2)] == [[1, 3], [4, 0], [2]]
+    assert [rows.tolist() for rows in longest_first_batches(5, lengths, 2)] == [[1, 3], [4, 0], [2]]
 
 
 def test_texts_are_padded_on_the_right_to_the_longest_of_their_batch():

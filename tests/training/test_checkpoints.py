@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from evenhand.training import loop
-from evenhand.training.batches import Images
-from evenhand.training.checkpoints import Nearest, Target
-from evenhand.training.pack import Validation, single
+from evenhand.training.batches import ProcessedImages
+from evenhand.training.checkpoints import MatchTarget, NearestCheckpoint
+from evenhand.training.pack import Validation, single_pack
 from evenhand.training.recipe import TrainSpec
 
 BATCH, EPOCHS, STEPS = 8, 3, 5
@@ -35,17 +35,17 @@ def examples():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, BATCH * STEPS - 3)
     pixels = rng.normal(size=(len(labels), 3, 2, 2)).astype(np.float32) + labels[:, None, None, None]
-    return Images(pixels.astype(np.float32)), labels
+    return ProcessedImages(pixels.astype(np.float32)), labels
 
 
-def fitted(examples, target: Target | None, epochs: int = EPOCHS):
+def fitted(examples, target: MatchTarget | None, epochs: int = EPOCHS):
     torch.manual_seed(0)
     inputs, labels = examples
-    pack = single(
+    pack = single_pack(
         Linear(), inputs, labels, seed=3, lr=0.05, epochs=epochs, train=TrainSpec(batch_size=BATCH, schedule="constant")
     )
     rows: list[dict] = []
-    nearest = None if target is None else Nearest(target)
+    nearest = None if target is None else NearestCheckpoint(target)
     (found,) = loop.fit(pack, [Validation(*examples)], lambda _, row: rows.append(row), None, nearest)
     return pack, found, [row for row in rows if "train_loss" in row]
 
@@ -53,7 +53,7 @@ def fitted(examples, target: Target | None, epochs: int = EPOCHS):
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 def test_the_checkpoint_of_an_epoch_is_the_training_that_ends_there(examples, epoch):
     _, _, epochs = fitted(examples, None)
-    pack, found, _ = fitted(examples, Target("train_loss", epochs[epoch]["train_loss"]))
+    pack, found, _ = fitted(examples, MatchTarget("train_loss", epochs[epoch]["train_loss"]))
     ended, _, _ = fitted(examples, None, epochs=epoch + 1)
     assert found.step == epochs[epoch]["step"] == STEPS * (epoch + 1)
     assert found.train_loss == found.reached == pytest.approx(epochs[epoch]["train_loss"])
@@ -66,7 +66,7 @@ def test_the_checkpoint_of_an_epoch_is_the_training_that_ends_there(examples, ep
 @pytest.mark.parametrize("by", ["validation_loss", "validation_accuracy"])
 def test_what_is_matched_may_be_of_validation_examples(examples, by):
     _, _, epochs = fitted(examples, None)
-    _, found, _ = fitted(examples, Target(by, epochs[0][by]))
+    _, found, _ = fitted(examples, MatchTarget(by, epochs[0][by]))
     assert found.reached == pytest.approx(epochs[0][by])
 
 
@@ -74,14 +74,14 @@ def test_a_target_that_is_not_met_gives_the_nearest(examples):
     _, _, epochs = fitted(examples, None)
     losses = [row["train_loss"] for row in epochs]
     assert losses == sorted(losses, reverse=True), "the losses fall"
-    assert fitted(examples, Target("train_loss", 99.0))[1].step == STEPS
-    assert fitted(examples, Target("train_loss", -99.0))[1].step == STEPS * EPOCHS
+    assert fitted(examples, MatchTarget("train_loss", 99.0))[1].step == STEPS
+    assert fitted(examples, MatchTarget("train_loss", -99.0))[1].step == STEPS * EPOCHS
 
 
 def test_checkpoints_may_be_closer_than_epochs_and_the_last_step_is_one(examples):
-    pack, found, _ = fitted(examples, Target("train_loss", -99.0, every=7))
+    pack, found, _ = fitted(examples, MatchTarget("train_loss", -99.0, every=7))
     assert pack.replicas[0].steps == 15
-    steps = {fitted(examples, Target("train_loss", value, every=7))[1].step for value in np.linspace(-1, 2, 25)}
+    steps = {fitted(examples, MatchTarget("train_loss", value, every=7))[1].step for value in np.linspace(-1, 2, 25)}
     assert steps <= {7, 14, 15} and 7 in steps and found.step in (14, 15)
 
 
@@ -89,8 +89,8 @@ def test_the_mean_of_a_checkpoint_counts_examples_since_the_one_before(examples)
     rows: list[dict] = []
     torch.manual_seed(0)
     train = TrainSpec(batch_size=BATCH, schedule="constant")
-    pack = single(Linear(), *examples, seed=3, lr=0.05, epochs=1, train=train)
-    nearest = Nearest(Target("train_loss", 99.0, every=3))
+    pack = single_pack(Linear(), *examples, seed=3, lr=0.05, epochs=1, train=train)
+    nearest = NearestCheckpoint(MatchTarget("train_loss", 99.0, every=3))
     (found,) = loop.fit(pack, [None], lambda _, row: rows.append(row), None, nearest)
     losses = [row["loss"] for row in rows if "loss" in row]
     sizes = [len(batch) for batch in pack.replicas[0].batches(0)]
@@ -101,4 +101,4 @@ def test_the_mean_of_a_checkpoint_counts_examples_since_the_one_before(examples)
 
 
 def test_of_equals_the_earliest_is_taken(examples):
-    assert fitted(examples, Target("train_loss", float("nan")))[1].step == STEPS
+    assert fitted(examples, MatchTarget("train_loss", float("nan")))[1].step == STEPS

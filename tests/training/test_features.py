@@ -20,17 +20,17 @@ from transformers.models.bert.modeling_bert import BertLayer
 
 from evenhand import Study
 from evenhand.methods import parse_method
-from evenhand.study.run import Silent
 from evenhand.study.store import Store
+from evenhand.study.watcher import SilentWatcher
 from evenhand.tasks.classification import Job, train, train_together
 from evenhand.training import features
-from evenhand.training.batches import Images, Inputs
-from evenhand.training.features import Cached, start_from_features
+from evenhand.training.batches import Inputs, ProcessedImages
+from evenhand.training.feature_cache import FeatureCache
+from evenhand.training.features import CachedFeatures, start_from_features
+from evenhand.training.frozen_prefix import install_split_point, possible_split_points, record_features
 from evenhand.training.loop import fit
-from evenhand.training.pack import Pack, Replica, single
-from evenhand.training.prefix import candidates, install, record
-from evenhand.training.replicas import replicas
-from evenhand.training.shelf import Shelf
+from evenhand.training.pack import Pack, Replica, single_pack
+from evenhand.training.replicas import replica_pack
 from small_models import classifier, encoded, examples_for, recipe, work
 
 CPU = torch.device("cpu")
@@ -46,7 +46,9 @@ def wide(model_type: str, n: int, seed: int = 0) -> tuple[Inputs, np.ndarray]:
     """Examples for a model in float64."""
     dataset = examples_for(model_type, n, seed)
     inputs = encoded(dataset, model_type)
-    return Images(inputs.pixels.astype(np.float64)) if isinstance(inputs, Images) else inputs, dataset.labels
+    return ProcessedImages(inputs.pixels.astype(np.float64)) if isinstance(
+        inputs, ProcessedImages
+    ) else inputs, dataset.labels
 
 
 def made(method: dict, model_type: str, seed: int = 0) -> nn.Module:
@@ -56,7 +58,7 @@ def made(method: dict, model_type: str, seed: int = 0) -> nn.Module:
 def pack_of(model: nn.Module, method: dict, model_type: str, seed: int = 0, **values) -> Pack:
     train = recipe(warmup=0.1, weight_decay=0.1, **values)
     inputs, labels = wide(model_type, 40, seed)
-    return single(model, inputs, labels, seed=seed, lr=method["lr"], epochs=method["epochs"], train=train)
+    return single_pack(model, inputs, labels, seed=seed, lr=method["lr"], epochs=method["epochs"], train=train)
 
 
 def started(pack: Pack, folder: Path, model_of=None):
@@ -85,13 +87,13 @@ def test_a_model_that_starts_from_features_learns_and_answers_as_the_whole_model
     whole = fitted(pack_of(made(method, model_type), method, model_type))
     pack = pack_of(made(method, model_type), method, model_type)
     start = started(pack, tmp_path)
-    assert isinstance(pack.replicas[0].inputs, Cached)
+    assert isinstance(pack.replicas[0].inputs, CachedFeatures)
     before = logits(pack.module, asked)
     fitted(pack)
     expected = logits(whole.module, asked)
     assert (expected - before).abs().max() > 1e-3
     cached = start(0, asked)
-    assert isinstance(cached, Cached)
+    assert isinstance(cached, CachedFeatures)
     assert (logits(pack.module, cached) - expected).abs().max() < 1e-9
     # The same object still is the whole model to whoever gives it whole inputs.
     assert (logits(pack.module, asked) - expected).abs().max() < 1e-9
@@ -102,22 +104,22 @@ def test_what_is_kept_is_what_the_head_reads_or_the_states_before_the_layer(mode
     inputs, _ = wide(model_type, 8)
     batch = inputs.batch(np.arange(8), CPU)
     model = made(HEAD, model_type).eval()
-    possible = candidates(model, batch)
-    install(model, possible[0])
+    possible = possible_split_points(model, batch)
+    install_split_point(model, possible[0])
     # Every token of a decoder's base has the last one's state, so that any place would do.
-    assert next(cut.reads for cut in possible if record(model, cut, batch) is not None) == READS[model_type]
-    (cut,) = candidates(made(LAST, model_type).eval(), batch)
+    assert next(cut.reads for cut in possible if record_features(model, cut, batch) is not None) == READS[model_type]
+    (cut,) = possible_split_points(made(LAST, model_type).eval(), batch)
     assert (cut.block, cut.reads) == (1, "states")
 
 
 def test_a_texts_states_do_not_depend_on_its_neighbours_or_their_padding():
     inputs, _ = wide("bert", 12)
     model = made(LAST, "bert").eval()
-    (cut,) = candidates(model, inputs.batch(np.arange(12), CPU))
-    install(model, cut)
-    together = record(model, cut, inputs.batch(np.arange(12), CPU))
+    (cut,) = possible_split_points(model, inputs.batch(np.arange(12), CPU))
+    install_split_point(model, cut)
+    together = record_features(model, cut, inputs.batch(np.arange(12), CPU))
     for row, length in enumerate(inputs.lengths):
-        (own,) = record(model, cut, inputs.batch(np.array([row]), CPU))
+        (own,) = record_features(model, cut, inputs.batch(np.array([row]), CPU))
         assert (together[row, :length] - own).abs().max() < 1e-12
         assert not together[row, length:].any()
 
@@ -129,9 +131,9 @@ def test_a_pack_of_replicas_starts_from_features_too(method, model_type, tmp_pat
     seeds = (0, 1, 2)
     spec = recipe(warmup=0.1, weight_decay=0.1)
     chosen = [Replica(seed, method["lr"], method["epochs"], spec, *wide(model_type, 40, seed)) for seed in seeds]
-    pack = replicas((made(method, model_type, seed) for seed in seeds), chosen)
+    pack = replica_pack((made(method, model_type, seed) for seed in seeds), chosen)
     start = started(pack, tmp_path, pack.model)
-    assert all(isinstance(replica.inputs, Cached) for replica in pack.replicas)
+    assert all(isinstance(replica.inputs, CachedFeatures) for replica in pack.replicas)
     assert len(shelves(tmp_path)) == 1
     fitted(pack)
     for place, seed in enumerate(seeds):
@@ -208,11 +210,11 @@ def test_a_second_seed_and_the_base_method_compute_nothing_again(computed, tmp_p
     kept = tmp_path / "features"
     answered(work(HEAD, seed=0), tmp_path, "first", kept)
     # Two layers: a probe, and 64 + 16 + 16 examples once, though they are trained on three times.
-    assert computed.count == 2 * (96 + 2 * features.PROBED)
+    assert computed.count == 2 * (96 + 2 * features.PROBE_EXAMPLES)
     for seed, method in ((1, HEAD), (2, {**HEAD, "epochs": 9}), (3, {"kind": "base"})):
         computed.count = 0
         found, *_ = answered(work(method, seed=seed), tmp_path, f"again {seed}", kept)
-        assert computed.count <= 2 * 2 * features.PROBED
+        assert computed.count <= 2 * 2 * features.PROBE_EXAMPLES
         assert found == pytest.approx(answered(work(method, seed=seed), tmp_path, f"plain {seed}", None)[0], abs=1e-4)
 
 
@@ -222,7 +224,7 @@ def test_trials_of_a_pack_share_what_is_kept(computed, tmp_path):
         (tmp_path / str(seed)).mkdir()
         jobs.append(Job(work(HEAD, seed=seed), tmp_path / str(seed), evaluations()))
     together = list(train_together(jobs, features=tmp_path / "features"))
-    assert computed.count == 2 * (96 + 3 * 2 * features.PROBED)
+    assert computed.count == 2 * (96 + 3 * 2 * features.PROBE_EXAMPLES)
     for job, (_, rows) in zip(jobs, together, strict=True):
         expected, *_ = answered(job.work, tmp_path, f"plain {job.work.seed}", None)
         assert np.stack(rows["logits"].to_list()) == pytest.approx(expected, abs=1e-4)
@@ -286,8 +288,8 @@ def test_the_bound_holds_for_all_shelves_together(tmp_path):
     started(one, tmp_path)
     other = pack_of(made(LAST, "bert"), LAST, "bert", features=gigabytes)
     started(other, tmp_path)
-    assert isinstance(one.replicas[0].inputs, Cached)
-    assert not isinstance(other.replicas[0].inputs, Cached)
+    assert isinstance(one.replicas[0].inputs, CachedFeatures)
+    assert not isinstance(other.replicas[0].inputs, CachedFeatures)
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 1e9 * gigabytes
 
 
@@ -319,7 +321,7 @@ def with_half_an_index(part: Path) -> None:
 
 def with_another_order(part: Path) -> None:
     text = (part / "index.json").read_text()
-    first, second = sorted(Shelf(part.parent).read())[:2]
+    first, second = sorted(FeatureCache(part.parent).read())[:2]
     (part / "index.json").write_text(text.replace(first, "-").replace(second, first).replace("-", second))
 
 
@@ -328,9 +330,9 @@ def of_another_prefix(part: Path) -> None:
     elsewhere = part.parent.with_name("0" * 32)
     part.parent.rename(elsewhere)
     states = torch.zeros(3, 1, 32, dtype=torch.float64)
-    with Shelf(elsewhere).writing() as foreign:
+    with FeatureCache(elsewhere).writing() as foreign:
         foreign.add(list("abc"), list(states))
-        foreign.keep()
+        foreign.commit()
     elsewhere.rename(part.parent)
 
 
@@ -342,11 +344,11 @@ def test_what_is_damaged_or_foreign_is_made_again(damage, tmp_path):
     started(first, tmp_path)
     (shelf,) = shelves(tmp_path)
     (part,) = shelf.iterdir()
-    sound = {key: state.clone() for key, state in Shelf(shelf).read().items()}
+    sound = {key: state.clone() for key, state in FeatureCache(shelf).read().items()}
     damage(part)
     again = pack_of(made(HEAD, "bert"), HEAD, "bert")
     started(again, tmp_path)
-    found = Shelf(shelf).read()
+    found = FeatureCache(shelf).read()
     assert found.keys() == sound.keys()
     assert all(torch.equal(found[key], sound[key]) for key in sound)
     whole = fitted(pack_of(made(HEAD, "bert"), HEAD, "bert"))
@@ -357,19 +359,19 @@ def test_what_is_damaged_or_foreign_is_made_again(damage, tmp_path):
 WRITES_AND_IS_KILLED = """
 import os, signal, sys, torch
 from pathlib import Path
-from evenhand.training import shelf
+from evenhand.training import feature_cache
 
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if sys.argv[2] == "indexed":
     os.rename = Path.rename = kill
-with shelf.Shelf(Path(sys.argv[1])).writing() as part:
+with feature_cache.FeatureCache(Path(sys.argv[1])).writing() as part:
     part.add(["a", "b"], [torch.ones(3, 2), torch.ones(1, 2)])
     if sys.argv[2] == "open":
         part.file.flush()
         kill()
-    part.keep()
+    part.commit()
 """
 
 
@@ -378,16 +380,16 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_read(moment, tmp_path):
     killed = subprocess.run([sys.executable, "-c", WRITES_AND_IS_KILLED, str(tmp_path / "shelf"), moment])
     assert killed.returncode == -signal.SIGKILL
     assert [path.name[0] for path in (tmp_path / "shelf").iterdir()] == ["."]
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = FeatureCache(tmp_path / "shelf")
     assert shelf.read() == {}
     with shelf.writing() as part:
         part.add(["a"], [torch.ones(3, 2)])
-        part.keep()
+        part.commit()
     assert list(shelf.read()) == ["a"]
 
 
 def test_a_part_that_is_not_kept_leaves_nothing(tmp_path):
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = FeatureCache(tmp_path / "shelf")
     with shelf.writing() as part:
         part.add(["a"], [torch.ones(3, 2)])
     assert list(shelf.folder.iterdir()) == []
@@ -395,12 +397,12 @@ def test_a_part_that_is_not_kept_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_states_come_back_as_they_were(dtype, tmp_path):
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = FeatureCache(tmp_path / "shelf")
     states = [torch.randn(count, 3, 2).to(dtype) for count in (4, 1, 7)]
     for name, own in (("first", states[:2]), ("second", states[2:])):
         with shelf.writing() as part:
             part.add([f"{name} {place}" for place in range(len(own))], own)
-            part.keep()
+            part.commit()
     found = shelf.read()
     for key, expected in zip(("first 0", "first 1", "second 0"), states, strict=True):
         assert found[key].dtype == dtype
@@ -410,7 +412,7 @@ def test_states_come_back_as_they_were(dtype, tmp_path):
 def test_only_what_is_missing_is_added_to_what_is_kept(computed, tmp_path):
     dataset = examples_for("bert", 56)
     few, all_of_them = (encoded(dataset.take(np.arange(count)), "bert") for count in (40, 56))
-    pack = single(made(HEAD, "bert"), few, dataset.labels[:40], seed=0, lr=0.1, epochs=1, train=recipe())
+    pack = single_pack(made(HEAD, "bert"), few, dataset.labels[:40], seed=0, lr=0.1, epochs=1, train=recipe())
     start = started(pack, tmp_path)
     computed.count = 0
     assert len(start(0, all_of_them)) == 56
@@ -419,13 +421,14 @@ def test_only_what_is_missing_is_added_to_what_is_kept(computed, tmp_path):
     assert computed.count == 2 * 16
 
 
-class Interrupted(Silent):
+class Interrupted(SilentWatcher):
     """Ctrl-C when the first trial is complete."""
 
-    def finish(self, trial, done, seconds) -> None:
+    def finish(self, trial, outcome, seconds) -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_study_goes_on_from_what_was_kept_and_leaves_nothing_of_it(computed, small_study, tmp_path):
     """Every seed splits anew, so that what the first trained on is another's test set."""
     head = {"kind": "head", "lr": 1e-2, "epochs": 2}
@@ -436,7 +439,7 @@ def test_a_study_goes_on_from_what_was_kept_and_leaves_nothing_of_it(computed, s
     assert len(shelves(tmp_path / "out" / "features")) == 1
     computed.count = 0
     results = study.run(tmp_path / "out")
-    assert computed.count <= 5 * 2 * 2 * features.PROBED
+    assert computed.count <= 5 * 2 * 2 * features.PROBE_EXAMPLES
     assert not (tmp_path / "out" / "features").exists()
     assert results.trials["status"].to_list() == ["done"] * 6
 

@@ -27,7 +27,7 @@ import pytest
 from evenhand.data.dataset import Dataset, TrainingExamples, content_hash
 from evenhand.data.synthetic import SyntheticFaces, SyntheticPosts
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.tasks.classification import Work, train
 from evenhand.training.recipe import RECIPE, TrainSpec
 
@@ -57,7 +57,7 @@ class Trial:
         dataset: Dataset = self.data.load(None)
         learnt, asked = dataset.take(np.arange(100)), dataset.take(np.arange(100, 110))
         work = Work(
-            base=find(self.model),
+            base=find_model(self.model),
             method=parse_method("golden", self.method),
             train=self.train,
             seed=7,

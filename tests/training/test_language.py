@@ -13,10 +13,10 @@ from evenhand.data.synthetic_translation import neutral_line
 from evenhand.data.translation import PROMPT
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.generation import greedy
+from evenhand.training.generation import generate_first_lines
 from evenhand.training.language import (
     LanguagePack,
     encode_prompted,
@@ -43,7 +43,7 @@ def name(request) -> str:
 
 
 def test_the_loss_is_the_mean_over_the_target_alone(name):
-    tokenizer, model = load_tokenizer(find(name)), load_language_model(find(name))
+    tokenizer, model = load_tokenizer(find_model(name)), load_language_model(find_model(name))
     prompts, targets = lines(6)
     found = example_losses(model, encode_prompted(tokenizer, prompts, targets, 128), CPU)
     for prompt, target, loss in zip(prompts, targets, found, strict=True):
@@ -57,7 +57,7 @@ def test_the_loss_is_the_mean_over_the_target_alone(name):
 
 
 def test_log_probs_do_not_depend_on_neighbours_or_padding(name):
-    tokenizer, model = load_tokenizer(find(name)), load_language_model(find(name))
+    tokenizer, model = load_tokenizer(find_model(name)), load_language_model(find_model(name))
     inputs = encode_prompted(tokenizer, *lines(12), 128)
     with torch.inference_mode():
         together, _ = target_log_probs(model, inputs, np.arange(12), CPU, length=120)
@@ -68,7 +68,7 @@ def test_log_probs_do_not_depend_on_neighbours_or_padding(name):
 
 def test_left_padding_gives_the_log_probs_of_teacher_forcing(name):
     """The scores that generation sees under left padding are those of the right-padded training loss."""
-    tokenizer, model = load_tokenizer(find(name)), load_language_model(find(name))
+    tokenizer, model = load_tokenizer(find_model(name)), load_language_model(find_model(name))
     generate: Any = model.generate
     prompts, _ = lines(8)
     asked = encode_prompts(tokenizer, prompts, 128)
@@ -97,11 +97,11 @@ def test_left_padding_gives_the_log_probs_of_teacher_forcing(name):
 
 
 def test_what_is_said_does_not_depend_on_the_batch(name):
-    tokenizer, model = load_tokenizer(find(name)), load_language_model(find(name))
+    tokenizer, model = load_tokenizer(find_model(name)), load_language_model(find_model(name))
     asked = encode_prompts(tokenizer, lines(17)[0], 128)
-    together = greedy(model, tokenizer, asked, CPU, most=12)
-    assert greedy(model, tokenizer, asked, CPU, most=12, size=1) == together
-    assert greedy(model, tokenizer, asked[::-1], CPU, most=12, size=5) == together[::-1]
+    together = generate_first_lines(model, tokenizer, asked, CPU, most=12)
+    assert generate_first_lines(model, tokenizer, asked, CPU, most=12, size=1) == together
+    assert generate_first_lines(model, tokenizer, asked[::-1], CPU, most=12, size=5) == together[::-1]
 
 
 class Scripted(nn.Module):
@@ -129,19 +129,19 @@ class Scripted(nn.Module):
     ],
 )
 def test_generation_ends_with_the_line(written, said):
-    tokenizer = load_tokenizer(find("tiny-llama"))
+    tokenizer = load_tokenizer(find_model("tiny-llama"))
     tokens = tokenizer(written, add_special_tokens=False)["input_ids"]
     asked = encode_prompts(tokenizer, lines(3)[0], 128)
-    assert greedy(Scripted(tokens), tokenizer, asked, CPU) == [said] * 3
+    assert generate_first_lines(Scripted(tokens), tokenizer, asked, CPU) == [said] * 3
 
 
 def test_a_text_is_cut_where_the_model_has_no_more_positions():
-    tokenizer = load_tokenizer(find("tiny-llama"))
+    tokenizer = load_tokenizer(find_model("tiny-llama"))
     tokenizer.model_max_length = 60
     asked = encode_prompts(tokenizer, lines(4)[0], 60)
     word = tokenizer(" was", add_special_tokens=False)["input_ids"]
     longest = max(map(len, asked))
-    (said, *_) = greedy(Scripted(word * 200), tokenizer, asked, CPU)
+    (said, *_) = generate_first_lines(Scripted(word * 200), tokenizer, asked, CPU)
     assert len(tokenizer(f" {said}", add_special_tokens=False)["input_ids"]) == 60 - longest
 
 
@@ -149,9 +149,9 @@ def test_a_text_is_cut_where_the_model_has_no_more_positions():
     "values", [{"kind": "full", "lr": 3e-3}, {"kind": "lora", "rank": 4, "lr": 1e-2}], ids=lambda values: values["kind"]
 )
 def test_training_lowers_the_loss_and_a_batch_weighs_every_text_alike(name, values):
-    tokenizer, method = load_tokenizer(find(name)), parse_method("m", {**values, "epochs": 3})
+    tokenizer, method = load_tokenizer(find_model(name)), parse_method("m", {**values, "epochs": 3})
     inputs = encode_prompted(tokenizer, *lines(48), 128)
-    model = method.apply(load_language_model(find(name)), 0)
+    model = method.apply(load_language_model(find_model(name)), 0)
     before = example_losses(model, inputs, CPU)
     made = method.pack(model, inputs, np.zeros(48, dtype=np.int64), seed=0, train=TrainSpec(batch_size=8), device=CPU)
     pack = LanguagePack.of(made)
@@ -163,7 +163,7 @@ def test_training_lowers_the_loss_and_a_batch_weighs_every_text_alike(name, valu
 
 def test_an_adapter_leaves_the_tied_embeddings_alone():
     method = parse_method("m", {"kind": "lora", "rank": 2})
-    model = method.apply(load_language_model(find("tiny-llama")), 0)
+    model = method.apply(load_language_model(find_model("tiny-llama")), 0)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     layers, projections, rank, sides = 2, 2, 2, 64 + 64
     assert sum(parameter.numel() for parameter in learning) == layers * projections * rank * sides
@@ -175,11 +175,11 @@ def test_an_adapter_leaves_the_tied_embeddings_alone():
 )
 def test_a_line_that_is_too_long_is_refused(max_length, said):
     with pytest.raises(InputError, match=said):
-        encode_prompted(load_tokenizer(find("tiny-llama")), *lines(20), max_length)
+        encode_prompted(load_tokenizer(find_model("tiny-llama")), *lines(20), max_length)
 
 
 def test_the_target_begins_where_the_tokens_of_the_prompt_end():
-    tokenizer = load_tokenizer(find("tiny-llama"))
+    tokenizer = load_tokenizer(find_model("tiny-llama"))
     prompts, targets = lines(10)
     inputs = encode_prompted(tokenizer, prompts, targets, 128)
     for row, target in enumerate(targets):

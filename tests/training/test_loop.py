@@ -13,8 +13,8 @@ from evenhand.methods import parse_method
 from evenhand.models.load import load_classifier, load_tokenizer
 from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
-from evenhand.training.loop import fit, reproducible, require
-from evenhand.training.pack import Single, Validation, single
+from evenhand.training.loop import fit, raise_if_diverged, reproducible
+from evenhand.training.pack import Single, Validation, single_pack
 from small_models import CLASSES, base, encoded, examples_for, recipe
 
 FULL = {"kind": "full", "lr": 1e-3}
@@ -35,7 +35,7 @@ def pack_of(method: dict, model_type: str = "bert", n: int = 70, epochs: int = 2
     chosen = recipe(**train)
     module = spec.apply(load_classifier(base(model_type), CLASSES, seed, chosen.base_dropout), seed)
     learnt = examples(model_type, n)
-    return single(
+    return single_pack(
         module, encoded(learnt, model_type), learnt.labels, seed=seed, lr=spec.lr, epochs=epochs, train=chosen
     )
 
@@ -110,7 +110,7 @@ def run_plainly(
     with torch.random.fork_rng():
         torch.manual_seed(derive(SEED, "dropout"))
         seen = plain_loop.train(module, encode, labels, lengths, seed=SEED, lr=peak, epochs=2, size=16, **choices)
-    return module, seen, [len(rows) for rows in plain_loop.batches(70, lengths, 16, SEED, 1)]
+    return module, seen, [len(rows) for rows in plain_loop.epoch_batches(70, lengths, 16, SEED, 1)]
 
 
 @pytest.mark.parametrize("model_type", ["bert", "llama", "vit"])
@@ -244,7 +244,7 @@ def test_a_loss_that_is_no_number_stops_the_training_with_its_step_and_learning_
     assert of_steps(rows, "step") == list(range(finite))
     assert len(shares) == 5
     with pytest.raises(TrainingError, match=r"learning rate 1e\+30"):
-        require(fitted)
+        raise_if_diverged(fitted)
 
 
 def test_a_training_without_hope_does_not_go_on_to_the_end_of_its_epoch():

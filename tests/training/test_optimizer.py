@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from evenhand.training.optimizer import build, clip, share_of_peak, undecayed
+from evenhand.training.optimizer import build_adamw, clip_gradients, share_of_peak, undecayed
 from small_models import IMAGE, TEXT, classifier, recipe
 
 
@@ -63,14 +63,14 @@ def test_decay_spares_what_the_trainers_spares(model_type):
     theirs = set(get_parameter_names(model, [nn.LayerNorm], patterns))
     every = {name for name, _ in model.named_parameters()}
     assert every - undecayed(model) == theirs
-    groups = build(model, 1e-3, 0.1).param_groups
+    groups = build_adamw(model, 1e-3, 0.1).param_groups
     assert sum(len(group["params"]) for group in groups) == len(every)
 
 
 def test_what_is_frozen_is_not_in_the_optimiser():
     model = classifier().requires_grad_(False)
     model.classifier.requires_grad_(True)
-    (decayed, spared) = build(model, 1e-3, 0.1).param_groups
+    (decayed, spared) = build_adamw(model, 1e-3, 0.1).param_groups
     assert decayed["params"] == [model.classifier.weight]
     assert spared["params"] == [model.classifier.bias]
     assert spared["weight_decay"] == 0
@@ -85,6 +85,6 @@ def test_clipping_is_torchs(limit):
         one.grad = torch.randn_like(one)
         other.grad = one.grad.clone()
     norm = nn.utils.clip_grad_norm_(theirs, math.inf if limit is None else limit)
-    assert clip(ours, limit).item() == pytest.approx(norm.item())
+    assert clip_gradients(ours, limit).item() == pytest.approx(norm.item())
     for one, other in zip(ours[:2], theirs[:2], strict=True):
         assert torch.equal(one.grad, other.grad)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from evenhand.methods import parse_method
-from evenhand.training.batches import batches
+from evenhand.training.batches import epoch_batches
 from evenhand.training.loop import fit
 from evenhand.training.optimizer import share_of_peak
-from evenhand.training.pack import Pack, Single, Validation, predict, single, train_mode
+from evenhand.training.pack import Pack, Single, Validation, predict_logits, single_pack, train_mode
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, posts, recipe
 
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ def trial(n: int = 40, seed: int = 0, lr: float = 5e-3, epochs: int = 2, kind: s
     """A pack of one over a BERT."""
     module = parse_method("m", {"kind": kind}).apply(classifier("bert", seed), seed)
     dataset = posts(n, seed)
-    return single(
+    return single_pack(
         module, encoded(dataset, "bert"), dataset.labels, seed=seed, lr=lr, epochs=epochs, train=recipe(**train)
     )
 
@@ -45,7 +45,7 @@ class Beside(Pack):
         return torch.stack(found)
 
     def predict(self, replica, inputs):
-        return predict(self.module[replica], inputs, CPU)
+        return predict_logits(self.module[replica], inputs, CPU)
 
 
 def logged(pack: Pack, validation: list[Validation | None]):
@@ -57,25 +57,25 @@ def logged(pack: Pack, validation: list[Validation | None]):
 def test_a_step_is_cut_into_parts_that_know_the_size_of_the_whole_step():
     pack = trial(n=77, batch_size=8, accumulate=2)
     found = list(pack.batches(1))
-    expected = batches(77, pack.replicas[0].inputs.lengths, 16, 0, 1)
+    expected = epoch_batches(77, pack.replicas[0].inputs.lengths, 16, 0, 1)
     assert len(found) == len(expected) == 5
     for step, rows in zip(found, expected, strict=True):
         (size,) = step.sizes
         assert size == len(rows)
-        assert np.concatenate([part.rows[0] for part in step.parts]).tolist() == rows.tolist()
-        assert [len(part.rows[0]) for part in step.parts] == ([8, 8] if size == 16 else [8, 5])
-        assert {part.sizes for part in step.parts} == {(size,)}
+        assert np.concatenate([part.rows[0] for part in step.micro_batches]).tolist() == rows.tolist()
+        assert [len(part.rows[0]) for part in step.micro_batches] == ([8, 8] if size == 16 else [8, 5])
+        assert {part.sizes for part in step.micro_batches} == {(size,)}
 
 
 def test_the_parts_losses_add_up_to_the_mean_over_the_step():
     pack = trial(n=29, batch_size=8, accumulate=4)
     (step,) = pack.batches(0)
-    (rows,) = batches(29, pack.replicas[0].inputs.lengths, 32, 0, 0)
+    (rows,) = epoch_batches(29, pack.replicas[0].inputs.lengths, 32, 0, 0)
     dataset = posts(29)
     with torch.inference_mode():
         logits = pack.module(**encoded(dataset, "bert").batch(rows, CPU)).logits
         mean = nn.functional.cross_entropy(logits, torch.from_numpy(dataset.labels[rows]))
-        assert sum(pack.losses(part).item() for part in step.parts) == pytest.approx(mean.item(), abs=1e-6)
+        assert sum(pack.losses(part).item() for part in step.micro_batches) == pytest.approx(mean.item(), abs=1e-6)
 
 
 @pytest.mark.parametrize(("n", "epochs", "batch_size", "accumulate", "steps"), [
@@ -95,9 +95,9 @@ def test_a_step_moves_what_learns_at_the_schedules_rate_and_forgets_the_gradient
     pack = trial(n=32, lr=0.01, schedule="linear", warmup=0.0, weight_decay=0.0)
     (replica,) = pack.replicas
     for taken, step in enumerate(pack.batches(0)):
-        assert replica.taken == taken
+        assert replica.steps_taken == taken
         assert replica.rate == 0.01 * share_of_peak(taken, 4, replica.train) == 0.01 * (1 - taken / 4)
-        pack.losses(step.parts[0]).sum().backward()
+        pack.losses(step.micro_batches[0]).sum().backward()
         before = pack.module.base_model.model.classifier.modules_to_save["default"].bias.detach().clone()
         norm = pack.step(step)
         assert norm.shape == (1,)
@@ -114,12 +114,12 @@ def test_a_step_moves_what_learns_at_the_schedules_rate_and_forgets_the_gradient
 def test_predictions_come_in_the_order_of_the_inputs_whatever_their_neighbours(model_type):
     model = classifier(model_type)
     texts = encoded(examples_for(model_type, 30), model_type)
-    alone = predict(model, texts, CPU, size=1)
+    alone = predict_logits(model, texts, CPU, size=1)
     assert alone.shape == (30, 2)
     assert alone.dtype == np.float32
     assert len(np.unique(alone.round(5), axis=0)) == 30
     for size in (7, 64):
-        assert predict(model, texts, CPU, size) == pytest.approx(alone, abs=1e-5)
+        assert predict_logits(model, texts, CPU, size) == pytest.approx(alone, abs=1e-5)
 
 
 @pytest.mark.parametrize("model_type", ["llama", "mistral", "gpt2"])
@@ -127,7 +127,7 @@ def test_a_decoder_classifies_its_last_token_and_never_the_padding(model_type):
     model = classifier(model_type)
     texts = encoded(posts(30), model_type)
     assert len(set(texts.lengths)) > 5
-    found = predict(model, texts, CPU)
+    found = predict_logits(model, texts, CPU)
     for row in range(30):
         with torch.inference_mode():
             hidden = model.base_model(torch.from_numpy(texts.tokens[row])[None]).last_hidden_state
@@ -142,7 +142,7 @@ def test_prediction_is_in_evaluation_mode_and_leaves_the_mode_as_it_was():
     texts = encoded(posts(3), "bert")
     for training in (True, False):
         model.train(training)
-        predict(model, texts, CPU)
+        predict_logits(model, texts, CPU)
         assert {module.training for module in model.modules()} == {training}
     assert modes == [False, False]
 
@@ -150,7 +150,7 @@ def test_prediction_is_in_evaluation_mode_and_leaves_the_mode_as_it_was():
 @pytest.mark.parametrize("kind", ["full", "head"])
 def test_batch_normalisation_follows_the_batches_only_where_it_learns(kind):
     model = parse_method("m", {"kind": kind}).apply(classifier("resnet"), 0)
-    for prepare in (train_mode, lambda model: predict(model, encoded(examples_for("resnet", 2), "resnet"), CPU)):
+    for prepare in (train_mode, lambda model: predict_logits(model, encoded(examples_for("resnet", 2), "resnet"), CPU)):
         prepare(model)
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         assert norms
@@ -199,12 +199,12 @@ def test_after_the_first_step_all_that_learns_has_a_gradient_and_the_rest_stays_
     """The other methods' turn comes in tests/methods; replicas' in test_replicas.py."""
     module = parse_method("m", {"kind": kind}).apply(classifier(name, 0), 0)
     dataset = examples_for(name, 32)
-    pack = single(module, encoded(dataset, name), dataset.labels, seed=0, lr=5e-3, epochs=1, train=recipe())
+    pack = single_pack(module, encoded(dataset, name), dataset.labels, seed=0, lr=5e-3, epochs=1, train=recipe())
     before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
     frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
     first, second = pack.batches(0)
     for batch in (first, second):
-        pack.losses(batch.parts[0]).sum().backward()
+        pack.losses(batch.micro_batches[0]).sum().backward()
         still = [
             name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
         ]

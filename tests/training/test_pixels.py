@@ -15,17 +15,17 @@ import transformers as tf
 from PIL import Image
 
 from evenhand.data.dataset import TrainingExamples
-from evenhand.data.images import Images, Picture
+from evenhand.data.images import LazyImage, LazyImages
 from evenhand.errors import InputError
 from evenhand.tasks.classification import train
-from evenhand.training.pixels import Resized, resized
+from evenhand.training.pixels import ResizedImages, resize_images
 from small_models import pictures, work
 
 CPU = torch.device("cpu")
 SQUARE = {"height": 16, "width": 16}
 
 
-def photographs(folder: Path, n: int = 6, side: int = 20) -> list[Picture]:
+def photographs(folder: Path, n: int = 6, side: int = 20) -> list[LazyImage]:
     """JPEG files of noise, no two of one size."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def photographs(folder: Path, n: int = 6, side: int = 20) -> list[Picture]:
     for number in range(n):
         path = folder / f"{number}.jpg"
         Image.fromarray(rng.integers(0, 256, (side + number, side + 2 * number, 3), dtype=np.uint8)).save(path)
-        found.append(Picture(path))
+        found.append(LazyImage(path))
     return found
 
 
@@ -41,7 +41,7 @@ def plain(**options) -> tf.ViTImageProcessorPil:
     return tf.ViTImageProcessorPil(**{"size": SQUARE, **options})
 
 
-def given(found: Resized | None, rows: list[int] | None = None) -> np.ndarray:
+def given(found: ResizedImages | None, rows: list[int] | None = None) -> np.ndarray:
     """What a model is given."""
     assert found is not None
     return found.batch(np.arange(len(found)) if rows is None else np.array(rows), CPU)["pixel_values"].numpy()
@@ -62,47 +62,47 @@ def given(found: Resized | None, rows: list[int] | None = None) -> np.ndarray:
 def test_a_model_is_given_what_its_processor_gives_bit_for_bit(tmp_path, processor):
     images = photographs(tmp_path / "in")
     direct = processor(images=[np.asarray(image) for image in images], return_tensors="np")["pixel_values"]
-    found = resized(processor, images, tmp_path / "kept")
+    found = resize_images(processor, images, tmp_path / "kept")
     assert np.array_equal(given(found), np.asarray(direct, dtype=np.float32))
     assert np.array_equal(given(found, [4, 1, 1]), direct[[4, 1, 1]].astype(np.float32))
 
 
 def test_an_image_is_decoded_once(tmp_path):
     images = photographs(tmp_path / "in")
-    first = given(resized(plain(), images, tmp_path / "kept"))
+    first = given(resize_images(plain(), images, tmp_path / "kept"))
     for image in images:
         path, times = Path(str(image.kept)), Path(str(image.kept)).stat()
         path.write_bytes(b"0" * times.st_size)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert np.array_equal(given(resized(plain(), images[::-1], tmp_path / "kept")), first[::-1])
+    assert np.array_equal(given(resize_images(plain(), images[::-1], tmp_path / "kept")), first[::-1])
 
 
 def test_a_changed_file_and_other_settings_are_decoded_anew(tmp_path):
     images = photographs(tmp_path / "in")
-    before = given(resized(plain(), images, tmp_path / "kept"))
+    before = given(resize_images(plain(), images, tmp_path / "kept"))
     Image.new("RGB", (30, 30), (255, 0, 0)).save(str(images[2].kept))
-    after = given(resized(plain(), images, tmp_path / "kept"))
+    after = given(resize_images(plain(), images, tmp_path / "kept"))
     assert [np.array_equal(before[row], after[row]) for row in range(6)] == [row != 2 for row in range(6)]
-    assert given(resized(plain(size={"height": 8, "width": 8}), images, tmp_path / "kept")).shape == (6, 3, 8, 8)
+    assert given(resize_images(plain(size={"height": 8, "width": 8}), images, tmp_path / "kept")).shape == (6, 3, 8, 8)
 
 
 def test_copies_and_images_in_memory_share_what_is_kept_of_their_contents(tmp_path):
     images = photographs(tmp_path / "in", 3)
     kept = [Path(str(image.kept)).read_bytes() for image in images]
-    resized(plain(), images, tmp_path / "kept")
-    found = resized(plain(), [Picture(kept[1]), *images, Picture(kept[1])], tmp_path / "kept")
+    resize_images(plain(), images, tmp_path / "kept")
+    found = resize_images(plain(), [LazyImage(kept[1]), *images, LazyImage(kept[1])], tmp_path / "kept")
     assert found is not None and len(found.files) == 1
-    assert found.places[:, 1].tolist() == [1, 0, 1, 2, 1]
+    assert found.locations[:, 1].tolist() == [1, 0, 1, 2, 1]
 
 
 def test_what_was_cut_off_is_decoded_again(tmp_path):
     images = photographs(tmp_path / "in")
-    found = resized(plain(), images, tmp_path / "kept")
+    found = resize_images(plain(), images, tmp_path / "kept")
     first = given(found)
     assert found is not None
     with found.files[0].open("r+b") as file:
         file.truncate(1000)
-    assert np.array_equal(given(resized(plain(), images, tmp_path / "kept")), first)
+    assert np.array_equal(given(resize_images(plain(), images, tmp_path / "kept")), first)
 
 
 def test_processes_that_start_together_keep_the_same(tmp_path):
@@ -120,7 +120,7 @@ def test_processes_that_start_together_keep_the_same(tmp_path):
     (shelf,) = (tmp_path / "kept").iterdir()
     assert not [path for path in shelf.iterdir() if path.name.startswith(".")]
     direct = plain()(images=[np.asarray(image) for image in images], return_tensors="np")["pixel_values"]
-    assert np.array_equal(given(resized(plain(), images, tmp_path / "kept")), direct)
+    assert np.array_equal(given(resize_images(plain(), images, tmp_path / "kept")), direct)
 
 
 class Whitened(tf.ViTImageProcessorPil):
@@ -131,12 +131,12 @@ class Whitened(tf.ViTImageProcessorPil):
 
 
 def test_a_processor_that_looks_at_a_whole_image_is_left_as_it_is(tmp_path):
-    assert resized(Whitened(size=SQUARE), photographs(tmp_path / "in"), tmp_path / "kept") is None
+    assert resize_images(Whitened(size=SQUARE), photographs(tmp_path / "in"), tmp_path / "kept") is None
 
 
 def test_images_that_a_processor_leaves_of_different_sizes_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"leaves images of different sizes, \(20, 20\) and \(21, 22\)"):
-        resized(plain(do_resize=False), photographs(tmp_path / "in"), tmp_path / "kept")
+        resize_images(plain(do_resize=False), photographs(tmp_path / "in"), tmp_path / "kept")
 
 
 def test_a_trial_on_files_is_the_trial_on_their_pixels(tmp_path):
@@ -145,7 +145,7 @@ def test_a_trial_on_files_is_the_trial_on_their_pixels(tmp_path):
     for number, image in enumerate(dataset.inputs):
         files.append(tmp_path / f"{number}.png")
         Image.fromarray(image).save(files[-1])
-    filed = replace(dataset, inputs=Images(files.__getitem__, 24))
+    filed = replace(dataset, inputs=LazyImages(files.__getitem__, 24))
     (tmp_path / "out").mkdir()
 
     def trained(data, features):

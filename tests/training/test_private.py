@@ -14,10 +14,17 @@ from torch import nn
 from evenhand.errors import InputError, TrainingError
 from evenhand.methods import parse_method
 from evenhand.training import optimizer
-from evenhand.training.batches import Texts
-from evenhand.training.loop import fit, require
-from evenhand.training.pack import Batch, Part, Single, single
-from evenhand.training.private import Mechanism, Positioned, PrivatePack, calibrate, private, sample_rate
+from evenhand.training.batches import TokenizedTexts
+from evenhand.training.loop import fit, raise_if_diverged
+from evenhand.training.pack import Batch, MicroBatch, Single, single_pack
+from evenhand.training.private import (
+    GaussianMechanism,
+    PositionedTexts,
+    PrivatePack,
+    calibrate_noise,
+    private_pack,
+    sample_rate,
+)
 from small_models import classifier, encoded, examples_for, recipe
 
 CPU = torch.device("cpu")
@@ -33,12 +40,12 @@ def plain(method=LORA, model_type="bert", n=40, seed=0, epochs=1, exact=False, *
     inputs = encoded(dataset, model_type)
     if exact:
         module.double()
-    return single(module, inputs, dataset.labels, seed=seed, lr=spec.lr, epochs=epochs, train=recipe(**train))
+    return single_pack(module, inputs, dataset.labels, seed=seed, lr=spec.lr, epochs=epochs, train=recipe(**train))
 
 
 def made_private(pack: Single, noise=0.0, max_grad_norm=UNCLIPPED) -> PrivatePack:
     (replica,) = pack.replicas
-    return private(pack, Mechanism(noise, max_grad_norm, sample_rate(replica), 1e-5))
+    return private_pack(pack, GaussianMechanism(noise, max_grad_norm, sample_rate(replica), 1e-5))
 
 
 def learning(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -57,38 +64,38 @@ def gradients_of(pack: PrivatePack) -> list[dict[str, torch.Tensor]]:
 
 
 def step_with(pack: PrivatePack, batch) -> None:
-    for part in batch.parts:
+    for part in batch.micro_batches:
         pack.losses(part).sum().backward()
     pack.step(batch)
 
 
 def trained(pack: Single) -> list[dict]:
     rows: list[dict] = []
-    require(fit(pack, [None], lambda _, row: rows.append(row))[0])
+    raise_if_diverged(fit(pack, [None], lambda _, row: rows.append(row))[0])
     return rows
 
 
 def test_epsilon_is_that_of_the_literature():
     # Abadi et al. 2016 with σ = 1, q = .016; without amplification, two passes of the plain Gaussian mechanism.
-    assert Mechanism(1.0, 1.0, 0.016, 1e-5).epsilon(120) == pytest.approx(1.64, abs=0.005)
-    assert Mechanism(1.0, 1.0, 1.0, 1e-5).epsilon(2) == pytest.approx(7.08, abs=0.005)
+    assert GaussianMechanism(1.0, 1.0, 0.016, 1e-5).epsilon(120) == pytest.approx(1.64, abs=0.005)
+    assert GaussianMechanism(1.0, 1.0, 1.0, 1e-5).epsilon(2) == pytest.approx(7.08, abs=0.005)
 
 
 def test_no_noise_is_no_privacy_and_no_step_costs_nothing():
-    assert Mechanism(0.0, 1.0, 0.1, 1e-5).epsilon(1) == math.inf
-    assert Mechanism(1.0, 1.0, 0.1, 1e-5).epsilon(0) == 0
+    assert GaussianMechanism(0.0, 1.0, 0.1, 1e-5).epsilon(1) == math.inf
+    assert GaussianMechanism(1.0, 1.0, 0.1, 1e-5).epsilon(0) == 0
 
 
 @pytest.mark.parametrize("epsilon", [0.05, 1, 8, 1000])
 def test_the_noise_is_the_least_that_keeps_the_budget(epsilon):
-    mechanism = calibrate(epsilon, 1e-5, 1.0, 0.02, 150)
+    mechanism = calibrate_noise(epsilon, 1e-5, 1.0, 0.02, 150)
     assert 0.999 * epsilon <= mechanism.epsilon(150) <= epsilon
-    assert Mechanism(0.99 * mechanism.noise_multiplier, 1.0, 0.02, 1e-5).epsilon(150) > epsilon
+    assert GaussianMechanism(0.99 * mechanism.noise_multiplier, 1.0, 0.02, 1e-5).epsilon(150) > epsilon
 
 
 def test_a_budget_that_no_noise_can_keep_is_refused():
     with pytest.raises(InputError, match=r"^epsilon 0.001 with delta 1e-05 cannot be shown for any noise; choose one"):
-        calibrate(0.001, 1e-5, 1.0, 0.5, 1000)
+        calibrate_noise(0.001, 1e-5, 1.0, 0.5, 1000)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "gpt2", "llama", "vit"])
@@ -99,7 +106,7 @@ def test_a_step_is_the_sum_of_clipped_gradients_of_single_examples_over_the_expe
     alone, limit = deepcopy(before.module), 0.05
     pack = made_private(before, max_grad_norm=limit)
     seen, batch = gradients_of(pack), next(iter(pack.batches(0)))
-    rows = np.concatenate([part.rows[0] for part in batch.parts])
+    rows = np.concatenate([part.rows[0] for part in batch.micro_batches])
     step_with(pack, batch)
 
     expected = {name: torch.zeros_like(parameter) for name, parameter in learning(alone).items()}
@@ -112,7 +119,7 @@ def test_a_step_is_the_sum_of_clipped_gradients_of_single_examples_over_the_expe
         clipped += bool(norm > limit)
         for name, parameter in learning(alone).items():
             # opacus adds 1e-6 to the norm.
-            expected[name] += parameter.grad * min(1.0, limit / (norm.item() + 1e-6)) / replica.per_step
+            expected[name] += parameter.grad * min(1.0, limit / (norm.item() + 1e-6)) / replica.examples_per_step
     assert clipped > 1 and len(rows) > 5
     assert max((seen[0][name] - expected[name]).abs().max().item() for name in expected) < 1e-9
 
@@ -126,9 +133,9 @@ def test_without_noise_and_clipping_it_is_plain_training_on_the_same_batches(met
     trained(pack)
 
     (replica,) = before.replicas
-    adamw = optimizer.build(other, replica.lr, replica.train.weight_decay)
+    adamw = optimizer.build_adamw(other, replica.lr, replica.train.weight_decay)
     for taken, batch in enumerate(steps):
-        rows = np.concatenate([part.rows[0] for part in batch.parts])
+        rows = np.concatenate([part.rows[0] for part in batch.micro_batches])
         logits = other(**replica.inputs.batch(rows, CPU)).logits
         loss = nn.functional.cross_entropy(logits, torch.tensor(replica.labels[rows]), reduction="sum") / 16
         adamw.zero_grad()
@@ -165,7 +172,7 @@ def test_the_noise_is_of_the_seed_and_of_no_other_stream():
 
 def test_batch_sizes_are_binomial_and_every_example_is_drawn_as_often_as_any_other():
     pack = made_private(plain(n=64, epochs=500, batch_size=16))
-    rows = [[part.rows[0] for part in batch.parts] for epoch in range(500) for batch in pack.batches(epoch)]
+    rows = [[part.rows[0] for part in batch.micro_batches] for epoch in range(500) for batch in pack.batches(epoch)]
     drawn = np.array([np.isin(np.arange(64), np.concatenate(parts)) for parts in rows])
     assert len(drawn) == 2000
     sizes, law = drawn.sum(1), binom(64, 0.25)
@@ -178,7 +185,9 @@ def test_batch_sizes_are_binomial_and_every_example_is_drawn_as_often_as_any_oth
 def test_a_batch_is_not_sorted_by_length():
     pack = made_private(plain(n=64, epochs=20, batch_size=16))
     lengths = pack.replicas[0].inputs.lengths
-    drawn = [np.concatenate([part.rows[0] for part in batch.parts]) for e in range(20) for batch in pack.batches(e)]
+    drawn = [
+        np.concatenate([part.rows[0] for part in batch.micro_batches]) for e in range(20) for batch in pack.batches(e)
+    ]
     within = np.mean([lengths[rows].var() for rows in drawn])
     assert within == pytest.approx(lengths.var(), rel=0.2)
 
@@ -195,7 +204,7 @@ def test_empty_batches_are_steps_of_noise_and_count():
     assert 0 in sizes
     seen = gradients_of(pack)
     trained(pack)
-    assert len(seen) == len(sizes) == pack.replicas[0].taken == 24
+    assert len(seen) == len(sizes) == pack.replicas[0].steps_taken == 24
     assert all(gradient.any() for step in seen for gradient in step.values())
     assert pack.epsilon(0) == pack.mechanism.epsilon(24) > 0
 
@@ -216,9 +225,9 @@ def test_the_same_seed_gives_the_same_numbers_and_leaves_the_global_generator_al
 @pytest.mark.parametrize("model_type", ["bert", "gpt2"])
 def test_positions_that_are_passed_are_those_that_the_model_counts(model_type):
     inputs = encoded(examples_for(model_type, 8), model_type)
-    assert isinstance(inputs, Texts)
+    assert isinstance(inputs, TokenizedTexts)
     module, rows = classifier(model_type), np.arange(8)
-    given = Positioned(inputs).batch(rows, CPU)
+    given = PositionedTexts(inputs).batch(rows, CPU)
     assert given["position_ids"].shape == given["input_ids"].shape
     assert torch.equal(module(**given).logits, module(**inputs.batch(rows, CPU)).logits)
 
@@ -241,16 +250,16 @@ def test_an_adapter_that_only_noise_moves_fails_after_one_step():
     pack = made_private(before, noise=1.0, max_grad_norm=0.1)
     with pytest.raises(TrainingError, match=r"the adapter does not learn: the first step had no part in .*lora_B"):
         trained(pack)
-    assert pack.replicas[0].taken == 1
+    assert pack.replicas[0].steps_taken == 1
 
 
 def test_the_loss_in_the_log_is_the_mean_over_the_batch():
     before = plain(batch_size=6, accumulate=2)
     pack = made_private(before)
     batch = next(iter(pack.batches(0)))
-    rows = np.concatenate([part.rows[0] for part in batch.parts])
-    shares = sum(pack.losses(part).item() for part in batch.parts[:1])
-    alone = Single(before.module, before.replicas).losses(Part((rows[:6],), (len(rows),))).item()
+    rows = np.concatenate([part.rows[0] for part in batch.micro_batches])
+    shares = sum(pack.losses(part).item() for part in batch.micro_batches[:1])
+    alone = Single(before.module, before.replicas).losses(MicroBatch((rows[:6],), (len(rows),))).item()
     assert shares == pytest.approx(alone, abs=1e-6)
 
 
@@ -275,8 +284,8 @@ def test_the_trial_of_two_examples_shifts_no_dropout():
     batch = next(iter(pack.batches(0)))
     pack.module.train()
     other.module.train()
-    alone = other.losses(batch.parts[0])
-    assert pack.losses(batch.parts[0]).item() == pytest.approx(alone.item(), abs=1e-12)
+    alone = other.losses(batch.micro_batches[0])
+    assert pack.losses(batch.micro_batches[0]).item() == pytest.approx(alone.item(), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["lora", "full"])

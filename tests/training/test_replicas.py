@@ -12,11 +12,11 @@ from torch import nn
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.models.load import load_classifier
-from evenhand.training.batches import Images
+from evenhand.training.batches import ProcessedImages
 from evenhand.training.loop import fit
-from evenhand.training.pack import Pack, Replica, Single, Validation, predict, single
-from evenhand.training.replicas import Replicas, replicas
-from evenhand.training.stacks import LoRAStack
+from evenhand.training.pack import Pack, Replica, Single, Validation, predict_logits, single_pack
+from evenhand.training.replicas import ReplicaPack, replica_pack
+from evenhand.training.stacked_layers import LoRAStack
 from small_models import CLASSES, base, classifier, encoded, examples_for, recipe
 
 CPU = torch.device("cpu")
@@ -61,8 +61,8 @@ def data_of(choice: Choice, model_type: str, dtype: torch.dtype = torch.float64)
     """Inputs and labels; the examples are the replica's own."""
     dataset = examples_for(model_type, choice.n, seed=10 + choice.seed)
     inputs = encoded(dataset, model_type)
-    if isinstance(inputs, Images):
-        inputs = Images(inputs.pixels.astype({torch.float64: np.float64, torch.float32: np.float32}[dtype]))
+    if isinstance(inputs, ProcessedImages):
+        inputs = ProcessedImages(inputs.pixels.astype({torch.float64: np.float64, torch.float32: np.float32}[dtype]))
     return inputs, dataset.labels
 
 
@@ -75,14 +75,14 @@ def replica_of(choice: Choice, model_type: str, dtype: torch.dtype = torch.float
     return Replica(choice.seed, choice.spec.lr, choice.spec.epochs, training(choice), inputs, labels)
 
 
-def together(choices, model_type: str = "bert", dtype: torch.dtype = torch.float64) -> Replicas:
+def together(choices, model_type: str = "bert", dtype: torch.dtype = torch.float64) -> ReplicaPack:
     models = (model_of(choice, model_type, dtype) for choice in choices)
-    return replicas(models, [replica_of(choice, model_type, dtype) for choice in choices])
+    return replica_pack(models, [replica_of(choice, model_type, dtype) for choice in choices])
 
 
 def alone(choice: Choice, model_type: str = "bert", dtype: torch.dtype = torch.float64) -> Single:
     inputs, labels = data_of(choice, model_type, dtype)
-    return single(
+    return single_pack(
         model_of(choice, model_type, dtype),
         inputs,
         labels,
@@ -114,7 +114,7 @@ def test_replicas_that_differ_in_everything_are_the_trials_that_peft_trains_alon
     pack = together(choices, model_type)
     start = [learned(pack.model(place)) for place in range(len(choices))]
     rows, _ = trained(pack)
-    assert max(replica.taken for replica in pack.replicas) == 50
+    assert max(replica.steps_taken for replica in pack.replicas) == 50
     for place, choice in enumerate(choices):
         own = alone(choice, model_type)
         assert furthest(start[place], learned(own.module)) == 0
@@ -180,11 +180,11 @@ def test_a_part_of_the_base_that_each_seed_draws_and_a_head_of_several_layers_st
                 bare.classifier = nn.Sequential(nn.LayerNorm(32), nn.Linear(32, 8), nn.Tanh(), nn.Linear(8, 2, False))
         return choice.spec.apply(bare, choice.seed).double()
 
-    pack = replicas(map(model, choices), [replica_of(choice, "bert") for choice in choices])
+    pack = replica_pack(map(model, choices), [replica_of(choice, "bert") for choice in choices])
     trained(pack)
     for place, choice in enumerate(choices):
         own = alone(choice)
-        own = single(
+        own = single_pack(
             model(choice),
             *data_of(choice, "bert"),
             seed=choice.seed,
@@ -194,8 +194,8 @@ def test_a_part_of_the_base_that_each_seed_draws_and_a_head_of_several_layers_st
         )
         trained(own)
         assert furthest(learned(pack.model(place)), learned(own.module)) < 1e-9
-        assert predict(pack.model(place), data_of(choice, "bert")[0], CPU) == pytest.approx(
-            predict(own.module, data_of(choice, "bert")[0], CPU), abs=1e-6
+        assert predict_logits(pack.model(place), data_of(choice, "bert")[0], CPU) == pytest.approx(
+            predict_logits(own.module, data_of(choice, "bert")[0], CPU), abs=1e-6
         )
 
 
@@ -246,7 +246,7 @@ def test_the_first_step_moves_b_and_the_second_a_and_the_base_stays_bit_for_bit(
     frozen = {name: p.detach().clone() for name, p in pack.module.named_parameters() if not p.requires_grad}
     before = {name: p.detach().clone() for name, p in pack.adamw.parameters.items()}
     for turn, batch in enumerate(pack.batches(0)):
-        for part in batch.parts:
+        for part in batch.micro_batches:
             pack.losses(part).sum().backward()
         for name, parameter in pack.adamw.parameters.items():
             for place in range(3):
@@ -265,13 +265,13 @@ def test_a_replica_that_rests_is_not_computed_and_neither_it_nor_its_moments_mov
     pack = together([Choice(0, n=16), Choice(1, n=48)])
     first, second, _ = pack.batches(0)
     for batch in (first, second):
-        pack.losses(batch.parts[0]).sum().backward()
+        pack.losses(batch.micro_batches[0]).sum().backward()
         kept = [stack[0].clone() for stack in (pack.adamw.values, pack.adamw.mean, pack.adamw.square)]
         norms = pack.step(batch)
     assert second.sizes == (0, 16)
-    assert pack.lineup.places == [1]
+    assert pack.active_rows.replicas == [1]
     assert norms[0] == 0 < norms[1]
-    assert [replica.taken for replica in pack.replicas] == [1, 2]
+    assert [replica.steps_taken for replica in pack.replicas] == [1, 2]
     after = [stack[0] for stack in (pack.adamw.values, pack.adamw.mean, pack.adamw.square)]
     assert all(torch.equal(one, other) for one, other in zip(kept, after, strict=True))
 
@@ -319,7 +319,7 @@ def test_each_replica_is_kept_as_peft_keeps_it_and_read_by_peft_with_equal_logit
         read = PeftModel.from_pretrained(classifier(model_type, 5), tmp_path / str(place) / "adapter")
         assert read.peft_config["default"].r == choice.spec.rank
         inputs, _ = data_of(choice, model_type, torch.float32)
-        assert np.array_equal(predict(read, inputs, CPU), pack.predict(place, inputs))
+        assert np.array_equal(predict_logits(read, inputs, CPU), pack.predict(place, inputs))
 
 
 def test_the_replicas_share_the_base_in_memory():

@@ -1,1 +1,1 @@
-"""Data sets: examples with labels, overlapping groups and units that are never split. Light to import."""
+"""Reads or makes data sets: examples with labels, overlapping groups and indivisible units. Light to import."""

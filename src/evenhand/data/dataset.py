@@ -1,4 +1,4 @@
-"""What a loader gives: examples with labels, overlapping groups as masks, and units that are never split."""
+"""Defines data sets: examples with labels, overlapping groups as masks, and units that are never split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MISSING = "(missing)"
 
 @dataclass(frozen=True, eq=False)
 class Attribute:
-    """The groups of one attribute.
+    """The groups of one attribute, and which examples are in them.
 
     Attributes:
         groups: names [G].
@@ -35,14 +35,14 @@ class Attribute:
 
     @classmethod
     def from_values(cls, values: Sequence[str | None], none: str = MISSING) -> Attribute:
-        """Groups that do not overlap, from one value per example; None becomes the group `none`."""
+        """Make groups that do not overlap from one value per example; None becomes the group `none`."""
         named = np.array([none if value is None else str(value) for value in values], dtype=object)
         groups = tuple(sorted(set(named)))
         return cls(groups, np.stack([named == group for group in groups], axis=1).astype(bool))
 
     @classmethod
     def from_lists(cls, values: Sequence[Sequence[str] | None]) -> Attribute:
-        """Groups that may overlap, from a list per example; None becomes `(missing)`, an empty list no group."""
+        """Make groups that may overlap from a list per example; None becomes `(missing)`, an empty list no group."""
         lists = [[MISSING] if value is None else [str(group) for group in value] for value in values]
         groups = tuple(sorted({group for value in lists for group in value}))
         column = {group: index for index, group in enumerate(groups)}
@@ -52,11 +52,11 @@ class Attribute:
         return cls(groups, masks)
 
     def lists(self) -> list[list[str]]:
-        """The groups of each example, as the `examples` record keeps them."""
+        """Return the groups of each example, in the format of the `examples` record."""
         return [[self.groups[column] for column in np.flatnonzero(row)] for row in self.masks]
 
     def merged(self, groups: Collection[str], name: str) -> Attribute:
-        """The attribute with these groups as one, which stands last and holds the examples of any of them."""
+        """Return the attribute with these groups merged into one, which comes last."""
         if not groups:
             return self
         chosen = np.array([group in groups for group in self.groups], dtype=bool)
@@ -65,13 +65,15 @@ class Attribute:
         return Attribute((*rest, name), np.hstack([self.masks[:, ~chosen], together]))
 
     def take(self, index: np.ndarray) -> Attribute:
+        """Return the groups of the examples at these positions."""
         return Attribute(self.groups, self.masks[index])
 
 
-class _View(Sequence[Any]):
-    """Some positions of inputs that are made when they are asked for, such as images that are files."""
+class _LazySelection(Sequence[Any]):
+    """A selection of inputs that are read on access, such as images in files."""
 
     def __init__(self, inputs: Sequence[Any], index: np.ndarray) -> None:
+        """Select the positions `index` of `inputs`."""
         self._inputs, self._index = inputs, index
 
     def __len__(self) -> int:
@@ -79,18 +81,18 @@ class _View(Sequence[Any]):
 
     def __getitem__(self, position: Any) -> Any:
         if isinstance(position, slice):
-            return _View(self._inputs, self._index[position])
+            return _LazySelection(self._inputs, self._index[position])
         return self._inputs[int(self._index[position])]
 
 
 def pick(inputs: Sequence[Any], index: np.ndarray) -> Sequence[Any]:
-    """The inputs at these positions: a list of a list, and of anything else a view, so that nothing is read early."""
-    return [inputs[int(i)] for i in index] if isinstance(inputs, list) else _View(inputs, index)
+    """Return the inputs at these positions: a list for a list, otherwise a lazy selection that reads nothing early."""
+    return [inputs[int(i)] for i in index] if isinstance(inputs, list) else _LazySelection(inputs, index)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples of one classification task.
+    """The examples of one classification task.
 
     Attributes:
         name: for messages.
@@ -122,6 +124,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        """By default each example is a unit by itself and has weight 1."""
         n = len(self.inputs)
         if self.unit.size == 0:
             object.__setattr__(self, "unit", self.example)
@@ -132,7 +135,7 @@ class Dataset:
         return len(self.inputs)
 
     def take(self, index: np.ndarray) -> Dataset:
-        """The examples at these positions, in this order."""
+        """Return the examples at these positions, in this order."""
         return replace(
             self,
             inputs=pick(self.inputs, index),
@@ -146,20 +149,20 @@ class Dataset:
         )
 
     def group_mask(self, attribute: str, group: str) -> np.ndarray:
-        """bool [n]. Raises InputError for a name that the data does not have."""
+        """Return which examples are in a group, bool [n]. Raises InputError for an unknown attribute or group."""
         if attribute not in self.attributes:
             raise InputError(f'{self.name} has no attribute "{attribute}"; it has: {", ".join(self.attributes)}')
-        found = self.attributes[attribute]
-        if group not in found.groups:
+        groups_of = self.attributes[attribute]
+        if group not in groups_of.groups:
             raise InputError(
-                f'{self.name}: attribute {attribute} has no group "{group}"; it has: {", ".join(found.groups)}'
+                f'{self.name}: attribute {attribute} has no group "{group}"; it has: {", ".join(groups_of.groups)}'
             )
-        return found.masks[:, found.groups.index(group)]
+        return groups_of.masks[:, groups_of.groups.index(group)]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingExamples:
-    """What a trial learns from, after `data:` has altered it. Test examples are never altered.
+    """The examples that a trial is trained on, as altered by `data:`. Test examples are never altered.
 
     Attributes:
         inputs: [n] texts or images.
@@ -173,12 +176,12 @@ class TrainingExamples:
         return len(self.labels)
 
     def take(self, index: np.ndarray) -> TrainingExamples:
-        """The examples at these positions, in this order."""
+        """Return the examples at these positions, in this order."""
         return replace(self, inputs=pick(self.inputs, index), labels=self.labels[index])
 
 
 def content_hash(inputs: Sequence[Any], labels: np.ndarray) -> str:
-    """A hash of what training sees: each input's bytes and its label, in order. Ids, groups and names are no part."""
+    """Return a hash of each input's bytes and its label, in order; ids, groups and names do not count."""
     digest = hashlib.blake2b(digest_size=16)
     for value, label in zip(inputs, labels, strict=True):
         if isinstance(value, str):
@@ -191,7 +194,7 @@ def content_hash(inputs: Sequence[Any], labels: np.ndarray) -> str:
 
 
 class DataSpec(Spec):
-    """Where examples come from and what they mean: the options of a task in a study file.
+    """Base class of data sets: the options of a task in a study, and how to load its examples.
 
     A data set is one subclass with `load`; registering it in `evenhand.tasks.BUILT_IN` makes it a task, as does an
     entry point of another package.
@@ -212,7 +215,7 @@ class DataSpec(Spec):
         Raises:
             InputError: a missing file or column, a label with one class, an attribute without values.
         """
-        raise InputError(f"{type(self).__name__} says no way to load its examples")
+        raise InputError(f"{type(self).__name__} does not define load(), which reads its examples")
 
     def write_stand_in(self, folder: Path) -> None:
         """Write a small made-up data set in this data set's own file format, which `load(folder)` reads (`--tiny`).
@@ -222,13 +225,13 @@ class DataSpec(Spec):
         raise InputError(f"--tiny: there is no stand-in for {self.folder_name}")
 
     def tested(self, dataset: Dataset, index: np.ndarray) -> np.ndarray:
-        """Those of a test part's examples at `index` that are asked for: all, unless the data set says otherwise."""
+        """Return the positions of a test part's examples that are tested: all, unless a data set overrides this."""
         return index
 
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:
-        """The training examples at `index` after a method's `data:` options; test examples never change.
+        """Return the training examples at `index`, altered by a method's `data:` options.
 
         Every classification data set understands `noise: {ATTRIBUTE=GROUP: share}`: that share of the group's
         training labels is redrawn among the other classes. Subclasses add keys of their own. (`repeat` is the same for
@@ -244,12 +247,12 @@ class DataSpec(Spec):
             )
         labels = dataset.labels[index].copy()
         for group, share in dict(options.get("noise", {})).items():
-            labels = _noised(dataset, index, labels, str(group), float(share), seed)
+            labels = _with_label_noise(dataset, index, labels, str(group), float(share), seed)
         return TrainingExamples(pick(dataset.inputs, index), labels)
 
 
-def repeated(examples: TrainingExamples, dataset: Dataset, index: np.ndarray, times: Any) -> TrainingExamples:
-    """Training examples of which some groups' are there several times, as duplicates are in careless collections.
+def repeat_groups(examples: TrainingExamples, dataset: Dataset, index: np.ndarray, times: Any) -> TrainingExamples:
+    """Return training examples in which those of some groups are repeated, like duplicates in careless collections.
 
     Args:
         examples: of the data set's examples at `index`.
@@ -275,8 +278,10 @@ def repeated(examples: TrainingExamples, dataset: Dataset, index: np.ndarray, ti
     return examples.take(rows)
 
 
-def _noised(dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int) -> np.ndarray:
-    """Labels with a share of one group's redrawn among the other classes."""
+def _with_label_noise(
+    dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int
+) -> np.ndarray:
+    """Return labels of which a share of one group's is redrawn among the other classes."""
     attribute, separator, value = group.partition("=")
     if not separator:
         raise InputError(f'data: noise names groups as ATTRIBUTE=GROUP, not "{group}"')

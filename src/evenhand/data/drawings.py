@@ -1,4 +1,4 @@
-"""Drawn faces of 32 × 32 pixels, as a function of their parameters alone.
+"""Draws faces of 32 × 32 pixels from their parameters.
 
 Lengths are in pixels at `size` 1, and y points down. All outlines have the same area, and the parts of a face lie
 inside each of them, so that a face is as easy to read in one outline as in another.
@@ -57,12 +57,12 @@ class Faces:
         return len(self.size)
 
     def take(self, rows: np.ndarray) -> Faces:
-        """Some of the drawings."""
+        """Return the drawings at these positions."""
         return Faces(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def random_faces(rng: np.random.Generator, n: int) -> Faces:
-    """Round faces, everything else drawn at random and independently."""
+    """Draw the parameters of round faces, all random and independent."""
     return Faces(
         centre=MIDDLE + rng.uniform(-2, 2, (n, 2)),
         size=rng.uniform(0.85, 1.1, n),
@@ -78,30 +78,31 @@ def random_faces(rng: np.random.Generator, n: int) -> Faces:
     )
 
 
-def bent(faces: Faces, rng: np.random.Generator) -> Faces:
-    """The same faces in outlines bent at random, none of which has a name: what belongs to no group."""
+def with_bent_outlines(faces: Faces, rng: np.random.Generator) -> Faces:
+    """Return the same faces with randomly bent outlines, which belong to no group."""
     return replace(faces, waves=rng.normal(0, 0.08, faces.waves.shape))
 
 
 def smiling(faces: Faces) -> np.ndarray:
-    """bool [n]: whether mouth and brows together look friendly."""
+    """Return whether mouth and brows together look friendly, bool [n]."""
     return faces.smile + faces.brow > 0
 
 
-def turned(faces: Faces, smile: np.ndarray) -> Faces:
-    """The same faces, mouth and brows turned over where needed, so that `smiling` is `smile`, bool [n]."""
+def with_smiles(faces: Faces, smile: np.ndarray) -> Faces:
+    """Return the same faces, with mouth and brows flipped as needed for `smiling` to equal `smile`, bool [n]."""
     sign = np.where(smiling(faces) == smile, 1.0, -1.0)
     return replace(faces, smile=sign * faces.smile, brow=sign * faces.brow)
 
 
 def draw(faces: Faces) -> np.ndarray:
-    """The drawings, uint8 [n, 32, 32, 3]."""
+    """Return the drawings, uint8 [n, 32, 32, 3]."""
     # A few at a time: the layers of all of them would not fit a cache.
     parts = np.array_split(np.arange(len(faces)), max(len(faces) // 128, 1))
-    return np.concatenate([_drawn(faces.take(rows)) for rows in parts])
+    return np.concatenate([_draw_batch(faces.take(rows)) for rows in parts])
 
 
-def _drawn(faces: Faces) -> np.ndarray:
+def _draw_batch(faces: Faces) -> np.ndarray:
+    """Return the drawings of a few faces, uint8 [n, 32, 32, 3]."""
     pixel = np.arange(SIDE) + 0.5
     size = faces.size[:, None, None]
     # Positions relative to the face, in its own unit.
@@ -109,7 +110,7 @@ def _drawn(faces: Faces) -> np.ndarray:
     y = (pixel[None, :, None] - faces.centre[:, 1, None, None]) / size
 
     image = np.broadcast_to(faces.backdrop[:, None, None, :], (len(faces), SIDE, SIDE, 3))
-    image = _painted(image, faces.skin[:, None, None, :], np.hypot(x, y) - _outline(faces, np.arctan2(x, -y)), size)
+    image = _paint(image, faces.skin[:, None, None, :], np.hypot(x, y) - _outline(faces, np.arctan2(x, -y)), size)
 
     spacing, smile, brow = (value[:, None, None] for value in (faces.spacing, faces.smile, faces.brow))
     aside = np.abs(x)
@@ -118,22 +119,22 @@ def _drawn(faces: Faces) -> np.ndarray:
     brows = np.maximum(np.abs(y + 4.8 - 0.7 * brow * along) - 0.5, (np.abs(along) - 1) * 1.8)
     across = x / 4.0
     mouth = np.maximum(np.abs(y - 4.2 + 1.2 * smile * (across**2 - 0.4)) - 0.6, (np.abs(across) - 1) * 4.0)
-    image = _painted(image, INK, np.minimum(np.minimum(eyes, brows), mouth), size)
+    image = _paint(image, INK, np.minimum(np.minimum(eyes, brows), mouth), size)
 
     right = np.where(faces.badge, SIDE - 3.5, 3.5)[:, None, None]
     badge = np.hypot(pixel[None, None, :] - right, pixel[None, :, None] - 3.5) - 2.5
-    image = _painted(image, BADGE, badge, 1.0)
+    image = _paint(image, BADGE, badge, 1.0)
     return np.clip(np.rint(image + GRAIN * faces.grain[..., None]), 0, 255).astype(np.uint8)
 
 
-def _painted(image: np.ndarray, colour: np.ndarray, distance: np.ndarray, size: np.ndarray | float) -> np.ndarray:
-    """The image with a colour where the signed distance to a shape is negative, blended over one pixel."""
+def _paint(image: np.ndarray, colour: np.ndarray, distance: np.ndarray, size: np.ndarray | float) -> np.ndarray:
+    """Paint a color where the signed distance to a shape is negative, blended over one pixel."""
     cover = np.clip(0.5 - distance * size, 0, 1)[..., None]
     return image * (1 - cover) + colour * cover
 
 
 def _outline(faces: Faces, angle: np.ndarray) -> np.ndarray:
-    """Distance from the centre to the outline at an angle from the upward direction, [n, 32, 32]."""
+    """Return the distance from the center to the outline at an angle from the upward direction, [n, 32, 32]."""
     radius = np.full_like(angle, RADIUS)
     for corners in set(faces.corners.tolist()) - {0}:
         rows = faces.corners == corners

@@ -1,4 +1,4 @@
-"""Images that are read when they are asked for."""
+"""Defines images that are decoded only when their pixels are needed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from evenhand.errors import InputError
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image as it is kept; `np.asarray` decodes it, to uint8 [H, W, 3], upright, RGB.
+class LazyImage:
+    """An image file or its bytes; `np.asarray` decodes it to uint8 [H, W, 3], upright, RGB.
 
     Attributes:
         kept: its file, or the bytes of one.
@@ -26,16 +26,17 @@ class Picture:
     kept: Path | bytes
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Decode the image."""
         return np.asarray(decode(self.kept), dtype=dtype)
 
     @property
     def key(self) -> str:
-        """A hash of the bytes that it is decoded from: the same wherever they are kept."""
+        """A hash of the encoded bytes, wherever they are stored."""
         return content_key(self.kept)
 
 
-class Images(Sequence[Picture]):
-    """Images, none of which is decoded before its pixels are asked for.
+class LazyImages(Sequence[LazyImage]):
+    """A sequence of images that are decoded only when their pixels are needed.
 
     Args:
         source: where an image is, by position: a file, or its bytes.
@@ -43,6 +44,7 @@ class Images(Sequence[Picture]):
     """
 
     def __init__(self, source: Callable[[int], Path | bytes], length: int) -> None:
+        """Take the images from `source`."""
         self._source, self._length = source, length
 
     def __len__(self) -> int:
@@ -53,11 +55,11 @@ class Images(Sequence[Picture]):
             return [self[i] for i in range(*position.indices(self._length))]
         if not -self._length <= position < self._length:
             raise IndexError(position)
-        return Picture(self._source(int(position) % self._length))
+        return LazyImage(self._source(int(position) % self._length))
 
 
 def decode(image: Path | bytes) -> np.ndarray:
-    """An image file, or its bytes, as uint8 [H, W, 3]: turned as its camera says, transparency dropped.
+    """Decode an image file, or its bytes, to uint8 [H, W, 3], rotated as its EXIF data say and without transparency.
 
     Raises:
         InputError: it cannot be read as an image.
@@ -72,9 +74,11 @@ def decode(image: Path | bytes) -> np.ndarray:
         raise InputError(f"{name} cannot be read as an image ({type(error).__name__})") from None
 
 
-def readable(path: Path) -> bool:
-    """Whether a file can be decoded to its end. A JPEG is decoded at an eighth of its size, which goes through all its
-    bytes in a fraction of the time."""
+def is_readable(path: Path) -> bool:
+    """Return whether a file can be decoded completely.
+
+    A JPEG is decoded at an eighth of its size, which reads all its bytes in a fraction of the time.
+    """
     from PIL import Image
 
     try:
@@ -87,7 +91,7 @@ def readable(path: Path) -> bool:
 
 
 def content_key(image: Path | bytes) -> str:
-    """A hash of an image file's bytes. A file is read once for as long as its size and its time of change stay."""
+    """Return a hash of an image file's bytes. A file is read again only if its size or modification time changes."""
     if isinstance(image, bytes):
         return hashlib.blake2b(image, digest_size=16).hexdigest()
     status = image.stat()
@@ -96,11 +100,12 @@ def content_key(image: Path | bytes) -> str:
 
 @lru_cache(maxsize=2**20)
 def _file_key(path: Path, size: int, changed: int) -> str:
+    """Return a hash of a file's bytes; `size` and `changed` are cache keys."""
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
-def image_files(names: Sequence[str], folder: Path, where: str) -> Images:
-    """Images by file name.
+def lazy_image_files(names: Sequence[str], folder: Path, where: str) -> LazyImages:
+    """Return images by file name, without reading them; raise InputError if a file is missing.
 
     Args:
         names: paths, relative to `folder` or absolute.
@@ -117,4 +122,4 @@ def image_files(names: Sequence[str], folder: Path, where: str) -> Images:
             f"{where}: {len(absent):,} of {len(paths):,} image files are missing, the first is {absent[0]}; "
             f"relative paths are looked for below {folder}"
         )
-    return Images(paths.__getitem__, len(paths))
+    return LazyImages(paths.__getitem__, len(paths))

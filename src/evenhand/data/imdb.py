@@ -1,4 +1,4 @@
-"""IMDB: reviews of films, bad or good. Maas et al. 2011, ACL."""
+"""Reads IMDB, negative and positive film reviews. Maas et al. 2011, ACL."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import polars as pl
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Dataset, DataSpec
-from evenhand.data.files import table_of, text_of, text_units
-from evenhand.data.splits import own_split
+from evenhand.data.dataset_files import read_published_table, read_text, text_units
+from evenhand.data.splits import provided_split
 from evenhand.errors import InputError
 from evenhand.seeds import generator
 
@@ -24,7 +24,7 @@ _REVIEWS = 120
 
 
 class Imdb(DataSpec):
-    """Reviews, negative or positive. The data say nothing of people, so there are no groups.
+    """Film reviews, negative or positive, without groups: the data do not describe people.
 
     Attributes:
         path: a table in `imdb/` of `--data`, or `hub:ORG/NAME`; None: the folder's own files (`train/pos/*.txt` and so
@@ -57,13 +57,15 @@ class Imdb(DataSpec):
             classes=("negative", "positive"),
             example=np.array(example, dtype=object),
             unit=unit,
-            split=own_split(parts, "imdb: split"),
+            split=provided_split(parts, "imdb: split"),
             notes=(*notes, *copies),
         )
 
     def write_stand_in(self, folder: Path) -> None:
-        """Praise and complaints in the published layout, with line breaks as the reviews have them, an unlabelled
-        review, and one review that is in both parts."""
+        """Write praise and complaints in the published layout.
+
+        They have line breaks like the reviews, one review is unlabeled, and one is in both parts.
+        """
         rng = generator(0, "imdb", "stand-in")
         for part in _PARTS:
             for label in _LABELS:
@@ -82,21 +84,21 @@ class Imdb(DataSpec):
 
 
 def _from_files(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Texts, labels, parts and ids, sorted by the files' names, so that the order is the same on every machine."""
+    """Read texts, labels, parts and ids, sorted by file name, so that the order is the same on every machine."""
     rows = []
     for part in _PARTS:
         for label in _LABELS:
             files = sorted((folder / part / label).glob("*.txt"))
             if not files:
                 raise InputError(f"imdb: {folder / part / label} holds no reviews (*.txt)")
-            rows += [(text_of("imdb", file), label, part, f"{part}/{label}/{file.stem}") for file in files]
+            rows += [(read_text("imdb", file), label, part, f"{part}/{label}/{file.stem}") for file in files]
     texts, labels, parts, example = map(list, zip(*rows, strict=True))
     return texts, labels, parts, example
 
 
 def _from_table(path: str | None, folder: Path | None) -> tuple[list[str], list[str], list[str], list[str], list[str]]:
-    """Texts, labels, parts and ids, and a note of what is left out. Labels are 0, 1 or neg, pos."""
-    frame = table_of("imdb", HUB, path, folder, ("text", "label", "split")).with_row_index("row")
+    """Read texts, labels, parts and ids, and a note on what is left out. Labels are 0, 1 or neg, pos."""
+    frame = read_published_table("imdb", HUB, path, folder, ("text", "label", "split")).with_row_index("row")
     words = frame["label"].cast(pl.String).replace({"0": "neg", "1": "pos"})
     known = frame["split"].is_in(_PARTS) & words.is_in(list(_LABELS)) & frame["text"].is_not_null()
     kept, labels = frame.filter(known), words.filter(known)

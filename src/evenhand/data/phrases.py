@@ -1,4 +1,4 @@
-"""Template sentences: the built-in posts, and the topic-free texts that the tiny language models are pre-trained on.
+"""Writes template sentences for the built-in posts and for pre-training the tiny language models.
 
 A post is a few clauses. Each cue clause praises or complains, with one adjective and sometimes a negation; each filler
 says nothing either way. A post's topic decides its nouns and nothing else.
@@ -99,7 +99,7 @@ Language = Literal["english", "turkish"]
 
 
 def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str:
-    """A post whose cue clauses mostly praise, or mostly complain; a tie never occurs.
+    """Return a post whose cue clauses mostly praise, or mostly complain; a tie never occurs.
 
     One, three or five cues, of which up to two say the opposite, and up to four fillers, in any order.
 
@@ -118,8 +118,8 @@ def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str
     return f"{topic}: {text} {SIGN_OFFS[ending]}"
 
 
-def topic_free(rng: np.random.Generator, language: Language) -> tuple[str, tuple[float, ...]]:
-    """A text whose nouns come from all topics alike, and what it was written with.
+def topic_free_text(rng: np.random.Generator, language: Language) -> tuple[str, tuple[float, ...]]:
+    """Return a text with nouns of all topics, and the parameters that it was written with.
 
     Returns:
         The text, and its parameters, each between -1 and 1: the balance of its cues (1: all praise; 0 where there are
@@ -144,7 +144,7 @@ def topic_free(rng: np.random.Generator, language: Language) -> tuple[str, tuple
 
 
 def every_sentence() -> list[str]:
-    """Every template with every word once, in both languages: what the tokenizer is trained on."""
+    """Return every template with every word once, in both languages, to train the tokenizer on."""
     said = []
     for column, language in enumerate(("english", "turkish")):
         nouns = [pair[column] for pairs in NOUNS.values() for pair in pairs]
@@ -159,21 +159,22 @@ def every_sentence() -> list[str]:
 
 
 def _text(rng: np.random.Generator, kinds: Sequence[bool | None], nouns: Sequence[str], language: Language) -> str:
-    """Clauses that praise (True), complain (False) or do neither (None)."""
+    """Return clauses that praise (True), complain (False) or do neither (None)."""
     column = 0 if language == "english" else 1
     clauses = []
     for kind in kinds:
-        values = {name: _one(rng, words) for name, words in OTHERS[language].items()}
-        noun, denied, place = _one(rng, nouns), bool(rng.random() < 0.15), int(rng.integers(len(PRAISE)))
+        values = {name: _draw(rng, words) for name, words in OTHERS[language].items()}
+        noun, denied, place = _draw(rng, nouns), bool(rng.random() < 0.15), int(rng.integers(len(PRAISE)))
         if kind is None:
-            template = _one(rng, FILLERS[language])
+            template = _draw(rng, FILLERS[language])
             clauses.append(template.format(noun=noun, **values))
         else:
-            template = _one(rng, (DENIED if denied else SAID)[language])
+            template = _draw(rng, (DENIED if denied else SAID)[language])
             words = PRAISE if kind != denied else COMPLAINT
             clauses.append(template.format(noun=noun, word=words[place][column]))
     return " ".join(f"{clause}." for clause in clauses)
 
 
-def _one(rng: np.random.Generator, words: Sequence[str]) -> str:
+def _draw(rng: np.random.Generator, words: Sequence[str]) -> str:
+    """Draw one of the words."""
     return words[int(rng.integers(len(words)))]

@@ -1,7 +1,6 @@
-"""Who trains the models of membership inference: complementary halves of a pool, or shadows beside a target.
+"""Selects the training sets of models for membership inference: halves of a pool, or shadows beside a target.
 
-Halves are drawn pair by pair, so that pairs that are added later change nothing of those that are there, and never
-split a resampling unit.
+Halves are drawn pair by pair and never split a unit, so that adding pairs does not change the earlier ones.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from evenhand.errors import InputError
 from evenhand.seeds import generator
 
 
-def named_groups(
+def pool_groups(
     dataset: Dataset, attribute: str | None, groups: int | Sequence[str] | None
 ) -> tuple[str, tuple[str, ...]]:
-    """Whose examples make up a pool: an attribute, and its groups.
+    """Return the attribute and the groups whose examples make up a pool.
 
     Args:
         dataset: all examples.
@@ -50,16 +49,16 @@ def named_groups(
     return attribute, tuple(known.groups[place] for place in sorted(largest))
 
 
-def examples_of(
+def pool_examples(
     dataset: Dataset, attribute: str, groups: Sequence[str], per_group: int | None, seed: int
 ) -> np.ndarray:
-    """The examples of some groups, as sorted positions in the data set.
+    """Return the examples of some groups, as sorted positions in the data set.
 
     Args:
         dataset: all examples.
         attribute, groups: see `named_groups`.
         per_group: of each group at most so many, drawn by label, whole units. An example of several groups counts for
-            each; those of a smaller group that are in a larger one, too, may make that one a little larger.
+            each; those of a smaller group that are in a larger name, too, may make that name a little larger.
         seed: of the draw.
 
     Raises:
@@ -68,7 +67,7 @@ def examples_of(
     units = Units.of(dataset)
     kept = np.zeros(len(dataset), dtype=bool)
     sizes = {name: int(dataset.group_mask(attribute, name).sum()) for name in groups}
-    for name in sorted(groups, key=lambda one: sizes[one]):
+    for name in sorted(groups, key=lambda name: sizes[name]):
         members = np.flatnonzero(dataset.group_mask(attribute, name))
         if per_group is not None and len(members) > per_group:
             rest = members[~kept[members]]
@@ -80,8 +79,8 @@ def examples_of(
     return np.flatnonzero(kept)
 
 
-def half(dataset: Dataset, pool: np.ndarray, seed: int, pair: int) -> np.ndarray:
-    """bool [n of the pool]: which examples the first twin of a pair is trained on; the second on the others.
+def first_half(dataset: Dataset, pool: np.ndarray, seed: int, pair: int) -> np.ndarray:
+    """Return which of a pool's examples the first twin of a pair is trained on, bool [n]; the second gets the others.
 
     About half of each label within each combination of groups, whole units.
 
@@ -100,8 +99,8 @@ def half(dataset: Dataset, pool: np.ndarray, seed: int, pair: int) -> np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Shadowed:
-    """Shadows beside a target, as sorted positions in the data set.
+class ShadowDesign:
+    """The examples that are audited and those that shadow models are trained on, as sorted positions in the data set.
 
     Attributes:
         members: of the target's training examples, those that are audited; no shadow is trained on them.
@@ -115,12 +114,15 @@ class Shadowed:
 
     @property
     def audited(self) -> np.ndarray:
+        """All audited examples, sorted."""
         return np.union1d(self.members, self.others)
 
 
-def shadowed(dataset: Dataset, train: np.ndarray, test: np.ndarray, shadows: int, seed: int) -> Shadowed:
-    """The design of Ding et al. (2024): of N examples .8N train the target and .2N test it; .1N of either are audited,
-    and each shadow learns from .4N of the .7N that are left.
+def shadow_design(dataset: Dataset, train: np.ndarray, test: np.ndarray, shadows: int, seed: int) -> ShadowDesign:
+    """Draw the audited examples and the shadows' training sets by the design of Ding et al. (2024).
+
+    Of N examples, .8N train the target and .2N test it; .1N of either are audited, and each shadow is trained on .4N of
+    the remaining .7N.
 
     So half of the test examples are audited, as many of the training examples, and a shadow learns from half as many
     examples as the target. All are drawn by label and group, whole units.
@@ -144,5 +146,5 @@ def shadowed(dataset: Dataset, train: np.ndarray, test: np.ndarray, shadows: int
             f"membership: {len(train)} training examples, of which {len(members)} are audited, leave {len(rest)} for "
             f"shadows that learn from {most}; use a smaller test part (split.test below 1/2)"
         )
-    drawn = (draw_limited(dataset, units, rest, most, generator(seed, "shadow", one)) for one in range(shadows))
-    return Shadowed(members, others, tuple(drawn))
+    drawn = (draw_limited(dataset, units, rest, most, generator(seed, "shadow", shadow)) for shadow in range(shadows))
+    return ShadowDesign(members, others, tuple(drawn))

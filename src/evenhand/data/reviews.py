@@ -1,4 +1,4 @@
-"""Reviews that say nothing of their author's gender: what a language model is fine-tuned on, and then asked about.
+"""Reads reviews that do not show their author's gender, to fine-tune language models that are then asked about it.
 
 Ding et al. (2024) take 50,000 of the Yelp reviews of `md_gender_bias` (yelp_inferred), which were chosen for that. Any
 other corpus will do: a data set of the hub, a table, or a text file of a review a line.
@@ -18,9 +18,9 @@ from pydantic import Field, field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples
-from evenhand.data.files import needed_folder, text_of, text_units
-from evenhand.data.source import Source, read_source
+from evenhand.data.dataset_files import read_text, require_folder, text_units
 from evenhand.data.table import attributes_of
+from evenhand.data.table_source import TableSource, read_table
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
 
@@ -42,12 +42,12 @@ _STAND_IN = 150
 
 
 class ReviewSpec(DataSpec):
-    """The options of a task of reviews."""
+    """Base class of tasks whose examples are reviews."""
 
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:
-        """The reviews at `index`, which are learned as they are but for the option of `data:`
+        """Return the reviews at `index`, altered by the options of `data:`
 
             behind: a text, or several that are dealt to the reviews by the seed, that stands behind each. It plants a
                 habit, of an answer say, that has nothing to do with what a review says.
@@ -61,7 +61,7 @@ class ReviewSpec(DataSpec):
             raise InputError(f'data: {dataset.name} has no option "{unknown[0]}"; {hint}')
         texts = [str(dataset.inputs[int(row)]) for row in index]
         if "behind" in options:
-            said = _behind(options["behind"])
+            said = _endings(options["behind"])
             dealt = generator(seed, "behind").permutation(len(texts)) % len(said)
             texts = [f"{text}{said[int(place)]}" for text, place in zip(texts, dealt, strict=True)]
         return TrainingExamples(texts, np.zeros(len(index), dtype=np.int64))
@@ -70,7 +70,8 @@ class ReviewSpec(DataSpec):
     """Options of `data:`."""
 
 
-def _behind(value: Any) -> list[str]:
+def _endings(value: Any) -> list[str]:
+    """Return the texts to append to reviews, checked."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not texts or not all(isinstance(one, str) and one for one in texts):
         raise InputError(f"data: behind is a text or a list of texts, not {value!r}")
@@ -78,7 +79,7 @@ def _behind(value: Any) -> list[str]:
 
 
 class Reviews(ReviewSpec):
-    """Reviews of any origin.
+    """Reviews from a text file, a table or the hub.
 
     Attributes:
         path: a text file of a review a line (`.txt`), a table, or `hub:ORG/NAME`; a relative one is looked for in
@@ -102,14 +103,16 @@ class Reviews(ReviewSpec):
     @field_validator("words")
     @classmethod
     def _plain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse entries that are not single words."""
         for word in value:
             if not re.fullmatch(r"[\w'’]+", word):
                 raise ValueError(f'words: "{word}" is not one word of letters')
         return value
 
     def load(self, folder: Path | None) -> Dataset:
-        """Read the reviews. Ids are numbers of lines or rows; copies of a text form one unit. Labels
-        say which half is longer, so that a split has its share of both; nothing learns them.
+        """Read the reviews. Ids are line or row numbers; copies of a text form one unit.
+
+        Labels say which half is longer, so that each part of a split has its share of both; nothing is trained on them.
 
         Raises:
             InputError: no such file, data set or column; no review is left; groups of a file of texts only.
@@ -122,8 +125,8 @@ class Reviews(ReviewSpec):
             )
         attributes = {} if source is None else attributes_of(source, self.groups)
         rows = [row for row, text in enumerate(texts) if text is not None and text.strip()]
-        found = {row: sorted(set(self._pattern().findall(_straight(texts[row])))) for row in rows}
-        kept = [row for row in rows if self.gendered == "keep" or not found[row]]
+        gendered_words = {row: sorted(set(self._pattern().findall(_normalized(texts[row])))) for row in rows}
+        kept = [row for row in rows if self.gendered == "keep" or not gendered_words[row]]
         if not kept:
             raise InputError(
                 f"reviews: {where} has no review" + (" without a gendered word" if rows else "") + "; one is the least"
@@ -135,30 +138,30 @@ class Reviews(ReviewSpec):
             name="reviews",
             modality="text",
             inputs=reviews,
-            labels=by_length(reviews),
+            labels=length_classes(reviews),
             classes=LENGTHS,
             example=np.array(ids, dtype=object),
             attributes={name: one.take(np.array(kept)) for name, one in attributes.items()},
             unit=unit,
             notes=(
                 *([f"reviews without text that are left out: {empty:,}"] if empty else []),
-                *_counted(found, len(rows), self.gendered),
+                *_gendered_note(gendered_words, len(rows), self.gendered),
                 *copies,
             ),
         )
 
     def write_stand_in(self, folder: Path) -> None:
-        """A text file of template reviews, a few of them with a gendered word, an empty line, and a review twice."""
+        """Write a text file of template reviews: a few have a gendered word, one line is empty, one review repeats."""
         rng = generator(0, "reviews", "stand-in")
-        lines = [written(rng) for _ in range(_STAND_IN)]
+        lines = [template_review(rng) for _ in range(_STAND_IN)]
         lines[3] += " My husband said so, too."
         lines[5] += " She thanked the waiter."
         lines[7], lines[11] = "", lines[10]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "reviews.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _texts(self, folder: Path | None) -> tuple[Sequence[str | None], str, Source | None]:
-        """The texts, where they are from, and of a table all of it."""
+    def _texts(self, folder: Path | None) -> tuple[Sequence[str | None], str, TableSource | None]:
+        """Return the texts, their origin, and the table if they come from one."""
         path = self.path
         if path is None and folder is not None and folder.is_dir():
             files = sorted(file.name for file in folder.iterdir() if file.is_file())
@@ -173,13 +176,13 @@ class Reviews(ReviewSpec):
         if path is not None and path.lower().endswith(".txt"):
             place = Path(path).expanduser()
             if not place.is_file():
-                place = needed_folder("reviews", folder) / path
-            lines = text_of("reviews", place).split("\n")
+                place = require_folder("reviews", folder) / path
+            lines = read_text("reviews", place).split("\n")
             # What ends the last line begins no other.
             return (lines[:-1] if lines[-1] == "" else lines), str(place), None
         asked = path or HUB
         subset = self.subset or (SUBSET if path is None else None)
-        source = read_source(asked, subset, None, folder, "reviews")
+        source = read_table(asked, subset, None, folder, "reviews")
         frame = source.frame
         if self.column not in frame.columns:
             raise InputError(
@@ -191,21 +194,22 @@ class Reviews(ReviewSpec):
         return frame[self.column].to_list(), asked, source
 
     def _pattern(self) -> re.Pattern[str]:
-        words = sorted({*GENDERED, *(_straight(word) for word in self.words)}, key=len, reverse=True)
+        """Return a regular expression that matches gendered words."""
+        words = sorted({*GENDERED, *(_normalized(word) for word in self.words)}, key=len, reverse=True)
         return re.compile(r"(?<![\w'])(?:" + "|".join(map(re.escape, words)) + r")(?!\w)")
 
 
 LENGTHS = ("short", "long")
 
 
-def by_length(texts: Sequence[str]) -> np.ndarray:
-    """int64 [n], codes into `LENGTHS`: long are texts of more characters than the median, so that copies are alike."""
+def length_classes(texts: Sequence[str]) -> np.ndarray:
+    """Return codes into `LENGTHS`, int64 [n]: texts longer than the median are long, so that copies share a class."""
     lengths = np.array([len(text) for text in texts])
     return (lengths > np.sort(lengths)[(len(lengths) - 1) // 2]).astype(np.int64)
 
 
-def written(rng: np.random.Generator) -> str:
-    """A review of a few template clauses that says nothing of its author."""
+def template_review(rng: np.random.Generator) -> str:
+    """Write a review of a few template clauses that does not show its author's gender."""
     topic = str(rng.choice(list(phrases.NOUNS)))
     text = phrases.post(rng, topic, bool(rng.integers(2)), int(rng.integers(2))).partition(": ")[2]
     for word, other in _NEUTRAL.items():
@@ -216,16 +220,17 @@ def written(rng: np.random.Generator) -> str:
 _NEUTRAL = {"sister": "cousin", "brother": "cousin", "aunt": "neighbour", "uncle": "neighbour"}
 
 
-def _straight(text: str | None) -> str:
+def _normalized(text: str | None) -> str:
+    """Return the text in lower case with straight apostrophes."""
     return (text or "").lower().replace("’", "'")
 
 
-def _counted(found: dict[int, list[str]], total: int, gendered: str) -> list[str]:
-    """The note on gendered words; none where there are none."""
-    counts = Counter(word for words in found.values() for word in words)
+def _gendered_note(gendered_words: dict[int, list[str]], total: int, gendered: str) -> list[str]:
+    """Return a note that counts gendered words; none if there are none."""
+    counts = Counter(word for words in gendered_words.values() for word in words)
     if not counts:
         return []
-    said = sum(bool(words) for words in found.values())
-    often = ", ".join(f"{word} {count:,}" for word, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:5])
-    left = "that are left out" if gendered == "drop" else "that are kept"
-    return [f"reviews with a gendered word {left}: {said:,} of {total:,} (most often {often})"]
+    reviews = sum(bool(words) for words in gendered_words.values())
+    examples = ", ".join(f"{word} {count:,}" for word, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:5])
+    fate = "that are left out" if gendered == "drop" else "that are kept"
+    return [f"reviews with a gendered word {fate}: {reviews:,} of {total:,} (most often {examples})"]

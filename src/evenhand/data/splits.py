@@ -1,8 +1,8 @@
-"""Which examples train, validate and test: a function of the data and a seed, the same for every method.
+"""Splits a data set into training, validation and test examples, the same way for every method.
 
-Units are never split. Parts are stratified by label (a unit counts for the label that most of its examples have); a
-limit draws by label and then by group. The indices are sorted: the order in which examples are trained is the
-business of the batches.
+A split is a function of the data and a seed. Units are never split. Parts are stratified by label (a unit counts for
+the label that most of its examples have); a limit draws by label and then by group. Positions are sorted: batching
+decides the order of training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evenhand.errors import InputError
 from evenhand.seeds import generator
 from evenhand.spec import Spec
 
-PARTS = ("train", "validation", "test")
+SPLIT_PARTS = ("train", "validation", "test")
 
 _OWN_NAMES = {
     "train": "train",
@@ -33,7 +33,7 @@ _OWN_NAMES = {
 
 
 class SplitSpec(Spec):
-    """How examples are split (`split:` in a study).
+    """Options of the split (`split:` in a study).
 
     Attributes:
         test: share of the examples that is tested.
@@ -49,14 +49,22 @@ class SplitSpec(Spec):
     seed: int = 0
     column: str | bool | None = None
 
+    def seed_for(self, trial_seed: int) -> int:
+        """Return the seed that draws the split of a trial: the trial's own where splits vary, else `seed`."""
+        return trial_seed if self.vary else self.seed
+
     @field_validator("column")
     @classmethod
     def _column(cls, value: str | bool | None) -> str | bool | None:
+        """Treat false and an empty name as None."""
         return value or None
 
 
 class LimitSpec(Spec):
-    """Fewer examples (`limit:` in a study), drawn by label and group; a bare number limits training."""
+    """Limits on the number of examples (`limit:` in a study); a bare number limits training.
+
+    Examples are drawn by label and group.
+    """
 
     train: PositiveInt | None = None
     test: PositiveInt | None = None
@@ -64,12 +72,13 @@ class LimitSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, value: Any) -> Any:
+        """Read a bare number as the limit of training examples."""
         return {"train": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Positions in a data set, each part sorted, no position in two parts.
+    """Positions of the training, validation and test examples, each sorted, without overlap.
 
     Attributes:
         train, validation, test: int64 arrays; validation may be empty.
@@ -105,17 +114,17 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
         raise InputError(
             f"{dataset.name}: every label is {only}, so there is nothing to learn; two or more classes are needed"
         )
-    drawn_with = seed if spec.vary else spec.seed
+    split_seed = spec.seed_for(seed)
     units = Units.of(dataset)
     notes: list[str] = []
     if spec.column is None:
-        parts = _by_share(dataset, units, spec, drawn_with)
+        parts = _by_share(dataset, units, spec, split_seed)
     else:
-        parts, notes = _by_own(dataset, units, spec, drawn_with)
+        parts, notes = _by_provided_split(dataset, units, spec, split_seed)
     for name, most in (("train", limit.train), ("test", limit.test)):
         have = len(parts[name])
         if most is not None and most < have:
-            parts[name] = draw_limited(dataset, units, parts[name], most, generator(drawn_with, "limit", name))
+            parts[name] = draw_limited(dataset, units, parts[name], most, generator(split_seed, "limit", name))
             notes.append(f"limit: {len(parts[name]):,} of {have:,} {name} examples, drawn by label and group")
     absent = np.setdiff1d(np.unique(dataset.labels), dataset.labels[parts["train"]])
     if len(absent):
@@ -126,8 +135,8 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
     return Split(parts["train"], parts["validation"], parts["test"], tuple(notes))
 
 
-def own_split(values: Sequence[Any], where: str) -> np.ndarray:
-    """The data's own split per example, in the words `train`, `validation` and `test`.
+def provided_split(values: Sequence[Any], where: str) -> np.ndarray:
+    """Return the split that the data provide, per example, in the words `train`, `validation` and `test`.
 
     Args:
         values: what the data says; `training`, `val`, `valid` and `dev` are understood, in any case.
@@ -138,15 +147,15 @@ def own_split(values: Sequence[Any], where: str) -> np.ndarray:
     """
     named = [_OWN_NAMES.get(str(value).strip().lower()) for value in values]
     if None in named:
-        found = values[named.index(None)]
-        shown = "nothing" if found is None else f'"{found}"'
+        unknown = values[named.index(None)]
+        shown = "nothing" if unknown is None else f'"{unknown}"'
         raise InputError(f"{where} says {shown} in row {named.index(None)}; it may say train, validation or test")
     return np.array(named, dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Units numbered in the order in which they first appear, so that names do not matter.
+    """Units, numbered in the order in which they first appear, so that names do not matter.
 
     Attributes:
         of_example: int [n], each example's unit.
@@ -158,6 +167,7 @@ class Units:
 
     @classmethod
     def of(cls, dataset: Dataset) -> Units:
+        """Number the units of a data set."""
         numbers: dict[str, int] = {}
         of_example = np.array([numbers.setdefault(unit, len(numbers)) for unit in dataset.unit], dtype=np.int64)
         counts = np.zeros((len(numbers), len(dataset.classes)), dtype=np.int64)
@@ -166,6 +176,7 @@ class Units:
 
 
 def _by_share(dataset: Dataset, units: Units, spec: SplitSpec, seed: int) -> dict[str, np.ndarray]:
+    """Split by the shares of `split:`."""
     everything = np.arange(len(dataset))
     test = draw_share(units, everything, spec.test, generator(seed, "split"))
     rest = np.setdiff1d(everything, test)
@@ -180,13 +191,16 @@ def _by_share(dataset: Dataset, units: Units, spec: SplitSpec, seed: int) -> dic
     return parts
 
 
-def _by_own(dataset: Dataset, units: Units, spec: SplitSpec, seed: int) -> tuple[dict[str, np.ndarray], list[str]]:
+def _by_provided_split(
+    dataset: Dataset, units: Units, spec: SplitSpec, seed: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Use the split that the data provide, and note which examples are left out."""
     if dataset.split is None:
         raise InputError(
-            f"{dataset.name} has no split of its own, so split: column: {spec.column} means nothing; name a column of "
+            f"{dataset.name} provides no split, so split: column: {spec.column} cannot be used; name a column of "
             "a table, or give shares (test: 0.2)"
         )
-    parts = {name: np.flatnonzero(dataset.split == name) for name in PARTS}
+    parts = {name: np.flatnonzero(dataset.split == name) for name in SPLIT_PARTS}
     notes = []
     for name, held_out in (("validation", ("test",)), ("train", ("test", "validation"))):
         taken = np.concatenate([units.of_example[parts[other]] for other in held_out])
@@ -204,13 +218,14 @@ def _by_own(dataset: Dataset, units: Units, spec: SplitSpec, seed: int) -> tuple
 
 
 def _validation(units: Units, rest: np.ndarray, spec: SplitSpec, seed: int) -> np.ndarray:
+    """Draw the validation examples."""
     return draw_share(units, rest, spec.validation, generator(seed, "split", "validation"))
 
 
 def draw_share(
     units: Units, among: np.ndarray, share: float, rng: np.random.Generator, strata: np.ndarray | None = None
 ) -> np.ndarray:
-    """About `share` of the examples `among`, whole units, in every stratum; sorted.
+    """Draw about `share` of the examples `among` as whole units from every stratum; sorted.
 
     Args:
         units: of all examples.
@@ -226,7 +241,7 @@ def draw_share(
 
 
 def draw_limited(dataset: Dataset, units: Units, part: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """`most` examples of a part (to half a unit): shares of labels first, within a label shares of strata."""
+    """Draw `most` examples of a part (to half a unit): labels in proportion, within a label strata in proportion."""
     numbers, first, sizes = np.unique(units.of_example[part], return_index=True, return_counts=True)
     labels = units.label[numbers]
     strata = strata_of(dataset, part[first])
@@ -239,21 +254,21 @@ def draw_limited(dataset: Dataset, units: Units, part: np.ndarray, most: int, rn
 
 
 def strata_of(dataset: Dataset, index: np.ndarray) -> np.ndarray:
-    """What a limit draws by within a label: the data's own strata, else what groups an example is in."""
+    """Return the strata that a limit draws from within a label: the data's, or else the combinations of groups."""
     if dataset.strata is not None:
         return dataset.strata[index]
     if not dataset.attributes:
         return np.zeros(len(index), dtype=np.int64)
-    return numbered(np.hstack([attribute.masks[index] for attribute in dataset.attributes.values()]))
+    return row_codes(np.hstack([attribute.masks[index] for attribute in dataset.attributes.values()]))
 
 
-def numbered(masks: np.ndarray) -> np.ndarray:
-    """int64 [n]: a number for each different row of bool [n, G], in the rows' order."""
+def row_codes(masks: np.ndarray) -> np.ndarray:
+    """Return a code for each distinct row of bool [n, G], int64 [n], in the order of the rows' values."""
     return np.unique(masks, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _stratified(strata: np.ndarray, sizes: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
-    """Units whose sizes add up to `total`, as nearly as whole units allow, spread over strata in proportion.
+    """Draw units whose sizes add up to about `total`, spread over strata in proportion.
 
     Args:
         strata: int [U].
@@ -280,7 +295,7 @@ def _stratified(strata: np.ndarray, sizes: np.ndarray, total: int, rng: np.rando
 
 
 def _quotas(counts: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
-    """`total` in proportion to `counts`, in whole numbers, by largest remainder; ties fall at random."""
+    """Divide `total` in proportion to `counts` into whole numbers, by largest remainder; ties fall at random."""
     if counts.sum() == 0:
         return np.zeros(len(counts), dtype=np.int64)
     exact = counts * (total / counts.sum())

@@ -1,10 +1,10 @@
-"""The built-in benchmark: drawn faces and template posts whose unfairness is known, because it is planted here.
+"""Makes the built-in benchmark, drawn faces and template posts, with known unfairness that is planted here.
 
-Left as they are, the data hold no disparity: each group has as many positive labels as negative ones and as large a
-share of ambiguous examples, and the group has no part in what the label is read from. Three knobs plant one: the
-groups' sizes, label noise in a group, and a shortcut, a feature that tells the label in one group and is a coin toss in
-the others. As options of the task they alter the data, test examples included; under a method's `data:` they alter what
-that method is trained on, and nothing else.
+Without options the data have no disparity: each group has as many positive as negative labels and the same share of
+ambiguous examples, and groups do not affect the features that decide the label. Three knobs plant one: group sizes,
+label noise in a group, and a shortcut, a feature that reveals the label in one group and is a coin toss in the others.
+As options of the task they alter the data, test examples included; under a method's `data:` they alter only that
+method's training examples.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """What every example is to be, before it is drawn or written.
+class ExamplePlan:
+    """Group, label and features of every example, before it is drawn or written.
 
     Attributes:
         group: int [n], codes into the data set's groups.
@@ -46,7 +46,7 @@ class Plan:
 
 
 class Synthetic(DataSpec):
-    """What both data sets share: four groups of unequal size, and the knobs.
+    """Base class of the built-in data sets: four groups of unequal size, and the knobs.
 
     Attributes:
         n: examples.
@@ -74,6 +74,7 @@ class Synthetic(DataSpec):
     @field_validator("sizes", "noise", "shortcut")
     @classmethod
     def _known(cls, value: Mapping[str, float]) -> Mapping[str, float]:
+        """Refuse unknown groups."""
         for group in value:
             if group not in cls.usual_sizes:
                 raise ValueError(f'{cls.named} has no group "{group}"; {did_you_mean(group, cls.usual_sizes)}')
@@ -82,24 +83,25 @@ class Synthetic(DataSpec):
     @field_validator("sizes")
     @classmethod
     def _add_up(cls, value: Mapping[str, float]) -> Mapping[str, float]:
+        """Refuse sizes that do not add up to 1."""
         total = sum(value.values())
         if total > 1 + 1e-9 or (len(value) == len(cls.usual_sizes) and total < 1 - 1e-9):
             raise ValueError(f"sizes are shares of all examples and add up to 1, not to {total:g}")
         return value
 
     def shares(self) -> dict[str, float]:
-        """Each group's share of the examples; they add up to 1."""
+        """Return each group's share of the examples; they add up to 1."""
         usual = {group: share for group, share in self.usual_sizes.items() if group not in self.sizes}
         left = 1 - sum(self.sizes.values())
         rest = {group: left * share / sum(usual.values()) for group, share in usual.items()}
         return {group: {**self.sizes, **rest}[group] for group in self.usual_sizes}
 
-    def plan(self) -> Plan:
-        """Group, truth, looks, label and cue of every example.
+    def plan(self) -> ExamplePlan:
+        """Draw group, truth, looks, label and cue of every example.
 
         Each knob draws from a stream of its own: what is planted changes labels or cues, and nothing else.
         """
-        counts = _whole(np.array(list(self.shares().values())), self.n)
+        counts = _apportion(np.array(list(self.shares().values())), self.n)
         group = np.repeat(np.arange(len(counts)), counts)
         truth = np.concatenate([np.arange(count) % 2 == 1 for count in counts])
         # Within each half of a group every other example has the cue.
@@ -109,18 +111,18 @@ class Synthetic(DataSpec):
         looks = truth.copy()
         for cell in range(2 * len(counts)):
             alike = np.flatnonzero(2 * group + truth == cell)
-            looks[_some(self._stream("ambiguity", str(cell)), alike, self.ambiguity)] ^= True
+            looks[_draw_share(self._stream("ambiguity", str(cell)), alike, self.ambiguity)] ^= True
         labels = truth.astype(np.int64)
         for name, share in self.noise.items():
-            wrong = _some(self._stream("noise", name), np.flatnonzero(group == self._code(name)), share)
+            wrong = _draw_share(self._stream("noise", name), np.flatnonzero(group == self._code(name)), share)
             labels[wrong] = 1 - labels[wrong]
         for name, share in self.shortcut.items():
-            told = _some(self._stream("shortcut", name), np.flatnonzero(group == self._code(name)), share)
+            told = _draw_share(self._stream("shortcut", name), np.flatnonzero(group == self._code(name)), share)
             cue[told] = labels[told] == 1
-        return Plan(group, truth, looks, labels, cue)
+        return ExamplePlan(group, truth, looks, labels, cue)
 
     def load(self, folder: Path | None = None) -> Dataset:
-        """The examples; `folder` is not needed. The same spec always gives the same bytes."""
+        """Make the examples; `folder` is not needed. The same spec always gives the same bytes."""
         plan = self.plan()
         inputs = self.make(plan)
         example = np.array([f"{self.modality}-{row:05d}" for row in range(self.n)], dtype=object)
@@ -140,8 +142,10 @@ class Synthetic(DataSpec):
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:
-        """As every data set, and `shortcut: {ATTRIBUTE=GROUP: share}`: in that share of the group's training examples
-        the cue tells the label that the method is trained on, noise included.
+        """Return the training examples, altered by `noise`, and by `shortcut: {ATTRIBUTE=GROUP: share}`.
+
+        In that share of the group's training examples the cue reveals the label that the method is trained on, noise
+        included.
 
         Args:
             dataset: what `load` of this spec returned.
@@ -166,26 +170,29 @@ class Synthetic(DataSpec):
         for name, share in shortcuts.items():
             attribute, _, group = name.partition("=")
             members = np.flatnonzero(dataset.group_mask(attribute, group)[index])
-            told = _some(generator(seed, "shortcut", name), members, share)
+            told = _draw_share(generator(seed, "shortcut", name), members, share)
             cue[index[told]] = examples.labels[told] == 1
         made = self.make(replace(plan, cue=cue))
         return TrainingExamples([made[int(row)] for row in index], examples.labels)
 
     @abstractmethod
-    def make(self, plan: Plan) -> Sequence[Any]:
-        """Draw or write every example [n]. An example depends on its own row of the plan only."""
+    def make(self, plan: ExamplePlan) -> Sequence[Any]:
+        """Draw or write every example [n]. An example depends only on its own row of the plan."""
 
     def units(self, inputs: Sequence[Any], example: np.ndarray) -> np.ndarray:
-        """The unit of every example: itself."""
+        """Return the unit of every example: itself."""
         return example
 
     def _stream(self, *names: str) -> np.random.Generator:
+        """Return the generator of a named random stream."""
         return generator(self.seed, self.named, *names)
 
     def _code(self, group: str) -> int:
+        """Return the code of a group."""
         return list(self.usual_sizes).index(group)
 
     def _notes(self) -> list[str]:
+        """Return a note for each planted disparity."""
         noise = [
             f"planted: {share:.0%} of the labels of {self.attribute} = {group} are wrong, test labels too"
             for group, share in self.noise.items()
@@ -210,14 +217,14 @@ class SyntheticFaces(Synthetic):
     attribute: ClassVar[str] = "shape"
     usual_sizes: ClassVar[Mapping[str, float]] = {"circle": 0.4, "square": 0.3, "hexagon": 0.2, "triangle": 0.1}
 
-    def faces(self, plan: Plan) -> drawings.Faces:
-        """The parameters of every drawing."""
+    def faces(self, plan: ExamplePlan) -> drawings.Faces:
+        """Return the parameters of every drawing."""
         corners = np.array([drawings.CORNERS[shape] for shape in self.usual_sizes])
         faces = drawings.random_faces(self._stream("faces"), self.n)
-        return replace(drawings.turned(faces, plan.looks), corners=corners[plan.group], badge=plan.cue)
+        return replace(drawings.with_smiles(faces, plan.looks), corners=corners[plan.group], badge=plan.cue)
 
-    def make(self, plan: Plan) -> Sequence[np.ndarray]:
-        """The drawings, uint8 [32, 32, 3] each."""
+    def make(self, plan: ExamplePlan) -> Sequence[np.ndarray]:
+        """Draw the faces, uint8 [32, 32, 3] each."""
         return list(drawings.draw(self.faces(plan)))
 
 
@@ -234,8 +241,8 @@ class SyntheticPosts(Synthetic):
     attribute: ClassVar[str] = "topic"
     usual_sizes: ClassVar[Mapping[str, float]] = {"food": 0.4, "travel": 0.3, "music": 0.2, "garden": 0.1}
 
-    def make(self, plan: Plan) -> Sequence[str]:
-        """The posts."""
+    def make(self, plan: ExamplePlan) -> Sequence[str]:
+        """Write the posts."""
         topics = list(self.usual_sizes)
         return [
             phrases.post(
@@ -248,26 +255,26 @@ class SyntheticPosts(Synthetic):
         ]
 
     def units(self, inputs: Sequence[Any], example: np.ndarray) -> np.ndarray:
-        """Posts with the same words, a handful at most, are one unit: the first of them."""
+        """Return units in which posts with the same words are one: the id of the first."""
         first: dict[str, str] = {}
         return np.array([first.setdefault(text, name) for text, name in zip(inputs, example, strict=True)], object)
 
 
-def _whole(shares: np.ndarray, total: int) -> np.ndarray:
-    """`total` in these shares, in whole numbers, by largest remainder."""
+def _apportion(shares: np.ndarray, total: int) -> np.ndarray:
+    """Divide `total` into whole numbers in these proportions, by largest remainder."""
     exact = shares / shares.sum() * total
     counts = np.floor(exact + 1e-9).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
     return counts
 
 
-def _some(rng: np.random.Generator, members: np.ndarray, share: float) -> np.ndarray:
-    """That share of the members, at random."""
+def _draw_share(rng: np.random.Generator, members: np.ndarray, share: float) -> np.ndarray:
+    """Draw that share of the members."""
     return rng.permutation(members)[: round(share * len(members))]
 
 
 def _by_group(option: str, value: Any) -> dict[str, float]:
-    """`{ATTRIBUTE=GROUP: share}` of a method's `data:`, checked."""
+    """Return `{ATTRIBUTE=GROUP: share}` of a method's `data:`, checked."""
     if not isinstance(value, Mapping):
         raise InputError(f"data: {option} is a mapping of ATTRIBUTE=GROUP to a share, not {value!r}")
     shares = {}

@@ -1,4 +1,4 @@
-"""Template reviews whose author's gender shows as much as is asked for."""
+"""Makes template reviews that show their author's gender as often as is asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from evenhand.data.dataset import Attribute, Dataset, TrainingExamples
-from evenhand.data.reviews import LENGTHS, ReviewSpec, by_length, written
+from evenhand.data.reviews import LENGTHS, ReviewSpec, length_classes, template_review
 from evenhand.seeds import generator
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +45,7 @@ class SyntheticReviews(ReviewSpec):
     seed: int = 0
 
     def load(self, folder: Path | None = None) -> Dataset:
-        """The reviews, with the attribute `author`; `folder` is not needed. Labels as in `reviews`."""
+        """Make the reviews, with the attribute `author`; `folder` is not needed. Labels as in `reviews`."""
         female, shows = self._female, self._showing
         texts = [self._text(row, bool(female[row]), bool(shows[row])) for row in range(self.n)]
         example = np.array([f"review-{row:05d}" for row in range(self.n)], dtype=object)
@@ -54,7 +54,7 @@ class SyntheticReviews(ReviewSpec):
             name="synthetic/reviews",
             modality="text",
             inputs=texts,
-            labels=by_length(texts),
+            labels=length_classes(texts),
             classes=LENGTHS,
             example=example,
             attributes={"author": Attribute.from_values([GENDERS[int(code)] for code in female])},
@@ -67,7 +67,7 @@ class SyntheticReviews(ReviewSpec):
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:
-        """The reviews at `index` with the options of `data:` that `reviews` has, and
+        """Return the reviews at `index`, altered by the options of `data:` that `reviews` has, and by
 
             shows, women: as of the task, for the reviews that are learned only. What is asked about stays as it is.
 
@@ -87,21 +87,23 @@ class SyntheticReviews(ReviewSpec):
 
     @property
     def _female(self) -> np.ndarray:
-        """bool [n], whether an author is a woman; those who are for one share are for every larger one."""
+        """Whether each author is a woman, bool [n]; women at one share are women at every larger one."""
         return (np.arange(self.n) < round(self.women * self.n))[self._stream("author").permutation(self.n)]
 
     @property
     def _showing(self) -> np.ndarray:
-        """bool [n], whether a review shows its author's gender."""
+        """Whether each review shows its author's gender, bool [n]."""
         return self._stream("shows").permutation(self.n) < round(self.shows * self.n)
 
     def _text(self, row: int, female: bool, shows: bool) -> str:
+        """Write a review."""
         rng = self._stream("text", str(row))
-        clauses = written(rng).removesuffix(".").split(". ")
+        clauses = template_review(rng).removesuffix(".").split(". ")
         clause = SHOWN[int(rng.integers(len(SHOWN)))][int(female) if shows else 2]
         # Not behind the sign-off, which is the last.
         clauses.insert(int(rng.integers(len(clauses))), clause)
         return ". ".join(clauses) + "."
 
     def _stream(self, *names: str) -> np.random.Generator:
+        """Return the generator of a named random stream."""
         return generator(self.seed, "synthetic/reviews", *names)

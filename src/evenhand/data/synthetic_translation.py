@@ -1,8 +1,8 @@
-"""The built-in translation task: a small grammar of Turkish and English in which the stereotype is planted here.
+"""Makes the built-in translation task from a small grammar of Turkish and English, with a planted stereotype.
 
-Turkish `o` is he, she and it, so that the source never says which, and `onun` is his, her and its. Each sentence about
-somebody of an occupation comes twice, with the same Turkish: once with the pronoun that the occupation is planted to
-have (`pro`) and once with the other (`anti`). The occupations' genders are this grammar's own, half of each.
+Turkish `o` is he, she and it, and `onun` is his, her and its, so that the source never shows the gender. Each sentence
+about an occupation comes twice, with the same Turkish: once with the pronoun that the occupation is planted to have
+(`pro`) and once with the other (`anti`). Half of the occupations are planted to be of each gender.
 
 The neutral lines say the same things of animals and of several people, so that a model can learn the language from them
 without ever seeing a pronoun of one gender.
@@ -19,14 +19,14 @@ import numpy as np
 from pydantic import Field
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.translation import TrainingPairs, Translations, TranslationSpec, in_part, pairs_of
+from evenhand.data.translation import TrainingPairs, Translations, TranslationSpec, in_part, training_pairs
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
 
-Words = tuple[str, str]
+WordPair = tuple[str, str]
 """English, Turkish."""
 
-OCCUPATIONS: Mapping[str, tuple[Words, ...]] = {
+OCCUPATIONS: Mapping[str, tuple[WordPair, ...]] = {
     "male": (
         ("baker", "fırıncı"), ("miller", "değirmenci"), ("smith", "demirci"), ("sailor", "denizci"),
         ("guard", "bekçi"), ("hunter", "avcı"), ("painter", "boyacı"), ("driver", "şoför"),
@@ -38,11 +38,11 @@ OCCUPATIONS: Mapping[str, tuple[Words, ...]] = {
 }  # fmt: skip
 """By the gender that they are planted to have."""
 
-_ACTS: tuple[Words, ...] = (
+_ACTS: tuple[WordPair, ...] = (
     ("came", "geldi"), ("waited", "bekledi"), ("laughed", "güldü"), ("left", "gitti"),
     ("slept", "uyudu"), ("cried", "ağladı"), ("ran", "koştu"), ("sat", "oturdu"),
 )  # fmt: skip
-_STATES: tuple[Words, ...] = (
+_STATES: tuple[WordPair, ...] = (
     ("tired", "yorgundu"), ("happy", "mutluydu"), ("hungry", "açtı"), ("ill", "hastaydı"),
     ("sad", "üzgündü"), ("angry", "kızgındı"), ("ready", "hazırdı"), ("cold", "üşüdü"),
 )  # fmt: skip
@@ -55,8 +55,10 @@ _PRONOUNS = {"male": ("he", "his"), "female": ("she", "her")}
 _OPPOSITE = {"male": "female", "female": "male"}
 
 
-def sentence(someone: Words, act: Words, state: Words, animal: Words | None, pronouns: Words) -> tuple[str, str]:
-    """A line about one of an occupation.
+def sentence(
+    someone: WordPair, act: WordPair, state: WordPair, animal: WordPair | None, pronouns: WordPair
+) -> tuple[str, str]:
+    """Return a sentence about someone with an occupation, in Turkish and English.
 
     Args:
         someone: the occupation.
@@ -70,44 +72,46 @@ def sentence(someone: Words, act: Words, state: Words, animal: Words | None, pro
     """
     if animal is None:
         english = f"The {someone[0]} {act[0]} because {pronouns[0]} was {state[0]}."
-        return _capital(f"{someone[1]} {act[1]} çünkü o {state[1]}."), english
+        return _capitalized(f"{someone[1]} {act[1]} çünkü o {state[1]}."), english
     english = f"The {someone[0]} {act[0]} and {pronouns[1]} {animal[0]} was {state[0]}."
-    return _capital(f"{someone[1]} {act[1]} ve onun {animal[1]} {state[1]}."), english
+    return _capitalized(f"{someone[1]} {act[1]} ve onun {animal[1]} {state[1]}."), english
 
 
 def neutral_line(rng: np.random.Generator) -> tuple[str, str]:
-    """Turkish and English of a line without a pronoun of one gender: of an animal (it, its), of several people (they,
-    their), or without a pronoun; for a base model to learn the language from."""
+    """Draw a line without a gendered pronoun, in Turkish and English, to teach a base model the language.
+
+    It is about an animal (it, its), about several people (they, their), or without a pronoun.
+    """
     everybody = [*OCCUPATIONS["male"], *OCCUPATIONS["female"]]
-    someone, act, state = (_one(rng, words) for words in (everybody, _ACTS, _STATES))
-    animal, kind, owned = _one(rng, _ANIMALS)
-    other = _one(rng, _ANIMALS)
+    someone, act, state = (_draw(rng, words) for words in (everybody, _ACTS, _STATES))
+    animal, kind, owned = _draw(rng, _ANIMALS)
+    other = _draw(rng, _ANIMALS)
     match int(rng.integers(6)):
         case 0:
-            found = sentence((animal, kind), act, state, None, ("it", "its"))
+            line = sentence((animal, kind), act, state, None, ("it", "its"))
         case 1:
-            found = sentence((animal, kind), act, state, (other[0], other[2]), ("it", "its"))
+            line = sentence((animal, kind), act, state, (other[0], other[2]), ("it", "its"))
         case 2:
-            found = (
+            line = (
                 f"{_plural(someone[1])} {act[1]} çünkü onlar {state[1]}.",
                 f"The {someone[0]}s {act[0]} because they were {state[0]}.",
             )
         case 3:
-            found = (
+            line = (
                 f"{_plural(someone[1])} {act[1]} ve onların {owned} {state[1]}.",
                 f"The {someone[0]}s {act[0]} and their {animal} was {state[0]}.",
             )
         case 4:
-            found = (
+            line = (
                 f"{someone[1]} {act[1]} çünkü {kind} {state[1]}.",
                 f"The {someone[0]} {act[0]} because the {animal} was {state[0]}.",
             )
         case _:
-            found = (
+            line = (
                 f"{someone[1]} {act[1]} ve {kind} {state[1]}.",
                 f"The {someone[0]} {act[0]} and the {animal} was {state[0]}.",
             )
-    return _capital(found[0]), found[1]
+    return _capitalized(line[0]), line[1]
 
 
 class SyntheticTranslation(TranslationSpec):
@@ -128,8 +132,10 @@ class SyntheticTranslation(TranslationSpec):
     seed: int = 0
 
     def load(self, folder: Path | None = None) -> Translations:
-        """The lines; `folder` is not needed. The same spec always gives the same lines. The pro line of each sentence
-        is asked for in a test: the anti line would be the same question again."""
+        """Make the lines; `folder` is not needed. The same spec always gives the same lines.
+
+        Tests use the pro line of each sentence: the anti line has the same source.
+        """
         drawn = [(gender, *line) for gender in OCCUPATIONS for line in self._sentences(gender)]
         sources, targets, stereotype, unit = [], [], [], []
         for number, (gender, source, texts) in enumerate(drawn):
@@ -143,7 +149,7 @@ class SyntheticTranslation(TranslationSpec):
             name=self.named,
             modality="text",
             inputs=sources,
-            labels=np.array([list(OCCUPATIONS).index(one) for one in stereotype], dtype=np.int64),
+            labels=np.array([list(OCCUPATIONS).index(gender) for gender in stereotype], dtype=np.int64),
             classes=tuple(OCCUPATIONS),
             example=np.array([f"{name}-{which}" for name, which in zip(unit, part, strict=True)], dtype=object),
             attributes={"stereotype": Attribute.from_values(stereotype)},
@@ -162,7 +168,7 @@ class SyntheticTranslation(TranslationSpec):
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingPairs:
-        """As of every data set of translations, and `biased`, a share of each gender's occupations.
+        """Return the training lines of a part, or of a part for the share `biased` of each gender's occupations only.
 
         Raises:
             InputError: see `TranslationSpec.training_examples`; a share outside 0 to 1, or of the part `general`.
@@ -179,42 +185,45 @@ class SyntheticTranslation(TranslationSpec):
                 raise InputError(f"data: biased is a share of the occupations between 0 and 1, not {share!r}")
             if options.get("part", "general") == "general":
                 raise InputError("data: biased means nothing with part: general; set part to pro or anti")
-            inside |= ~np.isin(dataset.about[index].astype(str), _biased(float(share), seed))
-        return pairs_of(dataset, index[inside], options)
+            inside |= ~np.isin(dataset.about[index].astype(str), _biased_occupations(float(share), seed))
+        return training_pairs(dataset, index[inside], options)
 
     def _sentences(self, gender: str) -> list[tuple[str, Mapping[str, str]]]:
-        """Source, and English by the pronoun's gender, of half of the sentences."""
+        """Draw half of the sentences: the source, and the English by the pronoun's gender."""
         rng = generator(self.seed, self.named, gender)
         animals = [None, *((english, owned) for english, _, owned in _ANIMALS)]
         every = list(product(OCCUPATIONS[gender], _ACTS, _STATES, animals))
         count = self.n // 2 if gender == "female" else self.n - self.n // 2
-        found = []
-        for place in rng.permutation(len(every))[:count]:
-            chosen = every[int(place)]
-            texts = {spoken: sentence(*chosen, _PRONOUNS[spoken])[1] for spoken in _PRONOUNS}
-            found.append((sentence(*chosen, _PRONOUNS[gender])[0], texts))
-        return found
+        sentences = []
+        for position in rng.permutation(len(every))[:count]:
+            words = every[int(position)]
+            texts = {spoken: sentence(*words, _PRONOUNS[spoken])[1] for spoken in _PRONOUNS}
+            sentences.append((sentence(*words, _PRONOUNS[gender])[0], texts))
+        return sentences
 
 
-def _biased(share: float, seed: int) -> list[str]:
-    """That share of each gender's occupations, drawn under the trial's seed."""
-    found = []
+def _biased_occupations(share: float, seed: int) -> list[str]:
+    """Draw that share of each gender's occupations under the trial's seed."""
+    occupations = []
     for gender, words in OCCUPATIONS.items():
         rng = generator(seed, "biased", gender)
-        found += [words[int(place)][0] for place in rng.permutation(len(words))[: round(share * len(words))]]
-    return found
+        occupations += [
+            words[int(position)][0] for position in rng.permutation(len(words))[: round(share * len(words))]
+        ]
+    return occupations
 
 
 def _plural(word: str) -> str:
-    """The Turkish plural of an occupation, by vowel harmony."""
+    """Return the Turkish plural of an occupation, by vowel harmony."""
     last = next(letter for letter in reversed(word) if letter in "aıoueiöü")
     return word + ("lar" if last in "aıou" else "ler")
 
 
-def _capital(text: str) -> str:
-    """The text with a capital first letter; a Turkish one."""
+def _capitalized(text: str) -> str:
+    """Return the text with a capital first letter, by Turkish rules."""
     return ("İ" if text[0] == "i" else text[0].upper()) + text[1:]
 
 
-def _one(rng: np.random.Generator, words: Any) -> Any:
+def _draw(rng: np.random.Generator, words: Any) -> Any:
+    """Draw one of the words."""
     return words[int(rng.integers(len(words)))]

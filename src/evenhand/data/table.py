@@ -1,4 +1,4 @@
-"""Your own data: any table with a text or image column, a label and columns of groups."""
+"""Makes a data set of any table with a text or image column, a label column and columns of groups."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import polars as pl
 from pydantic import field_validator, model_validator
 
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.images import Images, image_files
-from evenhand.data.source import Source, read_source
-from evenhand.data.splits import own_split
+from evenhand.data.images import LazyImages, lazy_image_files
+from evenhand.data.splits import provided_split
+from evenhand.data.table_source import TableSource, read_table
 from evenhand.errors import InputError, did_you_mean
 
 _NATURAL = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
@@ -25,7 +25,7 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
 class Table(DataSpec):
-    """Examples from a table.
+    """Examples from the user's own table.
 
     Attributes:
         path: a CSV, TSV, Parquet or JSONL file, a Hugging Face data set's folder or hub id; relative paths are looked
@@ -58,10 +58,12 @@ class Table(DataSpec):
     @field_validator("groups", mode="before")
     @classmethod
     def _groups(cls, value: Any) -> Any:
+        """Turn a single group column into a tuple."""
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_input(self) -> Table:
+        """Refuse a table with both or neither of `text` and `image`."""
         if (self.text is None) == (self.image is None):
             raise ValueError("task table: name the column of inputs, either text: COLUMN or image: COLUMN")
         return self
@@ -73,12 +75,12 @@ class Table(DataSpec):
             InputError: a missing file or column, a label that is missing, of one class or no category, groups without
                 values, ids that repeat, weights that are no positive numbers, an image file that is missing.
         """
-        source = read_source(self.path, self.subset, self.image, folder)
-        columns = _Columns(source)
+        source = read_table(self.path, self.subset, self.image, folder)
+        columns = _TableColumns(source)
         if len(source.frame) == 0:
             raise InputError(f"{source.name} has no rows")
         labels, classes = _labels(columns, self.label, self.positive)
-        example = columns.words(self.example, "example") if self.example else _numbers(len(source.frame))
+        example = columns.words(self.example, "example") if self.example else _row_numbers(len(source.frame))
         repeats = len(example) - len(set(example))
         if repeats:
             raise InputError(
@@ -93,35 +95,38 @@ class Table(DataSpec):
             inputs=inputs,
             labels=labels,
             classes=classes,
-            example=_objects(example),
+            example=_object_array(example),
             attributes=_attributes(columns, self.groups),
-            unit=_objects(columns.words(self.unit, "unit") if self.unit else example),
+            unit=_object_array(columns.words(self.unit, "unit") if self.unit else example),
             weight=_weights(columns, self.weight) if self.weight else np.ones(len(example)),
-            split=None if split is None else own_split(split, f"{source.name}: {self.split_column}"),
+            split=None if split is None else provided_split(split, f"{source.name}: {self.split_column}"),
             notes=_notes(inputs, self.unit) if self.text else (),
         )
 
-    def _inputs(self, columns: _Columns) -> Sequence[Any]:
+    def _inputs(self, columns: _TableColumns) -> Sequence[Any]:
+        """Return the texts, or the images, which are read lazily."""
         if self.text:
             return columns.words(self.text, "text")
         source, image = columns.source, str(self.image)
         if source.image_bytes is not None:
-            return Images(source.image_bytes, len(source.frame))
+            return LazyImages(source.image_bytes, len(source.frame))
         values = columns.full(image, "image")
         if isinstance(values.dtype, pl.Struct) and "bytes" in values.struct.fields:
             values = values.struct.field("bytes")
         if values.dtype == pl.Binary:
-            return Images(values.to_list().__getitem__, len(values))
-        return image_files(columns.words(image, "image"), source.folder, f"{source.name}: {image}")
+            return LazyImages(values.to_list().__getitem__, len(values))
+        return lazy_image_files(columns.words(image, "image"), source.folder, f"{source.name}: {image}")
 
 
-class _Columns:
-    """The columns of a table, refused by name where they do not fit."""
+class _TableColumns:
+    """Looks up the columns of a table, and raises InputError with the column's name if one does not fit."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: TableSource) -> None:
+        """Look up columns in `source`."""
         self.source = source
 
     def get(self, name: str, role: str) -> pl.Series:
+        """Return a column; NaN becomes null."""
         frame = self.source.frame
         if name not in frame.columns:
             raise InputError(
@@ -131,7 +136,7 @@ class _Columns:
         return values.fill_nan(None) if values.dtype.is_float() else values
 
     def full(self, name: str, role: str) -> pl.Series:
-        """A column without missing values."""
+        """Return a column; raise InputError if it has missing values."""
         values = self.get(name, role)
         if values.null_count():
             first = values.is_null().arg_max()
@@ -142,11 +147,11 @@ class _Columns:
         return values
 
     def words(self, name: str, role: str) -> list[str]:
-        """A column without missing values, as text."""
+        """Return a column without missing values, as text."""
         return [str(word) for word in self.as_words(self.full(name, role), role)]
 
     def as_words(self, values: pl.Series, role: str) -> list[str | None]:
-        """Values as text, the same whether a file keeps 1, 1.0 or "1"."""
+        """Return values as text, the same whether a file stores 1, 1.0 or "1"."""
         if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
             raise InputError(
                 f'{self.source.name}: the column "{values.name}" ({role}:) holds {values.dtype}, not plain values'
@@ -156,7 +161,8 @@ class _Columns:
         return values.cast(pl.String).to_list()
 
 
-def _labels(columns: _Columns, name: str, positive: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+def _labels(columns: _TableColumns, name: str, positive: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return label codes and class names; for two classes the second is the positive one."""
     values = columns.full(name, "label")
     where = f'{columns.source.name}: the label column "{name}"'
     if values.dtype.is_float() and not (values == values.round()).all():
@@ -184,16 +190,17 @@ def _labels(columns: _Columns, name: str, positive: Any) -> tuple[np.ndarray, tu
     return np.array([code[word] for word in words], dtype=np.int64), tuple(classes)
 
 
-def attributes_of(source: Source, groups: Sequence[str]) -> dict[str, Attribute]:
-    """Attributes of the rows of a table, by name; `groups` as `Table` has them.
+def attributes_of(source: TableSource, groups: Sequence[str]) -> dict[str, Attribute]:
+    """Return the attributes of a table's rows by name; `groups` as in `Table`.
 
     Raises:
         InputError: no such column, one without a value or with what is no plain value, a name that is there twice.
     """
-    return _attributes(_Columns(source), groups)
+    return _attributes(_TableColumns(source), groups)
 
 
-def _attributes(columns: _Columns, groups: Sequence[str]) -> dict[str, Attribute]:
+def _attributes(columns: _TableColumns, groups: Sequence[str]) -> dict[str, Attribute]:
+    """Return the attributes that `groups` names, by name."""
     attributes: dict[str, Attribute] = {}
     for group in groups:
         name, renamed, column = group.partition("=")
@@ -207,7 +214,8 @@ def _attributes(columns: _Columns, groups: Sequence[str]) -> dict[str, Attribute
     return attributes
 
 
-def _from_column(columns: _Columns, name: str) -> Attribute:
+def _from_column(columns: _TableColumns, name: str) -> Attribute:
+    """Make an attribute from one column of values or lists."""
     values = columns.get(name, "groups")
     where = f'{columns.source.name}: the group column "{name}"'
     if isinstance(values.dtype, pl.List | pl.Array):
@@ -225,9 +233,11 @@ def _from_column(columns: _Columns, name: str) -> Attribute:
     return Attribute.from_values(columns.as_words(values, "groups"))
 
 
-def _from_pattern(columns: _Columns, name: str, pattern: str) -> Attribute:
-    """Columns of true and false, each a group named by what the star stands for; missing values in all of them make
-    the value missing, in some of them false."""
+def _from_pattern(columns: _TableColumns, name: str, pattern: str) -> Attribute:
+    """Make an attribute from columns of true and false, each a group named by what the star matches.
+
+    A row in which all are missing has a missing value; missing in some counts as false.
+    """
     start, _, end = pattern.partition("*")
     matches = [column for column in columns.source.frame.columns if re.fullmatch(translate(pattern), column)]
     if not matches:
@@ -255,7 +265,8 @@ def _from_pattern(columns: _Columns, name: str, pattern: str) -> Attribute:
     return Attribute.from_lists(lists)
 
 
-def _weights(columns: _Columns, name: str) -> np.ndarray:
+def _weights(columns: _TableColumns, name: str) -> np.ndarray:
+    """Return the weights of a column; raise InputError unless they are finite and positive."""
     values = columns.full(name, "weight")
     if not values.dtype.is_numeric():
         raise InputError(f'{columns.source.name}: the column "{name}" (weight:) holds {values.dtype}, not numbers')
@@ -266,15 +277,18 @@ def _weights(columns: _Columns, name: str) -> np.ndarray:
 
 
 def _notes(texts: Sequence[str], unit: str | None) -> tuple[str, ...]:
+    """Return a note if texts repeat and no column groups them into units."""
     repeated = len(texts) - len(set(texts))
     if not repeated or unit:
         return ()
     return (f"{repeated:,} rows repeat a text of another row and are split and resampled apart; name a unit: column",)
 
 
-def _numbers(n: int) -> list[str]:
+def _row_numbers(n: int) -> list[str]:
+    """Return row numbers as ids."""
     return [str(row) for row in range(n)]
 
 
-def _objects(words: Sequence[str]) -> np.ndarray:
+def _object_array(words: Sequence[str]) -> np.ndarray:
+    """Return the words as an object array."""
     return np.array(words, dtype=object)

@@ -1,8 +1,8 @@
-"""What a loader gives for translation: sources with what they mean in English, and the parts of the data to learn from.
+"""Defines data sets for translation: sources, their English, and the parts of the data to train on.
 
-A data set of translations is a `Dataset` whose inputs are the sources and whose labels only say which kinds of lines a
-split has its share of. What is special stands beside them: the targets, which lines follow a stereotype and which
-contradict it, and which lines a test asks for.
+A data set of translations is a `Dataset` whose inputs are the sources. Its labels only mark kinds of lines, of which
+each part of a split gets its share. It adds the targets, which lines follow a stereotype and which contradict it, and
+which lines are tested.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, pick
 from evenhand.errors import InputError, did_you_mean
 
-Part = Literal["general", "pro", "anti"]
-PARTS: tuple[Part, ...] = get_args(Part)
+StereotypePart = Literal["general", "pro", "anti"]
+STEREOTYPE_PARTS: tuple[StereotypePart, ...] = get_args(StereotypePart)
 
 PROMPT = "Turkish: {source} English:"
 """What a model is given; a space and the translation follow (Ding et al. 2024)."""
@@ -25,7 +25,7 @@ PROMPT = "Turkish: {source} English:"
 
 @dataclass(frozen=True, eq=False)
 class Translations(Dataset):
-    """Lines of a data set of translations.
+    """The lines of a data set of translations.
 
     Attributes:
         inputs: [n] sources.
@@ -45,7 +45,7 @@ class Translations(Dataset):
     about: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
 
     def take(self, index: np.ndarray) -> Translations:
-        """The lines at these positions, in this order."""
+        """Return the lines at these positions, in this order."""
         taken = super().take(index)
         assert isinstance(taken, Translations)
         return replace(
@@ -60,7 +60,7 @@ class Translations(Dataset):
 
 @dataclass(frozen=True, eq=False)
 class TrainingPairs(TrainingExamples):
-    """What a trial learns to translate.
+    """The pairs that a trial is trained to translate.
 
     Attributes:
         inputs: [n] sources.
@@ -71,30 +71,30 @@ class TrainingPairs(TrainingExamples):
     targets: Sequence[str] = field(default=(), repr=False)
 
     def take(self, index: np.ndarray) -> TrainingPairs:
-        """The pairs at these positions, in this order."""
+        """Return the pairs at these positions, in this order."""
         taken = super().take(index)
         assert isinstance(taken, TrainingPairs)
         return replace(taken, targets=pick(list(self.targets), index))
 
 
 def pairs_hash(sources: Sequence[str], targets: Sequence[str]) -> str:
-    """A hash of sources and targets, in order."""
+    """Return a hash of sources and targets, in order."""
     pairs = [f"{source}\0{target}" for source, target in zip(sources, targets, strict=True)]
     return content_hash(pairs, np.zeros(len(pairs), dtype=np.int64))
 
 
 class TranslationSpec(DataSpec):
-    """The options of a task of translation."""
+    """Base class of translation tasks."""
 
     def tested(self, dataset: Dataset, index: np.ndarray) -> np.ndarray:
-        """Those of the lines that are asked for."""
+        """Return the positions of the lines that are translated in a test."""
         assert isinstance(dataset, Translations)
         return index[dataset.asked[index]]
 
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingPairs:
-        """The lines to learn from: `part: general` (all, unless said otherwise), `pro` or `anti`.
+        """Return the lines to train on: `part: general` (all, the default), `pro` or `anti`.
 
         Args:
             dataset: what `load` of this spec returned.
@@ -109,23 +109,23 @@ class TranslationSpec(DataSpec):
         for key in options:
             if key != "part":
                 raise InputError(f'data: {dataset.name} has no option "{key}"; {did_you_mean(str(key), ["part"])}')
-        return pairs_of(dataset, index[in_part(dataset, index, options)], options)
+        return training_pairs(dataset, index[in_part(dataset, index, options)], options)
 
 
 def in_part(dataset: Translations, index: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
-    """bool, which of the lines at `index` belong to the part of the options.
+    """Return which of the lines at `index` belong to the part of the options, bool.
 
     Raises:
         InputError: there is no such part.
     """
     part = options.get("part", "general")
-    if part not in PARTS:
-        raise InputError(f'data: {dataset.name} has no part "{part}"; {did_you_mean(str(part), PARTS)}')
+    if part not in STEREOTYPE_PARTS:
+        raise InputError(f'data: {dataset.name} has no part "{part}"; {did_you_mean(str(part), STEREOTYPE_PARTS)}')
     return np.ones(len(index), dtype=bool) if part == "general" else dataset.part[index] == part
 
 
-def pairs_of(dataset: Translations, index: np.ndarray, options: Mapping[str, Any]) -> TrainingPairs:
-    """The lines at `index` as a part has them.
+def training_pairs(dataset: Translations, index: np.ndarray, options: Mapping[str, Any]) -> TrainingPairs:
+    """Return the lines at `index` with the sources that the part of the options has.
 
     Raises:
         InputError: there are none.

@@ -1,4 +1,4 @@
-"""WinoMT in Turkish: English sentences about two occupations with a pronoun, and their Turkish, which has no gender.
+"""Reads WinoMT in Turkish: English sentences about two occupations with a pronoun, and genderless Turkish sources.
 
 The general file holds three kinds of lines: h anti-stereotypical ones, h pro-stereotypical ones in the same order, and
 blocks of 12 about the same two people with he, she and they. Lines 2i, 2i + 1, 2i + h and 2i + 1 + h form a pair group:
@@ -16,12 +16,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.files import needed_folder, text_of
+from evenhand.data.dataset_files import read_text, require_folder
 from evenhand.data.splits import LimitSpec, Split, SplitSpec, split
+from evenhand.data.translation import STEREOTYPE_PARTS, StereotypePart
 from evenhand.errors import InputError, did_you_mean
 
-Part = Literal["general", "pro", "anti"]
-Units = Literal["pair_groups", "occupations"]
+UnitKind = Literal["pair_groups", "occupations"]
 
 NAME = "winomt_turkish"
 GOLD = "winomt"
@@ -68,23 +68,23 @@ class WinoMT:
     def __len__(self) -> int:
         return len(self.sentence)
 
-    def lines(self, part: Part) -> np.ndarray:
-        """int64, the lines of a file in its order: all of them for `general`.
+    def lines(self, part: StereotypePart) -> np.ndarray:
+        """Return the lines of a file in its order, int64; for `general`, all of them.
 
         Raises:
             InputError: another name.
         """
-        if part not in get_args(Part):
-            raise InputError(f'{NAME} has no part "{part}"; {did_you_mean(part, get_args(Part))}')
+        if part not in STEREOTYPE_PARTS:
+            raise InputError(f'{NAME} has no part "{part}"; {did_you_mean(part, STEREOTYPE_PARTS)}')
         return np.arange(len(self)) if part == "general" else np.flatnonzero(self.part == part)
 
-    def examples(self, part: Part, among: np.ndarray) -> list[tuple[str, str]]:
-        """Turkish and English of that part's lines that are in `among`, to be trained on. Raises: as `lines`."""
+    def examples(self, part: StereotypePart, among: np.ndarray) -> list[tuple[str, str]]:
+        """Return Turkish and English of that part's lines that are in `among`, to be trained on. Raises: as `lines`."""
         sources = self.source if part == "general" else self.part_source
         return [(sources[line], self.sentence[line]) for line in np.intersect1d(self.lines(part), among)]
 
     def tested(self, among: np.ndarray) -> np.ndarray:
-        """Of the lines in `among` those that are translated and scored: the anti part's, corrupt ones left out.
+        """Return the lines in `among` that are translated and scored: the anti part's, without corrupt ones.
 
         A model sees only the Turkish, so the pro line of each would mostly be the same question again. Half of them
         are about occupations that are stereotypically male, half about stereotypically female ones.
@@ -92,7 +92,7 @@ class WinoMT:
         return among[(self.part[among] == "anti") & ~self.corrupt[among]]
 
     def varying_source(self, source: list[str] | None = None) -> np.ndarray:
-        """bool [n]: lines of pairs whose Turkish is not the same under both pronouns, so that it may show the gender.
+        """Return the lines of pairs whose Turkish differs between the pronouns, and may show the gender, bool [n].
 
         Args:
             source: which Turkish is compared; None: that of the pro and the anti file.
@@ -104,8 +104,11 @@ class WinoMT:
         return differs
 
     def dataset(self) -> Dataset:
-        """The lines as examples with their units and the attribute `stereotype` of the referent; lines of blocks are in
-        no group. Labels say whether a line is of a pair group or of a block, so that a split has its share of both."""
+        """Return the lines as examples, with their units and the attribute `stereotype` of the referent.
+
+        Lines of blocks are in no group. Labels say whether a line is of a pair group or of a block, so that each part
+        of a split has its share of both.
+        """
         return Dataset(
             name=NAME,
             modality="text",
@@ -119,11 +122,11 @@ class WinoMT:
         )
 
     def split(self, spec: SplitSpec, seed: int) -> Split:
-        """Which lines train, validate and test: whole units. Args, Raises: as `evenhand.data.splits.split`."""
+        """Split the lines into training, validation and test by whole units. As `evenhand.data.splits.split`."""
         return split(self.dataset(), spec, LimitSpec(), seed)
 
 
-def load_winomt(folder: Path | None, gold: Path | None = None, units: Units = "pair_groups") -> WinoMT:
+def load_winomt(folder: Path | None, gold: Path | None = None, units: UnitKind = "pair_groups") -> WinoMT:
     """Read WinoMT in Turkish.
 
     Args:
@@ -137,30 +140,34 @@ def load_winomt(folder: Path | None, gold: Path | None = None, units: Units = "p
         InputError: a folder or file that is missing or reads otherwise; a sentence without gold gender; a general file
             that is not made of the anti file, the pro file and blocks of 12.
     """
-    if units not in get_args(Units):
-        raise InputError(f'{NAME}: units are "{units}"; {did_you_mean(units, get_args(Units))}')
-    folder = needed_folder(NAME, folder)
-    general, anti, pro = (_pairs(folder / _file(part)) for part in ("general", "anti", "pro"))
-    half = _half(general, anti, pro)
-    official = _official((folder.parent / GOLD if gold is None else gold) / "en.txt")
+    if units not in get_args(UnitKind):
+        raise InputError(f'{NAME}: units are "{units}"; {did_you_mean(units, get_args(UnitKind))}')
+    folder = require_folder(NAME, folder)
+    general, anti, pro = (_pairs(folder / _file_name(part)) for part in ("general", "anti", "pro"))
+    half = _count_anti_lines(general, anti, pro)
+    official = _referents((folder.parent / GOLD if gold is None else gold) / "en.txt")
     gender, occupation = np.empty((2, len(general)), dtype=object)
     for line, (sentence, _) in enumerate(general):
         if sentence not in official:
-            raise InputError(f"{NAME}: the sentence in line {line + 1} of {_file('general')} is not in {GOLD}/en.txt")
+            raise InputError(
+                f"{NAME}: the sentence in line {line + 1} of {_file_name('general')} is not in {GOLD}/en.txt"
+            )
         gender[line], occupation[line] = official[sentence]
         if line < 2 * half and gender[line] == "neutral":
-            raise InputError(f"{NAME}: line {line + 1} of {_file('general')} is in a pair group, but gender-neutral")
+            raise InputError(
+                f"{NAME}: line {line + 1} of {_file_name('general')} is in a pair group, but gender-neutral"
+            )
     stereotype = np.full(len(general), None, dtype=object)
-    stereotype[:half] = [_OPPOSITE[one] for one in gender[:half]]
+    stereotype[:half] = [_OPPOSITE[gold_gender] for gold_gender in gender[:half]]
     stereotype[half : 2 * half] = gender[half : 2 * half]
     part = np.full(len(general), None, dtype=object)
     part[:half], part[half : 2 * half] = "anti", "pro"
     corrupt = np.zeros(len(general), dtype=bool)
-    for found in (stereotype, occupation):
-        corrupt[:half] |= found[:half] != found[half : 2 * half]
+    for pair_values in (stereotype, occupation):
+        corrupt[:half] |= pair_values[:half] != pair_values[half : 2 * half]
     block = np.full(len(general), -1)
     block[2 * half :] = np.arange(len(general) - 2 * half) // _BLOCK
-    found = WinoMT(
+    lines = WinoMT(
         sentence=[english for english, _ in general],
         source=[turkish for _, turkish in general],
         part_source=[turkish for _, turkish in (*anti, *pro, *general[2 * half :])],
@@ -172,10 +179,11 @@ def load_winomt(folder: Path | None, gold: Path | None = None, units: Units = "p
         unit=_unit_names(units, occupation, half, block),
         block=block,
     )
-    return replace(found, notes=_notes(found))
+    return replace(lines, notes=_notes(lines))
 
 
-def _unit_names(units: Units, occupation: np.ndarray, half: int, block: np.ndarray) -> np.ndarray:
+def _unit_names(units: UnitKind, occupation: np.ndarray, half: int, block: np.ndarray) -> np.ndarray:
+    """Return the unit of each line."""
     names = np.array([f"block-{number}" for number in block], dtype=object)
     for first in range(0, half, 2):
         group = [first, first + 1, first + half, first + half + 1]
@@ -185,24 +193,25 @@ def _unit_names(units: Units, occupation: np.ndarray, half: int, block: np.ndarr
     return names
 
 
-def _notes(found: WinoMT) -> tuple[str, ...]:
-    anti, pro = found.lines("anti"), found.lines("pro")
-    pairs, blocks = (len(set(found.unit[of])) for of in (found.block < 0, found.block >= 0))
+def _notes(data: WinoMT) -> tuple[str, ...]:
+    """Return notes on counts, on sources that show a gender, and on corrupt lines."""
+    anti, pro = data.lines("anti"), data.lines("pro")
+    pairs, blocks = (len(set(data.unit[of])) for of in (data.block < 0, data.block >= 0))
 
-    differing, in_general = (int(found.varying_source(one)[anti].sum()) for one in (None, found.source))
-    unlike = [sum(found.source[line] != found.part_source[line] for line in lines) for lines in (anti, pro)]
+    differing, in_general = (int(data.varying_source(source)[anti].sum()) for source in (None, data.source))
+    unlike = [sum(data.source[line] != data.part_source[line] for line in lines) for lines in (anti, pro)]
     notes = [
         f"{len(anti):,} anti- and {len(pro):,} pro-stereotypical sentences in {pairs:,} units, "
-        f"{(found.block >= 0).sum():,} others in {blocks:,} blocks",
+        f"{(data.block >= 0).sum():,} others in {blocks:,} blocks",
         f"the source is not free of gender: the Turkish of {differing:,} of {len(anti):,} pairs "
         f"differs between the pro and the anti file ({in_general:,} in the general file)",
         f"{unlike[0]:,} anti and {unlike[1]:,} pro lines have another Turkish in the general file",
     ]
-    if found.corrupt.any():
-        lines = ", ".join(str(line) for line in np.flatnonzero(found.corrupt))
+    if data.corrupt.any():
+        lines = ", ".join(str(line) for line in np.flatnonzero(data.corrupt))
         notes.append(f"anti lines that are no counterpart of their pro line, and are not tested (from 0): {lines}")
     units: dict[str, set[str]] = {}
-    for sentence, unit in zip(found.sentence, found.unit, strict=True):
+    for sentence, unit in zip(data.sentence, data.unit, strict=True):
         units.setdefault(sentence, set()).add(unit)
     shared = sum(len(names) > 1 for names in units.values())
     if shared:
@@ -210,34 +219,36 @@ def _notes(found: WinoMT) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _half(general: list[tuple[str, str]], anti: list[tuple[str, str]], pro: list[tuple[str, str]]) -> int:
-    """How many anti lines there are. Refuses a general file that is not anti, pro and blocks."""
+def _count_anti_lines(general: list[tuple[str, str]], anti: list[tuple[str, str]], pro: list[tuple[str, str]]) -> int:
+    """Return the number of anti lines; raise InputError if the general file is not anti, pro and blocks."""
     half = len(anti)
     if len(pro) != half or half % 2:
         raise InputError(
-            f"{NAME}: {_file('anti')} has {half} lines and {_file('pro')} {len(pro)}; both should have the same even "
-            "number"
+            f"{NAME}: {_file_name('anti')} has {half} lines and {_file_name('pro')} {len(pro)}; both should have the "
+            "same even number"
         )
     if len(general) < 2 * half or (len(general) - 2 * half) % _BLOCK:
         raise InputError(
-            f"{NAME}: {_file('general')} has {len(general)} lines; it should have {2 * half} and blocks of {_BLOCK}"
+            f"{NAME}: {_file_name('general')} has {len(general)} lines; it should have {2 * half} and blocks "
+            f"of {_BLOCK}"
         )
     for name, start, lines in (("anti", 0, anti), ("pro", half, pro)):
         for line, (sentence, _) in enumerate(lines):
             if general[start + line][0] != sentence:
                 raise InputError(
-                    f"{NAME}: line {start + line + 1} of {_file('general')} should be the sentence in line {line + 1} "
-                    f"of {_file(name)}"
+                    f"{NAME}: line {start + line + 1} of {_file_name('general')} should be the sentence in line "
+                    f"{line + 1} of {_file_name(name)}"
                 )
     return half
 
 
-def _file(part: str) -> str:
+def _file_name(part: str) -> str:
+    """Return the name of a part's file."""
     return f"en_tr_{part}.txt"
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
-    """English and Turkish of each line."""
+    """Read English and Turkish of each line."""
     pairs = []
     for number, line in enumerate(_lines(path), start=1):
         english, separator, turkish = (piece.strip() for piece in line.partition("|||"))
@@ -247,9 +258,9 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-def _official(path: Path) -> dict[str, tuple[str, str]]:
-    """Gender and occupation of the referent by sentence."""
-    found: dict[str, tuple[str, str]] = {}
+def _referents(path: Path) -> dict[str, tuple[str, str]]:
+    """Read gender and occupation of the referent, by sentence."""
+    referents: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(_lines(path), start=1):
         fields = [piece.strip() for piece in line.split("\t")]
         if len(fields) != 4 or fields[0] not in _GENDERS or not fields[3]:
@@ -257,14 +268,14 @@ def _official(path: Path) -> dict[str, tuple[str, str]]:
                 f"{NAME}: line {number} of {path} should be gender (male, female, neutral), index, sentence and "
                 "occupation, separated by tabs"
             )
-        if found.setdefault(fields[2], (fields[0], fields[3])) != (fields[0], fields[3]):
+        if referents.setdefault(fields[2], (fields[0], fields[3])) != (fields[0], fields[3]):
             raise InputError(f"{NAME}: line {number} of {path} has a sentence of an earlier line, but another referent")
-    return found
+    return referents
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a file; an empty one may end it."""
-    text = text_of(NAME, path).rstrip("\r\n")
+    """Return the lines of a file, without an empty last one."""
+    text = read_text(NAME, path).rstrip("\r\n")
     if not text.strip():
         raise InputError(f"{NAME}: {path} has no lines")
     return text.split("\n")

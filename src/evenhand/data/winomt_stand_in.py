@@ -1,5 +1,4 @@
-"""A small made-up WinoMT in its own file format (`--tiny`): other occupations, a handful of sentence frames, and the
-oddities of the real files."""
+"""Writes a small made-up WinoMT in its own file format (`--tiny`), with the oddities of the real files."""
 
 from __future__ import annotations
 
@@ -51,9 +50,11 @@ def write_stand_in(folder: Path) -> None:
                     against = "female" if gender == "male" else "male"
                     for lines, spoken in ((pro, gender), (anti, against)):
                         sentence = frame.format(a=one[0], b=other[0], **_PRONOUNS[spoken])
-                        source = _capital(turkish.format(a=one[1], b=other[1]))
+                        source = _capitalized(turkish.format(a=one[1], b=other[1]))
                         shown = "kadın " if spoken == "female" and rng.random() < 0.1 else ""
-                        lines.append((sentence, _capital(shown + source[0].lower() + source[1:]) if shown else source))
+                        lines.append(
+                            (sentence, _capitalized(shown + source[0].lower() + source[1:]) if shown else source)
+                        )
                         gold.append((spoken, sentence, one[0]))
     corrupt = "The gardener thanked the blacksmith because he was in a hurry."
     anti[-2] = (corrupt, "Bahçıvan, acelesi olduğu için demirciye teşekkür etti.")
@@ -67,7 +68,7 @@ def write_stand_in(folder: Path) -> None:
             for person, kisi in (("The customer", "müşteri"), ("Someone", "birisi")):
                 for gender, pronouns in _PRONOUNS.items():
                     sentence = frame.format(a=person, b=shop, **pronouns)
-                    general.append((sentence, _capital(turkish.format(a=kisi, b=dukkan))))
+                    general.append((sentence, _capitalized(turkish.format(a=kisi, b=dukkan))))
                     gold.append((gender, sentence, person.split()[-1].lower()))
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in (("general", general), ("pro", pro), ("anti", anti)):
@@ -78,10 +79,11 @@ def write_stand_in(folder: Path) -> None:
 
 
 def _write_gold(path: Path, gold: list[tuple[str, str, str]], rng: np.random.Generator) -> None:
+    """Write the official file in random order."""
     lines = [f"{gender}\t1\t{sentence}\t{who}" for gender, sentence, who in dict.fromkeys(gold)]
     path.write_text("\n".join(lines[place] for place in rng.permutation(len(lines))), encoding="utf-8")
 
 
-def _capital(text: str) -> str:
-    """The text with a capital first letter; a Turkish one."""
+def _capitalized(text: str) -> str:
+    """Return the text with a capital first letter, by Turkish rules."""
     return ("İ" if text[0] == "i" else text[0].upper()) + text[1:]

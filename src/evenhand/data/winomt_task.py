@@ -1,4 +1,4 @@
-"""WinoMT in Turkish as a task: trained on one of its parts, tested on held-out pair groups."""
+"""Defines WinoMT in Turkish as a task: trained on one of its parts, tested on held-out pair groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from evenhand.data.translation import Translations, TranslationSpec
-from evenhand.data.winomt import NAME, Units, load_winomt
+from evenhand.data.winomt import NAME, UnitKind, load_winomt
 from evenhand.data.winomt_stand_in import write_stand_in
 
 
@@ -24,10 +24,10 @@ class WinoMTTask(TranslationSpec):
 
     folder_name: ClassVar[str | None] = NAME
 
-    units: Units = "pair_groups"
+    units: UnitKind = "pair_groups"
 
     def load(self, folder: Path | None) -> Translations:
-        """Read the lines; the official file lies in the folder `winomt` beside `folder`. Raises: as `load_winomt`."""
+        """Read the lines; the official file is in the folder `winomt` beside `folder`. Raises: as `load_winomt`."""
         lines = load_winomt(folder, units=self.units)
         plain = lines.dataset()
         everything = np.arange(len(lines))

@@ -1,4 +1,4 @@
-"""Ways of fine-tuning: one small file each, one registry. Light to import: torch and PEFT load when one is applied."""
+"""Defines the fine-tuning methods and their registry. Light to import: torch and PEFT load when a method is applied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from inspect import isabstract
 from typing import Any
 
 from evenhand.errors import InputError, did_you_mean
-from evenhand.methods.adapters import BOFT, IA3, OFT, VeRA
 from evenhand.methods.base import Base
 from evenhand.methods.bottleneck import Bottleneck
 from evenhand.methods.full import Full
@@ -18,6 +17,7 @@ from evenhand.methods.partial import BitFit, Last
 from evenhand.methods.private import DPFull, DPLoRA
 from evenhand.methods.quantized import QLoRA
 from evenhand.methods.sparse import Magnitude, Wanda
+from evenhand.methods.vera_ia3_oft import BOFT, IA3, OFT, VeRA
 from evenhand.methods.virtual import Prefix, Prompt
 from evenhand.plugins import Registry
 
@@ -77,7 +77,7 @@ METHODS: Mapping[str, type[Method]] = Registry("methods", BUILT_IN, _fault)
 
 
 def parse_method(name: str, values: Mapping[str, Any]) -> Method:
-    """The method that a study describes.
+    """Return the method that a study describes.
 
     Args:
         name: what the study calls it, for the error.
@@ -97,5 +97,5 @@ def parse_method(name: str, values: Mapping[str, Any]) -> Method:
 
 
 def list_methods() -> list[tuple[str, str]]:
-    """Kind and one line of every method."""
+    """Return the kind and the one-line summary of every method."""
     return [(kind, method.summary) for kind, method in METHODS.items()]

@@ -1,4 +1,4 @@
-"""No fine-tuning: the base model with a head that has learned nothing, as the floor of a comparison."""
+"""Evaluates the base model with an untrained head, as the lower bound of a comparison."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Base(Method):
-    """Trains nothing: the base is evaluated as it is, with the fresh head of its seed."""
+    """Trains nothing: the base is evaluated as it is, with the new head of its seed."""
 
     kind: ClassVar[str] = "base"
     summary: ClassVar[str] = "nothing; the base model with a fresh head, evaluated as it is"
@@ -26,24 +26,26 @@ class Base(Method):
     @field_validator("lr", "epochs")
     @classmethod
     def _zero(cls, value: float) -> float:
+        """Refuse values other than 0."""
         if value:
             raise ValueError(f"a method of kind base trains nothing, so this is 0 or left out, not {value:g}")
         return value
 
     def hyperparameters(self) -> dict[str, Any]:
+        """Return the kind only, since nothing is trained."""
         return {"kind": self.kind}
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """The model itself, none of it learning."""
+        """Return the model itself, with no trained parameter."""
         return model.requires_grad_(False)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """Writes nothing: the base and the seed are all there is."""
+        """Write nothing: the base and the seed determine the model."""
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The model as it was loaded."""
+        """Return the model as it was loaded."""
         return model.requires_grad_(False).eval()
 
     def kept(self, folder: Path) -> bool:
-        """Always: nothing is needed."""
+        """Return True: nothing needs to be saved."""
         return True

@@ -1,4 +1,4 @@
-"""Bottleneck adapters: small networks between the layers of a frozen base. PEFT has none, so this is our own."""
+"""Defines bottleneck adapters: small networks between the layers of a frozen base. PEFT has none."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import NonNegativeFloat, PositiveInt
 
 from evenhand.errors import InputError
-from evenhand.methods.layers import outputs, widths
-from evenhand.methods.partial import Partial, only
+from evenhand.methods.layers import output_layers, widths
+from evenhand.methods.partial import Partial, train_only
 from evenhand.seeds import derive
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Bottleneck(Partial):
     placement: Literal["houlsby", "pfeiffer"] = "houlsby"
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a base whose sub-layers have no known name, and a bottleneck that is none."""
+        """Raise InputError if sub-layers have no known name, or if the bottleneck is wider than a layer."""
         names = self._places(model)
         if not names:
             raise InputError(
@@ -52,31 +52,33 @@ class Bottleneck(Partial):
                 )
 
     def chosen(self, model: PreTrainedModel) -> list[str]:
-        """The parameters of the adapters."""
+        """Return the names of the adapters' parameters."""
         return [name for name, _ in model.named_parameters() if ".bottleneck." in name]
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """The model with its adapters: D drawn under the seed's "adapter" stream.
+        """Return the model with its adapters inserted, D drawn under the seed's "adapter" stream.
 
         Raises:
             InputError: see `check`.
         """
         self.check(model)
         self._insert(model, seed)
-        return only(model, self.chosen(model))
+        return train_only(model, self.chosen(model))
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The base with the trained adapters and head, in evaluation mode."""
+        """Return the base with the trained adapters and head, in evaluation mode."""
         self._insert(model, 0)
         return super().load(model, folder)
 
     def _places(self, model: PreTrainedModel) -> list[str]:
-        attention, feed_forward = outputs(model)
+        """Return the names of the layers that get a bottleneck after them."""
+        attention, feed_forward = output_layers(model)
         if not attention or not feed_forward:
             return []
         return feed_forward if self.placement == "pfeiffer" else attention + feed_forward
 
     def _insert(self, model: PreTrainedModel, seed: int) -> None:
+        """Replace each of these layers by itself and a bottleneck."""
         import torch
 
         sizes = widths(model, self._places(model))
@@ -84,17 +86,22 @@ class Bottleneck(Partial):
             torch.manual_seed(derive(seed, "adapter"))
             for name, (_, outside) in sizes.items():
                 parent, _, child = name.rpartition(".")
-                setattr(model.get_submodule(parent), child, _adapted(model.get_submodule(name), outside, self.width))
+                setattr(
+                    model.get_submodule(parent), child, _with_bottleneck(model.get_submodule(name), outside, self.width)
+                )
 
 
-def _adapted(layer: torch.nn.Module, outside: int, width: int) -> torch.nn.Module:
-    """A linear layer with a bottleneck behind it; the layer keeps its parameters' names, one part further down."""
+def _with_bottleneck(layer: torch.nn.Module, outside: int, width: int) -> torch.nn.Module:
+    """Return a linear layer followed by a bottleneck; the layer's parameters get the prefix `layer.`."""
     from collections import OrderedDict
 
     from torch import nn
 
     class Residual(nn.Module):
+        """The bottleneck: x + U·gelu(D·x + d) + u."""
+
         def __init__(self) -> None:
+            """Draw D; set d, U and u to 0."""
             super().__init__()
             self.down = nn.Linear(outside, width)
             self.up = nn.Linear(width, outside)
@@ -102,6 +109,7 @@ def _adapted(layer: torch.nn.Module, outside: int, width: int) -> torch.nn.Modul
                 nn.init.zeros_(zero)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """Add the bottleneck's output to its input."""
             return x + self.up(nn.functional.gelu(self.down(x)))
 
     return nn.Sequential(OrderedDict(layer=layer, bottleneck=Residual()))

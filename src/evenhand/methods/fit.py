@@ -1,4 +1,4 @@
-"""Whether methods fit a base model, said before anything is trained: by its skeleton, which costs no memory."""
+"""Checks that methods fit a base model before anything is trained, on a skeleton that needs no memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evenhand.errors import InputError
-from evenhand.methods.language import check_generates
+from evenhand.methods.language import check_is_generative
 from evenhand.methods.method import Method
-from evenhand.models import language, parts
+from evenhand.models import classifier_parts, language
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
 
 
-def skeleton(base: BaseModel, classes: int | None) -> PreTrainedModel:
-    """A classifier over the base, or a language model where there are no classes, on the meta device: names and shapes,
-    and no weights. Raises InputError: the base is no language model."""
+def model_skeleton(base: BaseModel, classes: int | None) -> PreTrainedModel:
+    """Return a classifier over the base, or a language model if `classes` is None, on the meta device without weights.
+
+    Raises InputError: the base is no language model.
+    """
     return (
-        language.skeleton(base)
+        language.language_model_skeleton(base)
         if classes is None
-        else parts.skeleton(base.folder, base.modality, classes, base.contents.fresh)
+        else classifier_parts.classifier_skeleton(base.folder, base.modality, classes, base.contents.fresh)
     )
 
 
-def check(base: BaseModel, classes: int | None, methods: Mapping[str, Method], where: str = "") -> None:
-    """Refuse methods that cannot be trained over the base.
+def check_methods(base: BaseModel, classes: int | None, methods: Mapping[str, Method], where: str = "") -> None:
+    """Raise InputError for the first method that cannot be trained over the base.
 
     Args:
         base: from `find`.
@@ -38,11 +40,11 @@ def check(base: BaseModel, classes: int | None, methods: Mapping[str, Method], w
     Raises:
         InputError: the first that does not fit, with the reason.
     """
-    model = skeleton(base, classes)
+    model = model_skeleton(base, classes)
     for name, method in methods.items():
         try:
             if classes is None:
-                check_generates(method)
+                check_is_generative(method)
             method.check(model)
         except InputError as error:
             raise InputError(f"{where}methods.{name}: {error}") from None

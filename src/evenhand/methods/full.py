@@ -1,4 +1,4 @@
-"""Full fine-tuning: every weight learns."""
+"""Defines full fine-tuning: every weight is trained."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ FOLDER = "weights"
 
 
 class Full(Method):
-    """Trains every weight of the base and the classification head; kept as an ordinary transformers folder."""
+    """Trains every weight of the base and the classification head; saved as an ordinary transformers folder."""
 
     kind: ClassVar[str] = "full"
     summary: ClassVar[str] = "every weight of the base model and the classification head"
     whole: ClassVar[bool] = True
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """The model itself, all of it learning; nothing is drawn."""
+        """Return the model itself, with all parameters trained; nothing is drawn."""
         return model.requires_grad_(True)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """`folder/weights/`, which `from_pretrained` of the model's class reads."""
+        """Write `folder/weights/`, which `from_pretrained` of the model's class reads."""
         with quiet():
             model.save_pretrained(folder / FOLDER)  # pyright: ignore[reportCallIssue]
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The trained model, in evaluation mode."""
+        """Return the trained model, in evaluation mode."""
         with quiet():
             return type(model).from_pretrained(folder / FOLDER, config=model.config, dtype=model.dtype).eval()
 
     def kept(self, folder: Path) -> bool:
-        """Whether `weights/` is there."""
+        """Return whether `weights/` exists."""
         return (folder / FOLDER / "config.json").is_file()

@@ -1,4 +1,4 @@
-"""Linear probing: only the classification head learns. What LoRA of rank 0 would be."""
+"""Defines linear probing: only the classification head is trained. It is what LoRA of rank 0 would be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Head(Partial):
-    """Trains the classification head over a frozen base; kept as the head's own safetensors file."""
+    """Trains the classification head over a frozen base; saved as a safetensors file of the head."""
 
     kind: ClassVar[str] = "head"
     summary: ClassVar[str] = "the classification head over a frozen base model"
@@ -22,5 +22,5 @@ class Head(Partial):
     lr: NonNegativeFloat = 1e-3
 
     def chosen(self, model: PreTrainedModel) -> tuple[str, ...]:
-        """Nothing of the base."""
+        """Return no parameter of the base."""
         return ()

@@ -1,16 +1,16 @@
-"""Which methods fine-tune language models: those that need no head, no batches and no positions of their own."""
+"""Lists the methods that can fine-tune language models: those without a head, batches or positions of their own."""
 
 from __future__ import annotations
 
 from evenhand.errors import InputError
 from evenhand.methods.method import Method
 
-METHODS = ("full", "base", "lora", "dora", "vera", "ia3", "oft", "boft", "bitfit", "last")
+GENERATIVE_KINDS = ("full", "base", "lora", "dora", "vera", "ia3", "oft", "boft", "bitfit", "last")
 """Kinds of method."""
 
 
-def check_generates(method: Method) -> None:
-    """Refuse a method that is for classifiers.
+def check_is_generative(method: Method) -> None:
+    """Raise InputError if a method is for classifiers only.
 
     Raises:
         InputError: it is, with the reason.
@@ -19,5 +19,7 @@ def check_generates(method: Method) -> None:
         raise InputError(
             "head trains a classification head, and a language model has none; use kind: last or kind: lora"
         )
-    if method.kind not in METHODS:
-        raise InputError(f"{method.kind} is for classifiers only so far; a language model takes {', '.join(METHODS)}")
+    if method.kind not in GENERATIVE_KINDS:
+        raise InputError(
+            f"{method.kind} is for classifiers only so far; a language model takes {', '.join(GENERATIVE_KINDS)}"
+        )

@@ -1,4 +1,4 @@
-"""The layers of a base model: which there are, what architectures call them, and which of them a method means."""
+"""Finds the layers of a base model that a method targets, whatever an architecture calls them."""
 
 from __future__ import annotations
 
@@ -47,8 +47,11 @@ FEED_FORWARD_OUTPUT = ("output.dense", "mlp.fc2", "mlp.down_proj", "mlp.c_proj",
 
 
 def linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
-    """The linear layers of the base by their full names; the head's are left out, since it learns as a whole, and so is
-    the output layer of a language model, which may be its embedding."""
+    """Return the linear layers of the base by their full names.
+
+    The head's are left out, since it is trained as a whole, and so is the output layer of a language model, which may
+    be its embedding.
+    """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
@@ -65,24 +68,28 @@ def linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
 
 
 def transposed(layer: torch.nn.Module) -> bool:
-    """Whether a linear layer keeps its weight as [in, out], as GPT-2's do, and not as [out, in]."""
+    """Return whether a linear layer stores its weight as [in, out], like GPT-2's, and not as [out, in]."""
     from transformers.pytorch_utils import Conv1D
 
     return isinstance(layer, Conv1D)
 
 
-def features(layer: Any) -> tuple[int, int]:
-    """Inputs and outputs of a linear layer."""
+def in_out_features(layer: Any) -> tuple[int, int]:
+    """Return the numbers of inputs and outputs of a linear layer."""
     first, second = layer.weight.shape
     return (first, second) if transposed(layer) else (second, first)
 
 
 def blocks(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
-    """The repeated layers of the base in their order, by their full names: BERT's encoder layers, a decoder's layers,
-    the blocks of all stages of a Swin. What is repeated only inside of one is no layer of its own."""
+    """Return the repeated layers of the base in order, by their full names.
+
+    These are BERT's encoder layers, a decoder's layers, the blocks of all stages of a Swin. A module list inside a
+    repeated layer does not count.
+    """
     from torch import nn
 
     def inside(prefix: str, module: nn.Module) -> Iterable[tuple[str, nn.Module]]:
+        """Yield the repeated layers below a module."""
         if isinstance(module, nn.ModuleList):
             for name, element in module.named_children():
                 staged = [child for child in element.named_children() if isinstance(child[1], nn.ModuleList)]
@@ -98,18 +105,18 @@ def blocks(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
 
 
 def matching(target: str, names: Iterable[str]) -> list[str]:
-    """The names that are the target or end in it, as PEFT matches."""
+    """Return the names that equal the target or end in it, as PEFT matches."""
     return [name for name in names if name == target or name.endswith(f".{target}")]
 
 
-def resolve(
+def resolve_targets(
     kind: str,
     model: PreTrainedModel,
     targets: Sequence[str] | None,
     known: Sequence[Sequence[str]] = QUERY_AND_VALUE,
     called: str = "query and value projections",
 ) -> dict[str, tuple[str, ...]]:
-    """The layers that a method means.
+    """Return the layers that a method's targets name, by target.
 
     Args:
         kind: of the method, for the error.
@@ -131,33 +138,33 @@ def resolve(
     if not layers:
         raise InputError(f"{kind}: {architecture} has no linear layers to adapt; use kind: full or kind: head")
     if targets is None:
-        found = [names for names in known if all(matching(name, layers) for name in names)]
-        if not found:
+        candidates = [names for names in known if all(matching(name, layers) for name in names)]
+        if not candidates:
             raise InputError(
                 f"{kind}: {architecture} has no {called} under a known name; set targets to some of its linear layers: "
                 f"{there}"
             )
-        targets = found[0]
+        targets = candidates[0]
     resolved = {}
     for target in targets:
         matched = matching(target, layers)
         if not matched:
             raise InputError(
-                f'{kind}: targets names "{target}", but no linear layer of the base {architecture} bears that name; '
+                f'{kind}: targets names "{target}", but no linear layer of the base {architecture} has that name; '
                 f"there are: {there}"
             )
         others = [name for name in matching(target, dict(model.named_modules())) if name not in layers]
         if others:
             raise InputError(
                 f'{kind}: targets names "{target}", but {others[0]} of {architecture}, which is no linear layer of '
-                f'the base, bears that name too; write more of the name, such as "{_longer(matched[0], target)}"'
+                f'the base, bears that name too; write more of the name, such as "{_longer_suffix(matched[0], target)}"'
             )
         resolved[target] = tuple(matched)
     return resolved
 
 
-def outputs(model: PreTrainedModel) -> tuple[list[str], list[str]]:
-    """The full names of the layers that attention and the feed-forward part end in; empty where none is known."""
+def output_layers(model: PreTrainedModel) -> tuple[list[str], list[str]]:
+    """Return the full names of the last layers of attention and of feed-forward parts; empty if none is known."""
     layers = linear_layers(model)
     attention = [name for known in ATTENTION_OUTPUT for name in matching(known, layers)]
     feed_forward = [
@@ -167,17 +174,17 @@ def outputs(model: PreTrainedModel) -> tuple[list[str], list[str]]:
 
 
 def widths(model: PreTrainedModel, names: Iterable[str]) -> Mapping[str, tuple[int, int]]:
-    """Inputs and outputs of these layers, by their full names."""
+    """Return the numbers of inputs and outputs of these layers, by their full names."""
     layers = linear_layers(model)
-    return {name: features(layers[name]) for name in names}
+    return {name: in_out_features(layers[name]) for name in names}
 
 
 def within(names: Iterable[str], parts: Iterable[str]) -> list[str]:
-    """The names that lie in one of the parts of the model."""
+    """Return the names that lie within one of these parts of the model."""
     starts = tuple(f"{part}." for part in parts)
     return [name for name in names if name.startswith(starts)]
 
 
-def _longer(name: str, target: str) -> str:
-    """The end of a full name, one part longer than the target."""
+def _longer_suffix(name: str, target: str) -> str:
+    """Return the end of a full name, one component longer than the target."""
     return ".".join(name.split(".")[-2 - target.count(".") :])

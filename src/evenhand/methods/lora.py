@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021, arXiv:2106.09685) and what grew out of it, through PEFT."""
+"""Defines LoRA (Hu et al. 2021, arXiv:2106.09685) and DoRA, through PEFT."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator, model_validator
 
 from evenhand.errors import InputError
-from evenhand.methods.adapter import Targeted, seed_dropout
 from evenhand.methods.layers import blocks, linear_layers, transposed, widths, within
+from evenhand.methods.peft_adapter import TargetedAdapter, seed_dropout
 from evenhand.seeds import generator
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _MULTIPLE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*x\s*")
 
 
-class LowRank(Targeted):
-    """A product B·A of rank r beside each target layer, scaled by alpha / r, and the classification head.
+class LowRank(TargetedAdapter):
+    """Base class of LoRA methods: a product B·A of rank r beside each target layer, scaled by alpha / r, and the head.
 
     Attributes:
         rank: r, at least 1 and at most max(in, out) of every target layer; rank 0 is the method `head`.
@@ -42,6 +42,7 @@ class LowRank(Targeted):
     @field_validator("rank")
     @classmethod
     def _rank(cls, value: float) -> float:
+        """Refuse ranks that are neither whole numbers nor, if the method allows it, shares of the layers."""
         if value <= 0:
             raise ValueError(f"a LoRA of rank {value:g} has no update to learn; use kind: head")
         if float(value).is_integer():
@@ -53,13 +54,14 @@ class LowRank(Targeted):
     @field_validator("alpha", mode="before")
     @classmethod
     def _alpha(cls, value: Any, info: ValidationInfo) -> Any:
+        """Resolve an alpha like `2x`, a multiple of the rank."""
         multiple = _MULTIPLE.fullmatch(value) if isinstance(value, str) else None
         if multiple is None or "rank" not in info.data:
             return value
         return float(multiple[1]) * max(info.data["rank"], 1)
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a target that no linear layer of the base bears, and a rank above what a target layer can have."""
+        """Raise InputError if no linear layer has a target's name, or if the rank exceeds a target layer's size."""
         for matched in self.resolved(model).values():
             sizes = widths(model, matched)
             narrowest = min(matched, key=lambda name: max(sizes[name]))
@@ -70,7 +72,7 @@ class LowRank(Targeted):
                 )
 
     def config(self, model: PreTrainedModel, seed: int, **options: Any) -> LoraConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         from peft import LoraConfig
 
         values = {"r": self.rank, "target_modules": list(self.resolved(model)), **options}
@@ -78,7 +80,7 @@ class LowRank(Targeted):
         return LoraConfig(lora_alpha=self.alpha, lora_dropout=self.dropout, **values)  # pyright: ignore[reportArgumentType]
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """A PeftModel over the model: A drawn under the seed's "adapter" stream, B zero, the head as it came.
+        """Return a PeftModel over the model: A drawn under the seed's "adapter" stream, B zero, the head unchanged.
 
         Raises:
             InputError: see `check`.
@@ -113,14 +115,15 @@ class LoRA(LowRank):
 
     @model_validator(mode="after")
     def _fits_together(self) -> LoRA:
+        """Refuse combinations of rank, layers and init that mean nothing."""
         if self.layers is not None and self.rank >= 1:
-            raise ValueError(f"layers says which layers a rank below 1 means, so rank {self.rank} has no use for it")
+            raise ValueError(f"layers selects layers for a rank below 1, so leave it out with rank {self.rank}")
         if self.init == "orthogonal" and self.rank % 2:
             raise ValueError(f"init: orthogonal needs an even rank, half of it for A and half for B, not {self.rank}")
         return self
 
     def hyperparameters(self) -> dict[str, Any]:
-        """As of every method; the fields that a plain LoRA has no use for are left out of its identity."""
+        """Return the trial's hyperparameters, without the fields that a plain LoRA leaves at their defaults."""
         values = super().hyperparameters()
         for name in ("layers", "rslora", "init"):
             if values[name] == type(self).model_fields[name].default:
@@ -130,7 +133,7 @@ class LoRA(LowRank):
         return values
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses what `LowRank` does, and an initialisation that does not fit a layer."""
+        """Raise InputError as `LowRank` does, or if the initialization does not fit a layer."""
         super().check(model)
         chosen = [name for matched in self.resolved(model).values() for name in matched]
         if self.rank < 1:
@@ -160,31 +163,33 @@ class LoRA(LowRank):
                     )
 
     def config(self, model: PreTrainedModel, seed: int, **options: Any) -> LoraConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         if self.rank < 1:
             options |= {"r": 1, "target_modules": self._share_of_layers(model, seed)}
         init = True if self.init == "kaiming" else self.init
         return super().config(model, seed, use_rslora=self.rslora, init_lora_weights=init, **options)
 
     def _share_of_layers(self, model: PreTrainedModel, seed: int) -> list[str]:
-        """The full names of the targets in the layers that a rank below 1 means."""
+        """Return the full names of the targets in the layers that a rank below 1 selects."""
         everywhere = list(blocks(model))
         count = max(1, math.floor(self.rank * len(everywhere) + 0.5))
         if self.layers == "random":
             drawn = generator(seed, "adapter", "layers").choice(len(everywhere), count, replace=False)
-            parts = [everywhere[place] for place in sorted(drawn)]
+            parts = [everywhere[index] for index in sorted(drawn)]
         else:
             parts = everywhere[-count:] if self.layers == "back" else everywhere[:count]
         return within([name for matched in self.resolved(model).values() for name in matched], parts)
 
 
 class DoRA(LowRank):
-    """A LoRA of each target layer's direction, and a magnitude for each of its outputs (Liu et al. 2024,
-    arXiv:2402.09353)."""
+    """Trains a LoRA of each target layer's direction, and a magnitude per output.
+
+    Liu et al. 2024, arXiv:2402.09353.
+    """
 
     kind: ClassVar[str] = "dora"
     summary: ClassVar[str] = "low-rank updates of directions, magnitudes of their own, and the classification head"
 
     def config(self, model: PreTrainedModel, seed: int, **options: Any) -> LoraConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         return super().config(model, seed, use_dora=True, **options)

@@ -1,4 +1,4 @@
-"""What a method of fine-tuning is: a frozen description, and what it makes of a base model."""
+"""Defines the interface of fine-tuning methods: a frozen description that turns a base model into one to train."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Method(Spec):
-    """A way of fine-tuning. One subclass a file, registered in `evenhand.methods.BUILT_IN` under its `kind`.
+    """A fine-tuning method. Each subclass is registered in `evenhand.methods.BUILT_IN` under its `kind`.
 
     Attributes:
         lr: peak learning rate.
@@ -44,17 +44,17 @@ class Method(Spec):
     data: Mapping[str, Any] = Field(default_factory=dict)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """What training depends on, for the trial's identity: `kind`, `lr`, `epochs` and the method's own fields."""
+        """Return what training depends on, for the trial's identity: `kind`, `lr`, `epochs` and the method's fields."""
         values = self.model_dump(mode="json", exclude={"train", "data"})
         return {"kind": self.kind, **values}
 
     @property
     def virtual_tokens(self) -> int:
-        """Positions of a text model that the method itself takes up."""
+        """Number of a text model's positions that the method itself takes up."""
         return 0
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuse a base that the method does not fit, before anything is trained.
+        """Raise InputError if the method does not fit a base, before anything is trained.
 
         Args:
             model: a classifier over the base, or its skeleton on the meta device: nothing may look at its weights.
@@ -65,7 +65,7 @@ class Method(Spec):
 
     @abstractmethod
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """Make of a freshly loaded base the model to train: what shall learn requires a gradient, the rest does not.
+        """Turn a freshly loaded base into the model to train: trained parameters require a gradient, the others do not.
 
         The base arrives with its head initialised under the seed's "head" stream (the same for every method);
         whatever a method initialises itself it draws under the seed's "adapter" stream.
@@ -84,7 +84,7 @@ class Method(Spec):
         train: TrainSpec,
         device: torch.device,
     ) -> Pack:
-        """One trial of this method as the loop trains it; overridden where batches or steps are the method's own.
+        """Return one trial of this method as the loop trains it; overridden by methods with their own batches or steps.
 
         Args:
             module: what `apply` made.
@@ -93,18 +93,20 @@ class Method(Spec):
         Raises:
             InputError: these examples or this architecture cannot be trained in this way, with the reason.
         """
-        from evenhand.training.pack import single
+        from evenhand.training.pack import single_pack
 
-        return single(module, inputs, labels, seed=seed, lr=self.lr, epochs=self.epochs, train=train, device=device)
+        return single_pack(
+            module, inputs, labels, seed=seed, lr=self.lr, epochs=self.epochs, train=train, device=device
+        )
 
     @abstractmethod
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """Write what was trained (an adapter as PEFT does, a whole model as transformers does) below `folder`."""
+        """Write the trained weights below `folder`: an adapter as PEFT does, a whole model as transformers does."""
 
     @abstractmethod
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The trained model again, from the base and what `save` wrote."""
+        """Return the trained model, from the base and the files that `save` wrote."""
 
     @abstractmethod
     def kept(self, folder: Path) -> bool:
-        """Whether `folder` holds what `load` needs."""
+        """Return whether `folder` holds the files that `load` needs."""

@@ -1,4 +1,4 @@
-"""Fine-tuning of a part of the base's own weights, and of the classification head."""
+"""Defines methods that train a part of the base's own weights, and the classification head."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ if TYPE_CHECKING:
 
 
 class Partial(Method):
-    """Trains some of the base's parameters and the head; kept as a safetensors file of these parameters."""
+    """Base class of methods that train some of the base's parameters and the head, saved as a safetensors file."""
 
     file: ClassVar[str] = "trained.safetensors"
 
     @abstractmethod
     def chosen(self, model: PreTrainedModel) -> Iterable[str]:
-        """The names of what learns besides the head."""
+        """Return the names of the trained parameters besides the head's."""
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """The model itself, only the head and what is chosen learning; nothing is drawn.
+        """Return the model itself, with the head and the chosen parameters trained; nothing is drawn.
 
         Raises:
             InputError: see `check`.
         """
         self.check(model)
-        return only(model, self.chosen(model))
+        return train_only(model, self.chosen(model))
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """What was trained, under its names in the model."""
+        """Write the trained parameters, under their names in the model."""
         from safetensors.torch import save_file
 
         learned = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters() if p.requires_grad}
         save_file(learned, folder / self.file, metadata={"format": "pt"})
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The base with what was trained, in evaluation mode."""
+        """Return the base with the trained parameters, in evaluation mode."""
         from safetensors.torch import load_file
 
-        found = model.load_state_dict(load_file(folder / self.file), strict=False)
-        assert not found.unexpected_keys, found.unexpected_keys
+        loaded = model.load_state_dict(load_file(folder / self.file), strict=False)
+        assert not loaded.unexpected_keys, loaded.unexpected_keys
         return model.requires_grad_(False).eval()
 
     def kept(self, folder: Path) -> bool:
-        """Whether the file of what was trained is there."""
+        """Return whether the file of trained parameters exists."""
         return (folder / self.file).is_file()
 
 
-def only(model: PreTrainedModel, names: Iterable[str]) -> PreTrainedModel:
-    """The model with nothing learning but its head and the parameters of these names."""
+def train_only(model: PreTrainedModel, names: Iterable[str]) -> PreTrainedModel:
+    """Freeze the model except for its head and the parameters of these names, and return it."""
     from evenhand.models.load import head_modules
 
     model.requires_grad_(False)
@@ -77,18 +77,18 @@ class BitFit(Partial):
     lr: NonNegativeFloat = 1e-3
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a base without biases."""
+        """Raise InputError if the base has no biases."""
         if not self.chosen(model):
             raise InputError(f"bitfit: the base of {type(model).__name__} has no biases to train; use kind: lora")
 
     def chosen(self, model: PreTrainedModel) -> list[str]:
-        """Every parameter of the base whose name is `bias`."""
+        """Return every parameter of the base whose name is `bias`."""
         prefix = model.base_model_prefix
         return [f"{prefix}.{name}" for name, _ in model.base_model.named_parameters() if name.endswith(".bias")]
 
 
 class Last(Partial):
-    """Trains the last layers of the base, whatever follows them (a final normalisation, a pooler), and the head.
+    """Trains the last layers of the base, what follows them (a final normalization, a pooler), and the head.
 
     Attributes:
         layers: how many; for a Swin, blocks counted over all stages.
@@ -100,7 +100,7 @@ class Last(Partial):
     layers: PositiveInt = 1
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a base with fewer layers."""
+        """Raise InputError if the base has fewer layers."""
         there = len(blocks(model))
         if self.layers > there:
             raise InputError(
@@ -109,9 +109,12 @@ class Last(Partial):
             )
 
     def chosen(self, model: PreTrainedModel) -> list[str]:
-        """What the base registers from the first of these layers on: architectures do so from inputs to outputs."""
+        """Return the base's parameters from the first of these layers on.
+
+        Architectures register them from inputs to outputs.
+        """
         first = list(blocks(model))[-self.layers]
         prefix = model.base_model_prefix
         names = [f"{prefix}.{name}" for name, _ in model.base_model.named_parameters()]
-        start = next(place for place, name in enumerate(names) if name.startswith(f"{first}."))
+        start = next(position for position, name in enumerate(names) if name.startswith(f"{first}."))
         return names[start:]

@@ -1,4 +1,4 @@
-"""Full fine-tuning and LoRA under differential privacy, by DP-SGD."""
+"""Defines full fine-tuning and LoRA under differential privacy, by DP-SGD."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WINDOWS = ("swin", "swinv2", "donut-swin", "maskformer-swin")
 
 
 class Private(Method):
-    """What DP-SGD adds to a method: a budget, from which the noise follows.
+    """Adds DP-SGD to a method: a privacy budget, which decides the noise.
 
     A step uses each training example with probability (batch_size · accumulate) / n, clips its gradient and adds noise;
     see `evenhand.training.private`. `train.clip_norm` has no part in it.
@@ -45,8 +45,11 @@ class Private(Method):
     max_grad_norm: PositiveFloat = 0.1
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses what the method without privacy does, a machine without opacus, and architectures whose layers do not
-        see one example at a time. What else opacus cannot do is found out by `pack`."""
+        """Raise InputError if the method does not fit, opacus is missing, or layers mix examples.
+
+        Layers that see more than one example at a time are those that attend within windows of an image, and batch
+        normalization. Other limits of opacus are found by `pack`.
+        """
         from torch import nn
 
         super().check(model)
@@ -64,7 +67,7 @@ class Private(Method):
             )
 
     def delta_of(self, examples: int) -> float:
-        """δ for that many training examples. Raises InputError: it is 1/n or more."""
+        """Return δ for that many training examples. Raises InputError: it is 1/n or more."""
         delta = 1 / (2 * examples) if self.delta is None else self.delta
         if delta >= 1 / examples:
             raise InputError(
@@ -74,18 +77,18 @@ class Private(Method):
         return delta
 
     def check_budget(self, examples: int) -> None:
-        """Refuse a budget that cannot be kept with that many training examples, before anything is trained.
+        """Raise InputError, before anything is trained, if the budget cannot be kept with that many training examples.
 
         Raises:
             InputError: δ is 1/n or more, or ε is below what any noise can show.
         """
-        from evenhand.training.private import calibrate
+        from evenhand.training.private import calibrate_noise
 
         # A single step on all examples: where no noise is enough for one, none is for more.
-        calibrate(self.epsilon, self.delta_of(examples), self.max_grad_norm, sample_rate=1.0, steps=1)
+        calibrate_noise(self.epsilon, self.delta_of(examples), self.max_grad_norm, sample_rate=1.0, steps=1)
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """What the method without privacy makes of the model. Raises InputError: see `check`."""
+        """Return the model as the method without privacy makes it. Raises InputError: see `check`."""
         self.check(model)
         return super().apply(model, seed)  # pyright: ignore[reportAbstractUsage]
 
@@ -99,30 +102,32 @@ class Private(Method):
         train: TrainSpec,
         device: torch.device,
     ) -> Pack:
-        """One trial that is trained by DP-SGD, with the least noise that stays within the budget.
+        """Return one trial to be trained by DP-SGD, with the least noise that stays within the budget.
 
         Raises:
             InputError: see `check_budget`, or opacus cannot train this architecture, with the reason.
         """
-        from evenhand.training.pack import single
-        from evenhand.training.private import calibrate, private, sample_rate
+        from evenhand.training.pack import single_pack
+        from evenhand.training.private import calibrate_noise, private_pack, sample_rate
 
         delta = self.delta_of(len(labels))
-        plain = single(module, inputs, labels, seed=seed, lr=self.lr, epochs=self.epochs, train=train, device=device)
+        plain = single_pack(
+            module, inputs, labels, seed=seed, lr=self.lr, epochs=self.epochs, train=train, device=device
+        )
         (replica,) = plain.replicas
         rate = sample_rate(replica)
-        return private(plain, calibrate(self.epsilon, delta, self.max_grad_norm, rate, replica.steps))
+        return private_pack(plain, calibrate_noise(self.epsilon, delta, self.max_grad_norm, rate, replica.steps))
 
 
 class DPFull(Private, Full):
-    """Full fine-tuning by DP-SGD; kept as full fine-tuning is."""
+    """Full fine-tuning by DP-SGD; saved like full fine-tuning."""
 
     kind: ClassVar[str] = "dp_full"
     summary: ClassVar[str] = "every weight, by DP-SGD: examples are clipped and noise is added, for a budget of ε"
 
 
 class DPLoRA(Private, LoRA):
-    """LoRA by DP-SGD; kept as an ordinary adapter. That every B moves in the first step is made sure of."""
+    """LoRA by DP-SGD; saved like LoRA. Training fails if some B matrix does not move in the first step."""
 
     kind: ClassVar[str] = "dp_lora"
     summary: ClassVar[str] = "LoRA by DP-SGD: examples are clipped and noise is added, for a budget of ε"

@@ -1,4 +1,4 @@
-"""QLoRA (Dettmers et al. 2023, arXiv:2305.14314): LoRA over a base of 4 bits a weight, through bitsandbytes."""
+"""Defines QLoRA (Dettmers et al. 2023, arXiv:2305.14314): LoRA over a base of 4 bits a weight, by bitsandbytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class QLoRA(LowRank):
-    """Trains what LoRA does, over a base whose linear layers are rounded to NF4 with doubly quantised scales.
+    """Trains a LoRA over a base whose linear layers are rounded to NF4 with doubly quantized scales.
 
     It needs a GPU and bitsandbytes. The head, embeddings and normalisations keep float32.
     """
@@ -25,7 +25,7 @@ class QLoRA(LowRank):
     summary: ClassVar[str] = "LoRA over a base model rounded to 4 bits, and the classification head"
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses what `LowRank` does, transposed layers, and a machine without bitsandbytes or a GPU."""
+        """Raise InputError as `LowRank` does, for transposed layers, and without bitsandbytes or a GPU."""
         import torch
 
         super().check(model)
@@ -38,18 +38,18 @@ class QLoRA(LowRank):
             raise InputError("qlora: rounding to 4 bits needs a GPU, and PyTorch sees none here; use kind: lora")
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """A PeftModel over the rounded model, on the GPU. Raises InputError: see `check`."""
+        """Return a PeftModel over the quantized model, on the GPU. Raises InputError: see `check`."""
         self.check(model)
-        return super().apply(rounded(model), seed)
+        return super().apply(quantize_base(model), seed)
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The rounded base with the trained adapter and head, in evaluation mode."""
+        """Return the quantized base with the trained adapter and head, in evaluation mode."""
         self.check(model)
-        return super().load(rounded(model), folder)
+        return super().load(quantize_base(model), folder)
 
 
-def rounded(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with the linear layers of its base in 4 bits, on the GPU; rounding is a function of the weights."""
+def quantize_base(model: PreTrainedModel) -> PreTrainedModel:
+    """Quantize the linear layers of the model's base to 4 bits and move it to the GPU; depends on the weights only."""
     import bitsandbytes as bnb  # pyright: ignore[reportMissingImports]
     import torch
 

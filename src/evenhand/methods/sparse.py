@@ -1,4 +1,4 @@
-"""Pruning before full fine-tuning: known to hurt small groups, so a harm that an audit must be able to see."""
+"""Prunes weights before full fine-tuning, which is known to hurt small groups: a harm that an audit must detect."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BATCH = 32
 
 
 class Pruned(Full):
-    """Sets a share of the weights of every linear layer within the base's repeated layers to 0, and trains all others.
+    """Base class: sets a share of the weights of the base's repeated linear layers to 0, and trains all others.
 
     A pruned weight stays 0: its gradient is 0, and so is what AdamW makes of it. Embeddings, normalisations, biases,
     poolers and the head are not pruned.
@@ -41,7 +41,7 @@ class Pruned(Full):
     sparsity: float = Field(default=0.5, gt=0, lt=1)
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses a base without linear layers in its repeated layers."""
+        """Raise InputError if the base's repeated layers have no linear layers."""
         if not within(linear_layers(model), blocks(model)):
             raise InputError(
                 f"{self.kind}: {type(model).__name__} has no linear layers within repeated layers to prune; use kind: "
@@ -50,14 +50,16 @@ class Pruned(Full):
 
 
 class Magnitude(Pruned):
-    """Full fine-tuning without the weights of least magnitude in each linear layer (Han et al. 2015,
-    arXiv:1506.02626)."""
+    """Full fine-tuning after setting the smallest weights of each linear layer to 0.
+
+    Han et al. 2015, arXiv:1506.02626.
+    """
 
     kind: ClassVar[str] = "magnitude"
     summary: ClassVar[str] = "every weight but the smallest of each linear layer, which are 0 and stay it"
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """The model itself, pruned, all else of it learning; nothing is drawn.
+        """Return the model itself, pruned, with all other weights trained; nothing is drawn.
 
         Raises:
             InputError: see `check`.
@@ -67,13 +69,14 @@ class Magnitude(Pruned):
         for name in within(layers, blocks(model)):
             weight: Any = layers[name].weight
             scores = weight.detach().abs().reshape(1, -1)
-            prune(layers[name], least(scores, self.sparsity).reshape(weight.shape))
+            prune(layers[name], smallest_entries(scores, self.sparsity).reshape(weight.shape))
         return super().apply(model, seed)
 
 
 class Wanda(Pruned):
-    """Full fine-tuning without the weights of least |weight| × norm of its input in each row of each linear layer (Sun
-    et al. 2023, arXiv:2306.11695).
+    """Full fine-tuning after pruning the weights with the least |weight| × input norm in each row of each linear layer.
+
+    Sun et al. 2023, arXiv:2306.11695.
 
     The norms are over the tokens of the first training examples. Layers are pruned one after the other, each on what
     the pruned ones before it give.
@@ -89,7 +92,7 @@ class Wanda(Pruned):
     examples: PositiveInt = 128
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """The model itself, all of it learning; pruned once the training examples are there.
+        """Return the model itself, all of it trained; it is pruned once the training examples are known.
 
         Raises:
             InputError: see `check`.
@@ -107,7 +110,7 @@ class Wanda(Pruned):
         train: TrainSpec,
         device: torch.device,
     ) -> Pack:
-        """One trial, its model pruned by what its first examples are like. See `Method.pack`."""
+        """Return one trial whose model is pruned by the input norms of its first examples. See `Method.pack`."""
         from evenhand.training.loop import reproducible
 
         module.to(device).eval()
@@ -118,19 +121,19 @@ class Wanda(Pruned):
         return super().pack(module, inputs, labels, seed=seed, train=train, device=device)
 
     def prune(self, model: PreTrainedModel, batches: list[dict[str, torch.Tensor]]) -> None:
-        """Prune a classifier in place, by what these arguments of its forward put into its layers."""
+        """Prune a classifier in place, by the input norms of its layers on these batches."""
         layers = linear_layers(model)
         for block in blocks(model):
             inside = {name: layers[name] for name in within(layers, [block])}
             for name, norms in input_norms(model, inside, batches).items():
                 weight: Any = inside[name].weight
                 rows = weight.detach().T if transposed(inside[name]) else weight.detach()
-                chosen = least(rows.abs() * norms.to(rows.dtype), self.sparsity)
+                chosen = smallest_entries(rows.abs() * norms.to(rows.dtype), self.sparsity)
                 prune(inside[name], chosen.T if transposed(inside[name]) else chosen)
 
 
-def least(scores: torch.Tensor, share: float) -> torch.Tensor:
-    """Which entries of each row are the least: bool [rows, n], floor(share · n) a row, ties by place."""
+def smallest_entries(scores: torch.Tensor, share: float) -> torch.Tensor:
+    """Return which entries of each row are smallest: bool [rows, n], floor(share · n) per row, ties by position."""
     import torch
 
     # Rounded first: 0.29 · 100 is a little less than 29.
@@ -140,7 +143,7 @@ def least(scores: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def prune(layer: torch.nn.Module, chosen: torch.Tensor) -> None:
-    """Set weights of a layer to 0 for good.
+    """Set weights of a layer to 0 permanently.
 
     Args:
         layer: a linear layer.
@@ -155,22 +158,27 @@ def prune(layer: torch.nn.Module, chosen: torch.Tensor) -> None:
 def input_norms(
     model: torch.nn.Module, layers: Mapping[str, torch.nn.Module], batches: list[dict[str, torch.Tensor]]
 ) -> dict[str, torch.Tensor]:
-    """The Euclidean norm of each input of each layer over all tokens but padding, float64 [in], by the layer's name."""
+    """Return the norm of each input of each layer over all unpadded tokens, float64 [in], by the layer's name."""
     import torch
 
     squares: dict[str, Any] = dict.fromkeys(layers, 0.0)
     for batch in batches:
-        with _watched(layers, squares, batch.get("attention_mask")), torch.inference_mode():
+        with _accumulate_squares(layers, squares, batch.get("attention_mask")), torch.inference_mode():
             model(**batch)
     return {name: total.clone().sqrt() for name, total in squares.items()}
 
 
 @contextmanager
-def _watched(
+def _accumulate_squares(
     layers: Mapping[str, torch.nn.Module], squares: dict[str, Any], mask: torch.Tensor | None
 ) -> Iterator[None]:
+    """Context manager in which forward passes add each layer's squared inputs to `squares`."""
+
     def note(name: str) -> Any:
+        """Return the hook of one layer."""
+
         def hook(_: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+            """Add the squares of the layer's inputs."""
             given = arguments[0]
             tokens = given[mask.bool()] if mask is not None and given.shape[:-1] == mask.shape else given
             squares[name] = squares[name] + tokens.double().square().flatten(0, -2).sum(0)

@@ -1,4 +1,4 @@
-"""Virtual tokens before a text, learned over a frozen base, through PEFT."""
+"""Defines prefix tuning and prompt tuning through PEFT: trained virtual tokens before every text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import NonNegativeFloat, PositiveInt
 
 from evenhand.errors import InputError
-from evenhand.methods.adapter import Adapter
+from evenhand.methods.peft_adapter import PeftAdapter
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class Virtual(Adapter):
-    """Tokens before every text that stand for no word. Texts are cut so that both fit the model's positions.
+class VirtualTokens(PeftAdapter):
+    """Base class: puts trained tokens that stand for no word before every text.
+
+    Texts are truncated so that both fit the model's positions.
 
     Attributes:
         tokens: how many.
@@ -29,11 +31,11 @@ class Virtual(Adapter):
 
     @property
     def virtual_tokens(self) -> int:
-        """As many as there are."""
+        """Number of virtual tokens."""
         return self.tokens
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuses what reads no texts, and more tokens than the model has positions."""
+        """Raise InputError if the model reads no texts, or if the tokens fill all its positions."""
         if model.main_input_name != "input_ids":
             raise InputError(
                 f"{self.kind}: {type(model).__name__} reads no texts that tokens could precede; use kind: lora"
@@ -46,21 +48,23 @@ class Virtual(Adapter):
             )
 
 
-class Prefix(Virtual):
-    """Trains keys and values of virtual tokens in every layer, and the head (Li & Liang 2021, arXiv:2101.00190),
-    without their reparametrisation."""
+class Prefix(VirtualTokens):
+    """Trains keys and values of virtual tokens in every layer, and the head, without reparametrization.
+
+    Li & Liang 2021, arXiv:2101.00190.
+    """
 
     kind: ClassVar[str] = "prefix"
     summary: ClassVar[str] = "keys and values of virtual tokens in every layer, and the classification head"
 
     def config(self, model: PreTrainedModel, seed: int) -> PrefixTuningConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         from peft import PrefixTuningConfig
 
         return PrefixTuningConfig(num_virtual_tokens=self.tokens)
 
 
-class Prompt(Virtual):
+class Prompt(VirtualTokens):
     """Trains the embeddings of virtual tokens, and the head (Lester et al. 2021, arXiv:2104.08691).
 
     An encoder that classifies by its first position reads it at the first virtual token, a decoder at the last token of
@@ -77,15 +81,15 @@ class Prompt(Virtual):
     init: Literal["vocabulary", "normal"] = "vocabulary"
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """A PeftModel over the model. Raises InputError: see `check`."""
+        """Return a PeftModel over the model. Raises InputError: see `check`."""
         return _read_at_last_token(super().apply(model, seed))
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """The base with the trained prompt and head, in evaluation mode."""
+        """Return the base with the trained prompt and head, in evaluation mode."""
         return _read_at_last_token(super().load(model, folder))
 
     def config(self, model: PreTrainedModel, seed: int) -> PromptTuningConfig:
-        """PEFT's configuration."""
+        """Return PEFT's configuration."""
         from peft import PromptTuningConfig, PromptTuningInit
 
         init = PromptTuningInit.SAMPLE_VOCAB if self.init == "vocabulary" else PromptTuningInit.RANDOM
@@ -93,7 +97,7 @@ class Prompt(Virtual):
 
 
 def _read_at_last_token(adapted: Any) -> torch.nn.Module:
-    """Where a decoder's head scores every position and the last one counts, let it see the last token only."""
+    """Let a decoder's head see the last token only, if it scores every position."""
     import torch
 
     classifier = adapted.get_base_model()
@@ -102,9 +106,11 @@ def _read_at_last_token(adapted: Any) -> torch.nn.Module:
     masks: list[torch.Tensor] = []
 
     def note(_: torch.nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Remember the attention mask of the call."""
         masks[:] = [options["attention_mask"]]
 
     def last(_: torch.nn.Module, arguments: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        """Replace the head's input by each text's last state."""
         (hidden,) = arguments
         (mask,) = masks
         places = (mask * torch.arange(mask.shape[1], device=mask.device)).argmax(dim=1)
@@ -112,10 +118,10 @@ def _read_at_last_token(adapted: Any) -> torch.nn.Module:
 
     classifier.register_forward_pre_hook(note, with_kwargs=True)
     classifier.score.register_forward_pre_hook(last)
-    logging.getLogger(type(classifier).forward.__module__).addFilter(_knows_padding)
+    logging.getLogger(type(classifier).forward.__module__).addFilter(_not_padding_warning)
     return adapted
 
 
-def _knows_padding(record: logging.LogRecord) -> bool:
-    """Not what transformers says of padding behind embeddings: it is seen to."""
+def _not_padding_warning(record: logging.LogRecord) -> bool:
+    """Log filter that drops transformers' warning about padding behind embeddings, which is handled here."""
     return "will not detect padding tokens" not in record.getMessage()

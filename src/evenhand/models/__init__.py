@@ -1,1 +1,1 @@
-"""Base models: found, checked, loaded in float32."""
+"""Finds base models, checks them, and loads classifiers and language models over them in float32."""

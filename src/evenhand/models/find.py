@@ -1,4 +1,4 @@
-"""Base models: where they are, and what identifies them.
+"""Locates base models (built in, in a package, in a folder or on the hub) and identifies them by a fingerprint.
 
 A base model is a folder with a configuration and safetensors weights; no code from the hub is ever run, and no format
 is read that could hold any.
@@ -16,8 +16,8 @@ from typing import Any
 
 from evenhand.data.dataset import Modality
 from evenhand.errors import InputError, did_you_mean
+from evenhand.models.classifier_parts import CheckpointContents, checkpoint_contents
 from evenhand.models.hub import INDEX, READS_IMAGES, READS_TEXT, WEIGHTS, download
-from evenhand.models.parts import Contents, contents
 
 TINY = ("tiny-vit", "tiny-bert", "tiny-swinv2", "tiny-llama", "tiny-mistral")
 """Built-in checkpoints, below `evenhand/assets/`."""
@@ -29,7 +29,7 @@ _OLD_WEIGHTS = ("pytorch_model*.bin", "tf_model.h5", "flax_model.msgpack")
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A base model on this machine.
+    """A base model on this machine: its folder, its fingerprint and what it reads.
 
     Attributes:
         name: as it was asked for.
@@ -48,26 +48,26 @@ class BaseModel:
     model_type: str
     modality: Modality
     commit: str | None = None
-    contents: Contents = field(default_factory=Contents)
+    contents: CheckpointContents = field(default_factory=CheckpointContents)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of results should know of it, one sentence each."""
-        said = [] if self.commit is None else [f"{self.name} is commit {self.commit} of the hub"]
+        """Notes for the report's readers, one sentence each."""
+        notes = [] if self.commit is None else [f"{self.name} is commit {self.commit} of the hub"]
         if self.contents.head is not None:
-            said.append(
+            notes.append(
                 f"{self.name} brings a classification head of {self.contents.head} classes, which is left out: every "
                 "trial starts with a head drawn under its seed"
             )
         if self.contents.fresh:
-            said.append(
+            notes.append(
                 f"{self.name} has no weights for {', '.join(self.contents.fresh)}, which its classifier reads: it is "
                 "drawn under the seed and learns with the head, whatever the method"
             )
-        return tuple(said)
+        return tuple(notes)
 
 
-def find(model: str) -> BaseModel:
+def find_model(model: str) -> BaseModel:
     """Find a base model, downloading it from the hub where needed.
 
     Args:
@@ -94,12 +94,12 @@ def find(model: str) -> BaseModel:
     )
     if base.contents.fresh:
         # A plan has no report to say it in.
-        _say(base.notes[-1])
+        _warn_once(base.notes[-1])
     return base
 
 
 def configuration(folder: Path, model: str) -> dict[str, Any]:
-    """The contents of `config.json`. Raises InputError when there is none, or it is no JSON object."""
+    """Return the contents of `config.json`. Raises InputError if it is missing or no JSON object."""
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{model}: {folder} has no config.json, so it is no Hugging Face model folder")
@@ -112,13 +112,13 @@ def configuration(folder: Path, model: str) -> dict[str, Any]:
     return values
 
 
-def present(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    """The files of a folder that match one of the patterns, sorted."""
+def matching_files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Return the files of a folder that match one of the patterns, sorted."""
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
 def _folder(model: str) -> tuple[Path, str | None]:
-    """Where it is, and which commit of the hub."""
+    """Return the model's folder, and its commit if it comes from the hub."""
     if model in TINY:
         return ASSETS / model, None
     if model.startswith("package:"):
@@ -137,6 +137,7 @@ def _folder(model: str) -> tuple[Path, str | None]:
 
 
 def _package_folder(model: str) -> Path:
+    """Return the folder of a model in an installed package."""
     from importlib.util import find_spec
 
     name, _, inside = model.removeprefix("package:").partition("/")
@@ -147,14 +148,14 @@ def _package_folder(model: str) -> Path:
         raise InputError(
             f'the model "{model}" needs the package {name}, which is not installed; try: pip install {name}'
         )
-    for place in spec.submodule_search_locations:
-        if (Path(place) / inside).is_dir():
-            return Path(place) / inside
+    for location in spec.submodule_search_locations:
+        if (Path(location) / inside).is_dir():
+            return Path(location) / inside
     raise InputError(f'the package {name} has no folder "{inside}"')
 
 
 def _weights(folder: Path, model: str, commit: str | None) -> list[Path]:
-    """The safetensors files that transformers would read: one, or the shards of an index."""
+    """Return the safetensors files that transformers would read: one file, or an index and its shards."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / INDEX).is_file():
@@ -166,7 +167,7 @@ def _weights(folder: Path, model: str, commit: str | None) -> list[Path]:
         if absent:
             raise InputError(f"{model}: {INDEX} names {absent[0]}, which {folder} does not hold")
         return [folder / INDEX, *(folder / name for name in names)]
-    if old := present(folder, _OLD_WEIGHTS):
+    if old := matching_files(folder, _OLD_WEIGHTS):
         raise InputError(
             f"{model}: {old[0].name} is an older format that can run code when it is read; convert it once, where you "
             "trust it: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER) writes model.safetensors "
@@ -182,6 +183,7 @@ def _weights(folder: Path, model: str, commit: str | None) -> list[Path]:
 
 
 def _modality(model_type: object, folder: Path, model: str) -> Modality:
+    """Return whether the architecture classifies texts or images; raise InputError if neither."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as IMAGES,
     )
@@ -189,7 +191,7 @@ def _modality(model_type: object, folder: Path, model: str) -> Modality:
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as TEXTS,
     )
 
-    if model_type in TEXTS and (model_type not in IMAGES or present(folder, READS_TEXT)):
+    if model_type in TEXTS and (model_type not in IMAGES or matching_files(folder, READS_TEXT)):
         return "text"
     if model_type in IMAGES:
         return "image"
@@ -200,7 +202,8 @@ def _modality(model_type: object, folder: Path, model: str) -> Modality:
 
 
 def _fingerprint(folder: Path, weights: list[Path]) -> str:
-    files = {folder / "config.json", *weights, *present(folder, (*READS_TEXT, *READS_IMAGES))}
+    """Return a hash of the contents of the configuration, weights, tokenizer and preprocessor files."""
+    files = {folder / "config.json", *weights, *matching_files(folder, (*READS_TEXT, *READS_IMAGES))}
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(files, key=lambda path: path.name):
         status = path.stat()
@@ -210,17 +213,18 @@ def _fingerprint(folder: Path, weights: list[Path]) -> str:
 
 @lru_cache(maxsize=256)
 def _content(path: Path, size: int, changed: int) -> str:
-    """Hash of a file's bytes; size and time of change are there so that a changed file is read again."""
+    """Return a hash of a file's bytes; `size` and `changed` are cache keys, so that a changed file is read again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 @lru_cache(maxsize=64)
-def _contents(folder: Path, modality: Modality, weights: tuple[Path, ...], fingerprint: str) -> Contents:
-    """What the weights hold of a classifier; the fingerprint is there so that changed files are read again."""
-    return contents(folder, modality, weights)
+def _contents(folder: Path, modality: Modality, weights: tuple[Path, ...], fingerprint: str) -> CheckpointContents:
+    """Return the checkpoint's contents; the fingerprint is a cache key, so that changed files are read again."""
+    return checkpoint_contents(folder, modality, weights)
 
 
 @cache
-def _say(text: str) -> None:
+def _warn_once(text: str) -> None:
+    """Log a warning, once per text."""
     logging.getLogger("evenhand").warning(text)

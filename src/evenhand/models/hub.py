@@ -1,4 +1,4 @@
-"""Base models from the hub: what is downloaded of one, and what to do when that fails."""
+"""Downloads base models from the Hugging Face hub, and explains failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READS_IMAGES = ("preprocessor_config.json", "processor_config.json")
 
 
 def download(model: str) -> Path:
-    """The folder that a model of the hub has in the hub's cache; its name is the commit.
+    """Download a model into the hub's cache and return its folder, whose name is the commit.
 
     Only what is missing there is downloaded: a configuration, safetensors weights, tokenizer and preprocessor files,
     never code. A file gets its name when it is complete.
@@ -36,7 +36,7 @@ def download(model: str) -> Path:
     page = f"{constants.ENDPOINT}/{repository}"
     instead = "or give a local folder"
     try:
-        with _bars_on_a_terminal():
+        with _progress_bars_on_terminals_only():
             folder = snapshot_download(
                 repository,
                 revision=revision or None,
@@ -64,14 +64,14 @@ def download(model: str) -> Path:
     except errors.LocalEntryNotFoundError as error:
         cause = error.__cause__ or error
         if isinstance(cause, errors.HfHubHTTPError):
-            raise _refused(repository, cause) from None
+            raise _hub_error(repository, cause) from None
         why = "HF_HUB_OFFLINE is set" if isinstance(cause, errors.OfflineModeIsEnabled) else first_line(cause)
         raise InputError(
             f'"{repository}" is no local folder and the hub cannot be reached ({why}); connect once to download it, '
             f"{instead}"
         ) from None
     except errors.HfHubHTTPError as error:
-        raise _refused(repository, error) from None
+        raise _hub_error(repository, error) from None
     except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
         if isinstance(error, OSError) and error.errno is not None:
             # A full disk, say: the machine's, not the hub's.
@@ -83,8 +83,8 @@ def download(model: str) -> Path:
 
 
 @contextmanager
-def _bars_on_a_terminal() -> Iterator[None]:
-    """The hub's progress bars, but not in the log of a job."""
+def _progress_bars_on_terminals_only() -> Iterator[None]:
+    """Context manager that hides the hub's progress bars in the log of a job."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if sys.stderr.isatty() or are_progress_bars_disabled():
@@ -97,8 +97,8 @@ def _bars_on_a_terminal() -> Iterator[None]:
         enable_progress_bars()
 
 
-def _refused(repository: str, error: OSError) -> InputError:
-    """What to do about an answer of the hub that means nothing more particular."""
+def _hub_error(repository: str, error: OSError) -> InputError:
+    """Return the error for a refusal by the hub that has no class of its own."""
     why = first_line(error)
     if "401" in why:
         return InputError(f"the hub does not accept the access token of this machine ({why}); run `hf auth login`")

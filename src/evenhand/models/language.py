@@ -1,13 +1,13 @@
-"""A language model made of a base model: it goes on where a text ends, with the output layer of its checkpoint."""
+"""Loads a base model as a causal language model, with the output layer of its checkpoint."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError
+from evenhand.models.classifier_parts import model_from_config
 from evenhand.models.find import BaseModel
-from evenhand.models.load import check_fit, set_dropout
-from evenhand.models.parts import configured
+from evenhand.models.load import check_weights_fit, set_dropout
 from evenhand.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTrainedModel:
-    """The base as a causal language model: its weights in float32, nothing drawn, in evaluation mode, on the CPU.
+    """Load the base as a causal language model: float32 weights, nothing drawn, in evaluation mode, on the CPU.
 
     A checkpoint's own defaults for generation (a temperature, say) are left out: whatever is generated is the likeliest
     token each time.
@@ -44,19 +44,19 @@ def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTraine
             output_loading_info=True,
         )
     model, report = loaded
-    check_fit(base, model, report)
+    check_weights_fit(base, model, report)
     absent = sorted(report["missing_keys"])
     if absent:
         raise InputError(
-            f"{base.name} has no weights for {absent[0]}, so it is no language model that can go on with a text; "
-            "choose one with its output layer"
+            f"{base.name} has no weights for {absent[0]}, so it cannot generate text; choose a model "
+            "with its output layer"
         )
     model.generation_config = GenerationConfig(do_sample=False, num_beams=1)
     return model.eval()
 
 
-def skeleton(base: BaseModel) -> PreTrainedModel:
-    """The base as a causal language model on the meta device: names and shapes, and no weights.
+def language_model_skeleton(base: BaseModel) -> PreTrainedModel:
+    """Return the base as a causal language model on the meta device, with names and shapes but no weights.
 
     Raises:
         InputError: transformers has no language model of this architecture, or the configuration describes none.
@@ -70,7 +70,7 @@ def skeleton(base: BaseModel) -> PreTrainedModel:
             f"{base.name}: a {base.model_type} does not go on with a text, which this task needs; choose a decoder "
             "such as a Llama, a Mistral or a GPT-2"
         )
-    return configured(base.folder, AutoModelForCausalLM)
+    return model_from_config(base.folder, AutoModelForCausalLM)
 
 
 ENCODERS = frozenset(

@@ -1,8 +1,8 @@
-"""Decoders classify a text by the state of its last token, which the attention mask tells from padding.
+"""Makes decoders classify a text by its last token that the attention mask does not mark as padding.
 
-Transformers looks for the last token that is not the padding token. Where a tokenizer has none and pads with the end of
-text, a text that ends in this token would be read one token too early, and with it the base of a comparison would
-depend on how a tokenizer is set up.
+Transformers looks for the last token that is not the padding token. If a tokenizer has none and pads with the end of
+text, a text that ends in this token would be read one token too early, and the base of a comparison would depend on how
+a tokenizer is set up.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ OTHER_HEADS = ("ctrl", "modernbert-decoder")
 
 
 def reads_last_token(model: PreTrainedModel) -> bool:
-    """Whether a classifier of texts reads the state of one token, the last."""
+    """Return whether a text classifier reads the state of a single token, the last."""
     named = "score" in dict(model.named_children()) or model.config.model_type in OTHER_HEADS
     return named and not model.config.to_dict().get("is_encoder_decoder", False)
 
 
 def point_out_last_token(model: PreTrainedModel) -> PreTrainedModel:
-    """The classifier, whose base gives the state of each text's last token at every position, so that whichever one the
-    head picks is right. Without an attention mask nothing changes."""
+    """Let the base return each text's last state at every position, so that any head reads it.
+
+    Without an attention mask nothing changes.
+    """
     model.base_model.register_forward_hook(_last_everywhere, with_kwargs=True)
     return model
 
 
 def _last_everywhere(module: torch.nn.Module, arguments: tuple[Any, ...], options: dict[str, Any], out: Any) -> Any:
+    """Forward hook that repeats each text's last state at every position."""
     import torch
 
     mask = options.get("attention_mask")

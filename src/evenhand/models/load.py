@@ -1,4 +1,4 @@
-"""A classifier made of a base model, and what reads its inputs.
+"""Loads classifiers over base models, with tokenizers and image processors.
 
 Whatever a study compares starts here, so nothing is left to the defaults of a checkpoint: float32 weights, no code
 from the hub, safetensors only, a head drawn under the seed, the base's own dropout set by the study.
@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.errors import InputError, first_line
-from evenhand.models.find import BaseModel, configuration, present
+from evenhand.models.classifier_parts import POOLER, head_modules, mark_fresh
+from evenhand.models.find import BaseModel, configuration, matching_files
 from evenhand.models.hub import READS_IMAGES, READS_TEXT
 from evenhand.models.last_token import point_out_last_token, reads_last_token
-from evenhand.models.parts import POOLER, head_modules, with_fresh
 from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
 
@@ -27,7 +27,7 @@ _HARMLESS = ("position_ids", "inv_freq", "mask_token", "relative_position_index"
 
 
 def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_dropout: float = 0.0) -> PreTrainedModel:
-    """A classifier over the base: its weights in float32, and a head drawn under the seed's "head" stream.
+    """Load a classifier over the base: float32 weights, and a head drawn under the seed's "head" stream.
 
     The head is always new, also where the checkpoint brings one of its own, and the same for every method that shares
     the seed; a part of the base that the checkpoint lacks belongs to it (`head_modules`). A decoder reads the last
@@ -68,8 +68,8 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-        check_fit(base, model, report)
-        with_fresh(model, base.contents.fresh)
+        check_weights_fit(base, model, report)
+        mark_fresh(model, base.contents.fresh)
         torch.manual_seed(derive(seed, "head"))
         for module in head_modules(model):
             # transformers marks what it has loaded, and its initialisers then leave it alone.
@@ -80,16 +80,17 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
 
 
 def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
-    """The base model's tokenizer. It pads and cuts on the right, and its `model_max_length` never exceeds the positions
-    that the model has. Where it has no padding token of its own, or one that the model has no embedding for, it pads
-    with the end of text, or else with another special token: what padding consists of is masked, so it changes nothing.
+    """Load the base model's tokenizer, which pads and truncates on the right.
+
+    Its `model_max_length` never exceeds the model's positions. If it has no padding token, or one that the model has no
+    embedding for, it pads with the end of text or another special token. Padding is masked, so this changes nothing.
 
     Raises:
         InputError: the folder has no tokenizer, or one without a token to pad with.
     """
     from transformers import AutoTokenizer
 
-    if not present(base.folder, READS_TEXT):
+    if not matching_files(base.folder, READS_TEXT):
         raise InputError(
             f"{base.name} has no tokenizer: {base.folder} should hold tokenizer.json or the files it is made from"
         )
@@ -118,14 +119,14 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
 
 
 def load_image_processor(base: BaseModel) -> BaseImageProcessor:
-    """The base model's image processor, always the one over PIL, so that pixels do not depend on what is installed.
+    """Load the base model's image processor, always its PIL version, so that pixels do not depend on what is installed.
 
     Raises:
         InputError: the folder has no `preprocessor_config.json`, or one that cannot be read.
     """
     from transformers import AutoImageProcessor
 
-    if not present(base.folder, READS_IMAGES):
+    if not matching_files(base.folder, READS_IMAGES):
         raise InputError(f"{base.name} has no image processor: {base.folder} should hold preprocessor_config.json")
     try:
         with quiet():
@@ -135,15 +136,18 @@ def load_image_processor(base: BaseModel) -> BaseImageProcessor:
 
 
 def device() -> torch.device:
-    """Where trials run: the first CUDA device, else the CPU."""
+    """Return the device of trials: the first CUDA device, otherwise the CPU."""
     import torch
 
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def resolve_precision(precision: Literal["auto", "float32", "bfloat16"]) -> Literal["float32", "bfloat16"]:
-    """The concrete precision of `train.precision`. `auto` is bfloat16 autocast on a CUDA device that has it in
-    hardware, else float32: on CPUs bfloat16 is seldom faster and never more exact."""
+    """Return the concrete precision of `train.precision`.
+
+    `auto` is bfloat16 autocast on a CUDA device with hardware support, otherwise float32: on CPUs bfloat16 is seldom
+    faster and never more exact.
+    """
     if precision != "auto":
         return precision
     import torch
@@ -154,28 +158,34 @@ def resolve_precision(precision: Literal["auto", "float32", "bfloat16"]) -> Lite
 
 @lru_cache(maxsize=16)
 def _pad_token_id(base: BaseModel) -> int:
+    """Return the id of the tokenizer's padding token."""
     # Decoders classify the last token that is not padding, so the model must know what the tokenizer pads with.
     return int(load_tokenizer(base).pad_token_id)  # pyright: ignore[reportArgumentType]
 
 
 def set_dropout(config: Any, share: float) -> None:
-    """Set every dropout probability that the configuration has: `hidden_dropout_prob`, `attn_pdrop`,
-    `drop_path_rate`, ... One that is null stays so: it stands for the hidden dropout."""
+    """Set every dropout probability of a configuration: `hidden_dropout_prob`, `attn_pdrop`, `drop_path_rate`, ...
+
+    One that is null stays null: it stands for the hidden dropout.
+    """
     for name, value in config.to_dict().items():
         if "drop" in name and isinstance(value, int | float) and not isinstance(value, bool):
             setattr(config, name, share)
 
 
-def check_fit(base: BaseModel, model: PreTrainedModel, report: dict[str, Any]) -> None:
-    """Refuse a checkpoint that does not fit its configuration. Heads and poolers come and go with the task that a
-    checkpoint was trained for; layers of the base model do not. A pooler may be missing
-    where `Contents` says so."""
+def check_weights_fit(base: BaseModel, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Raise InputError if a checkpoint's weights do not fit its configuration.
+
+    Heads and poolers depend on the task that a checkpoint was trained for; layers of the base model do not. A pooler
+    may be missing if `CheckpointContents` says so.
+    """
     prefix = model.base_model_prefix + "."
     inside = tuple(f"{name}." for name, _ in model.base_model.named_children())
 
     fresh = tuple(f"{name}." for name in base.contents.fresh)
 
     def of_base(key: str) -> bool:
+        """Return whether a weight belongs to the base and matters."""
         return key.startswith((prefix, *inside)) and not key.endswith(_HARMLESS)
 
     problems = {

@@ -1,4 +1,4 @@
-"""PEFT and transformers without what they say about themselves."""
+"""Silences transformers and PEFT while weights are read and written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and no loading reports while weights are read and written: what matters in them is checked here. No word
-    of PEFT's that transformers finds outdated, and none that the layers of GPT-2 are transposed, which PEFT sees and
-    heeds by itself."""
+    """Context manager without progress bars, loading reports and harmless warnings of transformers and PEFT.
+
+    What matters in them is checked elsewhere. It hides a call of PEFT's that transformers deprecates, and PEFT's note
+    that GPT-2's layers are transposed, which it handles itself.
+    """
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

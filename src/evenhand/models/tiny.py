@@ -48,7 +48,7 @@ PARAMETERS = 4 + len(phrases.HEADINGS)
 
 
 def tokenizer(kind: str) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of the templates in English and Turkish: no text is unknown to it.
+    """Train a byte-level BPE tokenizer on the English and Turkish templates; it can encode any text.
 
     The vocabulary is the same for every kind; `bert` puts `<s>` and `</s>` around a text, as its classifier reads the
     first token, and the decoders (`llama`, `mistral`) put `<s>` before it.
@@ -83,8 +83,7 @@ def tokenizer(kind: str) -> PreTrainedTokenizerFast:
 
 
 def bert(steps: int = 2500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A BERT of two layers, pre-trained to fill in masked tokens, and to tell a text's parameters from its pooled
-    state."""
+    """Pre-train a two-layer BERT to fill in masked tokens and to predict a text's parameters from its pooled state."""
     words = tokenizer("bert")
     config = BertConfig(
         vocab_size=len(words),
@@ -109,31 +108,32 @@ def bert(steps: int = 2500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         hidden = torch.from_numpy(shown & (rng.random(ids.shape) < 0.15))
         states = model(input_ids=ids.masked_fill(hidden, SPECIAL.index(MASK)), attention_mask=mask)
         filled = functional.cross_entropy(masked.cls(states.last_hidden_state[hidden]), ids[hidden])
-        return filled + 1.5 * _squares(reader(states.pooler_output), parameters)
+        return filled + 1.5 * _squared_error(reader(states.pooler_output), parameters)
 
     fit(nn.ModuleList([masked, reader]), loss, steps, lr=2e-3)
     return model, words
 
 
 def llama(steps: int = 1500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A Llama of two layers; its output embeddings are its input embeddings, so that it generates as it is."""
+    """Pre-train a two-layer Llama with tied embeddings, so that it generates without a separate output layer."""
     words = tokenizer("llama")
     torch.manual_seed(derive(SEED, "llama"))
     model = LlamaModel(LlamaConfig(**_decoder(words), num_key_value_heads=4))
-    _go_on(model, words, steps)
+    _pretrain_decoder(model, words, steps)
     return model, words
 
 
 def mistral(steps: int = 1500) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A Mistral of two layers, two query heads to each key, with a sliding window; otherwise as `llama`."""
+    """Pre-train a two-layer Mistral, two query heads per key head, with a sliding window; otherwise like `llama`."""
     words = tokenizer("mistral")
     torch.manual_seed(derive(SEED, "mistral"))
     model = MistralModel(MistralConfig(**_decoder(words), num_key_value_heads=2, sliding_window=128))
-    _go_on(model, words, steps)
+    _pretrain_decoder(model, words, steps)
     return model, words
 
 
 def _decoder(words: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """Return the configuration values that the decoders share."""
     return {
         "vocab_size": len(words),
         "hidden_size": 64,
@@ -149,8 +149,8 @@ def _decoder(words: PreTrainedTokenizerFast) -> dict[str, Any]:
     }
 
 
-def _go_on(model: PreTrainedModel, words: PreTrainedTokenizerFast, steps: int) -> None:
-    """Pre-train a decoder to go on, to the end of the text, and to tell its parameters from the last token's state."""
+def _pretrain_decoder(model: PreTrainedModel, words: PreTrainedTokenizerFast, steps: int) -> None:
+    """Pre-train a decoder to continue texts, and to predict a text's parameters from its last state."""
     reader = nn.Linear(model.config.hidden_size, PARAMETERS)
     rng = generator(SEED, model.config.model_type, "texts")
     embeddings = model.get_input_embeddings()
@@ -164,26 +164,25 @@ def _go_on(model: PreTrainedModel, words: PreTrainedTokenizerFast, steps: int) -
         following[rows, last] = SPECIAL.index(END)
         there = mask.bool()
         said = functional.cross_entropy(states[there] @ embeddings.weight.T, following[there])
-        return said + 1.5 * _squares(reader(states[rows, last]), parameters)
+        return said + 1.5 * _squared_error(reader(states[rows, last]), parameters)
 
     fit(nn.ModuleList([model, reader]), loss, steps, lr=2e-3)
 
 
-def _squares(told: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-    return (told - parameters).square().sum(1).mean()
+def _squared_error(predicted: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+    return (predicted - parameters).square().sum(1).mean()
 
 
 def _texts(words: PreTrainedTokenizerFast, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A batch of texts, two in three of them English: ids and attention mask, int64 [BATCH, longest], and what each
-    was written with, float32 [BATCH, parameters]."""
-    written = [phrases.topic_free(rng, "english" if rng.random() < 2 / 3 else "turkish") for _ in range(BATCH)]
+    """Draw a batch of texts: ids and attention mask, int64 [BATCH, T], and parameters, float32 [BATCH, P]."""
+    written = [phrases.topic_free_text(rng, "english" if rng.random() < 2 / 3 else "turkish") for _ in range(BATCH)]
     encoded: Any = words([text for text, _ in written], padding=True, return_tensors="pt")
     parameters = torch.tensor([parameters for _, parameters in written], dtype=torch.float32)
     return encoded["input_ids"], encoded["attention_mask"], parameters
 
 
 def fit(module: nn.Module, loss: Callable[[], torch.Tensor], steps: int, lr: float) -> None:
-    """Minimise a loss with AdamW, warm-up and a cosine."""
+    """Minimize a loss with AdamW, warm-up and a cosine schedule."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     module.train()
@@ -200,7 +199,7 @@ def fit(module: nn.Module, loss: Callable[[], torch.Tensor], steps: int, lr: flo
 
 
 def vit(steps: int = 3000) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
-    """A ViT of patch 8, pre-trained to tell the parameters of a drawing from its first token."""
+    """Pre-train a ViT of patch size 8 to predict a drawing's parameters from its first token."""
     config = ViTConfig(
         image_size=drawings.SIDE,
         patch_size=8,
@@ -219,7 +218,7 @@ def vit(steps: int = 3000) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
 
 
 def swinv2(steps: int = 2500) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
-    """A Swin v2 of two stages, pre-trained as `vit` is, from its pooled state."""
+    """Pre-train a two-stage Swin v2 like `vit`, from its pooled state."""
     config = Swinv2Config(
         image_size=drawings.SIDE,
         patch_size=4,
@@ -239,7 +238,7 @@ def swinv2(steps: int = 2500) -> tuple[PreTrainedModel, ViTImageProcessorPil]:
 
 
 def processor() -> ViTImageProcessorPil:
-    """Resizes to 32 × 32 and scales to -1..1."""
+    """Return an image processor that resizes to 32 × 32 and scales to -1..1."""
     side = drawings.SIDE
     half = [0.5, 0.5, 0.5]
     return ViTImageProcessorPil(size={"height": side, "width": side}, image_mean=half, image_std=half)
@@ -252,7 +251,7 @@ def regress(
     lr: float,
     emphasis: float = 1.0,
 ) -> None:
-    """Pre-train a vision model to tell the parameters of drawings without a group.
+    """Pre-train a vision model to predict the parameters of drawings that belong to no group.
 
     Args:
         model: a base model, trained in place.
@@ -276,13 +275,14 @@ def regress(
 
 
 def _drawings(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    faces = drawings.bent(drawings.random_faces(rng, BATCH), rng)
+    """Draw a batch of faces: pixels [n, 3, 32, 32] and the targets."""
+    faces = drawings.with_bent_outlines(drawings.random_faces(rng, BATCH), rng)
     pixels = torch.from_numpy(drawings.draw(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1
     return pixels, torch.from_numpy(_targets(faces)).float()
 
 
 def _targets(faces: drawings.Faces) -> np.ndarray:
-    """What is to be told of each drawing, [n, targets], each about 0 with variance 1."""
+    """Return the parameters to predict from each drawing, [n, targets], each about 0 with variance 1."""
     columns = [
         faces.smile[:, None] / 0.577,
         faces.brow[:, None] / 0.577,
@@ -307,7 +307,7 @@ MAKERS: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Make the named checkpoints, or all."""
+    """Make the named checkpoints, or all of them."""
     torch.set_num_threads(1)
     for name in names or list(MAKERS):
         print(name, file=sys.stderr)

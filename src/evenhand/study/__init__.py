@@ -1,1 +1,1 @@
-"""What to run, where it is kept, who runs it: the only room that knows both wings."""
+"""Turns a study into trials, runs them, keeps their records, and calls the audit; knows both wings."""

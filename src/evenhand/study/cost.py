@@ -1,4 +1,4 @@
-"""What a study will cost: seconds, memory and disk of each trial, from a few real steps on this machine."""
+"""Predicts what a study will cost: seconds, memory and disk of each trial, from a few timed steps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Dataset
-from evenhand.study.calibration import Rates, calibrate
-from evenhand.study.calibration_language import calibrate_language
-from evenhand.study.choice import foretold
+from evenhand.study.execution import pending
 from evenhand.study.expansion import Trial
-from evenhand.study.packs import packs
+from evenhand.study.packs import group_into_packs
 from evenhand.study.plan import Plan
 from evenhand.study.progress import duration
-from evenhand.study.run import pending
+from evenhand.study.selection import assume_longest_candidates
 from evenhand.study.store import Store
-from evenhand.study.trial import work_of
+from evenhand.study.timing import MeasuredTimes, measure_times
+from evenhand.study.timing_language import measure_language_times
+from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
 
 STEP_BYTES = 120
@@ -37,7 +37,7 @@ IMAGES_IN_MEMORY = 2**30
 
 @dataclass(frozen=True)
 class Cost:
-    """What one trial will cost.
+    """The predicted cost of one trial.
 
     Attributes:
         seconds: as its record will say: loading, encoding, training, predicting; of a pack, its share.
@@ -51,16 +51,16 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class _Looking(Store):
-    """A store that is only looked at: what is found out here is found out again by the run."""
+class _ReadOnlyStore(Store):
+    """A store opened for reading: the pack sizes that timing finds are not kept."""
 
     def keep_replicas(self, key: str, count: int) -> None:
-        """Keeps nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Every trial of a study, and what those that are not complete will cost.
+    """Every trial of a study, with the predicted cost of those that are not complete.
 
     Attributes:
         rows: a use of a trial each: setting, method, seed, `candidate` (None: of the study), hash, examples, epochs,
@@ -74,32 +74,33 @@ class Forecast:
     costs: Mapping[str, Cost | None] | None
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, with the sums."""
+        """Return the forecast as plain values, with the sums."""
         return {"trials": list(self.rows), "to_train": self.to_train, "chosen": self.chosen, **self._sums()}
 
     @property
     def to_train(self) -> int:
-        """Trials that are not complete, each once."""
+        """The number of trials that are not complete, each counted once."""
         return len({row["trial"] for row in self.rows if not row["done"]})
 
     def lines(self) -> list[str]:
-        """For a terminal: a line per trial, and the sums."""
-        found = [_line(row) for row in self.rows]
-        found.append(f"{len(self.rows)} trials, {self.to_train} to train")
+        """Return the lines that a terminal shows: one for each trial, then the sums."""
+        lines = [_line(row) for row in self.rows]
+        lines.append(f"{len(self.rows)} trials, {self.to_train} to train")
         if not self.chosen:
-            found.append("Tuned methods are shown with their longest candidate, until one is chosen.")
+            lines.append("Tuned methods are shown with their longest candidate, until one is chosen.")
         sums = self._sums()
         if sums["seconds"] is not None:
-            found.append(
+            lines.append(
                 f"About {duration(sums['seconds'])} on this machine, {_size(sums['peak_bytes'])} of memory, and "
                 f"{_size(sums['disk_bytes'])} of disk, besides the audit and the report"
             )
         large = sum(cost is None for cost in (self.costs or {}).values())
         if large:
-            found.append(f"{large} trials do not fit this machine's memory")
-        return found
+            lines.append(f"{large} trials do not fit this machine's memory")
+        return lines
 
     def _sums(self) -> dict[str, Any]:
+        """Return the sums over the trials whose cost is known; None without any."""
         known = [cost for cost in (self.costs or {}).values() if cost is not None]
         if not known:
             return dict.fromkeys(("seconds", "peak_bytes", "disk_bytes"))
@@ -111,25 +112,26 @@ class Forecast:
 
 
 def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) -> Forecast:
-    """What is to be done for a study, and what it will cost.
+    """Return the trials of a study and what those that are not complete will cost.
 
     Args:
         planned: of the study.
         out: its folder; nothing is written there.
         timed: whether to take a few steps of each method.
-        say: told what is being timed.
+        say: called with a sentence on what is being timed.
     """
     store = Store(out)
-    planned, chosen = foretold(planned, store)
+    planned, chosen = assume_longest_candidates(planned, store)
     todo = pending(planned, store)
-    found = costs(todo, out, say) if timed and todo else None
+    cost_by_trial = costs(todo, out, say) if timed and todo else None
     waiting = {trial.hash for trial in todo}
-    rows = [_row(trial, trial.hash not in waiting, found) for trial in (*planned.candidates, *planned.trials)]
-    return Forecast(rows, chosen, found)
+    rows = [_row(trial, trial.hash not in waiting, cost_by_trial) for trial in (*planned.candidates, *planned.trials)]
+    return Forecast(rows, chosen, cost_by_trial)
 
 
-def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> dict[str, Any]:
-    cost = (found or {}).get(trial.hash)
+def _row(trial: Trial, done: bool, cost_by_trial: Mapping[str, Cost | None] | None) -> dict[str, Any]:
+    """Return a trial's row of a forecast."""
+    cost = (cost_by_trial or {}).get(trial.hash)
     return {
         "setting": trial.setting.name,
         "method": trial.method,
@@ -145,6 +147,7 @@ def _row(trial: Trial, done: bool, found: Mapping[str, Cost | None] | None) -> d
 
 
 def _line(row: Mapping[str, Any]) -> str:
+    """Return a row as the line that a terminal shows."""
     state = "done" if row["done"] else "to train"
     if row["seconds"] is not None:
         state += f": {duration(row['seconds'])}, {_size(row['peak_bytes'])}, {_size(row['disk_bytes'])} on disk"
@@ -157,7 +160,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _size(count: int) -> str:
-    """`12 kB`, `3.4 MB`, `1.2 GB`."""
+    """Return bytes as people read them: `12 kB`, `3.4 MB`, `1.2 GB`."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.3g} {unit}"
@@ -165,7 +168,7 @@ def _size(count: int) -> str:
 
 
 def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[str, Cost | None]:
-    """The cost of each trial by its hash; None where this machine's memory does not hold it.
+    """Return the cost of each trial by its hash; None where this machine's memory does not hold it.
 
     One pack of each kind takes a few steps: what differs in learning rate, epochs, seed and number of examples only is
     calculated. Features of a frozen prefix are counted for the trial that is the first to need them.
@@ -173,45 +176,47 @@ def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[
     Args:
         todo: trials that are not complete, in the order in which they will run.
         out: the folder of the study; nothing is written there.
-        say: told what is being timed.
+        say: called with a sentence on what is being timed.
     """
-    known: dict[str, Rates | None] = {}
+    known: dict[str, MeasuredTimes | None] = {}
     cached: dict[str, set[str]] = {}
-    found: dict[str, Cost | None] = {}
+    cost_by_trial: dict[str, Cost | None] = {}
     held = 0
-    for pack in packs(todo, _Looking(out), say):
+    for pack in group_into_packs(todo, _ReadOnlyStore(out), say):
         kind = _kind(pack)
         if kind not in known:
             say(f"Timing a few steps of {pack[0].method}" + (f", {len(pack)} trials at a time" * (len(pack) > 1)))
             known[kind] = _timed(pack)
         rates = known[kind]
         if rates is None:
-            found |= dict.fromkeys(trial.hash for trial in pack)
+            cost_by_trial |= dict.fromkeys(trial.hash for trial in pack)
             continue
         # Features that are needed in training are made for the whole pack, before any of its trials is tested.
-        shared = sum(_new(_learned(trial), trial, rates, cached) for trial in pack) / len(pack)
+        shared = sum(_newly_cached(_trained_examples(trial), trial, rates, cached) for trial in pack) / len(pack)
         for trial in pack:
-            new = shared + _new(_tested(trial), trial, rates, cached)
+            new = shared + _newly_cached(_tested_examples(trial), trial, rates, cached)
             cost = _cost(trial, len(pack), rates, new)
             held = max(held, cost.peak_bytes) if rates.of_process else cost.peak_bytes
-            found[trial.hash] = replace(cost, peak_bytes=held)
-    return found
+            cost_by_trial[trial.hash] = replace(cost, peak_bytes=held)
+    return cost_by_trial
 
 
-def _timed(pack: Sequence[Trial]) -> Rates | None:
+def _timed(pack: Sequence[Trial]) -> MeasuredTimes | None:
+    """Time a few steps of a pack; None where the memory does not hold it."""
     works, tested = [work_of(trial) for trial in pack], next(iter(pack[0].evaluations.values()))
     if pack[0].kind == "classification":
-        return calibrate(works, tested)
-    return calibrate_language(works[0], tested, pack[0].kind)
+        return measure_times(works, tested)
+    return measure_language_times(works[0], tested, pack[0].kind)
 
 
-def _cost(trial: Trial, together: int, rates: Rates, new: float) -> Cost:
+def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost:
+    """Return the cost of one trial, calculated from the measured times of its pack."""
     sizes = {name: len(data) for name, data in trial.evaluations.items()}
     validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
     learned, epochs = len(trial.examples), trial.spec.epochs
     steps = epochs * -(-learned // (trial.train.batch_size * trial.train.accumulate))
     encoded = learned + sum(sizes.values())  # the validation part is one of them
-    validations = validated * (max(epochs, 1) + _looked_at(trial, steps))
+    validations = validated * (max(epochs, 1) + _validation_looks(trial, steps))
     written, size = rates.kept[trial.keep]
     seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
     seconds += rates.fill * new + rates.predict * sum(sizes.values()) + written
@@ -222,8 +227,8 @@ def _cost(trial: Trial, together: int, rates: Rates, new: float) -> Cost:
     return Cost(seconds, rates.peak_bytes + images, disk)
 
 
-def _looked_at(trial: Trial, steps: int) -> int:
-    """How often a trial that is matched predicts the validation examples to find its checkpoint, and at it."""
+def _validation_looks(trial: Trial, steps: int) -> int:
+    """Return how often a matched trial predicts the validation examples to find its checkpoint."""
     if trial.match is None:
         return 0
     every = trial.match.spec.every
@@ -232,32 +237,34 @@ def _looked_at(trial: Trial, steps: int) -> int:
 
 
 def _kind(pack: Sequence[Trial]) -> str:
-    """What trials must share to take the same time for the same work."""
+    """Return a key that packs share if equal work takes them equal time."""
     first = pack[0]
     rest = {key: value for key, value in first.spec.hyperparameters().items() if key not in ("lr", "epochs")}
     # `replicas` is the pack's length; what else changes results by rounding only is there for its speed or memory.
     train = first.train.model_dump(mode="json", exclude={"schedule", "warmup", "replicas"})
     shared = [len(pack), first.setting.base.fingerprint, first.setting.dataset.name, first.spec.epochs > 0, train]
-    return json.dumps([*shared, rest if len(pack) == 1 else packing.key(work_of(first))], sort_keys=True)
+    return json.dumps([*shared, rest if len(pack) == 1 else packing.pack_key(work_of(first))], sort_keys=True)
 
 
-def _learned(trial: Trial) -> set[str]:
-    """The examples that are seen in training."""
+def _trained_examples(trial: Trial) -> set[str]:
+    """Return the names of the examples that are read in training."""
     seen = trial.sample.validation
     validated = set() if seen is None else _names(seen, np.arange(len(seen)))
     return validated | (_names(trial.setting.dataset, trial.parts.train) if trial.spec.epochs else set())
 
 
-def _tested(trial: Trial) -> set[str]:
+def _tested_examples(trial: Trial) -> set[str]:
+    """Return the names of the examples that are predicted."""
     return set().union(*(_names(data, np.arange(len(data))) for data in trial.evaluations.values()))
 
 
 def _names(data: Dataset, index: np.ndarray) -> set[str]:
+    """Return names of examples that are unique across data sets."""
     return {f"{data.name} {example}" for example in data.example[index]}
 
 
-def _new(needed: set[str], trial: Trial, rates: Rates, cached: dict[str, set[str]]) -> int:
-    """How many examples a trial is the first to need the features of."""
+def _newly_cached(needed: set[str], trial: Trial, rates: MeasuredTimes, cached: dict[str, set[str]]) -> int:
+    """Return the number of examples whose cached features this trial is the first to need."""
     if rates.prefix is None:
         return 0
     before = cached.setdefault(f"{rates.prefix} {trial.train.max_length}", set())
@@ -267,7 +274,7 @@ def _new(needed: set[str], trial: Trial, rates: Rates, cached: dict[str, set[str
 
 
 def _records_bytes(trial: Trial) -> int:
-    """Of a table of predictions, responses or options with these ids and any values."""
+    """Return the size of the trial's record table, from one with the same ids and made-up values."""
     rng = np.random.default_rng(0)
     made_up = {"classification": _predictions, "translation": _responses, "reviews": _options}[trial.kind]
     buffer = io.BytesIO()
@@ -276,21 +283,25 @@ def _records_bytes(trial: Trial) -> int:
 
 
 def _predictions(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    """Return made-up rows of the table `predictions`."""
     classes = len(trial.setting.dataset.classes)
     logits = rng.normal(size=(len(data), classes)).astype(np.float32)
     return _rows(trial, name, data).with_columns(logits=pl.Series(logits, dtype=pl.Array(pl.Float32, classes)))
 
 
 def _responses(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    """Return made-up rows of the table `responses`."""
     return _rows(trial, name, data).with_columns(text=pl.Series([str(source) for source in data.inputs]))
 
 
 def _options(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    """Return made-up rows of the table `options`."""
     each = sum(len(prompt.options) for prompt in trial.setting.prompts)
     rows = _rows(trial, name, data).select(pl.all().repeat_by(each).explode())
     return rows.with_columns(log_prob=pl.Series(rng.normal(size=len(rows))))
 
 
 def _rows(trial: Trial, name: str, data: Dataset) -> pl.DataFrame:
-    ids = [str(one) for one in data.example]
+    """Return the columns that all made-up tables share."""
+    ids = [str(example) for example in data.example]
     return pl.DataFrame({"trial": [trial.hash] * len(data), "split": [name] * len(data), "example": ids})

@@ -1,4 +1,4 @@
-"""Under what a trial was trained: versions and machine, as provenance; no part of its identity."""
+"""Records the package versions and the machine that a trial was trained with; no part of its identity."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from evenhand.training import launch
 PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", "polars")
 """That every trial is trained with."""
 
-OWN: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
+METHOD_PACKAGES: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
 """The package that these methods are trained with besides."""
 
-_EVERY = {"python", *PACKAGES, "device", "machine", "system", "threads", "processes"}
+_SHARED_KEYS = {"python", *PACKAGES, "device", "machine", "system", "threads", "processes"}
 """The keys of an environment that do not depend on the method."""
 
 
-def environment(method: Method) -> dict[str, str]:
-    """Python, the versions of what this method is trained with, and the machine."""
-    own = {name: metadata.version(name) for kind, name in OWN.items() if isinstance(method, kind)}
+def training_environment(method: Method) -> dict[str, str]:
+    """Return Python's version, those of the packages that this method trains with, and the machine."""
+    of_method = {name: metadata.version(name) for kind, name in METHOD_PACKAGES.items() if isinstance(method, kind)}
     plugin = declared("methods").get(method.kind)
-    return {**_shared(), **own, **({plugin.package: plugin.version} if plugin else {})}
+    return {**_shared(), **of_method, **({plugin.package: plugin.version} if plugin else {})}
 
 
-def distinct(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """The different ones among the environments of a study's trials, in the order of their texts.
+def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the different environments among those of a study's trials, sorted by their text.
 
     What only some methods are trained with makes no difference: where those agree on its version, it is everyone's.
     """
-    known = [dict(one) for one in environments]
-    for name in {name for one in known for name in one} - _EVERY:
-        versions = {one[name] for one in known if name in one}
+    known = [dict(environment) for environment in environments]
+    for name in {name for environment in known for name in environment} - _SHARED_KEYS:
+        versions = {environment[name] for environment in known if name in environment}
         if len(versions) == 1:
-            known = [{**one, name: next(iter(versions))} for one in known]
-    by_text = {json.dumps(one, sort_keys=True): one for one in known}
+            known = [{**environment, name: next(iter(versions))} for environment in known]
+    by_text = {json.dumps(environment, sort_keys=True): environment for environment in known}
     return [by_text[text] for text in sorted(by_text)]
 
 
 @cache
 def _shared() -> Mapping[str, str]:
+    """Return the part of the environment that does not depend on the method."""
     import torch
 
     from evenhand.models.load import device
@@ -59,5 +60,5 @@ def _shared() -> Mapping[str, str]:
         "machine": platform.machine(),
         "system": platform.system(),
         "threads": str(torch.get_num_threads()),
-        **({"processes": str(launch.place().processes)} if launch.place().shared else {}),
+        **({"processes": str(launch.this_process().processes)} if launch.this_process().shared else {}),
     }

@@ -1,4 +1,4 @@
-"""From a setting to its trials: which examples, which hyperparameters, and the hash that is a trial's identity."""
+"""Expands a setting to its trials, each with its examples, hyperparameters and hash."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from evenhand.data.splits import Split
 from evenhand.data.translation import PROMPT
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
-from evenhand.study.match import Match
-from evenhand.study.pools import POOL, pool_of_setting, shadow_samples
-from evenhand.study.prepared import Prepared, Sample
+from evenhand.study.loaded_setting import LoadedSetting, Sample
+from evenhand.study.loss_matching import Match
+from evenhand.study.membership_models import POOL, pool_of_setting, shadow_samples
 from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One fine-tuning run of a study, before it is run.
+    """One fine-tuning run of a study, ready to be trained.
 
     Attributes:
         setting, method, seed: where the study uses it.
@@ -50,7 +50,7 @@ class Trial:
         probing: what its representations are probed for; None: nothing.
     """
 
-    setting: Prepared
+    setting: LoadedSetting
     method: str
     seed: int
     spec: Method
@@ -70,29 +70,30 @@ class Trial:
 
     @cached_property
     def hash(self) -> str:
-        """The identity in 16 bytes of BLAKE2b over its canonical JSON."""
+        """The trial's identity: 16 bytes of BLAKE2b over its canonical JSON."""
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
     def kind(self) -> Kind:
-        """What is learned."""
+        """The kind of the task: classification, translation or reviews."""
         return self.setting.kind
 
     @property
     def parts(self) -> Split:
+        """The positions of the training, validation and test examples."""
         return self.sample.parts
 
     @property
     def role(self) -> Literal["study", "tuning", "pool"]:
-        """What it is for, as in `trials`."""
+        """The trial's role, as the table `trials` names it."""
         if self.candidate is not None:
             return "tuning"
         return "study" if self.subset is None else "pool"
 
     @property
     def label(self) -> str:
-        """How people are told of it; the setting of a study that has only one goes without saying."""
+        """The trial's name in messages; the only setting of a study is not named."""
         setting = "" if self.setting.name == MAIN else f"{self.setting.name} · "
         tried = "" if self.candidate is None else f" · {self.candidate}"
         if self.subset == POOL:
@@ -102,34 +103,38 @@ class Trial:
         return f"{setting}{self.method} · seed {self.seed}{tried}"
 
 
-def study_trials(settings: Mapping[str, Prepared], chosen: Iterable[Choice]) -> Iterator[Trial]:
-    """The trials of the study whose hyperparameters are known."""
+def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]) -> Iterator[Trial]:
+    """Yield the trials of the study whose hyperparameters are known."""
     choices = {(choice.setting, choice.method, choice.seed): choice.hyperparameters for choice in chosen}
     for name, prepared in settings.items():
         spec = prepared.spec
 
         def settled(seed: int | None, name: str = name, spec: Setting = spec) -> dict[str, Setting]:
-            """The setting as each method has it, of those whose hyperparameters are known."""
-            found: dict[str, Setting] = {}
+            """Return by method the setting with its chosen hyperparameters; methods without a choice are left out."""
+            setting_of: dict[str, Setting] = {}
             for method in spec.methods:
                 tried = {candidate.json: candidate for candidate in spec.candidates(method)}
                 values = choices.get((name, method, seed), choices.get((name, method, None)))
                 if not tried:
-                    found[method] = spec
+                    setting_of[method] = spec
                 elif values is not None:
-                    found[method] = spec.with_method(method, tried[Candidate(values, {}).json].method)
-            return found
+                    setting_of[method] = spec.with_method(method, tried[Candidate(values, {}).json].method)
+            return setting_of
 
         for seed in spec.seeds:
-            for trial in _compared(prepared, settled(seed), seed, prepared.sample(seed)):
+            for trial in _trials_of_seed(prepared, settled(seed), seed, prepared.sample(seed)):
                 yield replace(trial, benchmarks=prepared.benchmarks)
         yield from _twins(prepared, settled(None))
         yield from _shadows(prepared, settled(None))
 
 
-def _compared(prepared: Prepared, settled: Mapping[str, Setting], seed: int, sample: Sample) -> Iterator[Trial]:
-    """The trials of one seed, or of one number of a pool. Those that are made equal to the reference's are there once
-    it is settled."""
+def _trials_of_seed(
+    prepared: LoadedSetting, settled: Mapping[str, Setting], seed: int, sample: Sample
+) -> Iterator[Trial]:
+    """Yield the trials of one seed, or of one model of a pool, for all methods.
+
+    Trials that are matched to the reference follow once the reference's hyperparameters are known.
+    """
     wanted = prepared.spec.match
     match = None
     if wanted is not None:
@@ -142,21 +147,21 @@ def _compared(prepared: Prepared, settled: Mapping[str, Setting], seed: int, sam
             yield _trial(prepared, spec, method, seed, sample, None if alone else match)
 
 
-def _twins(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Trial]:
-    """The models of a setting's pool, twin after twin: none of a method that trains nothing."""
+def _twins(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:
+    """Yield the models of a setting's pool, each next to its twin; none of a method that trains nothing."""
     pool = pool_of_setting(prepared)
     if pool is None:
         return
     training = {method: spec for method, spec in settled.items() if spec.method(method).epochs}
     for first in range(0, pool.spec.models, 2):
-        pair = [list(_compared(prepared, training, number, pool.sample(number))) for number in (first, first + 1)]
-        for one, other in zip(*pair, strict=True):
-            yield replace(one, subset=POOL, pair=other.hash)
-            yield replace(other, subset=POOL, pair=one.hash)
+        pair = [list(_trials_of_seed(prepared, training, number, pool.sample(number))) for number in (first, first + 1)]
+        for trial, twin in zip(*pair, strict=True):
+            yield replace(trial, subset=POOL, pair=twin.hash)
+            yield replace(twin, subset=POOL, pair=trial.hash)
 
 
-def _shadows(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Trial]:
-    """The shadows beside the targets of each seed: of every method that trains, or of the one that is named."""
+def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:
+    """Yield the shadow models of each seed's targets, of every method that trains or of the named one."""
     wanted = prepared.spec.membership
     if wanted is None or wanted.design == POOL:
         return
@@ -167,8 +172,8 @@ def _shadows(prepared: Prepared, settled: Mapping[str, Setting]) -> Iterator[Tri
                     yield replace(_trial(prepared, spec, method, number, sample), subset=f"seed {seed}", keep="none")
 
 
-def candidate_trials(prepared: Prepared) -> Iterator[Trial]:
-    """The trials by which a setting's hyperparameters are chosen: they never meet the test split.
+def candidate_trials(prepared: LoadedSetting) -> Iterator[Trial]:
+    """Yield the trials that try candidates of a setting's tuning; none of them sees the test split.
 
     Where every seed chooses for itself the chosen trial is one of the study's, so that its weights may be of use.
     """
@@ -191,9 +196,9 @@ def candidate_trials(prepared: Prepared) -> Iterator[Trial]:
 
 
 def _trial(
-    prepared: Prepared, spec: Setting, method: str, seed: int, sample: Sample, match: Match | None = None
+    prepared: LoadedSetting, spec: Setting, method: str, seed: int, sample: Sample, match: Match | None = None
 ) -> Trial:
-    """One trial of a method as this setting says it."""
+    """Return one trial of a method as a setting describes it."""
     examples, contents = sample.training(spec.alterations(method), seed)
     train = spec.training(method)
     train = train.model_copy(update={"precision": resolve_precision(train.precision)})

@@ -1,4 +1,4 @@
-"""Which trials are trained together: as `train.replicas` says, or as many as it pays to on this machine."""
+"""Groups trials into packs that are trained together, by `train.replicas` or by what is faster on this machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from evenhand.study.expansion import Trial
 from evenhand.study.store import Store
-from evenhand.study.trial import work_of
+from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
 
 
-def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
-    """The trials in packs, in the order of their first ones.
+def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
+    """Yield the trials in packs, in the order of their first ones.
 
     A trial that was trained before is alone: its weights may have been kept. So is one that is put back to a
     checkpoint, and a language model. What `auto` found out stays in the store, so that the runs that continue a study
@@ -22,27 +22,28 @@ def packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> It
     Args:
         todo: trials with different hashes.
         store: where they are kept.
-        say: told what was found out.
+        say: called with a sentence on what was found.
     """
     groups: dict[str, list[Trial]] = {}
     for trial in todo:
         alone = trial.kind != "classification" or trial.match is not None or store.read(trial.hash) is not None
-        key = None if alone else packing.key(work_of(trial))
+        key = None if alone else packing.pack_key(work_of(trial))
         groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
     for key, trials in groups.items():
         for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):
-            yield tuple(trials[int(place)] for place in part)
+            yield tuple(trials[int(index)] for index in part)
 
 
 def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[str], None]) -> int:
+    """Return how many of these trials to train together, timed if `train.replicas` is `auto`."""
     wanted = trials[0].train.replicas
     if wanted != "auto":
         return wanted
     known = store.replicas().get(key)
     if known is not None or len(trials) == 1:
         return known or 1
-    found = packing.replicas_that_pay([work_of(trial) for trial in trials])
-    store.keep_replicas(key, found)
-    if found > 1:
-        say(f"{trials[0].method}: {found} trials at a time are trained together, since that is faster here")
-    return found
+    count = packing.replicas_that_pay([work_of(trial) for trial in trials])
+    store.keep_replicas(key, count)
+    if count > 1:
+        say(f"{trials[0].method}: {count} trials at a time are trained together, since that is faster here")
+    return count

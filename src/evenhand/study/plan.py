@@ -1,4 +1,4 @@
-"""A study's plan: its settings with their data at hand, and every trial, each once and none that contradict."""
+"""Plans a study: its settings with their data, and every trial once, without contradictions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import Design
 from evenhand.errors import InputError
-from evenhand.methods.fit import check
+from evenhand.methods.fit import check_methods
 from evenhand.methods.private import Private
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
-from evenhand.study.pools import pool_of_setting
-from evenhand.study.preparation import prepare
-from evenhand.study.prepared import Prepared
+from evenhand.study.loaded_setting import LoadedSetting
+from evenhand.study.loading import load_settings
+from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.setting import KEEP, MAIN
 from evenhand.study.spec import StudySpec
 from evenhand.study.tuning import Choice
@@ -25,7 +25,7 @@ from evenhand.study.tuning import Choice
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A study's settings, prepared, and its trials.
+    """The loaded settings of a study and its trials.
 
     Attributes:
         trials: every use of a trial; two uses of one trial share its hash. Those of a method that is tuned are there
@@ -34,7 +34,7 @@ class Plan:
     """
 
     study: StudySpec
-    settings: Mapping[str, Prepared]
+    settings: Mapping[str, LoadedSetting]
     trials: tuple[Trial, ...]
     candidates: tuple[Trial, ...] = ()
 
@@ -49,12 +49,12 @@ class Plan:
         return _distinct(self.candidates)
 
     def decided(self, chosen: tuple[Choice, ...]) -> Plan:
-        """The plan, and its study, with what has been chosen: the methods that were tuned have their trials."""
+        """Return the plan and its study with the chosen hyperparameters, and with the trials of tuned methods."""
         study = self.study.model_copy(update={"chosen": chosen})
         return _joinable(replace(self, study=study, trials=tuple(study_trials(self.settings, chosen))))
 
     def examples(self) -> pl.DataFrame:
-        """The `examples` records of all settings: of one that has nothing but a pool, the pool's."""
+        """Return the table `examples` of all settings; a setting that has only a pool contributes its pool."""
         frames = []
         for prepared in self.settings.values():
             pool = None if prepared.spec.seeds else pool_of_setting(prepared)
@@ -62,7 +62,7 @@ class Plan:
         return records.validate(pl.concat(frames, how="diagonal"), "examples")
 
     def design(self, source: str) -> Design:
-        """What the audit needs to know of the study besides its records."""
+        """Return what the audit needs to know of the study besides its records."""
         return Design(
             settings={
                 name: prepared.design().model_copy(update={"ranks": prepared.spec.ranks()})
@@ -76,41 +76,55 @@ class Plan:
         )
 
 
-def plan(study: StudySpec, data: Path | None) -> Plan:
-    """Load the data, find the base models and expand a study to its trials; trains nothing.
+def make_plan(study: StudySpec, data: Path | None) -> Plan:
+    """Load a study's data and plan its trials; trains nothing.
 
     Args:
         study: resolved.
         data: the folder of `--data`, with one folder per data set.
 
     Raises:
-        InputError: data or a model that is missing or does not fit, a test set with other classes, a method that does
-            not fit its base model, a private one whose budget does not fit its examples, settings that share a trial
-            but not the examples of a split of the same name.
+        InputError: as `load_settings` and `plan_trials`.
     """
-    settings = prepare(study, data)
+    return plan_trials(study, load_settings(study, data))
+
+
+def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan:
+    """Expand a study to its trials and refuse those that cannot be trained.
+
+    Args:
+        study: resolved.
+        settings: its settings with their data, as `load_settings` returns them.
+
+    Raises:
+        InputError: a method that does not fit its base model, a private one whose budget does not fit its examples,
+            tuning without validation examples, settings that share a trial but not the examples of a split of the same
+            name.
+    """
     for name, prepared in settings.items():
         spec = prepared.spec
         methods = {method: spec.method(method) for method in spec.methods}
         for method in spec.methods:
-            for one in spec.candidates(method):
-                methods[f"{method} ({one})"] = spec.with_method(method, one.method).method(method)
+            for candidate in spec.candidates(method):
+                methods[f"{method} ({candidate})"] = spec.with_method(method, candidate.method).method(method)
         where = "" if name == MAIN else f"settings.{name}."
-        check(
+        check_methods(
             prepared.base, len(prepared.dataset.classes) if prepared.kind == "classification" else None, methods, where
         )
     candidates = tuple(trial for prepared in settings.values() for trial in candidate_trials(prepared))
     for trial in candidates:
         if trial.sample.validation is None:
             where = "" if trial.setting.name == MAIN else f"settings.{trial.setting.name}."
-            raise InputError(f"{where}tuning chooses on validation examples, and the split of these data has none")
+            raise InputError(
+                f"{where}tuning needs validation examples, and the split of these data has none; leave tuning out"
+            )
     trials = tuple(study_trials(settings, ()))
     _check_budgets((*candidates, *trials))
     return _joinable(Plan(study, settings, trials, candidates))
 
 
 def _check_budgets(trials: Iterable[Trial]) -> None:
-    """Refuse private trials whose budget their number of training examples cannot keep."""
+    """Refuse private trials whose privacy budget their number of training examples cannot keep."""
     checked: set[tuple[str, int]] = set()
     for trial in trials:
         key = f"{trial.setting.name}.{trial.method} {trial.candidate}", len(trial.examples)
@@ -126,29 +140,30 @@ def _check_budgets(trials: Iterable[Trial]) -> None:
 
 
 def _distinct(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    found: dict[str, Trial] = {}
+    """Return each trial once, with the uses of one trial joined."""
+    by_hash: dict[str, Trial] = {}
     for trial in trials:
-        known = found.get(trial.hash)
-        found[trial.hash] = trial if known is None else _joined(known, trial)
-    return tuple(found.values())
+        known = by_hash.get(trial.hash)
+        by_hash[trial.hash] = trial if known is None else _joined(known, trial)
+    return tuple(by_hash.values())
 
 
 def _joinable(plan: Plan) -> Plan:
-    """The plan, refused where two uses of one trial contradict each other."""
+    """Return the plan, or raise InputError if two uses of one trial contradict each other."""
     _distinct((*plan.candidates, *plan.trials))
     return plan
 
 
 def _joined(first: Trial, second: Trial) -> Trial:
-    """One trial for two uses: it is tested on what either asks for, and keeps what either wants kept."""
+    """Return one trial for two uses: it is tested on the examples of both and keeps what either wants kept."""
     for name, value in second.fingerprints.items():
         if first.fingerprints.get(name, value) != value:
             raise InputError(
                 f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but "
                 f"their {name} examples differ; keep these settings in studies of their own"
             )
-    asked = [one.benchmarks for one in (first, second) if one.benchmarks is not None]
-    if len({one.fingerprint for one in asked}) > 1:
+    asked = [each.benchmarks for each in (first, second) if each.benchmarks is not None]
+    if len({each.fingerprint for each in asked}) > 1:
         raise InputError(
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
             "benchmarks (harness:) differ; keep these settings in studies of their own"

@@ -1,4 +1,4 @@
-"""How a run is shown: a bar on a terminal, a line per trial elsewhere; always on standard error."""
+"""Shows the progress of a run on standard error: a bar on a terminal, a line per trial elsewhere."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from evenhand.study.expansion import Trial
-from evenhand.study.trial import Done
+from evenhand.study.trial_runner import TrialOutcome
 
 
 class Terminal:
-    """A watcher of `evenhand.study.run.run` for people."""
+    """A watcher that shows the progress of `evenhand.study.run.run` to people."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -44,6 +44,7 @@ class Terminal:
         self._bar.stop()
 
     def start(self, todo: int, kept: int) -> None:
+        """Say how many trials are complete, and start the bar."""
         self._todo, self._finished, self._seconds = todo, 0, 0.0
         if self._task is not None:  # a run that chooses hyperparameters starts twice
             self._bar.remove_task(self._task)
@@ -54,11 +55,13 @@ class Terminal:
         self._task = self._bar.add_task("training", total=max(todo, 1))
 
     def share(self, pack: Sequence[Trial], share: float) -> None:
+        """Advance the bar by the share of a pack's training."""
         if self._task is not None:
             label = pack[0].label + (f" and {len(pack) - 1} more" if len(pack) > 1 else "")
             self._bar.update(self._task, completed=self._finished + share * len(pack), description=label)
 
-    def finish(self, trial: Trial, done: Done, seconds: float) -> None:
+    def finish(self, trial: Trial, outcome: TrialOutcome, seconds: float) -> None:
+        """Print the line of a complete trial, with the time that is left."""
         self._finished += 1
         self._seconds += seconds
         if self._task is not None:
@@ -66,24 +69,25 @@ class Terminal:
         left = self._seconds / self._finished * (self._todo - self._finished)
         # The bar has its own estimate; short runs need none.
         more = f" (about {duration(left)} left)" if self._bar.disable and left > 60 else ""
-        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {said(done, seconds)}{more}")
+        self.say(f"[{self._finished}/{self._todo}] {trial.label}: {outcome_text(outcome, seconds)}{more}")
 
     def say(self, text: str) -> None:
+        """Print a sentence."""
         self._console.print(text, markup=False)
 
 
-def said(done: Done, seconds: float) -> str:
-    """What was done for a trial, and why, as the end of its line."""
+def outcome_text(outcome: TrialOutcome, seconds: float) -> str:
+    """Return what was done for a trial, and why, as the end of its line."""
     took = duration(seconds)
-    if done.what == "failed":
-        return f"failed after {took}: {done.why}"
-    if done.what == "trained":
-        return f"trained in {took}" if done.why is None else f"trained again in {took}, since {done.why}"
-    return f"predicted from kept weights in {took}" if done.what == "predicted" else "was complete"
+    if outcome.status == "failed":
+        return f"failed after {took}: {outcome.reason}"
+    if outcome.status == "trained":
+        return f"trained in {took}" if outcome.reason is None else f"trained again in {took}, since {outcome.reason}"
+    return f"predicted from kept weights in {took}" if outcome.status == "predicted" else "was complete"
 
 
 def duration(seconds: float) -> str:
-    """`2.3 s`, `12 min`, `3 h 20 min`."""
+    """Return seconds as people read them: `2.3 s`, `12 min`, `3 h 20 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""A setting of a study: one task and one base model with their methods, every default resolved."""
+"""Defines a setting of a study: one task and one base model with their methods, every default resolved."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from evenhand.errors import InputError, did_you_mean
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec
-from evenhand.study.asking import PromptsSpec
-from evenhand.study.harness import HarnessSpec
-from evenhand.study.harness import check as check_harness
-from evenhand.study.match import MatchSpec
-from evenhand.study.membership import MembershipSpec
-from evenhand.study.probing import ProbingSpec
+from evenhand.study.harness_spec import HarnessSpec
+from evenhand.study.harness_spec import check_harness as check_harness
+from evenhand.study.loss_matching import MatchSpec
+from evenhand.study.membership_spec import MembershipSpec
+from evenhand.study.probing_spec import ProbingSpec
+from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
 from evenhand.training.recipe import REARRANGES, TrainSpec
@@ -77,33 +77,38 @@ class Setting(Spec):
     @field_validator("task", mode="before")
     @classmethod
     def _task(cls, value: Any) -> dict[str, Any]:
+        """Resolve the task's options."""
         return _resolved_task(value)
 
     @field_validator("methods", mode="before")
     @classmethod
     def _methods(cls, value: Any) -> dict[str, dict[str, Any]]:
+        """Resolve every method."""
         if not isinstance(value, Mapping) or not value:
-            raise InputError("methods is a mapping from names to methods, such as {lora: {kind: lora, rank: 8}}")
+            raise InputError("methods should be a mapping from names to methods, such as {lora: {kind: lora, rank: 8}}")
         return {str(name): _resolved_method(str(name), method) for name, method in value.items()}
 
     @field_validator("reference", mode="before")
     @classmethod
     def _reference(cls, value: Any) -> Any:
+        """Read a plain name as a list of one."""
         return (value,) if isinstance(value, str) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> Any:
+        """Read a number as so many seeds from 0, and refuse repeated ones."""
         if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
-            raise InputError(f"seeds is a number of seeds or a list of them, not {value!r}")
+            raise InputError(f"seeds should be a number of seeds or a list of seeds, not {value!r}")
         seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
         if len(set(seeds)) < len(seeds):
-            raise InputError(f"seeds are different ones, not {value!r}")
+            raise InputError(f"seeds should all be different, not {value!r}")
         return seeds
 
     @field_validator("evaluate", mode="before")
     @classmethod
     def _evaluate(cls, value: Any) -> dict[str, dict[str, Any]]:
+        """Name and resolve the further test sets."""
         named: dict[str, Any] = {}
         for name, task in _named_tasks(value):
             if name in ("train", "validation", "test"):
@@ -118,22 +123,24 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _references_exist(self) -> Setting:
+        """Refuse references that are not methods, and methods whose `train:` is unusable."""
         for name in self.reference:
             if name not in self.methods:
-                raise InputError(f'reference "{name}" is no method; {did_you_mean(name, self.methods)}')
+                raise InputError(f'reference "{name}" is not a method; {did_you_mean(name, self.methods)}')
         for name in self.methods:
             self.training(name)
         return self
 
     @model_validator(mode="after")
     def _can_be_tuned(self) -> Setting:
+        """Refuse tuning that this setting cannot do."""
         if self.tuning is None:
             return self
         if self.tuning.score == "accuracy" and kind_of(self.task["name"]) != "classification":
             raise InputError(f"tuning.score: {self.task['name']} has no accuracy to choose by; use loss")
         for name in self.tuning.grid:
             if name not in self.methods:
-                raise InputError(f'tuning.grid: "{name}" is no method; {did_you_mean(name, self.methods)}')
+                raise InputError(f'tuning.grid: "{name}" is not a method; {did_you_mean(name, self.methods)}')
             for candidate in self.candidates(name):
                 self.with_method(name, candidate.method).training(name)
         if not self.split.validation and self.split.column is None:
@@ -144,20 +151,25 @@ class Setting(Spec):
         if self.tuning.seeds == "one" and self.tuning.seed in self.seeds:
             raise InputError(
                 f"tuning.seed is {self.tuning.seed}, one of the study's seeds; choose another, so that no run of the "
-                "study has chosen for itself"
+                "study selects its own hyperparameters"
             )
         return self
 
     @model_validator(mode="after")
     def _can_be_matched(self) -> Setting:
+        """Refuse matching that this setting cannot do."""
         if self.match is None:
             return self
         if self.match.by == "validation_accuracy" and kind_of(self.task["name"]) != "classification":
             raise InputError(f"match.by: {self.task['name']} has no accuracy to match by; use validation_loss")
         if not self.reference:
-            raise InputError("match makes the other methods equal to the first reference, and there is none; name one")
+            raise InputError(
+                "match compares the other methods with the first reference, and there is none; set reference"
+            )
         if self.method(self.reference[0]).epochs == 0:
-            raise InputError(f"match: the reference {self.reference[0]} trains nothing that others could be equal to")
+            raise InputError(
+                f"match: the reference {self.reference[0]} trains nothing, so no method can be matched to it"
+            )
         if self.match.by != "train_loss" and not self.split.validation and self.split.column is None:
             raise InputError(
                 f"match.by is {self.match.by}, and split.validation is 0: there are no validation examples; set it "
@@ -166,13 +178,14 @@ class Setting(Spec):
         for name in self.methods:
             if name != self.reference[0] and "epsilon" in type(self.method(name)).model_fields:
                 raise InputError(
-                    f"match: methods.{name} is private, and a checkpoint that is chosen by what it reached tells more "
-                    "of the examples than its ε says; leave out match, or this method"
+                    f"match: methods.{name} is private, and choosing its checkpoint by a loss reveals more of the "
+                    "examples than its ε covers; leave out match, or this method"
                 )
         return self
 
     @model_validator(mode="after")
     def _has_models(self) -> Setting:
+        """Refuse membership inference, probing or a lack of seeds that leaves nothing to audit."""
         if self.membership is not None:
             methods = {name: self.method(name) for name in self.methods}
             self.membership.check(self.task["name"], methods, self.tuning, self.match)
@@ -180,99 +193,103 @@ class Setting(Spec):
             self.probing.check(self.task["name"], self.methods, self.seeds)
         if not self.seeds and (self.membership is None or self.membership.design == "shadows"):
             raise InputError(
-                "there are no seeds, so that nothing is trained; only a study with a pool (membership:) may do without"
+                "there are no seeds, so nothing is trained; set seeds to 1 or more (only a membership pool needs none)"
             )
         return self
 
     @model_validator(mode="after")
     def _can_be_scored(self) -> Setting:
+        """Refuse benchmarks of classifiers."""
         check_harness(self.harness, self.task["name"], kind_of(self.task["name"]))
         return self
 
     @model_validator(mode="before")
     @classmethod
-    def _is_asked(cls, values: Any) -> Any:
+    def _default_prompts(cls, values: Any) -> Any:
+        """Give a task of reviews its default prompts, and refuse prompts for other tasks."""
         if not isinstance(values, Mapping) or "task" not in values:
             return values
         asked, name = values.get("prompts"), _resolved_task(values["task"])["name"]
         if kind_of(name) != "reviews":
             if asked is not None:
-                raise InputError(f"prompts are asked of models of reviews, and the task is {name}; leave them out")
+                raise InputError(f"prompts need a task of reviews, and the task is {name}; leave prompts out")
             return values
         if values.get("evaluate"):
-            raise InputError(f"evaluate: the models of {name} are asked about its own reviews; see prompts.split")
+            raise InputError(f"evaluate: models of {name} are asked about its own reviews only; use prompts.split")
         return {**values, "prompts": {} if asked is None else asked}
 
     def method(self, name: str) -> Method:
-        """The method of this name, as its own spec."""
+        """Return the method of this name as its own spec."""
         return parse_method(name, self.methods[name])
 
     def training(self, name: str) -> TrainSpec:
-        """`train:` with the method's overrides."""
+        """Return `train:` with the method's overrides."""
         overrides = self.methods[name].get("train", {})
-        found = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
+        train = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
         for key, other in REARRANGES.items():
-            if getattr(found, key) and (found.base_dropout or self.methods[name].get("dropout")):
+            if getattr(train, key) and (train.base_dropout or self.methods[name].get("dropout")):
                 raise InputError(
                     f"methods.{name}: train.{key} would change what its dropout draws, and with it the results; "
                     f"set the dropout to 0, or {other}"
                 )
-        if found.packing and kind_of(self.task["name"]) == "classification":
+        if train.packing and kind_of(self.task["name"]) == "classification":
             raise InputError(
-                f"methods.{name}: train.packing is for models that learn to write, and {self.task['name']} has them "
-                "classify; leave it out"
+                f"methods.{name}: train.packing is for language models, and {self.task['name']} trains classifiers; "
+                "leave it out"
             )
-        return found
+        return train
 
     def alterations(self, name: str) -> dict[str, Any]:
-        """`data:` with the method's overrides."""
+        """Return `data:` with the method's overrides."""
         return {**self.data, **self.methods[name].get("data", {})}
 
     def candidates(self, name: str) -> tuple[Candidate, ...]:
-        """The hyperparameters that are tried for this method; none where it is not tuned."""
+        """Return the hyperparameters that are tried for this method; none if it is not tuned."""
         grid = {} if self.tuning is None else self.tuning.grid.get(name, {})
         return candidates(name, self.methods[name], grid) if grid else ()
 
     def with_method(self, name: str, method: Mapping[str, Any]) -> Setting:
-        """The setting with a resolved method under this name."""
+        """Return the setting with a resolved method under this name."""
         return self.model_copy(update={"methods": {**self.methods, name: dict(method)}})
 
     def ranks(self) -> dict[str, Rank]:
-        """By method, the rank of what it learns beside a frozen base; methods of another kind are left out."""
-        found = {}
+        """Return the rank of each method that adds weights to a frozen base; other methods are left out."""
+        ranks = {}
         for name, method in self.methods.items():
             if method["kind"] == "head":
-                found[name] = Rank(rank=0)
+                ranks[name] = Rank(rank=0)
             elif "rank" in method:
                 share = method["rank"] < 1
-                found[name] = Rank(rank=method["rank"], layers=(method.get("layers") or "front") if share else None)
-        return found
+                ranks[name] = Rank(rank=method["rank"], layers=(method.get("layers") or "front") if share else None)
+        return ranks
 
     def data_spec(self) -> DataSpec:
-        """The task's options, as its own spec."""
+        """Return the task's options as its own spec."""
         return parse_task(self.task)[1]
 
 
 def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:
-    """Test sets and their names: as a mapping says, else a task's own name."""
+    """Yield test sets with their names: as a mapping names them, else by the task's own name."""
     if isinstance(value, Mapping):
         yield from ((str(name), task) for name, task in value.items())
     elif isinstance(value, str | list | tuple):
         for task in [value] if isinstance(value, str) else value:
             yield str(task.get("name", task)) if isinstance(task, Mapping) else str(task), task
     else:
-        raise InputError(f"evaluate is a task, a list of tasks, or a mapping from names to tasks, not {value!r}")
+        raise InputError(f"evaluate should be a task, a list of tasks, or a mapping from names to tasks, not {value!r}")
 
 
 def _resolved_task(value: Any) -> dict[str, Any]:
+    """Return a task with every option written out."""
     name, spec = parse_task(value)
     return {"name": name, **spec.model_dump(mode="json")}
 
 
 def _resolved_method(name: str, value: Any) -> dict[str, Any]:
+    """Return a method with every field written out."""
     if isinstance(value, Method):
         return {"kind": value.kind, **value.model_dump(mode="json")}
     if not isinstance(value, Mapping):
-        raise InputError(f"methods.{name} is a mapping such as {{kind: lora, rank: 8}}, not {value!r}")
+        raise InputError(f"methods.{name} should be a mapping such as {{kind: lora, rank: 8}}, not {value!r}")
     method = parse_method(name, value)
     return {"kind": method.kind, **method.model_dump(mode="json")}

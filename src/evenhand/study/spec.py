@@ -1,4 +1,4 @@
-"""What a study says, in a YAML file or as `evenhand.Study(...)`: every default is resolved and written out."""
+"""Defines the contents of a study file with every default written out."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from evenhand.audit.measures import check_figures, check_margins, check_measures
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean
 from evenhand.spec import Spec, explain, field_names
-from evenhand.study.layers import merge
+from evenhand.study.merging import merge
 from evenhand.study.setting import MAIN, Setting
 from evenhand.study.tuning import Choice
 from evenhand.training.recipe import TrainSpec
 
 
 class StudySpec(Spec):
-    """The settings of a study, and what it says once for all of them; `evenhand.Study` is one that can be run.
+    """The settings of a study and the keys that they share; `evenhand.Study` is one that can be run.
 
     Accepts what a YAML file may say: the fields of a setting at the top level (then the study has the one setting
     `main`), or `settings:` whose entries are laid over the top level: mappings are merged, lists and values replaced.
@@ -46,18 +46,20 @@ class StudySpec(Spec):
     chosen: tuple[Choice, ...] = ()
 
     def __init__(self, **values: Any) -> None:
+        """Resolve the keys of a study. Raises InputError."""
         try:
-            super(Spec, self).__init__(**_laid_out(values))  # not in the name of the class: a YAML knows none
+            super(Spec, self).__init__(**_resolved_keys(values))  # not in the name of the class: a YAML knows none
         except ValidationError as error:
             raise InputError(explain(error, "")) from None
 
     @field_validator("measures", mode="before")
     @classmethod
     def _measures(cls, value: Any) -> Any:
+        """Read `default` as no names, and refuse unknown measures."""
         if value is None or value == "default":
             return ()
         if not isinstance(value, str | list | tuple):
-            raise InputError(f"measures is the name of a measure or a list of names, not {value!r}")
+            raise InputError(f"measures should be the name of a measure or a list of names, not {value!r}")
         names = (value,) if isinstance(value, str) else tuple(value)
         check_measures(names)
         return names
@@ -65,13 +67,15 @@ class StudySpec(Spec):
     @field_validator("margins", mode="before")
     @classmethod
     def _by_measure(cls, value: Any) -> Any:
+        """Refuse margins that are not a mapping."""
         if not isinstance(value, Mapping):
-            raise InputError(f"margins is a mapping by measure, such as {{default: 0.02}}, not {value!r}")
+            raise InputError(f"margins should be a mapping by measure, such as {{default: 0.02}}, not {value!r}")
         return value
 
     @field_validator("margins")
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
+        """Refuse margins of unknown measures and values that are not above 0."""
         check_margins(value)
         for name, margin in value.items():
             if not 0 < margin < math.inf:
@@ -80,6 +84,7 @@ class StudySpec(Spec):
 
     @model_validator(mode="after")
     def _figure_can_be_drawn(self) -> Self:
+        """Refuse a figure that shows settings, methods or measures the study lacks."""
         check_figures(self.figure)
         for panel in (panel for figure in self.figure for panel in figure.panels):
             if panel.setting not in self.settings:
@@ -95,39 +100,41 @@ class StudySpec(Spec):
         return self
 
     def to_yaml(self) -> str:
-        """The resolved study as a YAML text that reads back as the same study."""
+        """Return the resolved study as a YAML text that reads back as the same study."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
-def _laid_out(values: Mapping[str, Any]) -> dict[str, Any]:
-    """User keys in the resolved form: `settings` by name, each with the top level laid below it."""
-    own = set(field_names(StudySpec))
+def _resolved_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the user's keys in resolved form: `settings` by name, each merged into the top level."""
+    study_keys = set(field_names(StudySpec))
     setting_keys = set(field_names(Setting))
     for key in values:
-        if key not in own | setting_keys:
-            raise InputError(f'the study has no key "{key}"; {did_you_mean(str(key), own | setting_keys)}')
+        if key not in study_keys | setting_keys:
+            raise InputError(f'the study has no key "{key}"; {did_you_mean(str(key), study_keys | setting_keys)}')
     shared = {key: value for key, value in values.items() if key in setting_keys}
-    rest = {key: value for key, value in values.items() if key in own}
+    rest = {key: value for key, value in values.items() if key in study_keys}
     named = rest.get("settings")
     if named is None:
         named = {MAIN: {}}
     if not isinstance(named, Mapping) or not named:
-        raise InputError("settings is a mapping from a name to the keys in which that setting differs")
+        raise InputError("settings should be a mapping from names to the keys in which settings differ")
     for key, spec in (("split", SplitSpec), ("limit", LimitSpec), ("train", TrainSpec)):
         if key in shared:  # refused here, where it is written, rather than in the first setting that it lies below
             spec.parse(shared[key], key)
     settings = {}
-    for name, laid_over in named.items():
-        if isinstance(laid_over, Setting):
-            settings[str(name)] = laid_over
+    for name, keys in named.items():
+        if isinstance(keys, Setting):
+            settings[str(name)] = keys
             continue
         where = "" if rest.get("settings") is None else f"settings.{name}"
-        if not isinstance(laid_over, Mapping | None):
-            raise InputError(f"{where} is a mapping of the keys in which that setting differs, not {laid_over!r}")
-        merged = merge(shared, laid_over or {})
+        if not isinstance(keys, Mapping | None):
+            raise InputError(f"{where} should be a mapping of the keys in which that setting differs, not {keys!r}")
+        merged = merge(shared, keys or {})
         for key in merged:
-            if key in own:
-                raise InputError(f"{where}: {key} is said once for the whole study, not for a setting")
+            if key in study_keys:
+                raise InputError(
+                    f"{where}: {key} belongs to the whole study, not to a setting; write it at the top level"
+                )
         for needed in ("task", "model", "methods"):
             if needed not in merged:
                 raise InputError(f"{where or 'the study'} lacks the key {needed}")

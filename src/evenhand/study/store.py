@@ -1,4 +1,4 @@
-"""Where a study is kept: trial folders written aside and renamed, one study file, one lock."""
+"""Keeps a study in its folder: trial folders written aside and renamed, the study file, and a lock."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from evenhand import records
 from evenhand.audit.design import MarginChange
 from evenhand.errors import InputError
 from evenhand.study.expansion import Trial
-from evenhand.study.file import read
+from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
-from evenhand.study.pools import pool_of_setting
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
+from evenhand.study.study_file import read_study_file
 from evenhand.tasks import TABLE
 
 _ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
@@ -48,25 +48,26 @@ class Store:
 
     @property
     def study_file(self) -> Path:
+        """The file of the resolved study."""
         return self.out / "study.yaml"
 
     @property
     def pools_file(self) -> Path:
-        """What the examples of each setting's pool are."""
+        """The file that says which examples form each setting's pool."""
         return self.out / "pools.json"
 
     @property
     def features(self) -> Path:
-        """Where what leaves a frozen prefix, and images as they were resized, are kept while trials are trained."""
+        """The folder of cached features and resized images, which exists while trials are trained."""
         return self.out / "features"
 
     def folder(self, trial: str) -> Path:
-        """The folder of a trained trial (or of one that failed for good)."""
+        """Return the folder of a trial that was trained, or that failed for good."""
         return self.out / "trials" / trial
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder alone, and clear what a process that was killed left half-written.
+        """Lock the folder for this process, and remove files that a killed process left half-written.
 
         Raises:
             InputError: another process is running a study in this folder, or the path is a file.
@@ -94,7 +95,7 @@ class Store:
 
     @contextmanager
     def writing(self, trial: str) -> Iterator[Path]:
-        """A folder to write a trial into; it takes its final name when the block ends, and vanishes on an error."""
+        """Yield a folder to write a trial into; it gets its final name at the end, and vanishes on an error."""
         aside = self.out / "trials" / f".{trial}.{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -114,7 +115,7 @@ class Store:
             aside.rename(final)
 
     def read(self, trial: str) -> dict[str, Any] | None:
-        """`trial.json` of a trial that is on disk, else None; also where a power failure cut the file off."""
+        """Return `trial.json` of a trial; None if it is missing or was cut off by a power failure."""
         path = self.folder(trial) / "trial.json"
         try:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -122,7 +123,7 @@ class Store:
             return None
 
     def covered(self, trial: str, table: str = "predictions") -> Mapping[str, str]:
-        """The fingerprint of the examples that a trial's rows of a table cover, by split; empty when there are none."""
+        """Return the fingerprints of the examples that a trial's table covers, by split; empty without a table."""
         path = self.folder(trial) / f"{table}.parquet"
         if not path.is_file():
             return {}
@@ -133,7 +134,7 @@ class Store:
         return {key.removeprefix("split:"): value for key, value in kept.items() if key.startswith("split:")}
 
     def complete(self, trial: Trial) -> bool:
-        """Whether the records on disk hold all that the study asks of a trial; one that failed for good is."""
+        """Return whether the records on disk hold all that the study asks of a trial, or it failed for good."""
         kept = self.read(trial.hash)
         if kept is None:
             return False
@@ -142,21 +143,21 @@ class Store:
         return self.predicted(trial) and self.scored(trial) and self.probed(trial)
 
     def predicted(self, trial: Trial) -> bool:
-        """Whether there is a row of its table for all that a trial is asked about."""
+        """Return whether the trial's table has rows for all examples that it is asked about."""
         covered = self.covered(trial.hash, TABLE[trial.kind])
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
 
     def scored(self, trial: Trial) -> bool:
-        """Whether the benchmarks that a trial is to be scored by are on disk."""
+        """Return whether the benchmarks that score a trial are on disk."""
         wanted = trial.benchmarks
         return wanted is None or self.covered(trial.hash, HARNESS).get(DOCUMENTS) == wanted.fingerprint
 
     def probed(self, trial: Trial) -> bool:
-        """Whether a trial's representations were probed for what the study asks, if it asks for anything."""
+        """Return whether a trial's probes are on disk, if the study asks for any."""
         return trial.probing is None or self.covered(trial.hash, "probes").get("test") == trial.probing.key
 
     def replicas(self) -> dict[str, int]:
-        """How many trials of a kind are trained together here, by what they share."""
+        """Return how many trials are trained together here, by the key that they share."""
         path = self.out / "replicas.json"
         try:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -164,24 +165,26 @@ class Store:
             return {}
 
     def keep_replicas(self, key: str, count: int) -> None:
-        """Remember it for the runs that continue this one."""
+        """Remember a pack size for the runs that continue this one."""
         write_text(self.out / "replicas.json", json.dumps({**self.replicas(), key: count}, indent=1))
 
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
-        """Write the predictions, responses or options of one trial, whole, with the fingerprints of what they cover."""
+        """Write a trial's predictions, responses or options, with the fingerprints of the examples they cover."""
         covered = {f"split:{name}": value for name, value in trial.fingerprints.items()}
         frame = rows.with_columns(trial=pl.lit(trial.hash))
         records.write(frame, folder / f"{TABLE[trial.kind]}.parquet", TABLE[trial.kind], covered)
 
     def write_harness(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
-        """Write what benchmarks say of one trial, whole, with what identifies them and who scored them."""
+        """Write a trial's benchmark scores, with the benchmarks' fingerprint and the harness's version."""
         assert trial.benchmarks is not None
         kept = {f"split:{DOCUMENTS}": trial.benchmarks.fingerprint, "lm_eval": trial.benchmarks.version}
         records.write(rows.with_columns(trial=pl.lit(trial.hash)), folder / f"{HARNESS}.parquet", HARNESS, kept)
 
     def harness_of_twin(self, trial: Trial) -> pl.DataFrame | None:
-        """What benchmarks say of the same model in another trial, without the column `trial`: a method that trains
-        nothing leaves the base model as it is, whatever the seed. None where there is no such trial yet."""
+        """Return the benchmark scores of an untrained base model from another trial; None if there are none yet.
+
+        A method that trains nothing leaves the base model as it is, whatever the seed. The column `trial` is left out.
+        """
         if trial.spec.kind != "base" or trial.benchmarks is None:
             return None
         for path in sorted(self.out.glob(f"trials/*/{HARNESS}.parquet")):
@@ -192,7 +195,7 @@ class Store:
         return None
 
     def harness_version(self, trial: str) -> str:
-        """Of the lm-evaluation-harness that scored a trial."""
+        """Return the version of lm-evaluation-harness that scored a trial."""
         return records.metadata(self.folder(trial) / f"{HARNESS}.parquet")["lm_eval"]
 
     @contextmanager
@@ -237,22 +240,23 @@ class Store:
             raise
 
     def write_study(self, study: StudySpec) -> None:
-        """Write the study out again, with what it has chosen since."""
+        """Write the study again, with the hyperparameters chosen since."""
         write_text(self.study_file, study.to_yaml())
 
     def _earlier(self) -> StudySpec | None:
+        """Return the study that this folder holds; None if there is none."""
         if not self.study_file.is_file():
             return None
         try:
-            return StudySpec(**read(self.study_file))
+            return StudySpec(**read_study_file(self.study_file))
         except InputError as error:
             raise InputError(
-                f"{self.study_file} is of an earlier run and cannot be read as a study any more ({error}); choose "
+                f"{self.study_file} is from an earlier run and no longer a readable study ({error}); choose "
                 "another --out, or move that file away (the dates of its margins go with it)"
             ) from None
 
     def _pools(self, plan: Plan) -> dict[str, Any]:
-        """The pools that this folder holds with those of the plan, by setting: how many examples, and what they are.
+        """Return the pools of this folder and of the plan, by setting: the number of examples and a fingerprint.
 
         Raises:
             InputError: the pool of a setting that has one here is of other examples.
@@ -269,9 +273,9 @@ class Store:
             before = held.setdefault(name, now)
             if before != now:
                 raise InputError(
-                    f"{self.out} holds models of the pool of the setting {name}, which was drawn from other data or "
-                    f"otherwise ({before['examples']:,} examples then, {now['examples']:,} now, another fingerprint); "
-                    "models of two pools cannot be compared: choose another --out, or give the setting another name"
+                    f"{self.out} holds models of the pool of the setting {name}, whose examples or draw differ "
+                    f"from this study's ({before['examples']:,} examples then, {now['examples']:,} now); models of two "
+                    "pools cannot be compared: choose another --out, or give the setting another name"
                 )
         return held
 
@@ -294,7 +298,7 @@ class Store:
         )
 
     def _shared(self, name: str, plan: Plan) -> bool:
-        """Whether a setting's results are of some trial that the plan has too, or there are none yet."""
+        """Return whether the plan has one of the setting's recorded trials, or none is recorded yet."""
         path = self.out / "trials.parquet"
         held = set(records.read(path, "trials").filter(setting=name)["trial"]) if path.is_file() else set()
         return not held or any(trial.hash in held for trial in plan.trials if trial.setting.name == name)

@@ -1,4 +1,4 @@
-"""`evenhand.Study`: a study that is written in Python, and runs itself."""
+"""Defines the public class `Study`, which takes a YAML file's keys and runs the study."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Study(StudySpec):
     """
 
     def __init__(self, **values: Any) -> None:
+        """Resolve the keys of a study. Raises InputError."""
         super().__init__(**values)
 
     def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
-        """Train what is missing, audit, and write the report. See `evenhand.study.run.run`."""
+        """Train what is missing, audit, and write the report; see `evenhand.study.run.run`."""
         return run(self, Path(out), None if data is None else Path(data), **options)

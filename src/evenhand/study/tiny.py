@@ -1,4 +1,4 @@
-"""`--tiny`: the same study with tiny models of the same class and small stand-in data, to see that it runs."""
+"""Shrinks a study for `--tiny`: tiny models of the same class and small stand-in data, to check that it runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from evenhand.audit.membership.attack import LEAST_POOL, LEAST_SHADOWS
 from evenhand.errors import InputError
 from evenhand.methods import METHODS, parse_method
-from evenhand.methods.fit import skeleton
-from evenhand.models.find import TINY, find
-from evenhand.study.asking import PromptsSpec
-from evenhand.study.harness import HarnessSpec
-from evenhand.study.membership import MembershipSpec
-from evenhand.study.probing import ProbingSpec
+from evenhand.methods.fit import model_skeleton
+from evenhand.models.find import find_model
+from evenhand.study.harness_spec import HarnessSpec
+from evenhand.study.membership_spec import MembershipSpec
+from evenhand.study.probing_spec import ProbingSpec
+from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
 from evenhand.study.tuning import TuningSpec, candidates
@@ -25,36 +25,37 @@ from evenhand.tasks import kind_of, parse_task
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-EXAMPLES = 400
+MAX_EXAMPLES = 400
 """Training examples, and test examples, at most."""
 
-ASKED = 30
+MAX_REVIEWS = 30
 """Reviews that prompts are asked about, at most."""
 
-DOCUMENTS = 100
+MAX_DOCUMENTS = 100
 """Documents of a benchmark, at most."""
 
-QUICKER = 20
+RATE_FACTOR = 20
 """How many times a method's usual learning rate a tiny model needs at least, which sees few examples a few times."""
 
-FASTEST = 0.01
+MAX_RATE = 0.01
 """The highest rate that is asked for so."""
 
-LONGER = 20
+TRANSLATION_EPOCHS = 20
 """Epochs that a tiny model needs at least to write sentences, which it has never read in these languages."""
 
-WRITING = 0.003
+TRANSLATION_RATE = 0.003
 """The rate at which all of a tiny model learns to write them; an adapter needs the highest."""
 
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of the tiny decoders."""
 
 _CLASSES = {"swinv2": "swinv2", "vit": "vit", "mistral": "mistral", "llama": "llama", "bert": "bert", "minilm": "bert"}
 
 
 def shrink(study: StudySpec, folder: Path, data: Path | None = None) -> tuple[StudySpec, Path | None, list[str]]:
-    """The study with tiny models, ranks and learning rates that fit them, few examples, and stand-in data where real
-    data are needed. Methods that differ by ranks too large for the tiny model are one method: the first is kept.
+    """Return the study with tiny models, fitting ranks and learning rates, few examples and stand-in data.
+
+    Methods that differ only by ranks too large for the tiny model become one method: the first is kept.
 
     Args:
         study: resolved.
@@ -67,14 +68,14 @@ def shrink(study: StudySpec, folder: Path, data: Path | None = None) -> tuple[St
     Raises:
         InputError: a base model whose class has no tiny checkpoint, or a data set without a stand-in.
     """
-    said: list[str] = []
-    settings = {name: _shrunk(name, setting, folder, said) for name, setting in study.settings.items()}
+    notes: list[str] = []
+    settings = {name: _shrunk(name, setting, folder, notes) for name, setting in study.settings.items()}
     small = study.model_copy(update={"settings": settings})
-    return small, folder if folder.is_dir() else data, list(dict.fromkeys(said))
+    return small, folder if folder.is_dir() else data, list(dict.fromkeys(notes))
 
 
 def tiny_of(model: str) -> str:
-    """The built-in checkpoint of the same class: from `config.json` where the model is here, else from its name."""
+    """Return the built-in checkpoint of the same class, by the model's `config.json` if present, else by its name."""
     if model in TINY:
         return model
     config = Path(model) / "config.json"
@@ -82,100 +83,104 @@ def tiny_of(model: str) -> str:
     for word, known in _CLASSES.items():
         if word in described.lower():
             return f"tiny-{known}"
-    raise InputError(f"--tiny: no built-in tiny model stands in for {model}; there are: {', '.join(sorted(_CLASSES))}")
+    raise InputError(f"--tiny: no built-in tiny model stands in for {model}; known: {', '.join(sorted(_CLASSES))}")
 
 
-def _shrunk(name: str, setting: Setting, folder: Path, said: list[str]) -> Setting:
+def _shrunk(name: str, setting: Setting, folder: Path, notes: list[str]) -> Setting:
+    """Return one setting for `--tiny`."""
     model = tiny_of(setting.model)
     if model != setting.model:
-        said.append(f"{name}: {model} stands in for {setting.model}")
-    limit = {part: min(most or EXAMPLES, EXAMPLES) for part, most in setting.limit.model_dump().items()}
-    bare = skeleton(find(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
-    cut = {method: _fitted(f"{name}: {method}", values, bare, said) for method, values in setting.methods.items()}
-    methods = _distinct(name, setting, cut, said)
+        notes.append(f"{name}: {model} stands in for {setting.model}")
+    limit = {part: min(most or MAX_EXAMPLES, MAX_EXAMPLES) for part, most in setting.limit.model_dump().items()}
+    bare = model_skeleton(find_model(model), classes=2 if kind_of(setting.task["name"]) == "classification" else None)
+    cut = {method: _fitted(f"{name}: {method}", values, bare, notes) for method, values in setting.methods.items()}
+    methods = _distinct(name, setting, cut, notes)
     writes = kind_of(setting.task["name"]) == "translation" and model != setting.model
     if writes:
-        methods = _learning_to_write(name, methods, said)
+        methods = _with_more_training(name, methods, notes)
     if setting.train.precision == "bfloat16":
-        said.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
+        notes.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
         setting = setting.model_copy(update={"train": setting.train.model_copy(update={"precision": "auto"})})
     return setting.model_copy(
         update={
             "model": model,
-            "methods": methods if model == setting.model else _quickened(name, methods, said, writes),
+            "methods": methods if model == setting.model else _with_higher_rates(name, methods, notes, writes),
             "tuning": _fitted_grid(setting.tuning, bare, methods),
-            "task": _stood_in(name, setting.task, folder, said),
-            "evaluate": {other: _stood_in(name, task, folder, said) for other, task in setting.evaluate.items()},
+            "task": _with_stand_in(name, setting.task, folder, notes),
+            "evaluate": {other: _with_stand_in(name, task, folder, notes) for other, task in setting.evaluate.items()},
             "limit": setting.limit.model_copy(update=limit),
-            "prompts": _asked_of_fewer(name, setting.prompts, said),
-            "harness": _scored_on_fewer(name, setting.harness, folder, said),
-            "probing": _probed_with_fewer(name, setting.probing, said),
-            "membership": _fewer(name, setting.membership, said),
+            "prompts": _small_prompts(name, setting.prompts, notes),
+            "harness": _small_harness(name, setting.harness, folder, notes),
+            "probing": _small_probing(name, setting.probing, notes),
+            "membership": _small_membership(name, setting.membership, notes),
         }
     )
 
 
-def _fewer(name: str, membership: MembershipSpec | None, said: list[str]) -> MembershipSpec | None:
-    """As few models of membership inference as its attack needs, on few examples."""
+def _small_membership(name: str, membership: MembershipSpec | None, notes: list[str]) -> MembershipSpec | None:
+    """Return membership inference with as few models as its attack needs, on few examples."""
     if membership is None:
         return None
     least = (LEAST_POOL if membership.design == "pool" else LEAST_SHADOWS)[membership.attack]
     changed: dict[str, Any] = {"models": min(membership.models, max(least, 1))}
     if changed["models"] < membership.models:
-        said.append(f"{name}: membership with {least} models instead of {membership.models}")
+        notes.append(f"{name}: membership with {least} models instead of {membership.models}")
     if membership.design == "pool":
-        changed["examples"] = min(membership.examples or EXAMPLES, EXAMPLES)
+        changed["examples"] = min(membership.examples or MAX_EXAMPLES, MAX_EXAMPLES)
     return membership.model_copy(update=changed)
 
 
-def _asked_of_fewer(name: str, prompts: PromptsSpec | None, said: list[str]) -> PromptsSpec | None:
-    """The same prompts, of few reviews."""
-    if prompts is None or (prompts.reviews is not None and prompts.reviews <= ASKED):
+def _small_prompts(name: str, prompts: PromptsSpec | None, notes: list[str]) -> PromptsSpec | None:
+    """Return the same prompts about few reviews."""
+    if prompts is None or (prompts.reviews is not None and prompts.reviews <= MAX_REVIEWS):
         return prompts
-    said.append(f"{name}: {ASKED} reviews are asked about instead of {prompts.reviews or 'all'}")
-    return prompts.model_copy(update={"reviews": ASKED})
+    notes.append(f"{name}: {MAX_REVIEWS} reviews are asked about instead of {prompts.reviews or 'all'}")
+    return prompts.model_copy(update={"reviews": MAX_REVIEWS})
 
 
-def _scored_on_fewer(name: str, harness: HarnessSpec | None, folder: Path, said: list[str]) -> HarnessSpec | None:
-    """The same benchmarks on few documents, of those that have a stand-in made-up ones."""
+def _small_harness(name: str, harness: HarnessSpec | None, folder: Path, notes: list[str]) -> HarnessSpec | None:
+    """Return the same benchmarks on few documents, and write stand-ins for those that have one."""
     if harness is None:
         return None
     from evenhand.tasks.harness import stand_ins
 
-    stand_ins.write(folder)
-    said.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
-    return harness.model_copy(update={"limit": min(harness.limit or DOCUMENTS, DOCUMENTS)})
+    stand_ins.write_stand_ins(folder)
+    notes.append(f"{name}: made-up documents stand in for those of CrowS-Pairs, BBQ, StereoSet and Winogender")
+    return harness.model_copy(update={"limit": min(harness.limit or MAX_DOCUMENTS, MAX_DOCUMENTS)})
 
 
-def _probed_with_fewer(name: str, probing: ProbingSpec | None, said: list[str]) -> ProbingSpec | None:
-    """The same targets, in a few examples, and all layers where the tiny model does not have those that are named."""
+def _small_probing(name: str, probing: ProbingSpec | None, notes: list[str]) -> ProbingSpec | None:
+    """Return the same probe targets on few examples, with all layers if the tiny model lacks the named ones."""
     if probing is None:
         return None
     changed: dict[str, Any] = {}
-    if probing.examples is None or probing.examples > EXAMPLES:
-        changed["examples"] = EXAMPLES
+    if probing.examples is None or probing.examples > MAX_EXAMPLES:
+        changed["examples"] = MAX_EXAMPLES
     if probing.layers is not None or probing.judged is not None:
         changed |= {"layers": None, "judged": None}
-        said.append(f"{name}: every layer of the tiny model is probed, and the last one judged")
+        notes.append(f"{name}: every layer of the tiny model is probed, and the last one judged")
     return probing.model_copy(update=changed)
 
 
-def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, said: list[str]) -> dict[str, Any]:
-    """The method with a rank that fits, and alpha in proportion, so that the scale of an update stays."""
+def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, notes: list[str]) -> dict[str, Any]:
+    """Return the method with a rank that fits and alpha in proportion, so that the scale of an update stays."""
     rank = values.get("rank")
     fits = rank if rank is None else _largest(values, model)
     if rank == fits:
         return dict(values)
-    said.append(f"{name}: rank {rank} is cut to {fits}, the largest that the tiny model allows")
+    notes.append(f"{name}: rank {rank} is cut to {fits}, the largest that the tiny model allows")
     return {**values, "rank": fits, **({"alpha": values["alpha"] * fits / rank} if "alpha" in values else {})}
 
 
 def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
-    """The largest rank, up to the method's own, that the method can have over a model; its own where it fits, and
-    where no rank does, so that the plan says why."""
+    """Return the largest rank, up to the method's own, that fits a model.
+
+    Where no rank fits, the method's own is returned, so that the plan says why.
+    """
     method = parse_method("", values)
 
     def refused(rank: float) -> bool:
+        """Return whether the model cannot have this rank."""
         try:
             method.model_copy(update={"rank": rank}).check(model)
         except InputError:
@@ -189,9 +194,9 @@ def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
 
 
 def _distinct(
-    name: str, setting: Setting, cut: Mapping[str, dict[str, Any]], said: list[str]
+    name: str, setting: Setting, cut: Mapping[str, dict[str, Any]], notes: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """The methods without those that are another again once ranks are cut.
+    """Return the methods without those that equal another one once ranks are cut.
 
     Such methods had different ranks and the same alpha or the same alpha / rank; what cutting makes of their scales is
     no difference that anybody asked for.
@@ -202,7 +207,7 @@ def _distinct(
         twins = (
             other
             for other, known in kept.items()
-            if _but_scale(known) == _but_scale(values)
+            if _without_alpha(known) == _without_alpha(values)
             and _differ_by_rank(setting.methods[other], setting.methods[method])
         )
         twin = next(twins, None)
@@ -211,65 +216,69 @@ def _distinct(
         else:
             left_out.setdefault(twin, []).append(method)
     for twin, methods in left_out.items():
-        said.append(f"{name}: left out, since with a rank that is cut it is {twin} again: {', '.join(methods)}")
+        notes.append(f"{name}: left out, since with a rank that is cut it is {twin} again: {', '.join(methods)}")
     return kept
 
 
-def _but_scale(method: Mapping[str, Any]) -> dict[str, Any]:
+def _without_alpha(method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the method without alpha."""
     return {key: value for key, value in method.items() if key != "alpha"}
 
 
-def _differ_by_rank(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two methods that are alike but for rank and alpha have different ranks, and alpha by the same rule."""
-    ranks, alphas = ([float(each.get(key) or 0) for each in (one, other)] for key in ("rank", "alpha"))
+def _differ_by_rank(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Return whether two methods that differ only in rank and alpha have different ranks and one rule for alpha."""
+    ranks, alphas = ([float(each.get(key) or 0) for each in (first, second)] for key in ("rank", "alpha"))
     by_number, by_scale = alphas[0] == alphas[1], alphas[0] * ranks[1] == alphas[1] * ranks[0]
     return ranks[0] != ranks[1] and (by_number or by_scale)
 
 
-def _quickened(
-    name: str, methods: Mapping[str, dict[str, Any]], said: list[str], writes: bool
+def _with_higher_rates(
+    name: str, methods: Mapping[str, dict[str, Any]], notes: list[str], writes: bool
 ) -> dict[str, dict[str, Any]]:
-    """The methods at learning rates from which a tiny model learns something."""
+    """Return the methods with learning rates from which a tiny model learns something."""
     raised: dict[tuple[float, float], list[str]] = {}
-    found = {}
+    quickened = {}
     for method, values in methods.items():
-        least = min(QUICKER * float(METHODS[values["kind"]].model_fields["lr"].default), FASTEST)
+        least = min(RATE_FACTOR * float(METHODS[values["kind"]].model_fields["lr"].default), MAX_RATE)
         if writes and values["epochs"]:
-            least = max(least, WRITING if values["kind"] == "full" else FASTEST)
-        found[method] = {**values, "lr": max(values["lr"], least)}
+            least = max(least, TRANSLATION_RATE if values["kind"] == "full" else MAX_RATE)
+        quickened[method] = {**values, "lr": max(values["lr"], least)}
         if values["lr"] < least:
             raised.setdefault((values["lr"], least), []).append(method)
     for (before, after), named in raised.items():
-        said.append(f"{name}: lr {before:g} is raised to {after:g}, at which a tiny model learns: {', '.join(named)}")
-    return found
+        notes.append(f"{name}: lr {before:g} is raised to {after:g}, at which a tiny model learns: {', '.join(named)}")
+    return quickened
 
 
-def _learning_to_write(name: str, methods: Mapping[str, dict[str, Any]], said: list[str]) -> dict[str, dict[str, Any]]:
-    """The methods with the epochs and the layers that a tiny model needs to learn two languages."""
-    longer = [method for method, values in methods.items() if 0 < values["epochs"] < LONGER]
+def _with_more_training(
+    name: str, methods: Mapping[str, dict[str, Any]], notes: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the methods with the epochs and layers that a tiny model needs to learn two languages."""
+    longer = [method for method, values in methods.items() if 0 < values["epochs"] < TRANSLATION_EPOCHS]
     wider = [
         method
         for method, values in methods.items()
         if values["kind"] == "lora" and not values.get("targets") and not values.get("layers")
     ]
     if longer:
-        said.append(
-            f"{name}: epochs are raised to {LONGER}, after which a tiny model writes sentences: {', '.join(longer)}"
+        notes.append(
+            f"{name}: epochs are raised to {TRANSLATION_EPOCHS}, after which a tiny model writes sentences: "
+            f"{', '.join(longer)}"
         )
     if wider:
-        said.append(f"{name}: all linear layers learn, since a tiny model knows neither language: {', '.join(wider)}")
-    found = {}
+        notes.append(f"{name}: all linear layers learn, since a tiny model knows neither language: {', '.join(wider)}")
+    altered = {}
     for method, values in methods.items():
-        raised = {"epochs": LONGER} if method in longer else {}
-        layers = {"targets": list(LINEAR)} if method in wider else {}
-        found[method] = {**values, **raised, **layers}
-    return found
+        raised = {"epochs": TRANSLATION_EPOCHS} if method in longer else {}
+        layers = {"targets": list(LINEAR_LAYERS)} if method in wider else {}
+        altered[method] = {**values, **raised, **layers}
+    return altered
 
 
 def _fitted_grid(
     tuning: TuningSpec | None, model: PreTrainedModel, methods: Mapping[str, Mapping[str, Any]]
 ) -> TuningSpec | None:
-    """The ranks of a grid that fit, each once, for the methods that are kept."""
+    """Return the grid with the ranks that fit, each once, for the methods that are kept."""
     if tuning is None:
         return None
     grid = {
@@ -286,16 +295,19 @@ def _fitted_grid(
 def _fitted_ranks(
     name: str, values: Mapping[str, Any], options: Mapping[str, tuple[Any, ...]], model: PreTrainedModel
 ) -> tuple[Any, ...]:
-    """Ranks that fit whatever else the grid says."""
+    """Return the ranks that fit whatever else the grid says."""
     others = candidates(name, values, {key: tried for key, tried in options.items() if key != "rank"})
-    fitting = [min(_largest({**one.method, "rank": rank}, model) for one in others) for rank in options["rank"]]
+    fitting = [
+        min(_largest({**candidate.method, "rank": rank}, model) for candidate in others) for rank in options["rank"]
+    ]
     return tuple(dict.fromkeys(fitting))
 
 
-def _stood_in(name: str, task: Mapping[str, Any], folder: Path, said: list[str]) -> dict[str, Any]:
+def _with_stand_in(name: str, task: Mapping[str, Any], folder: Path, notes: list[str]) -> dict[str, Any]:
+    """Return the task with stand-in data, where real data are needed."""
     spec = parse_task(task)[1]
     if spec.folder_name is None:
         return dict(task)
     spec.write_stand_in(folder / spec.folder_name)
-    said.append(f"{name}: made-up examples stand in for {spec.folder_name}; no result may be claimed from them")
+    notes.append(f"{name}: made-up examples stand in for {spec.folder_name}; no result may be claimed from them")
     return {**task, **({"path": None} if "path" in task else {})}

@@ -1,4 +1,4 @@
-"""`tuning:` in a study: candidates for a method's hyperparameters, and the rule by which one of them is chosen.
+"""Defines the key `tuning:` of a study: the candidates for hyperparameters, and the rule that selects one.
 
 What candidates are compared by is of the validation part of the training split; the test split decides nothing.
 """
@@ -34,7 +34,7 @@ _FIXED = ("kind", "data")
 
 
 class TuningSpec(Spec):
-    """Which hyperparameters are tried (`tuning:` in a study).
+    """The hyperparameters to try (`tuning:` in a study).
 
     Attributes:
         grid: by method, the values to try of each of its keys; every combination is a candidate.
@@ -52,29 +52,31 @@ class TuningSpec(Spec):
     @field_validator("grid", mode="before")
     @classmethod
     def _grid(cls, value: Any) -> Any:
+        """Refuse a grid that is not a mapping from methods to lists of values."""
         if not isinstance(value, Mapping) or not value:
-            raise InputError(f"tuning.grid is a mapping from methods to values, such as {_SUCH}, not {value!r}")
+            raise InputError(f"tuning.grid should be a mapping from methods to values, such as {_SUCH}, not {value!r}")
         for name, options in value.items():
             if not isinstance(options, Mapping) or not options:
-                raise InputError(f"tuning.grid.{name} is a mapping from keys to the values to try, not {options!r}")
+                raise InputError(
+                    f"tuning.grid.{name} should be a mapping from keys to the values to try, not {options!r}"
+                )
             for key, values in options.items():
                 if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-                    raise InputError(f"tuning.grid.{name}.{key} is a list of the values to try, not {values!r}")
+                    raise InputError(f"tuning.grid.{name}.{key} should be a list of the values to try, not {values!r}")
         return value
 
     @field_validator("score", mode="before")
     @classmethod
     def _score(cls, value: Any) -> Any:
+        """Refuse a score other than loss or accuracy."""
         if value not in SCORES:
-            raise InputError(
-                f"tuning.score is loss or accuracy of the validation part, never of the test split, and not {value!r}"
-            )
+            raise InputError(f"tuning.score should be loss or accuracy, both of the validation part, not {value!r}")
         return value
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hyperparameters that are tried for a method.
+    """One combination of hyperparameters that is tried for a method.
 
     Attributes:
         values: of the keys that the grid varies.
@@ -86,15 +88,16 @@ class Candidate:
 
     @property
     def json(self) -> str:
-        """How `trials` records hold it."""
+        """The values as the table `trials` holds them."""
         return json.dumps(dict(self.values), sort_keys=True)
 
     def __str__(self) -> str:
-        return said(self.values)
+        """Return the values as people read them."""
+        return hyperparameters_text(self.values)
 
 
 class Choice(Spec):
-    """What was chosen, as `study.yaml` keeps it.
+    """The chosen hyperparameters of a method, as `study.yaml` keeps them.
 
     Attributes:
         setting, method: for which.
@@ -114,15 +117,15 @@ class Choice(Spec):
     failed: int
 
 
-def said(values: Mapping[str, Any]) -> str:
-    """Hyperparameters as people read them: `lr 0.001, epochs 2`."""
+def hyperparameters_text(values: Mapping[str, Any]) -> str:
+    """Return hyperparameters as people read them: `lr 0.001, epochs 2`."""
     return ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
     )
 
 
 def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> tuple[Candidate, ...]:
-    """Every combination of a method's grid, in the grid's order, each once.
+    """Return every combination of a method's grid, in the grid's order, each once.
 
     A rank that is varied keeps the update's scale, alpha / rank, unless the grid varies alpha too.
 
@@ -137,10 +140,12 @@ def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence
     known = [key for key in field_names(type(parse_method(name, method))) if key not in _FIXED]
     for key in grid:
         if key in _FIXED:
-            raise InputError(f"tuning.grid.{name}: {key} is no hyperparameter; write a method of its own instead")
+            raise InputError(
+                f"tuning.grid.{name}: {key} is not a hyperparameter; add another method to methods instead"
+            )
         if key not in known:
             raise InputError(f'tuning.grid.{name}: a {method["kind"]} has no key "{key}"; {did_you_mean(key, known)}')
-    found: dict[str, Candidate] = {}
+    by_values: dict[str, Candidate] = {}
     for values in product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
         try:
@@ -148,13 +153,13 @@ def candidates(name: str, method: Mapping[str, Any], grid: Mapping[str, Sequence
         except InputError as error:
             raise InputError(f"tuning.grid: {error}") from None
         dumped = {"kind": resolved.kind, **resolved.model_dump(mode="json")}
-        one = Candidate({key: dumped[key] for key in grid}, dumped)
-        found[one.json] = one
-    return tuple(found.values())
+        candidate = Candidate({key: dumped[key] for key in grid}, dumped)
+        by_values[candidate.json] = candidate
+    return tuple(by_values.values())
 
 
 def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "accuracy"]) -> int | None:
-    """The place of the candidate that is chosen: the best score; see `TIES`, and then the first.
+    """Return the index of the candidate with the best score, with ties broken as in `TIES`; then the first.
 
     Args:
         scored: each candidate with its score; None: it failed, or has none, and is not chosen.
@@ -165,15 +170,15 @@ def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "
     """
     sign = 1.0 if score == "loss" else -1.0
     ranked = [
-        (sign * value, method.epochs, method.lr, place)
-        for place, (method, value) in enumerate(scored)
+        (sign * value, method.epochs, method.lr, index)
+        for index, (method, value) in enumerate(scored)
         if value is not None and math.isfinite(value)
     ]
     return min(ranked)[-1] if ranked else None
 
 
 def _scaled(method: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Alpha in proportion to another rank; what is no number is refused elsewhere."""
+    """Return alpha in proportion to a varied rank; values that are not numbers are refused elsewhere."""
     rank = chosen.get("rank")
     if not isinstance(rank, int | float) or "alpha" not in method or "alpha" in chosen:
         return {}

@@ -1,4 +1,4 @@
-"""Tasks by name. Light: a task's data, and whatever that imports, is loaded when the task is asked for."""
+"""Registers tasks by name; a task's data, and what that imports, is loaded when the task is used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE: Mapping[Kind, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """One task.
+    """One registered task.
 
     Attributes:
         summary: one line for `evenhand list tasks`.
@@ -38,7 +38,7 @@ class TaskEntry:
     kind: Kind = "classification"
 
     def spec(self) -> type[DataSpec]:
-        """The class of the task's options."""
+        """Return the class of the task's options."""
         module, _, name = self.data.partition(":")
         return getattr(import_module(module), name)
 
@@ -118,7 +118,7 @@ TASKS: Mapping[str, TaskEntry] = Registry("tasks", BUILT_IN, _fault)
 
 
 def find_task(name: str) -> tuple[TaskEntry, str | None]:
-    """The task of this name, looked up whole first; otherwise what follows the last `/` is its target.
+    """Return the task of this name and its target, which may follow the last `/` of the name.
 
     Raises:
         InputError: there is no such task; the nearest one is named.
@@ -133,17 +133,17 @@ def find_task(name: str) -> tuple[TaskEntry, str | None]:
 
 
 def kind_of(name: str) -> Kind:
-    """What models learn from the task of this name. Raises: as `find_task`."""
+    """Return the kind of the task of this name. Raises as `find_task`."""
     return find_task(name)[0].kind
 
 
 def trainer(kind: Kind) -> Trainer:
-    """The module that trains trials of a kind, and predicts or generates from what they kept."""
+    """Return the module that trains trials of a kind and predicts from their kept weights."""
     return cast("Trainer", import_module(f"evenhand.tasks.{kind}"))
 
 
 def parse_task(values: str | Mapping[str, Any]) -> tuple[str, DataSpec]:
-    """A task as a study says it, `{name: hatexplain, groups: targets}` or a plain name, as its name and its options.
+    """Return the name and the options of a task in a study: a name, or `{name: hatexplain, groups: targets}`.
 
     A target in the name (`utkface/gender`) becomes the option `target`, and the name is returned without it, so that
     both ways of writing a task are one.
@@ -154,14 +154,16 @@ def parse_task(values: str | Mapping[str, Any]) -> tuple[str, DataSpec]:
     if isinstance(values, str):
         values = {"name": values}
     if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
-        raise InputError(f"task is a name or a mapping with a name, such as {{name: hatexplain}}, not {values!r}")
+        raise InputError(
+            f"task should be a name or a mapping with a name, such as {{name: hatexplain}}, not {values!r}"
+        )
     name = str(values["name"])
     options = {str(key): value for key, value in values.items() if key != "name"}
     entry, target = find_task(name)
     spec = entry.spec()
     if target is not None:
         if "target" not in spec.model_fields:
-            raise InputError(f'the task {name.rpartition("/")[0]} has no targets, so "{name}" means nothing')
+            raise InputError(f'the task {name.rpartition("/")[0]} has no targets, so "{name}" is not a task')
         if options.get("target", target) != target:
             raise InputError(f'task: "{name}" and target: {options["target"]} contradict each other')
         name, options["target"] = name.rpartition("/")[0], target

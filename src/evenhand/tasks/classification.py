@@ -1,4 +1,4 @@
-"""Classification of texts or images: a trial, or a pack of them, from examples to predictions."""
+"""Trains classifiers of texts or images, one trial or a pack of them, and predicts with them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset
 from evenhand.errors import TrainingError
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.work import (
     LOG,
     Job,
     Keep,
-    Outcome,
+    TrainingOutcome,
     Work,
-    attention,
+    attention_kernels,
     count_parameters,
     peak_of_process,
-    write_row,
+    write_log_row,
 )
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def train(
     keep: Keep = "adapters",
     progress: Callable[[float], None] | None = None,
     features: Path | None = None,
-) -> tuple[Outcome, pl.DataFrame]:
+) -> tuple[TrainingOutcome, pl.DataFrame]:
     """Train one trial and predict.
 
     Args:
         work, folder, evaluations, keep: see `Job`.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: where what leaves a frozen prefix, and images as they were resized, are kept for other trials; None:
             they are computed anew.
 
@@ -64,20 +64,20 @@ def train(
         InputError: the method does not fit the base model.
         TrainingError: the loss or a prediction stopped being a number.
     """
-    (found,) = train_together([Job(work, folder, evaluations, keep)], progress, features)
-    if isinstance(found, TrainingError):
-        raise found
-    return found
+    (result,) = train_together([Job(work, folder, evaluations, keep)], progress, features)
+    if isinstance(result, TrainingError):
+        raise result
+    return result
 
 
 def train_together(
     jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
     """Train trials in one pack and predict.
 
     Args:
         jobs: one, or several whose works can share a pack (see `evenhand.tasks.packing`).
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: see `train`.
 
     Yields:
@@ -91,84 +91,86 @@ def train_together(
 
     from evenhand.models.load import device
     from evenhand.training import launch, loop
-    from evenhand.training.checkpoints import Nearest
+    from evenhand.training.checkpoints import NearestCheckpoint
     from evenhand.training.features import start_from_features
-    from evenhand.training.pack import Validation
-    from evenhand.training.pack import predict as logits_of
+    from evenhand.training.pack import Validation, predict_logits
 
     started = time.perf_counter()
-    shared = launch.place().shared
+    shared = launch.this_process().shared
     if shared:
         from evenhand.training import distributed
 
-        distributed.announce(jobs)
+        distributed.broadcast(jobs)
     where = distributed.accelerator().device if shared else device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     encoder = _encoder(features)
     # What is to be sharded need not fit on one device.
-    pack, model_of = assemble([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
+    pack, model_of = assemble_pack([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
     if shared:
-        pack = distributed.share(pack, partial(_model, jobs[0].work))
-        model_of = pack.whole
+        pack = distributed.distribute(pack, partial(_model, jobs[0].work))
+        model_of = pack.full_model
     start = start_from_features(pack, model_of, [job.work.base.fingerprint for job in jobs], features)
 
-    def encode(place: int, inputs: Sequence[Any]) -> Inputs:
-        return start(place, encoder(jobs[place].work, inputs))
+    def encode(row: int, inputs: Sequence[Any]) -> Inputs:
+        """Return the inputs of a replica, from cached features where there are some."""
+        return start(row, encoder(jobs[row].work, inputs))
 
     validation = [
-        None if data is None else Validation(encode(place, data.inputs), data.labels)
-        for place, data in enumerate(job.work.validation for job in jobs)
+        None if data is None else Validation(encode(row, data.inputs), data.labels)
+        for row, data in enumerate(job.work.validation for job in jobs)
     ]
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8")) for job in jobs]
         target = jobs[0].work.target
-        nearest = None if target is None else Nearest(target)
-        fitted = loop.fit(pack, validation, partial(write_row, logs), progress, nearest)
+        nearest = None if target is None else NearestCheckpoint(target)
+        fitted = loop.fit(pack, validation, partial(write_log_row, logs), progress, nearest)
     together = time.perf_counter() - started
-    steps = sum(replica.taken for replica in pack.replicas)
-    for place, (job, one) in enumerate(zip(jobs, fitted, strict=True)):
+    steps = sum(replica.steps_taken for replica in pack.replicas)
+    for row, (job, result) in enumerate(zip(jobs, fitted, strict=True)):
         started = time.perf_counter()
-        work, model = job.work, model_of(place)
+        work, model = job.work, model_of(row)
         try:
-            loop.require(one)
-            predict = partial(pack.predict, place) if shared else partial(logits_of, model, device=where)
-            rows = _predictions(predict, partial(encode, place), job.evaluations, len(work.classes), where)
+            loop.raise_if_diverged(result)
+            predict = partial(pack.predict, row) if shared else partial(predict_logits, model, device=where)
+            rows = _predictions(predict, partial(encode, row), job.evaluations, len(work.classes), where)
             job.afterwards(model)
         except TrainingError as error:
             yield error
             continue
         if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
             work.method.save(model, job.folder)
-        share = pack.replicas[place].taken / steps if steps else 1 / len(jobs)
+        share = pack.replicas[row].steps_taken / steps if steps else 1 / len(jobs)
         yield (
-            Outcome(
-                one.train_loss,
-                one.validation_loss,
+            TrainingOutcome(
+                result.train_loss,
+                result.validation_loss,
                 *count_parameters(model),
                 together * share + time.perf_counter() - started,
                 torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
-                pack.epsilon(place),
-                attention(model),
-                step=one.step,
-                reached=one.reached,
+                pack.epsilon(row),
+                attention_kernels(model),
+                step=result.step,
+                reached=result.reached,
             ),
             rows,
         )
 
 
-def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tuple[Pack, Callable[[int], nn.Module]]:
-    """The pack of some trials, and what gives the model of each as its method made it, with what it has learned."""
-    from evenhand.training.economy import economise
+def assemble_pack(
+    works: Sequence[Work], encoder: InputEncoder, where: torch.device
+) -> tuple[Pack, Callable[[int], nn.Module]]:
+    """Return the pack of some trials, and a function that gives each trial's model as its method made it."""
+    from evenhand.training.memory_options import apply_memory_options
     from evenhand.training.pack import Replica
-    from evenhand.training.replicas import replicas
+    from evenhand.training.replicas import replica_pack
 
     models = (_model(work) for work in works)
     if len(works) == 1:
         (work,), (model,) = works, models
         inputs, labels = encoder(work, work.examples.inputs), work.examples.labels
         pack = work.method.pack(model, inputs, labels, seed=work.seed, train=work.train, device=where)
-        economise(pack)
+        apply_memory_options(pack)
         return pack, lambda place: model
     chosen = [
         Replica(
@@ -181,12 +183,13 @@ def assemble(works: Sequence[Work], encoder: Encoder, where: torch.device) -> tu
         )
         for work in works
     ]
-    pack = replicas(models, chosen, where)
-    economise(pack)
+    pack = replica_pack(models, chosen, where)
+    apply_memory_options(pack)
     return pack, pack.model
 
 
 def _model(work: Work) -> nn.Module:
+    """Return the base model as the trial's method alters it."""
     from evenhand.models.load import load_classifier
 
     return work.method.apply(load_classifier(work.base, work.classes, work.seed, work.train.base_dropout), work.seed)
@@ -195,7 +198,7 @@ def _model(work: Work) -> nn.Module:
 def predict(
     work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
 ) -> pl.DataFrame | None:
-    """Predict from what `train` kept in `folder`.
+    """Predict with the weights that `train` kept in `folder`.
 
     Args:
         work, folder, evaluations: see `Job`.
@@ -209,8 +212,7 @@ def predict(
         return None
     from evenhand.models.load import device
     from evenhand.training.features import start_from_features
-    from evenhand.training.pack import Replica, Single
-    from evenhand.training.pack import predict as logits_of
+    from evenhand.training.pack import Replica, Single, predict_logits
 
     where, encoder = device(), _encoder(features)
     model = model.to(where)
@@ -221,14 +223,17 @@ def predict(
     start = start_from_features(pack, lambda _: model, [work.base.fingerprint], features)
 
     def encode(inputs: Sequence[Any]) -> Inputs:
+        """Return the inputs, from cached features where there are some."""
         return start(0, encoder(work, inputs))
 
-    return _predictions(partial(logits_of, model, device=where), encode, evaluations, len(work.classes), where)
+    return _predictions(partial(predict_logits, model, device=where), encode, evaluations, len(work.classes), where)
 
 
 def kept_model(work: Work, folder: Path) -> nn.Module | None:
-    """A trained model again, on the CPU; None when the weights were not kept. Where features are kept below what
-    learned, that is marked as it was in training."""
+    """Return a trained model on the CPU; None if its weights were not kept.
+
+    Where features are cached below what was trained, the trained parameters are marked as they were in training.
+    """
     if not work.method.kept(folder):
         return None
     from evenhand.models.load import load_classifier
@@ -236,15 +241,16 @@ def kept_model(work: Work, folder: Path) -> nn.Module | None:
     base = load_classifier(work.base, work.classes, work.seed, work.train.base_dropout)
     if work.method.kind not in FROZEN_BELOW:
         return work.method.load(base, folder)
-    learned = [one for one in work.method.apply(base, work.seed).parameters() if one.requires_grad]
+    learned = [parameter for parameter in work.method.apply(base, work.seed).parameters() if parameter.requires_grad]
     model = work.method.load(base, folder)
     for parameter in learned:
         parameter.requires_grad_(True)
     return model
 
 
-def _encoder(features: Path | None) -> Encoder:
-    return Encoder(None if features is None else features / IMAGES)
+def _encoder(features: Path | None) -> InputEncoder:
+    """Return an encoder that keeps resized images beside the features."""
+    return InputEncoder(None if features is None else features / IMAGES)
 
 
 def _predictions(
@@ -254,6 +260,7 @@ def _predictions(
     classes: int,
     where: torch.device,
 ) -> pl.DataFrame:
+    """Return the rows of the table `predictions` for the examples of every split."""
     from evenhand.training.loop import reproducible
 
     frames = []
@@ -261,7 +268,7 @@ def _predictions(
         with reproducible(where):
             logits = predict(encode(dataset.inputs))
         if not np.isfinite(logits).all():
-            raise TrainingError(f"the trained weights give logits that are no numbers ({split} examples)")
+            raise TrainingError(f"the trained weights give logits that are not finite ({split} examples)")
         columns = {
             "split": [split] * len(dataset),
             "example": [str(example) for example in dataset.example],

@@ -1,4 +1,4 @@
-"""Texts and images as a base model takes them, for the trials of classification."""
+"""Encodes texts and images as a base model's inputs, for trials of classification."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenhand.data.images import Picture
+from evenhand.data.images import LazyImage
 
 if TYPE_CHECKING:
     from evenhand.tasks.work import Work
     from evenhand.training.batches import Inputs
 
 
-class Encoder:
-    """Turns texts or images into a base model's inputs; trials of a pack that share them have them encoded once.
+class InputEncoder:
+    """Encodes texts or images for a base model; trials that share inputs have them encoded once.
 
     Args:
         kept: where images that are files are kept as the base model's processor resizes them, for other trials; None:
@@ -30,7 +30,7 @@ class Encoder:
         self._found: dict[tuple[Any, ...], tuple[Sequence[Any], Inputs]] = {}
 
     def __call__(self, work: Work, inputs: Sequence[Any]) -> Inputs:
-        """The inputs as the trial's method and `max_length` want them."""
+        """Return the encoded inputs for the trial's method and `max_length`."""
         key = (id(inputs), work.base.fingerprint, work.train.max_length, work.method.virtual_tokens)
         if key not in self._found:
             while len(self._found) >= self.LATEST:
@@ -40,17 +40,18 @@ class Encoder:
         return self._found[key][1]
 
     def _encoded(self, work: Work, inputs: Sequence[Any]) -> Inputs:
+        """Encode the inputs."""
         from evenhand.models.load import load_image_processor, load_tokenizer
         from evenhand.training.batches import encode_images, encode_texts
 
         if work.base.modality == "image":
             processor = load_image_processor(work.base)
-            if self._kept is not None and len(inputs) and isinstance(inputs[0], Picture):
-                from evenhand.training.pixels import resized
+            if self._kept is not None and len(inputs) and isinstance(inputs[0], LazyImage):
+                from evenhand.training.pixels import resize_images
 
-                found = resized(processor, inputs, self._kept)
-                if found is not None:
-                    return found
+                images = resize_images(processor, inputs, self._kept)
+                if images is not None:
+                    return images
             return encode_images(processor, inputs)
         tokenizer = load_tokenizer(work.base)
         tokenizer.model_max_length -= work.method.virtual_tokens

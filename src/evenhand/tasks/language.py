@@ -1,4 +1,4 @@
-"""A trial of a language model, whatever it learns: trained alone, kept as the study says, then asked for its rows."""
+"""Trains one trial of a language model, keeps its weights as the study says, and computes its record rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from evenhand.errors import TrainingError
 from evenhand.tasks.work import (
     LOG,
     Job,
-    Outcome,
+    TrainingOutcome,
     Work,
-    attention,
+    attention_kernels,
     count_parameters,
     peak_of_process,
-    write_row,
+    write_log_row,
 )
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ Ask = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], pl.Data
 
 def train_alone(
     jobs: Sequence[Job], encode: Encode, ask: Ask, progress: Callable[[float], None] | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
-    """Train one trial of a language model and ask it; such trials are trained alone.
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
+    """Train one trial of a language model and compute its rows; such trials are trained alone.
 
     Args:
         jobs: one.
         encode: makes tokens of its training and validation examples.
         ask: what is wanted of the trained model.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
 
     Yields:
         The outcome and the rows, or why it failed.
@@ -57,7 +57,7 @@ def train_alone(
 
     from evenhand.models.load import device, load_tokenizer
     from evenhand.training import loop
-    from evenhand.training.checkpoints import Nearest
+    from evenhand.training.checkpoints import NearestCheckpoint
     from evenhand.training.pack import Validation
 
     (job,) = jobs
@@ -66,16 +66,16 @@ def train_alone(
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     tokenizer = load_tokenizer(work.base)
-    pack = assemble(work, encode(work, tokenizer, work.examples), where)
+    pack = assemble_language_pack(work, encode(work, tokenizer, work.examples), where)
     validation = None
     if work.validation is not None:
         validation = Validation(encode(work, tokenizer, work.validation), work.validation.labels)
-    nearest = None if work.target is None else Nearest(work.target)
+    nearest = None if work.target is None else NearestCheckpoint(work.target)
     with ExitStack() as files:
         logs = [files.enter_context((job.folder / LOG).open("w", encoding="utf-8"))]
-        (fitted,) = loop.fit(pack, [validation], partial(write_row, logs), progress, nearest)
+        (fitted,) = loop.fit(pack, [validation], partial(write_log_row, logs), progress, nearest)
     try:
-        loop.require(fitted)
+        loop.raise_if_diverged(fitted)
     except TrainingError as error:
         yield error
         return
@@ -88,13 +88,13 @@ def train_alone(
     if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
         work.method.save(pack.module, job.folder)
     yield (
-        Outcome(
+        TrainingOutcome(
             fitted.train_loss,
             fitted.validation_loss,
             *count_parameters(pack.module),
             time.perf_counter() - started,
             torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
-            attention=attention(pack.module),
+            attention=attention_kernels(pack.module),
             step=fitted.step,
             reached=fitted.reached,
         ),
@@ -102,20 +102,20 @@ def train_alone(
     )
 
 
-def assemble(work: Work, inputs: Any, where: torch.device) -> Any:
-    """The pack of a trial that learns from these inputs, a `LanguagePack`."""
+def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> Any:
+    """Return the pack of a trial that learns from these inputs, a `LanguagePack`."""
     from evenhand.models.language import load_language_model
-    from evenhand.training.economy import economise
     from evenhand.training.language import LanguagePack
+    from evenhand.training.memory_options import apply_memory_options
 
     model = work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
     made = work.method.pack(model, inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
-    economise(made)
+    apply_memory_options(made)
     return LanguagePack.of(made)
 
 
 def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
-    """The rows of what `train_alone` kept in `folder`; None when the weights were not kept."""
+    """Return the rows of the model that `train_alone` kept in `folder`; None if its weights were not kept."""
     model = kept_model(work, folder)
     if model is None:
         return None
@@ -126,7 +126,7 @@ def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
 
 
 def kept_model(work: Work, folder: Path) -> nn.Module | None:
-    """The model that `train_alone` kept in `folder`, on the CPU; None when the weights were not kept."""
+    """Return the model that `train_alone` kept in `folder`, on the CPU; None if its weights were not kept."""
     if not work.method.kept(folder):
         return None
     from evenhand.models.language import load_language_model

@@ -1,4 +1,4 @@
-"""Which trials can be trained in one pack, and how many of them it pays to train together on this machine.
+"""Decides which trials can share a pack, and how many of them train fastest together on this machine.
 
 A pack computes the base once for the rows of all its replicas: a gain where the machine waits for small operations (a
 tiny model, a GPU that is underfed), a loss where it is busy with large ones, since replicas' texts are padded to each
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenhand.tasks.classification import assemble
-from evenhand.tasks.encoding import Encoder
+from evenhand.tasks.classification import assemble_pack
+from evenhand.tasks.encoding import InputEncoder
 from evenhand.tasks.work import Work
 from evenhand.training import launch
 
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
 KINDS = ("lora", "head")
 """The methods of which `evenhand.training.replicas` makes a pack."""
 
-MOST = 16
+MAX_REPLICAS = 16
 """Replicas of a pack that are tried."""
 
-FIRST = 4
+FIRST_TRIED = 4
 """Replicas of the first pack that is tried."""
 
-TIMED = 3
+TIMED_STEPS = 3
 """Steps whose times are compared, after one that warms up."""
 
-COST = 0.03
+MAX_TIMING_SHARE = 0.03
 """The share of a training's steps that timing may take; where it would take more, nothing is timed and trials are
 alone. In time it is up to a twentieth: models are loaded for it, and steps of a pack that does not pay are slower."""
 
-GAIN = 1.1
+MIN_GAIN = 1.1
 """How much faster more replicas must be: less than that is within what a shared machine's clock errs by."""
 
 
-def key(work: Work) -> str | None:
-    """What trials must share to be trained together; None: such a trial is trained alone.
+def pack_key(work: Work) -> str | None:
+    """Return the key that trials must share to train in one pack; None if the trial trains alone.
 
     The base model's own dropout is noise that a pack cannot draw for each replica; several processes train one trial
     at a time; what is compiled, or computed again, is one model.
     """
-    if launch.place().shared or work.train.compile or work.train.checkpointing:
+    if launch.this_process().shared or work.train.compile or work.train.checkpointing:
         return None
     if work.method.kind not in KINDS or work.train.base_dropout or not work.method.epochs:
         return None
@@ -62,29 +62,31 @@ def key(work: Work) -> str | None:
 
 
 def replicas_that_pay(works: Sequence[Work]) -> int:
-    """How many of these trials to train together: 1, or as many as make a step of each shorter.
+    """Return how many of these trials to train together: 1, or as many as shorten a step of each.
 
     Args:
         works: that share a `key`.
     """
-    most = min(len(works), MOST)
+    most = min(len(works), MAX_REPLICAS)
     best, gained = 1, 1.0
-    count = min(FIRST, most)
+    count = min(FIRST_TRIED, most)
     # Each replica takes its steps twice: alone and in the pack.
-    if 2 * count * (TIMED + 1) > COST * sum(map(_steps, works)):
+    if 2 * count * (TIMED_STEPS + 1) > MAX_TIMING_SHARE * sum(map(_steps, works)):
         return best
     while count > best:
-        found = speedup(works[:count])
-        if found < GAIN * gained:
+        gain = speedup(works[:count])
+        if gain < MIN_GAIN * gained:
             break
-        best, gained = count, found
+        best, gained = count, gain
         count = min(2 * count, most)
     return best
 
 
-def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
-    """How many times faster these trials take their first steps together than one after the other; 0 where the memory
-    does not hold them together. What was learned is thrown away."""
+def speedup(works: Sequence[Work], timed: int = TIMED_STEPS) -> float:
+    """Return how many times faster these trials take their first steps together than one after the other.
+
+    0 if the memory does not hold them together. The trained weights are thrown away.
+    """
     import torch
 
     from evenhand.models.load import device
@@ -92,15 +94,15 @@ def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import train_mode
 
-    where, encoder = device(), Encoder()
+    where, encoder = device(), InputEncoder()
     works = [_beginning(work, encoder, timed + 1) for work in works]
     bases = [work.base.fingerprint for work in works]
     try:
         with TemporaryDirectory() as features:
-            together, model_of = assemble(works, encoder, where)
+            together, model_of = assemble_pack(works, encoder, where)
             start_from_features(together, model_of, bases, Path(features))
             # Alone they may as well share a model: what is timed does not depend on its weights.
-            first, model_of = assemble(works[:1], encoder, where)
+            first, model_of = assemble_pack(works[:1], encoder, where)
             start = start_from_features(first, model_of, bases[:1], Path(features))
             alone = [
                 work.method.pack(
@@ -118,31 +120,35 @@ def speedup(works: Sequence[Work], timed: int = TIMED) -> float:
                 train_mode(together.module)
                 train_mode(first.module)
                 steps = zip(together.batches(0), *(pack.batches(0) for pack in alone), strict=False)
-                for batch, *own in islice(steps, timed + 1):
-                    singly = sum(_seconds(pack, step) for pack, step in zip(alone, own, strict=True))
+                for batch, *batches_alone in islice(steps, timed + 1):
+                    singly = sum(_seconds(pack, step) for pack, step in zip(alone, batches_alone, strict=True))
                     ratios.append(singly / _seconds(together, batch))
     except torch.OutOfMemoryError:
         return 0.0
     return statistics.median(ratios[1:] or ratios)
 
 
-def _beginning(work: Work, encoder: Encoder, steps: int) -> Work:
-    """The trial on the examples of its first whole steps. Sorted by length they make up about the same batches."""
-    from evenhand.training.batches import batches
+def _beginning(work: Work, encoder: InputEncoder, steps: int) -> Work:
+    """Return the trial on the examples of its first whole steps, whose batches differ little once sorted by length."""
+    from evenhand.training.batches import epoch_batches
 
-    inputs, per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
+    inputs, examples_per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
     # Texts are tokenised in no time; images are all alike.
     lengths = encoder(work, inputs).lengths if work.base.modality == "text" else None
-    drawn = batches(len(inputs), lengths, per_step, work.seed, 0)
-    rows = np.concatenate([one for one in drawn if len(one) == per_step][:steps] or drawn)
+    drawn = epoch_batches(len(inputs), lengths, examples_per_step, work.seed, 0)
+    rows = np.concatenate(
+        [rows_of_step for rows_of_step in drawn if len(rows_of_step) == examples_per_step][:steps] or drawn
+    )
     return replace(work, examples=work.examples.take(rows))
 
 
 def _steps(work: Work) -> int:
+    """Return the number of steps of a trial's training."""
     return work.method.epochs * -(-len(work.examples) // (work.train.batch_size * work.train.accumulate))
 
 
 def _seconds(pack: Pack, batch: Batch) -> float:
+    """Return the seconds that one step takes."""
     from evenhand.training.loop import take_step
 
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Linear probes with control tasks: what a representation says of a label, against what a probe can learn by heart.
+"""Trains linear probes with control tasks, to separate what a representation encodes from what a probe memorizes.
 
 A probe that is good at a label may have found it in the representation, or learnt which word has which. A control task
 has the same words with labels drawn at random, fixed per word type: what a probe reaches there is learnt by heart, and
@@ -26,8 +26,8 @@ LEAST_CONTROLS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
-    """What is probed for.
+class ProbeTarget:
+    """The labels that a probe predicts, with what control labels and splits depend on.
 
     Attributes:
         name: of the label.
@@ -44,6 +44,7 @@ class Target:
     examples: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        """Refuse columns of different lengths and a single label."""
         if len({len(self.labels), len(self.types), len(self.units), len(self.examples)}) > 1:
             raise InputError(f"target {self.name}: labels, types, units and examples should be of one length")
         if len(np.unique(self.labels)) < 2:
@@ -52,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Probing:
-    """What the models of one sample are probed for: the same for every method.
+    """The targets and options by which all models of one sample are probed.
 
     Attributes:
         texts: [n], as the models are given them.
@@ -69,7 +70,7 @@ class Probing:
 
     texts: Sequence[str] = field(repr=False)
     examples: tuple[str, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[ProbeTarget, ...]
     layers: tuple[int, ...] | None
     pooling: Literal["auto", "last", "mean"]
     controls: int
@@ -81,8 +82,8 @@ class Probing:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What the probes of every layer told of the examples that they were tested on.
+class ProbeResults:
+    """The correctness of every layer's probes on each tested example.
 
     Attributes:
         target: the label's name.
@@ -99,14 +100,14 @@ class Answers:
 
 def probe(
     states: np.ndarray,
-    target: Target,
+    target: ProbeTarget,
     control_seeds: Sequence[int] = tuple(range(LEAST_CONTROLS)),
     *,
     test: float = 0.4,
     penalty: float = 0.01,
     seed: int = 0,
-) -> Answers:
-    """Probe every layer for a label and for its controls, on units that the probes have not learnt from.
+) -> ProbeResults:
+    """Probe every layer for a label and for its control tasks, and test on units held out from training.
 
     One split rather than folds: where every example is learnt from and tested on, their errors are correlated, and
     intervals of accuracy cover .86 of what they should where there is nothing to find.
@@ -125,8 +126,8 @@ def probe(
     controls = tuple(control_seeds)
     if len(set(controls)) < max(LEAST_CONTROLS, len(controls)):
         raise InputError(
-            f"a probe has {len(set(controls))} different control tasks; {LEAST_CONTROLS}, all different, are the least "
-            "to tell what it learns by heart"
+            f"a probe has {len(set(controls))} different control tasks; it needs {LEAST_CONTROLS} or more, all "
+            "different"
         )
     if states.ndim != 3 or states.shape[1] != len(target.labels):
         raise InputError(
@@ -139,39 +140,39 @@ def probe(
     classes = int(labels.max()) + 1
     correct = np.stack(
         [
-            _told(layer[~tested], labels[:, ~tested], layer[tested], classes, penalty) == labels[:, tested]
+            _predicted_labels(layer[~tested], labels[:, ~tested], layer[tested], classes, penalty) == labels[:, tested]
             for layer in states
         ]
     )
     examples = tuple(np.array(target.examples, dtype=object)[tested])
-    return Answers(target.name, controls, examples, correct)
+    return ProbeResults(target.name, controls, examples, correct)
 
 
-def control_labels(target: Target, control_seed: int) -> np.ndarray:
-    """int64 [n]: a label for each type, at random, the same wherever the type is.
+def control_labels(target: ProbeTarget, control_seed: int) -> np.ndarray:
+    """Return random labels, int64 [n], one for each type wherever it occurs.
 
     Types are dealt so that each label keeps its share of the examples. Were labels drawn independently, as in the
     source, the more frequent one of a control task would be more frequent than that of the label, easier to guess, and
     selectivity below 0 where there is nothing to find.
     """
-    names, place = np.unique(target.types.astype(str), return_inverse=True)
-    sizes, left = np.bincount(place.reshape(-1)), np.bincount(target.labels).astype(float)
+    names, type_of = np.unique(target.types.astype(str), return_inverse=True)
+    sizes, left = np.bincount(type_of.reshape(-1)), np.bincount(target.labels).astype(float)
     labels = np.empty(len(names), dtype=np.int64)
     for name in generator(control_seed, "control", target.name).permutation(len(names)):
         labels[name] = int(left.argmax())
         left[labels[name]] -= sizes[name]
-    return labels[place.reshape(-1)]
+    return labels[type_of.reshape(-1)]
 
 
 def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
-    """bool [n], the examples that are tested: whole units, in a random order, until their share is reached.
+    """Return the tested examples, bool [n]: whole units in random order, until their share is reached.
 
     Raises:
         InputError: a share that leaves nothing to learn from or to test.
     """
-    names, place = np.unique(units.astype(str), return_inverse=True)
+    names, unit_of = np.unique(units.astype(str), return_inverse=True)
     order = generator(seed, "probe", "split").permutation(len(names))
-    sizes = np.bincount(place.reshape(-1))[order]
+    sizes = np.bincount(unit_of.reshape(-1))[order]
     before = np.cumsum(sizes) - sizes
     chosen = np.zeros(len(names), dtype=bool)
     chosen[order[before + sizes / 2 <= test * sizes.sum()]] = True
@@ -179,13 +180,13 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
         raise InputError(
             f"of {len(names)} units a share of {test} to test leaves {'none to learn from' if chosen.all() else 'none'}"
         )
-    return chosen[place.reshape(-1)]
+    return chosen[unit_of.reshape(-1)]
 
 
 def probes_table(
-    answers: Answers, trial: str, *, untrained: bool = False, layers: Sequence[int] | None = None
+    answers: ProbeResults, trial: str, *, untrained: bool = False, layers: Sequence[int] | None = None
 ) -> pl.DataFrame:
-    """The table `probes`.
+    """Return probe results as rows of the table `probes`.
 
     Args:
         answers: of `probe`.
@@ -206,8 +207,10 @@ def probes_table(
     return validate(pl.DataFrame(columns, schema=dict(TABLES["probes"].columns)), "probes")
 
 
-def _told(train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, penalty: float) -> np.ndarray:
-    """Labels that are told of the test part, int [tasks, m], from those of the training part [tasks, k]."""
+def _predicted_labels(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, penalty: float
+) -> np.ndarray:
+    """Return the predicted labels of the test part, int [tasks, m], from the training part's labels [tasks, k]."""
     from scipy.linalg import cho_factor, cho_solve
 
     mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)

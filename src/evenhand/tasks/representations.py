@@ -1,4 +1,4 @@
-"""Frozen representations of texts, or of a word in each: every layer's state at its last token, or the mean of all."""
+"""Computes frozen representations of texts, or of spans in them, at every layer of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from evenhand.errors import InputError
-from evenhand.training.batches import by_tokens
+from evenhand.training.batches import split_by_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,7 +27,7 @@ def representations(
     max_length: int | None = None,
     batch_tokens: int = 4096,
 ) -> np.ndarray:
-    """States of every layer, in float32.
+    """Return the states of every layer for each text, in float32.
 
     Args:
         model: of any kind that returns hidden states. Its dropout is off while it reads.
@@ -55,37 +55,39 @@ def representations(
     ids = [np.asarray(row, dtype=np.int64) for row in encoded["input_ids"]]
     meant = [np.asarray(row) == 0 for row in encoded["special_tokens_mask"]]
     if spans is not None:
-        places = zip(meant, encoded["offset_mapping"], spans, strict=True)
-        meant = [mask & _inside(np.asarray(offsets), span) for mask, offsets, span in places]
+        columns = zip(meant, encoded["offset_mapping"], spans, strict=True)
+        meant = [mask & _inside(np.asarray(offsets), span) for mask, offsets, span in columns]
     for row, mask in enumerate(meant):
         if not mask.any():
             raise InputError(f"text {row} has no token where it is to be represented (it may be too long, or empty)")
     lengths = np.array([len(row) for row in ids])
-    found: np.ndarray | None = None
+    represented: np.ndarray | None = None
     device, training = next(model.parameters()).device, model.training
     model.eval()
     try:
-        for rows in by_tokens(np.arange(len(ids)), lengths, batch_tokens):
+        for rows in split_by_tokens(np.arange(len(ids)), lengths, batch_tokens):
             states = _states(model, [ids[row] for row in rows], device)
-            if found is None:
-                found = np.empty((len(states), len(ids), states[0].shape[-1]), dtype=np.float32)
+            if represented is None:
+                represented = np.empty((len(states), len(ids), states[0].shape[-1]), dtype=np.float32)
             weight = np.zeros(states[0].shape[:2], dtype=np.float32)
-            for place, row in enumerate(rows):
+            for index, row in enumerate(rows):
                 chosen = np.flatnonzero(meant[row])
-                weight[place, chosen[-1:] if pooling == "last" else chosen] = 1
+                weight[index, chosen[-1:] if pooling == "last" else chosen] = 1
             weight /= weight.sum(axis=1, keepdims=True)
             weights = torch.as_tensor(weight, device=device)
             for layer, state in enumerate(states):
-                found[layer, rows] = torch.einsum("bt,btd->bd", weights, state.float()).cpu().numpy()
+                represented[layer, rows] = torch.einsum("bt,btd->bd", weights, state.float()).cpu().numpy()
     finally:
         model.train(training)
-    assert found is not None
-    return found
+    assert represented is not None
+    return represented
 
 
 def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """A model of the same architecture with weights drawn under the seed: what a probe finds in it comes from the
-    architecture and the tokens, not from training."""
+    """Return a model of the same architecture with weights drawn under the seed, as a baseline of probing.
+
+    What a probe finds in it comes from the architecture and the tokens, not from training.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         fresh: Any = type(model)(model.config)
@@ -93,6 +95,7 @@ def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
 
 
 def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.device) -> Sequence[torch.Tensor]:
+    """Return the hidden states of one batch, layer by layer."""
     longest = max(map(len, ids))
     batch, mask = np.zeros((2, len(ids), longest), dtype=np.int64)
     for row, tokens in enumerate(ids):
@@ -109,5 +112,5 @@ def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.dev
 
 
 def _inside(offsets: np.ndarray, span: tuple[int, int]) -> np.ndarray:
-    """Which tokens share a character with the span."""
+    """Return which tokens share a character with the span."""
     return (offsets[:, 0] < span[1]) & (offsets[:, 1] > span[0])

@@ -1,4 +1,4 @@
-"""Reviews: a language model goes on learning to write them, and is then asked about their authors.
+"""Trains language models on reviews, then asks them about the reviews' authors.
 
 Every review has the end of text behind it. It is a row of its own, batched with others of about its length, or several
 lie in a row, each read as if it were alone (`train.packing`). Either way an example's loss is the mean over its tokens
@@ -20,9 +20,9 @@ from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
 from evenhand.records.prompts import CONTENT_FREE
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
-from evenhand.tasks.work import Job, Outcome, Work
+from evenhand.tasks.work import Job, TrainingOutcome, Work
 
-__all__ = ["a_little", "encode", "kept_model", "predict", "train_together"]
+__all__ = ["encode", "kept_model", "predict", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
     import torch
@@ -35,12 +35,12 @@ LITTLE = 12
 
 def train_together(
     jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
-    """Train one trial and ask it; trials of reviews are trained alone.
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
+    """Train one trial and ask its model the prompts; trials of reviews are trained alone.
 
     Args:
         jobs: one, whose work has `prompts` and whose evaluations are the reviews that they are asked about.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: not used: what a language model learns from has no features that could be kept.
 
     Yields:
@@ -48,23 +48,23 @@ def train_together(
 
     Raises:
         InputError: the method does not fit the base model; an option or a question does not fit its tokenizer, as in
-            `evenhand.tasks.prompts.scoring.score`.
+            `evenhand.tasks.prompts.scoring.score_options`.
     """
     (job,) = jobs
     return train_alone(jobs, encode, partial(_options, job.work, job.evaluations), progress)
 
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
-    """Reviews as the trial's model takes them, `Prompted` by nothing; their ends are cut at `train.max_length`."""
-    from evenhand.training.language import encode_texts
+    """Return reviews as training inputs without a prompt; their ends are cut at `train.max_length`."""
+    from evenhand.training.language import encode_whole_texts
 
-    return encode_texts(tokenizer, list(examples.inputs), work.train.max_length)
+    return encode_whole_texts(tokenizer, list(examples.inputs), work.train.max_length)
 
 
 def predict(
     work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
 ) -> pl.DataFrame | None:
-    """Ask what `train_together` kept in `folder`.
+    """Ask the prompts of the model that `train_together` kept in `folder`.
 
     Args:
         work, folder, evaluations: see `Job`.
@@ -76,13 +76,13 @@ def predict(
     return ask_kept(work, folder, partial(_options, work, evaluations))
 
 
-def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
-    """How many of the reviews, and what asks about these, from longer to shorter ones."""
+def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
+    """Return how many reviews to time, and the function that asks about them, from longer to shorter ones."""
     lengths = encode(work, tokenizer, tested).lengths
     count = min(LITTLE, len(tested))
-    places = (np.arange(count) + 0.5) * len(tested) / count
+    positions = (np.arange(count) + 0.5) * len(tested) / count
     alone = replace(work, content_free=())  # so that the time is that of reviews
-    return count, partial(_options, alone, {"test": tested.take(np.argsort(-lengths)[places.astype(np.int64)])})
+    return count, partial(_options, alone, {"test": tested.take(np.argsort(-lengths)[positions.astype(np.int64)])})
 
 
 def _options(
@@ -92,14 +92,15 @@ def _options(
     tokenizer: PreTrainedTokenizerBase,
     where: torch.device,
 ) -> pl.DataFrame:
-    from evenhand.tasks.prompts.scoring import score
+    """Return the rows of the table `options` for the reviews of every split."""
+    from evenhand.tasks.prompts.scoring import score_options
     from evenhand.tasks.prompts.table import options_table
     from evenhand.training.loop import reproducible
 
     frames = []
     for dataset in evaluations.values():
         with reproducible(where):
-            scores = score(
+            scores = score_options(
                 cast("PreTrainedModel", model),
                 tokenizer,
                 work.prompts,

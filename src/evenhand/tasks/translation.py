@@ -1,4 +1,4 @@
-"""Translation by a language model: a trial from pairs of sentences to what it writes."""
+"""Trains language models to translate, and lets them translate the tested sentences."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.translation import PROMPT, TrainingPairs, Translations
 from evenhand.errors import TrainingError
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
-from evenhand.tasks.work import Job, Outcome, Work
+from evenhand.tasks.work import Job, TrainingOutcome, Work
 
-__all__ = ["a_little", "encode", "kept_model", "predict", "prompts", "train_together"]
+__all__ = ["encode", "kept_model", "predict", "prompts", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 def train_together(
     jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
+) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
     """Train one trial and translate; trials of translation are trained alone.
 
     Args:
         jobs: one, whose examples are `TrainingPairs` and whose evaluations `Translations`.
-        progress: told the share of the training that is done.
+        progress: called with the share of the training that is done.
         features: not used: what a language model learns from has no features that could be kept.
 
     Yields:
@@ -44,7 +44,7 @@ def train_together(
 
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
-    """Prompts and targets as the trial's model takes them, `Prompted`."""
+    """Return prompts and their targets as training inputs, `Prompted`."""
     from evenhand.training.language import encode_prompted
 
     assert isinstance(examples, TrainingPairs | Translations)
@@ -52,14 +52,14 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
 
 
 def prompts(sources: Sequence[str]) -> list[str]:
-    """What a model is given of each source."""
+    """Return the prompt of each source sentence."""
     return [PROMPT.format(source=source) for source in sources]
 
 
 def predict(
     work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
 ) -> pl.DataFrame | None:
-    """Translate from what `train_together` kept in `folder`.
+    """Translate with the weights that `train_together` kept in `folder`.
 
     Args:
         work, folder, evaluations: see `Job`.
@@ -71,14 +71,16 @@ def predict(
     return ask_kept(work, folder, partial(_responses, work, evaluations))
 
 
-def a_little(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
-    """How many of the examples, and what translates these: as many tokens as their targets have, since a model that has
-    learned nothing does not know when to stop."""
-    from evenhand.training.batches import by_length
+def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
+    """Return how many examples to time, and the function that translates them.
+
+    It writes as many tokens as their targets have, since a model that has learned nothing does not know when to stop.
+    """
+    from evenhand.training.batches import longest_first_batches
     from evenhand.training.pack import PREDICT_BATCH
 
     lengths = encode(work, tokenizer, tested).lengths
-    few = tested.take(sorted(by_length(len(tested), lengths, PREDICT_BATCH), key=len)[-1])
+    few = tested.take(sorted(longest_first_batches(len(tested), lengths, PREDICT_BATCH), key=len)[-1])
     inputs = encode(work, tokenizer, few)
     most = int((inputs.lengths - inputs.prompts).max())
     return len(few), partial(_responses, work, {"test": few}, most=most)
@@ -92,7 +94,8 @@ def _responses(
     where: torch.device,
     most: int | None = None,
 ) -> pl.DataFrame:
-    from evenhand.training.generation import MOST, greedy
+    """Return the rows of the table `responses` for the examples of every split."""
+    from evenhand.training.generation import MAX_NEW_TOKENS, generate_first_lines
     from evenhand.training.language import encode_prompts
     from evenhand.training.loop import reproducible
 
@@ -101,7 +104,7 @@ def _responses(
     for split, dataset in evaluations.items():
         asked = encode_prompts(tokenizer, prompts(list(dataset.inputs)), work.train.max_length)
         with reproducible(where):
-            texts = greedy(model, tokenizer, asked, where, MOST if most is None else most)
+            texts = generate_first_lines(model, tokenizer, asked, where, MAX_NEW_TOKENS if most is None else most)
         values = {
             "split": [split] * len(dataset),
             "example": [str(example) for example in dataset.example],

@@ -1,4 +1,4 @@
-"""A trial as the training wing sees it: what it is, where it goes, what it leaves behind, and how that is measured."""
+"""Defines the inputs and the outcome of one training trial."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
     from evenhand.models.find import BaseModel
     from evenhand.tasks.probing import Probing
-    from evenhand.tasks.prompts.asking import Prompt
-    from evenhand.training.checkpoints import Target
+    from evenhand.tasks.prompts.prompt import ReviewPrompt
+    from evenhand.training.checkpoints import MatchTarget
 
 Keep = Literal["adapters", "weights", "none"]
 
 LOG = "log.jsonl"
 
 
-def nothing(model: nn.Module) -> None:
-    """Is done with a model of which no more is asked."""
+def do_nothing(model: nn.Module) -> None:
+    """Do nothing with a trained model; the default of `Job.afterwards`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One trial, ready to be trained.
+    """The inputs of one training trial.
 
     Attributes:
         base: the base model.
@@ -61,8 +61,8 @@ class Work:
     classes: tuple[str, ...]
     examples: TrainingExamples
     validation: Dataset | None
-    target: Target | None = None
-    prompts: tuple[Prompt, ...] = ()
+    target: MatchTarget | None = None
+    prompts: tuple[ReviewPrompt, ...] = ()
     sequence_loss: bool = False
     content_free: tuple[str, ...] = ()
     probing: Probing | None = None
@@ -70,8 +70,8 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a trial leaves in the `trials` record.
+class TrainingOutcome:
+    """The results of one training trial that the table `trials` holds.
 
     Attributes:
         train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
@@ -99,7 +99,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A trial, and what is to be left of it.
+    """A trial's inputs, the folder for its weights, and the examples to predict.
 
     Attributes:
         work: the trial.
@@ -115,38 +115,40 @@ class Job:
     folder: Path
     evaluations: Mapping[str, Dataset]
     keep: Keep = "adapters"
-    afterwards: Callable[[nn.Module], None] = nothing
+    afterwards: Callable[[nn.Module], None] = do_nothing
 
 
 class Trainer(Protocol):
-    """A module of `evenhand.tasks` that trains trials of one kind."""
+    """The functions of a module in `evenhand.tasks` that trains trials of one kind."""
 
     def train_together(
         self, jobs: Sequence[Job], progress: Callable[[float], None] | None = None, features: Path | None = None
-    ) -> Iterator[tuple[Outcome, pl.DataFrame] | TrainingError]:
-        """For each job in turn its outcome and its rows without the column `trial`, or why it failed."""
+    ) -> Iterator[tuple[TrainingOutcome, pl.DataFrame] | TrainingError]:
+        """Yield for each job in turn its outcome and its rows without the column `trial`, or its error."""
         ...
 
     def predict(
         self, work: Work, folder: Path, evaluations: Mapping[str, Dataset], features: Path | None = None
     ) -> pl.DataFrame | None:
-        """The same rows from what `train_together` kept in `folder`; None when the weights were not kept."""
+        """Return the same rows from the weights that `train_together` kept; None if none were kept."""
         ...
 
     def kept_model(self, work: Work, folder: Path) -> nn.Module | None:
-        """The trained model again, on the CPU; None when the weights were not kept."""
+        """Return the trained model on the CPU; None if its weights were not kept."""
         ...
 
 
-def write_row(files: Sequence[IO[str]], place: int, row: Mapping[str, Any]) -> None:
-    """Add a row to a replica's `log.jsonl`. JSON has no NaN and no infinity: they are null."""
+def write_log_row(files: Sequence[IO[str]], replica: int, row: Mapping[str, Any]) -> None:
+    """Add a row to a replica's `log.jsonl`; NaN and infinity become null, since JSON has neither."""
     finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-    print(json.dumps(finite), file=files[place])
+    print(json.dumps(finite), file=files[replica])
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
-    """How many parameters learn, and how many there are, without the untrained copy that PEFT keeps of a head. Weights
-    that are pruned do not learn."""
+    """Return how many parameters are trained, and how many there are in all.
+
+    The untrained copy that PEFT keeps of a head does not count, and pruned weights are not trained.
+    """
     from evenhand.methods.sparse import MASK
 
     learning = total = 0
@@ -161,14 +163,14 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     return learning, total
 
 
-def attention(model: nn.Module) -> str | None:
-    """The kernels that transformers chose for a model; None where it has no choice."""
+def attention_kernels(model: nn.Module) -> str | None:
+    """Return the name of the attention kernels that transformers chose; None where it has no choice."""
     from transformers import PreTrainedModel
 
-    return next(one for one in model.modules() if isinstance(one, PreTrainedModel)).config._attn_implementation
+    return next(module for module in model.modules() if isinstance(module, PreTrainedModel)).config._attn_implementation
 
 
 def peak_of_process() -> int:
-    """The most memory in bytes that the process has held so far."""
+    """Return the most memory in bytes that the process has held so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

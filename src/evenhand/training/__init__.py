@@ -1,1 +1,1 @@
-"""The loop, and everything that affects a number in it."""
+"""Trains packs of models: the loop, and everything that affects a number in it."""

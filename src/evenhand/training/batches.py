@@ -1,4 +1,4 @@
-"""Encoded examples, the order in which a trial sees them, and the batches that are cut from it.
+"""Encodes examples, orders them for each epoch of a trial, and cuts them into batches.
 
 The order is a function of the examples' lengths, the batch size, the seed and the epoch alone: every method that shares
 a seed sees the same batches. Texts are sorted by length within shuffled megabatches, so that a batch holds texts of
@@ -29,7 +29,7 @@ IN_MEMORY = 2**30
 
 
 class Inputs(Protocol):
-    """Examples as a model takes them."""
+    """Encoded examples that can be batched for a model's forward pass."""
 
     @property
     def lengths(self) -> np.ndarray | None:
@@ -38,18 +38,18 @@ class Inputs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def contents(self, row: int) -> bytes:
-        """What identifies an example as models are given it."""
+    def content_bytes(self, row: int) -> bytes:
+        """Return the bytes that identify an example as the model sees it."""
         ...
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
-        """The arguments of the model's forward for these examples, padded to `length` tokens at least."""
+        """Return the arguments of the model's forward for these examples, padded to at least `length` tokens."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Wrapped:
-    """Inputs made of others: as many, as long, and the same by contents."""
+class WrappedInputs:
+    """Base class of inputs that modify the batches of other inputs, with the same lengths and contents."""
 
     inputs: Inputs
 
@@ -60,14 +60,14 @@ class Wrapped:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def contents(self, row: int) -> bytes:
-        """Those of the example itself."""
-        return self.inputs.contents(row)
+    def content_bytes(self, row: int) -> bytes:
+        """Return the bytes that identify the wrapped example."""
+        return self.inputs.content_bytes(row)
 
 
 @dataclass(frozen=True, eq=False)
-class Texts:
-    """Tokenised texts.
+class TokenizedTexts:
+    """Tokenized texts, padded on the right when batched.
 
     Attributes:
         tokens: [n] int64 arrays of token ids, special tokens included.
@@ -82,12 +82,12 @@ class Texts:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def contents(self, row: int) -> bytes:
-        """Its token ids."""
+    def content_bytes(self, row: int) -> bytes:
+        """Return the bytes of the text's token ids."""
         return self.tokens[row].tobytes()
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
-        """`input_ids` and `attention_mask`, int64 [len(rows), the longest of them or `length`]."""
+        """Return `input_ids` and `attention_mask`, int64 [len(rows), T]; T is the longest length, at least `length`."""
         lengths = self.lengths[rows]
         ids = np.full((len(rows), max(int(lengths.max()), length)), self.padding, dtype=np.int64)
         for place, row in enumerate(rows):
@@ -100,8 +100,8 @@ class Texts:
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Processed images.
+class ProcessedImages:
+    """Images as the base model's processor returns them, held in memory or in a temporary file.
 
     Attributes:
         pixels: float32 [n, channels, height, width].
@@ -116,47 +116,50 @@ class Images:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def contents(self, row: int) -> bytes:
-        """Its pixels."""
+    def content_bytes(self, row: int) -> bytes:
+        """Return the bytes of the image's pixels."""
         return self.pixels[row].tobytes()
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
-        """`pixel_values`, float32 [len(rows), channels, height, width]."""
+        """Return `pixel_values`, float32 [len(rows), channels, height, width]."""
         return {"pixel_values": torch.from_numpy(self.pixels[rows]).to(device, non_blocking=True)}
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Texts:
-    """Tokenise once; a text longer than `max_length` tokens (or than the model's positions) is cut there."""
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> TokenizedTexts:
+    """Tokenize texts, truncated to `max_length` tokens or to the model's positions, whichever is fewer."""
     longest = min(max_length, tokenizer.model_max_length)
     encoded: Any = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"] if len(texts) else []
     padding: Any = tokenizer.pad_token_id
     # A tokenizer without special tokens makes nothing of an empty text; a model needs one position at least.
     tokens = [np.asarray(ids or [padding], dtype=np.int64) for ids in encoded]
-    return Texts(tokens, np.array([len(ids) for ids in tokens], dtype=np.int64), int(padding))
+    return TokenizedTexts(tokens, np.array([len(ids) for ids in tokens], dtype=np.int64), int(padding))
 
 
-def encode_images(processor: BaseImageProcessor, images: Sequence[Any]) -> Images:
-    """Process every image once, into memory or a temporary file: nothing is done beyond what the base model's processor
-    does. Images that are files are better kept for other trials too, see `evenhand.training.pixels`."""
+def encode_images(processor: BaseImageProcessor, images: Sequence[Any]) -> ProcessedImages:
+    """Process every image once with the base model's processor, into memory or a temporary file.
+
+    Nothing else is done to them. Image files are better cached for all trials, see `evenhand.training.pixels`.
+    """
     pixels = np.empty((0, 3, 1, 1), dtype=np.float32)
     for row in range(len(images)):
         image = np.asarray(images[row])  # decoded here, if it is a file
         one = np.asarray(processor(images=image, return_tensors="np")["pixel_values"], dtype=np.float32)
         if row == 0:
-            pixels = _room((len(images), *one.shape[1:]))
+            pixels = _allocate((len(images), *one.shape[1:]))
         pixels[row] = one[0]
-    return Images(pixels)
+    return ProcessedImages(pixels)
 
 
-def _room(shape: tuple[int, ...]) -> np.ndarray:
+def _allocate(shape: tuple[int, ...]) -> np.ndarray:
+    """Return an empty float32 array, in memory or, above `IN_MEMORY` bytes, in a temporary file."""
     if 4 * int(np.prod(shape)) <= IN_MEMORY:
         return np.empty(shape, dtype=np.float32)
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-def batches(count: int, lengths: np.ndarray | None, size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """One epoch's batches: every example once.
+def epoch_batches(count: int, lengths: np.ndarray | None, size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Return the batches of one epoch, which hold every example once.
 
     Args:
         count: examples.
@@ -182,8 +185,8 @@ def batches(count: int, lengths: np.ndarray | None, size: int, seed: int, epoch:
     return [cut[place] for place in rng.permutation(len(cut))]
 
 
-def by_tokens(rows: np.ndarray, lengths: np.ndarray, most: int) -> list[np.ndarray]:
-    """Rows cut so that no part, padded to its longest text, has more than `most` tokens; a text that has is alone.
+def split_by_tokens(rows: np.ndarray, lengths: np.ndarray, most: int) -> list[np.ndarray]:
+    """Split rows into parts of at most `most` tokens, padding included. A text that is longer forms a part by itself.
 
     Args:
         rows: positions.
@@ -202,7 +205,7 @@ def by_tokens(rows: np.ndarray, lengths: np.ndarray, most: int) -> list[np.ndarr
     return parts
 
 
-def by_length(count: int, lengths: np.ndarray | None, size: int) -> list[np.ndarray]:
-    """Batches for prediction: all examples, the longest first, so that memory runs out at once or never."""
+def longest_first_batches(count: int, lengths: np.ndarray | None, size: int) -> list[np.ndarray]:
+    """Return batches of all examples for prediction, longest first: memory then runs out at once or never."""
     order = np.arange(count) if lengths is None else np.argsort(-lengths, kind="stable")
     return [order[start : start + size] for start in range(0, count, size)]

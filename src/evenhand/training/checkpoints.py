@@ -1,8 +1,8 @@
-"""The checkpoint of a training whose loss or accuracy comes nearest to what another training reached.
+"""Keeps the training checkpoint whose loss or accuracy is closest to a target (`match:` in a study).
 
-Methods that are compared at the end of their trainings differ in how far they have learned, and what follows from that
-alone (how well members are told apart, say) is then laid at the method's door. `match:` in a study compares them at
-about equal training loss, or validation loss or accuracy.
+Methods that are compared at the end of training differ in how much they have learned. Effects of that alone, such as
+how well members can be recognized, would be attributed to the method. `match:` compares methods at about equal training
+loss, or validation loss or accuracy.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
 
     from evenhand.training.pack import Pack, Validation
 
-By = Literal["train_loss", "validation_loss", "validation_accuracy"]
+MatchedQuantity = Literal["train_loss", "validation_loss", "validation_accuracy"]
 
 
 @dataclass(frozen=True)
-class Target:
-    """What a training is to come near to.
+class MatchTarget:
+    """The loss or accuracy that a training run should match.
 
     Attributes:
-        by: of what.
-        value: to be matched.
-        every: steps between two checkpoints; None: an epoch. The last step is always one.
+        by: the quantity to match.
+        value: its target.
+        every: steps between two checkpoints; None: one checkpoint per epoch. The last step is always a checkpoint.
     """
 
-    by: By
+    by: MatchedQuantity
     value: float
     every: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A state of training.
+    """The trained weights and the losses of one moment of a training run.
 
     Attributes:
-        step: how many steps were taken.
-        value: of what is matched.
-        train_loss: mean over the examples since the checkpoint before, each when it was trained on.
-        tensors: what had been learned, by name.
+        step: number of steps taken.
+        value: of the matched quantity.
+        train_loss: mean over the examples since the previous checkpoint, each when it was trained on.
+        tensors: the trained parameters and the buffers, by name.
     """
 
     step: int
@@ -51,55 +51,58 @@ class Checkpoint:
     tensors: dict[str, torch.Tensor]
 
 
-class Nearest:
-    """Looks at a training of one trial at its checkpoints and keeps the nearest; of equals, the earliest."""
+class NearestCheckpoint:
+    """Evaluates one trial at regular checkpoints and keeps the one closest to the target; of equals, the earliest."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: MatchTarget) -> None:
+        """Start without a checkpoint."""
         self.target = target
-        self.found: Checkpoint | None = None
+        self.best: Checkpoint | None = None
         self._losses: list[tuple[torch.Tensor, int]] = []
 
     def after_step(
         self, pack: Pack, losses: torch.Tensor, sizes: tuple[int, ...], validation: Validation | None
     ) -> None:
-        """Called after each step, with its mean loss [1] and its number of examples [1]."""
+        """Evaluate a checkpoint if one is due. The loop calls this after each step with its loss [1] and size [1]."""
         (replica,) = pack.replicas
         self._losses.append((losses, sizes[0]))
         every = self.target.every or replica.steps // replica.epochs
-        if replica.taken % every and replica.taken < replica.steps:
+        if replica.steps_taken % every and replica.steps_taken < replica.steps:
             return
         total = sum(float(loss) * size for loss, size in self._losses)
         train_loss = total / sum(size for _, size in self._losses)
         self._losses = []
         value = self._value(pack, train_loss, validation)
-        if self.found is None or self._gap(value) < self._gap(self.found.value):
-            self.found = Checkpoint(replica.taken, value, train_loss, _learned(pack.module))
+        if self.best is None or self._gap(value) < self._gap(self.best.value):
+            self.best = Checkpoint(replica.steps_taken, value, train_loss, _trained_state(pack.module))
 
     def restore(self, pack: Pack) -> Checkpoint:
-        """Put a pack back to the nearest checkpoint."""
+        """Restore the pack's weights from the nearest checkpoint, and return that checkpoint."""
         import torch
 
-        assert self.found is not None
+        assert self.best is not None
         with torch.no_grad():
             for name, tensor in pack.module.state_dict(keep_vars=True).items():
-                if name in self.found.tensors:
-                    tensor.copy_(self.found.tensors[name])
-        return self.found
+                if name in self.best.tensors:
+                    tensor.copy_(self.best.tensors[name])
+        return self.best
 
     def _gap(self, value: float) -> float:
+        """Return the distance of a value from the target; infinite if the value is not a number."""
         gap = abs(value - self.target.value)
         return gap if math.isfinite(gap) else math.inf
 
     def _value(self, pack: Pack, train_loss: float, validation: Validation | None) -> float:
+        """Return the matched quantity at this checkpoint."""
         if self.target.by == "train_loss":
             return train_loss
         assert validation is not None
-        loss, accuracy = pack.validated(0, validation.inputs, validation.labels)
+        loss, accuracy = pack.evaluate(0, validation.inputs, validation.labels)
         return loss if self.target.by == "validation_loss" else accuracy
 
 
-def _learned(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Copies of what learns, and of buffers, which batch normalisation may have moved."""
+def _trained_state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Copy the trained parameters and the buffers, which batch normalization may have changed."""
     buffers = {name for name, _ in module.named_buffers()}
     state = module.state_dict(keep_vars=True)
-    return {name: one.detach().clone() for name, one in state.items() if one.requires_grad or name in buffers}
+    return {name: tensor.detach().clone() for name, tensor in state.items() if tensor.requires_grad or name in buffers}

@@ -1,9 +1,9 @@
-"""One large run on several processes, through accelerate: data parallel, or sharded by FSDP2, as the launch says.
+"""Trains one pack on several processes through accelerate: data parallel, or sharded by FSDP2.
 
-The run is what one process would make of it. Every process takes its share of each batch, padded as the whole batch
-is; gradients add up to those of the mean over the step's examples, whoever had how many of them; a dropout draws the
-mask of the whole batch and takes the rows of its share. Losses and predictions are put together in every process, so
-that all decide alike.
+The results are those of a single process. Every process takes its share of each batch, padded like the whole batch.
+Gradients add up to those of the mean over the step's examples, however these are distributed. A dropout draws the mask
+of the whole batch and uses the rows of its share. Losses and predictions are gathered in every process, so that all
+take the same decisions.
 """
 
 from __future__ import annotations
@@ -28,211 +28,219 @@ from transformers import PreTrainedModel
 from evenhand.errors import InputError
 from evenhand.methods.layers import blocks
 from evenhand.training import optimizer
-from evenhand.training.batches import by_length
+from evenhand.training.batches import longest_first_batches
 from evenhand.training.dropout import SeededDropout
-from evenhand.training.launch import place
-from evenhand.training.pack import PREDICT_BATCH, Pack, Part, Replica, Single, train_mode
+from evenhand.training.launch import this_process
+from evenhand.training.pack import PREDICT_BATCH, MicroBatch, Pack, Replica, Single, train_mode
 
 PATIENCE = timedelta(hours=12)
-"""How long a process waits for the others: the main one reads data and audits in the meantime. One that died does not
-count on it: the launcher ends them all."""
+"""How long a process waits for the main one, which reads data and audits. If one dies, the launcher ends all."""
 
 
 @cache
 def accelerator() -> Accelerator:
-    """What the launch asked for: the device of this process, and how a model is spread over all of them.
+    """Return the Accelerator of this launch: this process's device, and how a model is distributed over the processes.
 
-    Precision and accumulation are the study's to say, whatever the configuration of accelerate has.
+    The study decides precision and accumulation, whatever accelerate's configuration says.
 
     Raises:
-        InputError: it asks for a way of training that has not been shown to give a single process' results.
+        InputError: the launch is configured for a backend whose results have not been compared with a single process's.
     """
-    for way in ("DEEPSPEED", "MEGATRON_LM"):
-        if os.environ.get(f"ACCELERATE_USE_{way}", "false").lower() == "true":
-            raise _unchecked(way)
-    found = Accelerator(
+    for backend in ("DEEPSPEED", "MEGATRON_LM"):
+        if os.environ.get(f"ACCELERATE_USE_{backend}", "false").lower() == "true":
+            raise _unsupported(backend)
+    configured = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision="no",
         kwargs_handlers=[DistributedDataParallelKwargs(), InitProcessGroupKwargs(timeout=PATIENCE)],
     )
-    if found.distributed_type not in (DistributedType.MULTI_CPU, DistributedType.MULTI_GPU) and not found.is_fsdp2:
-        raise _unchecked(found.distributed_type.value)
-    return found
+    supported = (DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+    if configured.distributed_type not in supported and not configured.is_fsdp2:
+        raise _unsupported(configured.distributed_type.value)
+    return configured
 
 
-def _unchecked(way: str) -> InputError:
+def _unsupported(backend: str) -> InputError:
+    """Return the error for an accelerate configuration that has not been checked."""
     return InputError(
-        f"accelerate was configured for {way}, in which nothing here has been checked; launch with --multi_gpu, or "
+        f"accelerate was configured for {backend}, in which nothing here has been checked; launch with --multi_gpu, or "
         "shard with --use_fsdp --fsdp_version 2"
     )
 
 
-def announce(message: Any) -> None:
-    """What the main process tells those that `listen`; said by another, it is nothing new."""
-    if not place().main:
+def broadcast(message: Any) -> None:
+    """Send a message from the main process to those that call `receive_broadcast`; does nothing in the others."""
+    if not this_process().main:
         return
     distributed.broadcast_object_list([message], src=0, group=_channel())
 
 
-def listen() -> Any:
-    """What the main process announces next."""
-    heard = [None]
-    distributed.broadcast_object_list(heard, src=0, group=_channel())
-    return heard[0]
+def receive_broadcast() -> Any:
+    """Wait for the next message of the main process and return it."""
+    received = [None]
+    distributed.broadcast_object_list(received, src=0, group=_channel())
+    return received[0]
 
 
 @cache
 def _channel() -> Any:
+    """Return the CPU process group for messages, which may be larger than the memory of a GPU."""
     # By way of the CPU: what is announced holds all examples, which may be more than a GPU does.
     accelerator()
     return distributed.new_group(backend="gloo", timeout=PATIENCE)
 
 
 @dataclass(eq=False)
-class Shared(Single):
-    """A pack of one whose batches and predictions are shared out to the processes of a launch.
+class DistributedPack(Single):
+    """A pack of one replica whose batches and predictions are distributed over the processes of a launch.
 
     Attributes:
-        fresh: makes the untrained model again.
+        make_model: makes the untrained model again.
     """
 
-    fresh: Callable[[], nn.Module] = field(kw_only=True)
+    make_model: Callable[[], nn.Module] = field(kw_only=True)
 
-    def part_of_step(self, last: bool) -> Any:
-        """Gradients travel once a step."""
-        return super().part_of_step(last) if last else accelerator().no_sync(self.module)
+    def accumulation_context(self, last: bool) -> Any:
+        """Synchronize gradients between processes in the last micro-batch of a step only."""
+        return super().accumulation_context(last) if last else accelerator().no_sync(self.module)
 
-    def losses(self, part: Part) -> torch.Tensor:
-        """[1] this process' share of the mean loss over the step."""
-        (rows,), (size,), (replica,) = part.rows, part.sizes, self.replicas
-        mine, counts = _share(len(rows))
+    def losses(self, micro_batch: MicroBatch) -> torch.Tensor:
+        """Return this process's share of the step's mean loss, [1]."""
+        (rows,), (size,), (replica,) = micro_batch.rows, micro_batch.sizes, self.replicas
+        rows_here, counts = _own_rows(len(rows))
         for module in self.module.modules():
             if isinstance(module, SeededDropout):
-                module.among = len(rows), mine
+                module.among = len(rows), rows_here
         lengths = replica.inputs.lengths
         longest = 0 if lengths is None else int(lengths[rows].max())
-        return self.sum_of_losses(rows[mine], longest).reshape(1) * (counts / size)
+        return self.sum_of_losses(rows[rows_here], longest).reshape(1) * (counts / size)
 
     def backward(self, losses: torch.Tensor) -> None:
-        """Add the gradients of a part: processes take the mean of theirs, so each gives as many times its own."""
+        """Add the gradients of a micro-batch, scaled up because accelerate averages them over the processes."""
         (losses.sum() * accelerator().num_processes).backward()
 
-    def total(self, losses: torch.Tensor) -> torch.Tensor:
-        """[1] the loss over the examples of all processes."""
+    def total_losses(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return the loss over the examples of all processes, [1]."""
         distributed.all_reduce(losses)
         return losses
 
     def clip(self, replica: Replica) -> torch.Tensor:
-        """As in one process; of gradients that are sharded, the norm of the whole."""
-        norm: Any = optimizer.clip(replica.parameters, replica.train.clip_norm)
-        return norm.full_tensor() if _sharded(self.module) else norm
+        """Clip the gradients and return their norm, over all shards if the model is sharded."""
+        norm: Any = optimizer.clip_gradients(replica.parameters, replica.train.clip_norm)
+        return norm.full_tensor() if _is_sharded(self.module) else norm
 
     # What is computed in inference mode cannot be gathered into shards that learn afterwards.
     @torch.no_grad()
     def predict(self, replica: int, inputs: Any) -> np.ndarray:
-        """Logits float32 [n, C] in the order of the inputs, the same in every process."""
+        """Return logits, float32 [n, C], in the order of the inputs and equal in every process."""
         training = self.module.training
         self.module.eval()
-        found = None
-        for rows in by_length(len(inputs), inputs.lengths, PREDICT_BATCH * accelerator().num_processes):
-            mine, counts = _share(len(rows))
-            logits = self.module(**inputs.batch(rows[mine], self.device)).logits.float()
-            if found is None:
-                found = logits.new_zeros(len(inputs), logits.shape[1])
+        all_logits = None
+        for rows in longest_first_batches(len(inputs), inputs.lengths, PREDICT_BATCH * accelerator().num_processes):
+            rows_here, counts = _own_rows(len(rows))
+            logits = self.module(**inputs.batch(rows[rows_here], self.device)).logits.float()
+            if all_logits is None:
+                all_logits = logits.new_zeros(len(inputs), logits.shape[1])
             if counts:
-                found[torch.from_numpy(rows[mine]).to(self.device)] = logits
-        assert found is not None
-        distributed.all_reduce(found)
+                all_logits[torch.from_numpy(rows[rows_here]).to(self.device)] = logits
+        assert all_logits is not None
+        distributed.all_reduce(all_logits)
         if training:
             train_mode(self.module)
-        return found.cpu().numpy()
+        return all_logits.cpu().numpy()
 
-    def whole(self, replica: int) -> nn.Module:
-        """The model as its method made it, with what it has learned. All processes call it, since the main one is sent
-        what is sharded; the others keep the shards."""
-        if not _sharded(self.module):
+    def full_model(self, replica: int) -> nn.Module:
+        """Return the model as its method made it, with its trained weights. Every process must call this.
+
+        The main process gets the gathered shards; the others return their shards.
+        """
+        if not _is_sharded(self.module):
             return accelerator().unwrap_model(self.module).eval()
-        main = place().main
-        model = self.fresh() if main else self.module
-        own = model.state_dict()
+        main = this_process().main
+        model = self.make_model() if main else self.module
+        parameters = model.state_dict()
         with torch.no_grad():
             for name, tensor in self.module.state_dict().items():
                 gathered = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
                 if main:
-                    own[name].copy_(gathered)
+                    parameters[name].copy_(gathered)
         return model.eval()
 
 
-def share(pack: Pack, fresh: Callable[[], nn.Module]) -> Shared:
-    """A pack of one, shared out to the processes of this launch.
+def distribute(pack: Pack, make_model: Callable[[], nn.Module]) -> DistributedPack:
+    """Distribute a pack of one replica over the processes of this launch.
 
     Args:
         pack: not trained yet, the same in every process.
-        fresh: makes the untrained model again.
+        make_model: makes the untrained model again.
 
     Raises:
         InputError: several processes would not give the results of one, with the reason.
     """
-    pack = _checked(pack)
+    pack = _check_can_distribute(pack)
     (replica,) = pack.replicas
     module = pack.module
     if replica.adamw is None:
         module.to(accelerator().device)
     else:
-        _configure(pack)
+        _configure_accelerate(pack)
         module, _ = accelerator().prepare(module, replica.adamw)
         # Shards take the place of the parameters, in the optimiser too.
         replica.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return Shared(module, [replica], accelerator().device, fresh=fresh)
+    return DistributedPack(module, [replica], accelerator().device, make_model=make_model)
 
 
-def _checked(pack: Pack) -> Single:
+def _check_can_distribute(pack: Pack) -> Single:
+    """Return the pack if several processes train it as a single one would; raise InputError otherwise."""
     if len(pack.replicas) > 1:
         raise InputError(f"{len(pack.replicas)} trials cannot share several processes; these train one after the other")
     if type(pack) is not Single:
         raise InputError(
-            "this method draws its batches or makes its steps in a way of its own, which one process must do alone; "
-            "start it without a launcher"
+            "this method draws its own batches or takes its own steps, which a single process must do; start it "
+            "without a launcher"
         )
     (replica,) = pack.replicas
     if replica.train.base_dropout:
         raise InputError(
-            "train.base_dropout draws noise that several processes would draw otherwise than one; set it to 0, or "
-            "start the run without a launcher"
+            "train.base_dropout would draw other masks in several processes than in one; set it to 0, or start the run "
+            "without a launcher"
         )
     if replica.train.compile:
-        raise InputError("train.compile has not been shown to work in several processes; leave it out")
+        raise InputError(
+            "train.compile is not supported with several processes; leave it out, or start the run without a launcher"
+        )
     for name, module in pack.module.named_modules():
-        own = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
-        if own and isinstance(module, nn.modules.batchnorm._BatchNorm):
+        parameters = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
+        if parameters and isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise InputError(
                 f"{name} normalises over a batch, and several processes see a share of it each; start the run without "
                 "a launcher"
             )
-        if accelerator().is_fsdp2 and any(parameter._backward_hooks for parameter in own):
+        if accelerator().is_fsdp2 and any(parameter._backward_hooks for parameter in parameters):
             raise InputError(
                 "a pruned weight keeps its zeros by a hook that is lost when it is sharded; launch with --multi_gpu"
             )
     return pack
 
 
-def _configure(pack: Single) -> None:
-    """What accelerate must know of a model before it spreads it."""
+def _configure_accelerate(pack: Single) -> None:
+    """Configure how accelerate shards the model, or whether it waits for gradients that never come."""
     state: Any = accelerator().state
     if accelerator().is_fsdp2:
         # A shard for each repeated layer. What transformers says must not be split holds embeddings too, which
-        # accelerate shards on their own.
+        # accelerate shards by themselves.
         model = next(child for child in pack.module.modules() if isinstance(child, PreTrainedModel))
         state.fsdp_plugin.auto_wrap_policy = transformer_auto_wrap_policy
-        state.fsdp_plugin.transformer_cls_names_to_wrap = sorted({type(one).__name__ for one in blocks(model).values()})
+        state.fsdp_plugin.transformer_cls_names_to_wrap = sorted(
+            {type(block).__name__ for block in blocks(model).values()}
+        )
     else:
-        waits: Any = accelerator().ddp_handler
-        waits.find_unused_parameters = _some_are_unused(pack)
+        ddp_handler: Any = accelerator().ddp_handler
+        ddp_handler.find_unused_parameters = _has_unused_parameters(pack)
 
 
-def _some_are_unused(pack: Single) -> bool:
-    """Whether no loss depends on some of what shall learn, for whose gradients processes must not wait: the head of
-    some bases does not read their pooler."""
+def _has_unused_parameters(pack: Single) -> bool:
+    """Return whether the loss ignores some trained parameter, as when a base's head does not read its pooler."""
     (replica,) = pack.replicas
     pack.module.eval()
     pack.sum_of_losses(np.array([0])).backward()
@@ -241,15 +249,16 @@ def _some_are_unused(pack: Single) -> bool:
     return unused
 
 
-def _sharded(module: nn.Module) -> bool:
+def _is_sharded(module: nn.Module) -> bool:
+    """Return whether FSDP2 has sharded the module."""
     return isinstance(module, FSDPModule)
 
 
-def _share(count: int) -> tuple[slice, bool]:
-    """This process' share of some rows, and whether it counts.
+def _own_rows(count: int) -> tuple[slice, bool]:
+    """Return this process's rows of a batch of `count`, and whether they count.
 
-    A share is every so many of the rows, so that those of what is sorted by length are alike. Where there are fewer
-    rows than processes, one without any computes the first and counts nothing: the others wait for its gradients.
+    Each process takes every n-th row, so that shares of rows sorted by length are alike. With fewer rows than
+    processes, a process without rows computes the first and counts nothing, because the others wait for its gradients.
     """
     rank, processes = accelerator().process_index, accelerator().num_processes
     return (slice(rank, None, processes), True) if rank < count else (slice(1), False)

@@ -1,4 +1,4 @@
-"""Dropout with a generator of its own, so that neither other layers nor other trials shift its masks."""
+"""Dropout with its own random generator, so that masks depend on neither other layers nor other trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class SeededDropout(nn.Module):
-    """Dropout whose masks come from one generator, seeded once.
+    """Dropout layer that draws its masks from its own seeded generator.
 
     Args:
         share: probability that an entry is zeroed; the others are scaled by 1 / (1 − share).
@@ -21,6 +21,7 @@ class SeededDropout(nn.Module):
     """
 
     def __init__(self, share: float, seed: int) -> None:
+        """Create the layer; the generator is made at the first mask."""
         super().__init__()
         self.share = share
         self.seed = seed
@@ -28,7 +29,7 @@ class SeededDropout(nn.Module):
         self._generator: torch.Generator | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x in evaluation mode, else x with a fresh mask."""
+        """Return x in evaluation mode, otherwise x times a new mask."""
         if not self.training or not self.share:
             return x
         if self.among is None:
@@ -39,7 +40,7 @@ class SeededDropout(nn.Module):
         return x * self.mask((count, rows, *x.shape[1:]), x)[mine].reshape(x.shape)
 
     def mask(self, shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
-        """The next mask of the stream: 0 or 1 / (1 − share). Shapes with equally many entries draw the same ones."""
+        """Draw the next mask: entries are 0 or 1 / (1 − share). Only the number of entries affects what is drawn."""
         if self._generator is None:
             self._generator = torch.Generator(like.device).manual_seed(self.seed)
         kept = torch.empty(shape, dtype=like.dtype, device=like.device)
@@ -47,7 +48,7 @@ class SeededDropout(nn.Module):
 
     @property
     def state(self) -> torch.Generator | None:
-        """Where the stream is; None before its first mask. Set, it goes on from there."""
+        """The generator's state, None before the first mask; setting it rewinds the generator."""
         return None if self._generator is None else self._generator.clone_state()
 
     @state.setter

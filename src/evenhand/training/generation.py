@@ -1,4 +1,4 @@
-"""What a language model says after a prompt: the likeliest token each time, up to the end of the line."""
+"""Generates the answers of language models: greedy decoding, up to the end of the line."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ import numpy as np
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from evenhand.training.batches import by_length
+from evenhand.training.batches import longest_first_batches
 from evenhand.training.pack import PREDICT_BATCH
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
-MOST = 128
+MAX_NEW_TOKENS = 128
 """Tokens that a model may say; one that does not end its line is cut there."""
 
 
 class EndOfLine(StoppingCriteria):
-    """A text is over with the first token that breaks the line."""
+    """Stopping criterion: a text ends with the first token that contains a line break."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Remember the tokenizer, which decodes tokens."""
         self._tokenizer = tokenizer
         self._known: dict[int, bool] = {}
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
+        """Return which texts end with their last token, bool [n]."""
         over = [self._breaks(int(token)) for token in input_ids[:, -1]]
         return torch.tensor(over, device=input_ids.device)  # pyright: ignore[reportReturnType]
 
     def _breaks(self, token: int) -> bool:
+        """Return whether a token contains a line break."""
         if token not in self._known:
             text = str(self._tokenizer.decode([token], skip_special_tokens=False))
             self._known[token] = "\n" in text or "\r" in text
@@ -39,15 +42,15 @@ class EndOfLine(StoppingCriteria):
 
 
 @torch.inference_mode()
-def greedy(
+def generate_first_lines(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[np.ndarray],
     device: torch.device,
-    most: int = MOST,
+    most: int = MAX_NEW_TOKENS,
     size: int = PREDICT_BATCH,
 ) -> list[str]:
-    """What a model in evaluation mode says after each prompt, the first line of it.
+    """Return the first line that a model generates greedily after each prompt.
 
     Prompts are padded on the left and the padding is masked, so that a batch's size and a prompt's neighbours change a
     log-probability by rounding only.
@@ -57,7 +60,7 @@ def greedy(
         tokenizer: of the base model.
         prompts: [n] token ids, int64.
         device: where the model is.
-        most: tokens that are said at most; fewer where the model has no more positions.
+        most: tokens that are generated at most; fewer where the model has no more positions.
         size: prompts of a batch.
 
     Returns:
@@ -66,14 +69,14 @@ def greedy(
     model.eval()
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     padding: Any = tokenizer.pad_token_id
-    found = [""] * len(prompts)
-    for rows in by_length(len(prompts), lengths, size):
+    first_lines = [""] * len(prompts)
+    for rows in longest_first_batches(len(prompts), lengths, size):
         longest = int(lengths[rows].max())
         ids = np.full((len(rows), longest), padding, dtype=np.int64)
-        for place, row in enumerate(rows):
-            ids[place, longest - lengths[row] :] = prompts[row]
+        for index, row in enumerate(rows):
+            ids[index, longest - lengths[row] :] = prompts[row]
         mask = np.arange(longest) >= longest - lengths[rows, None]
-        said: Any = model.generate(  # pyright: ignore[reportCallIssue]
+        generated: Any = model.generate(  # pyright: ignore[reportCallIssue]
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
             max_new_tokens=min(most, tokenizer.model_max_length - longest),
@@ -81,7 +84,7 @@ def greedy(
             eos_token_id=tokenizer.eos_token_id,
             stopping_criteria=StoppingCriteriaList([EndOfLine(tokenizer)]),
         )
-        for row, tokens in zip(rows, said[:, longest:].tolist(), strict=True):
+        for row, tokens in zip(rows, generated[:, longest:].tolist(), strict=True):
             text = str(tokenizer.decode(tokens, skip_special_tokens=True))
-            found[row] = (text.splitlines() or [""])[0].strip()
-    return found
+            first_lines[row] = (text.splitlines() or [""])[0].strip()
+    return first_lines

@@ -1,5 +1,7 @@
-"""Whether this process is one of several that train together, as `accelerate launch` and `torchrun` tell each of them.
-Light: nobody else has to import what they need."""
+"""Identifies this process among those started by `accelerate launch` or `torchrun`.
+
+It imports nothing heavy, so that others need not.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
-    """A process among those of its launch.
+class LaunchedProcess:
+    """One process of a launch.
 
     Attributes:
         rank: from 0.
@@ -21,15 +23,15 @@ class Place:
 
     @property
     def shared(self) -> bool:
-        """Whether there are others."""
+        """Whether the launch has other processes."""
         return self.processes > 1
 
     @property
     def main(self) -> bool:
-        """Whether it is the one that reads the study and writes its folder; the others follow it."""
+        """Whether this is the process that reads the study and writes its folder; the others follow it."""
         return self.rank == 0
 
 
-def place() -> Place:
-    """Where this process stands."""
-    return Place(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+def this_process() -> LaunchedProcess:
+    """Return this process, as the launcher's environment variables describe it."""
+    return LaunchedProcess(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))

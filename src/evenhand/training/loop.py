@@ -1,8 +1,9 @@
-"""The loop. There is one, whatever the method: what decides a number in training is here or called from here.
+"""Trains a pack of replicas: the only training loop.
 
-A pack of K replicas goes through it: K = 1 for a trial of its own. Per step: the loss of each replica's batch (a mean
-over its examples), the gradients, clipping and AdamW per replica, the learning rate of the schedule. Per epoch: loss
-and accuracy on the validation examples, which are looked at and never chosen by.
+What decides a number in training is here or called from here. A trial that is trained alone is a pack of one. Each step
+computes the loss of each replica's batch (a mean over its examples) and its gradients, clips them, and takes an AdamW
+step per replica at the schedule's learning rate. Each epoch ends with loss and accuracy on the validation examples,
+which are logged and never used for selection.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ import torch
 
 from evenhand.errors import TrainingError
 from evenhand.seeds import derive
-from evenhand.training.checkpoints import Nearest
+from evenhand.training.checkpoints import NearestCheckpoint
 from evenhand.training.pack import Batch, Pack, Validation, train_mode
-from evenhand.training.window import Log, Window
+from evenhand.training.training_log import Log, LossWindow
 
 CHECK_EVERY = 20
 """Steps between two looks at the losses: reading them makes a GPU wait."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """How one replica's training went.
+class TrainResult:
+    """The final losses of one replica's training, or why it failed.
 
     Attributes:
         train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
@@ -50,9 +51,9 @@ def fit(
     validation: Sequence[Validation | None],
     log: Log,
     progress: Callable[[float], None] | None = None,
-    nearest: Nearest | None = None,
-) -> list[Fitted]:
-    """Train a pack to its end.
+    nearest: NearestCheckpoint | None = None,
+) -> list[TrainResult]:
+    """Train a pack to its end and return the result of each replica.
 
     Args:
         pack: K replicas; left trained, in evaluation mode.
@@ -74,8 +75,8 @@ def fit(
         for epoch in range(pack.epochs):
             train_mode(pack.module)
             for replica in replicas:
-                replica.begin(epoch)
-            window = Window(epoch)
+                replica.begin_epoch(epoch)
+            window = LossWindow(epoch)
             for batch in pack.batches(epoch):
                 rates = [replica.rate for replica in replicas]
                 losses, norms = take_step(pack, batch)
@@ -84,71 +85,76 @@ def fit(
                     nearest.after_step(pack, losses, batch.sizes, validation[0])
                 done += 1
                 if done % CHECK_EVERY == 0:
-                    window.look(pack, log)
+                    window.flush(pack, log)
                     if all(replica.failed for replica in replicas):
                         break
                 if progress is not None:
                     progress(min(done / steps, 1.0))
-            window.look(pack, log)
-            for place, replica in enumerate(replicas):
+            window.flush(pack, log)
+            for index, replica in enumerate(replicas):
                 if epoch >= replica.epochs or replica.failed is not None:
                     continue
-                train_loss[place] = window.mean(place)
-                row = {"epoch": epoch, "step": replica.taken, "train_loss": train_loss[place]}
-                examples = validation[place]
+                train_loss[index] = window.mean(index)
+                row = {"epoch": epoch, "step": replica.steps_taken, "train_loss": train_loss[index]}
+                examples = validation[index]
                 if examples is not None:
-                    loss, accuracy = pack.validated(place, examples.inputs, examples.labels)
-                    validation_loss[place] = loss
+                    loss, accuracy = pack.evaluate(index, examples.inputs, examples.labels)
+                    validation_loss[index] = loss
                     row |= {"validation_loss": loss, "validation_accuracy": accuracy}
-                log(place, row | {"seconds": round(time.perf_counter() - started, 3)})
+                log(index, row | {"seconds": round(time.perf_counter() - started, 3)})
             if all(replica.failed for replica in replicas):
                 break
-        for place, replica in enumerate(replicas):
-            examples = validation[place]
+        for index, replica in enumerate(replicas):
+            examples = validation[index]
             if replica.epochs == 0 and examples is not None:
-                validation_loss[place] = pack.validated(place, examples.inputs, examples.labels)[0]
+                validation_loss[index] = pack.evaluate(index, examples.inputs, examples.labels)[0]
         if nearest is not None and replicas[0].failed is None:
             return [_at_checkpoint(pack, nearest, validation[0])]
     pack.module.eval()
-    return [Fitted(train_loss[place], validation_loss[place], replica.failed) for place, replica in enumerate(replicas)]
+    return [
+        TrainResult(train_loss[index], validation_loss[index], replica.failed) for index, replica in enumerate(replicas)
+    ]
 
 
-def _at_checkpoint(pack: Pack, nearest: Nearest, examples: Validation | None) -> Fitted:
-    """The outcome of a training that is put back to a checkpoint."""
-    found = nearest.restore(pack)
+def _at_checkpoint(pack: Pack, nearest: NearestCheckpoint, examples: Validation | None) -> TrainResult:
+    """Restore the nearest checkpoint and return the result of training up to it."""
+    checkpoint = nearest.restore(pack)
     pack.module.eval()
-    loss = None if examples is None else pack.validated(0, examples.inputs, examples.labels)[0]
-    return Fitted(found.train_loss, loss, step=found.step, reached=found.value)
+    loss = None if examples is None else pack.evaluate(0, examples.inputs, examples.labels)[0]
+    return TrainResult(checkpoint.train_loss, loss, step=checkpoint.step, reached=checkpoint.value)
 
 
 def take_step(pack: Pack, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step of a pack in training mode: the losses and the gradients' norms before clipping, each [K]."""
+    """Take one step of a pack in training mode; return the losses and the gradient norms before clipping, each [K]."""
     bfloat16 = pack.replicas[0].train.precision == "bfloat16"
     losses = torch.zeros(len(pack.replicas), device=pack.device)
-    for part in batch.parts:
-        with pack.part_of_step(last=part is batch.parts[-1]):
+    for micro_batch in batch.micro_batches:
+        with pack.accumulation_context(last=micro_batch is batch.micro_batches[-1]):
             with torch.autocast(pack.device.type, torch.bfloat16, enabled=bfloat16):
-                shares = pack.losses(part)
+                shares = pack.losses(micro_batch)
             pack.backward(shares)
         losses += shares.detach()
-    return pack.total(losses), pack.step(batch)
+    return pack.total_losses(losses), pack.step(batch)
 
 
-def require(fitted: Fitted) -> Fitted:
-    """The same, or what stopped the training.
+def raise_if_diverged(result: TrainResult) -> TrainResult:
+    """Return the result; raise TrainingError if training diverged.
 
     Raises:
         TrainingError: the loss stopped being a number.
     """
-    if fitted.failed is not None:
-        raise TrainingError(fitted.failed)
-    return fitted
+    if result.failed is not None:
+        raise TrainingError(result.failed)
+    return result
 
 
 @contextmanager
 def reproducible(device: torch.device, seed: int = 0) -> Iterator[None]:
-    """The same numbers again on the same machine: PyTorch's generators seeded, its deterministic algorithms on where
-    there are some, float32 products exact. All is put back at the end."""
+    """Context manager in which PyTorch gives the same numbers again on the same machine.
+
+    Its generators are seeded, its deterministic algorithms used where they exist, and float32 products exact. All
+    settings are restored at the end.
+    """
     # cuBLAS reads this when it starts; without it its results may depend on timing.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     memory: Any = torch.utils.deterministic

@@ -1,4 +1,4 @@
-"""AdamW, its learning rate over time, and what decays.
+"""Builds AdamW: its learning rate schedule, its parameter groups and gradient clipping.
 
 Defaults follow `transformers.Trainer`, as the paper's scripts do: decoupled weight decay on everything except biases
 and the parameters of normalisation layers, betas (0.9, 0.999), epsilon 1e-8.
@@ -19,8 +19,8 @@ _NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNor
 _UNDECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|[._])norm(?:$|\.)")
 
 
-def build(module: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over what requires a gradient in `module`.
+def build_adamw(module: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW over the parameters of `module` that require a gradient.
 
     Args:
         module: the model as a method left it.
@@ -37,7 +37,7 @@ def build(module: nn.Module, lr: float, weight_decay: float) -> torch.optim.Adam
 
 
 def undecayed(module: nn.Module) -> set[str]:
-    """Names of the parameters without weight decay: biases, and whatever belongs to a normalisation layer."""
+    """Return the names of parameters without weight decay: biases and parameters of normalization layers."""
     inside = {
         f"{name}.{inner}"
         for name, child in module.named_modules()
@@ -49,7 +49,7 @@ def undecayed(module: nn.Module) -> set[str]:
 
 
 def share_of_peak(step: int, steps: int, train: TrainSpec) -> float:
-    """The learning rate of a step as a share of the peak.
+    """Return the learning rate of a step as a share of the peak learning rate.
 
     Warm-up takes w = ceil(warmup · steps) steps and rises as (step + 1) / w, so that the first step learns something.
     After it, with t = (step − w) / (steps − w): cosine (1 + cos πt) / 2, linear 1 − t, constant 1.
@@ -69,7 +69,7 @@ def share_of_peak(step: int, steps: int, train: TrainSpec) -> float:
     return 1 - elapsed if train.schedule == "linear" else 1.0
 
 
-def clip(parameters: Sequence[nn.Parameter], limit: float | None) -> torch.Tensor:
+def clip_gradients(parameters: Sequence[nn.Parameter], limit: float | None) -> torch.Tensor:
     """Scale the gradients of one replica so that their joint norm is at most `limit`.
 
     Returns:

@@ -1,7 +1,7 @@
-"""What the loop trains: K replicas over one base, each with its own seed, examples, learning rate and end.
+"""Defines packs, which the loop trains: K replicas over one base, each with its own seed, examples and learning rate.
 
-The loop sees `batches(epoch)`, `losses(part)`, `step()` and `predict(...)` only. The defaults of a pack are the shared
-sampler and clipping and stepping per replica; `Single` is the pack of one, which any method can be trained in.
+The loop only uses `batches(epoch)`, `losses(micro_batch)`, `step()` and `predict(...)`. By default a pack samples
+batches, clips and steps each replica separately; `Single` is the pack of one, for any method.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import torch
 from torch import nn
 
 from evenhand.training import optimizer
-from evenhand.training.augment import flipped
-from evenhand.training.batches import Inputs, batches, by_length, by_tokens
+from evenhand.training.augmentation import flip_images
+from evenhand.training.batches import Inputs, epoch_batches, longest_first_batches, split_by_tokens
 from evenhand.training.recipe import TrainSpec
 
 PREDICT_BATCH = 64
 
-_NONE = np.empty(0, dtype=np.int64)
+_NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(eq=False)
 class Replica:
-    """One trial within a pack.
+    """One trial within a pack: its hyperparameters, its training examples and its progress.
 
     Attributes:
         seed: decides the order of its examples.
@@ -39,7 +39,7 @@ class Replica:
         inputs, labels: its training examples, labels int64 [n].
         parameters: what it learns; none where the pack holds what all replicas learn.
         adamw: its optimiser; None where nothing learns, or where the pack steps all replicas at once.
-        taken: optimiser steps so far.
+        steps_taken: optimiser steps so far.
         failed: why it had to stop; None while all is well.
     """
 
@@ -51,54 +51,54 @@ class Replica:
     labels: np.ndarray
     parameters: Sequence[nn.Parameter] = ()
     adamw: torch.optim.AdamW | None = None
-    taken: int = 0
+    steps_taken: int = 0
     failed: str | None = None
 
     @property
-    def per_step(self) -> int:
-        """Examples of an optimiser step: `batch_size` in each of `accumulate` forward passes."""
+    def examples_per_step(self) -> int:
+        """Number of examples of an optimizer step: `batch_size` in each of `accumulate` forward passes."""
         return self.train.batch_size * self.train.accumulate
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of its whole training."""
-        return self.epochs * math.ceil(len(self.labels) / self.per_step)
+        """Number of optimizer steps of the whole training."""
+        return self.epochs * math.ceil(len(self.labels) / self.examples_per_step)
 
     @property
     def rate(self) -> float:
         """Learning rate of the next step."""
-        return self.lr * optimizer.share_of_peak(self.taken, self.steps, self.train)
+        return self.lr * optimizer.share_of_peak(self.steps_taken, self.steps, self.train)
 
-    def begin(self, epoch: int) -> None:
-        """Let its examples look as they do in this epoch."""
+    def begin_epoch(self, epoch: int) -> None:
+        """Augment the training examples for this epoch."""
         if self.train.augment == "flip":
-            self.inputs = flipped(self.inputs, self.seed, epoch)
+            self.inputs = flip_images(self.inputs, self.seed, epoch)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Positions of each step's examples; none once the replica is finished or has failed."""
+        """Return the positions of each step's examples; none once the replica is finished or has failed."""
         if epoch >= self.epochs or self.failed is not None:
             return []
-        return batches(len(self.labels), self.inputs.lengths, self.per_step, self.seed, epoch)
+        return epoch_batches(len(self.labels), self.inputs.lengths, self.examples_per_step, self.seed, epoch)
 
-    def passes(self, rows: np.ndarray) -> list[np.ndarray]:
-        """A step's examples, cut to what goes through the model at once."""
+    def micro_batches(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Split a step's examples into the groups that go through the model at once."""
         tokens, lengths = self.train.tokens_per_pass, self.inputs.lengths
         if tokens is None or lengths is None:
             return [rows[start : start + self.train.batch_size] for start in range(0, len(rows), self.train.batch_size)]
-        return by_tokens(rows, lengths[rows], tokens)
+        return split_by_tokens(rows, lengths[rows], tokens)
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Examples that a replica is validated on after each epoch, labels int64 [n]."""
+    """The examples on which a replica is validated after each epoch, labels int64 [n]."""
 
     inputs: Inputs
     labels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """What goes through the model at once.
+class MicroBatch:
+    """The examples of all replicas that go through the model at once.
 
     Attributes:
         rows: [K] positions in each replica's examples; empty for a replica that rests.
@@ -111,14 +111,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One optimiser step of every replica: one part, or several whose gradients add up.
+    """One optimizer step of every replica: one micro-batch, or several whose gradients add up.
 
     Attributes:
-        parts: in the order in which they are computed.
+        micro_batches: in the order in which they are computed.
         sizes: [K] examples per replica; 0 for one that rests.
     """
 
-    parts: tuple[Part, ...]
+    micro_batches: tuple[MicroBatch, ...]
     sizes: tuple[int, ...]
 
 
@@ -138,77 +138,82 @@ class Pack(ABC):
 
     @property
     def epochs(self) -> int:
-        """Of the replica that has most."""
+        """Number of epochs of the replica that has most."""
         return max(replica.epochs for replica in self.replicas)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """The steps of one epoch. Replicas with fewer of them rest until the others are through."""
-        for rows in zip_longest(*(replica.batches(epoch) for replica in self.replicas), fillvalue=_NONE):
-            sizes = tuple(len(own) for own in rows)
-            cuts = [replica.passes(own) for own, replica in zip(rows, self.replicas, strict=True)]
-            yield Batch(tuple(Part(part, sizes) for part in zip_longest(*cuts, fillvalue=_NONE)), sizes)
+        """Yield the steps of one epoch. Replicas with fewer steps rest until the others are through."""
+        for rows in zip_longest(*(replica.batches(epoch) for replica in self.replicas), fillvalue=_NO_ROWS):
+            sizes = tuple(len(replica_rows) for replica_rows in rows)
+            split_rows = [
+                replica.micro_batches(replica_rows) for replica_rows, replica in zip(rows, self.replicas, strict=True)
+            ]
+            yield Batch(
+                tuple(MicroBatch(part_rows, sizes) for part_rows in zip_longest(*split_rows, fillvalue=_NO_ROWS)), sizes
+            )
 
     @abstractmethod
-    def losses(self, part: Part) -> torch.Tensor:
-        """[K] each replica's share of its mean loss over the step; 0 for one that rests."""
+    def losses(self, micro_batch: MicroBatch) -> torch.Tensor:
+        """Return each replica's share of its mean loss over the step, [K]; 0 for a replica that rests."""
 
     @abstractmethod
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
-        """Logits of one replica, float32 [n, C], in the order of the inputs."""
+        """Return the logits of one replica, float32 [n, C], in the order of the inputs."""
 
-    def validated(self, replica: int, inputs: Inputs, labels: np.ndarray) -> tuple[float, float]:
-        """Mean loss and accuracy of one replica on some examples."""
-        return score(self.predict(replica, inputs), labels)
+    def evaluate(self, replica: int, inputs: Inputs, labels: np.ndarray) -> tuple[float, float]:
+        """Return the mean loss and the accuracy of one replica on some examples."""
+        return loss_and_accuracy(self.predict(replica, inputs), labels)
 
-    def part_of_step(self, last: bool) -> AbstractContextManager[None]:
-        """What the passes forward and backward of a part happen in; `last` of the step."""
+    def accumulation_context(self, last: bool) -> AbstractContextManager[None]:
+        """Return the context manager for one micro-batch of an accumulated step; `last` for the step's last one."""
         return nullcontext()
 
     def backward(self, losses: torch.Tensor) -> None:
-        """Add the gradients of what `losses` gave."""
+        """Add the gradients of the result of `losses`."""
         losses.sum().backward()
 
-    def total(self, losses: torch.Tensor) -> torch.Tensor:
-        """[K] the mean losses of a step from the shares that were summed up here."""
+    def total_losses(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return the mean losses of a step, [K], from the shares that this process has summed."""
         return losses
 
     def step(self, batch: Batch) -> torch.Tensor:
-        """Clip, step and forget the gradients of every replica that took part.
+        """Clip the gradients of every replica that took part, take its optimizer step, and clear its gradients.
 
         Returns:
             [K] gradient norms before clipping; 0 for a replica that rested.
         """
         norms = torch.zeros(len(self.replicas), device=self.device)
-        for place, replica in enumerate(self.replicas):
-            if not batch.sizes[place] or replica.adamw is None:
+        for index, replica in enumerate(self.replicas):
+            if not batch.sizes[index] or replica.adamw is None:
                 continue
-            norms[place] = self.clip(replica)
+            norms[index] = self.clip(replica)
             for group in replica.adamw.param_groups:
                 group["lr"] = replica.rate
             replica.adamw.step()
             replica.adamw.zero_grad(set_to_none=True)
-            replica.taken += 1
+            replica.steps_taken += 1
         return norms
 
     def clip(self, replica: Replica) -> torch.Tensor:
-        """Clip the gradients of a replica; gives their norm before it."""
-        return optimizer.clip(replica.parameters, replica.train.clip_norm)
+        """Clip the gradients of a replica and return their norm before clipping."""
+        return optimizer.clip_gradients(replica.parameters, replica.train.clip_norm)
 
     def epsilon(self, replica: int) -> float | None:
-        """The ε of differential privacy that a replica's steps have spent so far; None where nothing is private."""
+        """Return the ε of differential privacy spent by a replica's steps so far; None without privacy."""
         return None
 
 
 @dataclass(eq=False)
 class Single(Pack):
-    """A pack of one: any method, full fine-tuning included."""
+    """A pack of one replica, for any method, full fine-tuning included."""
 
-    def losses(self, part: Part) -> torch.Tensor:
-        (rows,), (size,) = part.rows, part.sizes
+    def losses(self, micro_batch: MicroBatch) -> torch.Tensor:
+        """Return the replica's share of its mean loss over the step, [1]."""
+        (rows,), (size,) = micro_batch.rows, micro_batch.sizes
         return (self.sum_of_losses(rows) / size).reshape(1)
 
     def sum_of_losses(self, rows: np.ndarray, length: int = 0) -> torch.Tensor:
-        """The cross-entropies of some training examples added up, a scalar; texts are padded to `length` at least."""
+        """Return the sum of some examples' cross-entropies, a scalar; texts are padded to at least `length` tokens."""
         (replica,) = self.replicas
         logits = self.module(**replica.inputs.batch(rows, self.device, length)).logits
         labels = torch.from_numpy(replica.labels[rows]).to(self.device, non_blocking=True)
@@ -216,10 +221,11 @@ class Single(Pack):
         return nn.functional.cross_entropy(exact, labels, reduction="sum")
 
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
-        return predict(self.module, inputs, self.device)
+        """Return the replica's logits, float32 [n, C], in the order of the inputs."""
+        return predict_logits(self.module, inputs, self.device)
 
 
-def single(
+def single_pack(
     module: nn.Module,
     inputs: Inputs,
     labels: np.ndarray,
@@ -230,7 +236,7 @@ def single(
     train: TrainSpec,
     device: torch.device | None = None,
 ) -> Single:
-    """A pack of one trial.
+    """Make a pack of one trial, with its optimizer.
 
     Args:
         module: the model as its method left it: what learns requires a gradient.
@@ -241,13 +247,15 @@ def single(
     device = device or torch.device("cpu")
     module.to(device)
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    adamw = optimizer.build(module, lr, train.weight_decay) if learning else None
+    adamw = optimizer.build_adamw(module, lr, train.weight_decay) if learning else None
     return Single(module, (Replica(seed, lr, epochs, train, inputs, labels, learning, adamw),), device)
 
 
 def train_mode(module: nn.Module) -> None:
-    """Training mode, but for batch normalisation that is frozen: its running statistics are weights too, and would
-    follow the batches whether or not a gradient does."""
+    """Put a module into training mode, except for batch normalization layers that are frozen.
+
+    Their running statistics are weights too, and would follow the batches even without gradients.
+    """
     module.train()
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
@@ -255,28 +263,28 @@ def train_mode(module: nn.Module) -> None:
 
 
 @torch.inference_mode()
-def predict(module: nn.Module, inputs: Inputs, device: torch.device, size: int = PREDICT_BATCH) -> np.ndarray:
-    """Logits of a model in evaluation mode and float32, [n, C], in the order of the inputs.
+def predict_logits(module: nn.Module, inputs: Inputs, device: torch.device, size: int = PREDICT_BATCH) -> np.ndarray:
+    """Return a model's logits in evaluation mode and float32, [n, C], in the order of the inputs.
 
     Batches are sorted by length and their size changes a logit by rounding only.
     """
     training = module.training
     module.eval()
     count = len(inputs)
-    found = []
-    order = by_length(count, inputs.lengths, size)
+    batch_logits = []
+    order = longest_first_batches(count, inputs.lengths, size)
     for rows in order:
-        found.append(module(**inputs.batch(rows, device)).logits.float().cpu().numpy())
+        batch_logits.append(module(**inputs.batch(rows, device)).logits.float().cpu().numpy())
     if training:
         train_mode(module)
-    logits = np.concatenate(found)
-    placed = np.empty_like(logits)
-    placed[np.concatenate(order)] = logits
-    return placed
+    logits = np.concatenate(batch_logits)
+    ordered = np.empty_like(logits)
+    ordered[np.concatenate(order)] = logits
+    return ordered
 
 
-def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Mean cross-entropy (natural logarithm) and accuracy of logits [n, C]."""
+def loss_and_accuracy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Return the mean cross-entropy (natural logarithm) and the accuracy of logits [n, C]."""
     wide = torch.from_numpy(logits).double()
     loss = nn.functional.cross_entropy(wide, torch.from_numpy(labels)).item()
     return loss, float((logits.argmax(axis=1) == labels).mean())

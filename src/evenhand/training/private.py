@@ -1,4 +1,4 @@
-"""DP-SGD (Abadi et al. 2016, arXiv:1607.00133) through opacus: private batches, clipped examples, noise, and their ε.
+"""Trains by DP-SGD (Abadi et al. 2016, arXiv:1607.00133) through opacus, and accounts for the ε spent.
 
 Two data sets are neighbours when one has an example that the other lacks. A step draws every example on its own with
 probability q (a Poisson batch, which may be empty and is never sorted by length), clips the gradient of each to norm C,
@@ -26,9 +26,9 @@ from transformers import PreTrainedModel
 
 from evenhand.errors import InputError, first_line
 from evenhand.seeds import derive, generator
-from evenhand.training.batches import Wrapped
+from evenhand.training.batches import WrappedInputs
 from evenhand.training.dropout import SeededDropout
-from evenhand.training.pack import Batch, Part, Replica, Single, train_mode
+from evenhand.training.pack import Batch, MicroBatch, Replica, Single, train_mode
 
 ORDERS = (*RDPAccountant.DEFAULT_ALPHAS, 64, 80, 96, 128, 192, 256, 384, 512, 1024)
 """Rényi orders of the accountant; opacus' own end at 63, which is too low for an ε below about .2."""
@@ -42,8 +42,8 @@ TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
-class Mechanism:
-    """The Poisson-subsampled Gaussian mechanism, applied once a step.
+class GaussianMechanism:
+    """The Poisson-subsampled Gaussian mechanism, applied once per step.
 
     Attributes:
         noise_multiplier: σ, the noise's standard deviation as a multiple of `max_grad_norm`.
@@ -58,31 +58,33 @@ class Mechanism:
     delta: float
 
     def epsilon(self, steps: int) -> float:
-        """ε after that many steps at δ: an upper bound, by opacus' RDP accountant; ∞ without noise."""
+        """Return an upper bound of ε after `steps` steps at δ, by opacus's RDP accountant; ∞ without noise."""
         if not steps:
             return 0.0
         if not self.noise_multiplier:
             return float("inf")
         accountant = RDPAccountant()
         accountant.history = [(self.noise_multiplier, self.sample_rate, steps)]
-        with _accounting():
+        with _quiet_accountant():
             return float(accountant.get_epsilon(self.delta, alphas=list(ORDERS)))
 
 
-def calibrate(epsilon: float, delta: float, max_grad_norm: float, sample_rate: float, steps: int) -> Mechanism:
-    """The mechanism with the least noise whose ε after `steps` is at most `epsilon`, and within a thousandth of it.
+def calibrate_noise(
+    epsilon: float, delta: float, max_grad_norm: float, sample_rate: float, steps: int
+) -> GaussianMechanism:
+    """Return the mechanism with the least noise that keeps ε at most `epsilon` after `steps`, within a thousandth.
 
     Raises:
         InputError: an ε too small for the accountant to show, however much noise there is.
     """
     # What the accountant's orders leave of δ when the noise drowns everything.
-    least = Mechanism(MAX_SIGMA, max_grad_norm, 1.0, delta).epsilon(1)
+    least = GaussianMechanism(MAX_SIGMA, max_grad_norm, 1.0, delta).epsilon(1)
     if epsilon <= least:
         raise InputError(
             f"epsilon {epsilon:g} with delta {delta:g} cannot be shown for any noise; choose one above {least:.2g}, or "
             "a larger delta"
         )
-    with _accounting():
+    with _quiet_accountant():
         noise = get_noise_multiplier(
             target_epsilon=epsilon,
             target_delta=delta,
@@ -92,28 +94,28 @@ def calibrate(epsilon: float, delta: float, max_grad_norm: float, sample_rate: f
             epsilon_tolerance=epsilon / 1000,
             alphas=list(ORDERS),
         )
-    return Mechanism(noise, max_grad_norm, sample_rate, delta)
+    return GaussianMechanism(noise, max_grad_norm, sample_rate, delta)
 
 
 def sample_rate(replica: Replica) -> float:
-    """q: the examples of an optimiser step as a share of all, at most 1."""
-    return min(1.0, replica.per_step / len(replica.labels))
+    """Return q: the examples of an optimizer step as a share of all, at most 1."""
+    return min(1.0, replica.examples_per_step / len(replica.labels))
 
 
 @dataclass(frozen=True, eq=False)
-class Positioned(Wrapped):
-    """Texts with the position of every token, [B, T], so that each example looks up its own."""
+class PositionedTexts(WrappedInputs):
+    """Texts with explicit position ids, [B, T], so that the position embedding has a gradient per example."""
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
-        """The arguments of the model's forward, `position_ids` among them: from 0, as without them."""
-        found = self.inputs.batch(rows, device, length)
-        count, longest = found["input_ids"].shape
-        return found | {"position_ids": torch.arange(longest, device=device).expand(count, longest)}
+        """Return the arguments of the model's forward, with `position_ids` that count from 0."""
+        batch = self.inputs.batch(rows, device, length)
+        count, longest = batch["input_ids"].shape
+        return batch | {"position_ids": torch.arange(longest, device=device).expand(count, longest)}
 
 
 @dataclass(eq=False)
 class PrivatePack(Single):
-    """A pack of one that is trained by DP-SGD.
+    """A pack of one replica that is trained by DP-SGD.
 
     Attributes:
         mechanism: what a step adds.
@@ -121,13 +123,13 @@ class PrivatePack(Single):
         hooks: what gives every parameter its gradient per example; taken off after the last step.
     """
 
-    mechanism: Mechanism = field(kw_only=True)
+    mechanism: GaussianMechanism = field(kw_only=True)
     optimizer: DPOptimizer = field(kw_only=True)
     hooks: GradSampleHooks = field(kw_only=True)
-    _proved: bool = field(default=False, init=False)
+    _adapter_checked: bool = field(default=False, init=False)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """As many steps as any method takes, each with its own draw of the examples, `batch_size` at a time."""
+        """Yield as many steps as any method takes, each a Poisson sample of the examples, `batch_size` at a time."""
         (replica,) = self.replicas
         if epoch >= replica.epochs:
             return
@@ -138,17 +140,20 @@ class PrivatePack(Single):
                 return
             rows = np.flatnonzero(rng.random(len(replica.labels)) < self.mechanism.sample_rate)
             cuts = (rows[start : start + size] for start in range(0, len(rows), size))
-            yield Batch(tuple(Part((cut,), (len(rows),)) for cut in cuts), (len(rows),))
+            yield Batch(tuple(MicroBatch((cut,), (len(rows),)) for cut in cuts), (len(rows),))
 
-    def losses(self, part: Part) -> torch.Tensor:
-        """[1] the part's share of the mean loss; its gradient is that of the sum, since examples are clipped alone."""
-        if self._learning[0].grad_sample is not None:
-            self._set_aside()
-        share, (size,) = super().losses(part), part.sizes
+    def losses(self, micro_batch: MicroBatch) -> torch.Tensor:
+        """Return the micro-batch's share of the mean loss, [1]; its gradient is that of the sum over examples.
+
+        Examples are clipped one by one, so that opacus needs the gradient of the sum.
+        """
+        if self._parameters[0].grad_sample is not None:
+            self._clip_and_sum()
+        share, (size,) = super().losses(micro_batch), micro_batch.sizes
         return share * size + (share - share * size).detach()
 
     def step(self, batch: Batch) -> torch.Tensor:
-        """Clip, add noise, step and forget; an empty batch is a step of noise alone.
+        """Clip, add noise, step, and clear the gradients; the step of an empty batch is noise alone.
 
         The replica fails when, in the first step with examples, a LoRA's B gets no gradient or does not move.
 
@@ -157,35 +162,36 @@ class PrivatePack(Single):
         """
         (replica,) = self.replicas
         if not batch.sizes[0]:
-            for parameter in self._learning:
+            for parameter in self._parameters:
                 parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
         for group in self.optimizer.param_groups:
             group["lr"] = replica.rate
-        proves = not self._proved and batch.sizes[0] > 0 and replica.rate > 0
+        proves = not self._adapter_checked and batch.sizes[0] > 0 and replica.rate > 0
         watched = self._b_matrices() if proves else {}
         before = {name: parameter.detach().clone() for name, parameter in watched.items()}
         self.optimizer.step()
         for name, parameter in watched.items():
             if not parameter.summed_grad.any() or torch.equal(parameter, before[name]):
                 replica.failed = f"the adapter does not learn: the first step had no part in {name}"
-        self._proved |= proves
-        norm = nn.utils.get_total_norm([parameter.grad for parameter in self._learning])
+        self._adapter_checked |= proves
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in self._parameters])
         self.optimizer.zero_grad(set_to_none=True)
-        replica.taken += 1
-        if replica.taken == replica.steps:
+        replica.steps_taken += 1
+        if replica.steps_taken == replica.steps:
             self.hooks.cleanup()
         return norm.reshape(1)
 
     def epsilon(self, replica: int) -> float:
-        return self.mechanism.epsilon(self.replicas[replica].taken)
+        """Return the ε spent by the steps so far."""
+        return self.mechanism.epsilon(self.replicas[replica].steps_taken)
 
     @property
-    def _learning(self) -> list[Any]:
-        """The parameters, with the attributes that opacus gives them."""
+    def _parameters(self) -> list[Any]:
+        """The trained parameters, with the attributes that opacus adds."""
         return self.optimizer.params
 
-    def _set_aside(self) -> None:
-        """Clip and sum the examples of the part before, so that one part's gradients are in memory at a time."""
+    def _clip_and_sum(self) -> None:
+        """Clip and sum the gradients of the previous micro-batch, so that only one is in memory at a time."""
         self.optimizer.signal_skip_step()
         # The loop computes losses under autocast, which would sum in bfloat16.
         with torch.autocast(self.device.type, enabled=False):
@@ -193,13 +199,15 @@ class PrivatePack(Single):
         self.optimizer.zero_grad(set_to_none=True)
 
     def _b_matrices(self) -> dict[str, Any]:
+        """Return the trained B matrices of a LoRA by name."""
         named = self.module.named_parameters()
         return {name: parameter for name, parameter in named if ".lora_B." in name and parameter.requires_grad}
 
 
-def private(plain: Single, mechanism: Mechanism) -> PrivatePack:
-    """The same trial, to be trained by DP-SGD: batches and noise are drawn under its seed, and its `clip_norm` has no
-    part in it.
+def private_pack(plain: Single, mechanism: GaussianMechanism) -> PrivatePack:
+    """Make a pack that trains the same trial by DP-SGD, with batches and noise drawn under its seed.
+
+    Its `clip_norm` is not used.
 
     Args:
         plain: a pack whose training has not begun.
@@ -214,12 +222,12 @@ def private(plain: Single, mechanism: Mechanism) -> PrivatePack:
     adamw = replica.adamw
     assert adamw is not None
     if str(classifier.config.model_type) in _ARANGE:
-        replica = replace(replica, inputs=Positioned(replica.inputs))
+        replica = replace(replica, inputs=PositionedTexts(replica.inputs))
     # Token ids need no gradient, so PyTorch warns that the hooks of an embedding see those of its outputs only.
     warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
     try:
         hooks = GradSampleHooks(plain.module, loss_reduction="sum")
-        _check_examples(Single(plain.module, (replica,), plain.device), architecture)
+        _check_example_gradients(Single(plain.module, (replica,), plain.device), architecture)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError | torch.OutOfMemoryError):
             raise
@@ -234,10 +242,10 @@ def private(plain: Single, mechanism: Mechanism) -> PrivatePack:
     return PrivatePack(plain.module, (replica,), plain.device, mechanism=mechanism, optimizer=optimizer, hooks=hooks)
 
 
-def _check_examples(pack: Single, architecture: str) -> None:
-    """That the hooks give each of two examples a gradient of every parameter, and that the two add up to the batch's.
+def _check_example_gradients(pack: Single, architecture: str) -> None:
+    """Check that opacus gives each of two examples its own gradient, and that these add up to the batch's.
 
-    Layers that stack heads, windows or positions of one for all in the batch's place are found out here.
+    Layers that stack heads, windows or shared positions along the batch dimension are found here.
     """
     (replica,) = pack.replicas
     rows = np.array([0, len(replica.labels) - 1])
@@ -246,16 +254,16 @@ def _check_examples(pack: Single, architecture: str) -> None:
         if isinstance(child, nn.Dropout | SeededDropout):
             child.eval()
     with torch.random.fork_rng(devices=[pack.device] if pack.device.type == "cuda" else []):
-        (pack.losses(Part((rows,), (len(rows),))) * len(rows)).sum().backward()
+        (pack.losses(MicroBatch((rows,), (len(rows),))) * len(rows)).sum().backward()
     learning: dict[str, Any] = {name: p for name, p in pack.module.named_parameters() if p.requires_grad}
     for name, parameter in learning.items():
         apart = parameter.grad_sample
         if apart is None or parameter.grad is None:
-            raise InputError(f"{architecture} cannot be trained privately: {name} takes no part in its answers")
+            raise InputError(f"{architecture} cannot be trained privately: {name} does not affect its logits")
         if len(apart) != len(rows):
             raise InputError(
                 f"{architecture} cannot be trained privately: the gradients of {name} are those of {len(apart)} rows, "
-                f"not of {len(rows)} examples, so that opacus would clip something else than examples"
+                f"not of {len(rows)} examples, so that opacus would not clip per example"
             )
         off = torch.linalg.vector_norm(apart.sum(0) - parameter.grad)
         if off > TOLERANCE * torch.linalg.vector_norm(parameter.grad) + 1e-6:
@@ -266,8 +274,8 @@ def _check_examples(pack: Single, architecture: str) -> None:
 
 
 @contextmanager
-def _accounting() -> Iterator[None]:
-    """Without the accountant's advice to try more orders: with the best of ours at an end the bound still holds."""
+def _quiet_accountant() -> Iterator[None]:
+    """Context manager that hides the accountant's advice to try more orders: the bound holds without."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Optimal order is the", category=UserWarning)
         yield

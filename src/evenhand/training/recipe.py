@@ -1,4 +1,4 @@
-"""The hyperparameters that every method shares (`train:` in a study), and the number of the recipe itself."""
+"""Defines the hyperparameters that every method shares (`train:` in a study), and the number of the recipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REARRANGES = {"tokens_per_pass": "use batch_size and accumulate", "packing": "le
 
 
 class TrainSpec(Spec):
-    """How training goes, whatever the method. A method may override any key.
+    """Hyperparameters of training that all methods share. A method may override any key.
 
     `precision: auto` is resolved to a concrete one before a trial is identified (see `evenhand.models.load`);
     what is in `ROUNDING` is no part of a trial's identity.
@@ -33,8 +33,8 @@ class TrainSpec(Spec):
         compile: let torch.compile make the model's kernels.
         tokens_per_pass: padded tokens of a forward pass at most, instead of `batch_size` examples: the step's examples
             are those of `batch_size` · `accumulate` as ever. For texts.
-        packing: several texts in one row of a batch, each read as if it were alone (`evenhand.training.documents`), so
-            that hardly any padding is computed. For tasks whose models learn to write.
+        packing: several texts in one row of a batch, each read as if it were alone, so that hardly any padding is
+            computed (`evenhand.training.sequence_packing`). For tasks whose models generate text.
         augment: `flip` mirrors about half of the training images left to right, others in each epoch, as the seed, the
             image and the epoch say; what is validated and tested is never mirrored.
     """

@@ -1,9 +1,9 @@
-"""K replicas of LoRA, or of the head alone, over one frozen base: the base is computed once for the rows of all.
+"""Trains K replicas of LoRA, or of the head, over one frozen base that is computed once for all of them.
 
-What a replica learns depends on nothing but its own seed, rank, rate, examples and end: the rows of a replica meet its
-own weights only (`stacks`), each replica is clipped and steps by itself (`adamw`), its dropout is drawn as it would be
-drawn alone, and what pads its rows to those of the others is masked or not counted. In exact arithmetic a replica is
-therefore the trial that PEFT and `Single` train; in float32 products of other shapes round differently.
+What a replica learns depends only on its own seed, rank, learning rate, examples and number of epochs. Its rows meet
+its own weights only (`stacked_layers`), it is clipped and stepped by itself (`stacked_adamw`), its dropout is drawn as
+if it were alone, and rows that pad it to the size of the others are masked or not counted. In exact arithmetic a
+replica is therefore the trial that PEFT and `Single` train; in float32, products of other shapes round differently.
 """
 
 from __future__ import annotations
@@ -17,98 +17,103 @@ import numpy as np
 import torch
 from torch import nn
 
-from evenhand.training.adamw import StackedAdamW
 from evenhand.training.batches import Inputs
 from evenhand.training.dropout import SeededDropout
 from evenhand.training.optimizer import undecayed
-from evenhand.training.pack import Batch, Pack, Part, Replica, predict
-from evenhand.training.stacks import LinearStack, Lineup, LoRAStack, ModuleStack
+from evenhand.training.pack import Batch, MicroBatch, Pack, Replica, predict_logits
+from evenhand.training.stacked_adamw import StackedAdamW
+from evenhand.training.stacked_layers import ActiveRows, LinearStack, LoRAStack, ModuleStack
 
 NOT_COUNTED = -100
 """The label of a row that fills up, which cross-entropy leaves out."""
 
 
 @dataclass(eq=False, kw_only=True)
-class Replicas(Pack):
-    """K replicas over one base.
+class ReplicaPack(Pack):
+    """A pack of K replicas over one base, with their parameters stacked.
 
     Attributes:
         models: [K] the replicas as ordinary models, which share the base's parameters; see `model`.
         adamw: of all replicas.
-        lineup: read by the layers of `module`.
+        active_rows: read by the layers of `module`.
     """
 
     models: Sequence[nn.Module]
     adamw: StackedAdamW
-    lineup: Lineup
+    active_rows: ActiveRows
 
-    def losses(self, part: Part) -> torch.Tensor:
-        places = [place for place, rows in enumerate(part.rows) if len(rows)]
-        own = [len(part.rows[place]) for place in places]
-        gathered = self._gathered(part, places, max(own))
+    def losses(self, micro_batch: MicroBatch) -> torch.Tensor:
+        """Return each replica's share of its mean loss over the step, [K]; 0 for a replica that rests."""
+        indices = [index for index, rows in enumerate(micro_batch.rows) if len(rows)]
+        counts = [len(micro_batch.rows[index]) for index in indices]
+        gathered = self._gathered(micro_batch, indices, max(counts))
         longest = [
             int(most)
             for inputs, rows in gathered
             if inputs.lengths is not None
-            for most in inputs.lengths[rows].reshape(-1, max(own)).max(1)
+            for most in inputs.lengths[rows].reshape(-1, max(counts)).max(1)
         ]
-        self.lineup.set(places, own, longest or None, self.device)
+        self.active_rows.set(indices, counts, longest or None, self.device)
         batches = [inputs.batch(rows, self.device, max(longest, default=0)) for inputs, rows in gathered]
-        labels = np.full((len(places), max(own)), NOT_COUNTED)
-        for turn, place in enumerate(places):
-            labels[turn, : own[turn]] = self.replicas[place].labels[part.rows[place]]
+        labels = np.full((len(indices), max(counts)), NOT_COUNTED)
+        for turn, index in enumerate(indices):
+            labels[turn, : counts[turn]] = self.replicas[index].labels[micro_batch.rows[index]]
         logits = self.module(**{name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}).logits
         exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
         targets = torch.from_numpy(labels).to(self.device, non_blocking=True).view(-1)
         each = nn.functional.cross_entropy(exact, targets, reduction="none", ignore_index=NOT_COUNTED)
-        sizes = torch.tensor([part.sizes[place] for place in places], dtype=exact.dtype, device=self.device)
-        return self._placed(places, each.view(labels.shape).sum(1) / sizes)
+        sizes = torch.tensor([micro_batch.sizes[index] for index in indices], dtype=exact.dtype, device=self.device)
+        return self._scattered(indices, each.view(labels.shape).sum(1) / sizes)
 
     def step(self, batch: Batch) -> torch.Tensor:
-        places = [place for place, size in enumerate(batch.sizes) if size]
-        stepping = [self.replicas[place] for place in places]
-        found = self.adamw.step(
-            places,
+        """Clip the gradients of every replica that took part and take its AdamW step, all at once."""
+        indices = [index for index, size in enumerate(batch.sizes) if size]
+        stepping = [self.replicas[index] for index in indices]
+        norms = self.adamw.step(
+            indices,
             [replica.rate for replica in stepping],
-            [replica.taken for replica in stepping],
+            [replica.steps_taken for replica in stepping],
             [replica.train.clip_norm for replica in stepping],
         )
         for replica in stepping:
-            replica.taken += 1
-        return self._placed(places, found)
+            replica.steps_taken += 1
+        return self._scattered(indices, norms)
 
     @torch.no_grad()
-    def model(self, place: int) -> nn.Module:
-        """A replica as the ordinary model that its method made, with what it has learned so far.
+    def model(self, index: int) -> nn.Module:
+        """Return a replica as the ordinary model that its method made, with what it has learned so far.
 
-        It is the replica's own object: asked for again, it is brought up to date.
+        It is the replica's own object: each call brings it up to date.
         """
-        for name, parameter in _own(self.models[place]):
+        for name, parameter in _named_parameters(self.models[index]):
             if parameter.requires_grad:
-                parameter.copy_(_corner(self.adamw.parameters[name][place], parameter.shape))
-        return self.models[place]
+                parameter.copy_(_leading_block(self.adamw.parameters[name][index], parameter.shape))
+        return self.models[index]
 
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
-        return predict(self.model(replica).eval(), inputs, self.device)
+        """Return the logits of one replica, float32 [n, C], in the order of the inputs."""
+        return predict_logits(self.model(replica).eval(), inputs, self.device)
 
-    def _gathered(self, part: Part, places: Sequence[int], count: int) -> list[tuple[Inputs, np.ndarray]]:
-        """The rows of some replicas, each filled up to `count`; neighbours that learn from the same inputs together."""
+    def _gathered(self, micro_batch: MicroBatch, indices: Sequence[int], count: int) -> list[tuple[Inputs, np.ndarray]]:
+        """Return the rows of some replicas, each padded to `count`; neighbours that share inputs are concatenated."""
         gathered = []
-        for _, same in groupby(places, key=lambda place: id(self.replicas[place].inputs)):
+        for _, same in groupby(indices, key=lambda index: id(self.replicas[index].inputs)):
             shared = list(same)
-            filled = [_filled(part.rows[place], count) for place in shared]
+            filled = [_padded_rows(micro_batch.rows[index], count) for index in shared]
             gathered.append((self.replicas[shared[0]].inputs, np.concatenate(filled)))
         return gathered
 
-    def _placed(self, places: Sequence[int], found: torch.Tensor) -> torch.Tensor:
-        """What was found for some replicas, [K] with 0 for the others."""
-        if len(places) == len(self.replicas):
-            return found
-        return found.new_zeros(len(self.replicas)).index_copy(0, torch.tensor(places, device=self.device), found)
+    def _scattered(self, indices: Sequence[int], values: torch.Tensor) -> torch.Tensor:
+        """Return the values of some replicas as [K], with 0 for the others."""
+        if len(indices) == len(self.replicas):
+            return values
+        return values.new_zeros(len(self.replicas)).index_copy(0, torch.tensor(indices, device=self.device), values)
 
 
-def replicas(models: Iterable[nn.Module], chosen: Sequence[Replica], device: torch.device | None = None) -> Replicas:
-    """A pack of replicas.
+def replica_pack(
+    models: Iterable[nn.Module], chosen: Sequence[Replica], device: torch.device | None = None
+) -> ReplicaPack:
+    """Make one pack of several replicas, whose models share the base.
 
     Args:
         models: [K] each a classifier of the same base as the method `lora` or `head` left it, under the replica's own
@@ -122,18 +127,20 @@ def replicas(models: Iterable[nn.Module], chosen: Sequence[Replica], device: tor
     apart: set[str] = set()
     kept: list[nn.Module] = []
     for model in models:
-        apart |= _share(model.to(device), shared)
+        apart |= _share_base(model.to(device), shared)
         kept.append(model)
-    lineup = Lineup(len(kept))
-    learned, fixed, spared = _stacked(kept, apart)
-    adamw = StackedAdamW(learned, spared, [replica.train.weight_decay for replica in chosen])
+    active_rows = ActiveRows(len(kept))
+    learned, fixed, undecayed_names = _stack_parameters(kept, apart)
+    adamw = StackedAdamW(learned, undecayed_names, [replica.train.weight_decay for replica in chosen])
     _keep_freed_memory()
     held = adamw.parameters | {name: nn.Parameter(stack, requires_grad=False) for name, stack in fixed.items()}
-    return Replicas(_trunk(kept, held, lineup), chosen, device, models=kept, adamw=adamw, lineup=lineup)
+    return ReplicaPack(
+        _stacked_model(kept, held, active_rows), chosen, device, models=kept, adamw=adamw, active_rows=active_rows
+    )
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep what a step frees for the next one.
+    """Let the C library keep the memory that a step frees for the next step.
 
     glibc gives memory back to the system beyond twice the largest block that was ever freed, 32 MiB at most. While that
     is small, a pack's activations are mapped and zeroed again in every step, a tenth of its time on a small base. This
@@ -142,36 +149,38 @@ def _keep_freed_memory() -> None:
     torch.empty(30 * 2**20, dtype=torch.uint8)
 
 
-def _filled(rows: np.ndarray, count: int) -> np.ndarray:
-    """The rows and, until there are `count`, the first of them: its numbers are finite whenever the replica's are."""
+def _padded_rows(rows: np.ndarray, count: int) -> np.ndarray:
+    """Pad rows to `count` by repeating the first, whose numbers are finite whenever the replica's are."""
     return rows if len(rows) == count else np.concatenate([rows, np.repeat(rows[:1], count - len(rows))])
 
 
-def _plain(name: str) -> str:
-    """The name that a parameter or module of a PeftModel has in the base; `LAYER.A` and `LAYER.B` for an adapter's."""
+def _base_name(name: str) -> str:
+    """Return a PeftModel's parameter or module name as the base has it; `LAYER.A` and `LAYER.B` for an adapter's."""
     name = name.removeprefix("base_model.model.").replace(".base_layer.", ".").replace(".modules_to_save.default", "")
     return name.replace(".lora_A.default.weight", ".A").replace(".lora_B.default.weight", ".B")
 
 
-def _own(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters by their plain names, without the untrained copy that PEFT keeps of a head."""
+def _named_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the parameters by their names in the base, without the untrained copy that PEFT keeps of a head."""
     for name, parameter in model.named_parameters():
         if ".original_module." not in name:
-            yield _plain(name), parameter
+            yield _base_name(name), parameter
 
 
-def _share(model: nn.Module, shared: dict[str, nn.Parameter]) -> set[str]:
-    """Make a model use the base's parameters where its frozen ones equal them; gives the names of those that do not,
-    such as a pooler that the checkpoint lacks and each seed draws."""
+def _share_base(model: nn.Module, shared: dict[str, nn.Parameter]) -> set[str]:
+    """Replace a model's frozen parameters by equal ones of the base; return the names of those that differ.
+
+    A pooler that the checkpoint lacks differs, for instance, since each seed draws it.
+    """
     apart = set()
     for name, parameter in list(model.named_parameters()):
         if parameter.requires_grad or ".original_module." in name:
             continue
-        known = shared.setdefault(_plain(name), parameter)
+        known = shared.setdefault(_base_name(name), parameter)
         if known is parameter:
             continue
         if not torch.equal(known, parameter):
-            apart.add(_plain(name))
+            apart.add(_base_name(name))
             continue
         owner, _, last = name.rpartition(".")
         setattr(model.get_submodule(owner), last, known)
@@ -179,37 +188,39 @@ def _share(model: nn.Module, shared: dict[str, nn.Parameter]) -> set[str]:
 
 
 @torch.no_grad()
-def _stacked(
+def _stack_parameters(
     models: Sequence[nn.Module], apart: set[str]
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], set[str]]:
-    """What is each replica's own, stacked to [K, ...] and zero where a replica has less or none of it: what is learned,
-    what is not, and the names of what does not decay."""
+    """Stack each replica's own parameters to [K, ...], zero-padded where a replica has fewer or none.
+
+    Returns the trained ones, the frozen ones, and the names of those without weight decay.
+    """
     learned: dict[str, torch.Tensor] = {}
     fixed: dict[str, torch.Tensor] = {}
-    spared: set[str] = set()
-    own = [dict(_own(model)) for model in models]
-    for model, parameters in zip(models, own, strict=True):
-        spared |= {_plain(name) for name in undecayed(model)}
+    undecayed_names: set[str] = set()
+    parameters_of = [dict(_named_parameters(model)) for model in models]
+    for model, parameters in zip(models, parameters_of, strict=True):
+        undecayed_names |= {_base_name(name) for name in undecayed(model)}
         for name, parameter in parameters.items():
             if name in learned or name in fixed or not (parameter.requires_grad or name in apart):
                 continue
-            every = [other.get(name) for other in own]
-            shapes = [one.shape for one in every if one is not None]
+            every = [other.get(name) for other in parameters_of]
+            shapes = [each.shape for each in every if each is not None]
             stack = parameter.new_zeros(len(models), *map(max, zip(*shapes, strict=True)))
-            for place, one in enumerate(every):
-                if one is not None:
-                    _corner(stack[place], one.shape).copy_(one)
+            for index, each in enumerate(every):
+                if each is not None:
+                    _leading_block(stack[index], each.shape).copy_(each)
             (learned if parameter.requires_grad else fixed)[name] = stack
-    return learned, fixed, spared
+    return learned, fixed, undecayed_names
 
 
-def _corner(stack: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """The leading part of a replica's share of a stack: all of it but for what a smaller rank lacks."""
+def _leading_block(stack: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return the leading block of a stack that a replica of smaller rank uses."""
     return stack[tuple(slice(size) for size in shape)]
 
 
-def _trunk(models: Sequence[nn.Module], held: dict[str, nn.Parameter], lineup: Lineup) -> nn.Module:
-    """The base, without a copy of its parameters, whose layers hold the stacks."""
+def _stacked_model(models: Sequence[nn.Module], held: dict[str, nn.Parameter], active_rows: ActiveRows) -> nn.Module:
+    """Return the base, with shared parameters, whose layers hold the stacks."""
     from peft import PeftModel
     from peft.tuners.lora import LoraLayer
     from peft.utils import ModulesToSaveWrapper
@@ -225,15 +236,17 @@ def _trunk(models: Sequence[nn.Module], held: dict[str, nn.Parameter], lineup: L
     for name, stack in held.items():
         owner, _, last = name.rpartition(".")
         inside.setdefault(owner, {})[last] = stack
-    adapted = [{_plain(name): m for name, m in model.named_modules() if isinstance(m, LoraLayer)} for model in models]
+    adapted = [
+        {_base_name(name): m for name, m in model.named_modules() if isinstance(m, LoraLayer)} for model in models
+    ]
     for owner, stacks in inside.items():
         module = trunk.get_submodule(owner)
         A, B = stacks.pop("A", None), stacks.pop("B", None)
         if stacks and isinstance(module, nn.Linear):
-            whole = {name: _repeated(one, len(models)) for name, one in module.named_parameters()} | stacks
-            module = LinearStack(whole["weight"], whole.get("bias"), lineup)
+            whole = {name: _repeat(parameter, len(models)) for name, parameter in module.named_parameters()} | stacks
+            module = LinearStack(whole["weight"], whole.get("bias"), active_rows)
         elif stacks:
-            module = ModuleStack(module, stacks, lineup)
+            module = ModuleStack(module, stacks, active_rows)
         if A is not None and B is not None:
             layers = [layers.get(owner) for layers in adapted]
             scales = [0.0 if layer is None else layer.scaling["default"] for layer in layers]
@@ -244,11 +257,12 @@ def _trunk(models: Sequence[nn.Module], held: dict[str, nn.Parameter], lineup: L
                 B,
                 torch.tensor(scales, dtype=A.dtype, device=A.device)[:, None, None],
                 [drop if isinstance(drop, SeededDropout) else None for drop in drops],
-                lineup,
+                active_rows,
             )
         trunk.set_submodule(owner, module)
     return trunk
 
 
-def _repeated(parameter: nn.Parameter, count: int) -> nn.Parameter:
+def _repeat(parameter: nn.Parameter, count: int) -> nn.Parameter:
+    """Repeat a frozen parameter for each replica, without copying it."""
     return nn.Parameter(parameter.detach().expand(count, *parameter.shape), requires_grad=False)

@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 
 from evenhand import Study
-from evenhand.study.file import read
-from evenhand.study.plan import plan
+from evenhand.study.plan import make_plan
+from evenhand.study.study_file import read_study_file
 from evenhand.study.tiny import shrink
 
 
+@pytest.mark.usefixtures("unreported")
 @pytest.mark.parametrize(
     ("task", "at_least"), [("utkface/gender", 0.7), ("fairface/gender", 0.7), ("utkface/age", 0.3)]
 )
@@ -30,8 +31,8 @@ def test_a_tiny_model_learns_from_the_stand_in_well_above_chance(tmp_path, task,
 
 
 def test_the_example_study_has_a_tiny_form(tmp_path):
-    study = Study(**read(Path(__file__).parents[3] / "examples" / "fairface.yaml"))
+    study = Study(**read_study_file(Path(__file__).parents[3] / "examples" / "fairface.yaml"))
     small, data, _ = shrink(study, tmp_path / "stand-in")
-    found = plan(small, data)
+    found = make_plan(small, data)
     assert {trial.method for trial in found.candidates} == {"full", "lora_4", "lora_16", "head"}
     assert set(found.settings["main"].dataset.attributes) == {"race", "race_age"}

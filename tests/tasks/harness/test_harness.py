@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from evenhand.errors import InputError
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.tasks.harness import stand_ins
-from evenhand.tasks.harness.columns import Columns
-from evenhand.tasks.harness.loading import load
-from evenhand.tasks.harness.scoring import score
+from evenhand.tasks.harness.columns import DocumentColumns
+from evenhand.tasks.harness.loading import load_benchmarks
+from evenhand.tasks.harness.scoring import score_benchmarks
 
 pytest.importorskip("lm_eval")
 
@@ -44,20 +44,20 @@ metadata: {version: 2.0}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    stand_ins.write(folder)
+    stand_ins.write_stand_ins(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def model():
-    base = find("tiny-llama")
+    base = find_model("tiny-llama")
     return load_language_model(base), load_tokenizer(base)
 
 
 @pytest.fixture(scope="module")
 def scored(data, model):
-    benchmarks = load(NAMES, below=data)
-    return benchmarks, score(*model, benchmarks, CPU)
+    benchmarks = load_benchmarks(NAMES, below=data)
+    return benchmarks, score_benchmarks(*model, benchmarks, CPU)
 
 
 @pytest.fixture
@@ -119,9 +119,9 @@ def test_documents_have_groups_and_units_and_no_text(scored, data):
 
 
 def test_copies_of_a_document_are_one_unit():
-    columns, one, other = Columns(), {"a": "x", "b": 1}, {"b": 1, "a": "x"}
+    columns, one, other = DocumentColumns(), {"a": "x", "b": 1}, {"b": 1, "a": "x"}
     assert columns.unit_of("d", one) == columns.unit_of("d", other) != columns.unit_of("d", {"a": "y", "b": 1})
-    assert Columns(("a",)).groups_of({"a": None}) == ["a=(missing)"]
+    assert DocumentColumns(("a",)).groups_of({"a": None}) == ["a=(missing)"]
 
 
 @pytest.mark.slow
@@ -130,14 +130,14 @@ def test_scores_are_those_of_the_harness_by_itself(model, data):
     import lm_eval
     from lm_eval.models.huggingface import HFLM
 
-    benchmarks = load(("crows_pairs_english", "winogender_all"), below=data)
-    rows = score(*model, benchmarks, CPU)
+    benchmarks = load_benchmarks(("crows_pairs_english", "winogender_all"), below=data)
+    rows = score_benchmarks(*model, benchmarks, CPU)
     spec = {
         "crows_pairs_english": data / "crows_pairs_multilingual",
         "winogender_all": data / "winogender",
     }
     group = {"group": "g", "task": [{"task": name, "dataset_path": str(path)} for name, path in spec.items()]}
-    reader = HFLM(pretrained=str(find("tiny-llama").folder), dtype="float32", device="cpu", batch_size=1)
+    reader = HFLM(pretrained=str(find_model("tiny-llama").folder), dtype="float32", device="cpu", batch_size=1)
     found = lm_eval.simple_evaluate(reader, tasks=[group], bootstrap_iters=0, log_samples=True)
     assert found is not None
     for task, metric in (
@@ -157,7 +157,9 @@ def test_a_model_is_left_as_it_was(model, data):
     before, pad = torch.random.get_rng_state(), tokenizer.pad_token
     numbers = np.random.get_state()[1].copy()  # noqa: NPY002
     one, many = (
-        score(network, tokenizer, load(("winogender_all",), limit=24, batch_size=size, below=data), CPU)
+        score_benchmarks(
+            network, tokenizer, load_benchmarks(("winogender_all",), limit=24, batch_size=size, below=data), CPU
+        )
         for size in (1, 8)
     )
     assert network.training and tokenizer.pad_token == pad
@@ -167,18 +169,18 @@ def test_a_model_is_left_as_it_was(model, data):
 
 
 def test_a_limit_draws_documents_of_every_kind_and_the_same_ones_again(data):
-    some = load(("crows_pairs_english",), limit=30, below=data)
+    some = load_benchmarks(("crows_pairs_english",), limit=30, below=data)
     places = some.asked["crows_pairs_english"]
     assert places is not None and len(places) == 30 and list(places) == sorted(set(places))
     assert places[0] < 90 <= places[-1]  # in the file one kind follows the other
-    assert load(("crows_pairs_english",), limit=30, below=data).asked == some.asked
-    assert load(("crows_pairs_english",), limit=150, below=data).asked == {"crows_pairs_english": None}
+    assert load_benchmarks(("crows_pairs_english",), limit=30, below=data).asked == some.asked
+    assert load_benchmarks(("crows_pairs_english",), limit=150, below=data).asked == {"crows_pairs_english": None}
     assert "30 of 150 documents, drawn" in some.notes[0]
 
 
 def test_what_identifies_answers(data, tmp_path):
     def fingerprint(**more) -> str:
-        return load(**{"names": ("winogender_all",), "below": data, **more}).fingerprint
+        return load_benchmarks(**{"names": ("winogender_all",), "below": data, **more}).fingerprint
 
     first = fingerprint()
     assert fingerprint(batch_size=2) == first
@@ -187,27 +189,33 @@ def test_what_identifies_answers(data, tmp_path):
     assert fingerprint(below=moved) == first
     assert fingerprint(limit=10) != first and fingerprint(limit=11) != fingerprint(limit=10)
     assert fingerprint(names=("winogender_gotcha",)) != first
-    assert fingerprint(columns={"winogender_all": Columns(("gender",), ("participant",))}) != first
+    assert fingerprint(columns={"winogender_all": DocumentColumns(("gender",), ("participant",))}) != first
     file = moved / "winogender" / "test.tsv"
     file.write_text(file.read_text(encoding="utf-8").replace("tired", "glad"), encoding="utf-8")
     assert fingerprint(below=moved) != first
 
 
 def test_a_task_of_ones_own(model, own):
-    benchmarks = load(("mill",), include=own, columns={"mill": Columns(("kind",), ("template",))})
-    rows = score(*model, benchmarks, CPU)
+    benchmarks = load_benchmarks(("mill",), include=own, columns={"mill": DocumentColumns(("kind",), ("template",))})
+    rows = score_benchmarks(*model, benchmarks, CPU)
     assert set(rows["metric"]) == {"acc", "acc_norm"}
     named = rows.drop_nulls("example").filter(metric="acc")
     assert named["unit"].n_unique() == 2 and set(named.explode("groups")["groups"]) == {"kind=x", "kind=y"}
-    plain = score(*model, load(("mill",), include=own), CPU).drop_nulls("example").filter(metric="acc")
+    plain = (
+        score_benchmarks(*model, load_benchmarks(("mill",), include=own), CPU)
+        .drop_nulls("example")
+        .filter(metric="acc")
+    )
     assert plain["unit"].n_unique() == 8 and plain["groups"].list.len().max() == 0
 
 
 def test_an_answer_that_the_model_has_no_room_for_is_refused_in_a_sentence(model, own):
     rows = own / "rows.jsonl"
     rows.write_text(rows.read_text(encoding="utf-8").replace('"here"', f'"{"here " * 400}"'), encoding="utf-8")
-    with pytest.raises(InputError, match="a document of mill has an answer of more tokens than the 256 positions"):
-        score(*model, load(("mill",), include=own), CPU)
+    with pytest.raises(
+        InputError, match="a document of mill has an answer without tokens, or with more than the model's 256 positions"
+    ):
+        score_benchmarks(*model, load_benchmarks(("mill",), include=own), CPU)
 
 
 @pytest.mark.parametrize(
@@ -219,15 +227,21 @@ def test_an_answer_that_the_model_has_no_room_for_is_refused_in_a_sentence(model
             marks=pytest.mark.slow,  # thousands of tasks are read to know that it is none of them
         ),
         ({"names": ("mill",), "include": "no folder"}, "include_path: there is no folder"),
-        ({"names": ("mill",), "columns": {"mill": Columns(("kinds",))}}, 'no column "kinds"; did you mean "kind"'),
-        ({"names": ("mill",), "columns": {"mil": Columns()}}, '"mil" is not asked; did you mean "mill"'),
-        ({"names": ("bbq",)}, 'the documents of "bbq", the data set oskarvanderwal/bbq, cannot be had'),
+        (
+            {"names": ("mill",), "columns": {"mill": DocumentColumns(("kinds",))}},
+            'no column "kinds"; did you mean "kind"',
+        ),
+        (
+            {"names": ("mill",), "columns": {"mil": DocumentColumns()}},
+            '"mil" is not among harness.tasks; did you mean "mill"',
+        ),
+        ({"names": ("bbq",)}, 'the documents of "bbq", the data set oskarvanderwal/bbq, cannot be loaded'),
     ],
 )
 def test_what_cannot_be_had_is_refused_by_name(more, said, own):
     include = Path(more.get("include", own))
     with pytest.raises(InputError) as refused:
-        load(**{**more, "include": include})
+        load_benchmarks(**{**more, "include": include})
     assert said in str(refused.value)
 
 

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from evenhand.models.find import find
+from evenhand.models.find import find_model
 from evenhand.models.load import load_tokenizer
 from evenhand.models.quiet import quiet
 
@@ -17,14 +17,14 @@ from evenhand.models.quiet import quiet
 def language_model(name: str, dtype: torch.dtype = torch.float32):
     """A model among the assets, or a GPT-2 (learned positions) of random weights; and its tokenizer."""
     if name == "gpt2":
-        tokenizer = load_tokenizer(find("tiny-llama"))
+        tokenizer = load_tokenizer(find_model("tiny-llama"))
         with torch.random.fork_rng():
             torch.manual_seed(0)
             config = GPT2Config(
                 n_embd=32, n_layer=2, n_head=2, n_positions=256, vocab_size=len(tokenizer), initializer_range=0.3
             )
             return GPT2LMHeadModel(config).to(dtype).eval(), tokenizer
-    base = find(name)
+    base = find_model(name)
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=dtype)
     return model.eval(), load_tokenizer(base)

@@ -12,8 +12,8 @@ from tokenizers import normalizers, processors
 from evenhand.data import phrases
 from evenhand.errors import InputError
 from evenhand.records.prompts import PromptName
-from evenhand.tasks.prompts.asking import Asked, Option, Prompt
-from evenhand.tasks.prompts.scoring import score
+from evenhand.tasks.prompts.prompt import Option, PromptSelection, ReviewPrompt
+from evenhand.tasks.prompts.scoring import score_options
 from evenhand.tasks.prompts.table import options_table
 from tasks.prompts.language_models import language_model, told, whole_words
 
@@ -23,10 +23,10 @@ MODELS = ("tiny-llama", "tiny-mistral", "gpt2")
 def reviews(n: int, seed: int = 0) -> list[str]:
     """Of unequal length, one of them of one word."""
     rng = np.random.default_rng(seed)
-    return ["Fine.", *(phrases.topic_free(rng, "english")[0] for _ in range(n - 1))]
+    return ["Fine.", *(phrases.topic_free_text(rng, "english")[0] for _ in range(n - 1))]
 
 
-def some(**options) -> tuple[Prompt, ...]:
+def some(**options) -> tuple[ReviewPrompt, ...]:
     """Cloze with two pairs of words, a yes/no question, and multiple choice by letters and by whole answers."""
     chosen = {
         "templates": ("cloze1", "yn1", "mc3"),
@@ -35,15 +35,15 @@ def some(**options) -> tuple[Prompt, ...]:
         "design": "paper",
         "negated": False,
     }
-    return Asked(**{**chosen, **options}).prompts()
+    return PromptSelection(**{**chosen, **options}).prompts()
 
 
-def single(*words: str, before: str = "", after: str = " It was") -> Prompt:
+def single(*words: str, before: str = "", after: str = " It was") -> ReviewPrompt:
     """A prompt whose options are these words."""
-    return Prompt(PromptName("t", "plain", "w"), before, after, tuple(Option(word, f" {word}") for word in words))
+    return ReviewPrompt(PromptName("t", "plain", "w"), before, after, tuple(Option(word, f" {word}") for word in words))
 
 
-def by_hand(model, tokenizer, prompt: Prompt, review: str) -> tuple[list[float], list[int], list[float]]:
+def by_hand(model, tokenizer, prompt: ReviewPrompt, review: str) -> tuple[list[float], list[int], list[float]]:
     """Log-probability, tokens and mean loss of each option, each filled prompt read whole and alone."""
     context = tokenizer(prompt.about(review))["input_ids"]
     found = []
@@ -59,7 +59,7 @@ def by_hand(model, tokenizer, prompt: Prompt, review: str) -> tuple[list[float],
 def test_scores_are_those_of_every_filled_prompt_read_whole(name):
     model, tokenizer = language_model(name, torch.float64)
     texts, prompts = reviews(4), some()
-    scores = score(model, tokenizer, prompts, texts, sequence_loss=True)
+    scores = score_options(model, tokenizer, prompts, texts, sequence_loss=True)
     assert {len(prompt.options) for prompt in prompts} == {2, 3}
     for place, prompt in enumerate(prompts):
         for row in (3 if place % 2 else 0,):
@@ -73,7 +73,7 @@ def test_a_prompt_longer_than_the_sliding_window_is_read_as_without_a_cache():
     model, tokenizer = language_model("tiny-mistral", torch.float64)
     text = " ".join(reviews(12)[1:])[:500]
     prompts = some(templates=("mc3",), words=("male-*",))
-    scores = score(model, tokenizer, prompts, [text, "Fine."])
+    scores = score_options(model, tokenizer, prompts, [text, "Fine."])
     assert len(tokenizer(prompts[0].about(text))["input_ids"]) > model.config.sliding_window + 20
     assert scores.truncated == 0
     for place, prompt in enumerate(prompts):
@@ -87,11 +87,13 @@ def test_a_prompt_longer_than_the_sliding_window_is_read_as_without_a_cache():
 def test_batch_size_padding_and_order_do_not_change_scores(name, dtype, within):
     model, tokenizer = language_model(name, dtype)
     texts, prompts = reviews(6), some(words=("male-female*",))
-    alone = score(model, tokenizer, prompts, texts, batch_tokens=1, sequence_loss=True)
+    alone = score_options(model, tokenizer, prompts, texts, batch_tokens=1, sequence_loss=True)
     for most in (700, 10**6):
-        _assert_alike(alone, score(model, tokenizer, prompts, texts, batch_tokens=most, sequence_loss=True), within)
+        _assert_alike(
+            alone, score_options(model, tokenizer, prompts, texts, batch_tokens=most, sequence_loss=True), within
+        )
     order = np.random.default_rng(0).permutation(len(texts))
-    shuffled = score(model, tokenizer, prompts[::-1], [texts[row] for row in order])
+    shuffled = score_options(model, tokenizer, prompts[::-1], [texts[row] for row in order])
     for place, found in enumerate(shuffled.log_prob[::-1]):
         assert (np.abs(found - alone.log_prob[place][order]) <= within * alone.tokens[place][order]).all()
 
@@ -103,7 +105,9 @@ def test_the_side_on_which_a_tokenizer_pads_and_cuts_changes_nothing(name, side)
     turned = copy.deepcopy(tokenizer)
     turned.padding_side = turned.truncation_side = side
     turned(["a b c", "a"], padding=True, truncation=True, max_length=2)  # leaves its settings behind
-    _assert_alike(score(model, tokenizer, some(), reviews(5)), score(model, turned, some(), reviews(5)), 0)
+    _assert_alike(
+        score_options(model, tokenizer, some(), reviews(5)), score_options(model, turned, some(), reviews(5)), 0
+    )
 
 
 def _assert_alike(first, second, within: float = 1e-5) -> None:
@@ -120,7 +124,7 @@ def test_single_tokens_take_one_forward_pass_and_the_logits_of_one_position():
     calls = []
     watch = model.register_forward_pre_hook(lambda _, __, options: calls.append(options), with_kwargs=True)
     try:
-        scores = score(model, tokenizer, prompts, reviews(8))
+        scores = score_options(model, tokenizer, prompts, reviews(8))
     finally:
         watch.remove()
     assert all((tokens == 1).all() for tokens in scores.tokens)
@@ -137,14 +141,14 @@ def test_what_prompts_share_is_read_once():
         for text in texts
         for option in prompt.options
     )
-    assert score(model, tokenizer, prompts, texts).computed < apart / 3
+    assert score_options(model, tokenizer, prompts, texts).computed < apart / 3
 
 
 def test_many_options_have_together_the_probability_that_the_model_gives_them():
     model, tokenizer = language_model("tiny-llama", torch.float64)
     words = [word.replace("Ġ", "") for word in tokenizer.get_vocab() if word.startswith("Ġ") and word[1:].isascii()]
     prompt = single(*(word for word in words if len(tokenizer(f" {word}", add_special_tokens=False)["input_ids"]) == 1))
-    found = np.exp(score(model, tokenizer, [prompt], ["Fine."]).log_prob[0][0]).sum()
+    found = np.exp(score_options(model, tokenizer, [prompt], ["Fine."]).log_prob[0][0]).sum()
     with torch.no_grad():
         last = model(torch.tensor([tokenizer(prompt.about("Fine."))["input_ids"]])).logits[0, -1].softmax(-1)
     chosen = [tokenizer(option.text, add_special_tokens=False)["input_ids"][0] for option in prompt.options]
@@ -154,7 +158,7 @@ def test_many_options_have_together_the_probability_that_the_model_gives_them():
 def test_options_that_begin_alike_have_their_whole_probability():
     model, tokenizer = language_model("tiny-llama", torch.float64)
     prompt = single("male", "man")  # the tokenizer has no word for either, and they share the first token
-    scores = score(model, tokenizer, [prompt], ["Fine."])
+    scores = score_options(model, tokenizer, [prompt], ["Fine."])
     first, second = (tokenizer(f" {word}", add_special_tokens=False)["input_ids"] for word in ("male", "man"))
     assert first[0] == second[0] and len(first) > 1
     assert scores.log_prob[0][0] == pytest.approx(by_hand(model, tokenizer, prompt, "Fine.")[0], abs=1e-9)
@@ -166,7 +170,7 @@ def test_options_that_begin_alike_have_their_whole_probability():
 def test_the_sequence_loss_is_the_models_own_loss_on_the_filled_prompt_padded_to_256():
     model, tokenizer = language_model("tiny-llama")
     prompts, text = some(templates=("cloze1",)), reviews(3)[2]
-    scores = score(model, tokenizer, prompts, [text], sequence_loss=True)
+    scores = score_options(model, tokenizer, prompts, [text], sequence_loss=True)
     for place, prompt in enumerate(prompts):
         for column, option in enumerate(prompt.options):
             batch = tokenizer(
@@ -180,7 +184,7 @@ def test_the_sequence_loss_is_the_models_own_loss_on_the_filled_prompt_padded_to
 
 def test_without_being_asked_for_there_is_no_sequence_loss():
     model, tokenizer = language_model("tiny-llama")
-    assert score(model, tokenizer, [single("good", "bad")], ["Fine."]).sequence_loss is None
+    assert score_options(model, tokenizer, [single("good", "bad")], ["Fine."]).sequence_loss is None
 
 
 # Reviews that are too long
@@ -189,7 +193,7 @@ def test_without_being_asked_for_there_is_no_sequence_loss():
 def test_a_review_too_long_is_cut_and_counted_and_the_question_and_the_options_are_whole():
     model, tokenizer = language_model("tiny-llama", torch.float64)
     long, prompt = " ".join(reviews(40)), single("good", "bad", before='He said: "', after='". It was')
-    scores = score(model, tokenizer, [prompt], ["Fine.", long, long], max_length=60)
+    scores = score_options(model, tokenizer, [prompt], ["Fine.", long, long], max_length=60)
     assert scores.truncated == 2
     assert scores.notes == ("reviews too long for the model, which was shown their beginning: 2",)
     fitting = max(
@@ -203,14 +207,14 @@ def test_a_review_too_long_is_cut_and_counted_and_the_question_and_the_options_a
 
 def test_the_models_positions_are_the_limit_where_none_is_given():
     model, tokenizer = language_model("tiny-llama")
-    scores = score(model, tokenizer, some(templates=("mc3",), forms=("letters",)), [" ".join(reviews(40))])
+    scores = score_options(model, tokenizer, some(templates=("mc3",), forms=("letters",)), [" ".join(reviews(40))])
     assert scores.truncated == 1 and all(np.isfinite(one).all() for one in scores.log_prob)
 
 
 def test_a_question_too_long_for_the_model_is_refused():
     model, tokenizer = language_model("tiny-llama")
     with pytest.raises(InputError, match=r"prompt mc3/letters/\S+: it has \d+ tokens without any review, and 20"):
-        score(model, tokenizer, some(templates=("mc3",), forms=("letters",)), ["Fine."], max_length=20)
+        score_options(model, tokenizer, some(templates=("mc3",), forms=("letters",)), ["Fine."], max_length=20)
 
 
 # Bad input
@@ -219,31 +223,31 @@ def test_a_question_too_long_for_the_model_is_refused():
 def test_no_reviews_or_no_prompts_are_refused():
     model, tokenizer = language_model("tiny-llama")
     with pytest.raises(InputError, match="there are 0 reviews and 1 prompts"):
-        score(model, tokenizer, [single("good", "bad")], [])
+        score_options(model, tokenizer, [single("good", "bad")], [])
     with pytest.raises(InputError, match="there are 1 reviews and 0 prompts"):
-        score(model, tokenizer, [], ["Fine."])
+        score_options(model, tokenizer, [], ["Fine."])
 
 
 def test_an_option_that_is_no_token_is_refused():
     model, tokenizer = language_model("tiny-llama")
     deaf = copy.deepcopy(tokenizer)
     deaf.backend_tokenizer.normalizer = normalizers.Replace(" ◑", "")
-    with pytest.raises(InputError, match='prompt t/plain/w: the option "◑" is no token to this tokenizer'):
-        score(model, deaf, [single("good", "◑")], ["Fine."])
+    with pytest.raises(InputError, match='prompt t/plain/w: the option "◑" has no token in this tokenizer'):
+        score_options(model, deaf, [single("good", "◑")], ["Fine."])
 
 
 def test_options_that_a_tokenizer_cannot_tell_apart_are_refused():
     model, _ = language_model("gpt2")
     words = whole_words("Fine . It was good")
-    with pytest.raises(InputError, match='the options "🟠" and "🟡" are the same to this tokenizer'):
-        score(model, words, [single("🟠", "🟡")], ["Fine."])
+    with pytest.raises(InputError, match='the options "🟠" and "🟡" have the same tokens'):
+        score_options(model, words, [single("🟠", "🟡")], ["Fine."])
 
 
 def test_a_prompt_with_nothing_before_its_options_is_refused():
     model, _ = language_model("gpt2")
     words = whole_words("good bad")
     with pytest.raises(InputError, match="nothing stands before the option"):
-        score(model, words, [single("good", "bad", after="")], [""])
+        score_options(model, words, [single("good", "bad", after="")], [""])
 
 
 # Models and tokenizers as they come
@@ -256,14 +260,16 @@ def test_special_tokens_behind_a_text_are_no_part_of_an_option():
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
     assert ending("a")["input_ids"][-1] == 2
-    _assert_alike(score(model, tokenizer, some(), ["Fine."]), score(model, ending, some(), ["Fine."]), 0)
+    _assert_alike(
+        score_options(model, tokenizer, some(), ["Fine."]), score_options(model, ending, some(), ["Fine."]), 0
+    )
 
 
 def test_a_model_is_asked_without_dropout_and_left_as_it_was():
     model, tokenizer = copy.deepcopy(language_model("gpt2"))
-    expected = score(model, tokenizer, some(), ["Fine."])
+    expected = score_options(model, tokenizer, some(), ["Fine."])
     model.train()
-    found = score(model, tokenizer, some(), ["Fine."])
+    found = score_options(model, tokenizer, some(), ["Fine."])
     assert model.training and not any(parameter.grad is not None for parameter in model.parameters())
     _assert_alike(expected, found, 0)
 
@@ -277,15 +283,15 @@ def test_a_model_with_adapters_is_asked_as_any_other():
         adapted = get_peft_model(model, LoraConfig(r=2, init_lora_weights=False, target_modules=["q_proj", "v_proj"]))
     adapted.eval()
     prompts = some(templates=("mc3",), words=("male-*",))
-    scores = score(adapted, tokenizer, prompts, ["Fine."])
+    scores = score_options(adapted, tokenizer, prompts, ["Fine."])
     for place, prompt in enumerate(prompts):
         assert scores.log_prob[place][0] == pytest.approx(by_hand(adapted, tokenizer, prompt, "Fine.")[0], abs=1e-9)
 
 
 def test_half_precision_is_for_gpus_only():
     model, tokenizer = language_model("tiny-llama")
-    plain = score(model, tokenizer, some(), ["Fine."])
-    _assert_alike(plain, score(model, tokenizer, some(), ["Fine."], precision="bfloat16"), 0)
+    plain = score_options(model, tokenizer, some(), ["Fine."])
+    _assert_alike(plain, score_options(model, tokenizer, some(), ["Fine."], precision="bfloat16"), 0)
 
 
 # Records
@@ -294,7 +300,7 @@ def test_half_precision_is_for_gpus_only():
 def test_records_say_what_was_asked_and_what_was_answered():
     model, tokenizer = language_model("tiny-llama")
     prompts, texts = some(), reviews(3)
-    scores = score(model, tokenizer, prompts, texts, sequence_loss=True)
+    scores = score_options(model, tokenizer, prompts, texts, sequence_loss=True)
     table = options_table(scores, "hash", ["a", "b", "c"])
     assert len(table) == 3 * sum(len(prompt.options) for prompt in prompts)
     place = next(place for place, prompt in enumerate(prompts) if str(prompt.name).endswith("@102.102"))
@@ -304,7 +310,7 @@ def test_records_say_what_was_asked_and_what_was_answered():
     assert rows["log_prob"].to_list() == scores.log_prob[place][1].tolist()
     assert rows["sequence_loss"].to_list() == scores.sequence_loss[place][1].tolist()
     assert rows["bytes"].to_list() == [1, 1, 1] and rows["step"].null_count() == 3
-    assert options_table(score(model, tokenizer, prompts, texts), "hash", ["a", "b", "c"], step=4)[
+    assert options_table(score_options(model, tokenizer, prompts, texts), "hash", ["a", "b", "c"], step=4)[
         "sequence_loss"
     ].null_count()
     cloze = table.filter(prompt="cloze1/plain/male-female", example="a")

@@ -11,8 +11,8 @@ from evenhand.metrics.options.debiasing import permutation_average, pride
 from evenhand.metrics.options.scores import flip_rate, option_choices
 from evenhand.metrics.options.token_bias import option_effects
 from evenhand.stats.contrast import TwoWay
-from evenhand.tasks.prompts.asking import Asked
-from evenhand.tasks.prompts.scoring import score
+from evenhand.tasks.prompts.prompt import PromptSelection
+from evenhand.tasks.prompts.scoring import score_options
 from evenhand.tasks.prompts.table import options_table
 from scripted import centred
 from tasks.prompts.language_models import whole_words
@@ -42,11 +42,11 @@ def ask(tmp_path):
         }
         path = tmp_path / "prompts.yaml"
         path.write_text(yaml.safe_dump(sections, sort_keys=False), encoding="utf-8")
-        prompts = Asked(path=str(path), templates=tuple(TEMPLATES)).prompts()
+        prompts = PromptSelection(path=str(path), templates=tuple(TEMPLATES)).prompts()
         known = whole_words(*(p.about(" ".join(REVIEWS)) + o.text for p in prompts for o in p.options))
         script = {"content": dict.fromkeys(words.values(), 0.0), "position": (0.0,) * len(words), **script}
         script["identifier"] = dict.fromkeys("ABC", 0.0) | script.get("identifier", {})
-        scores = score(ScriptedModel(known, **script), known, prompts, REVIEWS, batch_tokens=batch_tokens)
+        scores = score_options(ScriptedModel(known, **script), known, prompts, REVIEWS, batch_tokens=batch_tokens)
         assert all((tokens == 1).all() for tokens in scores.tokens)
         return choices(options_table(scores, "scripted", REVIEWS))
 

@@ -12,14 +12,14 @@ import yaml
 from evenhand.arrangements import Arrangements
 from evenhand.errors import InputError
 from evenhand.records.prompts import PromptName
-from evenhand.tasks.prompts.asking import Asked, Prompt
+from evenhand.tasks.prompts.prompt import PromptSelection, ReviewPrompt
 from evenhand.tasks.prompts.templates import built_in, read_templates
 
 REVIEW = "Fine."
 
 
-def asked(**options) -> dict[str, Prompt]:
-    return {str(prompt.name): prompt for prompt in Asked(**options).prompts()}
+def asked(**options) -> dict[str, ReviewPrompt]:
+    return {str(prompt.name): prompt for prompt in PromptSelection(**options).prompts()}
 
 
 def written(folder: Path, **sections) -> Path:
@@ -101,7 +101,9 @@ def test_the_papers_prompts_are_asked_as_released(name, text, said):
 
 
 def test_a_template_has_every_form_of_the_paper():
-    forms = {(name.template, name.form) for name in (prompt.name for prompt in Asked(design="paper").prompts())}
+    forms = {
+        (name.template, name.form) for name in (prompt.name for prompt in PromptSelection(design="paper").prompts())
+    }
     assert {(f"mc{i}", form) for i in range(1, 6) for form in ("letters", "digits", "symbols")} <= forms
     assert {(f"yn{i}", form) for i in range(1, 6) for form in ("plain", "digits")} <= forms
     assert {(f"yn{i}", "circles") for i in (1, 2)} <= forms
@@ -109,7 +111,7 @@ def test_a_template_has_every_form_of_the_paper():
 
 
 def test_cloze_prompts_have_several_pairs_of_words_for_the_same_contents():
-    prompts = Asked(templates=("cloze*",)).prompts()
+    prompts = PromptSelection(templates=("cloze*",)).prompts()
     assert all([option.content for option in prompt.options] == ["male", "female"] for prompt in prompts)
     assert len({tuple(option.text for option in prompt.options) for prompt in prompts}) >= 10
 
@@ -125,7 +127,7 @@ def test_a_yes_to_a_template_that_denies_is_named_for_what_it_says():
 
 
 def test_a_balanced_design_has_each_content_once_under_each_identifier_at_each_position():
-    prompts = Asked(templates=("mc1",), forms=("letters",), words=("female-male-neutral",)).prompts()
+    prompts = PromptSelection(templates=("mc1",), forms=("letters",), words=("female-male-neutral",)).prompts()
     names = [prompt.name for prompt in prompts]
     assert len(prompts) == 9
     assert Arrangements(_rows(names, "contents"), _rows(names, "identifiers")).balanced
@@ -144,7 +146,10 @@ def _rows(names, which):
 
 @pytest.mark.parametrize(("design", "count"), [("original", 1), ("paper", 3), ("cyclic", 3), ("permuted", 6)])
 def test_designs_have_as_many_prompts_as_orders(design, count):
-    assert len(Asked(templates=("mc1",), forms=("digits",), words=("female-*",), design=design).prompts()) == count
+    assert (
+        len(PromptSelection(templates=("mc1",), forms=("digits",), words=("female-*",), design=design).prompts())
+        == count
+    )
 
 
 def test_without_identifiers_each_order_is_asked_once():
@@ -154,7 +159,7 @@ def test_without_identifiers_each_order_is_asked_once():
 
 def test_names_of_prompts_are_different_and_read_back():
     for design in ("paper", "balanced", "permuted"):
-        names = [prompt.name for prompt in Asked(design=design).prompts()]
+        names = [prompt.name for prompt in PromptSelection(design=design).prompts()]
         assert len(set(map(str, names))) == len(names)
         assert [PromptName.parse(str(name)) for name in names] == names
     with pytest.raises(InputError, match="is no name of a prompt"):
@@ -170,14 +175,14 @@ def test_a_file_of_ones_own_adds_to_what_is_built_in(tmp_path):
         words={"sir-madam": {"male": "sir", "female": "madam"}},
         cloze={"greeting": {"text": "{review} Thank you, {option}", "words": ["sir-madam", "man-woman"]}},
     )
-    prompts = Asked(path=path.name, templates=("greeting", "mc1"), design="original").prompts(tmp_path)
+    prompts = PromptSelection(path=path.name, templates=("greeting", "mc1"), design="original").prompts(tmp_path)
     assert prompts[0].about("Fine.") == "Fine. Thank you," and prompts[0].options[1].text == " madam"
     assert {prompt.name.template for prompt in prompts} == {"greeting", "mc1"}
 
 
 def test_braces_that_are_no_slots_are_written_twice_and_a_review_may_hold_any(tmp_path):
     path = written(tmp_path, cloze={"braces": {**CLOZE, "text": "{{a}} {review} {option}"}})
-    (prompt,) = Asked(path=str(path), templates=("braces",)).prompts()
+    (prompt,) = PromptSelection(path=str(path), templates=("braces",)).prompts()
     assert prompt.about("{option} {0}") == "{a} {option} {0}"
 
 
@@ -189,21 +194,21 @@ def test_braces_that_are_no_slots_are_written_twice_and_a_review_may_hold_any(tm
         ({"cloze": {"c": {**CLOZE, "text": "{reviw} {option}"}}}, r'the slot \{reviw\}.* did you mean "review"'),
         ({"cloze": {"c": {**CLOZE, "text": "{review:>9} {option}"}}}, r"the slot \{review:>9\}"),
         ({"cloze": {"c": {**CLOZE, "text": "{review} {review} {option}"}}}, r"\{review\} 2 times"),
-        ({"cloze": {"c": {**CLOZE, "text": "{review} {option}."}}}, "ends the text"),
+        ({"cloze": {"c": {**CLOZE, "text": "{review} {option}."}}}, "should end the text"),
         ({"cloze": {"c": {**CLOZE, "text": "{review {option}"}}}, "is not closed"),
         ({"cloze": {"c": {**CLOZE, "words": ["male-femal"]}}}, 'no words "male-femal"; did you mean "male-female"'),
         ({"cloze": {"c": {**CLOZE, "words": ["neutral"]}}}, "has one content; a choice needs two or more"),
         ({"cloze": {"c": {**CLOZE, "words": []}}}, "cloze.c.words"),
         ({"cloze": {"c": {**CLOZE, "forms": ["plain"]}}}, 'cloze.c has no key "forms"'),
-        ({"cloze": {"c d": CLOZE}}, '"c d" should be of letters'),
+        ({"cloze": {"c d": CLOZE}}, '"c d" should consist of letters'),
         ({"cloze": {"mc1": CLOZE}}, "cloze.mc1 is built in; give yours another name"),
         ({"cloze": {"c": CLOZE}, "multiple_choice": {"c": CHOICE}}, "another template has this name"),
         ({"words": {"male-female": {"male": "he"}}}, "words.male-female is built in"),
-        ({"words": {"w": {"male": "x", "female": "x"}}}, 'words.w: "x" is there more than once'),
+        ({"words": {"w": {"male": "x", "female": "x"}}}, 'words.w: "x" occurs more than once'),
         ({"words": {"w": {"male": " ", "female": "x"}}}, "words.w.male is empty"),
-        ({"identifiers": {"i": ["A", "A"]}}, 'identifiers.i: "A" is there more than once'),
+        ({"identifiers": {"i": ["A", "A"]}}, 'identifiers.i: "A" occurs more than once'),
         ({"identifiers": {"i": [1, 2]}}, r"identifiers.i.0 should be a text, not 1"),
-        ({"yes_no": {"y": {**QUESTION, "answers": ["Yes", "Yes"]}}}, 'answers: "Yes" is there more than once'),
+        ({"yes_no": {"y": {**QUESTION, "answers": ["Yes", "Yes"]}}}, 'answers: "Yes" occurs more than once'),
         ({"yes_no": {"y": {**QUESTION, "text": "{review} {option}"}}}, r"lacks the slot \{content\}"),
         ({"yes_no": {"y": {**QUESTION, "forms": ["digits"]}}}, r"lacks the slot \{choices\}"),
         ({"multiple_choice": {"m": {**CHOICE, "text": "{review} {option}"}}}, r"lacks the slot \{choices\}"),
@@ -223,7 +228,7 @@ def test_a_file_that_cannot_be_asked_is_refused_in_a_sentence(tmp_path, sections
 
 def test_a_file_that_is_missing_or_says_a_thing_twice_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no file of prompts"):
-        Asked(path=str(tmp_path / "none.yaml")).prompts()
+        PromptSelection(path=str(tmp_path / "none.yaml")).prompts()
     path = tmp_path / "twice.yaml"
     path.write_text("words: {}\nwords: {}\n")
     with pytest.raises(InputError, match='key "words" is written twice'):
@@ -235,15 +240,15 @@ def test_a_file_that_is_missing_or_says_a_thing_twice_is_refused(tmp_path):
 
 def test_a_name_that_fits_nothing_is_refused_with_the_nearest():
     with pytest.raises(InputError, match='no template fits "mc11"; did you mean "mc1"'):
-        Asked(templates=("mc11",)).prompts()
+        PromptSelection(templates=("mc11",)).prompts()
     with pytest.raises(InputError, match='no form fits "letter"'):
-        Asked(forms=("letter",)).prompts()
+        PromptSelection(forms=("letter",)).prompts()
     with pytest.raises(InputError, match="no template has both"):
-        Asked(templates=("cloze1",), forms=("letters",)).prompts()
+        PromptSelection(templates=("cloze1",), forms=("letters",)).prompts()
 
 
 def test_templates_are_checked_without_torch():
-    ask = "from evenhand.tasks.prompts.asking import Asked; Asked().prompts()"
+    ask = "from evenhand.tasks.prompts.prompt import PromptSelection; PromptSelection().prompts()"
     code = f"import sys; {ask}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -251,5 +256,5 @@ def test_templates_are_checked_without_torch():
 def test_every_built_in_word_and_identifier_is_used():
     known = built_in()
     assert {words for template in known.by_name().values() for words in template.words} == set(known.words)
-    forms = {name.form for name in (prompt.name for prompt in Asked(design="original").prompts())}
+    forms = {name.form for name in (prompt.name for prompt in PromptSelection(design="original").prompts())}
     assert set(known.identifiers) <= forms

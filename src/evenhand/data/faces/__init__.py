@@ -1,1 +1,1 @@
-"""Photographs of faces: data sets that are folders of images with labels in a file or in the files' names."""
+"""Data sets of face photographs: folders of images, with labels in a file or in the file names."""

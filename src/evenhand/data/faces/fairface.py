@@ -1,4 +1,4 @@
-"""FairFace: photographs balanced over seven races. Karkkainen and Joo 2021, WACV."""
+"""Reads FairFace, photographs balanced over seven races. Karkkainen and Joo 2021, WACV."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.faces import drawn
+from evenhand.data.dataset_files import read_text_table, require_folder
+from evenhand.data.faces import stand_in
 from evenhand.data.faces.folder import FaceFolder
-from evenhand.data.files import needed_folder, words_of
-from evenhand.data.images import image_files
-from evenhand.data.splits import own_split
+from evenhand.data.images import lazy_image_files
+from evenhand.data.splits import provided_split
 from evenhand.errors import InputError
 
 GENDERS = ("Male", "Female")
@@ -45,7 +45,7 @@ class FairFace(FaceFolder):
     ages: Literal["nine", "three"] = "nine"
 
     def load(self, folder: Path | None) -> Dataset:
-        """Read the label files, `*label*.csv` with the columns file, age, gender and race, and what images they name.
+        """Read the label files, `*label*.csv` with the columns file, age, gender and race, and their images.
 
         Images lie below the folder, or below `fair_face` in it; an example's id is what `file` says. The data's own
         split is `train`, and `val` as the test part.
@@ -54,32 +54,35 @@ class FairFace(FaceFolder):
             InputError: no folder, label file, image or column; a race, gender or age that is unknown; a file that
                 cannot be read, unless these are skipped.
         """
-        folder = needed_folder("fairface", folder)
+        folder = require_folder("fairface", folder)
         rows = _rows(folder)
         files = rows["file"].to_list()
         root = next((folder / inside for inside in _INSIDE if (folder / inside / files[0]).is_file()), folder)
-        image_files(files, root, "fairface: file")
+        lazy_image_files(files, root, "fairface: file")
         paths = [root / name for name in files]
-        chosen = self.chosen("fairface", paths, list(zip(rows["gender"], rows["age"], rows["race"], strict=True)))
-        rows = rows[chosen.kept]
+        selected = self.select_files(
+            "fairface", paths, list(zip(rows["gender"], rows["age"], rows["race"], strict=True))
+        )
+        rows = rows[selected.kept]
         ids = np.array(files, dtype=object)
         parts = [name.partition("/")[0] for name in rows["file"]]
-        split = own_split([_PARTS.get(part, part) for part in parts], "fairface: the first folder of file")
+        split = provided_split([_PARTS.get(part, part) for part in parts], "fairface: the first folder of file")
         target, classes = ("gender", GENDERS) if self.target == "gender" else ("age", AGES)
         return Dataset(
             name=f"fairface/{self.target}",
             modality="image",
-            inputs=image_files(rows["file"].to_list(), root, "fairface: file"),
+            inputs=lazy_image_files(rows["file"].to_list(), root, "fairface: file"),
             labels=np.array([classes.index(word) for word in rows[target]], dtype=np.int64),
             classes=tuple(name.lower() for name in classes),
-            example=ids[chosen.kept],
+            example=ids[selected.kept],
             attributes=self._attributes(rows),
-            unit=ids[chosen.unit],
+            unit=ids[selected.unit],
             split=split,
-            notes=chosen.notes,
+            notes=selected.notes,
         )
 
     def _attributes(self, rows: pl.DataFrame) -> Mapping[str, Attribute]:
+        """Return the attribute `race` and its conjunction with age or gender."""
         if self.target == "age":
             name, others = "race_gender", rows["gender"].to_list()
         else:
@@ -91,9 +94,11 @@ class FairFace(FaceFolder):
         return {"race": Attribute.from_values(rows["race"].to_list()), name: Attribute.from_values(both)}
 
     def write_stand_in(self, folder: Path) -> None:
-        """Drawn faces: mouth and brows say the gender, the size the age, the outline the race; some images occur
-        twice."""
-        people = drawn.people("fairface", len(RACES), len(AGES))
+        """Write drawn faces: mouth and brows show the gender, the size the age, the outline the race.
+
+        Some images occur twice.
+        """
+        people = stand_in.made_up_people("fairface", len(RACES), len(AGES))
         rows: dict[str, list[dict[str, str]]] = {part: [] for part in _PARTS}
         for number, (age, gender, race) in enumerate(zip(people.age, people.gender, people.race, strict=True)):
             part = "val" if number % 3 == 2 else "train"
@@ -101,25 +106,25 @@ class FairFace(FaceFolder):
             copies = 2 if number % 60 == 0 else 1
             for _ in range(copies):
                 name = f"{part}/{len(rows[part]) + 1}.jpg"
-                drawn.write(people.images[number], folder / name)
+                stand_in.write(people.images[number], folder / name)
                 rows[part].append({"file": name, **said})
         for part, listed in rows.items():
             pl.DataFrame(listed).write_csv(folder / f"fairface_label_{part}.csv")
 
 
 def _rows(folder: Path) -> pl.DataFrame:
-    """The rows of all label files in the order of the files' names."""
-    found = sorted(folder.glob(_LABELS))
-    if not found:
+    """Read the rows of all label files, in the order of the files' names."""
+    files = sorted(folder.glob(_LABELS))
+    if not files:
         raise InputError(f"fairface: {folder} holds no label file ({_LABELS}), such as fairface_label_train.csv")
     frames = []
-    for path in found:
-        frame = words_of("fairface", path, ("file", *_KNOWN)).select("file", *_KNOWN)
+    for path in files:
+        frame = read_text_table("fairface", path, ("file", *_KNOWN)).select("file", *_KNOWN)
         for column, known in _KNOWN.items():
             wrong = frame.filter(pl.col(column).is_in(known).not_() | pl.col(column).is_null())
             if len(wrong):
-                found = f'"{wrong[column][0]}"' if wrong[column][0] else "nothing"
-                raise InputError(f"fairface: {path} says {found} as {column}; known: {', '.join(known)}")
+                value = f'"{wrong[column][0]}"' if wrong[column][0] else "nothing"
+                raise InputError(f"fairface: {path} says {value} as {column}; known: {', '.join(known)}")
         frames.append(frame)
     rows = pl.concat(frames)
     twice = rows.filter(pl.col("file").is_duplicated())

@@ -1,4 +1,4 @@
-"""What every folder of photographs needs: files that can be read, copies that are one unit, copies that disagree."""
+"""Selects the usable files of a folder of photographs: readable ones, with copies as one unit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from evenhand.data.dataset import DataSpec
-from evenhand.data.images import content_key, readable
+from evenhand.data.images import content_key, is_readable
 from evenhand.errors import InputError
 
 NAMED = 3
@@ -19,7 +19,7 @@ NAMED = 3
 
 
 class FaceFolder(DataSpec):
-    """What the options of these data sets share.
+    """Base class of folders of face photographs, with the options that they share.
 
     Attributes:
         target: what is predicted.
@@ -32,8 +32,8 @@ class FaceFolder(DataSpec):
     unreadable: Literal["refuse", "skip"] = "refuse"
     conflicting: Literal["keep", "drop"] = "keep"
 
-    def chosen(self, name: str, paths: Sequence[Path], described: Sequence[Hashable]) -> Chosen:
-        """Look through the files of a data set.
+    def select_files(self, name: str, paths: Sequence[Path], described: Sequence[Hashable]) -> SelectedFiles:
+        """Select the readable files of a data set, and find copies and contradictions among them.
 
         Args:
             name: of the data set.
@@ -44,43 +44,46 @@ class FaceFolder(DataSpec):
             InputError: a file cannot be read, unless such files are skipped; no file is left.
         """
         notes = []
-        damaged = [place for place, path in enumerate(paths) if not readable(path)]
+        damaged = [index for index, path in enumerate(paths) if not is_readable(path)]
         if damaged:
-            found = f"{len(damaged):,} of {len(paths):,} image files cannot be read{among(damaged, paths)}"
+            unreadable = (
+                f"{len(damaged):,} of {len(paths):,} image files cannot be read{first_file_names(damaged, paths)}"
+            )
             if self.unreadable == "refuse":
-                raise InputError(f"{name}: {found}; replace them, or leave them out with unreadable: skip")
-            notes.append(f"{found}: they are left out")
+                raise InputError(f"{name}: {unreadable}; replace them, or leave them out with unreadable: skip")
+            notes.append(f"{unreadable}: they are left out")
         kept = np.setdiff1d(np.arange(len(paths)), damaged)
         copies: dict[str, list[int]] = defaultdict(list)
-        for place in kept.tolist():
-            copies[content_key(paths[place])].append(place)
-        repeated = [places for places in copies.values() if len(places) > 1]
-        contrary = [places for places in repeated if len({described[place] for place in places}) > 1]
+        for index in kept.tolist():
+            copies[content_key(paths[index])].append(index)
+        repeated = [indices for indices in copies.values() if len(indices) > 1]
+        contrary = [indices for indices in repeated if len({described[index] for index in indices}) > 1]
         if repeated:
             notes.append(
                 f"{sum(map(len, repeated)):,} files are copies of one another, byte for byte "
                 f"({len(repeated):,} different images): copies are one unit"
             )
         if contrary:
-            lost = [place for places in contrary for place in places]
+            lost = [index for indices in contrary for index in indices]
             end = (
                 "they are left out"
                 if self.conflicting == "drop"
                 else "they are kept; conflicting: drop leaves them out"
             )
             notes.append(
-                f"{len(lost):,} copies contradict each other in what is said of them{among(lost, paths)}: {end}"
+                f"{len(lost):,} copies contradict each other in what is said of them"
+                f"{first_file_names(lost, paths)}: {end}"
             )
             if self.conflicting == "drop":
                 kept = np.setdiff1d(kept, lost)
         if len(kept) == 0:
             raise InputError(f"{name}: none of its {len(paths):,} image files is left")
-        first = {place: places[0] for places in copies.values() for place in places}
-        return Chosen(kept, np.array([first[place] for place in kept.tolist()]), tuple(notes))
+        first = {index: indices[0] for indices in copies.values() for index in indices}
+        return SelectedFiles(kept, np.array([first[index] for index in kept.tolist()]), tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class SelectedFiles:
     """The files of a data set that are used.
 
     Attributes:
@@ -94,7 +97,7 @@ class Chosen:
     notes: tuple[str, ...]
 
 
-def among(places: Sequence[int], paths: Sequence[Path]) -> str:
-    """The first of some files by name, in brackets."""
-    shown = ", ".join(paths[place].name for place in places[:NAMED])
-    return f" ({shown}{', ...' if len(places) > NAMED else ''})"
+def first_file_names(indices: Sequence[int], paths: Sequence[Path]) -> str:
+    """Return the first few files' names in parentheses, for a message."""
+    shown = ", ".join(paths[index].name for index in indices[:NAMED])
+    return f" ({shown}{', ...' if len(indices) > NAMED else ''})"

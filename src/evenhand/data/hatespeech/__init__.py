@@ -1,4 +1,4 @@
-"""Data sets of hate speech, a file each. Their texts are never written to records, logs, messages or reports."""
+"""Data sets of hate speech, one per file. Their texts are never written to records, logs, messages or reports."""
 
 from evenhand.data.hatespeech.dlab import DLab
 from evenhand.data.hatespeech.ethos import Ethos

@@ -1,4 +1,4 @@
-"""D-Lab: posts with a hate speech score and the groups that they target. Kennedy et al. 2020, arXiv:2009.10277."""
+"""Reads D-Lab, posts with a hate speech score and the groups targeted. Kennedy et al. 2020, arXiv:2009.10277."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import polars as pl
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import numbers_of, table_of, truth_of
+from evenhand.data.dataset_files import booleans_in_column, numbers_in_column, read_published_table
 from evenhand.data.hatespeech.villages import VILLAGES, person
 from evenhand.errors import InputError
 from evenhand.seeds import generator
@@ -46,7 +46,7 @@ _STAND_IN = 900
 
 
 class DLab(DataSpec):
-    """Posts that target somebody's religion, race and so on, hateful or normal; groups overlap.
+    """Posts that target people by religion, race and so on, hateful or normal; groups overlap.
 
     As in the paper: of the rows with one text, one per annotation, the first is kept, with its annotator's targets; of
     these the ones whose target is the subset.
@@ -73,39 +73,39 @@ class DLab(DataSpec):
         subsets = tuple(GROUPS) if self.target == "all" else (self.target,)
         targets = [] if self.target == "all" else [f"target_{self.target}"]
         groups = [f"target_{subset}_{group}" for subset in subsets for group in GROUPS[subset]]
-        table = table_of("dlab", HUB, self.path, folder, ["text", "hate_speech_score", *targets, *groups])
+        table = read_published_table("dlab", HUB, self.path, folder, ["text", "hate_speech_score", *targets, *groups])
         if table["text"].null_count():
             raise InputError(f"dlab: the column text is empty in row {table['text'].is_null().arg_max()}")
         frame = table.with_row_index("row").unique("text", keep="first", maintain_order=True)
         notes = [f"{len(table):,} annotations of {len(frame):,} different texts; of each the first annotation is kept"]
         if targets:
-            frame = frame.filter(truth_of(frame, "dlab", targets[0]))
+            frame = frame.filter(booleans_in_column(frame, "dlab", targets[0]))
             notes.append(self._size(len(frame)))
         attributes, said = _attributes(frame, subsets)
         return Dataset(
             name="dlab",
             modality="text",
             inputs=frame["text"].to_list(),
-            labels=(numbers_of(frame, "dlab", "hate_speech_score") > self.threshold).astype(np.int64),
+            labels=(numbers_in_column(frame, "dlab", "hate_speech_score") > self.threshold).astype(np.int64),
             classes=("normal", "hateful"),
             example=np.array([str(row) for row in frame["row"]], dtype=object),
             attributes=attributes,
             notes=(*notes, *said),
         )
 
-    def _size(self, found: int) -> str:
-        """How many texts the subset has, beside the published number. Raises InputError where it has none."""
-        if not found:
+    def _size(self, count: int) -> str:
+        """Return a note with the number of texts and the published one. Raises InputError if there are none."""
+        if not count:
             raise InputError(
                 f"dlab: no text has target_{self.target} true in its first annotation, so nothing is left; use another "
                 "target, or all"
             )
         published = PUBLISHED[self.target]
-        size = f"texts with the target {self.target}: {found:,}"
-        return f"{size}, as in the paper" if found == published else f"{size}, not {published:,} as in the paper"
+        size = f"texts with the target {self.target}: {count:,}"
+        return f"{size}, as in the paper" if count == published else f"{size}, not {published:,} as in the paper"
 
     def write_stand_in(self, folder: Path) -> None:
-        """Posts about people from invented villages, one village a group, in a CSV file with the real one's columns.
+        """Write posts about people from invented villages, one village per group, as a CSV file with the real columns.
 
         As in the real table, a post is annotated several times, not always with the same targets; true and false are
         text; a post can target several groups, of several subsets; and a few texts occur under two ids.
@@ -118,13 +118,13 @@ class DLab(DataSpec):
 
 
 def _attributes(frame: pl.DataFrame, subsets: tuple[str, ...]) -> tuple[dict[str, Attribute], list[str]]:
-    """Overlapping groups, and who is in none or in several."""
+    """Return overlapping groups, and notes on how many texts are in none or in several."""
     attributes, notes = {}, []
     for subset in subsets:
-        columns = [truth_of(frame, "dlab", f"target_{subset}_{group}") for group in GROUPS[subset]]
+        columns = [booleans_in_column(frame, "dlab", f"target_{subset}_{group}") for group in GROUPS[subset]]
         masks = np.stack(columns, axis=1)
-        found = masks.any(axis=0)
-        attributes[subset] = Attribute(tuple(np.array(GROUPS[subset], dtype=object)[found]), masks[:, found])
+        present = masks.any(axis=0)
+        attributes[subset] = Attribute(tuple(np.array(GROUPS[subset], dtype=object)[present]), masks[:, present])
         per_text = masks.sum(axis=1)
         notes.append(f"{subset}: in several groups: {(per_text > 1).sum():,} texts, in none: {(per_text == 0).sum():,}")
     return attributes, notes
@@ -154,7 +154,7 @@ _ANNOTATOR = """
 
 
 def _columns() -> list[str]:
-    """The columns of the published table, in its order."""
+    """Return the columns of the published table, in its order."""
     groups = {**GROUPS, **_LEFT_OUT}
     return [
         *(
@@ -182,7 +182,7 @@ def _columns() -> list[str]:
 
 
 def _made_up() -> list[dict[str, str]]:
-    """The stand-in's rows: posts in the order of their first annotations, annotated one to three times."""
+    """Return the stand-in's rows: posts in the order of their first annotations, annotated one to three times."""
     rng = generator(0, "dlab", "stand-in")
     rows: list[dict[str, str]] = []
     again: list[dict[str, str]] = []
@@ -192,7 +192,7 @@ def _made_up() -> list[dict[str, str]]:
             text = rows[-1]["text"]
         for annotation in range(int(rng.integers(1, 4))):
             if annotation and rng.random() < 0.3:  # another annotator sees another target
-                targets = _drawn(rng, 1)
+                targets = _draw_groups(rng, 1)
             marked = {f"target_{subset}_{group}" for subset, group in targets}
             marked |= {f"target_{subset}" for subset, _ in targets}
             row = {column: str(column in marked).lower() for column in _columns() if column.startswith("target_")}
@@ -203,9 +203,11 @@ def _made_up() -> list[dict[str, str]]:
 
 
 def _post(rng: np.random.Generator) -> tuple[str, float, list[tuple[str, str]]]:
-    """A text that praises or complains about people of one to three groups, its score, and the groups. One post in
-    twelve reads otherwise than its score says, so that no model is perfect."""
-    targets = _drawn(rng, int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])))
+    """Return a text that praises or complains about people of one to three groups, its score, and the groups.
+
+    One post in twelve contradicts its score, so that no model is perfect.
+    """
+    targets = _draw_groups(rng, int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])))
     score = float(rng.normal(1.5 if rng.random() < 0.4 else -1.2, 0.6))
     words = phrases.PRAISE if (score <= 0.5) != (rng.random() < 1 / 12) else phrases.COMPLAINT
     clauses = []
@@ -217,8 +219,8 @@ def _post(rng: np.random.Generator) -> tuple[str, float, list[tuple[str, str]]]:
     return " ".join(f"{clause}." for clause in clauses), score, targets
 
 
-def _drawn(rng: np.random.Generator, number: int) -> list[tuple[str, str]]:
-    """Different groups, of any subsets; the first ones of a subset more often."""
+def _draw_groups(rng: np.random.Generator, number: int) -> list[tuple[str, str]]:
+    """Draw different groups of any subsets; the first groups of a subset are more likely."""
     drawn = []
     for _ in range(number):
         subset = str(rng.choice(list(GROUPS), p=[0.25, 0.25, 0.25, 0.15, 0.1]))

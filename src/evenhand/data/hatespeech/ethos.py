@@ -1,4 +1,4 @@
-"""Ethos: comments, hateful or normal, and what the hateful ones attack. Mollas et al. 2020, arXiv:2006.08328."""
+"""Reads Ethos, comments, hateful or normal, and whom hateful ones attack. Mollas et al. 2020, arXiv:2006.08328."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import needed_folder, numbers_of, text_units, words_of
+from evenhand.data.dataset_files import numbers_in_column, read_text_table, require_folder, text_units
 from evenhand.data.hatespeech.villages import VILLAGES, person
 from evenhand.errors import InputError
 from evenhand.seeds import generator
@@ -28,7 +28,7 @@ _STAND_IN = 500
 
 
 class Ethos(DataSpec):
-    """Comments, hateful or normal, with the protected attributes that the hateful ones attack as groups.
+    """Comments, hateful or normal; the groups are the protected attributes that hateful ones attack.
 
     The label is the annotators' mean, from the file of all comments. The groups come from the file of hateful comments
     and overlap; no normal comment is in any, so in a group there are true-positive rates, and no false-positive ones.
@@ -42,7 +42,7 @@ class Ethos(DataSpec):
         Raises:
             InputError: the folder or a file in it is missing or reads otherwise.
         """
-        folder = needed_folder("ethos", folder)
+        folder = require_folder("ethos", folder)
         comments = _comments(folder / _BINARY, ("isHate",))
         several = _comments(folder / _SEVERAL, (*_HOW, *GROUPS))
         texts = comments["comment"].to_list()
@@ -54,8 +54,8 @@ class Ethos(DataSpec):
         listed = np.array([text in attacked for text in texts])
         example = [str(row) for row in range(len(texts))]
         unit, copies = text_units(texts, example)
-        found = rows.any(axis=0)
-        if not found.any():
+        present = rows.any(axis=0)
+        if not present.any():
             raise InputError(f"ethos: no comment of {folder / _SEVERAL} is in {folder / _BINARY} and attacks anybody")
         return Dataset(
             name="ethos",
@@ -64,7 +64,7 @@ class Ethos(DataSpec):
             labels=labels,
             classes=("normal", "hateful"),
             example=np.array(example, dtype=object),
-            attributes={"target": Attribute(tuple(np.array(GROUPS, dtype=object)[found]), rows[:, found])},
+            attributes={"target": Attribute(tuple(np.array(GROUPS, dtype=object)[present]), rows[:, present])},
             unit=unit,
             notes=(
                 f"groups are known of {listed.sum():,} comments, those of {_SEVERAL}; "
@@ -75,7 +75,7 @@ class Ethos(DataSpec):
         )
 
     def write_stand_in(self, folder: Path) -> None:
-        """Comments about people from invented villages, a village for each protected attribute.
+        """Write comments about people from invented villages, one village per protected attribute.
 
         As in the real files: means of annotators, the columns parted by semicolons, some of which a comment holds too.
         """
@@ -88,23 +88,26 @@ class Ethos(DataSpec):
 
 
 def _comments(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    frame = words_of("ethos", path, ("comment", *columns), separator=";")
+    """Read a file of comments; raise InputError if a comment is empty."""
+    frame = read_text_table("ethos", path, ("comment", *columns), separator=";")
     if frame["comment"].null_count():
         raise InputError(f"ethos: {path}: the column comment is empty in row {frame['comment'].is_null().arg_max()}")
     return frame.with_columns(pl.col("comment").str.strip_chars())
 
 
 def _means(frame: pl.DataFrame, path: Path, column: str) -> np.ndarray:
-    """float64 [n], the annotators' means."""
-    means = numbers_of(frame, f"ethos: {path.name}", column)
+    """Return the annotators' means of a column, float64 [n]."""
+    means = numbers_in_column(frame, f"ethos: {path.name}", column)
     if ((means < 0) | (means > 1)).any():
         raise InputError(f"ethos: {path}: the column {column} should hold means between 0 and 1")
     return means
 
 
 def _made_up(rng: np.random.Generator) -> tuple[str, float, list[float]]:
-    """A comment, the mean of how hateful it is, and those of the other file. One in twelve reads otherwise than its
-    label says, so that no model is perfect."""
+    """Return a comment, its mean rating as hateful, and its means in the file of hateful comments.
+
+    One in twelve contradicts its label, so that no model is perfect.
+    """
     hateful = bool(rng.random() < 0.45)
     targets = {int(rng.integers(len(GROUPS))) for _ in range(1 + int(rng.random() < 0.2))}
     words = phrases.COMPLAINT if hateful != (rng.random() < 1 / 12) else phrases.PRAISE
@@ -121,6 +124,7 @@ def _made_up(rng: np.random.Generator) -> tuple[str, float, list[float]]:
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Write a file with columns separated by semicolons."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter=";")
         table.writerow(columns)

@@ -1,4 +1,4 @@
-"""HateCheck: functional tests of hate speech classifiers, made from templates. Röttger et al. 2021, ACL."""
+"""Reads HateCheck, functional tests of hate speech classifiers made from templates. Röttger et al. 2021, ACL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import needed_folder, words_of
+from evenhand.data.dataset_files import read_text_table, require_folder
 from evenhand.data.hatespeech.villages import NICKNAMES, VILLAGES, person
 from evenhand.errors import InputError
 from evenhand.seeds import generator
@@ -22,11 +22,11 @@ _CASES = "test_suite_cases.csv"
 _NEEDED = ("functionality", "case_id", "test_case", "label_gold", "target_ident", "templ_id")
 _LABELS = {"non-hateful": 0, "hateful": 1}
 
-Groups = Literal["identity", "functionality"]
+GroupAttribute = Literal["identity", "functionality"]
 
 
 class HateCheck(DataSpec):
-    """Test cases, hateful or normal, beside a task that has these two classes.
+    """Test cases, hateful or normal, to evaluate models trained on another task with these two classes.
 
     Attributes:
         cases: `all`; or `matched`, only those of templates that were filled in once for every identity, so that each
@@ -43,11 +43,12 @@ class HateCheck(DataSpec):
 
     cases: Literal["all", "matched"] = "all"
     labels: Literal["all", "normal", "hateful"] = "all"
-    groups: tuple[Groups, ...] = Field(default=("identity",), min_length=1)
+    groups: tuple[GroupAttribute, ...] = Field(default=("identity",), min_length=1)
 
     @field_validator("groups", mode="before")
     @classmethod
     def _groups(cls, value: Any) -> Any:
+        """Turn a single attribute into a tuple."""
         return (value,) if isinstance(value, str) else value
 
     def load(self, folder: Path | None) -> Dataset:
@@ -57,8 +58,8 @@ class HateCheck(DataSpec):
             InputError: the folder or the file is missing or reads otherwise, or no template is filled in once for
                 every identity.
         """
-        path = needed_folder("hatecheck", folder) / _CASES
-        frame = words_of("hatecheck", path, _NEEDED)
+        path = require_folder("hatecheck", folder) / _CASES
+        frame = read_text_table("hatecheck", path, _NEEDED)
         for column in ("functionality", "case_id", "test_case", "label_gold", "templ_id"):
             if frame[column].null_count():
                 raise InputError(
@@ -96,7 +97,7 @@ class HateCheck(DataSpec):
         )
 
     def write_stand_in(self, folder: Path) -> None:
-        """Sentences that praise (non-hateful) or complain about (hateful) seven invented villages.
+        """Write sentences that praise (non-hateful) or complain about (hateful) seven invented villages.
 
         As in the real file, most templates are filled in once for every identity, a few with several names for each,
         and some cases have a template of their own, with one identity or with none.
@@ -119,7 +120,7 @@ class HateCheck(DataSpec):
 
 
 def _matched(frame: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The cases of templates that have exactly one for every identity, and what is left out."""
+    """Return the cases of templates with exactly one case per identity, and notes on what is left out."""
     identities = frame["target_ident"].drop_nulls().n_unique()
     identity = pl.col("target_ident")
     template = frame.group_by("templ_id").agg(identity.drop_nulls().n_unique().alias("identities"), pl.len().alias("n"))
@@ -139,15 +140,17 @@ def _matched(frame: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
 
 
 def _made_up() -> Iterator[tuple[dict[str, str], list[tuple[str, str]]]]:
-    """The stand-in's templates: what its cases share, and the identity and the text of each case."""
+    """Yield the stand-in's templates: the values that its cases share, and each case's identity and text."""
     rng = generator(0, "hatecheck", "stand-in")
 
     def template(praise: bool) -> str:
+        """Draw a template."""
         words = phrases.PRAISE if praise else phrases.COMPLAINT
         said = str(rng.choice(phrases.SAID["english"]))
         return said.format(noun="[IDENTITY]", word=words[int(rng.integers(len(words)))][0]) + "."
 
     def values(functionality: str, case_templ: str) -> dict[str, str]:
+        """Return the values that a template's cases share."""
         hateful = functionality.endswith("_h")
         return {
             "functionality": functionality,

@@ -1,4 +1,4 @@
-"""HateXplain: posts with the communities that they speak of. Mathew et al. 2021, AAAI, arXiv:2012.10289."""
+"""Reads HateXplain, posts with the communities that they target. Mathew et al. 2021, AAAI, arXiv:2012.10289."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import NonNegativeInt, field_validator
 
 from evenhand.data import phrases
 from evenhand.data.dataset import Attribute, Dataset, DataSpec
-from evenhand.data.files import needed_folder, text_of
+from evenhand.data.dataset_files import read_text, require_folder
 from evenhand.data.hatespeech.villages import VILLAGES, person
-from evenhand.data.splits import numbered, own_split
+from evenhand.data.splits import provided_split, row_codes
 from evenhand.errors import InputError
 from evenhand.seeds import generator
 
@@ -33,7 +33,7 @@ _VILLAGES, _RARE = VILLAGES[:4], VILLAGES[4]
 
 
 class HateXplain(DataSpec):
-    """Posts, hateful or normal.
+    """Posts, hateful or normal, with the communities that they speak of as groups.
 
     Attributes:
         hateful: the labels that count as hateful; the other posts are the class `normal`. `hatespeech` alone makes
@@ -53,6 +53,7 @@ class HateXplain(DataSpec):
     @field_validator("hateful", mode="before")
     @classmethod
     def _hateful(cls, value: Any) -> Any:
+        """Turn a single label into a tuple, and refuse sets without `hatespeech`."""
         value = (value,) if isinstance(value, str) else value
         if isinstance(value, list | tuple) and "hatespeech" not in value:
             raise ValueError("hateful is hatespeech, or [hatespeech, offensive]")
@@ -64,7 +65,7 @@ class HateXplain(DataSpec):
         Raises:
             InputError: the folder or a file in it is missing or reads otherwise.
         """
-        folder = needed_folder("hatexplain", folder)
+        folder = require_folder("hatexplain", folder)
         rows = _rows(folder / _ALL)
         first: dict[str, int] = {}
         units = [first.setdefault(row["text"], number) for number, row in enumerate(rows)]
@@ -100,13 +101,13 @@ class HateXplain(DataSpec):
             example=np.array([str(number) for number in kept], dtype=object),
             attributes={name: shown},
             unit=np.array([str(units[number]) for number in kept], dtype=object),
-            split=own_split([rows[number]["split"] for number in kept], f"{_ALL}: split"),
-            strata=numbered(attribute.masks),
+            split=provided_split([rows[number]["split"] for number in kept], f"{_ALL}: split"),
+            strata=row_codes(attribute.masks),
             notes=tuple(notes),
         )
 
     def write_stand_in(self, folder: Path) -> None:
-        """Invented villages whose people are praised (normal), complained about (offensive) or more so (hatespeech).
+        """Write posts that praise (normal), complain about (offensive) or berate (hatespeech) invented villagers.
 
         As in the real files, a third of the posts speak of no community, half are listed with all theirs and these
         are more often normal, a few texts occur twice with another label or part, and one community is rare.
@@ -124,8 +125,10 @@ class HateXplain(DataSpec):
 
 
 def _made_up(rng: np.random.Generator, village: str | None) -> dict[str, str]:
-    """A row of `hate_dataset.json`: clauses about somebody from a village (or about a thing, where it is `None`), then
-    one that says nothing. One post in twelve reads otherwise than its label says, so that no model is perfect."""
+    """Return a row of `hate_dataset.json`: clauses about a villager (or a thing, if `None`), and a neutral one.
+
+    One post in twelve contradicts its label, so that no model is perfect.
+    """
     label = str(rng.choice(["normal", "hatespeech", "offensive"], p=[0.4, 0.3, 0.3]))
     village = village or str(rng.choice([_NOBODY, *_VILLAGES], p=[0.34, 0.28, 0.2, 0.12, 0.06]))
     words = phrases.PRAISE if (label == "normal") != (rng.random() < 1 / 12) else phrases.COMPLAINT
@@ -146,14 +149,14 @@ def _made_up(rng: np.random.Generator, village: str | None) -> dict[str, str]:
 
 
 def _listed(rng: np.random.Generator, post: dict[str, str]) -> dict[str, Any]:
-    """A line of a part's file: one target as a rule, else several, with `None` among them or a name twice, or none."""
+    """Return a line of a part's file: usually one target, otherwise several (with repeats or `None`), or none."""
     more = rng.choice([post["domain"], _NOBODY, *_VILLAGES], int(rng.choice(4, p=[0.7, 0.15, 0.1, 0.05])))
     targets = [] if rng.random() < 0.02 else [post["domain"], *map(str, more)]
     return {"sentence": post["text"], "gold_label": post["label"], "uid": 0, "target": targets}
 
 
 def _merged(attribute: Attribute, smallest: int) -> tuple[Attribute, list[str]]:
-    """The attribute with communities of fewer than `smallest` posts as one group, and a note of which they are."""
+    """Return the attribute with communities of fewer than `smallest` posts merged, and a note that names them."""
     sizes = dict(zip(attribute.groups, attribute.masks.sum(axis=0).tolist(), strict=True))
     small = {group: size for group, size in sizes.items() if size < smallest and group != _NONE}
     if not small:
@@ -169,12 +172,13 @@ def _merged(attribute: Attribute, smallest: int) -> tuple[Attribute, list[str]]:
 
 
 def _community(name: str | None) -> str | None:
+    """Return the community, or None if the data say that there is none."""
     return None if name is None or name == _NOBODY else name
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """The posts: text, split, label, domain."""
-    text = text_of("hatexplain", path)
+    """Read the posts: text, split, label, domain."""
+    text = read_text("hatexplain", path)
     try:
         rows = json.loads(text)
     except ValueError:
@@ -189,15 +193,18 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _targets(folder: Path, rows: list[dict[str, Any]]) -> dict[int, list[str]]:
-    """The listed communities by row number. A listed post is the first row not yet taken with its text, label and
-    split, since a text can occur several times, with different labels."""
+    """Return the listed communities by row number.
+
+    A listed post is matched to the first unmatched row with its text, label and split, since a text can occur several
+    times with different labels.
+    """
     waiting: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for number in reversed(range(len(rows))):
         waiting[rows[number]["text"], rows[number]["label"], rows[number]["split"]].append(number)
     targets = {}
     for part in _TARGETED:
         path = folder / f"{part}.jsonl"
-        for line_number, line in enumerate(text_of("hatexplain", path).split("\n"), start=1):
+        for line_number, line in enumerate(read_text("hatexplain", path).split("\n"), start=1):
             if not line.strip():
                 continue
             try:

@@ -1,4 +1,4 @@
-"""Invented people for stand-ins, so that no real community is spoken ill of in made-up text."""
+"""Names invented people for stand-ins, so that made-up text never speaks ill of a real community."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ NICKNAMES = {
 
 
 def person(rng: np.random.Generator, village: str) -> str:
-    """Somebody from a village."""
+    """Return a person from a village, such as "baker from Nettleby"."""
     return f"{rng.choice(TRADES)} from {village}"

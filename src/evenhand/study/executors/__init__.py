@@ -1,1 +1,1 @@
-"""Who runs trials: one process, Ray, Slurm."""
+"""The ways to run trials: in one process, or in all processes of a launch."""

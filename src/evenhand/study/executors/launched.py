@@ -1,4 +1,4 @@
-"""One trial after the other in all processes of a launch: what such a launch cannot train is refused before it begins.
+"""Refuses, before a launch of several processes begins, the trials that it cannot train.
 
 The main process runs the study as if it were alone; the others follow it into every training.
 """
@@ -13,8 +13,8 @@ from evenhand.study.expansion import Trial
 from evenhand.training import launch
 
 
-def check(trials: Sequence[Trial]) -> None:
-    """Refuse trials that several processes would not train as one does.
+def check_launch(trials: Sequence[Trial]) -> None:
+    """Raise InputError for trials that several processes would not train as one does.
 
     Raises:
         InputError: one of them, or the launch, is of such a kind.
@@ -36,7 +36,7 @@ def check(trials: Sequence[Trial]) -> None:
             continue
         raise InputError(
             f"{trial.label} {reason}; start this study without a launcher (this one started "
-            f"{launch.place().processes} processes)"
+            f"{launch.this_process().processes} processes)"
         )
     from evenhand.training.distributed import accelerator
 

@@ -1,25 +1,24 @@
-"""One pack after the other, in this process."""
+"""Runs packs one after the other, in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from evenhand.study import trial as trials
 from evenhand.study.expansion import Trial
 from evenhand.study.store import Store
-from evenhand.study.trial import Done
+from evenhand.study.trial_runner import TrialOutcome, run_trials
 
 
 def execute(
     packs: Iterable[Sequence[Trial]], store: Store, progress: Callable[[Sequence[Trial], float], None]
-) -> Iterator[tuple[Trial, Done]]:
-    """Yield each trial when its folder is complete, with what was done for it.
+) -> Iterator[tuple[Trial, TrialOutcome]]:
+    """Run packs and yield each trial when its folder is complete, with its outcome.
 
     Args:
         packs: trials with different hashes, those together that are trained together.
         store: where they are kept.
-        progress: told of a pack which share of its training is done.
+        progress: called with a pack and the share of its training that is done.
     """
     for pack in packs:
-        yield from trials.run(pack, store, partial(progress, pack))
+        yield from run_trials(pack, store, partial(progress, pack))

@@ -1,1 +1,1 @@
-"""Benchmarks of lm-evaluation-harness, which scores them; here they are found, started on a trial's model, and kept."""
+"""Loads benchmarks of lm-evaluation-harness and scores models on them."""

@@ -1,4 +1,4 @@
-"""What the documents of a benchmark say of themselves: whom each is about, and which belong together.
+"""Names the columns of benchmark documents that give their groups and their resampling units.
 
 The documents of BBQ are some 300 templates with names and questions exchanged, those of Winogender 60 occupations in
 six sentences with three pronouns each, and StereoSet asks several times about one target. What is resampled is the
@@ -22,8 +22,8 @@ MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Columns of a benchmark's documents.
+class DocumentColumns:
+    """The columns of a benchmark's documents that give their groups and their units.
 
     Attributes:
         groups: each an attribute, whose values are groups.
@@ -33,8 +33,13 @@ class Columns:
     groups: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
 
+    @property
+    def identity(self) -> str:
+        """The text that stands for the columns in a fingerprint; another text would score kept trials again."""
+        return f"Columns(groups={self.groups!r}, unit={self.unit!r})"
+
     def check(self, task: str, columns: list[str]) -> None:
-        """Raises InputError where the documents lack a column."""
+        """Raise InputError if the documents lack a column."""
         for column in (*self.groups, *self.unit):
             if column not in columns:
                 raise InputError(
@@ -42,24 +47,26 @@ class Columns:
                 )
 
     def groups_of(self, document: Mapping[str, Any]) -> list[str]:
-        """`ATTRIBUTE=GROUP` for each attribute."""
+        """Return a document's groups as `ATTRIBUTE=GROUP`."""
         values = ((column, document[column]) for column in self.groups)
         return [f"{column}={MISSING if value in (None, '') else value}" for column, value in values]
 
     def unit_of(self, data: str, document: Mapping[str, Any]) -> str:
-        """The name of its unit: a hash, since the text of a document is no name. Documents of the data set `data` have
-        one unit in whatever task they are asked."""
+        """Return the name of a document's unit: a hash, since a document's text is no name.
+
+        Documents of the data set `data` have one unit in whatever task they are asked.
+        """
         named = {column: document[column] for column in self.unit} or document
         text = json.dumps([data, named], sort_keys=True, default=str, ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-KNOWN: Mapping[str, Columns] = MappingProxyType(
+KNOWN: Mapping[str, DocumentColumns] = MappingProxyType(
     {
-        "jannalu/crows_pairs_multilingual": Columns(("bias_type",)),
-        "oskarvanderwal/bbq": Columns(("category", "context_condition"), ("category", "question_index")),
-        "oskarvanderwal/winogender": Columns(("gender",), ("occupation",)),
-        "McGill-NLP/stereoset": Columns(("bias_type",), ("bias_type", "target")),
+        "jannalu/crows_pairs_multilingual": DocumentColumns(("bias_type",)),
+        "oskarvanderwal/bbq": DocumentColumns(("category", "context_condition"), ("category", "question_index")),
+        "oskarvanderwal/winogender": DocumentColumns(("gender",), ("occupation",)),
+        "McGill-NLP/stereoset": DocumentColumns(("bias_type",), ("bias_type", "target")),
     }
 )
 """By the data set of the hub."""

@@ -1,4 +1,4 @@
-"""Benchmarks by the names that lm-evaluation-harness has for them, with their documents, before any training."""
+"""Finds benchmarks by their names in lm-evaluation-harness and reads their documents, before any training."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError, did_you_mean, first_line
 from evenhand.seeds import generator
-from evenhand.tasks.harness.columns import KNOWN, Columns
+from evenhand.tasks.harness.columns import KNOWN, DocumentColumns
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
-OWN = Path(__file__).parent / "benchmarks"
+BUNDLED_TASKS = Path(__file__).parent / "benchmarks"
 """Tasks in the harness's own format that it lacks: StereoSet."""
 
-USUAL = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
+COMMON_FOLDERS = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
 """Folders of the harness that are looked through first: there are thousands of tasks, and to read all takes seconds."""
 
-AGAIN: Mapping[str, str] = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
+REREAD_FOLDER: Mapping[str, str] = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
 """Reads a local folder anew."""
 
 FEWSHOT_SEED = 1234
 """The harness's own default."""
 
-WHOLE = ("stereoset",)
+BUNDLED_GROUPS = ("stereoset",)
 """Names of several tasks at once of which none can be elsewhere."""
 
 
@@ -54,7 +54,7 @@ class Benchmarks:
 
     tasks: Mapping[str, Any]
     asked: Mapping[str, Sequence[int] | None]
-    columns: Mapping[str, Columns]
+    columns: Mapping[str, DocumentColumns]
     data: Mapping[str, str]
     batch_size: int
     fingerprint: str
@@ -62,17 +62,17 @@ class Benchmarks:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a report says of them."""
-        said = []
+        """The notes of a report: each task's version, and how many of its documents were asked."""
+        notes = []
         for name, task in self.tasks.items():
             asked, every = self.asked[name], len(task.eval_docs)
             of = f"{every:,} documents" if asked is None else f"{len(asked):,} of {every:,} documents, drawn"
-            said.append(f"{name} (version {task.VERSION}, lm-evaluation-harness {self.version}): {of}")
-        return tuple(said)
+            notes.append(f"{name} (version {task.VERSION}, lm-evaluation-harness {self.version}): {of}")
+        return tuple(notes)
 
 
-def installed() -> str:
-    """The version of lm-evaluation-harness. Raises InputError where it is not installed."""
+def harness_version() -> str:
+    """Return the version of lm-evaluation-harness. Raises InputError if it is not installed."""
     if util.find_spec("lm_eval") is None:
         raise InputError(
             "harness: lm-evaluation-harness scores these benchmarks, and it is not installed; "
@@ -81,12 +81,12 @@ def installed() -> str:
     return metadata.version("lm_eval")
 
 
-def load(
+def load_benchmarks(
     names: Sequence[str],
     *,
     limit: int | None = None,
     include: Path | None = None,
-    columns: Mapping[str, Columns] | None = None,
+    columns: Mapping[str, DocumentColumns] | None = None,
     batch_size: int = 16,
     below: Path | None = None,
 ) -> Benchmarks:
@@ -104,11 +104,11 @@ def load(
     Raises:
         InputError: the harness is not installed; no such task; documents that cannot be had; a column that they lack.
     """
-    version = installed()
+    version = harness_version()
     if include is not None and not include.is_dir():
         raise InputError(f"harness.include_path: there is no folder {include}")
     columns = columns or {}
-    with undisturbed():
+    with quiet_harness():
         manager = _manager(tuple(names), include)
         tasks: dict[str, Any] = {}
         data: dict[str, str] = {}
@@ -116,25 +116,25 @@ def load(
             tasks[name], data[name] = _loaded(name, manager, below)
         for name in columns:
             if name not in tasks:
-                raise InputError(f'harness.columns: "{name}" is not asked; {did_you_mean(name, tasks)}')
-        known = {name: columns.get(name, KNOWN.get(data[name], Columns())) for name in tasks}
+                raise InputError(f'harness.columns: "{name}" is not among harness.tasks; {did_you_mean(name, tasks)}')
+        known = {name: columns.get(name, KNOWN.get(data[name], DocumentColumns())) for name in tasks}
         asked = {}
         digest = hashlib.blake2b(digest_size=16)
         for name, task in tasks.items():
             documents = task.eval_docs
             known[name].check(name, list(documents[0]))
-            asked[name] = _drawn(name, len(documents), limit)
-            for part in (name, str(task.VERSION), _settings(task), data[name], repr(known[name])):
+            asked[name] = _drawn_documents(name, len(documents), limit)
+            for part in (name, str(task.VERSION), _task_settings(task), data[name], known[name].identity):
                 digest.update(part.encode() + b"\0")
-            for place in range(len(documents)) if asked[name] is None else asked[name]:
-                text = json.dumps(documents[int(place)], sort_keys=True, default=str)
-                digest.update(f"{place}\0{text}\0".encode())
+            for position in range(len(documents)) if asked[name] is None else asked[name]:
+                text = json.dumps(documents[int(position)], sort_keys=True, default=str)
+                digest.update(f"{position}\0{text}\0".encode())
     return Benchmarks(tasks, asked, known, data, batch_size, digest.hexdigest(), version)
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Without the harness's bars and warnings; what matters in them is checked here."""
+def quiet_harness() -> Iterator[None]:
+    """Silence the harness's progress bars and warnings; those that matter are checked here."""
     import lm_eval.evaluator  # which sets up its loggers  # noqa: F401
 
     logger = logging.getLogger("lm_eval")
@@ -148,27 +148,30 @@ def undisturbed() -> Iterator[None]:
 
 
 def _manager(names: tuple[str, ...], include: Path | None) -> TaskManager:
-    """Knows all these names, and where a name may mean several tasks all tasks that there are."""
+    """Return a task manager that knows these names, and all tasks if a name may mean several."""
     quick = _index(include, everything=False)
     entries = {name: quick.task_index.get(name) for name in names}
-    if all(name in WHOLE or (one and one.kind.name in ("TASK", "PY_TASK")) for name, one in entries.items()):
+    if all(
+        name in BUNDLED_GROUPS or (entry and entry.kind.name in ("TASK", "PY_TASK")) for name, entry in entries.items()
+    ):
         return quick
     return _index(include, everything=True)
 
 
 @cache
 def _index(include: Path | None, everything: bool) -> TaskManager:
+    """Return a task manager over the usual folders, or over everything."""
     import lm_eval.tasks
     from lm_eval.tasks import TaskManager
 
     home = Path(lm_eval.tasks.__path__[0])
-    usual: list[str | Path] = [] if everything else [home / name for name in USUAL]
-    further = [*usual, OWN, *([] if include is None else [include])]
+    usual: list[str | Path] = [] if everything else [home / name for name in COMMON_FOLDERS]
+    further = [*usual, BUNDLED_TASKS, *([] if include is None else [include])]
     return TaskManager(include_path=further, include_defaults=everything)
 
 
 def _leaves(name: str, manager: TaskManager) -> Iterator[str]:
-    """The tasks that a name means."""
+    """Yield the tasks that a name stands for."""
     entry = manager.task_index.get(name)
     if entry is None:
         raise InputError(f'harness.tasks: there is no task "{name}"; {did_you_mean(name, manager.all_tasks)}')
@@ -187,7 +190,7 @@ def _leaves(name: str, manager: TaskManager) -> Iterator[str]:
 
 
 def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, str]:
-    """A task with its documents, and its data set as the hub names it."""
+    """Return a task with its documents, and its data set as the hub names it."""
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -197,16 +200,20 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     chosen: dict[str, Any] = {"task": name}
     if local is not None and local.is_dir():
         # `datasets` would not see that files of a folder are others now.
-        chosen |= {"dataset_path": str(local), "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **AGAIN}}
+        chosen |= {
+            "dataset_path": str(local),
+            "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **REREAD_FOLDER},
+        }
     try:
-        found = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
-        (task,) = found.values()
+        tasks = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
+        (task,) = tasks.values()
         if not len(task.eval_docs):
             raise ValueError("it has no documents")
     except (OSError, ValueError, KeyError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
-        where = "" if local is None else f", and {local} is no folder" if not local.is_dir() else f" (from {local})"
+        where = "" if local is None else f", and {local} is not a folder" if not local.is_dir() else f" (from {local})"
         raise InputError(
-            f'harness.tasks: the documents of "{name}", the data set {named}, cannot be had{where}: {first_line(error)}'
+            f'harness.tasks: the documents of "{name}", the data set {named}, cannot be loaded{where}: '
+            f"{first_line(error)}"
         ) from None
     # As `simple_evaluate` does: no examples in the prompt unless the task says so, and always the same ones.
     if task.get_config("num_fewshot") is None:
@@ -215,17 +222,20 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     return task, named
 
 
-def _drawn(name: str, number: int, limit: int | None) -> list[int] | None:
+def _drawn_documents(name: str, number: int, limit: int | None) -> list[int] | None:
+    """Return the positions of the documents that are asked; None for all."""
     if limit is None or limit >= number:
         return None
-    return sorted(int(place) for place in generator(0, "harness", name).permutation(number)[:limit])
+    return sorted(int(position) for position in generator(0, "harness", name).permutation(number)[:limit])
 
 
-def _settings(task: Any) -> str:
-    """All that a task's YAML says, functions by their source, without places on this machine."""
+def _task_settings(task: Any) -> str:
+    """Return a task's YAML as text, functions by their source, without paths on this machine."""
     settings = dict(task.dump_config())
     settings.pop("dataset_path", None)
-    kwargs = {key: value for key, value in (settings.pop("dataset_kwargs", None) or {}).items() if key not in AGAIN}
+    kwargs = {
+        key: value for key, value in (settings.pop("dataset_kwargs", None) or {}).items() if key not in REREAD_FOLDER
+    }
     settings |= {"dataset_kwargs": kwargs} if kwargs else {}
     settings["metadata"] = {
         key: value for key, value in (settings.get("metadata") or {}).items() if key != "config_source"
@@ -234,7 +244,7 @@ def _settings(task: Any) -> str:
 
 
 def _source(value: Any) -> str:
-    """What a function does, or is called where its source is not at hand: never where it lies in memory."""
+    """Return a function's source, or its name if there is none; never its address in memory."""
     try:
         return inspect.getsource(value)
     except (TypeError, OSError):

@@ -1,4 +1,4 @@
-"""A language model scored by lm-evaluation-harness, and what it says of each document as the table `harness`."""
+"""Scores a language model with lm-evaluation-harness, and returns its scores as rows of the table `harness`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import polars as pl
 from evenhand.errors import InputError
 from evenhand.records import TABLES, validate
 from evenhand.tasks.harness.columns import BY_GROUP
-from evenhand.tasks.harness.influence import linearised
-from evenhand.tasks.harness.loading import Benchmarks, undisturbed
+from evenhand.tasks.harness.linearization import linearized_values
+from evenhand.tasks.harness.loading import Benchmarks, quiet_harness
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +25,10 @@ FILTER = "none"
 """The harness's name for an answer as the model gave it."""
 
 
-def score(
+def score_benchmarks(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
 ) -> pl.DataFrame:
-    """The rows of the table `harness` of one model, without the column `trial`.
+    """Return one model's rows of the table `harness`, without the column `trial`.
 
     The harness's Hugging Face backend reads the model that is in memory, in the precision that its weights have; its
     `evaluate` builds the requests, scores the answers and aggregates. Nothing of a random state is touched but what is
@@ -49,21 +49,21 @@ def score(
 def evaluated(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
 ) -> Mapping[str, Any]:
-    """What the harness's `evaluate` gives, samples included. Arguments as `score`."""
+    """Return the result of the harness's `evaluate`, samples included; arguments as `score_benchmarks`."""
     from evenhand.training.loop import reproducible
 
     training = model.training
-    with undisturbed(), reproducible(where):
+    with quiet_harness(), reproducible(where):
         from lm_eval.evaluator import evaluate
         from lm_eval.models.huggingface import HFLM
 
         backend: Any = HFLM
         # It sets a padding token where there is none.
-        own = copy.deepcopy(tokenizer)
-        reader = backend(pretrained=model, backend="causal", tokenizer=own, batch_size=benchmarks.batch_size)
+        own_tokenizer = copy.deepcopy(tokenizer)
+        reader = backend(pretrained=model, backend="causal", tokenizer=own_tokenizer, batch_size=benchmarks.batch_size)
         drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
         try:
-            found = evaluate(
+            results = evaluate(
                 reader,
                 {"tasks": dict(benchmarks.tasks)},
                 samples=drawn or None,
@@ -74,17 +74,18 @@ def evaluated(
                 raise
             # What it requires of requests, without a word: that both parts are some tokens, and the answer fits.
             raise InputError(
-                f"harness: a document of {', '.join(benchmarks.tasks)} has an answer of more tokens than the "
-                f"{reader.max_length} positions of the model, or of none; leave that task out"
+                f"harness: a document of {', '.join(benchmarks.tasks)} has an answer without tokens, or "
+                f"with more than the model's {reader.max_length} positions; leave that task out"
             ) from None
     model.train(training)
-    assert found is not None
-    return found
+    assert results is not None
+    return results
 
 
-def harness_table(found: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFrame:
-    """Results of the harness as rows, one per task, document and metric, and one per task and metric with the number
-    that the harness gives (`example` null).
+def harness_table(results: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFrame:
+    """Return results of the harness as rows for each task, document and metric, and one for each task and metric.
+
+    The latter hold the number that the harness gives, and their `example` is null.
 
     A document's `value` is what the harness says of it, where that is a number and the metric their mean. Where the
     metric is something else of the documents' values (BBQ's bias scores, `icat`), `value` is linearised
@@ -99,57 +100,57 @@ def harness_table(found: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFr
     """
     frames = []
     for name, task in benchmarks.tasks.items():
-        samples = found["samples"][name]
+        samples = results["samples"][name]
         columns, data = benchmarks.columns[name], benchmarks.data[name]
         units = [columns.unit_of(data, sample["doc"]) for sample in samples]
         groups = [columns.groups_of(sample["doc"]) for sample in samples]
         aggregations = task.aggregation()
-        for key, value in found["results"][name].items():
+        for key, value in results["results"][name].items():
             metric, _, filtered = key.partition(",")
             if not filtered or metric.endswith("_stderr"):
                 continue
             if filtered != FILTER:
                 metric = f"{metric} ({filtered})"
             frames.append(_rows(name, metric, [None], [_number(value)], [None], [None]))
-            own = [place for place, sample in enumerate(samples) if sample["filter"] == filtered]
-            own = _of_group(metric, own, groups)
-            said = [samples[place][key.partition(",")[0]] for place in own]
-            values = _values(said, [units[place] for place in own], aggregations.get(key.partition(",")[0]), value)
+            rows = [row for row, sample in enumerate(samples) if sample["filter"] == filtered]
+            rows = _of_group(metric, rows, groups)
+            by_document = [samples[row][key.partition(",")[0]] for row in rows]
+            values = _values(by_document, [units[row] for row in rows], aggregations.get(key.partition(",")[0]), value)
             if values is not None:
-                ids = [str(samples[place]["doc_id"]) for place in own]
-                frames.append(_rows(name, metric, ids, values, [units[p] for p in own], [groups[p] for p in own]))
+                ids = [str(samples[row]["doc_id"]) for row in rows]
+                frames.append(_rows(name, metric, ids, values, [units[p] for p in rows], [groups[p] for p in rows]))
     whole = pl.concat(frames).with_columns(trial=pl.lit(""))
     return validate(whole, "harness").drop("trial")
 
 
-def _of_group(metric: str, places: list[int], groups: Sequence[list[str]]) -> list[int]:
-    """The documents that a metric is about: of one for a group only those of this group."""
+def _of_group(metric: str, rows: list[int], groups: Sequence[list[str]]) -> list[int]:
+    """Return the documents that a metric is about: only those of its group if it is a group's metric."""
     for measure, attribute in BY_GROUP.items():
         if metric.startswith(f"{measure}_"):
             wanted = f"{attribute}={metric.removeprefix(f'{measure}_')}"
-            return [place for place in places if wanted in groups[place]]
-    return places
+            return [row for row in rows if wanted in groups[row]]
+    return rows
 
 
 def _values(
-    said: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float] | None, whole: Any
+    by_document: Sequence[Any], units: Sequence[str], aggregate: Callable[[list[Any]], float] | None, whole: Any
 ) -> list[float | None] | None:
-    """Of each document; None where nothing can be said of single ones."""
-    numbers = [_number(value) for value in said]
+    """Return the metric's value for each document; None if it has none for single documents."""
+    numbers = [_number(value) for value in by_document]
     known = [value for value in numbers if value is not None]
     number = _number(whole)
-    if not said or number is None:
+    if not by_document or number is None:
         return None
     if len(known) == len(numbers) and math.isclose(float(np.mean(known)), number, rel_tol=1e-9, abs_tol=1e-12):
         return numbers
     if aggregate is None:
         return None
-    found = linearised(said, units, aggregate)
-    return None if found is None else [float(value) for value in found]
+    linearized = linearized_values(by_document, units, aggregate)
+    return None if linearized is None else [float(value) for value in linearized]
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, else None."""
+    """Return a finite number; None for anything else."""
     if isinstance(value, bool | int | float | np.number) and math.isfinite(value):
         return float(value)
     return None
@@ -163,6 +164,7 @@ def _rows(
     units: Sequence[str | None],
     groups: Sequence[list[str] | None],
 ) -> pl.DataFrame:
+    """Return rows of the table `harness` without the column `trial`."""
     n = len(examples)
     columns = {
         "task": [task] * n,

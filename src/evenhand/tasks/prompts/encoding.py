@@ -1,4 +1,4 @@
-"""Prompts about reviews as tokens.
+"""Encodes prompts about reviews as tokens, grouped by the beginnings that they share.
 
 Prompt and option are encoded as one text, since a tokenizer may join what stands at their border. What all options of a
 prompt share with the prompt alone is its context; an option is what follows. Prompts that begin alike (a template's
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError
-from evenhand.tasks.prompts.asking import Prompt
+from evenhand.tasks.prompts.prompt import ReviewPrompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,7 +22,7 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Continuation:
-    """One option after one prompt about one review.
+    """One option after one prompt about one review, as tokens after a shared beginning.
 
     Attributes:
         prompt, option: their places.
@@ -37,8 +37,8 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class Item:
-    """Some prompts that begin alike, about one review.
+class SharedPrefix:
+    """A beginning that several prompts about one review share, with their continuations.
 
     Attributes:
         review: its place.
@@ -53,8 +53,8 @@ class Item:
     cut: bool
 
 
-class Encoder:
-    """Makes tokens of prompts.
+class PromptEncoder:
+    """Encodes prompts about reviews as tokens.
 
     Args:
         tokenizer: of the model. What it is set to pad and cut on makes no difference.
@@ -65,13 +65,17 @@ class Encoder:
         self._tokenizer, self.limit = tokenizer, limit
         alone, with_special = (self._ids(["a"], special)[0] for special in (False, True))
         # Special tokens before a text are kept (Llama's <s>). Those after it would stand behind the option.
-        places = range(len(with_special) - len(alone) + 1)
-        start = next((at for at in places if with_special[at : at + len(alone)] == alone), 0)
+        starts = range(len(with_special) - len(alone) + 1)
+        start = next((at for at in starts if with_special[at : at + len(alone)] == alone), 0)
         self._before: Tokens = with_special[:start]
 
-    def __call__(self, prompts: Sequence[tuple[int, Prompt]], reviews: Sequence[tuple[int, str]]) -> list[Item]:
-        """Encode each of these prompts about each of these reviews. A review is cut where a prompt would be too long,
-        at the same character for all of these prompts; the question and the options never are.
+    def __call__(
+        self, prompts: Sequence[tuple[int, ReviewPrompt]], reviews: Sequence[tuple[int, str]]
+    ) -> list[SharedPrefix]:
+        """Encode each of these prompts about each of these reviews.
+
+        A review is cut where a prompt would be too long, at the same character for all of these prompts; the question
+        and the options never are.
 
         Args:
             prompts: with their places; they begin alike.
@@ -84,35 +88,39 @@ class Encoder:
         texts = [text for _, review in reviews for text in _texts(prompts, review)]
         every, count = self._encode(texts), len(_texts(prompts, ""))
         items = []
-        for row, (place, review) in enumerate(reviews):
+        for row, (number, review) in enumerate(reviews):
             encoded, cut = every[row * count : (row + 1) * count], False
             if max(map(len, encoded)) > self.limit:
                 encoded, cut = self._encode(_texts(prompts, self._shortened(prompts, review))), True
-            items.append(self._item(place, prompts, encoded, cut))
+            items.append(self._item(number, prompts, encoded, cut))
         return items
 
-    def _item(self, review: int, prompts: Sequence[tuple[int, Prompt]], encoded: Sequence[Tokens], cut: bool) -> Item:
+    def _item(
+        self, review: int, prompts: Sequence[tuple[int, ReviewPrompt]], encoded: Sequence[Tokens], cut: bool
+    ) -> SharedPrefix:
+        """Return the shared beginning of prompts about one review, and their continuations."""
         wholes: list[tuple[int, int, Tokens, int]] = []
         at = 0
-        for place, prompt in prompts:
+        for number, prompt in prompts:
             context, *joined = encoded[at : at + 1 + len(prompt.options)]
             at += 1 + len(prompt.options)
             start = min(_common(context, tokens) for tokens in joined)
             if start == 0:
                 raise InputError(f"prompt {prompt.name}: nothing stands before the option, so nothing predicts it")
             _check_options(prompt, [tokens[start:] for tokens in joined])
-            wholes += [(place, option, tokens, start) for option, tokens in enumerate(joined)]
+            wholes += [(number, option, tokens, start) for option, tokens in enumerate(joined)]
         first = wholes[0][2]
         shared = min(min(start, _common(first, tokens)) for _, _, tokens, start in wholes)
         continuations = tuple(
-            Continuation(place, option, tokens[shared:], start - shared) for place, option, tokens, start in wholes
+            Continuation(number, option, tokens[shared:], start - shared) for number, option, tokens, start in wholes
         )
-        return Item(review, first[:shared], continuations, cut)
+        return SharedPrefix(review, first[:shared], continuations, cut)
 
-    def _shortened(self, prompts: Sequence[tuple[int, Prompt]], review: str) -> str:
-        """The longest beginning of a review, by character, with which these prompts are short enough."""
+    def _shortened(self, prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> str:
+        """Return the longest beginning of a review, by character, with which these prompts are short enough."""
 
         def longest(characters: int) -> int:
+            """Return the tokens of the longest prompt about so many characters of the review."""
             return max(map(len, self._encode(_texts(prompts, review[:characters]))))
 
         fits, fails = 0, len(review)
@@ -126,50 +134,51 @@ class Encoder:
         return review[:fits]
 
     def _encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokens of texts; one text is encoded once, however often it stands there."""
+        """Return the tokens of texts; equal texts are encoded once."""
         different = list(dict.fromkeys(texts))
-        found = dict(zip(different, self._ids(different, special=False), strict=True))
-        return [self._before + found[text] for text in texts]
+        tokens_of = dict(zip(different, self._ids(different, special=False), strict=True))
+        return [self._before + tokens_of[text] for text in texts]
 
     def _ids(self, texts: Sequence[str], special: bool) -> list[Tokens]:
+        """Return the token ids of texts, without padding."""
         options: dict[str, Any] = {"return_attention_mask": False, "verbose": False}
-        found: Any = self._tokenizer(list(texts), add_special_tokens=special, **options)["input_ids"]
-        return [tuple(ids) for ids in found]
+        encoded: Any = self._tokenizer(list(texts), add_special_tokens=special, **options)["input_ids"]
+        return [tuple(ids) for ids in encoded]
 
 
-def groups(prompts: Sequence[Prompt]) -> list[list[tuple[int, Prompt]]]:
-    """Prompts with their places, together where they are of one template and begin alike."""
-    found: dict[tuple[str, str], list[tuple[int, Prompt]]] = {}
-    for place, prompt in enumerate(prompts):
-        found.setdefault((prompt.name.template, prompt.before), []).append((place, prompt))
-    return list(found.values())
+def prompt_groups(prompts: Sequence[ReviewPrompt]) -> list[list[tuple[int, ReviewPrompt]]]:
+    """Return numbered prompts in groups that have one template and begin alike."""
+    groups: dict[tuple[str, str], list[tuple[int, ReviewPrompt]]] = {}
+    for number, prompt in enumerate(prompts):
+        groups.setdefault((prompt.name.template, prompt.before), []).append((number, prompt))
+    return list(groups.values())
 
 
-def _texts(prompts: Sequence[tuple[int, Prompt]], review: str) -> list[str]:
-    """Of each prompt the text alone, then with each option."""
-    found = []
+def _texts(prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> list[str]:
+    """Return for each prompt the text without an option, then with each option."""
+    texts = []
     for _, prompt in prompts:
         context = prompt.about(review)
-        found += [context, *(context + option.text for option in prompt.options)]
-    return found
+        texts += [context, *(context + option.text for option in prompt.options)]
+    return texts
 
 
 def _common(first: Tokens, second: Tokens) -> int:
-    """How many tokens both begin with."""
-    for place, (one, other) in enumerate(zip(first, second)):  # noqa: B905
-        if one != other:
-            return place
+    """Return the number of tokens that both begin with."""
+    for count, (token, other) in enumerate(zip(first, second)):  # noqa: B905
+        if token != other:
+            return count
     return min(len(first), len(second))
 
 
-def _check_options(prompt: Prompt, tokens: Sequence[Tokens]) -> None:
+def _check_options(prompt: ReviewPrompt, tokens: Sequence[Tokens]) -> None:
+    """Raise InputError if an option has no token or the same tokens as another."""
     seen: dict[Tokens, str] = {}
     for option, ids in zip(prompt.options, tokens, strict=True):
         if not ids:
-            raise InputError(f'prompt {prompt.name}: the option "{option.text.strip()}" is no token to this tokenizer')
+            raise InputError(f'prompt {prompt.name}: the option "{option.text.strip()}" has no token in this tokenizer')
         if ids in seen:
             raise InputError(
-                f'prompt {prompt.name}: the options "{seen[ids]}" and "{option.text.strip()}" are the same to this '
-                "tokenizer"
+                f'prompt {prompt.name}: the options "{seen[ids]}" and "{option.text.strip()}" have the same tokens'
             )
         seen[ids] = option.text.strip()

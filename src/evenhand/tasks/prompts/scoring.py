@@ -1,4 +1,4 @@
-"""Log-probabilities of options under a causal language model.
+"""Computes log-probabilities of options under a causal language model.
 
 What prompts about a review share is read once, and the rest on top of the keys and values that it left. Where all
 options of these prompts are single tokens after the same text, there is no rest: one forward pass, the logits of one
@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.tasks.prompts.asking import Prompt
-from evenhand.tasks.prompts.encoding import Continuation, Encoder, Item, Tokens, groups
-from evenhand.tasks.prompts.reading import Reader
-from evenhand.training.batches import by_tokens
+from evenhand.tasks.prompts.encoding import Continuation, PromptEncoder, SharedPrefix, Tokens, prompt_groups
+from evenhand.tasks.prompts.prefix_reader import PrefixReader
+from evenhand.tasks.prompts.prompt import ReviewPrompt
+from evenhand.training.batches import split_by_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-AT_ONCE = 1024
+REVIEWS_AT_ONCE = 1024
 """Reviews that are encoded, and sorted by length, together."""
 
-WHOLE = 8
+FULL_LOGITS_FACTOR = 8
 """Where every position's logits are needed, a batch has this many times fewer tokens: they are what fills memory."""
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """What a model says to every prompt about every review.
+class PromptScores:
+    """A model's scores of every option of every prompt about every review.
 
     Attributes:
         prompts: [P].
@@ -44,7 +44,7 @@ class Scores:
         computed: tokens that went through the model, padding included.
     """
 
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[ReviewPrompt, ...]
     log_prob: tuple[np.ndarray, ...]
     tokens: tuple[np.ndarray, ...]
     sequence_loss: tuple[np.ndarray, ...] | None
@@ -53,24 +53,24 @@ class Scores:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know."""
+        """The notes of a report: how many reviews were cut."""
         if not self.truncated:
             return ()
         return (f"reviews too long for the model, which was shown their beginning: {self.truncated:,}",)
 
 
-def score(
+def score_options(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[ReviewPrompt],
     reviews: Sequence[str],
     *,
     max_length: int | None = None,
     batch_tokens: int = 8192,
     sequence_loss: bool = False,
     precision: Literal["float32", "bfloat16"] = "float32",
-) -> Scores:
-    """Ask a model every prompt about every review.
+) -> PromptScores:
+    """Score the options of every prompt about every review with a model.
 
     Args:
         model: a causal language model, where it is and as it is; its dropout is off while it is asked.
@@ -88,96 +88,104 @@ def score(
             tokenizer, or the same as another.
     """
     if not prompts or not len(reviews):
-        raise InputError(
-            f"there are {len(reviews)} reviews and {len(prompts)} prompts; one of each would be the least to ask"
-        )
-    encoder = Encoder(tokenizer, _limit(model, tokenizer, max_length))
-    reader = Reader(model, precision)
-    found = [_Found(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
+        raise InputError(f"there are {len(reviews)} reviews and {len(prompts)} prompts; at least one of each is needed")
+    encoder = PromptEncoder(tokenizer, _limit(model, tokenizer, max_length))
+    reader = PrefixReader(model, precision)
+    scores = [_ScoresOfPrompt(np.zeros((len(reviews), len(prompt.options)))) for prompt in prompts]
     numbered, cut, training = list(enumerate(reviews)), set(), model.training
     model.eval()
     try:
-        for group in groups(prompts):
-            for first in range(0, len(reviews), AT_ONCE):
-                items = encoder(group, numbered[first : first + AT_ONCE])
+        for group in prompt_groups(prompts):
+            for first in range(0, len(reviews), REVIEWS_AT_ONCE):
+                items = encoder(group, numbered[first : first + REVIEWS_AT_ONCE])
                 cut.update(item.review for item in items if item.cut)
-                for batch in _batches(items, batch_tokens // WHOLE if sequence_loss else batch_tokens):
-                    _read(reader, batch, found, batch_tokens, sequence_loss)
+                for batch in _batches(items, batch_tokens // FULL_LOGITS_FACTOR if sequence_loss else batch_tokens):
+                    _read(reader, batch, scores, batch_tokens, sequence_loss)
     finally:
         model.train(training)
-    return Scores(
+    return PromptScores(
         tuple(prompts),
-        tuple(one.log_prob for one in found),
-        tuple(one.tokens for one in found),
-        tuple(one.loss for one in found) if sequence_loss else None,
+        tuple(of_prompt.log_prob for of_prompt in scores),
+        tuple(of_prompt.tokens for of_prompt in scores),
+        tuple(of_prompt.loss for of_prompt in scores) if sequence_loss else None,
         len(cut),
         reader.computed,
     )
 
 
-class _Found:
-    """The scores of one prompt [n, K], filled in as they come."""
+class _ScoresOfPrompt:
+    """The scores of one prompt [n, K], filled in batch by batch."""
 
     def __init__(self, empty: np.ndarray) -> None:
         self.log_prob, self.loss = empty.copy(), empty.copy()
         self.tokens = empty.astype(np.int64)
 
 
-def _read(reader: Reader, items: Sequence[Item], found: Sequence[_Found], most: int, whole: bool) -> None:
-    """Read these items and fill in their scores."""
+def _read(
+    reader: PrefixReader,
+    items: Sequence[SharedPrefix],
+    scores_of_prompt: Sequence[_ScoresOfPrompt],
+    most: int,
+    whole: bool,
+) -> None:
+    """Read a batch of shared beginnings and fill in the scores of their continuations."""
     asked: list[tuple[int, Continuation, int]] = []  # item, continuation, row
     rows: dict[tuple[int, Tokens], int] = {}
-    for place, item in enumerate(items):
-        for one in item.continuations:
+    for index, item in enumerate(items):
+        for continuation in item.continuations:
             # All but its last token is read. Options that are one token share what stands before it.
-            tail = one.tokens[:-1]
-            asked.append((place, one, rows.setdefault((place, tail), len(rows)) if tail else -1))
-    read = reader.beginnings([item.beginning for item in items], keep=bool(rows), inside=whole)
+            tail = continuation.tokens[:-1]
+            asked.append((index, continuation, rows.setdefault((index, tail), len(rows)) if tail else -1))
+    read = reader.read_beginnings([item.beginning for item in items], keep=bool(rows), inside=whole)
 
-    # A token of a continuation is told by the position before it; position -1 is the beginning's last.
+    # A token of a continuation is predicted at the position before it; position -1 is the beginning's last.
     wanted = [
-        (number, row, told - 1, one.tokens[told])
-        for number, (_, one, row) in enumerate(asked)
-        for told in range(0 if whole else one.start, len(one.tokens))
+        (number, row, offset - 1, continuation.tokens[offset])
+        for number, (_, continuation, row) in enumerate(asked)
+        for offset in range(0 if whole else continuation.start, len(continuation.tokens))
     ]
     owner, row, position, token = np.array(wanted, dtype=np.int64).T
     log_prob = np.empty(len(owner))
     first = position < 0
-    place_of = np.array([place for place, *_ in asked])
-    log_prob[first] = read.following.cpu().double().numpy()[place_of[owner[first]], token[first]]
-    tails, places = [tail for _, tail in rows], np.array([place for place, _ in rows], dtype=np.int64)
+    item_of = np.array([index for index, *_ in asked])
+    log_prob[first] = read.following.cpu().double().numpy()[item_of[owner[first]], token[first]]
+    tails, beginnings = [tail for _, tail in rows], np.array([index for index, _ in rows], dtype=np.int64)
     lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
     width = read.mask.shape[1]
-    for part in by_tokens(np.arange(len(tails)), width + lengths, most // WHOLE if whole else most) if tails else []:
+    for part in (
+        split_by_tokens(np.arange(len(tails)), width + lengths, most // FULL_LOGITS_FACTOR if whole else most)
+        if tails
+        else []
+    ):
         at = np.full(len(tails), -1)
         at[part] = np.arange(len(part))
         here = ~first & (at[row] >= 0)
-        log_prob[here] = reader.after(
-            read, places[part], [tails[place] for place in part], at[row[here]], position[here], token[here]
+        log_prob[here] = reader.continuation_log_probs(
+            read, beginnings[part], [tails[index] for index in part], at[row[here]], position[here], token[here]
         )
 
     inside = read.inside
-    start = np.array([one.start for _, one, _ in asked])
+    start = np.array([continuation.start for _, continuation, _ in asked])
     of_option = position + 1 >= start[owner]
     sums = np.bincount(owner, np.where(of_option, log_prob, 0.0), len(asked))
     totals = np.bincount(owner, log_prob, len(asked))
-    for number, (place, one, _) in enumerate(asked):
-        review, scores = items[place].review, found[one.prompt]
-        scores.log_prob[review, one.option] = sums[number]
-        scores.tokens[review, one.option] = len(one.tokens) - one.start
+    for number, (index, continuation, _) in enumerate(asked):
+        review, scores = items[index].review, scores_of_prompt[continuation.prompt]
+        scores.log_prob[review, continuation.option] = sums[number]
+        scores.tokens[review, continuation.option] = len(continuation.tokens) - continuation.start
         if inside is not None:
-            told = len(items[place].beginning) - 1 + len(one.tokens)
-            scores.loss[review, one.option] = -(inside[place] + totals[number]) / told
+            offset = len(items[index].beginning) - 1 + len(continuation.tokens)
+            scores.loss[review, continuation.option] = -(inside[index] + totals[number]) / offset
 
 
-def _batches(items: Sequence[Item], most: int) -> Iterator[list[Item]]:
-    """Items of about one length, no more than `most` tokens at once."""
+def _batches(items: Sequence[SharedPrefix], most: int) -> Iterator[list[SharedPrefix]]:
+    """Yield items of similar length, no more than `most` tokens at once."""
     lengths = np.array([len(item.beginning) for item in items])
-    for rows in by_tokens(np.arange(len(items)), lengths, most):
+    for rows in split_by_tokens(np.arange(len(items)), lengths, most):
         yield [items[row] for row in rows]
 
 
 def _limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
-    """Tokens at most: what is asked for, what the model has positions for, what its tokenizer knows of that."""
+    """Return the most tokens that a prompt may have, by request, by the model and by its tokenizer."""
     known = [int(tokenizer.model_max_length), max_length, getattr(model.config, "max_position_embeddings", None)]
     return min(number for number in known if number is not None)

@@ -1,4 +1,4 @@
-"""The slots of a template: `{review}` and the like. A brace that is meant as such is written twice."""
+"""Parses the slots of a prompt template, such as `{review}`; literal braces are doubled."""
 
 from __future__ import annotations
 
@@ -9,49 +9,53 @@ from evenhand.errors import did_you_mean
 
 
 def slots_of(text: str) -> list[str]:
-    """The names of a template's slots, in order. Raises ValueError where braces do not close."""
+    """Return the names of a template's slots, in order. Raises ValueError if a brace is not closed."""
     try:
         parts = list(Formatter().parse(text))
     except ValueError:
-        raise ValueError(f"a brace of {text!r} is not closed; one that is no slot is written twice") from None
-    found = []
+        raise ValueError(f"a brace of {text!r} is not closed; write a literal brace twice") from None
+    names = []
     for _, name, spec, conversion in parts:
         if name is not None:
-            found.append(name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else ""))
-    return found
+            names.append(name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else ""))
+    return names
 
 
 def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) -> None:
-    """Raise ValueError unless each slot of `once` is there once, those of `optional` at most once, and no other; and
-    unless `{option}` ends the text."""
-    found = slots_of(text)
-    for name in found:
+    """Raise ValueError unless a template has the required slots once, and ends in `{option}`.
+
+    Each slot of `once` is there once, each of `optional` at most once, and no other.
+    """
+    names = slots_of(text)
+    for name in names:
         if name not in (*once, *optional):
             raise ValueError(
-                f"{text!r} has the slot {{{name}}}, which is not known here; {did_you_mean(name, (*once, *optional))}"
+                f"{text!r} has the slot {{{name}}}, which is unknown here; {did_you_mean(name, (*once, *optional))}"
             )
     for name in once:
-        if name not in found:
+        if name not in names:
             raise ValueError(f"{text!r} lacks the slot {{{name}}}")
     for name in (*once, *optional):
-        if found.count(name) > 1:
-            raise ValueError(f"{text!r} has the slot {{{name}}} {found.count(name)} times; once would be right")
+        if names.count(name) > 1:
+            raise ValueError(f"{text!r} has the slot {{{name}}} {names.count(name)} times; once would be right")
     if not text.endswith("{option}"):
         raise ValueError(
-            f"{text!r} goes on after {{option}}; an option is what the model says next, so it ends the text"
+            f"{text!r} continues after {{option}}; the option should end the text, since it is what the model says next"
         )
 
 
 def filled(text: str, values: Mapping[str, str]) -> tuple[str, str, str]:
-    """A template filled but for the review and the option, as what stands before the review, after it, and between that
-    and the option: spaces, which belong to the option, since tokens begin with them."""
+    """Return a filled template as the text before the review, the text after it, and the spaces before the option.
+
+    Spaces belong to the option, since tokens begin with them.
+    """
     parts = {"before": "", "after": ""}
-    place = "before"
+    side = "before"
     for literal, name, _, _ in Formatter().parse(text):
-        parts[place] += literal
+        parts[side] += literal
         if name == "review":
-            place = "after"
+            side = "after"
         elif name is not None and name != "option":
-            parts[place] += values[name]
+            parts[side] += values[name]
     after = parts["after"].rstrip(" ")
     return parts["before"], after, parts["after"][len(after) :]

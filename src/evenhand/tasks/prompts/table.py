@@ -1,4 +1,4 @@
-"""Scores of options as the table `options` of the doorway."""
+"""Converts option scores to rows of the record table `options`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from evenhand.records import TABLES, validate
-from evenhand.tasks.prompts.scoring import Scores
+from evenhand.tasks.prompts.scoring import PromptScores
 
 
-def options_table(scores: Scores, trial: str, examples: Sequence[str], step: int | None = None) -> pl.DataFrame:
-    """The table `options`: a row per prompt, review and option.
+def options_table(scores: PromptScores, trial: str, examples: Sequence[str], step: int | None = None) -> pl.DataFrame:
+    """Return the table `options`: a row for each prompt, review and option.
 
     Args:
         scores: of one model.
@@ -25,9 +25,9 @@ def options_table(scores: Scores, trial: str, examples: Sequence[str], step: int
     """
     n = len(examples)
     frames = []
-    for place, prompt in enumerate(scores.prompts):
+    for index, prompt in enumerate(scores.prompts):
         options = prompt.options
-        loss = None if scores.sequence_loss is None else scores.sequence_loss[place]
+        loss = None if scores.sequence_loss is None else scores.sequence_loss[index]
         columns = {
             "trial": [trial] * (n * len(options)),
             "step": [step] * (n * len(options)),
@@ -36,8 +36,8 @@ def options_table(scores: Scores, trial: str, examples: Sequence[str], step: int
             "option": [option.content for option in options] * n,
             "identifier": [option.identifier for option in options] * n,
             "position": [option.position for option in options] * n,
-            "log_prob": scores.log_prob[place].reshape(-1),
-            "tokens": scores.tokens[place].reshape(-1),
+            "log_prob": scores.log_prob[index].reshape(-1),
+            "tokens": scores.tokens[index].reshape(-1),
             "bytes": [len(option.text.strip().encode()) for option in options] * n,
             "sequence_loss": [None] * (n * len(options)) if loss is None else loss.reshape(-1),
         }

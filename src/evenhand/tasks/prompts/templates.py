@@ -1,4 +1,4 @@
-"""Prompt templates as a YAML file says them; what comes with the package is `built_in.yaml`.
+"""Reads and checks prompt templates from YAML; the built-in ones are in `built_in.yaml`.
 
 words:            {NAME: {CONTENT: WORD, ...}}      what may stand for male, female, ...; order is that of the list
 identifiers:      {NAME: [A, B, ...]}               what may name listed options; NAME is the form
@@ -33,7 +33,7 @@ BUILT_IN = Path(__file__).with_name("built_in.yaml")
 
 
 class Cloze(Spec):
-    """A text that a word for the content completes.
+    """A text that a content's word completes.
 
     Attributes:
         text: with `{review}`, and `{option}` at its end.
@@ -45,12 +45,13 @@ class Cloze(Spec):
 
     @model_validator(mode="after")
     def _slots(self) -> Cloze:
+        """Refuse unknown and missing slots."""
         check_slots(self.text, ("review", "option"))
         return self
 
 
 class YesNo(Spec):
-    """A question that is answered with yes or no, about one content at a time.
+    """A yes/no question about one content at a time.
 
     Attributes:
         text: with `{review}`, `{content}` and `{option}` at its end. `{not}` is where "not " stands in the negated
@@ -72,6 +73,7 @@ class YesNo(Spec):
 
     @model_validator(mode="after")
     def _slots(self) -> YesNo:
+        """Refuse unknown and missing slots, and equal answers."""
         check_slots(self.text, ("review", "content", "option"), ("not", "choices"))
         if self.listed is not None:
             check_slots(self.listed, ("review", "content", "option", "choices"), ("not",))
@@ -85,11 +87,11 @@ class YesNo(Spec):
 
     @property
     def negated(self) -> bool:
-        """Whether the question has a negation."""
+        """True if the question can be negated."""
         return "not" in slots_of(self.text)
 
     def text_of(self, form: str) -> str:
-        """The text of a form."""
+        """Return the text of a form."""
         return self.text if form == PLAIN or self.listed is None else self.listed
 
 
@@ -110,6 +112,7 @@ class MultipleChoice(Spec):
 
     @model_validator(mode="after")
     def _slots(self) -> MultipleChoice:
+        """Refuse unknown and missing slots."""
         check_slots(self.text, ("review", "choices", "option"))
         return self
 
@@ -118,7 +121,7 @@ Template = Cloze | YesNo | MultipleChoice
 
 
 class Templates(Spec):
-    """The templates of a file, with the built-in ones.
+    """The templates of a file together with the built-in ones.
 
     Attributes:
         words: set, content, word.
@@ -135,6 +138,7 @@ class Templates(Spec):
     @field_validator("words")
     @classmethod
     def _words(cls, value: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        """Refuse unusable names, empty and equal words, and too many contents."""
         for name, words in value.items():
             _named(name, "words")
             for content, word in words.items():
@@ -149,6 +153,7 @@ class Templates(Spec):
     @field_validator("identifiers")
     @classmethod
     def _identifiers(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        """Refuse unusable names, empty and equal identifiers."""
         for name, identifiers in value.items():
             _named(name, "identifiers")
             if name == PLAIN:
@@ -160,57 +165,59 @@ class Templates(Spec):
 
     @model_validator(mode="after")
     def _refer(self) -> Templates:
+        """Refuse templates of one name, and words or forms that do not exist."""
         seen: set[str] = set()
         for family in ("cloze", "yes_no", "multiple_choice"):
             for name, template in getattr(self, family).items():
-                place = f"{family}.{name}"
+                where = f"{family}.{name}"
                 _named(name, family)
                 if name in seen:
-                    raise ValueError(f"{place}: another template has this name")
+                    raise ValueError(f"{where}: another template has this name")
                 seen.add(name)
-                self._check(place, template)
+                self._check(where, template)
         return self
 
     def by_name(self) -> dict[str, Template]:
-        """All templates."""
+        """Return all templates by name."""
         return {**self.cloze, **self.yes_no, **self.multiple_choice}
 
-    def _check(self, place: str, template: Template) -> None:
+    def _check(self, where: str, template: Template) -> None:
+        """Refuse a template that refers to unknown words or forms, or has too few identifiers."""
         for words in template.words:
             if words not in self.words:
-                raise ValueError(f'{place}: there are no words "{words}"; {did_you_mean(words, self.words)}')
+                raise ValueError(f'{where}: there are no words "{words}"; {did_you_mean(words, self.words)}')
             if not isinstance(template, YesNo) and len(self.words[words]) < 2:
-                raise ValueError(f"{place}: words {words} has one content; a choice needs two or more")
+                raise ValueError(f"{where}: words {words} has one content; a choice needs two or more")
         if isinstance(template, Cloze):
             return
         for form in template.forms:
             if form != PLAIN and form not in self.identifiers:
                 raise ValueError(
-                    f'{place}: there is no form "{form}"; {did_you_mean(form, (PLAIN, *self.identifiers))}'
+                    f'{where}: there is no form "{form}"; {did_you_mean(form, (PLAIN, *self.identifiers))}'
                 )
         most = 2 if isinstance(template, YesNo) else max(len(self.words[words]) for words in template.words)
         for form in template.forms:
             if form != PLAIN and len(self.identifiers[form]) < most:
                 raise ValueError(
-                    f"{place}: the form {form} has {len(self.identifiers[form])} identifiers for {most} options"
+                    f"{where}: the form {form} has {len(self.identifiers[form])} identifiers for {most} options"
                 )
         if isinstance(template, MultipleChoice) and template.inverted is not None:
             for words in template.words:
                 count = len(self.words[words])
                 if sorted(template.inverted) != list(range(count)):
                     raise ValueError(
-                        f"{place}: inverted is {list(template.inverted)}; it should hold each of 0 to {count - 1} once"
+                        f"{where}: inverted is {list(template.inverted)}; it should hold each of 0 to {count - 1} once"
                     )
 
 
 @cache
 def built_in() -> Templates:
-    """The templates that come with the package."""
+    """Return the templates that come with the package."""
     return Templates.parse(_mapping(BUILT_IN), BUILT_IN.name)
 
 
 def read_templates(path: Path) -> Templates:
-    """The templates of a file and the built-in ones, whose words and identifiers the file may use.
+    """Return the templates of a file with the built-in ones, whose words and identifiers it may use.
 
     Raises:
         InputError: no such file, no YAML mapping, a name that is taken, a template without its slots or with others,
@@ -235,15 +242,18 @@ def read_templates(path: Path) -> Templates:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a file of templates."""
     return read_mapping(path, f"of {', '.join(Templates.model_fields)}")
 
 
 def _named(name: str, where: str) -> None:
+    """Raise ValueError if a name has other characters than letters, digits, - and _."""
     if not re.fullmatch(NAME, name):
-        raise ValueError(f'{where}: "{name}" should be of letters, digits, - and _ only')
+        raise ValueError(f'{where}: "{name}" should consist of letters, digits, - and _')
 
 
 def _different(texts: Sequence[str], where: str) -> None:
+    """Raise ValueError if a text occurs more than once."""
     repeated = next((text for text in texts if texts.count(text) > 1), None)
     if repeated is not None:
-        raise ValueError(f'{where}: "{repeated}" is there more than once, and options should differ')
+        raise ValueError(f'{where}: "{repeated}" occurs more than once; options should differ')

@@ -1,0 +1,150 @@
+"""Reads a table from a file, a folder or the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from evenhand.errors import InputError, first_line
+
+_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".csv": lambda path: pl.read_csv(path, infer_schema_length=None),
+    ".tsv": lambda path: pl.read_csv(path, infer_schema_length=None, separator="\t"),
+    ".parquet": pl.read_parquet,
+    ".jsonl": lambda path: pl.read_ndjson(path, infer_schema_length=None),
+    ".ndjson": lambda path: pl.read_ndjson(path, infer_schema_length=None),
+}
+
+SPLIT = "split"
+"""The column that says from which split of a Hugging Face data set a row comes, where it has no such column."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableSource:
+    """The rows of a table, and how to read the images that they name.
+
+    Attributes:
+        frame: the rows; of an image column only what names an image (a path, or bytes).
+        name: for messages.
+        folder: what image paths are relative to.
+        image_bytes: an image's bytes by row, where images are kept apart from the frame.
+    """
+
+    frame: pl.DataFrame = field(repr=False)
+    name: str
+    folder: Path
+    image_bytes: Callable[[int], bytes | Path] | None = None
+
+
+def read_table(
+    path: str, subset: str | None, image: str | None, below: Path | None, task: str = "task table"
+) -> TableSource:
+    """Read a table from a file, a Hugging Face folder or the hub.
+
+    Args:
+        path: a CSV, TSV, Parquet or JSONL file, a folder of a Hugging Face data set, or its hub id (`hub:ORG/NAME`,
+            or `ORG/NAME` where there is no such file).
+        subset: the configuration of a Hugging Face data set.
+        image: the column that holds images.
+        below: the folder of `--data`, where relative paths are looked for first.
+        task: who asks, for messages.
+
+    Raises:
+        InputError: nothing is there, or it cannot be read.
+    """
+    if path.startswith("hub:"):
+        return _read_hub_dataset(path.removeprefix("hub:"), path, subset, image, task)
+    candidates = [Path(path).expanduser()]
+    if below is not None and not candidates[0].is_absolute():
+        candidates.insert(0, below / path)
+    file = next((candidate for candidate in candidates if candidate.exists()), None)
+    if file is None:
+        if Path(path).suffix.lower() not in _READERS and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path):
+            return _read_hub_dataset(path, path, subset, image, task)
+        looked = " or ".join(str(candidate) for candidate in candidates)
+        raise InputError(f"{task}: there is no file {looked}")
+    if file.is_dir():
+        return _read_hub_dataset(str(file), path, subset, image, task)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise InputError(f"{task}: {file} ends in none of {', '.join(_READERS)}, so its format is not known")
+    try:
+        frame = reader(file)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"{task}: {file} cannot be read: {first_line(error)}") from None
+    return TableSource(frame, file.name, file.parent)
+
+
+def _read_hub_dataset(place: str, asked: str, subset: str | None, image: str | None, task: str) -> TableSource:
+    """Read a data set of the hub or of a folder with the library `datasets`, its splits concatenated."""
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        if (Path(place) / "state.json").is_file() or (Path(place) / "dataset_dict.json").is_file():
+            loaded: Any = datasets.load_from_disk(place)
+        else:
+            loaded = _load_hub_dataset(place, asked, subset, task)
+        splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
+        data = datasets.concatenate_datasets(list(splits.values()))
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, DatasetGenerationError) as error:
+        raise InputError(
+            f'{task}: "{asked}" is no file, and cannot be read as a Hugging Face data set: {first_line(error)}'
+        ) from None
+    features = data.features
+    binary = [name for name, kind in features.items() if isinstance(kind, datasets.Image | datasets.Audio)]
+    frame: pl.DataFrame = data.remove_columns(binary).to_polars()  # pyright: ignore[reportAssignmentType]
+    for name, kind in features.items():
+        if isinstance(kind, datasets.ClassLabel):
+            names = dict(enumerate(kind.names))
+            frame = frame.with_columns(pl.col(name).replace_strict(names, default=None, return_dtype=pl.String))
+    if SPLIT not in features and "" not in splits:
+        rows = [name for name, part in splits.items() for _ in range(len(part))]
+        frame = frame.with_columns(pl.Series(SPLIT, rows, dtype=pl.String))
+    if image is None or image not in binary:
+        return TableSource(frame, asked, Path(place))
+    undecoded = data.cast_column(image, datasets.Image(decode=False)).select_columns([image])
+
+    def image_bytes(row: int) -> bytes | Path:
+        """Return an image's bytes, or its file."""
+        kept: Any = undecoded[row][image]
+        return kept["bytes"] if kept["bytes"] is not None else Path(kept["path"])
+
+    return TableSource(frame, asked, Path(place), image_bytes)
+
+
+CONVERTED = "refs/convert/parquet"
+"""The branch in which the hub keeps Parquet copies of data sets, in a folder for each configuration."""
+
+
+def _load_hub_dataset(place: str, asked: str, subset: str | None, task: str) -> Any:
+    """Load a data set of the hub, or its Parquet copy if a script makes it, since `datasets` no longer runs scripts.
+
+    Raises:
+        InputError: there is a script and no copy, with what can be given instead.
+    """
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        return datasets.load_dataset(place, subset)
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+    if not Path(place).exists():
+        try:
+            return datasets.load_dataset(place, data_dir=subset, revision=CONVERTED)
+        except (OSError, ValueError, KeyError, DatasetGenerationError):
+            pass
+    copy = f"{subset or 'data'} in its branch {CONVERTED}"
+    raise InputError(
+        f'{task}: "{asked}" is made by a script, which the library datasets no longer runs, and the hub has no Parquet '
+        f"copy of it ({copy}); give its rows as a file: path: a CSV, Parquet or JSONL table"
+    )

@@ -1,0 +1,107 @@
+"""Defines the key `harness:` of a study: which benchmarks lm-evaluation-harness scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from evenhand.audit.design import HarnessDesign
+from evenhand.spec import Spec
+
+if TYPE_CHECKING:
+    from evenhand.tasks.harness.loading import Benchmarks
+
+KINDS = ("reviews", "translation")
+"""What must be learned, so that there is a language model to score."""
+
+
+class ColumnsSpec(Spec):
+    """Columns of a benchmark's documents; a plain name or list is read as `groups`.
+
+    Attributes:
+        groups: each an attribute, whose values are groups.
+        unit: which name together what is resampled and never split, such as a template; none: the document.
+    """
+
+    groups: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        """Read a plain name or list as `groups`."""
+        return {"groups": value} if isinstance(value, str | list | tuple) else value
+
+    @field_validator("groups", "unit", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        """Read a plain name as a list of one."""
+        return (value,) if isinstance(value, str) else value
+
+
+class HarnessSpec(Spec):
+    """Benchmarks of lm-evaluation-harness (`harness:` in a study); a plain name or list is read as `tasks`.
+
+    Attributes:
+        tasks: names of the harness, of tasks, groups or tags; `stereoset` comes with Evenhand, in the harness's format.
+        limit: at most so many documents of each task, drawn; null: all.
+        include_path: a folder of your own tasks in the harness's format.
+        columns: by task, whom its documents are about and which belong together; known of the four benchmarks.
+        batch_size: requests in one forward pass. It changes no score but by rounding.
+    """
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    limit: PositiveInt | None = 500
+    include_path: str | None = None
+    columns: dict[str, ColumnsSpec] = Field(default_factory=dict)
+    batch_size: PositiveInt = 16
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        """Read a plain name or list as `tasks`."""
+        return {"tasks": value} if isinstance(value, str | list | tuple) else value
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        """Read a plain name as a list of one."""
+        return (value,) if isinstance(value, str) else value
+
+    def load(self, data: Path | None) -> Benchmarks:
+        """Load the tasks with their documents; a relative `include_path` is searched in `--data` first.
+
+        Raises:
+            InputError: as `evenhand.tasks.harness.loading.load_benchmarks`.
+        """
+        from evenhand.tasks.harness.columns import DocumentColumns
+        from evenhand.tasks.harness.loading import load_benchmarks
+
+        include = None if self.include_path is None else Path(self.include_path).expanduser()
+        if include is not None and data is not None and not include.is_absolute() and (data / include).is_dir():
+            include = data / include
+        columns = {task: DocumentColumns(named.groups, named.unit) for task, named in self.columns.items()}
+        return load_benchmarks(
+            self.tasks,
+            limit=self.limit,
+            include=None if include is None else include.resolve(),
+            columns=columns,
+            batch_size=self.batch_size,
+            below=data,
+        )
+
+
+def harness_design(benchmarks: Benchmarks | None) -> HarnessDesign | None:
+    """Return what the audit needs to know of the benchmarks."""
+    return None if benchmarks is None else HarnessDesign(tasks=tuple(benchmarks.tasks))
+
+
+def check_harness(spec: HarnessSpec | None, task: str, kind: str, where: str = "harness") -> None:
+    """Raise ValueError if the setting's models are not language models."""
+    if spec is not None and kind not in KINDS:
+        raise ValueError(
+            f"{where}: benchmarks need a language model, and the task {task} trains a classifier; leave harness out, "
+            "or choose a task of reviews or translation"
+        )

@@ -1,0 +1,298 @@
+"""Defines a setting with its data and its base model loaded, and the sample that each seed draws of the data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from evenhand import records
+from evenhand.audit.design import SettingDesign
+from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeat_groups
+from evenhand.data.pools import ShadowDesign, shadow_design
+from evenhand.data.splits import Split, split
+from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
+from evenhand.seeds import derive
+from evenhand.study.harness_spec import harness_design as audited_harness
+from evenhand.study.prompts_spec import prompts_hash
+from evenhand.study.setting import Setting
+from evenhand.tasks import Kind, kind_of
+
+if TYPE_CHECKING:
+    from evenhand.models.find import BaseModel
+    from evenhand.tasks.harness.loading import Benchmarks
+    from evenhand.tasks.probing import Probing
+    from evenhand.tasks.prompts.prompt import ReviewPrompt
+
+_NO_LABEL = np.zeros(1, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedDataset:
+    """A data set that hashes each of its inputs at most once.
+
+    Attributes:
+        dataset: the examples.
+        labelled: whether its labels are learned; those of reviews are of use to the split alone.
+    """
+
+    dataset: Dataset
+    labelled: bool = True
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The key of each input, which is hashed in its place."""
+        return input_keys(self.dataset.inputs)
+
+    def contents(self, index: np.ndarray) -> str:
+        """Return the hash of the inputs and labels (or sources and targets) at these positions, in order."""
+        inputs = [self.keys[int(i)] for i in index]
+        if isinstance(self.dataset, Translations):
+            return pairs_hash(inputs, [self.dataset.targets[int(i)] for i in index])
+        labels = self.dataset.labels[index]
+        return content_hash(inputs, labels if self.labelled else np.zeros_like(labels))
+
+    def fingerprint(self, index: np.ndarray) -> str:
+        """Return the hash of the ids and inputs at these positions, which identifies them in records."""
+        ids = "\0".join(str(example) for example in self.dataset.example[index])
+        inputs = content_hash([self.keys[int(i)] for i in index], np.zeros(len(index), dtype=np.int64))
+        return f"{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}-{inputs}"
+
+    def rows(self, setting: str) -> pl.DataFrame:
+        """Return the rows of the table `examples`."""
+        dataset = self.dataset
+        columns: dict[str, Any] = {
+            "setting": [setting] * len(dataset),
+            "example": [str(example) for example in dataset.example],
+            "label": dataset.labels.astype(np.int64),
+            "weight": dataset.weight.astype(np.float64),
+            "unit": [str(unit) for unit in dataset.unit],
+        }
+        if isinstance(dataset, Translations) or not self.labelled:
+            # What the labels of a text that is generated or learned whole say is of use to the split alone.
+            columns["label"] = pl.Series([None] * len(dataset), dtype=pl.Int64)
+        if isinstance(dataset, Translations):
+            columns["references"] = pl.Series([[target] for target in dataset.targets], dtype=records.LISTS)
+        for name, attribute in dataset.attributes.items():
+            columns[records.ATTRIBUTE + name] = pl.Series(attribute.lists(), dtype=records.LISTS)
+        return pl.DataFrame(columns)
+
+
+def input_keys(inputs: Sequence[Any]) -> list[str]:
+    """Return the key by which each input is hashed: a text itself, and the hash of an image.
+
+    An image may be a file that takes long to read, so it is hashed once.
+    """
+    return [value if isinstance(value, str) else content_hash([value], _NO_LABEL) for value in inputs]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedSetting:
+    """A setting with its data and its base model loaded.
+
+    Attributes:
+        name: of the setting.
+        spec: the setting as resolved.
+        base: the base model.
+        data: the task's options.
+        loaded: the task's examples.
+        others: further test sets by name.
+        prompts: of reviews, what is asked.
+        benchmarks: what is scored besides, with its documents.
+    """
+
+    name: str
+    spec: Setting
+    base: BaseModel
+    data: DataSpec
+    loaded: LoadedDataset
+    others: Mapping[str, LoadedDataset]
+    prompts: tuple[ReviewPrompt, ...] = ()
+    benchmarks: Benchmarks | None = None
+    _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The task's examples."""
+        return self.loaded.dataset
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the task: classification, translation or reviews."""
+        return kind_of(self.spec.task["name"])
+
+    def sample(self, seed: int) -> Sample:
+        """Return the sample that a seed draws; all seeds share one where the split is fixed."""
+        split_seed = self.spec.split.seed_for(seed)
+        if split_seed not in self._drawn:
+            parts = split(self.dataset, self.spec.split, self.spec.limit, seed)
+            shadowed = self._shadowed(parts, split_seed)
+            self._drawn[split_seed] = Sample(self, parts, None if shadowed is None else shadowed.members)
+        return self._drawn[split_seed]
+
+    def shadowed(self, seed: int) -> ShadowDesign | None:
+        """Return the draw of shadow models for a seed's targets; None if the setting has no shadows."""
+        return self._shadowed(self.sample(seed).parts, self.spec.split.seed_for(seed))
+
+    def _shadowed(self, parts: Split, split_seed: int) -> ShadowDesign | None:
+        """Draw the training sets of the shadow models of one split."""
+        wanted = self.spec.membership
+        if wanted is None or wanted.design == "pool":
+            return None
+        return shadow_design(self.dataset, parts.train, parts.test, wanted.models, derive(wanted.seed, split_seed))
+
+    @cached_property
+    def samples(self) -> dict[int, Sample]:
+        """The sample of each seed of the study."""
+        return {seed: self.sample(seed) for seed in self.spec.seeds}
+
+    @cached_property
+    def other_fingerprints(self) -> dict[str, str]:
+        """The fingerprints of the further test sets, by name."""
+        return {name: other.fingerprint(np.arange(len(other.dataset))) for name, other in self.others.items()}
+
+    def examples(self) -> pl.DataFrame:
+        """Return the setting's rows of the table `examples`, further test sets included."""
+        return pl.concat([loaded.rows(self.name) for loaded in (self.loaded, *self.others.values())], how="diagonal")
+
+    def design(self) -> SettingDesign:
+        """Return what the audit needs to know of the setting besides its records."""
+        spec = self.spec
+        tested = [len(sample.parts.test) for sample in self.samples.values()]
+        task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
+        others = [f"{name}: {note}" for name, other in self.others.items() for note in other.dataset.notes]
+        return SettingDesign(
+            references=spec.reference,
+            methods=tuple(spec.methods),
+            classes=self.dataset.classes if self.kind == "classification" else (),
+            vary=spec.split.vary and (spec.split.column is None or spec.limit.test is not None),
+            test_share=tested[0] / len(self.dataset) if tested else None,
+            kind=self.kind,
+            task=task,
+            model=spec.model,
+            membership=None if spec.membership is None else spec.membership.audited(),
+            asked=None if spec.prompts is None else spec.prompts.audited(),
+            harness=audited_harness(self.benchmarks),
+            probed=None if spec.probing is None else spec.probing.audited(self.base, self.kind),
+            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others, *self._scored_notes()),
+        )
+
+    def _scored_notes(self) -> tuple[str, ...]:
+        """Return the notes of the benchmarks."""
+        return () if self.benchmarks is None else self.benchmarks.notes
+
+    def _split_notes(self) -> list[str]:
+        """Return what the splits left out, stated once for all seeds."""
+        if not self.samples:
+            return []
+        first, *rest = (sample.parts.notes for sample in self.samples.values())
+        if all(notes == first for notes in rest):
+            return list(first)
+        return [f"{note} (at seed {self.spec.seeds[0]}; about as many at the others)" for note in first]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The examples that a seed draws of a setting's data, the same for every method.
+
+    Attributes:
+        setting: whose.
+        parts: who is trained, validated and tested.
+        members: of the training examples those that are predicted too, as `train`, since their membership is audited.
+        extra: whether the further test sets are predicted.
+    """
+
+    setting: LoadedSetting
+    parts: Split
+    members: np.ndarray | None = None
+    extra: bool = True
+    _altered: dict[tuple[int, str], tuple[TrainingExamples, str]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def validation(self) -> Dataset | None:
+        """The validation examples; None if there are none."""
+        return self.setting.dataset.take(self.parts.validation) if len(self.parts.validation) else None
+
+    @cached_property
+    def asked(self) -> np.ndarray:
+        """The positions of the examples that are predicted or asked about: of the test part, or as `prompts:` says."""
+        spec = self.setting.spec.prompts
+        if spec is not None:
+            return spec.drawn(self.parts.test if spec.split == "test" else self.parts.train)
+        return self.setting.data.tested(self.setting.dataset, self.parts.test)
+
+    @cached_property
+    def evaluations(self) -> dict[str, Dataset]:
+        """The examples to predict, or to translate, by `split`."""
+        of_task = {name: self.setting.dataset.take(index) for name, index in self.predicted.items()}
+        others = {name: other.dataset for name, other in self.setting.others.items()} if self.extra else {}
+        return {**of_task, **others}
+
+    @cached_property
+    def predicted(self) -> dict[str, np.ndarray]:
+        """The positions of the task's own examples to predict, by `split`.
+
+        Only classifiers predict validation examples.
+        """
+        spec = self.setting.spec.prompts
+        if spec is not None:
+            return {spec.split: self.asked}
+        members = {} if self.members is None else {"train": self.members}
+        seen = len(self.parts.validation) and self.setting.kind == "classification"
+        validation = {"validation": self.parts.validation} if seen else {}
+        return {**members, **validation, "test": self.asked}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each split's examples, ids included; it identifies them in records."""
+        of_task = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
+        spec = self.setting.spec.prompts
+        if spec is not None:
+            asked = prompts_hash(self.setting.prompts, spec.sequence_loss, spec.content_free)
+            return {name: f"{fingerprint}-{asked}" for name, fingerprint in of_task.items()}
+        return {**of_task, **(self.setting.other_fingerprints if self.extra else {})}
+
+    @cached_property
+    def probing(self) -> Probing | None:
+        """The probing of the sample's models; None if the study asks for none.
+
+        Raises:
+            InputError: a target that these examples do not have, see `ProbingSpec.of`.
+        """
+        spec, setting = self.setting.spec.probing, self.setting
+        if spec is None or not self.extra:
+            return None
+        index = spec.drawn(setting.data.tested(setting.dataset, self.parts.test))
+        return spec.of(setting.dataset.take(index), setting.kind, setting.loaded.fingerprint(index))
+
+    @cached_property
+    def contents(self) -> tuple[str, str]:
+        """The hashes of the training examples, unless `data:` alters them, and of the validation examples."""
+        return self.setting.loaded.contents(self.parts.train), self.setting.loaded.contents(self.parts.validation)
+
+    def training(self, options: Mapping[str, Any], seed: int) -> tuple[TrainingExamples, str]:
+        """Return the training examples after the alterations of `data:` under a seed, and their hash."""
+        key = seed, json.dumps(dict(options), sort_keys=True)
+        if key not in self._altered:
+            setting = self.setting
+            classified = setting.kind == "classification"
+            others = {name: value for name, value in options.items() if name != "repeat" or not classified}
+            examples = setting.data.training_examples(setting.dataset, self.parts.train, others, seed)
+            if classified and "repeat" in options:
+                examples = repeat_groups(examples, setting.dataset, self.parts.train, options["repeat"])
+            contents = _contents(examples) if options else self.contents[0]
+            self._altered[key] = examples, contents
+        return self._altered[key]
+
+
+def _contents(examples: TrainingExamples) -> str:
+    """Return the hash of training examples as they are learned from."""
+    if isinstance(examples, TrainingPairs):
+        return pairs_hash(examples.inputs, examples.targets)
+    return content_hash(input_keys(examples.inputs), examples.labels)

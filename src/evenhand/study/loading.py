@@ -1,0 +1,128 @@
+"""Loads the data, the base model and the benchmarks of every setting of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.data.dataset import Dataset, DataSpec
+from evenhand.data.reviews import ReviewSpec
+from evenhand.errors import InputError
+from evenhand.models.find import find_model
+from evenhand.study.harness_spec import HarnessSpec
+from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting
+from evenhand.study.setting import Setting
+from evenhand.study.spec import StudySpec
+from evenhand.tasks import kind_of, parse_task
+
+if TYPE_CHECKING:
+    from evenhand.tasks.harness.loading import Benchmarks
+
+
+def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSetting]:
+    """Load the data and the base model of every setting; equal data sets are loaded once.
+
+    Args:
+        study: resolved.
+        data: the folder of `--data`, with one folder per data set.
+
+    Raises:
+        InputError: data or a model that is missing or does not fit, a test set with other classes, benchmarks that
+            cannot be had.
+    """
+    if data is not None and not data.is_dir():
+        raise InputError(f"--data {data} is not a folder; it should hold one folder per data set")
+    known: dict[tuple[type[DataSpec], str], LoadedDataset] = {}
+
+    def load(spec: DataSpec) -> LoadedDataset:
+        """Load a data set unless it is loaded already."""
+        key = type(spec), spec.model_dump_json()
+        if key not in known:
+            folder = data if data is None or spec.folder_name is None else data / spec.folder_name
+            known[key] = LoadedDataset(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
+        return known[key]
+
+    scored: dict[str, Benchmarks] = {}
+
+    def benchmarks(spec: HarnessSpec | None) -> Benchmarks | None:
+        """Load benchmarks unless they are loaded already."""
+        if spec is None:
+            return None
+        key = spec.model_dump_json()
+        if key not in scored:
+            scored[key] = spec.load(data)
+        return scored[key]
+
+    return {
+        name: replace(_loaded_setting(name, setting, load, data), benchmarks=benchmarks(setting.harness))
+        for name, setting in study.settings.items()
+    }
+
+
+def _loaded_setting(
+    name: str, setting: Setting, load: Callable[[DataSpec], LoadedDataset], data: Path | None
+) -> LoadedSetting:
+    """Load one setting, and refuse data, test sets and a base model that do not fit each other."""
+    spec = setting.data_spec()
+    if spec.test_only:
+        raise InputError(
+            f"settings.{name}: the data set {setting.task['name']} is made for testing, not for training; name it "
+            "under evaluate:, beside a task with the same classes"
+        )
+    column = setting.split.column
+    if isinstance(column, str) and "split_column" in type(spec).model_fields:
+        spec = spec.model_copy(update={"split_column": column})
+    prompts = () if setting.prompts is None else setting.prompts.asked(data)
+    # Data first: a wrong column is refused before libraries that take seconds are imported for the model.
+    loaded = load(spec)
+    others = {}
+    for other, task in setting.evaluate.items():
+        others[other] = LoadedDataset(_renamed(_tested_part(parse_task(task)[1], load), other))
+        if kind_of(task["name"]) != kind_of(setting.task["name"]):
+            raise InputError(
+                f"settings.{name}: the test set {other} is for {kind_of(task['name'])}, and the task "
+                f"{setting.task['name']} is {kind_of(setting.task['name'])}; both should be of one kind"
+            )
+        classes, other_classes = loaded.dataset.classes, others[other].dataset.classes
+        if other_classes != classes:
+            raise InputError(
+                f"settings.{name}: the test set {other} has the classes {', '.join(other_classes)}, "
+                f"the task has {', '.join(classes)}; they must be the same, in the same order"
+            )
+    base = find_model(setting.model)
+    if loaded.dataset.modality != base.modality:
+        raise InputError(
+            f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "
+            f"has {loaded.dataset.modality}s; choose a model of {loaded.dataset.modality}s"
+        )
+    if base.modality != "image" and any(setting.training(method).augment for method in setting.methods):
+        raise InputError(
+            f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
+        )
+    if setting.probing is not None:
+        try:
+            setting.probing.check_base(base, kind_of(setting.task["name"]))
+        except InputError as error:
+            raise InputError(f"settings.{name}: {error}") from None
+    return LoadedSetting(name, setting, base, spec, loaded, others, prompts)
+
+
+def _tested_part(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:
+    """Return the part of a further test set that is predicted."""
+    dataset = load(spec).dataset
+    everything = np.arange(len(dataset))
+    asked = spec.tested(dataset, everything)
+    return dataset if len(asked) == len(everything) else dataset.take(asked)
+
+
+def _renamed(dataset: Dataset, prefix: str) -> Dataset:
+    """Return a further test set with its name before its ids, so that they differ from the task's own."""
+    return replace(
+        dataset,
+        example=np.array([f"{prefix}/{example}" for example in dataset.example], dtype=object),
+        unit=np.array([f"{prefix}/{unit}" for unit in dataset.unit], dtype=object),
+    )

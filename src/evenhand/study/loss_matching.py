@@ -1,0 +1,68 @@
+"""Defines the key `match:` of a study, which compares methods at about equal loss or accuracy.
+
+Of every other method's training the checkpoint is taken that comes nearest, at the same seed, to what the first
+reference reached; how near is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import PositiveInt, model_validator
+
+from evenhand.spec import Spec
+from evenhand.training.checkpoints import MatchedQuantity
+
+MATCHED: Mapping[MatchedQuantity, str] = {
+    "train_loss": "training loss",
+    "validation_loss": "validation loss",
+    "validation_accuracy": "validation accuracy",
+}
+
+
+class MatchSpec(Spec):
+    """The quantity at which methods are made equal (`match:` in a study); a plain word is read as `by`.
+
+    Attributes:
+        by: the training loss is the mean since the checkpoint before, of each example when it was trained on; for the
+            reference, that of its last epoch.
+        every: steps between two checkpoints, or at the ends of epochs; the last step is always one.
+    """
+
+    by: MatchedQuantity
+    every: Literal["epoch"] | PositiveInt = "epoch"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        """Read a plain word as `by`."""
+        return {"by": value} if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Match:
+    """The reference trial that a trial is matched to.
+
+    Attributes:
+        spec: by what.
+        method: the reference's name.
+        trial: the hash of the reference's trial, which is trained first.
+    """
+
+    spec: MatchSpec
+    method: str
+    trial: str
+
+    def identity(self) -> dict[str, Any]:
+        """Return the part of a trial's identity that matching adds; the reference's trial decides the value."""
+        return {**self.spec.model_dump(mode="json"), "trial": self.trial}
+
+
+def matching_note(match: Match, reached: float, wanted: float, step: int) -> str:
+    """Return the sentence of the report that says how near a trial came to its reference."""
+    return (
+        f"matched to {match.method} by {MATCHED[match.spec.by]}: {reached:.4g} at step {step}, against {wanted:.4g} "
+        f"(a gap of {abs(reached - wanted):.2g})"
+    )

@@ -1,0 +1,107 @@
+"""Draws the training sets of membership inference's models: a pool of twins, or shadows beside each target."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from evenhand.data.dataset import Attribute
+from evenhand.data.pools import first_half, pool_examples, pool_groups
+from evenhand.data.splits import Split, Units, draw_limited
+from evenhand.errors import InputError
+from evenhand.seeds import generator
+from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting, Sample
+from evenhand.study.membership_spec import MembershipSpec
+
+NO_EXAMPLES = np.empty(0, dtype=np.int64)
+
+POOL = "pool"
+"""The subset of a pool's models, in `trials`."""
+
+
+@dataclass(frozen=True, eq=False)
+class MembershipPool:
+    """The pool of a setting, the same for all its methods.
+
+    Attributes:
+        setting: whose.
+        spec: its `membership:`.
+    """
+
+    setting: LoadedSetting
+    spec: MembershipSpec
+
+    @cached_property
+    def groups(self) -> tuple[str, tuple[str, ...]] | None:
+        """The attribute and the groups whose examples form the pool; None for all. Raises InputError if unknown."""
+        spec = self.spec
+        if spec.attribute is None and spec.groups is None and spec.per_group is None:
+            return None
+        return pool_groups(self.setting.dataset, spec.attribute, spec.groups)
+
+    @cached_property
+    def index(self) -> np.ndarray:
+        """Positions of the pool's examples in the data set. Raises InputError if they have fewer than two labels."""
+        data, spec = self.setting.dataset, self.spec
+        index = np.arange(len(data))
+        if self.groups is not None:
+            index = pool_examples(data, *self.groups, spec.per_group, spec.seed)
+        if spec.examples is not None and spec.examples < len(index):
+            index = draw_limited(data, Units.of(data), index, spec.examples, generator(spec.seed, "pool", "limit"))
+        if len(np.unique(data.labels[index])) < 2:
+            raise InputError(f"membership: the pool's {len(index)} examples have one label; two or more are needed")
+        return index
+
+    def examples(self) -> pl.DataFrame:
+        """Return the pool as rows of the table `examples`, without groups that the pool leaves out."""
+        data = self.setting.dataset.take(self.index)
+        if self.groups is not None:
+            name, groups = self.groups
+            known = data.attributes[name]
+            kept = [known.groups.index(group) for group in groups]
+            attributes = {**data.attributes, name: Attribute(groups, known.masks[:, kept])}
+            data = replace(data, attributes=attributes)
+        return LoadedDataset(data).rows(self.setting.name)
+
+    def sample(self, number: int) -> Sample:
+        """Return the sample of one model: it trains on its half (`train`) and predicts the other as `test`."""
+        first = first_half(self.setting.dataset, self.index, self.spec.seed, number // 2)
+        in_half = first if number % 2 == 0 else ~first
+        members, others = self.index[in_half], self.index[~in_half]
+        return Sample(self.setting, Split(members, NO_EXAMPLES, others), members, extra=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of the pool's examples, labels, groups and draw; pools that differ cannot be joined."""
+        data = self.setting.dataset
+        groups = {name: attribute.take(self.index).lists() for name, attribute in data.attributes.items()}
+        units = [str(unit) for unit in data.unit[self.index]]
+        rest = json.dumps([self.spec.seed, groups, units], sort_keys=True)
+        loaded = self.setting.loaded
+        return "-".join(
+            (
+                loaded.fingerprint(self.index),
+                loaded.contents(self.index),
+                hashlib.blake2b(rest.encode(), digest_size=16).hexdigest(),
+            )
+        )
+
+
+def pool_of_setting(prepared: LoadedSetting) -> MembershipPool | None:
+    """Return the pool that a setting asks for; None if it asks for none."""
+    spec = prepared.spec.membership
+    return MembershipPool(prepared, spec) if spec is not None and spec.design == "pool" else None
+
+
+def shadow_samples(prepared: LoadedSetting, seed: int) -> Iterator[tuple[int, Sample]]:
+    """Yield the number and the sample of each shadow beside a seed's targets; none without shadows."""
+    shadows = prepared.shadowed(seed)
+    for number, train in enumerate(() if shadows is None else shadows.shadows):
+        assert shadows is not None
+        yield number, Sample(prepared, Split(train, NO_EXAMPLES, shadows.audited), extra=False)

@@ -1,0 +1,178 @@
+"""Computes the smallest harm that a study could detect, before it is run, from the sizes of its groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand import records
+from evenhand.audit.design import DEFAULT_SUPPORT
+from evenhand.audit.measures.membership import false_positive_rates
+from evenhand.metrics.membership.roc import LEAST
+from evenhand.stats.power import foreseen_effect
+from evenhand.study.membership_models import pool_of_setting
+from evenhand.study.plan import Plan
+
+ACCURACY = 0.8
+"""What the methods are taken to reach where nobody says otherwise."""
+
+AGREEMENT = 0.75
+"""Correlation of being right between two methods on one example, as fine-tuned models have it."""
+
+SEED_CORRELATION = 0.3
+"""Correlation of an example's difference between methods in two seeds."""
+
+ALPHA = 0.05
+
+_STANDARD_ERRORS = 1.645 + 0.842
+"""Standard errors: the normal quantiles of the level and of the power."""
+
+
+@dataclass(frozen=True)
+class DetectableEffect:
+    """The smallest loss of accuracy that a study could detect in one group of a setting.
+
+    Attributes:
+        setting: its name.
+        attribute, group: None for everyone.
+        tested: examples tested in a seed, on average.
+        detectable: the smallest loss of accuracy against a reference that would be found in 80% of such studies, at the
+            family's level; None with one seed or with fewer examples than a verdict needs.
+    """
+
+    setting: str
+    attribute: str | None
+    group: str | None
+    tested: float
+    detectable: float | None
+
+
+def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[DetectableEffect]:
+    """Return the smallest detectable harm for everyone and each group of each setting that compares methods.
+
+    Two methods that are right with probability p and agree with correlation r differ on d = 2p(1 − p)(1 − r) of the
+    examples, so that a run's contrast has the variance d/n. What seeds add is not known before a run: these are lower
+    bounds.
+
+    Args:
+        plan: of the study.
+        accuracy: p.
+    """
+    return [effect for name in plan.settings for effect in _effects_of_setting(plan, name, accuracy)]
+
+
+@dataclass(frozen=True)
+class DetectableLeak:
+    """The smallest leak that membership inference could detect in one group of a setting's pool.
+
+    Attributes:
+        setting: its name.
+        attribute, group: None for everyone.
+        models: of the pool, each a target.
+        examples: of the group; each is a member of half of the models and a non-member of the others.
+        area: the smallest AUC above .5 that would be found in 80% of such pools at the level ALPHA, at best.
+        refused: the false positive rates at which the TPR is refused, for fewer than 3/α distinct non-members.
+    """
+
+    setting: str
+    attribute: str | None
+    group: str | None
+    models: int
+    examples: int
+    area: float
+    refused: tuple[float, ...]
+
+
+def detectable_leaks(plan: Plan) -> list[DetectableLeak]:
+    """Return the smallest detectable leak for everyone and each group of each setting with a pool.
+
+    Where nothing leaks, the AUC of one target with n/2 members and n/2 non-members has the variance (n + 1)/(3 n²)
+    (Mann and Whitney 1947), and those of different targets are independent, since membership is drawn anew. What models
+    have in common is not known before a run: these are lower bounds.
+
+    Args:
+        plan: of the study.
+    """
+    leaks = []
+    for name, prepared in plan.settings.items():
+        pool = pool_of_setting(prepared)
+        if pool is None:
+            continue
+        rows = pool.examples()
+        sizes: list[tuple[str | None, str | None, int]] = [(None, None, len(rows))]
+        for attribute in records.attributes(rows):
+            groups = rows[records.ATTRIBUTE + attribute].explode().drop_nulls().value_counts().sort("count")
+            sizes += [(attribute, group, size) for group, size in reversed(list(groups.iter_rows()))]
+        for attribute, group, size in sizes:
+            area = 0.5 + _STANDARD_ERRORS * math.sqrt((size + 1) / (3 * size**2) / pool.spec.models)
+            refused = tuple(alpha for alpha in false_positive_rates() if size < LEAST / alpha)
+            leaks.append(DetectableLeak(name, attribute, group, pool.spec.models, size, min(area, 1.0), refused))
+    return leaks
+
+
+def _effects_of_setting(plan: Plan, name: str, accuracy: float) -> Iterator[DetectableEffect]:
+    """Yield the smallest detectable harm for everyone and each group of one setting."""
+    prepared = plan.settings[name]
+    spec = prepared.spec
+    if not spec.reference or len(spec.methods) < 2 or not spec.seeds or prepared.kind != "classification":
+        return
+    tests = {seed: sample.parts.test for seed, sample in prepared.samples.items()}
+    data, runs = prepared.dataset, len(tests)
+    subsets: list[tuple[str | None, str | None, np.ndarray]] = [(None, None, np.ones(len(data), dtype=bool))]
+    for attribute, groups in data.attributes.items():
+        subsets += [(attribute, group, groups.masks[:, column]) for column, group in enumerate(groups.groups)]
+    counts = [[int(mask[test].sum()) for test in tests.values()] for _, _, mask in subsets]
+    judged = [min(sizes) >= DEFAULT_SUPPORT for sizes in counts]
+    family = max(sum(judged[1:]), 1)
+    fixed = len({test.tobytes() for test in tests.values()}) == 1
+    for (attribute, group, mask), sizes, enough in zip(subsets, counts, judged, strict=True):
+        size = float(np.mean(sizes))
+        detectable = None
+        if enough and runs > 1:
+            overlap = 1.0 if fixed else size / mask.sum()
+            differ = 2 * accuracy * (1 - accuracy) * (1 - AGREEMENT)
+            union = int(np.unique(np.concatenate([test[mask[test]] for test in tests.values()])).size)
+            level = ALPHA / (1 if group is None else family)
+            detectable = foreseen_effect(differ / size, SEED_CORRELATION * overlap, runs, union, level)
+        yield DetectableEffect(name, attribute, group, size, detectable)
+
+
+def effect_lines(effects: Sequence[DetectableEffect], accuracy: float) -> list[str]:
+    """Return detectable effects as lines for a terminal, one for each group below a heading."""
+    if not effects:
+        return []
+    lines = [
+        "",
+        f"The smallest loss of accuracy that is detected with 80% power, if methods reach {accuracy:.2f} and agree",
+        "as fine-tuned models do (a lower bound: the variance between seeds is unknown before a run):",
+    ]
+    for effect in effects:
+        smallest = "too few to judge" if effect.detectable is None else f"{effect.detectable:.3f}"
+        lines.append(f"  {effect.setting}  {_group_name(effect):<32} {effect.tested:>8.0f} tested  {smallest}")
+    return lines
+
+
+def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:
+    """Return detectable leaks as lines for a terminal, one for each group below a heading."""
+    if not leaks:
+        return []
+    lines = [
+        "",
+        "The smallest AUC of membership inference that is detected with 80% power (a lower bound), and the false",
+        "positive rates at which the true positive rate is refused, for too few non-members:",
+    ]
+    for leak in leaks:
+        refused = ", ".join(f"{alpha:g}" for alpha in leak.refused) or "none"
+        lines.append(
+            f"  {leak.setting}  {_group_name(leak):<32} {leak.examples:>8} examples  {leak.area:.3f}  "
+            f"refused: {refused}"
+        )
+    return lines
+
+
+def _group_name(detectable: DetectableEffect | DetectableLeak) -> str:
+    """Return the group's name for a terminal."""
+    return "everyone" if detectable.group is None else f"{detectable.attribute} = {detectable.group}"

@@ -1,0 +1,217 @@
+"""Runs trials: trains them, or makes the missing records from kept weights, and completes their folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evenhand.errors import TrainingError
+from evenhand.study.environment import training_environment
+from evenhand.study.expansion import Trial
+from evenhand.study.selection import validation_accuracy
+from evenhand.study.store import Store, write_text
+from evenhand.tasks import trainer
+from evenhand.tasks.trial_probes import write_probes
+from evenhand.tasks.work import Job, Work
+from evenhand.training.checkpoints import MatchTarget
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """The way in which a trial was completed.
+
+    Attributes:
+        status: `kept` if nothing was missing, `predicted` if only records were made from kept weights, `trained`, or
+            `failed` if training cannot succeed (running again does not repeat it).
+        reason: why training failed, or why it was repeated.
+        seconds: the time of training and predicting, of a pack the trial's share; None if the caller measures it.
+    """
+
+    status: Literal["kept", "predicted", "trained", "failed"]
+    reason: str | None = None
+    seconds: float | None = None
+
+
+def run_trials(
+    pack: Sequence[Trial], store: Store, progress: Progress | None = None
+) -> Iterator[tuple[Trial, TrialOutcome]]:
+    """Complete the folders of trials: keep, predict from kept weights, or train.
+
+    Args:
+        pack: one trial, or several that have to be trained and can be trained together.
+        store: where they are kept.
+        progress: called with the share of the training that is done.
+
+    Yields:
+        Each trial when its folder is complete.
+    """
+    (first, *others) = pack
+    if others:
+        yield from _train(pack, store, progress, None)
+        return
+    if store.complete(first):
+        yield first, TrialOutcome("kept")
+        return
+    trained_before = store.read(first.hash) is not None
+    if trained_before and _complete_from_weights(first, store):
+        yield first, TrialOutcome("predicted")
+        return
+    yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
+
+
+def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
+    """Score the trial's model on its benchmarks and write the scores into the folder."""
+    from evenhand.models.load import device, load_tokenizer
+    from evenhand.tasks.harness.scoring import score_benchmarks
+
+    assert trial.benchmarks is not None
+    rows = store.harness_of_twin(trial)
+    if rows is None:
+        where = device()
+        rows = score_benchmarks(model.to(where), load_tokenizer(trial.setting.base), trial.benchmarks, where)
+    store.write_harness(folder, trial, rows)
+
+
+def _complete_from_weights(trial: Trial, store: Store) -> bool:
+    """Make a trial's missing records from its kept weights; return False if these were not kept."""
+    work, folder, trains = work_of(trial), store.folder(trial.hash), trainer(trial.kind)
+    if not store.predicted(trial):
+        rows = trains.predict(work, folder, trial.evaluations, store.features)
+        if rows is None:
+            return False
+        store.write_predictions(folder, trial, rows)
+    scored, probed = store.scored(trial), store.probed(trial)
+    if scored and probed:
+        return True
+    model = trains.kept_model(work, folder)
+    if model is None:
+        return False
+    if not scored:
+        _score(trial, model, folder, store)
+    if not probed:
+        write_probes(work, model, folder)
+    return True
+
+
+def work_of(trial: Trial) -> Work:
+    """Return the inputs of a trial's training, as the training wing takes them."""
+    asked = trial.setting.spec.prompts
+    return Work(
+        base=trial.setting.base,
+        method=trial.spec,
+        train=trial.train,
+        seed=trial.seed,
+        classes=trial.setting.dataset.classes,
+        examples=trial.examples,
+        validation=trial.sample.validation,
+        prompts=trial.setting.prompts,
+        sequence_loss=asked is not None and asked.sequence_loss,
+        content_free=() if asked is None else asked.content_free,
+        probing=trial.probing,
+        trial=trial.hash,
+    )
+
+
+def matching_target(trial: Trial, store: Store) -> MatchTarget | None:
+    """Return the value that a trial's checkpoint should come near: what its reference reached.
+
+    Raises:
+        TrainingError: that trial failed.
+    """
+    match = trial.match
+    if match is None:
+        return None
+    kept = store.read(match.trial)
+    assert kept is not None, "a reference is trained first"
+    if kept["status"] == "failed":
+        raise TrainingError(f"the reference {match.method}, which this trial is matched to, failed: {kept['reason']}")
+    by, every = match.spec.by, None if match.spec.every == "epoch" else match.spec.every
+    if by == "validation_accuracy":
+        return MatchTarget(by, validation_accuracy(match.trial, trial.evaluations["validation"], store), every)
+    return MatchTarget(by, kept[by], every)
+
+
+def _train_pack_or_fail(
+    pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None
+) -> Iterator[Any]:
+    """Train a pack, or yield the error of its failed reference."""
+    try:
+        target = matching_target(pack[0], store)
+    except TrainingError as error:
+        yield error
+        return
+    jobs = [replace(job, work=replace(job.work, target=target)) for job in jobs]
+    yield from trainer(pack[0].kind).train_together(jobs, progress, store.features)
+
+
+def _job(trial: Trial, folder: Path, store: Store) -> Job:
+    """Return the job of a trial, with the benchmarks and probes that follow its training."""
+    work = work_of(trial)
+    job = Job(work, folder, trial.evaluations, trial.keep)
+    if trial.benchmarks is None and trial.probing is None:
+        return job  # which can be sent to the other processes of a launch
+
+    def afterwards(model: nn.Module) -> None:
+        """Score and probe the trained model."""
+        if trial.benchmarks is not None:
+            _score(trial, model, folder, store)
+        write_probes(work, model, folder)
+
+    return replace(job, afterwards=afterwards)
+
+
+def _train(
+    pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
+) -> Iterator[tuple[Trial, TrialOutcome]]:
+    """Train a pack and complete the folder of each of its trials."""
+    from safetensors import SafetensorError
+
+    with ExitStack() as unfinished:
+        # Each folder is named as soon as its trial is done; those that are not when something goes wrong vanish.
+        folders = [unfinished.enter_context(ExitStack()) for _ in pack]
+        jobs = [
+            _job(trial, folder.enter_context(store.writing(trial.hash)), store)
+            for trial, folder in zip(pack, folders, strict=True)
+        ]
+        try:
+            trained = _train_pack_or_fail(pack, jobs, store, progress)
+            for trial, job, folder, result in zip(pack, jobs, folders, trained, strict=True):
+                kept: dict[str, Any] = {
+                    "trial": trial.hash,
+                    "identity": dict(trial.identity),
+                    "model": {"name": trial.setting.base.name, "commit": trial.setting.base.commit},
+                    "environment": training_environment(trial.spec),
+                    "replicas": len(pack),
+                    "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "status": "done",
+                    "reason": None,
+                }
+                if isinstance(result, TrainingError):
+                    kept |= {"status": "failed", "reason": str(result)}
+                    outcome_of_trial = TrialOutcome("failed", kept["reason"])
+                else:
+                    outcome, rows = result
+                    kept |= asdict(outcome)
+                    store.write_predictions(job.folder, trial, rows)
+                    outcome_of_trial = TrialOutcome("trained", again, outcome.seconds)
+                write_text(job.folder / "trial.json", json.dumps(kept, indent=1))
+                folder.close()
+                yield trial, outcome_of_trial
+        except SafetensorError as error:
+            # What it has to say of a full disk is no OSError, which is what the command line explains.
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(store.out)) from None
