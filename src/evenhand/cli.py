@@ -261,10 +261,11 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json
     """List tasks, methods, measures or presets."""
     rows = listed(what)
     if as_json:
-        return _print_json({what.value: [{"name": name, "summary": summary} for name, summary in rows]})
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, summary in rows:
-        print(f"{name:<{width}}  {summary}")
+        return _print_json({what.value: rows})
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        package = f" ({row['package']} {row['version']})" if row.get("package") else ""
+        print(f"{row['name']:<{width}}  {row['summary']}{package}")
     return None
 
 

@@ -90,20 +90,36 @@ def margins_of(given: list[str]) -> dict[str, float]:
     return margins
 
 
-def listed(what: Listing) -> list[tuple[str, str]]:
-    """Return the names that `evenhand list` prints, each with a summary."""
+def listed(what: Listing) -> list[dict[str, Any]]:
+    """Return the rows of `evenhand list`; the package and the version of what is built in are null."""
+    if what is Listing.presets:
+        from evenhand.study.presets import list_presets
+
+        return [{"name": name, "summary": summary} for name, summary in list_presets()]
+    from evenhand.plugins import declared
+
+    plugins = declared(what.value)
+    return [
+        {
+            "name": name,
+            "summary": summary,
+            "package": plugins[name].package if name in plugins else None,
+            "version": plugins[name].version if name in plugins else None,
+        }
+        for name, summary in _summaries(what)
+    ]
+
+
+def _summaries(what: Listing) -> list[tuple[str, str]]:
+    """Return the name and the summary of every task, method or measure."""
     if what is Listing.tasks:
         from evenhand.tasks import TASKS
 
         return [(name, entry.summary) for name, entry in TASKS.items()]
     if what is Listing.methods:
-        from evenhand.methods import METHODS
+        from evenhand.methods import list_methods
 
-        return [(kind, method.summary) for kind, method in METHODS.items()]
-    if what is Listing.measures:
-        from evenhand.audit.measures import list_measures
+        return list_methods()
+    from evenhand.audit.measures import list_measures
 
-        return list_measures()
-    from evenhand.study.presets import list_presets
-
-    return list_presets()
+    return list_measures()

@@ -196,7 +196,8 @@ def content_hash(inputs: Sequence[Any], labels: np.ndarray) -> str:
 class DataSpec(Spec):
     """Base class of data sets: the options of a task in a study, and how to load its examples.
 
-    A data set is one subclass with `load`; registering it in `evenhand.tasks.TASKS` makes it a task.
+    A data set is one subclass with `load`; registering it in `evenhand.tasks.BUILT_IN` makes it a task, as does an
+    entry point of another package.
     """
 
     folder_name: ClassVar[str | None] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import isabstract
 from typing import Any
 
 from evenhand.errors import InputError, did_you_mean
@@ -18,6 +19,7 @@ from evenhand.methods.quantized import QLoRA
 from evenhand.methods.sparse import Magnitude, Wanda
 from evenhand.methods.vera_ia3_oft import BOFT, IA3, OFT, VeRA
 from evenhand.methods.virtual import Prefix, Prompt
+from evenhand.plugins import Registry
 
 __all__ = [
     "BOFT",
@@ -45,7 +47,7 @@ __all__ = [
     "parse_method",
 ]
 
-METHODS: Mapping[str, type[Method]] = {
+BUILT_IN: Mapping[str, type[Method]] = {
     method.kind: method
     for method in (
         *(Full, LoRA, Head, Base),
@@ -55,7 +57,23 @@ METHODS: Mapping[str, type[Method]] = {
         *(DPFull, DPLoRA),
     )
 }
-"""Every method by its `kind`."""
+"""The package's own methods by their `kind`."""
+
+
+def _fault(kind: str, method: Any) -> str | None:
+    """What is wrong with the method of another package, as the end of a sentence; None if nothing is."""
+    if not isinstance(method, type) or not issubclass(method, Method):
+        return "is not a subclass of Method of evenhand.methods.method"
+    if isabstract(method):
+        return f"lacks {', '.join(sorted(method.__abstractmethods__))}"
+    if not getattr(method, "summary", ""):
+        return "has no summary"
+    named = getattr(method, "kind", None)
+    return None if named == kind else f'has the kind "{named}"; its entry point has to be named so'
+
+
+METHODS: Mapping[str, type[Method]] = Registry("methods", BUILT_IN, _fault)
+"""Every method by its `kind`: the package's own and those of installed packages."""
 
 
 def parse_method(name: str, values: Mapping[str, Any]) -> Method:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Method(Spec):
-    """A fine-tuning method. Each subclass is registered in `evenhand.methods.METHODS` under its `kind`.
+    """A fine-tuning method. Each subclass is registered in `evenhand.methods.BUILT_IN` under its `kind`.
 
     Attributes:
         lr: peak learning rate.

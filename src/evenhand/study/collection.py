@@ -12,6 +12,7 @@ from evenhand import records
 from evenhand.audit.record_tables import BY_TRIAL
 from evenhand.audit.results_folder import stacked
 from evenhand.errors import InputError
+from evenhand.plugins import versions
 from evenhand.study.environment import distinct_environments
 from evenhand.study.expansion import Trial
 from evenhand.study.loss_matching import matching_note
@@ -64,9 +65,11 @@ def provenance(plan: Plan, trials: pl.DataFrame, store: Store) -> dict[str, str]
         trials: its table `trials`.
         store: where the trials are.
     """
-    environments = [json.dumps(each) for each in distinct_environments(map(json.loads, trials["environment"]))]
+    different = distinct_environments(map(json.loads, trials["environment"]))
+    environments = [json.dumps(environment) for environment in different]
+    audited = json.dumps({**different[0], **versions("tasks", "measures")})
     bases = {name: f"{loaded.base.name} (contents {loaded.base.fingerprint})" for name, loaded in plan.settings.items()}
-    facts = {"study": plan.study.to_yaml(), "environment": environments[0], "bases": json.dumps(bases)}
+    facts = {"study": plan.study.to_yaml(), "environment": audited, "bases": json.dumps(bases)}
     tuning = " ".join(selection_notes(plan))
     if tuning:
         facts["tuning"] = tuning

@@ -11,6 +11,7 @@ from importlib import metadata
 from evenhand.methods.method import Method
 from evenhand.methods.private import Private
 from evenhand.methods.quantized import QLoRA
+from evenhand.plugins import declared
 from evenhand.training import launch
 
 PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", "polars")
@@ -19,11 +20,15 @@ PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", 
 METHOD_PACKAGES: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
 """The package that these methods are trained with besides."""
 
+_SHARED_KEYS = {"python", *PACKAGES, "device", "machine", "system", "threads", "processes"}
+"""The keys of an environment that do not depend on the method."""
+
 
 def training_environment(method: Method) -> dict[str, str]:
     """Return Python's version, those of the packages that this method trains with, and the machine."""
     of_method = {name: metadata.version(name) for kind, name in METHOD_PACKAGES.items() if isinstance(method, kind)}
-    return {**_shared(), **of_method}
+    plugin = declared("methods").get(method.kind)
+    return {**_shared(), **of_method, **({plugin.package: plugin.version} if plugin else {})}
 
 
 def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -32,7 +37,7 @@ def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dic
     What only some methods are trained with makes no difference: where those agree on its version, it is everyone's.
     """
     known = [dict(environment) for environment in environments]
-    for name in METHOD_PACKAGES.values():
+    for name in {name for environment in known for name in environment} - _SHARED_KEYS:
         versions = {environment[name] for environment in known if name in environment}
         if len(versions) == 1:
             known = [{**environment, name: next(iter(versions))} for environment in known]

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from evenhand.data.dataset import DataSpec
 from evenhand.errors import InputError, did_you_mean
+from evenhand.plugins import Registry
 
 if TYPE_CHECKING:
     from evenhand.tasks.work import Trainer
@@ -42,7 +43,7 @@ class TaskEntry:
         return getattr(import_module(module), name)
 
 
-TASKS: Mapping[str, TaskEntry] = MappingProxyType(
+BUILT_IN: Mapping[str, TaskEntry] = MappingProxyType(
     {
         "table": TaskEntry(
             "your own texts or images: a CSV, Parquet or JSONL file or a Hugging Face data set",
@@ -96,6 +97,24 @@ TASKS: Mapping[str, TaskEntry] = MappingProxyType(
         ),
     }
 )
+
+
+def _fault(name: str, entry: Any) -> str | None:
+    """What is wrong with the task of another package, as the end of a sentence; None if nothing is."""
+    if not isinstance(entry, TaskEntry):
+        return "is not a TaskEntry of evenhand.tasks"
+    if entry.kind not in get_args(Kind):
+        return f'has the kind "{entry.kind}", which is none of {", ".join(get_args(Kind))}'
+    if name.rpartition("/")[0] in BUILT_IN:
+        return "is named as a target of a built-in task is"
+    spec = entry.spec()
+    return (
+        None if isinstance(spec, type) and issubclass(spec, DataSpec) else f"names {entry.data}, which is no DataSpec"
+    )
+
+
+TASKS: Mapping[str, TaskEntry] = Registry("tasks", BUILT_IN, _fault)
+"""The built-in tasks and those of installed packages."""
 
 
 def find_task(name: str) -> tuple[TaskEntry, str | None]:

@@ -19,6 +19,7 @@ from evenhand.audit.ingest.columns import read_file
 from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
+from evenhand.plugins import versions
 
 
 def read_table(path: str | Path) -> pl.DataFrame:
@@ -148,6 +149,7 @@ def environment() -> str:
         {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in packages},
+            **versions("measures"),
             "machine": platform.machine(),
             "system": platform.system(),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any, get_args
 
 from evenhand.audit.design import Design, Figure
 from evenhand.audit.measures.benchmarks import BENCHMARKS
@@ -14,6 +15,7 @@ from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError, did_you_mean
+from evenhand.plugins import Registry
 
 __all__ = [
     "RANGE_NOTE",
@@ -34,8 +36,20 @@ __all__ = [
 
 @cache
 def known() -> Mapping[str, Measure]:
-    """Every measure by its name, kind by kind."""
-    return {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
+    """Every measure by its name: the package's own, kind by kind, and those of installed packages."""
+    built_in = {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
+    return dict(Registry("measures", built_in, _fault))
+
+
+def _fault(name: str, measure: Any) -> str | None:
+    """What is wrong with the measure of another package, as the end of a sentence; None if nothing is."""
+    if not isinstance(measure, Measure):
+        return "is not a Measure of evenhand.audit.measures"
+    if measure.kind not in get_args(Kind):
+        return f'has the kind "{measure.kind}", which is none of {", ".join(get_args(Kind))}'
+    if name == "default":
+        return "cannot have this name, which stands for the margin of several measures"
+    return None if measure.name == name else f'has the name "{measure.name}"; its entry point has to be named so'
 
 
 def measure_named(name: str) -> Measure:
