@@ -1,4 +1,4 @@
-"""Measures of group fairness by their usual names, of one run: a difference (0 is parity) or a ratio (1 is parity).
+"""Differences between groups by their usual names, of one run: 0 is parity. The ratios are in `parity_ratios.py`.
 
 All take y_true and y_pred [n] and give one float. fairlearn's keywords mean what they mean there; the rest of
 `disparity`'s do as well. Where these measures differ from fairlearn's on purpose:
@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.errors import InputError
-from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared
+from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared_once
+from evenhand.metrics.counts import Rate
 from evenhand.metrics.groups import ByGroup, Groups, groups_of
 from evenhand.metrics.labels import Average
-from evenhand.metrics.rates import Rate
 
 _SELECTED: tuple[Rate, ...] = ("selection_rate",)
 _FOUND: tuple[Rate, ...] = ("true_positive_rate",)
@@ -48,27 +47,7 @@ def demographic_parity_difference(
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def demographic_parity_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Ratio between groups of the selection rate P(ŷ = 1): disparate impact, to be compared with `FOUR_FIFTHS`.
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def equal_opportunity_difference(
@@ -88,27 +67,7 @@ def equal_opportunity_difference(
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def equal_opportunity_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Ratio between groups of the true positive rate P(ŷ = 1 | y = 1).
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def equalized_odds_difference(
@@ -130,29 +89,7 @@ def equalized_odds_difference(
     `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
-
-
-def equalized_odds_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    agg: Aggregate = "worst_case",
-    min_support: int = 0,
-) -> float:
-    """The ratios between groups of true and false positive rates: the smaller of the two, or their mean.
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`;
-    `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
+    return compared_once(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
 
 
 def predictive_parity_difference(
@@ -172,27 +109,7 @@ def predictive_parity_difference(
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def predictive_parity_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Ratio between groups of precision P(y = 1 | ŷ = 1).
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def accuracy_difference(
@@ -210,25 +127,7 @@ def accuracy_difference(
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_difference.
     """
     comparison = Comparison("difference", method, min_support=min_support)
-    return _one(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def accuracy_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Accuracy parity: ratio between groups of P(ŷ = y), over all classes at once.
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_ratio.
-    """
-    comparison = Comparison("ratio", method, min_support=min_support)
-    return _one(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def against_complement(
@@ -257,19 +156,3 @@ def against_complement(
         for mask in groups.masks.T
     ]
     return ByGroup(groups.names, np.array(values), groups.masks.sum(axis=0))
-
-
-def _one(
-    rates: tuple[Rate, ...],
-    comparison: Comparison,
-    y_true: Any,
-    y_pred: Any,
-    sensitive_features: Any,
-    control_features: Any,
-    sample_weight: Any,
-    agg: Aggregate = "worst_case",
-) -> float:
-    found = compared(rates, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
-    if found.ndim:
-        raise InputError("y_pred holds several trials; disparity takes them, this function takes one")
-    return float(found)

@@ -70,7 +70,7 @@ def distinct(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return cell, row
 
 
-def shares(counts: np.ndarray, event: np.ndarray, base: np.ndarray) -> np.ndarray:
+def cell_shares(counts: np.ndarray, event: np.ndarray, base: np.ndarray) -> np.ndarray:
     """The share of the rows in each base that have the event, [..., G]; nan where no row is in the base.
 
     Args:

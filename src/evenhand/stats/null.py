@@ -1,11 +1,9 @@
 """Noise floors: what a measure shows on these group sizes when there is nothing to see.
 
-Two nulls. *Nobody's group matters*: whole membership patterns are permuted over the examples of a stratum (those of
-one label, for rates given the label), and the same permutation serves every run, since runs share their examples. A
-count measure needs no permuted rows: the table pattern × outcome has fixed margins, and its cells are multivariate
-hypergeometric. *The confidences are right*: outcomes are redrawn from probabilities, which are the confidences
-themselves for the calibration of one group, and the curve of all groups together (`pooled_curve`) for a gap in
-calibration between groups: permuting groups would ask for equal confidences too.
+The null here is that *nobody's group matters*: whole membership patterns are permuted over the examples of a stratum
+(those of one label, for rates given the label), and the same permutation serves every run, since runs share their
+examples. A count measure needs no permuted rows: the table pattern × outcome has fixed margins, and its cells are
+multivariate hypergeometric. The other null, that the confidences are right, is in `redrawn.py`.
 """
 
 from __future__ import annotations
@@ -131,50 +129,9 @@ def permuted_alike(
     return [found[part] for part in range(len(parts))]
 
 
-def redraw_outcomes(
-    probability: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    """A measure over outcomes drawn from probabilities, [draws, ...].
-
-    Args:
-        probability: float [n], or [J, n] for J runs. The runs share each example's uniform number, as they share its
-            true label; nan where a run did not test it, and then the outcome is False.
-        statistic: from outcomes, bool [B, n] or [B, J, n], to values [B, ...]. Weights and bins are its own.
-        draws, rng: as in `permuted_sums`.
-    """
-    size, step = probability.shape[-1], drawn_at_once(probability.size)
-    found = []
-    for start in range(0, draws, step):
-        # An example's draws lie together, as a product with a sparse matrix wants them.
-        uniform = rng.random((size, min(step, draws - start)))
-        found.append(statistic(np.moveaxis(uniform < probability[..., None], -1, 0)))
-    return np.concatenate(found)
-
-
 def drawn_at_once(size: int) -> int:
-    """How many draws `redraw_outcomes` makes at a time from this many probabilities, runs included."""
+    """How many draws `redrawn.redraw_outcomes` makes at a time from this many probabilities, runs included."""
     return max(1, BATCH // max(size, 1))
-
-
-def pooled_curve(confidence: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """P(outcome | confidence) of all groups together, float [n]: the isotonic regression on the confidence.
-
-    Bins would not do: noise of the sample would count as miscalibration and raise the floor.
-
-    Args:
-        confidence: float [n].
-        outcome: bool or float [n].
-        weight: float [n]; None: one each. Examples without weight are not drawn on.
-    """
-    from scipy.optimize import isotonic_regression
-
-    weight = np.ones(len(confidence)) if weight is None else np.asarray(weight, dtype=float)
-    found, place = np.unique(confidence, return_inverse=True)
-    mass = np.bincount(place, weight)
-    kept = mass > 0
-    level = np.bincount(place, weight * outcome)[kept] / mass[kept]
-    curve = isotonic_regression(level, weights=mass[kept]).x
-    return np.interp(found, found[kept], curve)[place]
 
 
 def _outcomes(amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -93,8 +93,8 @@ def sign_flip(
 ) -> float:
     """Permutation p-value of the mean of paired differences: under the null each run's sign is arbitrary.
 
-    Exact over all 2^J signs up to 16 runs. A one-sided p cannot be below 2^−J (`least_sign_flip_p`): .125 at 3 runs,
-    .031 at 5, so that fewer than five runs never reach .05.
+    Exact over all 2^J signs up to 16 runs. A one-sided p cannot be below 2^−J: .125 at 3 runs, .031 at 5, so that fewer
+    than five runs never reach .05.
 
     Args:
         differences: float [J]; a run without a difference counts with either sign.
@@ -123,11 +123,6 @@ def sign_flip(
     if runs <= MOST_EXACT:
         return float(extreme.mean())
     return (1 + int(extreme.sum())) / (1 + draws)
-
-
-def least_sign_flip_p(runs: int) -> float:
-    """The smallest one-sided p-value that the sign-flip test of that many runs can give."""
-    return 0.5**runs
 
 
 def mcnemar(first: int, second: int, alternative: Alternative = "two-sided") -> float:

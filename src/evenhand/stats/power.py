@@ -205,35 +205,6 @@ def half_widths(
     return np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))
 
 
-def smallest_effects(errors: np.ndarray, halves: np.ndarray, power: float = POWER) -> np.ndarray:
-    """The smallest effects that this share of the studies finds to be above 0, float [K]; nan where nothing varies.
-
-    Args:
-        errors: float [K], standard deviations of the contrasts.
-        halves: float [K, Q], half-widths of equally likely studies.
-        power: the share.
-    """
-    from scipy.special import ndtr, ndtri
-
-    varies = errors > 0
-    error, half = np.where(varies, errors, 1.0), halves / np.where(varies, errors, 1.0)[:, None]
-    # In standard errors: the effect x at which Φ(x − half) is `power` on average over the studies.
-    low, high = np.zeros(len(half)), half.max(axis=1) + 10
-    x = half.mean(axis=1) + ndtri(power)
-    for _ in range(100):
-        above = x[:, None] - half
-        value = ndtr(above).mean(axis=1) - power
-        slope = np.exp(above**2 * -0.5).mean(axis=1) / ROOT
-        low, high = np.where(value < 0, x, low), np.where(value < 0, high, x)
-        before = x
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x = x - value / slope
-        x = np.where((low <= x) & (x <= high), x, (low + high) / 2)
-        if not (np.abs(x - before) > 1e-14 * x).any():
-            break
-    return np.where(varies, x * error, np.nan)
-
-
 @lru_cache(maxsize=64)
 def _chances(runs: int) -> np.ndarray:
     """float [Q]: a variance from J − 1 degrees of freedom over the true one, in equally likely studies."""

@@ -1,0 +1,115 @@
+"""Ratios between groups by their usual names, of one run: 1 is parity. Options and undefined values: `parity.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared_once
+from evenhand.metrics.counts import Rate
+from evenhand.metrics.labels import Average
+
+_SELECTED: tuple[Rate, ...] = ("selection_rate",)
+_FOUND: tuple[Rate, ...] = ("true_positive_rate",)
+_RIGHT: tuple[Rate, ...] = ("precision",)
+_HIT: tuple[Rate, ...] = ("accuracy",)
+_ODDS: tuple[Rate, ...] = ("true_positive_rate", "false_positive_rate")
+
+
+def demographic_parity_ratio(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    sensitive_features: Any,
+    control_features: Any = None,
+    method: Method = "between_groups",
+    pos_label: Any = None,
+    average: Average | None = None,
+    sample_weight: Any = None,
+    min_support: int = 0,
+) -> float:
+    """Ratio between groups of the selection rate P(ŷ = 1): disparate impact, to be compared with `FOUR_FIFTHS`.
+
+    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
+    """
+    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
+    return compared_once(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+
+
+def equal_opportunity_ratio(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    sensitive_features: Any,
+    control_features: Any = None,
+    method: Method = "between_groups",
+    pos_label: Any = None,
+    average: Average | None = None,
+    sample_weight: Any = None,
+    min_support: int = 0,
+) -> float:
+    """Ratio between groups of the true positive rate P(ŷ = 1 | y = 1).
+
+    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    """
+    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
+    return compared_once(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+
+
+def equalized_odds_ratio(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    sensitive_features: Any,
+    control_features: Any = None,
+    method: Method = "between_groups",
+    pos_label: Any = None,
+    average: Average | None = None,
+    sample_weight: Any = None,
+    agg: Aggregate = "worst_case",
+    min_support: int = 0,
+) -> float:
+    """The ratios between groups of true and false positive rates: the smaller of the two, or their mean.
+
+    Of labels [n]. Options, Raises and when it is nan: `disparity`;
+    `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    """
+    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
+    return compared_once(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
+
+
+def predictive_parity_ratio(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    sensitive_features: Any,
+    control_features: Any = None,
+    method: Method = "between_groups",
+    pos_label: Any = None,
+    average: Average | None = None,
+    sample_weight: Any = None,
+    min_support: int = 0,
+) -> float:
+    """Ratio between groups of precision P(y = 1 | ŷ = 1).
+
+    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
+    """
+    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
+    return compared_once(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+
+
+def accuracy_ratio(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    sensitive_features: Any,
+    control_features: Any = None,
+    method: Method = "between_groups",
+    sample_weight: Any = None,
+    min_support: int = 0,
+) -> float:
+    """Accuracy parity: ratio between groups of P(ŷ = y), over all classes at once.
+
+    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_ratio.
+    """
+    comparison = Comparison("ratio", method, min_support=min_support)
+    return compared_once(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
