@@ -25,6 +25,13 @@ class Arrangements:
 
     Raises:
         InputError: a prompt that does not hold each content and each identifier once.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import Arrangements
+        >>> design = Arrangements(contents=np.array([[0, 1], [1, 0]]), identifiers=np.array([[0, 1], [0, 1]]))
+        >>> design.prompts, design.options, design.fair, design.balanced
+        (2, 2, True, False)
     """
 
     contents: np.ndarray
@@ -76,20 +83,39 @@ class Arrangements:
 
 
 def cyclic_arrangements(options: int) -> Arrangements:
-    """K prompts: contents are rotated, identifiers stay in place. Identifier and position cannot be told apart."""
+    """K prompts: contents are rotated, identifiers stay in place. Identifier and position cannot be told apart.
+
+    Example:
+        >>> from evenhand.metrics import cyclic_arrangements
+        >>> cyclic_arrangements(3).contents.tolist()
+        [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
+    """
     rotated = _rotations(options)
     return Arrangements(rotated, np.broadcast_to(rotated[0], rotated.shape))
 
 
 def permuted_arrangements(options: int) -> Arrangements:
-    """K! prompts: all orders of contents, identifiers stay in place."""
+    """K! prompts: all orders of contents, identifiers stay in place.
+
+    Example:
+        >>> from evenhand.metrics import permuted_arrangements
+        >>> permuted_arrangements(3).prompts  # 3!
+        6
+    """
     orders = np.array(list(permutations(range(options))))
     return Arrangements(orders, np.broadcast_to(orders[0], orders.shape))
 
 
 def balanced_arrangements(options: int) -> Arrangements:
     """K² prompts: contents and identifiers are rotated apart, so that each content stands once under each identifier at
-    each position."""
+    each position.
+
+    Example:
+        >>> from evenhand.metrics import balanced_arrangements
+        >>> design = balanced_arrangements(3)
+        >>> design.prompts, design.balanced
+        (9, True)
+    """
     rotated = _rotations(options)
     return Arrangements(np.repeat(rotated, options, axis=0), np.tile(rotated, (options, 1)))
 

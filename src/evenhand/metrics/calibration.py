@@ -50,6 +50,11 @@ def expected_calibration_error(
 
     Source: Naeini, Cooper and Hauskrecht (2015); top-label, Guo et al. (2017); classwise, Kull et al. (2019), in l2
     the marginal calibration error of Kumar, Liang and Ma (2019). torchmetrics' calibration_error, apart from edges.
+
+    Example:
+        >>> from evenhand.metrics import expected_calibration_error
+        >>> expected_calibration_error([1, 0], [0.75, 0.75])  # confidence .75, half are positive
+        0.25
     """
     if norm not in get_args(Norm):
         raise InputError(f'norm is "{norm}"; it is one of {", ".join(get_args(Norm))}')
@@ -79,6 +84,11 @@ def calibration_error_squared(
     Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: Kumar, Liang and Ma (2019), with the variance above, neither truncated nor rooted.
+
+    Example:
+        >>> from evenhand.metrics import calibration_error_squared
+        >>> calibration_error_squared([1, 0], [0.75, 0.75])  # .25² − .5/2
+        -0.1875
     """
     return float(_bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean())
 
@@ -102,6 +112,13 @@ def debiased_calibration_error(
     Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: Kumar, Liang and Ma (2019), who truncate as well.
+
+    Example:
+        >>> from evenhand.metrics import debiased_calibration_error
+        >>> debiased_calibration_error([1, 1], [0.5, 0.5])
+        0.5
+        >>> debiased_calibration_error([1, 0], [0.75, 0.75])  # the squared error is below 0
+        0.0
     """
     found = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean()
     return float(np.sqrt(np.maximum(found, 0.0)))
@@ -123,6 +140,11 @@ def adaptive_calibration_error(
 
     Source: Nixon et al. (2019), ACE; their bins tear equal confidences apart and weigh alike, these keep them together
     and weigh by mass, which is the same where all confidences differ and n is a multiple of `n_bins`.
+
+    Example:
+        >>> from evenhand.metrics import adaptive_calibration_error
+        >>> adaptive_calibration_error([1, 0], [0.75, 0.75])
+        0.25
     """
     return expected_calibration_error(
         y_true,
@@ -152,6 +174,11 @@ def overconfidence(
     Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: the ECE's definition; the two parts sum to it.
+
+    Example:
+        >>> from evenhand.metrics import overconfidence
+        >>> overconfidence([0, 0, 1, 1], [0.25, 0.25, 0.75, 0.75])  # half of the examples, .25 too high
+        0.125
     """
     bins = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight)
     return float(np.maximum(bins.excess, 0.0).sum(axis=-1).mean())
@@ -173,6 +200,11 @@ def underconfidence(
     Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: the ECE's definition; the two parts sum to it.
+
+    Example:
+        >>> from evenhand.metrics import underconfidence
+        >>> underconfidence([0, 0, 1, 1], [0.25, 0.25, 0.75, 0.75])  # half of the examples, .25 too low
+        0.125
     """
     bins = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight)
     return float(np.maximum(-bins.excess, 0.0).sum(axis=-1).mean())
@@ -208,6 +240,11 @@ def calibration_gap(
         InputError: as the metric does; groups that cannot be used, an unknown method.
 
     Source: fairlearn's `MetricFrame.difference` of a calibration error.
+
+    Example:
+        >>> from evenhand.metrics import calibration_gap
+        >>> calibration_gap([1, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], sensitive_features=["a", "a", "b", "b"])
+        0.5
     """
     if method not in get_args(Method):
         raise InputError(f'method is "{method}"; it is one of {", ".join(get_args(Method))}')

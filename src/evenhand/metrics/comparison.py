@@ -81,6 +81,12 @@ def disparity(
 
     Source: fairlearn's `MetricFrame.difference` and `.ratio`, which skip groups without the rate or count them as 0.
     `to_complement` is the comparison of Ding et al., "On Fairness of Low-Rank Adaptation of Large Models" (2024).
+
+    Example:
+        >>> from evenhand.metrics import disparity
+        >>> groups = ["a", "a", "b", "b"]
+        >>> disparity("selection_rate", [0, 1, 0, 1], [[1, 1, 0, 1], [1, 1, 0, 0]], sensitive_features=groups).tolist()
+        [0.5, 1.0]
     """
     comparison = Comparison(kind, method, pos_label, average, min_support)
     return compared((rate,), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)

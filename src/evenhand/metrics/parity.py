@@ -45,6 +45,12 @@ def demographic_parity_difference(
     """Difference between groups in the selection rate P(ŷ = 1).
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
+
+    Example:
+        >>> from evenhand.metrics import demographic_parity_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> demographic_parity_difference([0, 1, 0, 1], [1, 1, 1, 0], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
     return compared_once(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -65,6 +71,12 @@ def equal_opportunity_difference(
     """Difference between groups in the true positive rate P(ŷ = 1 | y = 1).
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
+
+    Example:
+        >>> from evenhand.metrics import equal_opportunity_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> equal_opportunity_difference([1, 1, 1, 1], [1, 1, 1, 0], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
     return compared_once(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -87,6 +99,16 @@ def equalized_odds_difference(
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`;
     `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
+
+    Example:
+        True positive rates of 1 and .5, false positive rates of .5 and .5:
+
+        >>> from evenhand.metrics import equalized_odds_difference
+        >>> y_true, y_pred, groups = [1, 1, 0, 0] * 2, [1, 1, 1, 0, 1, 0, 1, 0], ["a"] * 4 + ["b"] * 4
+        >>> equalized_odds_difference(y_true, y_pred, sensitive_features=groups)
+        0.5
+        >>> equalized_odds_difference(y_true, y_pred, sensitive_features=groups, agg="mean")
+        0.25
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
     return compared_once(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
@@ -107,6 +129,12 @@ def predictive_parity_difference(
     """Difference between groups in precision P(y = 1 | ŷ = 1).
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
+
+    Example:
+        >>> from evenhand.metrics import predictive_parity_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> predictive_parity_difference([1, 1, 1, 0], [1, 1, 1, 1], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
     return compared_once(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -125,6 +153,12 @@ def accuracy_difference(
     """Accuracy parity: difference between groups in P(ŷ = y), over all classes at once.
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_difference.
+
+    Example:
+        >>> from evenhand.metrics import accuracy_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> accuracy_difference([1, 0, 1, 0], [1, 0, 1, 1], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, min_support=min_support)
     return compared_once(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -149,6 +183,12 @@ def against_complement(
         InputError: as the metric does.
 
     Source: Ding et al. (2024), "On Fairness of Low-Rank Adaptation of Large Models".
+
+    Example:
+        >>> from evenhand.metrics import against_complement, demographic_parity_difference
+        >>> y_true, y_pred, groups = [0, 1, 0, 1, 0], [1, 1, 0, 0, 0], ["a", "a", "b", "b", "b"]
+        >>> against_complement(demographic_parity_difference, y_true, y_pred, sensitive_features=groups).as_dict()
+        {'a': 1.0, 'b': 1.0}
     """
     groups = groups_of(sensitive_features, len(y_true))
     values = [

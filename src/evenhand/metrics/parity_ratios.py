@@ -30,6 +30,12 @@ def demographic_parity_ratio(
     """Ratio between groups of the selection rate P(ŷ = 1): disparate impact, to be compared with `FOUR_FIFTHS`.
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
+
+    Example:
+        >>> from evenhand.metrics import demographic_parity_ratio
+        >>> groups = ["a", "a", "b", "b"]
+        >>> demographic_parity_ratio([0, 1, 0, 1], [1, 1, 1, 0], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
     return compared_once(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -50,6 +56,12 @@ def equal_opportunity_ratio(
     """Ratio between groups of the true positive rate P(ŷ = 1 | y = 1).
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
+
+    Example:
+        >>> from evenhand.metrics import equal_opportunity_ratio
+        >>> groups = ["a", "a", "b", "b"]
+        >>> equal_opportunity_ratio([1, 1, 1, 1], [1, 1, 1, 0], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
     return compared_once(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -72,6 +84,16 @@ def equalized_odds_ratio(
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`;
     `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
+
+    Example:
+        True positive rates of 1 and .5, false positive rates of .5 and .5:
+
+        >>> from evenhand.metrics import equalized_odds_ratio
+        >>> y_true, y_pred, groups = [1, 1, 0, 0] * 2, [1, 1, 1, 0, 1, 0, 1, 0], ["a"] * 4 + ["b"] * 4
+        >>> equalized_odds_ratio(y_true, y_pred, sensitive_features=groups)
+        0.5
+        >>> equalized_odds_ratio(y_true, y_pred, sensitive_features=groups, agg="mean")
+        0.75
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
     return compared_once(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
@@ -92,6 +114,12 @@ def predictive_parity_ratio(
     """Ratio between groups of precision P(y = 1 | ŷ = 1).
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
+
+    Example:
+        >>> from evenhand.metrics import predictive_parity_ratio
+        >>> groups = ["a", "a", "b", "b"]
+        >>> predictive_parity_ratio([1, 1, 1, 0], [1, 1, 1, 1], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
     return compared_once(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -110,6 +138,12 @@ def accuracy_ratio(
     """Accuracy parity: ratio between groups of P(ŷ = y), over all classes at once.
 
     Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_ratio.
+
+    Example:
+        >>> from evenhand.metrics import accuracy_ratio
+        >>> groups = ["a", "a", "b", "b"]
+        >>> accuracy_ratio([1, 0, 1, 0], [1, 0, 1, 1], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("ratio", method, min_support=min_support)
     return compared_once(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)

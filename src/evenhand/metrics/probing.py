@@ -11,7 +11,13 @@ from evenhand.errors import InputError
 
 
 def probe_accuracy(correct: np.ndarray) -> np.ndarray:
-    """Share of labels that a probe tells right [...], from bool [..., n]; nan without examples."""
+    """Share of labels that a probe tells right [...], from bool [..., n]; nan without examples.
+
+    Example:
+        >>> from evenhand.metrics import probe_accuracy
+        >>> float(probe_accuracy([True, True, False, True]))
+        0.75
+    """
     correct = np.asarray(correct, dtype=float)
     return correct.mean(axis=-1) if correct.shape[-1] else np.full(correct.shape[:-1], np.nan)
 
@@ -20,6 +26,11 @@ def selectivity(correct: np.ndarray, control: np.ndarray) -> np.ndarray:
     """Accuracy on the label minus mean accuracy on its control tasks [...], between −1 and 1.
 
     About 0: whatever the probe reaches, it could have learnt by heart. Args as `selectivity_by_example`.
+
+    Example:
+        >>> from evenhand.metrics import selectivity
+        >>> float(selectivity([True, True], [[True, False], [False, False]]))  # 1 − .25
+        0.75
     """
     return selectivity_by_example(correct, control).mean(axis=(-2, -1))
 
@@ -33,6 +44,11 @@ def selectivity_by_example(correct: np.ndarray, control: np.ndarray) -> np.ndarr
 
     Raises:
         InputError: shapes that do not fit, no control task or no example.
+
+    Example:
+        >>> from evenhand.metrics import selectivity_by_example
+        >>> selectivity_by_example([True, False], [[False, False]]).tolist()
+        [[1.0, 0.0]]
     """
     correct, control = np.asarray(correct, dtype=float), np.asarray(control, dtype=float)
     if control.shape[:-2] + control.shape[-1:] != correct.shape or 0 in control.shape:

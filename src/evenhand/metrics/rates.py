@@ -57,6 +57,12 @@ def rate_by_group(
         InputError: labels, groups or weights that cannot be used; an average where the rate has none.
 
     Source: scikit-learn's and fairlearn's rates; they give 0 where this is nan.
+
+    Example:
+        >>> from evenhand.metrics import rate_by_group
+        >>> rates = rate_by_group("accuracy", [1, 1, 1, 0], [1, 0, 1, 0], sensitive_features=["a", "a", "b", "b"])
+        >>> rates.as_dict(), rates.support.tolist()
+        ({'a': 0.5, 'b': 1.0}, [2, 2])
     """
     labels = labels_for((rate,), y_true, y_pred, pos_label, average)
     groups = groups_of(sensitive_features, len(labels.true))
@@ -73,6 +79,11 @@ def undefined_groups(
     """The groups for which a rate is undefined in one run, each with the reason.
 
     Args, Raises and Source are those of `rate_by_group`, with y_pred [n]. Empty where no group's rate is nan.
+
+    Example:
+        >>> from evenhand.metrics import undefined_groups
+        >>> undefined_groups("true_positive_rate", [1, 0, 0, 0], [1, 0, 1, 0], sensitive_features=["a", "a", "b", "b"])
+        {'b': 'no positive examples'}
     """
     found = rate_by_group(
         rate,
@@ -92,6 +103,11 @@ def selection_rate(
     """P(ŷ = 1), the share predicted positive; nan where no example has weight.
 
     Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, whose y_true tells the classes only, too.
+
+    Example:
+        >>> from evenhand.metrics import selection_rate
+        >>> selection_rate([1, 1, 0, 0], [1, 0, 0, 0])
+        0.25
     """
     return _everyone("selection_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -102,6 +118,13 @@ def true_positive_rate(
     """P(ŷ = 1 | y = 1), also called recall or sensitivity; nan without positive examples.
 
     Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import true_positive_rate
+        >>> true_positive_rate([1, 1, 0, 0], [1, 0, 0, 0])
+        0.5
+        >>> true_positive_rate([0, 0], [1, 0])  # nobody is positive
+        nan
     """
     return _everyone("true_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -112,6 +135,11 @@ def false_positive_rate(
     """P(ŷ = 1 | y = 0); nan without negative examples.
 
     Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import false_positive_rate
+        >>> false_positive_rate([1, 1, 0, 0], [1, 1, 1, 0])
+        0.5
     """
     return _everyone("false_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -122,6 +150,11 @@ def true_negative_rate(
     """P(ŷ = 0 | y = 0), also called specificity; nan without negative examples.
 
     Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import true_negative_rate
+        >>> true_negative_rate([1, 1, 0, 0], [1, 1, 1, 0])
+        0.5
     """
     return _everyone("true_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -132,6 +165,11 @@ def false_negative_rate(
     """P(ŷ = 0 | y = 1), the miss rate; nan without positive examples.
 
     Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import false_negative_rate
+        >>> false_negative_rate([1, 1, 0, 0], [1, 0, 0, 0])
+        0.5
     """
     return _everyone("false_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -142,6 +180,11 @@ def precision(
     """P(y = 1 | ŷ = 1); nan where nothing is predicted positive.
 
     Of labels [n]. Options and Raises: `rate_by_group`. Source: scikit-learn's precision_score, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import precision
+        >>> precision([1, 1, 0, 0], [1, 1, 1, 1])
+        0.5
     """
     return _everyone("precision", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -152,6 +195,11 @@ def f1(
     """2·TP/(2·TP + FP + FN); nan where nothing is positive, true or predicted.
 
     Of labels [n]. Options and Raises: `rate_by_group`. Source: scikit-learn's f1_score, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import f1
+        >>> f1([1, 1, 0, 0], [1, 0, 1, 0])  # 2·1/(2·1 + 1 + 1)
+        0.5
     """
     return _everyone("f1", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -160,6 +208,11 @@ def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """P(ŷ = y), over all classes at once; nan where no example has weight.
 
     Of labels [n], which may be words. Options and Raises: `rate_by_group`. Source: scikit-learn's accuracy_score.
+
+    Example:
+        >>> from evenhand.metrics import accuracy
+        >>> accuracy(["cat", "dog", "cow", "cow"], ["cat", "dog", "cow", "dog"])
+        0.75
     """
     return _everyone("accuracy", y_true, y_pred, None, None, sample_weight)
 
@@ -168,6 +221,11 @@ def error_rate(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """P(ŷ ≠ y), over all classes at once; nan where no example has weight.
 
     Of labels [n], which may be words. Options and Raises: `rate_by_group`. Source: scikit-learn's zero_one_loss.
+
+    Example:
+        >>> from evenhand.metrics import error_rate
+        >>> error_rate(["cat", "dog", "cow", "cow"], ["cat", "dog", "cow", "dog"])
+        0.25
     """
     return _everyone("error_rate", y_true, y_pred, None, None, sample_weight)
 

@@ -23,6 +23,12 @@ class ReliabilityCurve:
         count: examples with weight, int [B].
         mass: share of the weight, float [B]: the histogram.
         confidence, outcome: mean confidence and share of the event, float [B]; nan in an empty bin.
+
+    Example:
+        >>> from evenhand.metrics import reliability_curve
+        >>> curve = reliability_curve([0, 1, 1, 1], [0.25, 0.25, 0.75, 0.75], n_bins=2)
+        >>> curve.count.tolist(), curve.mass.tolist()
+        ([2, 2], [0.5, 0.5])
     """
 
     edges: np.ndarray
@@ -50,6 +56,12 @@ def reliability_curve(
     Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
     Source: DeGroot and Fienberg (1983); scikit-learn's calibration_curve, which leaves empty bins out.
+
+    Example:
+        >>> from evenhand.metrics import reliability_curve
+        >>> curve = reliability_curve([0, 1, 1, 1], [0.25, 0.25, 0.75, 0.75], n_bins=2)
+        >>> curve.confidence.tolist(), curve.outcome.tolist()
+        ([0.25, 0.75], [0.5, 1.0])
     """
     if form == "classwise":
         raise InputError('the form "classwise" has a curve per class; take one column of y_prob, form "positive"')

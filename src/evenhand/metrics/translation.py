@@ -35,6 +35,11 @@ def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | Non
 
     Raises:
         InputError: lengths that differ, or another word.
+
+    Example:
+        >>> from evenhand.metrics import stereotype_outcomes
+        >>> stereotype_outcomes(["male", "female", "neutral", "male"], ["male", "male", "female", None]).tolist()
+        ['pro', 'anti', 'neutral', None]
     """
     _alike("predicted", predicted, "stereotype", stereotype)
     _known("predicted", predicted, PRONOUN_CLASSES)
@@ -54,6 +59,12 @@ class StereotypeShares:
         pro, anti: with the stereotypical gender, with the other.
         neutral, mixed, none: as `pronoun_class` says.
         n: translations whose referent has a stereotype.
+
+    Example:
+        >>> from evenhand.metrics import stereotype_shares
+        >>> shares = stereotype_shares([], [])
+        >>> shares.pro, shares.n
+        (nan, 0)
     """
 
     pro: float
@@ -68,6 +79,11 @@ def stereotype_shares(predicted: Sequence[str], stereotype: Sequence[str | None]
     """The shares of each outcome among the translations whose referent has a stereotype. Args, Raises: as above.
 
     Source: the ratios of figure 7 of Ding et al. (2024), who count `mixed` and `none` together as unknown.
+
+    Example:
+        >>> from evenhand.metrics import stereotype_shares
+        >>> stereotype_shares(["male", "male", "female", "neutral"], ["male"] * 4)
+        StereotypeShares(pro=0.5, anti=0.25, neutral=0.25, mixed=0.0, none=0.0, n=4)
     """
     outcomes = stereotype_outcomes(predicted, stereotype)
     counts = np.array([(outcomes == outcome).sum() for outcome in STEREOTYPE_OUTCOMES])
@@ -84,6 +100,11 @@ class GenderAccuracy:
         f1_male, f1_female: F1 of each gender, one against the rest; nan where it is neither gold nor predicted.
         delta_g: f1_male − f1_female, ΔG; above 0 masculine referents are translated better.
         n: texts that have a gold gender.
+
+    Example:
+        >>> from evenhand.metrics import GenderAccuracy, gender_accuracy
+        >>> gender_accuracy(["male", "neutral"], ["male", None])  # no text has a feminine referent
+        GenderAccuracy(accuracy=1.0, f1_male=1.0, f1_female=nan, delta_g=nan, n=1)
     """
 
     accuracy: float
@@ -107,6 +128,11 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
         InputError: lengths that differ, or another word.
 
     Source: WinoMT (Stanovsky et al. 2019), `evaluate.py`, without its rounding of intermediate values.
+
+    Example:
+        >>> from evenhand.metrics import gender_accuracy
+        >>> gender_accuracy(["male", "none"], ["male", "female"])
+        GenderAccuracy(accuracy=0.5, f1_male=1.0, f1_female=0.0, delta_g=1.0, n=2)
     """
     _alike("predicted", predicted, "gold", gold)
     _known("predicted", predicted, PRONOUN_CLASSES)
@@ -139,6 +165,14 @@ def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stere
         InputError: lengths that differ, or another word.
 
     Source: WinoMT (Stanovsky et al. 2019), table 2.
+
+    Example:
+        The first two texts are pro-stereotypical and right, the others anti-stereotypical and wrong:
+
+        >>> from evenhand.metrics import delta_s
+        >>> gold, stereotype = ["male", "female", "male", "female"], ["male", "female", "female", "male"]
+        >>> delta_s(["male", "female", "none", "none"], gold, stereotype)
+        1.0
     """
     _alike("gold", gold, "stereotype", stereotype)
     _known("stereotype", stereotype, (*_OPPOSITE, None))
@@ -164,6 +198,11 @@ def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float
         InputError: lengths that differ, a text without references, or sacrebleu is not installed.
 
     Source: Papineni et al. (2002) as implemented by sacrebleu (Post 2018).
+
+    Example:
+        >>> from evenhand.metrics import bleu
+        >>> round(bleu(["the cat sat on the mat"], [["the cat sat on the mat", "a cat sat there"]]), 6)
+        100.0
     """
     return bleu_of(bleu_statistics(generated, references).sum(axis=0))
 
@@ -173,6 +212,11 @@ def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]
 
     They add up over texts, so that BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
     Args, Raises: as in `bleu`.
+
+    Example:
+        >>> from evenhand.metrics import bleu_statistics
+        >>> bleu_statistics(["the cat sat down"], [["the cat sat down"]]).tolist()
+        [[4, 4, 4, 3, 2, 1, 4, 3, 2, 1]]
     """
     _installed("sacrebleu")
     from sacrebleu.metrics.bleu import BLEU
@@ -187,7 +231,13 @@ def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]
 
 
 def bleu_of(statistics: np.ndarray) -> float:
-    """BLEU of summed `bleu_statistics`, int [10]; nan where there is no reference."""
+    """BLEU of summed `bleu_statistics`, int [10]; nan where there is no reference.
+
+    Example:
+        >>> from evenhand.metrics import bleu_of
+        >>> round(bleu_of([4, 4, 4, 3, 2, 1, 4, 3, 2, 1]), 6)
+        100.0
+    """
     _installed("sacrebleu")
     from sacrebleu.metrics.bleu import BLEU
 
@@ -203,6 +253,11 @@ def rouge_l(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np
     Words are lower-cased and not stemmed; a text without words has 0. Args, Raises: as in `bleu`.
 
     Source: Lin (2004) as implemented by rouge-score.
+
+    Example:
+        >>> from evenhand.metrics import rouge_l
+        >>> rouge_l(["the cat"], [["the cat sat", "a dog"]]).round(6).tolist()  # precision 1, recall 2/3
+        [0.8]
     """
     _installed("rouge_score")
     from rouge_score.rouge_scorer import RougeScorer

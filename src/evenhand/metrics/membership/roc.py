@@ -38,6 +38,12 @@ class RocCurve:
         false_positive_rate, true_positive_rate: float [k], ascending.
         threshold: float [k], descending; the first is inf, where nobody is called a member.
         members, non_members: how many rows.
+
+    Example:
+        >>> from evenhand.metrics import roc_curve
+        >>> curve = roc_curve([0.9, 0.8, 0.2, 0.1], [True, False, True, False])
+        >>> curve.threshold.tolist(), curve.members, curve.non_members
+        ([inf, 0.9, 0.8, 0.2, 0.1], 2, 2)
     """
 
     false_positive_rate: np.ndarray
@@ -59,6 +65,11 @@ class TprAtFpr:
         true_positives, members, false_positives, non_members: rows.
         distinct: distinct non-members among the rows that set the threshold.
         reason: why the rate is refused, or None.
+
+    Example:
+        >>> from evenhand.metrics import tpr_at_fpr
+        >>> tpr_at_fpr([0.9, 0.2, 0.1], [True, False, False], alpha=0.01).reason
+        '2 distinct non-members: TPR at an FPR of 0.01 needs 300'
     """
 
     alpha: float
@@ -88,6 +99,12 @@ def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
         InputError: shapes that do not fit, scores that are nan, or rows that are all members or all none.
 
     Source: scikit-learn's roc_curve with drop_intermediate=False.
+
+    Example:
+        >>> from evenhand.metrics import roc_curve
+        >>> curve = roc_curve([0.9, 0.8, 0.2, 0.1], [True, False, True, False])
+        >>> curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist()
+        ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
     found, inside = _rows(score, member, where)
     if inside.all() or not inside.any():
@@ -112,6 +129,11 @@ def roc_auc(score: Any, member: Any, *, where: Any = None) -> float:
     Args, Raises: `roc_curve`. nan without members or without non-members.
 
     Source: Mann and Whitney (1947); scikit-learn's roc_auc_score, which is nan there too.
+
+    Example:
+        >>> from evenhand.metrics import roc_auc
+        >>> roc_auc([0.9, 0.8, 0.2, 0.1], [True, False, True, False])  # 3 of the 4 pairs are in order
+        0.75
     """
     found, inside = _rows(score, member, where)
     members, others = found[inside], np.sort(found[~inside])
@@ -142,6 +164,14 @@ def tpr_at_fpr(
         InputError: α out of (0, 1), shapes that do not fit, scores that are nan.
 
     Source: Carlini et al. (2022), who take FPR < α, and no account of how many non-members there are.
+
+    Example:
+        Three of the six non-members, with the scores 4 to 6, may be called members:
+
+        >>> from evenhand.metrics import tpr_at_fpr
+        >>> found = tpr_at_fpr([7, 8, 5.5, 0, 1, 2, 3, 4, 5, 6], [True] * 4 + [False] * 6, alpha=0.5)
+        >>> found.true_positive_rate, found.false_positive_rate
+        (0.75, 0.5)
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha is {alpha:g}; it is a rate between 0 and 1")
@@ -189,6 +219,14 @@ def tpr_at_fpr_by_group(
 
     Raises:
         InputError: as `tpr_at_fpr` does, or groups that do not fit.
+
+    Example:
+        >>> from evenhand.metrics import tpr_at_fpr_by_group
+        >>> scores = [7, 8, 5.5, 0, 1, 2, 3, 4, 5, 6] + [7, 0, 0, 0, 1, 2, 3, 4, 5, 6]
+        >>> members, groups = ([True] * 4 + [False] * 6) * 2, ["a"] * 10 + ["b"] * 10
+        >>> found = tpr_at_fpr_by_group(scores, members, alpha=0.5, groups=groups)
+        >>> found["a"].true_positive_rate, found["b"].true_positive_rate
+        (0.75, 0.25)
     """
     if thresholds not in get_args(Thresholds):
         raise InputError(f'thresholds is "{thresholds}"; it is "group" or "pooled"')
@@ -216,6 +254,11 @@ def attack_accuracy(score: Any, member: Any, *, pairs: Any = None, where: Any = 
 
     Raises:
         InputError: shapes that do not fit, scores that are nan.
+
+    Example:
+        >>> from evenhand.metrics import attack_accuracy
+        >>> attack_accuracy([[1, 0], [1, 0]], [[True, False], [True, False]]).tolist()
+        [1.0, 1.0]
     """
     values = numbers_of(score, "score")
     if values.ndim != 2:
@@ -255,6 +298,14 @@ def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np
         InputError: ε below 0 or δ out of [0, 1].
 
     Source: Kairouz, Oh and Viswanath (2015).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import dp_bound
+        >>> dp_bound([0.0, 0.25], epsilon=0.0).tolist()  # an attack can only guess
+        [0.0, 0.25]
+        >>> round(float(dp_bound(0.25, epsilon=np.log(2))), 6)  # e^ε is 2
+        0.5
     """
     if not epsilon >= 0 or not 0 <= delta <= 1:
         raise InputError(f"epsilon is {epsilon:g} and delta {delta:g}; epsilon is 0 or more and delta from 0 to 1")
