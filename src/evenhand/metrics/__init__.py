@@ -29,6 +29,7 @@ from evenhand.metrics.calibration import (
 )
 from evenhand.metrics.comparison import disparity
 from evenhand.metrics.groups import MISSING, ByGroup, Groups, by_group, groups_from_masks, intersections
+from evenhand.metrics.membership.accuracy import attack_accuracy
 from evenhand.metrics.membership.attacks import (
     attack_pool,
     attack_targets,
@@ -40,7 +41,6 @@ from evenhand.metrics.membership.attacks import (
 from evenhand.metrics.membership.roc import (
     RocCurve,
     TprAtFpr,
-    attack_accuracy,
     dp_bound,
     roc_auc,
     roc_curve,

@@ -33,6 +33,12 @@ class NoiseFloor:
     Attributes:
         mean: over the draws; nan where the measure is defined in none of them.
         high: the quantile above which a value is outside of its floor.
+
+    Example:
+        >>> from evenhand.stats import NoiseFloor
+        >>> floor = NoiseFloor(mean=0.02, high=0.05)
+        >>> 0.08 > floor.high  # more than noise shows
+        True
     """
 
     mean: float
@@ -40,7 +46,14 @@ class NoiseFloor:
 
 
 def noise_floor(draws: np.ndarray, level: float = 0.95) -> NoiseFloor:
-    """Mean and upper quantile of a measure's draws [D] under the null, over those where it is defined."""
+    """Mean and upper quantile of a measure's draws [D] under the null, over those where it is defined.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import noise_floor
+        >>> noise_floor(np.arange(101.0))
+        NoiseFloor(mean=50.0, high=95.0)
+    """
     defined = draws[~np.isnan(draws)]
     if not len(defined):
         return NoiseFloor(np.nan, np.nan)
@@ -48,7 +61,15 @@ def noise_floor(draws: np.ndarray, level: float = 0.95) -> NoiseFloor:
 
 
 def noise_floors(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and upper quantile, [...] each, of many measures' draws [D, ...] at once: `noise_floor` of each."""
+    """Mean and upper quantile, [...] each, of many measures' draws [D, ...] at once: `noise_floor` of each.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import noise_floors
+        >>> mean, high = noise_floors(np.array([[0.0, 4.0], [2.0, 8.0]]), level=0.5)
+        >>> mean.tolist(), high.tolist()
+        ([1.0, 6.0], [1.0, 6.0])
+    """
     ordered = np.sort(draws, axis=0)  # nan comes last
     count = (~np.isnan(ordered)).sum(axis=0)
     total = np.nansum(ordered, axis=0)
@@ -80,6 +101,17 @@ def permuted_sums(
 
     Returns:
         int or float [draws, S, M, G], the strata in ascending order of their codes.
+
+    Example:
+        Two of four examples have the event. Permuted over two groups of two, each has none, one or both:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import permuted_sums
+        >>> members = np.array([[True, False], [True, False], [False, True], [False, True]])
+        >>> events = np.array([[True, True, False, False]])
+        >>> sums = permuted_sums(members, np.zeros(4, dtype=int), events, 1000, np.random.default_rng(0))
+        >>> sums.shape, np.unique(sums).tolist(), np.unique(sums.sum(axis=-1)).tolist()
+        ((1000, 1, 1, 2), [0, 1, 2], [2])
     """
     _, stratum = compact(strata)
     found = []

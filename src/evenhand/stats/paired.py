@@ -28,6 +28,12 @@ class StudentT:
         estimate: the mean.
         standard_error: nan with one run; 0 where the runs agree, and then there is no p-value.
         df: degrees of freedom.
+
+    Example:
+        >>> from evenhand.stats import StudentT
+        >>> mean = StudentT(estimate=1.0, standard_error=1.0, df=float("inf"))
+        >>> mean.p_greater(1.0), [round(bound, 2) for bound in mean.interval()]
+        (0.5, [-0.96, 2.96])
     """
 
     estimate: float
@@ -55,6 +61,13 @@ def t_over_runs(differences: np.ndarray) -> StudentT:
 
     Blind to what the runs share: on one fixed test set its intervals cover too little (.73–.92 for disparities), since
     the noise of the examples is in every run alike.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import t_over_runs
+        >>> mean = t_over_runs(np.array([0.0, 1.0, 2.0, 3.0]))  # s² is 5/3
+        >>> mean.estimate, mean.df, round(mean.standard_error**2, 4)
+        (1.5, 3, 0.4167)
     """
     return _student(differences, 1 / len(differences))
 
@@ -71,6 +84,13 @@ def corrected_resampled_t(differences: np.ndarray, tested: int, trained: int) ->
 
     Raises:
         InputError: no examples to train or test on.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import corrected_resampled_t
+        >>> mean = corrected_resampled_t(np.array([1.0, 2.0, 3.0]), tested=200, trained=300)
+        >>> mean.estimate, mean.standard_error  # s is 1, and 1/3 + 2/3 is 1
+        (2.0, 1.0)
     """
     if tested < 1 or trained < 1:
         raise InputError(
@@ -104,6 +124,11 @@ def sign_flip(
 
     Raises:
         InputError: more than 16 runs without a generator.
+
+    Example:
+        >>> from evenhand.stats import sign_flip
+        >>> sign_flip([1.0, 2.0, 3.0])  # one of 2³ signs is as extreme
+        0.125
     """
     values = np.asarray(differences, dtype=float)
     runs = len(values)
@@ -135,6 +160,11 @@ def mcnemar(first: int, second: int, alternative: Alternative = "two-sided") -> 
 
     Returns:
         1 without discordant pairs.
+
+    Example:
+        >>> from evenhand.stats import mcnemar
+        >>> mcnemar(3, 0)  # 2 · .5³
+        0.25
     """
     from scipy.special import bdtr
 
@@ -154,6 +184,12 @@ def agresti_min(first: int, second: int, pairs: int, level: float = 0.95) -> tup
         first, second: pairs where only the first, or only the second, has the event.
         pairs: all pairs.
         level: two-sided.
+
+    Example:
+        >>> from evenhand.stats import agresti_min
+        >>> low, high = agresti_min(0, 0, pairs=98)  # ± 1.96/100
+        >>> round(low, 4), round(high, 4)
+        (-0.0196, 0.0196)
     """
     size, difference = pairs + 2, first - second
     error = math.sqrt(first + second + 1 - difference**2 / size) / size

@@ -28,6 +28,11 @@ def minimum_detectable_effect(standard_error: float, df: float, level: float, po
     Args:
         standard_error, df: of the contrast.
         level: one-sided, after the family's correction.
+
+    Example:
+        >>> from evenhand.stats import minimum_detectable_effect
+        >>> round(minimum_detectable_effect(1.0, df=float("inf"), level=0.05), 3)  # 1.645 + .842
+        2.486
     """
     return (t_quantile(1 - level, df) + t_quantile(power, df)) * standard_error
 
@@ -36,6 +41,11 @@ def detectable_by_runs(runs: int, level: float = 0.05, power: float = POWER) -> 
     """The smallest mean that a one-sided paired t test over runs finds, in standard deviations of the difference.
 
     For planning, when no example-level spread is known yet. Exact (noncentral t).
+
+    Example:
+        >>> from evenhand.stats import detectable_by_runs
+        >>> round(detectable_by_runs(1000), 3)  # nearly 2.486/√1000
+        0.079
     """
     from scipy.optimize import brentq
     from scipy.stats import nct
@@ -47,7 +57,14 @@ def detectable_by_runs(runs: int, level: float = 0.05, power: float = POWER) -> 
 
 @dataclass(frozen=True)
 class RunsNeeded:
-    """How many runs decide; `runs` is None where no number does, and `reason` says why."""
+    """How many runs decide; `runs` is None where no number does, and `reason` says why.
+
+    Example:
+        >>> from evenhand.stats import RunsNeeded, TwoWay, runs_needed
+        >>> contrast = TwoWay(0.0, 0.01, df=4, v_seed=0.01, v_example=0, v_both=0, runs=5, units=100)
+        >>> runs_needed(contrast, level=0.05, margin=None)
+        RunsNeeded(runs=None, reason='a contrast of exactly 0 is never decided without a margin')
+    """
 
     runs: int | None
     reason: str | None = None
@@ -61,6 +78,15 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
     the whole pool that the splits are drawn from (the products of one unit's contributions in two runs estimate it
     in both designs). The distance to decide is the larger of |contrast| (`worse`, `better`) and margin − contrast
     (`not worse`).
+
+    Example:
+        Five runs have a mean of .1 and a standard deviation of .5. Normal quantiles ask for (2.486·.5/.1)² = 154.5 runs,
+        quantiles of t for a few more:
+
+        >>> from evenhand.stats import TwoWay, runs_needed
+        >>> contrast = TwoWay(0.1, 0.05, df=4, v_seed=0.05, v_example=0, v_both=0, runs=5, units=1000)
+        >>> runs_needed(contrast, level=0.05, margin=None).runs
+        157
     """
     distance = abs(contrast.estimate) if margin is None else max(abs(contrast.estimate), margin - contrast.estimate)
     if contrast.runs < 2 or not contrast.variance > 0:

@@ -24,6 +24,13 @@ def redraw_outcomes(
         statistic: from outcomes, bool [B, n] or [B, J, n], to values [B, ...]. Weights and bins are its own.
         draws: how many times outcomes are drawn.
         rng: the source of randomness.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import redraw_outcomes
+        >>> rng = np.random.default_rng(0)
+        >>> redraw_outcomes(np.array([0.0, 1.0]), lambda outcomes: outcomes.mean(axis=1), 3, rng).tolist()
+        [0.5, 0.5, 0.5]
     """
     size, step = probability.shape[-1], drawn_at_once(probability.size)
     found = []
@@ -43,6 +50,12 @@ def pooled_curve(confidence: np.ndarray, outcome: np.ndarray, weight: np.ndarray
         confidence: float [n].
         outcome: bool or float [n].
         weight: float [n]; None: one each. Examples without weight are not drawn on.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import pooled_curve
+        >>> pooled_curve(np.array([0.1, 0.4, 0.4, 0.9]), np.array([0, 1, 0, 1])).tolist()
+        [0.0, 0.5, 0.5, 1.0]
     """
     from scipy.optimize import isotonic_regression
 

@@ -1,4 +1,4 @@
-"""How well scores tell members from non-members: ROC curve, its area, and true positives at few false ones.
+"""ROC curve of membership scores, its area, and the true positive rate at a low false positive rate.
 
 Scores and membership have one shape, [T, n] for T targets that were attacked on the same n examples, or [n]. `where`
 (bool, of a shape that broadcasts) chooses rows: a group's examples [n], or who was audited [T, n]. All chosen rows are
@@ -106,7 +106,7 @@ def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
         >>> curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist()
         ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
-    found, inside = _rows(score, member, where)
+    found, inside = chosen_rows(score, member, where)
     if inside.all() or not inside.any():
         which = "none is a member" if len(inside) and not inside.any() else "all are members"
         raise InputError(f"of {len(inside)} rows {which}; a ROC curve needs members and non-members")
@@ -135,7 +135,7 @@ def roc_auc(score: Any, member: Any, *, where: Any = None) -> float:
         >>> roc_auc([0.9, 0.8, 0.2, 0.1], [True, False, True, False])  # 3 of the 4 pairs are in order
         0.75
     """
-    found, inside = _rows(score, member, where)
+    found, inside = chosen_rows(score, member, where)
     members, others = found[inside], np.sort(found[~inside])
     if not len(members) or not len(others):
         return float("nan")
@@ -175,9 +175,9 @@ def tpr_at_fpr(
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha is {alpha:g}; it is a rate between 0 and 1")
-    found, inside = _rows(score, member, where)
+    found, inside = chosen_rows(score, member, where)
     theirs = where if threshold_where is None else threshold_where
-    others, among = _rows(score, member, theirs)
+    others, among = chosen_rows(score, member, theirs)
     distinct = _distinct(score, member, theirs, example)
     threshold = _threshold(others[~among], alpha)
     called = found >= threshold
@@ -240,49 +240,6 @@ def tpr_at_fpr_by_group(
     }
 
 
-def attack_accuracy(score: Any, member: Any, *, pairs: Any = None, where: Any = None) -> np.ndarray:
-    """Balanced accuracy (TPR + 1 − FPR)/2 of each target, at the threshold that is best on the other targets.
-
-    The best threshold of a target's own rows would give more than .5 on any data.
-
-    Args:
-        score, member, where: see the module; [T, n] of two targets or more.
-        pairs: int [T], each target's twin, which does not choose its threshold either.
-
-    Returns:
-        float [T]; nan for a target without members or non-members, or where the others have none.
-
-    Raises:
-        InputError: shapes that do not fit, scores that are nan.
-
-    Example:
-        >>> from evenhand.metrics import attack_accuracy
-        >>> attack_accuracy([[1, 0], [1, 0]], [[True, False], [True, False]]).tolist()
-        [1.0, 1.0]
-    """
-    values = numbers_of(score, "score")
-    if values.ndim != 2:
-        raise InputError(
-            f"score has shape {values.shape}; a row per target is needed, to choose a threshold on the others"
-        )
-    found, inside = _rows(values, member, where)
-    rows = np.broadcast_to(True if where is None else where, values.shape).astype(bool)
-    target = np.broadcast_to(np.arange(len(values))[:, None], values.shape)[rows]
-    twin = np.arange(len(values)) if pairs is None else np.asarray(pairs)
-    if twin.shape != (len(values),):
-        raise InputError(f"pairs has shape {twin.shape} and there are {len(values)} targets; a twin of each is needed")
-    order = np.argsort(-found, kind="stable")
-    found, inside, target = found[order], inside[order], target[order]
-    accuracy = np.full(len(values), np.nan)
-    for one, other in enumerate(twin.tolist()):
-        own = target == one
-        threshold = _best_threshold(*(part[~own & (target != other)] for part in (found, inside)))
-        called, truly = found[own] >= threshold, inside[own]
-        if truly.any() and not truly.all() and not np.isnan(threshold):
-            accuracy[one] = (called[truly].mean() + (~called[~truly]).mean()) / 2
-    return accuracy
-
-
 def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np.ndarray:
     """The highest TPR at each FPR that (ε, δ)-differential privacy leaves to any attack.
 
@@ -314,8 +271,8 @@ def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np
     return np.minimum(bound, 1.0)
 
 
-def _rows(score: Any, member: Any, where: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and membership of the chosen rows, in one line."""
+def chosen_rows(score: Any, member: Any, where: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and membership of the chosen rows, float and bool [rows]."""
     values = numbers_of(score, "score")
     inside = membership_of(member, values.shape, "score")
     rows = np.asarray(True if where is None else where)
@@ -348,12 +305,3 @@ def _threshold(non_members: np.ndarray, alpha: float) -> float:
         return -np.inf
     highest = np.partition(non_members, len(non_members) - 1 - allowed)[len(non_members) - 1 - allowed]
     return float(np.nextafter(highest, np.inf))
-
-
-def _best_threshold(score: np.ndarray, member: np.ndarray) -> float:
-    """The score with the largest TPR − FPR of rows in descending order; nan without members or non-members."""
-    if member.all() or not member.any():
-        return float("nan")
-    gain = np.cumsum(member) / member.sum() - np.cumsum(~member) / (~member).sum()
-    last = np.append(score[1:] != score[:-1], True)
-    return float(score[last][np.argmax(gain[last])])
