@@ -17,7 +17,7 @@ from evenhand.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Arrangements:
-    """The prompts of one question.
+    """The prompts of one question: the content and the identifier at each position.
 
     Attributes:
         contents: int [A, K], the content at each position.
@@ -107,8 +107,9 @@ def permuted_arrangements(options: int) -> Arrangements:
 
 
 def balanced_arrangements(options: int) -> Arrangements:
-    """K² prompts: contents and identifiers are rotated apart, so that each content stands once under each identifier at
-    each position.
+    """K² prompts: each content stands once under each identifier at each position.
+
+    Contents and identifiers are rotated apart.
 
     Example:
         >>> from evenhand.metrics import balanced_arrangements

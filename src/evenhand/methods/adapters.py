@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
 
 class VeRA(Targeted):
-    """Trains two vectors a layer around one random pair A, B that all layers share (Kopiczko et al. 2023,
-    arXiv:2310.11454): the update is Λb·B·Λd·A, with b 0 at the start.
+    """Trains two vectors a layer around one pair of random matrices A and B that all layers share, and the head.
+
+    The update is Λb·B·Λd·A, with b 0 at the start (Kopiczko et al. 2023, arXiv:2310.11454).
 
     Attributes:
         rank: rows of A and columns of B, drawn under the seed; larger than LoRA's, since only Λd grows with it.
         d_initial: what every entry of d starts from.
         dropout: probability of the dropout before A, drawn from one generator per layer.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.VeRA(rank=64).d_initial
+        0.1
     """
 
     kind: ClassVar[str] = "vera"
@@ -60,8 +66,15 @@ class VeRA(Targeted):
 
 
 class IA3(Adapter):
-    """Trains a factor for each key, each value and each activation of the feed-forward part, 1 at the start (Liu et al.
-    2022, arXiv:2205.05638)."""
+    """Trains a factor for each key, value and feed-forward activation, and the head.
+
+    The factors are 1 at the start (Liu et al. 2022, arXiv:2205.05638).
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.IA3(lr=0.01).lr
+        0.01
+    """
 
     kind: ClassVar[str] = "ia3"
     summary: ClassVar[str] = "factors of keys, values and feed-forward activations, and the classification head"
@@ -111,8 +124,18 @@ class Orthogonal(Targeted):
 
 
 class OFT(Orthogonal):
-    """Turns each target layer's inputs by block-diagonal rotations (Qiu et al. 2023, arXiv:2306.07280), by Cayley's
-    formula as it stands and not as a truncated series, so that what is learned is a rotation."""
+    """Trains block-diagonal rotations of each target layer's inputs, and the head (Qiu et al. 2023, arXiv:2306.07280).
+
+    The rotations follow Cayley's formula as it stands and not as a truncated series, so that they are exact.
+
+    Attributes:
+        block: the size of the blocks, which must divide the inputs of every target layer.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.OFT(block=4).block
+        4
+    """
 
     kind: ClassVar[str] = "oft"
     summary: ClassVar[str] = "rotations of the inputs of query and value projections, and the classification head"
@@ -125,12 +148,19 @@ class OFT(Orthogonal):
 
 
 class BOFT(Orthogonal):
-    """Turns each target layer's inputs by a product of butterfly rotations, and scales its outputs (Liu et al. 2023,
-    arXiv:2311.06243).
+    """Trains butterfly rotations of each target layer's inputs, factors of its outputs, and the head.
+
+    The rotation is a product of `factors` sparse ones (Liu et al. 2023, arXiv:2311.06243).
 
     Attributes:
+        block: the size of the blocks, which must divide the inputs of every target layer.
         factors: of the product. PEFT has more than one only through a CUDA extension that it compiles when it is
             first asked, and otherwise silently uses one; here that is refused.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.BOFT(block=4).factors
+        1
     """
 
     kind: ClassVar[str] = "boft"

@@ -19,6 +19,11 @@ class QLoRA(LowRank):
     """Trains what LoRA does, over a base whose linear layers are rounded to NF4 with doubly quantised scales.
 
     It needs a GPU and bitsandbytes. The head, embeddings and normalisations keep float32.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.QLoRA(rank=4).alpha
+        8.0
     """
 
     kind: ClassVar[str] = "qlora"

@@ -50,8 +50,18 @@ class Pruned(Full):
 
 
 class Magnitude(Pruned):
-    """Full fine-tuning without the weights of least magnitude in each linear layer (Han et al. 2015,
-    arXiv:1506.02626)."""
+    """Sets the weights of least magnitude in each linear layer to 0, and trains all others.
+
+    Source: Han et al. (2015, arXiv:1506.02626).
+
+    Attributes:
+        sparsity: the share of each layer's weights that is 0, rounded down to a whole number of them.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Magnitude(sparsity=0.9).sparsity
+        0.9
+    """
 
     kind: ClassVar[str] = "magnitude"
     summary: ClassVar[str] = "every weight but the smallest of each linear layer, which are 0 and stay it"
@@ -72,8 +82,9 @@ class Magnitude(Pruned):
 
 
 class Wanda(Pruned):
-    """Full fine-tuning without the weights of least |weight| × norm of its input in each row of each linear layer (Sun
-    et al. 2023, arXiv:2306.11695).
+    """Sets the weights of least |weight| × norm of its input in each row of linear layers to 0, and trains the others.
+
+    Source: Sun et al. (2023, arXiv:2306.11695).
 
     The norms are over the tokens of the first training examples. Layers are pruned one after the other, each on what
     the pruned ones before it give.
@@ -81,6 +92,11 @@ class Wanda(Pruned):
     Attributes:
         sparsity: the share of each row (the weights of one output) that is 0, rounded down to a whole number of them.
         examples: how many of the first training examples are looked at.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Wanda(examples=64).sparsity
+        0.5
     """
 
     kind: ClassVar[str] = "wanda"

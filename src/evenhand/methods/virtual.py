@@ -47,8 +47,18 @@ class Virtual(Adapter):
 
 
 class Prefix(Virtual):
-    """Trains keys and values of virtual tokens in every layer, and the head (Li & Liang 2021, arXiv:2101.00190),
-    without their reparametrisation."""
+    """Trains keys and values of virtual tokens in every layer, and the head.
+
+    Source: Li and Liang (2021, arXiv:2101.00190), without their reparametrisation.
+
+    Attributes:
+        tokens: how many virtual tokens.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Prefix(tokens=10).tokens
+        10
+    """
 
     kind: ClassVar[str] = "prefix"
     summary: ClassVar[str] = "keys and values of virtual tokens in every layer, and the classification head"
@@ -69,6 +79,11 @@ class Prompt(Virtual):
 
     Attributes:
         init: start from the embeddings of tokens drawn from the vocabulary, or from a normal distribution.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Prompt(tokens=10).init
+        'vocabulary'
     """
 
     kind: ClassVar[str] = "prompt"

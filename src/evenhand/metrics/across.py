@@ -1,4 +1,4 @@
-"""How values differ across groups: the worst, the best, and five ways to say how far apart they are.
+"""Comparison of values across groups: the worst, the best, and five measures of how far apart they are.
 
 Values have the groups on their last axis, [..., G], and so has `eligible`, bool: the groups that are looked at (all of
 them where it is None). A value that is nan for an eligible group makes the answer nan: a group is left out because the

@@ -1,4 +1,4 @@
-"""Bins of confidence, and how far confidence is from outcome in each: what binned calibration errors are made of.
+"""Bins of confidence, and the gap between confidence and outcome in each, for binned calibration errors.
 
 Bins are (lo, hi], and the first includes 0, as in scikit-learn's calibration_curve; torchmetrics' are [lo, hi).
 """
@@ -78,7 +78,7 @@ class Bins:
 
 
 def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray) -> Bins:
-    """Gather gaps by bin.
+    """Return the gaps by bin.
 
     Args:
         gap: confidence − outcome, float [..., n].

@@ -46,7 +46,8 @@ def expected_calibration_error(
     Args:
         norm: `l1` Σ π_b·|gap_b|, the ECE; `l2` √Σ π_b·gap_b²; `max` the largest |gap_b|, the MCE.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Naeini, Cooper and Hauskrecht (2015); top-label, Guo et al. (2017); classwise, Kull et al. (2019), in l2
     the marginal calibration error of Kumar, Liang and Ma (2019). torchmetrics' calibration_error, apart from edges.
@@ -81,7 +82,8 @@ def calibration_error_squared(
     confidences vary within a bin. A bin of one example has no unbiased squared gap: it is left out and the masses of
     the others are scaled to 1; nan where no bin (of some class) holds two.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Kumar, Liang and Ma (2019), with the variance above, neither truncated nor rooted.
 
@@ -109,7 +111,8 @@ def debiased_calibration_error(
     For comparison with plug-in errors and papers. The truncation brings back a bias: a perfectly calibrated model has
     about .056 at 50 examples, .028 at 200 and .008 at 2,000; compare methods by the square. nan where that is.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Kumar, Liang and Ma (2019), who truncate as well.
 
@@ -136,7 +139,8 @@ def adaptive_calibration_error(
 ) -> float:
     """Calibration error in l1 over bins of equal mass, by default of each class.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Nixon et al. (2019), ACE; their bins tear equal confidences apart and weigh alike, these keep them together
     and weigh by mass, which is the same where all confidences differ and n is a multiple of `n_bins`.
@@ -171,7 +175,8 @@ def overconfidence(
 ) -> float:
     """Σ π_b·max(gap_b, 0): the part of the ECE of bins that claim more than happens. See `underconfidence`.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: the ECE's definition; the two parts sum to it.
 
@@ -197,7 +202,8 @@ def underconfidence(
 ) -> float:
     """Σ π_b·max(−gap_b, 0): the part of the ECE of bins that claim less than happens. See `overconfidence`.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: the ECE's definition; the two parts sum to it.
 
@@ -221,7 +227,7 @@ def calibration_gap(
     sample_weight: Any = None,
     **options: Any,
 ) -> float:
-    """How much worse calibrated one group is than another; `by_group` gives the groups' own errors.
+    """Difference between groups in a calibration error; `by_group` gives the errors themselves.
 
     Args:
         sensitive_features: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.

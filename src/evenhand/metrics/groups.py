@@ -19,7 +19,7 @@ MISSING = "(missing)"
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Named groups.
+    """Groups of examples, with their names.
 
     Attributes:
         names: of the groups [G].

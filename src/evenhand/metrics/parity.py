@@ -44,7 +44,9 @@ def demographic_parity_difference(
 ) -> float:
     """Difference between groups in the selection rate P(ŷ = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: fairlearn.
 
     Example:
         >>> from evenhand.metrics import demographic_parity_difference
@@ -70,7 +72,9 @@ def equal_opportunity_difference(
 ) -> float:
     """Difference between groups in the true positive rate P(ŷ = 1 | y = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: Hardt, Price and Srebro (2016); fairlearn.
 
     Example:
         >>> from evenhand.metrics import equal_opportunity_difference
@@ -97,8 +101,10 @@ def equalized_odds_difference(
 ) -> float:
     """The differences between groups in true and false positive rates: the larger of the two, or their mean.
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`;
-    `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    Takes labels [n]; `agg`, `worst_case` or `mean`, is over the two rates. `disparity` documents the other options, the
+    errors and when it is nan.
+
+    Source: Hardt, Price and Srebro (2016); fairlearn.
 
     Example:
         True positive rates of 1 and .5, false positive rates of .5 and .5:
@@ -128,7 +134,9 @@ def predictive_parity_difference(
 ) -> float:
     """Difference between groups in precision P(y = 1 | ŷ = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: Chouldechova (2017).
 
     Example:
         >>> from evenhand.metrics import predictive_parity_difference
@@ -152,7 +160,9 @@ def accuracy_difference(
 ) -> float:
     """Accuracy parity: difference between groups in P(ŷ = y), over all classes at once.
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_difference.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: fairlearn's accuracy_score_difference.
 
     Example:
         >>> from evenhand.metrics import accuracy_difference
@@ -167,7 +177,7 @@ def accuracy_difference(
 def against_complement(
     metric: Callable[..., float], y_true: Any, y_pred: Any, *, sensitive_features: Any, **options: Any
 ) -> ByGroup:
-    """Each group against everybody else, by a measure of this room: what the paper's figures show per subgroup.
+    """Each group against everybody else, by a measure of this module, as the paper's figures show it per subgroup.
 
     Args:
         metric: such as `equalized_odds_difference`; it compares two groups, the members and the others.

@@ -29,7 +29,9 @@ def demographic_parity_ratio(
 ) -> float:
     """Ratio between groups of the selection rate P(ŷ = 1): disparate impact, to be compared with `FOUR_FIFTHS`.
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: fairlearn.
 
     Example:
         >>> from evenhand.metrics import demographic_parity_ratio
@@ -55,7 +57,9 @@ def equal_opportunity_ratio(
 ) -> float:
     """Ratio between groups of the true positive rate P(ŷ = 1 | y = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: Hardt, Price and Srebro (2016); fairlearn.
 
     Example:
         >>> from evenhand.metrics import equal_opportunity_ratio
@@ -82,8 +86,10 @@ def equalized_odds_ratio(
 ) -> float:
     """The ratios between groups of true and false positive rates: the smaller of the two, or their mean.
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`;
-    `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    Takes labels [n]; `agg`, `worst_case` or `mean`, is over the two rates. `disparity` documents the other options, the
+    errors and when it is nan.
+
+    Source: Hardt, Price and Srebro (2016); fairlearn.
 
     Example:
         True positive rates of 1 and .5, false positive rates of .5 and .5:
@@ -113,7 +119,9 @@ def predictive_parity_ratio(
 ) -> float:
     """Ratio between groups of precision P(y = 1 | ŷ = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: Chouldechova (2017).
 
     Example:
         >>> from evenhand.metrics import predictive_parity_ratio
@@ -137,7 +145,9 @@ def accuracy_ratio(
 ) -> float:
     """Accuracy parity: ratio between groups of P(ŷ = y), over all classes at once.
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_ratio.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: fairlearn's accuracy_score_ratio.
 
     Example:
         >>> from evenhand.metrics import accuracy_ratio

@@ -1,4 +1,4 @@
-"""What linear probes say: accuracy, and selectivity against control tasks.
+"""Accuracy of linear probes, and their selectivity against control tasks.
 
 Hewitt and Liang (2019), "Designing and Interpreting Probes with Control Tasks", arXiv:1909.03368.
 """
@@ -11,7 +11,7 @@ from evenhand.errors import InputError
 
 
 def probe_accuracy(correct: np.ndarray) -> np.ndarray:
-    """Share of labels that a probe tells right [...], from bool [..., n]; nan without examples.
+    """Share of labels that a probe predicts correctly [...], from bool [..., n]; nan without examples.
 
     Example:
         >>> from evenhand.metrics import probe_accuracy
@@ -36,10 +36,10 @@ def selectivity(correct: np.ndarray, control: np.ndarray) -> np.ndarray:
 
 
 def selectivity_by_example(correct: np.ndarray, control: np.ndarray) -> np.ndarray:
-    """What each example adds to selectivity against each control task, float [..., S, n]; the mean is the selectivity.
+    """Each example's part of the selectivity against each control task, float [..., S, n]; the mean is the selectivity.
 
     Args:
-        correct: bool [..., n], whether the label was told right.
+        correct: bool [..., n], whether the label was predicted correctly.
         control: bool [..., S, n], the same of each control task.
 
     Raises:

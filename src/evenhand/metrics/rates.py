@@ -102,7 +102,9 @@ def selection_rate(
 ) -> float:
     """P(ŷ = 1), the share predicted positive; nan where no example has weight.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, whose y_true tells the classes only, too.
+    Takes labels [n], of which y_true only tells the classes; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn.
 
     Example:
         >>> from evenhand.metrics import selection_rate
@@ -117,7 +119,9 @@ def true_positive_rate(
 ) -> float:
     """P(ŷ = 1 | y = 1), also called recall or sensitivity; nan without positive examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
 
     Example:
         >>> from evenhand.metrics import true_positive_rate
@@ -134,7 +138,9 @@ def false_positive_rate(
 ) -> float:
     """P(ŷ = 1 | y = 0); nan without negative examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
 
     Example:
         >>> from evenhand.metrics import false_positive_rate
@@ -149,7 +155,9 @@ def true_negative_rate(
 ) -> float:
     """P(ŷ = 0 | y = 0), also called specificity; nan without negative examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
 
     Example:
         >>> from evenhand.metrics import true_negative_rate
@@ -164,7 +172,9 @@ def false_negative_rate(
 ) -> float:
     """P(ŷ = 0 | y = 1), the miss rate; nan without positive examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
 
     Example:
         >>> from evenhand.metrics import false_negative_rate
@@ -179,7 +189,9 @@ def precision(
 ) -> float:
     """P(y = 1 | ŷ = 1); nan where nothing is predicted positive.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: scikit-learn's precision_score, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's precision_score, which gives 0 there.
 
     Example:
         >>> from evenhand.metrics import precision
@@ -194,7 +206,9 @@ def f1(
 ) -> float:
     """2·TP/(2·TP + FP + FN); nan where nothing is positive, true or predicted.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: scikit-learn's f1_score, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's f1_score, which gives 0 there.
 
     Example:
         >>> from evenhand.metrics import f1
@@ -207,7 +221,9 @@ def f1(
 def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """P(ŷ = y), over all classes at once; nan where no example has weight.
 
-    Of labels [n], which may be words. Options and Raises: `rate_by_group`. Source: scikit-learn's accuracy_score.
+    Takes labels [n], which may be words; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's accuracy_score.
 
     Example:
         >>> from evenhand.metrics import accuracy
@@ -220,7 +236,9 @@ def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
 def error_rate(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """P(ŷ ≠ y), over all classes at once; nan where no example has weight.
 
-    Of labels [n], which may be words. Options and Raises: `rate_by_group`. Source: scikit-learn's zero_one_loss.
+    Takes labels [n], which may be words; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's zero_one_loss.
 
     Example:
         >>> from evenhand.metrics import error_rate

@@ -16,7 +16,7 @@ from evenhand.metrics.labels import weights_of
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityCurve:
-    """What a reliability diagram and the histogram of confidence beside it draw.
+    """The points of a reliability diagram and of the histogram of confidence beside it.
 
     Attributes:
         edges: of the bins, float [B+1].
@@ -53,7 +53,8 @@ def reliability_curve(
 
     The form classwise, which has a curve per class, is refused: take one column as positive.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: DeGroot and Fienberg (1983); scikit-learn's calibration_curve, which leaves empty bins out.
 

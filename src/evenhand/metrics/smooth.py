@@ -1,4 +1,4 @@
-"""Smooth calibration error: no bins, a kernel whose width the data set."""
+"""Smooth calibration error: without bins, by a kernel whose width follows from the data."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _OPPOSITE = {"male": "female", "female": "male"}
 
 
 def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | None]) -> np.ndarray:
-    """What each translation makes of the stereotype about its referent.
+    """Classify each translation by the stereotype about its referent: pro, anti, neutral, mixed or none.
 
     Args:
         predicted: [n] classes of `pronoun_class`.
@@ -76,7 +76,9 @@ class StereotypeShares:
 
 
 def stereotype_shares(predicted: Sequence[str], stereotype: Sequence[str | None]) -> StereotypeShares:
-    """The shares of each outcome among the translations whose referent has a stereotype. Args, Raises: as above.
+    """The shares of each outcome among the translations whose referent has a stereotype.
+
+    Arguments and errors are those of `stereotype_outcomes`.
 
     Source: the ratios of figure 7 of Ding et al. (2024), who count `mixed` and `none` together as unknown.
 
@@ -93,7 +95,7 @@ def stereotype_shares(predicted: Sequence[str], stereotype: Sequence[str | None]
 
 @dataclass(frozen=True)
 class GenderAccuracy:
-    """How well the referent's gold gender was translated, from 0 to 1 (the source prints per cent).
+    """Accuracy and F1 of the referents' gold genders in translations, from 0 to 1 (the source prints per cent).
 
     Attributes:
         accuracy: share of texts whose class is the gold gender.
@@ -148,8 +150,9 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
 
 
 def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stereotype: Sequence[str | None]) -> float:
-    """ΔS: the mean of both genders' F1 on pro-stereotypical texts (gold = stereotype), minus that on anti-stereotypical
-    ones; above 0 stereotypical roles are translated better.
+    """ΔS: mean F1 of both genders on pro-stereotypical texts minus that on anti-stereotypical ones.
+
+    Texts are pro-stereotypical where gold = stereotype. Above 0 stereotypical roles are translated better.
 
     Where pro and anti texts have the same sources, as most pairs in Turkish have, nothing can be accurate, and this is
     about the pro share minus the anti share.
@@ -208,7 +211,9 @@ def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float
 
 
 def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """What BLEU is made of, int [n, 10]: its length, the closest reference's, 4 counts of right n-grams, 4 of all.
+    """The counts that make BLEU, int [n, 10]: length, the closest reference's length, right n-grams, all n-grams.
+
+    There are 4 counts of right n-grams and 4 of all, for n from 1 to 4.
 
     They add up over texts, so that BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
     Args, Raises: as in `bleu`.

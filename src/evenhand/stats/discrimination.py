@@ -199,7 +199,7 @@ def threshold_at(negatives: np.ndarray, alpha: float) -> float:
 def exceeds_dp(
     score: np.ndarray, positive: np.ndarray, threshold: float, epsilon: float, delta: float, level: float = 0.95
 ) -> bool:
-    """Whether an attack refutes (ε, δ)-differential privacy: TPR > e^ε·FPR + δ, beyond chance.
+    """True where an attack refutes (ε, δ)-differential privacy: TPR > e^ε·FPR + δ, beyond chance.
 
     The lower bound of TPR is compared with the upper bound of FPR, each missed with probability (1 − level)/2.
 
@@ -207,7 +207,7 @@ def exceeds_dp(
         score, positive: [T, n].
         threshold: chosen on other models, or before looking.
         epsilon, delta: of the training.
-        level: how sure.
+        level: two-sided, of both intervals.
 
     Example:
         An attack that is right about 100 members and 100 others refutes ε = 1, and not ε = 8:

@@ -79,7 +79,7 @@ def _back(values: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class MaxT:
-    """How small the smallest one-sided p-value of a family is when nothing is there.
+    """The null distribution of the smallest one-sided p-value of a family.
 
     Attributes:
         smallest: float [D], ascending draws of it; empty: Bonferroni.

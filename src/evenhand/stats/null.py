@@ -28,7 +28,7 @@ LANES = np.uint64(0x0101010101010101)
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """What is seen when there is nothing to see.
+    """Mean and upper quantile of a measure where there is no effect.
 
     Attributes:
         mean: over the draws; nan where the measure is defined in none of them.

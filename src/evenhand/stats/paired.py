@@ -1,6 +1,7 @@
-"""Tests and intervals of paired differences that need less than the two-way interval does: one number per run, or the
-discordant counts of one run. What papers use, to stand beside the two-way interval; `docs/statistics.md` says where
-each covers.
+"""Tests and intervals of paired differences, from one number per run or from the discordant counts of one run.
+
+Papers use them. They need less than the two-way interval does, beside which they stand here for comparison;
+`docs/statistics.md` says where each covers.
 """
 
 from __future__ import annotations

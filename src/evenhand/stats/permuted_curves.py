@@ -1,5 +1,4 @@
-"""Does a score tell positives from negatives better in one group than in another? The areas and points of each group's
-own ROC curve, and what they are when nobody's group matters.
+"""Areas and points of each group's ROC curve, observed and where nobody's group matters.
 
 The null permutes whole membership patterns over the examples of a stratum (those of one label, say). An example keeps
 its scores and positives of all targets, so that what goes together by example and by target stays together, and the
@@ -22,7 +21,7 @@ Values = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class PermutedGroups:
-    """Groups' values, observed and permuted.
+    """Values of groups, as observed and under permutations of the groups.
 
     Attributes:
         values: float [G]; nan for a group without positives or negatives.

@@ -1,4 +1,4 @@
-"""What a study could have noticed, and how many runs would decide."""
+"""Power: the effects that a study can detect, and the number of runs that a verdict needs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def detectable_by_runs(runs: int, level: float = 0.05, power: float = POWER) -> 
 
 @dataclass(frozen=True)
 class RunsNeeded:
-    """How many runs decide; `runs` is None where no number does, and `reason` says why.
+    """The number of runs that a verdict needs; `runs` is None where no number is enough, and `reason` says why.
 
     Example:
         >>> from evenhand.stats import RunsNeeded, TwoWay, runs_needed
@@ -80,7 +80,7 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
     (`not worse`).
 
     Example:
-        Five runs have a mean of .1 and a standard deviation of .5. Normal quantiles ask for (2.486·.5/.1)² = 154.5 runs,
+        Five runs have a mean of .1 and standard deviation .5. Normal quantiles ask for (2.486·.5/.1)² = 154.5 runs,
         quantiles of t for a few more:
 
         >>> from evenhand.stats import TwoWay, runs_needed

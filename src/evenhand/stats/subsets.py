@@ -30,7 +30,7 @@ from evenhand.stats.subset_rows import Rows, cut, gram_of
 
 @dataclass(frozen=True, eq=False)
 class RatioSums:
-    """What each row adds to the numerator and the denominator of a ratio, in each run.
+    """Each row's part of the numerator and of the denominator of a ratio, in each run.
 
     Attributes:
         numerator: float [R, J]; 0 where the run did not test the row.

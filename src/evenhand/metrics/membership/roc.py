@@ -90,7 +90,7 @@ class TprAtFpr:
 
 
 def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
-    """The ROC curve of some rows.
+    """The ROC curve of the chosen rows: a point per distinct score.
 
     Args:
         score, member, where: see the module.

@@ -1,4 +1,4 @@
-"""Corrections of identifier and position bias in multiple choice. What the uncorrected scores say is called raw.
+"""Corrections of identifier and position bias in multiple choice. Uncorrected scores are called raw.
 
 All of them remove what belongs to a *slot* (an identifier at a position) and leave what belongs to a content: that a
 model prefers "male" to "female" is the finding, not a nuisance, and a correction that divided by it would hide it.
@@ -53,7 +53,7 @@ def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.
 
 @dataclass(frozen=True, eq=False)
 class SlotCorrected:
-    """Scores without what belongs to the slots.
+    """Scores of which the bias of each slot was removed.
 
     Attributes:
         log_prob: [..., A, K] by position, normalised; `option_choices` and `option_effects` take it as they take the

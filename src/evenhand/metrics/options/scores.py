@@ -77,8 +77,9 @@ def option_probabilities(scores: np.ndarray) -> np.ndarray:
 
 
 def option_mass(log_prob: np.ndarray) -> np.ndarray:
-    """Probability of all options together [...]. Where it is small, the model would answer something else, and what the
-    options say about its preference is little.
+    """Probability of all options together [...].
+
+    Where it is small, the model would answer something else, and the options say little about its preference.
 
     Raises:
         InputError: options with more than probability 1 together, which are no alternatives (or no log-probabilities).
@@ -103,7 +104,7 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None) -> np.ndarray:
-    """Which content is chosen, the one with the highest score.
+    """The chosen content of each prompt, which is the one with the highest score.
 
     Args:
         scores: [..., A, K] by position; [..., K] by content where there are no arrangements.
@@ -155,7 +156,7 @@ def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class EqualGuessing:
-    """How far a model is from guessing two contents equally often.
+    """The share of guesses that fall to the first of two contents, and its distance from one half.
 
     Attributes:
         share: of the first among guesses of either, float [...]; nan where neither is ever guessed.
@@ -178,7 +179,7 @@ class EqualGuessing:
 
 
 def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
-    """The distance from guessing two contents, such as both genders, equally.
+    """The distance from guessing two contents, such as both genders, equally often.
 
     Args:
         first, second: float [..., n], how much of each example's guess falls to either: shares of `option_choices`,

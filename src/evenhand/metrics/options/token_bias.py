@@ -1,4 +1,4 @@
-"""What of an answer is about the content, and what about its token and its place: decompositions in log-odds.
+"""Decomposition of answers in log-odds into effects of the content, of its identifier and of its position.
 
 The score of an option in a prompt is taken as  content + identifier + position + a constant of the prompt  (log-odds
 against the prompt's mean option). A preference for "male" is a content effect; for "A" whatever it stands for, an
@@ -18,7 +18,7 @@ from evenhand.metrics.options.scores import checked
 
 @dataclass(frozen=True, eq=False)
 class OptionEffects:
-    """Additive effects in log-odds; each of the three sums to 0 over its K levels.
+    """Additive effects of content, identifier and position in log-odds; each sums to 0 over its K levels.
 
     The log-odds of two options that differ in content only are the difference of two content effects.
 
