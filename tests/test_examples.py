@@ -6,6 +6,7 @@ import doctest
 import inspect
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 PUBLIC = dict(public())
+PAGE = Path(__file__).parents[1] / "docs" / "api-statistics.md"
 
 
 def examples(member: Any, path: str) -> list[doctest.DocTest]:
@@ -73,6 +75,13 @@ def test_public_functions_of_a_public_module_are_exported(module):
         if inspect.isfunction(member) and member.__module__ == module.__name__ and not name.startswith("_")
     }
     assert own - {"correlations_of"} <= set(stats.__all__)
+
+
+def test_the_page_of_statistics_names_every_public_function_and_its_example_runs():
+    text = PAGE.read_text("utf-8")
+    assert [name for name in stats.__all__ if f"`{name}`" not in text] == []
+    page = doctest.DocTestParser().get_doctest(text, {}, PAGE.name, str(PAGE), 0)
+    assert page.examples and failures(page) == ""
 
 
 def test_an_example_that_is_wrong_is_reported_and_names_of_the_module_do_not_help():
