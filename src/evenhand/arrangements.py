@@ -85,6 +85,11 @@ class Arrangements:
 def cyclic_arrangements(options: int) -> Arrangements:
     """K prompts: contents are rotated, identifiers stay in place. Identifier and position cannot be told apart.
 
+    Args:
+        options: K, 2 or more.
+
+    Source: Zheng et al. (2024), cyclic permutations.
+
     Example:
         >>> from evenhand.metrics import cyclic_arrangements
         >>> cyclic_arrangements(3).contents.tolist()
@@ -96,6 +101,11 @@ def cyclic_arrangements(options: int) -> Arrangements:
 
 def permuted_arrangements(options: int) -> Arrangements:
     """K! prompts: all orders of contents, identifiers stay in place.
+
+    Args:
+        options: K, 2 or more.
+
+    Source: Zheng et al. (2024), full permutations.
 
     Example:
         >>> from evenhand.metrics import permuted_arrangements
@@ -110,6 +120,9 @@ def balanced_arrangements(options: int) -> Arrangements:
     """K² prompts: each content stands once under each identifier at each position.
 
     Contents and identifiers are rotated apart.
+
+    Args:
+        options: K, 2 or more.
 
     Example:
         >>> from evenhand.metrics import balanced_arrangements

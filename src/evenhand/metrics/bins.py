@@ -127,6 +127,9 @@ def edges_of(confidence: np.ndarray, n_bins: int, strategy: Strategy, weight: np
 def equal_width_edges(n_bins: int) -> np.ndarray:
     """0, 1/B, …, 1: float [B+1].
 
+    Args:
+        n_bins: B.
+
     Example:
         >>> from evenhand.metrics import equal_width_edges
         >>> equal_width_edges(4).tolist()

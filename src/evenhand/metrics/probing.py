@@ -13,6 +13,9 @@ from evenhand.errors import InputError
 def probe_accuracy(correct: np.ndarray) -> np.ndarray:
     """Share of labels that a probe predicts correctly [...], from bool [..., n]; nan without examples.
 
+    Args:
+        correct: bool [..., n], whether the probe predicts each example's label correctly.
+
     Example:
         >>> from evenhand.metrics import probe_accuracy
         >>> float(probe_accuracy([True, True, False, True]))
@@ -26,6 +29,11 @@ def selectivity(correct: np.ndarray, control: np.ndarray) -> np.ndarray:
     """Accuracy on the label minus mean accuracy on its control tasks [...], between −1 and 1.
 
     About 0: whatever the probe reaches, it could have learnt by heart. Args as `selectivity_by_example`.
+
+    Raises:
+        InputError: as `selectivity_by_example`.
+
+    Source: Hewitt and Liang (2019).
 
     Example:
         >>> from evenhand.metrics import selectivity
@@ -44,6 +52,8 @@ def selectivity_by_example(correct: np.ndarray, control: np.ndarray) -> np.ndarr
 
     Raises:
         InputError: shapes that do not fit, no control task or no example.
+
+    Source: Hewitt and Liang (2019).
 
     Example:
         >>> from evenhand.metrics import selectivity_by_example

@@ -218,6 +218,8 @@ def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]
     They add up over texts, so that BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
     Args, Raises: as in `bleu`.
 
+    Source: sacrebleu (Post 2018).
+
     Example:
         >>> from evenhand.metrics import bleu_statistics
         >>> bleu_statistics(["the cat sat down"], [["the cat sat down"]]).tolist()
@@ -237,6 +239,14 @@ def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]
 
 def bleu_of(statistics: np.ndarray) -> float:
     """BLEU of summed `bleu_statistics`, int [10]; nan where there is no reference.
+
+    Args:
+        statistics: int [10], a sum of rows of `bleu_statistics`.
+
+    Raises:
+        InputError: sacrebleu is not installed.
+
+    Source: sacrebleu (Post 2018).
 
     Example:
         >>> from evenhand.metrics import bleu_of

@@ -113,6 +113,8 @@ def bootstrap_counts(counts: np.ndarray, statistic: Statistic, draws: int, rng: 
         draws: how many samples.
         rng: the source of randomness; the draws are a function of its state.
 
+    Source: Efron (1979); a resample of rows is a multinomial draw of the cells.
+
     Example:
         The standard error of a share of 50 in 100 is √(.5·.5/100):
 
@@ -132,6 +134,11 @@ def bootstrap_counts(counts: np.ndarray, statistic: Statistic, draws: int, rng: 
 
 def jackknife_counts(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
     """The measure without one row of each cell, [C, ...]. Every row of a cell has this same jackknife value.
+
+    Args:
+        counts, statistic: as for `bootstrap_counts`.
+
+    Source: Quenouille (1956) and Tukey (1958).
 
     Example:
         >>> import numpy as np
@@ -159,6 +166,8 @@ def bootstrap_units(
         statistic: of a sample's row numbers, which repeat where a unit is drawn again.
         draws, rng: as in `bootstrap_counts`.
 
+    Source: Efron (1979), over clusters.
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import bootstrap_units
@@ -180,6 +189,9 @@ def bootstrap_units(
 def jackknife_units(unit: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
     """The statistic without each unit, float [U].
 
+    Args:
+        unit, statistic: as for `bootstrap_units`.
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import jackknife_units
@@ -193,6 +205,12 @@ def jackknife_units(unit: np.ndarray, statistic: Callable[[np.ndarray], float]) 
 
 def percentile(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """The percentile interval along the first axis, from the draws where the measure is defined; nan where in none.
+
+    Args:
+        draws: float [D, ...].
+        level: two-sided.
+
+    Source: Efron (1979).
 
     Example:
         >>> import numpy as np

@@ -83,7 +83,7 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -
 
     Returns:
         The estimate with its variance. With one run V_seed and V_both are 0 and the variance is that of the examples;
-        with one unit the variance is nan.
+        with one unit the variance is nan. Source: Cameron, Gelbach and Miller (2011).
 
     Example:
         >>> import numpy as np
@@ -194,7 +194,7 @@ def units_of_two_sides(
 
 
 def unpaired(first: TwoWay, second: TwoWay) -> TwoWay:
-    """first − second where neither runs nor units are shared: variances add, Welch–Satterthwaite df.
+    """first − second where neither runs nor units are shared: variances add, df as of Welch (1947).
 
     Example:
         >>> from evenhand.stats import TwoWay, unpaired

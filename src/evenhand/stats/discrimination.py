@@ -114,6 +114,11 @@ def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None
         positive: bool [T, n].
         where: bool [n] or [T, n], the rows to look at.
 
+    Returns:
+        The estimate is nan without positives or without negatives.
+
+    Source: DeLong, DeLong and Clarke-Pearson (1988), with variances clustered two ways.
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import pooled_auc
@@ -140,6 +145,9 @@ def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> Poole
         score: float [T, n].
         threshold: on the score.
         where: bool [T, n]: positives for a TPR, negatives for an FPR.
+
+    Returns:
+        The estimate is nan without rows.
 
     Example:
         >>> import numpy as np
@@ -170,6 +178,11 @@ def pooled_tpr(
         score, positive, where: as for `pooled_auc`.
         alpha: the false positive rate.
         threshold_where: bool [n] or [T, n], the rows whose negatives set the threshold; None: those of `where`.
+
+    Returns:
+        The estimate is nan without positives or without negatives.
+
+    Source: Woodruff (1952), for the part of the threshold.
 
     Example:
         >>> import numpy as np
@@ -208,6 +221,8 @@ def exceeds_dp(
         threshold: chosen on other models, or before looking.
         epsilon, delta: of the training.
         level: two-sided, of both intervals.
+
+    Source: Jagielski, Ullman and Oprea (2020), with two-way clustered intervals.
 
     Example:
         An attack that is right about 100 members and 100 others refutes ε = 1, and not ε = 8:

@@ -23,6 +23,8 @@ def verdict(low: float, high: float, margin: float | None) -> Verdict:
             how precise it is and gives `inconclusive`.
         margin: the largest contrast declared harmless, above 0; None: `equivalent` and `not worse` are not said.
 
+    Source: interval inclusion, as trials of equivalence and non-inferiority report it (Piaggio et al. 2012).
+
     Example:
         >>> from evenhand.stats import verdict
         >>> verdict(-0.01, 0.01, margin=0.02), verdict(-0.05, 0.01, margin=0.02), verdict(0.01, 0.05, margin=0.02)
@@ -46,6 +48,10 @@ def verdict(low: float, high: float, margin: float | None) -> Verdict:
 def tost(estimate: float, standard_error: float, df: float, low: float, high: float) -> float:
     """p-value of two one-sided t tests (Schuirmann 1987): small where the truth lies within (low, high).
 
+    Args:
+        estimate, standard_error, df: of the quantity; the standard error is above 0, and df may be infinite.
+        low, high: the bounds of what counts as equivalent.
+
     Example:
         >>> from evenhand.stats import tost
         >>> round(tost(0.0, standard_error=1.0, df=float("inf"), low=-1.645, high=1.645), 3)
@@ -57,7 +63,13 @@ def tost(estimate: float, standard_error: float, df: float, low: float, high: fl
 
 
 def tost_paired(first: np.ndarray, second: np.ndarray, low: float, high: float) -> float:
-    """TOST on the mean of first − second, paired.
+    """p-value of TOST on the mean of first − second, paired.
+
+    Args:
+        first, second: float [n], paired, n of 2 or more; their differences must vary.
+        low, high: the bounds of what counts as equivalent.
+
+    Source: Schuirmann (1987); statsmodels' ttost_paired.
 
     Example:
         >>> from evenhand.stats import tost_paired
@@ -70,7 +82,13 @@ def tost_paired(first: np.ndarray, second: np.ndarray, low: float, high: float) 
 
 
 def tost_independent(first: np.ndarray, second: np.ndarray, low: float, high: float) -> float:
-    """TOST on the difference of two means with a pooled variance, as statsmodels' `ttost_ind`.
+    """p-value of TOST on the difference of two means with a pooled variance, as statsmodels' `ttost_ind`.
+
+    Args:
+        first, second: float [n] and [m], two independent samples that vary.
+        low, high: the bounds of what counts as equivalent.
+
+    Source: Schuirmann (1987).
 
     Example:
         >>> from evenhand.stats import tost_independent
@@ -86,6 +104,10 @@ def tost_independent(first: np.ndarray, second: np.ndarray, low: float, high: fl
 
 def non_inferiority(estimate: float, standard_error: float, df: float, margin: float) -> float:
     """p-value against "worse by the margin or more"; positive estimates are worse.
+
+    Args:
+        estimate, standard_error, df: of the contrast; the standard error is above 0, and df may be infinite.
+        margin: the largest contrast declared harmless.
 
     Example:
         >>> from evenhand.stats import non_inferiority

@@ -160,6 +160,11 @@ def pool(
     Raises:
         InputError: a variance that is not above 0, or inverse-variance weights of settings that share something.
 
+    Returns:
+        The estimate is nan without settings, and its variance with one; `reason` says so.
+
+    Source: Hartung and Knapp (2001), Sidik and Jonkman (2002); τ² by Paule and Mandel (1982).
+
     Example:
         >>> from evenhand.stats import pool
         >>> mean = pool([0.0, 0.5, 1.0], [0.25, 0.25, 0.25])  # s² is .25, all of it noise

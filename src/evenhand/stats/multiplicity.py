@@ -33,6 +33,11 @@ MOST_DF = 16
 def bonferroni(p: np.ndarray) -> np.ndarray:
     """p·m, at most 1. Controls the familywise error; has simultaneous intervals: each at level/m.
 
+    Args:
+        p: float [m], p-values of a family.
+
+    Source: Dunn (1961).
+
     Example:
         >>> from evenhand.stats import bonferroni
         >>> bonferroni([0.01, 0.02, 0.5]).tolist()
@@ -44,6 +49,9 @@ def bonferroni(p: np.ndarray) -> np.ndarray:
 
 def holm(p: np.ndarray) -> np.ndarray:
     """Holm's step-down p-values (1979), monotone step included. Controls the familywise error.
+
+    Args:
+        p: float [m], p-values of a family.
 
     Example:
         >>> from evenhand.stats import holm
@@ -58,6 +66,9 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """Benjamini and Hochberg's step-up p-values (1995). Controls the false discovery rate.
+
+    Args:
+        p: float [m], p-values of a family.
 
     Example:
         >>> from evenhand.stats import benjamini_hochberg
@@ -133,6 +144,8 @@ def max_t(correlation: np.ndarray, df: np.ndarray, rng: np.random.Generator, dra
         df: float [m], degrees of freedom of each contrast.
         rng: the source of randomness.
         draws: pairs of draws.
+
+    Source: single-step max-t (Hothorn, Bretz and Westfall 2008), with degrees of freedom that may differ.
 
     Example:
         Independent contrasts gain nothing; those that always move together need no correction:

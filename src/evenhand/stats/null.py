@@ -48,6 +48,13 @@ class NoiseFloor:
 def noise_floor(draws: np.ndarray, level: float = 0.95) -> NoiseFloor:
     """Mean and upper quantile of a measure's draws [D] under the null, over those where it is defined.
 
+    Args:
+        draws: float [D]; nan where the measure is undefined.
+        level: of the upper quantile.
+
+    Returns:
+        Both numbers are nan where the measure is defined in no draw.
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import noise_floor
@@ -61,7 +68,9 @@ def noise_floor(draws: np.ndarray, level: float = 0.95) -> NoiseFloor:
 
 
 def noise_floors(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and upper quantile, [...] each, of many measures' draws [D, ...] at once: `noise_floor` of each.
+    """Mean and upper quantile, float [...] each, of many measures' draws [D, ...] at once.
+
+    Each is as `noise_floor` gives it, with the same level, and nan where a measure is defined in no draw.
 
     Example:
         >>> import numpy as np

@@ -63,6 +63,11 @@ def t_over_runs(differences: np.ndarray) -> StudentT:
     Blind to what the runs share: on one fixed test set its intervals cover too little (.73–.92 for disparities), since
     the noise of the examples is in every run alike.
 
+    Args:
+        differences: float [J].
+
+    Source: Student (1908). The standard error is nan with one run.
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import t_over_runs
@@ -126,6 +131,8 @@ def sign_flip(
     Raises:
         InputError: more than 16 runs without a generator.
 
+    Source: Fisher (1935).
+
     Example:
         >>> from evenhand.stats import sign_flip
         >>> sign_flip([1.0, 2.0, 3.0])  # one of 2³ signs is as extreme
@@ -161,6 +168,8 @@ def mcnemar(first: int, second: int, alternative: Alternative = "two-sided") -> 
 
     Returns:
         1 without discordant pairs.
+
+    Source: McNemar (1947), with the exact binomial distribution.
 
     Example:
         >>> from evenhand.stats import mcnemar

@@ -29,6 +29,8 @@ def minimum_detectable_effect(standard_error: float, df: float, level: float, po
         standard_error, df: of the contrast.
         level: one-sided, after the family's correction.
 
+    Source: Bloom (1995).
+
     Example:
         >>> from evenhand.stats import minimum_detectable_effect
         >>> round(minimum_detectable_effect(1.0, df=float("inf"), level=0.05), 3)  # 1.645 + .842
@@ -78,6 +80,12 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
     the whole pool that the splits are drawn from (the products of one unit's contributions in two runs estimate it
     in both designs). The distance to decide is the larger of |contrast| (`worse`, `better`) and margin − contrast
     (`not worse`).
+
+    Args:
+        contrast: as observed, over two runs or more.
+        level: one-sided, of each bound, after the family's correction.
+        margin: the largest contrast declared harmless; None: the margin decides nothing.
+        power: with which the verdict falls.
 
     Example:
         Five runs have a mean of .1 and standard deviation .5. Normal quantiles ask for (2.486·.5/.1)² = 154.5 runs,

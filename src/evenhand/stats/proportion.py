@@ -51,6 +51,8 @@ def proportion_interval(mean: TwoWay, cells: float, level: float = 0.95) -> tupl
             every cell agrees (p is 0 or 1) the number of units is taken instead, since cells of one unit may depend.
         level: two-sided.
 
+    Source: Wilson (1927), at the effective sample size p(1 − p)/V.
+
     Example:
         >>> from evenhand.stats import TwoWay, proportion_interval
         >>> mean = TwoWay(0.0, 0.0, df=float("inf"), v_seed=0, v_example=0, v_both=0, runs=1, units=96)

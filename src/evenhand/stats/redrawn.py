@@ -25,6 +25,8 @@ def redraw_outcomes(
         draws: how many times outcomes are drawn.
         rng: the source of randomness.
 
+    Source: consistency resampling (Bröcker and Smith 2007).
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import redraw_outcomes

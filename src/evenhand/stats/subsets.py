@@ -99,6 +99,10 @@ class TwoWays:
 def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
     """The mean over runs of a ratio, in each subset; masks are bool [S, R].
 
+    Args:
+        sums: what each row adds, for R rows and J runs.
+        masks: bool [S, R].
+
     Example:
         Three tests of four examples, which were right (1) or wrong (0), and two overlapping groups:
 
@@ -116,6 +120,10 @@ def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
 def changes(first: RatioSums, second: RatioSums, masks: np.ndarray) -> TwoWays:
     """first − second in each subset, paired: both have the same rows, units and runs.
 
+    Args:
+        first, second: what each row adds with the one and with the other method.
+        masks: bool [S, R].
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import RatioSums, changes
@@ -130,6 +138,10 @@ def changes(first: RatioSums, second: RatioSums, masks: np.ndarray) -> TwoWays:
 def gaps(sums: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
     """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks.
 
+    Args:
+        sums: what each row adds.
+        masks, rests: bool [S, R] each.
+
     Example:
         >>> import numpy as np
         >>> from evenhand.stats import RatioSums, gaps
@@ -142,6 +154,10 @@ def gaps(sums: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
 
 def gap_changes(first: RatioSums, second: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
     """The gaps of the first minus those of the second: the change in each subset minus that in its rest.
+
+    Args:
+        first, second: what each row adds with the one and with the other method.
+        masks, rests: bool [S, R] each.
 
     Example:
         >>> import numpy as np

@@ -26,6 +26,8 @@ def attack_accuracy(score: Any, member: Any, *, pairs: Any = None, where: Any = 
     Raises:
         InputError: shapes that do not fit, scores that are nan.
 
+    Source: Yeom et al. (2018), whose advantage TPR − FPR is twice this less 1; thresholds from other targets are ours.
+
     Example:
         >>> from evenhand.metrics import attack_accuracy
         >>> attack_accuracy([[1, 0], [1, 0]], [[True, False], [True, False]]).tolist()

@@ -78,6 +78,12 @@ def confidence(logits: Any, labels: Any) -> np.ndarray:
 def loss_score(phi: Any) -> np.ndarray:
     """−cross-entropy of the label, log p = −log(1 + e^−φ), of any shape.
 
+    Args:
+        phi: log-odds of the label, as `confidence` gives them.
+
+    Raises:
+        InputError: phi is no array of numbers.
+
     Source: Yeom et al. (2018), whose attack is a threshold on it.
 
     Example:
@@ -95,6 +101,9 @@ def reference_score(score: Any, reference: Any) -> np.ndarray:
     Args:
         score: float [..., n].
         reference: float [n], or as the score.
+
+    Raises:
+        InputError: a reference of another shape.
 
     Source: Carlini et al. (2021); Mireshghallah et al. (2022). The model before fine-tuning is a free reference.
 
@@ -187,6 +196,8 @@ def attack_without_each_pair(
 
     Raises:
         InputError: as `attack_pool` does, of the whole pool; and a pool of fewer than 6.
+
+    Source: the attacks are those of `attack_pool`; the jackknife over pairs is ours.
 
     Example:
         >>> from evenhand.metrics import attack_without_each_pair

@@ -220,6 +220,8 @@ def tpr_at_fpr_by_group(
     Raises:
         InputError: as `tpr_at_fpr` does, or groups that do not fit.
 
+    Source: Carlini et al. (2022), within each group.
+
     Example:
         >>> from evenhand.metrics import tpr_at_fpr_by_group
         >>> scores = [7, 8, 5.5, 0, 1, 2, 3, 4, 5, 6] + [7, 0, 0, 0, 1, 2, 3, 4, 5, 6]

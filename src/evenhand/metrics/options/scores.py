@@ -67,6 +67,12 @@ def option_scores(
 def option_probabilities(scores: np.ndarray) -> np.ndarray:
     """Probabilities among the options, which add up to 1: exp(score) over its sum on the last axis.
 
+    Args:
+        scores: float [..., K], log-probabilities or other scores on their scale.
+
+    Returns:
+        float [..., K]; nan where a score is.
+
     Example:
         >>> import numpy as np
         >>> from evenhand.metrics import option_probabilities
@@ -80,6 +86,12 @@ def option_mass(log_prob: np.ndarray) -> np.ndarray:
     """Probability of all options together [...].
 
     Where it is small, the model would answer something else, and the options say little about its preference.
+
+    Args:
+        log_prob: float [..., K], natural logarithms.
+
+    Returns:
+        float [...]; nan where a log-probability is.
 
     Raises:
         InputError: options with more than probability 1 together, which are no alternatives (or no log-probabilities).

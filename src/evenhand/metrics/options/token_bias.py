@@ -117,6 +117,9 @@ def yes_no_effects(affirmed: np.ndarray, negated: np.ndarray | None = None) -> Y
         affirmed: log P(yes) − log P(no) of each content's question, float [..., G].
         negated: the same of its negation; None where it is not asked.
 
+    Returns:
+        Effects of each question. Beliefs and consistency are nan without negated questions.
+
     Raises:
         InputError: shapes that differ, or a single content without negation: then nothing is identified.
 
