@@ -9,6 +9,8 @@ import numpy as np
 
 from evenhand.stats.contrast import t_tail
 
+__all__ = ["Verdict", "non_inferiority", "tost", "tost_independent", "tost_paired", "verdict"]
+
 Verdict = Literal["worse", "better", "equivalent", "not worse", "inconclusive"]
 
 

@@ -18,6 +18,8 @@ import numpy as np
 
 from evenhand.stats.contrast import compact
 
+__all__ = ["MaxT", "benjamini_hochberg", "bonferroni", "correlations", "holm", "max_t", "unit_totals"]
+
 DRAWS = 10_000
 """Of the joint null; each gives two values, since its mirror image is as likely."""
 RESOLVED = 100
