@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.stats.bootstrap import Cells, bootstrap_counts, contingency, shares
+from evenhand.stats.bootstrap import Cells, bootstrap_counts, cell_shares, contingency
 
 NAMES = ("accuracy of the smallest group", "DPD", "EOD")
 
@@ -70,10 +70,10 @@ def measures(cells: Cells, counts: np.ndarray) -> np.ndarray:
     """Accuracy of the last group, DPD and EOD of tables of counts [B, C]."""
     counts = counts.astype(float)  # once for all four
     selected, actual = cells.predicted[0] == 1, cells.label == 1
-    right = shares(counts, cells.predicted[0] == cells.label, cells.members)
-    chosen = shares(counts, selected, cells.members)
-    true = shares(counts, selected, cells.members & actual[:, None])
-    false = shares(counts, selected, cells.members & ~actual[:, None])
+    right = cell_shares(counts, cells.predicted[0] == cells.label, cells.members)
+    chosen = cell_shares(counts, selected, cells.members)
+    true = cell_shares(counts, selected, cells.members & actual[:, None])
+    false = cell_shares(counts, selected, cells.members & ~actual[:, None])
     odds = np.maximum(np.ptp(true, axis=-1), np.ptp(false, axis=-1))
     return np.stack([right[:, -1], np.ptp(chosen, axis=-1), odds], axis=-1)
 

@@ -17,7 +17,7 @@ from evenhand.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Arrangements:
-    """The order of contents and identifiers in each prompt of one question.
+    """The prompts of one question: the content and the identifier at each position.
 
     Attributes:
         contents: int [A, K], the content at each position.
@@ -25,6 +25,13 @@ class Arrangements:
 
     Raises:
         InputError: a prompt that does not hold each content and each identifier once.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import Arrangements
+        >>> design = Arrangements(contents=np.array([[0, 1], [1, 0]]), identifiers=np.array([[0, 1], [0, 1]]))
+        >>> design.prompts, design.options, design.fair, design.balanced
+        (2, 2, True, False)
     """
 
     contents: np.ndarray
@@ -77,24 +84,52 @@ class Arrangements:
 
 
 def cyclic_arrangements(options: int) -> Arrangements:
-    """Return K prompts with contents rotated and identifiers in place.
+    """K prompts: contents are rotated, identifiers stay in place. Identifier and position cannot be told apart.
 
-    Effects of identifier and position cannot be separated in it.
+    Args:
+        options: K, 2 or more.
+
+    Source: Zheng et al. (2024), cyclic permutations.
+
+    Example:
+        >>> from evenhand.metrics import cyclic_arrangements
+        >>> cyclic_arrangements(3).contents.tolist()
+        [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
     """
     rotated = _rotations(options)
     return Arrangements(rotated, np.broadcast_to(rotated[0], rotated.shape))
 
 
 def permuted_arrangements(options: int) -> Arrangements:
-    """Return K! prompts: all orders of contents, identifiers in place."""
+    """K! prompts: all orders of contents, identifiers stay in place.
+
+    Args:
+        options: K, 2 or more.
+
+    Source: Zheng et al. (2024), full permutations.
+
+    Example:
+        >>> from evenhand.metrics import permuted_arrangements
+        >>> permuted_arrangements(3).prompts  # 3!
+        6
+    """
     orders = np.array(list(permutations(range(options))))
     return Arrangements(orders, np.broadcast_to(orders[0], orders.shape))
 
 
 def balanced_arrangements(options: int) -> Arrangements:
-    """Return K² prompts with contents and identifiers rotated independently.
+    """K² prompts: each content stands once under each identifier at each position.
 
-    Each content stands once under each identifier at each position.
+    Contents and identifiers are rotated apart.
+
+    Args:
+        options: K, 2 or more.
+
+    Example:
+        >>> from evenhand.metrics import balanced_arrangements
+        >>> design = balanced_arrangements(3)
+        >>> design.prompts, design.balanced
+        (9, True)
     """
     rotated = _rotations(options)
     return Arrangements(np.repeat(rotated, options, axis=0), np.tile(rotated, (options, 1)))

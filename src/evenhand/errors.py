@@ -1,4 +1,4 @@
-"""Defines the errors that refuse input in one sentence: what is wrong, where, and what would be right."""
+"""Errors that Evenhand raises: one sentence that names what is wrong, where, and what would be right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Input that cannot be used; the commands print its sentence and exit with status 2."""
+    """Input from outside that cannot be used. The commands print its sentence and exit with 2.
+
+    Example:
+        >>> import evenhand
+        >>> try:
+        ...     evenhand.LoRA(rnk=3)
+        ... except evenhand.InputError as error:
+        ...     print(error)
+        LoRA has no key "rnk"; did you mean "rank"?
+    """
 
 
 class TrainingError(RuntimeError):

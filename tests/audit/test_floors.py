@@ -17,7 +17,8 @@ from evenhand.audit.measures.run_data import BASE, RunData, RunSubset, confidenc
 from evenhand.audit.noise_floors import DRAWS
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
-from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums, redraw_outcomes
+from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums
+from evenhand.stats.redrawn import redraw_outcomes
 from small_records import Tables, design, estimates, examples, predictions, study, trials
 
 DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")

@@ -12,7 +12,7 @@ from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.run_data import RunData, RunSubset
 from evenhand.audit.redrawn_calibration import Members, Redrawn, redrawn_errors
 from evenhand.seeds import generator
-from evenhand.stats.null import redraw_outcomes
+from evenhand.stats.redrawn import redraw_outcomes
 
 DRAWS = 5
 

@@ -10,11 +10,11 @@ from evenhand.stats.bootstrap import (
     bca,
     bootstrap_counts,
     bootstrap_units,
+    cell_shares,
     contingency,
     jackknife_counts,
     jackknife_units,
     percentile,
-    shares,
 )
 
 GROUPS, RATES = (0.5, 0.3, 0.2), (0.8, 0.7, 0.6)
@@ -31,7 +31,7 @@ def cells_cover(repetitions: int, n: int, draws: int) -> tuple[np.ndarray, float
         cells = contingency(group[:, None] == np.arange(3), label, np.where(hit, label, 1 - label)[None])
 
         def accuracy(counts: np.ndarray, cells=cells) -> np.ndarray:
-            return shares(counts, cells.predicted[0] == cells.label, cells.members)
+            return cell_shares(counts, cells.predicted[0] == cells.label, cells.members)
 
         found, taken = bootstrap_counts(cells.counts, accuracy, draws, rng), jackknife_counts(cells.counts, accuracy)
         values = accuracy(cells.counts)

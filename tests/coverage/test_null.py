@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import bounds
-from evenhand.stats.null import noise_floor, permuted_sums, pooled_curve, redraw_outcomes
+from evenhand.stats.null import noise_floor, permuted_sums
+from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 
 GROUPS = 4
 BASE = np.array([0.2, 0.4, 0.6, 0.8])

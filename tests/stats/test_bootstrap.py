@@ -9,11 +9,11 @@ from evenhand.stats.bootstrap import (
     bca,
     bootstrap_counts,
     bootstrap_units,
+    cell_shares,
     contingency,
     jackknife_counts,
     jackknife_units,
     percentile,
-    shares,
 )
 
 
@@ -28,7 +28,7 @@ def table(seed: int = 0, n: int = 240, runs: int = 2):
 
 def accuracy(cells, run=0):
     """Accuracy per group as a function of counts."""
-    return lambda counts: shares(counts, cells.predicted[run] == cells.label, cells.members)
+    return lambda counts: cell_shares(counts, cells.predicted[run] == cells.label, cells.members)
 
 
 def test_the_cells_are_the_patterns_that_occur():
@@ -50,7 +50,7 @@ def test_an_untested_example_is_a_pattern_of_its_own():
     assert cells.counts[cells.predicted[1] == -1].sum() == 50
     tested = cells.members & (cells.predicted[1] >= 0)[:, None]
     expected = [(predicted[1, 50:] == label[50:])[mask].mean() for mask in members[50:].T]
-    assert shares(cells.counts, cells.predicted[1] == cells.label, tested) == pytest.approx(expected)
+    assert cell_shares(cells.counts, cells.predicted[1] == cells.label, tested) == pytest.approx(expected)
 
 
 def test_shares_of_cells_are_shares_of_rows():
@@ -62,7 +62,7 @@ def test_shares_of_cells_are_shares_of_rows():
 
 
 def test_a_share_without_a_base_is_undefined():
-    found = shares(np.array([3, 0]), np.array([True, False]), np.array([[True, False], [False, True]]))
+    found = cell_shares(np.array([3, 0]), np.array([True, False]), np.array([[True, False], [False, True]]))
     assert found[0] == 1.0
     assert np.isnan(found[1])
 

@@ -11,10 +11,9 @@ from evenhand.stats.null import (
     noise_floors,
     permuted_alike,
     permuted_sums,
-    pooled_curve,
     random_tables,
-    redraw_outcomes,
 )
+from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 
 PATHS = {"tables": 0, "rows": 10**9}
 """The cost of a cell in rows that forces each way of drawing."""

@@ -1,4 +1,4 @@
-"""Where metrics and statistics meet: from record tables to estimates, contrasts and verdicts. Never imports torch.
+"""The audit: estimates, contrasts and verdicts from record tables, by metrics and statistics. Never imports torch.
 
 The package is also the function `evenhand.audit(frame, label=…, …)`: see `evenhand.audit.ingest.table.audit`.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class _Audit(ModuleType):
-    # Importing any room of this package binds `evenhand.audit` to it, and hides the function of that name.
+    # Importing any module of this package binds `evenhand.audit` to it, and hides the function of that name.
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Audit a table of predictions: `evenhand.audit.ingest.table.audit`."""
         from evenhand.audit.ingest.table import audit

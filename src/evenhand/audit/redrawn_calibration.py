@@ -174,7 +174,7 @@ def redrawn_errors(
 ) -> Iterator[np.ndarray]:
     """The errors of each run, [draws, 2, 1 + G], with redrawn outcomes of `size` examples.
 
-    All runs share the random numbers: those of `evenhand.stats.null.redraw_outcomes`, which draws `step` times at once.
+    All runs share the random numbers: those of `stats.redrawn.redraw_outcomes`, which draws `step` times at once.
     """
     sums: dict[int, np.ndarray] = {}
     for first, uniform in _uniform_numbers(size, step, draws, rng):

@@ -1,4 +1,4 @@
-"""What a study and an audit both return: records, estimates and verdicts, which a folder can hold."""
+"""`evenhand.Results`: the records, estimates and verdicts of a study or an audit, in memory or in a folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Results:
-    """Frozen; made by `Study.run`, `evenhand.audit`, `Results.compute` or `Results.load`.
+    """Records, estimates and verdicts of a study or an audit, with the report that can be written of them.
+
+    Frozen; made by `Study.run`, `evenhand.audit`, `Results.compute` or `Results.load`.
 
     Attributes:
         tables: the record tables by name, see `evenhand.records`; those of loaded results are read when they are first
@@ -37,6 +39,16 @@ class Results:
         design: who was compared with whom, and what was declared harmless.
         provenance: texts: the resolved study or the audit's arguments (`study`), versions and machine as JSON
             (`environment`), and whatever else is to be shown.
+
+    Example:
+        >>> import evenhand
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"label": [1, 1, 0, 0], "guess": [1, 1, 0, 1], "group": ["a", "b", "a", "b"]})
+        >>> results = evenhand.audit(frame, label="label", prediction="guess", groups="group", source="four rows")
+        >>> results
+        <Results of four rows: 1 method, 1 seed, 4 examples; verdicts: none>
+        >>> results.estimates.filter(measure="accuracy", group="b", seed=0)["value"].to_list()
+        [0.5]
     """
 
     tables: RecordTables

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class Base(Method):
-    """Trains nothing: the base is evaluated as it is, with the new head of its seed."""
+    """Trains nothing: the base is evaluated as it is, with the fresh head of its seed.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Base().epochs
+        0
+    """
 
     kind: ClassVar[str] = "base"
     summary: ClassVar[str] = "nothing; the base model with a fresh head, evaluated as it is"

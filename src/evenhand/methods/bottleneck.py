@@ -26,6 +26,11 @@ class Bottleneck(Partial):
         width: of the bottleneck, the rows of D.
         placement: after the attention and the feed-forward part of every layer (Houlsby et al. 2019, arXiv:1902.00751),
             or after the feed-forward part only (Pfeiffer et al. 2020, arXiv:2005.00247).
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Bottleneck(width=8).placement
+        'houlsby'
     """
 
     kind: ClassVar[str] = "bottleneck"

@@ -16,7 +16,13 @@ FOLDER = "weights"
 
 
 class Full(Method):
-    """Trains every weight of the base and the classification head; saved as an ordinary transformers folder."""
+    """Trains every weight of the base and the classification head; kept as an ordinary transformers folder.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Full(epochs=2)
+        Full(lr=3e-05, epochs=2, train={}, data={})
+    """
 
     kind: ClassVar[str] = "full"
     summary: ClassVar[str] = "every weight of the base model and the classification head"

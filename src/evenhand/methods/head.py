@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class Head(Partial):
-    """Trains the classification head over a frozen base; saved as a safetensors file of the head."""
+    """Trains the classification head over a frozen base; kept as the head's own safetensors file.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Head()
+        Head(lr=0.001, epochs=3, train={}, data={})
+    """
 
     kind: ClassVar[str] = "head"
     summary: ClassVar[str] = "the classification head over a frozen base model"

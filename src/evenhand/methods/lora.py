@@ -103,6 +103,11 @@ class LoRA(LowRank):
         init: how A and B start. `kaiming` (PEFT's and the LoRA authors' code) and `gaussian` draw A and leave B at 0;
             `orthogonal` draws both so that B·A is 0; `pissa` (arXiv:2404.02948) takes them from the singular vectors
             of each layer, and `olora` (arXiv:2406.01775) from its QR decomposition, and both take B·A off the layer.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.LoRA(rank=4).alpha, evenhand.LoRA(rank=4, alpha="3x").alpha
+        (8.0, 12.0)
     """
 
     kind: ClassVar[str] = "lora"
@@ -182,9 +187,14 @@ class LoRA(LowRank):
 
 
 class DoRA(LowRank):
-    """Trains a LoRA of each target layer's direction, and a magnitude per output.
+    """Trains a LoRA of each target layer's direction, a magnitude for each of its outputs, and the head.
 
-    Liu et al. 2024, arXiv:2402.09353.
+    Source: Liu et al. (2024, arXiv:2402.09353). Rank, alpha and dropout are as of `LoRA`.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.DoRA(rank=4).alpha
+        8.0
     """
 
     kind: ClassVar[str] = "dora"

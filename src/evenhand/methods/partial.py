@@ -69,7 +69,13 @@ def train_only(model: PreTrainedModel, names: Iterable[str]) -> PreTrainedModel:
 
 
 class BitFit(Partial):
-    """Trains every bias of the base and the head (Ben Zaken et al. 2021, arXiv:2106.10199)."""
+    """Trains every bias of the base and the head (Ben Zaken et al. 2021, arXiv:2106.10199).
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.BitFit().lr
+        0.001
+    """
 
     kind: ClassVar[str] = "bitfit"
     summary: ClassVar[str] = "the biases of the base model and the classification head"
@@ -92,6 +98,11 @@ class Last(Partial):
 
     Attributes:
         layers: how many; for a Swin, blocks counted over all stages.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Last(layers=2).layers
+        2
     """
 
     kind: ClassVar[str] = "last"

@@ -120,14 +120,30 @@ class Private(Method):
 
 
 class DPFull(Private, Full):
-    """Full fine-tuning by DP-SGD; saved like full fine-tuning."""
+    """Trains every weight by DP-SGD, within a budget of ε; kept as full fine-tuning is.
+
+    `Private` documents the budget: epsilon, delta, max_grad_norm.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.DPFull(epsilon=4.0).max_grad_norm
+        0.1
+    """
 
     kind: ClassVar[str] = "dp_full"
     summary: ClassVar[str] = "every weight, by DP-SGD: examples are clipped and noise is added, for a budget of ε"
 
 
 class DPLoRA(Private, LoRA):
-    """LoRA by DP-SGD; saved like LoRA. Training fails if some B matrix does not move in the first step."""
+    """Trains a LoRA by DP-SGD, within a budget of ε; kept as an ordinary adapter.
+
+    `Private` documents the budget, `LoRA` the rest. It is checked that every B moves in the first step.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.DPLoRA(epsilon=4.0, rank=4).alpha
+        8.0
+    """
 
     kind: ClassVar[str] = "dp_lora"
     summary: ClassVar[str] = "LoRA by DP-SGD: examples are clipped and noise is added, for a budget of ε"

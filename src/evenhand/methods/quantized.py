@@ -19,6 +19,11 @@ class QLoRA(LowRank):
     """Trains a LoRA over a base whose linear layers are rounded to NF4 with doubly quantized scales.
 
     It needs a GPU and bitsandbytes. The head, embeddings and normalisations keep float32.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.QLoRA(rank=4).alpha
+        8.0
     """
 
     kind: ClassVar[str] = "qlora"

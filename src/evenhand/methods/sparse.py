@@ -50,9 +50,17 @@ class Pruned(Full):
 
 
 class Magnitude(Pruned):
-    """Full fine-tuning after setting the smallest weights of each linear layer to 0.
+    """Sets the weights of least magnitude in each linear layer to 0, and trains all others.
 
-    Han et al. 2015, arXiv:1506.02626.
+    Source: Han et al. (2015, arXiv:1506.02626).
+
+    Attributes:
+        sparsity: the share of each layer's weights that is 0, rounded down to a whole number of them.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Magnitude(sparsity=0.9).sparsity
+        0.9
     """
 
     kind: ClassVar[str] = "magnitude"
@@ -74,9 +82,9 @@ class Magnitude(Pruned):
 
 
 class Wanda(Pruned):
-    """Full fine-tuning after pruning the weights with the least |weight| × input norm in each row of each linear layer.
+    """Sets the weights of least |weight| × norm of its input in each row of linear layers to 0, and trains the others.
 
-    Sun et al. 2023, arXiv:2306.11695.
+    Source: Sun et al. (2023, arXiv:2306.11695).
 
     The norms are over the tokens of the first training examples. Layers are pruned one after the other, each on what
     the pruned ones before it give.
@@ -84,6 +92,11 @@ class Wanda(Pruned):
     Attributes:
         sparsity: the share of each row (the weights of one output) that is 0, rounded down to a whole number of them.
         examples: how many of the first training examples are looked at.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Wanda(examples=64).sparsity
+        0.5
     """
 
     kind: ClassVar[str] = "wanda"

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class VeRA(TargetedAdapter):
-    """Trains two vectors per layer around one random pair A, B shared by all layers.
+class VeRA(Targeted):
+    """Trains two vectors a layer around one pair of random matrices A and B that all layers share, and the head.
 
-    Kopiczko et al. 2023, arXiv:2310.11454. The update is Λb·B·Λd·A, with b 0 at the start.
+    The update is Λb·B·Λd·A, with b 0 at the start (Kopiczko et al. 2023, arXiv:2310.11454).
 
     Attributes:
         rank: rows of A and columns of B, drawn under the seed; larger than LoRA's, since only Λd grows with it.
         d_initial: what every entry of d starts from.
         dropout: probability of the dropout before A, drawn from one generator per layer.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.VeRA(rank=64).d_initial
+        0.1
     """
 
     kind: ClassVar[str] = "vera"
@@ -60,10 +65,15 @@ class VeRA(TargetedAdapter):
         return adapted
 
 
-class IA3(PeftAdapter):
-    """Trains a factor, initially 1, for each key, value and feed-forward activation.
+class IA3(Adapter):
+    """Trains a factor for each key, value and feed-forward activation, and the head.
 
-    Liu et al. 2022, arXiv:2205.05638.
+    The factors are 1 at the start (Liu et al. 2022, arXiv:2205.05638).
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.IA3(lr=0.01).lr
+        0.01
     """
 
     kind: ClassVar[str] = "ia3"
@@ -114,10 +124,17 @@ class Orthogonal(TargetedAdapter):
 
 
 class OFT(Orthogonal):
-    """Rotates each target layer's inputs by block-diagonal rotations.
+    """Trains block-diagonal rotations of each target layer's inputs, and the head (Qiu et al. 2023, arXiv:2306.07280).
 
-    Qiu et al. 2023, arXiv:2306.07280. It uses Cayley's formula and not a truncated series, so that what is learned is a
-    rotation.
+    The rotations follow Cayley's formula as it stands and not as a truncated series, so that they are exact.
+
+    Attributes:
+        block: the size of the blocks, which must divide the inputs of every target layer.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.OFT(block=4).block
+        4
     """
 
     kind: ClassVar[str] = "oft"
@@ -131,13 +148,19 @@ class OFT(Orthogonal):
 
 
 class BOFT(Orthogonal):
-    """Rotates each target layer's inputs by a product of butterfly rotations, and scales its outputs.
+    """Trains butterfly rotations of each target layer's inputs, factors of its outputs, and the head.
 
-    Liu et al. 2023, arXiv:2311.06243.
+    The rotation is a product of `factors` sparse ones (Liu et al. 2023, arXiv:2311.06243).
 
     Attributes:
+        block: the size of the blocks, which must divide the inputs of every target layer.
         factors: of the product. PEFT has more than one only through a CUDA extension that it compiles when it is
             first asked, and otherwise silently uses one; here that is refused.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.BOFT(block=4).factors
+        1
     """
 
     kind: ClassVar[str] = "boft"

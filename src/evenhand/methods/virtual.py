@@ -48,10 +48,18 @@ class VirtualTokens(PeftAdapter):
             )
 
 
-class Prefix(VirtualTokens):
-    """Trains keys and values of virtual tokens in every layer, and the head, without reparametrization.
+class Prefix(Virtual):
+    """Trains keys and values of virtual tokens in every layer, and the head.
 
-    Li & Liang 2021, arXiv:2101.00190.
+    Source: Li and Liang (2021, arXiv:2101.00190), without their reparametrisation.
+
+    Attributes:
+        tokens: how many virtual tokens.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Prefix(tokens=10).tokens
+        10
     """
 
     kind: ClassVar[str] = "prefix"
@@ -73,6 +81,11 @@ class Prompt(VirtualTokens):
 
     Attributes:
         init: start from the embeddings of tokens drawn from the vocabulary, or from a normal distribution.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.Prompt(tokens=10).init
+        'vocabulary'
     """
 
     kind: ClassVar[str] = "prompt"

@@ -19,18 +19,17 @@ from evenhand.metrics.across import (
 from evenhand.metrics.bins import Bins, bin_gaps, bin_of, equal_mass_edges, equal_width_edges
 from evenhand.metrics.brier import BrierDecomposition, brier_decomposition, brier_score
 from evenhand.metrics.calibration import (
-    ReliabilityCurve,
     adaptive_calibration_error,
     calibration_error_squared,
     calibration_gap,
     debiased_calibration_error,
     expected_calibration_error,
     overconfidence,
-    reliability_curve,
     underconfidence,
 )
 from evenhand.metrics.comparison import disparity
 from evenhand.metrics.groups import MISSING, ByGroup, Groups, by_group, groups_from_masks, intersections
+from evenhand.metrics.membership.accuracy import attack_accuracy
 from evenhand.metrics.membership.attacks import (
     attack_pool,
     attack_targets,
@@ -42,7 +41,6 @@ from evenhand.metrics.membership.attacks import (
 from evenhand.metrics.membership.roc import (
     RocCurve,
     TprAtFpr,
-    attack_accuracy,
     dp_bound,
     roc_auc,
     roc_curve,
@@ -63,15 +61,17 @@ from evenhand.metrics.options.scores import (
 from evenhand.metrics.options.token_bias import OptionEffects, YesNoEffects, option_effects, yes_no_effects
 from evenhand.metrics.parity import (
     accuracy_difference,
-    accuracy_ratio,
     against_complement,
     demographic_parity_difference,
-    demographic_parity_ratio,
     equal_opportunity_difference,
-    equal_opportunity_ratio,
     equalized_odds_difference,
-    equalized_odds_ratio,
     predictive_parity_difference,
+)
+from evenhand.metrics.parity_ratios import (
+    accuracy_ratio,
+    demographic_parity_ratio,
+    equal_opportunity_ratio,
+    equalized_odds_ratio,
     predictive_parity_ratio,
 )
 from evenhand.metrics.probing import probe_accuracy, selectivity, selectivity_by_example
@@ -89,6 +89,7 @@ from evenhand.metrics.rates import (
     true_positive_rate,
     undefined_groups,
 )
+from evenhand.metrics.reliability import ReliabilityCurve, reliability_curve
 from evenhand.metrics.smooth import smooth_calibration_error
 from evenhand.metrics.translation import (
     STEREOTYPE_OUTCOMES,

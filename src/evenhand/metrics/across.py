@@ -1,4 +1,4 @@
-"""How values differ across groups: the worst, the best, and five ways to say how far apart they are.
+"""Comparison of values across groups: the worst, the best, and five measures of how far apart they are.
 
 Values have the groups on their last axis, [..., G], and so has `eligible`, bool: the groups that are looked at (all of
 them where it is None). A value that is nan for an eligible group makes the answer nan: a group is left out because the
@@ -23,12 +23,25 @@ def worst_group(values: np.ndarray, *, higher_is_better: bool = True, eligible: 
         eligible: bool [..., G].
 
     Source: worst-group accuracy (Sagawa et al. 2020).
+
+    Example:
+        >>> from evenhand.metrics import worst_group
+        >>> float(worst_group([0.9, 0.7, 0.8]))
+        0.7
+        >>> float(worst_group([0.1, 0.3], higher_is_better=False))  # error rates
+        0.3
     """
     return _lowest(values, eligible) if higher_is_better else _highest(values, eligible)
 
 
 def best_group(values: np.ndarray, *, higher_is_better: bool = True, eligible: np.ndarray | None = None) -> np.ndarray:
-    """The value of the best group [...]; nan where no group is eligible. Args and Source: `worst_group`."""
+    """The value of the best group [...]; nan where no group is eligible. Args and Source: `worst_group`.
+
+    Example:
+        >>> from evenhand.metrics import best_group
+        >>> float(best_group([0.9, 0.7, 0.8]))
+        0.9
+    """
     return _highest(values, eligible) if higher_is_better else _lowest(values, eligible)
 
 
@@ -40,6 +53,11 @@ def group_gap(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np.n
         eligible: bool [..., G].
 
     Source: fairlearn's `MetricFrame.difference`, which skips nan and gives 0 for one group.
+
+    Example:
+        >>> from evenhand.metrics import group_gap
+        >>> float(group_gap([0.75, 0.25, 0.5]))
+        0.5
     """
     return _of_two(_highest(values, eligible) - _lowest(values, eligible), values, eligible)
 
@@ -54,6 +72,11 @@ def group_ratio(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np
         eligible: bool [..., G].
 
     Source: fairlearn's `MetricFrame.ratio`, which skips nan and gives 1 for one group.
+
+    Example:
+        >>> from evenhand.metrics import group_ratio
+        >>> float(group_ratio([0.5, 0.25]))
+        0.5
     """
     return _of_two(divided(_lowest(values, eligible), _highest(values, eligible)), values, eligible)
 
@@ -66,6 +89,11 @@ def impact_ratios(values: np.ndarray, *, eligible: np.ndarray | None = None) -> 
         eligible: bool [..., G].
 
     Source: the four-fifths rule (EEOC 1978); a value below `FOUR_FIFTHS` shows adverse impact.
+
+    Example:
+        >>> from evenhand.metrics import impact_ratios
+        >>> impact_ratios([0.5, 0.25, 0.4]).tolist()
+        [1.0, 0.5, 0.8]
     """
     values = np.asarray(values, dtype=float)
     ratios = divided(values, _highest(values, eligible)[..., None])
@@ -80,6 +108,11 @@ def group_variance(values: np.ndarray, *, eligible: np.ndarray | None = None) ->
         eligible: bool [..., G].
 
     Source: between-group variance (Lum, Zhang and Bower 2022), who also say how it is biased.
+
+    Example:
+        >>> from evenhand.metrics import group_variance
+        >>> float(group_variance([0.25, 0.75]))  # both are .25 from the mean
+        0.0625
     """
     values, inside = _inside(values, eligible)
     deviation = np.where(inside, values - _mean(values, inside)[..., None], 0.0)
@@ -98,6 +131,11 @@ def group_gini(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np.
         eligible: bool [..., G].
 
     Source: Gini (1912); across groups, Lazovich et al. (2022).
+
+    Example:
+        >>> from evenhand.metrics import group_gini
+        >>> float(group_gini([0.0, 0.0, 0.0, 1.0]))  # 1 − 1/4
+        0.75
     """
     values, inside = _inside(values, eligible)
     pairs = inside[..., :, None] & inside[..., None, :]

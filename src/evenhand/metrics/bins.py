@@ -1,4 +1,4 @@
-"""Bins of confidence, and how far confidence is from outcome in each: what binned calibration errors are made of.
+"""Bins of confidence, and the gap between confidence and outcome in each, for binned calibration errors.
 
 Bins are (lo, hi], and the first includes 0, as in scikit-learn's calibration_curve; torchmetrics' are [lo, hi).
 """
@@ -28,6 +28,15 @@ class Bins:
         excess: float [..., B], Σ share·gap of the bin's examples, which is mass × mean gap.
         variance: float [..., B], of the mean gap: s²/n, s² the sample variance of the gap within the bin (with weights
             Σ w²(x − x̄)²/(Σw)² · n/(n−1)); nan in a bin of fewer than two.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import Bins
+        >>> bins = Bins(np.array([2, 2]), np.array([0.5, 0.5]), np.array([0.25, -0.125]), np.zeros(2))
+        >>> bins.gap.tolist()
+        [0.5, -0.25]
+        >>> float(bins.error("l1"))
+        0.375
     """
 
     count: np.ndarray
@@ -69,13 +78,20 @@ class Bins:
 
 
 def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray) -> Bins:
-    """Gather gaps by bin.
+    """Return the gaps by bin.
 
     Args:
         gap: confidence − outcome, float [..., n].
         bins: int [..., n], as `bin_of` gives.
         n_bins: B.
         shares: of the weight, float [n], Σ = 1 (nan where there is none).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import bin_gaps
+        >>> bins = bin_gaps(np.array([0.5, 0.5, -0.25, -0.25]), np.array([0, 0, 1, 1]), 2, np.full(4, 0.25))
+        >>> bins.mass.tolist(), bins.gap.tolist()
+        ([0.5, 0.5], [0.5, -0.25])
     """
     leading = gap.shape[:-1]
     rows = math.prod(leading)
@@ -109,7 +125,16 @@ def edges_of(confidence: np.ndarray, n_bins: int, strategy: Strategy, weight: np
 
 
 def equal_width_edges(n_bins: int) -> np.ndarray:
-    """0, 1/B, …, 1: float [B+1]."""
+    """0, 1/B, …, 1: float [B+1].
+
+    Args:
+        n_bins: B.
+
+    Example:
+        >>> from evenhand.metrics import equal_width_edges
+        >>> equal_width_edges(4).tolist()
+        [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
     return np.linspace(0.0, 1.0, n_bins + 1)
 
 
@@ -126,6 +151,12 @@ def equal_mass_edges(confidence: np.ndarray, n_bins: int, weight: np.ndarray | N
 
     Returns:
         float [..., B+1], the first 0 and the last 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import equal_mass_edges
+        >>> equal_mass_edges(np.array([0.1, 0.2, 0.6, 0.9]), 2).tolist()
+        [0.0, 0.2, 1.0]
     """
     leading, n = confidence.shape[:-1], confidence.shape[-1]
     weight = np.ones(n) if weight is None else weight
@@ -140,7 +171,14 @@ def equal_mass_edges(confidence: np.ndarray, n_bins: int, weight: np.ndarray | N
 
 
 def bin_of(confidence: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The bin (lo, hi] of each confidence, int [..., n], for edges [B+1] or [..., B+1]."""
+    """The bin (lo, hi] of each confidence, int [..., n], for edges [B+1] or [..., B+1].
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import bin_of
+        >>> bin_of(np.array([0.0, 0.5, 0.6, 1.0]), np.array([0.0, 0.5, 1.0])).tolist()
+        [0, 0, 1, 1]
+    """
     if edges.ndim == 1:
         return np.searchsorted(edges[1:-1], confidence, side="left")
     n = confidence.shape[-1]

@@ -1,4 +1,4 @@
-"""The Brier score, and what it is made of."""
+"""The Brier score and its decomposition."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def brier_score(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """Mean squared distance between probabilities and what happened.
+    """Mean squared distance between the probabilities and the outcome.
 
     Args:
         y_true: labels [n].
@@ -38,6 +38,11 @@ def brier_score(
         InputError: labels, probabilities or weights that cannot be used.
 
     Source: Brier (1950); scikit-learn's brier_score_loss, with scale_by_half=False for [n, C].
+
+    Example:
+        >>> from evenhand.metrics import brier_score
+        >>> brier_score([0, 1], [0.0, 0.5])  # (0² + .5²)/2
+        0.125
     """
     values, outcome = pairs_of(y_true, y_prob, form=_form(y_prob), labels=labels, pos_label=pos_label)
     n = values.shape[-1]
@@ -46,7 +51,7 @@ def brier_score(
 
 @dataclass(frozen=True)
 class BrierDecomposition:
-    """brier = reliability − resolution + uncertainty + within.
+    """The parts of a Brier score: brier = reliability − resolution + uncertainty + within.
 
     Attributes:
         brier: the score.
@@ -54,6 +59,12 @@ class BrierDecomposition:
         resolution: Σ π_b·(share_b − share)², how much the bins differ in what happens; more is better.
         uncertainty: share·(1 − share), of the labels alone.
         within: what varies within bins; 0 where each distinct confidence has a bin of its own.
+
+    Example:
+        >>> from evenhand.metrics import brier_decomposition
+        >>> parts = brier_decomposition([0, 1], [0.25, 0.75])
+        >>> parts.brier == parts.reliability - parts.resolution + parts.uncertainty + parts.within
+        True
     """
 
     brier: float
@@ -73,7 +84,7 @@ def brier_decomposition(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> BrierDecomposition:
-    """Reliability, resolution and uncertainty over bins (lo, hi], the first with 0.
+    """The Brier score's reliability, resolution and uncertainty, over bins (lo, hi] of which the first includes 0.
 
     Args:
         y_true, y_prob, labels, pos_label, sample_weight: see `brier_score`; with y_prob [n, C] parts are summed over
@@ -88,6 +99,11 @@ def brier_decomposition(
         InputError: labels, probabilities, weights or options that cannot be used.
 
     Source: Murphy (1973); the part within bins, Stephenson, Coelho and Jolliffe (2008).
+
+    Example:
+        >>> from evenhand.metrics import brier_decomposition
+        >>> brier_decomposition([0, 1], [0.25, 0.75])
+        BrierDecomposition(brier=0.0625, reliability=0.0625, resolution=0.25, uncertainty=0.25, within=0.0)
     """
     values, outcome = pairs_of(y_true, y_prob, form=_form(y_prob), labels=labels, pos_label=pos_label)
     n = values.shape[-1]

@@ -16,7 +16,6 @@ They raise InputError for labels, probabilities or options that cannot be used, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -47,10 +46,16 @@ def expected_calibration_error(
     Args:
         norm: `l1` Σ π_b·|gap_b|, the ECE; `l2` √Σ π_b·gap_b²; `max` the largest |gap_b|, the MCE.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Naeini, Cooper and Hauskrecht (2015); top-label, Guo et al. (2017); classwise, Kull et al. (2019), in l2
     the marginal calibration error of Kumar, Liang and Ma (2019). torchmetrics' calibration_error, apart from edges.
+
+    Example:
+        >>> from evenhand.metrics import expected_calibration_error
+        >>> expected_calibration_error([1, 0], [0.75, 0.75])  # confidence .75, half are positive
+        0.25
     """
     if norm not in get_args(Norm):
         raise InputError(f'norm is "{norm}"; it is one of {", ".join(get_args(Norm))}')
@@ -77,9 +82,15 @@ def calibration_error_squared(
     confidences vary within a bin. A bin of one example has no unbiased squared gap: it is left out and the masses of
     the others are scaled to 1; nan where no bin (of some class) holds two.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Kumar, Liang and Ma (2019), with the variance above, neither truncated nor rooted.
+
+    Example:
+        >>> from evenhand.metrics import calibration_error_squared
+        >>> calibration_error_squared([1, 0], [0.75, 0.75])  # .25² − .5/2
+        -0.1875
     """
     return float(_bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean())
 
@@ -100,9 +111,17 @@ def debiased_calibration_error(
     For comparison with plug-in errors and papers. The truncation brings back a bias: a perfectly calibrated model has
     about .056 at 50 examples, .028 at 200 and .008 at 2,000; compare methods by the square. nan where that is.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Kumar, Liang and Ma (2019), who truncate as well.
+
+    Example:
+        >>> from evenhand.metrics import debiased_calibration_error
+        >>> debiased_calibration_error([1, 1], [0.5, 0.5])
+        0.5
+        >>> debiased_calibration_error([1, 0], [0.75, 0.75])  # the squared error is below 0
+        0.0
     """
     found = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean()
     return float(np.sqrt(np.maximum(found, 0.0)))
@@ -120,10 +139,16 @@ def adaptive_calibration_error(
 ) -> float:
     """Calibration error in l1 over bins of equal mass, by default of each class.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: Nixon et al. (2019), ACE; their bins tear equal confidences apart and weigh alike, these keep them together
     and weigh by mass, which is the same where all confidences differ and n is a multiple of `n_bins`.
+
+    Example:
+        >>> from evenhand.metrics import adaptive_calibration_error
+        >>> adaptive_calibration_error([1, 0], [0.75, 0.75])
+        0.25
     """
     return expected_calibration_error(
         y_true,
@@ -150,9 +175,15 @@ def overconfidence(
 ) -> float:
     """Σ π_b·max(gap_b, 0): the part of the ECE of bins that claim more than happens. See `underconfidence`.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: the ECE's definition; the two parts sum to it.
+
+    Example:
+        >>> from evenhand.metrics import overconfidence
+        >>> overconfidence([0, 0, 1, 1], [0.25, 0.25, 0.75, 0.75])  # half of the examples, .25 too high
+        0.125
     """
     bins = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight)
     return float(np.maximum(bins.excess, 0.0).sum(axis=-1).mean())
@@ -171,63 +202,18 @@ def underconfidence(
 ) -> float:
     """Σ π_b·max(−gap_b, 0): the part of the ECE of bins that claim less than happens. See `overconfidence`.
 
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
+    Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
+    when the value is nan.
 
     Source: the ECE's definition; the two parts sum to it.
+
+    Example:
+        >>> from evenhand.metrics import underconfidence
+        >>> underconfidence([0, 0, 1, 1], [0.25, 0.25, 0.75, 0.75])  # half of the examples, .25 too low
+        0.125
     """
     bins = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight)
     return float(np.maximum(-bins.excess, 0.0).sum(axis=-1).mean())
-
-
-@dataclass(frozen=True, eq=False)
-class ReliabilityCurve:
-    """What a reliability diagram and the histogram of confidence beside it draw.
-
-    Attributes:
-        edges: of the bins, float [B+1].
-        count: examples with weight, int [B].
-        mass: share of the weight, float [B]: the histogram.
-        confidence, outcome: mean confidence and share of the event, float [B]; nan in an empty bin.
-    """
-
-    edges: np.ndarray
-    count: np.ndarray
-    mass: np.ndarray
-    confidence: np.ndarray
-    outcome: np.ndarray
-
-
-def reliability_curve(
-    y_true: Any,
-    y_prob: Any,
-    *,
-    form: Form = "positive",
-    n_bins: int = 15,
-    strategy: Strategy = "uniform",
-    labels: Sequence[Any] | None = None,
-    pos_label: Any = None,
-    sample_weight: Any = None,
-) -> ReliabilityCurve:
-    """Mean confidence against the share of the event by bin, in the form positive or top_label.
-
-    The form classwise, which has a curve per class, is refused: take one column as positive.
-
-    Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
-
-    Source: DeGroot and Fienberg (1983); scikit-learn's calibration_curve, which leaves empty bins out.
-    """
-    if form == "classwise":
-        raise InputError('the form "classwise" has a curve per class; take one column of y_prob, form "positive"')
-    (values,), (outcome,) = pairs_of(y_true, y_prob, form=form, labels=labels, pos_label=pos_label)
-    weight = weights_of(sample_weight, len(values))
-    edges = edges_of(values, n_bins, strategy, weight)
-    bins, weight = bin_of(values, edges), np.ones(len(values)) if weight is None else weight
-    count = np.bincount(bins, weight > 0, n_bins).astype(np.int64)
-    total = np.bincount(bins, weight, n_bins)
-    safe = np.where(total > 0, total, np.nan)
-    confidence, share = (np.bincount(bins, weight * column, n_bins) / safe for column in (values, outcome))
-    mass = total / total.sum() if total.sum() > 0 else np.full(n_bins, np.nan)
-    return ReliabilityCurve(edges, count, mass, confidence, share)
 
 
 def calibration_gap(
@@ -241,7 +227,7 @@ def calibration_gap(
     sample_weight: Any = None,
     **options: Any,
 ) -> float:
-    """How much worse calibrated one group is than another; `by_group` gives the groups' own errors.
+    """Difference between groups in a calibration error; `by_group` gives the errors themselves.
 
     Args:
         sensitive_features: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
@@ -260,6 +246,11 @@ def calibration_gap(
         InputError: as the metric does; groups that cannot be used, an unknown method.
 
     Source: fairlearn's `MetricFrame.difference` of a calibration error.
+
+    Example:
+        >>> from evenhand.metrics import calibration_gap
+        >>> calibration_gap([1, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], sensitive_features=["a", "a", "b", "b"])
+        0.5
     """
     if method not in get_args(Method):
         raise InputError(f'method is "{method}"; it is one of {", ".join(get_args(Method))}')

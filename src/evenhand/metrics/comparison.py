@@ -10,10 +10,10 @@ import numpy as np
 
 from evenhand.errors import InputError
 from evenhand.metrics.across import divided, group_gap, group_ratio, worst_group
-from evenhand.metrics.counts import Counts, count
+from evenhand.metrics.counts import Counts, Rate, count, share_of
 from evenhand.metrics.groups import groups_of
 from evenhand.metrics.labels import Average, weights_of
-from evenhand.metrics.rates import Rate, labels_for, share_of
+from evenhand.metrics.rates import labels_for
 
 Kind = Literal["difference", "ratio"]
 Method = Literal["between_groups", "to_overall", "to_complement"]
@@ -81,6 +81,12 @@ def disparity(
 
     Source: fairlearn's `MetricFrame.difference` and `.ratio`, which skip groups without the rate or count them as 0.
     `to_complement` is the comparison of Ding et al., "On Fairness of Low-Rank Adaptation of Large Models" (2024).
+
+    Example:
+        >>> from evenhand.metrics import disparity
+        >>> groups = ["a", "a", "b", "b"]
+        >>> disparity("selection_rate", [0, 1, 0, 1], [[1, 1, 0, 1], [1, 1, 0, 0]], sensitive_features=groups).tolist()
+        [0.5, 1.0]
     """
     comparison = Comparison(kind, method, pos_label, average, min_support)
     return compared((rate,), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
@@ -128,6 +134,23 @@ def compared(
     found = worst(found, axis=0) if agg == "worst_case" else found.mean(axis=0)
     found = found.mean(axis=-2) if comparison.average == "macro" else worst(found, axis=-2)
     return worst(found, axis=-1)
+
+
+def compared_once(
+    rates: tuple[Rate, ...],
+    comparison: Comparison,
+    y_true: Any,
+    y_pred: Any,
+    sensitive_features: Any,
+    control_features: Any,
+    sample_weight: Any,
+    agg: Aggregate = "worst_case",
+) -> float:
+    """The disparity of one trial. Raises InputError where y_pred holds several; `compared` says the rest."""
+    found = compared(rates, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
+    if found.ndim:
+        raise InputError("y_pred holds several trials; disparity takes them, this function takes one")
+    return float(found)
 
 
 def _compare(

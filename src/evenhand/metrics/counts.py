@@ -1,12 +1,27 @@
-"""True and false positives and negatives by class and group, from which every rate is made."""
+"""True and false positives and negatives by class and group, and every rate as a share of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
+from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.labels import Labels
+
+Rate = Literal[
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+    "true_negative_rate",
+    "false_negative_rate",
+    "precision",
+    "f1",
+    "accuracy",
+    "error_rate",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +36,56 @@ class Counts:
     false_positives: np.ndarray
     true_negatives: np.ndarray
     false_negatives: np.ndarray
+
+
+_ALL = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A rate as Σ of / Σ among, in fields of `Counts`.
+
+    Attributes:
+        of, among: what is counted, and what it is a share of.
+        lacking: what there is none of where the rate is undefined.
+        better: +1 where more is better, −1 where less is, 0 where neither.
+    """
+
+    of: tuple[str, ...]
+    among: tuple[str, ...]
+    lacking: str
+    better: Literal[-1, 0, 1]
+
+    def values(self, counts: Counts) -> np.ndarray:
+        of, among = _sum(counts, self.of), _sum(counts, self.among)
+        return np.divide(of, among, out=np.full(among.shape, np.nan), where=among > 0)
+
+    def support(self, counts: Counts) -> np.ndarray:
+        return _sum(counts, tuple(set(self.among))).astype(np.int64)
+
+
+_POSITIVE, _NEGATIVE = ("true_positives", "false_negatives"), ("true_negatives", "false_positives")
+_SELECTED = ("true_positives", "false_positives")
+_TWICE = ("true_positives", "true_positives")
+
+_SHARES: Mapping[Rate, Share] = {
+    "selection_rate": Share(_SELECTED, _ALL, "examples", 0),
+    "true_positive_rate": Share(("true_positives",), _POSITIVE, "positive examples", 1),
+    "false_positive_rate": Share(("false_positives",), _NEGATIVE, "negative examples", -1),
+    "true_negative_rate": Share(("true_negatives",), _NEGATIVE, "negative examples", 1),
+    "false_negative_rate": Share(("false_negatives",), _POSITIVE, "positive examples", -1),
+    "precision": Share(("true_positives",), _SELECTED, "examples predicted positive", 1),
+    "f1": Share(_TWICE, (*_TWICE, "false_positives", "false_negatives"), "positive examples, true or predicted", 1),
+    "accuracy": Share(("true_positives", "true_negatives"), _ALL, "examples", 1),
+    "error_rate": Share(("false_positives", "false_negatives"), _ALL, "examples", -1),
+}
+
+
+def share_of(rate: Rate) -> Share:
+    """How a rate is made of counts. Raises InputError for an unknown name."""
+    if rate not in _SHARES:
+        raise InputError(f'there is no rate "{rate}"; {did_you_mean(str(rate), get_args(Rate))}')
+    return _SHARES[rate]
 
 
 def count(labels: Labels, masks: np.ndarray, weight: np.ndarray | None = None) -> Counts:
@@ -63,3 +128,7 @@ def _matrices(labels: Labels, masks: np.ndarray, weight: np.ndarray | None) -> n
         counted = np.bincount(flat[:, rows].ravel(), weights, trials * size)
         found[:, group] = counted.reshape(trials, size)
     return found.reshape(*leading, masks.shape[1], labels.codes, labels.codes)
+
+
+def _sum(counts: Counts, fields: tuple[str, ...]) -> np.ndarray:
+    return np.sum([getattr(counts, field) for field in fields], axis=0)

@@ -1,4 +1,4 @@
-"""What calibration compares: a confidence and an outcome per example, in three forms."""
+"""Confidence and outcome of each example, which calibration compares, in three forms."""
 
 from __future__ import annotations
 

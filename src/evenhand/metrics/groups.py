@@ -19,11 +19,18 @@ MISSING = "(missing)"
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Named groups.
+    """Groups of examples, with their names.
 
     Attributes:
         names: of the groups [G].
         masks: bool [n, G].
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import Groups
+        >>> groups = Groups(("old", "all"), np.array([[True, True], [False, True]]))
+        >>> groups.masks.sum(axis=0).tolist()
+        [1, 2]
     """
 
     names: tuple[str, ...]
@@ -38,6 +45,12 @@ class ByGroup:
         names: of the groups [G].
         values: float [..., G]; nan where undefined.
         support: int [..., G], how many examples each value rests on: those in the rate's denominator.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import ByGroup
+        >>> ByGroup(("a", "b"), np.array([0.5, 1.0]), np.array([2, 2])).as_dict()
+        {'a': 0.5, 'b': 1.0}
     """
 
     names: tuple[str, ...]
@@ -52,7 +65,13 @@ class ByGroup:
 
 
 def groups_from_masks(masks: Any, names: Sequence[str]) -> Groups:
-    """Name the columns of masks, bool [n, G]. Raises InputError unless there is one name per column."""
+    """Name the columns of masks, bool [n, G]. Raises InputError unless there is one name per column.
+
+    Example:
+        >>> from evenhand.metrics import groups_from_masks
+        >>> groups_from_masks([[True, True], [False, True]], ["old", "all"]).names
+        ('old', 'all')
+    """
     found = np.asarray(masks)
     if found.ndim != 2 or found.dtype != bool or found.shape[1] != len(names) or len(set(names)) != len(names):
         raise InputError(
@@ -72,6 +91,11 @@ def intersections(attributes: Mapping[str, Any]) -> Groups:
         InputError: no attribute, or attributes that do not fit each other.
 
     Source: fairlearn's several sensitive features; it lists conjunctions without examples, too.
+
+    Example:
+        >>> from evenhand.metrics import intersections
+        >>> intersections({"race": ["Black", "Black", "white"], "gender": ["female", "male", "male"]}).names
+        ('Black & female', 'Black & male', 'white & male')
     """
     if not attributes:
         raise InputError("no attribute is given; name at least one")
@@ -136,6 +160,11 @@ def by_group(
         InputError: as the metric does, or groups that cannot be used.
 
     Source: fairlearn's `MetricFrame`, of which this is one metric and one attribute.
+
+    Example:
+        >>> from evenhand.metrics import accuracy, by_group
+        >>> by_group(accuracy, [1, 0, 1, 1], [1, 1, 1, 1], groups=["a", "a", "b", "b"]).as_dict()
+        {'a': 0.5, 'b': 1.0}
     """
     n = len(y_true)
     found, weight = groups_of(groups, n, "groups"), weights_of(sample_weight, n)

@@ -1,4 +1,4 @@
-"""Measures of group fairness by their usual names, of one run: a difference (0 is parity) or a ratio (1 is parity).
+"""Differences between groups by their usual names, of one run: 0 is parity. The ratios are in `parity_ratios.py`.
 
 All take y_true and y_pred [n] and give one float. fairlearn's keywords mean what they mean there; the rest of
 `disparity`'s do as well. Where these measures differ from fairlearn's on purpose:
@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.errors import InputError
-from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared
+from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared_once
+from evenhand.metrics.counts import Rate
 from evenhand.metrics.groups import ByGroup, Groups, groups_of
 from evenhand.metrics.labels import Average
-from evenhand.metrics.rates import Rate
 
 _SELECTED: tuple[Rate, ...] = ("selection_rate",)
 _FOUND: tuple[Rate, ...] = ("true_positive_rate",)
@@ -45,30 +44,18 @@ def demographic_parity_difference(
 ) -> float:
     """Difference between groups in the selection rate P(ŷ = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: fairlearn.
+
+    Example:
+        >>> from evenhand.metrics import demographic_parity_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> demographic_parity_difference([0, 1, 0, 1], [1, 1, 1, 0], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def demographic_parity_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Ratio between groups of the selection rate P(ŷ = 1): disparate impact, to be compared with `FOUR_FIFTHS`.
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn.
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def equal_opportunity_difference(
@@ -85,30 +72,18 @@ def equal_opportunity_difference(
 ) -> float:
     """Difference between groups in the true positive rate P(ŷ = 1 | y = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: Hardt, Price and Srebro (2016); fairlearn.
+
+    Example:
+        >>> from evenhand.metrics import equal_opportunity_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> equal_opportunity_difference([1, 1, 1, 1], [1, 1, 1, 0], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def equal_opportunity_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Ratio between groups of the true positive rate P(ŷ = 1 | y = 1).
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Hardt, Price and Srebro (2016); fairlearn.
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def equalized_odds_difference(
@@ -126,33 +101,23 @@ def equalized_odds_difference(
 ) -> float:
     """The differences between groups in true and false positive rates: the larger of the two, or their mean.
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`;
-    `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
+    Takes labels [n]; `agg`, `worst_case` or `mean`, is over the two rates. `disparity` documents the other options, the
+    errors and when it is nan.
+
+    Source: Hardt, Price and Srebro (2016); fairlearn.
+
+    Example:
+        True positive rates of 1 and .5, false positive rates of .5 and .5:
+
+        >>> from evenhand.metrics import equalized_odds_difference
+        >>> y_true, y_pred, groups = [1, 1, 0, 0] * 2, [1, 1, 1, 0, 1, 0, 1, 0], ["a"] * 4 + ["b"] * 4
+        >>> equalized_odds_difference(y_true, y_pred, sensitive_features=groups)
+        0.5
+        >>> equalized_odds_difference(y_true, y_pred, sensitive_features=groups, agg="mean")
+        0.25
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
-
-
-def equalized_odds_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    agg: Aggregate = "worst_case",
-    min_support: int = 0,
-) -> float:
-    """The ratios between groups of true and false positive rates: the smaller of the two, or their mean.
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`;
-    `agg` is over the two rates, `worst_case` or `mean`. Source: Hardt, Price and Srebro (2016); fairlearn.
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
+    return compared_once(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
 
 
 def predictive_parity_difference(
@@ -169,30 +134,18 @@ def predictive_parity_difference(
 ) -> float:
     """Difference between groups in precision P(y = 1 | ŷ = 1).
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: Chouldechova (2017).
+
+    Example:
+        >>> from evenhand.metrics import predictive_parity_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> predictive_parity_difference([1, 1, 1, 0], [1, 1, 1, 1], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return _one(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def predictive_parity_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    pos_label: Any = None,
-    average: Average | None = None,
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Ratio between groups of precision P(y = 1 | ŷ = 1).
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: Chouldechova (2017).
-    """
-    comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return _one(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def accuracy_difference(
@@ -207,34 +160,24 @@ def accuracy_difference(
 ) -> float:
     """Accuracy parity: difference between groups in P(ŷ = y), over all classes at once.
 
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_difference.
+    Takes labels [n]; `disparity` documents the options, the errors and when it is nan.
+
+    Source: fairlearn's accuracy_score_difference.
+
+    Example:
+        >>> from evenhand.metrics import accuracy_difference
+        >>> groups = ["a", "a", "b", "b"]
+        >>> accuracy_difference([1, 0, 1, 0], [1, 0, 1, 1], sensitive_features=groups)  # 1 and .5
+        0.5
     """
     comparison = Comparison("difference", method, min_support=min_support)
-    return _one(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
-
-
-def accuracy_ratio(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    control_features: Any = None,
-    method: Method = "between_groups",
-    sample_weight: Any = None,
-    min_support: int = 0,
-) -> float:
-    """Accuracy parity: ratio between groups of P(ŷ = y), over all classes at once.
-
-    Of labels [n]. Options, Raises and when it is nan: `disparity`. Source: fairlearn's accuracy_score_ratio.
-    """
-    comparison = Comparison("ratio", method, min_support=min_support)
-    return _one(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def against_complement(
     metric: Callable[..., float], y_true: Any, y_pred: Any, *, sensitive_features: Any, **options: Any
 ) -> ByGroup:
-    """Each group against everybody else, by a measure of this room: what the paper's figures show per subgroup.
+    """Each group against everybody else, by a measure of this module, as the paper's figures show it per subgroup.
 
     Args:
         metric: such as `equalized_odds_difference`; it compares two groups, the members and the others.
@@ -250,6 +193,12 @@ def against_complement(
         InputError: as the metric does.
 
     Source: Ding et al. (2024), "On Fairness of Low-Rank Adaptation of Large Models".
+
+    Example:
+        >>> from evenhand.metrics import against_complement, demographic_parity_difference
+        >>> y_true, y_pred, groups = [0, 1, 0, 1, 0], [1, 1, 0, 0, 0], ["a", "a", "b", "b", "b"]
+        >>> against_complement(demographic_parity_difference, y_true, y_pred, sensitive_features=groups).as_dict()
+        {'a': 1.0, 'b': 1.0}
     """
     groups = groups_of(sensitive_features, len(y_true))
     values = [
@@ -257,19 +206,3 @@ def against_complement(
         for mask in groups.masks.T
     ]
     return ByGroup(groups.names, np.array(values), groups.masks.sum(axis=0))
-
-
-def _one(
-    rates: tuple[Rate, ...],
-    comparison: Comparison,
-    y_true: Any,
-    y_pred: Any,
-    sensitive_features: Any,
-    control_features: Any,
-    sample_weight: Any,
-    agg: Aggregate = "worst_case",
-) -> float:
-    found = compared(rates, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
-    if found.ndim:
-        raise InputError("y_pred holds several trials; disparity takes them, this function takes one")
-    return float(found)

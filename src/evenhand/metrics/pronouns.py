@@ -75,6 +75,11 @@ def pronoun_class(text: str, strict: bool = False) -> PronounClass:
         strict: one gender beside a neutral pronoun is `mixed` too.
 
     Source: Ding et al., "On Fairness of Low-Rank Adaptation of Large Models" (2024), who search for the same words.
+
+    Example:
+        >>> from evenhand.metrics import pronoun_class
+        >>> pronoun_class("She asked for them."), pronoun_class("She asked for them.", strict=True)
+        ('female', 'mixed')
     """
     words = set(re.findall(r"\w+", first_line(text).lower()))
     male, female, neutral = (bool(words & forms) for forms in (_MALE, _FEMALE, _NEUTRAL))
@@ -99,6 +104,11 @@ def pronoun_readings(sentence: str) -> tuple[str, ...]:
 
     Returns:
         1 to 4 different sentences, the given one first; just that one where it has no pronoun.
+
+    Example:
+        >>> from evenhand.metrics import pronoun_readings
+        >>> pronoun_readings("He was late.")
+        ('He was late.', 'She was late.', 'They were late.')
     """
     given = pronoun_class(sentence)
     pieces = re.split(r"(\W+)", sentence)  # words at even places, what is between them at odd ones

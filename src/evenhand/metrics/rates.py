@@ -6,77 +6,14 @@ positive rate) it is nan; `undefined_groups` says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from evenhand.errors import InputError, did_you_mean
-from evenhand.metrics.counts import Counts, count
+from evenhand.errors import InputError
+from evenhand.metrics.counts import Rate, count, share_of
 from evenhand.metrics.groups import ByGroup, groups_of
 from evenhand.metrics.labels import Average, Labels, hits_of, labels_of, weights_of
-
-Rate = Literal[
-    "selection_rate",
-    "true_positive_rate",
-    "false_positive_rate",
-    "true_negative_rate",
-    "false_negative_rate",
-    "precision",
-    "f1",
-    "accuracy",
-    "error_rate",
-]
-
-_ALL = ("true_positives", "false_positives", "true_negatives", "false_negatives")
-
-
-@dataclass(frozen=True)
-class Share:
-    """A rate as Σ of / Σ among, in fields of `Counts`.
-
-    Attributes:
-        of, among: what is counted, and what it is a share of.
-        lacking: what there is none of where the rate is undefined.
-        better: +1 where more is better, −1 where less is, 0 where neither.
-    """
-
-    of: tuple[str, ...]
-    among: tuple[str, ...]
-    lacking: str
-    better: Literal[-1, 0, 1]
-
-    def values(self, counts: Counts) -> np.ndarray:
-        of, among = _sum(counts, self.of), _sum(counts, self.among)
-        return np.divide(of, among, out=np.full(among.shape, np.nan), where=among > 0)
-
-    def support(self, counts: Counts) -> np.ndarray:
-        return _sum(counts, tuple(set(self.among))).astype(np.int64)
-
-
-_POSITIVE, _NEGATIVE = ("true_positives", "false_negatives"), ("true_negatives", "false_positives")
-_SELECTED = ("true_positives", "false_positives")
-_TWICE = ("true_positives", "true_positives")
-
-_SHARES: Mapping[Rate, Share] = {
-    "selection_rate": Share(_SELECTED, _ALL, "examples", 0),
-    "true_positive_rate": Share(("true_positives",), _POSITIVE, "positive examples", 1),
-    "false_positive_rate": Share(("false_positives",), _NEGATIVE, "negative examples", -1),
-    "true_negative_rate": Share(("true_negatives",), _NEGATIVE, "negative examples", 1),
-    "false_negative_rate": Share(("false_negatives",), _POSITIVE, "positive examples", -1),
-    "precision": Share(("true_positives",), _SELECTED, "examples predicted positive", 1),
-    "f1": Share(_TWICE, (*_TWICE, "false_positives", "false_negatives"), "positive examples, true or predicted", 1),
-    "accuracy": Share(("true_positives", "true_negatives"), _ALL, "examples", 1),
-    "error_rate": Share(("false_positives", "false_negatives"), _ALL, "examples", -1),
-}
-
-
-def share_of(rate: Rate) -> Share:
-    """How a rate is made of counts. Raises InputError for an unknown name."""
-    if rate not in _SHARES:
-        raise InputError(f'there is no rate "{rate}"; {did_you_mean(str(rate), get_args(Rate))}')
-    return _SHARES[rate]
 
 
 def labels_for(rates: tuple[Rate, ...], y_true: Any, y_pred: Any, pos_label: Any, average: Average | None) -> Labels:
@@ -120,6 +57,12 @@ def rate_by_group(
         InputError: labels, groups or weights that cannot be used; an average where the rate has none.
 
     Source: scikit-learn's and fairlearn's rates; they give 0 where this is nan.
+
+    Example:
+        >>> from evenhand.metrics import rate_by_group
+        >>> rates = rate_by_group("accuracy", [1, 1, 1, 0], [1, 0, 1, 0], sensitive_features=["a", "a", "b", "b"])
+        >>> rates.as_dict(), rates.support.tolist()
+        ({'a': 0.5, 'b': 1.0}, [2, 2])
     """
     labels = labels_for((rate,), y_true, y_pred, pos_label, average)
     groups = groups_of(sensitive_features, len(labels.true))
@@ -136,6 +79,11 @@ def undefined_groups(
     """The groups for which a rate is undefined in one run, each with the reason.
 
     Args, Raises and Source are those of `rate_by_group`, with y_pred [n]. Empty where no group's rate is nan.
+
+    Example:
+        >>> from evenhand.metrics import undefined_groups
+        >>> undefined_groups("true_positive_rate", [1, 0, 0, 0], [1, 0, 1, 0], sensitive_features=["a", "a", "b", "b"])
+        {'b': 'no positive examples'}
     """
     found = rate_by_group(
         rate,
@@ -154,7 +102,14 @@ def selection_rate(
 ) -> float:
     """P(ŷ = 1), the share predicted positive; nan where no example has weight.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, whose y_true tells the classes only, too.
+    Takes labels [n], of which y_true only tells the classes; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn.
+
+    Example:
+        >>> from evenhand.metrics import selection_rate
+        >>> selection_rate([1, 1, 0, 0], [1, 0, 0, 0])
+        0.25
     """
     return _everyone("selection_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -164,7 +119,16 @@ def true_positive_rate(
 ) -> float:
     """P(ŷ = 1 | y = 1), also called recall or sensitivity; nan without positive examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import true_positive_rate
+        >>> true_positive_rate([1, 1, 0, 0], [1, 0, 0, 0])
+        0.5
+        >>> true_positive_rate([0, 0], [1, 0])  # nobody is positive
+        nan
     """
     return _everyone("true_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -174,7 +138,14 @@ def false_positive_rate(
 ) -> float:
     """P(ŷ = 1 | y = 0); nan without negative examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import false_positive_rate
+        >>> false_positive_rate([1, 1, 0, 0], [1, 1, 1, 0])
+        0.5
     """
     return _everyone("false_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -184,7 +155,14 @@ def true_negative_rate(
 ) -> float:
     """P(ŷ = 0 | y = 0), also called specificity; nan without negative examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import true_negative_rate
+        >>> true_negative_rate([1, 1, 0, 0], [1, 1, 1, 0])
+        0.5
     """
     return _everyone("true_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -194,7 +172,14 @@ def false_negative_rate(
 ) -> float:
     """P(ŷ = 0 | y = 1), the miss rate; nan without positive examples.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: fairlearn, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import false_negative_rate
+        >>> false_negative_rate([1, 1, 0, 0], [1, 0, 0, 0])
+        0.5
     """
     return _everyone("false_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -204,7 +189,14 @@ def precision(
 ) -> float:
     """P(y = 1 | ŷ = 1); nan where nothing is predicted positive.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: scikit-learn's precision_score, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's precision_score, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import precision
+        >>> precision([1, 1, 0, 0], [1, 1, 1, 1])
+        0.5
     """
     return _everyone("precision", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -214,7 +206,14 @@ def f1(
 ) -> float:
     """2·TP/(2·TP + FP + FN); nan where nothing is positive, true or predicted.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: scikit-learn's f1_score, which gives 0 there.
+    Takes labels [n]; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's f1_score, which gives 0 there.
+
+    Example:
+        >>> from evenhand.metrics import f1
+        >>> f1([1, 1, 0, 0], [1, 0, 1, 0])  # 2·1/(2·1 + 1 + 1)
+        0.5
     """
     return _everyone("f1", y_true, y_pred, pos_label, average, sample_weight)
 
@@ -222,7 +221,14 @@ def f1(
 def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """P(ŷ = y), over all classes at once; nan where no example has weight.
 
-    Of labels [n], which may be words. Options and Raises: `rate_by_group`. Source: scikit-learn's accuracy_score.
+    Takes labels [n], which may be words; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's accuracy_score.
+
+    Example:
+        >>> from evenhand.metrics import accuracy
+        >>> accuracy(["cat", "dog", "cow", "cow"], ["cat", "dog", "cow", "dog"])
+        0.75
     """
     return _everyone("accuracy", y_true, y_pred, None, None, sample_weight)
 
@@ -230,7 +236,14 @@ def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
 def error_rate(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """P(ŷ ≠ y), over all classes at once; nan where no example has weight.
 
-    Of labels [n], which may be words. Options and Raises: `rate_by_group`. Source: scikit-learn's zero_one_loss.
+    Takes labels [n], which may be words; options and errors are those of `rate_by_group`.
+
+    Source: scikit-learn's zero_one_loss.
+
+    Example:
+        >>> from evenhand.metrics import error_rate
+        >>> error_rate(["cat", "dog", "cow", "cow"], ["cat", "dog", "cow", "dog"])
+        0.25
     """
     return _everyone("error_rate", y_true, y_pred, None, None, sample_weight)
 
@@ -256,7 +269,3 @@ def _over_classes(rate: Rate, values: np.ndarray, average: Average | None) -> np
     if better == 0:
         raise InputError(f'more of {rate} is neither better nor worse, so no class is worst; take average="macro"')
     return values.min(axis=-2) if better > 0 else values.max(axis=-2)
-
-
-def _sum(counts: Counts, fields: tuple[str, ...]) -> np.ndarray:
-    return np.sum([getattr(counts, field) for field in fields], axis=0)

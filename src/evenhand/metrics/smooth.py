@@ -1,4 +1,4 @@
-"""Smooth calibration error: no bins, a kernel whose width the data set."""
+"""Smooth calibration error: without bins, by a kernel whose width follows from the data."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ def smooth_calibration_error(
         InputError: labels, probabilities or weights that cannot be used.
 
     Source: Błasiok and Nakkiran (2023), "Smooth ECE"; their package relplot stops at a width within 1e−3.
+
+    Example:
+        >>> from evenhand.metrics import smooth_calibration_error
+        >>> round(smooth_calibration_error([1, 1], [0.5, 0.5]), 6)
+        0.5
+        >>> round(smooth_calibration_error([1, 0], [0.5, 0.5]), 6)
+        0.0
     """
     values, outcome = pairs_of(y_true, y_prob, form=form, labels=labels, pos_label=pos_label)
     n = values.shape[-1]

@@ -22,7 +22,7 @@ _OPPOSITE = {"male": "female", "female": "male"}
 
 
 def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | None]) -> np.ndarray:
-    """What each translation makes of the stereotype about its referent.
+    """Classify each translation by the stereotype about its referent: pro, anti, neutral, mixed or none.
 
     Args:
         predicted: [n] classes of `pronoun_class`.
@@ -35,6 +35,11 @@ def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | Non
 
     Raises:
         InputError: lengths that differ, or another word.
+
+    Example:
+        >>> from evenhand.metrics import stereotype_outcomes
+        >>> stereotype_outcomes(["male", "female", "neutral", "male"], ["male", "male", "female", None]).tolist()
+        ['pro', 'anti', 'neutral', None]
     """
     _alike("predicted", predicted, "stereotype", stereotype)
     _known("predicted", predicted, PRONOUN_CLASSES)
@@ -54,6 +59,12 @@ class StereotypeShares:
         pro, anti: with the stereotypical gender, with the other.
         neutral, mixed, none: as `pronoun_class` says.
         n: translations whose referent has a stereotype.
+
+    Example:
+        >>> from evenhand.metrics import stereotype_shares
+        >>> shares = stereotype_shares([], [])
+        >>> shares.pro, shares.n
+        (nan, 0)
     """
 
     pro: float
@@ -65,9 +76,16 @@ class StereotypeShares:
 
 
 def stereotype_shares(predicted: Sequence[str], stereotype: Sequence[str | None]) -> StereotypeShares:
-    """The shares of each outcome among the translations whose referent has a stereotype. Args, Raises: as above.
+    """The shares of each outcome among the translations whose referent has a stereotype.
+
+    Arguments and errors are those of `stereotype_outcomes`.
 
     Source: the ratios of figure 7 of Ding et al. (2024), who count `mixed` and `none` together as unknown.
+
+    Example:
+        >>> from evenhand.metrics import stereotype_shares
+        >>> stereotype_shares(["male", "male", "female", "neutral"], ["male"] * 4)
+        StereotypeShares(pro=0.5, anti=0.25, neutral=0.25, mixed=0.0, none=0.0, n=4)
     """
     outcomes = stereotype_outcomes(predicted, stereotype)
     counts = np.array([(outcomes == outcome).sum() for outcome in STEREOTYPE_OUTCOMES])
@@ -77,13 +95,18 @@ def stereotype_shares(predicted: Sequence[str], stereotype: Sequence[str | None]
 
 @dataclass(frozen=True)
 class GenderAccuracy:
-    """How well the referent's gold gender was translated, from 0 to 1 (the source prints per cent).
+    """Accuracy and F1 of the referents' gold genders in translations, from 0 to 1 (the source prints per cent).
 
     Attributes:
         accuracy: share of texts whose class is the gold gender.
         f1_male, f1_female: F1 of each gender, one against the rest; nan where it is neither gold nor predicted.
         delta_g: f1_male − f1_female, ΔG; above 0 masculine referents are translated better.
         n: texts that have a gold gender.
+
+    Example:
+        >>> from evenhand.metrics import GenderAccuracy, gender_accuracy
+        >>> gender_accuracy(["male", "neutral"], ["male", None])  # no text has a feminine referent
+        GenderAccuracy(accuracy=1.0, f1_male=1.0, f1_female=nan, delta_g=nan, n=1)
     """
 
     accuracy: float
@@ -107,6 +130,11 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
         InputError: lengths that differ, or another word.
 
     Source: WinoMT (Stanovsky et al. 2019), `evaluate.py`, without its rounding of intermediate values.
+
+    Example:
+        >>> from evenhand.metrics import gender_accuracy
+        >>> gender_accuracy(["male", "none"], ["male", "female"])
+        GenderAccuracy(accuracy=0.5, f1_male=1.0, f1_female=0.0, delta_g=1.0, n=2)
     """
     _alike("predicted", predicted, "gold", gold)
     _known("predicted", predicted, PRONOUN_CLASSES)
@@ -122,8 +150,9 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
 
 
 def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stereotype: Sequence[str | None]) -> float:
-    """ΔS: the mean of both genders' F1 on pro-stereotypical texts (gold = stereotype), minus that on anti-stereotypical
-    ones; above 0 stereotypical roles are translated better.
+    """ΔS: mean F1 of both genders on pro-stereotypical texts minus that on anti-stereotypical ones.
+
+    Texts are pro-stereotypical where gold = stereotype. Above 0 stereotypical roles are translated better.
 
     Where pro and anti texts have the same sources, as most pairs in Turkish have, nothing can be accurate, and this is
     about the pro share minus the anti share.
@@ -139,6 +168,14 @@ def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stere
         InputError: lengths that differ, or another word.
 
     Source: WinoMT (Stanovsky et al. 2019), table 2.
+
+    Example:
+        The first two texts are pro-stereotypical and right, the others anti-stereotypical and wrong:
+
+        >>> from evenhand.metrics import delta_s
+        >>> gold, stereotype = ["male", "female", "male", "female"], ["male", "female", "female", "male"]
+        >>> delta_s(["male", "female", "none", "none"], gold, stereotype)
+        1.0
     """
     _alike("gold", gold, "stereotype", stereotype)
     _known("stereotype", stereotype, (*_OPPOSITE, None))
@@ -164,15 +201,29 @@ def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float
         InputError: lengths that differ, a text without references, or sacrebleu is not installed.
 
     Source: Papineni et al. (2002) as implemented by sacrebleu (Post 2018).
+
+    Example:
+        >>> from evenhand.metrics import bleu
+        >>> round(bleu(["the cat sat on the mat"], [["the cat sat on the mat", "a cat sat there"]]), 6)
+        100.0
     """
     return bleu_of(bleu_statistics(generated, references).sum(axis=0))
 
 
 def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """What BLEU is made of, int [n, 10]: its length, the closest reference's, 4 counts of right n-grams, 4 of all.
+    """The counts that make BLEU, int [n, 10]: length, the closest reference's length, right n-grams, all n-grams.
+
+    There are 4 counts of right n-grams and 4 of all, for n from 1 to 4.
 
     They add up over texts, so that BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
     Args, Raises: as in `bleu`.
+
+    Source: sacrebleu (Post 2018).
+
+    Example:
+        >>> from evenhand.metrics import bleu_statistics
+        >>> bleu_statistics(["the cat sat down"], [["the cat sat down"]]).tolist()
+        [[4, 4, 4, 3, 2, 1, 4, 3, 2, 1]]
     """
     _installed("sacrebleu")
     from sacrebleu.metrics.bleu import BLEU
@@ -187,7 +238,21 @@ def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]
 
 
 def bleu_of(statistics: np.ndarray) -> float:
-    """BLEU of summed `bleu_statistics`, int [10]; nan where there is no reference."""
+    """BLEU of summed `bleu_statistics`, int [10]; nan where there is no reference.
+
+    Args:
+        statistics: int [10], a sum of rows of `bleu_statistics`.
+
+    Raises:
+        InputError: sacrebleu is not installed.
+
+    Source: sacrebleu (Post 2018).
+
+    Example:
+        >>> from evenhand.metrics import bleu_of
+        >>> round(bleu_of([4, 4, 4, 3, 2, 1, 4, 3, 2, 1]), 6)
+        100.0
+    """
     _installed("sacrebleu")
     from sacrebleu.metrics.bleu import BLEU
 
@@ -203,6 +268,11 @@ def rouge_l(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np
     Words are lower-cased and not stemmed; a text without words has 0. Args, Raises: as in `bleu`.
 
     Source: Lin (2004) as implemented by rouge-score.
+
+    Example:
+        >>> from evenhand.metrics import rouge_l
+        >>> rouge_l(["the cat"], [["the cat sat", "a dog"]]).round(6).tolist()  # precision 1, recall 2/3
+        [0.8]
     """
     _installed("rouge_score")
     from rouge_score.rouge_scorer import RougeScorer

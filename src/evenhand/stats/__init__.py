@@ -1,1 +1,92 @@
-"""Intervals, tests and verdicts. Knows nothing of fairness."""
+"""Intervals, tests, verdict rules and power, as functions of NumPy arrays: they know nothing of groups or fairness.
+
+`docs/api-statistics.md` lists them by question; `docs/statistics.md` says what each interval covers.
+"""
+
+from evenhand.stats.bootstrap import (
+    Cells,
+    bca,
+    bootstrap_counts,
+    bootstrap_units,
+    cell_shares,
+    contingency,
+    jackknife_counts,
+    jackknife_units,
+    percentile,
+)
+from evenhand.stats.contrast import TwoWay, two_sides, two_way, unpaired
+from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate, pooled_tpr
+from evenhand.stats.equivalence import non_inferiority, tost, tost_independent, tost_paired, verdict
+from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.heterogeneity import MetaAnalysis, pool
+from evenhand.stats.multiplicity import MaxT, benjamini_hochberg, bonferroni, correlations, holm, max_t, unit_totals
+from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_sums
+from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, mcnemar, sign_flip, t_over_runs
+from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
+from evenhand.stats.power import RunsNeeded, detectable_by_runs, minimum_detectable_effect, runs_needed
+from evenhand.stats.proportion import proportion_interval, wilson
+from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
+from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
+
+__all__ = [
+    "Cells",
+    "FewRuns",
+    "MaxT",
+    "MetaAnalysis",
+    "NoiseFloor",
+    "PermutedGroups",
+    "PooledRoc",
+    "RatioSums",
+    "RunsNeeded",
+    "StudentT",
+    "TwoWay",
+    "TwoWays",
+    "agresti_min",
+    "bca",
+    "benjamini_hochberg",
+    "bonferroni",
+    "bootstrap_counts",
+    "bootstrap_units",
+    "cell_shares",
+    "changes",
+    "contingency",
+    "corrected_resampled_t",
+    "correlations",
+    "detectable_by_runs",
+    "exceeds_dp",
+    "gap_changes",
+    "gaps",
+    "holm",
+    "jackknife_counts",
+    "jackknife_units",
+    "levels",
+    "max_t",
+    "mcnemar",
+    "minimum_detectable_effect",
+    "noise_floor",
+    "noise_floors",
+    "non_inferiority",
+    "percentile",
+    "permuted_areas",
+    "permuted_sums",
+    "permuted_tprs",
+    "pool",
+    "pooled_auc",
+    "pooled_curve",
+    "pooled_rate",
+    "pooled_tpr",
+    "proportion_interval",
+    "redraw_outcomes",
+    "runs_needed",
+    "sign_flip",
+    "t_over_runs",
+    "tost",
+    "tost_independent",
+    "tost_paired",
+    "two_sides",
+    "two_way",
+    "unit_totals",
+    "unpaired",
+    "verdict",
+    "wilson",
+]

@@ -34,6 +34,13 @@ class Cells:
         label: int [C].
         predicted: int [K, C].
         cell: int [n], the cell of each row.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import contingency
+        >>> cells = contingency(np.array([[True], [True], [False]]), np.array([1, 1, 0]), np.array([[1, 1, 0]]))
+        >>> cells.members[:, 0].tolist(), cells.label.tolist(), cells.counts.tolist()
+        ([False, True], [0, 1], [1, 2])
     """
 
     counts: np.ndarray
@@ -50,6 +57,13 @@ def contingency(members: np.ndarray, label: np.ndarray, predicted: np.ndarray) -
         members: bool [n, G]; groups may overlap.
         label: int [n].
         predicted: int [K, n], of every method and seed that are compared; −1, say, where a run did not test the row.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import contingency
+        >>> cells = contingency(np.array([[True], [True], [False]]), np.array([1, 1, 0]), np.array([[1, 1, 0]]))
+        >>> cells.counts.tolist(), cells.cell.tolist()
+        ([1, 2], [1, 1, 0])
     """
     cell, row = distinct([*np.packbits(members, axis=1).T, label, *predicted])
     return Cells(np.bincount(cell), members[row], label[row], predicted[:, row], cell)
@@ -70,13 +84,19 @@ def distinct(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return cell, row
 
 
-def shares(counts: np.ndarray, event: np.ndarray, base: np.ndarray) -> np.ndarray:
+def cell_shares(counts: np.ndarray, event: np.ndarray, base: np.ndarray) -> np.ndarray:
     """The share of the rows in each base that have the event, [..., G]; nan where no row is in the base.
 
     Args:
         counts: [..., C], one table or many.
         event: bool [C].
         base: bool [C, G], the cells that count, a column per group.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import cell_shares
+        >>> cell_shares(np.array([3, 1]), np.array([True, False]), np.array([[True], [True]])).tolist()
+        [0.75]
     """
     counts = np.asarray(counts, dtype=float)  # exact, and a product that BLAS knows
     among = counts @ base.astype(float)
@@ -92,6 +112,18 @@ def bootstrap_counts(counts: np.ndarray, statistic: Statistic, draws: int, rng: 
         statistic: from counts [B, C] to values [B, ...].
         draws: how many samples.
         rng: the source of randomness; the draws are a function of its state.
+
+    Source: Efron (1979); a resample of rows is a multinomial draw of the cells.
+
+    Example:
+        The standard error of a share of 50 in 100 is √(.5·.5/100):
+
+        >>> import numpy as np
+        >>> from evenhand.stats import bootstrap_counts
+        >>> rng = np.random.default_rng(0)
+        >>> draws = bootstrap_counts(np.array([50, 50]), lambda counts: counts[:, 0] / 100, 5000, rng)
+        >>> round(float(draws.std()), 2)
+        0.05
     """
     n, step = int(counts.sum()), max(1, BATCH // len(counts))
     found = []
@@ -101,7 +133,19 @@ def bootstrap_counts(counts: np.ndarray, statistic: Statistic, draws: int, rng: 
 
 
 def jackknife_counts(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
-    """The measure without one row of each cell, [C, ...]. Every row of a cell has this same jackknife value."""
+    """The measure without one row of each cell, [C, ...]. Every row of a cell has this same jackknife value.
+
+    Args:
+        counts, statistic: as for `bootstrap_counts`.
+
+    Source: Quenouille (1956) and Tukey (1958).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import jackknife_counts
+        >>> jackknife_counts(np.array([2, 3]), lambda counts: counts[:, 0] / counts.sum(axis=1)).tolist()  # 1/4, 2/4
+        [0.25, 0.5]
+    """
     step = max(1, BATCH // len(counts))
     found = []
     for start in range(0, len(counts), step):
@@ -121,6 +165,16 @@ def bootstrap_units(
         unit: int [n], the unit of each row; `np.arange(n)` where rows are independent.
         statistic: of a sample's row numbers, which repeat where a unit is drawn again.
         draws, rng: as in `bootstrap_counts`.
+
+    Source: Efron (1979), over clusters.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import bootstrap_units
+        >>> values, rng = np.array([1.0, 3.0]), np.random.default_rng(0)
+        >>> draws = bootstrap_units(np.arange(2), lambda rows: values[rows].mean(), 100, rng)
+        >>> sorted(set(draws.tolist()))
+        [1.0, 2.0, 3.0]
     """
     order, starts, sizes = _rows_of_units(unit)
     found = np.empty(draws)
@@ -133,13 +187,38 @@ def bootstrap_units(
 
 
 def jackknife_units(unit: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
-    """The statistic without each unit, float [U]."""
+    """The statistic without each unit, float [U].
+
+    Args:
+        unit, statistic: as for `bootstrap_units`.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import jackknife_units
+        >>> values = np.array([1.0, 3.0, 5.0])
+        >>> jackknife_units(np.array([0, 0, 1]), lambda rows: values[rows].mean()).tolist()
+        [5.0, 2.0]
+    """
     _, place = compact(unit)
     return np.array([statistic(np.flatnonzero(place != one)) for one in range(int(place.max()) + 1)])
 
 
 def percentile(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """The percentile interval along the first axis, from the draws where the measure is defined; nan where in none."""
+    """The percentile interval along the first axis, from the draws where the measure is defined; nan where in none.
+
+    Args:
+        draws: float [D, ...].
+        level: two-sided.
+
+    Source: Efron (1979).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import percentile
+        >>> low, high = percentile(np.arange(101.0), level=0.5)
+        >>> float(low), float(high)
+        (25.0, 75.0)
+    """
     tails = [(1 - level) / 2, (1 + level) / 2]
     defined = ~np.isnan(draws).all(axis=0)
     low, high = np.nanquantile(np.where(defined, draws, 0.0), tails, axis=0)
@@ -161,6 +240,15 @@ def bca(
     Returns:
         (nan, nan) where every draw lies on one side of the estimate, or a jackknife value is undefined: then no
         correction exists.
+
+    Example:
+        Where neither the draws nor the jackknife are skewed, it is the percentile interval:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import bca
+        >>> low, high = bca(50.0, np.arange(101.0), np.array([49.0, 50.0, 51.0]), level=0.5)
+        >>> round(low, 6), round(high, 6)
+        (25.0, 75.0)
     """
     from scipy.special import ndtr, ndtri
 

@@ -36,6 +36,12 @@ class TwoWay:
         v_seed, v_example, v_both: the parts of the variance, before flooring.
         runs: J.
         units: U, distinct units over all runs.
+
+    Example:
+        >>> from evenhand.stats import TwoWay
+        >>> mean = TwoWay(estimate=0.5, variance=0.01, df=4, v_seed=0.01, v_example=0, v_both=0, runs=5, units=100)
+        >>> mean.standard_error, mean.p_greater(0.5)
+        (0.1, 0.5)
     """
 
     estimate: float
@@ -77,7 +83,15 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -
 
     Returns:
         The estimate with its variance. With one run V_seed and V_both are 0 and the variance is that of the examples;
-        with one unit the variance is nan.
+        with one unit the variance is nan. Source: Cameron, Gelbach and Miller (2011).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import two_way
+        >>> right = np.array([[1, 1, 0, 0], [1, 1, 0, 0]])
+        >>> mean = two_way(right.mean(axis=1), (right - 0.5) / 4, np.full((2, 4), 0.25))
+        >>> mean.estimate, round(mean.variance, 4)  # the same answers in both runs: s²/n = (1/3)/4
+        (0.5, 0.0833)
     """
     cells = contributions
     if len(values) > 1:
@@ -140,6 +154,13 @@ def two_sides(estimate: float, first: np.ndarray, second: np.ndarray, counts: tu
     Returns:
         `units` is one more than Welch's degrees of freedom over the sides, rounded down: as many as one sample that
         is known as well would have. With one unit on a side the variance is nan.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import two_sides
+        >>> first, second = np.array([[0.25, -0.25, 0, 0]]), np.array([[0, 0, 0.25, -0.25]])
+        >>> round(two_sides(0.0, first, second, counts=(2, 2), units=4).variance, 6)  # s²/n is .5/2 on each
+        0.5
     """
     runs = len(first)
     factors = [count / (count - 1) if count > 1 else math.nan for count in counts]
@@ -173,7 +194,15 @@ def units_of_two_sides(
 
 
 def unpaired(first: TwoWay, second: TwoWay) -> TwoWay:
-    """first − second where neither runs nor units are shared: variances add, Welch–Satterthwaite df."""
+    """first − second where neither runs nor units are shared: variances add, df as of Welch (1947).
+
+    Example:
+        >>> from evenhand.stats import TwoWay, unpaired
+        >>> first = TwoWay(0.75, 0.03, 9, v_seed=0.03, v_example=0, v_both=0, runs=10, units=50)
+        >>> difference = unpaired(first, TwoWay(0.5, 0.01, 9, v_seed=0.01, v_example=0, v_both=0, runs=10, units=50))
+        >>> difference.estimate, difference.standard_error
+        (0.25, 0.2)
+    """
     variance = first.variance + second.variance
     weights = first.variance**2 / first.df + second.variance**2 / second.df
     return TwoWay(
@@ -255,8 +284,7 @@ def t_density(statistic: float, df: float) -> float:
 def t_quantiles(probability: float, df: np.ndarray, least: float) -> np.ndarray:
     """Quantiles of Student's t at one probability below .5 and many degrees of freedom, in the shape of `df`.
 
-    As a function of 1/df the logarithm is so smooth that a few polynomials give it to 12 digits; they are kept for
-    the next call with this probability.
+    As a function of 1/df the logarithm is so smooth that a few polynomials, kept for the next call, give 12 digits.
 
     Args:
         probability: of the lower tail.

@@ -47,6 +47,13 @@ class PooledRoc:
         size: rows that the estimate is a share of; of an area all rows, positives and negatives.
         without: float [T], the estimate when each target is no target and no model for the others either; None where
             scores rest on no other targets, or that is left aside.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import pooled_auc
+        >>> area = pooled_auc(np.array([[0.9, 0.8, 0.2, 0.1]]), np.array([[True, False, True, False]]))
+        >>> area.size, area.units, area.minus(area).estimate
+        (4, 4, 0.0)
     """
 
     estimate: float
@@ -106,6 +113,18 @@ def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None
         score: float [T, n].
         positive: bool [T, n].
         where: bool [n] or [T, n], the rows to look at.
+
+    Returns:
+        The estimate is nan without positives or without negatives.
+
+    Source: DeLong, DeLong and Clarke-Pearson (1988), with variances clustered two ways.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import pooled_auc
+        >>> score, positive = np.array([[0.9, 0.8, 0.2, 0.1]]), np.array([[True, False, True, False]])
+        >>> pooled_auc(score, positive).estimate  # 3 of the 4 pairs are in order
+        0.75
     """
     rows = _rows(score, where)
     ours, theirs = rows & positive, rows & ~positive
@@ -126,6 +145,16 @@ def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> Poole
         score: float [T, n].
         threshold: on the score.
         where: bool [T, n]: positives for a TPR, negatives for an FPR.
+
+    Returns:
+        The estimate is nan without rows.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import pooled_rate
+        >>> score, positive = np.array([[0.9, 0.8, 0.2, 0.1]]), np.array([[True, False, True, False]])
+        >>> pooled_rate(score, 0.5, positive).estimate
+        0.5
     """
     rows = _rows(score, where)
     size = int(rows.sum())
@@ -149,6 +178,18 @@ def pooled_tpr(
         score, positive, where: as for `pooled_auc`.
         alpha: the false positive rate.
         threshold_where: bool [n] or [T, n], the rows whose negatives set the threshold; None: those of `where`.
+
+    Returns:
+        The estimate is nan without positives or without negatives.
+
+    Source: Woodruff (1952), for the part of the threshold.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import pooled_tpr
+        >>> score, positive = np.array([[0.9, 0.8, 0.2, 0.1]]), np.array([[True, False, True, False]])
+        >>> pooled_tpr(score, positive, alpha=0.5).estimate  # .8 may be called positive, .1 may not
+        1.0
     """
     rows = _rows(score, where)
     setting = rows if threshold_where is None else _rows(score, threshold_where)
@@ -171,7 +212,7 @@ def threshold_at(negatives: np.ndarray, alpha: float) -> float:
 def exceeds_dp(
     score: np.ndarray, positive: np.ndarray, threshold: float, epsilon: float, delta: float, level: float = 0.95
 ) -> bool:
-    """Whether an attack refutes (ε, δ)-differential privacy: TPR > e^ε·FPR + δ, beyond chance.
+    """True where an attack refutes (ε, δ)-differential privacy: TPR > e^ε·FPR + δ, beyond chance.
 
     The lower bound of TPR is compared with the upper bound of FPR, each missed with probability (1 − level)/2.
 
@@ -179,7 +220,18 @@ def exceeds_dp(
         score, positive: [T, n].
         threshold: chosen on other models, or before looking.
         epsilon, delta: of the training.
-        level: how sure.
+        level: two-sided, of both intervals.
+
+    Source: Jagielski, Ullman and Oprea (2020), with two-way clustered intervals.
+
+    Example:
+        An attack that is right about 100 members and 100 others refutes ε = 1, and not ε = 8:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import exceeds_dp
+        >>> score = np.array([[1.0] * 100 + [0.0] * 100])
+        >>> [exceeds_dp(score, score == 1, threshold=0.5, epsilon=epsilon, delta=0.0) for epsilon in (1.0, 8.0)]
+        [True, False]
     """
     low, _ = pooled_rate(score, threshold, positive).interval(level)
     _, high = pooled_rate(score, threshold, ~positive).interval(level)

@@ -24,6 +24,15 @@ class FewRuns:
 
     Attributes:
         whole: the two-way interval; with one run its bounds are unchanged.
+
+    Example:
+        Only seeds vary, and the data say 20 degrees of freedom though there are three runs. The half-width is that of
+        two degrees of freedom, 4.303 standard errors:
+
+        >>> from evenhand.stats import FewRuns, TwoWay
+        >>> mean = TwoWay(0.1, 0.0001, df=20, v_seed=0.0001, v_example=0, v_both=0, runs=3, units=500)
+        >>> round(FewRuns(mean).half_width(0.025), 5)
+        0.04303
     """
 
     whole: TwoWay

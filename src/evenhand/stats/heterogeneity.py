@@ -53,6 +53,11 @@ class MetaAnalysis:
         shared: c̄, the variance of the mean that their spread does not show, at least 0.
         shared_df: its degrees of freedom.
         least: the variance of the mean where settings do not differ and their own variances are true.
+
+    Example:
+        >>> from evenhand.stats import pool
+        >>> pool([0.1], [0.01]).reason
+        'one setting: how settings differ is unknown'
     """
 
     estimate: float
@@ -154,6 +159,17 @@ def pool(
 
     Raises:
         InputError: a variance that is not above 0, or inverse-variance weights of settings that share something.
+
+    Returns:
+        The estimate is nan without settings, and its variance with one; `reason` says so.
+
+    Source: Hartung and Knapp (2001), Sidik and Jonkman (2002); τ² by Paule and Mandel (1982).
+
+    Example:
+        >>> from evenhand.stats import pool
+        >>> mean = pool([0.0, 0.5, 1.0], [0.25, 0.25, 0.25])  # s² is .25, all of it noise
+        >>> mean.estimate, round(mean.variance, 4), mean.i_squared
+        (0.5, 0.0833, 0.0)
     """
     y, v = np.asarray(estimates, dtype=float), np.asarray(variances, dtype=float)
     if not (v > 0).all():

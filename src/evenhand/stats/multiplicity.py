@@ -18,6 +18,8 @@ import numpy as np
 
 from evenhand.stats.contrast import compact
 
+__all__ = ["MaxT", "benjamini_hochberg", "bonferroni", "correlations", "holm", "max_t", "unit_totals"]
+
 DRAWS = 10_000
 """Of the joint null; each gives two values, since its mirror image is as likely."""
 RESOLVED = 100
@@ -31,13 +33,33 @@ MOST_DF = 16
 
 
 def bonferroni(p: np.ndarray) -> np.ndarray:
-    """p·m, at most 1. Controls the familywise error; has simultaneous intervals: each at level/m."""
+    """p·m, at most 1. Controls the familywise error; has simultaneous intervals: each at level/m.
+
+    Args:
+        p: float [m], p-values of a family.
+
+    Source: Dunn (1961).
+
+    Example:
+        >>> from evenhand.stats import bonferroni
+        >>> bonferroni([0.01, 0.02, 0.5]).tolist()
+        [0.03, 0.06, 1.0]
+    """
     p = np.asarray(p, dtype=float)
     return np.minimum(p * len(p), 1.0)
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's step-down p-values (1979), monotone step included. Controls the familywise error."""
+    """Holm's step-down p-values (1979), monotone step included. Controls the familywise error.
+
+    Args:
+        p: float [m], p-values of a family.
+
+    Example:
+        >>> from evenhand.stats import holm
+        >>> holm([0.01, 0.02, 0.5]).tolist()  # times 3, 2 and 1
+        [0.03, 0.04, 0.5]
+    """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -45,7 +67,16 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Benjamini and Hochberg's step-up p-values (1995). Controls the false discovery rate."""
+    """Benjamini and Hochberg's step-up p-values (1995). Controls the false discovery rate.
+
+    Args:
+        p: float [m], p-values of a family.
+
+    Example:
+        >>> from evenhand.stats import benjamini_hochberg
+        >>> benjamini_hochberg([0.01, 0.02, 0.5]).tolist()  # times 3/1, 3/2 and 3/3
+        [0.03, 0.03, 0.5]
+    """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, kind="stable")
     scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
@@ -61,11 +92,18 @@ def _back(values: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class MaxT:
-    """How small the smallest one-sided p-value of a family is when nothing is there.
+    """The null distribution of the smallest one-sided p-value of a family.
 
     Attributes:
         smallest: float [D], ascending draws of it; empty: Bonferroni.
         size: m, the contrasts of the family.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import MaxT
+        >>> bonferroni = MaxT(np.empty(0), size=4)
+        >>> bonferroni.level(0.05), float(bonferroni.adjusted(0.01))
+        (0.0125, 0.04)
     """
 
     smallest: np.ndarray
@@ -108,6 +146,19 @@ def max_t(correlation: np.ndarray, df: np.ndarray, rng: np.random.Generator, dra
         df: float [m], degrees of freedom of each contrast.
         rng: the source of randomness.
         draws: pairs of draws.
+
+    Source: single-step max-t (Hothorn, Bretz and Westfall 2008), with degrees of freedom that may differ.
+
+    Example:
+        Independent contrasts gain nothing; those that always move together need no correction:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import max_t
+        >>> rng = np.random.default_rng(0)
+        >>> max_t(np.eye(5), np.full(5, 10.0), rng).level(0.05)
+        0.01
+        >>> round(max_t(np.ones((5, 5)), np.full(5, 10.0), rng).level(0.05), 2)
+        0.05
     """
     size = len(correlation)
     others = correlation[~np.eye(size, dtype=bool)]
@@ -180,6 +231,15 @@ def correlations(
         units: per contrast, int [U_k], the code of each unit.
         totals: per contrast, float [U_k], of `unit_totals`.
         variances: float [m], of the contrasts: V of the two-way interval.
+
+    Example:
+        Two contrasts rest on the same two units, a third on others:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import correlations
+        >>> units, total = [np.array([0, 1]), np.array([0, 1]), np.array([2, 3])], np.array([0.1, -0.1])
+        >>> correlations(units, [total] * 3, [0.02] * 3).round(6).tolist()
+        [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     _, place = compact(np.concatenate(units))
     matrix = np.zeros((len(units), int(place.max(initial=-1)) + 1))
@@ -199,5 +259,12 @@ def correlations_of(totals: np.ndarray, variances: np.ndarray) -> np.ndarray:
 
 
 def unit_totals(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """What each unit contributes to a mean over runs, float [U]; the arguments are those of `contrast.two_way`."""
+    """What each unit contributes to a mean over runs, float [U]; the arguments are those of `contrast.two_way`.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import unit_totals
+        >>> unit_totals(np.array([0.5, 0.5]), np.array([[0.25, -0.25]] * 2), np.full((2, 2), 0.5)).tolist()
+        [0.25, -0.25]
+    """
     return ((values - values.mean()) @ shares + contributions.sum(axis=0)) / len(values)

@@ -1,11 +1,9 @@
 """Noise floors: what a measure shows on these group sizes when there is nothing to see.
 
-Two nulls. *Nobody's group matters*: whole membership patterns are permuted over the examples of a stratum (those of
-one label, for rates given the label), and the same permutation serves every run, since runs share their examples. A
-count measure needs no permuted rows: the table pattern × outcome has fixed margins, and its cells are multivariate
-hypergeometric. *The confidences are right*: outcomes are redrawn from probabilities, which are the confidences
-themselves for the calibration of one group, and the curve of all groups together (`pooled_curve`) for a gap in
-calibration between groups: permuting groups would ask for equal confidences too.
+The null here is that *nobody's group matters*: whole membership patterns are permuted over the examples of a stratum
+(those of one label, for rates given the label), and the same permutation serves every run, since runs share their
+examples. A count measure needs no permuted rows: the table pattern × outcome has fixed margins, and its cells are
+multivariate hypergeometric. The other null, that the confidences are right, is in `redrawn.py`.
 """
 
 from __future__ import annotations
@@ -30,11 +28,17 @@ LANES = np.uint64(0x0101010101010101)
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """What is seen when there is nothing to see.
+    """Mean and upper quantile of a measure where there is no effect.
 
     Attributes:
         mean: over the draws; nan where the measure is defined in none of them.
         high: the quantile above which a value is outside of its floor.
+
+    Example:
+        >>> from evenhand.stats import NoiseFloor
+        >>> floor = NoiseFloor(mean=0.02, high=0.05)
+        >>> 0.08 > floor.high  # more than noise shows
+        True
     """
 
     mean: float
@@ -42,7 +46,21 @@ class NoiseFloor:
 
 
 def noise_floor(draws: np.ndarray, level: float = 0.95) -> NoiseFloor:
-    """Mean and upper quantile of a measure's draws [D] under the null, over those where it is defined."""
+    """Mean and upper quantile of a measure's draws [D] under the null, over those where it is defined.
+
+    Args:
+        draws: float [D]; nan where the measure is undefined.
+        level: of the upper quantile.
+
+    Returns:
+        Both numbers are nan where the measure is defined in no draw.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import noise_floor
+        >>> noise_floor(np.arange(101.0))
+        NoiseFloor(mean=50.0, high=95.0)
+    """
     defined = draws[~np.isnan(draws)]
     if not len(defined):
         return NoiseFloor(np.nan, np.nan)
@@ -50,7 +68,17 @@ def noise_floor(draws: np.ndarray, level: float = 0.95) -> NoiseFloor:
 
 
 def noise_floors(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and upper quantile, [...] each, of many measures' draws [D, ...] at once: `noise_floor` of each."""
+    """Mean and upper quantile, float [...] each, of many measures' draws [D, ...] at once.
+
+    Each is as `noise_floor` gives it, with the same level, and nan where a measure is defined in no draw.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import noise_floors
+        >>> mean, high = noise_floors(np.array([[0.0, 4.0], [2.0, 8.0]]), level=0.5)
+        >>> mean.tolist(), high.tolist()
+        ([1.0, 6.0], [1.0, 6.0])
+    """
     ordered = np.sort(draws, axis=0)  # nan comes last
     count = (~np.isnan(ordered)).sum(axis=0)
     total = np.nansum(ordered, axis=0)
@@ -82,6 +110,17 @@ def permuted_sums(
 
     Returns:
         int or float [draws, S, M, G], the strata in ascending order of their codes.
+
+    Example:
+        Two of four examples have the event. Permuted over two groups of two, each has none, one or both:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import permuted_sums
+        >>> members = np.array([[True, False], [True, False], [False, True], [False, True]])
+        >>> events = np.array([[True, True, False, False]])
+        >>> sums = permuted_sums(members, np.zeros(4, dtype=int), events, 1000, np.random.default_rng(0))
+        >>> sums.shape, np.unique(sums).tolist(), np.unique(sums.sum(axis=-1)).tolist()
+        ((1000, 1, 1, 2), [0, 1, 2], [2])
     """
     _, stratum = compact(strata)
     found = []
@@ -131,50 +170,9 @@ def permuted_alike(
     return [found[part] for part in range(len(parts))]
 
 
-def redraw_outcomes(
-    probability: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    """A measure over outcomes drawn from probabilities, [draws, ...].
-
-    Args:
-        probability: float [n], or [J, n] for J runs. The runs share each example's uniform number, as they share its
-            true label; nan where a run did not test it, and then the outcome is False.
-        statistic: from outcomes, bool [B, n] or [B, J, n], to values [B, ...]. Weights and bins are its own.
-        draws, rng: as in `permuted_sums`.
-    """
-    size, step = probability.shape[-1], drawn_at_once(probability.size)
-    found = []
-    for start in range(0, draws, step):
-        # An example's draws lie together, as a product with a sparse matrix wants them.
-        uniform = rng.random((size, min(step, draws - start)))
-        found.append(statistic(np.moveaxis(uniform < probability[..., None], -1, 0)))
-    return np.concatenate(found)
-
-
 def drawn_at_once(size: int) -> int:
-    """How many draws `redraw_outcomes` makes at a time from this many probabilities, runs included."""
+    """How many draws `redrawn.redraw_outcomes` makes at a time from this many probabilities, runs included."""
     return max(1, BATCH // max(size, 1))
-
-
-def pooled_curve(confidence: np.ndarray, outcome: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """P(outcome | confidence) of all groups together, float [n]: the isotonic regression on the confidence.
-
-    Bins would not do: noise of the sample would count as miscalibration and raise the floor.
-
-    Args:
-        confidence: float [n].
-        outcome: bool or float [n].
-        weight: float [n]; None: one each. Examples without weight are not drawn on.
-    """
-    from scipy.optimize import isotonic_regression
-
-    weight = np.ones(len(confidence)) if weight is None else np.asarray(weight, dtype=float)
-    found, place = np.unique(confidence, return_inverse=True)
-    mass = np.bincount(place, weight)
-    kept = mass > 0
-    level = np.bincount(place, weight * outcome)[kept] / mass[kept]
-    curve = isotonic_regression(level, weights=mass[kept]).x
-    return np.interp(found, found[kept], curve)[place]
 
 
 def _outcomes(amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
-"""Tests and intervals of paired differences that need less than the two-way interval does: one number per run, or the
-discordant counts of one run. What papers use, to stand beside the two-way interval; `docs/statistics.md` says where
-each covers.
+"""Tests and intervals of paired differences, from one number per run or from the discordant counts of one run.
+
+Papers use them. They need less than the two-way interval does, beside which they stand here for comparison;
+`docs/statistics.md` says where each covers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ class StudentT:
         estimate: the mean.
         standard_error: nan with one run; 0 where the runs agree, and then there is no p-value.
         df: degrees of freedom.
+
+    Example:
+        >>> from evenhand.stats import StudentT
+        >>> mean = StudentT(estimate=1.0, standard_error=1.0, df=float("inf"))
+        >>> mean.p_greater(1.0), [round(bound, 2) for bound in mean.interval()]
+        (0.5, [-0.96, 2.96])
     """
 
     estimate: float
@@ -55,6 +62,18 @@ def t_over_runs(differences: np.ndarray) -> StudentT:
 
     Blind to what the runs share: on one fixed test set its intervals cover too little (.73–.92 for disparities), since
     the noise of the examples is in every run alike.
+
+    Args:
+        differences: float [J].
+
+    Source: Student (1908). The standard error is nan with one run.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import t_over_runs
+        >>> mean = t_over_runs(np.array([0.0, 1.0, 2.0, 3.0]))  # s² is 5/3
+        >>> mean.estimate, mean.df, round(mean.standard_error**2, 4)
+        (1.5, 3, 0.4167)
     """
     return _student(differences, 1 / len(differences))
 
@@ -71,6 +90,13 @@ def corrected_resampled_t(differences: np.ndarray, tested: int, trained: int) ->
 
     Raises:
         InputError: no examples to train or test on.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import corrected_resampled_t
+        >>> mean = corrected_resampled_t(np.array([1.0, 2.0, 3.0]), tested=200, trained=300)
+        >>> mean.estimate, mean.standard_error  # s is 1, and 1/3 + 2/3 is 1
+        (2.0, 1.0)
     """
     if tested < 1 or trained < 1:
         raise InputError(
@@ -93,8 +119,8 @@ def sign_flip(
 ) -> float:
     """Permutation p-value of the mean of paired differences: under the null each run's sign is arbitrary.
 
-    Exact over all 2^J signs up to 16 runs. A one-sided p cannot be below 2^−J (`least_sign_flip_p`): .125 at 3 runs,
-    .031 at 5, so that fewer than five runs never reach .05.
+    Exact over all 2^J signs up to 16 runs. A one-sided p cannot be below 2^−J: .125 at 3 runs, .031 at 5, so that fewer
+    than five runs never reach .05.
 
     Args:
         differences: float [J]; a run without a difference counts with either sign.
@@ -104,6 +130,13 @@ def sign_flip(
 
     Raises:
         InputError: more than 16 runs without a generator.
+
+    Source: Fisher (1935).
+
+    Example:
+        >>> from evenhand.stats import sign_flip
+        >>> sign_flip([1.0, 2.0, 3.0])  # one of 2³ signs is as extreme
+        0.125
     """
     values = np.asarray(differences, dtype=float)
     runs = len(values)
@@ -125,11 +158,6 @@ def sign_flip(
     return (1 + int(extreme.sum())) / (1 + draws)
 
 
-def least_sign_flip_p(runs: int) -> float:
-    """The smallest one-sided p-value that the sign-flip test of that many runs can give."""
-    return 0.5**runs
-
-
 def mcnemar(first: int, second: int, alternative: Alternative = "two-sided") -> float:
     """McNemar's exact test: given that a pair is discordant, either side is as likely.
 
@@ -140,6 +168,13 @@ def mcnemar(first: int, second: int, alternative: Alternative = "two-sided") -> 
 
     Returns:
         1 without discordant pairs.
+
+    Source: McNemar (1947), with the exact binomial distribution.
+
+    Example:
+        >>> from evenhand.stats import mcnemar
+        >>> mcnemar(3, 0)  # 2 · .5³
+        0.25
     """
     from scipy.special import bdtr
 
@@ -159,6 +194,12 @@ def agresti_min(first: int, second: int, pairs: int, level: float = 0.95) -> tup
         first, second: pairs where only the first, or only the second, has the event.
         pairs: all pairs.
         level: two-sided.
+
+    Example:
+        >>> from evenhand.stats import agresti_min
+        >>> low, high = agresti_min(0, 0, pairs=98)  # ± 1.96/100
+        >>> round(low, 4), round(high, 4)
+        (-0.0196, 0.0196)
     """
     size, difference = pairs + 2, first - second
     error = math.sqrt(first + second + 1 - difference**2 / size) / size

@@ -1,5 +1,4 @@
-"""Does a score tell positives from negatives better in one group than in another? The areas and points of each group's
-own ROC curve, and what they are when nobody's group matters.
+"""Areas and points of each group's ROC curve, observed and where nobody's group matters.
 
 The null permutes whole membership patterns over the examples of a stratum (those of one label, say). An example keeps
 its scores and positives of all targets, so that what goes together by example and by target stays together, and the
@@ -22,11 +21,18 @@ Values = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class PermutedGroups:
-    """Groups' values, observed and permuted.
+    """Values of groups, as observed and under permutations of the groups.
 
     Attributes:
         values: float [G]; nan for a group without positives or negatives.
         draws: float [D, G], the same under the null.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import PermutedGroups
+        >>> found = PermutedGroups(values=np.array([0.75, 0.5]), draws=np.zeros((19, 2)))
+        >>> found.gap, found.p  # none of 19 gaps under the null is as large: 1/20
+        (0.25, 0.05)
     """
 
     values: np.ndarray
@@ -72,6 +78,17 @@ def permuted_areas(
         draws: how many permutations.
         rng: the source of randomness.
         where: bool [T, n], the rows to look at, where not every target scored every example.
+
+    Example:
+        The score is right in the first group and wrong in the second:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import permuted_areas
+        >>> score, positive = np.array([[1, 0, 0, 1]]), np.array([[True, False, True, False]])
+        >>> members = np.array([[True, False], [True, False], [False, True], [False, True]])
+        >>> found = permuted_areas(score, positive, members, np.zeros(4, dtype=int), 19, np.random.default_rng(0))
+        >>> found.values.tolist(), found.gap
+        ([1.0, 0.0], 1.0)
     """
     return _permuted(_Areas(score, positive, where), members, strata, draws, rng)
 
@@ -86,7 +103,17 @@ def permuted_tprs(
     rng: np.random.Generator,
     where: np.ndarray | None = None,
 ) -> PermutedGroups:
-    """TPR of each group where its own FPR is at most α. Args: `permuted_areas`."""
+    """TPR of each group where its own FPR is at most α. Args: `permuted_areas`.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import permuted_tprs
+        >>> score, positive = np.array([[1, 0, 0, 1]]), np.array([[True, False, True, False]])
+        >>> members = np.array([[True, False], [True, False], [False, True], [False, True]])
+        >>> found = permuted_tprs(score, positive, members, np.zeros(4, dtype=int), 0.5, 19, np.random.default_rng(0))
+        >>> found.values.tolist()
+        [1.0, 0.0]
+    """
     return _permuted(_Points(score, positive, alpha, where), members, strata, draws, rng)
 
 

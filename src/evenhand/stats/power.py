@@ -1,4 +1,4 @@
-"""What a study could have noticed, and how many runs would decide."""
+"""Power: the effects that a study can detect, and the number of runs that a verdict needs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ def minimum_detectable_effect(standard_error: float, df: float, level: float, po
     Args:
         standard_error, df: of the contrast.
         level: one-sided, after the family's correction.
+
+    Source: Bloom (1995).
+
+    Example:
+        >>> from evenhand.stats import minimum_detectable_effect
+        >>> round(minimum_detectable_effect(1.0, df=float("inf"), level=0.05), 3)  # 1.645 + .842
+        2.486
     """
     return (t_quantile(1 - level, df) + t_quantile(power, df)) * standard_error
 
@@ -36,6 +43,11 @@ def detectable_by_runs(runs: int, level: float = 0.05, power: float = POWER) -> 
     """The smallest mean that a one-sided paired t test over runs finds, in standard deviations of the difference.
 
     For planning, when no example-level spread is known yet. Exact (noncentral t).
+
+    Example:
+        >>> from evenhand.stats import detectable_by_runs
+        >>> round(detectable_by_runs(1000), 3)  # nearly 2.486/√1000
+        0.079
     """
     from scipy.optimize import brentq
     from scipy.stats import nct
@@ -47,7 +59,14 @@ def detectable_by_runs(runs: int, level: float = 0.05, power: float = POWER) -> 
 
 @dataclass(frozen=True)
 class RunsNeeded:
-    """How many runs decide; `runs` is None where no number does, and `reason` says why."""
+    """The number of runs that a verdict needs; `runs` is None where no number is enough, and `reason` says why.
+
+    Example:
+        >>> from evenhand.stats import RunsNeeded, TwoWay, runs_needed
+        >>> contrast = TwoWay(0.0, 0.01, df=4, v_seed=0.01, v_example=0, v_both=0, runs=5, units=100)
+        >>> runs_needed(contrast, level=0.05, margin=None)
+        RunsNeeded(runs=None, reason='a contrast of exactly 0 is never decided without a margin')
+    """
 
     runs: int | None
     reason: str | None = None
@@ -61,6 +80,21 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
     the whole pool that the splits are drawn from (the products of one unit's contributions in two runs estimate it
     in both designs). The distance to decide is the larger of |contrast| (`worse`, `better`) and margin − contrast
     (`not worse`).
+
+    Args:
+        contrast: as observed, over two runs or more.
+        level: one-sided, of each bound, after the family's correction.
+        margin: the largest contrast declared harmless; None: the margin decides nothing.
+        power: with which the verdict falls.
+
+    Example:
+        Five runs have a mean of .1 and standard deviation .5. Normal quantiles ask for (2.486·.5/.1)² = 154.5 runs,
+        quantiles of t for a few more:
+
+        >>> from evenhand.stats import TwoWay, runs_needed
+        >>> contrast = TwoWay(0.1, 0.05, df=4, v_seed=0.05, v_example=0, v_both=0, runs=5, units=1000)
+        >>> runs_needed(contrast, level=0.05, margin=None).runs
+        157
     """
     distance = abs(contrast.estimate) if margin is None else max(abs(contrast.estimate), margin - contrast.estimate)
     if contrast.runs < 2 or not contrast.variance > 0:
@@ -203,35 +237,6 @@ def half_widths(
     parts = t_quantile(level, runs - 1) ** 2 * seed + (of_units * lasting)[:, None]
     least = float(runs - 1) if most.min() >= runs - 1 else 1.0
     return np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))
-
-
-def smallest_effects(errors: np.ndarray, halves: np.ndarray, power: float = POWER) -> np.ndarray:
-    """The smallest effects that this share of the studies finds to be above 0, float [K]; nan where nothing varies.
-
-    Args:
-        errors: float [K], standard deviations of the contrasts.
-        halves: float [K, Q], half-widths of equally likely studies.
-        power: the share.
-    """
-    from scipy.special import ndtr, ndtri
-
-    varies = errors > 0
-    error, half = np.where(varies, errors, 1.0), halves / np.where(varies, errors, 1.0)[:, None]
-    # In standard errors: the effect x at which Φ(x − half) is `power` on average over the studies.
-    low, high = np.zeros(len(half)), half.max(axis=1) + 10
-    x = half.mean(axis=1) + ndtri(power)
-    for _ in range(100):
-        above = x[:, None] - half
-        value = ndtr(above).mean(axis=1) - power
-        slope = np.exp(above**2 * -0.5).mean(axis=1) / ROOT
-        low, high = np.where(value < 0, x, low), np.where(value < 0, high, x)
-        before = x
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x = x - value / slope
-        x = np.where((low <= x) & (x <= high), x, (low + high) / 2)
-        if not (np.abs(x - before) > 1e-14 * x).any():
-            break
-    return np.where(varies, x * error, np.nan)
 
 
 @lru_cache(maxsize=64)

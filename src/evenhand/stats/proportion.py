@@ -23,6 +23,11 @@ def wilson(share: float, size: float, quantile: float) -> tuple[float, float]:
         share: the observed proportion.
         size: the effective sample size: p(1 − p)/V for a clustered variance V.
         quantile: of the normal or t distribution.
+
+    Example:
+        >>> from evenhand.stats import wilson
+        >>> wilson(0.0, 4, 2.0)  # the upper bound is q²/(n + q²)
+        (0.0, 0.5)
     """
     square = quantile**2
     centre = (share + square / (2 * size)) / (1 + square / size)
@@ -45,6 +50,15 @@ def proportion_interval(mean: TwoWay, cells: float, level: float = 0.95) -> tupl
         cells: Kish's effective number of (unit, run) cells, which the effective sample size cannot exceed; where
             every cell agrees (p is 0 or 1) the number of units is taken instead, since cells of one unit may depend.
         level: two-sided.
+
+    Source: Wilson (1927), at the effective sample size p(1 − p)/V.
+
+    Example:
+        >>> from evenhand.stats import TwoWay, proportion_interval
+        >>> mean = TwoWay(0.0, 0.0, df=float("inf"), v_seed=0, v_example=0, v_both=0, runs=1, units=96)
+        >>> low, high = proportion_interval(mean, cells=96)
+        >>> low, round(high, 4)  # 1.96²/(96 + 1.96²)
+        (0.0, 0.0385)
     """
     share = min(max(mean.estimate, 0.0), 1.0)
     most = cells if 0 < share < 1 else min(cells, float(mean.units))

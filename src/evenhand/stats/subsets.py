@@ -30,12 +30,20 @@ from evenhand.stats.subset_rows import Rows, cut, gram_of
 
 @dataclass(frozen=True, eq=False)
 class RatioSums:
-    """What each row adds to the numerator and the denominator of a ratio, in each run.
+    """Each row's part of the numerator and of the denominator of a ratio, in each run.
 
     Attributes:
         numerator: float [R, J]; 0 where the run did not test the row.
         weight: float [R, J], at least 0; 0 where the run did not test the row, or the ratio does not count it.
         unit: int [R], codes of the resampling units; None: each row is its own.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, levels
+        >>> right = np.array([[1, 1], [1, 0]])  # two examples in two runs
+        >>> sums = RatioSums(right, np.ones((2, 2)))
+        >>> levels(sums, np.array([[True, True]])).values.tolist()
+        [[1.0, 0.5]]
     """
 
     numerator: np.ndarray
@@ -55,6 +63,14 @@ class TwoWays:
         units_of_runs: int [S, J], the units that each run tested.
         gram: float [S, S], Σ_u of products of what unit u contributes to two subsets over all runs; None of
             `gaps` and `gap_changes`.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, levels
+        >>> sums = RatioSums(np.array([[1, 1], [1, 0]]), np.ones((2, 2)))
+        >>> means = levels(sums, np.array([[True, True]]))
+        >>> means.estimate.tolist(), means.at(0).runs
+        ([0.75], 2)
     """
 
     values: np.ndarray
@@ -83,9 +99,15 @@ class TwoWays:
 def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
     """The mean over runs of a ratio, in each subset; masks are bool [S, R].
 
+    Args:
+        sums: what each row adds, for R rows and J runs.
+        masks: bool [S, R].
+
     Example:
         Three tests of four examples, which were right (1) or wrong (0), and two overlapping groups:
 
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, levels
         >>> right = np.array([[1, 1, 1], [1, 0, 1], [0, 1, 0], [1, 1, 0]])
         >>> groups = np.array([[True, True, True, False], [False, False, True, True]])
         >>> means = levels(RatioSums(right, np.ones((4, 3))), groups)
@@ -96,17 +118,55 @@ def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
 
 
 def changes(first: RatioSums, second: RatioSums, masks: np.ndarray) -> TwoWays:
-    """first − second in each subset, paired: both have the same rows, units and runs."""
+    """first − second in each subset, paired: both have the same rows, units and runs.
+
+    Args:
+        first, second: what each row adds with the one and with the other method.
+        masks: bool [S, R].
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, changes
+        >>> first, second = np.array([[1], [1], [0], [1]]), np.array([[1], [0], [0], [1]])
+        >>> groups = np.array([[True, True, False, False], [False, False, True, True]])
+        >>> changes(RatioSums(first, np.ones((4, 1))), RatioSums(second, np.ones((4, 1))), groups).estimate.tolist()
+        [0.5, 0.0]
+    """
     return _one_side([first, second], masks)
 
 
 def gaps(sums: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
-    """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks."""
+    """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks.
+
+    Args:
+        sums: what each row adds.
+        masks, rests: bool [S, R] each.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, gaps
+        >>> right, group = np.array([[1], [1], [1], [0]]), np.array([[True, True, False, False]])
+        >>> gaps(RatioSums(right, np.ones((4, 1))), group, ~group).estimate.tolist()  # 1 − .5
+        [0.5]
+    """
     return _two_sides([sums], masks, rests)
 
 
 def gap_changes(first: RatioSums, second: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
-    """The gaps of the first minus those of the second: the change in each subset minus that in its rest."""
+    """The gaps of the first minus those of the second: the change in each subset minus that in its rest.
+
+    Args:
+        first, second: what each row adds with the one and with the other method.
+        masks, rests: bool [S, R] each.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, gap_changes
+        >>> first, second = np.array([[1], [1], [1], [0]]), np.array([[1], [0], [1], [0]])  # gaps of .5 and 0
+        >>> group, weight = np.array([[True, True, False, False]]), np.ones((4, 1))
+        >>> gap_changes(RatioSums(first, weight), RatioSums(second, weight), group, ~group).estimate.tolist()
+        [0.5]
+    """
     return _two_sides([first, second], masks, rests)
 
 

@@ -1,4 +1,4 @@
-"""Defines the public class `Study`, which takes a YAML file's keys and runs the study."""
+"""`evenhand.Study`: a study that is described and run from Python."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ class Study(StudySpec):
 
     It takes the keys that a YAML file may have: `Study(task="utkface/gender", model=..., methods={...})`. Its
     attributes, and what it refuses, are those of `evenhand.study.spec.StudySpec`.
+
+    Example:
+        >>> import evenhand
+        >>> methods = {"full": {"kind": "full"}, "lora": {"kind": "lora", "rank": 4}}
+        >>> keys = {"task": "synthetic/posts", "model": "tiny-bert", "reference": "full", "seeds": 3}
+        >>> study = evenhand.Study(**keys, methods=methods)
+        >>> main = study.settings["main"]
+        >>> main.reference, main.methods["lora"]["alpha"], main.seeds
+        (('full',), 8.0, (0, 1, 2))
     """
 
     def __init__(self, **values: Any) -> None:

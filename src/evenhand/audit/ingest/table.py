@@ -54,8 +54,9 @@ def audit(
     source: str = "table",
     out: str | Path | None = None,
 ) -> Results:
-    """Audit a table of predictions or membership scores of models that anybody trained: estimates, and verdicts where a
-    reference is named.
+    """Audit a table of predictions or membership scores; returns estimates, and verdicts where a reference is named.
+
+    The models may come from anywhere: only the table is read.
 
     Args:
         frame: any dataframe that narwhals reads (pandas ones need pyarrow beside them), with a row per prediction, or
@@ -90,6 +91,15 @@ def audit(
 
     Raises:
         InputError: the table cannot be audited as asked, or `out` holds a study.
+
+    Example:
+        >>> import evenhand
+        >>> import polars as pl
+        >>> columns = {"label": [1, 1, 0, 0] * 2, "guess": [1, 1, 0, 0, 1, 0, 0, 1], "group": ["a"] * 4 + ["b"] * 4}
+        >>> results = evenhand.audit(pl.DataFrame(columns), label="label", prediction="guess", groups="group")
+        >>> rows = results.estimates.filter(measure="accuracy", seed=0).sort("group")
+        >>> rows.select("group", "value").rows()
+        [(None, 0.75), ('a', 1.0), ('b', 0.5)]
     """
     request = TableRequest(
         label=label,

@@ -44,6 +44,11 @@ def confidence(logits: Any, labels: Any) -> np.ndarray:
         InputError: logits that are nan or +inf or of fewer than two classes, labels that are no column of them.
 
     Source: Carlini et al. (2022), whose log(p) − log(1 − p + 1e−45) saturates near 37 in float64 and 17 in float32.
+
+    Example:
+        >>> from evenhand.metrics import confidence
+        >>> confidence([[2.0, 0.0], [0.0, 1.0]], [0, 0]).tolist()
+        [2.0, -1.0]
     """
     z = numbers_of(logits, "logits")
     label = np.asarray(labels)
@@ -73,7 +78,19 @@ def confidence(logits: Any, labels: Any) -> np.ndarray:
 def loss_score(phi: Any) -> np.ndarray:
     """−cross-entropy of the label, log p = −log(1 + e^−φ), of any shape.
 
+    Args:
+        phi: log-odds of the label, as `confidence` gives them.
+
+    Raises:
+        InputError: phi is no array of numbers.
+
     Source: Yeom et al. (2018), whose attack is a threshold on it.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import loss_score
+        >>> loss_score(np.log([1, 3])).round(3).tolist()  # log .5 and log .75
+        [-0.693, -0.288]
     """
     return -np.logaddexp(0.0, -numbers_of(phi, "phi"))
 
@@ -85,7 +102,15 @@ def reference_score(score: Any, reference: Any) -> np.ndarray:
         score: float [..., n].
         reference: float [n], or as the score.
 
+    Raises:
+        InputError: a reference of another shape.
+
     Source: Carlini et al. (2021); Mireshghallah et al. (2022). The model before fine-tuning is a free reference.
+
+    Example:
+        >>> from evenhand.metrics import reference_score
+        >>> reference_score([3.0, 1.0], [1.0, 1.0]).tolist()
+        [2.0, 0.0]
     """
     ours, theirs = numbers_of(score, "score"), numbers_of(reference, "reference")
     if theirs.shape not in (ours.shape, ours.shape[-1:]):
@@ -133,6 +158,15 @@ def attack_pool(
     Source: Yeom et al. (2018, loss), Watson et al. (2022, difficulty calibration), Carlini et al. (2022, LiRA),
     Zarifzadeh et al. (2024, RMIA). Dropping the twin is ours; Ding et al. (2024) have shadows of
     one method for the targets of all.
+
+    Example:
+        Two pairs of models and two examples. Training raises φ by 2, and the second example is harder by 1:
+
+        >>> from evenhand.metrics import attack_pool
+        >>> phi = [[3, 0], [1, 2], [3, 0], [1, 2]]
+        >>> membership = [[True, False], [False, True], [True, False], [False, True]]
+        >>> attack_pool(phi, membership, pairs=[1, 0, 3, 2], attack="difficulty").tolist()
+        [[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]
     """
     values = phi_of(phi, "phi", finite=attack != "loss")
     shadows = pool_shadows(_compared_with(values, shadow_phi), membership, pairs)
@@ -162,6 +196,16 @@ def attack_without_each_pair(
 
     Raises:
         InputError: as `attack_pool` does, of the whole pool; and a pool of fewer than 6.
+
+    Source: the attacks are those of `attack_pool`; the jackknife over pairs is ours.
+
+    Example:
+        >>> from evenhand.metrics import attack_without_each_pair
+        >>> phi = [[3, 0], [1, 2]] * 3
+        >>> membership = [[True, False], [False, True]] * 3
+        >>> parts = attack_without_each_pair(phi, membership, pairs=[1, 0, 3, 2, 5, 4], attack="difficulty")
+        >>> [kept.tolist() for kept, scores in parts]
+        [[2, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 3]]
     """
     values = phi_of(phi, "phi", finite=attack != "loss")
     pool = pool_shadows(_compared_with(values, shadow_phi), membership, pairs)
@@ -204,6 +248,11 @@ def attack_targets(
         InputError: arrays that do not fit, or an example with fewer shadows per side than the attack needs.
 
     Source: Carlini et al. (2022); Ding et al. (2024) use 16 offline shadows.
+
+    Example:
+        >>> from evenhand.metrics import attack_targets
+        >>> attack_targets([[3.0, 0.0]], [[1.0, 0.0], [1.0, 2.0]], attack="difficulty").tolist()
+        [[2.0, -1.0]]
     """
     finite = attack != "loss"
     targets, phi = phi_of(target_phi, "target_phi", finite), phi_of(shadow_phi, "shadow_phi", finite)

@@ -1,4 +1,4 @@
-"""How well scores tell members from non-members: ROC curve, its area, and true positives at few false ones.
+"""ROC curve of membership scores, its area, and the true positive rate at a low false positive rate.
 
 Scores and membership have one shape, [T, n] for T targets that were attacked on the same n examples, or [n]. `where`
 (bool, of a shape that broadcasts) chooses rows: a group's examples [n], or who was audited [T, n]. All chosen rows are
@@ -38,6 +38,12 @@ class RocCurve:
         false_positive_rate, true_positive_rate: float [k], ascending.
         threshold: float [k], descending; the first is inf, where nobody is called a member.
         members, non_members: how many rows.
+
+    Example:
+        >>> from evenhand.metrics import roc_curve
+        >>> curve = roc_curve([0.9, 0.8, 0.2, 0.1], [True, False, True, False])
+        >>> curve.threshold.tolist(), curve.members, curve.non_members
+        ([inf, 0.9, 0.8, 0.2, 0.1], 2, 2)
     """
 
     false_positive_rate: np.ndarray
@@ -59,6 +65,11 @@ class TprAtFpr:
         true_positives, members, false_positives, non_members: rows.
         distinct: distinct non-members among the rows that set the threshold.
         reason: why the rate is refused, or None.
+
+    Example:
+        >>> from evenhand.metrics import tpr_at_fpr
+        >>> tpr_at_fpr([0.9, 0.2, 0.1], [True, False, False], alpha=0.01).reason
+        '2 distinct non-members: TPR at an FPR of 0.01 needs 300'
     """
 
     alpha: float
@@ -79,7 +90,7 @@ class TprAtFpr:
 
 
 def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
-    """The ROC curve of some rows.
+    """The ROC curve of the chosen rows: a point per distinct score.
 
     Args:
         score, member, where: see the module.
@@ -88,8 +99,14 @@ def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
         InputError: shapes that do not fit, scores that are nan, or rows that are all members or all none.
 
     Source: scikit-learn's roc_curve with drop_intermediate=False.
+
+    Example:
+        >>> from evenhand.metrics import roc_curve
+        >>> curve = roc_curve([0.9, 0.8, 0.2, 0.1], [True, False, True, False])
+        >>> curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist()
+        ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
-    found, inside = _rows(score, member, where)
+    found, inside = chosen_rows(score, member, where)
     if inside.all() or not inside.any():
         which = "none is a member" if len(inside) and not inside.any() else "all are members"
         raise InputError(f"of {len(inside)} rows {which}; a ROC curve needs members and non-members")
@@ -112,8 +129,13 @@ def roc_auc(score: Any, member: Any, *, where: Any = None) -> float:
     Args, Raises: `roc_curve`. nan without members or without non-members.
 
     Source: Mann and Whitney (1947); scikit-learn's roc_auc_score, which is nan there too.
+
+    Example:
+        >>> from evenhand.metrics import roc_auc
+        >>> roc_auc([0.9, 0.8, 0.2, 0.1], [True, False, True, False])  # 3 of the 4 pairs are in order
+        0.75
     """
-    found, inside = _rows(score, member, where)
+    found, inside = chosen_rows(score, member, where)
     members, others = found[inside], np.sort(found[~inside])
     if not len(members) or not len(others):
         return float("nan")
@@ -142,12 +164,20 @@ def tpr_at_fpr(
         InputError: α out of (0, 1), shapes that do not fit, scores that are nan.
 
     Source: Carlini et al. (2022), who take FPR < α, and no account of how many non-members there are.
+
+    Example:
+        Three of the six non-members, with the scores 4 to 6, may be called members:
+
+        >>> from evenhand.metrics import tpr_at_fpr
+        >>> found = tpr_at_fpr([7, 8, 5.5, 0, 1, 2, 3, 4, 5, 6], [True] * 4 + [False] * 6, alpha=0.5)
+        >>> found.true_positive_rate, found.false_positive_rate
+        (0.75, 0.5)
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha is {alpha:g}; it is a rate between 0 and 1")
-    found, inside = _rows(score, member, where)
+    found, inside = chosen_rows(score, member, where)
     theirs = where if threshold_where is None else threshold_where
-    others, among = _rows(score, member, theirs)
+    others, among = chosen_rows(score, member, theirs)
     distinct = _distinct(score, member, theirs, example)
     threshold = _threshold(others[~among], alpha)
     called = found >= threshold
@@ -189,6 +219,16 @@ def tpr_at_fpr_by_group(
 
     Raises:
         InputError: as `tpr_at_fpr` does, or groups that do not fit.
+
+    Source: Carlini et al. (2022), within each group.
+
+    Example:
+        >>> from evenhand.metrics import tpr_at_fpr_by_group
+        >>> scores = [7, 8, 5.5, 0, 1, 2, 3, 4, 5, 6] + [7, 0, 0, 0, 1, 2, 3, 4, 5, 6]
+        >>> members, groups = ([True] * 4 + [False] * 6) * 2, ["a"] * 10 + ["b"] * 10
+        >>> found = tpr_at_fpr_by_group(scores, members, alpha=0.5, groups=groups)
+        >>> found["a"].true_positive_rate, found["b"].true_positive_rate
+        (0.75, 0.25)
     """
     if thresholds not in get_args(Thresholds):
         raise InputError(f'thresholds is "{thresholds}"; it is "group" or "pooled"')
@@ -200,44 +240,6 @@ def tpr_at_fpr_by_group(
         name: tpr_at_fpr(score, member, alpha, where=rows & mask, threshold_where=everybody)
         for name, mask in zip(chosen.names, chosen.masks.T, strict=True)
     }
-
-
-def attack_accuracy(score: Any, member: Any, *, pairs: Any = None, where: Any = None) -> np.ndarray:
-    """Balanced accuracy (TPR + 1 − FPR)/2 of each target, at the threshold that is best on the other targets.
-
-    The best threshold of a target's own rows would give more than .5 on any data.
-
-    Args:
-        score, member, where: see the module; [T, n] of two targets or more.
-        pairs: int [T], each target's twin, which does not choose its threshold either.
-
-    Returns:
-        float [T]; nan for a target without members or non-members, or where the others have none.
-
-    Raises:
-        InputError: shapes that do not fit, scores that are nan.
-    """
-    values = numbers_of(score, "score")
-    if values.ndim != 2:
-        raise InputError(
-            f"score has shape {values.shape}; a row per target is needed, to choose a threshold on the others"
-        )
-    found, inside = _rows(values, member, where)
-    rows = np.broadcast_to(True if where is None else where, values.shape).astype(bool)
-    target = np.broadcast_to(np.arange(len(values))[:, None], values.shape)[rows]
-    twin = np.arange(len(values)) if pairs is None else np.asarray(pairs)
-    if twin.shape != (len(values),):
-        raise InputError(f"pairs has shape {twin.shape} and there are {len(values)} targets; a twin of each is needed")
-    order = np.argsort(-found, kind="stable")
-    found, inside, target = found[order], inside[order], target[order]
-    accuracy = np.full(len(values), np.nan)
-    for one, other in enumerate(twin.tolist()):
-        own = target == one
-        threshold = _best_threshold(*(part[~own & (target != other)] for part in (found, inside)))
-        called, truly = found[own] >= threshold, inside[own]
-        if truly.any() and not truly.all() and not np.isnan(threshold):
-            accuracy[one] = (called[truly].mean() + (~called[~truly]).mean()) / 2
-    return accuracy
 
 
 def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np.ndarray:
@@ -255,6 +257,14 @@ def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np
         InputError: ε below 0 or δ out of [0, 1].
 
     Source: Kairouz, Oh and Viswanath (2015).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import dp_bound
+        >>> dp_bound([0.0, 0.25], epsilon=0.0).tolist()  # an attack can only guess
+        [0.0, 0.25]
+        >>> round(float(dp_bound(0.25, epsilon=np.log(2))), 6)  # e^ε is 2
+        0.5
     """
     if not epsilon >= 0 or not 0 <= delta <= 1:
         raise InputError(f"epsilon is {epsilon:g} and delta {delta:g}; epsilon is 0 or more and delta from 0 to 1")
@@ -263,8 +273,8 @@ def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np
     return np.minimum(bound, 1.0)
 
 
-def _rows(score: Any, member: Any, where: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and membership of the chosen rows, in one line."""
+def chosen_rows(score: Any, member: Any, where: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and membership of the chosen rows, float and bool [rows]."""
     values = numbers_of(score, "score")
     inside = membership_of(member, values.shape, "score")
     rows = np.asarray(True if where is None else where)
@@ -297,12 +307,3 @@ def _threshold(non_members: np.ndarray, alpha: float) -> float:
         return -np.inf
     highest = np.partition(non_members, len(non_members) - 1 - allowed)[len(non_members) - 1 - allowed]
     return float(np.nextafter(highest, np.inf))
-
-
-def _best_threshold(score: np.ndarray, member: np.ndarray) -> float:
-    """The score with the largest TPR − FPR of rows in descending order; nan without members or non-members."""
-    if member.all() or not member.any():
-        return float("nan")
-    gain = np.cumsum(member) / member.sum() - np.cumsum(~member) / (~member).sum()
-    last = np.append(score[1:] != score[:-1], True)
-    return float(score[last][np.argmax(gain[last])])

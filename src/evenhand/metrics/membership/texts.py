@@ -26,6 +26,11 @@ def likelihood_score(log_probs: Sequence[Any]) -> np.ndarray:
         InputError: a log-probability that is above 0 or nan.
 
     Source: Yeom et al. (2018).
+
+    Example:
+        >>> from evenhand.metrics import likelihood_score
+        >>> likelihood_score([[-1.0, -3.0], [-0.5]]).tolist()
+        [-2.0, -0.5]
     """
     values, size = _joined(log_probs)
     return _means(values, size)
@@ -42,6 +47,11 @@ def zlib_score(log_probs: Sequence[Any], zlib_bytes: Any) -> np.ndarray:
         InputError: as `likelihood_score` does; bytes that are not positive, or not one per text.
 
     Source: Carlini et al. (2021).
+
+    Example:
+        >>> from evenhand.metrics import zlib_score
+        >>> zlib_score([[-1.0, -3.0]], [4]).tolist()  # −2/4
+        [-0.5]
     """
     size = numbers_of(zlib_bytes, "zlib_bytes")
     if size.shape != (len(log_probs),) or not (size > 0).all():
@@ -62,6 +72,11 @@ def min_k_score(log_probs: Sequence[Any], k: float = 0.2) -> np.ndarray:
         InputError: as `likelihood_score` does; k out of range.
 
     Source: Shi et al. (2024), who take ⌊k·tokens⌋: of texts shorter than 1/k that is no token and no number.
+
+    Example:
+        >>> from evenhand.metrics import min_k_score
+        >>> min_k_score([[-1.0, -2.0, -6.0, -1.0]], k=0.5).tolist()  # the mean of −6 and −2
+        [-4.0]
     """
     values, size = _joined(log_probs)
     return _least(values, size, k)
@@ -82,6 +97,11 @@ def min_k_plus_plus_score(
         InputError: as `min_k_score` does; sequences of other lengths, or a negative deviation.
 
     Source: Zhang et al. (2024), with ⌈k·tokens⌉ as above.
+
+    Example:
+        >>> from evenhand.metrics import min_k_plus_plus_score
+        >>> min_k_plus_plus_score([[-1.0, -3.0]], [[-2.0, -2.0]], [[1.0, 0.5]], k=0.5).tolist()  # z is 1 and −2
+        [-2.0]
     """
     values, size = _joined(log_probs)
     (mean, lengths), (spread, others) = _joined(means, "means"), _joined(deviations, "deviations", most=np.inf)

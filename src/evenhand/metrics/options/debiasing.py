@@ -1,4 +1,4 @@
-"""Corrections of identifier and position bias in multiple choice. What the uncorrected scores say is called raw.
+"""Corrections of identifier and position bias in multiple choice. Uncorrected scores are called raw.
 
 All of them remove what belongs to a *slot* (an identifier at a position) and leave what belongs to a content: that a
 model prefers "male" to "female" is the finding, not a nuisance, and a correction that divided by it would hide it.
@@ -35,6 +35,15 @@ def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.
         InputError: a design in which some content has some slot more often; scores of another shape or infinite.
 
     Source: Zheng et al. (2024), "Large Language Models Are Not Robust Multiple Choice Selectors", equation 1.
+
+    Example:
+        A model that puts .8 on what is listed first has no preference between the contents:
+
+        >>> import numpy as np
+        >>> from evenhand.metrics import cyclic_arrangements, permutation_average
+        >>> first = np.log([[0.8, 0.2], [0.8, 0.2]])
+        >>> np.exp(permutation_average(first, cyclic_arrangements(2))).round(6).tolist()
+        [0.5, 0.5]
     """
     if not arrangements.fair:
         raise InputError("an average over prompts removes no bias unless every content has every slot equally often")
@@ -44,13 +53,21 @@ def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.
 
 @dataclass(frozen=True, eq=False)
 class SlotCorrected:
-    """Scores without what belongs to the slots.
+    """Scores of which the bias of each slot was removed.
 
     Attributes:
         log_prob: [..., A, K] by position, normalised; `option_choices` and `option_effects` take it as they take the
             raw one.
         prior: [A, K] by position, the probability of the slot before anything is known of its content.
         used: int, the examples that the prior was estimated from; empty for content-free ones.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import contextual_calibration, cyclic_arrangements
+        >>> first = np.log([[0.8, 0.2], [0.8, 0.2]])
+        >>> found = contextual_calibration(first, first[None], cyclic_arrangements(2))
+        >>> found.prior.round(6).tolist()
+        [[0.8, 0.2], [0.8, 0.2]]
     """
 
     log_prob: np.ndarray
@@ -79,6 +96,14 @@ def pride(
         InputError: another design, a share outside (0, 1], scores of another shape or infinite.
 
     Source: Zheng et al. (2024), who answer the sampled examples by their own permutations: leave `used` out to compare.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import cyclic_arrangements, pride
+        >>> first = np.log([[[0.8, 0.2], [0.8, 0.2]]])  # .8 on what is listed first
+        >>> found = pride(first, cyclic_arrangements(2), np.random.default_rng(0))
+        >>> np.exp(found.log_prob).round(6).tolist()
+        [[[0.5, 0.5], [0.5, 0.5]]]
     """
     log_prob = checked(log_prob, arrangements)
     if not 0 < share <= 1:
@@ -107,6 +132,14 @@ def contextual_calibration(log_prob: np.ndarray, content_free: np.ndarray, arran
         InputError: another design, no content-free text, scores of another shape or infinite.
 
     Source: Zhao et al. (2021), "Calibrate Before Use".
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import contextual_calibration, cyclic_arrangements
+        >>> first = np.log([[0.8, 0.2], [0.8, 0.2]])  # .8 on what is listed first, also of an empty text
+        >>> found = contextual_calibration(first, first[None], cyclic_arrangements(2))
+        >>> np.exp(found.log_prob).round(6).tolist()
+        [[0.5, 0.5], [0.5, 0.5]]
     """
     content_free = checked(content_free, arrangements)
     if content_free.ndim != 3 or not len(content_free):

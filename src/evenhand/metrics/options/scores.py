@@ -41,6 +41,11 @@ def option_scores(
 
     Raises:
         InputError: another score, or one without what it needs.
+
+    Example:
+        >>> from evenhand.metrics import option_scores
+        >>> option_scores([-2.0, -6.0], "per_token", tokens=[1, 3]).tolist()
+        [-2.0, -2.0]
     """
     if by not in get_args(Score):
         raise InputError(f'score is "{by}"; it is one of {", ".join(get_args(Score))}')
@@ -60,16 +65,42 @@ def option_scores(
 
 
 def option_probabilities(scores: np.ndarray) -> np.ndarray:
-    """Probabilities among the options, which add up to 1: exp(score) over its sum on the last axis."""
+    """Probabilities among the options, which add up to 1: exp(score) over its sum on the last axis.
+
+    Args:
+        scores: float [..., K], log-probabilities or other scores on their scale.
+
+    Returns:
+        float [..., K]; nan where a score is.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import option_probabilities
+        >>> option_probabilities(np.log([0.2, 0.6])).round(6).tolist()
+        [0.25, 0.75]
+    """
     return np.exp(log_softmax(scores))
 
 
 def option_mass(log_prob: np.ndarray) -> np.ndarray:
-    """Probability of all options together [...]. Where it is small, the model would answer something else, and what the
-    options say about its preference is little.
+    """Probability of all options together [...].
+
+    Where it is small, the model would answer something else, and the options say little about its preference.
+
+    Args:
+        log_prob: float [..., K], natural logarithms.
+
+    Returns:
+        float [...]; nan where a log-probability is.
 
     Raises:
         InputError: options with more than probability 1 together, which are no alternatives (or no log-probabilities).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import option_mass
+        >>> round(float(option_mass(np.log([0.2, 0.6]))), 6)
+        0.8
     """
     mass = np.exp(np.asarray(log_prob, dtype=float)).sum(axis=-1)
     if (mass > 1 + 1e-4).any():
@@ -85,7 +116,7 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None) -> np.ndarray:
-    """Which content is chosen, the one with the highest score.
+    """The chosen content of each prompt, which is the one with the highest score.
 
     Args:
         scores: [..., A, K] by position; [..., K] by content where there are no arrangements.
@@ -94,6 +125,13 @@ def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None)
     Returns:
         The shape of scores, by content: 1 for the choice, 0 for the others; k options within `TIE` of the highest have
         1/k each. nan where a score is undefined.
+
+    Example:
+        >>> from evenhand.metrics import cyclic_arrangements, option_choices
+        >>> option_choices([1.0, 3.0, 3.0]).tolist()
+        [0.0, 0.5, 0.5]
+        >>> option_choices([[2.0, 1.0], [2.0, 1.0]], cyclic_arrangements(2)).tolist()  # always what is listed first
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     scores = np.asarray(scores, dtype=float) if arrangements is None else checked(scores, arrangements)
     best = (scores >= scores.max(axis=-1, keepdims=True) - TIE).astype(float)
@@ -114,6 +152,11 @@ def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
 
     Raises:
         InputError: one prompt, or scores of another shape.
+
+    Example:
+        >>> from evenhand.metrics import cyclic_arrangements, flip_rate
+        >>> float(flip_rate([[2.0, 1.0], [2.0, 1.0]], cyclic_arrangements(2)))  # always what is listed first
+        1.0
     """
     if arrangements.prompts < 2:
         raise InputError("an answer can flip between two prompts or more; there is one")
@@ -125,7 +168,7 @@ def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class EqualGuessing:
-    """How far a model is from guessing two contents equally often.
+    """The share of guesses that fall to the first of two contents, and its distance from one half.
 
     Attributes:
         share: of the first among guesses of either, float [...]; nan where neither is ever guessed.
@@ -133,6 +176,12 @@ class EqualGuessing:
         distance: |share − ½|, from 0 to ½. It is biased upward near 0, as every absolute value of an estimate: judge
             by `lean`.
         contributions: float [..., n], each example's influence on `lean` over n; they sum to 0.
+
+    Example:
+        >>> from evenhand.metrics import distance_from_equal
+        >>> found = distance_from_equal([1, 1, 1, 0], [0, 0, 0, 1])
+        >>> found.contributions.tolist()
+        [0.0625, 0.0625, 0.0625, -0.1875]
     """
 
     share: np.ndarray
@@ -142,7 +191,7 @@ class EqualGuessing:
 
 
 def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
-    """The distance from guessing two contents, such as both genders, equally.
+    """The distance from guessing two contents, such as both genders, equally often.
 
     Args:
         first, second: float [..., n], how much of each example's guess falls to either: shares of `option_choices`,
@@ -153,6 +202,12 @@ def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
         InputError: shapes that differ.
 
     Source: figure 6 of Ding et al. (2024), whose red line is the share ½.
+
+    Example:
+        >>> from evenhand.metrics import distance_from_equal
+        >>> found = distance_from_equal([1, 1, 1, 0], [0, 0, 0, 1])
+        >>> float(found.share), float(found.lean), float(found.distance)
+        (0.75, 0.25, 0.25)
     """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if first.shape != second.shape:

@@ -1,4 +1,4 @@
-"""What of an answer is about the content, and what about its token and its place: decompositions in log-odds.
+"""Decomposition of answers in log-odds into effects of the content, of its identifier and of its position.
 
 The score of an option in a prompt is taken as  content + identifier + position + a constant of the prompt  (log-odds
 against the prompt's mean option). A preference for "male" is a content effect; for "A" whatever it stands for, an
@@ -18,13 +18,20 @@ from evenhand.metrics.options.scores import checked
 
 @dataclass(frozen=True, eq=False)
 class OptionEffects:
-    """Additive effects in log-odds; each of the three sums to 0 over its K levels.
+    """Additive effects of content, identifier and position in log-odds; each sums to 0 over its K levels.
 
     The log-odds of two options that differ in content only are the difference of two content effects.
 
     Attributes:
         content, identifier, position: float [..., K].
         residual: float [..., A, K] by position, what does not add up (a content preferred under one identifier only).
+
+    Example:
+        >>> from evenhand.metrics import balanced_arrangements, option_effects
+        >>> design = balanced_arrangements(2)
+        >>> effects = option_effects(1.0 * (design.identifiers == 0), design)  # 1 more for what is called "A"
+        >>> effects.identifier.round(6).tolist(), float(abs(effects.content).max().round(6))
+        ([0.5, -0.5], 0.0)
     """
 
     content: np.ndarray
@@ -48,6 +55,13 @@ def option_effects(scores: np.ndarray, arrangements: Arrangements) -> OptionEffe
     Raises:
         InputError: a design that confounds two of the three, as rotated contents under fixed identifiers do; scores of
             another shape or infinite.
+
+    Example:
+        >>> from evenhand.metrics import balanced_arrangements, option_effects
+        >>> design = balanced_arrangements(2)
+        >>> effects = option_effects(1.0 * (design.contents == 0), design)  # 1 more for the first content
+        >>> effects.content.round(6).tolist(), float(abs(effects.position).max().round(6))
+        ([0.5, -0.5], 0.0)
     """
     scores = checked(scores, arrangements)
     levels = arrangements.options
@@ -80,6 +94,12 @@ class YesNoEffects:
             negated questions, where the mean belief and the pull of "yes" cannot be told apart.
         consistent: float [..., G], 1 where the model's answers to a question and its negation agree ("yes, male" and
             "no, not male"), 0 where they contradict, ½ where one is undecided; nan without negated questions.
+
+    Example:
+        >>> from evenhand.metrics import yes_no_effects
+        >>> effects = yes_no_effects([1.0, -1.0], [-1.0, 1.0])
+        >>> effects.belief.tolist(), float(effects.answer), effects.consistent.tolist()
+        ([1.0, -1.0], 0.0, [1.0, 1.0])
     """
 
     content: np.ndarray
@@ -97,8 +117,17 @@ def yes_no_effects(affirmed: np.ndarray, negated: np.ndarray | None = None) -> Y
         affirmed: log P(yes) − log P(no) of each content's question, float [..., G].
         negated: the same of its negation; None where it is not asked.
 
+    Returns:
+        Effects of each question. Beliefs and consistency are nan without negated questions.
+
     Raises:
         InputError: shapes that differ, or a single content without negation: then nothing is identified.
+
+    Example:
+        >>> from evenhand.metrics import yes_no_effects
+        >>> effects = yes_no_effects([2.0, 2.0], [2.0, 2.0])  # "yes" to everything
+        >>> effects.content.tolist(), float(effects.answer), effects.consistent.tolist()
+        ([0.0, 0.0], 2.0, [0.0, 0.0])
     """
     affirmed = np.asarray(affirmed, dtype=float)
     if negated is None:

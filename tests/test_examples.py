@@ -1,0 +1,98 @@
+"""Every public function and class has an example that runs, and that stands alone: each begins with its imports."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import evenhand
+from evenhand import metrics, stats
+from evenhand.audit.ingest.table import audit
+from evenhand.stats import equivalence, multiplicity
+
+NEEDS = {"bleu": "sacrebleu", "bleu_of": "sacrebleu", "bleu_statistics": "sacrebleu", "rouge_l": "rouge_score"}
+"""Optional libraries, by the name of what needs them."""
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Every public function and class, with its public path."""
+    for name in evenhand.__all__:  # `evenhand.audit` is a package too, which can be called
+        yield f"evenhand.{name}", audit if name == "audit" else getattr(evenhand, name)
+    for module in (metrics, stats):
+        for name in module.__all__:
+            member = getattr(module, name)
+            if inspect.isfunction(member) or inspect.isclass(member):
+                yield f"{module.__name__}.{name}", member
+
+
+PUBLIC = dict(public())
+PAGE = Path(__file__).parents[1] / "docs" / "api-statistics.md"
+
+
+def examples(member: Any, path: str) -> list[doctest.DocTest]:
+    """The examples of an object and of its methods, each with no names but those that it imports."""
+    found = doctest.DocTestFinder().find(member, path, module=import_module(member.__module__), globs={})
+    return [test for test in found if test.examples]
+
+
+def failures(test: doctest.DocTest) -> str:
+    """The report of a failed example; empty where it gives what it says."""
+    report: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    return "".join(report)
+
+
+def test_there_are_as_many_public_names_as_there_should_be():
+    assert len(PUBLIC) > 150
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_a_public_object_has_examples_and_they_give_what_they_say(path):
+    pytest.importorskip(NEEDS.get(path.rpartition(".")[2], "numpy"))
+    tests = examples(PUBLIC[path], path)
+    assert path in [test.name for test in tests], f"{path} has no example"
+    assert "".join(map(failures, tests)) == ""
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_the_first_line_of_a_docstring_is_a_whole_sentence(path):
+    lines = (inspect.getdoc(PUBLIC[path]) or "").splitlines()
+    assert lines[0].endswith((".", ".)")) or lines[1:2] == [""], f"the first sentence of {path} has two lines"
+
+
+@pytest.mark.parametrize("module", [equivalence, multiplicity])
+def test_modules_of_statistics_that_are_public_export_what_the_package_does(module):
+    of_module = {name for name in stats.__all__ if getattr(stats, name).__module__ == module.__name__}
+    assert set(module.__all__) - {"Verdict"} == of_module
+
+
+def test_the_page_of_statistics_names_every_public_function_and_its_example_runs():
+    text = PAGE.read_text("utf-8")
+    assert [name for name in stats.__all__ if f"`{name}`" not in text] == []
+    page = doctest.DocTestParser().get_doctest(text, {}, PAGE.name, str(PAGE), 0)
+    assert page.examples and failures(page) == ""
+
+
+def test_an_example_that_is_wrong_is_reported_and_names_of_the_module_do_not_help():
+    def wrong() -> None:
+        """A wrong example.
+
+        >>> 1 + 1
+        3
+        """
+
+    def leaning() -> None:
+        """An example that needs an import.
+
+        >>> pytest.approx(1) == 1
+        True
+        """
+
+    assert "Expected" in failures(examples(wrong, "wrong")[0])
+    assert "NameError" in failures(examples(leaning, "leaning")[0])
