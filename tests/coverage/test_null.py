@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import bounds
 from evenhand.stats.null import noise_floor, permuted_sums
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 

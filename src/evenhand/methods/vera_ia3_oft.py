@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class VeRA(Targeted):
+class VeRA(TargetedAdapter):
     """Trains two vectors a layer around one pair of random matrices A and B that all layers share, and the head.
 
     The update is Λb·B·Λd·A, with b 0 at the start (Kopiczko et al. 2023, arXiv:2310.11454).
@@ -65,7 +65,7 @@ class VeRA(Targeted):
         return adapted
 
 
-class IA3(Adapter):
+class IA3(PeftAdapter):
     """Trains a factor for each key, value and feed-forward activation, and the head.
 
     The factors are 1 at the start (Liu et al. 2022, arXiv:2205.05638).

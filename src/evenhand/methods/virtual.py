@@ -48,7 +48,7 @@ class VirtualTokens(PeftAdapter):
             )
 
 
-class Prefix(Virtual):
+class Prefix(VirtualTokens):
     """Trains keys and values of virtual tokens in every layer, and the head.
 
     Source: Li and Liang (2021, arXiv:2101.00190), without their reparametrisation.

@@ -1,4 +1,4 @@
-"""`evenhand.Study`: a study that is described and run from Python."""
+"""Defines the public class `Study`, which takes a YAML file's keys and runs the study."""
 
 from __future__ import annotations
 
