@@ -78,9 +78,17 @@ class RunInfluences:
         bases = estimand.measure.influence.bases
         return [name for index, name in enumerate(groups.names) if any(index not in eligible[b] for b in bases)]
 
+    def subset(self, run: Run, estimand: Estimand) -> RunSubset:
+        """The members of the estimand's subset in a run; cached for runs on the same examples."""
+        positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
+        key = (id(run.rows), estimand.subset.level, estimand.subset.attribute, estimand.subset.group, positive)
+        if key not in self._subsets:
+            self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive))
+        return self._subsets[key][1]
+
     def _influence(self, run: Run, estimand: Estimand) -> Iterator[tuple[Run, Influence]]:
         """The run with its influence; for a calibration error also all other runs on the same examples with theirs."""
-        subset, compute = self._subset(run, estimand), estimand.measure.influence
+        subset, compute = self.subset(run, estimand), estimand.measure.influence
         if not len(subset.rows):
             yield run, undefined("no test examples")
             return
@@ -116,14 +124,6 @@ class RunInfluences:
             )
             self._data[key] = (run, data)
         return self._data[key][1]
-
-    def _subset(self, run: Run, estimand: Estimand) -> RunSubset:
-        """The members of the estimand's subset in a run; cached for runs on the same examples."""
-        positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
-        key = (id(run.rows), estimand.subset.level, estimand.subset.attribute, estimand.subset.group, positive)
-        if key not in self._subsets:
-            self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive))
-        return self._subsets[key][1]
 
     def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> RunSubset:
         """The members of the estimand's subset as positions among these rows of the population."""
