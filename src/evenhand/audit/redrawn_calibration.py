@@ -16,7 +16,7 @@ import numpy as np
 from evenhand.audit.measures.run_data import BINS, RunData, bin_of, confidence
 
 if TYPE_CHECKING:
-    from scipy.sparse import csc_array, csr_array
+    from scipy.sparse import csc_array
 
 NUMBERS = 1 << 23
 """The number of uniform numbers in memory at a time."""
@@ -37,57 +37,57 @@ class Members:
     Attributes:
         order: int [1 + G], the index of each group, large ones first.
         large: bool [n, L].
-        small: sparse [n, S].
+        small, starts: int [M] and [n + 1], the small groups of each example, one example after the other, and where
+            those of each begin.
     """
 
     order: np.ndarray
     large: np.ndarray
-    small: csr_array
+    small: np.ndarray
+    starts: np.ndarray
 
     @classmethod
     def of(cls, masks: np.ndarray) -> Members:
         """From memberships, bool [n, 1 + G]."""
-        from scipy.sparse import csr_array
-
         is_small = masks.sum(axis=0) < SPARSE * len(masks)
-        small = csr_array(masks[:, is_small].astype(np.int8))
-        return cls(np.argsort(is_small, kind="stable"), masks[:, ~is_small], small)
+        example, group = np.nonzero(masks[:, is_small])
+        starts = np.searchsorted(example, np.arange(len(masks) + 1)).astype(np.int32)
+        return cls(np.argsort(is_small, kind="stable"), masks[:, ~is_small], group.astype(np.int32), starts)
 
     def take(self, rows: np.ndarray) -> Members:
         """The memberships of these examples."""
-        return Members(self.order, self.large[rows], self.small[rows] if self.small.nnz else self.small)
+        counts = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        places = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], counts)
+        return Members(self.order, self.large[rows], self.small[places], starts)
 
     def part(self, start: int, stop: int) -> Members:
         """The memberships of the examples from start to stop: views, where `take` makes copies."""
-        from scipy.sparse import csr_array
-
-        bounds = self.small.indptr[start : stop + 1]
-        inside, shape = slice(bounds[0], bounds[-1]), (stop - start, self.small.shape[1])
-        small = csr_array((self.small.data[inside], self.small.indices[inside], bounds - bounds[0]), shape=shape)
-        return Members(self.order, self.large[start:stop], small)
+        starts = self.starts[start : stop + 1]
+        return Members(self.order, self.large[start:stop], self.small[starts[0] : starts[-1]], starts - starts[0])
 
     def count(self, sums: np.ndarray, outcomes: np.ndarray) -> None:
         """Add to sums [1 + G, draws] how many of each group have the outcome, bool [n, draws], n below 2^15. Types are
         the smallest that hold the counts."""
         width = self.large.shape[1]
         sums[:width] += self.large.T.astype(np.float32) @ outcomes.astype(np.float32)
-        if self.small.nnz:
-            sums[width:] += self._few(np.ones(self.small.nnz, dtype=np.int16)) @ outcomes.astype(np.int16)
+        if len(self.small):
+            sums[width:] += self._few(np.ones(len(self.small), dtype=np.int16)) @ outcomes.astype(np.int16)
 
     def add(self, sums: np.ndarray, values: np.ndarray, factor: np.ndarray | None = None) -> None:
         """Add to sums [1 + G, V] those of values, float [n, V], times a factor [n]; None: 1."""
         width = self.large.shape[1]
         factor = np.ones(len(values)) if factor is None else factor
         sums[:width] += (self.large.T * factor) @ values
-        if self.small.nnz:
-            sums[width:] += self._few(np.repeat(factor, np.diff(self.small.indptr))) @ values
+        if len(self.small):
+            sums[width:] += self._few(np.repeat(factor, np.diff(self.starts))) @ values
 
     def _few(self, values: np.ndarray) -> csc_array:
         """The small groups' matrix [S, n] with these values of the members."""
         from scipy.sparse import csc_array
 
         shape = (len(self.order) - self.large.shape[1], len(self.large))
-        return csc_array((values, self.small.indices, self.small.indptr), shape=shape)
+        return csc_array((values, self.small, self.starts), shape=shape)
 
 
 @dataclass(frozen=True, eq=False)
