@@ -29,28 +29,41 @@ def evaluations(
     for setting in studied["setting"].unique(maintain_order=True):
         if setting not in design.settings:
             raise InputError(f'the design has no setting "{setting}"; {did_you_mean(setting, design.settings)}')
-    final = predictions.filter(pl.col("step").is_null() & ~pl.col("split").is_in(NOT_AUDITED)).drop("step")
-    for setting, setting_design in design.settings.items():
-        setting_examples = examples.filter(setting=setting)
-        if setting_examples["label"].null_count() == len(setting_examples):
-            continue
-        setting_examples = setting_examples.with_row_index("row")
-        codes, names = _units(setting_examples, pooled=len(design.settings) > 1)
-        population = Population(
-            setting_examples["label"].fill_null(-1).to_numpy(),
-            setting_examples["weight"].to_numpy(),
-            codes,
-            groups_of(setting_examples),
-            names,
-        )
-        setting_trials = studied.filter(setting=setting)
-        setting_predictions = final.filter(pl.col("trial").is_in(setting_trials["trial"].unique().to_list()))
-        placed = setting_predictions.join(setting_examples.select("row", "example"), on="example", how="left")
-        placed = _known(setting, placed).drop("example")
-        splits = sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name))
-        classes = _classes(setting_design, population, placed)
-        for split in splits:
-            yield _evaluation(setting, split, setting_design, population, setting_trials, placed, classes)
+    for setting in design.settings:
+        yield from _evaluations_of(setting, examples, studied, predictions, design)
+
+
+def _evaluations_of(
+    setting: str, examples: pl.DataFrame, studied: pl.DataFrame, predictions: pl.DataFrame, design: Design
+) -> list[Evaluation]:
+    """The evaluations of one setting: a list, so that the tables they are made from are not kept while they are
+    audited."""
+    setting_examples = examples.filter(setting=setting)
+    if setting_examples["label"].null_count() == len(setting_examples):
+        return []
+    setting_examples = setting_examples.with_row_index("row")
+    codes, names = _units(setting_examples, pooled=len(design.settings) > 1)
+    population = Population(
+        setting_examples["label"].fill_null(-1).to_numpy(),
+        setting_examples["weight"].to_numpy(),
+        codes,
+        groups_of(setting_examples),
+        names,
+    )
+    setting_trials = studied.filter(setting=setting)
+    final = predictions.filter(
+        pl.col("step").is_null(),
+        ~pl.col("split").is_in(NOT_AUDITED),
+        pl.col("trial").is_in(setting_trials["trial"].unique().to_list()),
+    ).drop("step")
+    placed = final.join(setting_examples.select("row", "example"), on="example", how="left")
+    placed = _known(setting, placed).drop("example")
+    splits = sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name))
+    classes = _classes(design.settings[setting], population, placed)
+    return [
+        _evaluation(setting, split, design.settings[setting], population, setting_trials, placed, classes)
+        for split in splits
+    ]
 
 
 def readings(
