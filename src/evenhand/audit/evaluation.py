@@ -72,7 +72,8 @@ class Population:
         weight: float [n].
         unit: int [n], codes of the resampling units.
         groups: one entry per attribute.
-        unit_names: str [U], of the units, in the order of their codes.
+        unit_names: str [U], of the units, in the order of their codes; may be left out (empty) where one setting is
+            audited, since they match the units of several.
     """
 
     label: np.ndarray
@@ -158,4 +159,5 @@ class Evaluation:
     @cached_property
     def samples(self) -> list[np.ndarray]:
         """The distinct test samples: `rows` of the runs, each once."""
-        return list({run.key: run.rows for run in self.runs.values()}.values())
+        arrays = {id(run.rows): run for run in self.runs.values()}  # most runs share theirs: few keys are made
+        return list({run.key: run.rows for run in arrays.values()}.values())

@@ -107,7 +107,6 @@ class HarmedPairs:
         reader: of the evaluation.
         one: the contrast.
         level: one-sided, of its bounds.
-        pairs: by seed, with the influences as observed.
         examples: int [n], those that some run tested.
         chances: float [P, n], uniform on [0, 1): right predictions of examples with a low one are made wrong, in every
             run alike.
@@ -118,7 +117,6 @@ class HarmedPairs:
     reader: RunInfluences
     one: SettingContrast
     level: float
-    pairs: Sequence[Both]
     examples: np.ndarray
     chances: np.ndarray
     weight: np.ndarray
@@ -129,26 +127,35 @@ class HarmedPairs:
     def of(cls, reader: RunInfluences, one: SettingContrast, level: float) -> HarmedPairs:
         """The pairs in which accuracy is defined."""
         comparison, population = one.comparison, reader.evaluation.population
-        every = pairs_of(reader, comparison.estimand, comparison.method, str(comparison.reference))
-        pairs = [pair for pair in every if is_defined(pair)]
-        tested = [run.rows[effect.rows] for run, effect, _, _ in pairs]
-        alike = all(rows is tested[0] or np.array_equal(rows, tested[0]) for rows in tested)
-        examples = tested[0] if alike else np.unique(np.concatenate(tested))
-        plantings = min(max(ENOUGH // sum(map(len, tested)), 1), PLANTINGS)
+        pairs, _ = reader.pairs(comparison.method, str(comparison.reference))
+        members = [reader.subset(run, comparison.estimand).rows for run, _ in pairs]
+        tested = [(*pair, inside) for pair, inside in zip(pairs, members, strict=True) if len(inside)]
+        first, _, inside = tested[0]
+        alike = all(run.rows is first.rows for run, *_ in tested)
+        examples = first.rows[inside] if alike else np.unique(np.concatenate([run.rows[at] for run, _, at in tested]))
+        plantings = min(max(ENOUGH // sum(len(at) for *_, at in tested), 1), PLANTINGS)
         chances = np.stack([chance[examples] for chance in planting_chances(len(population.label), plantings)])
-        shape = (len(pairs), len(examples))
+        shape = (len(tested), len(examples))
         weight, right, against = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-        for place, ((run, effect, other, _), rows) in enumerate(zip(pairs, tested, strict=True)):
+        for place, (run, other, inside) in enumerate(tested):
+            rows = examples if alike else run.rows[inside]
             at = slice(None) if alike else np.searchsorted(examples, rows)
             weight[place, at] = population.weight[rows]
-            right[place, at] = run.predicted[effect.rows] == population.label[rows]
-            against[place, at] = other.predicted[effect.rows] == population.label[rows]
-        return cls(reader, one, level, pairs, examples, chances, weight, right, against)
+            right[place, at] = run.predicted[inside] == population.label[rows]
+            against[place, at] = other.predicted[inside] == population.label[rows]
+        return cls(reader, one, level, examples, chances, weight, right, against)
+
+    @cached_property
+    def pairs(self) -> list[Both]:
+        """The pairs of runs by seed, with the influences as observed."""
+        comparison = self.one.comparison
+        every = pairs_of(self.reader, comparison.estimand, comparison.method, str(comparison.reference))
+        return [pair for pair in every if is_defined(pair)]
 
     @cached_property
     def accuracy(self) -> np.ndarray:
         """float [J], of the method."""
-        return np.array([effect.value for _, effect, _, _ in self.pairs])
+        return (self.weight * self.right).sum(axis=1) / self.size
 
     @cached_property
     def units(self) -> int:
@@ -158,7 +165,7 @@ class HarmedPairs:
     def detected(self, harms: np.ndarray) -> np.ndarray:
         """The share of studies that detect each harm, float [H], the mean over plantings after which something varies;
         nan where nothing does."""
-        shares = np.stack([self._shares(harm) for harm in harms])
+        shares = self._shares(harms)
         varies = ~np.isnan(shares)
         total = np.where(varies, shares, 0.0).sum(axis=1)
         return np.divide(total, varies.sum(axis=1), out=np.full(len(harms), np.nan), where=varies.any(axis=1))
@@ -177,45 +184,77 @@ class HarmedPairs:
         return self.weight.sum(axis=1)
 
     @cached_property
+    def squared_weights(self) -> np.ndarray:
+        """float [J], Σ w²."""
+        return (self.weight**2).sum(axis=1)
+
+    @cached_property
+    def shares_of_examples(self) -> np.ndarray:
+        """float [n], the shares of the runs' weight that an example has, summed over runs."""
+        return (self.weight / self.size[:, None]).sum(axis=0)
+
+    @cached_property
+    def discordant(self) -> np.ndarray:
+        """int [J], the examples in which the method and its reference are not both right or both wrong."""
+        return np.count_nonzero(self.right != self.against, axis=1)
+
+    @cached_property
     def even(self) -> bool:
         """Whether all runs tested all examples, each of which counts once: then sums are counts."""
         return bool((self.weight == 1).all())
 
-    def _shares(self, harm: float) -> np.ndarray:
-        """The share of studies that detect a harm, by planting, float [P]."""
+    def _shares(self, harms: np.ndarray) -> np.ndarray:
+        """The share of studies that detect each harm, by planting, float [H, P]."""
         if self.units < len(self.examples):
-            return np.array([self._one_by_one(harm, chance) for chance in self.chances])
-        runs = len(self.pairs)
-        lost = self.right & (self.chances[:, None] < (harm / self.accuracy)[:, None])
+            return np.array([[self._one_by_one(harm, chance) for chance in self.chances] for harm in harms])
+        parts = zip(*(self._variances(self._lost(harm)) for harm in harms), strict=True)
+        v_seed, v_example, v_both, few = (np.concatenate(part) for part in parts)
+        planted, units = np.repeat(harms, len(self.chances)), np.full(len(v_seed), self.units)
+        halves = half_widths(v_seed, v_example, v_both, len(self.size), units, self.level)
+        errors = np.sqrt(np.maximum(v_seed + v_example - v_both, v_example))
+        shares = shares_worse(errors, halves, planted, self.one.margin)
+        for place in np.flatnonzero(few):
+            shares[place] = self._one_by_one(planted[place], self.chances[place % len(self.chances)])
+        return shares.reshape(len(harms), -1)
+
+    def _lost(self, harm: float) -> np.ndarray:
+        """The right predictions that a harm makes wrong, bool [P, J, n]."""
+        return self.right & (self.chances[:, None] < (harm / self.accuracy)[:, None])
+
+    def _variances(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The parts of the variance after predictions [P, J, n] were lost, float [P] each; and bool [P], whether fewer
+        than `FEW` examples are discordant."""
+        runs = len(self.size)
         added, squares, crossed, total = self.observed
-        loss, loss_crossed, moved, gained = self._sums(lost)
+        loss, loss_crossed, moved, gained, discordant = self._sums(lost)
         values = (added + loss) / self.size
         mean = values.mean(axis=1, keepdims=True)
-        weights = (self.weight**2).sum(axis=1)
-        both = squares + moved - 2 * mean * (crossed + loss_crossed) + mean**2 * weights
-        total = total + gained - mean * (self.weight / self.size[:, None]).sum(axis=0)
+        both = squares + moved - 2 * mean * (crossed + loss_crossed) + mean**2 * self.squared_weights
+        total = total + gained - mean * self.shares_of_examples
         v_example = self.units / (self.units - 1) * np.einsum("pn,pn->p", total, total) / runs**2
         v_seed = unbiased_seed_variance(values.var(axis=1, ddof=1) / runs, runs)
         v_both = (both / self.size**2).sum(axis=1) / runs**2
-        halves = half_widths(v_seed, v_example, v_both, runs, np.full(len(values), self.units), self.level)
-        errors = np.sqrt(np.maximum(v_seed + v_example - v_both, v_example))
-        shares = shares_worse(errors, halves, np.full(len(values), harm), self.one.margin)
-        differ = (self.right & ~lost) != self.against
-        for planting in np.flatnonzero(np.count_nonzero(differ, axis=2).max(axis=1) < FEW):
-            if np.count_nonzero(differ[planting].any(axis=0)) < FEW:
-                shares[planting] = self._one_by_one(harm, self.chances[planting])
-        return shares
+        few = discordant.max(axis=1) < FEW
+        for planting in np.flatnonzero(few):
+            differ = (self.right & ~lost[planting]) != self.against
+            few[planting] = np.count_nonzero(differ.any(axis=0)) < FEW
+        return v_seed, v_example, v_both, few
 
-    def _sums(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What lost predictions [P, J, n] add to Σ wd, Σ w²d and Σ (wd)² [P, J], and to the examples' totals [P, n]."""
+    def _sums(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What lost predictions [P, J, n] add to Σ wd, Σ w²d and Σ (wd)² [P, J], and to the examples' totals [P, n];
+        and how many examples are discordant then, int [P, J]."""
+        # Where the reference is right a lost prediction makes an example discordant, elsewhere it ends that.
+        count = np.count_nonzero(lost, axis=2)
+        change = 2 * np.count_nonzero(lost & self.against, axis=2) - count
+        discordant = self.discordant + change
         if self.even:
-            loss = np.count_nonzero(lost, axis=2).astype(float)
-            moved = 2.0 * np.count_nonzero(lost & self.against, axis=2) - loss
-            return loss, loss, moved, lost.sum(axis=1, dtype=np.int16) / self.size[0]
+            loss = count.astype(float)
+            return loss, loss, change, lost.sum(axis=1, dtype=np.int16) / self.size[0], discordant
         weighted = lost * self.weight
         moved = np.einsum("pjn,jn->pj", weighted, self.weight * (2.0 * self.against - 1))
         crossed = np.einsum("pjn,jn->pj", weighted, self.weight)
-        return weighted.sum(axis=2), crossed, moved, np.einsum("pjn,j->pn", weighted, 1 / self.size)
+        totals = np.einsum("pjn,j->pn", weighted, 1 / self.size)
+        return weighted.sum(axis=2), crossed, moved, totals, discordant
 
     def _one_by_one(self, harm: float, chance: np.ndarray) -> float:
         """The share of studies that detect a harm, from the audit's own evidence of altered predictions."""

@@ -16,7 +16,7 @@ import numpy as np
 from evenhand.audit.measures.run_data import BINS, RunData, bin_of, confidence
 
 if TYPE_CHECKING:
-    from scipy.sparse import csc_array, csr_array
+    from scipy.sparse import csc_array
 
 NUMBERS = 1 << 23
 """The number of uniform numbers in memory at a time."""
@@ -37,48 +37,57 @@ class Members:
     Attributes:
         order: int [1 + G], the index of each group, large ones first.
         large: bool [n, L].
-        small: sparse [n, S].
+        small, starts: int [M] and [n + 1], the small groups of each example, one example after the other, and where
+            those of each begin.
     """
 
     order: np.ndarray
     large: np.ndarray
-    small: csr_array
+    small: np.ndarray
+    starts: np.ndarray
 
     @classmethod
     def of(cls, masks: np.ndarray) -> Members:
         """From memberships, bool [n, 1 + G]."""
-        from scipy.sparse import csr_array
-
         is_small = masks.sum(axis=0) < SPARSE * len(masks)
-        small = csr_array(masks[:, is_small].astype(np.int8))
-        return cls(np.argsort(is_small, kind="stable"), masks[:, ~is_small], small)
+        example, group = np.nonzero(masks[:, is_small])
+        starts = np.searchsorted(example, np.arange(len(masks) + 1)).astype(np.int32)
+        return cls(np.argsort(is_small, kind="stable"), masks[:, ~is_small], group.astype(np.int32), starts)
 
     def take(self, rows: np.ndarray) -> Members:
         """The memberships of these examples."""
-        return Members(self.order, self.large[rows], self.small[rows] if self.small.nnz else self.small)
+        counts = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        places = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], counts)
+        return Members(self.order, self.large[rows], self.small[places], starts)
+
+    def part(self, start: int, stop: int) -> Members:
+        """The memberships of the examples from start to stop: views, where `take` makes copies."""
+        starts = self.starts[start : stop + 1]
+        return Members(self.order, self.large[start:stop], self.small[starts[0] : starts[-1]], starts - starts[0])
 
     def count(self, sums: np.ndarray, outcomes: np.ndarray) -> None:
         """Add to sums [1 + G, draws] how many of each group have the outcome, bool [n, draws], n below 2^15. Types are
         the smallest that hold the counts."""
         width = self.large.shape[1]
         sums[:width] += self.large.T.astype(np.float32) @ outcomes.astype(np.float32)
-        if self.small.nnz:
-            sums[width:] += self._few(np.ones(self.small.nnz, dtype=np.int16)) @ outcomes.astype(np.int16)
+        if len(self.small):
+            sums[width:] += self._few(np.ones(len(self.small), dtype=np.int16)) @ outcomes.astype(np.int16)
 
     def add(self, sums: np.ndarray, values: np.ndarray, factor: np.ndarray | None = None) -> None:
         """Add to sums [1 + G, V] those of values, float [n, V], times a factor [n]; None: 1."""
         width = self.large.shape[1]
         factor = np.ones(len(values)) if factor is None else factor
         sums[:width] += (self.large.T * factor) @ values
-        if self.small.nnz:
-            sums[width:] += self._few(np.repeat(factor, np.diff(self.small.indptr))) @ values
+        if len(self.small):
+            sums[width:] += self._few(np.repeat(factor, np.diff(self.starts))) @ values
 
     def _few(self, values: np.ndarray) -> csc_array:
         """The small groups' matrix [S, n] with these values of the members."""
         from scipy.sparse import csc_array
 
         shape = (len(self.order) - self.large.shape[1], len(self.large))
-        return csc_array((values, self.small.indices, self.small.indptr), shape=shape)
+        return csc_array((values, self.small, self.starts), shape=shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,24 +128,22 @@ class Redrawn:
         """
         return np.zeros((BINS, len(self.members.order), FIXED + (2 if self.unweighted else 3) * draws))
 
-    def add(self, sums: np.ndarray, first: int, uniform: Sequence[np.ndarray]) -> None:
-        """Add to the sums a batch of k examples with their uniform numbers [k, draws], in batches of draws; `first` is
-        the place of the first of them."""
-        count = len(uniform[0])
-        low, high = np.searchsorted(self.places, [first, first + count])
-        chance = np.full((count, 1), np.nan)  # and nan is above no number
-        chance[self.places[low:high] - first, 0] = self.confidence[low:high]
-        outcomes = _side_by_side([batch < chance for batch in uniform])
+    def add(self, sums: np.ndarray, first: int, uniform: np.ndarray) -> None:
+        """Add to the sums a batch of k examples with their uniform numbers [k, draws]; `first` is the place of the
+        first of them."""
+        low, high = np.searchsorted(self.places, [first, first + len(uniform)])
         order = low + np.argsort(self.bins[low:high], kind="stable")
+        members = self.members.take(self.rows[order])
         stops = np.cumsum(np.bincount(self.bins[low:high], minlength=BINS))
         for code, (start, stop) in enumerate(zip([0, *stops[:-1]], stops, strict=True)):
             for begin in range(start, stop, PIECE):
-                piece = order[begin : min(begin + PIECE, stop)]
-                self._add(sums[code], piece, outcomes[self.places[piece] - first])
+                end = min(begin + PIECE, stop)
+                piece = order[begin:end]
+                outcomes = uniform[self.places[piece] - first] < self.confidence[piece, None]
+                self._add(sums[code], members.part(begin, end), piece, outcomes)
 
-    def _add(self, sums: np.ndarray, piece: np.ndarray, outcomes: np.ndarray) -> None:
+    def _add(self, sums: np.ndarray, inside: Members, piece: np.ndarray, outcomes: np.ndarray) -> None:
         """Add to one bin's sums [1 + G, 6 + P·draws] a piece of the run's examples, with outcomes [k, draws]."""
-        inside = self.members.take(self.rows[piece])
         w, c, draws = self.weight[piece], self.confidence[piece], outcomes.shape[1]
         inside.add(sums[:, :FIXED], np.stack([np.ones(len(w)), w, w**2, w * c, w**2 * c, w**2 * c**2], axis=1))
         *first, last = (sums[:, start : start + draws] for start in range(FIXED, sums.shape[1], draws))
@@ -178,7 +185,7 @@ def redrawn_errors(
     """
     sums: dict[int, np.ndarray] = {}
     for first, uniform in _uniform_numbers(size, step, draws, rng):
-        last = first + len(uniform[0]) == size
+        last = first + len(uniform) == size
         for index, run in enumerate(runs):
             sums_of_run = sums.pop(index, None)
             sums_of_run = run.nothing(draws) if sums_of_run is None else sums_of_run
@@ -191,8 +198,8 @@ def redrawn_errors(
 
 def _uniform_numbers(
     size: int, step: int, draws: int, rng: Callable[[], np.random.Generator]
-) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Batches of examples: the place of the first one, and by batch of draws the numbers, float [k, batch].
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Batches of examples: the place of the first one, and the numbers, float [k, draws].
 
     The stream has one batch of all examples after the other. What lies between an example's batches is skipped, which
     NumPy's default generator can do.
@@ -207,16 +214,7 @@ def _uniform_numbers(
             source.bit_generator.advance(wanted - passed)  # pyright: ignore[reportAttributeAccessIssue]
             passed = wanted + count * width
             batches.append(source.random((count, width)))
-        yield first, batches
-
-
-def _side_by_side(batches: Sequence[np.ndarray]) -> np.ndarray:
-    """Batches of draws [k, batch] as one array [k, draws]."""
-    if len(batches) == 1:
-        return batches[0]
-    if max(batch.shape[1] for batch in batches) > 1:
-        return np.concatenate(batches, axis=1)
-    return np.ascontiguousarray(np.concatenate([batch.T for batch in batches]).T)
+        yield first, np.concatenate(batches, axis=1)
 
 
 def divided(events: np.ndarray, tested: np.ndarray) -> np.ndarray:

@@ -233,7 +233,8 @@ def half_widths(
     ratio = np.divide(variance, seed, out=np.full(seed.shape, np.inf), where=seed > 0)
     df = np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most)
     # As in `few_runs`, for many studies at once.
-    of_units = np.array([t_quantile(level, one) ** 2 for one in most[:, 0].tolist()])
+    distinct, place = np.unique(most[:, 0], return_inverse=True)
+    of_units = np.array([t_quantile(level, one) ** 2 for one in distinct.tolist()])[place]
     parts = t_quantile(level, runs - 1) ** 2 * seed + (of_units * lasting)[:, None]
     least = float(runs - 1) if most.min() >= runs - 1 else 1.0
     return np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))

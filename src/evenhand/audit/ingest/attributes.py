@@ -28,17 +28,22 @@ class TableGroups:
     """The groups of the rows of a table by one attribute.
 
     Attributes:
-        lists: the sorted groups of each row, list[str] [n]. An empty list is in no group, a missing value is in the
-            group `(missing)`.
-        text: the same as one text per row [n], to compare rows by.
+        text: the sorted groups of each row as one text [n], to compare rows by.
+        lists: the same as lists, list[str] [n], where a row may be in several groups or in none; None where each row is
+            in one group, whose name the text is.
     """
 
-    lists: pl.Series
     text: pl.Series
+    lists: pl.Series | None = None
 
     @classmethod
     def of_lists(cls, lists: pl.Series) -> TableGroups:
-        return cls(lists, lists.list.join(SEPARATOR))
+        return cls(lists.list.join(SEPARATOR), lists)
+
+    def lists_of(self, rows: pl.Series) -> pl.Series:
+        """The sorted groups of some rows, list[str]. An empty list is in no group, a missing value is in the group
+        `(missing)`."""
+        return self.text[rows].reshape((-1, 1)).arr.to_list() if self.lists is None else self.lists[rows]
 
 
 def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, TableGroups]:
@@ -86,8 +91,7 @@ def _from_column(columns: Columns, name: str) -> TableGroups:
     if values.dtype.is_numeric() and distinct > MOST_NUMBERS:
         raise InputError(f"{where} holds {distinct:,} different numbers; make ranges of them first, such as 30–39")
     _refuse_many(distinct, where)
-    text = words.fill_null(MISSING) if words.null_count() else words
-    return TableGroups(text.reshape((-1, 1)).arr.to_list(), text)
+    return TableGroups(words.fill_null(MISSING) if words.null_count() else words)
 
 
 def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:

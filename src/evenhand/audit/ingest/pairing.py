@@ -25,6 +25,8 @@ class Pairing:
 
     Attributes:
         example: ids, str [n].
+        first: the row in which each row's example stands for the first time, int [n]; a number of the example that is
+            compared faster than its id.
         paired: how methods are matched; see `Design`.
         vary: whether seeds were tested on different examples.
         test_share: share of the examples that one seed tests; None where it is not known.
@@ -32,6 +34,7 @@ class Pairing:
     """
 
     example: pl.Series
+    first: pl.Series
     paired: Literal["example", "order", "none"]
     vary: bool
     test_share: float | None
@@ -62,8 +65,7 @@ def pair(
     if test_share is not None and not 0 < test_share < 1:
         raise InputError(f"the test share is a share between 0 and 1, not {test_share}")
     if example is not None:
-        ids = columns.words(example, "example")
-        return _by_id(columns, rows.select("method", "seed", example=ids), facts, example, split, test_share)
+        return _by_id(columns, rows.select("method", "seed"), facts, example, split, test_share)
     return _by_order(columns, rows.select("method", "seed").with_columns(**facts), list(facts), split, test_share)
 
 
@@ -77,30 +79,40 @@ def _by_id(
 ) -> Pairing:
     """Match rows by id; rows with one id must agree on all facts."""
     where = columns.subject(name, "example")
-    repeated = records.repeated_rows(rows)
+    values = columns.full(name, "example")
+    ids = columns.as_words(values, "example")
+    first = _first_rows(values if values.dtype.is_integer() else ids)
+    repeated = records.repeated_rows(rows.with_columns(first=first))
     if repeated is not None:
-        method, seed, example = rows.row(int(repeated.arg_max() or 0))
+        row = int(repeated.arg_max() or 0)
+        (method, seed), example = rows.row(row), ids[row]
         raise InputError(
             f"{where} has {example} more than once for the method {method} and the seed {seed}; an example has one "
             "row per method and seed (name the column of methods, of seeds, or of units)"
         )
-    first = rows.with_row_index("row").select(pl.col("row").min().over("example")).to_series()
     for fact, values in facts.items():
         differs = values != values[first]
         if differs.any():
             row = int(differs.arg_max() or 0)
             shown, other = values[row], values[first[row]]
             raise InputError(
-                f"{where}: the example {rows['example'][row]} has the {fact} {_shown(shown)} in row {row} and "
+                f"{where}: the example {ids[row]} has the {fact} {_shown(shown)} in row {row} and "
                 f"{_shown(other)} in row {first[row]}; {_SAME}"
             )
-    sizes = rows.group_by("seed").agg(pl.col("example").n_unique())["example"].to_list()
-    return _of_samples(rows["example"], sizes, split, share)
+    sizes = rows.select("seed", first=first).group_by("seed").agg(pl.col("first").n_unique())["first"].to_list()
+    return _of_samples(ids, first, sizes, split, share)
 
 
-def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, share: float | None) -> Pairing:
+def _first_rows(values: pl.Series) -> pl.Series:
+    """The row in which each row's value stands for the first time, int [n]."""
+    return values.to_frame("value").with_row_index("row").select(pl.col("row").min().over("value")).to_series()
+
+
+def _of_samples(
+    example: pl.Series, first: pl.Series, sizes: Sequence[int], split: Split | None, share: float | None
+) -> Pairing:
     """Infer from the sizes of the seeds' test sets whether the split is fixed, and the test share."""
-    total = example.n_unique()
+    total = first.n_unique()
     same = all(size == total for size in sizes)
     if split == "varying" and same and len(sizes) > 1:
         raise InputError(
@@ -123,7 +135,7 @@ def _of_samples(example: pl.Series, sizes: Sequence[int], split: Split | None, s
             f"Test share {share:.2f}: a seed's examples over all distinct ones in the table; the share of all data is "
             "smaller where some examples were never tested."
         )
-    return Pairing(example, "example", vary, share, tuple(notes))
+    return Pairing(example, first, "example", vary, share, tuple(notes))
 
 
 def _by_order(
@@ -147,7 +159,7 @@ def _by_order(
     by_seed = _agree(runs, 1)
     if split != "varying" and _agree(runs, None):
         notes = [] if len(runs) == 1 else [_matched("all methods and seeds", sorted_rows)]
-        return Pairing(_ids(keyed, []), "order", False, share, tuple(notes))
+        return Pairing(*_ids(keyed, []), "order", False, share, tuple(notes))
     by_method = _agree(runs, 0)
     if split == "fixed" and not by_method:
         raise InputError(f"the split is said to be fixed, but {where} and the rows of the seeds differ; name one")
@@ -157,14 +169,14 @@ def _by_order(
             notes.append(_matched("the methods of each seed", sorted_rows))
         if seeds > 1:
             notes.append("Without ids nobody knows which examples several seeds share: they count as different ones.")
-        return Pairing(_ids(keyed, ["seed"]), "order", seeds > 1, share, tuple(notes))
+        return Pairing(*_ids(keyed, ["seed"]), "order", seeds > 1, share, tuple(notes))
     unpaired = (
         "The rows of methods differ in labels, groups or number, and there are no example ids: methods are compared as "
         "unpaired, with wider intervals. Name a column of ids to pair them."
     )
     if split != "varying" and by_method:
-        return Pairing(_ids(keyed, ["method"]), "none", False, share, (unpaired,))
-    return Pairing(_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
+        return Pairing(*_ids(keyed, ["method"]), "none", False, share, (unpaired,))
+    return Pairing(*_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
 
 
 def _agree(runs: Mapping[tuple[str, int], np.ndarray], key_index: int | None) -> bool:
@@ -183,9 +195,10 @@ def _sorted(facts: np.ndarray) -> bool:
     return distinct < len(facts) and blocks == distinct
 
 
-def _ids(keyed: pl.DataFrame, parts: list[str]) -> pl.Series:
-    """Ids made of these columns and the position in the run."""
-    return keyed.select(pl.concat_str([*parts, "position"], separator=":").alias("example")).to_series()
+def _ids(keyed: pl.DataFrame, parts: list[str]) -> tuple[pl.Series, pl.Series]:
+    """Ids made of these columns and the position in the run, and the first row of each."""
+    ids = keyed.select(pl.concat_str([*parts, "position"], separator=":").alias("example")).to_series()
+    return ids, _first_rows(ids)
 
 
 def _matched(which: str, sorted_rows: bool) -> str:

@@ -122,6 +122,7 @@ def audit(
         source=source,
     )
     table = records_from_table(frame, request)
+    del frame  # a table that nobody else holds takes no memory while its records are audited
     design = table.design if out is None else _declared(table.design, Path(out))
     names = ("examples", "trials", "predictions", "members", "scores")
     results = Results.of_valid({name: getattr(table, name) for name in names}, design, _provenance(request))

@@ -137,10 +137,8 @@ def _examples(
     pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None, groups: Mapping[str, TableGroups]
 ) -> pl.DataFrame:
     """The table `examples`, with the first row of each example."""
-    first = (
-        pairing.example.to_frame("example").with_row_index("row").unique("example", keep="first", maintain_order=True)
-    )
-    rows, ids = first["row"], first["example"]
+    rows = pairing.first.unique(maintain_order=True)
+    ids = pairing.example[rows]
     return records.validate(
         pl.DataFrame(
             {
@@ -151,7 +149,7 @@ def _examples(
                 else pl.Series([None] * len(ids), dtype=pl.Int64),
                 "weight": facts["weight"][rows] if "weight" in facts else pl.repeat(1.0, len(ids), eager=True),
                 "unit": facts["unit"][rows] if "unit" in facts else ids,
-                **{records.ATTRIBUTE + name: values.lists[rows] for name, values in groups.items()},
+                **{records.ATTRIBUTE + name: values.lists_of(rows) for name, values in groups.items()},
             }
         ),
         "examples",

@@ -222,6 +222,8 @@ def readings(
     for setting, setting_design in design.settings.items():
         if attacks is not None and setting in attacks:
             setting_examples, attacked = attacks[setting].examples, attacks[setting].methods
+        elif scores.is_empty():
+            continue
         else:
             setting_examples = examples.filter(setting=setting)
             attacked = _targets(setting_examples, trials.filter(setting=setting), members, scores)

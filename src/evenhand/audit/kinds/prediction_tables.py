@@ -29,27 +29,41 @@ def evaluations(
     for setting in studied["setting"].unique(maintain_order=True):
         if setting not in design.settings:
             raise InputError(f'the design has no setting "{setting}"; {did_you_mean(setting, design.settings)}')
-    final = predictions.filter(pl.col("step").is_null() & ~pl.col("split").is_in(NOT_AUDITED))
-    for setting, setting_design in design.settings.items():
-        setting_examples = examples.filter(setting=setting)
-        if setting_examples["label"].null_count() == len(setting_examples):
-            continue
-        setting_examples = setting_examples.with_row_index("row")
-        population = Population(
-            setting_examples["label"].fill_null(-1).to_numpy(),
-            setting_examples["weight"].to_numpy(),
-            unit_codes(setting_examples),
-            groups_of(setting_examples),
-            unit_names(setting_examples),
-        )
-        setting_trials = studied.filter(setting=setting)
-        setting_predictions = final.filter(pl.col("trial").is_in(setting_trials["trial"].unique().to_list()))
-        placed = setting_predictions.join(setting_examples.select("row", "example"), on="example", how="left")
-        placed = _known(setting, placed)
-        splits = sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name))
-        classes = _classes(setting_design, population, placed)
-        for split in splits:
-            yield _evaluation(setting, split, setting_design, population, setting_trials, placed, classes)
+    for setting in design.settings:
+        yield from _evaluations_of(setting, examples, studied, predictions, design)
+
+
+def _evaluations_of(
+    setting: str, examples: pl.DataFrame, studied: pl.DataFrame, predictions: pl.DataFrame, design: Design
+) -> list[Evaluation]:
+    """The evaluations of one setting: a list, so that the tables they are made from are not kept while they are
+    audited."""
+    setting_examples = examples.filter(setting=setting)
+    if setting_examples["label"].null_count() == len(setting_examples):
+        return []
+    setting_examples = setting_examples.with_row_index("row")
+    codes, names = _units(setting_examples, pooled=len(design.settings) > 1)
+    population = Population(
+        setting_examples["label"].fill_null(-1).to_numpy(),
+        setting_examples["weight"].to_numpy(),
+        codes,
+        groups_of(setting_examples),
+        names,
+    )
+    setting_trials = studied.filter(setting=setting)
+    final = predictions.filter(
+        pl.col("step").is_null(),
+        ~pl.col("split").is_in(NOT_AUDITED),
+        pl.col("trial").is_in(setting_trials["trial"].unique().to_list()),
+    ).drop("step")
+    placed = final.join(setting_examples.select("row", "example"), on="example", how="left")
+    placed = _known(setting, placed).drop("example")
+    splits = sorted(placed["split"].unique().to_list(), key=lambda name: (name != "test", name))
+    classes = _classes(design.settings[setting], population, placed)
+    return [
+        _evaluation(setting, split, design.settings[setting], population, setting_trials, placed, classes)
+        for split in splits
+    ]
 
 
 def readings(
@@ -60,12 +74,26 @@ def readings(
         yield PredictionReading(evaluation, design)
 
 
+def _units(examples: pl.DataFrame, pooled: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of the resampling units, and their names, by which settings are matched that are pooled; else none.
+
+    Without names nothing depends on the order of the codes, so that where each example is a unit of its own they are in
+    the order of the examples: then nothing has to be sorted by them.
+    """
+    codes = unit_codes(examples)
+    if not pooled and codes.max() + 1 == len(codes):
+        codes = np.arange(len(codes))
+    return codes, unit_names(examples) if pooled else np.empty(0, dtype=object)
+
+
 def _known(setting: str, placed: pl.DataFrame) -> pl.DataFrame:
     """The predictions of the setting's own examples.
 
     A trial that several settings use may have their test sets, too: those splits are left out here. A split of which
     only a part is in the table of examples is refused.
     """
+    if not placed["row"].null_count():
+        return placed
     known = placed.filter(pl.col("row").is_not_null())
     unknown = placed.filter(pl.col("row").is_null())
     mixed = unknown.filter(pl.col("split").is_in(known["split"].unique().to_list())) if len(known) else unknown
@@ -87,7 +115,7 @@ def _evaluation(
     classes: tuple[str, ...],
 ) -> Evaluation:
     labelled = population.label >= 0
-    of_split = placed.filter(split=split)
+    of_split = placed.filter(split=split).drop("split")
     samples: dict[bytes, np.ndarray] = {}
     by_trial = {
         str(key[0]): _run(part, labelled, len(classes), samples)
@@ -117,11 +145,11 @@ def _run(predictions: pl.DataFrame, labelled: np.ndarray, classes: int, samples:
     """A trial's predictions; its rows are those of an earlier one on the same examples, which `samples` remembers."""
     predictions = predictions.sort("row")
     rows = predictions["row"].to_numpy().astype(np.int64)
-    keep = labelled[rows]
+    keep = slice(None) if labelled[rows].all() else labelled[rows]
     rows = samples.setdefault(rows[keep].tobytes(), rows[keep])
     logits = None
     if predictions["logits"].null_count() == 0:
-        logits = predictions["logits"].to_numpy().astype(np.float64)[keep, :classes]
+        logits = predictions["logits"].to_numpy()[keep, :classes].astype(np.float64)
     predicted = predictions["predicted"].fill_null(-1).to_numpy()[keep]
     if logits is None:
         return Run(rows, predicted, None)

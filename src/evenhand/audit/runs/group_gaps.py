@@ -61,8 +61,7 @@ class Gaps:
 
 
 def gaps_to_rest(
-    inside: np.ndarray,
-    outside: np.ndarray,
+    masks: np.ndarray,
     weight: np.ndarray,
     bases: Sequence[np.ndarray],
     events: Sequence[Sequence[np.ndarray]],
@@ -72,18 +71,19 @@ def gaps_to_rest(
     """The largest of the rates' distances.
 
     Args:
-        inside, outside: [S, R], 1 for groups and for their rests; bool or float.
+        masks: [2S, R], 1 for groups, then for their rests; bool or float.
         weight: float [R, J]; 0 where a run did not test the row.
         bases: by rate float [R, J], the weights of its denominator.
         events: by method and rate float [R, J], the weights of its numerator.
         differ: bool [R, J], where two methods predict differently; None of one method.
         softened: whether the influence is that on the expectation.
     """
-    runs = weight.shape[1]
+    runs, half = weight.shape[1], len(masks) // 2
+    inside, outside = masks[:half], masks[half:]
     centres = [float(own.sum() / max(base.sum(), 1e-300)) for own, base in zip(events[0], bases, strict=True)]
     centred = [own - centre * base for side in events for own, base, centre in zip(side, bases, centres, strict=True)]
     rows = Rows.of([*centred, *bases, weight], weight > 0, np.ones(len(weight), dtype=bool), None)
-    sides = [_Side.of(rows, masks, bases, events) for masks in (inside, outside)]
+    sides = _Side.both(rows, masks, bases, events)
     values, slopes, chosen = [], [], []
     for method in range(len(events)):
         value, slope, largest = _distance(sides, method, softened)
@@ -104,13 +104,10 @@ def gaps_to_rest(
         pooled.append(np.where(everywhere, np.concatenate([own, deviation[None]]) / runs, 0.0))
         alone.append(np.where(known, np.concatenate([own, np.zeros((1, *deviation.shape))]), 0.0))
     units, tested = rows.units(both)
-    squares, of_runs = np.zeros(value.shape), np.zeros(value.shape)
     totals = zip(rows.totals(inside, pooled[0]), rows.totals(outside, pooled[1]), strict=True)
     gram = gram_of((first + second for first, second in totals), len(value))
-    for masks, coefficients, of_run in zip((inside, outside), pooled, alone, strict=True):
-        (both_runs, _), (each_run, _) = rows.squares(masks, coefficients, of_run)
-        squares += both_runs
-        of_runs += each_run
+    (squares, _), (of_runs, _) = rows.squares(masks, np.concatenate(pooled, axis=1), np.concatenate(alone, axis=1))
+    squares, of_runs = squares[:half] + squares[half:], of_runs[:half] + of_runs[half:]
     v_example = correction(units) * np.diag(gram)
     whole = finished(value, v_example, squares.sum(axis=1), units, correction(tested) * of_runs, tested, gram)
     defined = known.all(axis=1)
@@ -140,16 +137,20 @@ class _Side:
     rates: np.ndarray
 
     @classmethod
-    def of(
+    def both(
         cls, rows: Rows, masks: np.ndarray, bases: Sequence[np.ndarray], events: Sequence[Sequence[np.ndarray]]
-    ) -> _Side:
+    ) -> list[_Side]:
+        """The groups and their rests, whose masks are one half of `masks` each: sums of both are made at once."""
         count = len(bases)
         numerators = [own for side in events for own in side]
         added = rows.sums(masks, [*bases, *(base**2 for base in bases), *(base > 0 for base in bases), *numerators])
-        size, squares, counts = added[:count], added[count : 2 * count], added[2 * count : 3 * count]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rates = added[3 * count :].reshape(len(events), count, *size.shape[1:]) / size
-            return cls(size, size**2 / squares, np.rint(counts).astype(np.int64), rates)
+        sides = []
+        for part in np.split(added, 2, axis=1):
+            size, squares, counts = part[:count], part[count : 2 * count], part[2 * count : 3 * count]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rates = part[3 * count :].reshape(len(events), count, *size.shape[1:]) / size
+                sides.append(cls(size, size**2 / squares, np.rint(counts).astype(np.int64), rates))
+        return sides
 
     def coefficients(self, signs: Sequence[int], slopes: Sequence[np.ndarray], centres: Sequence[float]) -> np.ndarray:
         """Of the features of methods and rates, and of the rates' denominators, float [F − 1, S, J].

@@ -10,7 +10,7 @@ import numpy as np
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation, Groups, Run
 from evenhand.audit.measures.calibration import CalibrationError
-from evenhand.audit.measures.influence import Influence, undefined
+from evenhand.audit.measures.influence import Influence, RateOf, undefined
 from evenhand.audit.measures.run_data import Base, RunData, RunSubset
 
 
@@ -78,9 +78,20 @@ class RunInfluences:
         bases = estimand.measure.influence.bases
         return [name for index, name in enumerate(groups.names) if any(index not in eligible[b] for b in bases)]
 
+    def subset(self, run: Run, estimand: Estimand) -> RunSubset:
+        """The members of the estimand's subset in a run; cached for runs on the same examples."""
+        positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
+        # These ask for a group's members only: positions of the rest, which are many, are not kept for them.
+        members_only = isinstance(estimand.measure.influence, RateOf | CalibrationError)
+        level, attribute, group = estimand.subset.level, estimand.subset.attribute, estimand.subset.group
+        key = (id(run.rows), level, attribute, group, positive, members_only)
+        if key not in self._subsets:
+            self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive, members_only))
+        return self._subsets[key][1]
+
     def _influence(self, run: Run, estimand: Estimand) -> Iterator[tuple[Run, Influence]]:
         """The run with its influence; for a calibration error also all other runs on the same examples with theirs."""
-        subset, compute = self._subset(run, estimand), estimand.measure.influence
+        subset, compute = self.subset(run, estimand), estimand.measure.influence
         if not len(subset.rows):
             yield run, undefined("no test examples")
             return
@@ -117,22 +128,17 @@ class RunInfluences:
             self._data[key] = (run, data)
         return self._data[key][1]
 
-    def _subset(self, run: Run, estimand: Estimand) -> RunSubset:
-        """The members of the estimand's subset in a run; cached for runs on the same examples."""
-        positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
-        key = (id(run.rows), estimand.subset.level, estimand.subset.attribute, estimand.subset.group, positive)
-        if key not in self._subsets:
-            self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive))
-        return self._subsets[key][1]
-
-    def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> RunSubset:
-        """The members of the estimand's subset as positions among these rows of the population."""
+    def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None, members_only: bool) -> RunSubset:
+        """The members of the estimand's subset as positions among these rows of the population, and unless they alone
+        are asked for those of a group's rest."""
         if estimand.subset.level == "everyone":
             return RunSubset("everyone", np.arange(len(rows)))
         groups = self.groups(estimand.subset.attribute)
         defined = groups.defined[rows]
         if estimand.subset.level == "group":
             member = groups.masks[rows, groups.names.index(str(estimand.subset.group))]
+            if members_only:
+                return RunSubset("group", np.flatnonzero(member))
             return RunSubset(
                 "group", np.flatnonzero(member), np.flatnonzero(defined & ~member), np.flatnonzero(defined | member)
             )

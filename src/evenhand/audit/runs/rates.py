@@ -21,7 +21,7 @@ from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.group_gaps import Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.contrast import quantiles
+from evenhand.stats.contrast import count_distinct, quantiles
 from evenhand.stats.proportion import FEW, proportion_intervals
 from evenhand.stats.subset_rows import Rows
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, levels
@@ -90,7 +90,7 @@ class SubsetRates:
     def able(self) -> bool:
         """Whether each example is a unit of its own."""
         unit = self.reader.evaluation.population.unit[self.rows]
-        return len(np.unique(unit)) == len(unit)
+        return count_distinct([unit]) == len(unit)
 
     @cached_property
     def places(self) -> dict[Subset, int]:
@@ -99,18 +99,18 @@ class SubsetRates:
         return {subset: place for place, subset in enumerate([EVERYONE, *groups])}
 
     @cached_property
-    def masks(self) -> np.ndarray:
-        """[S, R], 1 for everyone and for the members of each group."""
+    def sides(self) -> np.ndarray:
+        """[2S, R], 1 for everyone and for the members of each group; then for those outside of each group for whom its
+        attribute is defined."""
         everyone = np.ones((1, len(self.rows)), dtype=bool)
-        groups = [own.masks[self.rows].T for own in self.reader.evaluation.groups]
-        return _fast(np.concatenate([everyone, *groups]))
+        groups = [(own.masks[self.rows].T, own.defined[self.rows]) for own in self.reader.evaluation.groups]
+        rests = [defined & ~members for members, defined in groups]
+        return _fast(np.concatenate([everyone, *(members for members, _ in groups), ~everyone, *rests]))
 
-    @cached_property
-    def rests(self) -> np.ndarray:
-        """[S, R], 1 for those outside of each group for whom its attribute is defined."""
-        nobody = np.zeros((1, len(self.rows)), dtype=bool)
-        groups = [own.defined[self.rows] & ~own.masks[self.rows].T for own in self.reader.evaluation.groups]
-        return _fast(np.concatenate([nobody, *groups]))
+    @property
+    def masks(self) -> np.ndarray:
+        """[S, R], the first half of `sides`: everyone and the members of each group."""
+        return self.sides[: len(self.places)]
 
     def levels(self, estimand: Estimand, method: str) -> tuple[Levels, int] | None:
         """The estimand in a method's runs, and where its subset stands; None where it has no closed form here."""
@@ -151,7 +151,7 @@ class SubsetRates:
         return _Table.of(self, estimand.measure, self.reader.positive(estimand), sides)
 
 
-MOST = 2**23
+MOST = 2**24
 """Masks are kept as floats up to so many numbers."""
 
 
@@ -191,7 +191,8 @@ class _Table:
         events = [[np.zeros(shape) for _ in rates] for _ in sides]
         predicted = [np.full(shape, -1, dtype=np.int32) for _ in sides]
         for run, pair in enumerate(zip(*sides, strict=True)):
-            place = np.searchsorted(subsets.rows, pair[0].rows)
+            rows = pair[0].rows
+            place = slice(None) if len(rows) == len(subsets.rows) else np.searchsorted(subsets.rows, rows)
             own = population.weight[pair[0].rows]
             weight[place, run] = own
             for side, one in enumerate(pair):
@@ -261,4 +262,4 @@ class _Table:
     def _gaps(self, softened: bool) -> Gaps:
         subsets = self.subsets
         differ = None if len(self.predicted) < 2 else self.predicted[0] != self.predicted[1]
-        return gaps_to_rest(subsets.masks, subsets.rests, self.weight, self.bases, self.events, differ, softened)
+        return gaps_to_rest(subsets.sides, self.weight, self.bases, self.events, differ, softened)
