@@ -1,4 +1,4 @@
-"""Bins of confidence, and how far confidence is from outcome in each: what binned calibration errors are made of.
+"""Bins of confidence and the gap between confidence and outcome in each, for binned calibration errors.
 
 Bins are (lo, hi], and the first includes 0, as in scikit-learn's calibration_curve; torchmetrics' are [lo, hi).
 """
@@ -42,12 +42,12 @@ class Bins:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Bins with an unbiased squared gap, of two or more, bool [..., B]."""
+        """The bins with an unbiased squared gap, those of two examples or more, bool [..., B]."""
         return self.count > 1
 
     @cached_property
     def unbiased(self) -> np.ndarray:
-        """gap² − variance by bin [..., B], 0 in a bin that is not kept."""
+        """gap² − variance of each bin [..., B]; 0 in a bin that is not kept."""
         return np.where(self.kept, self.gap**2 - self.variance, 0.0)
 
     def error(self, norm: Norm) -> np.ndarray:
@@ -69,7 +69,7 @@ class Bins:
 
 
 def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray) -> Bins:
-    """Gather gaps by bin.
+    """The gaps by bin.
 
     Args:
         gap: confidence − outcome, float [..., n].

@@ -1,4 +1,4 @@
-"""The Brier score, and what it is made of."""
+"""The Brier score and its decomposition into reliability, resolution and uncertainty."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def brier_score(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """Mean squared distance between probabilities and what happened.
+    """Mean squared distance between probabilities and outcomes.
 
     Args:
         y_true: labels [n].
@@ -46,7 +46,7 @@ def brier_score(
 
 @dataclass(frozen=True)
 class BrierDecomposition:
-    """brier = reliability − resolution + uncertainty + within.
+    """The terms of the decomposition: brier = reliability − resolution + uncertainty + within.
 
     Attributes:
         brier: the score.
@@ -73,7 +73,7 @@ def brier_decomposition(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> BrierDecomposition:
-    """Reliability, resolution and uncertainty over bins (lo, hi], the first with 0.
+    """Decompose the Brier score over bins (lo, hi], the first of which includes 0.
 
     Args:
         y_true, y_prob, labels, pos_label, sample_weight: see `brier_score`; with y_prob [n, C] parts are summed over

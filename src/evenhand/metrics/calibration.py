@@ -1,4 +1,4 @@
-"""Calibration errors over bins, of one run.
+"""Binned calibration errors and reliability curves of one run.
 
 Bins are (lo, hi], the first includes 0. A plug-in error is biased upward: a perfectly calibrated model has about .17 at
 50 examples, .086 at 200 and .029 at 2,000, so small groups look miscalibrated. `calibration_error_squared` is not.
@@ -95,7 +95,7 @@ def debiased_calibration_error(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """The root of `calibration_error_squared`, and 0 where that is below 0: then no miscalibration is visible.
+    """The square root of `calibration_error_squared`; 0 where that is below 0 (no visible miscalibration).
 
     For comparison with plug-in errors and papers. The truncation brings back a bias: a perfectly calibrated model has
     about .056 at 50 examples, .028 at 200 and .008 at 2,000; compare methods by the square. nan where that is.
@@ -148,7 +148,7 @@ def overconfidence(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """Σ π_b·max(gap_b, 0): the part of the ECE of bins that claim more than happens. See `underconfidence`.
+    """Σ π_b·max(gap_b, 0): the part of the ECE from bins with confidence above outcome. See `underconfidence`.
 
     Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
@@ -169,7 +169,7 @@ def underconfidence(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """Σ π_b·max(−gap_b, 0): the part of the ECE of bins that claim less than happens. See `overconfidence`.
+    """Σ π_b·max(−gap_b, 0): the part of the ECE from bins with confidence below outcome. See `overconfidence`.
 
     Of labels [n] and probabilities [n] or [n, C]. Options, Raises and when it is nan: the top of `calibration.py`.
 
@@ -181,7 +181,7 @@ def underconfidence(
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityCurve:
-    """What a reliability diagram and the histogram of confidence beside it draw.
+    """The data of a reliability diagram and of its histogram of confidence.
 
     Attributes:
         edges: of the bins, float [B+1].
@@ -241,7 +241,7 @@ def calibration_gap(
     sample_weight: Any = None,
     **options: Any,
 ) -> float:
-    """How much worse calibrated one group is than another; `by_group` gives the groups' own errors.
+    """The difference between groups in calibration error; `by_group` gives the errors themselves.
 
     Args:
         sensitive_features: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
@@ -288,7 +288,7 @@ def _bins(
     pos_label: Any,
     sample_weight: Any,
 ) -> Bins:
-    """By class [K, B]."""
+    """The bins of each class, [K, B]."""
     values, outcome = pairs_of(y_true, y_prob, form=form, labels=labels, pos_label=pos_label)
     weight = weights_of(sample_weight, values.shape[-1])
     bins = bin_of(values, edges_of(values, n_bins, strategy, weight))

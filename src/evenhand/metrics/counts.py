@@ -1,4 +1,4 @@
-"""True and false positives and negatives by class and group, from which every rate is made."""
+"""Counts of true and false positives and negatives by class and group, from which rates are computed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Counts:
 
 
 def count(labels: Labels, masks: np.ndarray, weight: np.ndarray | None = None) -> Counts:
-    """Count within each mask.
+    """Count outcomes within each mask.
 
     Args:
         labels: with predictions [..., n].

@@ -3,7 +3,7 @@
 All take y_true and y_pred [n] and give one float. fairlearn's keywords mean what they mean there; the rest of
 `disparity`'s do as well. Where these measures differ from fairlearn's on purpose:
 
-- A group that lacks a rate makes the measure nan, unless `min_support` leaves it out. fairlearn counts its rate as 0.
+- A group that lacks a rate makes the measure nan, unless `min_support` excludes it. fairlearn counts its rate as 0.
 - Labels that do not say which class is positive are refused; fairlearn's demographic parity of words is 0.
 - A missing group value is the group `(missing)`.
 - `to_complement` compares each group with everybody else and gives the largest difference (smallest ratio);
@@ -234,7 +234,7 @@ def accuracy_ratio(
 def against_complement(
     metric: Callable[..., float], y_true: Any, y_pred: Any, *, sensitive_features: Any, **options: Any
 ) -> ByGroup:
-    """Each group against everybody else, by a measure of this room: what the paper's figures show per subgroup.
+    """A measure of this module for each group against its complement, as in the paper's figures of subgroups.
 
     Args:
         metric: such as `equalized_odds_difference`; it compares two groups, the members and the others.

@@ -1,4 +1,4 @@
-"""What linear probes say: accuracy, and selectivity against control tasks.
+"""Metrics of linear probes: accuracy, and selectivity against control tasks.
 
 Hewitt and Liang (2019), "Designing and Interpreting Probes with Control Tasks", arXiv:1909.03368.
 """
@@ -11,7 +11,7 @@ from evenhand.errors import InputError
 
 
 def probe_accuracy(correct: np.ndarray) -> np.ndarray:
-    """Share of labels that a probe tells right [...], from bool [..., n]; nan without examples."""
+    """The share of labels that a probe predicts correctly [...], from bool [..., n]; nan without examples."""
     correct = np.asarray(correct, dtype=float)
     return correct.mean(axis=-1) if correct.shape[-1] else np.full(correct.shape[:-1], np.nan)
 
@@ -25,10 +25,10 @@ def selectivity(correct: np.ndarray, control: np.ndarray) -> np.ndarray:
 
 
 def selectivity_by_example(correct: np.ndarray, control: np.ndarray) -> np.ndarray:
-    """What each example adds to selectivity against each control task, float [..., S, n]; the mean is the selectivity.
+    """The terms of selectivity by control task and example, float [..., S, n]; their mean is the selectivity.
 
     Args:
-        correct: bool [..., n], whether the label was told right.
+        correct: bool [..., n], whether the label was predicted correctly.
         control: bool [..., S, n], the same of each control task.
 
     Raises:

@@ -73,14 +73,14 @@ _SHARES: Mapping[Rate, Share] = {
 
 
 def share_of(rate: Rate) -> Share:
-    """How a rate is made of counts. Raises InputError for an unknown name."""
+    """The counts in the numerator and denominator of a rate. Raises InputError for an unknown name."""
     if rate not in _SHARES:
         raise InputError(f'there is no rate "{rate}"; {did_you_mean(str(rate), get_args(Rate))}')
     return _SHARES[rate]
 
 
 def labels_for(rates: tuple[Rate, ...], y_true: Any, y_pred: Any, pos_label: Any, average: Average | None) -> Labels:
-    """Labels as the rates count them: accuracy and error of all classes at once, the others by class."""
+    """Labels coded for rates: accuracy and error count all classes at once, other rates each class."""
     for rate in rates:
         share_of(rate)
     if not set(rates) <= {"accuracy", "error_rate"}:
@@ -154,7 +154,7 @@ def selection_rate(
 ) -> float:
     """P(ŷ = 1), the share predicted positive; nan where no example has weight.
 
-    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, whose y_true tells the classes only, too.
+    Of labels [n]. Options and Raises: `rate_by_group`. Source: fairlearn, whose y_true also only defines the classes.
     """
     return _everyone("selection_rate", y_true, y_pred, pos_label, average, sample_weight)
 

@@ -1,5 +1,6 @@
-"""Measures of translations into English from a language whose pronouns have no gender: whose gender was guessed, and
-how good the text is. Everything looks at the first line of the *generated* text.
+"""Metrics of translations into English from a language with genderless pronouns: guessed gender, and quality.
+
+All metrics read the first line of the *generated* text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _OPPOSITE = {"male": "female", "female": "male"}
 
 
 def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | None]) -> np.ndarray:
-    """What each translation makes of the stereotype about its referent.
+    """The outcome of each translation with respect to the stereotype about its referent.
 
     Args:
         predicted: [n] classes of `pronoun_class`.
@@ -48,7 +49,7 @@ def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | Non
 
 @dataclass(frozen=True)
 class StereotypeShares:
-    """Shares of translations; they add up to 1, and are nan where n is 0.
+    """The shares of outcomes among translations, which sum to 1; nan where n is 0.
 
     Attributes:
         pro, anti: with the stereotypical gender, with the other.
@@ -77,7 +78,7 @@ def stereotype_shares(predicted: Sequence[str], stereotype: Sequence[str | None]
 
 @dataclass(frozen=True)
 class GenderAccuracy:
-    """How well the referent's gold gender was translated, from 0 to 1 (the source prints per cent).
+    """The accuracy of translations of the referent's gold gender, from 0 to 1 (the source prints per cent).
 
     Attributes:
         accuracy: share of texts whose class is the gold gender.
@@ -101,7 +102,7 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
 
     Args:
         predicted: [n] classes of `pronoun_class`; `mixed` and `none` are never right.
-        gold: [n] `male`, `female` or `neutral`; None where there is none, and then the text is left out.
+        gold: [n] `male`, `female` or `neutral`; None where there is none, and then the text is not counted.
 
     Raises:
         InputError: lengths that differ, or another word.
@@ -122,15 +123,16 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
 
 
 def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stereotype: Sequence[str | None]) -> float:
-    """ΔS: the mean of both genders' F1 on pro-stereotypical texts (gold = stereotype), minus that on anti-stereotypical
-    ones; above 0 stereotypical roles are translated better.
+    """ΔS: the mean F1 of both genders on pro-stereotypical texts minus that on anti-stereotypical texts.
+
+    Pro-stereotypical means gold = stereotype. Above 0, stereotypical roles are translated better.
 
     Where pro and anti texts have the same sources, as most pairs in Turkish have, nothing can be accurate, and this is
     about the pro share minus the anti share.
 
     Args:
         predicted, gold: as in `gender_accuracy`.
-        stereotype: [n] `male`, `female` or None; texts without it, or with a neutral gold gender, are left out.
+        stereotype: [n] `male`, `female` or None; texts without it, or with a neutral gold gender, are not counted.
 
     Returns:
         nan where an F1 is.
@@ -169,7 +171,7 @@ def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float
 
 
 def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """What BLEU is made of, int [n, 10]: its length, the closest reference's, 4 counts of right n-grams, 4 of all.
+    """The counts behind BLEU, int [n, 10]: two lengths (text, closest reference), 4 of right n-grams, 4 of all n-grams.
 
     They add up over texts, so that BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
     Args, Raises: as in `bleu`.

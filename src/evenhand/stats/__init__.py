@@ -1,1 +1,1 @@
-"""Intervals, tests and verdicts. Knows nothing of fairness."""
+"""Intervals, tests and verdict rules; nothing here is specific to fairness."""

@@ -1,6 +1,7 @@
-"""Tests and intervals of paired differences that need less than the two-way interval does: one number per run, or the
-discordant counts of one run. What papers use, to stand beside the two-way interval; `docs/statistics.md` says where
-each covers.
+"""Tests and intervals of paired differences from one number per run, or from the discordant counts of one run.
+
+Papers use them. They are here for comparison with the two-way interval; `docs/statistics-derivations.md` compares
+their coverage.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from evenhand.stats.contrast import t_quantile, t_tail
 
 Alternative = Literal["greater", "less", "two-sided"]
 MOST_EXACT = 16
-"""With more runs than this the signs are drawn, not enumerated."""
+"""With more runs than this, signs are drawn at random instead of enumerated."""
 DRAWS = 100_000
 
 
@@ -126,7 +127,7 @@ def sign_flip(
 
 
 def least_sign_flip_p(runs: int) -> float:
-    """The smallest one-sided p-value that the sign-flip test of that many runs can give."""
+    """The smallest one-sided p-value that the sign-flip test can reach with this number of runs."""
     return 0.5**runs
 
 

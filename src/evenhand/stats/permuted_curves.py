@@ -1,10 +1,9 @@
-"""Does a score tell positives from negatives better in one group than in another? The areas and points of each group's
-own ROC curve, and what they are when nobody's group matters.
+"""Permutation tests for differences between groups' ROC curves, in their areas and in points of them.
 
 The null permutes whole membership patterns over the examples of a stratum (those of one label, say). An example keeps
-its scores and positives of all targets, so that what goes together by example and by target stays together, and the
-groups keep their sizes and their overlap. How hard a group's examples are is permuted with them: a gap outside of its
-null says that the groups differ, not why.
+its scores and positives of all targets, which keeps their dependence by example and by target, and the groups keep
+their sizes and their overlap. The difficulty of a group's examples is permuted with them: a gap outside of its null
+means that the groups differ, and does not give the reason.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Values = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class PermutedGroups:
-    """Groups' values, observed and permuted.
+    """The values of groups, observed and permuted.
 
     Attributes:
         values: float [G]; nan for a group without positives or negatives.
@@ -39,12 +38,12 @@ class PermutedGroups:
 
     @property
     def gaps(self) -> np.ndarray:
-        """float [D], the gap under the null."""
+        """The gaps under the null, float [D]."""
         return np.ptp(self.draws, axis=1)
 
     @property
     def p(self) -> float:
-        """The share of gaps under the null, the observed one among them, that are as large; nan where it is undefined.
+        """The p-value: the share of null gaps, the observed one included, that are at least as large; nan if undefined.
 
         It accounts for the number of groups: the largest of many gaps is compared with the largest of as many.
         """
@@ -62,7 +61,7 @@ def permuted_areas(
     rng: np.random.Generator,
     where: np.ndarray | None = None,
 ) -> PermutedGroups:
-    """The area under each group's curve, all targets together.
+    """The area under each group's ROC curve over all targets, observed and permuted.
 
     Args:
         score: float [T, n].
@@ -86,7 +85,7 @@ def permuted_tprs(
     rng: np.random.Generator,
     where: np.ndarray | None = None,
 ) -> PermutedGroups:
-    """TPR of each group where its own FPR is at most α. Args: `permuted_areas`."""
+    """The TPR of each group where its FPR is at most α, observed and permuted. Args: `permuted_areas`."""
     return _permuted(_Points(score, positive, alpha, where), members, strata, draws, rng)
 
 
@@ -126,7 +125,7 @@ class _Areas:
 
 
 class _Points:
-    """TPR of each group at a rate of its own false positives."""
+    """The TPR of each group at a given false positive rate of the same group."""
 
     def __init__(self, score: np.ndarray, positive: np.ndarray, alpha: float, where: np.ndarray | None) -> None:
         order = _ordered(-score, where)
@@ -150,13 +149,13 @@ class _Points:
 
 
 def _ordered(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:
-    """The rows to look at, by ascending score."""
+    """The rows that are used, by ascending score."""
     order = np.argsort(score, axis=None, kind="stable")
     return order if where is None else order[where.ravel()[order]]
 
 
 def _counted(rows: np.ndarray) -> np.ndarray:
-    """How many of the first k rows, for k from 0 to all."""
+    """The number of members among the first k rows, for k from 0 to all."""
     return np.append(0, np.cumsum(rows))
 
 

@@ -1,7 +1,7 @@
-"""Answers of language models that are read from the scores of given options: cloze, yes/no and multiple choice.
+"""Answers of language models from the scores of given options: cloze, yes/no and multiple choice.
 
 Scores have the options on their last axis, [..., K]; where one question is asked in several prompts they are
-[..., A, K], by position, and `Arrangements` says what stands there.
+[..., A, K], by position; `Arrangements` gives the content at each position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenhand.metrics.across import divided
 Score = Literal["log_prob", "per_token", "per_byte", "sequence_loss"]
 
 TIE = 1e-9
-"""Scores that differ by less are equal: their difference is rounding."""
+"""Scores that differ by less count as equal: the difference is rounding error."""
 
 
 def option_scores(
@@ -29,7 +29,7 @@ def option_scores(
     bytes: np.ndarray | None = None,
     sequence_loss: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Scores of options, higher for what the model prefers; the shape of `log_prob`.
+    """The scores of options, higher for options that the model prefers, in the shape of `log_prob`.
 
     Args:
         log_prob: log-probability of the option given its prompt, summed over its tokens.
@@ -60,13 +60,14 @@ def option_scores(
 
 
 def option_probabilities(scores: np.ndarray) -> np.ndarray:
-    """Probabilities among the options, which add up to 1: exp(score) over its sum on the last axis."""
+    """Probabilities among the options, which sum to 1: exp(score) over its sum on the last axis."""
     return np.exp(log_softmax(scores))
 
 
 def option_mass(log_prob: np.ndarray) -> np.ndarray:
-    """Probability of all options together [...]. Where it is small, the model would answer something else, and what the
-    options say about its preference is little.
+    """The total probability of all options [...].
+
+    Where it is small, the model would answer something else, and the options reveal little about its preference.
 
     Raises:
         InputError: options with more than probability 1 together, which are no alternatives (or no log-probabilities).
@@ -85,7 +86,7 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None) -> np.ndarray:
-    """Which content is chosen, the one with the highest score.
+    """The chosen content, which has the highest score.
 
     Args:
         scores: [..., A, K] by position; [..., K] by content where there are no arrangements.
@@ -103,7 +104,7 @@ def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None)
 
 
 def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
-    """Probability that two different prompts of a question, drawn at random, choose different contents [...].
+    """The probability that two different random prompts of a question choose different contents [...].
 
     0: the answer does not depend on identifiers and positions. A model that always says "A" has 1 − (A/K − 1)/(A − 1)
     under a fair design. A tie is a draw among its options.
@@ -125,7 +126,7 @@ def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class EqualGuessing:
-    """How far a model is from guessing two contents equally often.
+    """The distance of a model from guessing two contents equally often.
 
     Attributes:
         share: of the first among guesses of either, float [...]; nan where neither is ever guessed.
@@ -166,7 +167,7 @@ def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
 
 
 def checked(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
-    """The scores as float, if they are finite or nan and [..., A, K]. Raises InputError otherwise."""
+    """Check that scores are finite or nan and [..., A, K], and return them as float. Raises InputError otherwise."""
     scores = np.asarray(scores, dtype=float)
     if scores.shape[-2:] != arrangements.contents.shape:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What of an answer is about the content, and what about its token and its place: decompositions in log-odds.
+"""Decompose answers in log-odds into effects of content, identifier (token) and position.
 
 The score of an option in a prompt is taken as  content + identifier + position + a constant of the prompt  (log-odds
 against the prompt's mean option). A preference for "male" is a content effect; for "A" whatever it stands for, an
@@ -18,7 +18,7 @@ from evenhand.metrics.options.scores import checked
 
 @dataclass(frozen=True, eq=False)
 class OptionEffects:
-    """Additive effects in log-odds; each of the three sums to 0 over its K levels.
+    """Additive effects in log-odds, each of which sums to 0 over its K levels.
 
     The log-odds of two options that differ in content only are the difference of two content effects.
 
@@ -59,7 +59,7 @@ def option_effects(scores: np.ndarray, arrangements: Arrangements) -> OptionEffe
     design = np.concatenate([np.eye(levels)[level] - 1 / levels for level in at], axis=-1).reshape(-1, 3 * levels)
     if np.linalg.matrix_rank(design) < 3 * (levels - 1):
         raise InputError(
-            f"{arrangements.prompts} prompts of {levels} options do not tell content, identifier and position apart, "
+            f"{arrangements.prompts} prompts of {levels} options do not separate content, identifier and position, "
             "since two of them change together; use a balanced design"
         )
     centred = scores - scores.mean(axis=-1, keepdims=True)
@@ -71,7 +71,7 @@ def option_effects(scores: np.ndarray, arrangements: Arrangements) -> OptionEffe
 
 @dataclass(frozen=True, eq=False)
 class YesNoEffects:
-    """OptionEffects of yes/no questions in log-odds of "yes" against "no".
+    """Effects in yes/no questions, in log-odds of "yes" against "no".
 
     Attributes:
         content: float [..., G], what the model believes of each content against the mean over contents.
