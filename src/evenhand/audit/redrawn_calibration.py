@@ -58,8 +58,10 @@ class Members:
         return Members(self.order, self.large[rows], self.small[rows] if self.small.nnz else self.small)
 
     def count(self, sums: np.ndarray, outcomes: np.ndarray) -> None:
-        """Add to sums [1 + G, draws] how many of each group have the outcome, bool [n, draws], n below 2^15. Types are
-        the smallest that hold the counts."""
+        """Add to sums [1 + G, draws] the number in each group with the outcome, bool [n, draws], n below 2^15.
+
+        Types are the smallest that hold the counts.
+        """
         width = self.large.shape[1]
         sums[:width] += self.large.T.astype(np.float32) @ outcomes.astype(np.float32)
         if self.small.nnz:
@@ -120,8 +122,11 @@ class Redrawn:
         return np.zeros((BINS, len(self.members.order), FIXED + (2 if self.unweighted else 3) * draws))
 
     def add(self, sums: np.ndarray, first: int, uniform: Sequence[np.ndarray]) -> None:
-        """Add to the sums a batch of k examples with their uniform numbers [k, draws], in batches of draws; `first` is
-        the place of the first of them."""
+        """Add to the sums a batch of k examples with their uniform numbers [k, draws], in batches of draws.
+
+        Args:
+            first: position of the first example of the batch.
+        """
         count = len(uniform[0])
         low, high = np.searchsorted(self.places, [first, first + count])
         chance = np.full((count, 1), np.nan)  # and nan is above no number

@@ -1,4 +1,4 @@
-"""What a study and an audit both return: records, estimates and verdicts, which a folder can hold."""
+"""The results of a study or an audit: records, estimates and verdicts; saved to and loaded from a folder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Results:
 
     @property
     def examples(self) -> pl.DataFrame:
-        """Who was tested: labels, groups, weights and units."""
+        """The examples that were tested: labels, groups, weights and units."""
         return self.tables["examples"]
 
     @property
@@ -95,7 +95,7 @@ class Results:
 
     @property
     def members(self) -> pl.DataFrame:
-        """Who was in a trial's training set; empty where membership was not audited."""
+        """Membership of examples in trials' training sets; empty where membership was not audited."""
         return self.tables["members"]
 
     @property
@@ -139,10 +139,10 @@ class Results:
     def of_valid(
         cls, tables: Mapping[str, pl.DataFrame], design: Design, provenance: Mapping[str, str] | None = None
     ) -> Self:
-        """As `compute`, of tables that are known to be valid: `records.read` and `records.validate` return such.
+        """As `compute`, for tables that are known to be valid, as from `records.read` and `records.validate`.
 
         Args:
-            tables: record tables by name; those that are left out have no rows.
+            tables: record tables by name; missing tables have no rows.
             design, provenance: see `compute`.
 
         Raises:

@@ -1,8 +1,9 @@
 """Corrections for many comparisons: adjusted p-values, and the level of each bound in a family of intervals.
 
 Adjusted p-values compare with the level directly. Bonferroni, Holm and Benjamini–Hochberg need p-values only. `max_t`
-uses the correlations of the contrasts of a family, so that overlapping groups are not counted twice. Its interval and its p-value are one procedure: a lower bound at
-`MaxT.level(alpha)` is above 0 exactly when `MaxT.adjusted(p)` is below alpha.
+uses the correlations of the contrasts of a family, so that overlapping groups are not counted twice. Its interval and
+its p-value are one procedure: a lower bound at `MaxT.level(alpha)` is above 0 exactly when `MaxT.adjusted(p)` is below
+alpha.
 """
 
 from __future__ import annotations

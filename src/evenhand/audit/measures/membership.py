@@ -168,7 +168,7 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         "loss",
         (-1, 1),
         UNLIMITED,
-        "test loss minus train loss: what the loss alone tells of members",
+        "test loss minus train loss: the information of the loss alone about membership",
         "membership generalization gap in loss, test − train",
         "gap",
     ),
