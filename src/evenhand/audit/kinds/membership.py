@@ -2,7 +2,7 @@
 
 Scores of several models of a method (seeds) are taken together, one threshold for all. A group's TPR has two
 conditions: at the threshold of the group's own non-members, what the group itself leaks, and at that of everybody's,
-what an attacker finds who does not know the groups. Contrasts are of the former. `docs/membership.md` has the
+what an attacker finds who does not know the groups. Contrasts are of the former. `docs/membership-derivations.md` has the
 definitions and the simulated coverage of the intervals.
 """
 

@@ -122,7 +122,7 @@ class RangeOf:
         """max − min over the groups that are large enough, in linear form.
 
         A model's effect on all scores cancels in a difference between groups: without the jackknife over pairs, which
-        is far too wide for it, the interval covers (docs/membership.md).
+        is far too wide for it, the interval covers (docs/membership-derivations.md).
         """
         return between(self.of_groups(replace(targets, pool=None), rows, groups), support)
 
