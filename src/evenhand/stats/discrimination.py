@@ -17,8 +17,8 @@ Where scores compare a target with the other targets, as in a pool of shadow mod
 Of online likelihood ratios that is enough to make the intervals of areas too short; `PooledRoc.jackknifed` takes the
 variance over targets from leaving models out of both roles.
 
-Rates and areas are kept in [0, 1] by Wilson's interval at their effective size. `docs/membership-derivations.md` holds the
-simulated coverage.
+Rates and areas are kept in [0, 1] by Wilson's interval at their effective size. `docs/membership-derivations.md` has
+the simulated coverage.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The reading of membership scores: how much each method leaks, by group, and whether it leaks more than another.
 
 Scores of several models of a method (seeds) are taken together, one threshold for all. A group's TPR has two
-conditions: at the threshold of the group's own non-members, what the group itself leaks, and at that of everybody's,
-what an attacker finds who does not know the groups. Contrasts are of the former. `docs/membership-derivations.md` has the
-definitions and the simulated coverage of the intervals.
+conditions: at the threshold of the group's non-members it measures how much the group leaks; at that of all non-members
+it is the rate of an attacker who does not know the groups. Contrasts use the former. `docs/membership-derivations.md`
+has the definitions and the simulated coverage of the intervals.
 """
 
 from __future__ import annotations
