@@ -1,4 +1,4 @@
-"""Where metrics and statistics meet: from record tables to estimates, contrasts and verdicts. Never imports torch.
+"""Audits: estimates, contrasts and verdicts from record tables. Never imports torch.
 
 The package is also the function `evenhand.audit(frame, label=…, …)`: see `evenhand.audit.ingest.table.audit`.
 """

@@ -199,5 +199,5 @@ def correlations_of(totals: np.ndarray, variances: np.ndarray) -> np.ndarray:
 
 
 def unit_totals(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """What each unit contributes to a mean over runs, float [U]; the arguments are those of `contrast.two_way`."""
+    """The contribution of each unit to a mean over runs, float [U]; the arguments are those of `contrast.two_way`."""
     return ((values - values.mean()) @ shares + contributions.sum(axis=0)) / len(values)
