@@ -213,7 +213,7 @@ class HarmedPairs:
         return shares
 
     def _sums(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The terms that lost predictions [P, J, n] add to Σ wd, Σ w²d and Σ (wd)² [P, J], and to examples' totals [P, n]."""
+        """The terms of lost predictions [P, J, n] in Σ wd, Σ w²d and Σ (wd)² [P, J], and in examples' totals [P, n]."""
         if self.even:
             loss = np.count_nonzero(lost, axis=2).astype(float)
             moved = 2.0 * np.count_nonzero(lost & self.against, axis=2) - loss

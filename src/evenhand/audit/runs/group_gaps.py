@@ -152,7 +152,7 @@ class _Side:
             return cls(size, size**2 / squares, np.rint(counts).astype(np.int64), rates)
 
     def coefficients(self, signs: Sequence[int], slopes: Sequence[np.ndarray], centres: Sequence[float]) -> np.ndarray:
-        """Of the features of methods and rates, and of the rates' denominators, float [F − 1, S, J].
+        """The coefficients of features of methods and rates, and of the rates' denominators, float [F − 1, S, J].
 
         Args:
             signs: by method.
