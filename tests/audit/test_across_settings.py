@@ -146,11 +146,11 @@ def test_a_group_that_is_judged_in_too_few_settings_is_not_pooled_and_says_so():
     )
     tables, design = several([*studies(2), (few, *rare[1:])], "abx", margins={"default": 0.1})
     rows = pooled_rows(tables, design).filter(measure="accuracy", group="c")
-    assert rows["runs"].item() == 2 and "left out, not judged there: x" in rows["note"].item()
+    assert rows["runs"].item() == 2 and "settings left out, where the contrast is not judged: x" in rows["note"].item()
     tables, design = several([studies(1)[0], (few, *rare[1:])], "ax", margins={"default": 0.1})
     (row,) = pooled_rows(tables, design).filter(measure="accuracy", group="c").to_dicts()
     assert row["contrast"] is row["low"] is None and row["verdict"] == "inconclusive"
-    assert "judged in fewer than two settings" in row["note"] and "not judged there: x" in row["note"]
+    assert "judged in fewer than two settings" in row["note"] and "where the contrast is not judged: x" in row["note"]
 
 
 def test_several_settings_of_one_seed_each_get_a_verdict_that_says_so():

@@ -2,7 +2,7 @@
 
 An example is hard or easy, varies much or little between models, and is remembered or not; a model is more confident
 than another on everything, and remembers more. The truth is the expectation at these sizes: the mean over all
-repetitions. `python tests/coverage/pools.py` prints the table of docs/membership.md.
+repetitions. `python tests/coverage/pools.py` prints the table of docs/membership-derivations.md.
 """
 
 from __future__ import annotations

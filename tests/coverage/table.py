@@ -1,4 +1,7 @@
-"""Prints the simulated coverage in docs/statistics.md: python tests/coverage/table.py REPETITIONS [SECTION ...]"""
+"""Prints the simulated coverage in docs/statistics-derivations.md.
+
+Usage: python tests/coverage/table.py REPETITIONS [SECTION ...]
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""95% intervals hold the truth, whatever varies: examples, seeds, both; a new split per seed or a fixed one.
+"""95% intervals contain the truth, whatever varies: examples, seeds, both; a new split per seed or a fixed one.
 
 The quick versions repeat a study a few hundred times, the slow ones cover every measure and regime. The numbers in
-docs/statistics.md are printed by `python tests/coverage/table.py`.
+docs/statistics-derivations.md are printed by `python tests/coverage/table.py`.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_a_study_ends_in_estimates_by_layer_verdicts_and_pictures(finished):
     assert set(judged["condition"]) == {"topic/2", "label/2"} and judged["verdict"].is_not_null().all()
     assert set(results.probes["trial"]) == set(results.trials["trial"])
     assert {"probes-topic.png", "probes-label.png"} <= {path.name for path in (finished / "out/figures").iterdir()}
-    assert "What representations say" in (finished / "out/report.html").read_text()
+    assert "Information in representations" in (finished / "out/report.html").read_text()
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def test_an_audit_without_a_reference_has_estimates_and_says_why_there_are_no_ve
     visible = Outline(page.html(bare)).visible
     assert "no method was named as the reference" in visible
     assert "No margin was declared" in visible
-    assert "How these results were asked for" in visible
+    assert "The request behind these results was not recorded" in visible
 
 
 def test_labels_alone_and_no_groups_make_a_page(simulate):

@@ -4,7 +4,7 @@ Settings of one study often test the same examples, with several base models say
 noise of those examples: units of one name are the same unit, and their influences on both contrasts give the
 covariance. Where names coincide by accident, as row numbers of two data sets do, that covariance is 0 on average: it
 costs a little width and no coverage. Effects of a seed that all settings share beyond the choice of its examples (the
-order of training, say) are not included: from 3 to 10 seeds they cannot be told from chance.
+order of training, say) are not included: from 3 to 10 seeds they cannot be distinguished from chance.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from evenhand.stats.heterogeneity import MetaAnalysis, pool
 
 DIFFER = "settings differ by more than their noise"
 ALIKE = "no sign that settings differ"
-SHARED = "settings share test examples, and the interval holds what that adds"
-ONE_SEED = "one seed in some setting: how settings differ holds the noise of seeds"
+SHARED = "settings share test examples: the interval includes their covariance"
+ONE_SEED = "one seed in some setting: the differences between settings include the noise of seeds"
 
 Codes = Mapping[str, np.ndarray]
 """The code in the study of each unit of a setting, int [U], by setting."""
@@ -102,7 +102,7 @@ def _notes(settings: Sequence[SettingContrast], mean: MetaAnalysis | None, desig
     notes = []
     if len(judged) < len(settings):
         absent = ", ".join(contrast.setting for contrast in settings if not contrast.judged)
-        notes.append(f"left out, not judged there: {absent}")
+        notes.append(f"settings left out, where the contrast is not judged: {absent}")
     if comparison.decides and first.margin is None:
         notes.append(NO_MARGIN)
     if mean is None:

@@ -12,7 +12,7 @@ from evenhand.stats.contrast import TwoWay
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
-ONE_SEED = "one seed: no method variance is known, the interval holds the noise of the examples only"
+ONE_SEED = "one seed: the variance between trainings is unknown, the interval includes the noise of the examples only"
 TWO_WAY = {
     True: "interval: two-way clustered by seed and example, a new split per seed",
     False: "interval: two-way clustered by seed and example, one fixed split: results do not generalize to other "

@@ -1,4 +1,4 @@
-"""What the audit needs besides records: who is compared with whom, how splits were made, what is harmless."""
+"""The design of a study: which methods are compared, how splits were made, and the margins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rank(Spec):
 
 
 class Panel(Spec):
-    """What a figure shows of one setting.
+    """The content of one panel of a figure: a setting and its measures.
 
     Attributes:
         setting: its name.
@@ -76,7 +76,7 @@ class Figure(Spec):
 
 
 def _listed(value: Any) -> Any:
-    """Figures as a list, however many were given."""
+    """Figures as a list, from None, one or several."""
     if value is None:
         return ()
     return value if isinstance(value, list | tuple) else (value,)
@@ -95,7 +95,7 @@ Figures = Annotated[tuple[Figure, ...], BeforeValidator(_listed), AfterValidator
 
 
 class MembershipDesign(Spec):
-    """How the models of a setting are attacked, and what records there are of them (`evenhand.audit.membership.pool`).
+    """The membership-inference attack on a setting's models, and its records (`evenhand.audit.membership.pool`).
 
     Attributes:
         attack: see `evenhand.metrics.attack_pool`; `difficulty` is difficulty calibration.
@@ -134,7 +134,7 @@ class MembershipDesign(Spec):
 
 
 class AskedDesign(Spec):
-    """What options were asked of, and how they are read (`evenhand.audit.kinds.options`).
+    """The prompts of a setting and how their answers are read (`evenhand.audit.kinds.options`).
 
     Attributes:
         split: the reviews that were asked about: held-out ones, or those that the models were trained on.
@@ -148,7 +148,7 @@ class AskedDesign(Spec):
 
 
 class HarnessDesign(Spec):
-    """Which benchmarks lm-evaluation-harness scored (`evenhand.audit.kinds.benchmarks`).
+    """The benchmarks that lm-evaluation-harness scored (`evenhand.audit.kinds.benchmarks`).
 
     Attributes:
         tasks: by the harness's names, in the order in which a reader wants them.
@@ -158,7 +158,7 @@ class HarnessDesign(Spec):
 
 
 class ProbedDesign(Spec):
-    """What the representations of models were probed for, and how that is read (`evenhand.audit.kinds.probes`).
+    """The targets of linear probes, and how their results are read (`evenhand.audit.kinds.probes`).
 
     Attributes:
         targets: names, as in the table `probes`.
@@ -213,14 +213,14 @@ class SettingDesign(Spec):
 
 
 class MarginChange(Spec):
-    """A margin that was declared or changed, and when; a margin is worth most when declared before looking."""
+    """A declaration or change of margins with its date; a margin is worth most if declared before looking."""
 
     date: str
     margins: dict[str, float]
 
 
 class Design(Spec):
-    """Frozen; built by a study or by the audit command, kept beside the records as `design.json`.
+    """The design of all settings; built by a study or the audit command, saved beside the records as `design.json`.
 
     Attributes:
         settings: by name.

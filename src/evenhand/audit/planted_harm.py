@@ -1,4 +1,4 @@
-"""Would this study have noticed? Harm is planted into its own predictions, and its contrasts are judged again.
+"""Detectable harm: harm is planted into a study's predictions, and its contrasts are judged again.
 
 Right predictions of the method, drawn at random and the same examples in every run, are made wrong until a group has
 lost a given share of its accuracy. The contrast of the altered predictions is made by the audit's own code; its
@@ -31,24 +31,24 @@ from evenhand.stats.proportion import FEW
 
 MEASURE = "detected_harm"
 STEPS = 8
-"""Sizes of harm, evenly spaced above 0."""
+"""The number of sizes of harm, evenly spaced above 0."""
 ALMOST = 0.95
-"""They reach to where this share of the studies finds it."""
+"""The largest size is one that this share of the studies finds."""
 FARTHER = 1.4
 PLANTINGS = 8
-"""Where a group is small, the mean is over so many ways of planting."""
+"""The most random plantings that are averaged, for small groups."""
 ENOUGH = 40_000
-"""So many predictions, in one planting or several, tell what harm does to an interval."""
+"""The number of predictions, over all plantings, that suffice to estimate the effect of harm on an interval."""
 
 
 def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Design) -> Iterator[dict[str, Any]]:
-    """Rows of the table `curves`: for everyone and each group, x is the accuracy lost against the first reference and y
-    the share of studies like this one that would say `worse`.
+    """Rows of the table `curves` with the power to detect harm, for everyone and each group.
 
-    At 0 it is the share of false alarms. The sizes reach to a harm that nearly every study finds, and that is above the
-    margin: smaller harm was declared harmless and ends `equivalent`. Contrasts that are not judged, unpaired
-    ones, and those of one run have no curve. Plantings that leave nothing that varies are left out, since an audit does
-    not judge them; where all do, the curve ends before.
+    x is the accuracy lost against the first reference, y the share of studies like this one with the verdict `worse`;
+    at 0 it is the share of false alarms. The sizes reach to a harm that nearly every study finds, and that is above
+    the margin: smaller harm was declared harmless and ends `equivalent`. Contrasts that are not judged, unpaired
+    contrasts, and those of one run have no curve. Plantings after which nothing varies are omitted, since an audit
+    does not judge them; if all are omitted, the curve ends before.
     """
     if design.paired == "none":
         return
@@ -78,8 +78,9 @@ def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Des
 
 
 def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator[tuple[float, float]]:
-    """Planted losses of accuracy, and the share of studies like this one that would say `worse`: NaN where nothing
-    varies.
+    """Points of a curve: a planted loss of accuracy, and the share of studies like this one with the verdict `worse`.
+
+    The share is NaN where nothing varies.
 
     Args:
         reader: of the evaluation.
@@ -159,7 +160,7 @@ class HarmedPairs:
 
     @cached_property
     def units(self) -> int:
-        """How many resampling units there are."""
+        """The number of resampling units."""
         return len(compact(self.reader.evaluation.population.unit[self.examples])[0])
 
     def detected(self, harms: np.ndarray) -> np.ndarray:
@@ -172,8 +173,11 @@ class HarmedPairs:
 
     @cached_property
     def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """By run Σ wd, Σ (wd)² and Σ w²d of the change d that is there without harm, float [J]; and what each example
-        contributes to its mean over runs, float [n]. The change is positive where the method is worse."""
+        """By run Σ wd, Σ (wd)² and Σ w²d of the observed change d, float [J], and the terms of examples, float [n].
+
+        These terms are each example's contributions to the mean change over runs. The change is positive where the
+        method is worse.
+        """
         change = self.weight * (self.against.astype(float) - self.right)
         total = (change / self.size[:, None]).sum(axis=0)
         return change.sum(axis=1), (change**2).sum(axis=1), (change * self.weight).sum(axis=1), total

@@ -20,7 +20,7 @@ from evenhand.stats.null import NoiseFloor
 
 LEVEL = 0.95
 """The level of the marginal intervals of estimates."""
-INSIDE = "inside its noise floor: these sizes show as much where there is nothing"
+INSIDE = "inside its noise floor: at these group sizes chance alone produces as much"
 
 
 @dataclass(frozen=True)

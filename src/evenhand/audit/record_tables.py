@@ -17,9 +17,9 @@ class StoredTable:
     Attributes:
         name: of the table and of its file.
         optional: whether the file is missing where the table has no rows.
-        left_by: tells from the design of a setting whether its trials write rows to their own folders. None for a table
-            that is one file at the top of every folder; the others are one only where there are no folders of trials.
-        beside: whether some of these trials may write none.
+        left_by: whether the trials of a setting write rows to their folders, from its design. None for a table that is
+            always one file at the top of the folder; other tables are one file only without folders of trials.
+        beside: whether some of these trials may write no rows.
     """
 
     name: str

@@ -67,8 +67,10 @@ class Members:
         return Members(self.order, self.large[start:stop], self.small[starts[0] : starts[-1]], starts - starts[0])
 
     def count(self, sums: np.ndarray, outcomes: np.ndarray) -> None:
-        """Add to sums [1 + G, draws] how many of each group have the outcome, bool [n, draws], n below 2^15. Types are
-        the smallest that hold the counts."""
+        """Add to sums [1 + G, draws] the number in each group with the outcome, bool [n, draws], n below 2^15.
+
+        Types are the smallest that hold the counts.
+        """
         width = self.large.shape[1]
         sums[:width] += self.large.T.astype(np.float32) @ outcomes.astype(np.float32)
         if len(self.small):

@@ -57,7 +57,7 @@ class Results:
 
     @property
     def examples(self) -> pl.DataFrame:
-        """Who was tested: labels, groups, weights and units."""
+        """The examples that were tested: labels, groups, weights and units."""
         return self.tables["examples"]
 
     @property
@@ -107,7 +107,7 @@ class Results:
 
     @property
     def members(self) -> pl.DataFrame:
-        """Who was in a trial's training set; empty where membership was not audited."""
+        """Membership of examples in trials' training sets; empty where membership was not audited."""
         return self.tables["members"]
 
     @property
@@ -151,10 +151,10 @@ class Results:
     def of_valid(
         cls, tables: Mapping[str, pl.DataFrame], design: Design, provenance: Mapping[str, str] | None = None
     ) -> Self:
-        """As `compute`, of tables that are known to be valid: `records.read` and `records.validate` return such.
+        """As `compute`, for tables that are known to be valid, as from `records.read` and `records.validate`.
 
         Args:
-            tables: record tables by name; those that are left out have no rows.
+            tables: record tables by name; missing tables have no rows.
             design, provenance: see `compute`.
 
         Raises:

@@ -46,7 +46,7 @@ def load_design(folder: Path) -> Design:
     if not path.is_file():
         if (folder / "study.yaml").is_file():
             raise InputError(f"the study in {folder} has not been run to its end; run it again to continue")
-        raise InputError(f"{folder} holds no results: a run or an audit leaves a {DESIGN} there")
+        raise InputError(f"{folder} holds no results: a run or an audit writes a {DESIGN} there")
     return Design.parse(_read_json(path), str(path))
 
 

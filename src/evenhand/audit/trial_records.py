@@ -10,7 +10,7 @@ import polars as pl
 
 Record = TypeVar("Record")
 
-ONE_SEED = "one seed: the interval does not hold the noise of training"
+ONE_SEED = "one seed: the interval does not include the noise of training"
 
 
 @dataclass(frozen=True, eq=False)

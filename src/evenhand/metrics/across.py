@@ -82,7 +82,7 @@ def group_ratio(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np
 
 
 def impact_ratios(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np.ndarray:
-    """Each group's value over the highest eligible one [..., G]; nan where that is 0, and for groups left out.
+    """Each group's value over the highest eligible one [..., G]; nan where that is 0, and for ineligible groups.
 
     Args:
         values: selection rates, float [..., G].
@@ -172,6 +172,6 @@ def _mean(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _of_two(found: np.ndarray, values: np.ndarray, eligible: np.ndarray | None) -> np.ndarray:
-    """nan with fewer than two eligible groups."""
+    """The values where two or more groups are eligible, else nan."""
     _, inside = _inside(values, eligible)
     return np.where(inside.sum(axis=-1) > 1, found, np.nan)[()]

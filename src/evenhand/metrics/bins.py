@@ -51,12 +51,12 @@ class Bins:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Bins with an unbiased squared gap, of two or more, bool [..., B]."""
+        """The bins with an unbiased squared gap, those of two examples or more, bool [..., B]."""
         return self.count > 1
 
     @cached_property
     def unbiased(self) -> np.ndarray:
-        """gap² − variance by bin [..., B], 0 in a bin that is not kept."""
+        """gap² − variance of each bin [..., B]; 0 in a bin that is not kept."""
         return np.where(self.kept, self.gap**2 - self.variance, 0.0)
 
     def error(self, norm: Norm) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Calibration errors over bins, of one run.
+"""Binned calibration errors and reliability curves of one run.
 
 Bins are (lo, hi], the first includes 0. A plug-in error is biased upward: a perfectly calibrated model has about .17 at
 50 examples, .086 at 200 and .029 at 2,000, so small groups look miscalibrated. `calibration_error_squared` is not.
@@ -106,7 +106,7 @@ def debiased_calibration_error(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """The root of `calibration_error_squared`, and 0 where that is below 0: then no miscalibration is visible.
+    """The square root of `calibration_error_squared`; 0 where that is below 0 (no visible miscalibration).
 
     For comparison with plug-in errors and papers. The truncation brings back a bias: a perfectly calibrated model has
     about .056 at 50 examples, .028 at 200 and .008 at 2,000; compare methods by the square. nan where that is.
@@ -173,7 +173,7 @@ def overconfidence(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """Σ π_b·max(gap_b, 0): the part of the ECE of bins that claim more than happens. See `underconfidence`.
+    """Σ π_b·max(gap_b, 0): the part of the ECE from bins with confidence above outcome. See `underconfidence`.
 
     Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
     when the value is nan.
@@ -200,7 +200,7 @@ def underconfidence(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    """Σ π_b·max(−gap_b, 0): the part of the ECE of bins that claim less than happens. See `overconfidence`.
+    """Σ π_b·max(−gap_b, 0): the part of the ECE from bins with confidence below outcome. See `overconfidence`.
 
     Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
     when the value is nan.
@@ -279,7 +279,7 @@ def _bins(
     pos_label: Any,
     sample_weight: Any,
 ) -> Bins:
-    """By class [K, B]."""
+    """The bins of each class, [K, B]."""
     values, outcome = pairs_of(y_true, y_prob, form=form, labels=labels, pos_label=pos_label)
     weight = weights_of(sample_weight, values.shape[-1])
     bins = bin_of(values, edges_of(values, n_bins, strategy, weight))

@@ -1,4 +1,4 @@
-"""The disparity in any rate, for any number of trials at once: what the named measures of parity are made of."""
+"""The disparity between groups in any rate, for any number of trials at once; measures of parity use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Aggregate = Literal["worst_case", "mean"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """How rates of groups are compared; every option of the measures of parity that is no data.
+    """The options of a comparison of groups, shared by all measures of parity.
 
     Attributes:
         kind: difference (0 is parity, more is worse) or ratio (1 is parity, less is worse).
@@ -160,7 +160,7 @@ def _compare(
     others: tuple[Counts, Counts] | None,
     levels: int,
 ) -> np.ndarray:
-    """One rate's disparity by class and stratum [..., C, K]."""
+    """The disparity in one rate by class and stratum [..., C, K]."""
     share = share_of(rate)
 
     def by_stratum(found: np.ndarray) -> np.ndarray:

@@ -89,7 +89,7 @@ def share_of(rate: Rate) -> Share:
 
 
 def count(labels: Labels, masks: np.ndarray, weight: np.ndarray | None = None) -> Counts:
-    """Count within each mask.
+    """Count outcomes within each mask.
 
     Args:
         labels: with predictions [..., n].

@@ -13,16 +13,16 @@ from evenhand.metrics.labels import class_codes, numbers_of, positives_of
 Form = Literal["positive", "top_label", "classwise"]
 
 _ROUNDING = 1e-6
-"""A probability may lie outside [0, 1] by this much, as float32 arithmetic leaves it; it is clipped."""
+"""Tolerance for probabilities outside [0, 1], which float32 arithmetic causes; they are clipped."""
 
 _SUM = 1e-3
-"""The probabilities of all classes sum to 1 within this."""
+"""Tolerance for the sum of the probabilities of all classes."""
 
 
 def pairs_of(
     y_true: Any, y_prob: Any, *, form: Form, labels: Sequence[Any] | None = None, pos_label: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence and outcome.
+    """The confidence and the outcome of each example.
 
     Args:
         y_true: labels [n].

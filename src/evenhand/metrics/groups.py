@@ -105,7 +105,7 @@ def intersections(attributes: Mapping[str, Any]) -> Groups:
 
 
 def groups_of(features: Any, n: int, name: str = "sensitive_features") -> Groups:
-    """Groups, however they are given.
+    """Groups from labels, masks, or a mapping of attributes.
 
     Args:
         features: one label per example [n] (a missing one is the group `(missing)`); masks, bool [n, G]; a mapping of
@@ -144,7 +144,7 @@ def groups_of(features: Any, n: int, name: str = "sensitive_features") -> Groups
 def by_group(
     metric: Callable[..., float], y_true: Any, y_pred: Any, *, groups: Any, sample_weight: Any = None, **options: Any
 ) -> ByGroup:
-    """Any metric of one run within each group, or within each stratum of a control feature.
+    """Compute any metric of one run within each group, or within each stratum of a control feature.
 
     Args:
         metric: with a `sample_weight`, such as `expected_calibration_error` or `demographic_parity_difference`.

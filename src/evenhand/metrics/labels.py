@@ -1,4 +1,4 @@
-"""Labels and weights as metrics take them: codes of classes, refused where they do not say which class is positive."""
+"""Codes of labels, and weights, for metrics; refuses labels that do not identify the positive class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from evenhand.errors import InputError
 Average = Literal["worst", "macro"]
 
 _NATURAL = ({0, 1}, {-1, 1})
-"""Pairs of labels of which 1 is the positive one without saying so, as in scikit-learn and fairlearn."""
+"""Pairs of labels whose positive class is 1 by default, as in scikit-learn and fairlearn."""
 
 _MISSING_TYPES = ("NAType", "NaTType")
-"""What pandas calls its missing values; comparing NA gives no bool."""
+"""The names of pandas' types of missing values; comparing NA does not give a bool."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def hits_of(y_true: Any, y_pred: Any) -> Labels:
 
 
 def positives_of(y_true: Any, *, pos_label: Any = None) -> np.ndarray:
-    """Which labels are positive, bool [n]. Raises InputError as `labels_of` does."""
+    """A mask of the positive labels, bool [n]. Raises InputError as `labels_of` does."""
     true = _labels(y_true, "y_true")
     return true == _positive(np.unique(true).tolist(), pos_label)
 
@@ -126,7 +126,7 @@ def shares_of(weight: np.ndarray | None, n: int) -> np.ndarray:
 
 
 def numbers_of(values: Any, name: str) -> np.ndarray:
-    """A float array. Raises InputError where there is something else."""
+    """Convert to a float array. Raises InputError for anything else."""
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
@@ -134,7 +134,7 @@ def numbers_of(values: Any, name: str) -> np.ndarray:
 
 
 def array_of(values: Any, name: str) -> np.ndarray:
-    """An array; of objects where words may stand beside missing values, which NumPy would make the word `nan`.
+    """Convert to an array; words with missing values become objects, since NumPy would make them the word `nan`.
 
     Raises:
         InputError: rows of different lengths.
@@ -147,7 +147,7 @@ def array_of(values: Any, name: str) -> np.ndarray:
 
 
 def is_missing(value: Any) -> bool:
-    """None, NaN, NaT, or what pandas calls missing."""
+    """Whether a value is None, NaN, NaT, or missing for pandas."""
     return value is None or type(value).__name__ in _MISSING_TYPES or bool(value != value)
 
 

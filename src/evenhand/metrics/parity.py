@@ -3,7 +3,7 @@
 All take y_true and y_pred [n] and give one float. fairlearn's keywords mean what they mean there; the rest of
 `disparity`'s do as well. Where these measures differ from fairlearn's on purpose:
 
-- A group that lacks a rate makes the measure nan, unless `min_support` leaves it out. fairlearn counts its rate as 0.
+- A group that lacks a rate makes the measure nan, unless `min_support` excludes it. fairlearn counts its rate as 0.
 - Labels that do not say which class is positive are refused; fairlearn's demographic parity of words is 0.
 - A missing group value is the group `(missing)`.
 - `to_complement` compares each group with everybody else and gives the largest difference (smallest ratio);

@@ -1,4 +1,4 @@
-"""English pronouns of the third person: which gender a text gives its referent, and a sentence under each reading."""
+"""Third-person pronouns in English: the gender that a text gives its referent, and variants with other pronouns."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ _BEFORE_VERB = re.compile(r"always|also|just|never|now|often|only|still|[a-z]+ly
 
 
 def first_line(text: str) -> str:
-    """The text up to its first line break; what a model writes after it is no part of the translation."""
+    """The text up to its first line break; text after it is not part of the translation."""
     return re.split(r"[\r\n]", text, maxsplit=1)[0]
 
 
 def pronoun_class(text: str, strict: bool = False) -> PronounClass:
-    """The gender that a text's pronouns give, from the whole words of its first line, in any case.
+    """The gender of a text's pronouns, from the whole words of its first line, in any case.
 
     male: he, him, his, himself. female: she, her, hers, herself. neutral: they, them, their, theirs, themself,
     themselves. Both genders: `mixed`. One gender beside a neutral pronoun: that gender, since "them" is mostly
@@ -132,7 +132,7 @@ def _read(pieces: list[str], changing: set[str], to: int) -> str:
 
 
 def _by_neighbours(word: str, pieces: list[str], place: int) -> str:
-    """The role of "her" or "his", mostly by the word that follows."""
+    """The grammatical role of "her" or "his", mostly from the word that follows."""
     alone = "object" if word == "her" else "absolute"
     following = pieces[place + 2].lower() if place + 2 < len(pieces) and pieces[place + 1].isspace() else ""
     if not following or following in _AFTER_ALONE[word]:
@@ -146,7 +146,7 @@ def _by_neighbours(word: str, pieces: list[str], place: int) -> str:
 
 
 def _agree(found: list[str], place: int, plural: bool) -> None:
-    """Make the verb after the subject at this place agree; adverbs may stand between, nothing else."""
+    """Make the verb agree with the subject at this position; only adverbs may stand between them."""
     verbs, contracted = (_PLURAL, {"s": "re"}) if plural else (_SINGULAR, {"re": "s"})
     for at in range(place + 2, len(found), 2):
         between, word = found[at - 1], found[at].lower()
@@ -171,7 +171,7 @@ def _without_s(verb: str) -> str:
 
 
 def _like(model: str, word: str) -> str:
-    """The word, capitalised as the model is."""
+    """The word with the capitalization of another word."""
     if model.isupper() and len(model) > 1:
         return word.upper()
     return word.capitalize() if model[:1].isupper() else word

@@ -17,7 +17,7 @@ from evenhand.metrics.labels import Average, Labels, hits_of, labels_of, weights
 
 
 def labels_for(rates: tuple[Rate, ...], y_true: Any, y_pred: Any, pos_label: Any, average: Average | None) -> Labels:
-    """Labels as the rates count them: accuracy and error of all classes at once, the others by class."""
+    """Labels coded for rates: accuracy and error count all classes at once, other rates each class."""
     for rate in rates:
         share_of(rate)
     if not set(rates) <= {"accuracy", "error_rate"}:

@@ -11,7 +11,7 @@ from evenhand.metrics.forms import Form, pairs_of
 from evenhand.metrics.labels import shares_of, weights_of
 
 _CELLS = 2**14
-"""Confidences are spread over this many cells of [0, 1]; it moves the result by less than 1e−5, and mostly 1e−7."""
+"""The number of cells of [0, 1] for confidences; the rounding changes results by less than 1e−5, mostly 1e−7."""
 
 _HALVINGS = 40
 

@@ -1,5 +1,6 @@
-"""Measures of translations into English from a language whose pronouns have no gender: whose gender was guessed, and
-how good the text is. Everything looks at the first line of the *generated* text.
+"""Metrics of translations into English from a language with genderless pronouns: guessed gender, and quality.
+
+All metrics read the first line of the *generated* text.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | Non
 
 @dataclass(frozen=True)
 class StereotypeShares:
-    """Shares of translations; they add up to 1, and are nan where n is 0.
+    """The shares of outcomes among translations, which sum to 1; nan where n is 0.
 
     Attributes:
         pro, anti: with the stereotypical gender, with the other.
@@ -124,7 +125,7 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
 
     Args:
         predicted: [n] classes of `pronoun_class`; `mixed` and `none` are never right.
-        gold: [n] `male`, `female` or `neutral`; None where there is none, and then the text is left out.
+        gold: [n] `male`, `female` or `neutral`; None where there is none, and then the text is not counted.
 
     Raises:
         InputError: lengths that differ, or another word.
@@ -159,7 +160,7 @@ def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stere
 
     Args:
         predicted, gold: as in `gender_accuracy`.
-        stereotype: [n] `male`, `female` or None; texts without it, or with a neutral gold gender, are left out.
+        stereotype: [n] `male`, `female` or None; texts without it, or with a neutral gold gender, are not counted.
 
     Returns:
         nan where an F1 is.

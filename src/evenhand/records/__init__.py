@@ -1,4 +1,4 @@
-"""The doorway between the wings: every table that crosses it, with its schema, validated on read and on write.
+"""Record tables, the interface between training and audit, with schemas that are validated on read and on write.
 
 A table is a polars DataFrame. Its schema says each column's type, which columns may be null, what identifies a row and
 which words a column may hold. Files are Parquet, written to a temporary name and renamed, so that a reader sees a whole

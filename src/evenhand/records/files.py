@@ -1,4 +1,4 @@
-"""Tables on disk: validated both ways, and whole or not there at all."""
+"""Read and write tables as Parquet files, validated, and atomically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evenhand.records.validation import validate
 
 
 def read(path: Path, name: str) -> pl.DataFrame:
-    """The table in a Parquet file, validated. Raises InputError when the file is missing or does not fit."""
+    """Read the table in a Parquet file. Raises InputError if the file is missing or does not match the schema."""
     if not path.is_file():
         raise InputError(f"{path} is missing: it should hold the table {name}")
     try:
@@ -26,7 +26,7 @@ def read(path: Path, name: str) -> pl.DataFrame:
 
 
 def write(frame: pl.DataFrame, path: Path, name: str, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a table, validated, atomically; `metadata` (fingerprints, say) is kept in the file's footer."""
+    """Validate a table and write it atomically; `metadata` (fingerprints, say) goes into the file's footer."""
     frame = validate(frame, name, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -35,12 +35,12 @@ def write(frame: pl.DataFrame, path: Path, name: str, metadata: Mapping[str, str
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """What `write` kept in the footer."""
+    """The metadata that `write` put into a file's footer."""
     return {key: value for key, value in pl.read_parquet_metadata(path).items() if not key.startswith("ARROW")}
 
 
 def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Tables `predictions` under each other: logits of fewer classes are padded with −inf, null ones stay null."""
+    """Concatenate tables `predictions`; logits of fewer classes are padded with −inf, and null logits stay null."""
     widths = [_width(frame) for frame in frames]
     if not frames:
         return TABLES["predictions"].empty()

@@ -1,23 +1,23 @@
-"""How rows of probes are named: targets of the table `probes`, and conditions of estimates and verdicts."""
+"""Names for rows of probes: targets in the table `probes`, and conditions in estimates and verdicts."""
 
 from __future__ import annotations
 
 LABEL = "label"
-"""The target that is the label of the data."""
+"""The name of the target that is the label of the data."""
 
 UNTRAINED = "untrained"
-"""Ends the name of a target that was probed in a model without training; the method that stands for such models."""
+"""The suffix of targets probed in an untrained model, and the name of the method that stands for such models."""
 
 LAST = "last"
-"""In place of a layer's number, where models of several depths are meant."""
+"""Replaces the number of the last layer in rows about models of different depths."""
 
 
 def condition(target: str, layer: int | str) -> str:
-    """Of a target in a layer: `author/12`."""
+    """The condition for a target in a layer: `author/12`."""
     return f"{target}/{layer}"
 
 
 def named(condition: str) -> tuple[str, str]:
-    """Target and layer of a condition."""
+    """The target and the layer of a condition."""
     target, _, layer = condition.rpartition("/")
     return target, layer

@@ -1,6 +1,6 @@
-"""The names of prompts, as the column `prompt` of the table `options` holds them.
+"""The names of prompts in the column `prompt` of the table `options`.
 
-The name says all that an audit must know of how something was asked, so that it needs no file of templates:
+A name contains everything that an audit must know about a prompt, so that it needs no file of templates:
 
     cloze1/plain/male-female                 the content at the end of a text
     yn1/plain/male-female?male               a yes says that the author is male
@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from evenhand.errors import InputError
 
 NAME = r"[A-Za-z0-9_-]+"
-"""What templates, forms, sets of words and contents may be called."""
+"""The pattern of names of templates, forms, sets of words, and contents."""
 
 CONTENT_FREE = "(content-free) "
-"""What the name of an example begins with that is no review but a text that says nothing, such as N/A; the text
-follows. Answers about it are the prior of a correction."""
+"""The prefix of examples that are texts without content, such as N/A, instead of reviews; the text follows.
+
+The answers about them are the prior of a correction."""
 
 _PROMPT = re.compile(
     rf"(?P<template>{NAME})/(?P<form>{NAME})/(?P<words>{NAME})"
@@ -30,14 +31,14 @@ _PROMPT = re.compile(
 
 @dataclass(frozen=True)
 class PromptName:
-    """One way to ask.
+    """The parts of the name of a prompt.
 
     Attributes:
-        template: the wording.
-        form: what names the options: `plain` for nothing, else a set of identifiers.
+        template: the name of the wording.
+        form: the identifiers of the options; `plain` for none.
         words: the set of words that stand for the contents.
-        claim: the content that a yes says something about; None where options are contents.
-        denied: whether a yes says that it is not so.
+        claim: the content that the question asks about, for yes/no questions; None where options are contents.
+        denied: whether the question negates the claim.
         contents: int [K], the content at each position; None where no options are listed.
         identifiers: int [K], the identifier at each position; None where options have none.
     """
@@ -58,7 +59,7 @@ class PromptName:
 
     @classmethod
     def parse(cls, name: str) -> PromptName:
-        """Read a name. Raises InputError where it is none."""
+        """Parse a name. Raises InputError for an invalid name."""
         found = _PROMPT.fullmatch(name)
         if found is None:
             raise InputError(

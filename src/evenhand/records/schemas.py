@@ -1,4 +1,4 @@
-"""The schema of every table that crosses the doorway."""
+"""The schemas of all record tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 ATTRIBUTE = "attribute."
-"""Prefix of the columns of `examples` that hold an attribute's groups."""
+"""The prefix of the columns of `examples` with the groups of an attribute."""
 
 LISTS = pl.List(pl.String)
 LOGITS = pl.Array(pl.Float32, 1)
@@ -37,7 +37,7 @@ class Table:
     attributes: bool = False
 
     def empty(self) -> pl.DataFrame:
-        """The table without rows."""
+        """An empty table with this schema."""
         return pl.DataFrame(schema=dict(self.columns))
 
 
@@ -279,5 +279,5 @@ TABLES: dict[str, Table] = {
 
 
 def attributes(examples: pl.DataFrame) -> list[str]:
-    """Names of the attributes of an `examples` table."""
+    """The names of the attributes in a table `examples`."""
     return [column.removeprefix(ATTRIBUTE) for column in examples.columns if column.startswith(ATTRIBUTE)]

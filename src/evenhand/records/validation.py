@@ -1,4 +1,4 @@
-"""Whether a frame is the table that it is said to be."""
+"""Validates a data frame against the schema of its table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evenhand.records.schemas import ATTRIBUTE, LISTS, LOGITS, TABLES, Table
 
 
 def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) -> pl.DataFrame:
-    """The frame with the table's columns in order and their types, or a refusal.
+    """Validate a frame, and return it with the schema's columns in order and with their types.
 
     A nullable column that is absent is filled with nulls; integers and floats of another width are cast. Nothing
     else is changed.
@@ -49,12 +49,12 @@ def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) ->
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], name: str) -> pl.DataFrame:
-    """The table of rows that were made one by one, validated."""
+    """Build a table from rows, validated."""
     return validate(pl.DataFrame(rows, infer_schema_length=None), name) if rows else TABLES[name].empty()
 
 
 def repeated_rows(keys: pl.DataFrame) -> pl.Series | None:
-    """Which rows are there more than once, bool [n]; None where each is there once."""
+    """A mask of the rows that occur more than once, bool [n]; None if all are distinct."""
     if keys.hash_rows().n_unique() == len(keys):  # other hashes, other rows: most often there is nothing to compare
         return None
     repeated = keys.is_duplicated()

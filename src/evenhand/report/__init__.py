@@ -1,1 +1,1 @@
-"""From estimates and verdicts to a page that a person reads."""
+"""Reports: sentences, tables and charts made from estimates and verdicts."""

@@ -1,4 +1,4 @@
-"""Answers to prompts: which gender is guessed, raw beside corrected, and what pulls besides it, by question."""
+"""The chart of answers to prompts: the gender that models guess, and the pull of letters and of yes, by question."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _GAP = 16
 def answers_chart(
     estimates: pl.DataFrame, design: Design, *, setting: str | None = None, split: str | None = None
 ) -> vega.Chart:
-    """The lean of guesses by question and method with its 95% interval, as answered and corrected, and beside it how
-    much identifiers, and the word yes, pull.
+    """Chart the lean of guesses by question and method, as answered and corrected, with 95% intervals.
+
+    Panels beside it show the pull of identifiers and of the word yes.
 
     Args:
         estimates: the table.
@@ -81,7 +82,7 @@ def answers_chart(
 
 
 def guesses(estimates: pl.DataFrame) -> pl.DataFrame:
-    """The estimates over seeds that the chart shows; none where no guess could be read."""
+    """The estimates over seeds that the chart shows; empty where no answer holds a guess."""
     shown = shown_in("answers")
     rows = estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in([measure.name for measure in shown]))
     guessed = rows.drop_nulls("value").filter(measure=shown[0].name)
@@ -89,9 +90,9 @@ def guesses(estimates: pl.DataFrame) -> pl.DataFrame:
 
 
 def value_axis(measure: Measure, seen: Sequence[float], room: float) -> tuple[float, float]:
-    """Where an axis of values begins and ends: at the measure's limits, or about what was seen where it has none.
+    """The two ends of an axis of values: the measure's limits, else a range around the values.
 
-    Intervals over few questions may be far longer than anything that was seen; they are cut at the frame.
+    Intervals over few questions may be far longer than this range; they are cut at the frame.
 
     Args:
         measure: whose values.
@@ -106,7 +107,7 @@ def value_axis(measure: Measure, seen: Sequence[float], room: float) -> tuple[fl
 
 
 def _panels() -> Iterator[tuple[Measure, str | None, str]]:
-    """Measure, correction and heading of each panel."""
+    """The measure, the correction and the heading of each panel."""
     for measure in shown_in("answers"):
         yield measure, None, measure.display.heading
         for correction, heading in measure.display.corrected.items():
@@ -114,7 +115,7 @@ def _panels() -> Iterator[tuple[Measure, str | None, str]]:
 
 
 def _key(condition: str | None) -> str:
-    """A row of the chart: those about several questions first."""
+    """The key of a row of the chart; it sorts rows about several questions first."""
     return row_key(condition if condition not in ASKED else None, ASKED.get(condition, str(condition)))
 
 
@@ -123,7 +124,7 @@ def _value(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer_blocks(results: Reportable) -> list[Block]:
-    """A chart of what was guessed per setting and split."""
+    """A chart of the guesses for each setting and split."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         if len(guesses(rows)):

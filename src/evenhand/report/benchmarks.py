@@ -1,4 +1,4 @@
-"""Benchmarks that lm-evaluation-harness scored, by method: scores of all documents and of groups of them."""
+"""The chart of benchmark scores from lm-evaluation-harness, by method: of all documents and of groups of them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ _SHORT = {
     "stereoset_intrasentence": "intrasentence",
     "stereoset_intersentence": "intersentence",
 }
-"""Names of benchmarks that leave room for a group."""
+"""Names of benchmarks that are short enough to be followed by the name of a group."""
 
 
 def benchmarks_chart(
     estimates: pl.DataFrame, design: Design, *, setting: str | None = None, split: str | None = None
 ) -> vega.Chart:
-    """Benchmark scores by method with 95% intervals, of all documents and of each group: a panel per measure, with a
-    line where there is no preference.
+    """Chart benchmark scores by method with 95% intervals, of all documents and of each group, a panel per measure.
+
+    A line marks the value that means no preference.
 
     Args:
         estimates: the table.
@@ -86,7 +87,7 @@ def scores(estimates: pl.DataFrame) -> pl.DataFrame:
 
 
 def _key(row: Mapping[str, Any]) -> str:
-    """A row of the chart: a benchmark, or a group of its documents."""
+    """The key of a row of the chart: a benchmark, or a group of its documents."""
     task, group = row["condition"], row["group"]
     return row_key(None, task) if group is None else row_key(group, f"{_SHORT.get(task, task)}: {group}")
 
@@ -96,7 +97,7 @@ def _value(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def benchmark_blocks(results: Reportable) -> list[Block]:
-    """A chart of benchmark scores per setting and split."""
+    """A chart of benchmark scores for each setting and split."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         chart = benchmarks_chart(rows, results.design, **at.where)

@@ -1,4 +1,4 @@
-"""What sections of the report are made of: blocks of figures, and tables, by setting and split."""
+"""Blocks of figures for the sections of the report, by setting and split."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MOST_ROWS = 3000
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with what a reader who cannot see it is told.
+    """A chart with a description for readers who cannot see it.
 
     Attributes:
-        stem: of its file among the pictures, see `evenhand.report.figures`; none for a chart of the page alone.
+        stem: its picture file's name without suffix (`evenhand.report.figures`); empty for charts of the page only.
     """
 
     chart: vega.Chart
@@ -31,7 +31,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Block:
-    """Figures under one heading."""
+    """The figures under one heading."""
 
     heading: str
     figures: Sequence[Figure]
@@ -40,7 +40,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Spot:
-    """A setting, a split and what is drawn apart there, such as an attribute, by the names of charts' arguments."""
+    """A setting, a split and a part (an attribute, say) that is drawn separately, as keyword arguments of charts."""
 
     setting: str
     split: str
@@ -48,12 +48,12 @@ class Spot:
 
     @property
     def where(self) -> dict[str, Any]:
-        """What a chart of it is called with."""
+        """The keyword arguments for a chart of this setting, split and part."""
         return {"setting": self.setting, "split": self.split, **self.part}
 
     @property
     def heading(self) -> str:
-        """In words; the split is named unless it is `test`."""
+        """The heading in words; the split is named unless it is `test`."""
         words = [self.setting, *([] if self.split == "test" else [f"split {self.split}"])]
         return ", ".join(
             [*words, *(_WORDS[key].format(value) for key, value in self.part.items() if value is not None)]
@@ -67,7 +67,7 @@ _WORDS = {
     "name": "class {}",
     "group": "the group of the largest calibration error, {}",
 }
-"""How headings name a part."""
+"""The words for a part in headings."""
 
 
 def blocks_of(
@@ -76,13 +76,13 @@ def blocks_of(
     draw: Callable[[pl.DataFrame, Spot], Iterable[Figure]],
     parts: Callable[[pl.DataFrame], Iterable[Mapping[str, str | None]]] = lambda rows: [{}],
 ) -> list[Block]:
-    """A block per setting, split and part, in the design's order, `test` before other splits.
+    """One block for each setting, split and part, in the design's order, `test` before other splits.
 
     Args:
         frame: a table with settings and splits.
         design: of the study.
-        draw: figures of the rows of a setting and split.
-        parts: what is drawn apart there.
+        draw: returns the figures for the rows of a setting and split.
+        parts: returns the parts that are drawn separately.
     """
     blocks = []
     for setting, split, rows in by_setting_and_split(frame, design):
@@ -95,15 +95,15 @@ def blocks_of(
 
 
 def attributes_of(frame: pl.DataFrame) -> list[str | None]:
-    """The attributes of a table; None alone where nothing has groups."""
+    """The attributes of a table; `[None]` for a table without groups."""
     return list(frame["attribute"].drop_nulls().unique(maintain_order=True)) or [None]
 
 
 def by_attribute(frame: pl.DataFrame) -> list[dict[str, str | None]]:
-    """A part per attribute."""
+    """One part for each attribute."""
     return [{"attribute": attribute} for attribute in attributes_of(frame)]
 
 
 def stem(name: str, part: str | None) -> str:
-    """The name of a picture: of a chart, and of the attribute or target that it shows; none for a chart without."""
+    """The name of a picture: the chart's, then its attribute or target; empty for a chart without a picture file."""
     return "" if not name else name if part is None else f"{name}-{part}"

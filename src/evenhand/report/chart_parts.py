@@ -1,4 +1,4 @@
-"""What charts share: the rows that they show, and how those name groups, methods and margins."""
+"""Helpers that charts share: choosing rows, and naming groups, methods and margins."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from evenhand.report import theme, vega
 from evenhand.report.wording import main_split, measure_named, settings_of
 
 LABELS = 190
-"""Pixels that the labels of groups may take."""
+"""The most pixels that the labels of groups may take."""
 
 _LONGEST = 28
 _PIXELS = 6.3
-"""Of a letter at the size of labels, on average."""
+"""Mean width in pixels of a letter at the size of labels."""
 
 _APART = "\u00a0"
-"""Ends the label of a row that is no group (everyone, say), so that a group of that name stays another row."""
+"""Ends the label of a row that is not a group (everyone, say), so that a group of the same name has a separate row."""
 
 
 def choose(
     frame: pl.DataFrame, design: Design, setting: str | None, split: str | None
 ) -> tuple[pl.DataFrame, str, str]:
-    """The rows of one setting and split: the first setting and `test` unless named.
+    """The rows of one setting and split; by default those of the first setting and of `test`.
 
     Raises:
         InputError: the table is empty or has no such setting.
@@ -44,35 +44,35 @@ def choose(
 
 
 def choose_attribute(rows: pl.DataFrame, attribute: str | None) -> tuple[pl.DataFrame, str | None]:
-    """The rows about everyone and about one attribute: the first unless named, None where there are no groups."""
+    """The rows about everyone and about one attribute, by default the first; the attribute is None without groups."""
     if attribute is None:
         attribute = next(iter(rows["attribute"].drop_nulls()), None)
     return rows.filter(pl.col("attribute").is_null() | is_value("attribute", attribute)), attribute
 
 
 def is_value(column: str, value: str | None) -> pl.Expr:
-    """Whether a column of text has a value; null is one."""
+    """An expression that is true where a text column equals a value; null equals null."""
     return pl.col(column).eq_missing(pl.lit(value, pl.String))
 
 
 def verdict_margin(measure: str, design: Design) -> float | None:
-    """The margin of a measure's verdicts; None where it has none, or no verdicts."""
+    """The margin of a measure's verdicts; None for a measure without a margin or without verdicts."""
     named = measure_named(measure)
     return named.margin(design.margins) if named.direction else None
 
 
 def short(value: float | None) -> float | None:
-    """A number with the four digits that a chart can show: pages carry many of them."""
+    """A number rounded to the four digits that a chart can show, to keep pages small."""
     return None if value is None else float(f"{value:.4g}")
 
 
 def bounds(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """The interval of a row, where it has one."""
+    """The fields of a row's interval; empty for a row without one."""
     return {} if row["low"] is None else {"l": short(row["low"]), "h": short(row["high"])}
 
 
 def around(value: float, margin: float, measure: str) -> tuple[float | None, float | None]:
-    """The value ± a margin, within what the measure can be."""
+    """The value ± a margin, cut at the measure's limits."""
     low, high = measure_named(measure).within((value - margin, value + margin))
     return short(low), short(high)
 
@@ -83,18 +83,18 @@ def row_key(group: str | None, label: str) -> str:
 
 
 def extent(keys: Iterable[str]) -> int:
-    """Pixels that labels take: the same for charts that stand above each other."""
+    """Pixels that labels take, the same for charts that are stacked, so that their axes align."""
     longest = max((min(len(key), _LONGEST) for key in keys), default=0)
     return min(int(longest * _PIXELS) + 10, LABELS)
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-    """Each key once: first the rows that are no group, then the groups as they came."""
+    """Each key once: first the rows that are not groups, then the groups in their order."""
     return sorted(dict.fromkeys(keys), key=lambda key: not key.endswith(_APART))
 
 
 def labels(width: int = 0) -> vega.Spec:
-    """The axis of groups: rows that are no group in italics, long names shortened in the middle."""
+    """The axis of groups, with other rows in italics and long names shortened in the middle."""
     aside = f"indexof(datum.label, '{_APART}') === length(datum.label) - 1"
     head, tail = _LONGEST // 2, _LONGEST // 2 - 1
     shortened = f"slice(datum.label, 0, {head}) + '…' + slice(datum.label, -{tail})"
@@ -109,7 +109,7 @@ def labels(width: int = 0) -> vega.Spec:
 def by_method(
     methods: Sequence[str], explained: bool = True, codes: tuple[list[str], list[str]] | None = None
 ) -> tuple[vega.Spec, vega.Spec, vega.Spec]:
-    """How methods stand beside each other in a row (`m`), and their colours and shapes, with a legend or without."""
+    """The encodings of methods: their offsets within a row (`m`), colours and shapes, with or without a legend."""
     colours, shapes = codes or theme.scale_of(methods)
     names = list(methods)
     inside = vega.field("m", "N", sort=names, scale={"domain": names, "paddingOuter": 0.5})

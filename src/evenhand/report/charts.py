@@ -44,7 +44,7 @@ _FORMATS = ("png", "svg", "pdf")
 
 
 def save(chart: vega.Chart, path: Path | str) -> None:
-    """Write a chart as PNG (twice the screen's resolution), SVG or PDF, by the file's ending; no browser is needed.
+    """Write a chart as PNG (at twice the screen's resolution), SVG or PDF, by the file's suffix; needs no browser.
 
     Raises:
         InputError: another ending.
@@ -65,7 +65,7 @@ def save(chart: vega.Chart, path: Path | str) -> None:
 
 
 def vega_lite_version() -> str:
-    """The newest version of Vega-Lite that vl-convert draws, as it names it."""
+    """The newest version of Vega-Lite that vl-convert can draw, as vl-convert names it."""
     import vl_convert
 
     return vl_convert.get_vegalite_versions()[-1]

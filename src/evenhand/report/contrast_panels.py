@@ -1,8 +1,8 @@
-"""Contrasts with their simultaneous intervals, and the margin as a band: panels of the charts of verdicts.
+"""Panels for charts of verdicts: contrasts with simultaneous intervals, and the margin as a shaded band.
 
 A row of data has `y` (its row), `v` (the verdict), `c` (the contrast) and, where they are known, `l` and `h` (the
 interval) and `k` (the margin). A mean over settings has `t`, its contrast again, and `pl` and `ph`, the interval in
-which a new setting would lie.
+the true contrast of a new setting is predicted to lie.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _POOLED, _SINGLE = "isValid(datum.t)", "!isValid(datum.t)"
 
 
 def contrast_value(row: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The row of data of a contrast."""
+    """The chart data of one contrast."""
     value = {"y": name, "v": row["verdict"] or theme.UNDECIDED, "c": short(row["contrast"])}
     if row["margin"] is not None:
         value["k"] = row["margin"]
@@ -26,7 +26,7 @@ def contrast_value(row: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def explained(values: Sequence[Mapping[str, Any]], design: Design) -> list[str]:
-    """How to read the marks."""
+    """The caption that explains the marks."""
     level = round(100 * (1 - 2 * design.alpha))
     parts = ["right of 0: worse", f"bars: simultaneous {level}% intervals"]
     if any("k" in value for value in values):
@@ -42,7 +42,7 @@ def contrast_layers(
     legend: Sequence[str] | None,
     *told: tuple[str, str, str],
 ) -> list[vega.Spec]:
-    """The layers of a panel; none that would be empty, since its scales would have no extent.
+    """The layers of a panel, without layers that would be empty, since their scales would have no extent.
 
     Args:
         values: the rows of data of all panels.

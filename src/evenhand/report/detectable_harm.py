@@ -1,4 +1,4 @@
-"""How much harm the study detects: sentence, table and chart, read off the curves of planted harm."""
+"""The loss of accuracy that the study detects, from the curves of planted harm: sentences, tables and a chart."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from evenhand.report.wording import (
 )
 
 POWERS = (0.5, 0.8, 0.9)
-"""With which a loss is detected, in the tables; the chart spans them."""
+"""The powers in the columns of the tables; the chart's bars run from the first to the last."""
 MOST_LINES = 6
 
 
 def losses(curves: pl.DataFrame) -> pl.DataFrame:
-    """By setting, split, attribute, group and method, the loss of accuracy that is detected with each of `POWERS`.
+    """The loss of accuracy detected with each of `POWERS`, by setting, split, attribute, group and method.
 
     Columns `0.5`, `0.8`, `0.9`; null where no loss is large enough.
     """
@@ -58,7 +58,7 @@ def losses(curves: pl.DataFrame) -> pl.DataFrame:
 
 
 def _at(x: np.ndarray, y: np.ndarray, power: float) -> float | None:
-    """Where a curve first reaches a power, between its points."""
+    """The x at which a curve first reaches a power, interpolated; None where it does not reach it."""
     reached = np.flatnonzero(y >= power)
     if not len(reached):
         return None
@@ -69,9 +69,9 @@ def _at(x: np.ndarray, y: np.ndarray, power: float) -> float | None:
 
 
 def detectable_lines(curves: pl.DataFrame, design: Design) -> list[str]:
-    """Per setting and method, the loss of accuracy that the study detects with 80% power.
+    """A sentence for each setting and method: the loss of accuracy that the study detects with 80% power.
 
-    Of the main split. Nothing where there are no curves, or more lines than a summary can hold.
+    About the main split. Empty without curves, or with more lines than a summary can hold.
     """
     known = losses(curves)
     known = known.filter(pl.col("split").eq_missing(pl.lit(main_split(known["split"]), pl.String)))
@@ -116,13 +116,13 @@ def _who(row: Row) -> str:
 
 
 def _points(loss: float) -> str:
-    """A loss in percentage points."""
+    """A loss in words, in percentage points."""
     points = number(100 * loss, 1)
     return f"{points} point{'' if points == '1.0' else 's'}"
 
 
 def loss_grids(curves: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
-    """(setting, split, tables) of the losses of accuracy that are detected with each of `POWERS`."""
+    """Tables of the losses of accuracy detected with each of `POWERS`, as (setting, split, tables)."""
     head = ["method", "of", *(f"detected with {power:.0%} power" for power in POWERS)]
     grids = []
     for setting, split, here in by_setting_and_split(losses(curves), design):
@@ -148,7 +148,7 @@ def harm_chart(
     attribute: str | None = None,
     columns: int = 3,
 ) -> vega.Chart:
-    """The loss of accuracy that the study detects, a panel per method: bars from 50% to 90% power.
+    """Chart the loss of accuracy that the study detects: a panel per method, bars from 50% to 90% power.
 
     Args:
         curves: the table.
@@ -202,7 +202,7 @@ def harm_chart(
 
 
 def harm_blocks(results: Reportable) -> list[Block]:
-    """A chart of the detectable loss of accuracy per setting, split and attribute."""
+    """A chart of the detectable loss of accuracy for each setting, split and attribute."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         shown, _ = choose_attribute(rows, at.part["attribute"])

@@ -1,4 +1,4 @@
-"""The report's charts as picture files, for papers, slides and READMEs."""
+"""Write the report's charts as picture files, for papers, slides and READMEs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def write(results: Reportable, folder: Path, format: str = "png") -> list[Path]:
-    """Write the report's charts as pictures, a file each.
+    """Write the report's charts as pictures, one file each.
 
     Verdicts are those of the split `test`, by setting and attribute; of several settings also the contrasts across
     them, by method and reference. Sections give the charts that they name (`evenhand.report.blocks.Figure.stem`), of
@@ -44,7 +44,7 @@ def write(results: Reportable, folder: Path, format: str = "png") -> list[Path]:
 
 
 def _saved(chart: vega.Chart, path: Path) -> Path:
-    """A chart as a file that is there whole or not at all."""
+    """Save a chart under a temporary name and rename it, so that no partial file remains."""
     aside = path.with_name(f".{os.getpid()}-{path.name}")
     charts.save(chart, aside)
     aside.replace(path)
@@ -52,7 +52,7 @@ def _saved(chart: vega.Chart, path: Path) -> Path:
 
 
 def _verdicts(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
-    """Charts of verdicts with all measures in one, of everything but single classes."""
+    """Charts of verdicts that show all measures together; single classes are not drawn."""
     design = results.design
     verdicts = results.verdicts.filter(pl.col("split") == "test", pl.col("class").is_null())
     pooled = verdicts.filter(pl.col("setting").is_null()).drop_nulls(["verdict", "contrast"])
@@ -69,7 +69,7 @@ def _verdicts(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
 
 
 def _sections(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
-    """The charts that sections name; of several splits the first."""
+    """The charts of the sections that have a file name, of the first split only."""
     seen = set()
     for section in SECTIONS:
         for block in section.blocks(results):
@@ -85,5 +85,5 @@ def _lead(results: Reportable, setting: str | None) -> str:
 
 
 def _file_name(name: str) -> str:
-    """A name that every file system takes."""
+    """A name with only characters that every file system accepts."""
     return re.sub(r"[^\w.-]+", "_", name).replace("_", "-")

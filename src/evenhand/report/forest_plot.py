@@ -32,7 +32,7 @@ def across_chart(
     columns: int = 3,
     legend: bool = True,
 ) -> vega.Chart:
-    """The contrasts of each setting with their mean below: one panel for everyone, and for whom else it matters most.
+    """Chart the contrasts of each setting above their mean: a panel for everyone, and for the groups that matter most.
 
     Further panels: between the groups of each attribute, and the group of each attribute whose mean contrast is
     largest. Single classes are not drawn.
@@ -82,7 +82,7 @@ def across_chart(
 
 
 def _places(pooled: pl.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
-    """The pooled rows that are drawn, and what their panels are called."""
+    """The pooled rows that are drawn, with the titles of their panels."""
     for row in pooled.filter(pl.col("group").is_null()).iter_rows(named=True):
         between = f"{row['attribute']}: {measure_named(row['measure']).display.row}"
         yield row, place(row) if row["attribute"] is None else between
@@ -93,7 +93,7 @@ def _places(pooled: pl.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _values(rows: pl.DataFrame, pooled: Mapping[str, Any], panel: str, settings: Sequence[str]) -> list[dict[str, Any]]:
-    """The settings' contrasts at the place of a pooled row, and that row."""
+    """The contrasts of the settings for the estimand of a pooled row, then that row."""
     same = [is_value(key, pooled[key]) for key in ("measure", "attribute", "group", "condition", "correction")]
     matching = rows.filter(*same, pl.col("setting").is_not_null())
     by_setting = {row["setting"]: row for row in matching.iter_rows(named=True)}
@@ -114,7 +114,7 @@ def _panels(
     legend: Sequence[str] | None,
     columns: int,
 ) -> vega.Spec:
-    """One panel per place; `key` names the rows."""
+    """One panel for each pooled row; `key` names the data."""
     order = [*settings, POOLED]
     told = (("y", "N", "setting"), ("pl", "Q", "a new setting, low"), ("ph", "Q", "a new setting, high"))
     layers = contrast_layers(values, order, reference, width, legend, *told)
@@ -124,7 +124,7 @@ def _panels(
 
 
 def across_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
-    """A block per split, method and reference that were pooled over settings, with a figure per measure."""
+    """A block for each pooled split, method and reference, with a figure for each measure."""
     decided = verdicts.filter(pl.col("class").is_null()).drop_nulls("verdict")
     pooled = decided.filter(pl.col("setting").is_null()).drop_nulls("contrast")
     blocks = []

@@ -38,7 +38,7 @@ def group_accuracy_chart(
     split: str | None = None,
     attribute: str | None = None,
 ) -> vega.Chart:
-    """Accuracy of everyone and of each group with its 95% interval, by method; group sizes in brackets.
+    """Chart the accuracy of everyone and of each group by method, with 95% intervals and group sizes in brackets.
 
     Raises:
         InputError: there is no such estimate.
@@ -77,7 +77,7 @@ def disparity_chart(
     attribute: str | None = None,
     name: str | None = None,
 ) -> vega.Chart:
-    """A disparity between groups, and of each group to its complement, by method.
+    """Chart a disparity between groups, and of each group to its complement, by method.
 
     The band is the first reference's value ± the margin of the measure's verdicts: a point to the right of it is
     further than the margin from the reference. A grey tick is the noise floor's 95% quantile, where there is one.
@@ -119,7 +119,7 @@ def disparity_chart(
 def group_values(
     rows: pl.DataFrame, whole: str, *, sized: bool = False, reference: str | None = None, margin: float | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of data of one measure's estimates over seeds, see `evenhand.report.panels`.
+    """The chart data of one measure's estimates over seeds; `evenhand.report.panels` describes the fields.
 
     Args:
         rows: the estimates.
@@ -144,7 +144,7 @@ def group_values(
 
 
 def accuracy_blocks(results: Reportable) -> list[Block]:
-    """A chart of group accuracy per setting, split and attribute."""
+    """A chart of group accuracy for each setting, split and attribute."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         chart = group_accuracy_chart(rows, results.design, **at.where)
@@ -154,7 +154,7 @@ def accuracy_blocks(results: Reportable) -> list[Block]:
 
 
 def disparity_blocks(results: Reportable) -> list[Block]:
-    """Charts of disparities per setting, split, attribute and class."""
+    """Charts of disparities for each setting, split, attribute and class."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         shown = rows.filter(is_value("attribute", at.part["attribute"]), is_value("class", at.part["name"]))
@@ -176,6 +176,6 @@ def disparity_blocks(results: Reportable) -> list[Block]:
 
 
 def _shown(estimates: pl.DataFrame, part: str) -> pl.DataFrame:
-    """The estimates over seeds of the measures that a part of the report shows."""
+    """The estimates over seeds of the measures that are shown in a part of the report."""
     names = [measure.name for measure in shown_in(part)]
     return estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(names))

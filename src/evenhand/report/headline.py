@@ -1,4 +1,4 @@
-"""The answer in sentences: the same on the page, in Markdown, in JSON and in a terminal."""
+"""The headline: the answer in sentences, the same on the page, in Markdown, in JSON and in a terminal."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from evenhand.report.wording import (
 )
 
 _LISTED = 3
-"""Worse comparisons that a line names, and lines that each say what the study detects."""
+"""The most `worse` comparisons that a line names, and the most lines that each add the smallest detectable harm."""
 
 
 def headline(results: Reportable) -> list[str]:
-    """The answer in sentences: patterns across settings, verdicts, who leaks membership, detectable harm."""
+    """The sentences of the headline: patterns across settings, verdicts, membership, detectable harm."""
     verdicts, design = results.verdicts, results.design
     return [
         *pattern_lines(verdicts, design),
@@ -46,11 +46,11 @@ def headline(results: Reportable) -> list[str]:
 
 
 def pattern_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A sentence per method and reference of a study of several settings: is one consistently worse?
+    """Sentences on whether a method is consistently worse than a reference over the settings of a study.
 
     A pattern is consistent where the mean over settings is worse than 0 and so is the whole interval in which the
     contrast of a new setting would lie; two settings are too few to say so. The sentence has every measure that gets
-    verdicts, of everyone and between groups: the mean over settings, its interval, and how settings differ. Of the
+    verdicts, of everyone and between groups: the mean over settings, its interval, and how settings differ. About the
     main split; empty where nothing was pooled.
     """
     decided = verdicts.filter(pl.col("class").is_null(), pl.col("group").is_null()).drop_nulls(["verdict", "contrast"])
@@ -81,7 +81,7 @@ def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str
 
 
 def _clause(row: Row, several: bool) -> str:
-    """`accuracy −0.003 [−0.010, +0.004] (I² 12%, p .345)`; how settings differ is the first note of a pooled row."""
+    """One pooled row in words: `accuracy −0.003 [−0.010, +0.004] (I² 12%, p .345)`; I² comes from its first note."""
     decimals, who = digits(row["measure"]), place(row)
     contrast = number(row["contrast"], decimals, signed=True)
     bounds = interval(row["low"], row["high"], decimals, signed=True)
@@ -92,15 +92,15 @@ def _clause(row: Row, several: bool) -> str:
 
 
 def _differing(pooled: pl.DataFrame) -> str:
-    """In how many comparisons settings differ by more than noise."""
+    """The number of comparisons in which settings differ by more than noise, in words."""
     differ = int(pooled["note"].str.contains(DIFFER, literal=True).sum())
     return f"{DIFFER} in {differ} of them" if differ else ALIKE
 
 
 def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A line per setting, method and reference on the verdicts of the main split.
+    """A line for each setting, method and reference that counts the verdicts of the main split.
 
-    Single questions of many are left to the table. Where contrasts were pooled over settings, lines about these come
+    Single questions of many appear in the table only. Where contrasts were pooled over settings, lines about these come
     first. The smallest detectable harm is said in each line, or once at the end where there are many.
     """
     split = main_split(verdicts["split"])
@@ -126,7 +126,7 @@ def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
 
 
 def _outcome(rows: pl.DataFrame) -> str:
-    """The verdicts counted, and which are worse."""
+    """The counts of the verdicts, with the names of the worse comparisons."""
     decided = rows.drop_nulls("verdict")
     judged = decided.drop_nulls("contrast")
     absent = len(decided) - len(judged)
@@ -140,9 +140,9 @@ def _outcome(rows: pl.DataFrame) -> str:
 
 
 def smallest_harm(verdicts: pl.DataFrame) -> str:
-    """The smallest detectable harm in a sentence: in groups' accuracy, else in whatever was judged.
+    """A sentence on the smallest detectable harm: in the accuracy of groups, else in any judged measure.
 
-    In one setting; means over settings, and single questions of many, are left to the table.
+    In single settings; means over settings, and single questions of many, appear in the table only.
     """
     verdicts = verdicts.drop_nulls("setting").filter(~single_part())
     for where, whom, rows in _harms(verdicts):
@@ -154,11 +154,11 @@ def smallest_harm(verdicts: pl.DataFrame) -> str:
         if possible:
             rest = "" if len(possible) == len(known_harms) else f"; in some {whom} no harm is reliably detectable"
             return f"The smallest harm {where} that this study detects with 80% power is {span(possible)}{rest}."
-    return "How small a harm this study detects cannot be said."
+    return "The smallest harm that this study detects is unknown."
 
 
 def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
-    """Where harm may be detected, in whom, and those contrasts: what a reader understands best comes first."""
+    """Candidates for that sentence, the easiest to understand first: a measure, whom it is about, and its contrasts."""
     for measure in known().values():
         if measure.display.detectable:
             rows = verdicts.filter(measure=measure.name)

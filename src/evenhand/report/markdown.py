@@ -1,4 +1,4 @@
-"""The report in Markdown, for documents and pull requests: headline, verdicts, the tables of sections, margins."""
+"""Write the report in Markdown, for documents and pull requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_
 
 
 def markdown(results: Reportable) -> str:
-    """The headline, the verdict tables with their notes, the sections' tables, failed trials and margins."""
+    """The report in Markdown: headline, verdicts with their notes, tables of sections, failed trials, margins."""
     design = results.design
     level = f"{100 * (1 - 2 * design.alpha):g}% interval"
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
@@ -38,7 +38,7 @@ def markdown(results: Reportable) -> str:
 
 
 def _section(content: Content) -> Iterator[str]:
-    """The tables of a section, each under a heading, and what is said of a setting and split."""
+    """The tables of a section, each under a heading, with the sentences about their settings and splits."""
     for setting, split, grids in content.tables:
         for grid in grids:
             heading = f"{capital(grid.caption)} ({setting}, {split}){content.section.caption}"
@@ -48,7 +48,7 @@ def _section(content: Content) -> Iterator[str]:
 
 
 def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
-    """A table of verdicts with its notes; one of means over settings has columns of its own."""
+    """A table of verdicts with its notes; tables of means over settings have other columns."""
     pooled = table.setting is None
     head = ["measure", "of", "verdict", "worse by", level, *(["a new setting"] if pooled else []), "margin"]
     head += ["detectable", *(["settings", "how they differ"] if pooled else ["runs"]), "notes"]
@@ -74,7 +74,7 @@ def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, no table cells of its own."""
+    """The text with characters escaped that Markdown would read as markup, HTML or table cells."""
     flat = " ".join(text.split())
     marked = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""Tables of membership inference: rates with what they were counted from, losses, areas."""
+"""Tables of membership inference: rates with the counts behind them, losses, and areas under ROC curves."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from evenhand.report.wording import (
 
 
 def membership_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
-    """(setting, split, tables): rates at few false positives with their counts, losses on members and non-members after
-    the first of them, areas and what else is known, by place and method."""
+    """Tables of membership inference by group and method, as (setting, split, tables).
+
+    The first is about rates at few false positives with their counts. The table of losses on members and non-members
+    comes after it, then areas and all other measures.
+    """
     measures = [measure_named(name) for name in of_kind("membership")]
     tabled = [measure for measure in measures if measure.display.tabled]
     rates = {measure.name for measure in shown_in("rates")}
@@ -46,7 +49,7 @@ def membership_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str,
 
 
 def _losses(rows: pl.DataFrame, methods: list[str]) -> Iterator[Grid]:
-    """Loss and accuracy on members and non-members with their gaps, by place and method; none where none are known."""
+    """The table of losses and accuracies on members and non-members, with their gaps; None where no loss is known."""
     cells = []
     shown = shown_in("losses")
     for part in rows.partition_by("attribute", "group", maintain_order=True):
@@ -72,7 +75,7 @@ def _measured(row: Row | None, signed: bool) -> str:
 
 
 def _grid(rows: pl.DataFrame, methods: list[str], counted: bool) -> Grid:
-    """A row per place and method: the value, its interval, its noise floor where it has one, and what is behind it.
+    """The table of one measure, a row per group and method: value, interval, any noise floor, and counts.
 
     Args:
         rows: of one measure.
@@ -96,7 +99,7 @@ def _grid(rows: pl.DataFrame, methods: list[str], counted: bool) -> Grid:
 
 
 def _ordered(rows: pl.DataFrame, methods: list[str]) -> Iterator[Row]:
-    """Rows place by place, in each the methods in the reader's order."""
+    """The rows sorted by group, then by method in the reader's order."""
     order = {method: rank for rank, method in enumerate(methods)}
     for part in rows.partition_by("attribute", "group", "condition", maintain_order=True):
         yield from sorted(part.iter_rows(named=True), key=lambda row: order[row["method"]])

@@ -1,4 +1,4 @@
-"""Whose membership is inferred more often, in sentences: a method against its reference, and what goes with it."""
+"""Sentences on membership inference: does a method leak more than its reference, and which groups leak most?"""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NAMED = 3
 
 
 def membership_lines(estimates: pl.DataFrame, verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A sentence per setting, method and reference about the area of everyone, and the groups that leak more.
+    """A sentence for each setting, method and reference: the area for everyone, and the groups that leak more.
 
-    None where no membership was audited. Areas are those of each method's own models; the difference is that of the
+    Empty where no membership was audited. Areas are those of each method's own models; the difference is that of the
     models and examples that both have, with its interval at the verdict's level.
     """
     lines = []
@@ -61,7 +61,7 @@ def _sentence(row: Row, area: Mapping[str, float | None], groups: pl.DataFrame) 
 
 
 def correlation_lines(estimates: pl.DataFrame, design: Design, setting: str, split: str) -> list[str]:
-    """What the leak of an attribute's groups goes with, a sentence per attribute and measure; none below 4 groups."""
+    """Sentences on the properties of groups that correlate with their leakage; none for fewer than 4 groups."""
     known = estimates.filter(pl.col("seed").is_null(), setting=setting, split=split).drop_nulls("value")
     methods, lines = methods_of(known, design, setting), []
     measures = shown_in("correlations")

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no network."""
+"""Write the report as one HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from evenhand.report.sections import contents
 from evenhand.report.wording import NONE, trained
 
 _OPEN = 60
-"""Up to this many verdict rows all tables are open."""
+"""With at most this many verdict rows, all tables are open."""
 
 _OPEN_CHARTS = 3
-"""Blocks of charts that are open in each section; the others are drawn when they are opened."""
+"""The number of blocks of charts that are open in each section; the others are drawn when they are opened."""
 
 _MEANINGS = {
     "equivalent": "the interval lies inside ± margin",
     "worse": "else above 0",
     "better": "else below 0",
     "not worse": "else below the margin",
-    "inconclusive": "this study cannot tell",
+    "inconclusive": "this study cannot decide",
     theme.UNDECIDED: "shown for comparison only",
 }
-"""In the order in which a verdict is decided."""
+"""The meaning of each verdict, in the order in which the rule tests them."""
 
 _FIRST = (("across", "Across settings"), ("verdicts", "Verdicts"))
 _LAST = (
@@ -47,7 +47,7 @@ _LAST = (
     ("reading", "How to read a verdict"),
     ("notes", "Notes"),
 )
-"""Sections that are no charts and tables of a kind: before and after those of `evenhand.report.sections`."""
+"""The sections without an entry in `evenhand.report.sections`: those before its sections, and those after."""
 
 _PAIRING = {
     "example": "Methods are compared on the same examples, matched by their ids, seed by seed.",
@@ -57,7 +57,7 @@ _PAIRING = {
 
 
 def html(results: Reportable) -> str:
-    """The report: verdicts first, charts of summaries, the study, how to read it.
+    """The report as HTML: verdicts first, then charts and tables, the study, and how to read it.
 
     The page is one file of about 1 MB for the drawing library and little for the data. Its content security policy
     allows its own two scripts by their hashes and no request at all. Names and notes are escaped.
@@ -175,7 +175,7 @@ def _notes(design: Design) -> list[str]:
 
 @cache
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert; it makes `vegaEmbed` known to the page.
+    """Vega, Vega-Lite and Vega-Embed as one script from vl-convert, which defines `vegaEmbed` for the page.
 
     Making it takes two seconds, so it is kept in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`) by the
     versions that it depends on.
@@ -198,7 +198,7 @@ def bundle() -> str:
 
 
 def embedded_json(value: Any) -> Any:
-    """JSON that cannot leave its script element, whatever strings it holds: `<`, `>` and `&` are written as escapes."""
+    """JSON that is safe inside a script element whatever its strings: `<`, `>` and `&` are written as escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -206,7 +206,7 @@ def embedded_json(value: Any) -> Any:
 
 
 def _spec(chart: vega.Chart) -> Any:
-    """A chart's specification without the theme, which the page holds once."""
+    """A chart's specification without the theme, which the page includes once."""
     return embedded_json({key: part for key, part in chart.to_dict().items() if key not in ("config", "$schema")})
 
 

@@ -1,4 +1,4 @@
-"""Points with intervals: the one builder of charts that show estimates by row (a group, a question) and method.
+"""Builds charts of points with intervals: estimates by row (a group, a question) and method.
 
 A row of data has `y` (its row), `m` (the method), `c` (the value) and, where they are known, `l` and `h` (the
 interval), `a` and `b` (a band such as reference ± margin) and `f` (the noise floor).
@@ -18,7 +18,7 @@ Points = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Axes:
-    """Where points stand, and what tells methods apart.
+    """The position of points, and the encodings that distinguish methods.
 
     Attributes:
         rows: encoding of the rows.
@@ -38,14 +38,14 @@ class Axes:
     height: int = 0
 
     def at(self, low: str, high: str | None = None, beside: bool = True) -> vega.Spec:
-        """The encoding of a mark at a value, or from one to another; beside those of other methods."""
+        """The encoding of a mark at a value, or from one value to another, beside the marks of other methods."""
         value, end, row, offset = ("y", "y2", "x", "xOffset") if self.upright else ("x", "x2", "y", "yOffset")
         encoding = {value: vega.field(low, **self.values), row: self.rows}
         encoding |= {end: {"field": high}} if high else {}
         return encoding | ({offset: self.inside} if beside and self.inside is not None else {})
 
     def nowhere(self) -> vega.Spec:
-        """The encoding of a mark for what has no value: at the foot of the axis of values."""
+        """The encoding of a mark for a missing value, at the foot of the axis of values."""
         encoding = self.at("c")
         encoding["y" if self.upright else "x"] = {"value": self.height if self.upright else 0}
         return encoding
@@ -64,7 +64,7 @@ def point_layers(
     told: Sequence[vega.Spec] = (),
     clip: bool = False,
 ) -> list[vega.Spec]:
-    """Layers of bands, noise floors, intervals, points, and dashes for what has no value; none that would be empty.
+    """Layers for bands, noise floors, intervals, points and missing values, without layers that would be empty.
 
     Args:
         values: the rows.
@@ -107,7 +107,7 @@ def _any(values: Points, key: str) -> bool:
 
 
 def even_line(axes: Axes, value: float, **look: Any) -> vega.Spec:
-    """A line at the value that means no preference."""
+    """The layer of a line at the value that means no preference."""
     drawn: vega.Spec = {"color": theme.INK, "strokeWidth": 1, **look}
     return vega.mark("rule", axes.line(value), data=vega.NOWHERE, **drawn)
 
@@ -130,7 +130,7 @@ def point_panel(
     labels_width: int | None = None,
     clip: bool = False,
 ) -> vega.Spec:
-    """Rows below each other, and in each the methods beside each other: a panel for a screen.
+    """A panel for a screen, with one line for each row and the methods side by side within it.
 
     Args:
         values: the rows of data.

@@ -1,4 +1,4 @@
-"""Linear probes: accuracy, accuracy on control tasks and selectivity over the layers of a model, by method."""
+"""The chart of linear probes: accuracy, control accuracy and selectivity over layers, by method."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from evenhand.report.reportable import Reportable
 from evenhand.report.wording import methods_of
 
 BARE = "#8f8f8f"
-"""Of untrained models."""
+"""The colour of untrained models."""
 
 FEW = 13
-"""Up to so many layers intervals are bars beside each other, else bands."""
+"""With at most this many layers, intervals are drawn as bars side by side, else as bands."""
 
 _WIDTH, _HEIGHT, _GAP = 210, 190, 22
 _APART = 0.09
@@ -31,24 +31,24 @@ _EXPLAINED_BARE = "; grey: an untrained model"
 
 
 def probes_of(estimates: pl.DataFrame) -> pl.DataFrame:
-    """The rows of probes over seeds that have a value."""
+    """The estimates of probes over seeds that have a value."""
     names = [measure.name for measure in shown_in("probes")]
     return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(names)).drop_nulls("value")
 
 
 def probed_for(estimates: pl.DataFrame) -> list[str]:
-    """The targets of these rows."""
+    """The targets of rows, each once."""
     conditions = probes_of(estimates)["condition"].unique(maintain_order=True)
     return list(dict.fromkeys(named(condition)[0] for condition in conditions))
 
 
 def of_target(target: str) -> pl.Expr:
-    """Whether a row is about a target, in any layer."""
+    """An expression that is true for rows about a target, in any layer."""
     return pl.col("condition").str.replace("/[^/]*$", "") == target
 
 
 def signed(measure: Measure) -> bool:
-    """Whether a measure may lie on either side of 0; such measures have an axis of their own, which holds 0."""
+    """Whether a measure can be negative; such measures have a separate axis, which includes 0."""
     return measure.limits[0] < 0
 
 
@@ -60,8 +60,9 @@ def probes_chart(
     split: str | None = None,
     target: str | None = None,
 ) -> vega.Chart:
-    """Accuracy, control accuracy and selectivity over layers: a line per method with its 95% intervals, and a grey one
-    for untrained models. Both accuracies share their axis.
+    """Chart accuracy, control accuracy and selectivity over layers: a line per method with 95% intervals.
+
+    Untrained models have a grey line. Both accuracies share their axis.
 
     Args:
         estimates: the table.
@@ -100,7 +101,7 @@ def probes_chart(
 
 
 def points(rows: pl.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
-    """A row per method and layer: value and bounds. Where layers are few, methods stand a little beside each other."""
+    """The chart data, a row per method and layer; where layers are few, methods are drawn side by side."""
     values: list[dict[str, Any]] = [
         {"x": int(named(row["condition"])[1]), "m": row["method"], "c": short(row["value"])} | bounds(row)
         for row in rows.iter_rows(named=True)
@@ -111,7 +112,7 @@ def points(rows: pl.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def extent_of(values: Sequence[Mapping[str, Any]], zero: bool = False) -> tuple[float, float] | None:
-    """The axis that holds all of these with their intervals, and perhaps 0; None for none."""
+    """The range of an axis that includes all values with their intervals, and 0 if asked; None without values."""
     ends = [value[key] for value in values for key in ("c", "l", "h") if key in value]
     if not ends:
         return None
@@ -123,7 +124,7 @@ def extent_of(values: Sequence[Mapping[str, Any]], zero: bool = False) -> tuple[
 def lines(
     key: str, methods: Sequence[str], domain: tuple[float, float] | None, values: Sequence[dict[str, Any]], legend: bool
 ) -> vega.Spec:
-    """A line per method over layers with its intervals, and a line at 0 where the axis has it inside.
+    """The layers of a line per method with its intervals, and of a line at 0 if 0 is inside the axis.
 
     Args:
         key: names the rows, see `points`.
@@ -159,13 +160,13 @@ def lines(
 
 
 def method_codes(methods: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Colours and shapes of methods; untrained models are grey, whatever their place."""
+    """The colours and shapes of methods; untrained models are grey, whatever their position."""
     colours, shapes = theme.scale_of(methods)
     return [BARE if name == UNTRAINED else colour for name, colour in zip(methods, colours, strict=True)], shapes
 
 
 def probe_blocks(results: Reportable) -> list[Block]:
-    """A chart of probes over the layers per setting, split and target."""
+    """A chart of probes over layers for each setting, split and target."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         chart = probes_chart(rows, results.design, **at.where)

@@ -1,4 +1,4 @@
-"""Reliability diagrams."""
+"""The chart of reliability diagrams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evenhand.report.reportable import Reportable
 from evenhand.report.wording import methods_of
 
 RELIABILITY, CONFIDENCE = "reliability", "confidence"
-"""Curves: observed share by confidence, and share of the predictions by confidence."""
+"""The measures of `curves` that are drawn: observed share and share of the predictions, by confidence."""
 
 
 def reliability_chart(
@@ -28,7 +28,7 @@ def reliability_chart(
     group: str | None = None,
     columns: int = 4,
 ) -> vega.Chart:
-    """Observed share against confidence, a panel per method, with the share of the predictions in each bin as bars.
+    """Chart the observed share against confidence, a panel per method; bars show the share of predictions in each bin.
 
     Raises:
         InputError: there is no such curve, since nothing with probabilities was recorded.
@@ -72,12 +72,12 @@ def reliability_chart(
 
 
 def diagonal(low: float, high: float) -> dict[str, dict[str, float]]:
-    """The encoding of the line on which both axes say the same."""
+    """The encoding of the diagonal, on which confidence and observed share are equal."""
     return {"x": {"datum": low}, "y": {"datum": low}, "x2": {"datum": high}, "y2": {"datum": high}}
 
 
 def reliability_blocks(results: Reportable) -> list[Block]:
-    """A chart of reliability per setting and split for everyone, and for the worst-calibrated group of attributes."""
+    """Charts of reliability for each setting and split: everyone, and the worst-calibrated group of each attribute."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         chart = reliability_chart(rows, results.design, **at.where)

@@ -1,4 +1,4 @@
-"""What every form of the report is made from."""
+"""The interface between results and the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evenhand.audit.design import Design
 
 
 class Reportable(Protocol):
-    """The part of `evenhand.audit.results.Results` that the report reads."""
+    """The attributes of `evenhand.audit.results.Results` that the report reads."""
 
     @property
     def examples(self) -> pl.DataFrame: ...

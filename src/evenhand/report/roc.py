@@ -1,4 +1,4 @@
-"""ROC curves of membership inference on logarithmic axes."""
+"""The report's chart of ROC curves of membership inference, on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def roc_chart(
     attribute: str | None = None,
     columns: int = 3,
 ) -> vega.Chart:
-    """ROC curves with 95% bands on logarithmic axes: a panel for everyone and for each group, a line per method.
+    """Chart ROC curves with 95% bands on logarithmic axes: a panel for everyone and for each group, a line per method.
 
     Points without a true positive have no place on a logarithmic axis; a band that reaches 0 ends at the axis.
 
@@ -85,7 +85,7 @@ def roc_chart(
 
 
 def least_decade(values: Any) -> int:
-    """The power of ten at which axes begin: at or below all rates that are drawn, and at most .01."""
+    """The power of ten at which axes begin: at most .01, and at most the lowest rate that is drawn."""
     least = min((min(value["x"], value["y"]) for value in values), default=0.01)
     return math.floor(math.log10(min(least, 0.01)) + 1e-9)
 
@@ -96,7 +96,7 @@ def decades(least: float) -> list[float]:
 
 
 def roc_blocks(results: Reportable) -> list[Block]:
-    """A chart of ROC curves of membership inference per setting, split and attribute."""
+    """A chart of ROC curves for each setting, split and attribute."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         chart = roc_chart(rows, results.design, **at.where)

@@ -1,4 +1,4 @@
-"""The sections of the report that hold charts and tables, one entry each, in the reader's order.
+"""The sections of the report that have charts and tables, one entry each, in the reader's order.
 
 A new kind of records needs an entry here. The page, Markdown and the picture files loop over the list.
 """
@@ -34,18 +34,18 @@ OVER_SEEDS = ", mean over seeds with 95% intervals"
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the report.
+    """One section of the report: its texts, charts and tables.
 
     Attributes:
-        id, name, title: in the page's links, its list of sections, and its headings.
+        id, name, title: for the page's links, for its list of sections, and for headings.
         about: how to read the section, in HTML.
         blocks: its charts.
         tables: its tables.
         lines: sentences about a setting and split that has tables.
-        present: whether it is there; where it has charts or tables unless given.
-        absent: what is said where it is there and has no charts, in HTML, instead of how to read it.
-        opened: which of the tables of a setting and split is open on the page.
-        markdown: whether Markdown has its tables and sentences.
+        present: whether the report has the section; by default if it has charts or tables.
+        absent: replaces `about` where the section has no charts, in HTML.
+        opened: the table of a setting and split that is open on the page.
+        markdown: whether the Markdown report includes its tables and sentences.
         caption: ends the headings of its tables in Markdown.
     """
 
@@ -65,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Content:
-    """What a section holds of some results."""
+    """The charts, tables and sentences of a section for given results."""
 
     section: Section
     blocks: Sequence[Block]
@@ -74,12 +74,12 @@ class Content:
 
     @property
     def about(self) -> str:
-        """How to read the section, or why there is nothing to read, in HTML."""
+        """How to read the section, or why it is empty, in HTML."""
         return self.section.about if self.blocks or not self.section.absent else self.section.absent
 
 
 def contents(results: Reportable, charts: bool = True) -> list[Content]:
-    """What the sections hold, those that are there only; without charts where only tables are wanted."""
+    """The contents of the sections that these results have; without charts if only tables are needed."""
     made = []
     for section in SECTIONS:
         if section.present is None or section.present(results):
@@ -91,7 +91,7 @@ def contents(results: Reportable, charts: bool = True) -> list[Content]:
 
 
 def _tables_of(kind: Kind) -> Callable[[Reportable], Tables]:
-    """Tables of the measures of a kind of records, by place, a column per method."""
+    """The tables of the measures of a kind of records, a row per group or condition, a column per method."""
 
     def tables(results: Reportable) -> Tables:
         shown = [name for name in of_kind(kind) if measure_named(name).display.tabled]
@@ -108,7 +108,7 @@ def _tables_shown_in(part: str) -> Callable[[Reportable], Tables]:
 
 
 def _of_predictions(results: Reportable) -> bool:
-    """Whether predictions were audited, or nothing at all."""
+    """Whether predictions were audited; true also without any estimates."""
     return results.estimates.is_empty() or results.estimates["measure"].is_in(of_kind("predictions")).any()
 
 
@@ -121,10 +121,10 @@ SECTIONS = (
         "harm",
         "Detectable harm",
         "Detectable harm",
-        "A study that finds nothing may have been unable to. So harm was planted: correct predictions of the method "
-        "were made wrong until a group had lost some of its accuracy, and its contrast was judged again. Shown is the "
-        "loss that studies like this one call <em>worse</em> with that power. Where it is large, an "
-        "<em>inconclusive</em> above says little.",
+        "A study that finds no harm may have been unable to find it. So harm was planted: correct predictions of the "
+        "method were made wrong until a group had lost some of its accuracy, and its contrast was judged again. The "
+        "chart shows the loss that studies like this one call <em>worse</em> with 50%, 80% and 90% power. Where it is "
+        "large, an <em>inconclusive</em> verdict says little.",
         harm_blocks,
         lambda results: loss_grids(results.curves, results.design),
         opened="none",
@@ -135,10 +135,10 @@ SECTIONS = (
         "Membership inference",
         "Membership inference",
         "Can an attack infer from a model’s confidence whether an example was in its training set? On the dashed line "
-        "it only guesses; what counts is how far the curve lies above it at few false positives, to the left. All "
+        "it only guesses; the height of the curve above that line matters at few false positives, on the left. All "
         "models of a method are taken together under one threshold. At the <em>group threshold</em> a group’s own "
         "non-members decide, so that its rate is what the group itself leaks; at the <em>pooled threshold</em> all "
-        "non-members do, so that it is what an attacker finds who does not know the groups. A rate needs three "
+        "non-members do, so that it is the rate of an attacker who does not know the groups. A rate needs three "
         "expected false positives: with fewer non-members it is refused, and the curve is drawn regardless.",
         roc_blocks,
         lambda results: membership_grids(results.estimates, results.design),
@@ -178,14 +178,14 @@ SECTIONS = (
         "Benchmarks",
         "Benchmarks",
         "Scored by lm-evaluation-harness, under its own names. <em>pct_stereotype</em> (CrowS-Pairs, StereoSet) is the "
-        "share of pairs of sentences of which the stereotypical one is likelier; at .5 neither is preferred, and the "
-        "harm is the distance from there. BBQ asks questions whose context does or does not tell the answer: its "
-        "<em>bias scores</em> are 0 where wrong guesses go along and against stereotypes equally often, and "
-        "<em>acc</em> is the share of right answers, “unknown” where the context does not tell. <em>acc</em> of "
+        "share of pairs of sentences of which the stereotypical one is more probable; at .5 neither is preferred, and "
+        "the harm is the distance from .5. BBQ asks questions whose context does or does not give the answer: its "
+        "<em>bias scores</em> are 0 where wrong guesses follow and contradict stereotypes equally often, and "
+        "<em>acc</em> is the share of right answers (“unknown” where the context does not give one). <em>acc</em> of "
         "Winogender is the share of sentences in which a pronoun is understood; the distance between he and she is the "
-        "harm. Documents that are one template with names exchanged, or are about one target, are one unit of the "
-        "interval. These benchmarks have known faults, such as pairs that say nothing of a stereotype or differ in "
-        "other ways (Blodgett et al. 2021): a verdict here is about the benchmark, and no proof of harm or of its "
+        "harm. Documents made from one template by exchanging names, or about one target, form one unit of the "
+        "interval. These benchmarks have known faults, such as pairs that involve no stereotype or differ in "
+        "other ways (Blodgett et al. 2021): a verdict here is about the benchmark, and does not prove harm or its "
         "absence elsewhere. Means over seeds with 95% intervals.",
         benchmark_blocks,
         _tables_of("benchmarks"),
@@ -193,15 +193,15 @@ SECTIONS = (
     ),
     Section(
         "probes",
-        "What representations say",
-        "What representations say",
+        "Representations",
+        "Information in representations",
         "Linear probes read a target, such as somebody’s gender, from the frozen states of each layer; they are "
         "trained on some examples and tested on others. A probe may also memorize which word or text has which value, "
         "or guess: on <em>control tasks</em> values are drawn at random, once per occupation or text, and its accuracy "
-        "there is subtracted. <em>Selectivity</em> is the rest. Two baselines show what training has to do with it: "
+        "there is subtracted. <em>Selectivity</em> is the difference. Two baselines show the part that training plays: "
         "layer 0, the embeddings, and an <em>untrained</em> model of the same architecture. That a state encodes "
-        "something does not mean that the model uses it. Whether more is worse was declared by whoever designed the "
-        "study. Means over seeds with 95% intervals, which include the variation of seeds, of tested examples and of "
+        "something does not mean that the model uses it. The designer of the study declared whether more is worse. "
+        "Means over seeds with 95% intervals, which include the variation of seeds, of tested examples and of "
         "control tasks.",
         probe_blocks,
         _tables_of("probes"),
@@ -226,13 +226,13 @@ SECTIONS = (
         "Disparities",
         "Demographic parity compares how often groups are predicted positive; equalized odds compares true and false "
         "positive rates and takes the larger difference. <em>Between groups</em> is the largest minus the smallest, "
-        "and is above 0 by chance alone: compare it with its noise floor, the grey tick, which 95 in 100 studies "
-        "without any disparity at these group sizes stay below, and with the reference’s. The band, where there is "
-        "one, is the reference’s value ± the margin.",
+        "which is above 0 by chance alone: compare it with the reference’s value and with its noise floor, the grey "
+        "tick. Of 100 studies without any disparity at these group sizes, 95 stay below the tick. The band, where "
+        "there is one, is the reference’s value ± the margin.",
         disparity_blocks,
         present=_of_predictions,
-        absent="No disparities were measured, or the study is too large to draw them class by class: the tables of all "
-        "estimates have them.",
+        absent="No disparities were measured, or the study is too large to draw them class by class: see the tables "
+        "of all estimates.",
         markdown=False,
     ),
     Section(
@@ -249,8 +249,8 @@ SECTIONS = (
         "estimates",
         "All estimates",
         "All estimates",
-        f"Means over seeds with 95% intervals. {NONE} stands for what could not be computed; the number beside it "
-        "leads to the reason.",
+        f"Means over seeds with 95% intervals. {NONE} means that the value could not be computed; the number beside it "
+        "refers to the reason.",
         tables=lambda results: estimate_grids(results.estimates, results.design),
         present=_always,
         opened="none",
@@ -269,4 +269,4 @@ SECTIONS = (
         markdown=False,
     ),
 )
-"""In the reader's order, after the verdicts."""
+"""All sections in the reader's order; they come after the verdicts."""

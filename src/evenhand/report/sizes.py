@@ -1,4 +1,4 @@
-"""How many examples are in each group: a table and a chart."""
+"""The sizes of groups: a table and a chart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evenhand.report.tables import Grid
 from evenhand.report.wording import settings_of
 
 _TWO = ["#0b62a8", "#f0b27a"]
-"""Colours of two classes."""
+"""The colours of two classes."""
 
 _SCHEMA = {"attribute": pl.String, "group": pl.String, "class": pl.String, "n": pl.Int64}
 
@@ -25,7 +25,7 @@ _SCHEMA = {"attribute": pl.String, "group": pl.String, "class": pl.String, "n": 
 def group_size_chart(
     examples: pl.DataFrame, design: Design, *, setting: str | None = None, attribute: str | None = None
 ) -> vega.Chart:
-    """Examples in each group, by class. Groups may overlap, so that bars may add to more than all examples.
+    """Chart the number of examples in each group, by class; overlapping groups may add up to more than all examples.
 
     Raises:
         InputError: the examples have no such attribute.
@@ -62,9 +62,9 @@ def _chart(rows: pl.DataFrame, setting: str, attribute: str) -> vega.Chart:
 
 
 def group_sizes(examples: pl.DataFrame, design: Design, setting: str) -> pl.DataFrame:
-    """Columns `attribute, group, class, n`: how many examples of a setting are in each group and class.
+    """The number of examples of a setting in each group and class: columns `attribute, group, class, n`.
 
-    An example in two groups counts in both. Classes are in order; `(no label)` is one where labels are null.
+    An example in two groups counts in both. Classes are in order; `(no label)` is the class of null labels.
     """
     rows = examples.filter(setting=setting)
     codes = sorted(rows["label"].drop_nulls().unique().to_list())
@@ -81,7 +81,7 @@ def group_sizes(examples: pl.DataFrame, design: Design, setting: str) -> pl.Data
 
 
 def size_grids(results: Reportable) -> list[tuple[str, str, list[Grid]]]:
-    """Examples by group and class: (setting, nothing, one table per attribute)."""
+    """Tables of examples by group and class, one per attribute, as (setting, no split, tables)."""
     grids = []
     for setting, sizes in _by_setting(results):
         tables = []
@@ -101,7 +101,7 @@ def size_grids(results: Reportable) -> list[tuple[str, str, list[Grid]]]:
 
 
 def size_blocks(results: Reportable) -> list[Block]:
-    """A chart of group sizes per setting and attribute."""
+    """A chart of group sizes for each setting and attribute."""
     blocks = []
     for setting, sizes in _by_setting(results):
         for rows in sizes.partition_by("attribute", maintain_order=True):

@@ -26,12 +26,12 @@ from evenhand.report.wording import (
 
 @dataclass(frozen=True)
 class Footnotes:
-    """Notes of a table, each once, numbered from 1 in the order in which they were met."""
+    """The notes of a table, each once, numbered from 1 in order of appearance."""
 
     numbers: dict[str, int] = field(default_factory=dict)
 
     def mark(self, note: str | None) -> list[int]:
-        """The numbers of a row's notes, which records join by semicolons."""
+        """The numbers of a row's notes, which are separated by semicolons in records."""
         texts = [text for text in (note or "").split("; ") if text]
         return sorted(self.numbers.setdefault(text, len(self.numbers) + 1) for text in texts)
 
@@ -43,7 +43,7 @@ class Footnotes:
 
 @dataclass(frozen=True)
 class Grid:
-    """Any other table: a head, rows of text cells, a caption, footnotes."""
+    """A table of text cells with a head, a caption and footnotes."""
 
     caption: str
     head: Sequence[str]
@@ -54,7 +54,7 @@ class Grid:
 def estimate_grids(
     estimates: pl.DataFrame, design: Design, measures: Iterable[str] | None = None
 ) -> list[tuple[str, str, list[Grid]]]:
-    """Values with intervals over seeds, a column per method: (setting, split, one grid per measure).
+    """Tables of values with intervals over seeds, one per measure, a column per method, as (setting, split, tables).
 
     Args:
         estimates: the table.
@@ -95,7 +95,7 @@ def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
 
 
 AUDITED = ("study", "pool")
-"""Roles of trials that results rest on."""
+"""The roles of trials that are audited."""
 
 _OUTCOMES = (
     ("train_loss", "training loss", 3),
@@ -106,9 +106,9 @@ _OUTCOMES = (
 
 
 def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
-    """What training cost and reached, by setting and method, pools apart: means over the trials that were done.
+    """The table of training: losses, time, memory and ε by setting and method, as means over finished trials.
 
-    None where nothing is known of training, as in an audited table.
+    Pools have separate rows. None without records of training, as for an audited table.
     """
     used = trials.filter(pl.col("role").is_in(AUDITED))
     known = [entry for entry in _OUTCOMES if used[entry[0]].null_count() < len(used)]
@@ -133,8 +133,10 @@ def training_grid(trials: pl.DataFrame, design: Design) -> Grid | None:
 
 
 def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
-    """The hyperparameters that were tried, one grid per setting: what they reached on validation examples, which was
-    chosen, and why one failed."""
+    """Tables of the hyperparameters that were tried, one per setting.
+
+    They show the results on validation examples, the choice, and the reasons of failures.
+    """
     grids = []
     tried = trials.filter(role="tuning")
     for setting in tried["setting"].unique(maintain_order=True):
@@ -153,15 +155,16 @@ def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
 
 
 def match_grids(trials: pl.DataFrame) -> list[Grid]:
-    """How near each trial came to what it was made equal to; no grid where nothing was."""
+    """The table of matched trials: the checkpoint taken from each; empty where methods were not matched."""
     matched = trials.filter(pl.col("role") == "study", pl.col("note").is_not_null())
     rows = [[row["setting"], row["method"], str(row["seed"]), row["note"]] for row in matched.iter_rows(named=True)]
-    head = ["setting", "method", "seed", "the checkpoint that was taken"]
-    return [Grid("methods are compared at checkpoints that come nearest to the reference", head, rows)] if rows else []
+    head = ["setting", "method", "seed", "checkpoint"]
+    caption = "methods are compared at the checkpoints that come nearest to the reference"
+    return [Grid(caption, head, rows)] if rows else []
 
 
 def _value(value: Any) -> str:
-    """A hyperparameter as it is written in a study."""
+    """A hyperparameter as text, in the form that a study file has."""
     if value is None:
         return NONE
     return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
@@ -194,12 +197,12 @@ def _memory(values: pl.Series) -> str:
 
 
 def audited(trials: pl.DataFrame) -> int:
-    """How many trials the results rest on: those of the study and of its pools."""
+    """The number of audited trials: those of the study and of its pools."""
     return len(trials.filter(pl.col("role").is_in(AUDITED)))
 
 
 def failed_trials(trials: pl.DataFrame) -> list[tuple[str, str, str, str]]:
-    """(setting, method, seed, reason) of every trial of the study that failed; of a pool's, which model it was."""
+    """The failed trials as (setting, method, seed, reason); a pool's trial is named by its model."""
     failed = trials.filter(pl.col("role").is_in(AUDITED), status="failed")
     return [
         (row["setting"], row["method"], _which(row), row["reason"] or "no reason was recorded")
@@ -212,7 +215,7 @@ def _which(row: Row) -> str:
 
 
 def absent_rows(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, str, str, str]]:
-    """(setting and split, measure, where, methods, reason) of every estimate over seeds that is null."""
+    """The null estimates over seeds as (setting and split, measure, group, methods, reason)."""
     absent = estimates.filter(pl.col("seed").is_null() & pl.col("value").is_null())
     methods_by_reason: dict[tuple[str, str, str, str], list[str]] = {}
     for row in absent.iter_rows(named=True):
@@ -225,7 +228,7 @@ def absent_rows(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str,
 
 
 def provenance_rows(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What is known of where results came from, but for the study itself; a JSON object becomes a row per key."""
+    """The provenance of results as (name, text), without the study itself; a JSON object becomes one row per key."""
     rows = []
     for key, text in provenance.items():
         if key in ("study", "mixed", "tuning"):
@@ -242,7 +245,7 @@ def provenance_rows(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def margin_rows(design: Design) -> list[tuple[str, str]]:
-    """(date, margins) of every declaration, oldest first; the margins in force where no date is known."""
+    """The declarations of margins as (date, margins), oldest first; a single undated row without a history."""
     if not design.margin_history:
         return [("not dated", _margins(design.margins))] if design.margins else []
     return [(change.date, _margins(change.margins)) for change in design.margin_history]

@@ -1,4 +1,4 @@
-"""Results as plain text for a terminal: the headline, the verdicts that matter first, notes on the data."""
+"""Results as plain text for a terminal: the headline, notes on the data, and the most important verdicts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST = ("worse", "better", "inconclusive", "not worse", "equivalent")
 
 
 def text(results: Reportable) -> str:
-    """The summary that a run or an audit prints."""
+    """The summary that a run or an audit prints at its end."""
     design = results.design
     lines = [
         f"{design.source or 'results'}: {', '.join(trained(results.trials))}, {len(results.examples):,} examples",
@@ -36,7 +36,7 @@ def _verdicts(verdicts: pl.DataFrame) -> list[str]:
 
 
 def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
-    """The rows that matter first; `where` they hold, unless each says it."""
+    """The most important rows first; `where` is the setting and split, unless each row names it."""
     judged = verdicts.drop_nulls("verdict")
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
     ranked = judged.with_columns(

@@ -1,4 +1,4 @@
-"""How charts look: one theme, colours that survive colour blindness and grey printing, shapes that say the same."""
+"""The theme of charts: colours for colour-blind readers and grey printing, and shapes with the same meanings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 UNDECIDED = "no verdict"
-"""Shown for a contrast whose measure does not decide."""
+"""Stands for the verdict of a measure that has none."""
 
 COLOURS: Mapping[str, str] = {
     "worse": "#c44601",
@@ -16,7 +16,7 @@ COLOURS: Mapping[str, str] = {
     "inconclusive": "#6b6b6b",
     UNDECIDED: "#9a9a9a",
 }
-"""Of verdicts: vermilion, blue, green and sky of Okabe and Ito (2008), darkened to be legible as text on white."""
+"""The colours of verdicts: those of Okabe and Ito (2008), darkened to be legible as text on white."""
 
 SHAPES: Mapping[str, str] = {
     "worse": "triangle-right",
@@ -35,7 +35,7 @@ MARKS: Mapping[str, str] = {
     "inconclusive": "○",
     UNDECIDED: "✕",
 }
-"""The same shapes as text, for badges."""
+"""The shapes of verdicts as text, for badges."""
 
 METHOD_COLOURS = ("#0b62a8", "#d55e00", "#007a5a", "#a8508a", "#8a6d00", "#3f3f3f", "#56b4e9", "#e69f00")
 METHOD_SHAPES = (
@@ -50,14 +50,14 @@ METHOD_SHAPES = (
 )
 
 BAND = "#dfe6ee"
-"""The margin."""
+"""The colour of the margin."""
 
 INK = "#222222"
 FAINT = "#5c5c5c"
 
 
 def scale_of(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Colours and shapes of methods, by their order; they repeat after eight, out of step with each other."""
+    """The colours and shapes of methods, by their order; after eight methods, colours repeat with other shapes."""
     colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(names))]
     rounds = len(METHOD_COLOURS)
     shapes = [METHOD_SHAPES[(i + i // rounds) % len(METHOD_SHAPES)] for i in range(len(names))]

@@ -1,4 +1,4 @@
-"""Translations: what became of the stereotype, as stacked shares by method."""
+"""The chart of genders in translations: stacked shares of outcomes by method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evenhand.report.reportable import Reportable
 from evenhand.report.wording import EVERYONE, methods_of
 
 COLOURS = ("#c44601", "#0b62a8", "#8f8f8f", "#c4b36a", "#e4e4e4")
-"""Of outcomes in the order in which they are stacked, dark enough against each other to be told apart in grey."""
+"""The colours of outcomes in stacking order, which differ enough in brightness for grey printing."""
 
 _PANEL = 210
 _STEP = 24
@@ -32,8 +32,9 @@ def shares_chart(
     methods: Sequence[str] | None = None,
     columns: int = 3,
 ) -> vega.Chart:
-    """Stacked shares of each outcome: a bar per method, a panel for everyone and for each group of stereotype. The rule
-    on a bar is the 95% interval of the share of the stereotypical gender.
+    """Chart the stacked shares of outcomes: a bar per method, a panel for everyone and for each stereotype.
+
+    The rule on a bar is the 95% interval of the share of the stereotypical gender.
 
     Args:
         estimates: the table.
@@ -74,7 +75,7 @@ def shares_chart(
 
 
 def outcome_names() -> list[str]:
-    """What outcomes are called, in the order in which they are stacked."""
+    """The names of outcomes in stacking order."""
     return [measure.display.heading for measure in shown_in("shares")]
 
 
@@ -84,7 +85,7 @@ def outcome_colour(legend: vega.Spec | None) -> vega.Spec:
 
 
 def stacked(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """A row per place, method and outcome, from `a` to `b`; that of the first outcome with its interval."""
+    """The chart data: for each group, method and outcome a bar from `a` to `b`; the first outcome has its interval."""
     values = []
     outcomes = shown_in("shares")
     for part in rows.partition_by("attribute", "group", "method", maintain_order=True):
@@ -109,7 +110,7 @@ def shares(estimates: pl.DataFrame) -> pl.DataFrame:
 
 
 def translation_blocks(results: Reportable) -> list[Block]:
-    """A chart of what became of the stereotype per setting and split."""
+    """A chart of the shares of outcomes for each setting and split."""
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         chart = shares_chart(rows, results.design, **at.where)

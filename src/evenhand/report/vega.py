@@ -15,14 +15,14 @@ Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
 
 NOWHERE: Spec = {"values": [{}]}
-"""Data of a mark that is drawn once."""
+"""The data of a mark that is drawn once: a single row."""
 
 _TYPES = {"Q": "quantitative", "N": "nominal", "O": "ordinal"}
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """A Vega-Lite chart, which notebooks draw; `altair.Chart.from_dict(chart.to_dict())` makes it one of altair's."""
+    """A Vega-Lite chart that notebooks display; `altair.Chart.from_dict(chart.to_dict())` converts it to altair."""
 
     spec: Spec
 
@@ -40,7 +40,7 @@ def field(name: str, kind: str = "Q", **more: Any) -> Spec:
 
 
 def mark(kind: str, encoding: Spec, *, where: str = "", data: Spec | None = None, **look: Any) -> Spec:
-    """A layer: marks of one kind, of the rows for which an expression holds."""
+    """A layer of marks of one kind, for the rows that satisfy an expression."""
     layer: Spec = {"mark": {"type": kind, **look}, "encoding": encoding}
     if where:
         layer["transform"] = [{"filter": where}]
@@ -48,17 +48,17 @@ def mark(kind: str, encoding: Spec, *, where: str = "", data: Spec | None = None
 
 
 def literal(name: str) -> Spec:
-    """A colour or shape that the rows hold themselves."""
+    """An encoding by a field that contains the colour or shape itself."""
     return field(name, "N", scale=None)
 
 
 def tooltips(*told: tuple[str, str, str]) -> list[Spec]:
-    """What is told of a mark: field, type (`N`, `Q`) and name of each."""
+    """The tooltips of a mark, from (field, type `N` or `Q`, name)."""
     return [field(name, kind, title=title) for name, kind, title in told]
 
 
 def heading(text: str, subtitle: str | list[str]) -> Spec:
-    """A title and what to see."""
+    """A title with a subtitle that explains the chart."""
     return {"text": text, "subtitle": subtitle}
 
 
@@ -74,7 +74,7 @@ def faceted(
     header: Spec | None = None,
     spacing: int = 26,
 ) -> Spec:
-    """The layers once for each value of a field, so many panels beside each other."""
+    """The layers as a facet: one panel for each value of a field, a given number of panels per line."""
     facet = field(panel, "N", title=None, sort=list(order))
     return {
         "data": {"name": data},
@@ -88,7 +88,7 @@ def faceted(
 def finished(
     spec: Spec, rows: Mapping[str, list[dict[str, Any]]], description: str, panel: int, label: int = 190
 ) -> Chart:
-    """The chart with its rows, the theme, a text for those who cannot see it, and the widths by which a page fits it.
+    """The complete chart: with data, theme, a text for those who cannot see it, and widths that fit the page.
 
     Args:
         spec: whose data are named.

@@ -1,4 +1,4 @@
-"""The chart of verdicts: contrasts of one setting, a panel per method, a row per group."""
+"""The chart of verdicts: the contrasts of one setting, a panel per method, a row per group."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from evenhand.report.wording import EVERYONE, measure_named, methods_of, place, 
 
 
 def panel_of(measure: str) -> str:
-    """The measure whose panel a measure is drawn in, mostly its own."""
+    """The name of the measure in whose panel a measure is drawn, by default the measure itself."""
     return measure_named(measure).display.panel or measure
 
 
 def panels_of(measures: pl.Series) -> pl.Series:
-    """The panel of each of some measures."""
+    """The panel of each measure of a column."""
     named = {name: panel_of(name) for name in measures.unique()}
     return measures.replace_strict(named, return_dtype=pl.String)
 
@@ -41,7 +41,7 @@ def verdict_chart(
     columns: int = 3,
     legend: bool = True,
 ) -> vega.Chart:
-    """Contrasts with their simultaneous intervals: one panel per method, one row per group, the margin as a band.
+    """Chart contrasts with simultaneous intervals: a panel per method, a row per group, the margin as a band.
 
     Args:
         verdicts: the table.
@@ -87,7 +87,7 @@ def verdict_chart(
 
 
 def _key(row: Mapping[str, Any]) -> str:
-    """A row of the chart."""
+    """The key of a row of the chart."""
     places = places_of(row["measure"])
     if places.by_condition:
         return row_key(row[places.part], place(row))
@@ -114,7 +114,7 @@ def _panels(
     legend: Sequence[str] | None,
     columns: int,
 ) -> vega.Spec:
-    """One panel per method; `key` names the rows."""
+    """One panel for each method; `key` names the data."""
     order = in_order(value["y"] for value in values)
     told = (("m", "N", "method"), ("y", "N", "group"), ("d", "Q", "detectable"))
     layers = contrast_layers(values, order, reference, width, legend, *told)
@@ -126,7 +126,7 @@ def _panels(
 
 
 def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
-    """A block per setting, split, reference and attribute; a class of a measure has a block of its own."""
+    """A block for each setting, split, reference and attribute; single classes have separate blocks."""
     rows = verdicts.filter(~single_part())
     rows = rows.filter(pl.col("class").is_null()) if len(verdicts) > MOST_ROWS else rows
 

@@ -1,4 +1,4 @@
-"""The tables of verdicts, as text cells."""
+"""Tables of verdicts as text cells."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Part:
 
 @dataclass(frozen=True)
 class VerdictTable:
-    """All contrasts of one method with one reference in one split, of one setting or (None) pooled over all."""
+    """The contrasts of one method with one reference in one split, of one setting or (None) pooled over settings."""
 
     setting: str | None
     split: str
@@ -80,7 +80,7 @@ class VerdictTable:
 
 
 def verdict_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
-    """One table per setting, split, method and reference, in the design's order, `test` before other splits."""
+    """A table for each setting, split, method and reference, in the design's order, `test` before other splits."""
     return [
         _verdict_table(rows, setting, split, method, reference)
         for setting, split, here in by_setting_and_split(verdicts, design)
@@ -89,7 +89,7 @@ def verdict_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]
 
 
 def across_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
-    """One table of what was pooled over settings per split, method and reference."""
+    """A table of the means over settings for each split, method and reference."""
     pooled = verdicts.filter(pl.col("setting").is_null())
     return [
         _verdict_table(rows, None, split, method, reference)
@@ -136,7 +136,7 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
 
 @dataclass(frozen=True)
 class Glance:
-    """How often which verdict was given: measures by method and reference, in one setting and split."""
+    """The counts of verdicts in one setting and split: measures by method and reference."""
 
     caption: str
     head: Sequence[str]
@@ -144,7 +144,7 @@ class Glance:
 
 
 def glance(verdicts: pl.DataFrame, design: Design) -> list[Glance]:
-    """The verdicts counted, a table per setting and split."""
+    """A table of counts of verdicts for each setting and split."""
     grids = []
     for setting, split, here in by_setting_and_split(verdicts.drop_nulls("verdict"), design):
         pairs = [(method, reference) for method, reference, _ in by_pair(here, design, setting)]
@@ -165,7 +165,7 @@ def _ordered(number_of: Mapping[str, int]) -> dict[str, int]:
 
 
 def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
-    """The smallest detectable harm: measures by setting, split, method and reference."""
+    """The table of smallest detectable harms: measures by setting, split, method and reference."""
     level = (
         pl.when(pl.col("group").is_not_null())
         .then(pl.lit("each group"))

@@ -1,4 +1,4 @@
-"""How the report words numbers, measures, places and verdicts."""
+"""Wording of numbers, measures, groups and verdicts in reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evenhand.records import VERDICTS
 from evenhand.records.probes import LAST, named
 
 NONE = "—"
-"""Stands for a quantity that could not be computed; the reason is beside it."""
+"""Stands for a quantity that could not be computed; the reason is given beside it."""
 
 EVERYONE = "everyone"
 
@@ -25,23 +25,23 @@ ASKED: Mapping[str | None, str] = {
     "yes_no": "yes/no",
     "multiple_choice": "multiple choice",
 }
-"""What a row about several questions is about; one question has its own name."""
+"""The words for rows about several questions; a row about one question has its name."""
 
 Row = Mapping[str, Any]
 
 
 def measure_named(name: str) -> Measure:
-    """The measure of a name; one that nobody knows, of a plug-in or an older folder, has nothing but its name."""
+    """The measure with this name; an unknown one, from a plug-in or an older folder, has only a name."""
     return known().get(name) or unknown_measure(name)
 
 
 def title(measure: str) -> str:
-    """A measure's name as a reader sees it."""
+    """A measure's title for readers."""
     return measure_named(measure).title
 
 
 def digits(measure: str) -> int:
-    """Decimals that a measure is shown with."""
+    """The number of decimals for values of a measure."""
     return measure_named(measure).digits
 
 
@@ -63,7 +63,7 @@ def interval(low: float | None, high: float | None, decimals: int = 3, signed: b
 
 
 def span(values: Sequence[float]) -> str:
-    """The range of some numbers in words: `between 0.03 and 0.12`, or one number where they are alike."""
+    """The range of numbers in words: `between 0.03 and 0.12`, or one number if all are equal."""
     ends = (min(values), max(values))
     low, high = (number(value, 2 if value >= 0.01 else 3 if value >= 0.001 else 5) for value in ends)
     return low if low == high else f"between {low} and {high}"
@@ -71,7 +71,7 @@ def span(values: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class Places:
-    """How the rows of a kind of records say what they are about.
+    """The wording of the subject of rows (a group, a question, a layer) for a kind of records.
 
     Attributes:
         name: what a row is about, without its class and correction.
@@ -111,16 +111,16 @@ _PLACES: Mapping[Kind, Places] = {
     "benchmarks": Places(_benchmark, "group", pl.col("group").is_not_null()),
     "probes": Places(_layer, "condition"),
 }
-"""Of kinds whose rows are about something else than groups of examples."""
+"""The wordings for kinds of records whose rows are not about groups of examples."""
 
 
 def places_of(measure: str) -> Places:
-    """How rows of a measure say what they are about."""
+    """The wording for rows of a measure."""
     return _PLACES.get(measure_named(measure).kind, _GROUPS)
 
 
 def place(row: Row) -> str:
-    """What a row of estimates or verdicts is about, with its class, condition and correction."""
+    """The subject of a row of estimates or verdicts in words, with its class, condition and correction."""
     places = places_of(row["measure"])
     further = [] if row["class"] is None else [f"class {row['class']}"]
     further += [] if row["condition"] is None or places.by_condition else [f"condition {row['condition']}"]
@@ -129,12 +129,12 @@ def place(row: Row) -> str:
 
 
 def layer_name(layer: str) -> str:
-    """A layer of a model as a reader sees it."""
+    """A layer of a model in words."""
     return {"0": "embeddings", LAST: "last layer"}.get(layer, f"layer {layer}")
 
 
 def single_part() -> pl.Expr:
-    """Whether a row is about one of many questions, or about one group of a benchmark's documents."""
+    """An expression that is true for rows about one of many questions, or one group of a benchmark's documents."""
     single = pl.lit(False)
     for kind, places in _PLACES.items():
         if places.single is not None:
@@ -143,7 +143,7 @@ def single_part() -> pl.Expr:
 
 
 def main_split(splits: Iterable[str]) -> str | None:
-    """The split that a headline is about: `test` where there is one, else the first."""
+    """The split that the headline is about: `test` if there is one, else the first."""
     present = list(dict.fromkeys(splits))
     return "test" if "test" in present else (present[0] if present else None)
 
@@ -168,7 +168,7 @@ def by_setting_and_split(frame: pl.DataFrame, design: Design) -> Iterator[tuple[
 
 
 def methods_of(frame: pl.DataFrame, design: Design, setting: str | None = None) -> list[str]:
-    """The methods of a table, in the design's order; those that the design does not name follow by name."""
+    """The methods of a table in the design's order, followed by others sorted by name."""
     present = set(frame["method"].unique())
     chosen = [design.settings[setting]] if setting is not None else list(design.settings.values())
     order = [name for each in chosen for name in each.methods]
@@ -178,14 +178,14 @@ def methods_of(frame: pl.DataFrame, design: Design, setting: str | None = None) 
 
 
 def by_pair(frame: pl.DataFrame, design: Design, setting: str | None = None) -> list[tuple[str, str, pl.DataFrame]]:
-    """Method, reference and rows of each comparison, in the design's order of methods."""
+    """The method, reference and rows of each comparison, in the design's order of methods."""
     parts = frame.partition_by("method", "reference", as_dict=True, maintain_order=True)
     order = {method: rank for rank, method in enumerate(methods_of(frame, design, setting))}
     return [(str(key[0]), str(key[1]), parts[key]) for key in sorted(parts, key=lambda key: order[key[0]])]
 
 
 def trained(trials: pl.DataFrame) -> list[str]:
-    """How many methods, seeds and pool models there are: `2 methods`, `5 seeds`, `16 pool models each`."""
+    """The numbers of methods, seeds and pool models in words: `2 methods`, `5 seeds`, `16 pool models each`."""
     audited = trials.filter(pl.col("role") != "tuning")
     methods, seeds = audited["method"].n_unique(), audited.filter(role="study")["seed"].n_unique()
     pool = audited.filter(role="pool").group_by("setting", "method").len()["len"]
@@ -199,13 +199,13 @@ def trained(trials: pl.DataFrame) -> list[str]:
 
 
 def counts(verdicts: pl.DataFrame) -> dict[str, int]:
-    """How often each verdict was given, those that occur only, in the order of `records.VERDICTS`."""
+    """The count of each verdict that occurs, in the order of `records.VERDICTS`."""
     number_of = dict(verdicts.drop_nulls("verdict").group_by("verdict").len().iter_rows())
     return {verdict: number_of[verdict] for verdict in VERDICTS if verdict in number_of}
 
 
 def tally(judged: pl.DataFrame, worse: str = "") -> str:
-    """How comparisons came out: `worse in 1 of 24 comparisons, equivalent in 3, inconclusive in 20`.
+    """The counts of verdicts in words: `worse in 1 of 24 comparisons, equivalent in 3, inconclusive in 20`.
 
     Args:
         judged: contrasts that exist and have a verdict.

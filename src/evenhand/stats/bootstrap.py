@@ -1,4 +1,4 @@
-"""Bootstrap draws: one multinomial draw of a table's counts where counts suffice, resampled units for all else.
+"""Bootstrap intervals, by multinomial draws of counts where counts suffice, else by resampling units.
 
 A count measure (a rate, a difference of rates) sees the rows only through how many of them fall in each cell of a
 contingency table. Resampling n rows with replacement makes these counts multinomial, so that a multinomial draw of
@@ -6,7 +6,7 @@ the cells *is* a bootstrap sample, whatever n is. The cells cross everything tha
 the predictions of every method and seed; so methods stay paired, and seeds keep their common examples. Where a run
 did not test an example, its prediction is a code of its own.
 
-The draws hold the noise of the examples. They hold no noise of training: no seed is drawn.
+The draws include the noise of the examples, not that of training: seeds are not drawn.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy as np
 from evenhand.stats.contrast import compact
 
 BATCH = 1 << 22
-"""Counts in memory at a time."""
+"""The number of counts in memory at a time."""
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A contingency table in long form: the patterns that occur.
+    """A contingency table in long form, with the patterns that occur.
 
     Attributes:
         counts: int [C], rows per cell; their sum is n.
@@ -105,7 +105,7 @@ def cell_shares(counts: np.ndarray, event: np.ndarray, base: np.ndarray) -> np.n
 
 
 def bootstrap_counts(counts: np.ndarray, statistic: Statistic, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """A count measure over bootstrap samples, [draws, ...].
+    """The values of a count measure in bootstrap samples, [draws, ...].
 
     Args:
         counts: int [C], of `contingency`.
@@ -159,7 +159,7 @@ def jackknife_counts(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
 def bootstrap_units(
     unit: np.ndarray, statistic: Callable[[np.ndarray], float], draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Any statistic over samples of whole units with replacement, float [draws].
+    """The values of any statistic in bootstrap samples of whole units, float [draws].
 
     Args:
         unit: int [n], the unit of each row; `np.arange(n)` where rows are independent.

@@ -11,7 +11,7 @@ unit's influence divided by the size of the sample, with Σ_i a_ij = 0. The esti
     V         = max(V_seed + V_example − V_both, V_example)       (Cameron, Gelbach and Miller 2011)
     df        = V² / (V_seed²/(J−1)), at least J−1, at most U−1
 
-One formula serves a new split per run and one fixed split. `docs/statistics.md` holds the simulated coverage.
+One formula serves a new split per run and one fixed split. `docs/statistics-derivations.md` has the simulated coverage.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def many_degrees_of_freedom(variance: np.ndarray, v_seed: np.ndarray, runs: int,
 
 
 def two_sides(estimate: float, first: np.ndarray, second: np.ndarray, counts: tuple[int, int], units: int) -> TwoWay:
-    """A difference between two samples of one study, as of a group and its rest, whose error is first − second.
+    """The difference between two samples of one study, such as a group and its rest, with error first − second.
 
     Each side has U/(U − 1) and Welch's degrees of freedom of its own: a group of 12 units is no better known for a
     rest of 1,000. Where the sides have units in common their covariance is part of the variance.
@@ -233,8 +233,10 @@ def by_unit(units: Sequence[np.ndarray], *values: Sequence[np.ndarray]) -> list[
 
 
 def compact(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct codes, ascending, and each one's place among them: `np.unique`, without sorting where codes are
-    dense or in order."""
+    """The distinct codes, ascending, and the index of each code among them.
+
+    As `np.unique`, but without sorting where codes are dense or in order.
+    """
     if (codes[1:] > codes[:-1]).all():
         return codes.copy(), np.arange(len(codes))
     top = int(codes.max()) + 1 if len(codes) else 0
@@ -249,7 +251,7 @@ def compact(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def count_distinct(parts: Sequence[np.ndarray]) -> int:
-    """How many codes there are in all of these together."""
+    """The number of distinct codes in several arrays together."""
     alike = all(part is parts[0] or np.array_equal(part, parts[0]) for part in parts[1:])
     return len(compact(parts[0] if alike else np.concatenate(parts))[0])
 
@@ -313,7 +315,7 @@ def _quantile_curve(probability: float, least: float) -> np.ndarray:
 
 @cache
 def _special() -> Any:
-    """SciPy's functions of single numbers: they take a tenth of the time of those of arrays."""
+    """SciPy's functions for single numbers, which take a tenth of the time of its functions for arrays."""
     from scipy.special import cython_special
 
     return cython_special

@@ -17,8 +17,8 @@ Where scores compare a target with the other targets, as in a pool of shadow mod
 Of online likelihood ratios that is enough to make the intervals of areas too short; `PooledRoc.jackknifed` takes the
 variance over targets from leaving models out of both roles.
 
-Rates and areas are kept in [0, 1] by Wilson's interval at their effective size. `docs/membership.md` holds the
-simulated coverage.
+Rates and areas are kept in [0, 1] by Wilson's interval at their effective size. `docs/membership-derivations.md` has
+the simulated coverage.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from evenhand.stats.contrast import TwoWay, degrees_of_freedom, from_cells
 from evenhand.stats.proportion import proportion_interval
 
 WINDOW = 2.0
-"""The slope of the curve is taken over so many standard errors of FPR to each side."""
+"""The number of standard errors of FPR, to each side, over which the slope of the curve is estimated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class PooledRoc:
 
     @cached_property
     def two_way(self) -> TwoWay:
-        """The estimate with its variance; with one target that of the examples only."""
+        """The estimate with its two-way variance; with one target, only that of the examples."""
         found = from_cells(self.estimate, self.cells, self.units)
         if self.without is None:
             return found
@@ -91,7 +91,7 @@ class PooledRoc:
         return PooledRoc(estimate, cells, max(units, self.units, other.units), 0, without).two_way
 
     def jackknifed(self, without: np.ndarray, pairs: np.ndarray) -> PooledRoc:
-        """The same, with the variance over targets from leaving out pairs of them.
+        """The same estimate, with the variance over targets from a jackknife over pairs of targets.
 
         A pool's models are targets, and what other targets' scores rest on. The contributions hold the first part of
         what a model does to the estimate; leaving it out everywhere holds both.
@@ -139,7 +139,7 @@ def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None
 
 
 def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> PooledRoc:
-    """The share of rows at or above a threshold that was chosen elsewhere.
+    """The share of rows at or above a given threshold.
 
     Args:
         score: float [T, n].
@@ -204,7 +204,7 @@ def pooled_tpr(
 
 
 def threshold_at(negatives: np.ndarray, alpha: float) -> float:
-    """The least score that at most a share α of the negatives (descending) reach: just above the first too many."""
+    """The least score that at most a share α of the negatives (descending) reach: just above the first one too many."""
     allowed = math.floor(alpha * len(negatives) + 1e-9)
     return float(np.nextafter(negatives[allowed], np.inf)) if allowed < len(negatives) else -math.inf
 

@@ -1,4 +1,4 @@
-"""From an interval and a margin to a verdict; equivalence and non-inferiority tests."""
+"""Verdicts from an interval and a margin; equivalence and non-inferiority tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Verdict = Literal["worse", "better", "equivalent", "not worse", "inconclusive"]
 
 
 def verdict(low: float, high: float, margin: float | None) -> Verdict:
-    """The verdict of an interval of a contrast that is positive where the method is less fair.
+    """The verdict from the interval of a contrast that is positive where the method is less fair.
 
     In this order: inside (−margin, margin) `equivalent`; low > 0 `worse`; high < 0 `better`; high < margin
     `not worse`; else `inconclusive`. So a difference that is surely there and surely harmless is `equivalent`.

@@ -1,4 +1,4 @@
-"""How the expected range of noisy values moves with each of them: the slopes of a kink, softened by the noise.
+"""Slopes of the expected range (max − min) of noisy values in each value: a kink softened by noise.
 
 The largest of several values minus the smallest has slope 1 at the largest, −1 at the smallest and 0 elsewhere. Its
 expectation over noise in the values has slopes that share these out: near a tie either value may turn out to be the
@@ -16,11 +16,13 @@ import numpy as np
 from evenhand.seeds import generator
 
 SOFTNESS = 0.4
-"""The noise that slopes are averaged over, in standard errors of the values. At 1 the variance of one range is nearly
-right; contrasts of two that go together need less noise: at .4 the simulated coverage is that of no noise to .03."""
+"""The noise that slopes are averaged over, as a multiple of the values' standard errors.
+
+At 1 the variance of one range is nearly right. Contrasts of two correlated ranges need less noise: at .4 the simulated
+coverage is within .03 of that without noise."""
 DRAWS = 512
 PAIRS = 256
-"""How many pairs are drawn for at once: few enough to stay near the processor."""
+"""The number of pairs computed at once; small enough for the processor's cache."""
 
 
 def range_slopes(
@@ -83,6 +85,6 @@ def pair_slopes(values: np.ndarray, errors: np.ndarray, softness: float = SOFTNE
 
 @lru_cache(maxsize=16)
 def _normals(count: int) -> np.ndarray:
-    """float [DRAWS, count]; each draw with its mirror image, so that two equal values have no slope."""
+    """Standard normal draws, float [DRAWS, count], with mirror images, so that two equal values have no slope."""
     half = generator(0, "extremes", count).normal(size=(DRAWS // 2, count))
     return np.concatenate([half, -half])

@@ -1,4 +1,4 @@
-"""Bounds at small levels from few runs, as families of many contrasts ask for.
+"""Intervals that hold at small levels with few runs, as families of many contrasts need.
 
 The two-way interval takes its degrees of freedom from the data. Where runs vary most and V_seed, from J − 1 of them,
 comes out small by chance, the variance is too small *and* the degrees of freedom are too many: at a tail of .025 that
@@ -77,7 +77,7 @@ class FewRuns:
         return p if self.estimate > null else 1 - p
 
     def _p_of_parts(self, distance: float) -> float:
-        """The tail at which the half-width of the parts is `distance`."""
+        """The tail probability at which the half-width from the parts is `distance`."""
         whole, lasting = self.whole, self._lasting
         few, many = whole.runs - 1, max(whole.units - 1, 1)
         if not lasting > 0:
@@ -97,7 +97,7 @@ class FewRuns:
 
 @dataclass(frozen=True)
 class Wider:
-    """Two intervals of one estimate at once: each bound is that of the wider one.
+    """The wider of two intervals of one estimate, bound by bound.
 
     Attributes:
         runs: of the two-way variance, of a contrast for few runs.

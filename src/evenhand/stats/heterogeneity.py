@@ -1,4 +1,4 @@
-"""One answer from several settings: the mean of their contrasts, how much they differ, and where a new one would lie.
+"""Random-effects mean of the contrasts of several settings, their heterogeneity, and a prediction interval.
 
 Settings are taken as a sample of those that might have been studied: setting s has a true contrast θ_s ~ (μ, τ²), and
 its estimate y_s ~ (θ_s, v_s). Two estimates from one test set share its noise: their covariance must be given.
@@ -38,7 +38,7 @@ TWO_SETTINGS = "two settings: where a new one would lie is unknown"
 
 @dataclass(frozen=True)
 class MetaAnalysis:
-    """The mean over settings, and how much they differ.
+    """The mean over settings with its interval, heterogeneity and prediction interval.
 
     Attributes:
         estimate: the mean; nan without settings.
@@ -75,7 +75,7 @@ class MetaAnalysis:
 
     @property
     def df(self) -> int:
-        """k − 1."""
+        """The degrees of freedom, k − 1."""
         return self.settings - 1
 
     @property
@@ -109,7 +109,7 @@ class MetaAnalysis:
         return self.bounds((1 - level) / 2)
 
     def prediction(self, level: float = 0.95) -> tuple[float, float]:
-        """Where the true contrast of a new setting lies; nan below three settings.
+        """The prediction interval for the true contrast of a new setting; nan below three settings.
 
         The half-width of the mean with τ² added, at its upper bound: with τ² itself and k − 2 degrees of freedom
         (Higgins et al. 2009) it covers .86–.90 of new settings from 5 to 10 that differ about as much as their noise.
@@ -146,7 +146,7 @@ def pool(
     shared: np.ndarray | None = None,
     shared_df: float = math.inf,
 ) -> MetaAnalysis:
-    """The mean of the settings' contrasts, with random effects.
+    """Pool the contrasts of settings with random effects.
 
     Args:
         estimates: float [k].

@@ -1,9 +1,9 @@
-"""Asking many questions at once: p-values adjusted so that they compare with the level directly, and the level that
-each bound of a family of intervals must have.
+"""Corrections for many comparisons: adjusted p-values, and the level of each bound in a family of intervals.
 
-Bonferroni, Holm and Benjamini–Hochberg need p-values only. `max_t` uses how the contrasts of a family go together,
-so that overlapping groups are not paid for twice. Its interval and its p-value are one procedure: a lower bound at
-`MaxT.level(alpha)` is above 0 exactly when `MaxT.adjusted(p)` is below alpha.
+Adjusted p-values compare with the level directly. Bonferroni, Holm and Benjamini–Hochberg need p-values only. `max_t`
+uses the correlations of the contrasts of a family, so that overlapping groups are not counted twice. Its interval and
+its p-value are one procedure: a lower bound at `MaxT.level(alpha)` is above 0 exactly when `MaxT.adjusted(p)` is below
+alpha.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from evenhand.stats.contrast import compact
 __all__ = ["MaxT", "benjamini_hochberg", "bonferroni", "correlations", "holm", "max_t", "unit_totals"]
 
 DRAWS = 10_000
-"""Of the joint null; each gives two values, since its mirror image is as likely."""
+"""The number of draws from the joint null; each gives two values, since its mirror image is equally likely."""
 RESOLVED = 100
-"""Quantiles with fewer draws below them than this are not read off: Bonferroni's stand in."""
+"""Quantiles with fewer draws below them than this are replaced by Bonferroni's."""
 BLOCK = 500
-"""Draws at a time: few enough to stay near the processor."""
+"""The number of draws at a time; small enough for the processor's cache."""
 KEPT = 20_000_000
-"""How many normal draws are kept in memory (160 MB): those of a family of 100 contrasts."""
+"""The number of normal draws that are cached (160 MB): enough for a family of 100 contrasts."""
 MOST_DF = 16
-"""More degrees of freedom are drawn as these: the level is then a little too strict, never too lax."""
+"""The largest degrees of freedom that are drawn; for more, the level is slightly too strict, never too lax."""
 
 
 def bonferroni(p: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ class MaxT:
     size: int
 
     def level(self, alpha: float) -> float:
-        """The one-sided level of each bound, so that a share alpha of families has a wrong one on that side.
+        """The one-sided level of each bound at which a share alpha of families has a wrong bound on that side.
 
         Between alpha/m (Bonferroni's) and alpha.
         """
@@ -121,7 +121,7 @@ class MaxT:
         return float(np.clip(np.interp(place, ranks, self.smallest), alpha / self.size, alpha))
 
     def adjusted(self, p: np.ndarray | float) -> np.ndarray:
-        """The share of such families with a p-value as small as each of these; compares with alpha."""
+        """Adjusted p-values: the share of null families with a p-value as small; compare with alpha."""
         p = np.asarray(p, dtype=float)
         bonferroni = np.minimum(self.size * p, 1.0)
         if not len(self.smallest):
@@ -199,7 +199,7 @@ def _normals(rng: np.random.Generator, draws: int, size: int) -> Iterator[np.nda
     """Standard normal draws, float [draws, size], one array after the other, as the generator gives them.
 
     They are kept for the next family of this size that begins with the generator in the same state, up to `KEPT`
-    numbers; the generator is left as if they had been drawn again.
+    numbers; the generator ends in the state as if they had been drawn again.
     """
     start = pickle.dumps((rng.bit_generator.state, draws, size))
     own = _kept.pop(start, [])
@@ -220,11 +220,11 @@ def _normals(rng: np.random.Generator, draws: int, size: int) -> Iterator[np.nda
 def correlations(
     units: Sequence[np.ndarray], totals: Sequence[np.ndarray], variances: Sequence[float] | np.ndarray
 ) -> np.ndarray:
-    """Correlations of contrasts that rest on common units, float [m, m].
+    """The correlations of contrasts through their common units, float [m, m].
 
     Covariances are Σ_i c_i·c'_i, c_i being what unit i contributes to a contrast over all runs. What a seed does to all
     groups alike is not among them: from the J − 1 degrees of freedom of 3 to 10 runs chance correlations are as
-    large as real ones, and a family that took them for real would be wrong too often. It is left in the variances,
+    large as real ones, and a family that took them for real would be wrong too often. It is included in the variances,
     which makes correlations smaller and the correction stricter.
 
     Args:
@@ -250,7 +250,7 @@ def correlations(
 
 
 def correlations_of(totals: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """`correlations` from the totals of all units, float [m, U], 0 where a contrast does not rest on a unit."""
+    """`correlations` from the totals of all units, float [m, U], 0 where a contrast does not use a unit."""
     spread = np.sqrt(np.asarray(variances, dtype=float))[:, None]
     scaled = np.divide(totals, spread, out=np.zeros_like(totals), where=spread > 0)
     found = scaled @ scaled.T

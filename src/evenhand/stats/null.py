@@ -1,4 +1,4 @@
-"""Noise floors: what a measure shows on these group sizes when there is nothing to see.
+"""Null distributions and noise floors: the values of measures by chance alone, at given group sizes.
 
 The null here is that *nobody's group matters*: whole membership patterns are permuted over the examples of a stratum
 (those of one label, for rates given the label), and the same permutation serves every run, since runs share their
@@ -17,11 +17,11 @@ from evenhand.stats.bootstrap import distinct
 from evenhand.stats.contrast import compact
 
 BATCH = 1 << 22
-"""Numbers in memory at a time."""
+"""The number of numbers in memory at a time."""
 ROWS_PER_CELL = 8
-"""Drawing a cell of a table costs about as much as permuting this many rows."""
+"""The cost of drawing a cell of a table, as a number of permuted rows."""
 SHUFFLED = 1 << 17
-"""Rows permuted at a time: they are read several times, and stay near the processor."""
+"""The number of rows permuted at a time; small enough for the processor's cache."""
 LANES = np.uint64(0x0101010101010101)
 """The lowest bit of each byte."""
 
@@ -139,15 +139,16 @@ def permuted_alike(
     draws: int,
     rng: Callable[[], np.random.Generator],
 ) -> list[np.ndarray]:
-    """Sums over each group for several parts, each as if it were permuted alone with a generator of its own: where rows
-    are permuted, the parts have the permutation in common, and it is drawn once.
+    """Sums over each group under permutation, for several parts, each with the result of permuting it alone.
+
+    Where rows are permuted, the parts share the permutation, which is drawn once.
 
     Args:
         pattern: int [n], the code of each row's membership pattern.
         members: bool [P, G], the groups of each pattern.
         parts: bool, int or float [M, n] each.
-        draws: how many permutations.
-        rng: makes the generator of a part; generators are alike.
+        draws: the number of permutations.
+        rng: makes the generator of a part; all generators are in the same state.
 
     Returns:
         By part, float [draws, M, G].
@@ -243,7 +244,7 @@ def random_tables(rows: np.ndarray, columns: np.ndarray, draws: int, rng: np.ran
 def _by_rows(
     amounts: np.ndarray, sizes: np.ndarray, groups: np.ndarray, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The same of amounts [M, n] by permuted rows, in batches, where tables would be too large."""
+    """The same sums of amounts [M, n] by permuting rows in batches, where tables would be too large."""
     width = amounts.shape[1]
     sums = _sums_of_bits(amounts, sizes, groups) if amounts.dtype == bool else _sums_of(amounts, sizes, groups)
     step = max(1, SHUFFLED // max(width, 1))
@@ -255,7 +256,7 @@ def _by_rows(
 
 
 def _sums_of(amounts: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """From permutations [B, n] to sums [B, M, G]."""
+    """The sums [B, M, G] of permutations [B, n]."""
     from scipy.sparse import csr_array
 
     rows = np.ascontiguousarray(amounts.T, dtype=float)
@@ -272,7 +273,7 @@ def _sums_of(amounts: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Call
 
 
 def _sums_of_bits(amounts: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The same of amounts that are 0 or 1: 64 of them are one number, of which bytes add up eight at a time."""
+    """The same sums of amounts that are 0 or 1: 64 of them form one number, whose bytes are added eight at a time."""
     words = -(-len(amounts) // 64)
     packed = np.zeros((amounts.shape[1], 8 * words), dtype=np.uint8)
     packed[:, : -(-len(amounts) // 8)] = np.packbits(amounts, axis=0, bitorder="little").T

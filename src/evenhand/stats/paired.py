@@ -17,7 +17,7 @@ from evenhand.stats.contrast import t_quantile, t_tail
 
 Alternative = Literal["greater", "less", "two-sided"]
 MOST_EXACT = 16
-"""With more runs than this the signs are drawn, not enumerated."""
+"""With more runs than this, signs are drawn at random instead of enumerated."""
 DRAWS = 100_000
 
 

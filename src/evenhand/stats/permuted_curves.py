@@ -1,9 +1,9 @@
 """Areas and points of each group's ROC curve, observed and where nobody's group matters.
 
 The null permutes whole membership patterns over the examples of a stratum (those of one label, say). An example keeps
-its scores and positives of all targets, so that what goes together by example and by target stays together, and the
-groups keep their sizes and their overlap. How hard a group's examples are is permuted with them: a gap outside of its
-null says that the groups differ, not why.
+its scores and positives of all targets, which keeps their dependence by example and by target, and the groups keep
+their sizes and their overlap. The difficulty of a group's examples is permuted with them: a gap outside of its null
+means that the groups differ, and does not give the reason.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class PermutedGroups:
 
     @property
     def gaps(self) -> np.ndarray:
-        """float [D], the gap under the null."""
+        """The gaps under the null, float [D]."""
         return np.ptp(self.draws, axis=1)
 
     @property
     def p(self) -> float:
-        """The share of gaps under the null, the observed one among them, that are as large; nan where it is undefined.
+        """The p-value: the share of null gaps, the observed one included, that are at least as large; nan if undefined.
 
         It accounts for the number of groups: the largest of many gaps is compared with the largest of as many.
         """
@@ -68,7 +68,7 @@ def permuted_areas(
     rng: np.random.Generator,
     where: np.ndarray | None = None,
 ) -> PermutedGroups:
-    """The area under each group's curve, all targets together.
+    """The area under each group's ROC curve over all targets, observed and permuted.
 
     Args:
         score: float [T, n].
@@ -153,7 +153,7 @@ class _Areas:
 
 
 class _Points:
-    """TPR of each group at a rate of its own false positives."""
+    """The TPR of each group at a given false positive rate of the same group."""
 
     def __init__(self, score: np.ndarray, positive: np.ndarray, alpha: float, where: np.ndarray | None) -> None:
         order = _ordered(-score, where)
@@ -177,13 +177,13 @@ class _Points:
 
 
 def _ordered(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:
-    """The rows to look at, by ascending score."""
+    """The rows that are used, by ascending score."""
     order = np.argsort(score, axis=None, kind="stable")
     return order if where is None else order[where.ravel()[order]]
 
 
 def _counted(rows: np.ndarray) -> np.ndarray:
-    """How many of the first k rows, for k from 0 to all."""
+    """The number of members among the first k rows, for k from 0 to all."""
     return np.append(0, np.cumsum(rows))
 
 

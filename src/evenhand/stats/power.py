@@ -17,9 +17,9 @@ from evenhand.stats.roots import rising_root
 POWER = 0.8
 ROOT = math.sqrt(2 * math.pi)
 MOST_RUNS = 1000
-"""Beyond this `runs_needed` is not a plan."""
+"""The largest number of runs that `runs_needed` returns."""
 REPEATS = 41
-"""Equally likely studies that stand for all: quantiles of the chi-squared distribution."""
+"""The number of equally likely studies that represent all, at quantiles of the chi-squared distribution."""
 
 
 def minimum_detectable_effect(standard_error: float, df: float, level: float, power: float = POWER) -> float:
@@ -126,10 +126,10 @@ def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: flo
 
 @dataclass(frozen=True, eq=False)
 class Repeated:
-    """Studies like this one: how their contrasts scatter about the truth, and how long their intervals are.
+    """The distribution of contrasts and of interval widths over studies like this one.
 
     V_seed, from J − 1 degrees of freedom, comes out larger or smaller in each of them, and with it the interval; the
-    noise of the examples is taken as known. The plain sum of two quantiles times the standard error forgets both
+    noise of the examples is taken as known. The plain sum of two quantiles times the standard error ignores both
     this and that a standard error from few runs is too small on average: at 3 runs and a level of .05/4 a harm of
     that size is found in 61–78% of studies, one of the size of `smallest` in 77–85%.
 
@@ -143,7 +143,7 @@ class Repeated:
 
     @classmethod
     def of(cls, interval: FewRuns | Wider, level: float) -> Self:
-        """Studies that vary as this one is seen to vary; nan with one run.
+        """Studies with the variances observed in this one; nan with one run.
 
         Args:
             interval: of the contrast; one that is adjusted for few discordant units is at least as long every time.
@@ -170,14 +170,14 @@ class Repeated:
         return cls(math.sqrt(max(v_seed + v_example - v_both, v_example)), halves[0])
 
     def worse(self, effect: float, margin: float | None = None) -> float:
-        """The share of the studies that say `worse` where the truth is `effect`.
+        """The share of the studies with the verdict `worse` where the true contrast is `effect`.
 
         Their lower bound is above 0; with a margin, the interval is not inside of it.
         """
         return float(shares_worse(np.array([self.error]), self.halves[None], np.array([effect]), margin)[0])
 
     def smallest(self, power: float = POWER) -> float:
-        """The smallest effect that this share of the studies finds to be above 0; nan where nothing varies."""
+        """The smallest effect that this share of the studies finds above 0; nan where nothing varies."""
         from scipy.special import ndtr
 
         if not self.error > 0:
@@ -249,7 +249,7 @@ def _chances(runs: int) -> np.ndarray:
 
 
 def foreseen_effect(noise: float, common: float, runs: int, units: int, level: float) -> float:
-    """The smallest effect that 80% of the studies of this design would find.
+    """The smallest effect that 80% of the studies of a planned design would find.
 
     Its runs are taken to differ by their examples alone, so this is a lower bound: what seeds add is not known before.
 
@@ -267,7 +267,7 @@ def foreseen_effect(noise: float, common: float, runs: int, units: int, level: f
 
 
 def unbiased_seed_variance(v_seed: np.ndarray, runs: int) -> np.ndarray:
-    """V_seed without the bias that a standard deviation from J − 1 degrees of freedom has."""
+    """V_seed corrected for the bias of a standard deviation from J − 1 degrees of freedom."""
     return v_seed / _bias(runs - 1) ** 2
 
 

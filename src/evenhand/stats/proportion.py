@@ -11,9 +11,9 @@ from evenhand.stats.contrast import TwoWay, t_quantile, t_tail
 from evenhand.stats.roots import rising_root
 
 FEW = 10
-"""With fewer discordant units than this a contrast of proportions gets the adjusted interval."""
+"""With fewer discordant units than this, a contrast of proportions gets the adjusted interval."""
 LEAST = 1e-15
-"""The smallest p-value that is told from 0."""
+"""The smallest p-value that is distinguished from 0."""
 
 
 def wilson(share: float, size: float, quantile: float) -> tuple[float, float]:
@@ -84,7 +84,7 @@ def proportion_intervals(
 
 @dataclass(frozen=True)
 class FewDiscordant:
-    """The difference of two paired proportions when few units are discordant.
+    """The interval for a difference of two paired proportions with few discordant units.
 
     The difference is plus − minus: the shares of cells where only the first, or only the second, has the event. Each
     gets Wilson's interval at its clustered effective size, at most the number of units, and the two are combined as
@@ -156,7 +156,7 @@ class FewDiscordant:
         return t_tail(rising_root(off, 0.0, most, min(start, most / 2)), self._df)
 
     def _at(self, few: float, most: float) -> tuple[float, float]:
-        """Bounds at a quantile for the shares and one for the two-way interval."""
+        """The bounds at a quantile for the shares and a quantile for the two-way interval."""
         p, m = self.plus.estimate, self.minus.estimate
         p_low, p_high = wilson(p, effective_size(p, self.plus.variance, self.units), few)
         m_low, m_high = wilson(m, effective_size(m, self.minus.variance, self.units), few)
@@ -168,7 +168,7 @@ class FewDiscordant:
 
 @dataclass(frozen=True)
 class Widened:
-    """A contrast that is no single proportion, with few discordant units: one more pseudo-unit of variance.
+    """The interval for any other contrast with few discordant units: one pseudo-unit of variance is added.
 
     V + (q·h)² replaces V, h being what one unit can change: with nothing discordant the bounds are ±q²·h, those of a
     proportion. The quantile q is that of the bound, so that stricter levels widen more.

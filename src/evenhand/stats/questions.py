@@ -1,12 +1,13 @@
-"""The mean over questions, runs and examples: questions are a sample of the ways to ask, and so cluster as well.
+"""The mean over questions, runs and examples, clustered by all three: questions are a sample of wordings, too.
 
-For J runs, T questions and U units let c_jtu be what unit u contributes in question t of run j to the error of the mean
-(`stats/contrast.py`). Runs and units are clustered as there, of the values averaged over questions. On top comes
+For J runs, T questions and U units let c_jtu be the contribution of unit u in question t of run j to the error of the
+mean (`stats/contrast.py`). Runs and units are clustered as there, with values averaged over questions. The scatter of
+questions beyond what their reviews explain is added to that variance:
 
     V_question = max(T/(T−1) · Σ_t (Σ_ju c)² − Σ_tu (Σ_j c)², 0)
 
-the scatter of questions beyond what their reviews explain. What seeds add to that scatter is left in it, so that it
-errs to the wide side. The degrees of freedom are Satterthwaite's, V_question having T − 1.
+The contribution of seeds to that scatter is not subtracted, so that the interval is rather too wide. The degrees of
+freedom are Satterthwaite's, with T − 1 for V_question.
 """
 
 from __future__ import annotations
@@ -72,11 +73,12 @@ def over_questions(values: np.ndarray, moves: np.ndarray, shares: np.ndarray) ->
 
 
 def apart(moves: np.ndarray, shares: np.ndarray) -> int:
-    """How many units are not as the commonest ones in some run and question: of a contrast mostly those whose answer is
-    another with the other method, of a mean those that do not say what most say.
+    """The number of units that differ from the most common value in some run and question.
+
+    For a contrast these are mostly units whose answers differ between methods, for a mean those with a rare answer.
 
     Args:
-        moves, shares: as of `over_questions`. Moves are centred, so that it is no count of those that are not 0.
+        moves, shares: as of `over_questions`. Moves are centred, so counting values other than 0 would not do.
     """
     own = np.divide(moves, shares, out=np.full(moves.shape, np.nan), where=shares > 0).reshape(-1, moves.shape[2])
     found = np.zeros(moves.shape[2], dtype=bool)
@@ -88,7 +90,7 @@ def apart(moves: np.ndarray, shares: np.ndarray) -> int:
 
 
 def _degrees(whole: TwoWay, variance: float, extra: float, questions: int) -> float:
-    """Satterthwaite's, where V_seed and V_question are the parts that are poorly known."""
+    """Satterthwaite's degrees of freedom, where V_seed and V_question are the parts known imprecisely."""
     most = max(whole.units - 1, 1)
     if whole.runs == 1 or not whole.v_seed > 0:
         return degrees_of_freedom(variance, extra, questions, whole.units)

@@ -1,4 +1,4 @@
-"""The root of a rising function, by Newton's steps that never leave a bracket."""
+"""The root of an increasing function, by Newton's method within a bracket."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 
 STEPS = 200
-"""More than halving needs between any two numbers that differ by less than 1e15 times."""
+"""The most steps; bisection needs fewer between any two numbers whose ratio is below 1e15."""
 
 
 def rising_root(function: Callable[[float], tuple[float, float]], low: float, high: float, start: float) -> float:
-    """Where a rising function is 0.
+    """The point at which an increasing function is 0.
 
     Args:
         function: its value and its slope; where the slope does not help, as at a corner, the bracket is halved.

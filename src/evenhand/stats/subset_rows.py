@@ -1,4 +1,4 @@
-"""What the rows of a test set hold, and sums of it in many subsets at once, a block of rows at a time."""
+"""Sums row features over many subsets at once, block by block."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from evenhand.stats.contrast import compact
 
 BLOCK = 2**20
-"""Numbers in the largest temporary array."""
+"""The most numbers in a temporary array."""
 ROUNDED = 1e-26
-"""A sum of squares that is a smaller share of its terms than this is what rounding leaves of 0."""
+"""A sum of squares below this share of its terms is treated as the rounding error of 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What rows hold, with the rows of a unit side by side.
+    """The features of rows, sorted so that the rows of a unit are adjacent.
 
     Attributes:
         features: float [F, R, J].
-        tested: bool [R, J], rows that a run counts.
-        order: int [R], the rows of the masks that these are; None: all of them as they come.
-        starts: int [U], where each unit begins; None: each row is a unit.
+        tested: bool [R, J], the rows that each run tested.
+        order: int [R], the index of each row in the masks; None: all rows in their order.
+        starts: int [U], the first row of each unit; None: each row is a unit.
     """
 
     features: np.ndarray
@@ -33,7 +33,7 @@ class Rows:
 
     @classmethod
     def of(cls, features: Sequence[np.ndarray], tested: np.ndarray, kept: np.ndarray, unit: np.ndarray | None) -> Rows:
-        """Features [R, J] of the rows that are kept, bool [R]."""
+        """From features [R, J], with only the rows in `kept`, bool [R]."""
         order, starts = np.flatnonzero(kept), None
         if unit is not None:
             codes, place = compact(unit[order])
@@ -45,11 +45,11 @@ class Rows:
         return cls(np.stack([part[order] for part in features]).astype(float), tested[order], order, starts)
 
     def own(self, masks: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
-        """The masks of some of these rows."""
+        """The masks of some rows, in the order of these rows."""
         return masks[:, rows if self.order is None else self.order[rows]]
 
     def blocks(self, subsets: int) -> Iterator[tuple[slice, np.ndarray | None]]:
-        """Slices of rows, whole units, and where units begin in each."""
+        """Slices of rows that contain whole units, with the first row of each unit in the slice."""
         count = self.features.shape[1]
         most = max(BLOCK // max(subsets, 1), 1)
         if self.starts is None:
@@ -75,7 +75,7 @@ class Rows:
         return total.reshape(len(masks), len(parts), runs).transpose(1, 0, 2)
 
     def totals(self, masks: np.ndarray, coefficients: np.ndarray) -> Iterator[np.ndarray]:
-        """Σ_j c_uj of some units at a time, float [S, u]; coefficients are [F, S, J]."""
+        """Σ_j c_uj, block by block of units, float [S, u]; coefficients are [F, S, J]."""
         weights = coefficients.transpose(1, 0, 2).reshape(len(masks), -1)
         for rows, starts in self.blocks(len(masks)):
             features = self.features[:, rows].transpose(0, 2, 1).reshape(weights.shape[1], -1)
@@ -103,11 +103,11 @@ class Rows:
         return found
 
     def run(self, run: int) -> Rows:
-        """One run alone."""
+        """The rows of one run alone."""
         return Rows(self.features[:, :, [run]], self.tested[:, [run]], self.order, self.starts)
 
     def units(self, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The units of each subset, int [S], and those that each run tested, int [S, J]."""
+        """The number of units in each subset, int [S], and of those that each run tested, int [S, J]."""
         every = np.hstack([self.tested, self.tested.any(axis=1, keepdims=True)]).astype(float)
         if self.starts is None:
             counts = np.zeros((len(masks), every.shape[1]))
@@ -138,5 +138,5 @@ def _squared(totals: Iterator[np.ndarray], subsets: int) -> np.ndarray:
 
 
 def cut(squares: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Sums of squares, 0 where they are rounding errors."""
+    """Sums of squares, set to 0 where they are rounding errors."""
     return np.where(squares <= ROUNDED * scale, 0.0, squares)

@@ -1,4 +1,4 @@
-"""Two-way clustered variances in many subsets at once: of ratios of sums, of their changes and gaps.
+"""Two-way clustered variances of ratios of sums, their changes and gaps, in many subsets at once.
 
 A rate, a mean loss or a predictive value of a group is Σ y / Σ n over the group's rows, in each of J runs. For one
 group `contrast.two_way` gives the mean over runs with its variance; here it is given for all groups, and is the same to
@@ -86,11 +86,11 @@ class TwoWays:
 
     @cached_property
     def estimate(self) -> np.ndarray:
-        """float [S], the means of the runs' values."""
+        """The means of the runs' values, float [S]."""
         return self.values.mean(axis=1)
 
     def at(self, subset: int) -> TwoWay:
-        """One of them."""
+        """The `contrast.TwoWay` of one subset."""
         names = ("estimate", "variance", "df", "v_seed", "v_example", "v_both")
         numbers = {name: float(getattr(self, name)[subset]) for name in names}
         return TwoWay(**numbers, runs=self.values.shape[1], units=int(self.units[subset]))
@@ -193,7 +193,7 @@ def finished(
 
 
 def correction(units: np.ndarray) -> np.ndarray:
-    """U/(U − 1); nan for one unit."""
+    """The factor U/(U − 1); nan for one unit."""
     return np.divide(units, units - 1, out=np.full(units.shape, np.nan), where=units > 1)
 
 

@@ -105,7 +105,7 @@ def test_without_probabilities_there_are_no_logits():
     assert predictions["logits"].null_count() == N
 
 
-def test_the_likelier_class_is_decided_before_float32_can_tie():
+def test_the_more_probable_class_is_decided_before_float32_can_tie():
     frame = alone(p=pl.Series([0.5 + 1e-12, 0.5 - 1e-12, 0.5] * (N // 3)))
     _, _, predictions, _ = recorded(frame, label="y", probability="p", groups="sex")
     assert predictions["predicted"][:3].to_list() == [1, 0, 0]
@@ -245,7 +245,7 @@ def test_a_threshold_other_than_a_half_is_noted():
     frame = alone(yhat=(pl.col("p") > 0.8).cast(pl.Int64))
     _, _, predictions, design = recorded(frame, **ONE, probability="p")
     assert predictions["predicted"].to_list() == frame["yhat"].to_list()
-    assert any("not the likelier class" in note for note in design.settings["table"].notes)
+    assert any("not the more probable class" in note for note in design.settings["table"].notes)
 
 
 THREE = {"label": "y", "groups": ["sex"]}

@@ -96,7 +96,7 @@ def test_values_are_those_of_the_metrics_and_of_scikit_learn():
 def test_a_rate_comes_with_its_realised_fpr_and_counts():
     note = one(audit(scores({"m": 1.0}), **ONE, seed="seed", example="id").estimates, TPR)["note"]
     assert "of 1,200 members at a realised FPR of 0.01 (12 of 1,200 non-members, 600 distinct ones set" in note
-    assert "not known within a third" in note
+    assert "may be off by more than a third" in note
 
 
 def test_too_few_non_members_refuse_the_rate_and_draw_the_curve():

@@ -15,7 +15,7 @@ _NATURAL = ({"0", "1"}, {"-1", "1"})
 """Pairs of labels whose second is the positive one without saying so."""
 
 _ROUNDING = 1e-6
-"""A probability may be outside [0, 1] by this much, as float32 arithmetic leaves it; it is clipped."""
+"""A probability may be outside [0, 1] by this much, which float32 arithmetic causes; it is clipped."""
 
 _SUM = 1e-3
 """The probabilities of all classes sum to 1 within this."""
@@ -243,4 +243,4 @@ def _compare(
             )
     differ = float((probabilities.argmax(axis=1) != predicted).mean())
     if differ > 0:
-        notes.append(f"the prediction is not the likelier class in {100 * differ:.2g}% of the rows")
+        notes.append(f"the prediction is not the more probable class in {100 * differ:.2g}% of the rows")

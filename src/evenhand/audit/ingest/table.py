@@ -66,8 +66,8 @@ def audit(
         groups: columns of groups. One value per row; a list per row (groups overlap); or `NAME=PREFIX_*`, columns of
             true and false that are each a group. A missing value is the group `(missing)`. For
             membership there may be none.
-        prediction: column of predicted classes. Without one the likelier class is the prediction (of two equal ones
-            the first).
+        prediction: column of predicted classes. Without one the more probable class is the prediction (of two equal
+            ones the first).
         probability: column of the positive class's probability; or one per class, found by name (`p_high` is of the
             class high), else in the sorted order of the classes.
         positive: the positive one of two classes, when they are not 0 and 1, −1 and 1, or false and true.

@@ -25,7 +25,7 @@ from evenhand.audit.reading import Estimate
 from evenhand.audit.trial_records import ONE_SEED, by_run
 from evenhand.audit.verdicts import SettingContrast
 
-NO_INTERVAL = "the harness's number, no mean over documents: shown without an interval"
+NO_INTERVAL = "the harness's number, which is not a mean over documents: shown without an interval"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class BenchmarkReading(ItemReading[BenchmarkScores]):
         return max((int((self.items(scores, estimand)[0].weights > 0).sum()) for scores in samples), default=0)
 
     def estimate(self, estimand: Estimand, samples: Sequence[BenchmarkScores], notes: Sequence[str]) -> Estimate:
-        """The mean over runs; without an interval where the harness's number is no mean over documents."""
+        """The mean over runs; without an interval where the harness's number is not a mean over documents."""
         influence = estimand.measure.influence
         if not isinstance(influence, NumberOf):
             return super().estimate(estimand, samples, notes)

@@ -78,7 +78,7 @@ class ItemReading(ABC, Generic[Sample]):
         items = runs.values.shape[1]
         if items < 2:
             return closing
-        return (*closing, f"{items} questions, which cluster as well: the interval is about others like them, too")
+        return (*closing, f"{items} questions, which cluster as well: the interval generalizes to others like them")
 
     def bounds(self, runs: ItemRuns, estimand: Estimand) -> tuple[float, float] | None:
         """The 95% interval of an estimate; None with a single unit."""

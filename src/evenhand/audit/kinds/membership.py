@@ -1,9 +1,9 @@
 """The reading of membership scores: how much each method leaks, by group, and whether it leaks more than another.
 
 Scores of several models of a method (seeds) are taken together, one threshold for all. A group's TPR has two
-conditions: at the threshold of the group's own non-members, what the group itself leaks, and at that of everybody's,
-what an attacker finds who does not know the groups. Contrasts are of the former. `docs/membership.md` has the
-definitions and the simulated coverage of the intervals.
+conditions: at the threshold of the group's non-members it measures how much the group leaks; at that of all non-members
+it is the rate of an attacker who does not know the groups. Contrasts use the former. `docs/membership-derivations.md`
+has the definitions and the simulated coverage of the intervals.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OWN, POOLED = "group threshold", "pooled threshold"
 ROC = "membership_roc"
 POINTS = 24
 """The number of points on a drawn curve, evenly spaced in the logarithm of FPR."""
-ONE_SEED = "one seed: the interval holds the noise of the examples only, not that of training"
+ONE_SEED = "one seed: the interval includes the noise of the examples only, not that of training"
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ class MembershipReading:
         leaks = influence.of_groups(targets, targets.known, masks)
         names = eligible(leaks, self.design.support)
         left_out = [name for name in masks if name not in names]
-        exclusion = [f"left out, undefined or too small: {', '.join(left_out)}"] if left_out else []
+        exclusion = [f"groups left out, undefined or too small: {', '.join(left_out)}"] if left_out else []
         if len(names) < 2:
             return Estimate(None, None, None, 0, (targets.absent or FEW_GROUPS, *exclusion))
         gap = largest_gap([leaks[name] for name in names])
@@ -190,8 +190,10 @@ class MembershipReading:
         return iter(())
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
-        """ROC curves of all models of a method together: x is the realised FPR and y the TPR, however few non-members
-        there are, with 95% intervals where the TPR at that FPR is not refused."""
+        """ROC curves of all models of a method together: x is the realised FPR and y the TPR.
+
+        They are drawn however few non-members there are, with 95% intervals where the TPR at that FPR is not refused.
+        """
         group_subsets = [Subset(groups.attribute, name) for groups in self.groups for name in groups.names]
         for method, targets in self.attacked.items():
             for subset in (EVERYONE, *group_subsets):

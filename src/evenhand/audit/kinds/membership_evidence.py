@@ -17,7 +17,7 @@ CLUSTERED = "interval: two-way clustered by model and example"
 JACKKNIFED = "interval: two-way clustered by pair of models and example, pairs left out in turn; runs are pairs"
 OTHER_MEMBERS = "unpaired: the two methods were not trained on the same examples, so their variances are added"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
-FEW_OF_A_SIDE = f"fewer than {FEW} units tell the outcomes apart: the interval is adjusted"
+FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
 SAMPLE = "distinct members or non-members"
 
 LeakFunction = Callable[[Targets, np.ndarray], Leak]

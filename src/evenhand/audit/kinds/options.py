@@ -150,7 +150,7 @@ def readings(
 
 
 def _authors(examples: pl.DataFrame, design: AskedDesign) -> dict[str, str]:
-    """Which of the two contents the author of each review is, by the first attribute that has both as groups.
+    """The content (of two) that describes each review's author, by the first attribute that has both as groups.
 
     Reviews of neither or of both are left out, and all reviews where there is no such attribute.
     """

@@ -28,7 +28,7 @@ from evenhand.audit.verdicts import Family, SettingContrast, pairs
 from evenhand.stats.contrast import count_distinct
 from evenhand.stats.null import NoiseFloor
 
-ONE_SEED = "one seed: the interval holds the noise of the examples only, not that of training"
+ONE_SEED = "one seed: the interval includes the noise of the examples only, not that of training"
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +180,7 @@ class PredictionReading:
         left_out = self.reader.left_out(estimand)
         if not left_out:
             return []
-        return [f"left out, with fewer than {self.design.support} examples in some run: {', '.join(left_out)}"]
+        return [f"groups left out, with fewer than {self.design.support} examples in some run: {', '.join(left_out)}"]
 
 
 @dataclass(frozen=True)

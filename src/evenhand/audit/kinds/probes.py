@@ -39,7 +39,7 @@ from evenhand.records.probes import LAST, UNTRAINED, condition, named
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 
 SPLIT = "test"
-DESCRIBED = "no verdict: method minus reference, positive where the method's representation says more"
+DESCRIBED = "no verdict: method minus reference, positive where the method's representation reveals more"
 
 Probes = Mapping[str, ProbeRun]
 """The probes of one run, by condition."""
@@ -108,8 +108,8 @@ class ProbeReading(ItemReading[Probes]):
         return Widened(whole, 1 / whole.units) if change.discordant < FEW else None
 
     def closing(self, runs: ItemRuns) -> tuple[str, ...]:
-        """The last notes of a contrast: how its interval was made, and that it holds the noise of control tasks."""
-        tasks = f"{runs.values.shape[1]} control tasks, whose labels were drawn: the interval holds what that adds"
+        """The last notes of a contrast: how its interval was made, and that it includes the noise of control tasks."""
+        tasks = f"{runs.values.shape[1]} control tasks with randomly drawn labels: the interval includes their variance"
         return (TWO_WAY[self.vary] if len(runs.values) > 1 else ONE_SEED, tasks)
 
     def direction(self, target: str, reference: str) -> tuple[int, bool]:

@@ -1,4 +1,4 @@
-"""Reliability curves: how often what is predicted with some confidence happens."""
+"""Computes the points of reliability curves, with intervals, for the table `curves`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from evenhand.stats.proportion import proportion_interval
 
 
 def reliability_curves(reader: RunInfluences) -> Iterator[dict[str, Any]]:
-    """Rows of the table `curves` per method, pooled over seeds: of everyone, and of the worst-calibrated group of each
-    attribute. That is the one whose expected calibration error is largest on average over methods and runs, of the
-    groups with the support for max − min. The largest of several errors is large by chance, too: beside it stands its
-    noise floor.
+    """Rows of the table `curves` for each method, pooled over seeds: of everyone, and of one group per attribute.
+
+    That group is the worst calibrated: its expected calibration error is the largest, on average over methods and
+    runs, among groups with the support for max − min. The largest of several errors is large by chance, too: compare
+    it with its noise floor.
 
     `reliability`: x is the mean confidence in a bin, y the observed share of the event, with a 95% interval that
     clusters by run and by example. `confidence`: x is the middle of a bin, y the share of the predictions in it.
@@ -51,7 +52,7 @@ def reliability_curves(reader: RunInfluences) -> Iterator[dict[str, Any]]:
 
 
 def _worst_calibrated(reader: RunInfluences, runs: Sequence[Run]) -> dict[str, str]:
-    """By attribute, of the groups that have the support the one whose calibration error is largest."""
+    """The group of each attribute with the largest calibration error, among groups with enough support."""
     (measure,), worst = shown_in("calibration"), {}
     for groups in reader.evaluation.groups if runs else ():
         eligible = [groups.names[index] for index in reader.eligible(groups, None)["all"]]

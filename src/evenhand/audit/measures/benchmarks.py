@@ -52,7 +52,7 @@ class MeanOf:
 
 @dataclass(frozen=True)
 class NumberOf:
-    """The harness's number, which is no mean over documents: it has a kink just where there is no preference.
+    """The harness's number, which is not a mean over documents: it has a kink at the value of no preference.
 
     Attributes:
         metric: the harness's name.
@@ -131,7 +131,7 @@ def _mean(documents: Documents, inside: str | None, bounded: bool, support: int)
 _LEFT_TO_VERDICTS = Display(tabled=False)
 
 _DISTANCE: tuple[tuple[Level, str], ...] = tuple(
-    (level, "a distance is biased upward near 0: the share or score itself has the sign") for level in EVERYWHERE
+    (level, "a distance is biased upward near 0: the share or score itself gives the sign") for level in EVERYWHERE
 )
 
 
@@ -201,8 +201,8 @@ BENCHMARKS = by_name(
     *(
         measure
         for kind, when, named, tells in (
-            ("amb", "where the context does not tell", "ambiguous", "does not tell"),
-            ("disamb", "where the context tells", "disambiguated", "tells"),
+            ("amb", "where the context does not give the answer", "ambiguous", "without the answer"),
+            ("disamb", "where the context gives the answer", "disambiguated", "with the answer"),
         )
         for measure in (
             _benchmark(

@@ -1,4 +1,4 @@
-"""Calibration of one run in linear form; the values are those of `evenhand.metrics`.
+"""Calibration errors of one run with the influence of each example; values as in `evenhand.metrics`.
 
 Bins are 15 of equal width, (lo, hi], the first including 0. The form is that of the positive class where there is one
 (confidence P(ŷ = 1) against the share of positives), else top-label (the largest probability against accuracy).
@@ -61,8 +61,10 @@ class CalibrationError:
         ]
 
     def _squared(self, runs: Sequence[RunData], rows: np.ndarray, shares: np.ndarray) -> list[Influence]:
-        """The debiased squared error. A bin of one example has no unbiased gap: it is left out, and the masses of the
-        others add up to 1."""
+        """The debiased squared error.
+
+        A bin of one example has no unbiased gap: it is left out, and the masses of the other bins add up to 1.
+        """
         gap, bin_of_row, bins = _binned(runs, rows, shares)
         values, size = bins.squared(), len(rows)
         # d(value)/d(share) of an example is 2·gap_b·gap − 2·gap_b² + unbiased_b − value in a bin that is kept, else 0.

@@ -1,4 +1,4 @@
-"""How reports show a measure: where, under which words, on which axis."""
+"""The display of a measure in reports: its sections, wording and axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Display:
-    """How reports show a measure, besides its title, digits and limits. Tables show every measure.
+    """The display of a measure in reports, besides title, digits and limits; tables show every measure.
 
     Attributes:
         shown_in: the chart, table or sentence that shows it besides: `accuracy`, `disparities`, `calibration`,

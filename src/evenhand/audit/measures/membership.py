@@ -122,7 +122,7 @@ class RangeOf:
         """max − min over the groups that are large enough, in linear form.
 
         A model's effect on all scores cancels in a difference between groups: without the jackknife over pairs, which
-        is far too wide for it, the interval covers (docs/membership.md).
+        is far too wide for it, the interval covers (docs/membership-derivations.md).
         """
         return between(self.of_groups(replace(targets, pool=None), rows, groups), support)
 
@@ -168,7 +168,7 @@ _LOSSES: tuple[tuple[str, Literal["loss", "correct"], tuple[int, int], tuple[flo
         "loss",
         (-1, 1),
         UNLIMITED,
-        "test loss minus train loss: what the loss alone tells of members",
+        "test loss minus train loss: the information of the loss alone about membership",
         "membership generalization gap in loss, test − train",
         "gap",
     ),

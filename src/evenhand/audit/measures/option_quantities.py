@@ -26,7 +26,7 @@ CORRECTIONS = (None, PERMUTATION, PRIDE, CONTEXTUAL)
 """The corrections of answers (None: none), in the order of the report."""
 
 UNFAIR = (
-    "not every content stands everywhere equally often, so that a preference for an identifier or a position looks "
+    "not every content has every position equally often, so that a preference for an identifier or a position looks "
     "like one for a content: shown, not judged; ask in a balanced design"
 )
 

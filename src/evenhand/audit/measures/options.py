@@ -33,7 +33,7 @@ OPTIONS = by_name(
         display=Display(detectable="the distance from guessing both equally"),
         limits=(0.0, 0.5),
         distance_from=0.0,
-        notes=(("everyone", "a distance is biased upward near 0: the guess lean has its sign"),),
+        notes=(("everyone", "a distance is biased upward near 0: the guess lean gives the sign"),),
     ),
     Measure(
         "guess_lean",
@@ -57,7 +57,7 @@ OPTIONS = by_name(
         limits=(0.0, math.inf),
         default_margin=False,
         distance_from=0.0,
-        notes=(("everyone", "a distance is biased upward near 0: the content log-odds have their sign"),),
+        notes=(("everyone", "a distance is biased upward near 0: the content log-odds give the sign"),),
     ),
     Measure(
         "content_log_odds",

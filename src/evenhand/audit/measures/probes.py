@@ -29,7 +29,7 @@ PROBES = by_name(
     Measure(
         "probe_accuracy",
         "probes",
-        "share of held-out examples whose target a linear probe tells from a layer's states; estimates only",
+        "share of held-out examples whose target a linear probe predicts from a layer's states; estimates only",
         0,
         ASKED,
         probe_accuracy,

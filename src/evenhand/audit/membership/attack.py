@@ -14,11 +14,11 @@ from evenhand.metrics import attack_pool, attack_without_each_pair
 from evenhand.metrics.membership.lira import LEAST_MODELS
 
 LEAST_POOL: Mapping[str, int] = {"loss": 2, "difficulty": 4, "rmia": 4, "lira": 2 * (LEAST_MODELS + 1)}
-"""Models that a pool needs for an attack."""
+"""The number of models that a pool needs for an attack."""
 LEAST_SHADOWS: Mapping[str, int] = {"loss": 0, "difficulty": 1, "rmia": 1, "lira": LEAST_MODELS}
-"""Separate shadows that an attack needs for each example."""
+"""The number of separate shadows that an attack needs for each example."""
 LEAST_PAIRS = 3
-"""Pairs without which none can be left out."""
+"""The number of pairs that a jackknife over pairs needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +69,10 @@ class Pool:
 
     @cached_property
     def without(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-        """For each pair, in the order of its first model: the models that are left, int [N − 2], and their scores,
-        float32 [N − 2, n]. Empty where scores depend on no other model (`loss`), or where too few pairs are there to
-        leave one out: then the variance over models is that of the influences alone.
+        """The remaining models, int [N − 2], and their scores, float32 [N − 2, n], without each pair in turn.
+
+        In the order of the pairs' first models. Empty where scores depend on no other model (`loss`), or where there
+        are too few pairs to omit one: then the variance over models is that of the influences alone.
         """
         if not self.jackknifed:
             return ()

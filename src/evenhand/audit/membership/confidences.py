@@ -1,4 +1,4 @@
-"""Models' confidences and correct predictions as arrays, on the examples they were trained on and on others."""
+"""Arrays of models' confidences and correct predictions, on members (training examples) and non-members."""
 
 from __future__ import annotations
 

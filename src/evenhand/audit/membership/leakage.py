@@ -1,4 +1,4 @@
-"""How well attack scores tell members from non-members, for all models of one method together, in linear form.
+"""Measures of how well attack scores separate members from non-members, over all models of one method.
 
 All models of a method are ranked together, under one threshold: an attack puts their scores on one scale. The
 arithmetic is that of `evenhand.stats.discrimination`; here rows are summed by resampling unit, and an undefined measure
@@ -20,7 +20,7 @@ from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
 from evenhand.stats.contrast import compact
 from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_rate, pooled_tpr
 
-ONE_MODEL = "one model: its threshold is chosen on other models, and there is none"
+ONE_MODEL = "one model: its threshold would be chosen on other models, and there are none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,10 +184,10 @@ def rate(targets: Targets, rows: np.ndarray, threshold_rows: np.ndarray, alpha: 
 
 
 def balanced_accuracy(targets: Targets, rows: np.ndarray, threshold_rows: np.ndarray) -> Leak:
-    """The mean over models of (TPR + 1 − FPR)/2, each at the threshold that is best on the other models' rows; in a
-    pool its twin's are left out, too.
+    """The mean over models of (TPR + 1 − FPR)/2, each at the threshold that is best on the other models' rows.
 
-    That the threshold is drawn, too, is no part of the interval: at the best one the accuracy does not change with it.
+    In a pool the twin's rows are left out, too. The interval ignores that the threshold is estimated: at its optimum
+    the accuracy does not change with it.
 
     Args: as for `rate`.
 
@@ -271,7 +271,7 @@ def _sizes(targets: Targets, rows: np.ndarray) -> tuple[int, int]:
 
 
 def _one_sided(targets: Targets, rows: np.ndarray) -> str | None:
-    """Why rows cannot tell members from non-members, if one of them is missing."""
+    """The reason why rows cannot separate members from non-members: one of the two is missing; else None."""
     if not (rows & targets.member).any():
         return "no members" if rows.any() else "no scores"
     return None if (rows & ~targets.member).any() else "no non-members"
@@ -283,4 +283,4 @@ def _counts(at: TprAtFpr) -> str:
         f"{at.true_positives:,} of {at.members:,} members at a realised FPR of {at.false_positive_rate:.2g} "
         f"({at.false_positives:,} of {at.non_members:,} non-members, {at.distinct:,} distinct ones set the threshold)"
     )
-    return counts if at.precise else f"{counts}, which is not known within a third"
+    return counts if at.precise else f"{counts}: the FPR may be off by more than a third"

@@ -1,4 +1,4 @@
-"""Attack the models of pools and shadow designs: membership, attack scores, and the reasons for missing models.
+"""Runs the membership-inference attack that each setting declares and writes `members` and `scores`.
 
 Two designs (`evenhand.audit.design.MembershipDesign`):
 
@@ -78,7 +78,7 @@ def attacked(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
         if pool.is_empty() and (setting.membership.design == "pool" or setting.membership.attack != "loss"):
             raise InputError(
                 f"setting {name}: its design has an attack ({setting.membership.attack}) and there are no trials of "
-                "the role pool to attack or to compare with; run the study's pool, or leave membership out"
+                "the role pool to attack or to compare with; run the study's pool, or remove membership"
             )
         is_attacked = pl.col("trial").is_in(setting_trials["trial"].unique().to_list()) & pl.col("split").is_in(SPLITS)
         setting_predictions = predictions.filter(is_attacked & pl.col("step").is_null())

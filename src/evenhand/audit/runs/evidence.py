@@ -21,7 +21,7 @@ from evenhand.stats.contrast import TwoWay, by_unit, compact, two_way, unpaired
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
-FEW_OF_A_SIDE = f"fewer than {FEW} units tell the outcomes apart: the interval is adjusted"
+FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
 
 Both = tuple[Run, Influence, Run, Influence]

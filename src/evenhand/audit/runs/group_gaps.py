@@ -153,7 +153,7 @@ class _Side:
         return sides
 
     def coefficients(self, signs: Sequence[int], slopes: Sequence[np.ndarray], centres: Sequence[float]) -> np.ndarray:
-        """Of the features of methods and rates, and of the rates' denominators, float [F − 1, S, J].
+        """The coefficients of features of methods and rates, and of the rates' denominators, float [F − 1, S, J].
 
         Args:
             signs: by method.

@@ -1,8 +1,8 @@
 """Rates, and gaps between a group and its rest, in all groups of an evaluation at once.
 
-What `measures.influence` gives example by example has a closed form for all groups (`stats.subsets`). Groups in which
-a rate is undefined in some run, or in which few units are discordant, are left to the former, and so are examples that
-are resampled together: here each example is a unit of its own.
+The influences that `measures.influence` gives example by example have a closed form for all groups (`stats.subsets`).
+It does not cover groups in which a rate is undefined in some run or few units are discordant, nor examples that are
+resampled together: here each example is its own unit. `measures.influence` serves these.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class SubsetRates:
 
     @cached_property
     def places(self) -> dict[Subset, int]:
-        """Where each subset stands."""
+        """The position of each subset."""
         groups = [Subset(own.attribute, name) for own in self.reader.evaluation.groups for name in own.names]
         return {subset: place for place, subset in enumerate([EVERYONE, *groups])}
 
@@ -135,7 +135,7 @@ class SubsetRates:
         return kept[key], self.places[estimand.subset]
 
     def _kept_for(self, estimand: Estimand, kept: dict) -> dict | None:
-        """What is known of the estimand's measure and class; None where there is no closed form."""
+        """The cached results for the estimand's measure and class; None where there is no closed form."""
         influence = estimand.measure.influence
         of_groups = isinstance(influence, GapOf) and estimand.subset.level == "group"
         if not (self.able and (of_groups or isinstance(influence, RateOf))):
@@ -162,7 +162,7 @@ def _fast(masks: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """What the runs of one method, or of two, say of each example.
+    """The outcomes of each example in the runs of one method, or of two.
 
     Attributes:
         rates: which; a gap may be the largest of several.

@@ -1,4 +1,4 @@
-"""Membership inference: was an example in a model's training set? Scores from confidences; more is more member-like.
+"""Attack scores for membership inference from models' confidences; a higher score means more member-like.
 
 Attacks, with "models" those that the target is compared with:
 
@@ -96,7 +96,7 @@ def loss_score(phi: Any) -> np.ndarray:
 
 
 def reference_score(score: Any, reference: Any) -> np.ndarray:
-    """The score less what a model gives that never saw the task's data: φ − φ_base, or a text's mean log-probs.
+    """The score minus that of a model without the task's data: φ − φ_base, or the same of texts' mean log-probs.
 
     Args:
         score: float [..., n].
@@ -133,7 +133,7 @@ def attack_pool(
     a: float = 0.3,
     shadow_phi: Any = None,
 ) -> np.ndarray:
-    """Attack every model of a pool in turn, with the others but its twin to compare with.
+    """Attack every model of a pool in turn, compared with all others except its twin.
 
     Args:
         phi: float [N, n], confidence of each model in each example's label. `loss` and `rmia` need log-odds; the others
@@ -186,7 +186,7 @@ def attack_without_each_pair(
     a: float = 0.3,
     shadow_phi: Any = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The attack on the pool without one pair of models after the other, for a jackknife over pairs.
+    """Attack the pool without each pair of models in turn, for a jackknife over pairs.
 
     Args: `attack_pool`.
 
@@ -229,7 +229,7 @@ def attack_targets(
     gamma: float = 1.0,
     a: float = 0.3,
 ) -> np.ndarray:
-    """Attack targets with shadow models that are no targets themselves: the design of the papers.
+    """Attack targets with separate shadow models, which is the design of the papers.
 
     The shadows' training sets must not depend on the targets' (no shadow may be a target's complement): else the noise
     of a shadow tells the membership, as the twin's would in a pool.
@@ -265,7 +265,7 @@ def attack_targets(
 
 
 def _compared_with(phi: np.ndarray, shadow_phi: Any) -> np.ndarray:
-    """The confidences that those of the pool are compared with, float [N, n]: its own unless others are given."""
+    """The confidences that the pool is compared with, float [N, n]: by default those of the pool."""
     if shadow_phi is None:
         return phi
     others = phi_of(shadow_phi, "shadow_phi")

@@ -1,4 +1,4 @@
-"""LiRA, the likelihood-ratio attack: is the target's confidence more likely among models that had the example?
+"""LiRA, the likelihood-ratio attack: is the confidence more likely under models trained on the example?
 
 Confidences of the models of one side are taken as normal, with a mean per example and a variance that is
 
@@ -22,11 +22,11 @@ from evenhand.metrics.membership.shadows import Shadows, Side
 Variance = Literal["auto", "pooled", "shrunk", "per-example"]
 
 LEAST_MODELS = 3
-"""Models per side below which LiRA is refused."""
+"""The fewest models per side that LiRA accepts."""
 OWN_VARIANCE = 32
-"""Models per side from which each example's own variance is better than the pooled one."""
+"""The number of models per side from which variances by example are better than a pooled variance."""
 AGREE = 1e-12
-"""An example whose variance is below this share of the pooled one has none of its own."""
+"""Below this share of the pooled variance, an example's variance is not used."""
 
 
 def lira_online(phi: np.ndarray, shadows: Shadows, variance: Variance, least: int = LEAST_MODELS) -> np.ndarray:
@@ -80,7 +80,7 @@ def variances(side: Side, variance: Variance) -> np.ndarray:
 
 
 def _normal(side: Side, variance: Variance, name: str, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means and variances of a side, or the reason why there are none."""
+    """Means and variances of a side. Raises InputError where they cannot be computed."""
     if variance not in get_args(Variance):
         raise InputError(f'there is no variance "{variance}"; {did_you_mean(str(variance), get_args(Variance))}')
     if side.models < least:

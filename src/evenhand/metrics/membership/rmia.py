@@ -1,4 +1,4 @@
-"""RMIA, the robust membership inference attack: does training raise the target's confidence in x more than in others?
+"""RMIA, the robust membership inference attack: did training raise the confidence in x more than in others?
 
 The score is the share of population examples z with
 
@@ -18,7 +18,7 @@ from evenhand.errors import InputError
 from evenhand.metrics.membership.shadows import Shadows
 
 FAINTEST = -700.0
-"""Log-odds below this count as this: the probability would round to 0."""
+"""The lowest log-odds that are used: below them the probability would round to 0."""
 
 
 def rmia(phi: np.ndarray, shadows: Shadows, *, online: bool, gamma: float, a: float) -> np.ndarray:
@@ -61,7 +61,7 @@ def _mean_probability(shadows: Shadows, sign: float, online: bool) -> np.ndarray
 
 
 def _dominated(theirs: np.ndarray, ours: np.ndarray) -> np.ndarray:
-    """The share of theirs [m] that is below each of ours [n]."""
+    """The share of the values `theirs` [m] that are below each of `ours` [n]."""
     order = np.argsort(ours)  # in order, searching is several times as fast
     found = np.empty(len(ours))
     found[order] = np.searchsorted(np.sort(theirs), ours[order], side="left") / len(theirs)

@@ -4,7 +4,7 @@ Scores and membership have one shape, [T, n] for T targets that were attacked on
 (bool, of a shape that broadcasts) chooses rows: a group's examples [n], or who was audited [T, n]. All chosen rows are
 taken together: one threshold for all targets. A row is called a member where its score is at least the threshold.
 
-A rate of false positives α cannot be told from few non-members, so that TPR at α is refused below 3/α *distinct*
+A false positive rate α cannot be measured with few non-members, so that TPR at α is refused below 3/α *distinct*
 ones (an example is one however many targets it was attacked on), and known within a third from 10/α. The curve is drawn
 regardless.
 """
@@ -25,14 +25,14 @@ from evenhand.metrics.membership.shadows import membership_of
 Thresholds = Literal["group", "pooled"]
 
 LEAST = 3
-"""TPR at α is refused below LEAST/α distinct non-members."""
+"""With fewer than LEAST/α distinct non-members, TPR at α is refused."""
 PRECISE = 10
-"""From PRECISE/α distinct non-members the realised rate is within about a third of α."""
+"""With PRECISE/α distinct non-members or more, the realised rate is within about a third of α."""
 
 
 @dataclass(frozen=True, eq=False)
 class RocCurve:
-    """The curve from (0, 0) to (1, 1), a point per distinct score.
+    """A ROC curve from (0, 0) to (1, 1), with one point per distinct score.
 
     Attributes:
         false_positive_rate, true_positive_rate: float [k], ascending.
@@ -243,7 +243,7 @@ def tpr_at_fpr_by_group(
 
 
 def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np.ndarray:
-    """The highest TPR at each FPR that (ε, δ)-differential privacy leaves to any attack.
+    """The highest TPR at each FPR that any attack can reach under (ε, δ)-differential privacy.
 
     min(e^ε·FPR + δ, 1 − e^−ε·(1 − δ − FPR), 1): the promise holds for "called a member" and for "not called one".
     A curve above it refutes the promise, or its accounting; one below it proves nothing. `exceeds_dp` of
@@ -291,7 +291,7 @@ def chosen_rows(score: Any, member: Any, where: Any) -> tuple[np.ndarray, np.nda
 
 
 def _distinct(score: Any, member: Any, where: Any, example: Any) -> int:
-    """How many different examples are non-members."""
+    """The number of distinct examples among the non-members."""
     shape = np.shape(score)
     who = np.broadcast_to(np.arange(shape[-1]), shape) if example is None else np.asarray(example)
     if who.shape != shape:

@@ -1,9 +1,9 @@
-"""What models that had an example in training (IN) and models that had not (OUT) give for it, as each target sees it.
+"""Confidences of models trained on an example (IN) and not trained on it (OUT), for each target of an attack.
 
 A *pool* is N models in N/2 complementary pairs: of two twins exactly one was trained on any example. Each model is the
 target in turn, and its twin is dropped with it, so that every example has exactly N/2 − 1 models per side. With the
 twin kept, the side that lacks the target would always be one model larger than the other, and the models' own noise
-would tell the membership: on data without any signal the AUC of such an attack is far from .5.
+would reveal the membership: on data without any signal the AUC of such an attack is far from .5.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from evenhand.errors import InputError
 from evenhand.metrics.labels import numbers_of
 
 ROUNDING = 1e-12
-"""A sum of squares below this share of what it was taken from is rounding."""
+"""A sum of squares below this share of its terms is treated as rounding error."""
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """The models of one side, by example.
+    """Statistics of the models on one side (IN or OUT), by example.
 
     Attributes:
         count: int [n], models per example, in every view.
@@ -42,7 +42,7 @@ class Side:
 
 
 class Shadows(ABC):
-    """Models to compare targets with.
+    """Shadow models, with which targets are compared.
 
     Attributes:
         values: float [M, n], φ of each model and example.
@@ -54,20 +54,20 @@ class Shadows(ABC):
 
     @abstractmethod
     def count(self, inside: bool) -> np.ndarray:
-        """How many models were trained on each example (`inside`), or were not, int [n]."""
+        """The number of models trained on each example (`inside`), or not trained on it, int [n]."""
 
     @abstractmethod
     def mean(self, inside: bool, values: np.ndarray) -> np.ndarray:
-        """Means of any values [M, n] over the models of a side, float [V, n]; nan where there is none."""
+        """Means of values [M, n] over the models of a side, float [V, n]; nan without such models."""
 
     @abstractmethod
     def side(self, inside: bool) -> Side:
-        """φ over the models of a side."""
+        """The statistics of φ over the models of a side."""
 
 
 @dataclass(frozen=True, eq=False)
 class PoolShadows(Shadows):
-    """A pool's own models: a view per pair, that of all others.
+    """The models of a pool as shadows of each other: each pair is compared with all other pairs.
 
     Attributes:
         first, second: int [P], the twins of each pair.
@@ -101,7 +101,7 @@ class PoolShadows(Shadows):
         return Side(self.count(inside), mean, squares)
 
     def without(self, pair: int) -> tuple[np.ndarray, PoolShadows]:
-        """The pool without a pair: the models that are left, int [N − 2], and their shadows."""
+        """The pool without one pair: the remaining models, int [N − 2], and their shadows."""
         kept = np.flatnonzero(self.view != pair)
         place = np.cumsum(self.view != pair) - 1
         rest = np.arange(len(self.first)) != pair
@@ -110,13 +110,13 @@ class PoolShadows(Shadows):
         return kept, PoolShadows(self.values[kept], view, first, second, self.member[rest])
 
     def _by_pair(self, inside: bool, values: np.ndarray) -> np.ndarray:
-        """The value of the twin that is on this side of each example, float [P, n]."""
+        """For each pair, the value of the twin on this side of each example, float [P, n]."""
         return np.where(self.member == inside, values[self.first], values[self.second])
 
 
 @dataclass(frozen=True, eq=False)
 class SeparateShadows(Shadows):
-    """Shadows that are never targets: one view.
+    """Separate shadows, which are never targets: the same for all targets.
 
     Attributes:
         member: bool [M, n].
@@ -141,7 +141,7 @@ class SeparateShadows(Shadows):
 
 
 def pool_shadows(phi: np.ndarray, membership: Any, pairs: Any) -> PoolShadows:
-    """The shadows of a pool's own models, target and twin left out.
+    """The models of a pool as shadows, without the target and its twin.
 
     Args:
         phi: float [N, n].
@@ -168,7 +168,7 @@ def pool_shadows(phi: np.ndarray, membership: Any, pairs: Any) -> PoolShadows:
 
 
 def separate_shadows(targets: int, phi: np.ndarray, membership: Any) -> SeparateShadows:
-    """Shadows that are targets themselves never, the same for each of so many targets.
+    """Separate shadow models, the same for each of several targets.
 
     Args:
         targets: T.
@@ -184,7 +184,7 @@ def separate_shadows(targets: int, phi: np.ndarray, membership: Any) -> Separate
 
 
 def phi_of(values: Any, name: str, finite: bool = True) -> np.ndarray:
-    """Values of models and examples, float [N, n].
+    """Check values of models and examples, and return them as float [N, n].
 
     Raises:
         InputError: another shape, nan, or, where they must be finite, an infinite value.
@@ -203,7 +203,7 @@ def phi_of(values: Any, name: str, finite: bool = True) -> np.ndarray:
 
 
 def membership_of(membership: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """Who was trained on what, as bool. Raises InputError unless it is bool or 0/1 and has this shape."""
+    """Training membership as bool. Raises InputError unless it is bool or 0/1 and has this shape."""
     found = np.asarray(membership)
     if found.shape != shape:
         raise InputError(f"membership has shape {found.shape} and {name} {shape}; they must be the same")
@@ -232,8 +232,10 @@ def _twins(pairs: Any, models: int) -> np.ndarray:
 
 
 def _sums_of_others(values: np.ndarray) -> np.ndarray:
-    """For each row the sum of all other rows. By sums from both ends: a difference from the total would leave the
-    rounding of the largest row, and a negative sum of probabilities."""
+    """For each row the sum of all other rows.
+
+    Cumulative sums from both ends are added, since a difference from the total would keep the rounding error of the
+    largest row, and could make a sum of probabilities negative."""
     found = np.zeros_like(values)
     np.cumsum(values[:-1], axis=0, out=found[1:])
     below = np.zeros(values.shape[1])

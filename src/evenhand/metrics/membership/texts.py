@@ -37,7 +37,7 @@ def likelihood_score(log_probs: Sequence[Any]) -> np.ndarray:
 
 
 def zlib_score(log_probs: Sequence[Any], zlib_bytes: Any) -> np.ndarray:
-    """−NLL over the bytes of the text after zlib, float [n]: a text that is easy for everybody is easy for zlib too.
+    """−NLL over the bytes of the text after zlib, float [n]: texts that any model finds easy compress well.
 
     Args:
         log_probs: n sequences.
@@ -114,7 +114,7 @@ def min_k_plus_plus_score(
 
 
 def _joined(sequences: Sequence[Any], name: str = "log_probs", most: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """All tokens of all texts in a row, and how many each text has."""
+    """All tokens of all texts in one array, and the number of tokens of each text."""
     arrays = [numbers_of(one, name) for one in sequences]
     if not arrays or any(one.ndim != 1 for one in arrays):
         raise InputError(f"{name} is no sequence of sequences of numbers, one for each text")
@@ -131,7 +131,7 @@ def _means(values: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _least(values: np.ndarray, size: np.ndarray, k: float) -> np.ndarray:
-    """Means of the least max(1, ⌈k·size⌉) values of each text."""
+    """The mean of the lowest max(1, ⌈k·size⌉) values of each text."""
     if not 0 < k <= 1:
         raise InputError(f"k is {k:g}; it is a share of the tokens, above 0 and at most 1")
     text = np.repeat(np.arange(len(size)), size)

@@ -1,3 +1,5 @@
-"""Options that a model chooses from: its answers (`scores.py`), what letters and places do to them (`token_bias.py`),
-and answers without that (`debiasing.py`). The orders in which it is asked are `evenhand.arrangements`, which those who
-ask share with those who read the answers."""
+"""Metrics of a model's choices among given options.
+
+Answers are in `scores.py`, the effects of letters and positions on them in `token_bias.py`, and corrections for these
+effects in `debiasing.py`. `evenhand.arrangements` has the orders of options, for prompts and for metrics alike.
+"""

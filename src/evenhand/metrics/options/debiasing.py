@@ -1,6 +1,6 @@
 """Corrections of identifier and position bias in multiple choice. Uncorrected scores are called raw.
 
-All of them remove what belongs to a *slot* (an identifier at a position) and leave what belongs to a content: that a
+All of them remove the effect of a *slot* (an identifier at a position) and keep the effect of a content: that a
 model prefers "male" to "female" is the finding, not a nuisance, and a correction that divided by it would hide it.
 """
 
@@ -16,11 +16,11 @@ from evenhand.errors import InputError
 from evenhand.metrics.options.scores import checked, log_softmax
 
 PRIDE_SHARE = 0.05
-"""Share of the examples that PriDe's prior is estimated from."""
+"""The share of the examples from which PriDe estimates its prior."""
 
 
 def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.ndarray:
-    """Log of each content's probability, averaged over the prompts of a question.
+    """The log of each content's probability, averaged over the prompts of a question.
 
     Cyclic with `cyclic_arrangements`, full with `permuted_arrangements`; a balanced design moves identifiers too.
 
@@ -78,7 +78,7 @@ class SlotCorrected:
 def pride(
     log_prob: np.ndarray, arrangements: Arrangements, rng: np.random.Generator, share: float = PRIDE_SHARE
 ) -> SlotCorrected:
-    """PriDe: log P − log prior, the prior of a slot estimated on a few examples and used for all.
+    """PriDe: log P − log prior, with the prior of each slot estimated on a few examples and used for all.
 
     An example's prior is the softmax over slots of log P(slot), averaged over the orders of contents; the priors of the
     sampled examples are averaged. Identifiers may stand in several orders, each with a prior of its own.
@@ -118,7 +118,7 @@ def pride(
 
 
 def contextual_calibration(log_prob: np.ndarray, content_free: np.ndarray, arrangements: Arrangements) -> SlotCorrected:
-    """log P − log prior, the prior of a slot estimated on texts that say nothing ("N/A").
+    """Contextual calibration: log P − log prior, with each slot's prior estimated on texts without content ("N/A").
 
     The source divides by the probabilities of the options themselves. Here that would divide out the preference between
     genders which is to be measured; so the prior is the slots', averaged over contents as PriDe's is.
@@ -151,7 +151,7 @@ def contextual_calibration(log_prob: np.ndarray, content_free: np.ndarray, arran
 
 
 def _slot_priors(log_prob: np.ndarray, arrangements: Arrangements) -> np.ndarray:
-    """Each example's prior [m, A, K] by position."""
+    """The prior of each slot for each example, [m, A, K] by position."""
     normalised = log_softmax(log_prob)
     priors = np.empty_like(normalised)
     for order in np.unique(arrangements.orders):

@@ -1,7 +1,7 @@
-"""Answers of language models that are read from the scores of given options: cloze, yes/no and multiple choice.
+"""Answers of language models from the scores of given options: cloze, yes/no and multiple choice.
 
 Scores have the options on their last axis, [..., K]; where one question is asked in several prompts they are
-[..., A, K], by position, and `Arrangements` says what stands there.
+[..., A, K], by position; `Arrangements` gives the content at each position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenhand.metrics.across import divided
 Score = Literal["log_prob", "per_token", "per_byte", "sequence_loss"]
 
 TIE = 1e-9
-"""Scores that differ by less are equal: their difference is rounding."""
+"""Scores that differ by less count as equal: the difference is rounding error."""
 
 
 def option_scores(
@@ -29,7 +29,7 @@ def option_scores(
     bytes: np.ndarray | None = None,
     sequence_loss: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Scores of options, higher for what the model prefers; the shape of `log_prob`.
+    """The scores of options, higher for options that the model prefers, in the shape of `log_prob`.
 
     Args:
         log_prob: log-probability of the option given its prompt, summed over its tokens.
@@ -141,7 +141,7 @@ def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None)
 
 
 def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
-    """Probability that two different prompts of a question, drawn at random, choose different contents [...].
+    """The probability that two different random prompts of a question choose different contents [...].
 
     0: the answer does not depend on identifiers and positions. A model that always says "A" has 1 − (A/K − 1)/(A − 1)
     under a fair design. A tie is a draw among its options.
@@ -221,7 +221,7 @@ def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
 
 
 def checked(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
-    """The scores as float, if they are finite or nan and [..., A, K]. Raises InputError otherwise."""
+    """Check that scores are finite or nan and [..., A, K], and return them as float. Raises InputError otherwise."""
     scores = np.asarray(scores, dtype=float)
     if scores.shape[-2:] != arrangements.contents.shape:
         raise InputError(

@@ -73,7 +73,7 @@ def option_effects(scores: np.ndarray, arrangements: Arrangements) -> OptionEffe
     design = np.concatenate([np.eye(levels)[level] - 1 / levels for level in at], axis=-1).reshape(-1, 3 * levels)
     if np.linalg.matrix_rank(design) < 3 * (levels - 1):
         raise InputError(
-            f"{arrangements.prompts} prompts of {levels} options do not tell content, identifier and position apart, "
+            f"{arrangements.prompts} prompts of {levels} options do not separate content, identifier and position, "
             "since two of them change together; use a balanced design"
         )
     centred = scores - scores.mean(axis=-1, keepdims=True)
@@ -85,7 +85,7 @@ def option_effects(scores: np.ndarray, arrangements: Arrangements) -> OptionEffe
 
 @dataclass(frozen=True, eq=False)
 class YesNoEffects:
-    """OptionEffects of yes/no questions in log-odds of "yes" against "no".
+    """Effects in yes/no questions, in log-odds of "yes" against "no".
 
     Attributes:
         content: float [..., G], what the model believes of each content against the mean over contents.

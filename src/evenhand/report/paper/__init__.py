@@ -1,4 +1,4 @@
-"""Figures as papers print them: one file per kind of figure (`evenhand.audit.design.Figure`)."""
+"""Figures for papers, one file for each kind of figure (`evenhand.audit.design.Figure`)."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ _KINDS: Mapping[str, Callable[[Reportable, Figure], vega.Chart]] = {
 
 
 def draw(results: Reportable, figure: Figure) -> vega.Chart:
-    """The chart of a figure. Panels whose values could not be computed say so in their place."""
+    """The chart of a figure; a panel whose values could not be computed shows the reason."""
     return _KINDS[figure.kind](results, figure)

@@ -1,4 +1,4 @@
-"""Answers to prompts by method, as the paper's figure of guessed genders: a point per method over its questions."""
+"""The paper's figure of guessed genders: answers to prompts by method, a point per method among its questions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.report.reportable import Reportable
 from evenhand.report.wording import measure_named, methods_of, title
 
 STEP = 24
-"""Pixels of a method."""
+"""Pixels that a row, one method, takes."""
 
 _AXIS = 84
 _SIGN = 18
@@ -31,7 +31,7 @@ _EXPLAINED = (
 
 @dataclass(frozen=True)
 class _Shown:
-    """A measure in a setting: its methods, their values, their verdicts."""
+    """The content of a panel, one measure in one setting: methods, their values and verdicts."""
 
     panel: Panel
     measure: str
@@ -41,8 +41,11 @@ class _Shown:
 
 
 def answers_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """One panel per setting and measure, a row per method. Panels of one measure share their axis of values; that of
-    leans runs from always the one gender to always the other, with a line where both are guessed equally often."""
+    """Draw the figure: one panel per setting and measure, a row per method.
+
+    Panels of one measure share their axis of values. The axis of leans runs from always one gender to always the
+    other, with a line where both are guessed equally often.
+    """
     shown = [_shown(results, panel, measure) for panel in figure.panels for measure in panel.measures]
     width = layout.WIDE // figure.columns - _AXIS - _SIGN - 8
     data, panels = {}, []

@@ -1,4 +1,4 @@
-"""Confidence histograms over reliability diagrams with their gaps, for everyone and for the worst-calibrated group."""
+"""The paper's figure of calibration: histograms of confidence above reliability diagrams, for everyone and a group."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EXPLAINED = (
 
 @dataclass(frozen=True)
 class _Shown:
-    """A place of a figure, a method's bins each, and the contrasts of calibration there."""
+    """The content of a panel: the bins of each method, and the contrasts of calibration, for everyone or a group."""
 
     panel: Panel
     heading: list[str]
@@ -43,7 +43,7 @@ class _Shown:
 
 
 def calibration_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """A place per panel, and in it a histogram over a diagram per method, the first reference first.
+    """Draw the figure: in each panel, a histogram above a diagram for each method, the first reference first.
 
     What is drawn are the curves that the audit keeps: 15 bins of equal width of P(positive) where there are two
     classes, else of the largest probability, pooled over runs.
@@ -111,7 +111,7 @@ def _error(value: float | None, floor: float | None) -> str:
 
 
 def _bins(curve: pl.DataFrame) -> list[dict[str, Any]]:
-    """A row per bin and curve; `u`, `v` are the bin's edges, `w` its middle."""
+    """The chart data, a row per bin and curve; `u`, `v` are the bin's edges, `w` its middle."""
     rows = []
     for row in curve.iter_rows(named=True):
         bin_at = min(max(math.ceil(row["x"] * BINS) - 1, 0), BINS - 1)
@@ -124,7 +124,7 @@ def _bins(curve: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _method(shown: _Shown, method: str, key: str, colour: str, side: int, top: float, first: bool) -> vega.Spec:
-    """A histogram over a diagram; the first of a line has the axes of values."""
+    """One method's histogram above its diagram; only the first in a line has the axes of values."""
     verdict = next(iter(shown.contrasts.filter(method=method)["verdict"]), "")
     below = f"{theme.MARKS[verdict]} {verdict}" if verdict else " "
     title = layout.panel_title(method, below, 4, subtitleColor=theme.COLOURS.get(verdict, theme.FAINT))

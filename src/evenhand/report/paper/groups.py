@@ -1,4 +1,4 @@
-"""Measures by group, methods side by side: the paper's figures of accuracy, demographic parity and equalized odds."""
+"""The paper's figures of accuracy, demographic parity and equalized odds: by group, methods side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.report.wording import EVERYONE, methods_of, title
 
 HEIGHT = 150
 _LOW = 100
-"""Pixels of panels in more than three rows, which are to fit a page."""
+"""The height in pixels of panels in more than three rows, so that the figure fits a page."""
 _AXIS = 44
 """Pixels that a panel's axis of values takes."""
 _SIGN = 13
@@ -32,7 +32,7 @@ _EXPLAINED = (
 
 @dataclass(frozen=True)
 class _Shown:
-    """A panel's rows: values by group and method, and verdicts by group and method."""
+    """The content of a panel: values and verdicts by group and method."""
 
     panel: Panel
     measure: str
@@ -44,7 +44,7 @@ class _Shown:
 
 
 def groups_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """One panel per setting and measure: a value per group and method with its interval, group sizes in brackets.
+    """Draw the figure: a panel per setting and measure, values by group and method with intervals, sizes in brackets.
 
     The band is the reference's value ± the margin, a grey tick the noise floor's 95% quantile; the sign above a group
     is the verdict of its contrast. Panels of one measure share their axis of values.

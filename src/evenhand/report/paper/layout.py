@@ -1,4 +1,4 @@
-"""What the figures of papers share: the size of a page, a title that says what was found, a key, notes below."""
+"""The layout that figures of papers share: page size, a title with the result, a key, and notes below."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Sign:
 
 
 def compared(design: Design, setting: str) -> tuple[str | None, list[str]]:
-    """The first reference of a setting, and the methods that are compared with it, in order."""
+    """The first reference of a setting, then the methods that are compared with it, in order."""
     named = design.settings[setting]
     reference = next(iter(named.references), None)
     return reference, [method for method in named.methods if method not in named.references]
 
 
 def palette(results: Reportable, figure: Figure) -> dict[str, tuple[str, str]]:
-    """Colour and shape of every method that a figure may show, the same in all its panels."""
+    """The colour and shape of every method that a figure may show, the same in all panels."""
     settings = [results.design.settings[panel.setting] for panel in figure.panels]
     methods = list(dict.fromkeys(method for each in settings for method in (*each.references, *each.methods)))
     return dict(zip(methods, zip(*theme.scale_of(methods), strict=True), strict=True))
@@ -64,13 +64,13 @@ def attribute_of(panel: Panel, estimates: pl.DataFrame) -> str | None:
 
 
 def tested(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the split `test` that are about no single class, condition or correction."""
+    """The rows of the split `test` without those about a single class, condition or correction."""
     given = [pl.col(name).is_null() for name in ("class", "condition", "correction") if name in frame.columns]
     return frame.filter(pl.col("split") == "test", *given)
 
 
 def sizes(examples: pl.DataFrame, setting: str, attribute: str | None) -> dict[str | None, int]:
-    """Examples of the setting in each group of an attribute, and in all under None."""
+    """The number of examples of a setting in each group of an attribute; None is the key of the total."""
     rows = examples.filter(setting=setting)
     size: dict[str | None, int] = {None: len(rows)}
     column = f"{records.ATTRIBUTE}{attribute}"
@@ -80,7 +80,7 @@ def sizes(examples: pl.DataFrame, setting: str, attribute: str | None) -> dict[s
 
 
 def value_span(values: Iterable[Mapping[str, Any]], measure: str) -> tuple[float, float]:
-    """The axis of a measure that holds everything drawn: values, intervals, floors and margins.
+    """The range of a measure's axis that includes everything drawn: values, intervals, floors and margins.
 
     It begins at 0, but near the smallest value where the measure is shown so, and ends at the measure's limits.
     """
@@ -93,18 +93,18 @@ def value_span(values: Iterable[Mapping[str, Any]], measure: str) -> tuple[float
 
 
 def sized(label: str, size: int | None) -> str:
-    """A group with its size in brackets, as the paper labels them."""
+    """The label of a group: its name with its size in brackets, as in the paper."""
     return label if size is None else f"{label} ({size:,})"
 
 
 def outcome(verdicts: pl.DataFrame) -> str:
-    """How the comparisons that a figure shows came out: `worse in 1 of 24 comparisons, equivalent in 3, …`."""
+    """The counts of a figure's verdicts in words: `worse in 1 of 24 comparisons, equivalent in 3, …`."""
     judged = verdicts.drop_nulls(["verdict", "contrast"])
     return tally(judged) if len(judged) else "nothing was compared"
 
 
 def pair_of(design: Design, settings: Iterable[str]) -> str:
-    """`lora against full`, of all settings that a figure shows."""
+    """The compared methods of all settings that a figure shows, in words: `lora against full`."""
     pairs = {
         f"{' and '.join(others) if len(others) < 3 else f'{len(others)} methods'} against {reference}"
         for reference, others in (compared(design, setting) for setting in settings)
@@ -120,7 +120,7 @@ def verdict_signs(given: Iterable[str]) -> list[Sign]:
 
 
 def in_lines(panels: Sequence[vega.Spec], columns: int, spacing: int = 10) -> list[vega.Spec]:
-    """Panels beside each other, so many in a line."""
+    """Arrange panels in lines of a given number."""
     return [
         {"hconcat": list(panels[start : start + columns]), "spacing": spacing}
         for start in range(0, len(panels), columns)
@@ -145,7 +145,7 @@ def whole(
     explained: str,
     signs: Sequence[Sign],
 ) -> vega.Chart:
-    """The rows of panels under a title, over the key and a note on settings and source.
+    """The whole figure: a title, rows of panels, the key, and a note on settings and source.
 
     Args:
         parts: panels, one above the other.
@@ -164,7 +164,7 @@ def whole(
 
 
 def absent(text: str, width: int, height: int) -> vega.Spec:
-    """A panel that has nothing to show, and why."""
+    """A panel without values that shows the reason instead."""
     lines = textwrap.wrap(text, max(int(width / _LETTER), 12))
     look = {"text": lines, "color": theme.FAINT, "fontSize": SMALL, "lineHeight": 13}
     middle = {"x": {"value": width / 2}, "y": {"value": height / 2}}
@@ -182,11 +182,11 @@ _RULES: Mapping[str, vega.Spec] = {
     "band": {"strokeWidth": 11},
     "bar": {"strokeWidth": 11},
 }
-"""Signs that are lines."""
+"""The signs that are drawn as lines."""
 
 
 def _key(signs: Sequence[Sign]) -> tuple[vega.Spec, list[dict[str, Any]]]:
-    """The signs with what they stand for, in lines."""
+    """The key: signs with their meanings, in lines."""
     rows, x, line = [], 0.0, 0
     for sign in signs:
         width = 26 + _LETTER * len(sign.text) + 16
@@ -214,7 +214,7 @@ def _key(signs: Sequence[Sign]) -> tuple[vega.Spec, list[dict[str, Any]]]:
 
 
 def _note(results: Reportable, figure: Figure) -> tuple[vega.Spec, list[dict[str, Any]]]:
-    """What the settings are, and where the records came from."""
+    """The note on the settings and on the source of the records."""
     design = results.design
     sentences = []
     for name in dict.fromkeys(panel.setting for panel in figure.panels):
@@ -232,5 +232,5 @@ def _note(results: Reportable, figure: Figure) -> tuple[vega.Spec, list[dict[str
 
 
 def _bare(spec: vega.Spec, height: int) -> vega.Spec:
-    """Across the page, without a frame."""
+    """A specification as wide as the page, without a frame."""
     return {**spec, "width": WIDE, "height": height, "view": {"stroke": None}}

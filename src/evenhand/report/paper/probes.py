@@ -1,4 +1,4 @@
-"""What probes find over the layers of models, in the form of a paper's figure: a panel per setting, target and measure.
+"""A paper's figure of probes over the layers of models: a panel per setting, target and measure.
 
 The figures of Ding et al. (2024) have no probes; this one shows what theirs ask for, what a model has in it whatever it
 answers.
@@ -29,7 +29,7 @@ _EXPLAINED = (
 
 @dataclass(frozen=True)
 class _Shown:
-    """A measure of a target in a setting."""
+    """The content of a panel: one measure of one target in one setting."""
 
     panel: Panel
     target: str
@@ -40,12 +40,12 @@ class _Shown:
 
     @property
     def own_axis(self) -> bool:
-        """Whether it has an axis of its own, which holds 0; the others share one."""
+        """Whether the panel has a separate axis, which includes 0; all other panels share one."""
         return signed(measure_named(self.measure))
 
 
 def probes_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """A panel per setting, target and measure. Panels of one measure share their axis of values, and accuracies one."""
+    """Draw the figure; panels of one measure share their axis of values, and both accuracies share one."""
     shown = [each for panel in figure.panels for each in _shown(results, panel)]
     width = layout.WIDE // figure.columns - _AXIS
     tall = 1 + max(each.contrasts.drop_nulls("verdict")["condition"].n_unique() for each in shown)
@@ -84,7 +84,7 @@ def _shown(results: Reportable, panel: Panel) -> list[_Shown]:
 
 
 def _panel(shown: _Shown, key: str, width: int, domain: tuple[float, float], tall: int) -> vega.Spec:
-    """One panel; `tall` is how many lines stand below its name, the same in all, so that panels are level."""
+    """Draw one panel; `tall` is the number of lines below its name, equal in all panels so that they align."""
     name = shown.panel.title or shown.panel.setting
     name = f"{name}: {shown.target}" if shown.target else name
     below = [title(shown.measure)]
@@ -102,7 +102,7 @@ def _panel(shown: _Shown, key: str, width: int, domain: tuple[float, float], tal
 
 
 def _methods(shown: list[_Shown]) -> list[layout.Sign]:
-    """Entries of the key for methods. A method has the colour of its place in its own setting."""
+    """Entries of the key for methods; a method's colour follows its position in its setting."""
     signs: dict[str, layout.Sign] = {}
     for each in shown:
         for name, colour, shape in zip(each.methods, *method_codes(each.methods), strict=True):

@@ -1,4 +1,4 @@
-"""Measures by group over the rank of LoRA, with full fine-tuning as a dotted line."""
+"""The paper's figure of measures by group over the rank of LoRA, with full fine-tuning as a dotted line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AXIS = 50
 _WHOLE = "circle"
 _SHAPES = {"front": "triangle-up", "back": "triangle-down", "random": "diamond"}
 _ASIDE = {"front": -0.1, "back": 0.1, "random": 0.0}
-"""Where ranks that are shares of the layers lie beside each other, in units of the axis."""
+"""The offsets between ranks below 1 (shares of the layers) at the same position, in units of the axis."""
 _REFERENCE = theme.METHOD_COLOURS[1]
 _INTERVAL = "#fae6d3"
 _MARGIN = "#8fa8c4"
@@ -37,7 +37,7 @@ _EXPLAINED_OF_TEXTS = "marks: mean over seeds, coloured by verdict; bars: 95% in
 
 @dataclass(frozen=True)
 class _Shown:
-    """One measure in one group of a setting: a row per rank, and one for the reference."""
+    """The content of a panel, one measure in one group of a setting: a row per rank, and one for the reference."""
 
     label: str
     measure: str
@@ -45,8 +45,9 @@ class _Shown:
 
 
 def ranks_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """A row of panels per group, a panel per measure: the value at each rank, coloured by its verdict. Of translations
-    there is one row per setting, everyone.
+    """Draw the figure: a row of panels per group, a panel per measure, values by rank coloured by verdict.
+
+    Translations have one row per setting, for everyone.
 
     The dotted line is the first reference, the band its interval, the blue lines the reference ± the margin, a grey
     tick the noise floor's 95% quantile. Panels of one measure share their axis of values.
@@ -80,7 +81,7 @@ def ranks_figure(results: Reportable, figure: Figure) -> vega.Chart:
 
 
 def _signs(values: Sequence[dict[str, Any]], reference: str, verdicts: pl.Series) -> list[layout.Sign]:
-    """The key."""
+    """The entries of the key."""
     shapes = {value["s"] for value in values if "s" in value}
     signs = [layout.Sign("whole ranks", theme.INK, _WHOLE)]
     signs += [layout.Sign(f"{name} layers", theme.INK, shape) for name, shape in _SHAPES.items() if shape in shapes]
@@ -97,14 +98,14 @@ def _of_texts(results: Reportable, panel: Panel) -> bool:
 
 
 def _reference(results: Reportable, panel: Panel) -> str | None:
-    """The dotted line."""
+    """The layer of the dotted line."""
     references = results.design.settings[panel.setting].references
     shown = [name for name in panel.methods if name in references]
     return shown[0] if shown else layout.compared(results.design, panel.setting)[0]
 
 
 def _ranks(results: Reportable, panel: Panel) -> dict[str, Rank]:
-    """By method, of those that the panel shows."""
+    """The rank of each method that the panel shows."""
     ranks, reference = results.design.settings[panel.setting].ranks, _reference(results, panel)
     return {
         name: rank for name, rank in ranks.items() if name != reference and (not panel.methods or name in panel.methods)
@@ -112,7 +113,7 @@ def _ranks(results: Reportable, panel: Panel) -> dict[str, Rank]:
 
 
 def _whom(results: Reportable, panel: Panel) -> pl.Expr:
-    """The rows that are shown: of each group of the panel's attribute, of translations everyone."""
+    """The rows of each group of the panel's attribute; for translations the rows of everyone."""
     if _of_texts(results, panel):
         return pl.col("attribute").is_null()
     attribute = layout.attribute_of(panel, results.estimates)
@@ -120,7 +121,7 @@ def _whom(results: Reportable, panel: Panel) -> pl.Expr:
 
 
 def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
-    """Of every rank with the reference, in each group."""
+    """The contrasts of every rank with the reference, in each group."""
     return layout.tested(results.verdicts).filter(
         _whom(results, panel),
         pl.col("measure").is_in(panel.measures),
@@ -131,7 +132,7 @@ def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
 
 
 def _grid(results: Reportable, panel: Panel, contrasts: pl.DataFrame) -> list[list[_Shown]]:
-    """A line per group, and in it what is shown of each measure."""
+    """The contents of the panels: a line per group, with an entry for each measure."""
     size = layout.sizes(results.examples, panel.setting, layout.attribute_of(panel, results.estimates))
     estimates = layout.tested(results.estimates).filter(
         pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting
@@ -176,7 +177,7 @@ def _values(
 
 
 def _aside(rank: Rank) -> float:
-    """Where a rank is drawn: itself, or a little to one side of a share of the layers."""
+    """The position of a rank on the axis; ranks of different shares of the layers are drawn side by side."""
     moved = math.log1p(rank.rank / BEND) + _ASIDE.get(rank.layers or "", 0.0)
     return BEND * math.expm1(moved)
 
@@ -237,8 +238,10 @@ def _panel(
 
 
 def _headings(shown: _Shown, top: bool, left: bool) -> list[vega.Spec]:
-    """The group over the panels of its row, the measure over those of its column: at the same height in all of them,
-    which titles are not."""
+    """The headings of rows (groups) and columns (measures).
+
+    They are text marks, since titles would not be at the same height in all panels.
+    """
     texts: list[tuple[str, int, str, int]] = [(shown.label, -6, "normal", 11)] if left else []
     texts += [(capital(title(shown.measure)), -22, "bold", 12)] if top else []
     return [

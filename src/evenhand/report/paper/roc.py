@@ -1,4 +1,4 @@
-"""ROC curves of membership inference on logarithmic axes: the paper's figures of who leaks, and to which attack."""
+"""Figures of ROC curves for a paper: one row of panels per setting, with rates in the corner and verdicts below."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _AXIS = 40
 _LINE = 12
 _EXPLAINED = (
     "true against false positive rate on logarithmic axes; dashed: guessing; bands: 95% intervals, from where there "
-    "are non-members enough for a rate; in the corner: TPR at 1% FPR, members found of all; in brackets: examples; "
+    "are enough non-members for a rate; in the corner: TPR at 1% FPR, members found of all; in brackets: examples; "
     "signs: verdict on the area"
 )
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A panel: everyone, or one group.
+    """The content of a panel: everyone, or one group.
 
     Attributes:
         title: who, with how many examples.
@@ -50,7 +50,7 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Row:
-    """A setting's panels, under a line on what its models were trained to."""
+    """The panels of a setting, under a line with the losses that its models reached."""
 
     setting: str
     losses: str
@@ -59,7 +59,7 @@ class _Row:
 
 
 def roc_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """A row of panels per setting: everyone, then each group of the attribute; a curve per method with its 95% band.
+    """Draw the figure: a row of panels per setting (everyone, then each group), a curve per method with its 95% band.
 
     Printed in a panel are the rates at 1% false positives with their counts, or that there are too few non-members, and
     the verdict on the area; under a setting's name the loss on members and non-members. All panels share their axes.
@@ -124,7 +124,7 @@ def _point(row: Mapping[str, Any], looks: Mapping[str, tuple[str, str]]) -> dict
 
 
 def _corner(rates: pl.DataFrame, methods: Sequence[str], looks: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
-    """Lines of the corner, the last at the bottom; one line where no method has a rate."""
+    """The lines of text in the corner, the last at the bottom; a single line where no method has a rate."""
     by_method = {row["method"]: row for row in rates.iter_rows(named=True)}
     if all(row["value"] is None for row in by_method.values()):
         return [{"t": "too few for a TPR at 1%", "k": theme.FAINT, "line": 0}] if by_method else []
@@ -139,7 +139,7 @@ def _corner(rates: pl.DataFrame, methods: Sequence[str], looks: Mapping[str, tup
 
 
 def _losses(estimates: pl.DataFrame, methods: Sequence[str]) -> str:
-    """Mean loss on members and on non-members, by method."""
+    """The mean loss on members and on non-members, by method, in words."""
     overall = estimates.filter(pl.col("attribute").is_null())
     members, others = (
         dict(overall.filter(measure=measure.name).select("method", "value").iter_rows())

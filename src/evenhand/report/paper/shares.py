@@ -1,4 +1,4 @@
-"""Which gender translations give, by method: stacked shares, as the paper's figure of pro and anti."""
+"""The paper's figure of genders in translations: stacked shares of pro and anti by method."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.report.translations import COLOURS, outcome_colour, outcome_names,
 from evenhand.report.wording import methods_of
 
 STEP = 26
-"""Pixels of a bar and the room about it."""
+"""Pixels of a bar with the space around it."""
 
 _AXIS = 104
 """Pixels that the names of methods take."""
@@ -34,7 +34,7 @@ _EXPLAINED = (
 
 @dataclass(frozen=True)
 class _Shown:
-    """A panel's bars, and its verdicts by method."""
+    """The content of a panel: the bars, and the verdicts by method."""
 
     panel: Panel
     methods: Sequence[str]
@@ -44,8 +44,10 @@ class _Shown:
 
 
 def shares_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """One panel per entry of the figure: a bar per method, of everyone, with the verdict on the share of the
-    stereotypical gender against the panel's first method."""
+    """Draw the figure: one panel per entry, a bar per method for everyone.
+
+    The verdict beside a bar is on the share of the stereotypical gender, against the panel's first method.
+    """
     shown = [_shown(results, panel) for panel in figure.panels]
     width = layout.WIDE // figure.columns - _AXIS - _SIGN
     data = {f"rows {rank}": [*each.values, *each.marks] for rank, each in enumerate(shown)}
