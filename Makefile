@@ -1,4 +1,4 @@
-# The two commands: `make demo` and `make test`. Both set up what they need.
+# The two commands: `make demo` and `make test`. Both set up what they need. CONTRIBUTING.md says which suite is for what.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Test files run side by side; a process more costs about 1 GB.
 JOBS ?= 2
 
-.PHONY: setup demo test test-all lint bench clean
+.PHONY: setup demo test test-all simulate fuzz lint bench clean
 
 setup: $(STAMP)
 
@@ -25,11 +25,23 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-test: lint
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+# The longest files come first (tests/conftest.py), so that no process ends long after the others.
+PYTEST = $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+test: lint
+	$(PYTEST)
+
+# Slow tests, and a tenth of every simulation and fuzz.
 test-all: lint
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m ''
+	$(PYTEST) -m ''
+
+# Every simulation at full size, for a change of what it checks; docs/simulations.md records the runs. Single tests are
+# shared out, since files take hours.
+simulate: setup
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m simulate --scale 1 $(SIMULATE)
+
+fuzz: setup
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m fuzz --scale 1
 
 bench: setup
 	$(BIN)/python benchmarks/padding.py --data ../shared/data

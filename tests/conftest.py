@@ -1,14 +1,19 @@
-"""What every test shares: where the real data are, a small study, and the command line in a process of its own."""
+"""Fixtures of all tests: the real data, a small study, the command line, and how often simulations repeat."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Models of the tests are so small that a second thread only waits for the first.
@@ -16,6 +21,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+LONGEST = (
+    "methods/test_private.py",
+    "end_to_end/test_run.py",
+    "end_to_end/test_commands.py",
+    "end_to_end/test_packs.py",
+    "methods/test_every_method.py",
+    "golden/test_golden.py",
+    "coverage/test_intervals.py",
+    "coverage/test_max_t.py",
+    "report/test_page.py",
+    "end_to_end/test_match.py",
+    "end_to_end/test_tuning.py",
+)
+"""Files that take a minute of processor time or about that, the longest first."""
+FUZZ = 1000
+"""Examples of a full fuzz, for each test."""
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +63,71 @@ def small_study() -> dict[str, Any]:
     }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scale", type=float, default=0.1, help="share of the repetitions of a full simulation or fuzz; 0.1 by default"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    examples = max(round(FUZZ * config.getoption("--scale")), 20)
+    settings.register_profile("scaled", max_examples=examples, deadline=None)
+    settings.load_profile("scaled")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first: with `--dist loadfile` a long file at the end would keep one process alone."""
+    turns = {ROOT / "tests" / name: turn for turn, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
+
+
+@pytest.fixture(scope="session")
+def repetitions(pytestconfig: pytest.Config) -> Callable[[int], int]:
+    """The number of repetitions for a simulation whose full size is given: `--scale` of it, and 20 at least."""
+    scale = pytestconfig.getoption("--scale")
+    return lambda full: max(round(full * scale), min(full, 20))
+
+
 @pytest.fixture
-def evenhand():
-    """Call the command line: `evenhand("list", "tasks")` gives the finished process."""
+def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let studies end in their tables, without the page and the figures: a third of a small study's time.
+
+    For tests that read neither. Fixtures of a module come first, so that what they run is reported.
+    """
+    from evenhand.audit.results import Results
+
+    monkeypatch.setattr(Results, "report", lambda self, path: None)
+    monkeypatch.setattr(Results, "figures", lambda self, folder: None)
+
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def evenhand() -> CommandLine:
+    """Call the command line in this process: `evenhand("list", "tasks")` has returncode, stdout and stderr.
+
+    A process of its own takes seconds to import torch; the few tests that are about processes take `evenhand_process`.
+    """
+    from evenhand.cli import main
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ["evenhand", *map(str, arguments)]
+        out, err = io.StringIO(), io.StringIO()
+        with patch.object(sys, "argv", command), redirect_stdout(out), redirect_stderr(err):
+            try:
+                main()
+                code = 0
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def evenhand_process() -> CommandLine:
+    """Call the command line in a process of its own; options are those of `subprocess.run`."""
 
     def call(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "evenhand", *map(str, arguments)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bounds import least, most
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.measures import measure_named
@@ -49,21 +50,23 @@ def rates(base: float, lean: float, absolute: bool, repetitions: int, runs: int,
     return held / repetitions, above / repetitions
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize(("runs", "questions"), [(3, 3), (3, 6), (5, 5), (5, 12)])
-def test_a_difference_of_means_is_covered(runs, questions):
-    held, _ = rates(0.05, 0.15, False, 300, runs, questions)
-    assert 0.87 <= held <= 0.99
-    _, above = rates(0.1, 0.1, False, 300, runs, questions)
-    assert above <= 0.075
+def test_a_difference_of_means_is_covered(runs, questions, repetitions):
+    n = repetitions(300)
+    held, _ = rates(0.05, 0.15, False, n, runs, questions)
+    assert least(0.9, n) <= held <= most(0.97, n)
+    _, above = rates(0.1, 0.1, False, n, runs, questions)
+    assert above <= most(0.05, n)
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize(("runs", "questions"), [(3, 3), (3, 6), (5, 5), (5, 12)])
 @pytest.mark.parametrize("lean", [0.0, 0.2])
-def test_equal_distances_are_seldom_called_worse(runs, questions, lean):
-    _, above = rates(lean, lean, True, 300, runs, questions)
-    assert above <= 0.075
+def test_equal_distances_are_seldom_called_worse(runs, questions, lean, repetitions):
+    n = repetitions(300)
+    _, above = rates(lean, lean, True, n, runs, questions)
+    assert above <= most(0.05, n)
 
 
 @pytest.mark.parametrize("runs", [3, 5])

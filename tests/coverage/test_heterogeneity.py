@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import small_records
+from bounds import least, most
 from evenhand.stats.heterogeneity import MetaAnalysis, Weights, pool
 
 DF = 4
@@ -46,9 +47,17 @@ def simulate(settings: int, tau: float, noise: str, repetitions: int, weights: W
     return Found(held / repetitions, wrong / repetitions, predicted / repetitions)
 
 
-def error(repetitions: int) -> float:
-    """Two and a half standard errors of a simulated coverage of .94."""
-    return 2.5 * float(np.sqrt(0.94 * 0.06 / repetitions))
+LEVEL = 0.006
+"""Of each comparison: about two and a half standard errors."""
+
+
+def right(found: Found, repetitions: int, prediction: bool = True) -> bool:
+    """Whether the mean is covered, few lower bounds are wrong, and a new setting is covered where that is asked."""
+    return (
+        found.mean >= least(0.94, repetitions, LEVEL)
+        and found.wrong <= most(0.06, repetitions, LEVEL)
+        and (not prediction or found.prediction >= least(0.93, repetitions, LEVEL))
+    )
 
 
 @pytest.mark.parametrize("settings", [2, 3, 5])
@@ -56,36 +65,33 @@ def error(repetitions: int) -> float:
 def test_the_mean_of_few_settings(settings, tau):
     for noise in NOISE:
         found = simulate(settings, tau, noise, 400)
-        assert found.mean >= 0.94 - error(400), noise
-        assert found.wrong <= 0.06 + error(400), noise
+        assert right(found, 400, prediction=False), (noise, found)
 
 
 @pytest.mark.parametrize("settings", [3, 6])
 def test_a_new_setting(settings):
     for tau in (0.0, 1.0, 3.0):
-        assert simulate(settings, tau, "twofold", 400).prediction >= 0.94 - error(400), tau
+        assert simulate(settings, tau, "twofold", 400).prediction >= least(0.94, 400, LEVEL), tau
 
 
 def test_weighting_by_precision_covers_too_little_from_few_settings_of_unlike_precision():
     """Why equal weights are the default: two settings of which one is a hundred times as precise, and they differ."""
     weighted = simulate(2, 2.0, "tenfold", 600, "inverse-variance")
     assert weighted.wrong > 0.08
-    assert simulate(2, 2.0, "tenfold", 600).wrong <= 0.05 + error(600)
+    assert simulate(2, 2.0, "tenfold", 600).wrong <= most(0.05, 600, LEVEL)
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("settings", [2, 3, 4, 6, 10])
 @pytest.mark.parametrize("noise", list(NOISE))
-def test_every_number_of_settings(settings, noise):
+def test_every_number_of_settings(settings, noise, repetitions):
+    n = repetitions(1500)
     for tau in (0.0, 0.5, 1.0, 3.0):
-        found = simulate(settings, tau, noise, 1500)
-        assert found.mean >= 0.94 - error(1500), tau
-        assert found.wrong <= 0.06 + error(1500), tau
-        if settings > 2:
-            assert found.prediction >= 0.93 - error(1500), tau
-        weighted = simulate(settings, tau, noise, 1500, "inverse-variance")
+        found = simulate(settings, tau, noise, n)
+        assert right(found, n, prediction=settings > 2), (tau, found)
         if noise != "tenfold":
-            assert weighted.mean >= 0.92 - error(1500), tau
+            weighted = simulate(settings, tau, noise, n, "inverse-variance")
+            assert weighted.mean >= least(0.92, n, LEVEL), tau
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class Shared:
 def test_settings_on_the_same_examples_are_not_as_many_independent_ones():
     """Four base models on one test set: taken for independent, their mean misses the truth twice in ten."""
     for correlation in (0.3, 0.7):
-        assert Shared(4, correlation).coverage(400).mean >= 0.94 - error(400)
+        assert Shared(4, correlation).coverage(400).mean >= least(0.94, 400, LEVEL)
     assert Shared(4, 0.7, known=False).coverage(400).mean < 0.82
 
 
@@ -148,13 +154,12 @@ def test_settings_on_the_same_examples_are_not_as_many_independent_ones():
 def test_few_settings_on_the_same_examples(settings):
     for tau in (0.0, 1.0):
         found = Shared(settings, 0.7, tau).coverage(300)
-        assert found.mean >= 0.94 - error(300) and found.wrong <= 0.06 + error(300)
-        assert settings < 3 or found.prediction >= 0.94 - error(300)
+        assert right(found, 300, prediction=settings > 2), (tau, found)
 
 
 def test_a_pooled_family_without_harm_is_called_worse_at_most_alpha():
     for correlation in (0.0, 0.7):
-        assert Shared(3, correlation, units=60, groups=5).coverage(400).wrong <= 0.05 + error(400)
+        assert Shared(3, correlation, units=60, groups=5).coverage(400).wrong <= most(0.05, 400, LEVEL)
 
 
 def test_names_that_coincide_by_accident_cost_little():
@@ -166,18 +171,18 @@ def test_names_that_coincide_by_accident_cost_little():
     assert 1.0 <= np.mean(told) / np.mean(untold) < 1.03
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("settings", [2, 3, 4, 6])
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.7, 0.95])
-def test_every_correlation(settings, correlation):
+def test_every_correlation(settings, correlation, repetitions):
+    n = repetitions(1000)
     for unlike in (1.0, 3.0):
         for tau in (0.0, 1.0, 3.0):
-            found = Shared(settings, correlation, tau, unlike).coverage(1000)
-            assert found.mean >= 0.94 - error(1000), (unlike, tau)
-            assert found.wrong <= 0.06 + error(1000), (unlike, tau)
-            assert settings < 3 or found.prediction >= 0.93 - error(1000), (unlike, tau)
+            found = Shared(settings, correlation, tau, unlike).coverage(n)
+            assert right(found, n, prediction=settings > 2), (unlike, tau, found)
     if settings > 2 and correlation == 0.95:
-        assert Shared(settings, correlation, known=False).coverage(400).mean < 0.8
+        n = repetitions(400)
+        assert Shared(settings, correlation, known=False).coverage(n).mean < most(0.75, n)
 
 
 def three_settings(rng: np.random.Generator, n: int = 240, seeds: int = 3, common: float = 0.8) -> pl.DataFrame:
@@ -203,16 +208,16 @@ def three_settings(rng: np.random.Generator, n: int = 240, seeds: int = 3, commo
     return small_records.verdicts(*tables, design).filter(pl.col("setting").is_null())
 
 
-@pytest.mark.slow
-def test_through_the_audit_settings_on_one_test_set_are_called_worse_at_most_alpha():
+@pytest.mark.simulate
+def test_through_the_audit_settings_on_one_test_set_are_called_worse_at_most_alpha(repetitions):
     worse = {"everyone": 0, "group": 0}
-    held = 0
-    for repetition in range(400):
+    held, n = 0, repetitions(400)
+    for repetition in range(n):
         rows = three_settings(np.random.default_rng([11, repetition]))
         groups = rows.drop_nulls("group")
         everyone = rows.filter(pl.col("attribute").is_null()).row(0, named=True)
         held += everyone["low"] <= 0 <= everyone["high"]  # its bounds are those of 90%
         worse["everyone"] += everyone["verdict"] == "worse"
         worse["group"] += "worse" in groups["verdict"]
-    assert max(worse.values()) / 400 <= 0.05 + error(400), worse
-    assert held / 400 >= 0.90 - 2.5 * np.sqrt(0.09 / 400), held
+    assert max(worse.values()) / n <= most(0.05, n, LEVEL), worse
+    assert held / n >= least(0.90, n, LEVEL), held

@@ -8,6 +8,7 @@ import pytest
 from scipy.special import ndtri
 
 import pool_records
+from bounds import least, most
 from evenhand import Results
 from evenhand.audit.comparisons import conclude
 from evenhand.audit.kinds.membership_evidence import membership_evidence
@@ -22,46 +23,46 @@ SIZE = 1000
 """Examples of a group, in the slow tests."""
 
 
-def slack(repetitions: int, share: float = 0.95) -> float:
-    """Three standard errors of a simulated share."""
-    return 3 * np.sqrt(share * (1 - share) / repetitions)
+LEVEL = 0.0014
+"""Of each comparison: about three standard errors."""
 
 
 @pytest.mark.parametrize("attack", ["difficulty calibration", "LiRA, online"])
 def test_intervals_of_a_small_pool(attack):
     found = coverage(World(group=400), ATTACKS[attack], 40)
     for name in ("area", "area, groups", "rate"):
-        assert found[name] >= 0.95 - slack(40), name
+        assert found[name] >= least(0.95, 40, LEVEL), name
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("models", [8, 16])
 @pytest.mark.parametrize("regime", list(REGIMES))
 @pytest.mark.parametrize("attack", list(ATTACKS))
-def test_intervals_of_groups_of_a_thousand(models, regime, attack):
+def test_intervals_of_groups_of_a_thousand(models, regime, attack, repetitions):
     """Not below .93; above .98 where models are alike, since V_target then is small and its degrees of freedom few."""
-    repetitions = 1200 // models
-    found = coverage(World(models=models, group=SIZE, **REGIMES[regime]), ATTACKS[attack], repetitions, seed=1)
+    n = repetitions(1200 // models)
+    found = coverage(World(models=models, group=SIZE, **REGIMES[regime]), ATTACKS[attack], n, seed=1)
     for name, held in found.items():
         if not name.startswith("plain"):
-            assert held >= 0.93 - 0.5 * slack(repetitions, 0.93), name
+            assert held >= least(0.93, n, 0.067), name
 
 
-@pytest.mark.slow
-def test_online_areas_need_the_jackknife():
+@pytest.mark.simulate
+def test_online_areas_need_the_jackknife(repetitions):
     """A model moves all scores of the others; the contributions of its own rows do not hold that."""
-    found = coverage(World(), ATTACKS["LiRA, online"], 150)
-    assert found["plain area"] < 0.91
-    assert found["area"] >= 0.93
+    n = repetitions(150)
+    found = coverage(World(), ATTACKS["LiRA, online"], n)
+    assert found["plain area"] < most(0.86, n)
+    assert found["area"] >= least(0.95, n, 0.1)
 
 
-@pytest.mark.slow
-def test_what_a_study_says_of_its_pool_holds_the_truth():
+@pytest.mark.simulate
+def test_what_a_study_says_of_its_pool_holds_the_truth(repetitions):
     """From records: areas of everyone and of a group, and the lower bound of the contrast of methods, of level .05."""
     design = pool_records.design(measures=["membership_auc"])
     found: dict[str, list[tuple[float, float, float]]] = {}
-    repetitions = 150
-    for repetition in range(repetitions):
+    n = repetitions(150)
+    for repetition in range(n):
         drawn = draw(World(group=300), np.random.default_rng([3, repetition]))
         table = pool_records.examples(600, (0.5, 0.5))
         records = pool_records.recorded(table, dict(zip(("full", "lora"), drawn.phi, strict=True)), drawn.member)
@@ -78,8 +79,8 @@ def test_what_a_study_says_of_its_pool_holds_the_truth():
         truth = value.mean()
         held = ((low <= truth) & (high >= truth)).mean()
         level = 0.90 if name == "contrast" else 0.95
-        assert held >= level - slack(repetitions, level), name
-        assert (low > truth).mean() <= 0.05 + slack(repetitions, 0.05), name
+        assert held >= least(level, n, LEVEL), name
+        assert (low > truth).mean() <= most(0.05, n, LEVEL), name
 
 
 def gap_contrasts(world: World, groups: int, repetitions: int) -> np.ndarray:
@@ -103,16 +104,17 @@ def gap_contrasts(world: World, groups: int, repetitions: int) -> np.ndarray:
     return np.array(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("groups", [2, 6])
 @pytest.mark.parametrize("second_group", [1.0, 0.6])
-def test_contrasts_of_gaps_between_groups_hold_their_expectation(groups, second_group):
+def test_contrasts_of_gaps_between_groups_hold_their_expectation(groups, second_group, repetitions):
     """Two groups of which one leaks less; or six that are alike, whose gaps are noise: then the interval is wide."""
-    value, low, high, lower = gap_contrasts(World(group=400, second_group=second_group), groups, 150).T
+    n = repetitions(150)
+    value, low, high, lower = gap_contrasts(World(group=400, second_group=second_group), groups, n).T
     truth = value.mean()
-    assert ((low <= truth) & (high >= truth)).mean() >= 0.93 - 0.5 * slack(150, 0.93)
+    assert ((low <= truth) & (high >= truth)).mean() >= least(0.93, n, 0.067)
     if second_group == 1.0:
-        assert (lower > 0).mean() <= 0.05 + slack(150, 0.05)
+        assert (lower > 0).mean() <= most(0.05, n, LEVEL)
 
 
 def false_alarms(repetitions: int, group: int, draws: int) -> np.ndarray:
@@ -129,26 +131,27 @@ def false_alarms(repetitions: int, group: int, draws: int) -> np.ndarray:
 
 
 def test_groups_that_leak_alike_are_told_apart_rarely():
-    assert (false_alarms(60, 150, 39) <= 0.05 + slack(60, 0.05)).all()
+    assert (false_alarms(60, 150, 39) <= most(0.05, 60, LEVEL)).all()
 
 
-@pytest.mark.slow
-def test_groups_that_leak_alike_are_told_apart_in_one_of_twenty():
-    found = false_alarms(400, 300, 99)
-    assert (found <= 0.05 + slack(400, 0.05)).all()
-    assert (found >= 0.05 - slack(400, 0.05)).all()
+@pytest.mark.simulate
+def test_groups_that_leak_alike_are_told_apart_in_one_of_twenty(repetitions):
+    n = repetitions(400)
+    found = false_alarms(n, 300, 99)
+    assert (found <= most(0.05, n, LEVEL)).all()
+    assert (found >= least(0.05, n, LEVEL)).all()
 
 
-@pytest.mark.slow
-def test_a_group_that_leaks_less_is_found():
-    found = 0
-    for repetition in range(40):
+@pytest.mark.simulate
+def test_a_group_that_leaks_less_is_found(repetitions):
+    found, n = 0, repetitions(40)
+    for repetition in range(n):
         rng = np.random.default_rng(repetition)
         pool = draw(World(models=16, second_group=0.4, leak=1.5), rng)
         score = attack_pool(pool.phi[0], pool.member, pool.pairs)
         members = np.stack([~pool.second, pool.second], axis=1)
         found += permuted_areas(score, pool.member, members, np.zeros(2000, dtype=int), 99, rng).p <= 0.05
-    assert found >= 32
+    assert found / n >= least(0.9, n)
 
 
 def broken_promises(repetitions: int, epsilon: float) -> float:
@@ -167,4 +170,4 @@ def broken_promises(repetitions: int, epsilon: float) -> float:
 
 @pytest.mark.parametrize("epsilon", [0.5, 2.0])
 def test_a_promise_that_is_kept_is_rarely_called_broken(epsilon):
-    assert broken_promises(100, epsilon) <= 0.05 + slack(100, 0.05)
+    assert broken_promises(100, epsilon) <= most(0.05, 100, LEVEL)

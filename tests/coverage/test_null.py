@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import bounds
 from evenhand.stats.null import noise_floor, permuted_sums, pooled_curve, redraw_outcomes
 
 GROUPS = 4
@@ -89,8 +90,8 @@ def outside_of_calibration(repetitions: int, n: int, draws: int) -> tuple[float,
 
 
 def most(repetitions: int, share: float = 0.06) -> float:
-    """5%, with what discrete counts may add, and three standard errors."""
-    return share + 3 * float(np.sqrt(share * (1 - share) / repetitions))
+    """Of 5%, with what discrete counts may add, at the level of three standard errors."""
+    return bounds.most(share, repetitions, 0.0014)
 
 
 def test_rates_given_the_label_are_permuted_within_labels():
@@ -111,12 +112,14 @@ def test_calibration_is_redrawn_and_not_permuted():
     assert permuted > 0.3
 
 
-@pytest.mark.slow
-def test_false_alarms_at_length():
-    within, over = outside_of_odds(1500, 150, 500)
-    assert 0.03 <= within <= 0.07 < 0.09 < over
-    together, apart = outside_of_runs(1500, 150, 500)
-    assert 0.03 <= together <= 0.075 < 0.12 < apart
-    alone, curve, permuted = outside_of_calibration(600, 600, 200)
-    assert 0.03 <= alone <= 0.075
-    assert curve <= 0.075 < 0.15 < permuted
+@pytest.mark.simulate
+def test_false_alarms_at_length(repetitions):
+    n = repetitions(1500)
+    within, over = outside_of_odds(n, 150, 500)
+    assert bounds.least(0.045, n) <= within <= bounds.most(0.055, n) and over > bounds.least(0.1, n)
+    together, apart = outside_of_runs(n, 150, 500)
+    assert bounds.least(0.045, n) <= together <= bounds.most(0.06, n) and apart > bounds.least(0.14, n)
+    n = repetitions(600)
+    alone, curve, permuted = outside_of_calibration(n, 600, 200)
+    assert bounds.least(0.045, n) <= alone <= bounds.most(0.055, n)
+    assert curve <= bounds.most(0.055, n) and permuted > bounds.least(0.2, n)

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from bounds import least, most
 from evenhand.arrangements import balanced_arrangements
 from evenhand.metrics.options.scores import option_choices
 from evenhand.metrics.options.token_bias import option_effects
@@ -66,24 +67,26 @@ def lean_coverage(world: str, repetitions: int, templates: int = 5, n: int = 40)
 
 @pytest.mark.parametrize("world", list(WORLDS))
 def test_effects_of_five_templates_are_covered(world):
-    found = coverage(world, 300)
-    assert all(0.915 <= share <= 0.995 for share in found.values()), found
+    found = coverage(world, 150)
+    assert all(least(0.94, 150) <= share <= most(0.98, 150) for share in found.values()), found
 
 
 def test_the_lean_of_five_templates_is_covered():
-    assert 0.915 <= lean_coverage("mixed", 300) <= 0.995
+    assert least(0.94, 150) <= lean_coverage("mixed", 150) <= most(0.98, 150)
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("templates", [3, 5, 10])
 @pytest.mark.parametrize("world", list(WORLDS))
-def test_effects_are_covered_with_any_number_of_templates(world, templates):
-    found = coverage(world, 2000, templates)
-    assert all(0.93 <= share <= 0.99 for share in found.values()), found
+def test_effects_are_covered_with_any_number_of_templates(world, templates, repetitions):
+    n = repetitions(2000)
+    found = coverage(world, n, templates)
+    assert all(least(0.94, n) <= share <= most(0.983, n) for share in found.values()), found
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("templates", [3, 5, 10])
 @pytest.mark.parametrize("world", list(WORLDS))
-def test_the_lean_is_covered_with_any_number_of_templates(world, templates):
-    assert 0.93 <= lean_coverage(world, 2000, templates) <= 0.99
+def test_the_lean_is_covered_with_any_number_of_templates(world, templates, repetitions):
+    n = repetitions(2000)
+    assert least(0.94, n) <= lean_coverage(world, n, templates) <= most(0.983, n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bounds import least, most
 from evenhand.stats.paired import agresti_min, corrected_resampled_t, mcnemar, sign_flip, t_over_runs
 
 
@@ -76,14 +77,16 @@ def test_the_corrected_t_covers_and_the_plain_one_does_not():
     assert corrected >= 0.93
 
 
-@pytest.mark.slow
-def test_paired_tests_at_length():
+@pytest.mark.simulate
+def test_paired_tests_at_length(repetitions):
+    n = repetitions(20_000)
     for runs in (5, 6, 8, 10):
-        flips, _ = sizes(runs, 20_000, 0.05)
-        assert flips <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 20_000)
+        flips, _ = sizes(runs, n, 0.05)
+        assert flips <= most(0.05, n, 0.0014)
     for pairs in (30, 100, 400):
         for plus, minus in ((0.02, 0.02), (0.1, 0.02), (0.3, 0.2)):
-            held, _ = pairs_cover(plus, minus, pairs, 20_000)
-            assert held >= 0.94
-    _, corrected = splits_cover(3000)
-    assert corrected >= 0.94
+            held, _ = pairs_cover(plus, minus, pairs, n)
+            assert held >= least(0.942, n, 0.1)
+    n = repetitions(3000)
+    _, corrected = splits_cover(n)
+    assert corrected >= least(0.945, n, 0.1)

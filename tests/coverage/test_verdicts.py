@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
+import bounds
 from counting import false_claims, false_worse
 from random_effects import REGIMES, World
 
@@ -12,8 +12,8 @@ ALPHA = 0.05
 
 
 def most(repetitions: int) -> float:
-    """alpha and two and a half standard errors of its simulation."""
-    return ALPHA + 2.5 * float(np.sqrt(ALPHA * (1 - ALPHA) / repetitions))
+    """Of alpha, at the level of two and a half standard errors of its simulation."""
+    return bounds.most(ALPHA, repetitions, 0.006)
 
 
 @pytest.mark.parametrize("vary", [True, False])
@@ -43,20 +43,22 @@ def test_a_harm_of_the_size_of_the_margin_is_rarely_cleared(vary):
 MEASURES = ("accuracy", "accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("vary", [True, False])
 @pytest.mark.parametrize("regime", ["examples", "seeds"])
 @pytest.mark.parametrize("runs", [3, 5])
-def test_false_verdicts_of_every_family(vary, regime, runs):
+def test_false_verdicts_of_every_family(vary, regime, runs, repetitions):
+    n = repetitions(100)
     world = World(runs=runs, vary=vary, test=400, **REGIMES[regime])
-    found = false_worse(world, MEASURES, 100, seed=1)
-    assert max(found.values()) <= most(100), found
+    found = false_worse(world, MEASURES, n, seed=1)
+    assert max(found.values()) <= most(n), found
 
 
-@pytest.mark.slow
+@pytest.mark.simulate
 @pytest.mark.parametrize("vary", [True, False])
 @pytest.mark.parametrize("harm", [(0.4, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.6)])
-def test_harms_of_the_size_of_the_margin_in_every_measure(vary, harm):
+def test_harms_of_the_size_of_the_margin_in_every_measure(vary, harm, repetitions):
+    n = repetitions(300)
     world = World(vary=vary, test=400, harm=harm)
-    found = false_claims(world, (*MEASURES, "calibration_error_squared"), 300, seed=1)
-    assert max(found.values()) <= most(300), found
+    found = false_claims(world, (*MEASURES, "calibration_error_squared"), n, seed=1)
+    assert max(found.values()) <= most(n), found

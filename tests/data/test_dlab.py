@@ -254,6 +254,7 @@ def test_a_subset_that_there_is_not_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unreported")
 def test_a_study_of_it_can_be_learned_by_the_tiny_model(tmp_path):
     methods = {"full": {"kind": "full", "lr": 1e-3}, "head": {"kind": "head", "lr": 3e-2}}
     study = Study(

@@ -94,6 +94,7 @@ def test_a_folder_or_a_file_or_a_column_that_is_missing_is_named(tmp_path):
     assert "SECRET" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_study_of_it_has_true_positive_rates_by_group_and_no_false_positive_ones(tmp_path):
     methods = {"full": {"kind": "full", "lr": 1e-3}, "head": {"kind": "head", "lr": 3e-2}}
     study = Study(

@@ -215,6 +215,7 @@ def test_training_on_it_is_refused(tmp_path):
         plan(small, data)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_beside_hatexplain_it_is_tested_on_matched_cases_by_identity(tmp_path):
     tests = {"hatecheck": {"name": "hatecheck"}, "matched": {"name": "hatecheck", "cases": "matched"}}
     tests["normal"] = {**tests["matched"], "labels": "normal"}

@@ -90,6 +90,7 @@ def test_a_table_without_a_part_or_a_column_is_refused(tmp_path):
         Imdb().load(tmp_path)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_stand_in_has_the_published_layout_and_a_study_without_groups_runs_on_it(tmp_path):
     methods = {"full": {"kind": "full", "lr": 1e-3}, "head": {"kind": "head", "lr": 3e-2}}
     study = Study(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evenhand.data.dataset import Attribute, Dataset
@@ -46,7 +46,7 @@ def datasets(draw) -> Dataset:
 SPECS = st.builds(SplitSpec, test=st.sampled_from([0.2, 0.35, 0.5]), validation=st.sampled_from([0, 0.1, 0.25]))
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.fuzz
 @given(datasets(), SPECS, st.integers(0, 2**31))
 def test_parts_are_sorted_disjoint_and_cover_everything(data, spec, seed):
     found = parts(split(data, spec, NO_LIMIT, seed))
@@ -54,14 +54,14 @@ def test_parts_are_sorted_disjoint_and_cover_everything(data, spec, seed):
     assert sorted(np.concatenate(found)) == list(range(len(data)))
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.fuzz
 @given(datasets(), SPECS, st.integers(0, 2**31))
 def test_units_are_never_split(data, spec, seed):
     held = [set(data.unit[part]) for part in parts(split(data, spec, NO_LIMIT, seed))]
     assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.fuzz
 @given(datasets(), SPECS, st.integers(0, 2**31))
 def test_shares_are_kept_within_one_unit(data, spec, seed):
     found = split(data, spec, NO_LIMIT, seed)
@@ -71,7 +71,7 @@ def test_shares_are_kept_within_one_unit(data, spec, seed):
     assert abs(len(found.validation) - spec.validation * rest) <= largest / 2 + 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.fuzz
 @given(datasets(), SPECS, st.integers(0, 2**31))
 def test_units_of_every_label_are_tested_in_proportion_within_one_unit(data, spec, seed):
     tested = np.isin(np.arange(len(data)), split(data, spec, NO_LIMIT, seed).test)
@@ -84,7 +84,7 @@ def test_units_of_every_label_are_tested_in_proportion_within_one_unit(data, spe
         assert abs(tested[of_label].sum() - spec.test * of_label.sum()) <= sizes.max() + 1
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.fuzz
 @given(datasets(), SPECS, st.integers(0, 2**31), st.integers(5, 300))
 def test_a_limit_takes_that_many_of_the_same_part(data, spec, seed, most):
     whole, limited = (split(data, spec, limit, seed) for limit in (NO_LIMIT, LimitSpec(test=most)))
@@ -94,7 +94,7 @@ def test_a_limit_takes_that_many_of_the_same_part(data, spec, seed, most):
     assert abs(len(limited.test) - min(most, len(whole.test))) <= slack
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.fuzz
 @given(datasets(), st.integers(0, 2**31), st.integers(0, 2**31))
 def test_a_split_is_a_function_of_the_seed(data, seed, other):
     first, again = (split(data, SplitSpec(), LimitSpec(train=30), seed) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The commands as a user calls them, in processes of their own."""
+"""The commands as a user calls them: one audit and one run in processes of their own, the others in this one."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def test_neither_the_package_nor_an_audit_imports_torch(table, tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_an_audit_writes_tables_and_a_report_and_prints_json(table, tmp_path, evenhand):
-    done = evenhand("audit", table, *AUDIT, *PAIRED, "--margin", "default=0.05", "--out", tmp_path / "out", "--json")
+def test_an_audit_writes_tables_and_a_report_and_prints_json(table, tmp_path, evenhand, evenhand_process):
+    given = (table, *AUDIT, *PAIRED, "--margin", "default=0.05", "--out", tmp_path / "out")
+    done = evenhand_process("audit", *given, "--json")
     assert done.returncode == 0, done.stderr
     verdicts = json.loads(done.stdout)["verdicts"]
     assert {row["group"] for row in verdicts} >= {"x", "y", "z"}

@@ -12,6 +12,8 @@ from evenhand.errors import InputError
 from evenhand.study.plan import plan
 from evenhand.study.run import Silent
 
+pytestmark = pytest.mark.usefixtures("unreported")
+
 
 @pytest.fixture(scope="module")
 def values():

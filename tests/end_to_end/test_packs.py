@@ -17,6 +17,8 @@ import yaml
 from evenhand import Study, records
 from evenhand.study.run import Silent
 
+pytestmark = pytest.mark.usefixtures("unreported")
+
 
 @dataclass(frozen=True)
 class Trained(Silent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import yaml
 from evenhand import Study, records
 from evenhand.errors import InputError
 from evenhand.study.run import Silent
+
+pytestmark = pytest.mark.usefixtures("unreported")
 
 
 @dataclass(frozen=True)
@@ -231,8 +234,7 @@ def test_a_run_that_is_refused_leaves_the_results_whole(finished, change, senten
 
 
 def test_a_changed_margin_is_kept_with_its_date(finished, tmp_path):
-    _, values, _ = finished
-    out = tmp_path / "margins"
-    Study(**values).run(out)
+    first, values, _ = finished
+    out = shutil.copytree(first, tmp_path / "margins")
     results = Study(**{**values, "margins": {"default": 0.1}}).run(out)
     assert [change.margins for change in results.design.margin_history] == [{"default": 0.05}, {"default": 0.1}]

@@ -15,6 +15,9 @@ from evenhand.study.run import Silent
 GRID = {"lora": {"lr": [1e-4, 5e-3, 1e30], "epochs": [1, 2]}}
 
 
+pytestmark = pytest.mark.usefixtures("unreported")
+
+
 @dataclass(frozen=True)
 class Counted(Silent):
     """Remembers what was done for each trial, and what was said."""

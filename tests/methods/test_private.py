@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -14,9 +16,17 @@ from peft import PeftModel
 from evenhand.errors import InputError
 from evenhand.methods import DPFull, DPLoRA, parse_method
 from evenhand.tasks import classification
+from evenhand.training import private
 from small_models import classifier, encoded, examples_for, recipe, work
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def calibrated_once():
+    """The noise of a budget is searched for once: it takes seconds, and most of these trials have the same one."""
+    with patch.object(private, "calibrate", cache(private.calibrate)):
+        yield
 
 
 def pack(method: dict, n: int = 40, model_type: str = "bert", seed: int = 0, **train):
@@ -140,11 +150,11 @@ def test_dp_lora_is_kept_as_an_ordinary_adapter(tmp_path):
     assert np.allclose(np.stack(rows["logits"].to_list()), logits, atol=1e-5)
 
 
-def test_a_study_with_dp_lora_ends_with_the_epsilon_that_was_spent(evenhand, small_study, tmp_path):
+def test_a_study_with_dp_lora_ends_with_the_epsilon_that_was_spent(evenhand_process, small_study, tmp_path):
     private = {"kind": "dp_lora", "rank": 4, "lr": 5e-3, "epochs": 1, "epsilon": 8}
     study = small_study | {"methods": small_study["methods"] | {"private": private}, "seeds": 1}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    done = evenhand("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
+    done = evenhand_process("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     trials = pl.read_parquet(tmp_path / "out" / "trials.parquet")
     spent = dict(zip(trials["method"], trials["epsilon"], strict=True))

@@ -104,6 +104,7 @@ pronoun = st.sampled_from([word for words in PRONOUNS.values() for word in words
 separator = st.sampled_from((" ", ", ", ". ", "; ", " - ", "! ", ' "', "? "))
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.one_of(plain, pronoun), max_size=12), separator, st.sampled_from((str.lower, str.upper, str.title)))
 def test_only_which_genders_occur_matters_not_order_number_case_or_punctuation(words, between, case):
     genders = {gender for gender, forms in PRONOUNS.items() if set(words) & set(forms)}
@@ -114,6 +115,7 @@ def test_only_which_genders_occur_matters_not_order_number_case_or_punctuation(w
     assert pronoun_class(text, strict=True) == ("mixed" if len(genders) > 1 else expected)
 
 
+@pytest.mark.fuzz
 @given(st.text(), st.text())
 def test_any_text_has_one_class_and_later_lines_do_not_change_it(text, later):
     assert pronoun_class(text) in PRONOUN_CLASSES
@@ -154,6 +156,7 @@ def test_a_sentence_without_pronouns_is_its_only_reading():
     assert pronoun_readings("The shepherd is there.") == ("The shepherd is there.",)
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.one_of(plain, pronoun), min_size=1, max_size=8), separator)
 def test_readings_start_with_the_sentence_and_change_nothing_but_pronouns_and_verbs(words, between):
     sentence = between.join(words)

@@ -169,24 +169,24 @@ def test_a_hub_that_is_down_is_to_be_asked_later(hub, downloaded):
     ids=["gated", "revision", "old weights"],
 )
 def test_the_commands_refuse_with_one_sentence_and_write_nothing(
-    command, disposed, model, sentence, hub, environment, small_study, evenhand, tmp_path
+    command, disposed, model, sentence, hub, environment, small_study, evenhand_process, tmp_path
 ):
     if "old" in disposed:
         (hub.folder / "model.safetensors").unlink()
     vars(hub).update(disposed)
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump({**small_study, "model": model}))
-    process = evenhand(command, study, cwd=tmp_path, env=environment)
+    process = evenhand_process(command, study, cwd=tmp_path, env=environment)
     assert process.returncode == 2 and process.stdout == ""
     *_, line = process.stderr.splitlines()
     assert line.startswith("evenhand: ") and sentence in line and "Traceback" not in process.stderr
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_study_runs_on_a_model_of_the_hub_and_keeps_its_commit(environment, small_study, evenhand, tmp_path):
+def test_a_study_runs_on_a_model_of_the_hub_and_keeps_its_commit(environment, small_study, evenhand_process, tmp_path):
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump({**small_study, "model": "org/name@v1"}))
-    process = evenhand("run", study, "--out", "out", cwd=tmp_path, env=environment)
+    process = evenhand_process("run", study, "--out", "out", cwd=tmp_path, env=environment)
     assert process.returncode == 0, process.stderr
     (kept, *_) = (json.loads(path.read_text()) for path in (tmp_path / "out" / "trials").glob("*/trial.json"))
     assert kept["model"] == {"name": "org/name@v1", "commit": COMMIT}

@@ -1,4 +1,4 @@
-"""Charts are valid Vega-Lite: altair checks each of them against its schema."""
+"""Charts are valid Vega-Lite, by the schema that altair has."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def test_every_chart_of_every_kind_of_records_fits_the_schema(case):
     drawn += [chart for _, chart in _verdicts(results)]
     assert len(drawn) > 3
     for chart in drawn:
-        altair.Chart.from_dict(chart.to_dict())
+        altair.Root.validate(chart.to_dict())
 
 
 def test_a_chart_that_does_not_fit_is_found():
     with pytest.raises(ValidationError):
-        altair.Chart.from_dict({"mark": "wave", "encoding": {}})
+        altair.Root.validate({"mark": "wave", "encoding": {}})

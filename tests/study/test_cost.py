@@ -51,6 +51,7 @@ def test_a_plan_times_each_kind_once_and_leaves_nothing_behind(study, tmp_path):
     assert all(row["seconds"] > 0 and row["peak_bytes"] > 10**6 for row in found.rows)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_disk_is_foretold_to_within_a_third(study, tmp_path):
     found, _ = foretold(study, tmp_path)
     Study(**study).run(tmp_path)
@@ -146,6 +147,7 @@ LANGUAGE = {
 
 
 @pytest.mark.parametrize("kind", LANGUAGE)
+@pytest.mark.usefixtures("unreported")
 def test_what_writes_or_is_asked_is_timed_too(kind, tmp_path):
     study = {
         **LANGUAGE[kind],

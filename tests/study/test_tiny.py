@@ -155,6 +155,7 @@ def test_every_preset_has_a_tiny_form_that_can_be_planned(name, tmp_path):
     assert len(plan(small, data).trials) > 1
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_stand_in_can_be_learned_well_above_chance(tmp_path):
     study = Study(task="hatexplain", model="bert-base-uncased", methods={"full": {"kind": "full", "lr": 1e-3}}, seeds=1)
     small, data, _ = shrink(study, tmp_path / "stand-in")

@@ -50,7 +50,7 @@ def test_two_processes_give_what_one_gives(name, found):
     for key in here:
         kind = "weights" if key.startswith("weight ") else "logits" if key == "logits" else "losses"
         if kind in within:
-            assert there[key] == pytest.approx(np.asarray(here[key]), rel=0, abs=within[kind]), key
+            np.testing.assert_allclose(there[key], here[key], rtol=0, atol=within[kind], equal_nan=False, err_msg=key)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -428,6 +428,7 @@ class Interrupted(Silent):
         raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_study_goes_on_from_what_was_kept_and_leaves_nothing_of_it(computed, small_study, tmp_path):
     """Every seed splits anew, so that what the first trained on is another's test set."""
     head = {"kind": "head", "lr": 1e-2, "epochs": 2}

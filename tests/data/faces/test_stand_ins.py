@@ -13,6 +13,7 @@ from evenhand.study.plan import plan
 from evenhand.study.tiny import shrink
 
 
+@pytest.mark.usefixtures("unreported")
 @pytest.mark.parametrize(
     ("task", "at_least"), [("utkface/gender", 0.7), ("fairface/gender", 0.7), ("utkface/age", 0.3)]
 )
