@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True, scope="module")
 def calibrated_once():
     """The noise of a budget is searched for once: it takes seconds, and most of these trials have the same one."""
-    with patch.object(private, "calibrate", cache(private.calibrate)):
+    with patch.object(private, "calibrate_noise", cache(private.calibrate_noise)):
         yield
 
 
