@@ -247,7 +247,8 @@ def test_what_cannot_be_had_is_refused_by_name(more, said, own):
 
 def test_without_the_harness_it_is_said_how_to_get_it():
     code = (
-        "import sys\nsys.modules['lm_eval'] = None\nfrom evenhand.tasks.harness.loading import load\nload(('bbq',))\n"
+        "import sys\nsys.modules['lm_eval'] = None\nfrom evenhand.tasks.harness.loading import load_benchmarks\n"
+        "load_benchmarks(('bbq',))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install 'evenhand[harness]'" in done.stderr and "InputError" in done.stderr
