@@ -13,7 +13,7 @@ from evenhand.audit.kinds.prediction_tables import readings
 from evenhand.audit.measures import measure_named
 from evenhand.audit.reading import setting_contrasts
 from evenhand.audit.results import Results
-from evenhand.audit.verdicts import NO_MARGIN
+from evenhand.audit.verdict_rows import NO_MARGIN
 from evenhand.stats.heterogeneity import TWO_SETTINGS, pool
 from small_records import Tables, several, verdicts
 

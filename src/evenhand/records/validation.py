@@ -15,8 +15,8 @@ from evenhand.records.schemas import ATTRIBUTE, LISTS, LOGITS, TABLES, Table
 def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) -> pl.DataFrame:
     """The frame with the table's columns in order and their types, or a refusal.
 
-    A nullable column that is absent is filled with nulls; integers and floats of another width are cast. Nothing
-    else is changed.
+    A nullable column that is absent is filled with nulls, one that an older version did not have with what it means
+    there; integers and floats of another width are cast. Nothing else is changed.
 
     Args:
         frame: the rows.
@@ -34,6 +34,13 @@ def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) ->
     extra = [c for c in frame.columns if c not in table.columns and not (table.attributes and c.startswith(ATTRIBUTE))]
     if extra:
         raise InputError(f'{place} has no column "{extra[0]}"; {did_you_mean(extra[0], table.columns)}')
+    older = {column: value for column, value in table.older.items() if column not in frame.columns}
+    if (
+        len(older) == len(table.older)
+        and older
+        and set(table.columns) - table.nullable - set(older) <= set(frame.columns)
+    ):
+        frame = frame.with_columns(**older)
     columns = []
     for column, kind in table.columns.items():
         if column not in frame.columns:

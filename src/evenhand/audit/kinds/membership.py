@@ -28,7 +28,8 @@ from evenhand.audit.membership.group_gaps import CLUSTERS, DRAWS, FEW_GROUPS, el
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.audit.membership.pool import Attack
 from evenhand.audit.reading import Estimate
-from evenhand.audit.verdicts import Family, SettingContrast, pairs
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import Family, pairs
 from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.discrimination import pooled_tpr, threshold_at
 from evenhand.stats.null import noise_floor
