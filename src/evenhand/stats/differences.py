@@ -62,54 +62,56 @@ class FewEvents:
         return _tail_at(self, null)
 
     def _at(self, quantile: float) -> tuple[float, float]:
-        sides = [(side.estimate, side.variance, side.units) for side in (self.first, self.second)]
-        low, high = few_events_bounds(
-            *(np.array([part]) for side in sides for part in side),
-            np.array([self.estimate / self.scale]),
-            np.array([self.whole.variance / self.scale**2]),
-            np.array([quantile]),
-            self.whole.runs,
+        first, second = (
+            Proportions(*(np.array([part]) for part in (side.estimate, side.variance, side.units)))
+            for side in (self.first, self.second)
         )
+        plain = np.array([quantile * self.whole.standard_error / self.scale])
+        low, high = few_events_bounds(first, second, plain, np.array([quantile]), self.whole.runs)
         return float(self.scale * low[0]), float(self.scale * high[0])
 
 
+@dataclass(frozen=True, eq=False)
+class Proportions:
+    """Proportions with their two-way variances and numbers of units, arrays of one shape."""
+
+    share: np.ndarray
+    variance: np.ndarray
+    units: np.ndarray
+
+    @property
+    def size(self) -> np.ndarray:
+        """Effective sizes p(1 − p)/V, at most the units."""
+        share, variance = np.clip(self.share, 0.0, 1.0), self.variance
+        inside = (variance > 0) & (share > 0) & (share < 1)
+        known = np.divide(share * (1 - share), variance, out=np.full(share.shape, np.inf), where=inside)
+        return np.minimum(known, self.units)
+
+
 def few_events_bounds(
-    first: np.ndarray,
-    first_variance: np.ndarray,
-    first_units: np.ndarray,
-    second: np.ndarray,
-    second_variance: np.ndarray,
-    second_units: np.ndarray,
-    difference: np.ndarray,
-    variance: np.ndarray,
-    quantile: np.ndarray,
-    runs: int | np.ndarray,
+    first: Proportions, second: Proportions, plain: np.ndarray, quantile: np.ndarray, runs: int | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds of `FewEvents` of many differences, all of one shape; nan where a variance is.
+    """The bounds of `FewEvents` of many differences first − second; nan where `plain` is.
 
     Args:
-        first, second: the proportions, with their variances and units.
-        difference, variance: first − second, and its two-way variance.
+        first, second: the proportions.
+        plain: the half-width of the two-way interval.
         quantile: of the bounds.
         runs: over how many each difference is a mean.
     """
-    middle, spread = np.zeros(np.shape(difference)), np.zeros(np.shape(difference))
-    few = np.zeros(np.shape(difference), dtype=bool)
-    for sign, p, v, n in ((1, first, first_variance, first_units), (-1, second, second_variance, second_units)):
-        p = np.clip(p, 0.0, 1.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            size = np.where((v > 0) & (p > 0) & (p < 1), np.minimum(p * (1 - p) / v, n), n)
-        level = (p * size + 1) / (size + 2)
+    middle, spread = np.zeros(first.share.shape), np.zeros(first.share.shape)
+    few = np.zeros(first.share.shape, dtype=bool)
+    for sign, side in ((1, first), (-1, second)):
+        share, size = np.clip(side.share, 0.0, 1.0), side.size
+        level = (share * size + 1) / (size + 2)
         middle += sign * level
         spread += level * (1 - level) / (size + 2)
-        few |= np.minimum(p, 1 - p) * size < FEW
-    half, plain = quantile * np.sqrt(spread), quantile * np.sqrt(variance)
-    low, high = middle - half, middle + half
-    wider = np.minimum(low, difference - plain), np.maximum(high, difference + plain)
-    alone = few & (runs == 1)
-    unknown = np.isnan(variance)
-    bounds = [np.where(alone, own, both) for own, both in ((low, wider[0]), (high, wider[1]))]
-    return np.where(unknown, np.nan, bounds[0]), np.where(unknown, np.nan, bounds[1])
+        few |= np.minimum(share, 1 - share) * size < FEW
+    half, difference = quantile * np.sqrt(spread), first.share - second.share
+    alone = few & (np.asarray(runs) == 1)
+    low = np.where(alone, middle - half, np.minimum(middle - half, difference - plain))
+    high = np.where(alone, middle + half, np.maximum(middle + half, difference + plain))
+    return np.where(np.isnan(plain), np.nan, low), np.where(np.isnan(plain), np.nan, high)
 
 
 @dataclass(frozen=True)

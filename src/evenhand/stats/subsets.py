@@ -243,7 +243,7 @@ def _both_of_two_sides(
 ) -> np.ndarray:
     """Σ_u c_uj² by run, float [S, J]; sides without a common unit add up."""
     if rows.starts is None and not np.logical_and(masks, rests).any():
-        return sum(rows.squares(side, part)[0][0] for side, part in ((masks, inside), (rests, outside)))
+        return rows.squares(masks, inside)[0][0] + rows.squares(rests, outside)[0][0]
     both = np.zeros((len(masks), rows.tested.shape[1]))
     for run in range(rows.tested.shape[1]):
         for first, second in _together(rows.run(run), masks, rests, inside[:, :, [run]], outside[:, :, [run]]):

@@ -161,6 +161,10 @@ class MembershipReading:
             notes.append(CLUSTERS if null is None else f"p of {DRAWS} permutations of the groups {null.p:.3f}")
         return Estimate(gap.estimate, *bounds, n, (*notes, *exclusion), floor=floor)
 
+    def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """None: gaps of membership are measures of their own."""
+        return iter(())
+
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference, at the groups' own thresholds."""
         direction = estimand.measure.direction

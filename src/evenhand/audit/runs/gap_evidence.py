@@ -65,7 +65,8 @@ class Sided:
         present = [(shares[side] > 0).any(axis=0) for side in both]
         counts = int(present[0].sum()), int(present[1].sum())
         means = [float(values[side].mean()) for side in both]
-        whole = two_sides(means[0] - means[1], *cells, counts, int((present[0] | present[1]).sum()))
+        distinct = int((present[0] | present[1]).sum())
+        whole = two_sides(means[0] - means[1], cells[0], cells[1], counts, distinct)
         first, second = (from_cells(mean, own, count) for mean, own, count in zip(means, cells, counts, strict=True))
         codes, _ = compact(np.concatenate(units))
         return cls(whole, first, second, codes, cells[0].sum(axis=0) - cells[1].sum(axis=0))
@@ -101,7 +102,7 @@ def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequenc
     notes += undefined_note([*inside, *outside], len(defined), len(inside))
     if not enough_runs(len(defined), planned):
         return Evidence(None, len(defined), planned, tuple(notes))
-    return _of_pairs(reader, comparison, *([both[side] for both in defined] for side in (0, 1)), notes)
+    return _of_pairs(reader, comparison, [ours for ours, _ in defined], [rest for _, rest in defined], notes)
 
 
 def _of_pairs(
@@ -153,7 +154,8 @@ def _of_pairs(
             sided(1, 1).interval(measure.proportion, 2.0),
             sided(1, 0).interval(measure.proportion),
             sided(0, 1).interval(measure.proportion),
-            *intervals,
+            intervals[0],
+            intervals[1],
         ),
     )
 
@@ -180,9 +182,9 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         0,
         (*notes, UNPAIRED),
         min(smallest),
-        adjusted=Apart(whole, *intervals) if measure.proportion else None,
+        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
         adjustment="the interval allows for few events in the group and in the rest",
-        gaps=GapIntervals(total, *intervals, inside, outside),
+        gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
     )
 
 
@@ -227,7 +229,7 @@ def gap_of_runs(
     reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]], sign: int = 1, proportion: bool = False
 ) -> Sided:
     """The gap of a method over runs; with the sign −1 positive where less of the measure is worse."""
-    sides = [[parts[side] for parts in runs] for side in (1, 2)]
+    sides = [[inside for _, inside, _ in runs], [outside for *_, outside in runs]]
     units = [codes for side in sides for codes in reader.units([run for run, *_ in runs], side)]
     signed = [[_positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
     return Sided.of(units, [[(one.value, one.weights, one.influence) for one in side] for side in signed])

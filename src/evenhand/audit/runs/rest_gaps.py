@@ -19,7 +19,7 @@ from evenhand.audit.measures.influence import RateOf
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.rates import SubsetRates
 from evenhand.stats.contrast import TwoWay, quantiles, units_of_two_sides
-from evenhand.stats.differences import FewEvents, few_events_bounds
+from evenhand.stats.differences import FewEvents, Proportions, few_events_bounds
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW
 from evenhand.stats.subsets import RatioSums, TwoSided, gap_changes, gap_sums, gaps
@@ -50,10 +50,11 @@ class RestGaps:
         whole, units = self.sides.whole, self.sides.inside.units[index] + self.sides.outside.units[index]
         values, counts = [*whole.values[index], whole.estimate[index]], [*self.counts[index], units]
         bounds = zip(self.low[index], self.high[index], strict=True)
-        return [
-            Estimate(float(value), *(None if math.isnan(bound) else float(bound) for bound in pair), int(count))
-            for value, pair, count in zip(values, bounds, counts, strict=True)
-        ], int(self.smallest[index])
+        estimates = []
+        for value, (low, high), count in zip(values, bounds, counts, strict=True):
+            known = (None, None) if math.isnan(low) else (float(low), float(high))
+            estimates.append(Estimate(float(value), *known, int(count)))
+        return estimates, int(self.smallest[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +80,17 @@ class RestGapChanges:
 
     def intervals(self, index: int) -> GapIntervals:
         """The intervals beside one gap change."""
-        sides = [[part.at(index) for part in (two.whole, two.inside, two.outside)] for two in self._gaps]
-        total, *own = (gap_interval(*parts, scale) for parts, scale in zip(sides, (2.0, 1.0, 1.0), strict=True))
-        inside, outside = (FewRuns(part.at(index)) for part in (self.change.inside, self.change.outside))
-        return GapIntervals(total, *own, inside, outside)
 
-    @property
-    def _gaps(self) -> tuple[TwoSided, TwoSided, TwoSided]:
-        return self.total, self.of_method, self.of_reference
+        def interval(two: TwoSided, scale: float = 1.0) -> FewEvents | Wider:
+            return gap_interval(two.whole.at(index), two.inside.at(index), two.outside.at(index), scale)
+
+        return GapIntervals(
+            interval(self.total, 2.0),
+            interval(self.of_method),
+            interval(self.of_reference),
+            FewRuns(self.change.inside.at(index)),
+            FewRuns(self.change.outside.at(index)),
+        )
 
 
 def gap_interval(whole: TwoWay, first: TwoWay, second: TwoWay, scale: float = 1.0) -> FewEvents | Wider:
@@ -146,22 +150,25 @@ class GapsToRest:
 
     def _of_method(self, sums: RatioSums) -> RestGaps:
         two = gaps(sums, self.rates.masks, self.rates.rests)
-        sides = two.inside, two.outside
-        values = [np.hstack([side.values, side.estimate[:, None]]) for side in sides]
-        variances = [np.hstack([side.of_runs, side.variance[:, None]]) for side in sides]
-        counts = [np.hstack([side.units_of_runs, side.units[:, None]]) for side in sides]
-        of_runs = [side.of_runs for side in sides]
-        known = units_of_two_sides(*of_runs, *(side.units_of_runs for side in sides), two.whole.units_of_runs)
-        df = np.hstack([np.maximum(known - 1, 1), two.whole.df[:, None]])
-        variance = np.hstack([of_runs[0] + of_runs[1], two.whole.variance[:, None]])
-        low, high = few_events_bounds(
-            *(part for side in zip(values, variances, counts, strict=True) for part in side),
-            values[0] - values[1],
-            variance,
-            quantiles(1 - (1 - LEVEL) / 2, df),
-            np.array([1] * sums.weight.shape[1] + [sums.weight.shape[1]]),
+        first, second = (
+            Proportions(
+                np.hstack([side.values, side.estimate[:, None]]),
+                np.hstack([side.of_runs, side.variance[:, None]]),
+                np.hstack([side.units_of_runs, side.units[:, None]]),
+            )
+            for side in (two.inside, two.outside)
         )
-        smallest = np.minimum(*(side.units_of_runs.min(axis=1) for side in sides))
+        whole, runs = two.whole, sums.weight.shape[1]
+        known = units_of_two_sides(
+            first.variance, second.variance, first.units, second.units, first.units + second.units
+        )
+        df = np.hstack([np.maximum(known[:, :-1] - 1, 1), whole.df[:, None]])
+        variance = np.hstack([(first.variance + second.variance)[:, :-1], whole.variance[:, None]])
+        quantile = quantiles(1 - (1 - LEVEL) / 2, df)
+        low, high = few_events_bounds(
+            first, second, quantile * np.sqrt(variance), quantile, np.array([1] * runs + [runs])
+        )
+        smallest = np.minimum(*(side.units_of_runs.min(axis=1) for side in (two.inside, two.outside)))
         return RestGaps(two, np.clip(low, -1, 1), np.clip(high, -1, 1), two.whole.units_of_runs, smallest)
 
     def _of_methods(self, first: RatioSums, second: RatioSums) -> RestGapChanges:
