@@ -156,7 +156,7 @@ def gap_change(
     rest = against or estimand.subset.rest
     group = estimand.subset
     terms = _signed(direction, (1, method, group), (-1, method, rest), (-1, reference, group), (1, reference, rest))
-    decides = estimand.measure.decides and direction != 0
+    decides = estimand.measure.decides if direction else False
     return Comparison("gap change", estimand, method, reference, terms, decides, mirrored)
 
 

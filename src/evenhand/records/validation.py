@@ -34,23 +34,17 @@ def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) ->
     extra = [c for c in frame.columns if c not in table.columns and not (table.attributes and c.startswith(ATTRIBUTE))]
     if extra:
         raise InputError(f'{place} has no column "{extra[0]}"; {did_you_mean(extra[0], table.columns)}')
-    older = {column: value for column, value in table.older.items() if column not in frame.columns}
-    if (
-        len(older) == len(table.older)
-        and older
-        and set(table.columns) - table.nullable - set(older) <= set(frame.columns)
-    ):
-        frame = frame.with_columns(**older)
+    older = table.older if not set(table.older) & set(frame.columns) else {}
     columns = []
     for column, kind in table.columns.items():
         if column not in frame.columns:
-            if column not in table.nullable:
+            if column not in table.nullable and column not in older:
                 raise InputError(f'{place} lacks the column "{column}"')
             columns.append(pl.lit(None, dtype=kind).alias(column))
         else:
             columns.append(_typed(frame[column], kind, place))
     columns += [_typed(frame[c], LISTS, place) for c in frame.columns if c not in table.columns]
-    frame = frame.select(columns)
+    frame = frame.select(columns).with_columns(**older)
     _check_values(frame, table, place)
     return frame
 

@@ -65,10 +65,11 @@ def attribute_of(panel: Panel, estimates: pl.DataFrame) -> str | None:
 
 def tested(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows of the split `test` about no single class, condition or correction: values, or changes of methods."""
-    comparison = pl.col("comparison")
-    compared = comparison == "change" if "contrast" in frame.columns else comparison.is_null()
     given = [pl.col(name).is_null() for name in ("class", "condition", "correction") if name in frame.columns]
-    return frame.filter(pl.col("split") == "test", compared, *given)
+    if "comparison" in frame.columns:
+        comparison = pl.col("comparison")
+        given.append(comparison == "change" if "contrast" in frame.columns else comparison.is_null())
+    return frame.filter(pl.col("split") == "test", *given)
 
 
 def sizes(examples: pl.DataFrame, setting: str, attribute: str | None) -> dict[str | None, int]:
