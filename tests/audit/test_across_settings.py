@@ -13,7 +13,7 @@ from evenhand.audit.kinds.prediction_tables import readings
 from evenhand.audit.measures import measure_named
 from evenhand.audit.reading import setting_contrasts
 from evenhand.audit.results import Results
-from evenhand.audit.verdicts import NO_MARGIN
+from evenhand.audit.verdict_rows import NO_MARGIN
 from evenhand.stats.heterogeneity import TWO_SETTINGS, pool
 from small_records import Tables, several, verdicts
 
@@ -46,9 +46,11 @@ def test_the_mean_over_settings_is_that_of_their_rows():
 def test_every_contrast_of_two_settings_has_one_pooled_row_and_no_other():
     tables, design = several(studies(2), "ab")
     table = verdicts(*tables, design)
-    place = ["split", "measure", "class", "attribute", "group", "method", "reference"]
+    place = ["comparison", "split", "measure", "class", "attribute", "group", "method", "reference"]
     across = table.filter(IN_NONE)
-    assert across.select(place).equals(table.filter(setting="a").select(place))
+    summed_up = (pl.col("comparison") == "gap change") & pl.col("group").is_null()
+    expected = table.filter(~summed_up, setting="a").select(place)
+    assert across.select(place).sort(place).equals(expected.sort(place))
     made = across.drop_nulls("contrast")  # without probabilities there is no calibration in either
     assert made["runs"].unique().to_list() == [2] and set(made["measure"]) < set(across["measure"])
     assert across["predict_low"].null_count() == len(across)
@@ -64,7 +66,7 @@ def test_one_setting_alone_is_not_pooled_nor_is_an_unpaired_study():
 
 def test_bounds_of_groups_hold_together():
     tables, design = several(studies(3), "abc")
-    rows = pooled_rows(tables, design).filter(pl.col("group").is_not_null(), measure="accuracy")
+    rows = pooled_rows(tables, design).filter(pl.col("group").is_not_null(), measure="accuracy", comparison="change")
     assert len(rows) == 3 and rows["family"].unique().to_list() == [
         "accuracy by group, lora vs full, across settings (3 contrasts)"
     ]
@@ -75,10 +77,10 @@ def test_bounds_of_groups_hold_together():
 def test_a_harm_in_every_setting_is_found_and_one_setting_alone_differs():
     harmed = studies(4, n=900, harm={"c": 1.0})
     tables, design = several(harmed, "abcd", margins={"default": 0.02})
-    worst = pooled_rows(tables, design).filter(measure="accuracy", group="c").row(0, named=True)
+    worst = pooled_rows(tables, design).filter(measure="accuracy", group="c", comparison="change").row(0, named=True)
     assert worst["verdict"] == "worse" and worst["contrast"] > worst["detectable"] > 0
     tables, design = several([*studies(3, n=900), harmed[3]], "abcd")
-    mixed = pooled_rows(tables, design).filter(measure="accuracy", group="c").row(0, named=True)
+    mixed = pooled_rows(tables, design).filter(measure="accuracy", group="c", comparison="change").row(0, named=True)
     assert mixed["verdict"] == "inconclusive" and mixed["note"].split("; ")[0].endswith(DIFFER)
 
 
@@ -145,17 +147,17 @@ def test_a_group_that_is_judged_in_too_few_settings_is_not_pooled_and_says_so():
         .alias("attribute.who")
     )
     tables, design = several([*studies(2), (few, *rare[1:])], "abx", margins={"default": 0.1})
-    rows = pooled_rows(tables, design).filter(measure="accuracy", group="c")
-    assert rows["runs"].item() == 2 and "settings left out, where the contrast is not judged: x" in rows["note"].item()
+    rows = pooled_rows(tables, design).filter(measure="accuracy", group="c", comparison="change")
+    assert rows["runs"].item() == 2 and "left out, not judged there: x" in rows["note"].item()
     tables, design = several([studies(1)[0], (few, *rare[1:])], "ax", margins={"default": 0.1})
-    (row,) = pooled_rows(tables, design).filter(measure="accuracy", group="c").to_dicts()
+    (row,) = pooled_rows(tables, design).filter(measure="accuracy", group="c", comparison="change").to_dicts()
     assert row["contrast"] is row["low"] is None and row["verdict"] == "inconclusive"
     assert "judged in fewer than two settings" in row["note"] and "where the contrast is not judged: x" in row["note"]
 
 
 def test_several_settings_of_one_seed_each_get_a_verdict_that_says_so():
     tables, design = several(studies(4, seeds=1, harm={"c": 1.2}), "abcd")
-    row = pooled_rows(tables, design).filter(measure="accuracy", group="c").row(0, named=True)
+    row = pooled_rows(tables, design).filter(measure="accuracy", group="c", comparison="change").row(0, named=True)
     assert row["verdict"] == "worse" and ONE_SEED in row["note"] and NO_MARGIN in row["note"]
 
 

@@ -152,7 +152,7 @@ def makes_a_verdict_row(place: Place) -> bool:
 
 def test_one_function_makes_a_verdict_row(everything):
     found = [(place.file, place.function) for place in everything if makes_a_verdict_row(place)]
-    assert found == [("audit/verdicts.py", "verdict_row")]
+    assert found == [("audit/verdict_rows.py", "verdict_row")]
 
 
 # One loop assesses

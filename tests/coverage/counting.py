@@ -18,7 +18,8 @@ from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import select
 from evenhand.audit.reading import setting_contrasts
-from evenhand.audit.verdicts import SettingContrast, families
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import families
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.paired import corrected_resampled_t
 

@@ -9,7 +9,8 @@ import numpy as np
 from counting import compared, reading_of
 from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.planted_harm import MEASURE
-from evenhand.audit.verdicts import Family, SettingContrast, families
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import Family, families
 from evenhand.stats.power import Repeated
 from random_effects import World
 

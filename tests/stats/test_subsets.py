@@ -13,6 +13,7 @@ from evenhand.stats.subsets import (
     RatioSums,
     changes,
     gap_changes,
+    gap_sums,
     gaps,
     levels,
 )
@@ -167,7 +168,7 @@ def test_gaps_are_those_of_a_loop(design, rest):
     sums, _ = study(**design)
     masks = overlapping(np.random.default_rng(6))[:-1]
     rests = rests_of(rest, masks)
-    found = gaps(sums, masks, rests)
+    found = gaps(sums, masks, rests).whole
     for place, sides in enumerate(zip(masks, rests, strict=True)):
         same(found, place, one_gap(sums, None, *sides))
 
@@ -180,18 +181,51 @@ def test_gap_changes_are_those_of_a_loop_and_the_difference_of_two_gaps(design, 
     masks = overlapping(np.random.default_rng(7))[:-1]
     rests = rests_of(rest, masks)
     own = masks, rests
-    found = gap_changes(first, second, *own)
-    apart = gaps(first, *own).values - gaps(second, *own).values
+    found = gap_changes(first, second, *own).whole
+    apart = gaps(first, *own).whole.values - gaps(second, *own).whole.values
     np.testing.assert_allclose(found.values, apart, rtol=1e-11, atol=1e-14)
     for place, sides in enumerate(zip(masks, rests, strict=True)):
         same(found, place, one_gap(first, second, *sides))
+
+
+@pytest.mark.parametrize("rest", ["complement", "another"])
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=list(DESIGNS))
+def test_sums_of_gaps_are_gap_changes_against_the_negative_of_a_ratio(design, rest):
+    first, second = study(**design)
+    masks = overlapping(np.random.default_rng(16))[:-1]
+    sides = masks, rests_of(rest, masks)
+    negative = RatioSums(-second.numerator, second.weight, second.unit)
+    found, expected = gap_sums(first, second, *sides).whole, gap_changes(first, negative, *sides).whole
+    for name in ("values", "variance", "df", "v_seed", "v_example", "v_both"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-16)
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=list(DESIGNS))
+def test_the_sides_of_a_gap_change_are_the_changes_in_the_group_and_in_its_rest(design):
+    first, second = study(**design)
+    masks = overlapping(np.random.default_rng(17))[:-1]
+    found = gap_changes(first, second, masks, ~masks)
+    for side, own in ((found.inside, masks), (found.outside, ~masks)):
+        expected = changes(first, second, own)
+        for name in ("values", "variance", "df", "of_runs", "units"):
+            np.testing.assert_allclose(getattr(side, name), getattr(expected, name), rtol=1e-9, atol=1e-16)
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=list(DESIGNS))
+def test_the_gram_matrix_of_gaps_has_their_variances_and_mirrored_groups_go_against_each_other(design):
+    sums, _ = study(**design)
+    mask = overlapping(np.random.default_rng(18))[7:8]
+    both = np.concatenate([mask, ~mask])
+    found = gaps(sums, both, ~both).whole
+    np.testing.assert_allclose(np.diag(found.gram), found.v_example, rtol=1e-9)
+    np.testing.assert_allclose(found.gram[0, 1], -found.v_example[0], rtol=1e-9)
 
 
 def test_a_gap_of_two_large_samples_is_one_of_all_their_units():
     """The plain clustered variance of the difference, but for each side's U/(U − 1)."""
     first, _ = study(rows=20_000, seed=8)
     mask = np.random.default_rng(8).random(20_000) < 0.5
-    found = gaps(first, mask[None], ~mask[None]).at(0)
+    found = gaps(first, mask[None], ~mask[None]).whole.at(0)
     a, b = (linear(first, side) for side in (mask, ~mask))
     plain = two_way(a[0] - b[0], a[1] - b[1], (a[2] + b[2]) / 2)
     assert found.estimate == pytest.approx(plain.estimate)
@@ -204,7 +238,7 @@ def test_a_gap_of_a_small_group_has_the_degrees_of_freedom_of_the_group():
     rng = np.random.default_rng(9)
     y = rng.normal(size=(1012, 1))
     mask = np.arange(1012) < 12
-    found = gaps(RatioSums(y, np.ones_like(y)), mask[None], ~mask[None]).at(0)
+    found = gaps(RatioSums(y, np.ones_like(y)), mask[None], ~mask[None]).whole.at(0)
     assert found.variance == pytest.approx(y[:12].var(ddof=1) / 12 + y[12:].var(ddof=1) / 1000)
     stats = pytest.importorskip("scipy.stats")
     welch = stats.ttest_ind(y[:12, 0], y[12:, 0], equal_var=False)
@@ -233,7 +267,7 @@ def test_a_subset_in_which_nothing_varies_has_no_variance_at_all():
     for found in (levels(sums, masks), changes(sums, sums, masks)):
         assert found.variance.tolist() == found.v_seed.tolist() == [0, 0]
     assert levels(sums, masks).estimate.tolist() == [1, 1]
-    own = gaps(sums, masks, masks)
+    own = gaps(sums, masks, masks).whole
     assert own.variance.tolist() == own.estimate.tolist() == [0, 0]
 
 
@@ -260,12 +294,12 @@ def test_a_ratio_that_is_undefined_in_some_run_is_nan():
     for found in (
         levels(undefined, own),
         changes(undefined, other, own),
-        gaps(undefined, own, whole),
-        gap_changes(undefined, other, own, whole),
+        gaps(undefined, own, whole).whole,
+        gap_changes(undefined, other, own, whole).whole,
     ):
         assert np.isnan(found.estimate).tolist() == [True, True, True, False]
         assert np.isnan(found.variance).tolist() == [True, True, True, False]
-    assert np.isnan(gaps(undefined, own, rests).estimate).tolist() == [True, True, True, True]
+    assert np.isnan(gaps(undefined, own, rests).whole.estimate).tolist() == [True, True, True, True]
     assert np.isnan(levels(undefined, own).values[0]).tolist() == [False, True, False, False]
 
 
@@ -273,7 +307,7 @@ def test_one_unit_has_no_variance():
     sums, other = study(unit=np.where(np.arange(ROWS) < 30, 0, np.arange(ROWS)))
     mask = np.arange(ROWS) < 30
     own, rest = mask[None], ~mask[None]
-    for found in (levels(sums, own), changes(sums, other, own), gaps(sums, own, rest)):
+    for found in (levels(sums, own), changes(sums, other, own), gaps(sums, own, rest).whole):
         assert np.isfinite(found.estimate[0])
         assert np.isnan(found.variance[0])
 

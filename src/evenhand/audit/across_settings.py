@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from evenhand.audit.design import Design
-from evenhand.audit.verdicts import NO_MARGIN, SettingContrast, pooled_row
+from evenhand.audit.group_rows import without_mirrors
+from evenhand.audit.verdict_rows import NO_MARGIN, SettingContrast, pooled_row, scope_of
 from evenhand.stats.heterogeneity import MetaAnalysis, pool
 
 DIFFER = "settings differ by more than their noise"
@@ -48,7 +49,7 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
         comparison = contrast.comparison
         estimand, subset = comparison.estimand, comparison.estimand.subset
         pair = (comparison.method, comparison.reference)
-        family = (contrast.pooled_with, contrast.split, estimand.measure.name, *pair, subset.level)
+        family = (contrast.pooled_with, contrast.split, comparison.kind, estimand.measure.name, *pair, subset.level)
         members = families.setdefault(family, {})
         key = (estimand.class_name, subset.attribute, subset.group, estimand.condition)
         members.setdefault(key, []).append(contrast)
@@ -60,9 +61,13 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
             _mean(contrasts_of_mean, codes) if len(contrasts_of_mean) > 1 else None for contrasts_of_mean in judged
         ]
         size = max(sum(mean is not None for mean in means), 1)
-        for settings, mean in zip(several, means, strict=True):
-            judging = sum(contrast.judged for contrast in settings)
-            yield pooled_row(settings[0], mean, size, judging, _notes(settings, mean, design), design)
+        estimates = [None if mean is None else mean.estimate for mean in means]
+        for place in without_mirrors([settings[0] for settings in several], estimates):
+            settings, mean = several[place], means[place]
+            judging = [contrast for contrast in settings if contrast.judged]
+            scope = scope_of(min((contrast.contrast.runs for contrast in judging), default=0))
+            notes = _notes(settings, mean, design)
+            yield pooled_row(settings[0], mean, size, len(judging), scope, notes, design)
 
 
 def study_codes(contrasts: Sequence[SettingContrast]) -> Codes:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evenhand.audit.disparities import GapIntervals
 from evenhand.stats.contrast import TwoWay
+from evenhand.stats.differences import Apart
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
@@ -48,6 +50,7 @@ class Evidence:
             [U]; None where the runs of the methods are not paired.
         gram: Σ over units of products of the influences on two subsets, float [S, S], and the index of this subset;
             None where subsets were not computed together.
+        gaps: of a gap change, the intervals beside it.
         nothing: the note where there are no runs and no other notes.
     """
 
@@ -58,11 +61,12 @@ class Evidence:
     smallest: float = math.inf
     sample: str = "examples in some run"
     doubts: tuple[str, ...] = ()
-    adjusted: FewDiscordant | Widened | None = None
+    adjusted: FewDiscordant | Widened | Apart | None = None
     adjustment: str = DISCORDANT
     closing: tuple[str, ...] = ()
     totals: UnitTotals | None = None
     gram: tuple[np.ndarray, int] | None = None
+    gaps: GapIntervals | None = None
     nothing: str = NO_COMMON_SEED
 
 
@@ -76,7 +80,7 @@ class Contrast:
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
         runs: the number of runs with a value.
         notes: reasons and caveats.
-        totals, gram: see `Evidence`.
+        totals, gram, gaps: see `Evidence`.
     """
 
     estimate: float | None
@@ -86,6 +90,7 @@ class Contrast:
     notes: tuple[str, ...] = ()
     totals: UnitTotals | None = None
     gram: tuple[np.ndarray, int] | None = None
+    gaps: GapIntervals | None = None
 
 
 def enough_runs(runs: int, planned: int) -> bool:
@@ -121,4 +126,6 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
         interval = Wider(runs, evidence.adjusted)
         notes.append(evidence.adjustment)
     notes += evidence.closing
-    return Contrast(whole.estimate, interval, whole, evidence.runs, tuple(notes), evidence.totals, evidence.gram)
+    return Contrast(
+        whole.estimate, interval, whole, evidence.runs, tuple(notes), evidence.totals, evidence.gram, evidence.gaps
+    )

@@ -39,6 +39,8 @@ class Subset:
 
 
 EVERYONE = Subset()
+REST = "rest"
+"""The name in tables of everyone outside of a group for whom its attribute is defined."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Comparison:
         reference: the method that it is compared with; None for a gap.
         terms: the summands, with the measure's sign in their coefficients.
         decides: whether it gets a verdict.
+        mirrored: whether the rest is the attribute's only other group, whose gap change is minus this one: both are one
+            number, and get one row.
     """
 
     kind: Literal["change", "gap", "gap change"]
@@ -97,6 +101,19 @@ class Comparison:
     reference: str | None
     terms: tuple[Term, ...]
     decides: bool
+    mirrored: bool = False
+
+    @property
+    def against(self) -> str | None:
+        """What a gap is measured against, as tables name it; None of a change."""
+        return None if self.kind == "change" else REST
+
+    def within(self, bounds: tuple[float, float]) -> tuple[float, float]:
+        """Bounds cut at what the comparison can be: ±(hi − lo) of its measure, ±2(hi − lo) for a gap change."""
+        least, most = self.estimand.measure.limits
+        largest = (most - least) * (2 if self.kind == "gap change" else 1)
+        low, high = (min(max(bound, -largest), largest) for bound in bounds)
+        return low, high
 
     @property
     def signs(self) -> tuple[float, ...]:
@@ -125,13 +142,22 @@ def gap(estimand: Estimand, method: str, direction: int, against: Subset | None 
 
 
 def gap_change(
-    estimand: Estimand, method: str, reference: str, direction: int, against: Subset | None = None
+    estimand: Estimand,
+    method: str,
+    reference: str,
+    direction: int,
+    against: Subset | None = None,
+    mirrored: bool = False,
 ) -> Comparison:
-    """The gap of a method minus the gap of its reference: does the method hurt this group more than the others?"""
+    """The gap of a method minus the gap of its reference: does the method hurt this group more than the others?
+
+    A measure without direction has no verdict. Args: see `change` and `Comparison`.
+    """
     rest = against or estimand.subset.rest
     group = estimand.subset
     terms = _signed(direction, (1, method, group), (-1, method, rest), (-1, reference, group), (1, reference, rest))
-    return Comparison("gap change", estimand, method, reference, terms, estimand.measure.decides)
+    decides = estimand.measure.decides if direction else False
+    return Comparison("gap change", estimand, method, reference, terms, decides, mirrored)
 
 
 def _signed(direction: int, *terms: tuple[int, str, Subset]) -> tuple[Term, ...]:

@@ -35,6 +35,11 @@ class Groups:
     masks: np.ndarray
     defined: np.ndarray
 
+    @cached_property
+    def two_halves(self) -> bool:
+        """Whether everybody is in one of two groups, so that each is the other's rest."""
+        return len(self.names) == 2 and bool((self.masks.sum(axis=1) == self.defined).all())
+
 
 def groups_of(examples: pl.DataFrame) -> tuple[Groups, ...]:
     """The groups of every attribute of a setting's examples that is defined for at least one of them."""

@@ -20,6 +20,7 @@ import numpy as np
 
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Groups, Run
+from evenhand.audit.measures.influence import eligible_for
 from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.redrawn_calibration import Members, Redrawn, divided, redrawn_errors
 from evenhand.audit.runs.influences import RunInfluences
@@ -147,7 +148,8 @@ class Floors:
     def _differences(self, estimand: Estimand, rate: Rate) -> dict[str, np.ndarray]:
         """Draws by method of max − min over the eligible groups, and of |group − complement|, [draws, J, 1 + G]."""
         groups, by_method = self.reader.groups(estimand.subset.attribute), {}
-        eligible = self.reader.eligible(groups, self.reader.positive(estimand))[BASE[rate]]
+        kept = self.reader.eligible(groups, self.reader.positive(estimand))
+        eligible = eligible_for(kept, estimand.measure.influence.rates)
         for method, sums in self._sums(estimand, rate, groups).items():
             tested, events = np.split(sums, 2, axis=1)
             shares = divided(events, tested)

@@ -23,7 +23,8 @@ from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.evidence import Both, evidence_of_pairs, is_defined, pairs_of
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.audit.verdicts import Family, SettingContrast
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import Family
 from evenhand.seeds import generator
 from evenhand.stats.contrast import compact
 from evenhand.stats.power import Repeated, half_widths, shares_worse, unbiased_seed_variance
@@ -56,7 +57,9 @@ def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Des
         for one in family.members:
             interval, comparison = one.contrast.interval, one.comparison
             estimand = comparison.estimand
-            if not estimand.measure.planted or comparison.reference != reader.evaluation.design.references[0]:
+            if comparison.kind != "change" or not estimand.measure.planted:
+                continue
+            if comparison.reference != reader.evaluation.design.references[0]:
                 continue
             if interval is None or one.contrast.runs < 2 or not interval.variance > 0:
                 continue

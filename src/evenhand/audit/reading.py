@@ -12,10 +12,11 @@ from evenhand import records
 from evenhand.audit.across_settings import across_settings
 from evenhand.audit.comparisons import Evidence, conclude
 from evenhand.audit.design import Design
-from evenhand.audit.estimands import Comparison, Estimand
+from evenhand.audit.estimands import REST, Comparison, Estimand
 from evenhand.audit.measures import Measure, select
 from evenhand.audit.measures.measure import Kind
-from evenhand.audit.verdicts import Family, SettingContrast, families, in_order
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import Family, families, in_order
 from evenhand.stats.null import NoiseFloor
 
 LEVEL = 0.95
@@ -71,6 +72,10 @@ class Reading(Protocol):
 
     def estimates(self, estimand: Estimand, method: str) -> Iterable[tuple[int | None, Estimate]]:
         """The estimate of each run by seed, and under None that over all runs."""
+        ...
+
+    def gaps(self, estimand: Estimand, method: str) -> Iterable[tuple[int | None, Estimate]]:
+        """The gap between the estimand's group and its rest, run by run and over all; none where there are no gaps."""
         ...
 
     def comparisons(self, estimand: Estimand) -> Iterable[Comparison]:
@@ -138,34 +143,46 @@ def setting_contrasts(reading: Reading, estimand: Estimand, design: Design) -> I
     """The contrasts of an estimand, concluded but not yet judged."""
     for comparison in reading.comparisons(estimand):
         contrast = conclude(reading.evidence(comparison), design.support)
-        margin = estimand.measure.margin(design.margins) if comparison.decides else None
+        measure = estimand.measure
+        margin = measure.margin(design.margins) if comparison.decides else design.margins.get(measure.name)
         yield SettingContrast(reading.setting, reading.split, comparison, contrast, margin)
 
 
 def estimate_rows(reading: Reading, estimand: Estimand) -> Iterator[dict[str, Any]]:
-    """Rows of the table `estimates`: an estimand in every method and run."""
+    """Rows of the table `estimates`: an estimand in every method and run, then the gap of its group to the rest."""
     for method in reading.methods:
         for seed, estimate in reading.estimates(estimand, method):
-            notes, floor = estimate.notes, estimate.floor
-            if floor is not None and estimate.value is not None and estimate.value <= floor.high:
-                notes = (INSIDE, *notes)
-            yield {
-                "setting": reading.setting,
-                "split": reading.split,
-                "measure": estimand.measure.name,
-                "class": estimand.class_name,
-                "attribute": estimand.subset.attribute,
-                "group": estimand.subset.group,
-                "condition": estimand.condition,
-                "correction": estimand.correction,
-                "method": method,
-                "seed": seed,
-                "value": estimate.value,
-                "low": estimate.low,
-                "high": estimate.high,
-                "n": estimate.n,
-                "corrected": estimate.corrected,
-                "noise_floor": None if floor is None else floor.mean,
-                "noise_high": None if floor is None else floor.high,
-                "note": "; ".join(dict.fromkeys(notes)) or None,
-            }
+            yield _estimate_row(reading, estimand, method, seed, estimate)
+    for method in reading.methods:
+        for seed, estimate in reading.gaps(estimand, method):
+            yield _estimate_row(reading, estimand, method, seed, estimate) | {"comparison": "gap", "against": REST}
+
+
+def _estimate_row(
+    reading: Reading, estimand: Estimand, method: str, seed: int | None, estimate: Estimate
+) -> dict[str, Any]:
+    notes, floor = estimate.notes, estimate.floor
+    if floor is not None and estimate.value is not None and estimate.value <= floor.high:
+        notes = (INSIDE, *notes)
+    return {
+        "comparison": None,
+        "against": None,
+        "setting": reading.setting,
+        "split": reading.split,
+        "measure": estimand.measure.name,
+        "class": estimand.class_name,
+        "attribute": estimand.subset.attribute,
+        "group": estimand.subset.group,
+        "condition": estimand.condition,
+        "correction": estimand.correction,
+        "method": method,
+        "seed": seed,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n": estimate.n,
+        "corrected": estimate.corrected,
+        "noise_floor": None if floor is None else floor.mean,
+        "noise_high": None if floor is None else floor.high,
+        "note": "; ".join(dict.fromkeys(notes)) or None,
+    }

@@ -30,7 +30,7 @@ class Comparison:
             or from everyone else.
         pos_label: the positive class, where the labels are not 0/1 or −1/1.
         average: with more than two classes, over each class against the rest: the `worst` or the mean (`macro`).
-        min_support: groups with fewer examples in the rate's denominator (or whose complement, if they are compared
+        min_support: groups with fewer examples in a rate's denominator (or whose complement, if they are compared
             with it, has fewer) are left out.
     """
 
@@ -129,50 +129,45 @@ def compared(
     elif comparison.method == "to_complement":
         others = within(~masks)
     levels = strata.shape[1]
-    found = np.stack([_compare(rate, comparison, ours, others, levels) for rate in rates])
+    # A group that lacks the support for one of the rates is left out of all.
+    eligible = np.logical_and.reduce([_eligible(rate, comparison, ours[1], others, levels) for rate in rates])
+    found = np.stack([_compare(rate, comparison, ours[0], others, eligible) for rate in rates])
     worst = np.max if comparison.kind == "difference" else np.min
     found = worst(found, axis=0) if agg == "worst_case" else found.mean(axis=0)
     found = found.mean(axis=-2) if comparison.average == "macro" else worst(found, axis=-2)
     return worst(found, axis=-1)
 
 
-def compared_once(
-    rates: tuple[Rate, ...],
-    comparison: Comparison,
-    y_true: Any,
-    y_pred: Any,
-    sensitive_features: Any,
-    control_features: Any,
-    sample_weight: Any,
-    agg: Aggregate = "worst_case",
-) -> float:
-    """The disparity of one trial. Raises InputError where y_pred holds several; `compared` says the rest."""
-    found = compared(rates, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
-    if found.ndim:
-        raise InputError("y_pred holds several trials; disparity takes them, this function takes one")
-    return float(found)
+def _by_stratum(found: np.ndarray, levels: int) -> np.ndarray:
+    """[..., C, K·G] as [..., C, K, G]."""
+    return found.reshape(*found.shape[:-1], levels, -1)
+
+
+def _eligible(
+    rate: Rate, comparison: Comparison, ours: Counts, others: tuple[Counts, Counts] | None, levels: int
+) -> np.ndarray:
+    """Which groups have the support for a rate, bool [..., C, K, G]."""
+    share = share_of(rate)
+    eligible = _by_stratum(share.support(ours), levels) >= comparison.min_support
+    if others is not None and comparison.method == "to_complement":
+        eligible = eligible & (_by_stratum(share.support(others[1]), levels) >= comparison.min_support)
+    return eligible
 
 
 def _compare(
     rate: Rate,
     comparison: Comparison,
-    ours: tuple[Counts, Counts],
+    ours: Counts,
     others: tuple[Counts, Counts] | None,
-    levels: int,
+    eligible: np.ndarray,
 ) -> np.ndarray:
-    """The disparity in one rate by class and stratum [..., C, K]."""
-    share = share_of(rate)
-
-    def by_stratum(found: np.ndarray) -> np.ndarray:
-        return found.reshape(*found.shape[:-1], levels, -1)
-
-    values, eligible = by_stratum(share.values(ours[0])), by_stratum(share.support(ours[1])) >= comparison.min_support
+    """One rate's disparity by class and stratum [..., C, K]."""
+    share, levels = share_of(rate), eligible.shape[-2]
+    values = _by_stratum(share.values(ours), levels)
     difference = comparison.kind == "difference"
     if others is None:
         return group_gap(values, eligible=eligible) if difference else group_ratio(values, eligible=eligible)
-    reference = by_stratum(share.values(others[0]))
-    if comparison.method == "to_complement":
-        eligible = eligible & (by_stratum(share.support(others[1])) >= comparison.min_support)
+    reference = _by_stratum(share.values(others[0]), levels)
     if difference:
         return worst_group(np.abs(values - reference), higher_is_better=False, eligible=eligible)
     ratios = divided(np.minimum(values, reference), np.maximum(values, reference))

@@ -6,14 +6,30 @@ table or none.
 """
 
 from evenhand.records.files import metadata, read, stacked, write
-from evenhand.records.schemas import ATTRIBUTE, LISTS, LOGITS, ROLES, STATUS, TABLES, VERDICTS, Table, attributes
+from evenhand.records.schemas import (
+    ATTRIBUTE,
+    COMPARISONS,
+    DISPARITIES,
+    LISTS,
+    LOGITS,
+    ROLES,
+    SCOPES,
+    STATUS,
+    TABLES,
+    VERDICTS,
+    Table,
+    attributes,
+)
 from evenhand.records.validation import from_rows, repeated_rows, validate
 
 __all__ = [
     "ATTRIBUTE",
+    "COMPARISONS",
+    "DISPARITIES",
     "LISTS",
     "LOGITS",
     "ROLES",
+    "SCOPES",
     "STATUS",
     "TABLES",
     "VERDICTS",

@@ -27,6 +27,7 @@ class Table:
         key: columns that identify a row.
         words: allowed values of a column.
         attributes: whether `attribute.*` columns of lists may follow.
+        older: columns that tables of an older version lack, with what they hold then.
     """
 
     name: str
@@ -35,12 +36,16 @@ class Table:
     key: tuple[str, ...] = ()
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     attributes: bool = False
+    older: Mapping[str, pl.Expr] = field(default_factory=dict)
 
     def empty(self) -> pl.DataFrame:
         """An empty table with this schema."""
         return pl.DataFrame(schema=dict(self.columns))
 
 
+COMPARISONS = ("change", "gap", "gap change")
+SCOPES = ("the methods", "these models", "this model")
+DISPARITIES = ("reversed", "widens", "narrows", "undecided")
 VERDICTS = ("worse", "better", "equivalent", "not worse", "inconclusive")
 STATUS = ("done", "failed")
 ROLES = ("study", "tuning", "pool")
@@ -56,6 +61,7 @@ _MEASURED = {
     "condition": _TEXT,
     "correction": _TEXT,
 }
+_SCOPE_OF_RUNS = pl.when(pl.col("runs") == 1).then(pl.lit("these models")).otherwise(pl.lit("the methods"))
 _PLACE = frozenset({"class", "attribute", "group", "condition", "correction"})
 
 
@@ -195,6 +201,9 @@ TABLES: dict[str, Table] = {
         _table(
             "estimates",
             {
+                # Null: the level itself.
+                "comparison": _TEXT,
+                "against": _TEXT,
                 **_MEASURED,
                 "method": _TEXT,
                 "seed": _INT,
@@ -207,16 +216,21 @@ TABLES: dict[str, Table] = {
                 "noise_high": _REAL,
                 "note": _TEXT,
             },
-            nullable="seed value low high n corrected noise_floor noise_high note",
+            nullable="comparison against seed value low high n corrected noise_floor noise_high note",
             null=_PLACE,
-            key="setting split measure class attribute group condition correction method seed",
+            key="comparison against setting split measure class attribute group condition correction method seed",
+            words={"comparison": COMPARISONS},
         ),
         _table(
             "verdicts",
             {
+                "comparison": _TEXT,
+                "scope": _TEXT,
+                "disparity": _TEXT,
                 **_MEASURED,
                 "method": _TEXT,
                 "reference": _TEXT,
+                "against": _TEXT,
                 "contrast": _REAL,
                 "low": _REAL,
                 "high": _REAL,
@@ -232,11 +246,12 @@ TABLES: dict[str, Table] = {
                 "runs_needed": _INT,
                 "note": _TEXT,
             },
-            nullable="setting contrast low high predict_low predict_high margin verdict family p p_adjusted detectable "
-            "runs runs_needed note",
+            nullable="disparity setting reference against contrast low high predict_low predict_high margin verdict "
+            "family p p_adjusted detectable runs runs_needed note",
             null=_PLACE,
-            key="setting split measure class attribute group condition correction method reference",
-            words={"verdict": VERDICTS},
+            key="comparison against setting split measure class attribute group condition correction method reference",
+            words={"comparison": COMPARISONS, "scope": SCOPES, "disparity": DISPARITIES, "verdict": VERDICTS},
+            older={"comparison": pl.lit("change"), "scope": _SCOPE_OF_RUNS},
         ),
         _table(
             "curves",
@@ -257,6 +272,8 @@ TABLES: dict[str, Table] = {
         _table(
             "findings",
             {
+                "comparison": _TEXT,
+                "against": _TEXT,
                 "setting": _TEXT,
                 "split": _TEXT,
                 "measure": _TEXT,
@@ -271,8 +288,9 @@ TABLES: dict[str, Table] = {
                 "p_adjusted": _REAL,
                 "note": _TEXT,
             },
-            nullable="reference value low high p_adjusted note",
-            key="setting split measure subgroup method reference",
+            nullable="against reference value low high p_adjusted note",
+            key="comparison against setting split measure subgroup method reference",
+            words={"comparison": COMPARISONS},
         ),
     )
 }

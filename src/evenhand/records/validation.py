@@ -15,8 +15,8 @@ from evenhand.records.schemas import ATTRIBUTE, LISTS, LOGITS, TABLES, Table
 def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) -> pl.DataFrame:
     """Validate a frame, and return it with the schema's columns in order and with their types.
 
-    A nullable column that is absent is filled with nulls; integers and floats of another width are cast. Nothing
-    else is changed.
+    A nullable column that is absent is filled with nulls, one that an older version did not have with what it means
+    there; integers and floats of another width are cast. Nothing else is changed.
 
     Args:
         frame: the rows.
@@ -34,16 +34,17 @@ def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) ->
     extra = [c for c in frame.columns if c not in table.columns and not (table.attributes and c.startswith(ATTRIBUTE))]
     if extra:
         raise InputError(f'{place} has no column "{extra[0]}"; {did_you_mean(extra[0], table.columns)}')
+    older = table.older if not set(table.older) & set(frame.columns) else {}
     columns = []
     for column, kind in table.columns.items():
         if column not in frame.columns:
-            if column not in table.nullable:
+            if column not in table.nullable and column not in older:
                 raise InputError(f'{place} lacks the column "{column}"')
             columns.append(pl.lit(None, dtype=kind).alias(column))
         else:
             columns.append(_typed(frame[column], kind, place))
     columns += [_typed(frame[c], LISTS, place) for c in frame.columns if c not in table.columns]
-    frame = frame.select(columns)
+    frame = frame.select(columns).with_columns(**older)
     _check_values(frame, table, place)
     return frame
 

@@ -16,7 +16,7 @@ from evenhand.report import vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
 from evenhand.report.chart_parts import bounds, choose, extent, in_order, is_value, row_key, short
 from evenhand.report.panels import point_panel
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import ASKED, methods_of
 
 _WIDTH = 150
@@ -132,4 +132,4 @@ def answer_blocks(results: Reportable) -> list[Block]:
             about = f"Which gender is guessed, by question and method, {at.heading}. Tables below."
             yield Figure(chart, about, "answers")
 
-    return blocks_of(guesses(results.estimates), results.design, draw)
+    return blocks_of(guesses(levels(results)), results.design, draw)

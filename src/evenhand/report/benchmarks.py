@@ -14,7 +14,7 @@ from evenhand.report import vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
 from evenhand.report.chart_parts import bounds, choose, extent, row_key, short
 from evenhand.report.panels import point_panel
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import methods_of
 
 _WIDTH = 190
@@ -103,4 +103,4 @@ def benchmark_blocks(results: Reportable) -> list[Block]:
         chart = benchmarks_chart(rows, results.design, **at.where)
         yield Figure(chart, f"Benchmarks by method, {at.heading}. Tables below.", "benchmarks")
 
-    return blocks_of(scores(results.estimates), results.design, draw)
+    return blocks_of(scores(levels(results)), results.design, draw)

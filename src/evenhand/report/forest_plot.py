@@ -13,8 +13,8 @@ from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure
 from evenhand.report.chart_parts import capital, extent, is_value, row_key, short
 from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained
-from evenhand.report.verdict_chart import panels_of
-from evenhand.report.wording import by_pair, main_split, measure_named, place, settings_of, splits_of, title
+from evenhand.report.verdict_chart import drawn, panels_of
+from evenhand.report.wording import by_pair, changes, main_split, measure_named, place, settings_of, splits_of, title
 
 POOLED = row_key(None, "across settings")
 
@@ -48,7 +48,7 @@ def across_chart(
     Raises:
         InputError: nothing was pooled over settings.
     """
-    rows = verdicts.filter(pl.col("class").is_null())
+    rows = changes(verdicts).filter(pl.col("class").is_null())
     pooled = rows.filter(pl.col("setting").is_null()).drop_nulls(["verdict", "contrast"])
     if len(pooled):
         split = split or main_split(pooled["split"])
@@ -124,8 +124,8 @@ def _panels(
 
 
 def across_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
-    """A block for each pooled split, method and reference, with a figure for each measure."""
-    decided = verdicts.filter(pl.col("class").is_null()).drop_nulls("verdict")
+    """A block per split, method and reference that were pooled over settings, with a figure per measure."""
+    decided = drawn(changes(verdicts).filter(pl.col("class").is_null()))
     pooled = decided.filter(pl.col("setting").is_null()).drop_nulls("contrast")
     blocks = []
     for split in splits_of(pooled):

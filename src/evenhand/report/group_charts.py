@@ -26,7 +26,7 @@ from evenhand.report.chart_parts import (
     verdict_margin,
 )
 from evenhand.report.panels import point_panel
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import EVERYONE, methods_of, title
 
 
@@ -150,7 +150,7 @@ def accuracy_blocks(results: Reportable) -> list[Block]:
         chart = group_accuracy_chart(rows, results.design, **at.where)
         yield Figure(chart, f"Accuracy with 95% intervals, {at.heading}.", stem("accuracy", at.part["attribute"]))
 
-    return blocks_of(_shown(results.estimates, "accuracy"), results.design, draw, by_attribute)
+    return blocks_of(_shown(levels(results), "accuracy"), results.design, draw, by_attribute)
 
 
 def disparity_blocks(results: Reportable) -> list[Block]:
@@ -164,7 +164,7 @@ def disparity_blocks(results: Reportable) -> list[Block]:
             about = f"{title(measure)} with 95% intervals, {at.heading}."
             yield Figure(chart, about, stem(name, at.part["attribute"]))
 
-    rows = _shown(results.estimates, "disparities").drop_nulls("attribute")
+    rows = _shown(levels(results), "disparities").drop_nulls("attribute")
     if len(rows) > MOST_ROWS:
         rows = rows.filter(pl.col("class").is_null())
     return blocks_of(

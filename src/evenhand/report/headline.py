@@ -12,12 +12,15 @@ from evenhand.audit.measures import known
 from evenhand.records.probes import UNTRAINED
 from evenhand.report.detectable_harm import detectable_lines
 from evenhand.report.membership_sentences import membership_lines
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import (
     EVERYONE,
     Row,
     by_pair,
+    changes,
+    claims,
     digits,
+    heading,
     interval,
     main_split,
     measure_named,
@@ -40,7 +43,8 @@ def headline(results: Reportable) -> list[str]:
     return [
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
-        *membership_lines(results.estimates, verdicts, design),
+        *disparity_lines(verdicts, design),
+        *membership_lines(levels(results), verdicts, design),
         *detectable_lines(results.curves, design),
     ]
 
@@ -53,7 +57,8 @@ def pattern_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     verdicts, of everyone and between groups: the mean over settings, its interval, and how settings differ. About the
     main split; empty where nothing was pooled.
     """
-    decided = verdicts.filter(pl.col("class").is_null(), pl.col("group").is_null()).drop_nulls(["verdict", "contrast"])
+    whole = changes(verdicts).filter(pl.col("class").is_null(), pl.col("group").is_null())
+    decided = whole.drop_nulls(["verdict", "contrast"])
     pooled = decided.filter(
         pl.col("setting").is_null(), pl.col("split").eq_missing(pl.lit(main_split(decided["split"])))
     )
@@ -106,7 +111,7 @@ def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     split = main_split(verdicts["split"])
     if split is None:
         return ["There is nothing to compare: no reference method was named, so there are estimates and no verdicts."]
-    here = verdicts.filter(~single_part(), split=split)
+    here = claims(verdicts).filter(~single_part(), split=split)
     settings = settings_of(here, design)
     compared: list[tuple[str, pl.DataFrame]] = []
     for setting in settings:
@@ -133,10 +138,33 @@ def _outcome(rows: pl.DataFrame) -> str:
     if absent and judged.is_empty():
         return f"no comparison could be made ({decided['note'].drop_nulls().first() or 'no reason was recorded'})"
     worse = judged.filter(verdict="worse")
-    listed = [f"{title(row['measure'])}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
+    named = [(heading(row["measure"], row["comparison"]), place(row)) for row in worse.iter_rows(named=True)]
+    listed = [f"{measure}, {who}" for measure, who in named[:_LISTED]]
     listed += [f"and {len(worse) - _LISTED} more"] if len(worse) > _LISTED else []
     outcome = tally(judged, f" ({'; '.join(listed)})" if listed else "")
     return f"{outcome}, and {absent} more could not be made" if absent else outcome
+
+
+def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """A line per setting, method and reference on gaps that widen or are reversed against a group, in the main split."""
+    moved = verdicts.filter(pl.col("disparity").is_in(["widens", "reversed"]), pl.col("contrast") > 0)
+    lines = []
+    settings = settings_of(moved.filter(split=main_split(verdicts["split"]) or ""), design)
+    for setting in settings:
+        lead = f"{setting}: " if len(settings_of(verdicts, design)) > 1 else ""
+        here = moved.filter(setting=setting, split=main_split(verdicts["split"]) or "")
+        for method, reference, rows in by_pair(here, design, setting):
+            by_group: dict[str, list[str]] = {}
+            for row in rows.iter_rows(named=True):
+                of_class = "" if row["class"] is None else f" of class {row['class']}"
+                word = "" if row["disparity"] == "widens" else ": reversed"
+                named = by_group.setdefault(f"{row['attribute']} = {row['group']}", [])
+                named.append(f"{title(row['measure'])}{of_class}{word}")
+            groups = [f"{who} ({', '.join(measures)})" for who, measures in by_group.items()]
+            more = [f"and {len(groups) - _LISTED} more"] if len(groups) > _LISTED else []
+            shown = "; ".join([*groups[:_LISTED], *more])
+            lines.append(f"{lead}Compared with {reference}, {method} widens the gap between the rest and {shown}.")
+    return lines
 
 
 def smallest_harm(verdicts: pl.DataFrame) -> str:
@@ -144,7 +172,7 @@ def smallest_harm(verdicts: pl.DataFrame) -> str:
 
     In single settings; means over settings, and single questions of many, appear in the table only.
     """
-    verdicts = verdicts.drop_nulls("setting").filter(~single_part())
+    verdicts = changes(verdicts).drop_nulls("setting").filter(~single_part())
     for where, whom, rows in _harms(verdicts):
         known_harms = rows.drop_nulls("detectable").select("measure", "detectable").rows()
         # Nothing gets worse by more than its whole range.

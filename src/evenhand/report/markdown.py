@@ -56,7 +56,7 @@ def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
         [
             part.title,
             row.who,
-            f"{row.mark} {row.verdict}",
+            f"{row.mark} {row.verdict}" + (f", {row.disparity}" if row.disparity else ""),
             row.contrast,
             row.interval,
             *([row.prediction] if pooled else []),

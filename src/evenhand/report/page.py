@@ -17,7 +17,7 @@ from evenhand.records import VERDICTS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.headline import headline, smallest_harm
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
 from evenhand.report.wording import NONE, trained
 
@@ -106,7 +106,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "open_tables": rows <= _OPEN,
         "across_open": sum(table.length for table in across) <= _OPEN,
         "opened": _OPEN_CHARTS,
-        "places": len(design.settings) > 1 or results.estimates["split"].n_unique() > 1,
+        "places": len(design.settings) > 1 or levels(results)["split"].n_unique() > 1,
         "level": f"{100 * (1 - 2 * design.alpha):g}",
         "tail": f"{100 * design.alpha:g}",
         "verdict_blocks": verdict_chart.verdict_blocks(verdicts, design),
@@ -123,7 +123,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "detectable": verdict_tables.detectable_grid(verdicts, design),
         "paired": design.paired,
         "notes": _notes(design),
-        "absent": tables.absent_rows(results.estimates, design),
+        "absent": tables.absent_rows(levels(results), design),
         "dash": NONE,
         "verdicts": VERDICTS,
         "config": theme.config(),

@@ -15,7 +15,7 @@ from evenhand.records.probes import UNTRAINED, named
 from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of, stem
 from evenhand.report.chart_parts import bounds, by_method, capital, choose, short
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import methods_of
 
 BARE = "#8f8f8f"
@@ -173,5 +173,5 @@ def probe_blocks(results: Reportable) -> list[Block]:
         about = f"Probe accuracy in each layer, by method, {at.heading}. Tables below."
         yield Figure(chart, about, stem("probes", at.part["target"]))
 
-    rows = probes_of(results.estimates)
+    rows = probes_of(levels(results))
     return blocks_of(rows, results.design, draw, lambda rows: [{"target": target} for target in probed_for(rows)])

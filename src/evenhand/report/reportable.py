@@ -27,3 +27,8 @@ class Reportable(Protocol):
     def curves(self) -> pl.DataFrame: ...
     @property
     def provenance(self) -> Mapping[str, str]: ...
+
+
+def levels(results: Reportable) -> pl.DataFrame:
+    """Estimates of measures themselves, without the gaps between groups and their rests."""
+    return results.estimates.filter(pl.col("comparison").is_null())

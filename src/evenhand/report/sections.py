@@ -19,7 +19,7 @@ from evenhand.report.membership import membership_grids
 from evenhand.report.membership_sentences import correlation_lines
 from evenhand.report.probes import probe_blocks
 from evenhand.report.reliability import reliability_blocks
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.roc import roc_blocks
 from evenhand.report.sizes import size_blocks, size_grids
 from evenhand.report.tables import Grid, estimate_grids
@@ -95,21 +95,21 @@ def _tables_of(kind: Kind) -> Callable[[Reportable], Tables]:
 
     def tables(results: Reportable) -> Tables:
         shown = [name for name in of_kind(kind) if measure_named(name).display.tabled]
-        return estimate_grids(results.estimates, results.design, shown)
+        return estimate_grids(levels(results), results.design, shown)
 
     return tables
 
 
 def _tables_shown_in(part: str) -> Callable[[Reportable], Tables]:
     def tables(results: Reportable) -> Tables:
-        return estimate_grids(results.estimates, results.design, [measure.name for measure in shown_in(part)])
+        return estimate_grids(levels(results), results.design, [measure.name for measure in shown_in(part)])
 
     return tables
 
 
 def _of_predictions(results: Reportable) -> bool:
-    """Whether predictions were audited; true also without any estimates."""
-    return results.estimates.is_empty() or results.estimates["measure"].is_in(of_kind("predictions")).any()
+    """Whether predictions were audited, or nothing at all."""
+    return levels(results).is_empty() or levels(results)["measure"].is_in(of_kind("predictions")).any()
 
 
 def _always(results: Reportable) -> bool:
@@ -141,8 +141,8 @@ SECTIONS = (
         "non-members do, so that it is the rate of an attacker who does not know the groups. A rate needs three "
         "expected false positives: with fewer non-members it is refused, and the curve is drawn regardless.",
         roc_blocks,
-        lambda results: membership_grids(results.estimates, results.design),
-        lambda results, setting, split: correlation_lines(results.estimates, results.design, setting, split),
+        lambda results: membership_grids(levels(results), results.design),
+        lambda results, setting, split: correlation_lines(levels(results), results.design, setting, split),
     ),
     Section(
         "translation",

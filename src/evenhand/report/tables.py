@@ -15,6 +15,7 @@ from evenhand.report.wording import (
     Row,
     by_setting_and_split,
     digits,
+    heading,
     interval,
     methods_of,
     number,
@@ -71,7 +72,7 @@ def estimate_grids(
 
 
 def _by_measure(rows: pl.DataFrame) -> list[pl.DataFrame]:
-    return rows.partition_by("measure", maintain_order=True)
+    return rows.partition_by("measure", "comparison", maintain_order=True)
 
 
 def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
@@ -91,7 +92,7 @@ def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
     cells = [
         [who, str(tested[who]), *(values.get(method, NONE) for method in methods)] for who, values in by_place.items()
     ]
-    return Grid(title(measure), ["", "examples tested", *methods], cells, notes.texts)
+    return Grid(heading(measure, rows["comparison"][0]), ["", "examples tested", *methods], cells, notes.texts)
 
 
 AUDITED = ("study", "pool")

@@ -7,8 +7,19 @@ from collections.abc import Sequence
 import polars as pl
 
 from evenhand.report.headline import headline
-from evenhand.report.reportable import Reportable
-from evenhand.report.wording import digits, interval, measure_named, number, place, single_part, title, trained
+from evenhand.report.reportable import Reportable, levels
+from evenhand.report.wording import (
+    claims,
+    digits,
+    heading,
+    interval,
+    measure_named,
+    number,
+    place,
+    single_part,
+    title,
+    trained,
+)
 
 MOST_ROWS = 24
 MOST_ACROSS = 8
@@ -22,7 +33,7 @@ def text(results: Reportable) -> str:
         f"{design.source or 'results'}: {', '.join(trained(results.trials))}, {len(results.examples):,} examples",
         *headline(results),
         "",
-        *(_verdicts(results.verdicts) if len(results.verdicts) else _estimates(results.estimates)),
+        *(_verdicts(results.verdicts) if len(results.verdicts) else _estimates(levels(results))),
     ]
     notes = [note for setting in design.settings.values() for note in setting.notes]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)])
@@ -36,8 +47,8 @@ def _verdicts(verdicts: pl.DataFrame) -> list[str]:
 
 
 def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
-    """The most important rows first; `where` is the setting and split, unless each row names it."""
-    judged = verdicts.drop_nulls("verdict")
+    """The rows that matter first; `where` they hold, unless each says it."""
+    judged = claims(verdicts).drop_nulls("verdict")
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
     ranked = judged.with_columns(
         rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64),
@@ -54,7 +65,7 @@ def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
             (
                 row["verdict"],
                 *places,
-                title(row["measure"]),
+                heading(row["measure"], row["comparison"]),
                 who,
                 number(row["contrast"], decimals, signed=True),
                 interval(row["low"], row["high"], decimals, signed=True),

@@ -13,7 +13,7 @@ from evenhand.errors import InputError
 from evenhand.report import vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
 from evenhand.report.chart_parts import bounds, choose, extent, in_order, row_key, short
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import EVERYONE, methods_of
 
 COLOURS = ("#c44601", "#0b62a8", "#8f8f8f", "#c4b36a", "#e4e4e4")
@@ -116,4 +116,4 @@ def translation_blocks(results: Reportable) -> list[Block]:
         chart = shares_chart(rows, results.design, **at.where)
         yield Figure(chart, f"Shares of pronouns by method, {at.heading}. Tables below.", "translations")
 
-    return blocks_of(shares(results.estimates), results.design, draw)
+    return blocks_of(shares(levels(results)), results.design, draw)

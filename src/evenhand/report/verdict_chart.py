@@ -14,7 +14,17 @@ from evenhand.report import theme, vega
 from evenhand.report.blocks import MOST_ROWS, Block, Figure, Spot, attributes_of, blocks_of
 from evenhand.report.chart_parts import capital, choose, choose_attribute, extent, in_order, is_value, row_key, short
 from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained
-from evenhand.report.wording import EVERYONE, measure_named, methods_of, place, places_of, single_part, title
+from evenhand.report.wording import (
+    EVERYONE,
+    claims,
+    heading,
+    measure_named,
+    methods_of,
+    place,
+    places_of,
+    single_part,
+    title,
+)
 
 
 def panel_of(measure: str) -> str:
@@ -55,12 +65,12 @@ def verdict_chart(
     Raises:
         InputError: there is no such contrast.
     """
-    rows, setting, split = choose(verdicts, design, setting, split)
+    rows, setting, split = choose(claims(verdicts), design, setting, split)
     reference = reference if reference is not None else next(iter(rows["reference"]), None)
     rows, attribute = choose_attribute(rows.filter(reference=reference), attribute)
     rows = rows.with_columns(panels_of(rows["measure"]).alias("panel"))
     width = extent(_key(row) for row in rows.iter_rows(named=True))
-    asked = list(dict.fromkeys(rows.drop_nulls("verdict")["panel"] if measures is None else measures))
+    asked = list(dict.fromkeys(drawn(rows)["panel"] if measures is None else measures))
     rows = rows.filter(pl.col("panel").is_in(asked))
     if name is not None:
         rows = rows.filter(pl.col("class") == name)
@@ -71,7 +81,7 @@ def verdict_chart(
     shown = [verdict for verdict in theme.COLOURS if verdict in given] if legend else None
     charts, data = [], {}
     for measure in asked:
-        for part in rows.filter(panel=measure).partition_by("class", maintain_order=True):
+        for part in rows.filter(panel=measure).partition_by("comparison", "class", maintain_order=True):
             values = [_value(row) for row in part.iter_rows(named=True)]
             key = f"rows {len(data)}"
             data[key] = values
@@ -80,10 +90,18 @@ def verdict_chart(
             lines = explained(values, design)
             if any("l" not in value and value["c"] is not None for value in values):
                 lines.append("hollow: shown, not judged")
-            charts.append(spec | {"title": vega.heading(capital(title(measure)) + of_class, lines)})
+            charts.append(
+                spec | {"title": vega.heading(capital(heading(measure, part["comparison"][0])) + of_class, lines)}
+            )
     whole = charts[0] if len(charts) == 1 else {"vconcat": charts, "spacing": 28}
     about = f"Verdicts against {reference}, {setting}, {split}"
     return vega.finished(whole, data, about, panel=max(_width(values) for values in data.values()), label=width)
+
+
+def drawn(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with a verdict whose measures have a panel of their own; spreads are on a scale that nobody can read."""
+    tabled = [name for name in rows["measure"].unique() if measure_named(name).one_sided]
+    return rows.drop_nulls("verdict").filter(~pl.col("measure").is_in(tabled))
 
 
 def _key(row: Mapping[str, Any]) -> str:
@@ -126,14 +144,14 @@ def _panels(
 
 
 def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
-    """A block for each setting, split, reference and attribute; single classes have separate blocks."""
-    rows = verdicts.filter(~single_part())
+    """A block per setting, split, reference and attribute; a class of a measure has a block of its own."""
+    rows = claims(verdicts).filter(~single_part())
     rows = rows.filter(pl.col("class").is_null()) if len(verdicts) > MOST_ROWS else rows
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         here = rows.filter(pl.col("reference") == at.part["reference"], is_value("class", at.part["name"]))
         here, _ = choose_attribute(here, at.part["attribute"])
-        for measure in dict.fromkeys(panels_of(here.drop_nulls("verdict")["measure"])):
+        for measure in dict.fromkeys(panels_of(drawn(here)["measure"])):
             chart = verdict_chart(here, design, measures=[measure], legend=False, **at.where)
             about = f"Contrasts with intervals and margin, {title(measure)}: {at.heading}."
             yield Figure(chart, f"{about} The table above has the numbers.")

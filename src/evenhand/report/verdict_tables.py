@@ -18,15 +18,20 @@ from evenhand.report.wording import (
     NONE,
     by_pair,
     by_setting_and_split,
+    claims,
     counts,
     digits,
+    heading,
     interval,
     measure_named,
     number,
     place,
     splits_of,
-    title,
 )
+
+_SUMMARY = {"gap change": "how much more a group lost than the rest did, from the reference to the method"}
+"""What is said of comparisons that are not of the measure itself."""
+_DISPARITIES = {"widens": "gap widens", "narrows": "gap narrows", "reversed": "gap reversed"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Row:
     Attributes:
         runs: of a setting's contrast, and of a pooled one the settings.
         notes: numbers of footnotes.
+        disparity: of a gap change, what becomes of the gap.
         prediction, differ: of a pooled contrast where a new setting would lie, and how the settings differ.
     """
 
@@ -50,6 +56,7 @@ class Row:
     notes: Sequence[int]
     prediction: str = NONE
     differ: str = ""
+    disparity: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,12 +107,15 @@ def across_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
 
 def _verdict_table(rows: pl.DataFrame, setting: str | None, split: str, method: str, reference: str) -> VerdictTable:
     notes = Footnotes()
-    cells: dict[str, list[Row]] = {}
+    cells: dict[tuple[str, str], list[Row]] = {}
     for row in rows.iter_rows(named=True):
-        cells.setdefault(row["measure"], []).append(_row(row, notes))
-    parts = [Part(title(measure), measure_named(measure).summary, cells_of) for measure, cells_of in cells.items()]
+        cells.setdefault((row["measure"], row["comparison"]), []).append(_row(row, notes))
+    parts = [
+        Part(heading(measure, comparison), _SUMMARY.get(comparison) or measure_named(measure).summary, cells_of)
+        for (measure, comparison), cells_of in cells.items()
+    ]
     families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()
-    return VerdictTable(setting, split, method, reference, counts(rows), parts, notes.texts, families)
+    return VerdictTable(setting, split, method, reference, counts(claims(rows)), parts, notes.texts, families)
 
 
 def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
@@ -131,6 +141,7 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
         notes.mark(note),
         interval(row["predict_low"], row["predict_high"], decimals, signed=True),
         differ,
+        _DISPARITIES.get(row["disparity"] or "", ""),
     )
 
 
@@ -146,15 +157,14 @@ class Glance:
 def glance(verdicts: pl.DataFrame, design: Design) -> list[Glance]:
     """A table of counts of verdicts for each setting and split."""
     grids = []
-    for setting, split, here in by_setting_and_split(verdicts.drop_nulls("verdict"), design):
+    for setting, split, here in by_setting_and_split(claims(verdicts.drop_nulls("verdict")), design):
         pairs = [(method, reference) for method, reference, _ in by_pair(here, design, setting)]
         number_of: dict[str, dict[tuple[str, str], dict[str, int]]] = {}
-        keys = ["measure", "method", "reference", "verdict"]
-        for measure, method, reference, verdict, count in here.group_by(keys, maintain_order=True).len().iter_rows():
-            number_of.setdefault(measure, {}).setdefault((method, reference), {})[verdict] = count
-        rows = [
-            (title(measure), [_ordered(cells.get(pair, {})) for pair in pairs]) for measure, cells in number_of.items()
-        ]
+        keys = ["measure", "comparison", "method", "reference", "verdict"]
+        counted = here.group_by(keys, maintain_order=True).len().iter_rows()
+        for measure, comparison, method, reference, verdict, count in counted:
+            number_of.setdefault(heading(measure, comparison), {}).setdefault((method, reference), {})[verdict] = count
+        rows = [(name, [_ordered(cells.get(pair, {})) for pair in pairs]) for name, cells in number_of.items()]
         head = ["measure", *(f"{method} against {reference}" for method, reference in pairs)]
         grids.append(Glance(f"{setting}, {split}", head, rows))
     return grids
@@ -178,10 +188,10 @@ def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
     rows = []
     for setting, _, here in by_setting_and_split(known, design):
         for method, reference, compared in by_pair(here, design, setting):
-            for measure, taken_for, low, high in (
-                compared.group_by("measure", "level", maintain_order=True).agg(extremes).iter_rows()
+            for measure, comparison, taken_for, low, high in (
+                compared.group_by("measure", "comparison", "level", maintain_order=True).agg(extremes).iter_rows()
             ):
                 ends = [number(value, digits(measure)) for value in (low, high)]
                 reach = ends[0] if ends[0] == ends[1] else " to ".join(ends)
-                rows.append([setting, f"{method} against {reference}", title(measure), taken_for, reach])
+                rows.append([setting, f"{method} against {reference}", heading(measure, comparison), taken_for, reach])
     return Grid("", ["setting", "comparison", "measure", "taken for", "detectable"], rows) if rows else None

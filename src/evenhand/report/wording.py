@@ -88,7 +88,8 @@ class Places:
 
 def _group(row: Row) -> str:
     if row["group"] is not None:
-        return f"{row['attribute']} = {row['group']}"
+        against = "" if row.get("against") is None else f" against the {row['against']}"
+        return f"{row['attribute']} = {row['group']}{against}"
     return EVERYONE if row["attribute"] is None else f"over the groups of {row['attribute']}"
 
 
@@ -126,6 +127,25 @@ def place(row: Row) -> str:
     further += [] if row["condition"] is None or places.by_condition else [f"condition {row['condition']}"]
     further += [] if row["correction"] is None else [f"correction {row['correction']}"]
     return " · ".join([places.name(row), *further])
+
+
+def heading(measure: str, comparison: str | None) -> str:
+    """A measure's name with what is compared, where that is not the measure itself: `accuracy, gap change`."""
+    return title(measure) if comparison in (None, "change") else f"{title(measure)}, {comparison}"
+
+
+BETWEEN = (pl.col("comparison") == "gap change") & pl.col("group").is_null()
+"""Rows about all groups of an attribute, which sum up the gap changes of the groups."""
+
+
+def changes(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Comparisons of two methods in the same examples, without those of gaps."""
+    return verdicts.filter(comparison="change")
+
+
+def claims(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Distinct claims: without the rows that sum up those of the groups."""
+    return verdicts.filter(~BETWEEN)
 
 
 def layer_name(layer: str) -> str:

@@ -93,12 +93,18 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -
         >>> mean.estimate, round(mean.variance, 4)  # the same answers in both runs: s²/n = (1/3)/4
         (0.5, 0.0833)
     """
-    cells = contributions
-    if len(values) > 1:
-        cells = (values - values.mean())[:, None] * shares
-        cells += contributions
-        cells /= len(values)
+    cells = cells_of(values, contributions, shares)
     return from_cells(float(values.mean()), cells, int((shares > 0).any(axis=0).sum()))
+
+
+def cells_of(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """c_ij of a mean over runs, float [J, U]. Args: see `two_way`."""
+    if len(values) < 2:
+        return contributions
+    cells = (values - values.mean())[:, None] * shares
+    cells += contributions
+    cells /= len(values)
+    return cells
 
 
 def from_cells(estimate: float, cells: np.ndarray, units: int) -> TwoWay:

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from evenhand.stats.contrast import TwoWay, t_density, t_quantile, t_tail
+from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
 
@@ -105,7 +106,7 @@ class Wider:
     """
 
     runs: FewRuns | TwoWay
-    units: FewDiscordant | Widened
+    units: FewDiscordant | Widened | FewEvents | Apart
 
     @property
     def estimate(self) -> float:
@@ -125,5 +126,5 @@ class Wider:
         found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
         return max(found) if self.estimate > null else min(found)
 
-    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened]:
+    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened | FewEvents | Apart]:
         return self.runs, self.units

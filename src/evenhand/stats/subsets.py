@@ -61,16 +61,8 @@ class TwoWays:
         units: int [S], distinct units over all runs; of a gap see `contrast.two_sides`.
         of_runs: float [S, J], the variance that the examples alone give each run.
         units_of_runs: int [S, J], the units that each run tested.
-        gram: float [S, S], Σ_u of products of what unit u contributes to two subsets over all runs; None of
-            `gaps` and `gap_changes`.
-
-    Example:
-        >>> import numpy as np
-        >>> from evenhand.stats import RatioSums, levels
-        >>> sums = RatioSums(np.array([[1, 1], [1, 0]]), np.ones((2, 2)))
-        >>> means = levels(sums, np.array([[True, True]]))
-        >>> means.estimate.tolist(), means.at(0).runs
-        ([0.75], 2)
+        gram: float [S, S], Σ_u of products of what unit u contributes to two subsets over all runs; None where
+            they were not summed.
     """
 
     values: np.ndarray
@@ -94,6 +86,20 @@ class TwoWays:
         names = ("estimate", "variance", "df", "v_seed", "v_example", "v_both")
         numbers = {name: float(getattr(self, name)[subset]) for name in names}
         return TwoWay(**numbers, runs=self.values.shape[1], units=int(self.units[subset]))
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSided:
+    """Differences between subsets and their rests, and both sides by themselves.
+
+    Attributes:
+        whole: inside minus outside.
+        inside, outside: of the subsets, and of their rests.
+    """
+
+    whole: TwoWays
+    inside: TwoWays
+    outside: TwoWays
 
 
 def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
@@ -135,39 +141,19 @@ def changes(first: RatioSums, second: RatioSums, masks: np.ndarray) -> TwoWays:
     return _one_side([first, second], masks)
 
 
-def gaps(sums: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
-    """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks.
-
-    Args:
-        sums: what each row adds.
-        masks, rests: bool [S, R] each.
-
-    Example:
-        >>> import numpy as np
-        >>> from evenhand.stats import RatioSums, gaps
-        >>> right, group = np.array([[1], [1], [1], [0]]), np.array([[True, True, False, False]])
-        >>> gaps(RatioSums(right, np.ones((4, 1))), group, ~group).estimate.tolist()  # 1 − .5
-        [0.5]
-    """
-    return _two_sides([sums], masks, rests)
+def gaps(sums: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoSided:
+    """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks."""
+    return _two_sides([sums], (1,), masks, rests)
 
 
-def gap_changes(first: RatioSums, second: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoWays:
-    """The gaps of the first minus those of the second: the change in each subset minus that in its rest.
+def gap_changes(first: RatioSums, second: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoSided:
+    """The gaps of the first minus those of the second: the change in each subset minus that in its rest."""
+    return _two_sides([first, second], (1, -1), masks, rests)
 
-    Args:
-        first, second: what each row adds with the one and with the other method.
-        masks, rests: bool [S, R] each.
 
-    Example:
-        >>> import numpy as np
-        >>> from evenhand.stats import RatioSums, gap_changes
-        >>> first, second = np.array([[1], [1], [1], [0]]), np.array([[1], [0], [1], [0]])  # gaps of .5 and 0
-        >>> group, weight = np.array([[True, True, False, False]]), np.ones((4, 1))
-        >>> gap_changes(RatioSums(first, weight), RatioSums(second, weight), group, ~group).estimate.tolist()
-        [0.5]
-    """
-    return _two_sides([first, second], masks, rests)
+def gap_sums(first: RatioSums, second: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoSided:
+    """The gaps of the first plus those of the second: their sign says whom both favour."""
+    return _two_sides([first, second], (1, 1), masks, rests)
 
 
 def finished(
@@ -210,13 +196,12 @@ def _rows(sums: Sequence[RatioSums]) -> tuple[Rows, list[float]]:
 
 
 def _side(
-    rows: Rows, sums: Sequence[RatioSums], centres: Sequence[float], masks: np.ndarray
+    rows: Rows, sums: Sequence[RatioSums], signs: Sequence[int], centres: Sequence[float], masks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values [S, J], and coefficients [F, S, J] of features in the mean over runs and in each run by itself."""
     numerators = [ratio.numerator if rows.order is None else ratio.numerator[rows.order] for ratio in sums]
     added = rows.sums(masks, [*numerators, *rows.features[1::2]])
     runs, count = rows.tested.shape[1], len(sums)
-    signs = (1, -1)[:count]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = [added[place] / added[count + place] for place in range(count)]
         values = np.sum([sign * ratio for sign, ratio in zip(signs, ratios, strict=True)], axis=0)
@@ -235,35 +220,62 @@ def _side(
 
 def _one_side(sums: Sequence[RatioSums], masks: np.ndarray) -> TwoWays:
     rows, centres = _rows(sums)
-    values, coefficients, of_run = _side(rows, sums, centres, masks)
+    values, coefficients, of_run = _side(rows, sums, (1, -1)[: len(sums)], centres, masks)
+    gram = gram_of(rows.totals(masks, coefficients), len(masks))
+    return _alone(rows, masks, values, coefficients, of_run, np.diag(gram), gram)
+
+
+def _alone(
+    rows: Rows,
+    masks: np.ndarray,
+    values: np.ndarray,
+    coefficients: np.ndarray,
+    of_run: np.ndarray,
+    squares: np.ndarray,
+    gram: np.ndarray | None = None,
+) -> TwoWays:
+    """The variances of one side; `squares` is Σ_u of what unit u contributes over all runs, squared, float [S]."""
     units, tested = rows.units(masks)
     (both, scale), (alone, _) = rows.squares(masks, coefficients, of_run)
-    gram = gram_of(rows.totals(masks, coefficients), len(masks))
-    v_example = correction(units) * cut(np.diag(gram), both.shape[1] * scale.sum(axis=1))
-    of_runs = correction(tested) * alone
-    return finished(values, v_example, both.sum(axis=1), units, of_runs, tested, gram)
+    v_example = correction(units) * cut(squares, both.shape[1] * scale.sum(axis=1))
+    return finished(values, v_example, both.sum(axis=1), units, correction(tested) * alone, tested, gram)
 
 
-def _two_sides(sums: Sequence[RatioSums], masks: np.ndarray, rests: np.ndarray) -> TwoWays:
+def _two_sides(sums: Sequence[RatioSums], signs: Sequence[int], masks: np.ndarray, rests: np.ndarray) -> TwoSided:
     """As `contrast.two_sides` does: each side with its own U/(U − 1), and Welch's degrees of freedom."""
     rows, centres = _rows(sums)
-    values, inside, _ = _side(rows, sums, centres, masks)
-    others, outside, _ = _side(rows, sums, centres, rests)
-    counts = [rows.units(side)[0] for side in (masks, rests)]
-    distinct, tested = rows.units(masks | rests)
-    factors = [np.sqrt(correction(units))[:, None] for units in counts]
-    parts = np.zeros((3, len(masks)))
+    values, inside, inside_of_run = _side(rows, sums, signs, centres, masks)
+    others, outside, outside_of_run = _side(rows, sums, signs, centres, rests)
+    factors = [np.sqrt(correction(rows.units(side)[0]))[:, None] for side in (masks, rests)]
+    squares = np.zeros((3, len(masks)))
+    gram = np.zeros((len(masks), len(masks)))
     for first, second in _together(rows, masks, rests, inside, outside):
-        own = factors[0] * first, factors[1] * second
-        parts += np.stack([(part**2).sum(axis=1) for part in (*own, own[0] - own[1])])
-    both = np.zeros(values.shape)
+        apart = factors[0] * first - factors[1] * second
+        squares += np.stack([np.einsum("su,su->s", part, part) for part in (first, second, apart)])
+        gram += apart @ apart.T
+    ours = _alone(rows, masks, values, inside, inside_of_run, squares[0])
+    theirs = _alone(rows, rests, others, outside, outside_of_run, squares[1])
+    distinct, tested = rows.units(np.logical_or(masks, rests))
+    units = units_of_two_sides(ours.v_example, theirs.v_example, ours.units, theirs.units, distinct)
+    v_example = cut(squares[2], ours.v_example + theirs.v_example)
+    both = _both_of_two_sides(rows, masks, rests, inside, outside)
+    both = cut(both, (ours.v_example + theirs.v_example)[:, None])
+    of_runs = correction(tested) * both * both.shape[1] ** 2
+    whole = finished(values - others, v_example, both.sum(axis=1), units, of_runs, tested, gram)
+    return TwoSided(whole, ours, theirs)
+
+
+def _both_of_two_sides(
+    rows: Rows, masks: np.ndarray, rests: np.ndarray, inside: np.ndarray, outside: np.ndarray
+) -> np.ndarray:
+    """Σ_u c_uj² by run, float [S, J]; sides without a common unit add up."""
+    if rows.starts is None and not np.logical_and(masks, rests).any():
+        return rows.squares(masks, inside)[0][0] + rows.squares(rests, outside)[0][0]
+    both = np.zeros((len(masks), rows.tested.shape[1]))
     for run in range(rows.tested.shape[1]):
         for first, second in _together(rows.run(run), masks, rests, inside[:, :, [run]], outside[:, :, [run]]):
-            both[:, run] += ((first - second) ** 2).sum(axis=1)
-    units = units_of_two_sides(parts[0], parts[1], counts[0], counts[1], distinct)
-    v_example, both = cut(parts[2], parts[0] + parts[1]), cut(both, (parts[0] + parts[1])[:, None])
-    of_runs = correction(tested) * both * both.shape[1] ** 2
-    return finished(values - others, v_example, both.sum(axis=1), units, of_runs, tested)
+            both[:, run] += np.einsum("su,su->s", first - second, first - second)
+    return both
 
 
 def _together(

@@ -49,6 +49,8 @@ def test_influences_are_derivatives(name):
         assert effect.weights.sum() == pytest.approx(1)
         if name == "calibration_error_squared":
             continue  # its debiasing term is left out of the influence; see the next test
+        if name.endswith("_spread"):
+            continue  # so are its debiasing term and its weights; tests/coverage/test_gaps.py has its error rates
         step = 1e-6
         for position in range(0, len(effect.rows), 7):
             weight = np.ones(len(run.label))

@@ -19,7 +19,10 @@ def test_every_measure_says_what_it_is():
     assert names == [*PREDICTIONS, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP]
     assert PREDICTIONS["accuracy"].direction == -1
     assert PREDICTIONS["equalized_odds_difference"].direction == 1
-    assert all(PREDICTIONS[f"{rate}_rate"].direction == 0 for rate in ("selection", "true_positive", "false_positive"))
+    directions = {
+        name: PREDICTIONS[f"{name}_rate"].direction for name in ("selection", "true_positive", "false_positive")
+    }
+    assert directions == {"selection": 0, "true_positive": -1, "false_positive": 1}
 
 
 def test_an_unknown_measure_is_refused_with_the_nearest_name():

@@ -23,7 +23,7 @@ from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.benchmarks import NumberOf
 from evenhand.audit.reading import Estimate
 from evenhand.audit.trial_records import ONE_SEED, by_run
-from evenhand.audit.verdicts import SettingContrast
+from evenhand.audit.verdict_rows import SettingContrast
 
 NO_INTERVAL = "the harness's number, which is not a mean over documents: shown without an interval"
 

@@ -15,7 +15,8 @@ from evenhand.audit.estimands import Comparison, Estimand, change
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.items import ItemRuns, Items, combined, defined_items, interval_of
 from evenhand.audit.trial_records import ONE_SEED, missing_note, seeds_of, shared_seeds
-from evenhand.audit.verdicts import Family, SettingContrast, pairs
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import Family, pairs
 from evenhand.stats.proportion import FewDiscordant, Widened
 
 Sample = TypeVar("Sample")
@@ -131,6 +132,10 @@ class ItemReading(ABC, Generic[Sample]):
             return None, notes
         used = [[items[row][index] for index in item_indices] for row in keep]
         return self._of(estimand, used, [self.units(samples[row], estimand) for row in keep]), notes
+
+    def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """None."""
+        return iter(())
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference."""

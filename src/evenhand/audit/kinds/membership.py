@@ -28,7 +28,8 @@ from evenhand.audit.membership.group_gaps import CLUSTERS, DRAWS, FEW_GROUPS, el
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.audit.membership.pool import Attack
 from evenhand.audit.reading import Estimate
-from evenhand.audit.verdicts import Family, SettingContrast, pairs
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import Family, pairs
 from evenhand.metrics.membership.roc import LEAST
 from evenhand.stats.discrimination import pooled_tpr, threshold_at
 from evenhand.stats.null import noise_floor
@@ -159,6 +160,10 @@ class MembershipReading:
             floor = None if null is None else noise_floor(null.gaps)
             notes.append(CLUSTERS if null is None else f"p of {DRAWS} permutations of the groups {null.p:.3f}")
         return Estimate(gap.estimate, *bounds, n, (*notes, *exclusion), floor=floor)
+
+    def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """None: gaps of membership are measures of their own."""
+        return iter(())
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference, at the groups' own thresholds."""

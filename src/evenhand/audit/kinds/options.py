@@ -25,7 +25,7 @@ from evenhand.audit.kinds.items import ItemReading
 from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.option_quantities import CORRECTIONS
 from evenhand.audit.trial_records import by_run
-from evenhand.audit.verdicts import SettingContrast
+from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.errors import InputError
 from evenhand.records.prompts import CONTENT_FREE
 

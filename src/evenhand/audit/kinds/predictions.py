@@ -10,7 +10,7 @@ from typing import Any
 
 from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design
-from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change
+from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap_change
 from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.reliability_curves import reliability_curves
 from evenhand.audit.measures import Kind, Measure
@@ -21,10 +21,13 @@ from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval, run_intervals
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
+from evenhand.audit.runs.gap_evidence import estimates_of_gap, gap_change_evidence, unpaired_gap_change_evidence
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Levels, SubsetRates
+from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.audit.trial_records import missing_note
-from evenhand.audit.verdicts import Family, SettingContrast, pairs
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import Family, pairs
 from evenhand.stats.contrast import count_distinct
 from evenhand.stats.null import NoiseFloor
 
@@ -66,6 +69,11 @@ class PredictionReading:
     def rates(self) -> SubsetRates:
         """Rates and their gaps in all groups at once."""
         return SubsetRates(self.reader)
+
+    @cached_property
+    def to_rest(self) -> GapsToRest:
+        """Gaps of rates to the rest, and their changes, in all groups at once."""
+        return GapsToRest(self.rates)
 
     @cached_property
     def floors(self) -> Floors:
@@ -137,11 +145,35 @@ class PredictionReading:
         mean = marginal_interval(estimand.measure, used, by_run)
         return _Values(of_runs, _estimate(used, mean, n), defined, smallest)
 
+    def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """The gap between a group and its rest, of each run, and of the mean over runs."""
+        if not (estimand.measure.gaps and estimand.subset.level == "group"):
+            return
+        reader, seeds = self.reader, self.evaluation.seeds(method)
+        present = [seed for seed in seeds if (method, seed) in self.evaluation.runs]
+        closed = self.to_rest.gaps(estimand, method)
+        if closed is not None and closed[0].defined(closed[1]):
+            estimates, smallest = closed[0].estimates(closed[1])
+        else:
+            estimates, smallest = estimates_of_gap(reader, estimand, method)
+        general = self._notes(estimand, smallest)
+        for seed, estimate in zip(present, estimates[:-1], strict=True):
+            yield seed, _completed(estimate, general, None)
+        notes = [*general, *missing_note(method, seeds, self.evaluation.absent, "have no predictions")]
+        defined = sum(estimate.value is not None for estimate in estimates[:-1])
+        if defined < len(present):
+            notes.append(f"defined in {defined} of {len(present)} runs")
+        yield None, _completed(estimates[-1], [*notes, *([ONE_SEED] if defined == 1 else [])], None)
+
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
-        """Every method with every reference."""
-        direction = estimand.measure.direction
-        for method, reference in pairs(self.methods, self.evaluation.design.references) if direction else ():
-            yield change(estimand, method, reference, direction, estimand.measure.decides)
+        """Every method with every reference: changes, and for a group changes of its gap to the rest."""
+        measure, subset = estimand.measure, estimand.subset
+        for method, reference in pairs(self.methods, self.evaluation.design.references):
+            if measure.direction:
+                yield change(estimand, method, reference, measure.direction, measure.decides)
+            if measure.gaps and subset.level == "group":
+                mirrored = self.reader.groups(subset.attribute).two_halves
+                yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
         """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched."""
@@ -149,7 +181,12 @@ class PredictionReading:
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
         notes += [note] if note else []
-        if self.design.paired == "none":
+        unpaired = self.design.paired == "none"
+        if comparison.kind == "gap change":
+            if unpaired:
+                return unpaired_gap_change_evidence(self.reader, comparison, notes)
+            return gap_change_evidence(self.to_rest, comparison, notes)
+        if unpaired:
             return unpaired_evidence(self.reader, comparison, notes)
         return paired_evidence(self.rates, comparison, notes)
 
@@ -180,7 +217,9 @@ class PredictionReading:
         left_out = self.reader.left_out(estimand)
         if not left_out:
             return []
-        return [f"groups left out, with fewer than {self.design.support} examples in some run: {', '.join(left_out)}"]
+        several = len(estimand.measure.influence.rates) > 1
+        names = [f"{name} ({' and '.join(rates)})" if several else name for name, rates in left_out.items()]
+        return [f"left out, with fewer than {self.design.support} examples in some run: {', '.join(names)}"]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.items import ItemRuns
 from evenhand.audit.trial_records import by_run
-from evenhand.audit.verdicts import SettingContrast, pairs
+from evenhand.audit.verdict_rows import SettingContrast
+from evenhand.audit.verdicts import pairs
 from evenhand.errors import InputError
 from evenhand.records.probes import LAST, UNTRAINED, condition, named
 from evenhand.stats.proportion import FEW, Widened, proportion_interval

@@ -9,7 +9,7 @@ every group counts by the chance that it is extreme.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
@@ -124,14 +124,11 @@ class GapOf:
 
     rates: tuple[Rate, ...]
 
-    @property
-    def bases(self) -> tuple[Base, ...]:
-        """The kinds of examples that a group needs enough of to be compared with the attribute's other groups."""
-        return tuple(BASE[rate] for rate in self.rates)
-
     def __call__(self, data: RunData, subset: RunSubset) -> Influence:
-        between = _range_of_groups if subset.level == "attribute" else _to_complement
-        return reduce(larger, (between(data, subset, rate) for rate in self.rates))
+        if subset.level != "attribute":
+            return reduce(larger, (_to_complement(data, subset, rate) for rate in self.rates))
+        kept = eligible_for(subset.eligible, self.rates)
+        return reduce(larger, (_range_of_groups(data, subset, rate, kept) for rate in self.rates))
 
 
 @dataclass(frozen=True)
@@ -145,12 +142,12 @@ class LowestOf:
     rate: Rate
 
     @property
-    def bases(self) -> tuple[Base, ...]:
-        """The kinds of examples that a group needs enough of to count for the lowest rate."""
-        return (BASE[self.rate],)
+    def rates(self) -> tuple[Rate, ...]:
+        """The rates that a group needs enough examples for."""
+        return (self.rate,)
 
     def __call__(self, data: RunData, subset: RunSubset) -> Influence:
-        groups = _eligible(data, subset, self.rate)
+        groups = _eligible(data, subset, self.rate, eligible_for(subset.eligible, self.rates))
         if not groups:
             return undefined(_too_few(BASE[self.rate], "no group has"))
         worst = min(groups, key=lambda group: group.value)
@@ -158,6 +155,49 @@ class LowestOf:
         spread[worst.rows] = worst.influence
         smallest = min(len(group.rows) for group in groups)
         return _spread(data, subset, worst.value, spread, worst.rows, smallest, worst.max_unit_change)
+
+
+@dataclass(frozen=True)
+class SpreadOf:
+    """Computes the spread of a rate over the groups of an attribute: Σ ω (ℓ² − its expectation without any spread).
+
+    ℓ is a group's rate minus the overall rate, ω the group's share of the groups' weights. What chance adds to ℓ² is
+    subtracted, so that the expectation is 0 where all rates are equal; a single value may be negative.
+    """
+
+    rate: Rate
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """The rates that a group needs enough examples for."""
+        return (self.rate,)
+
+    def __call__(self, data: RunData, subset: RunSubset) -> Influence:
+        groups = _eligible(data, subset, self.rate, eligible_for(subset.eligible, self.rates))
+        overall = _share(data, self.rate, data.base(subset.rows, BASE[self.rate]))
+        if len(groups) < 2 or overall is None:
+            return undefined(_too_few(BASE[self.rate]))
+        weights = np.array([data.weight[group.rows].sum() for group in groups])
+        value, spread = 0.0, np.zeros(len(data.label))
+        for share, group in zip(weights / weights.sum(), groups, strict=True):
+            influence = np.zeros(len(data.label))
+            influence[overall.rows] -= overall.influence
+            influence[group.rows] += group.influence
+            distance = group.value - overall.value
+            value += share * (distance**2 - _chance(data, influence, overall.rows))
+            spread += share * 2 * distance * influence
+        smallest = min(len(group.rows) for group in groups)
+        return replace(_spread(data, subset, value, spread, overall.rows, smallest, 0.0), max_unit_change=None)
+
+
+def _chance(data: RunData, influence: np.ndarray, rows: np.ndarray) -> float:
+    """The variance of a rate's distance from the overall rate: U/(U − 1) · Σ over units of squared influences."""
+    by_unit = influence[rows]
+    if data.unit is not None:
+        _, index = np.unique(data.unit[rows], return_inverse=True)
+        by_unit = np.bincount(index, by_unit)
+    units = len(by_unit)
+    return units / (units - 1) * float(by_unit @ by_unit) if units > 1 else 0.0
 
 
 def as_influence(rate: RateInfluence) -> Influence:
@@ -178,9 +218,9 @@ def _to_complement(data: RunData, subset: RunSubset, rate: Rate) -> Influence:
     return _range(data, subset, [ours, theirs])
 
 
-def _range_of_groups(data: RunData, subset: RunSubset, rate: Rate) -> Influence:
+def _range_of_groups(data: RunData, subset: RunSubset, rate: Rate, eligible: Sequence[int]) -> Influence:
     """Largest minus smallest rate over the eligible groups."""
-    groups = _eligible(data, subset, rate)
+    groups = _eligible(data, subset, rate, eligible)
     if len(groups) < 2:
         return undefined(_too_few(BASE[rate]))
     return _range(data, subset, groups)
@@ -216,9 +256,13 @@ def _share(data: RunData, rate: Rate, rows: np.ndarray) -> RateInfluence | None:
     return share_of(data, data.outcome(rate), rows)
 
 
-def _eligible(data: RunData, subset: RunSubset, rate: Rate) -> list[RateInfluence]:
-    """The rate of each group with enough examples in its denominator."""
-    eligible = subset.eligible[BASE[rate]]
+def eligible_for(eligible: Mapping[Base, Sequence[int]], rates: Sequence[Rate]) -> list[int]:
+    """The groups with enough examples for all of these rates: a group is in a measure or out of it as a whole."""
+    return sorted(set.intersection(*(set(eligible[BASE[rate]]) for rate in rates)))
+
+
+def _eligible(data: RunData, subset: RunSubset, rate: Rate, eligible: Sequence[int]) -> list[RateInfluence]:
+    """The rate of each eligible group."""
     groups = (_share(data, rate, data.base(subset.members[index], BASE[rate])) for index in eligible)
     return [group for group in groups if group is not None]
 

@@ -44,6 +44,10 @@ class Measure:
         distance_from: the value that means no preference, if the measure is a signed quantity's distance from it; else
             None.
         decides: whether its contrasts get a verdict.
+        decided_by: where it has none, the comparison that decides in its place, in words.
+        gaps: whether a group's value is compared with that of its rest, too.
+        one_sided: whether `worse` is its only verdict besides `inconclusive`.
+        squares: the measure whose margin, squared, serves it; none unless given.
         floor: how its noise floor is drawn, if it has one: group labels `permuted`, or outcomes `redrawn` from the
             predicted probabilities.
         planted: whether harm is planted into it, to see what the study would have detected.
@@ -65,6 +69,10 @@ class Measure:
     by_class: bool = False
     distance_from: float | None = None
     decides: bool = True
+    decided_by: str = ""
+    gaps: bool = False
+    one_sided: bool = False
+    squares: str = ""
     floor: Literal["permuted", "redrawn"] | None = None
     planted: bool = False
     notes: tuple[tuple[Level, str], ...] = ()
@@ -96,6 +104,9 @@ class Measure:
         """
         if not self.decides:
             return None
+        if self.squares and self.name not in margins:
+            margin = margins.get(self.squares, margins.get("default"))
+            return None if margin is None else margin**2
         return margins.get(self.name, margins.get("default") if self.default_margin else None)
 
 

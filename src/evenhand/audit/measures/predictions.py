@@ -6,9 +6,9 @@ from typing import Literal
 
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf
+from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf, SpreadOf
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
-from evenhand.audit.measures.run_data import Level, Rate
+from evenhand.audit.measures.run_data import BASE, Level, Rate
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)
@@ -29,7 +29,27 @@ def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Displ
         proportion=True,
         by_class=name != "accuracy",
         planted=name == "accuracy",
+        gaps=True,
         display=display,
+    )
+
+
+def _spread_of(rate: Rate) -> Measure:
+    words = rate.replace("_", " ")
+    return Measure(
+        f"{rate}_spread",
+        "predictions",
+        f"spread of the groups' {words}s: debiased mean squared distance from the overall rate; worse or inconclusive",
+        1,
+        ("attribute",),
+        SpreadOf(rate),
+        title=f"spread of {words}",
+        digits=5,
+        limits=(-1.0, 1.0),
+        by_class=rate != "accuracy",
+        one_sided=True,
+        squares=rate,
+        default_margin=False,
     )
 
 
@@ -42,6 +62,8 @@ PREDICTIONS = by_name(
         -1,
         ("attribute",),
         LowestOf("accuracy"),
+        decides=False,
+        decided_by="the groups' changes and gap changes of accuracy",
         display=Display(panel="accuracy", row="worst group", fitted=True),
         notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
     ),
@@ -52,14 +74,17 @@ PREDICTIONS = by_name(
         1,
         ("attribute",),
         GapOf(("accuracy",)),
+        decides=False,
+        decided_by="the gap changes of accuracy and its spread",
         display=Display(panel="accuracy", row="best − worst group"),
         floor="permuted",
         title="accuracy, best − worst group",
         notes=RANGE,
     ),
     _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0, _IN_SUMMARY),
-    _rate("true_positive_rate", "share of the positives predicted positive; estimates only", 0, _IN_SUMMARY),
-    _rate("false_positive_rate", "share of the negatives predicted positive; estimates only", 0, _IN_SUMMARY),
+    _rate("true_positive_rate", "share of the positives predicted positive", -1, _IN_SUMMARY),
+    _rate("false_positive_rate", "share of the negatives predicted positive", 1, _IN_SUMMARY),
+    *(_spread_of(rate) for rate in BASE),
     Measure(
         "demographic_parity_difference",
         "predictions",
@@ -67,6 +92,8 @@ PREDICTIONS = by_name(
         1,
         BETWEEN,
         GapOf(("selection_rate",)),
+        decides=False,
+        decided_by="the gap changes of the selection rate and its spread",
         display=Display(shown_in="disparities"),
         floor="permuted",
         by_class=True,
@@ -79,6 +106,8 @@ PREDICTIONS = by_name(
         1,
         BETWEEN,
         GapOf(("true_positive_rate", "false_positive_rate")),
+        decides=False,
+        decided_by="the gap changes of true and false positive rates and their spreads",
         display=Display(shown_in="disparities"),
         floor="permuted",
         by_class=True,

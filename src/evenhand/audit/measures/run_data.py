@@ -34,6 +34,7 @@ class RunData:
         probabilities: float64 [n, C], or None.
         weight: float [n].
         positive: code of the positive class; None for a measure of all classes at once.
+        unit: int [n], codes of the resampling units; None: each example is its own.
         texts: the translations, whose labels and predictions are genders; see `measures.translations`.
     """
 
@@ -43,6 +44,7 @@ class RunData:
     weight: np.ndarray
     positive: int | None
     texts: Texts | None = None
+    unit: np.ndarray | None = None
 
     @cached_property
     def hit(self) -> np.ndarray:

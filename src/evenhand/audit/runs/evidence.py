@@ -30,29 +30,40 @@ Both = tuple[Run, Influence, Run, Influence]
 
 def paired_evidence(rates: SubsetRates, comparison: Comparison, notes: Sequence[str]) -> Evidence:
     """The evidence over the seeds that both methods were run with, on the examples that both predicted."""
-    reader = rates.reader
-    evaluation, estimand = reader.evaluation, comparison.estimand
+    reader, estimand = rates.reader, comparison.estimand
+    runs, planned, notes = paired_runs(reader, comparison, notes)
+    closed = rates.changes(comparison, runs)
+    if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), planned):
+        return _of_subset(reader, *closed, notes)
+    pairs = pairs_of(reader, estimand, comparison.method, str(comparison.reference))
+    defined = [pair for pair in pairs if is_defined(pair)]
+    notes += undefined_note(pairs, len(defined), len(pairs))
+    if not enough_runs(len(defined), planned):
+        return Evidence(None, len(defined), planned, tuple(notes))
+    return evidence_of_pairs(reader, comparison, defined, notes)
+
+
+def paired_runs(
+    reader: RunInfluences, comparison: Comparison, notes: Sequence[str]
+) -> tuple[list[tuple[Run, Run]], int, list[str]]:
+    """The runs of both methods by seed, how many seeds were planned, and notes on what is left out."""
     method, reference = comparison.method, str(comparison.reference)
-    planned, apart = shared_seeds(evaluation.seeds(method), evaluation.seeds(reference))
+    planned, apart = shared_seeds(reader.evaluation.seeds(method), reader.evaluation.seeds(reference))
     notes = [*notes, *apart]
     for name in (method, reference):
         notes += absence_notes(reader, name, planned)
     runs, fewer = reader.pairs(method, reference)
     if fewer:
         notes.append(f"{fewer} predictions of one method only are left out, so that the comparison is paired")
-    closed = rates.changes(comparison, runs)
-    if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), len(planned)):
-        return _of_subset(reader, *closed, notes)
-    pairs = pairs_of(reader, estimand, method, reference)
-    defined = [pair for pair in pairs if is_defined(pair)]
-    if len(defined) < len(pairs):
-        reasons = {
-            influence.reason for pair in pairs for influence in (pair[1], pair[3]) if math.isnan(influence.value)
-        }
-        notes.append(f"defined in {len(defined)} of {len(pairs)} runs ({', '.join(sorted(map(str, reasons)))})")
-    if not enough_runs(len(defined), len(planned)):
-        return Evidence(None, len(defined), len(planned), tuple(notes))
-    return evidence_of_pairs(reader, comparison, defined, notes)
+    return runs, len(planned), notes
+
+
+def undefined_note(pairs: Sequence[Both], defined: int, runs: int) -> list[str]:
+    """The note on runs in which the measure is undefined, if there are any."""
+    if defined == runs:
+        return []
+    reasons = {influence.reason for pair in pairs for influence in (pair[1], pair[3]) if math.isnan(influence.value)}
+    return [f"defined in {defined} of {runs} runs ({', '.join(sorted(map(str, reasons)))})"]
 
 
 def _of_subset(reader: RunInfluences, changes: Changes, index: int, notes: Sequence[str]) -> Evidence:

@@ -10,8 +10,8 @@ import numpy as np
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation, Groups, Run
 from evenhand.audit.measures.calibration import CalibrationError
-from evenhand.audit.measures.influence import Influence, RateOf, undefined
-from evenhand.audit.measures.run_data import Base, RunData, RunSubset
+from evenhand.audit.measures.influence import Influence, undefined
+from evenhand.audit.measures.run_data import BASE, Base, RunData, RunSubset
 
 
 @dataclass(eq=False)
@@ -71,12 +71,19 @@ class RunInfluences:
                 known[key] = unit[run.rows[influence.rows]]
         return [known[id(run.rows), id(influence.rows)] for run, influence in zip(runs, influences, strict=True)]
 
-    def left_out(self, estimand: Estimand) -> list[str]:
-        """Groups of the estimand's attribute that lack the support for max − min in some run."""
+    def left_out(self, estimand: Estimand) -> dict[str, list[str]]:
+        """The groups of the estimand's attribute without the support in some run, with the rates that lack it.
+
+        Such a group is left out as a whole.
+        """
         groups = self.groups(estimand.subset.attribute)
         eligible = self.eligible(groups, self.positive(estimand))
-        bases = estimand.measure.influence.bases
-        return [name for index, name in enumerate(groups.names) if any(index not in eligible[b] for b in bases)]
+        rates = estimand.measure.influence.rates
+        lacking = {
+            name: [rate.replace("_", " ") for rate in rates if index not in eligible[BASE[rate]]]
+            for index, name in enumerate(groups.names)
+        }
+        return {name: missing for name, missing in lacking.items() if missing}
 
     def subset(self, run: Run, estimand: Estimand) -> RunSubset:
         """The members of the estimand's subset in a run; cached for runs on the same examples."""
@@ -124,24 +131,30 @@ class RunInfluences:
                 population.weight[run.rows],
                 positive,
                 run.texts,
+                population.unit[run.rows],
             )
             self._data[key] = (run, data)
         return self._data[key][1]
 
-    def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None, members_only: bool) -> RunSubset:
-        """The members of the estimand's subset as positions among these rows of the population, and unless they alone
-        are asked for those of a group's rest."""
+    def _subset(self, run: Run, estimand: Estimand) -> RunSubset:
+        """The members of the estimand's subset in a run; cached for runs on the same examples."""
+        positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
+        key = (id(run.rows), estimand.subset, positive)
+        if key not in self._subsets:
+            self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive))
+        return self._subsets[key][1]
+
+    def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> RunSubset:
+        """The members of the estimand's subset as positions among these rows of the population."""
         if estimand.subset.level == "everyone":
             return RunSubset("everyone", np.arange(len(rows)))
         groups = self.groups(estimand.subset.attribute)
         defined = groups.defined[rows]
         if estimand.subset.level == "group":
             member = groups.masks[rows, groups.names.index(str(estimand.subset.group))]
-            if members_only:
-                return RunSubset("group", np.flatnonzero(member))
-            return RunSubset(
-                "group", np.flatnonzero(member), np.flatnonzero(defined & ~member), np.flatnonzero(defined | member)
-            )
+            inside, outside = np.flatnonzero(member), np.flatnonzero(defined & ~member)
+            inside, outside = (outside, inside) if estimand.subset.complement else (inside, outside)
+            return RunSubset("group", inside, outside, np.flatnonzero(defined | member))
         members = [np.flatnonzero(column) for column in groups.masks[rows].T]
         return RunSubset(
             "attribute", np.flatnonzero(defined), members=members, eligible=self.eligible(groups, positive)

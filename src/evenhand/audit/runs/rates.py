@@ -119,7 +119,7 @@ class SubsetRates:
         if kept is None or not runs:
             return None
         if method not in kept:
-            kept[method] = self._table(estimand, [runs]).levels()
+            kept[method] = self.table(estimand, [runs]).levels()
         return kept[method], self.places[estimand.subset]
 
     def changes(self, comparison: Comparison, pairs: Sequence[tuple[Run, Run]]) -> tuple[Changes, int] | None:
@@ -131,7 +131,7 @@ class SubsetRates:
         if key not in kept:
             order = (0, 1) if comparison.signs[0] > 0 else (1, 0)
             sides = [[pair[side] for pair in pairs] for side in order]
-            kept[key] = self._table(estimand, sides).changes()
+            kept[key] = self.table(estimand, sides).changes()
         return kept[key], self.places[estimand.subset]
 
     def _kept_for(self, estimand: Estimand, kept: dict) -> dict | None:
@@ -147,7 +147,8 @@ class SubsetRates:
             self._changes.clear()
         return kept
 
-    def _table(self, estimand: Estimand, sides: Sequence[Sequence[Run]]) -> _Table:
+    def table(self, estimand: Estimand, sides: Sequence[Sequence[Run]]) -> _Table:
+        """What the runs of one method, or of two, say of each example."""
         return _Table.of(self, estimand.measure, self.reader.positive(estimand), sides)
 
 

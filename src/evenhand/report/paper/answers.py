@@ -14,7 +14,7 @@ from evenhand.report.answers import value_axis
 from evenhand.report.chart_parts import bounds, capital, short
 from evenhand.report.panels import Axes, even_line, point_layers
 from evenhand.report.paper import layout
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import measure_named, methods_of, title
 
 STEP = 24
@@ -64,7 +64,7 @@ def answers_figure(results: Reportable, figure: Figure) -> vega.Chart:
 
 def _shown(results: Reportable, panel: Panel, measure: str) -> _Shown:
     raw = pl.col("correction").is_null()
-    estimates = results.estimates.filter(raw, pl.col("seed").is_null(), setting=panel.setting, measure=measure)
+    estimates = levels(results).filter(raw, pl.col("seed").is_null(), setting=panel.setting, measure=measure)
     estimates = estimates.drop_nulls("value")
     reference, _ = layout.compared(results.design, panel.setting)
     present = methods_of(estimates, results.design, panel.setting)

@@ -16,7 +16,7 @@ from evenhand.report import theme, vega
 from evenhand.report.chart_parts import bounds, is_value, short
 from evenhand.report.paper import layout
 from evenhand.report.reliability import CONFIDENCE, RELIABILITY, diagonal
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import EVERYONE, methods_of, number
 
 _AXIS = 46
@@ -79,7 +79,7 @@ def calibration_figure(results: Reportable, figure: Figure) -> vega.Chart:
 
 
 def _shown(results: Reportable, panel: Panel) -> _Shown:
-    design, attribute = results.design, layout.attribute_of(panel, results.estimates)
+    design, attribute = results.design, layout.attribute_of(panel, levels(results))
     curves = layout.tested(results.curves).filter(
         pl.col("measure").is_in([CONFIDENCE, RELIABILITY]), setting=panel.setting
     )
@@ -94,7 +94,7 @@ def _shown(results: Reportable, panel: Panel) -> _Shown:
     methods = methods_of(curves, design, panel.setting)
     methods.sort(key=lambda method: method != reference)
     (error,) = shown_in("calibration")
-    errors = layout.tested(results.estimates).filter(*here, pl.col("seed").is_null(), measure=error.name)
+    errors = layout.tested(levels(results)).filter(*here, pl.col("seed").is_null(), measure=error.name)
     values = {row["method"]: _error(row["value"], row["noise_high"]) for row in errors.iter_rows(named=True)}
     contrasts = layout.tested(results.verdicts).filter(
         *here, pl.col("reference") == (reference or ""), measure=error.display.judged_by

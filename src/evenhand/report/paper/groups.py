@@ -13,7 +13,7 @@ from evenhand.report import theme, vega
 from evenhand.report.chart_parts import around, bounds, in_order, row_key, short, verdict_margin
 from evenhand.report.panels import Axes, point_layers
 from evenhand.report.paper import layout
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import EVERYONE, methods_of, title
 
 HEIGHT = 150
@@ -65,10 +65,10 @@ def groups_figure(results: Reportable, figure: Figure) -> vega.Chart:
 
 def _shown(results: Reportable, panel: Panel, measure: str, looks: Mapping[str, tuple[str, str]]) -> _Shown:
     design = results.design
-    attribute = layout.attribute_of(panel, results.estimates)
+    attribute = layout.attribute_of(panel, levels(results))
     here = {"setting": panel.setting, "measure": measure}
     about = pl.col("group").is_not_null() & (pl.col("attribute") == attribute) | pl.col("attribute").is_null()
-    estimates = layout.tested(results.estimates).filter(pl.col("seed").is_null(), about, **here)
+    estimates = layout.tested(levels(results)).filter(pl.col("seed").is_null(), about, **here)
     methods = methods_of(estimates, design, panel.setting)
     reference, others = layout.compared(design, panel.setting)
     margin = verdict_margin(measure, design)

@@ -64,8 +64,11 @@ def attribute_of(panel: Panel, estimates: pl.DataFrame) -> str | None:
 
 
 def tested(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the split `test` without those about a single class, condition or correction."""
+    """The rows of the split `test` about no single class, condition or correction: values, or changes of methods."""
     given = [pl.col(name).is_null() for name in ("class", "condition", "correction") if name in frame.columns]
+    if "comparison" in frame.columns:
+        comparison = pl.col("comparison")
+        given.append(comparison == "change" if "contrast" in frame.columns else comparison.is_null())
     return frame.filter(pl.col("split") == "test", *given)
 
 

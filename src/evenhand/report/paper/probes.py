@@ -16,7 +16,7 @@ from evenhand.records.probes import UNTRAINED, named
 from evenhand.report import vega
 from evenhand.report.paper import layout
 from evenhand.report.probes import extent_of, lines, method_codes, of_target, points, probed_for, probes_of, signed
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import layer_name, measure_named, methods_of, title
 
 _HEIGHT, _AXIS = 150, 40
@@ -64,7 +64,7 @@ def probes_figure(results: Reportable, figure: Figure) -> vega.Chart:
 
 
 def _shown(results: Reportable, panel: Panel) -> list[_Shown]:
-    probed = probes_of(results.estimates.filter(setting=panel.setting))
+    probed = probes_of(levels(results).filter(setting=panel.setting))
     reference, _ = layout.compared(results.design, panel.setting)
     methods = methods_of(probed, results.design, panel.setting)
     methods = [name for name in methods if not panel.methods or name in (*panel.methods, UNTRAINED)]

@@ -13,7 +13,7 @@ from evenhand.audit.design import Figure, Panel, Rank
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import around, bounds, capital, is_value, short, verdict_margin
 from evenhand.report.paper import layout
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import title
 
 HEIGHT = 84
@@ -116,7 +116,7 @@ def _whom(results: Reportable, panel: Panel) -> pl.Expr:
     """The rows of each group of the panel's attribute; for translations the rows of everyone."""
     if _of_texts(results, panel):
         return pl.col("attribute").is_null()
-    attribute = layout.attribute_of(panel, results.estimates)
+    attribute = layout.attribute_of(panel, levels(results))
     return pl.col("group").is_not_null() & (pl.col("attribute") == attribute)
 
 
@@ -132,9 +132,9 @@ def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
 
 
 def _grid(results: Reportable, panel: Panel, contrasts: pl.DataFrame) -> list[list[_Shown]]:
-    """The contents of the panels: a line per group, with an entry for each measure."""
-    size = layout.sizes(results.examples, panel.setting, layout.attribute_of(panel, results.estimates))
-    estimates = layout.tested(results.estimates).filter(
+    """A line per group, and in it what is shown of each measure."""
+    size = layout.sizes(results.examples, panel.setting, layout.attribute_of(panel, levels(results)))
+    estimates = layout.tested(levels(results)).filter(
         pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting
     )
     named = {

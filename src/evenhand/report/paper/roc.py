@@ -15,7 +15,7 @@ from evenhand.report import theme, vega
 from evenhand.report.chart_parts import is_value, short
 from evenhand.report.paper import layout
 from evenhand.report.reliability import diagonal
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.roc import decades, least_decade
 from evenhand.report.wording import EVERYONE, NONE, methods_of
 
@@ -93,7 +93,7 @@ def _row(results: Reportable, panel: Panel, looks: Mapping[str, tuple[str, str]]
     design, setting = results.design, panel.setting
     (area,), rate = shown_in("areas"), shown_in("rates")[0]
     curves = results.curves.filter(measure=ROC, setting=setting, split="test")
-    estimates = results.estimates.filter(pl.col("seed").is_null(), setting=setting, split="test")
+    estimates = levels(results).filter(pl.col("seed").is_null(), setting=setting, split="test")
     attribute = layout.attribute_of(panel, estimates.filter(measure=area.name))
     about = pl.col("attribute").is_null() | is_value("attribute", attribute)
     reference, others = layout.compared(design, setting)

@@ -13,7 +13,7 @@ from evenhand.audit.measures import shown_in
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import around, verdict_margin
 from evenhand.report.paper import layout
-from evenhand.report.reportable import Reportable
+from evenhand.report.reportable import Reportable, levels
 from evenhand.report.translations import COLOURS, outcome_colour, outcome_names, shares, stacked
 from evenhand.report.wording import methods_of
 
@@ -61,7 +61,7 @@ def shares_figure(results: Reportable, figure: Figure) -> vega.Chart:
 
 def _shown(results: Reportable, panel: Panel) -> _Shown:
     everyone = pl.col("attribute").is_null()
-    estimates = shares(layout.tested(results.estimates).filter(everyone, setting=panel.setting))
+    estimates = shares(layout.tested(levels(results)).filter(everyone, setting=panel.setting))
     present = methods_of(estimates, results.design, panel.setting)
     methods = [name for name in panel.methods or present if name in present]
     values = stacked(estimates.filter(pl.col("method").is_in(methods)))

@@ -1,0 +1,71 @@
+"""Whether a method widens or narrows the gap between a group and the rest.
+
+With D = gap(method) − gap(reference) and S = gap(method) + gap(reference),
+
+    |gap(method)| − |gap(reference)| = sign(D·S) · min(|D|, |S|)
+
+so that the signs of D and S say whether a gap widens, and neither is biased by groups that are merely noisy, as
+differences of absolute values are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Disparity = Literal["reversed", "widens", "narrows", "undecided"]
+
+LEVELLED_DOWN = "levelled down: the gap narrows because the group got worse, not because the rest got better"
+
+
+class Bounded(Protocol):
+    """Bounds at any one-sided level."""
+
+    def bounds(self, tail: float) -> tuple[float, float]: ...
+
+
+@dataclass(frozen=True)
+class GapIntervals:
+    """The intervals that stand beside a gap change; all are positive where the group, or the method, fares worse.
+
+    Attributes:
+        total: of the method's gap plus the reference's.
+        of_method, of_reference: of each gap.
+        inside, outside: of the change in the group, and in the rest.
+    """
+
+    total: Bounded
+    of_method: Bounded
+    of_reference: Bounded
+    inside: Bounded
+    outside: Bounded
+
+    def disparity(self, change: Bounded, level: float) -> Disparity:
+        """The word for a gap change.
+
+        Args:
+            change: its interval.
+            level: one-sided, of the family; each bound here is at half of it, since both signs are claimed.
+
+        Returns:
+            `reversed` where both gaps exclude 0 with opposite signs; `widens` where gap change and sum of gaps exclude
+            0 on the same side, `narrows` where on opposite sides; else `undecided`.
+        """
+        changed, total, ours, theirs = (
+            _sign(interval.bounds(level / 2)) for interval in (change, self.total, self.of_method, self.of_reference)
+        )
+        if ours * theirs < 0:
+            return "reversed"
+        if changed * total > 0:
+            return "widens"
+        return "narrows" if changed * total < 0 else "undecided"
+
+    def levelled_down(self, level: float) -> bool:
+        """Whether the group got worse and the rest did not get better, at the family's one-sided level."""
+        return self.inside.bounds(level)[0] > 0 and not self.outside.bounds(level)[1] < 0
+
+
+def _sign(bounds: tuple[float, float]) -> int:
+    """The side of 0 on which an interval lies; 0 where it includes 0."""
+    low, high = bounds
+    return int(low > 0) - int(high < 0)

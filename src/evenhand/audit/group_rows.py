@@ -1,0 +1,97 @@
+"""Rows of gap changes, attribute by attribute: one per question, harmed groups first, and one for all groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from evenhand.audit.comparisons import Contrast
+from evenhand.audit.estimands import Subset
+from evenhand.audit.verdict_rows import FamilyBounds, SettingContrast, scope_of, verdict_row
+
+
+def without_mirrors(members: Sequence[SettingContrast], estimates: Sequence[float | None]) -> list[int]:
+    """The indices of the contrasts that get a row: of two mirrored groups the one whose gap change is against it."""
+    chosen: dict[tuple[object, ...], int] = {}
+    for index, member in enumerate(members):
+        estimand = member.comparison.estimand
+        apart = estimand.subset.attribute if member.comparison.mirrored else index
+        key = (apart, estimand.class_name, estimand.condition, member.comparison.mirrored)
+        kept = chosen.setdefault(key, index)
+        if (estimates[index] or 0.0) > (estimates[kept] or 0.0):
+            chosen[key] = index
+    return list(chosen.values())
+
+
+Judged = tuple[SettingContrast, dict[str, Any]]
+"""A contrast and its row."""
+
+
+def by_attribute(judged: Sequence[Judged]) -> list[list[Judged]]:
+    """The rows of groups, attribute by attribute and class by class."""
+    parts: dict[tuple[object, ...], list[Judged]] = {}
+    for member, row in judged:
+        parts.setdefault((row["attribute"], row["class"], row["condition"], row["correction"]), []).append(
+            (member, row)
+        )
+    return list(parts.values())
+
+
+def named_first(judged: Sequence[Judged]) -> list[Judged]:
+    """The rows with, in each attribute, the groups that lost more than the rest first, which others' notes name.
+
+    A group whose rest contains such a group seems to have gained against it.
+    """
+    ordered = []
+    for part in by_attribute(judged):
+        worse = [(member, row) for member, row in part if row["verdict"] == "worse"]
+        harmed = ", ".join(row["group"] for _, row in worse)
+        for _, row in part:
+            against = row["disparity"] not in (None, "undecided") or row["verdict"] == "better"
+            if worse and row["verdict"] != "worse" and against:
+                note = f"its rest contains {harmed}, which lost more than the rest"
+                row["note"] = "; ".join(filter(None, [note, row["note"]]))
+        ordered += [*worse, *(each for each in part if each not in worse)]
+    return ordered
+
+
+def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[dict[str, Any]]:
+    """A row for each attribute of more than two groups: does any of its gaps widen, or are all changes harmless?
+
+    `worse` where a group's gap widens at the family's level; `equivalent` where each gap change lies inside the margin
+    at the level of a single one (an intersection–union test); else `inconclusive`. A measure without direction gets the
+    word for its disparity only.
+    """
+    for part in by_attribute(judged):
+        member = part[0][0]
+        if member.comparison.mirrored:
+            continue
+        contrasts = [each.contrast for each, _ in part]
+        widening = [row["group"] for _, row in part if row["disparity"] == "widens"]
+        apart = [row["group"] for (each, row) in part if each.contrast.interval is None]
+        notes = [f"widens for {', '.join(widening)}"] if widening else []
+        notes += [f"not judged: {', '.join(apart)}"] if apart else []
+        word = "worse" if widening else "inconclusive"
+        if not widening and not apart and _all_inside(contrasts, member.margin, family.alpha):
+            word = "equivalent"
+            notes.append(f"inside the margin in each of {len(part)} groups")
+        estimand = replace(member.comparison.estimand, subset=Subset(member.comparison.estimand.subset.attribute))
+        about = replace(member, comparison=replace(member.comparison, estimand=estimand))
+        runs = max(contrast.runs for contrast in contrasts)
+        values: dict[str, Any] = {
+            "runs": runs,
+            "scope": scope_of(runs),
+            "verdict": word if about.comparison.decides else None,
+        }
+        if runs > 1:
+            values["disparity"] = "widens" if widening else "undecided"
+        yield verdict_row(about, member.setting, family.name, notes, values)
+
+
+def _all_inside(contrasts: Sequence[Contrast], margin: float | None, alpha: float) -> bool:
+    """Whether every interval, at the one-sided level alpha, lies inside the margin."""
+    if margin is None:
+        return False
+    bounds = [contrast.interval.bounds(alpha) for contrast in contrasts if contrast.interval and contrast.runs > 1]
+    return len(bounds) == len(contrasts) and all(-margin < low < high < margin for low, high in bounds)

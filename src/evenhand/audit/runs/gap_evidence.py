@@ -1,0 +1,251 @@
+"""The evidence on a gap, or on the change of a gap, from the influences of a group and of its rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evenhand.audit.comparisons import TWO_WAY, Evidence, enough_runs
+from evenhand.audit.disparities import GapIntervals
+from evenhand.audit.estimands import Comparison, Estimand, change
+from evenhand.audit.evaluation import Run
+from evenhand.audit.measures import Measure
+from evenhand.audit.measures.influence import Influence
+from evenhand.audit.reading import LEVEL, Estimate
+from evenhand.audit.runs.evidence import (
+    UNPAIRED,
+    Both,
+    absence_notes,
+    evidence_of_pairs,
+    is_defined,
+    paired_runs,
+    pairs_of,
+    undefined_note,
+)
+from evenhand.audit.runs.influences import RunInfluences
+from evenhand.audit.runs.rest_gaps import GapsToRest, gap_interval
+from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides, unpaired
+from evenhand.stats.differences import Apart, Interval
+from evenhand.stats.few_runs import FewRuns, Wider
+
+
+@dataclass(frozen=True, eq=False)
+class Sided:
+    """A difference between a group and its rest over runs.
+
+    Attributes:
+        whole: group − rest.
+        first, second: the group, and the rest.
+        units: int [U], the codes of the units of both; totals: float [U], what each contributes to the difference.
+    """
+
+    whole: TwoWay
+    first: TwoWay
+    second: TwoWay
+    units: np.ndarray
+    totals: np.ndarray
+
+    @classmethod
+    def of(cls, units: Sequence[np.ndarray], sides: Sequence[Sequence[tuple[float, np.ndarray, np.ndarray]]]) -> Sided:
+        """From both sides in each run: the value, and the weights and influences of its examples.
+
+        Args:
+            units: the examples' unit codes, of the group in each run and then of the rest.
+            sides: of the group and of the rest, by run.
+        """
+        runs = len(sides[0])
+        parts = [part for side in sides for part in side]
+        shares, moves = by_unit(units, [weights for _, weights, _ in parts], [influence for *_, influence in parts])
+        values = np.array([value for value, *_ in parts])
+        both = [slice(0, runs), slice(runs, 2 * runs)]
+        cells = [cells_of(values[side], moves[side], shares[side]) for side in both]
+        present = [(shares[side] > 0).any(axis=0) for side in both]
+        counts = int(present[0].sum()), int(present[1].sum())
+        means = [float(values[side].mean()) for side in both]
+        distinct = int((present[0] | present[1]).sum())
+        whole = two_sides(means[0] - means[1], cells[0], cells[1], counts, distinct)
+        first, second = (from_cells(mean, own, count) for mean, own, count in zip(means, cells, counts, strict=True))
+        codes, _ = compact(np.concatenate(units))
+        return cls(whole, first, second, codes, cells[0].sum(axis=0) - cells[1].sum(axis=0))
+
+    def interval(self, proportion: bool, scale: float = 1.0) -> Interval:
+        """The interval of the difference, for few runs, and for few events of a proportion."""
+        if not proportion:
+            return FewRuns(self.whole)
+        return gap_interval(self.whole, self.first, self.second, scale)
+
+
+def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
+    """The evidence on a gap change over the seeds of both methods, on the examples that both predicted."""
+    reader = gaps.rates.reader
+    runs, planned, notes = paired_runs(reader, comparison, notes)
+    closed = gaps.changes(comparison, runs)
+    if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), planned):
+        changes, index = closed
+        whole = changes.change.whole.at(index)
+        return Evidence(
+            whole,
+            whole.runs,
+            notes=tuple(notes),
+            smallest=int(changes.smallest[index]),
+            closing=_closing(reader, whole),
+            totals=lambda: changes.totals(index),
+            gram=None if changes.change.whole.gram is None else (changes.change.whole.gram, index),
+            gaps=changes.intervals(index),
+        )
+    method, reference = comparison.method, str(comparison.reference)
+    inside, outside = (pairs_of(reader, estimand, method, reference) for estimand in _sides(comparison.estimand))
+    defined = [both for both in zip(inside, outside, strict=True) if all(is_defined(pair) for pair in both)]
+    notes += undefined_note([*inside, *outside], len(defined), len(inside))
+    if not enough_runs(len(defined), planned):
+        return Evidence(None, len(defined), planned, tuple(notes))
+    return _of_pairs(reader, comparison, [ours for ours, _ in defined], [rest for _, rest in defined], notes)
+
+
+def _of_pairs(
+    reader: RunInfluences,
+    comparison: Comparison,
+    inside: Sequence[Both],
+    outside: Sequence[Both],
+    notes: Sequence[str],
+) -> Evidence:
+    """The evidence of pairs of runs in which the measure is defined in the group and in its rest."""
+    measure, sign = comparison.estimand.measure, int(comparison.signs[0])
+    pairs = [*inside, *outside]
+    units = reader.units([run for run, *_ in pairs], [influence for _, influence, *_ in pairs])
+    signed = [(_positive_if_worse(ours, sign, measure.proportion), _positive_if_worse(theirs, sign, measure.proportion))
+              for _, ours, _, theirs in pairs]  # fmt: skip
+
+    def sided(first: int, second: int) -> Sided:
+        parts = [
+            (
+                first * ours.value + second * theirs.value,
+                ours.weights,
+                first * ours.influence + second * theirs.influence,
+            )
+            for ours, theirs in signed
+        ]
+        return Sided.of(units, [parts[: len(inside)], parts[len(inside) :]])
+
+    difference = sided(1, -1)
+    evidence = [
+        evidence_of_pairs(reader, change(estimand, comparison.method, str(comparison.reference), sign), own, ())
+        for estimand, own in zip(_sides(comparison.estimand), (inside, outside), strict=True)
+    ]
+    intervals = [
+        FewRuns(side.whole) if side.adjusted is None else Wider(FewRuns(side.whole), side.adjusted)
+        for side in evidence
+        if side.whole is not None
+    ]
+    few = any(side.adjusted is not None for side in evidence)
+    whole = difference.whole
+    return Evidence(
+        whole,
+        whole.runs,
+        notes=tuple(notes),
+        smallest=min(side.smallest for side in evidence),
+        adjusted=Apart(whole, intervals[0], intervals[1]) if few else None,
+        closing=_closing(reader, whole),
+        totals=lambda: (difference.units, difference.totals),
+        gaps=GapIntervals(
+            sided(1, 1).interval(measure.proportion, 2.0),
+            sided(1, 0).interval(measure.proportion),
+            sided(0, 1).interval(measure.proportion),
+            intervals[0],
+            intervals[1],
+        ),
+    )
+
+
+def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
+    """The evidence on the difference of two methods' gaps whose variances are independent."""
+    notes, measure, sign = list(notes), comparison.estimand.measure, int(comparison.signs[0])
+    sides, smallest = [], []
+    for method in (comparison.method, str(comparison.reference)):
+        notes += absence_notes(reader, method, reader.evaluation.seeds(method))
+        defined = gap_runs(reader, comparison.estimand, method)
+        if not enough_runs(len(defined), len(reader.evaluation.seeds(method))):
+            return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
+        sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
+        smallest += [influence.smallest for _, *both in defined for influence in both]
+    ours, theirs = sides
+    whole = unpaired(ours.whole, theirs.whole)
+    intervals = [side.interval(measure.proportion) for side in sides]
+    total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))
+    inside, outside = (FewRuns(unpaired(getattr(ours, side), getattr(theirs, side))) for side in ("first", "second"))
+    return Evidence(
+        whole,
+        whole.runs,
+        0,
+        (*notes, UNPAIRED),
+        min(smallest),
+        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
+        adjustment="the interval allows for few events in the group and in the rest",
+        gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
+    )
+
+
+def estimates_of_gap(reader: RunInfluences, estimand: Estimand, method: str) -> tuple[list[Estimate], int | None]:
+    """The gap of a method in each of its runs, and last the mean over those where it is defined.
+
+    Returns:
+        The estimates, and the fewest examples on a side in any run; None without runs in which the gap is defined.
+    """
+    measure, runs = estimand.measure, reader.runs_of(method)
+    defined = gap_runs(reader, estimand, method)
+    by_run = {id(parts[0]): parts for parts in defined}
+    undefined = Estimate(None, None, None, 0, ("undefined in the group or in its rest",))
+    estimates = [_gap_estimate(reader, [by_run[id(run)]], measure) if id(run) in by_run else undefined for run in runs]
+    if not defined:
+        return [*estimates, Estimate(None, None, None, 0)], None
+    smallest = min(influence.smallest for _, *both in defined for influence in both)
+    return [*estimates, _gap_estimate(reader, defined, measure)], smallest
+
+
+def _gap_estimate(
+    reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]], measure: Measure
+) -> Estimate:
+    gap = gap_of_runs(reader, runs, 1, measure.proportion)
+    n = len(gap.units)
+    if math.isnan(gap.whole.variance):
+        return Estimate(gap.whole.estimate, None, None, n)
+    largest = measure.limits[1] - measure.limits[0]
+    low, high = gap.interval(measure.proportion).bounds((1 - LEVEL) / 2)
+    return Estimate(gap.whole.estimate, max(low, -largest), min(high, largest), n)
+
+
+def gap_runs(reader: RunInfluences, estimand: Estimand, method: str) -> list[tuple[Run, Influence, Influence]]:
+    """The runs of a method in which the measure is defined in the group and in its rest, with both influences."""
+    runs = reader.runs_of(method)
+    inside, outside = ([reader.influence(run, side) for run in runs] for side in _sides(estimand))
+    every = zip(runs, inside, outside, strict=True)
+    return [(run, ours, rest) for run, ours, rest in every if not np.isnan(ours.value + rest.value)]
+
+
+def gap_of_runs(
+    reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]], sign: int = 1, proportion: bool = False
+) -> Sided:
+    """The gap of a method over runs; with the sign −1 positive where less of the measure is worse."""
+    sides = [[inside for _, inside, _ in runs], [outside for *_, outside in runs]]
+    units = [codes for side in sides for codes in reader.units([run for run, *_ in runs], side)]
+    signed = [[_positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
+    return Sided.of(units, [[(one.value, one.weights, one.influence) for one in side] for side in signed])
+
+
+def _sides(estimand: Estimand) -> tuple[Estimand, Estimand]:
+    """The estimand of the group, and of its rest."""
+    return estimand, replace(estimand, subset=estimand.subset.rest)
+
+
+def _positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Influence:
+    """The influence itself; with the sign −1 that of the complement of a proportion, or of the negative."""
+    if sign > 0:
+        return influence
+    return replace(influence, value=(1 if proportion else 0) - influence.value, influence=-influence.influence)
+
+
+def _closing(reader: RunInfluences, whole: TwoWay) -> tuple[str, ...]:
+    return (TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else ()

@@ -1,0 +1,200 @@
+"""Gaps of rates between groups and their rests, and changes of these gaps, in all groups of an evaluation at once.
+
+As `runs.rates` does for rates. A gap change in which few examples are discordant, inside or outside of the group, or
+whose examples are resampled together, is left to `runs.gap_evidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from evenhand.audit.disparities import GapIntervals
+from evenhand.audit.estimands import Comparison, Estimand
+from evenhand.audit.evaluation import Run
+from evenhand.audit.measures.influence import RateOf
+from evenhand.audit.reading import LEVEL, Estimate
+from evenhand.audit.runs.rates import SubsetRates
+from evenhand.stats.contrast import TwoWay, quantiles, units_of_two_sides
+from evenhand.stats.differences import FewEvents, Proportions, few_events_bounds
+from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.proportion import FEW
+from evenhand.stats.subsets import RatioSums, TwoSided, gap_changes, gap_sums, gaps
+
+
+@dataclass(frozen=True, eq=False)
+class RestGaps:
+    """The gaps of one method between each group and its rest: rate of the group − rate of the rest.
+
+    Attributes:
+        sides: the mean over runs, and of each run, with both sides.
+        low, high: float [S, J + 1], 95% intervals of each run, and last of the mean; nan where there is none.
+        counts: int [S, J], examples behind each run's gap; smallest: int [S], of the smaller side in any run.
+    """
+
+    sides: TwoSided
+    low: np.ndarray
+    high: np.ndarray
+    counts: np.ndarray
+    smallest: np.ndarray
+
+    def defined(self, index: int) -> bool:
+        """Whether every run has the gap of a group."""
+        return bool(np.isfinite(self.sides.whole.values[index]).all())
+
+    def estimates(self, index: int) -> tuple[list[Estimate], int]:
+        """The gap of a group in each run, and last the mean, with the examples of its smaller side."""
+        whole, units = self.sides.whole, self.sides.inside.units[index] + self.sides.outside.units[index]
+        values, counts = [*whole.values[index], whole.estimate[index]], [*self.counts[index], units]
+        bounds = zip(self.low[index], self.high[index], strict=True)
+        estimates = []
+        for value, (low, high), count in zip(values, bounds, counts, strict=True):
+            known = (None, None) if math.isnan(low) else (float(low), float(high))
+            estimates.append(Estimate(float(value), *known, int(count)))
+        return estimates, int(self.smallest[index])
+
+
+@dataclass(frozen=True, eq=False)
+class RestGapChanges:
+    """Changes between two methods of the gap between each group and its rest, positive where the group fares worse.
+
+    Attributes:
+        change, total: the method's gap minus, and plus, the reference's.
+        of_method, of_reference: the gaps.
+        smallest: int [S], the fewest examples on either side in any run.
+        exact: bool [S], where this stands for what is computed example by example: it is defined, and at least `FEW`
+            examples are discordant on either side.
+        totals: computes by subset what each unit contributes over all runs: codes and float [U].
+    """
+
+    change: TwoSided
+    total: TwoSided
+    of_method: TwoSided
+    of_reference: TwoSided
+    smallest: np.ndarray
+    exact: np.ndarray
+    totals: Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+    def intervals(self, index: int) -> GapIntervals:
+        """The intervals beside one gap change."""
+
+        def interval(two: TwoSided, scale: float = 1.0) -> FewEvents | Wider:
+            return gap_interval(two.whole.at(index), two.inside.at(index), two.outside.at(index), scale)
+
+        return GapIntervals(
+            interval(self.total, 2.0),
+            interval(self.of_method),
+            interval(self.of_reference),
+            FewRuns(self.change.inside.at(index)),
+            FewRuns(self.change.outside.at(index)),
+        )
+
+
+def gap_interval(whole: TwoWay, first: TwoWay, second: TwoWay, scale: float = 1.0) -> FewEvents | Wider:
+    """The interval of a gap of proportions; `scale` is 2 for the sum of two gaps, whose sides are sums of two rates."""
+    sides = (
+        replace(side, estimate=side.estimate / scale, variance=side.variance / scale**2) for side in (first, second)
+    )
+    few = FewEvents(whole, *sides, scale)
+    return few if whole.runs < 2 else Wider(FewRuns(whole), few)
+
+
+@dataclass(eq=False)
+class GapsToRest:
+    """The gaps of one evaluation; remembers those of the last measure and class.
+
+    Attributes:
+        rates: of the same evaluation.
+    """
+
+    rates: SubsetRates
+    _last: tuple[object, ...] = ()
+    _gaps: dict[str, RestGaps] = field(default_factory=dict)
+    _changes: dict[tuple[str, str | None], RestGapChanges] = field(default_factory=dict)
+
+    def gaps(self, estimand: Estimand, method: str) -> tuple[RestGaps, int] | None:
+        """The gaps of a method's runs, and the index of the estimand's group; None where there is no closed form."""
+        runs = self.rates.reader.runs_of(method)
+        if not self._applies(estimand) or not runs:
+            return None
+        if method not in self._gaps:
+            table = self.rates.table(estimand, [runs])
+            self._gaps[method] = self._of_method(RatioSums(table.events[0][0], table.bases[0]))
+        return self._gaps[method], self.rates.places[estimand.subset]
+
+    def changes(self, comparison: Comparison, pairs: Sequence[tuple[Run, Run]]) -> tuple[RestGapChanges, int] | None:
+        """The gap changes over pairs of runs, and the index of the comparison's group; None as for `gaps`."""
+        estimand, key = comparison.estimand, (comparison.method, comparison.reference)
+        if not self._applies(estimand) or not pairs:
+            return None
+        if key not in self._changes:
+            table = self.rates.table(estimand, [[pair[side] for pair in pairs] for side in (0, 1)])
+            base = table.bases[0]
+            # Less of the measure is worse: its complement, so that everything is positive where the group fares worse.
+            events = [base - side[0] if comparison.signs[0] < 0 else side[0] for side in table.events]
+            self._changes[key] = self._of_methods(*(RatioSums(side, base) for side in events))
+        return self._changes[key], self.rates.places[estimand.subset]
+
+    def _applies(self, estimand: Estimand) -> bool:
+        if not (self.rates.able and isinstance(estimand.measure.influence, RateOf)):
+            return False
+        about = (estimand.measure.name, estimand.class_code)
+        if about != self._last:
+            self._last = about
+            self._gaps.clear()
+            self._changes.clear()
+        return True
+
+    def _of_method(self, sums: RatioSums) -> RestGaps:
+        two = gaps(sums, self.rates.masks, self.rates.rests)
+        first, second = (
+            Proportions(
+                np.hstack([side.values, side.estimate[:, None]]),
+                np.hstack([side.of_runs, side.variance[:, None]]),
+                np.hstack([side.units_of_runs, side.units[:, None]]),
+            )
+            for side in (two.inside, two.outside)
+        )
+        whole, runs = two.whole, sums.weight.shape[1]
+        known = units_of_two_sides(
+            first.variance, second.variance, first.units, second.units, first.units + second.units
+        )
+        df = np.hstack([np.maximum(known[:, :-1] - 1, 1), whole.df[:, None]])
+        variance = np.hstack([(first.variance + second.variance)[:, :-1], whole.variance[:, None]])
+        quantile = quantiles(1 - (1 - LEVEL) / 2, df)
+        low, high = few_events_bounds(
+            first, second, quantile * np.sqrt(variance), quantile, np.array([1] * runs + [runs])
+        )
+        smallest = np.minimum(*(side.units_of_runs.min(axis=1) for side in (two.inside, two.outside)))
+        return RestGaps(two, np.clip(low, -1, 1), np.clip(high, -1, 1), two.whole.units_of_runs, smallest)
+
+    def _of_methods(self, first: RatioSums, second: RatioSums) -> RestGapChanges:
+        masks, rests, base = self.rates.masks, self.rates.rests, first.weight
+        change = gap_changes(first, second, masks, rests)
+        differ = (first.numerator != second.numerator).any(axis=1).astype(float)
+        discordant = [np.rint(side.astype(float, copy=False) @ differ) for side in (masks, rests)]
+        exact = (np.minimum(*discordant) >= FEW) & np.isfinite(change.whole.values).all(axis=1)
+        units = self.rates.reader.evaluation.population.unit[self.rates.rows]
+        tested = (base > 0).any(axis=1)
+
+        def totals(index: int) -> tuple[np.ndarray, np.ndarray]:
+            of_rows, present = np.zeros(len(base)), np.zeros(len(base), dtype=bool)
+            for sign, side, own in ((1, masks, change.inside), (-1, rests, change.outside)):
+                rows = np.flatnonzero((side[index] > 0) & tested)
+                moves = first.numerator[rows] - second.numerator[rows] - own.estimate[index] * base[rows]
+                of_rows[rows] += sign * (moves / base[rows].sum(axis=0)).mean(axis=1)
+                present[rows] = True
+            return units[present], of_rows[present]
+
+        return RestGapChanges(
+            change,
+            gap_sums(first, second, masks, rests),
+            gaps(first, masks, rests),
+            gaps(second, masks, rests),
+            np.minimum(*(side.units_of_runs.min(axis=1) for side in (change.inside, change.outside))),
+            exact,
+            totals,
+        )

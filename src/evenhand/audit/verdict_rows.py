@@ -1,0 +1,214 @@
+"""Rows of the table `verdicts`: where sign, margin, family, verdict, detectable harm and runs needed meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from evenhand.audit.comparisons import ONE_SEED, Contrast
+from evenhand.audit.design import Design
+from evenhand.audit.disparities import LEVELLED_DOWN
+from evenhand.audit.estimands import Comparison
+from evenhand.stats.equivalence import verdict
+from evenhand.stats.heterogeneity import MetaAnalysis
+from evenhand.stats.multiplicity import MaxT
+from evenhand.stats.power import POWER, Repeated, runs_needed
+
+NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
+NO_WIDTH = "the interval has no width: nothing that the measure rests on differs between the two"
+BY = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}
+
+
+@dataclass(frozen=True, eq=False)
+class SettingContrast:
+    """A contrast of one setting.
+
+    Attributes:
+        setting, split: whose records it is made of.
+        comparison: the methods and the estimand that are compared.
+        contrast: its interval.
+        margin: declared for it; None where there is none.
+        unit_names: by code, the names of the setting's units, ascending; needed to pool it over settings.
+        pooled_with: pooled contrasts that share this name are a family; None: those of one level.
+    """
+
+    setting: str
+    split: str
+    comparison: Comparison
+    contrast: Contrast
+    margin: float | None
+    unit_names: np.ndarray | None = None
+    pooled_with: str | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether its setting judges it, so that its variance and the influences of its units are known."""
+        return self.contrast.interval is not None and self.contrast.totals is not None
+
+
+@dataclass(frozen=True)
+class FamilyBounds:
+    """The simultaneous bounds of contrasts that are judged together.
+
+    Attributes:
+        joint: the null distribution of the largest statistic (the smallest p-value).
+        level: one-sided, of each bound.
+        name: the measure and the pair of methods, the number of contrasts and how they are corrected.
+        jointly: the claim about all of them, where it holds.
+        alpha: the one-sided level of the whole family.
+    """
+
+    joint: MaxT
+    level: float
+    name: str
+    jointly: str | None
+    alpha: float
+
+
+def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]:
+    """The row of a setting's contrast, with bounds that hold simultaneously over its family."""
+    contrast, comparison = member.contrast, member.comparison
+    notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
+    values: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs, "scope": scope_of(contrast.runs)}
+    interval, whole = contrast.interval, contrast.whole
+    if interval is None or whole is None:
+        return verdict_row(member, member.setting, family.name, notes, values)
+    low, high = interval.bounds(family.level)
+    values["low"], values["high"] = comparison.within((low, high))
+    if contrast.gaps is not None and contrast.runs > 1:
+        values["disparity"] = contrast.gaps.disparity(interval, family.level)
+        if values["disparity"] == "narrows" and contrast.gaps.levelled_down(family.level):
+            notes.append(LEVELLED_DOWN)
+    if not comparison.decides:
+        return verdict_row(member, member.setting, family.name, notes, values)
+    if contrast.runs < 2:
+        return verdict_row(member, member.setting, family.name, [ONE_SEED, *notes], values)
+    if not high > low:
+        return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], values)
+    p = interval.p_greater()
+    values |= {
+        "verdict": decided(low, high, member),
+        "p": p,
+        "p_adjusted": float(family.joint.adjusted(p)),
+        "detectable": Repeated.of(interval, family.level).smallest(),
+    }
+    if values["verdict"] == "inconclusive" and not comparison.estimand.measure.one_sided:
+        # What an adjusted interval adds is noise of the examples.
+        extra = max(interval.variance - whole.variance, 0.0)
+        spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
+        needed = runs_needed(spread, family.level, member.margin)
+        values["runs_needed"] = needed.runs
+        notes += [needed.reason] if needed.reason else []
+    notes += [family.jointly] if family.jointly else []
+    return verdict_row(member, member.setting, family.name, notes, values)
+
+
+def decided(low: float, high: float, member: SettingContrast) -> str:
+    """The verdict of an interval; a one-sided measure has none but `worse`."""
+    word = verdict(low, high, member.margin)
+    return "inconclusive" if word != "worse" and member.comparison.estimand.measure.one_sided else word
+
+
+def scope_of(runs: int) -> str:
+    """What a contrast of so many runs of each method is about."""
+    return "these models" if runs == 1 else "the methods"
+
+
+def pooled_row(
+    member: SettingContrast,
+    pooled: MetaAnalysis | None,
+    size: int,
+    settings: int,
+    scope: str,
+    notes: Sequence[str],
+    design: Design,
+) -> dict[str, Any]:
+    """The row of a mean over settings, with bounds that hold simultaneously over `size` such means.
+
+    Args:
+        member: one of the settings' contrasts.
+        pooled: the mean; None where there is none.
+        size: the number of means in the family.
+        settings: the number of settings that the mean is over.
+        scope: what their contrasts are about.
+        notes: of the row.
+        design: the study's.
+    """
+    comparison = member.comparison
+    estimand = comparison.estimand
+    of = "gap change of " if comparison.kind == "gap change" else ""
+    pair = f"{of}{estimand.measure.name} {BY[estimand.subset.level]}, {pair_of(comparison)}"
+    family = f"{pair}, across settings ({counted(size)})"
+    values: dict[str, Any] = {"runs": settings, "scope": scope}
+    if pooled is not None:
+        level = design.alpha / size
+        low, high = pooled.bounds(level)
+        values["contrast"] = pooled.estimate
+        values["low"], values["high"] = comparison.within((low, high))
+        if pooled.settings > 2:
+            values["predict_low"], values["predict_high"] = pooled.prediction(1 - 2 * level)
+        if comparison.decides:
+            p = pooled.p_greater()
+            values |= {
+                "verdict": decided(low, high, member),
+                "p": p,
+                "p_adjusted": min(size * p, 1.0),
+                "detectable": pooled.half_width(level) + pooled.half_width(1 - POWER),
+            }
+    return verdict_row(member, None, family, notes, values)
+
+
+def verdict_row(
+    member: SettingContrast, setting: str | None, family: str, notes: Sequence[str], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A row of the table `verdicts`: the one place where such rows are made.
+
+    Columns without a value are null; a missing verdict is `inconclusive` where the measure decides, so that a gate does
+    not take it for an answer.
+    """
+    comparison = member.comparison
+    estimand = comparison.estimand
+    by = estimand.measure.decided_by
+    notes = [*notes, *([f"no verdict: what decides is {by}"] if by else [])]
+    return {
+        "comparison": comparison.kind,
+        "scope": "the methods",
+        "disparity": None,
+        "setting": setting,
+        "split": member.split,
+        "measure": estimand.measure.name,
+        "class": estimand.class_name,
+        "attribute": estimand.subset.attribute,
+        "group": estimand.subset.group,
+        "condition": estimand.condition,
+        "correction": estimand.correction,
+        "method": comparison.method,
+        "reference": comparison.reference,
+        "against": comparison.against,
+        "contrast": None,
+        "low": None,
+        "high": None,
+        "predict_low": None,
+        "predict_high": None,
+        "margin": member.margin,
+        "verdict": "inconclusive" if comparison.decides else None,
+        "family": family,
+        "p": None,
+        "p_adjusted": None,
+        "detectable": None,
+        "runs": None,
+        "runs_needed": None,
+        **values,
+        "note": "; ".join(dict.fromkeys(notes)) or None,
+    }
+
+
+def pair_of(comparison: Comparison) -> str:
+    return f"{comparison.method} vs {comparison.reference}"
+
+
+def counted(size: int) -> str:
+    return f"{size} contrast{'' if size == 1 else 's'}"

@@ -1,0 +1,173 @@
+"""Intervals of differences between two samples of one study, such as a group and its rest, where events are few."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from evenhand.stats.contrast import TwoWay, t_quantile
+from evenhand.stats.proportion import FEW, LEAST
+
+
+class Interval(Protocol):
+    """An estimate with bounds at any level."""
+
+    @property
+    def estimate(self) -> float: ...
+    @property
+    def variance(self) -> float: ...
+    def bounds(self, tail: float) -> tuple[float, float]: ...
+    def p_greater(self, null: float = 0.0) -> float: ...
+
+
+@dataclass(frozen=True)
+class FewEvents:
+    """The difference of two independent proportions, of a group and its rest say, at any number of events.
+
+    Each proportion gets one pseudo-event and one pseudo-non-event at its effective size, as Agresti and Caffo (2000)
+    do: p̃ = (p·n + 1)/(n + 2) and v = p̃(1 − p̃)/(n + 2), with n = p(1 − p)/V, at most the units. The bounds are
+    p̃_first − p̃_second ± q·√(v_first + v_second). With fewer than `FEW` events or non-events on a side, of one run,
+    these stand alone; else each bound is the wider one of these and the two-way interval's.
+
+    Attributes:
+        whole: the two-way interval of the difference.
+        first, second: the proportions with their two-way variances.
+        scale: the difference is this many times that of the proportions.
+    """
+
+    whole: TwoWay
+    first: TwoWay
+    second: TwoWay
+    scale: float = 1.0
+
+    @property
+    def estimate(self) -> float:
+        return self.whole.estimate
+
+    @property
+    def variance(self) -> float:
+        """The variance that the bounds at one standard error imply."""
+        low, high = self._at(1.0)
+        return ((high - low) / 2) ** 2
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        return self._at(-t_quantile(tail, self.whole.df))
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which a bound reaches `null`."""
+        return _tail_at(self, null)
+
+    def _at(self, quantile: float) -> tuple[float, float]:
+        first, second = (
+            Proportions(*(np.array([part]) for part in (side.estimate, side.variance, side.units)))
+            for side in (self.first, self.second)
+        )
+        plain = np.array([quantile * self.whole.standard_error / self.scale])
+        low, high = few_events_bounds(first, second, plain, np.array([quantile]), self.whole.runs)
+        return float(self.scale * low[0]), float(self.scale * high[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Proportions:
+    """Proportions with their two-way variances and numbers of units, arrays of one shape."""
+
+    share: np.ndarray
+    variance: np.ndarray
+    units: np.ndarray
+
+    @property
+    def size(self) -> np.ndarray:
+        """Effective sizes p(1 − p)/V, at most the units."""
+        share, variance = np.clip(self.share, 0.0, 1.0), self.variance
+        inside = (variance > 0) & (share > 0) & (share < 1)
+        known = np.divide(share * (1 - share), variance, out=np.full(share.shape, np.inf), where=inside)
+        return np.minimum(known, self.units)
+
+
+def few_events_bounds(
+    first: Proportions, second: Proportions, plain: np.ndarray, quantile: np.ndarray, runs: int | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds of `FewEvents` of many differences first − second; nan where `plain` is.
+
+    Args:
+        first, second: the proportions.
+        plain: the half-width of the two-way interval.
+        quantile: of the bounds.
+        runs: over how many each difference is a mean.
+    """
+    middle, spread = np.zeros(first.share.shape), np.zeros(first.share.shape)
+    few = np.zeros(first.share.shape, dtype=bool)
+    for sign, side in ((1, first), (-1, second)):
+        share, size = np.clip(side.share, 0.0, 1.0), side.size
+        level = (share * size + 1) / (size + 2)
+        middle += sign * level
+        spread += level * (1 - level) / (size + 2)
+        few |= np.minimum(share, 1 - share) * size < FEW
+    half, difference = quantile * np.sqrt(spread), first.share - second.share
+    alone = few & (np.asarray(runs) == 1)
+    low = np.where(alone, middle - half, np.minimum(middle - half, difference - plain))
+    high = np.where(alone, middle + half, np.maximum(middle + half, difference + plain))
+    return np.where(np.isnan(plain), np.nan, low), np.where(np.isnan(plain), np.nan, high)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """first − second, two estimates whose errors go together at most by a little, each with an interval of its own.
+
+    The distances of its bounds are those of the parts' bounds, added as squares (MOVER: Zou and Donner 2008); they
+    never lie inside those of the two-way interval.
+
+    Attributes:
+        whole: the two-way interval of the difference.
+        first, second: the parts, of which one rests on few units.
+    """
+
+    whole: TwoWay
+    first: Interval
+    second: Interval
+
+    @property
+    def estimate(self) -> float:
+        return self.whole.estimate
+
+    @property
+    def variance(self) -> float:
+        """That of the two-way interval, or what the parts' intervals imply, where that is more."""
+        return max(self.whole.variance, self.first.variance + self.second.variance)
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        (low, high), (lower, higher) = self.first.bounds(tail), self.second.bounds(tail)
+        a, b = self.first.estimate, self.second.estimate
+        half = -t_quantile(tail, self.whole.df) * self.whole.standard_error
+        below, above = math.hypot(a - low, higher - b), math.hypot(high - a, b - lower)
+        return self.estimate - max(below, half), self.estimate + max(above, half)
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which a bound reaches `null`."""
+        return _tail_at(self, null)
+
+
+def _tail_at(interval: FewEvents | Apart, null: float) -> float:
+    """The one-sided p-value that belongs to bounds: the tail at which one reaches `null`, by bisection."""
+    if interval.estimate == null:
+        return 0.5
+    above = interval.estimate > null
+
+    def reaches(tail: float) -> bool:
+        low, high = interval.bounds(tail)
+        return low <= null if above else high >= null
+
+    least, most = math.log(LEAST), math.log(0.4999)
+    if reaches(0.4999):
+        return 0.5
+    if not reaches(LEAST):
+        most = least
+    while most - least > 1e-9:  # bounds move away from the estimate as the tail falls
+        middle = (least + most) / 2
+        least, most = (middle, most) if reaches(math.exp(middle)) else (least, middle)
+    return math.exp(most) if above else 1 - math.exp(most)
