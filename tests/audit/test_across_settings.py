@@ -148,7 +148,7 @@ def test_a_group_that_is_judged_in_too_few_settings_is_not_pooled_and_says_so():
     )
     tables, design = several([*studies(2), (few, *rare[1:])], "abx", margins={"default": 0.1})
     rows = pooled_rows(tables, design).filter(measure="accuracy", group="c", comparison="change")
-    assert rows["runs"].item() == 2 and "left out, not judged there: x" in rows["note"].item()
+    assert rows["runs"].item() == 2 and "settings left out, where the contrast is not judged: x" in rows["note"].item()
     tables, design = several([studies(1)[0], (few, *rare[1:])], "ax", margins={"default": 0.1})
     (row,) = pooled_rows(tables, design).filter(measure="accuracy", group="c", comparison="change").to_dicts()
     assert row["contrast"] is row["low"] is None and row["verdict"] == "inconclusive"

@@ -44,10 +44,14 @@ def estimands(reading: PredictionReading, measures: tuple[str, ...]) -> Iterator
         yield from reading.estimands(replace(measure, floor=None))
 
 
-def compared(reading: PredictionReading, measures: tuple[str, ...]) -> Iterator[SettingContrast]:
-    """The contrasts of one repetition."""
+def compared(
+    reading: PredictionReading, measures: tuple[str, ...], kinds: tuple[str, ...] = ("change",)
+) -> Iterator[SettingContrast]:
+    """The contrasts of one repetition: changes, unless other kinds are asked for."""
     for estimand in estimands(reading, measures):
-        yield from setting_contrasts(reading, estimand, reading.design)
+        for contrast in setting_contrasts(reading, estimand, reading.design):
+            if contrast.comparison.kind in kinds:
+                yield contrast
 
 
 def contrasts(world: Drawn, rng: np.random.Generator, measures: tuple[str, ...]) -> Iterator[tuple[Estimand, Contrast]]:

@@ -17,7 +17,7 @@ from evenhand.stats.heterogeneity import MetaAnalysis
 from evenhand.stats.multiplicity import MaxT
 from evenhand.stats.power import POWER, Repeated, runs_needed
 
-NO_MARGIN = "no margin was declared, so equivalent and not worse cannot be said"
+NO_MARGIN = "no margin was declared, so the verdict cannot be equivalent or not worse"
 NO_WIDTH = "the interval has no width: nothing that the measure rests on differs between the two"
 BY = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}
 

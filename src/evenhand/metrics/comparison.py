@@ -138,6 +138,23 @@ def compared(
     return worst(found, axis=-1)
 
 
+def compared_once(
+    rates: tuple[Rate, ...],
+    comparison: Comparison,
+    y_true: Any,
+    y_pred: Any,
+    sensitive_features: Any,
+    control_features: Any,
+    sample_weight: Any,
+    agg: Aggregate = "worst_case",
+) -> float:
+    """The disparity of one trial. Raises InputError where y_pred holds several; `compared` says the rest."""
+    found = compared(rates, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
+    if found.ndim:
+        raise InputError("y_pred holds several trials; disparity takes them, this function takes one")
+    return float(found)
+
+
 def _by_stratum(found: np.ndarray, levels: int) -> np.ndarray:
     """[..., C, K·G] as [..., C, K, G]."""
     return found.reshape(*found.shape[:-1], levels, -1)

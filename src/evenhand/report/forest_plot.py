@@ -124,7 +124,7 @@ def _panels(
 
 
 def across_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
-    """A block per split, method and reference that were pooled over settings, with a figure per measure."""
+    """A block for each pooled split, method and reference, with a figure for each measure."""
     decided = drawn(changes(verdicts).filter(pl.col("class").is_null()))
     pooled = decided.filter(pl.col("setting").is_null()).drop_nulls("contrast")
     blocks = []

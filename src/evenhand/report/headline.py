@@ -146,7 +146,7 @@ def _outcome(rows: pl.DataFrame) -> str:
 
 
 def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A line per setting, method and reference on gaps that widen or are reversed against a group, in the main split."""
+    """A line per setting, method and reference on gaps of the main split that widen or are reversed against a group."""
     moved = verdicts.filter(pl.col("disparity").is_in(["widens", "reversed"]), pl.col("contrast") > 0)
     lines = []
     settings = settings_of(moved.filter(split=main_split(verdicts["split"]) or ""), design)

@@ -108,7 +108,7 @@ def _tables_shown_in(part: str) -> Callable[[Reportable], Tables]:
 
 
 def _of_predictions(results: Reportable) -> bool:
-    """Whether predictions were audited, or nothing at all."""
+    """Whether predictions were audited; true also without any estimates."""
     return levels(results).is_empty() or levels(results)["measure"].is_in(of_kind("predictions")).any()
 
 

@@ -47,7 +47,7 @@ def _verdicts(verdicts: pl.DataFrame) -> list[str]:
 
 
 def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
-    """The rows that matter first; `where` they hold, unless each says it."""
+    """The most important rows first; `where` is the setting and split, unless each row names it."""
     judged = claims(verdicts).drop_nulls("verdict")
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
     ranked = judged.with_columns(

@@ -144,7 +144,7 @@ def _panels(
 
 
 def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
-    """A block per setting, split, reference and attribute; a class of a measure has a block of its own."""
+    """A block for each setting, split, reference and attribute; single classes have separate blocks."""
     rows = claims(verdicts).filter(~single_part())
     rows = rows.filter(pl.col("class").is_null()) if len(verdicts) > MOST_ROWS else rows
 

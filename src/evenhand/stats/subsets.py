@@ -63,6 +63,14 @@ class TwoWays:
         units_of_runs: int [S, J], the units that each run tested.
         gram: float [S, S], Σ_u of products of what unit u contributes to two subsets over all runs; None where
             they were not summed.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, levels
+        >>> sums = RatioSums(np.array([[1, 1], [1, 0]]), np.ones((2, 2)))
+        >>> means = levels(sums, np.array([[True, True]]))
+        >>> means.estimate.tolist(), means.at(0).runs
+        ([0.75], 2)
     """
 
     values: np.ndarray
@@ -142,12 +150,38 @@ def changes(first: RatioSums, second: RatioSums, masks: np.ndarray) -> TwoWays:
 
 
 def gaps(sums: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoSided:
-    """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks."""
+    """The ratio in each subset minus that in its rest; rests are often complements, but may be any masks.
+
+    Args:
+        sums: what each row adds.
+        masks, rests: bool [S, R] each.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, gaps
+        >>> right, group = np.array([[1], [1], [1], [0]]), np.array([[True, True, False, False]])
+        >>> gaps(RatioSums(right, np.ones((4, 1))), group, ~group).whole.estimate.tolist()  # 1 − .5
+        [0.5]
+    """
     return _two_sides([sums], (1,), masks, rests)
 
 
 def gap_changes(first: RatioSums, second: RatioSums, masks: np.ndarray, rests: np.ndarray) -> TwoSided:
-    """The gaps of the first minus those of the second: the change in each subset minus that in its rest."""
+    """The gaps of the first minus those of the second: the change in each subset minus that in its rest.
+
+    Args:
+        first, second: what each row adds with the one and with the other method.
+        masks, rests: bool [S, R] each.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import RatioSums, gap_changes
+        >>> first, second = np.array([[1], [1], [1], [0]]), np.array([[1], [0], [1], [0]])  # gaps of .5 and 0
+        >>> group, weight = np.array([[True, True, False, False]]), np.ones((4, 1))
+        >>> found = gap_changes(RatioSums(first, weight), RatioSums(second, weight), group, ~group)
+        >>> found.whole.estimate.tolist()
+        [0.5]
+    """
     return _two_sides([first, second], (1, -1), masks, rests)
 
 

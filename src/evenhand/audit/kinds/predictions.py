@@ -219,7 +219,7 @@ class PredictionReading:
             return []
         several = len(estimand.measure.influence.rates) > 1
         names = [f"{name} ({' and '.join(rates)})" if several else name for name, rates in left_out.items()]
-        return [f"left out, with fewer than {self.design.support} examples in some run: {', '.join(names)}"]
+        return [f"groups left out, with fewer than {self.design.support} examples in some run: {', '.join(names)}"]
 
 
 @dataclass(frozen=True)

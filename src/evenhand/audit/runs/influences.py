@@ -10,7 +10,7 @@ import numpy as np
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation, Groups, Run
 from evenhand.audit.measures.calibration import CalibrationError
-from evenhand.audit.measures.influence import Influence, undefined
+from evenhand.audit.measures.influence import Influence, RateOf, undefined
 from evenhand.audit.measures.run_data import BASE, Base, RunData, RunSubset
 
 
@@ -90,8 +90,7 @@ class RunInfluences:
         positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
         # These ask for a group's members only: positions of the rest, which are many, are not kept for them.
         members_only = isinstance(estimand.measure.influence, RateOf | CalibrationError)
-        level, attribute, group = estimand.subset.level, estimand.subset.attribute, estimand.subset.group
-        key = (id(run.rows), level, attribute, group, positive, members_only)
+        key = (id(run.rows), estimand.subset, positive, members_only)
         if key not in self._subsets:
             self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive, members_only))
         return self._subsets[key][1]
@@ -136,25 +135,19 @@ class RunInfluences:
             self._data[key] = (run, data)
         return self._data[key][1]
 
-    def _subset(self, run: Run, estimand: Estimand) -> RunSubset:
-        """The members of the estimand's subset in a run; cached for runs on the same examples."""
-        positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
-        key = (id(run.rows), estimand.subset, positive)
-        if key not in self._subsets:
-            self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive))
-        return self._subsets[key][1]
-
-    def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None) -> RunSubset:
-        """The members of the estimand's subset as positions among these rows of the population."""
+    def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None, members_only: bool) -> RunSubset:
+        """The members of the estimand's subset as positions among these rows of the population, and unless they alone
+        are asked for those of a group's rest."""
         if estimand.subset.level == "everyone":
             return RunSubset("everyone", np.arange(len(rows)))
         groups = self.groups(estimand.subset.attribute)
         defined = groups.defined[rows]
         if estimand.subset.level == "group":
             member = groups.masks[rows, groups.names.index(str(estimand.subset.group))]
-            inside, outside = np.flatnonzero(member), np.flatnonzero(defined & ~member)
-            inside, outside = (outside, inside) if estimand.subset.complement else (inside, outside)
-            return RunSubset("group", inside, outside, np.flatnonzero(defined | member))
+            sides = (defined & ~member, member) if estimand.subset.complement else (member, defined & ~member)
+            if members_only:
+                return RunSubset("group", np.flatnonzero(sides[0]))
+            return RunSubset("group", *map(np.flatnonzero, sides), np.flatnonzero(defined | member))
         members = [np.flatnonzero(column) for column in groups.masks[rows].T]
         return RunSubset(
             "attribute", np.flatnonzero(defined), members=members, eligible=self.eligible(groups, positive)

@@ -132,7 +132,7 @@ def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
 
 
 def _grid(results: Reportable, panel: Panel, contrasts: pl.DataFrame) -> list[list[_Shown]]:
-    """A line per group, and in it what is shown of each measure."""
+    """The contents of the panels: a line per group, with an entry for each measure."""
     size = layout.sizes(results.examples, panel.setting, layout.attribute_of(panel, levels(results)))
     estimates = layout.tested(levels(results)).filter(
         pl.col("seed").is_null(), _whom(results, panel), setting=panel.setting
