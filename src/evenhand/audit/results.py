@@ -47,8 +47,9 @@ class Results:
         >>> results = evenhand.audit(frame, label="label", prediction="guess", groups="group", source="four rows")
         >>> results
         <Results of four rows: 1 method, 1 seed, 4 examples; verdicts: none>
-        >>> results.estimates.filter(measure="accuracy", group="b", seed=0)["value"].to_list()
-        [0.5]
+        >>> accuracy = results.estimates.filter(measure="accuracy", group="b", seed=0)
+        >>> accuracy.select("comparison", "value").rows()  # the level, and its gap to the rest
+        [(None, 0.5), ('gap', -0.5)]
     """
 
     tables: RecordTables

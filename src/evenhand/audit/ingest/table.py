@@ -97,7 +97,8 @@ def audit(
         >>> import polars as pl
         >>> columns = {"label": [1, 1, 0, 0] * 2, "guess": [1, 1, 0, 0, 1, 0, 0, 1], "group": ["a"] * 4 + ["b"] * 4}
         >>> results = evenhand.audit(pl.DataFrame(columns), label="label", prediction="guess", groups="group")
-        >>> rows = results.estimates.filter(measure="accuracy", seed=0).sort("group")
+        >>> levels = results.estimates.filter(pl.col("comparison").is_null())
+        >>> rows = levels.filter(measure="accuracy", seed=0).sort("group")
         >>> rows.select("group", "value").rows()
         [(None, 0.75), ('a', 1.0), ('b', 0.5)]
     """

@@ -112,6 +112,11 @@ class SubsetRates:
         """[S, R], the first half of `sides`: everyone and the members of each group."""
         return self.sides[: len(self.places)]
 
+    @property
+    def rests(self) -> np.ndarray:
+        """[S, R], the second half of `sides`: those outside of each group."""
+        return self.sides[len(self.places) :]
+
     def levels(self, estimand: Estimand, method: str) -> tuple[Levels, int] | None:
         """The estimand in a method's runs, and where its subset stands; None where it has no closed form here."""
         runs = self.reader.runs_of(method)
