@@ -78,6 +78,32 @@ def test_a_verdict_is_one_of_the_five_words_or_null():
         records.validate(pl.DataFrame([{**row, "verdict": "fine"}]), "verdicts")
 
 
+def verdict(**changes) -> dict:
+    row = {"setting": "main", "split": "test", "measure": "accuracy", "method": "lora", "reference": "full"}
+    return {**row, "contrast": 0.1, "verdict": "worse", "runs": 5, **changes}
+
+
+def test_verdicts_of_an_older_folder_are_changes_with_the_scope_of_their_runs(tmp_path):
+    rows = [verdict(), verdict(measure="ece", runs=1), verdict(setting=None, runs=1)]
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(tmp_path / "verdicts.parquet")
+    frame = records.read(tmp_path / "verdicts.parquet", "verdicts")
+    assert frame.columns == list(records.TABLES["verdicts"].columns)
+    assert frame["comparison"].to_list() == ["change"] * 3
+    # Means over settings count settings, not runs.
+    assert frame["scope"].to_list() == ["the methods", "these models", "the methods"]
+    assert frame["against"].null_count() == frame["disparity"].null_count() == 3
+    with pytest.raises(InputError, match='lacks the column "scope"'):
+        records.validate(pl.DataFrame([verdict(comparison="change")]), "verdicts")
+
+
+def test_estimates_of_an_older_folder_are_levels(tmp_path):
+    row = {"setting": "main", "split": "test", "measure": "accuracy", "method": "full", "seed": 0, "value": 0.5}
+    pl.DataFrame([row]).write_parquet(tmp_path / "estimates.parquet")
+    frame = records.read(tmp_path / "estimates.parquet", "estimates")
+    assert frame.columns == list(records.TABLES["estimates"].columns)
+    assert frame["comparison"].to_list() == frame["against"].to_list() == [None]
+
+
 def test_attributes_are_lists_and_may_overlap():
     frame = pl.DataFrame(
         {

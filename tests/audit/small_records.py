@@ -125,6 +125,10 @@ class VerdictsOnly(PredictionReading):
         """None."""
         return iter(())
 
+    def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
+        """None."""
+        return iter(())
+
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
         """None."""
         return iter(())

@@ -61,7 +61,11 @@ _MEASURED = {
     "condition": _TEXT,
     "correction": _TEXT,
 }
-_SCOPE_OF_RUNS = pl.when(pl.col("runs") == 1).then(pl.lit("these models")).otherwise(pl.lit("the methods"))
+_SCOPE_OF_RUNS = (
+    pl.when(pl.col("runs") == 1, pl.col("setting").is_not_null())
+    .then(pl.lit("these models"))
+    .otherwise(pl.lit("the methods"))
+)
 _PLACE = frozenset({"class", "attribute", "group", "condition", "correction"})
 
 

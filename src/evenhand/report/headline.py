@@ -146,8 +146,13 @@ def _outcome(rows: pl.DataFrame) -> str:
 
 
 def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A line per setting, method and reference on gaps of the main split that widen or are reversed against a group."""
-    moved = verdicts.filter(pl.col("disparity").is_in(["widens", "reversed"]), pl.col("contrast") > 0)
+    """A line per setting, method and reference on gaps that widen or are reversed against a group, in the main split.
+
+    Of a measure without direction either sign is against the group.
+    """
+    undirected = [name for name in verdicts["measure"].unique() if not measure_named(name).direction]
+    against = (pl.col("contrast") > 0) | pl.col("measure").is_in(undirected)
+    moved = verdicts.filter(pl.col("disparity").is_in(["widens", "reversed"]), pl.col("group").is_not_null(), against)
     lines = []
     settings = settings_of(moved.filter(split=main_split(verdicts["split"]) or ""), design)
     for setting in settings:

@@ -37,6 +37,14 @@ MARKS: Mapping[str, str] = {
 }
 """The shapes of verdicts as text, for badges."""
 
+GAP_COLOURS: Mapping[str, str] = {"gap widens": "#c44601", "gap reversed": "#c44601", "gap narrows": "#0b62a8"}
+GAP_SHAPES: Mapping[str, str] = {
+    "gap widens": "triangle-up",
+    "gap reversed": "diamond",
+    "gap narrows": "triangle-down",
+}
+"""Of what becomes of gaps between groups, where that stands for a verdict."""
+
 METHOD_COLOURS = ("#0b62a8", "#d55e00", "#007a5a", "#a8508a", "#8a6d00", "#3f3f3f", "#56b4e9", "#e69f00")
 METHOD_SHAPES = (
     "circle",

@@ -15,6 +15,7 @@ from evenhand.report import theme
 from evenhand.report.tables import Footnotes, Grid
 from evenhand.report.wording import (
     EVERYONE,
+    GAP_WORDS,
     NONE,
     by_pair,
     by_setting_and_split,
@@ -31,7 +32,6 @@ from evenhand.report.wording import (
 
 _SUMMARY = {"gap change": "how much more a group lost than the rest did, from the reference to the method"}
 """What is said of comparisons that are not of the measure itself."""
-_DISPARITIES = {"widens": "gap widens", "narrows": "gap narrows", "reversed": "gap reversed"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
         notes.mark(note),
         interval(row["predict_low"], row["predict_high"], decimals, signed=True),
         differ,
-        _DISPARITIES.get(row["disparity"] or "", ""),
+        GAP_WORDS.get(row["disparity"] or "", ""),
     )
 
 

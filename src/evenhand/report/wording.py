@@ -218,10 +218,17 @@ def trained(trials: pl.DataFrame) -> list[str]:
     return parts
 
 
+GAP_WORDS: Mapping[str, str] = {"widens": "gap widens", "reversed": "gap reversed", "narrows": "gap narrows"}
+"""What becomes of a gap, in words that can stand beside verdicts."""
+
+
 def counts(verdicts: pl.DataFrame) -> dict[str, int]:
-    """The count of each verdict that occurs, in the order of `records.VERDICTS`."""
+    """How often each verdict was given, those that occur only, in the order of `records.VERDICTS`.
+
+    Words of `GAP_WORDS`, which stand for a verdict in figures of disparities, come last.
+    """
     number_of = dict(verdicts.drop_nulls("verdict").group_by("verdict").len().iter_rows())
-    return {verdict: number_of[verdict] for verdict in VERDICTS if verdict in number_of}
+    return {verdict: number_of[verdict] for verdict in (*VERDICTS, *GAP_WORDS.values()) if verdict in number_of}
 
 
 def tally(judged: pl.DataFrame, worse: str = "") -> str:

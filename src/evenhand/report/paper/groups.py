@@ -47,7 +47,7 @@ def groups_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """Draw the figure: a panel per setting and measure, values by group and method with intervals, sizes in brackets.
 
     The band is the reference's value ± the margin, a grey tick the noise floor's 95% quantile; the sign above a group
-    is the verdict of its contrast. Panels of one measure share their axis of values.
+    is the verdict of its contrast, or what becomes of its gap to the rest. Panels of one measure share their axis.
     """
     looks = layout.palette(results, figure)
     shown = [_shown(results, panel, measure, looks) for panel in figure.panels for measure in panel.measures]
@@ -84,11 +84,12 @@ def _shown(results: Reportable, panel: Panel, measure: str, looks: Mapping[str, 
             value["f"] = short(row["noise_high"])
         values.append(value)
     contrasts = layout.tested(results.verdicts).filter(pl.col("reference") == (reference or ""), about, **here)
+    contrasts = layout.with_disparities(contrasts, results.verdicts)
     marks = []
     for row in contrasts.iter_rows(named=True):
-        verdict = row["verdict"] or theme.UNDECIDED
-        sign = {"y": _label(row["group"], size), "v": verdict, "k": theme.COLOURS[verdict], "s": theme.SHAPES[verdict]}
-        marks.append(sign | {"p": others.index(row["method"]) if row["method"] in others else 0})
+        sign = layout.VERDICT_SIGNS[row["verdict"] or theme.UNDECIDED]
+        mark = {"y": _label(row["group"], size), "v": sign.text, "k": sign.colour, "s": sign.shape}
+        marks.append(mark | {"p": others.index(row["method"]) if row["method"] in others else 0})
     return _Shown(panel, measure, methods, others, values, marks, contrasts)
 
 

@@ -12,9 +12,10 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, Figure, Panel
+from evenhand.audit.measures.influence import GapOf
 from evenhand.report import theme, vega
 from evenhand.report.reportable import Reportable
-from evenhand.report.wording import measure_named, tally
+from evenhand.report.wording import GAP_WORDS, measure_named, tally
 
 WIDE = 760
 """Pixels of a figure across a page of text: printed 17 cm wide, letters of 11 pixels have 7 points."""
@@ -116,10 +117,53 @@ def pair_of(design: Design, settings: Iterable[str]) -> str:
     return "; ".join(sorted(pairs)) or "no comparison"
 
 
+VERDICT_SIGNS = {
+    name: Sign(name, colour, (theme.SHAPES | theme.GAP_SHAPES)[name])
+    for name, colour in (theme.COLOURS | theme.GAP_COLOURS).items()
+}
+"""Of verdicts, and of what becomes of gaps."""
+
+
 def verdict_signs(given: Iterable[str]) -> list[Sign]:
     """Entries of the key for the verdicts that occur."""
     present = set(given)
-    return [Sign(name, theme.COLOURS[name], theme.SHAPES[name]) for name in theme.COLOURS if name in present]
+    return [sign for name, sign in VERDICT_SIGNS.items() if name in present]
+
+
+def with_disparities(changes: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """The changes, and as verdict of a gap between groups, which has none, what becomes of the gaps that decide.
+
+    A gap widens (or is reversed) where that of any of its rates does, and narrows where those of all do.
+
+    Args:
+        changes: rows of `tested`.
+        verdicts: the table that they are from.
+    """
+    gaps = verdicts.filter(pl.col("group").is_not_null(), pl.col("class").is_null(), comparison="gap change")
+    words = []
+    for row in changes.iter_rows(named=True):
+        influence = measure_named(row["measure"]).influence
+        if row["group"] is None or not isinstance(influence, GapOf):
+            words.append(row["verdict"])
+            continue
+        same = {name: row[name] for name in ("setting", "split", "attribute", "method", "reference")}
+        words.append(_disparity(gaps.filter(pl.col("measure").is_in(influence.rates), **same), row["group"]))
+    return changes.with_columns(verdict=pl.Series(words, dtype=pl.String))
+
+
+def _disparity(gaps: pl.DataFrame, group: str) -> str | None:
+    """What becomes of a group's gaps, given the gap changes of its attribute; None where nothing is known."""
+    present = []
+    for rows in gaps.partition_by("measure"):
+        # Of two groups, each of which is the other's rest, only one has a row.
+        mine = rows if len(rows) == 1 else rows.filter(group=group)
+        present += mine["disparity"].to_list()
+    for word in ("widens", "reversed"):
+        if word in present:
+            return GAP_WORDS[word]
+    if present and all(word == "narrows" for word in present):
+        return GAP_WORDS["narrows"]
+    return "inconclusive" if present else None
 
 
 def in_lines(panels: Sequence[vega.Spec], columns: int, spacing: int = 10) -> list[vega.Spec]:

@@ -121,14 +121,15 @@ def _whom(results: Reportable, panel: Panel) -> pl.Expr:
 
 
 def _contrasts(results: Reportable, panel: Panel) -> pl.DataFrame:
-    """The contrasts of every rank with the reference, in each group."""
-    return layout.tested(results.verdicts).filter(
+    """Of every rank with the reference, in each group."""
+    contrasts = layout.tested(results.verdicts).filter(
         _whom(results, panel),
         pl.col("measure").is_in(panel.measures),
         pl.col("method").is_in(list(_ranks(results, panel))),
         pl.col("reference") == (_reference(results, panel) or ""),
         setting=panel.setting,
     )
+    return layout.with_disparities(contrasts, results.verdicts)
 
 
 def _grid(results: Reportable, panel: Panel, contrasts: pl.DataFrame) -> list[list[_Shown]]:
@@ -168,7 +169,8 @@ def _values(
             values.append(value)
         elif row["method"] in ranks:
             rank = ranks[row["method"]]
-            value |= {"x": short(_aside(rank)), "k": theme.COLOURS[verdict.get(row["method"]) or theme.UNDECIDED]}
+            colour = layout.VERDICT_SIGNS[verdict.get(row["method"]) or theme.UNDECIDED].colour
+            value |= {"x": short(_aside(rank)), "k": colour}
             value |= {"s": _SHAPES.get(rank.layers or "", _WHOLE)}
             if row["noise_high"] is not None:
                 value["f"] = short(row["noise_high"])
