@@ -106,10 +106,10 @@ def test_estimates_and_verdicts_of_a_study_hold_the_measure_with_the_right_value
     assert compared
 
 
-def test_the_terminal_and_the_report_show_the_measure_by_its_title(finished, toy, evenhand):
+def test_the_terminal_and_the_report_show_the_measure_by_its_title(finished, toy, evenhand_process):
     assert "false omission rate" in finished.printed
     assert "false omission rate" in (finished.folder / "report.html").read_text("utf-8")
-    evenhand("report", finished.folder, "--format", "md", env=beside(toy))
+    evenhand_process("report", finished.folder, "--format", "md", env=beside(toy))
     assert "| false omission rate |" in (finished.folder / "report.md").read_text("utf-8")
 
 
@@ -130,11 +130,11 @@ def test_the_method_trains_what_its_key_says_and_versions_are_kept(finished):
     assert any("word_embeddings" in name for name in names) and not any("position" in name for name in names)
 
 
-def test_without_the_package_results_open_and_the_study_is_refused(finished, evenhand, tmp_path):
-    done = evenhand("report", finished.folder, "--format", "md")
+def test_without_the_package_results_open_and_the_study_is_refused(finished, evenhand_process, tmp_path):
+    done = evenhand_process("report", finished.folder, "--format", "md")
     assert done.returncode == 0, done.stderr
     assert "| false omission |" in (finished.folder / "report.md").read_text("utf-8")
-    refused(evenhand("run", finished.file, "--tiny", "--out", tmp_path / "never"), 'there is no task "loans"')
+    refused(evenhand_process("run", finished.file, "--tiny", "--out", tmp_path / "never"), 'there is no task "loans"')
 
 
 def test_an_audit_computes_the_measure_without_torch(toy, tmp_path):
@@ -182,15 +182,15 @@ def test_the_influence_of_the_measure_is_its_derivative_by_an_examples_weight():
 @pytest.mark.parametrize(
     ("what", "name"), [("tasks", "loans"), ("methods", "embeddings"), ("measures", "false_omission")]
 )
-def test_list_names_the_package_and_its_version(what, name, toy, evenhand):
-    rows = json.loads(evenhand("list", what, "--json", env=beside(toy)).stdout)[what]
+def test_list_names_the_package_and_its_version(what, name, toy, evenhand_process):
+    rows = json.loads(evenhand_process("list", what, "--json", env=beside(toy)).stdout)[what]
     assert [row["name"] for row in rows if row["package"] is not None] == [name]
     row = rows[-1]
     assert (row["name"], row["package"], row["version"]) == (name, "toy-fairness", "0.1.0") and row["summary"]
-    assert f"{row['summary']} (toy-fairness 0.1.0)" in evenhand("list", what, env=beside(toy)).stdout
+    assert f"{row['summary']} (toy-fairness 0.1.0)" in evenhand_process("list", what, env=beside(toy)).stdout
 
 
-def test_a_misspelt_name_gets_the_nearest_of_the_package(toy, tmp_path, evenhand):
+def test_a_misspelt_name_gets_the_nearest_of_the_package(toy, tmp_path, evenhand_process):
     (tmp_path / "loans.yaml").write_text(block("yaml"), "utf-8")
     for change, near in (
         ("task.name=laons", "loans"),
@@ -198,7 +198,7 @@ def test_a_misspelt_name_gets_the_nearest_of_the_package(toy, tmp_path, evenhand
         ("margins.false_omision=0.1", "false_omission"),
         ("measures=[false_omision]", "false_omission"),
     ):
-        done = evenhand("plan", tmp_path / "loans.yaml", "--tiny", "--set", change, env=beside(toy))
+        done = evenhand_process("plan", tmp_path / "loans.yaml", "--tiny", "--set", change, env=beside(toy))
         refused(done, f'did you mean "{near}"?')
 
 

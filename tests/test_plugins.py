@@ -95,11 +95,11 @@ def test_a_faulty_package_is_refused_in_one_sentence(group, entry, module, words
         assert sentence.startswith(f'the entry point {name} = "{value}" of evenhand.{group} in the package toy 1.2 ')
 
 
-def test_the_commands_exit_with_2(tmp_path, evenhand):
+def test_the_commands_exit_with_2(tmp_path, evenhand_process):
     broken = package(tmp_path / "broken", "toy", "measures", "gap = toy:GAP", "import not_there")
-    refused(evenhand("list", "measures", env=environment(broken)), "toy:GAP", "package toy 1.2", "not_there")
+    refused(evenhand_process("list", "measures", env=environment(broken)), "toy:GAP", "package toy 1.2", "not_there")
     twice = [package(tmp_path / name, name, "tasks", "loans = toy:LOANS") for name in ("first", "second")]
-    refused(evenhand("list", "tasks", env=environment(*twice)), 'first and second both bring a task "loans"')
+    refused(evenhand_process("list", "tasks", env=environment(*twice)), 'first and second both bring a task "loans"')
 
 
 def test_a_package_is_imported_when_it_is_asked_for_and_once(tmp_path, seen, capsys):

@@ -218,7 +218,7 @@ def test_the_words_of_a_split_column_are_understood_or_refused():
         (dataset([0] * 50 + [1] * 10, [0] * 50 + [1] * 10), SplitSpec(test=0.5, validation=0), NO_LIMIT, '"c0"'),
         (dataset([0] * 99 + [1]), SplitSpec(), LimitSpec(train=1), 'no training example has the label "c1"'),
         (dataset([1] * 20), SplitSpec(), NO_LIMIT, 'every label is "c1"'),
-        (dataset([0, 1] * 20), SplitSpec(column="part"), NO_LIMIT, "no split of its own"),
+        (dataset([0, 1] * 20), SplitSpec(column="part"), NO_LIMIT, "provides no split"),
         (dataset([0, 1] * 5, own=["train"] * 10), SplitSpec(column="part"), NO_LIMIT, "no test examples"),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_matched_trial_is_compared_by_its_final_predictions(finished):
 def test_the_report_says_how_near_each_came(finished):
     out, results = finished
     page = (out / "report.html").read_text()
-    assert "methods are compared at checkpoints that come nearest to the reference" in page
+    assert "methods are compared at the checkpoints that come nearest to the reference" in page
     assert results.trials.filter(method="lora")["note"][0] in page
     again = Study(**yaml.safe_load((out / "study.yaml").read_text()))
     assert again.settings["main"].match is not None

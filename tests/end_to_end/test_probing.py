@@ -117,7 +117,7 @@ def test_weights_that_were_not_kept_are_trained_again_and_it_is_said(tmp_path):
 @pytest.mark.parametrize(("changes", "said"), [
     ({"probing": "gender"}, 'no attribute "gender" to probe for; it has: label, topic'),
     ({"probing": {"targets": "topic", "layers": [7]}}, "there is no layer 7"),
-    ({"task": "synthetic/faces", "model": "tiny-vit", "probing": "label"}, "probing reads texts"),
+    ({"task": "synthetic/faces", "model": "tiny-vit", "probing": "label"}, "probing needs a model of texts"),
     ({"task": {"name": "synthetic/reviews", "women": 1.0}, "model": "tiny-llama", "methods": {"base": {"kind": "base"}},
       "probing": "author"}, "author has one value"),
 ])  # fmt: skip

@@ -85,7 +85,7 @@ def test_in_a_balanced_design_each_content_has_each_identifier_at_each_position_
 def test_rotated_contents_alone_confound_identifier_and_position(options):
     for design in (cyclic_arrangements(options), permuted_arrangements(options)):
         assert design.fair and not design.balanced and set(design.orders) == {0}
-        with pytest.raises(InputError, match="do not tell content, identifier and position apart"):
+        with pytest.raises(InputError, match="do not separate content, identifier and position"):
             option_effects(np.zeros((design.prompts, options)), design)
     assert permuted_arrangements(options).prompts == math.factorial(options)
 
