@@ -209,7 +209,8 @@ def _differences(reader: RunInfluences, case: Estimand, runs: Sequence, views: S
     tested, events = sums[:, : len(runs)], sums[:, len(runs) :]
     with np.errstate(invalid="ignore"):
         if case.subset.level == "attribute":
-            chosen = reader.eligible(groups, reader.positive(case))[BASE[rate]]
+            kept = reader.eligible(groups, reader.positive(case))
+            chosen = sorted(set.intersection(*(set(kept[BASE[each]]) for each in case.measure.influence.rates)))
             if len(chosen) < 2:
                 return np.full(tested.shape[:2], np.nan)
             return np.ptp(events[..., chosen] / tested[..., chosen], axis=-1)

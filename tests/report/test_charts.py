@@ -33,12 +33,12 @@ def test_method_codes_differ_up_to_sixty_four_methods():
 
 
 def test_a_verdict_chart_holds_each_contrast_of_its_attribute_with_interval_and_margin(small):
-    chart = charts.verdict_chart(small.verdicts, small.design, measures=["demographic_parity_difference"])
-    table = small.verdicts.filter(measure="demographic_parity_difference")
+    table = small.verdicts.filter(measure="true_positive_rate", comparison="change")
+    chart = charts.verdict_chart(table, small.design, measures=["true_positive_rate"])
     shown = {row["y"].strip(): row for row in rows_of(chart)}
-    assert set(shown) == {"between groups", "circle", "square", "triangle"}
+    assert set(shown) == {"everyone", "circle", "square", "triangle"}
     for row in table.iter_rows(named=True):
-        found = shown[row["group"] or "between groups"]
+        found = shown[row["group"] or "everyone"]
         assert found["v"] == row["verdict"]
         assert [found[key] for key in "clhk"] == pytest.approx(
             [row[name] for name in ("contrast", "low", "high", "margin")], rel=1e-3
@@ -93,13 +93,9 @@ def test_an_estimate_that_is_null_keeps_its_row(small):
     assert "—" in json.dumps(chart.to_dict(), ensure_ascii=False)
 
 
-def test_the_margin_of_a_disparity_is_drawn_around_the_reference_and_not_below_0(small):
+def test_a_disparity_without_a_verdict_has_no_band_of_a_margin(small):
     chart = charts.disparity_chart(small.estimates, small.design, measure="demographic_parity_difference")
-    bands = [row for row in rows_of(chart) if "a" in row]
-    assert {row["m"] for row in bands} == {"full"}
-    for row in bands:
-        assert row["a"] == pytest.approx(max(row["c"] - 0.05, 0), abs=1e-3)
-        assert row["b"] == pytest.approx(row["c"] + 0.05, abs=1e-3)
+    assert not [row for row in rows_of(chart) if "a" in row]
 
 
 def test_without_a_margin_no_band_is_drawn(simulate):

@@ -46,7 +46,7 @@ def test_no_pattern_is_said_with_mean_interval_and_heterogeneity_of_every_measur
     (said,) = pattern_lines(pooled(several), several.design)
     assert said.startswith("Across 3 settings there is no consistent pattern of lora being worse than full (mean over")
     assert "accuracy 0.000 [−0.010, +0.010] (I² 0%, p .900)" in said
-    assert "equalized odds difference, over the groups of shape 0.000 [−0.010, +0.010]" in said
+    assert "spread of accuracy, over the groups of shape 0.00000 [−0.01000, +0.01000]" in said
     assert said.endswith("; no sign that settings differ.")
 
 

@@ -63,7 +63,8 @@ def unknown(small):
 
 def test_a_measure_that_nobody_knows_is_shown_by_its_name_with_three_digits(unknown, tmp_path):
     html, text = page.html(unknown), markdown(unknown)
-    value = unknown.estimates.filter(pl.col("seed").is_null(), measure=UNKNOWN, method="full", group="circle")["value"]
+    levels = unknown.estimates.filter(pl.col("comparison").is_null(), pl.col("seed").is_null())
+    value = levels.filter(measure=UNKNOWN, method="full", group="circle")["value"]
     assert f"{value.item():.3f} [" in html
     for written in (html, text, terminal.text(unknown)):
         assert "worst case margin" in written

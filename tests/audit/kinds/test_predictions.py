@@ -14,7 +14,14 @@ from small_records import design, estimates, examples, predictions, study, trial
 
 def row(table: pl.DataFrame, **place) -> dict:
     """The one row at a place; what is not named is null."""
-    for key, value in {"class": None, "attribute": None, "group": None, "seed": None, **place}.items():
+    for key, value in {
+        "comparison": None,
+        "class": None,
+        "attribute": None,
+        "group": None,
+        "seed": None,
+        **place,
+    }.items():
         table = table.filter(pl.col(key).is_null() if value is None else pl.col(key) == value)
     assert len(table) == 1, table
     return table.row(0, named=True)
@@ -66,7 +73,10 @@ def test_the_row_over_seeds_is_the_mean_of_the_runs(table):
 def test_intervals_hold_their_value_and_stay_in_range(table):
     known = table.filter(pl.col("low").is_not_null())
     assert (known["low"] <= known["value"]).all() and (known["value"] <= known["high"]).all()
-    shares = known.filter(pl.col("measure") != "calibration_error_squared")
+    signed = (pl.col("measure") == "calibration_error_squared") | pl.col("measure").str.ends_with("_spread")
+    shares = known.filter(~signed, pl.col("comparison").is_null())
+    gaps = known.filter(comparison="gap")
+    assert gaps["low"].min() >= -1 and gaps["high"].max() <= 1
     assert shares["low"].min() >= 0 and shares["high"].max() <= 1
     assert (known["high"] > known["low"]).all()
 

@@ -93,6 +93,7 @@ def evaluation(tables) -> Evaluation:
 
 def value(estimates: pl.DataFrame, measure: str, method: str, seed: int | None, group: str | None) -> float:
     rows = estimates.filter(
+        pl.col("comparison").is_null(),
         pl.col("measure") == measure,
         pl.col("method") == method,
         pl.col("seed").eq_missing(pl.lit(seed, pl.Int64)),
