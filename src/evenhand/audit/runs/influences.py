@@ -147,7 +147,8 @@ class RunInfluences:
             sides = (defined & ~member, member) if estimand.subset.complement else (member, defined & ~member)
             if members_only:
                 return RunSubset("group", np.flatnonzero(sides[0]))
-            return RunSubset("group", *map(np.flatnonzero, sides), np.flatnonzero(defined | member))
+            inside, outside = (np.flatnonzero(side) for side in sides)
+            return RunSubset("group", inside, outside, np.flatnonzero(defined | member))
         members = [np.flatnonzero(column) for column in groups.masks[rows].T]
         return RunSubset(
             "attribute", np.flatnonzero(defined), members=members, eligible=self.eligible(groups, positive)

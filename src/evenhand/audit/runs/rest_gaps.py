@@ -52,8 +52,10 @@ class RestGaps:
         bounds = zip(self.low[index], self.high[index], strict=True)
         estimates = []
         for value, (low, high), count in zip(values, bounds, counts, strict=True):
-            known = (None, None) if math.isnan(low) else (float(low), float(high))
-            estimates.append(Estimate(float(value), *known, int(count)))
+            bounded = not math.isnan(low)
+            estimates.append(
+                Estimate(float(value), float(low) if bounded else None, float(high) if bounded else None, int(count))
+            )
         return estimates, int(self.smallest[index])
 
 
@@ -95,10 +97,10 @@ class RestGapChanges:
 
 def gap_interval(whole: TwoWay, first: TwoWay, second: TwoWay, scale: float = 1.0) -> FewEvents | Wider:
     """The interval of a gap of proportions; `scale` is 2 for the sum of two gaps, whose sides are sums of two rates."""
-    sides = (
+    ours, theirs = (
         replace(side, estimate=side.estimate / scale, variance=side.variance / scale**2) for side in (first, second)
     )
-    few = FewEvents(whole, *sides, scale)
+    few = FewEvents(whole, ours, theirs, scale)
     return few if whole.runs < 2 else Wider(FewRuns(whole), few)
 
 

@@ -118,8 +118,8 @@ def pair_of(design: Design, settings: Iterable[str]) -> str:
 
 
 VERDICT_SIGNS = {
-    name: Sign(name, colour, (theme.SHAPES | theme.GAP_SHAPES)[name])
-    for name, colour in (theme.COLOURS | theme.GAP_COLOURS).items()
+    name: Sign(name, colour, {**theme.SHAPES, **theme.GAP_SHAPES}[name])
+    for name, colour in {**theme.COLOURS, **theme.GAP_COLOURS}.items()
 }
 """Of verdicts, and of what becomes of gaps."""
 
