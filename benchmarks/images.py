@@ -89,7 +89,7 @@ def speeds(folder: Path, kept: Path, rounds: int) -> None:
         return [np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for image in decoded]
 
     ways: dict[str, Callable[[np.ndarray], object]] = {
-        "bytes that are kept": found.read,
+        "bytes that are kept": found.read_bytes,
         "bytes from PIL each time": by_pil,
         "numbers of kept bytes": lambda rows: found.batch(rows, CPU),
         "numbers from the processor each time": by_processor,
@@ -97,7 +97,7 @@ def speeds(folder: Path, kept: Path, rounds: int) -> None:
     rng = np.random.default_rng(0)
     rows = rng.permutation(len(images))[:BATCH]
     assert torch.equal(found.batch(rows, CPU)["pixel_values"], by_processor(rows))
-    assert np.array_equal(found.read(rows), np.stack(by_pil(rows)).transpose(0, 3, 1, 2))
+    assert np.array_equal(found.read_bytes(rows), np.stack(by_pil(rows)).transpose(0, 3, 1, 2))
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         batches = np.array_split(rng.permutation(len(images)), len(images) // BATCH)
