@@ -110,7 +110,8 @@ def test_processes_that_start_together_keep_the_same(tmp_path):
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from test_pixels import *\n"
-        "given(resize_images(plain(), photographs(Path(sys.argv[1]) / str(sys.argv[3]), 12), Path(sys.argv[1]) / 'kept'))"
+        "folder = Path(sys.argv[1])\n"
+        "given(resize_images(plain(), photographs(folder / str(sys.argv[3]), 12), folder / 'kept'))"
     )
     tests = Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": str(tests.parent)}
