@@ -114,11 +114,11 @@ def plan(
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
     planned = make_plan(spec, data)
     expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
-    foreseen, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
+    effects, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
     if as_json:
-        harms = {"detectable": [vars(one) for one in foreseen], "detectable_leaks": [vars(one) for one in leaks]}
+        harms = {"detectable": [vars(effect) for effect in effects], "detectable_leaks": [vars(leak) for leak in leaks]}
         return _print_json({**expected.to_json(), "accuracy": accuracy, **harms})
-    print("\n".join([*expected.lines(), *effect_lines(foreseen, accuracy), *leak_lines(leaks)]))
+    print("\n".join([*expected.lines(), *effect_lines(effects, accuracy), *leak_lines(leaks)]))
     return None
 
 
