@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from evenhand.cli_options import (
+    Accuracy,
+    Calibrate,
     Data,
     Executor,
     Folder,
@@ -98,19 +100,8 @@ def plan(
     data: Data = None,
     changes: Set = None,
     tiny: Tiny = False,
-    accuracy: Annotated[
-        float,
-        typer.Option(
-            min=0.01, max=0.99, help="accuracy expected of the methods; the smallest detectable harm depends on it"
-        ),
-    ] = 0.8,
-    calibrate: Annotated[
-        bool,
-        typer.Option(
-            help="time a few steps of each method, to predict seconds, memory and disk; --no-calibrate lists the "
-            "trials at once, without these predictions"
-        ),
-    ] = True,
+    accuracy: Accuracy = 0.8,
+    calibrate: Calibrate = True,
     as_json: Json = False,
 ) -> None:
     """List the trials of a study, their predicted cost, and the smallest harm that the study could detect.
@@ -123,11 +114,11 @@ def plan(
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
     planned = make_plan(spec, data)
     expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
-    foreseen, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
+    effects, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
     if as_json:
-        harms = {"detectable": [vars(one) for one in foreseen], "detectable_leaks": [vars(one) for one in leaks]}
+        harms = {"detectable": [vars(effect) for effect in effects], "detectable_leaks": [vars(leak) for leak in leaks]}
         return _print_json({**expected.to_json(), "accuracy": accuracy, **harms})
-    print("\n".join([*expected.lines(), *effect_lines(foreseen, accuracy), *leak_lines(leaks)]))
+    print("\n".join([*expected.lines(), *effect_lines(effects, accuracy), *leak_lines(leaks)]))
     return None
 
 

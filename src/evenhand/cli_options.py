@@ -55,6 +55,19 @@ Tiny = Annotated[bool, typer.Option("--tiny", help="use tiny models and small st
 Json = Annotated[
     bool, typer.Option("--json", help="one JSON object on standard output, everything else on standard error")
 ]
+Accuracy = Annotated[
+    float,
+    typer.Option(
+        min=0.01, max=0.99, help="accuracy expected of the methods; the smallest detectable harm depends on it"
+    ),
+]
+Calibrate = Annotated[
+    bool,
+    typer.Option(
+        help="time a few steps of each method, to predict seconds, memory and disk; --no-calibrate lists the "
+        "trials at once, without these predictions"
+    ),
+]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run` or `audit` wrote")]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from evenhand.stats.contrast import TwoWay, by_unit, t_quantile, t_tail, two_way
 from evenhand.stats.few_runs import FewRuns, Wider
-from evenhand.stats.power import Repeated, detectable_by_runs, foreseen_effect, minimum_detectable_effect, runs_needed
+from evenhand.stats.power import Repeated, detectable_by_runs, detectable_effect, minimum_detectable_effect, runs_needed
 from evenhand.stats.proportion import Widened
 
 
@@ -113,12 +113,12 @@ def test_what_is_foreseen_is_what_such_studies_then_could_detect(runs, fixed):
         whole = two_way(np.array([v.mean() for v in values]), moves, shares)
         found.append(Repeated.of(FewRuns(whole), level).smallest())
         units += whole.units / 300
-    foreseen = foreseen_effect(differ / size, 0.0, runs, int(units), level)
+    foreseen = detectable_effect(differ / size, 0.0, runs, int(units), level)
     assert foreseen == pytest.approx(np.mean(found), rel=0.08)
 
 
 def test_nothing_is_foreseen_of_one_run():
-    assert np.isnan(foreseen_effect(0.001, 0.0, 1, 300, 0.05))
+    assert np.isnan(detectable_effect(0.001, 0.0, 1, 300, 0.05))
 
 
 def test_where_seeds_alone_vary_the_share_is_that_of_the_noncentral_t():

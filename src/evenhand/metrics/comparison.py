@@ -20,6 +20,10 @@ Method = Literal["between_groups", "to_overall", "to_complement"]
 Aggregate = Literal["worst_case", "mean"]
 
 
+ODDS: tuple[Rate, ...] = ("true_positive_rate", "false_positive_rate")
+"""The rates that equalized odds compares."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The options of a comparison of groups, shared by all measures of parity.

@@ -18,16 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared_once
-from evenhand.metrics.counts import Rate
+from evenhand.metrics.comparison import ODDS, Aggregate, Comparison, Method, compared_once
 from evenhand.metrics.groups import ByGroup, Groups, groups_of
 from evenhand.metrics.labels import Average
-
-_SELECTED: tuple[Rate, ...] = ("selection_rate",)
-_FOUND: tuple[Rate, ...] = ("true_positive_rate",)
-_RIGHT: tuple[Rate, ...] = ("precision",)
-_HIT: tuple[Rate, ...] = ("accuracy",)
-_ODDS: tuple[Rate, ...] = ("true_positive_rate", "false_positive_rate")
 
 
 def demographic_parity_difference(
@@ -55,7 +48,9 @@ def demographic_parity_difference(
         0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return compared_once(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(
+        ("selection_rate",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight
+    )
 
 
 def equal_opportunity_difference(
@@ -83,7 +78,9 @@ def equal_opportunity_difference(
         0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return compared_once(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(
+        ("true_positive_rate",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight
+    )
 
 
 def equalized_odds_difference(
@@ -117,7 +114,7 @@ def equalized_odds_difference(
         0.25
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return compared_once(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
+    return compared_once(ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
 
 
 def predictive_parity_difference(
@@ -145,7 +142,9 @@ def predictive_parity_difference(
         0.5
     """
     comparison = Comparison("difference", method, pos_label, average, min_support=min_support)
-    return compared_once(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(
+        ("precision",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight
+    )
 
 
 def accuracy_difference(
@@ -171,7 +170,7 @@ def accuracy_difference(
         0.5
     """
     comparison = Comparison("difference", method, min_support=min_support)
-    return compared_once(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(("accuracy",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
 
 
 def against_complement(

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evenhand.metrics.comparison import Aggregate, Comparison, Method, compared_once
-from evenhand.metrics.counts import Rate
+from evenhand.metrics.comparison import ODDS, Aggregate, Comparison, Method, compared_once
 from evenhand.metrics.labels import Average
-
-_SELECTED: tuple[Rate, ...] = ("selection_rate",)
-_FOUND: tuple[Rate, ...] = ("true_positive_rate",)
-_RIGHT: tuple[Rate, ...] = ("precision",)
-_HIT: tuple[Rate, ...] = ("accuracy",)
-_ODDS: tuple[Rate, ...] = ("true_positive_rate", "false_positive_rate")
 
 
 def demographic_parity_ratio(
@@ -40,7 +33,9 @@ def demographic_parity_ratio(
         0.5
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return compared_once(_SELECTED, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(
+        ("selection_rate",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight
+    )
 
 
 def equal_opportunity_ratio(
@@ -68,7 +63,9 @@ def equal_opportunity_ratio(
         0.5
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return compared_once(_FOUND, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(
+        ("true_positive_rate",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight
+    )
 
 
 def equalized_odds_ratio(
@@ -102,7 +99,7 @@ def equalized_odds_ratio(
         0.75
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return compared_once(_ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
+    return compared_once(ODDS, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
 
 
 def predictive_parity_ratio(
@@ -130,7 +127,9 @@ def predictive_parity_ratio(
         0.5
     """
     comparison = Comparison("ratio", method, pos_label, average, min_support=min_support)
-    return compared_once(_RIGHT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(
+        ("precision",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight
+    )
 
 
 def accuracy_ratio(
@@ -156,4 +155,4 @@ def accuracy_ratio(
         0.5
     """
     comparison = Comparison("ratio", method, min_support=min_support)
-    return compared_once(_HIT, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)
+    return compared_once(("accuracy",), comparison, y_true, y_pred, sensitive_features, control_features, sample_weight)

@@ -11,8 +11,7 @@ unit's influence divided by the size of the sample, with Σ_i a_ij = 0. The esti
     V         = max(V_seed + V_example − V_both, V_example)       (Cameron, Gelbach and Miller 2011)
     df        = V² / (V_seed²/(J−1)), at least J−1, at most U−1
 
-One formula serves a new split per run and one fixed split. `docs/statistics-derivations.md` has the simulated coverage.
-"""
+One formula serves a new split per run and one fixed split; its coverage is in `docs/statistics-derivations.md`."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def _chances(runs: int) -> np.ndarray:
     return chdtri(runs - 1, 1 - (np.arange(REPEATS) + 0.5) / REPEATS) / (runs - 1)
 
 
-def foreseen_effect(noise: float, common: float, runs: int, units: int, level: float) -> float:
+def detectable_effect(noise: float, common: float, runs: int, units: int, level: float) -> float:
     """The smallest effect that 80% of the studies of a planned design would find.
 
     Its runs are taken to differ by their examples alone, so this is a lower bound: what seeds add is not known before.

@@ -12,7 +12,7 @@ from evenhand import records
 from evenhand.audit.design import DEFAULT_SUPPORT
 from evenhand.audit.measures.membership import false_positive_rates
 from evenhand.metrics.membership.roc import LEAST
-from evenhand.stats.power import foreseen_effect
+from evenhand.stats.power import detectable_effect
 from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
 
@@ -136,7 +136,7 @@ def _effects_of_setting(plan: Plan, name: str, accuracy: float) -> Iterator[Dete
             differ = 2 * accuracy * (1 - accuracy) * (1 - AGREEMENT)
             union = int(np.unique(np.concatenate([test[mask[test]] for test in tests.values()])).size)
             level = ALPHA / (1 if group is None else family)
-            detectable = foreseen_effect(differ / size, SEED_CORRELATION * overlap, runs, union, level)
+            detectable = detectable_effect(differ / size, SEED_CORRELATION * overlap, runs, union, level)
         yield DetectableEffect(name, attribute, group, size, detectable)
 
 

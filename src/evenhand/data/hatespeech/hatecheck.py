@@ -30,12 +30,12 @@ class HateCheck(DataSpec):
 
     Attributes:
         cases: `all`; or `matched`, only those of templates that were filled in once for every identity, so that each
-            identity has the same sentences, and what differs between two groups is who the sentences speak of.
+            identity has the same sentences, and two groups differ only in the people that the sentences mention.
         labels: `all`; or only the `normal` cases, whose accuracy is 1 − the false-positive rate, so that this is
             compared and judged as accuracy is; or only the `hateful` ones, whose accuracy is the true-positive rate.
-        groups: the attributes: `identity`, who is spoken of (cases that speak of no protected identity form the group
-            `none`), and `functionality`, what a case tests (each has one label only, so rates over the other label are
-            undefined).
+        groups: the attributes: `identity`, the people that a case mentions (cases without a protected identity form the
+            group `none`), and `functionality`, what a case tests (each has one label only, so rates over the other
+            label are undefined).
     """
 
     folder_name: ClassVar[str | None] = "hatecheck"
