@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.stats.contrast import TwoWay, t_quantile, two_way
+from evenhand.stats.contrast import TwoWay, two_way
 from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.student_t import t_quantile
 
 TAILS = (0.2, 0.05, 0.01, 1e-4)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.stats.contrast import t_quantile
 from evenhand.stats.heterogeneity import pool
+from evenhand.stats.student_t import t_quantile
 
 EVENTS = np.array(
     [

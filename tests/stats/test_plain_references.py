@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evenhand.stats.contrast import TwoWay, degrees_of_freedom, t_density, t_quantile, t_quantiles, t_tail
+from evenhand.stats.contrast import TwoWay, degrees_of_freedom
 from evenhand.stats.few_runs import LEAST, FewRuns, Wider
 from evenhand.stats.power import MOST_RUNS, REPEATS, Repeated, half_widths, runs_needed
 from evenhand.stats.proportion import FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
+from evenhand.stats.student_t import t_density, t_quantile, t_quantiles, t_tail
 
 special = pytest.importorskip("scipy.special")
 optimize = pytest.importorskip("scipy.optimize")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.stats.contrast import TwoWay, by_unit, t_quantile, t_tail, two_way
+from evenhand.stats.contrast import TwoWay, by_unit, two_way
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.power import Repeated, detectable_by_runs, detectable_effect, minimum_detectable_effect, runs_needed
 from evenhand.stats.proportion import Widened
+from evenhand.stats.student_t import t_quantile, t_tail
 
 
 def contrast(estimate, v_seed, v_example, v_both, runs=5, units=1000):

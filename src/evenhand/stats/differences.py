@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from evenhand.stats.contrast import TwoWay, t_quantile
+from evenhand.stats.contrast import TwoWay
 from evenhand.stats.proportion import FEW, LEAST
+from evenhand.stats.student_t import t_quantile
 
 
 class Interval(Protocol):

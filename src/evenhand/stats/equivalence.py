@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.stats.contrast import t_tail
+from evenhand.stats.student_t import t_tail
 
 __all__ = ["Verdict", "non_inferiority", "tost", "tost_independent", "tost_paired", "verdict"]
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from evenhand.stats.contrast import TwoWay, t_density, t_quantile, t_tail
+from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
+from evenhand.stats.student_t import t_density, t_quantile, t_tail
 
 
 @dataclass(frozen=True)

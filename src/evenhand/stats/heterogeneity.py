@@ -27,8 +27,8 @@ from typing import Literal
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.stats.contrast import t_quantile
 from evenhand.stats.few_runs import LEAST
+from evenhand.stats.student_t import t_quantile
 
 Weights = Literal["equal", "inverse-variance"]
 NO_SETTINGS = "no setting has an estimate"

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.stats.contrast import t_quantile, t_tail
+from evenhand.stats.student_t import t_quantile, t_tail
 
 Alternative = Literal["greater", "less", "two-sided"]
 MOST_EXACT = 16

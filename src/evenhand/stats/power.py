@@ -10,9 +10,10 @@ from typing import Self
 
 import numpy as np
 
-from evenhand.stats.contrast import TwoWay, t_quantile, t_quantiles
+from evenhand.stats.contrast import TwoWay
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.roots import rising_root
+from evenhand.stats.student_t import t_quantile, t_quantiles
 
 POWER = 0.8
 ROOT = math.sqrt(2 * math.pi)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.stats.contrast import TwoWay, t_quantile, t_tail
+from evenhand.stats.contrast import TwoWay
 from evenhand.stats.roots import rising_root
+from evenhand.stats.student_t import t_quantile, t_tail
 
 FEW = 10
 """With fewer discordant units than this, a contrast of proportions gets the adjusted interval."""

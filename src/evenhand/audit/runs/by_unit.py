@@ -13,8 +13,9 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.contrast import TwoWay, by_unit, quantiles, two_way
+from evenhand.stats.contrast import TwoWay, by_unit, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
+from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import correction
 
 

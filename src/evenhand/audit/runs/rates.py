@@ -21,8 +21,9 @@ from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.group_gaps import Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.contrast import count_distinct, quantiles
+from evenhand.stats.contrast import count_distinct
 from evenhand.stats.proportion import FEW, proportion_intervals
+from evenhand.stats.student_t import quantiles
 from evenhand.stats.subset_rows import Rows
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, levels
 

@@ -18,10 +18,11 @@ from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import RateOf
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.rates import SubsetRates
-from evenhand.stats.contrast import TwoWay, quantiles, units_of_two_sides
+from evenhand.stats.contrast import TwoWay, units_of_two_sides
 from evenhand.stats.differences import FewEvents, Proportions, few_events_bounds
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW
+from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import RatioSums, TwoSided, gap_changes, gap_sums, gaps
 
 
