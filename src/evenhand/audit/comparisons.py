@@ -93,6 +93,11 @@ class Contrast:
     gaps: GapIntervals | None = None
 
 
+def clustering_note(vary: bool, runs: int) -> tuple[str, ...]:
+    """The note on how the interval of several runs was made; none for one run."""
+    return (TWO_WAY[vary],) if runs > 1 else ()
+
+
 def enough_runs(runs: int, planned: int) -> bool:
     """Whether there are enough runs for a contrast: three, or all where fewer were planned."""
     return runs >= max(min(LEAST_RUNS, planned), 1)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from evenhand.audit.comparisons import TWO_WAY, Evidence, enough_runs
+from evenhand.audit.comparisons import Evidence, clustering_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, change
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.items import ItemRuns, Items, combined, defined_items, interval_of
@@ -75,7 +75,7 @@ class ItemReading(ABC, Generic[Sample]):
 
     def closing(self, runs: ItemRuns) -> tuple[str, ...]:
         """The last notes of a contrast: how its interval was made."""
-        closing = (TWO_WAY[self.vary],) if len(runs.values) > 1 else ()
+        closing = clustering_note(self.vary, len(runs.values))
         items = runs.values.shape[1]
         if items < 2:
             return closing

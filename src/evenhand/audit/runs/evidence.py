@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import TWO_WAY, Evidence, enough_runs
+from evenhand.audit.comparisons import Evidence, clustering_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence
@@ -74,7 +74,7 @@ def _of_subset(reader: RunInfluences, changes: Changes, index: int, notes: Seque
         whole.runs,
         notes=tuple(notes),
         smallest=int(changes.smallest[index]),
-        closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
+        closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=partial(changes.totals, index),
         gram=None if whole_gram is None else (whole_gram, index),
     )
@@ -113,7 +113,7 @@ def evidence_of_pairs(
         notes=tuple(notes),
         smallest=min(influence.smallest for influence in influences),
         adjusted=adjusted,
-        closing=(TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else (),
+        closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=lambda: totals,
     )
 

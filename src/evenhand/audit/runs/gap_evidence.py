@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import TWO_WAY, Evidence, enough_runs
+from evenhand.audit.comparisons import Evidence, clustering_note, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, Estimand, change
 from evenhand.audit.evaluation import Run
@@ -91,7 +91,7 @@ def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequenc
             whole.runs,
             notes=tuple(notes),
             smallest=int(changes.smallest[index]),
-            closing=_closing(reader, whole),
+            closing=clustering_note(reader.evaluation.design.vary, whole.runs),
             totals=lambda: changes.totals(index),
             gram=None if changes.change.whole.gram is None else (changes.change.whole.gram, index),
             gaps=changes.intervals(index),
@@ -148,7 +148,7 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         adjusted=Apart(whole, intervals[0], intervals[1]) if few else None,
-        closing=_closing(reader, whole),
+        closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=lambda: (difference.units, difference.totals),
         gaps=GapIntervals(
             sided(1, 1).interval(measure.proportion, 2.0),
@@ -245,7 +245,3 @@ def _positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Inf
     if sign > 0:
         return influence
     return replace(influence, value=(1 if proportion else 0) - influence.value, influence=-influence.influence)
-
-
-def _closing(reader: RunInfluences, whole: TwoWay) -> tuple[str, ...]:
-    return (TWO_WAY[reader.evaluation.design.vary],) if whole.runs > 1 else ()
