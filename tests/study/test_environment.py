@@ -12,7 +12,7 @@ from evenhand.study.environment import METHOD_PACKAGES, distinct_environments, t
 
 def test_every_trial_keeps_the_versions_and_the_machine():
     kept = training_environment(Full())
-    assert kept["torch"] == version("torch") and {"python", "device", "machine", "system", "threads"} <= {*kept}
+    assert kept["torch"] == version("torch") and {"python", "device", "machine", "system"} <= {*kept}
     assert not {*METHOD_PACKAGES.values()} & {*kept}
 
 

@@ -71,7 +71,7 @@ def test_what_was_found_to_pay_is_kept_and_used_again(study, tmp_path):
     assert {len(pack) for pack in made} == {1}
     assert told == []
     for key in kept:
-        Store(tmp_path).keep_replicas(key, 5)
+        Store(tmp_path).keep_chosen("replicas", key, 5)
     again, _ = found({**study, "seeds": 7}, tmp_path)
     assert sizes(again, "small", "large") == [5, 5, 4]
     assert sizes(again, "head") == [4, 3]

@@ -261,9 +261,9 @@ def test_settings_of_different_numbers_of_classes_are_gathered_into_one_table(st
 
 
 def test_what_is_trained_together_is_remembered_by_what_it_shares(store):
-    assert store.replicas() == {}
-    store.keep_replicas("one", 4)
-    store.keep_replicas("other", 1)
-    assert Store(store.out).replicas() == {"one": 4, "other": 1}
+    assert store.chosen("replicas") == {}
+    store.keep_chosen("replicas", "one", 4)
+    store.keep_chosen("replicas", "other", 1)
+    assert Store(store.out).chosen("replicas") == {"one": 4, "other": 1}
     (store.out / "replicas.json").write_text('{"one": ')
-    assert store.replicas() == {}, "a file that a power failure cut off holds nothing"
+    assert store.chosen("replicas") == {}, "a file that a power failure cut off holds nothing"

@@ -19,11 +19,12 @@ from evenhand.study.packs import group_into_packs
 from evenhand.study.plan import Plan
 from evenhand.study.progress import duration
 from evenhand.study.selection import assume_longest_candidates
-from evenhand.study.store import Store
+from evenhand.study.store import Chosen, Store
 from evenhand.study.timing import MeasuredTimes, measure_times
 from evenhand.study.timing_language import measure_language_times
 from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
+from evenhand.training.threads import kept_threads
 
 STEP_BYTES = 120
 """A row of `log.jsonl`, about."""
@@ -52,9 +53,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class _ReadOnlyStore(Store):
-    """A store opened for reading: the pack sizes that timing finds are not kept."""
+    """A store opened for reading: what timing chooses is not kept."""
 
-    def keep_replicas(self, key: str, count: int) -> None:
+    def keep_chosen(self, what: Chosen, key: str, count: int) -> None:
         """Do nothing."""
 
 
@@ -167,6 +168,7 @@ def _size(count: int) -> str:
     return f"{count / 1e3:.3g} kB"
 
 
+@kept_threads()
 def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[str, Cost | None]:
     """Return the cost of each trial by its hash; None where this machine's memory does not hold it.
 

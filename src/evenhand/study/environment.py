@@ -20,7 +20,7 @@ PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", 
 METHOD_PACKAGES: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
 """The package that these methods are trained with besides."""
 
-_SHARED_KEYS = {"python", *PACKAGES, "device", "machine", "system", "threads", "processes"}
+_SHARED_KEYS = {"python", *PACKAGES, "device", "machine", "system", "processes"}
 """The keys of an environment that do not depend on the method."""
 
 
@@ -59,6 +59,5 @@ def _shared() -> Mapping[str, str]:
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
         "machine": platform.machine(),
         "system": platform.system(),
-        "threads": str(torch.get_num_threads()),
         **({"processes": str(launch.this_process().processes)} if launch.this_process().shared else {}),
     }

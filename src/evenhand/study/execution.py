@@ -13,6 +13,7 @@ from evenhand.study.plan import Plan
 from evenhand.study.selection import choice_line, select_hyperparameters
 from evenhand.study.store import Store
 from evenhand.study.watcher import Watcher
+from evenhand.training.threads import kept_threads
 
 
 def tune(plan: Plan, store: Store, watcher: Watcher) -> Plan:
@@ -42,6 +43,7 @@ def train(plan: Plan, store: Store, watcher: Watcher) -> None:
     shutil.rmtree(store.features, ignore_errors=True)
 
 
+@kept_threads()
 def run_missing(trials: Sequence[Trial], store: Store, watcher: Watcher) -> None:
     """Run those of the trials that are not complete on disk, pack by pack; this is how a study resumes."""
     todo = [trial for trial in trials if not store.complete(trial)]

@@ -1,4 +1,4 @@
-"""Groups trials into packs that are trained together, by `train.replicas` or by what is faster on this machine."""
+"""Groups trials into packs that are trained together, and sets their threads, by what is faster on this machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from evenhand.study.expansion import Trial
 from evenhand.study.store import Store
 from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
+from evenhand.training.threads import threads_that_pay
 
 
 def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
@@ -30,8 +31,21 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
         key = None if alone else packing.pack_key(work_of(trial))
         groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
     for key, trials in groups.items():
+        use_threads(trials[0], store)
         for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):
             yield tuple(trials[int(index)] for index in part)
+
+
+def use_threads(trial: Trial, store: Store) -> None:
+    """Set the number of threads that pay for a trial's base model: from the store, or timed and kept there."""
+    import torch
+
+    base = trial.setting.base.fingerprint
+    count = store.chosen("threads").get(base)
+    if count is None:
+        count = threads_that_pay(trial.setting.base)
+        store.keep_chosen("threads", base, count)
+    torch.set_num_threads(count)
 
 
 def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[str], None]) -> int:
@@ -39,11 +53,11 @@ def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[st
     wanted = trials[0].train.replicas
     if wanted != "auto":
         return wanted
-    known = store.replicas().get(key)
+    known = store.chosen("replicas").get(key)
     if known is not None or len(trials) == 1:
         return known or 1
     count = packing.replicas_that_pay([work_of(trial) for trial in trials])
-    store.keep_replicas(key, count)
+    store.keep_chosen("replicas", key, count)
     if count > 1:
         say(f"{trials[0].method}: {count} trials at a time are trained together, since that is faster here")
     return count

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -29,6 +29,9 @@ from evenhand.tasks import TABLE
 
 _ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
 """The name under which a file is written before it is renamed."""
+
+Chosen = Literal["replicas", "threads"]
+"""What timing chooses at the first run of a study; both change results by rounding."""
 
 HARNESS = "harness"
 """The table of benchmarks."""
@@ -156,17 +159,17 @@ class Store:
         """Return whether a trial's probes are on disk, if the study asks for any."""
         return trial.probing is None or self.covered(trial.hash, "probes").get("test") == trial.probing.key
 
-    def replicas(self) -> dict[str, int]:
-        """Return how many trials are trained together here, by the key that they share."""
-        path = self.out / "replicas.json"
+    def chosen(self, what: Chosen) -> dict[str, int]:
+        """Return the pack sizes, or the numbers of threads, that timing chose here, by the key that trials share."""
+        path = self.out / f"{what}.json"
         try:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         except ValueError:  # cut off
             return {}
 
-    def keep_replicas(self, key: str, count: int) -> None:
-        """Remember a pack size for the runs that continue this one."""
-        write_text(self.out / "replicas.json", json.dumps({**self.replicas(), key: count}, indent=1))
+    def keep_chosen(self, what: Chosen, key: str, count: int) -> None:
+        """Remember a pack size or a number of threads for the runs that continue this one."""
+        write_text(self.out / f"{what}.json", json.dumps({**self.chosen(what), key: count}, indent=1))
 
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
         """Write a trial's predictions, responses or options, with the fingerprints of the examples they cover."""

@@ -176,6 +176,7 @@ def _train(
     pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
 ) -> Iterator[tuple[Trial, TrialOutcome]]:
     """Train a pack and complete the folder of each of its trials."""
+    import torch
     from safetensors import SafetensorError
 
     with ExitStack() as unfinished:
@@ -194,6 +195,7 @@ def _train(
                     "model": {"name": trial.setting.base.name, "commit": trial.setting.base.commit},
                     "environment": training_environment(trial.spec),
                     "replicas": len(pack),
+                    "threads": torch.get_num_threads(),
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "status": "done",
                     "reason": None,
