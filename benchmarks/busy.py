@@ -2,8 +2,8 @@
 
     python benchmarks/busy.py
 
-Trials train the tiny BERT on the built-in posts, whole or with LoRA, and each way is a process of its own. "As torch has
-it" is a thread for each core, which spins while it waits. "As Evenhand has it" is the number of threads that
+Trials train the tiny BERT on the built-in posts, whole or with LoRA, and each way is a process of its own. "As torch
+has it" is a thread for each core, which spins while it waits. "As Evenhand has it" is the number of threads that
 `evenhand.training.threads` chooses, which sleep while they wait. The ways take turns, `--rounds` times, since machines
 drift; the ratios are of medians. Beside one busy core, a trial should take at most 3 times as long as on a quiet
 machine.
