@@ -65,7 +65,9 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
         for place in without_mirrors([settings[0] for settings in several], estimates):
             settings, mean = several[place], means[place]
             judging = [contrast for contrast in settings if contrast.judged]
-            scope = scope_of(min((contrast.contrast.runs for contrast in judging), default=0))
+            runs = min((contrast.contrast.runs for contrast in judging), default=0)
+            single = any(contrast.contrast.single for contrast in judging)
+            scope = scope_of(settings[0].comparison, runs, single)
             notes = _notes(settings, mean, design)
             yield pooled_row(settings[0], mean, size, len(judging), scope, notes, design)
 

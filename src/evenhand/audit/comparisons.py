@@ -10,11 +10,12 @@ import numpy as np
 
 from evenhand.audit.disparities import GapIntervals
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.differences import Apart
+from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
-ONE_SEED = "one seed: the variance between trainings is unknown, the interval includes the noise of the examples only"
+ONE_SEED = "one run of each: about these two models; nothing is shown about the methods, whose other runs may differ"
+ONE_MODEL = "one run: about this model; nothing is shown about other runs of the method"
 TWO_WAY = {
     True: "interval: two-way clustered by seed and example, a new split per seed",
     False: "interval: two-way clustered by seed and example, one fixed split: results do not generalize to other "
@@ -44,6 +45,7 @@ class Evidence:
         sample: the name of that sample, for the note on samples that are too small.
         doubts: further reasons to show it and not to judge it.
         adjusted: the interval for few discordant units; None where there are enough.
+        few_events: of a gap between proportions, its interval, which holds at any number of events.
         adjustment: the note on that.
         closing: come last in its row: how the interval was made.
         totals: computes the codes of the resampling units, int [U], and the influence of each over all runs, float
@@ -52,6 +54,7 @@ class Evidence:
             None where subsets were not computed together.
         gaps: of a gap change, the intervals beside it.
         nothing: the note where there are no runs and no other notes.
+        single: whether it is about one model, compared with each run of another method.
     """
 
     whole: TwoWay | None
@@ -62,12 +65,14 @@ class Evidence:
     sample: str = "examples in some run"
     doubts: tuple[str, ...] = ()
     adjusted: FewDiscordant | Widened | Apart | None = None
+    few_events: FewEvents | Wider | None = None
     adjustment: str = DISCORDANT
     closing: tuple[str, ...] = ()
     totals: UnitTotals | None = None
     gram: tuple[np.ndarray, int] | None = None
     gaps: GapIntervals | None = None
     nothing: str = NO_COMMON_SEED
+    single: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +85,18 @@ class Contrast:
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
         runs: the number of runs with a value.
         notes: reasons and caveats.
-        totals, gram, gaps: see `Evidence`.
+        totals, gram, gaps, single: see `Evidence`.
     """
 
     estimate: float | None
-    interval: FewRuns | Wider | None
+    interval: FewRuns | Wider | FewEvents | None
     whole: TwoWay | None
     runs: int
     notes: tuple[str, ...] = ()
     totals: UnitTotals | None = None
     gram: tuple[np.ndarray, int] | None = None
     gaps: GapIntervals | None = None
+    single: bool = False
 
 
 def clustering_note(vary: bool, runs: int) -> tuple[str, ...]:
@@ -125,12 +131,22 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
     if not refused and math.isnan(whole.variance):
         refused = [ONE_UNIT]
     if refused:
-        return Contrast(whole.estimate, None, whole, evidence.runs, (*notes, *refused))
-    interval = runs = FewRuns(whole)
-    if evidence.adjusted is not None:
-        interval = Wider(runs, evidence.adjusted)
+        return Contrast(whole.estimate, None, whole, evidence.runs, (*notes, *refused), single=evidence.single)
+    interval: FewRuns | Wider | FewEvents = FewRuns(whole)
+    if evidence.few_events is not None:
+        interval = evidence.few_events
+    elif evidence.adjusted is not None:
+        interval = Wider(interval, evidence.adjusted)
         notes.append(evidence.adjustment)
     notes += evidence.closing
     return Contrast(
-        whole.estimate, interval, whole, evidence.runs, tuple(notes), evidence.totals, evidence.gram, evidence.gaps
+        whole.estimate,
+        interval,
+        whole,
+        evidence.runs,
+        tuple(notes),
+        evidence.totals,
+        evidence.gram,
+        evidence.gaps,
+        evidence.single,
     )

@@ -134,11 +134,17 @@ def change(estimand: Estimand, method: str, reference: str, direction: int, deci
     return Comparison("change", estimand, method, reference, terms, decides)
 
 
-def gap(estimand: Estimand, method: str, direction: int, against: Subset | None = None) -> Comparison:
-    """The estimand of a group minus that of the rest (or of another subset), of one method: one model is enough."""
+def gap(
+    estimand: Estimand, method: str, direction: int, against: Subset | None = None, mirrored: bool = False
+) -> Comparison:
+    """The estimand of a group minus that of the rest (or of another subset), of one method: one model is enough.
+
+    A measure without direction has no verdict. Args: see `change` and `Comparison`.
+    """
     rest = against or estimand.subset.rest
     terms = _signed(direction, (1, method, estimand.subset), (-1, method, rest))
-    return Comparison("gap", estimand, method, None, terms, estimand.measure.decides)
+    decides = estimand.measure.decides if direction else False
+    return Comparison("gap", estimand, method, None, terms, decides, mirrored)
 
 
 def gap_change(

@@ -39,9 +39,9 @@ def by_attribute(judged: Sequence[Judged]) -> list[list[Judged]]:
 
 
 def named_first(judged: Sequence[Judged]) -> list[Judged]:
-    """The rows with, in each attribute, the groups that lost more than the rest first, which others' notes name.
+    """The rows with, in each attribute, the groups first that lost more, or have less, than the rest; notes name them.
 
-    A group whose rest contains such a group seems to have gained against it.
+    A group whose rest contains such a group seems to have gained against it, or to fare better.
     """
     ordered = []
     for part in by_attribute(judged):
@@ -50,7 +50,8 @@ def named_first(judged: Sequence[Judged]) -> list[Judged]:
         for _, row in part:
             against = row["disparity"] not in (None, "undecided") or row["verdict"] == "better"
             if worse and row["verdict"] != "worse" and against:
-                note = f"its rest contains {harmed}, which lost more than the rest"
+                how = "fares worse" if row["comparison"] == "gap" else "lost more than the rest"
+                note = f"its rest contains {harmed}, which {how}"
                 row["note"] = "; ".join(filter(None, [note, row["note"]]))
         ordered += [*worse, *(each for each in part if each not in worse)]
     return ordered
@@ -81,11 +82,10 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
         runs = max(contrast.runs for contrast in contrasts)
         values: dict[str, Any] = {
             "runs": runs,
-            "scope": scope_of(runs),
+            "scope": scope_of(about.comparison, runs, any(contrast.single for contrast in contrasts)),
             "verdict": word if about.comparison.decides else None,
         }
-        if runs > 1:
-            values["disparity"] = "widens" if widening else "undecided"
+        values["disparity"] = "widens" if widening else "undecided"
         yield verdict_row(about, member.setting, family.name, notes, values)
 
 
@@ -93,5 +93,5 @@ def _all_inside(contrasts: Sequence[Contrast], margin: float | None, alpha: floa
     """Whether every interval, at the one-sided level alpha, lies inside the margin."""
     if margin is None:
         return False
-    bounds = [contrast.interval.bounds(alpha) for contrast in contrasts if contrast.interval and contrast.runs > 1]
+    bounds = [contrast.interval.bounds(alpha) for contrast in contrasts if contrast.interval]
     return len(bounds) == len(contrasts) and all(-margin < low < high < margin for low, high in bounds)

@@ -10,6 +10,7 @@ import polars as pl
 
 Record = TypeVar("Record")
 
+ONE_AGAINST = "one model against each run of the other method: about this model, whose own other runs may differ"
 ONE_SEED = "one seed: the interval does not include the noise of training"
 
 
@@ -63,6 +64,23 @@ def missing_note(method: str, seeds: Sequence[int], absent: Mapping[tuple[str, i
     """A note where some seeds of a method have no records; `what` is its verb, such as "have no predictions"."""
     reasons = [absent[method, seed] for seed in seeds if (method, seed) in absent]
     return [f"{len(reasons)} of {len(seeds)} seeds {what}: {', '.join(sorted(set(reasons)))}"] if reasons else []
+
+
+def seed_pairs(ours: Iterable[int], theirs: Iterable[int]) -> tuple[list[tuple[int, int]], list[str]]:
+    """The seeds of the runs of two methods that are compared, in order, and a note where that is not all or not alike.
+
+    Runs are paired by seed. Where one method has a single run and the other several, that run is compared with each.
+    """
+    first, second = sorted(set(ours)), sorted(set(theirs))
+    if one_against_several(first, second):
+        return [(own, other) for own in first for other in second], [ONE_AGAINST]
+    both, notes = shared_seeds(first, second)
+    return [(seed, seed) for seed in both], notes
+
+
+def one_against_several(ours: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether one method was run once and the other more often."""
+    return min(len(ours), len(theirs)) == 1 < max(len(ours), len(theirs))
 
 
 def shared_seeds(ours: Iterable[int], theirs: Iterable[int]) -> tuple[list[int], list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.audit.comparisons import ONE_SEED, Contrast
+from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast
 from evenhand.audit.design import Design
 from evenhand.audit.disparities import LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
@@ -72,20 +72,24 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     """The row of a setting's contrast, with bounds that hold simultaneously over its family."""
     contrast, comparison = member.contrast, member.comparison
     notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
-    values: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs, "scope": scope_of(contrast.runs)}
+    values: dict[str, Any] = {
+        "contrast": contrast.estimate,
+        "runs": contrast.runs,
+        "scope": scope_of(comparison, contrast.runs, contrast.single),
+    }
     interval, whole = contrast.interval, contrast.whole
     if interval is None or whole is None:
         return verdict_row(member, member.setting, family.name, notes, values)
     low, high = interval.bounds(family.level)
     values["low"], values["high"] = comparison.within((low, high))
-    if contrast.gaps is not None and contrast.runs > 1:
+    if contrast.gaps is not None:
         values["disparity"] = contrast.gaps.disparity(interval, family.level)
         if values["disparity"] == "narrows" and contrast.gaps.levelled_down(family.level):
             notes.append(LEVELLED_DOWN)
     if not comparison.decides:
         return verdict_row(member, member.setting, family.name, notes, values)
     if contrast.runs < 2:
-        return verdict_row(member, member.setting, family.name, [ONE_SEED, *notes], values)
+        notes.insert(0, ONE_MODEL if comparison.reference is None else ONE_SEED)
     if not high > low:
         return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], values)
     p = interval.p_greater()
@@ -95,7 +99,7 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         "p_adjusted": float(family.joint.adjusted(p)),
         "detectable": Repeated.of(interval, family.level).smallest(),
     }
-    if values["verdict"] == "inconclusive" and not comparison.estimand.measure.one_sided:
+    if values["verdict"] == "inconclusive" and contrast.runs > 1 and not comparison.estimand.measure.one_sided:
         # What an adjusted interval adds is noise of the examples.
         extra = max(interval.variance - whole.variance, 0.0)
         spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
@@ -112,9 +116,13 @@ def decided(low: float, high: float, member: SettingContrast) -> str:
     return "inconclusive" if word != "worse" and member.comparison.estimand.measure.one_sided else word
 
 
-def scope_of(runs: int) -> str:
-    """What a contrast of so many runs of each method is about."""
-    return "these models" if runs == 1 else "the methods"
+def scope_of(comparison: Comparison, runs: int, single: bool = False) -> str:
+    """What a comparison of so many runs is about; `single` where one model is compared with each of them."""
+    if single:
+        return "this model against the mean of N runs"
+    if runs != 1:
+        return "the methods"
+    return "this model" if comparison.reference is None else "these models"
 
 
 def pooled_row(
@@ -139,8 +147,7 @@ def pooled_row(
     """
     comparison = member.comparison
     estimand = comparison.estimand
-    of = "gap change of " if comparison.kind == "gap change" else ""
-    pair = f"{of}{estimand.measure.name} {BY[estimand.subset.level]}, {pair_of(comparison)}"
+    pair = f"{kind_of(comparison)}{estimand.measure.name} {BY[estimand.subset.level]}, {pair_of(comparison)}"
     family = f"{pair}, across settings ({counted(size)})"
     values: dict[str, Any] = {"runs": settings, "scope": scope}
     if pooled is not None:
@@ -206,8 +213,14 @@ def verdict_row(
     }
 
 
+def kind_of(comparison: Comparison) -> str:
+    """What of a measure is compared, as the names of families begin: nothing, `gap of ` or `gap change of `."""
+    return "" if comparison.kind == "change" else f"{comparison.kind} of "
+
+
 def pair_of(comparison: Comparison) -> str:
-    return f"{comparison.method} vs {comparison.reference}"
+    """The methods that a comparison is about."""
+    return comparison.method if comparison.reference is None else f"{comparison.method} vs {comparison.reference}"
 
 
 def counted(size: int) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from evenhand.audit.comparisons import Contrast
 from evenhand.audit.design import Design
 from evenhand.audit.group_rows import between_groups, named_first, without_mirrors
-from evenhand.audit.verdict_rows import BY, FamilyBounds, SettingContrast, counted, pair_of, setting_row
+from evenhand.audit.verdict_rows import BY, FamilyBounds, SettingContrast, counted, kind_of, pair_of, setting_row
 from evenhand.seeds import generator
 from evenhand.stats.multiplicity import MaxT, correlations, max_t
 
@@ -43,8 +43,9 @@ class Family(FamilyBounds):
         by = BY[estimand.subset.level] if estimand.family is None else f"by {estimand.family}"
         method_note = ", max T" if level > design.alpha / size else ""
         corrected = "" if estimand.correction is None else f" after {estimand.correction}"
-        of = "gap change of " if first.kind == "gap change" else ""
-        name = f"{of}{estimand.measure.name}{corrected} {by}, {pair_of(first)} ({counted(size)}{method_note})"
+        name = (
+            f"{kind_of(first)}{estimand.measure.name}{corrected} {by}, {pair_of(first)} ({counted(size)}{method_note})"
+        )
         jointly = _jointly(contrasts, members[0].margin, design.alpha) if first.decides else None
         return cls(joint, level, name, jointly, design.alpha, members)
 
@@ -58,12 +59,11 @@ class Family(FamilyBounds):
         """Rows of the table `verdicts`: one for each question, and for gap changes one for an attribute's groups."""
         indices = without_mirrors(self.members, [member.contrast.estimate for member in self.members])
         kept = [(self.members[index], setting_row(self.members[index], self)) for index in indices]
-        if self.members[0].comparison.kind == "gap change":
-            named = named_first(kept)
-            yield from (row for _, row in named)
-            yield from between_groups(named, self)
-        else:
-            yield from (row for _, row in kept)
+        kind = self.members[0].comparison.kind
+        ordered = kept if kind == "change" else named_first(kept)
+        yield from (row for _, row in ordered)
+        if kind == "gap change":
+            yield from between_groups(ordered, self)
 
 
 def families(contrasts: Sequence[SettingContrast], design: Design) -> list[Family]:
@@ -135,7 +135,7 @@ def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) 
     if margin is None or len(contrasts) < 2:
         return None
     for contrast in contrasts:
-        if contrast.interval is None or contrast.runs < 2:
+        if contrast.interval is None:
             return None
         low, high = contrast.interval.bounds(alpha)
         if not (low < high < margin):

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay
+from evenhand.stats.differences import FewEvents
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.roots import rising_root
 from evenhand.stats.student_t import t_quantile, t_quantiles
@@ -143,17 +144,18 @@ class Repeated:
     halves: np.ndarray
 
     @classmethod
-    def of(cls, interval: FewRuns | Wider, level: float) -> Self:
-        """Studies with the variances observed in this one; nan with one run.
+    def of(cls, interval: FewRuns | Wider | FewEvents, level: float) -> Self:
+        """Studies with the variances observed in this one; of one run that of the examples, which is taken as known.
 
         Args:
             interval: of the contrast; one that is adjusted for few discordant units is at least as long every time.
             level: one-sided, of each bound.
         """
         few = interval.runs if isinstance(interval, Wider) else interval
-        whole = few.whole if isinstance(few, FewRuns) else few
-        if whole.runs < 2:
-            return cls(math.nan, np.full(1, math.nan))
+        whole = few if isinstance(few, TwoWay) else few.whole
+        if isinstance(interval, FewEvents) or whole.runs < 2:
+            half = interval.estimate - interval.bounds(level)[0]
+            return cls(math.sqrt(interval.variance), np.array([half]))
         known = float(unbiased_seed_variance(np.array(whole.v_seed), whole.runs))
         found = cls.with_variances(known, whole.v_example, whole.v_both, whole.runs, whole.units, level)
         if isinstance(interval, FewRuns):

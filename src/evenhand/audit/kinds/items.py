@@ -14,7 +14,7 @@ from evenhand.audit.comparisons import Evidence, clustering_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, change
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.items import ItemRuns, Items, combined, defined_items, interval_of
-from evenhand.audit.trial_records import ONE_SEED, missing_note, seeds_of, shared_seeds
+from evenhand.audit.trial_records import ONE_SEED, missing_note, one_against_several, seed_pairs, seeds_of
 from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family, pairs
 from evenhand.stats.proportion import FewDiscordant, Widened
@@ -147,12 +147,12 @@ class ItemReading(ABC, Generic[Sample]):
         """The evidence by seed, on the examples that both methods have."""
         estimand, samples = comparison.estimand, {}
         method, reference = comparison.method, str(comparison.reference)
-        planned, notes = shared_seeds(self.seeds(method), self.seeds(reference))
-        for seed in planned:
-            pair, reason = self._pair(estimand, seed, method, reference)
+        planned, notes = seed_pairs(self.seeds(method), self.seeds(reference))
+        for seeds in planned:
+            pair, reason = self._pair(estimand, seeds, method, reference)
             notes += [reason] if reason else []
             if pair is not None:
-                samples[seed] = pair
+                samples[seeds] = pair
         note = estimand.measure.note("everyone")
         notes = [*notes, *([note] if note else [])]
         if not samples:
@@ -177,6 +177,7 @@ class ItemReading(ABC, Generic[Sample]):
             whole.runs,
             len(planned),
             tuple(notes),
+            single=one_against_several(self.seeds(method), self.seeds(reference)),
             smallest=min(int((run[0].weights > 0).sum()) for run in used[0]),
             sample=f"{self.examples} in some run",
             doubts=tuple(sorted({item.doubt for side in used for run in side for item in run if item.doubt})),
@@ -191,10 +192,11 @@ class ItemReading(ABC, Generic[Sample]):
         return gathered if estimand.measure.distance_from is None else gathered.distances
 
     def _pair(
-        self, estimand: Estimand, seed: int, method: str, reference: str
+        self, estimand: Estimand, seeds: tuple[int, int], method: str, reference: str
     ) -> tuple[tuple[Sample, Sample] | None, str | None]:
-        """The records of both methods at a seed, or why they cannot be compared."""
-        ours, theirs = (self.runs(name, estimand).get(seed) for name in (method, reference))
+        """The records of a run of each method, or why they cannot be compared."""
+        seed, other = seeds
+        ours, theirs = self.runs(method, estimand).get(seed), self.runs(reference, estimand).get(other)
         if ours is None or theirs is None:
             return None, f"seed {seed} {self.one_method}"
         if self.sampled(ours, estimand) is None or self.sampled(theirs, estimand) is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design
-from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap_change
+from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap, gap_change
 from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.reliability_curves import reliability_curves
 from evenhand.audit.measures import Kind, Measure
@@ -21,7 +21,12 @@ from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval, run_intervals
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
-from evenhand.audit.runs.gap_evidence import estimates_of_gap, gap_change_evidence, unpaired_gap_change_evidence
+from evenhand.audit.runs.gap_evidence import (
+    estimates_of_gap,
+    gap_change_evidence,
+    gap_evidence,
+    unpaired_gap_change_evidence,
+)
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Levels, SubsetRates
 from evenhand.audit.runs.rest_gaps import GapsToRest
@@ -166,14 +171,20 @@ class PredictionReading:
         yield None, _completed(estimates[-1], [*notes, *([ONE_SEED] if defined == 1 else [])], None)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
-        """Every method with every reference: changes, and for a group changes of its gap to the rest."""
-        measure, subset = estimand.measure, estimand.subset
-        for method, reference in pairs(self.methods, self.evaluation.design.references):
+        """Every method with every reference: changes, and for a group changes of its gap to the rest.
+
+        Where there is no reference, the gap of every method.
+        """
+        measure, subset, references = estimand.measure, estimand.subset, self.evaluation.design.references
+        has_gap = measure.gaps and subset.level == "group"
+        mirrored = has_gap and self.reader.groups(subset.attribute).two_halves
+        for method, reference in pairs(self.methods, references):
             if measure.direction:
                 yield change(estimand, method, reference, measure.direction, measure.decides)
-            if measure.gaps and subset.level == "group":
-                mirrored = self.reader.groups(subset.attribute).two_halves
+            if has_gap:
                 yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
+        for method in self.methods if has_gap and not references else ():
+            yield gap(estimand, method, measure.direction, mirrored=mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
         """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched."""
@@ -181,6 +192,8 @@ class PredictionReading:
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
         notes += [note] if note else []
+        if comparison.kind == "gap":
+            return gap_evidence(self.to_rest, comparison, notes)
         unpaired = self.design.paired == "none"
         if comparison.kind == "gap change":
             if unpaired:

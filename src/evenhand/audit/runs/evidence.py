@@ -16,7 +16,7 @@ from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.by_unit import RunsByUnit, unit_step
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
-from evenhand.audit.trial_records import missing_note, shared_seeds
+from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
 from evenhand.stats.contrast import TwoWay, by_unit, compact, two_way, unpaired
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
@@ -34,7 +34,7 @@ def paired_evidence(rates: SubsetRates, comparison: Comparison, notes: Sequence[
     runs, planned, notes = paired_runs(reader, comparison, notes)
     closed = rates.changes(comparison, runs)
     if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), planned):
-        return _of_subset(reader, *closed, notes)
+        return _of_subset(reader, comparison, *closed, notes)
     pairs = pairs_of(reader, estimand, comparison.method, str(comparison.reference))
     defined = [pair for pair in pairs if is_defined(pair)]
     notes += undefined_note(pairs, len(defined), len(pairs))
@@ -48,10 +48,10 @@ def paired_runs(
 ) -> tuple[list[tuple[Run, Run]], int, list[str]]:
     """The runs of both methods by seed, how many seeds were planned, and notes on what is left out."""
     method, reference = comparison.method, str(comparison.reference)
-    planned, apart = shared_seeds(reader.evaluation.seeds(method), reader.evaluation.seeds(reference))
+    planned, apart = seed_pairs(reader.evaluation.seeds(method), reader.evaluation.seeds(reference))
     notes = [*notes, *apart]
-    for name in (method, reference):
-        notes += absence_notes(reader, name, planned)
+    for side, name in enumerate((method, reference)):
+        notes += absence_notes(reader, name, sorted({seeds[side] for seeds in planned}))
     runs, fewer = reader.pairs(method, reference)
     if fewer:
         notes.append(f"{fewer} predictions of one method only are left out, so that the comparison is paired")
@@ -66,7 +66,9 @@ def undefined_note(pairs: Sequence[Both], defined: int, runs: int) -> list[str]:
     return [f"defined in {defined} of {runs} runs ({', '.join(sorted(map(str, reasons)))})"]
 
 
-def _of_subset(reader: RunInfluences, changes: Changes, index: int, notes: Sequence[str]) -> Evidence:
+def _of_subset(
+    reader: RunInfluences, comparison: Comparison, changes: Changes, index: int, notes: Sequence[str]
+) -> Evidence:
     """The evidence of a change that was computed for all subsets at once."""
     whole, whole_gram = changes.whole.at(index), changes.whole.gram
     return Evidence(
@@ -74,6 +76,7 @@ def _of_subset(reader: RunInfluences, changes: Changes, index: int, notes: Seque
         whole.runs,
         notes=tuple(notes),
         smallest=int(changes.smallest[index]),
+        single=is_single(reader, comparison),
         closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=partial(changes.totals, index),
         gram=None if whole_gram is None else (whole_gram, index),
@@ -113,6 +116,7 @@ def evidence_of_pairs(
         notes=tuple(notes),
         smallest=min(influence.smallest for influence in influences),
         adjusted=adjusted,
+        single=is_single(reader, comparison),
         closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=lambda: totals,
     )
@@ -156,6 +160,9 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     if comparison.signs[0] < 0:  # a difference with the signs swapped, and not a negative variance
         sides, influences, shares = sides[::-1], influences[::-1], shares[::-1]
     whole = unpaired(sides[0], sides[1])
+    single = is_single(reader, comparison)
+    if single:  # all that varies with the runs is known from those of the other method
+        whole = replace(whole, runs=max(side.runs for side in sides))
     adjusted = None
     if measure.proportion and _rare(sides, shares):
         adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
@@ -168,7 +175,16 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
             adjusted = Widened(whole, step)
     smallest = min(influence.smallest for side in influences for influence in side)
     notes.append(UNPAIRED)
-    return Evidence(whole, whole.runs, 0, tuple(notes), smallest, adjusted=adjusted, adjustment=FEW_OF_A_SIDE)
+    return Evidence(
+        whole,
+        whole.runs,
+        0,
+        tuple(notes),
+        smallest,
+        adjusted=adjusted,
+        adjustment=FEW_OF_A_SIDE,
+        single=is_single(reader, comparison),
+    )
 
 
 def expected(reader: RunInfluences, influence: Influence) -> np.ndarray:
@@ -178,6 +194,12 @@ def expected(reader: RunInfluences, influence: Influence) -> np.ndarray:
     """
     fixed = len(reader.evaluation.samples) == 1
     return influence.influence if fixed else influence.softened
+
+
+def is_single(reader: RunInfluences, comparison: Comparison) -> bool:
+    """Whether one of two compared methods was run once and the other more often."""
+    seeds = reader.evaluation.seeds
+    return one_against_several(seeds(comparison.method), seeds(str(comparison.reference)))
 
 
 def absence_notes(reader: RunInfluences, method: str, seeds: Sequence[int]) -> list[str]:

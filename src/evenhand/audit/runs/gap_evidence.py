@@ -21,12 +21,14 @@ from evenhand.audit.runs.evidence import (
     absence_notes,
     evidence_of_pairs,
     is_defined,
+    is_single,
     paired_runs,
     pairs_of,
     undefined_note,
 )
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest, gap_interval
+from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides, unpaired
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
@@ -78,6 +80,46 @@ class Sided:
         return gap_interval(self.whole, self.first, self.second, scale)
 
 
+def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
+    """The evidence on the gap of one method between a group and its rest, over its runs."""
+    reader, measure = gaps.rates.reader, comparison.estimand.measure
+    method, sign = comparison.method, int(comparison.signs[0])
+    seeds = reader.evaluation.seeds(method)
+    notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, "have no predictions")]
+    closing = clustering_note(reader.evaluation.design.vary, len(reader.runs_of(method)))
+    closed = gaps.gaps(comparison.estimand, method, sign)
+    if closed is not None and closed[0].defined(closed[1]):
+        of_method, index = closed
+        whole, gram = of_method.sides.whole.at(index), of_method.sides.whole.gram
+        return Evidence(
+            whole,
+            whole.runs,
+            len(seeds),
+            tuple(notes),
+            int(of_method.smallest[index]),
+            few_events=of_method.interval(index),
+            closing=closing,
+            totals=lambda: of_method.totals(index),
+            gram=None if gram is None else (gram, index),
+        )
+    defined = gap_runs(reader, comparison.estimand, method)
+    if len(defined) < len(reader.runs_of(method)):
+        notes.append(f"defined in {len(defined)} of {len(reader.runs_of(method))} runs")
+    if not enough_runs(len(defined), len(seeds)):
+        return Evidence(None, len(defined), len(seeds), tuple(notes), nothing=f"{method} was not run")
+    gap = gap_of_runs(reader, defined, sign, measure.proportion)
+    return Evidence(
+        gap.whole,
+        gap.whole.runs,
+        len(seeds),
+        tuple(notes),
+        min(influence.smallest for _, *both in defined for influence in both),
+        few_events=gap_interval(gap.whole, gap.first, gap.second) if measure.proportion else None,
+        closing=closing,
+        totals=lambda: (gap.units, gap.totals),
+    )
+
+
 def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
     """The evidence on a gap change over the seeds of both methods, on the examples that both predicted."""
     reader = gaps.rates.reader
@@ -91,6 +133,7 @@ def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequenc
             whole.runs,
             notes=tuple(notes),
             smallest=int(changes.smallest[index]),
+            single=is_single(reader, comparison),
             closing=clustering_note(reader.evaluation.design.vary, whole.runs),
             totals=lambda: changes.totals(index),
             gram=None if changes.change.whole.gram is None else (changes.change.whole.gram, index),
@@ -148,6 +191,7 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         adjusted=Apart(whole, intervals[0], intervals[1]) if few else None,
+        single=is_single(reader, comparison),
         closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=lambda: (difference.units, difference.totals),
         gaps=GapIntervals(
@@ -184,6 +228,7 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         min(smallest),
         adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
         adjustment="the interval allows for few events in the group and in the rest",
+        single=is_single(reader, comparison),
         gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
     )
 

@@ -12,6 +12,7 @@ from evenhand.audit.evaluation import Evaluation, Groups, Run
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.influence import Influence, RateOf, undefined
 from evenhand.audit.measures.run_data import BASE, Base, RunData, RunSubset
+from evenhand.audit.trial_records import seed_pairs
 
 
 @dataclass(eq=False)
@@ -48,17 +49,18 @@ class RunInfluences:
         return [evaluation.runs[method, seed] for seed in evaluation.seeds(method) if (method, seed) in evaluation.runs]
 
     def pairs(self, method: str, reference: str) -> tuple[list[tuple[Run, Run]], int]:
-        """The two runs of each common seed on the examples both predicted, and how many predictions that leaves out."""
-        shared = sorted(set(self.evaluation.seeds(method)) & set(self.evaluation.seeds(reference)))
-        by_seed = [self.pair(method, reference, seed) for seed in shared]
+        """The runs of each pair of seeds on the examples that both predicted, and how many predictions that omits."""
+        compared, _ = seed_pairs(self.evaluation.seeds(method), self.evaluation.seeds(reference))
+        by_seed = [self.pair(method, reference, *seeds) for seeds in compared]
         pairs = [(ours, theirs) for ours, theirs, _ in filter(None, by_seed)]
         return pairs, sum(dropped for _, _, dropped in filter(None, by_seed))
 
-    def pair(self, method: str, reference: str, seed: int) -> tuple[Run, Run, int] | None:
-        """The two runs of one seed on the examples that both predicted, and how many predictions that leaves out."""
-        key = (method, reference, seed)
+    def pair(self, method: str, reference: str, seed: int, other: int) -> tuple[Run, Run, int] | None:
+        """A run of each method on the examples that both predicted, and how many predictions that leaves out."""
+        key = (method, reference, seed, other)
         if key not in self._pairs:
-            ours, theirs = (self.evaluation.runs.get((name, seed)) for name in (method, reference))
+            runs = self.evaluation.runs
+            ours, theirs = runs.get((method, seed)), runs.get((reference, other))
             self._pairs[key] = None if ours is None or theirs is None else _common(ours, theirs)
         return self._pairs[key]
 

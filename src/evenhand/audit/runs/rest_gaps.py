@@ -23,7 +23,7 @@ from evenhand.stats.differences import FewEvents, Proportions, few_events_bounds
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW
 from evenhand.stats.student_t import quantiles
-from evenhand.stats.subsets import RatioSums, TwoSided, gap_changes, gap_sums, gaps
+from evenhand.stats.subsets import RatioSums, TwoSided, TwoWays, gap_changes, gap_sums, gaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,7 @@ class RestGaps:
         sides: the mean over runs, and of each run, with both sides.
         low, high: float [S, J + 1], 95% intervals of each run, and last of the mean; nan where there is none.
         counts: int [S, J], examples behind each run's gap; smallest: int [S], of the smaller side in any run.
+        totals: computes by subset what each unit contributes over all runs: codes and float [U].
     """
 
     sides: TwoSided
@@ -41,6 +42,12 @@ class RestGaps:
     high: np.ndarray
     counts: np.ndarray
     smallest: np.ndarray
+    totals: Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+    def interval(self, index: int) -> FewEvents | Wider:
+        """The interval of the mean over runs of one gap."""
+        whole, inside, outside = self.sides.whole, self.sides.inside, self.sides.outside
+        return gap_interval(whole.at(index), inside.at(index), outside.at(index))
 
     def defined(self, index: int) -> bool:
         """Whether every run has the gap of a group."""
@@ -115,18 +122,23 @@ class GapsToRest:
 
     rates: SubsetRates
     _last: tuple[object, ...] = ()
-    _gaps: dict[str, RestGaps] = field(default_factory=dict)
+    _gaps: dict[tuple[str, int], RestGaps] = field(default_factory=dict)
     _changes: dict[tuple[str, str | None], RestGapChanges] = field(default_factory=dict)
 
-    def gaps(self, estimand: Estimand, method: str) -> tuple[RestGaps, int] | None:
-        """The gaps of a method's runs, and the index of the estimand's group; None where there is no closed form."""
+    def gaps(self, estimand: Estimand, method: str, sign: int = 1) -> tuple[RestGaps, int] | None:
+        """The gaps of a method's runs, and the index of the estimand's group; None where there is no closed form.
+
+        With the sign −1 a gap is positive where the group has less than the rest.
+        """
         runs = self.rates.reader.runs_of(method)
         if not self._applies(estimand) or not runs:
             return None
-        if method not in self._gaps:
+        key = (method, sign)
+        if key not in self._gaps:
             table = self.rates.table(estimand, [runs])
-            self._gaps[method] = self._of_method(RatioSums(table.events[0][0], table.bases[0]))
-        return self._gaps[method], self.rates.places[estimand.subset]
+            events, base = table.events[0][0], table.bases[0]
+            self._gaps[key] = self._of_method(RatioSums(events if sign > 0 else base - events, base))
+        return self._gaps[key], self.rates.places[estimand.subset]
 
     def changes(self, comparison: Comparison, pairs: Sequence[tuple[Run, Run]]) -> tuple[RestGapChanges, int] | None:
         """The gap changes over pairs of runs, and the index of the comparison's group; None as for `gaps`."""
@@ -172,7 +184,8 @@ class GapsToRest:
             first, second, quantile * np.sqrt(variance), quantile, np.array([1] * runs + [runs])
         )
         smallest = np.minimum(*(side.units_of_runs.min(axis=1) for side in (two.inside, two.outside)))
-        return RestGaps(two, np.clip(low, -1, 1), np.clip(high, -1, 1), two.whole.units_of_runs, smallest)
+        totals = self._totals(sums, [(1, self.rates.masks, two.inside), (-1, self.rates.rests, two.outside)])
+        return RestGaps(two, np.clip(low, -1, 1), np.clip(high, -1, 1), two.whole.units_of_runs, smallest, totals)
 
     def _of_methods(self, first: RatioSums, second: RatioSums) -> RestGapChanges:
         masks, rests, base = self.rates.masks, self.rates.rests, first.weight
@@ -180,18 +193,8 @@ class GapsToRest:
         differ = (first.numerator != second.numerator).any(axis=1).astype(float)
         discordant = [np.rint(side.astype(float, copy=False) @ differ) for side in (masks, rests)]
         exact = (np.minimum(*discordant) >= FEW) & np.isfinite(change.whole.values).all(axis=1)
-        units = self.rates.reader.evaluation.population.unit[self.rates.rows]
-        tested = (base > 0).any(axis=1)
-
-        def totals(index: int) -> tuple[np.ndarray, np.ndarray]:
-            of_rows, present = np.zeros(len(base)), np.zeros(len(base), dtype=bool)
-            for sign, side, own in ((1, masks, change.inside), (-1, rests, change.outside)):
-                rows = np.flatnonzero((side[index] > 0) & tested)
-                moves = first.numerator[rows] - second.numerator[rows] - own.estimate[index] * base[rows]
-                of_rows[rows] += sign * (moves / base[rows].sum(axis=0)).mean(axis=1)
-                present[rows] = True
-            return units[present], of_rows[present]
-
+        apart = RatioSums(first.numerator - second.numerator, base)
+        totals = self._totals(apart, [(1, masks, change.inside), (-1, rests, change.outside)])
         return RestGapChanges(
             change,
             gap_sums(first, second, masks, rests),
@@ -201,3 +204,21 @@ class GapsToRest:
             exact,
             totals,
         )
+
+    def _totals(
+        self, sums: RatioSums, sides: Sequence[tuple[int, np.ndarray, TwoWays]]
+    ) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+        """A function that computes what each unit contributes to a subset, from sign, masks and means of both sides."""
+        base, units = sums.weight, self.rates.reader.evaluation.population.unit[self.rates.rows]
+        tested = (base > 0).any(axis=1)
+
+        def totals(index: int) -> tuple[np.ndarray, np.ndarray]:
+            of_rows, present = np.zeros(len(base)), np.zeros(len(base), dtype=bool)
+            for sign, masks, side in sides:
+                rows = np.flatnonzero((masks[index] > 0) & tested)
+                moves = sums.numerator[rows] - side.estimate[index] * base[rows]
+                of_rows[rows] += sign * (moves / base[rows].sum(axis=0)).mean(axis=1)
+                present[rows] = True
+            return units[present], of_rows[present]
+
+        return totals
