@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -224,26 +225,44 @@ def report(
 @app.command()
 def check(
     folder: Folder,
-    fail_on: Annotated[str, typer.Option(help="verdicts that fail the gate, separated by commas")] = "worse",
+    fail_on: Annotated[
+        str | None, typer.Option(help="verdicts that fail the gate, separated by commas; default: worse")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a policy in YAML: verdicts that pass, limits, waivers")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="hold worse to 5% over all families of verdicts together (Holm)")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="PATH", help="write the answer as JUnit XML as well")] = None,
     as_json: Json = False,
 ) -> None:
-    """Exit with status 1 if a verdict is in --fail-on, as a gate for scripts."""
-    from evenhand.audit.results import Results
+    """Exit 0 if the results of a folder pass a gate, 1 if they fail, 2 if that cannot be decided.
 
+    In a GitHub workflow the answer is also added to the job's summary.
+    """
+    from evenhand.audit.policy import Policy, read_policy
+    from evenhand.audit.results import Results
+    from evenhand.audit.results_folder import write_text
+    from evenhand.report import gate_answer
+
+    if policy is not None and fail_on is not None:
+        raise InputError("give --fail-on or --policy, not both: a policy says itself which verdicts pass")
+    words = [word.strip() for word in (fail_on or "worse").split(",") if word.strip()]
+    asked = Policy.failing_on(words) if policy is None else read_policy(policy)
     results = Results.load(folder)
-    failed = results.failed({word.strip() for word in fail_on.split(",") if word.strip()})
+    answer = results.gate(asked, strict=strict)
+    source = results.design.source or str(folder)
+    if junit is not None:
+        write_text(junit, gate_answer.junit(answer, source))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(gate_answer.markdown(answer, source))
     if as_json:
-        _print_json({"passed": failed.is_empty(), "failed": failed.to_dicts()})
+        _print_json(gate_answer.to_json(answer))
     else:
-        for row in failed.iter_rows(named=True):
-            who = (
-                " ".join(str(row[key]) for key in ("attribute", "group", "class") if row[key] is not None) or "everyone"
-            )
-            pair = f"{row['method']} against {row['reference']}"
-            where = f"{row['setting'] or 'across settings'}, " if len(results.design.settings) > 1 else ""
-            print(f"{row['verdict']}: {pair}, {row['measure']} of {who} ({where}{row['split']})")
-        print("passed" if failed.is_empty() else f"failed: {len(failed)} verdicts are among {fail_on}")
-    if len(failed):
+        print("\n".join(gate_answer.lines(answer)))
+    if not answer.passed:
         raise typer.Exit(1)
 
 

@@ -35,6 +35,8 @@ class KnownRates:
         overlap: whether an example may be in several groups; rates are then those of the first group it is in.
         size: examples per unit, which share the example's effect.
         weights: whether examples have weights.
+        alone: whether there is no reference, so that gaps get the verdicts.
+        single: whether the reference has one run, whose rates are exactly the given ones.
     """
 
     rates: Mapping[str, tuple[float, ...]]
@@ -49,10 +51,13 @@ class KnownRates:
     size: int = 1
     weights: bool = False
     margins: Mapping[str, float] = field(default_factory=dict)
+    alone: bool = False
+    single: bool = False
 
     @property
     def design(self) -> Design:
-        setting = SettingDesign(references=("reference",), methods=METHODS, vary=self.vary)
+        references = () if self.alone else ("reference",)
+        setting = SettingDesign(references=references, methods=METHODS, vary=self.vary)
         return DESIGN.model_copy(update={"settings": {"s": setting}, "margins": dict(self.margins)})
 
     def draw(self, rng: np.random.Generator) -> Evaluation:
@@ -77,9 +82,13 @@ class KnownRates:
         for seed in range(self.runs):
             rows = np.sort(rng.choice(n, tested, replace=False)) if self.vary else np.arange(n)
             for method in METHODS:
+                single = self.single and method == "reference"
+                if single and seed:
+                    continue
+                run = 0.0 if single else self.run
                 level = norm.ppf(np.array(self.rates[method]))[group[rows]]
-                score = level + np.sqrt(self.example) * effects[method][rows] + np.sqrt(self.run) * rng.normal()
-                score += np.sqrt(1 - self.example - self.run) * rng.normal(size=len(rows))
+                score = level + np.sqrt(self.example) * effects[method][rows] + np.sqrt(run) * rng.normal()
+                score += np.sqrt(1 - self.example - run) * rng.normal(size=len(rows))
                 hit = score > 0
                 predicted = hit.astype(int) if self.of == "positive" else np.where(hit, label[rows], 1 - label[rows])
                 runs[method, seed] = Run(rows, predicted, None)
@@ -93,17 +102,17 @@ class KnownRates:
 
 def gap_change_of(world: KnownRates, group: str) -> float:
     """The true gap change of the error rate of a group, where groups do not overlap."""
+    return gap_of(world, group) - gap_of(world, group, "reference")
+
+
+def gap_of(world: KnownRates, group: str, method: str = "method") -> float:
+    """The true gap of the error rate of a group, where groups do not overlap."""
     size, rank = np.array(world.sizes, dtype=float), "abcdefghijklm".index(group)
-    rest = np.arange(len(size)) != rank
-
-    def gap(method: str) -> float:
-        error = 1 - np.array(world.rates[method])
-        return float(error[rank] - error[rest] @ size[rest] / size[rest].sum())
-
-    return gap("method") - gap("reference")
+    error, rest = 1 - np.array(world.rates[method]), np.arange(len(size)) != rank
+    return float(error[rank] - error[rest] @ size[rest] / size[rest].sum())
 
 
 def rows_of(world: KnownRates, rng: np.random.Generator, measures: tuple[str, ...]) -> list[dict[str, Any]]:
     """The verdict rows of one repetition."""
-    contrasts = list(compared(reading_of(world, rng), measures, BOTH))
+    contrasts = list(compared(reading_of(world, rng), measures, ("gap",) if world.alone else BOTH))
     return [row for family in families(contrasts, world.design) for row in family.rows()]

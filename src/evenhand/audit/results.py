@@ -14,13 +14,14 @@ import polars as pl
 from evenhand import records
 from evenhand.audit import results_folder
 from evenhand.audit.design import Design
+from evenhand.audit.gate import Answer, judge
 from evenhand.audit.kinds import KINDS
 from evenhand.audit.measures import check_design
 from evenhand.audit.membership.pool import Attack, attacked
+from evenhand.audit.policy import Policy
 from evenhand.audit.reading import assess
 from evenhand.audit.record_tables import COMPUTED, RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
-from evenhand.records import VERDICTS
 
 Format = Literal["html", "md", "json"]
 
@@ -46,7 +47,7 @@ class Results:
         >>> frame = pl.DataFrame({"label": [1, 1, 0, 0], "guess": [1, 1, 0, 1], "group": ["a", "b", "a", "b"]})
         >>> results = evenhand.audit(frame, label="label", prediction="guess", groups="group", source="four rows")
         >>> results
-        <Results of four rows: 1 method, 1 seed, 4 examples; verdicts: none>
+        <Results of four rows: 1 method, 1 seed, 4 examples; verdicts: 3 inconclusive>
         >>> accuracy = results.estimates.filter(measure="accuracy", group="b", seed=0)
         >>> accuracy.select("comparison", "value").rows()  # the level, and its gap to the rest
         [(None, 0.5), ('gap', -0.5)]
@@ -223,20 +224,27 @@ class Results:
             return json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         return html(self) if format == "html" else markdown(self)
 
+    def gate(self, policy: Policy | None = None, *, strict: bool = False) -> Answer:
+        """Whether these results satisfy a policy, as `evenhand check` asks.
+
+        Args:
+            policy: what must hold; None: no verdict may be `worse`.
+            strict: hold `worse` to the level alpha over all families of verdicts together (Holm).
+
+        Raises:
+            InputError: that cannot be decided, see `evenhand.audit.gate.judge`.
+        """
+        asked = policy or Policy.failing_on(["worse"])
+        return judge(self.verdicts, self.estimates, asked, alpha=self.design.alpha, strict=strict)
+
     def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:
         """The rows of `verdicts` whose verdict is one of these; none when the gate is passed.
 
         Raises:
-            InputError: a word that is no verdict, or no verdicts at all: nothing was compared, which is no pass.
+            InputError: a word that is no verdict, or nothing was judged, which is no pass.
         """
         words = list(fail_on)
-        for word in words:
-            if word not in VERDICTS:
-                raise InputError(f'there is no verdict "{word}"; {did_you_mean(word, VERDICTS)}')
-        if not words:
-            raise InputError(f"name at least one verdict that fails the gate: {', '.join(VERDICTS)}")
-        if self.verdicts["verdict"].null_count() == len(self.verdicts):
-            raise InputError("nothing was compared, so there is no verdict to pass or fail; name a reference method")
+        judge(self.verdicts, self.estimates, Policy.failing_on(words), alpha=self.design.alpha)
         return self.verdicts.filter(pl.col("verdict").is_in(words))
 
     def to_json(self) -> dict[str, Any]:

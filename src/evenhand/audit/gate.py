@@ -1,0 +1,244 @@
+"""The gate of a release: whether results satisfy a policy, row by row, and the answer as an exit status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from evenhand.audit.policy import Limit, Policy, VerdictRule, Waiver, Where, check_names
+from evenhand.errors import InputError
+from evenhand.stats.multiplicity import holm
+
+Outcome = Literal["failed", "waived", "inconclusive", "not judged", "passed"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of results and whether it satisfies the policy.
+
+    Attributes:
+        row: of `verdicts`, or of `estimates` where a limit is held against it.
+        outcome: `waived` is a failure that a waiver lets pass; `not judged` is a row without an interval.
+        limit: the limit that the row was held against; None for a verdict.
+        reason: of the waiver.
+        fails: whether it closes the gate.
+    """
+
+    row: Mapping[str, Any]
+    outcome: Outcome
+    limit: Limit | None = None
+    reason: str | None = None
+    fails: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a gate.
+
+    Attributes:
+        findings: one for each row that the policy is about.
+        families: the number of families of verdicts, each of which is wrong with probability alpha where nothing is
+            worse.
+        alpha: that probability.
+        strict: whether verdicts `worse` were held to it over all families together.
+    """
+
+    findings: Sequence[Finding]
+    families: int
+    alpha: float
+    strict: bool
+
+    @property
+    def failed(self) -> list[Finding]:
+        """The findings that close the gate."""
+        return [finding for finding in self.findings if finding.fails]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate opens."""
+        return not self.failed
+
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """How many findings there are of each outcome."""
+        return dict(Counter(finding.outcome for finding in self.findings))
+
+    @property
+    def places(self) -> int:
+        """The number of settings and splits that the findings are about."""
+        return len({(finding.row["setting"], finding.row["split"]) for finding in self.findings})
+
+    @property
+    def largest_open(self) -> Mapping[str, Any] | None:
+        """Of the inconclusive rows that pass, the one that could hide most harm, in shares of its measure's range."""
+        from evenhand.audit.measures import known
+
+        spread = {name: measure.limits[1] - measure.limits[0] for name, measure in known().items()}
+        rows = [
+            finding.row
+            for finding in self.findings
+            if finding.outcome == "inconclusive"
+            and not finding.fails
+            and finding.limit is None
+            and finding.row["high"] is not None
+            and np.isfinite(spread.get(finding.row["measure"], np.inf))
+        ]
+        return max(rows, key=lambda row: row["high"] / spread[row["measure"]], default=None)
+
+
+def judge(
+    verdicts: pl.DataFrame,
+    estimates: pl.DataFrame,
+    policy: Policy,
+    *,
+    alpha: float = 0.05,
+    strict: bool = False,
+    today: date | None = None,
+) -> Answer:
+    """Hold results against a policy.
+
+    Args:
+        verdicts, estimates: the tables of results.
+        policy: what must hold.
+        alpha: the one-sided level of a family of verdicts.
+        strict: hold `worse` to alpha over all families together (Holm 1979), instead of over each.
+        today: the day on which waivers are looked at; the current one unless given.
+
+    Raises:
+        InputError: nothing can be decided: the policy names what the results lack, or nothing was judged at all.
+
+    Example:
+        >>> import evenhand
+        >>> import polars as pl
+        >>> from evenhand.audit.gate import judge
+        >>> from evenhand.audit.policy import Policy
+        >>> right = [1] * 90 + [0] * 10  # of 100 people of either group 90 and 50
+        >>> table = pl.DataFrame({"y": [1] * 200, "guess": right + [1, 0] * 50, "group": ["a"] * 100 + ["b"] * 100})
+        >>> results = evenhand.audit(table, label="y", prediction="guess", groups="group")
+        >>> judge(results.verdicts, results.estimates, Policy()).passed
+        False
+    """
+    _check_policy(policy, verdicts, estimates)
+    given = verdicts.drop_nulls("verdict")
+    if given.is_empty() and not policy.limits:
+        raise InputError(
+            "nothing was compared, so there is no verdict to pass or fail; give groups, or name a reference method"
+        )
+    if given["low"].null_count() == len(given) and not policy.limits:
+        reasons = given["note"].drop_nulls()
+        because = f" ({reasons[0]})" if len(reasons) else ""
+        raise InputError(f"none of the {len(given)} comparisons could be judged{because}, so there is nothing to pass")
+    families = _families(given)
+    kept = _holm(families, alpha) if strict else None
+    findings = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]
+    findings += [each for limit in policy.limits for each in _of_limit(limit, estimates, policy)]
+    day = today or date.today()
+    return Answer([_waived(finding, policy.waivers, day) for finding in findings], len(families), alpha, strict)
+
+
+def expected_false_alarms(verdicts: pl.DataFrame, alpha: float) -> tuple[int, float]:
+    """The number of families of verdicts, and how many of them say `worse` by chance at most where nothing is worse."""
+    families = len(_families(verdicts.drop_nulls("verdict")))
+    return families, families * alpha
+
+
+Family = tuple[str | None, str, str]
+"""Setting, split and name."""
+
+
+def _family(row: Mapping[str, Any]) -> Family:
+    return row["setting"], row["split"], row["family"]
+
+
+def _families(verdicts: pl.DataFrame) -> dict[Family, float]:
+    """The smallest adjusted p-value of each family that has one."""
+    smallest: dict[Family, float] = {}
+    for row in verdicts.drop_nulls("p_adjusted").iter_rows(named=True):
+        smallest[_family(row)] = min(smallest.get(_family(row), 1.0), row["p_adjusted"])
+    return smallest
+
+
+def _holm(families: Mapping[Family, float], alpha: float) -> dict[Family, float]:
+    """The level at which each family is judged by Holm's procedure; 0 where it is not reached."""
+    names = list(families)
+    adjusted = holm(np.array([families[name] for name in names])) if names else np.empty(0)
+    order = sorted(range(len(names)), key=lambda index: families[names[index]])
+    levels = {names[index]: alpha / (len(names) - rank) for rank, index in enumerate(order)}
+    return {name: levels[name] if adjusted[index] <= alpha else 0.0 for index, name in enumerate(names)}
+
+
+def _of_verdict(row: Mapping[str, Any], policy: Policy, kept: Mapping[Family, float] | None, alpha: float) -> Finding:
+    rule: Policy | VerdictRule = next((rule for rule in policy.rules if rule.covers(row)), policy)
+    word = row["verdict"]
+    if row["comparison"] == "gap change" and word == "better" and policy.gap_gains == "inconclusive":
+        word = "inconclusive"
+    if word == "worse" and kept is not None and (row["p_adjusted"] or 0.0) > kept.get(_family(row), 0.0):
+        word = "inconclusive"
+    if word == "worse" and kept is not None and not kept.get(_family(row), 0.0):
+        word = "inconclusive"  # a row that sums up those of a family
+    if word == "inconclusive":
+        fails = (rule.inconclusive or policy.inconclusive) == "fail"
+        return Finding(
+            row, "not judged" if row["low"] is None and row["contrast"] is None else "inconclusive", fails=fails
+        )
+    failed = word not in rule.passing
+    return Finding(row, "failed" if failed else "passed", fails=failed)
+
+
+def _of_limit(limit: Limit, estimates: pl.DataFrame, policy: Policy) -> Iterator[Finding]:
+    for row in estimates.iter_rows(named=True):
+        if not limit.covers(row):
+            continue
+        if row["low"] is None or row["high"] is None:
+            reason = f" ({row['note']})" if row["note"] else ""
+            raise InputError(f"the limit on {limit.about} cannot be decided for {_who(row)}: no interval{reason}")
+        outcome = limit.outcome(row["low"], row["high"])
+        fails = outcome == "failed" or (outcome == "inconclusive" and policy.inconclusive == "fail")
+        yield Finding(row, outcome, limit, fails=fails)
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    parts = [str(row[key]) for key in ("attribute", "group", "class", "method") if row[key] is not None]
+    return " ".join(parts) or "everyone"
+
+
+def _waived(finding: Finding, waivers: Sequence[Waiver], day: date) -> Finding:
+    """The finding; waived where it fails and a waiver that still holds covers it."""
+    if not finding.fails:
+        return finding
+    row = finding.row if finding.limit is None else {**finding.row, "comparison": finding.row["comparison"] or "level"}
+    for waiver in waivers:
+        if day <= waiver.until and waiver.covers(row):
+            reason = f"{waiver.reason} (until {waiver.until})"
+            return Finding(finding.row, "waived", finding.limit, reason)
+    return finding
+
+
+def _check_policy(policy: Policy, verdicts: pl.DataFrame, estimates: pl.DataFrame) -> None:
+    """Raise InputError for names that the results lack, and for parts of the policy that are about nothing."""
+    from evenhand.audit.measures import known
+
+    names = {column: {*verdicts[column].drop_nulls(), *estimates[column].drop_nulls()} for column in Where.model_fields}
+    names["measure"] |= set(known())
+    parts: list[tuple[str, Where]] = [
+        *((f"rules.{rank}", rule) for rank, rule in enumerate(policy.rules)),
+        *((f"limits.{rank}", limit) for rank, limit in enumerate(policy.limits)),
+        *((f"waivers.{rank}", waiver) for rank, waiver in enumerate(policy.waivers)),
+    ]
+    for place, part in parts:
+        check_names(part, names, place)
+        if isinstance(part, Waiver):
+            continue
+        table = estimates if isinstance(part, Limit) else verdicts.drop_nulls("verdict")
+        if not any(part.covers(row) for row in table.iter_rows(named=True)):
+            what = "estimates" if isinstance(part, Limit) else "verdicts"
+            named = "".join(f" --measure {name}" for name in part.measure)
+            raise InputError(
+                f"{place}: these results have no {what} on {part.about}; audit the table again with{named or ' it'}"
+            )

@@ -1,0 +1,157 @@
+"""The answer of a gate as text, Markdown, JSON and JUnit XML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from evenhand.audit.gate import Answer, Finding
+from evenhand.report.markdown import escaped
+from evenhand.report.wording import digits, heading, interval, number, place, title
+
+_MOST = 50
+"""The most rows that a text names."""
+
+
+def lines(answer: Answer) -> list[str]:
+    """The answer as lines for a terminal: what fails, what was waived, what stays open, and `passed` or `failed`."""
+    told = [f"{_word(finding)}: {described(finding, answer)}" for finding in answer.failed[:_MOST]]
+    if len(answer.failed) > _MOST:
+        told.append(f"and {len(answer.failed) - _MOST} more")
+    told += [
+        f"waived: {described(finding, answer)}: {finding.reason}"
+        for finding in answer.findings
+        if finding.outcome == "waived"
+    ]
+    return [*told, *summary(answer), "passed" if answer.passed else f"failed: {_many(len(answer.failed), 'row')}"]
+
+
+def summary(answer: Answer) -> list[str]:
+    """Sentences on what the gate could not see, and how many of its failures chance alone would produce."""
+    counts, said = answer.counts, []
+    undecided = counts.get("inconclusive", 0)
+    if undecided:
+        widest = answer.largest_open
+        worst = ""
+        if widest is not None:
+            harm = number(widest["high"], digits(widest["measure"]))
+            worst = f"; the largest harm that they do not exclude is {harm} ({described_row(widest, answer)})"
+        said.append(f"{_many(undecided, 'row')} of {len(answer.findings)} inconclusive{worst}.")
+    if counts.get("not judged", 0):
+        said.append(f"{_many(counts['not judged'], 'row')} could not be judged.")
+    if answer.families:
+        if answer.strict:
+            said.append(
+                f"Strict: at most {answer.alpha:.0%} of studies without harm have a worse verdict in any of the "
+                f"{_many(answer.families, 'family', 'families')}."
+            )
+        elif answer.families > 1:
+            said.append(
+                f"{answer.families} families of verdicts, each worse by chance alone in up to {answer.alpha:.0%} of "
+                f"studies without harm: up to {answer.families * answer.alpha:.1f} false alarms are to be expected; "
+                "--strict holds all of them together to that rate."
+            )
+    return said
+
+
+def described(finding: Finding, answer: Answer) -> str:
+    """The row of a finding in words, with its numbers."""
+    row = finding.row
+    if finding.limit is None:
+        return described_row(row, answer)
+    limit, decimals = finding.limit, digits(row["measure"])
+    asked = [
+        f"at {name} {bound:g}"
+        for name, bound in (("least", limit.at_least), ("most", limit.at_most))
+        if bound is not None
+    ]
+    value, bounds = number(row["value"], decimals), interval(row["low"], row["high"], decimals)
+    about = f"{heading(row['measure'], row['comparison'])} of {place(row)}, {row['method']}"
+    return f"{about}: {value} {bounds}, asked {' and '.join(asked)}"
+
+
+def described_row(row: Mapping[str, Any], answer: Answer) -> str:
+    """A row of `verdicts` in words, with its numbers."""
+    decimals = digits(row["measure"])
+    who = row["method"] if row["reference"] is None else f"{row['method']} against {row['reference']}"
+    where = f"{row['setting'] or 'across settings'}, {row['split']}; " if answer.places > 1 else ""
+    numbers = ""
+    if row["contrast"] is not None:
+        bounds = interval(row["low"], row["high"], decimals, signed=True)
+        numbers = f": {number(row['contrast'], decimals, signed=True)} {bounds}"
+    return f"{who}, {heading(row['measure'], row['comparison'])}, {place(row)} ({where}{row['scope']}){numbers}"
+
+
+def to_json(answer: Answer) -> dict[str, Any]:
+    """The answer as plain values: `passed`, counts by outcome, the rows that fail, and those that were waived."""
+
+    def rows(outcome: str | None) -> list[dict[str, Any]]:
+        chosen = answer.failed if outcome is None else [each for each in answer.findings if each.outcome == outcome]
+        return [{**finding.row, "outcome": finding.outcome, "reason": finding.reason} for finding in chosen]
+
+    return {
+        "passed": answer.passed,
+        "counts": answer.counts,
+        "families": answer.families,
+        "strict": answer.strict,
+        "failed": rows(None),
+        "waived": rows("waived"),
+    }
+
+
+def markdown(answer: Answer, source: str) -> str:
+    """The answer in Markdown, for the summary of a CI job."""
+    word = "passed" if answer.passed else "failed"
+    rows = [
+        f"| {escaped(_word(finding))} | {escaped(described(finding, answer))} |" for finding in answer.failed[:_MOST]
+    ]
+    rows += [
+        f"| waived | {escaped(f'{described(finding, answer)}: {finding.reason}')} |"
+        for finding in answer.findings
+        if finding.outcome == "waived"
+    ]
+    table = ["| | |", "| --- | --- |", *rows, ""] if rows else []
+    return "\n".join(
+        [f"## Evenhand: {escaped(source)} {word}", "", *table, *(f"- {escaped(line)}" for line in summary(answer)), ""]
+    )
+
+
+def junit(answer: Answer, source: str) -> str:
+    """The answer as JUnit XML: a test case for each row; inconclusive rows that pass and waived ones are skipped."""
+    skipped = [each for each in answer.findings if not each.fails and each.outcome != "passed"]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=_printable(f"evenhand {source}"),
+        tests=str(len(answer.findings)),
+        failures=str(len(answer.failed)),
+        skipped=str(len(skipped)),
+        errors="0",
+    )
+    for finding in answer.findings:
+        row = finding.row
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=_printable(title(row["measure"])), name=_printable(described(finding, answer))
+        )
+        if finding.fails:
+            ElementTree.SubElement(case, "failure", message=_printable(_word(finding)))
+        elif finding.outcome != "passed":
+            ElementTree.SubElement(case, "skipped", message=_printable(finding.reason or finding.outcome))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _word(finding: Finding) -> str:
+    """What is wrong with a failing row: its verdict, or how it stands to its limit."""
+    if finding.limit is not None:
+        return "outside its limit" if finding.outcome == "failed" else "not surely inside its limit"
+    return finding.row["verdict"] if finding.outcome == "failed" else finding.outcome
+
+
+def _many(count: int, one: str, several: str | None = None) -> str:
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
+def _printable(text: str) -> str:
+    """The text without what XML cannot hold."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
