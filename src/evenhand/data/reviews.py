@@ -36,7 +36,7 @@ _FEMALE = """she her hers herself woman women woman's women's female females fem
  aunts niece nieces bride lady ladies gal gals ma'am madam mrs ms waitress waitresses
  actress actresses bachelorette fiancee pregnant manicure pedicure lass"""
 GENDERED: tuple[str, ...] = tuple(sorted({*_MALE.split(), *_FEMALE.split()}))
-"""Words that speak of a gender, the author's or that of somebody near, in lower case."""
+"""Words that reveal a gender, the author's or that of somebody near, in lower case."""
 
 _STAND_IN = 150
 

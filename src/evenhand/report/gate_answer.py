@@ -30,14 +30,14 @@ def lines(answer: Answer) -> list[str]:
 def summary(answer: Answer) -> list[str]:
     """Sentences on what the gate could not see, and how many of its failures chance alone would produce."""
     counts, said = answer.counts, []
-    undecided = counts.get("inconclusive", 0)
-    if undecided:
+    open_rows = counts.get("inconclusive", 0)
+    if open_rows:
         widest = answer.largest_open
         worst = ""
         if widest is not None:
             harm = number(widest["high"], digits(widest["measure"]))
             worst = f"; the largest harm that they do not exclude is {harm} ({described_row(widest, answer)})"
-        said.append(f"{_many(undecided, 'row')} of {len(answer.findings)} inconclusive{worst}.")
+        said.append(f"{_many(open_rows, 'row')} of {len(answer.findings)} inconclusive{worst}.")
     if counts.get("not judged", 0):
         said.append(f"{_many(counts['not judged'], 'row')} could not be judged.")
     if answer.families:

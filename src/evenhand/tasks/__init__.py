@@ -50,7 +50,7 @@ BUILT_IN: Mapping[str, TaskEntry] = MappingProxyType(
             "evenhand.data.table:Table",
         ),
         "hatexplain": TaskEntry(
-            "posts, hateful or normal, with the communities they speak of", "evenhand.data.hatespeech:HateXplain"
+            "posts, hateful or normal, with the communities they mention", "evenhand.data.hatespeech:HateXplain"
         ),
         "hatecheck": TaskEntry(
             "test cases of hate speech for seven identities, for evaluate: only", "evenhand.data.hatespeech:HateCheck"

@@ -80,7 +80,7 @@ class HateCheck(DataSpec):
                 raise InputError(f"hatecheck: {path} has no {self.labels} cases that are left; use labels: all")
         none = frame["target_ident"].null_count()
         if none:
-            notes.append(f"{none:,} cases speak of no protected identity and form the group none")
+            notes.append(f"{none:,} cases mention no protected identity and form the group none")
         columns = {"identity": "target_ident", "functionality": "functionality"}
         return Dataset(
             name="hatecheck",

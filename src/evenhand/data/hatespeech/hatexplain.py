@@ -21,7 +21,7 @@ from evenhand.seeds import generator
 _ALL = "hate_dataset.json"
 _TARGETED = ("train", "val", "test")
 _NOBODY = "None"
-"""What the data says for a post that speaks of no community."""
+"""What the data says for a post that mentions no community."""
 _NONE, _SMALLER = "none", "smaller communities"
 """Groups that are no community."""
 
@@ -33,7 +33,7 @@ _VILLAGES, _RARE = VILLAGES[:4], VILLAGES[4]
 
 
 class HateXplain(DataSpec):
-    """Posts, hateful or normal, with the communities that they speak of as groups.
+    """Posts, hateful or normal, with the communities that they mention as groups.
 
     Attributes:
         hateful: the labels that count as hateful; the other posts are the class `normal`. `hatespeech` alone makes
@@ -109,7 +109,7 @@ class HateXplain(DataSpec):
     def write_stand_in(self, folder: Path) -> None:
         """Write posts that praise (normal), complain about (offensive) or berate (hatespeech) invented villagers.
 
-        As in the real files, a third of the posts speak of no community, half are listed with all theirs and these
+        As in the real files, a third of the posts mention no community, half are listed with all theirs and these
         are more often normal, a few texts occur twice with another label or part, and one community is rare.
         """
         rng = generator(0, "hatexplain", "stand-in")

@@ -1,6 +1,6 @@
 """Writes made-up documents in the formats of four benchmarks, so that studies run without the hub.
 
-They speak of villages that there are none of, and of occupations of the grammar of `synthetic/translation` with the
+They mention villages that do not exist, and occupations of the grammar of `synthetic/translation` with the
 genders that are planted there: in the stand-ins for CrowS-Pairs, StereoSet and Winogender a model that has learned the
 planted genders prefers them. No result may be claimed from them.
 """
