@@ -49,7 +49,7 @@ def test_all_3728_cases_are_there_with_their_published_numbers(real):
     wanted = (484, 482, 484, 551, 463, 463, 509)
     assert sizes(data) == {**dict(zip(IDENTITIES, wanted, strict=True)), "none": 292}
     assert len(set(data.example)) == 3_728 and len(set(data.inputs)) == 3_728 and len(set(data.unit)) == 845
-    assert any(note.startswith("292 cases speak of no protected identity") for note in data.notes)
+    assert any(note.startswith("292 cases mention no protected identity") for note in data.notes)
 
 
 def test_matched_cases_are_the_same_templates_once_for_each_of_the_seven_identities(real):

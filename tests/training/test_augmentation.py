@@ -18,7 +18,7 @@ from small_models import pictures, work
 CPU = torch.device("cpu")
 HEAD = {"kind": "head", "lr": 1e-2, "epochs": 2}
 STILL = {"kind": "full", "lr": 1e-12, "epochs": 1}
-"""Learns nothing to speak of."""
+"""Learns next to nothing."""
 
 
 def images(n: int = 400) -> ProcessedImages:

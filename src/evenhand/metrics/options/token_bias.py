@@ -93,7 +93,7 @@ class YesNoEffects:
         belief: float [..., G], of each content apart from the pull of "yes": (affirmed − negated)/2; nan without
             negated questions, where the mean belief and the pull of "yes" cannot be told apart.
         consistent: float [..., G], 1 where the model's answers to a question and its negation agree ("yes, male" and
-            "no, not male"), 0 where they contradict, ½ where one has no answer; nan without negated questions.
+            "no, not male"), 0 where they contradict, ½ where one is a tie; nan without negated questions.
 
     Example:
         >>> from evenhand.metrics import yes_no_effects
