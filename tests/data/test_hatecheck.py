@@ -224,7 +224,9 @@ def test_beside_hatexplain_it_is_tested_on_matched_cases_by_identity(tmp_path):
     )
     results = small.run(tmp_path / "out", data)
     rates = results.estimates.filter(pl.col("group").is_not_null(), measure="false_positive_rate", seed=0)
-    of_cases = rates.filter(pl.col("split") == "matched", pl.col("attribute") == "identity", method="full")
+    of_cases = rates.filter(
+        pl.col("comparison").is_null(), pl.col("split") == "matched", pl.col("attribute") == "identity", method="full"
+    )
     assert len(of_cases) == 7 and of_cases["n"].n_unique() == 1 and np.isfinite(of_cases["value"].to_numpy()).all()
     assert set(rates.filter(pl.col("split") == "test")["attribute"]) == {"domain"}
     assert set(rates.filter(pl.col("split") == "hatecheck")["attribute"]) == {"identity"}
