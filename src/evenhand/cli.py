@@ -207,9 +207,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of a folder again, print it as JSON, or write its charts as pictures."""
-    from evenhand.audit.results import Results
-
-    results = Results.load(folder)
+    results = _loaded(folder)
     if as_json or format is Format.json:
         return _print_json(results.to_json())
     if format in (Format.png, Format.svg, Format.pdf):
@@ -242,7 +240,6 @@ def check(
     In a GitHub workflow the answer is also added to the job's summary.
     """
     from evenhand.audit.policy import Policy, read_policy
-    from evenhand.audit.results import Results
     from evenhand.audit.results_folder import write_text
     from evenhand.report import gate_answer
 
@@ -250,7 +247,7 @@ def check(
         raise InputError("give --fail-on or --policy, not both: a policy says itself which verdicts pass")
     words = [word.strip() for word in (fail_on or "worse").split(",") if word.strip()]
     asked = Policy.failing_on(words) if policy is None else read_policy(policy)
-    results = Results.load(folder)
+    results = _loaded(folder)
     answer = results.gate(asked, strict=strict)
     source = results.design.source or str(folder)
     if junit is not None:
@@ -317,6 +314,20 @@ def _follow() -> None:
     from evenhand.tasks.workers import worker_loop
 
     worker_loop()
+
+
+def _loaded(folder: Path) -> Any:
+    """Return the results of a folder, audited again in memory if an older version made them."""
+    from evenhand.audit.results import Results
+
+    results = Results.load(folder)
+    current = results.up_to_date()
+    if current is not results:
+        print(
+            f"evenhand: an older version audited {folder}; its records were audited again, its tables are as they were",
+            file=sys.stderr,
+        )
+    return current
 
 
 def _show(results: Any, out: Path | None, as_json: bool) -> None:

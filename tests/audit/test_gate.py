@@ -118,6 +118,23 @@ def test_the_answer_as_json_junit_and_summary_of_a_job(folders, tmp_path):
     assert (tmp_path / "s.md").read_text().startswith("## Evenhand: table failed")
 
 
+def test_a_folder_of_an_older_version_is_audited_again_in_memory(tmp_path, harmed):
+    """Its verdicts had no comparisons, and one run each decided nothing."""
+    harmed.save(tmp_path)
+    design = json.loads((tmp_path / "design.json").read_text())
+    assert design.pop("audit") == 2
+    (tmp_path / "design.json").write_text(json.dumps(design))
+    older = harmed.verdicts.filter(comparison="change").drop("comparison", "scope", "against", "disparity")
+    older = older.with_columns(verdict=pl.lit("inconclusive"))
+    older.write_parquet(tmp_path / "verdicts.parquet")
+    before = (tmp_path / "verdicts.parquet").read_bytes()
+    ended = check(tmp_path)
+    assert ended.returncode == 1 and ended.stderr.startswith("evenhand: an older version audited")
+    assert (tmp_path / "verdicts.parquet").read_bytes() == before
+    assert evenhand.Results.load(tmp_path).verdicts["verdict"].unique().to_list() == ["inconclusive"]
+    assert evenhand.Results.load(tmp_path).up_to_date().verdicts.equals(harmed.verdicts)
+
+
 def test_ids_that_never_match_decide_nothing(tmp_path):
     audited(0.4, rows="apart").save(tmp_path / "apart")
     ended = check(tmp_path / "apart")

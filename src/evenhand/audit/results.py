@@ -40,6 +40,7 @@ class Results:
         design: who was compared with whom, and what was declared harmless.
         provenance: texts: the resolved study or the audit's arguments (`study`), versions and machine as JSON
             (`environment`), and whatever else is to be shown.
+        version: of the audit that made the estimates and verdicts; loaded results may be of an older one.
 
     Example:
         >>> import evenhand
@@ -56,6 +57,7 @@ class Results:
     tables: RecordTables
     design: Design
     provenance: Mapping[str, str]
+    version: int = results_folder.AUDIT
 
     @property
     def examples(self) -> pl.DataFrame:
@@ -182,6 +184,19 @@ class Results:
             InputError: there is no such folder, it holds no results, or a table of it does not fit.
         """
         return cls(*results_folder.load(Path(folder)))
+
+    def up_to_date(self) -> Self:
+        """These results; if an older version of the audit made them, those of their records audited again in memory.
+
+        Raises:
+            InputError: records are missing from the folder.
+        """
+        if self.version >= results_folder.AUDIT:
+            return self
+        attacked_here = any(setting.membership for setting in self.design.settings.values())
+        names = [name for name in RECORDS if not (attacked_here and name in ("members", "scores"))]
+        tables = {name: table for name in names if len(table := self.tables[name])}
+        return type(self).of_valid(tables, self.design, self.provenance)
 
     def save(self, folder: str | Path) -> None:
         """Write the tables, `design.json` and `provenance.json`, each whole or not at all.

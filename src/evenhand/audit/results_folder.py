@@ -18,16 +18,20 @@ from evenhand.errors import InputError
 
 DESIGN, PROVENANCE = "design.json", "provenance.json"
 
+AUDIT = 2
+"""The version of the audit, raised when the same records give other estimates or verdicts; `design.json` has it under
+`audit`, and folders without it are of version 1."""
 
-def load(folder: Path) -> tuple[RecordTables, Design, dict[str, str]]:
-    """The tables of a folder, its design and its provenance.
+
+def load(folder: Path) -> tuple[RecordTables, Design, dict[str, str], int]:
+    """The tables of a folder, its design, its provenance, and the version of the audit that made it.
 
     The tables that every folder has at its top are read at once, the others on first use.
 
     Raises:
         InputError: there is no such folder, it holds no results, or a table of it does not fit.
     """
-    design = load_design(folder)
+    design, version = load_design(folder)
     tables: dict[str, Any] = {}
     for table in STORED.values():
         if table.optional or table.left_by is not None:
@@ -35,11 +39,11 @@ def load(folder: Path) -> tuple[RecordTables, Design, dict[str, str]]:
         tables[table.name] = records.read(_path(folder, table.name), table.name)
     late = {table.name: partial(_read, folder, table, design, tables) for table in STORED.values()}
     provenance = _read_json(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else {}
-    return RecordTables(late | tables), design, provenance
+    return RecordTables(late | tables), design, provenance, version
 
 
-def load_design(folder: Path) -> Design:
-    """The design of a folder's results. Raises: as `load`."""
+def load_design(folder: Path) -> tuple[Design, int]:
+    """The design of a folder's results, and the version of the audit that made them. Raises: as `load`."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     path = folder / DESIGN
@@ -47,7 +51,11 @@ def load_design(folder: Path) -> Design:
         if (folder / "study.yaml").is_file():
             raise InputError(f"the study in {folder} has not been run to its end; run it again to continue")
         raise InputError(f"{folder} holds no results: a run or an audit writes a {DESIGN} there")
-    return Design.parse(_read_json(path), str(path))
+    values = _read_json(path)
+    version = values.pop("audit", 1)
+    if not isinstance(version, int):
+        raise InputError(f"{path}: audit should be a whole number, not {version!r}")
+    return Design.parse(values, str(path)), version
 
 
 def save(folder: Path, tables: Mapping[str, pl.DataFrame], design: Design, provenance: Mapping[str, str]) -> None:
@@ -69,7 +77,8 @@ def save(folder: Path, tables: Mapping[str, pl.DataFrame], design: Design, prove
             records.write(tables[table.name], path, table.name)
     write_text(folder / PROVENANCE, json.dumps(dict(provenance), ensure_ascii=False, indent=1) + "\n")
     # Last: a folder with a design is a folder with all the rest.
-    write_text(folder / DESIGN, design.model_dump_json(indent=1) + "\n")
+    stored = {"audit": AUDIT, **design.model_dump(mode="json")}
+    write_text(folder / DESIGN, json.dumps(stored, ensure_ascii=False, indent=1) + "\n")
 
 
 def stacked(frames: Sequence[pl.DataFrame], name: str) -> pl.DataFrame:
