@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.audit.comparisons import ONE_SEED, Contrast
+from evenhand.audit.comparisons import ONE_SEED, Contrast, Unseen
 from evenhand.audit.design import Design
 from evenhand.audit.disparities import LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
@@ -73,10 +73,10 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     contrast, comparison = member.contrast, member.comparison
     notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
     values: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs, "scope": scope_of(contrast.runs)}
-    interval, whole = contrast.interval, contrast.whole
-    if interval is None or whole is None:
+    interval, whole, bounds = contrast.interval, contrast.whole, contrast.bounds(family.level)
+    if interval is None or whole is None or bounds is None:
         return verdict_row(member, member.setting, family.name, notes, values)
-    low, high = interval.bounds(family.level)
+    low, high = bounds
     values["low"], values["high"] = comparison.within((low, high))
     if contrast.gaps is not None and contrast.runs > 1:
         values["disparity"] = contrast.gaps.disparity(interval, family.level)
@@ -88,9 +88,9 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         return verdict_row(member, member.setting, family.name, [ONE_SEED, *notes], values)
     if not high > low:
         return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], values)
-    p = interval.p_greater()
+    p = contrast.p_greater()
     values |= {
-        "verdict": decided(low, high, member),
+        "verdict": decided(low, high, member, contrast.unseen, contrast.lowest(family.level)),
         "p": p,
         "p_adjusted": float(family.joint.adjusted(p)),
         "detectable": Repeated.of(interval, family.level).smallest(),
@@ -99,17 +99,39 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         # What an adjusted interval adds is noise of the examples.
         extra = max(interval.variance - whole.variance, 0.0)
         spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
-        needed = runs_needed(spread, family.level, member.margin)
+        needed = runs_needed(spread, family.level, _margin_left(member.margin, contrast.unseen))
         values["runs_needed"] = needed.runs
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []
     return verdict_row(member, member.setting, family.name, notes, values)
 
 
-def decided(low: float, high: float, member: SettingContrast) -> str:
-    """The verdict of an interval; a one-sided measure has none but `worse`."""
-    word = verdict(low, high, member.margin)
+def decided(low: float, high: float, member: SettingContrast, unseen: Unseen | None, lowest: float) -> str:
+    """The verdict of an interval; a one-sided measure has none but `worse`.
+
+    Args:
+        low, high: the bounds.
+        member: the contrast, or one of those that a mean is over.
+        unseen: what the contrast cannot see, if anything.
+        lowest: the lower bound that `equivalent` rests on; below `low` where something is not seen.
+    """
+    few = unseen is not None and unseen.few
+    margin = None if few else member.margin
+    word = verdict(low, high, margin)
+    if margin is not None and word == "equivalent" and not -margin < lowest:
+        word = verdict(low, high, None)
+        word = "not worse" if word == "inconclusive" else word
+    if few and word == "better":
+        word = "inconclusive"
     return "inconclusive" if word != "worse" and member.comparison.estimand.measure.one_sided else word
+
+
+def _margin_left(margin: float | None, unseen: Unseen | None) -> float | None:
+    """What a margin leaves for the noise of the estimate; None where no verdict of harmlessness can be reached."""
+    if margin is None or unseen is None:
+        return margin
+    left = margin - unseen.above.share
+    return left if left > 0 and not unseen.few else None
 
 
 def scope_of(runs: int) -> str:
@@ -125,6 +147,7 @@ def pooled_row(
     scope: str,
     notes: Sequence[str],
     design: Design,
+    unseen: Unseen | None = None,
 ) -> dict[str, Any]:
     """The row of a mean over settings, with bounds that hold simultaneously over `size` such means.
 
@@ -136,6 +159,7 @@ def pooled_row(
         scope: what their contrasts are about.
         notes: of the row.
         design: the study's.
+        unseen: what the contrasts cannot see, if anything.
     """
     comparison = member.comparison
     estimand = comparison.estimand
@@ -146,6 +170,8 @@ def pooled_row(
     if pooled is not None:
         level = design.alpha / size
         low, high = pooled.bounds(level)
+        lowest = low - (unseen.below.share if unseen else 0.0)
+        high += unseen.above.share if unseen else 0.0
         values["contrast"] = pooled.estimate
         values["low"], values["high"] = comparison.within((low, high))
         if pooled.settings > 2:
@@ -153,7 +179,7 @@ def pooled_row(
         if comparison.decides:
             p = pooled.p_greater()
             values |= {
-                "verdict": decided(low, high, member),
+                "verdict": decided(low, high, member, unseen, lowest),
                 "p": p,
                 "p_adjusted": min(size * p, 1.0),
                 "detectable": pooled.half_width(level) + pooled.half_width(1 - POWER),

@@ -142,6 +142,7 @@ def _of_pairs(
     ]
     few = any(side.adjusted is not None for side in evidence)
     whole = difference.whole
+    unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
         whole,
         whole.runs,
@@ -157,6 +158,7 @@ def _of_pairs(
             intervals[0],
             intervals[1],
         ),
+        unseen=unseen[0].minus(unseen[1]) if unseen else None,
     )
 
 
