@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
 import pytest
 
+from evenhand.audit import noise_floors
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.kinds.prediction_tables import evaluations
@@ -15,10 +19,11 @@ from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import select
 from evenhand.audit.measures.run_data import BASE, RunData, RunSubset, confidence
 from evenhand.audit.noise_floors import DRAWS
+from evenhand.audit.redrawn_calibration import Draws
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
 from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums
-from evenhand.stats.redrawn import redraw_outcomes
+from evenhand.stats.redrawn import share_together
 from small_records import Tables, design, estimates, examples, predictions, study, trials
 
 DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
@@ -151,23 +156,36 @@ def plain(reader: RunInfluences, case: Estimand, method: str, seeds: Sequence[in
         if case.subset.group is not None:
             groups = reader.groups(case.subset.attribute)
             inside = groups.masks[:, groups.names.index(case.subset.group)]
-        tested = np.unique(np.concatenate([run.rows for run in runs]))
-        probability = np.full((len(runs), len(tested)), np.nan)
-        for run, view, row in zip(runs, views, probability, strict=True):
-            if view.probabilities is not None:
-                row[np.searchsorted(tested, run.rows)] = confidence(view)[0]
-        outcomes = redraw_outcomes(probability, lambda drawn: drawn, DRAWS, generator(0, "floor", "calibration"))
-        effect = case.measure.influence
-        draws = np.array(
-            [
-                [
-                    effect(_labelled(view, one[np.searchsorted(tested, run.rows)]), _members(inside[run.rows])).value
-                    for run, view, one in zip(runs, views, drawn, strict=True)
-                ]
-                for drawn in outcomes
+        numbers = numbers_of(reader)
+        known = [run for run in runs if run.probabilities is not None]
+        views = [reader.view(run, reader.positive(case)) for run in known]
+        units = [reader.evaluation.population.unit[run.rows] for run in known]
+        together = share_together(*zip(*map(confidence, views), strict=True), units)
+        subsets = [_members(inside[run.rows]) for run in known]
+        draws = np.full((DRAWS, len(runs)), np.nan)
+        for draw in range(DRAWS):
+            drawn = [
+                _labelled(view, numbers(run.rows, together)[:, draw] < confidence(view)[0])
+                for run, view in zip(known, views, strict=True)
             ]
-        )
+            errors = iter(case.measure.influence.of_runs(drawn, subsets))
+            draws[draw] = [np.nan if run.probabilities is None else next(errors).value for run in runs]
     return [*(noise_floor(draws[:, place]) for place in range(len(runs))), noise_floor(draws.mean(axis=1))]
+
+
+def numbers_of(reader: RunInfluences) -> Callable[[np.ndarray, float], np.ndarray]:
+    """Gives the uniform numbers of examples, float [n, DRAWS], whose units share theirs so often."""
+    drawn = Draws.of(reader.evaluation, DRAWS)
+    batches = list(drawn.batches(partial(generator, 0, "floor", "calibration")))
+
+    def numbers(rows: np.ndarray, together: float) -> np.ndarray:
+        found = np.empty((len(rows), DRAWS))
+        for batch in batches:
+            inside = (drawn.place[rows] >= batch.first) & (drawn.place[rows] < batch.last)
+            found[inside] = batch.of(drawn.place[rows][inside], together)
+        return found
+
+    return numbers
 
 
 def _labelled(view: RunData, outcome: np.ndarray) -> RunData:
@@ -177,7 +195,7 @@ def _labelled(view: RunData, outcome: np.ndarray) -> RunData:
     else:
         assert view.probabilities is not None
         label = view.probabilities.argmax(axis=1) + ~outcome
-    return RunData(label, view.predicted, view.probabilities, view.weight, view.positive)
+    return replace(view, label=label)
 
 
 def _members(inside: np.ndarray) -> RunSubset:
@@ -250,6 +268,7 @@ def unlike(kind: str) -> tuple[Tables, Design]:
         if bare:
             made = made.with_columns(logits=pl.lit(None, dtype=pl.Array(pl.Float32, classes)))
         found.append(made)
+    groups["who"][0] = ["d"]  # a group of one
     setting = {"classes": tuple("xyz")} if kind == "classes" else {}
     tables = examples(list(labels), groups, **columns), trials(uses), pl.concat(found)
     return tables, design(("full", "lora", "head"), setting=setting, support=5)
@@ -259,9 +278,12 @@ def unlike(kind: str) -> tuple[Tables, Design]:
     "kind", ["plain", "weights", "units", "varying", "undefined", "missing", "labels", "classes", "small batches"]
 )
 def test_floors_of_all_methods_and_groups_at_once_are_those_of_each_alone(kind, monkeypatch):
+    for module in (noise_floors, sys.modules[__name__]):
+        monkeypatch.setattr(module, "DRAWS", 12)
     if kind == "small batches":
         monkeypatch.setattr("evenhand.stats.null.BATCH", 3000)
         monkeypatch.setattr("evenhand.audit.redrawn_calibration.NUMBERS", 31 * DRAWS)
+        monkeypatch.setattr("evenhand.audit.redrawn_calibration.SPARSE", 0.35)  # of the groups some are small
     tables, asked = unlike(kind)
     (evaluation,) = evaluations(*tables, asked)
     reading = PredictionReading(evaluation, asked)

@@ -15,6 +15,7 @@ import pytest
 import bounds
 from binned import Binned, with_margin_at_the_truth
 from counting import compared, reading_of
+from evenhand.audit.measures import select
 from evenhand.audit.verdicts import families
 
 MEASURE = "calibration_error_squared"
@@ -68,6 +69,25 @@ def seen_within_its_bounds(world: Binned, repetitions: int) -> None:
     assert world.truth - found.unseen - 3.5 * found.error < found.mean < world.truth + 3.5 * found.error
 
 
+def outside_of_floors(world: Binned, repetitions: int) -> float:
+    """How often the calibrated reference's squared error, the mean over runs, is outside of its noise floor."""
+    outside = 0
+    (measure,) = select((MEASURE,), "predictions")
+    for repetition in range(repetitions):
+        reading = reading_of(world, np.random.default_rng([8, repetition]))
+        (estimand, *_) = reading.estimands(measure)
+        estimate = dict(reading.estimates(estimand, "reference"))[None]
+        assert estimate.value is not None and estimate.floor is not None
+        outside += estimate.value > estimate.floor.high
+    return outside / repetitions
+
+
+CLUSTERED = [
+    Binned(runs=1, test=100, size=4, together=1.0, vary=False),
+    Binned(runs=1, test=200, size=2, together=0.5, vary=False),
+    Binned(runs=3, test=60, size=3, together=0.3, thin=0.9),
+    Binned(runs=1, test=300),
+]
 SMALL = [Binned(test=n, error=0.0725) for n in (12, 20, 60)]
 AT_THE_MARGIN = [
     Binned(test=20),
@@ -111,6 +131,11 @@ def test_below_twenty_units_nothing_is_called_harmless():
     assert said(Binned(test=200, margin=0.2), 20).harmless > 0.5
 
 
+@pytest.mark.parametrize("world", CLUSTERED)
+def test_calibrated_units_are_seldom_outside_of_their_floor(world):
+    assert outside_of_floors(world, 40) <= bounds.most(0.05, 40)
+
+
 @pytest.mark.simulate
 def test_small_groups_at_length(repetitions):
     n = repetitions(1500)
@@ -120,5 +145,7 @@ def test_small_groups_at_length(repetitions):
         assert said(with_margin_at_the_truth(world), n).harmless <= bounds.most(0.05, n, 0.01)
     for world in NO_CHANGE:
         assert said(world, n).worse <= bounds.most(0.05, n, 0.01)
+    for world in CLUSTERED:
+        assert outside_of_floors(world, n // 3) <= bounds.most(0.05, n // 3, 0.01)
     changed = with_margin_at_the_truth(BESIDE_A_REST)
     assert said(changed, n // 2, "gap change").harmless <= bounds.most(0.05, n // 2, 0.01)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -22,12 +22,12 @@ from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Groups, Run
 from evenhand.audit.measures.influence import eligible_for
 from evenhand.audit.measures.run_data import BASE, Rate
-from evenhand.audit.redrawn_calibration import Members, Redrawn, divided, redrawn_errors
+from evenhand.audit.redrawn_calibration import Draws, Members, Redrawn, divided, redrawn_errors, redrawn_runs
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
 from evenhand.stats.bootstrap import distinct
 from evenhand.stats.contrast import compact
-from evenhand.stats.null import NoiseFloor, drawn_at_once, noise_floor, noise_floors, permuted_alike
+from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_alike
 
 DRAWS = 200
 
@@ -249,26 +249,20 @@ class Floors:
         evaluation, positive = self.reader.evaluation, self.reader.positive(estimand)
         everyone = np.ones((len(evaluation.population.label), 1), dtype=bool)
         masks = np.concatenate([everyone, *(groups.masks for groups in evaluation.groups)], axis=1)
-        members = Members.of(masks)
+        members, draws = Members.of(masks), Draws.of(evaluation, DRAWS)
         by_method: dict[str, np.ndarray] = {}
-        by_draws: dict[tuple[int, int], list[tuple[str, int, Redrawn]]] = {}
-        for method, runs in self._runs.items():
-            by_method[method] = np.full((DRAWS, ERRORS, len(runs), masks.shape[1]), np.nan)
-            tested = np.zeros(len(masks), dtype=bool)
-            for run in runs.values():
-                tested[run.rows] = True
-            position, size = np.cumsum(tested) - 1, int(tested.sum())
-            key = (size, drawn_at_once(size * len(runs)))
-            for index, run in enumerate(runs.values()):
-                data = self.reader.view(run, positive)
-                if data.probabilities is not None:
-                    table = Redrawn.of(data, members, run.rows, position[run.rows])
-                    by_draws.setdefault(key, []).append((method, index, table))
-        for (size, step), tables in by_draws.items():
-            runs = [table for _, _, table in tables]
-            errors = redrawn_errors(runs, size, step, DRAWS, lambda: generator(0, "floor", "calibration"))
-            for (method, index, _), values in zip(tables, errors, strict=False):
-                by_method[method][:, :, index] = values
+        known: list[tuple[str, int]] = []
+        redrawn: list[Redrawn] = []
+        for method, by_seed in self._runs.items():
+            by_method[method] = np.full((DRAWS, ERRORS, len(by_seed), masks.shape[1]), np.nan)
+            runs = [(index, run) for index, run in enumerate(by_seed.values()) if run.probabilities is not None]
+            if runs:
+                known += [(method, index) for index, _ in runs]
+                data = [self.reader.view(run, positive) for _, run in runs]
+                redrawn += redrawn_runs(data, [run.rows for _, run in runs], draws, masks, members)
+        errors = redrawn_errors(redrawn, draws, partial(generator, 0, "floor", "calibration"))
+        for (method, index), values in zip(known, errors, strict=True):
+            by_method[method][:, :, index] = values
         return by_method
 
 
