@@ -209,19 +209,20 @@ def _differences(reader: RunInfluences, case: Estimand, runs: Sequence, views: S
     inside = np.zeros(len(population.label), dtype=bool)
     for place, (run, view) in enumerate(zip(runs, views, strict=True)):
         rows = view.base(np.arange(len(run.rows)), BASE[rate])
-        tested[place, run.rows[rows]] = view.weight[rows]
-        events[place, run.rows[rows]] = view.weight[rows] * view.outcome(rate)[rows]
+        tested[place, run.rows[rows]] = 1
+        events[place, run.rows[rows]] = view.outcome(rate)[rows]
         inside[run.rows[rows]] = True
-    used = np.flatnonzero(inside & (groups.defined | groups.masks.any(axis=1)))
-    packed = np.concatenate([population.unit[used, None], np.packbits(groups.masks[used], axis=1)], axis=1)
-    members, amounts = groups.masks[used], np.concatenate([tested, events])[:, used]
+    order = reader.evaluation.by_content
+    used = order[(inside & (groups.defined | groups.masks.any(axis=1)))[order]]
+    weight, amounts = population.weight[used], np.concatenate([tested, events])[:, used].astype(int)
+    members = np.concatenate([groups.masks[used], np.ones((len(used), 1), dtype=bool)], axis=1)
+    packed = np.concatenate([population.unit[used, None], weight[:, None], np.packbits(members, axis=1)], axis=1)
+    if (weight != 1).any():
+        members = members * weight[:, None]
     if len(np.unique(population.unit[used])) < len(used):
         _, first, row = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         members = members[first]
-        amounts = np.stack([np.bincount(row.reshape(-1), amount, len(first)) for amount in amounts])
-    if (amounts == amounts.astype(int)).all():
-        amounts = amounts.astype(int)
-    members = np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1)
+        amounts = np.stack([np.bincount(row.reshape(-1), amount, len(first)) for amount in amounts]).astype(int)
     rng = generator(0, "floor", groups.attribute, rate)
     sums = permuted_sums(members, np.zeros(len(members), dtype=int), amounts, DRAWS, rng)[:, 0]
     tested, events = sums[:, : len(runs)], sums[:, len(runs) :]
@@ -306,3 +307,29 @@ def test_floors_of_all_methods_and_groups_at_once_are_those_of_each_alone(kind, 
                 own = found[seeds[1]]
                 assert (floor.mean, floor.high) == pytest.approx((own.mean, own.high), rel=1e-12, nan_ok=True)
     assert compared > 100
+
+
+@pytest.mark.parametrize("measure", DISPARITIES)
+def test_weights_that_go_with_the_groups_change_no_floor(measure):
+    table, uses, found = study(n=240, seeds=2)
+    groups = table["attribute.who"].list.first()
+    heavy = table.with_columns(weight=pl.when(groups == groups.max()).then(50.0).otherwise(1.0))
+    asked = design(measures=(measure,))
+    plain, weighted = (of(estimates(each, uses, found, asked), measure) for each in (table, heavy))
+    assert weighted["value"] == pytest.approx(plain["value"])
+    assert weighted["noise_floor"] == pytest.approx(plain["noise_floor"], rel=0.1)
+    assert weighted["noise_high"] == pytest.approx(plain["noise_high"], rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["plain", "weights", "units", "varying", "classes"])
+def test_shuffled_rows_have_the_same_floors(kind):
+    (table, uses, found), asked = unlike(kind)
+    order = np.random.default_rng(9).permutation(len(table))
+    keys = ["measure", "class", "attribute", "group", "method", "seed", "comparison"]
+    first, second = (
+        estimates(each, uses, found, asked).sort(keys).select(*keys, "noise_floor", "noise_high")
+        for each in (table, table[order])
+    )
+    assert first.drop_nulls("noise_floor").height > 50
+    for column in ("noise_floor", "noise_high"):
+        assert second[column].fill_null(-1).to_list() == pytest.approx(first[column].fill_null(-1).to_list(), rel=1e-9)
