@@ -178,7 +178,7 @@ class Contrast:
         if self.interval is None:
             return None
         low, high = self.interval.bounds(tail)
-        if self.unseen is None:
+        if self.unseen is None or not high > low:  # an interval without width says nothing, and stays as it is
             return low, high
         middle, above = self.interval.estimate, self.unseen.above
         raised = middle + above.reach(high - middle, self.interval.variance) + above.share
