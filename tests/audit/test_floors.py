@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
 import pytest
 
+from evenhand.audit import noise_floors
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.kinds.prediction_tables import evaluations
@@ -15,10 +19,11 @@ from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import select
 from evenhand.audit.measures.run_data import BASE, RunData, RunSubset, confidence
 from evenhand.audit.noise_floors import DRAWS
+from evenhand.audit.redrawn_calibration import Draws
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
 from evenhand.stats.null import NoiseFloor, noise_floor, permuted_sums
-from evenhand.stats.redrawn import redraw_outcomes
+from evenhand.stats.redrawn import share_together
 from small_records import Tables, design, estimates, examples, predictions, study, trials
 
 DISPARITIES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
@@ -151,23 +156,36 @@ def plain(reader: RunInfluences, case: Estimand, method: str, seeds: Sequence[in
         if case.subset.group is not None:
             groups = reader.groups(case.subset.attribute)
             inside = groups.masks[:, groups.names.index(case.subset.group)]
-        tested = np.unique(np.concatenate([run.rows for run in runs]))
-        probability = np.full((len(runs), len(tested)), np.nan)
-        for run, view, row in zip(runs, views, probability, strict=True):
-            if view.probabilities is not None:
-                row[np.searchsorted(tested, run.rows)] = confidence(view)[0]
-        outcomes = redraw_outcomes(probability, lambda drawn: drawn, DRAWS, generator(0, "floor", "calibration"))
-        effect = case.measure.influence
-        draws = np.array(
-            [
-                [
-                    effect(_labelled(view, one[np.searchsorted(tested, run.rows)]), _members(inside[run.rows])).value
-                    for run, view, one in zip(runs, views, drawn, strict=True)
-                ]
-                for drawn in outcomes
+        numbers = numbers_of(reader)
+        known = [run for run in runs if run.probabilities is not None]
+        views = [reader.view(run, reader.positive(case)) for run in known]
+        units = [reader.evaluation.population.unit[run.rows] for run in known]
+        together = share_together(*zip(*map(confidence, views), strict=True), units)
+        subsets = [_members(inside[run.rows]) for run in known]
+        draws = np.full((DRAWS, len(runs)), np.nan)
+        for draw in range(DRAWS):
+            drawn = [
+                _labelled(view, numbers(run.rows, together)[:, draw] < confidence(view)[0])
+                for run, view in zip(known, views, strict=True)
             ]
-        )
+            errors = iter(case.measure.influence.of_runs(drawn, subsets))
+            draws[draw] = [np.nan if run.probabilities is None else next(errors).value for run in runs]
     return [*(noise_floor(draws[:, place]) for place in range(len(runs))), noise_floor(draws.mean(axis=1))]
+
+
+def numbers_of(reader: RunInfluences) -> Callable[[np.ndarray, float], np.ndarray]:
+    """Gives the uniform numbers of examples, float [n, DRAWS], whose units share theirs so often."""
+    drawn = Draws.of(reader.evaluation, DRAWS)
+    batches = list(drawn.batches(partial(generator, 0, "floor", "calibration")))
+
+    def numbers(rows: np.ndarray, together: float) -> np.ndarray:
+        found = np.empty((len(rows), DRAWS))
+        for batch in batches:
+            inside = (drawn.place[rows] >= batch.first) & (drawn.place[rows] < batch.last)
+            found[inside] = batch.of(drawn.place[rows][inside], together)
+        return found
+
+    return numbers
 
 
 def _labelled(view: RunData, outcome: np.ndarray) -> RunData:
@@ -177,7 +195,7 @@ def _labelled(view: RunData, outcome: np.ndarray) -> RunData:
     else:
         assert view.probabilities is not None
         label = view.probabilities.argmax(axis=1) + ~outcome
-    return RunData(label, view.predicted, view.probabilities, view.weight, view.positive)
+    return replace(view, label=label)
 
 
 def _members(inside: np.ndarray) -> RunSubset:
@@ -191,19 +209,20 @@ def _differences(reader: RunInfluences, case: Estimand, runs: Sequence, views: S
     inside = np.zeros(len(population.label), dtype=bool)
     for place, (run, view) in enumerate(zip(runs, views, strict=True)):
         rows = view.base(np.arange(len(run.rows)), BASE[rate])
-        tested[place, run.rows[rows]] = view.weight[rows]
-        events[place, run.rows[rows]] = view.weight[rows] * view.outcome(rate)[rows]
+        tested[place, run.rows[rows]] = 1
+        events[place, run.rows[rows]] = view.outcome(rate)[rows]
         inside[run.rows[rows]] = True
-    used = np.flatnonzero(inside & (groups.defined | groups.masks.any(axis=1)))
-    packed = np.concatenate([population.unit[used, None], np.packbits(groups.masks[used], axis=1)], axis=1)
-    members, amounts = groups.masks[used], np.concatenate([tested, events])[:, used]
+    order = reader.evaluation.by_content
+    used = order[(inside & (groups.defined | groups.masks.any(axis=1)))[order]]
+    weight, amounts = population.weight[used], np.concatenate([tested, events])[:, used].astype(int)
+    members = np.concatenate([groups.masks[used], np.ones((len(used), 1), dtype=bool)], axis=1)
+    packed = np.concatenate([population.unit[used, None], weight[:, None], np.packbits(members, axis=1)], axis=1)
+    if (weight != 1).any():
+        members = members * weight[:, None]
     if len(np.unique(population.unit[used])) < len(used):
         _, first, row = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         members = members[first]
-        amounts = np.stack([np.bincount(row.reshape(-1), amount, len(first)) for amount in amounts])
-    if (amounts == amounts.astype(int)).all():
-        amounts = amounts.astype(int)
-    members = np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1)
+        amounts = np.stack([np.bincount(row.reshape(-1), amount, len(first)) for amount in amounts]).astype(int)
     rng = generator(0, "floor", groups.attribute, rate)
     sums = permuted_sums(members, np.zeros(len(members), dtype=int), amounts, DRAWS, rng)[:, 0]
     tested, events = sums[:, : len(runs)], sums[:, len(runs) :]
@@ -250,6 +269,7 @@ def unlike(kind: str) -> tuple[Tables, Design]:
         if bare:
             made = made.with_columns(logits=pl.lit(None, dtype=pl.Array(pl.Float32, classes)))
         found.append(made)
+    groups["who"][0] = ["d"]  # a group of one
     setting = {"classes": tuple("xyz")} if kind == "classes" else {}
     tables = examples(list(labels), groups, **columns), trials(uses), pl.concat(found)
     return tables, design(("full", "lora", "head"), setting=setting, support=5)
@@ -259,9 +279,12 @@ def unlike(kind: str) -> tuple[Tables, Design]:
     "kind", ["plain", "weights", "units", "varying", "undefined", "missing", "labels", "classes", "small batches"]
 )
 def test_floors_of_all_methods_and_groups_at_once_are_those_of_each_alone(kind, monkeypatch):
+    for module in (noise_floors, sys.modules[__name__]):
+        monkeypatch.setattr(module, "DRAWS", 12)
     if kind == "small batches":
         monkeypatch.setattr("evenhand.stats.null.BATCH", 3000)
         monkeypatch.setattr("evenhand.audit.redrawn_calibration.NUMBERS", 31 * DRAWS)
+        monkeypatch.setattr("evenhand.audit.redrawn_calibration.SPARSE", 0.35)  # of the groups some are small
     tables, asked = unlike(kind)
     (evaluation,) = evaluations(*tables, asked)
     reading = PredictionReading(evaluation, asked)
@@ -284,3 +307,29 @@ def test_floors_of_all_methods_and_groups_at_once_are_those_of_each_alone(kind, 
                 own = found[seeds[1]]
                 assert (floor.mean, floor.high) == pytest.approx((own.mean, own.high), rel=1e-12, nan_ok=True)
     assert compared > 100
+
+
+@pytest.mark.parametrize("measure", DISPARITIES)
+def test_weights_that_go_with_the_groups_change_no_floor(measure):
+    table, uses, found = study(n=240, seeds=2)
+    groups = table["attribute.who"].list.first()
+    heavy = table.with_columns(weight=pl.when(groups == groups.max()).then(50.0).otherwise(1.0))
+    asked = design(measures=(measure,))
+    plain, weighted = (of(estimates(each, uses, found, asked), measure) for each in (table, heavy))
+    assert weighted["value"] == pytest.approx(plain["value"])
+    assert weighted["noise_floor"] == pytest.approx(plain["noise_floor"], rel=0.1)
+    assert weighted["noise_high"] == pytest.approx(plain["noise_high"], rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["plain", "weights", "units", "varying", "classes"])
+def test_shuffled_rows_have_the_same_floors(kind):
+    (table, uses, found), asked = unlike(kind)
+    order = np.random.default_rng(9).permutation(len(table))
+    keys = ["measure", "class", "attribute", "group", "method", "seed", "comparison"]
+    first, second = (
+        estimates(each, uses, found, asked).sort(keys).select(*keys, "noise_floor", "noise_high")
+        for each in (table, table[order])
+    )
+    assert first.drop_nulls("noise_floor").height > 50
+    for column in ("noise_floor", "noise_high"):
+        assert second[column].fill_null(-1).to_list() == pytest.approx(first[column].fill_null(-1).to_list(), rel=1e-9)

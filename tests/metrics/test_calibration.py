@@ -146,7 +146,7 @@ def test_every_norm_by_hand():
 
 def test_an_example_alone_in_its_bin_is_left_out_of_the_debiased_error():
     pair = {"label": [1, 1, 0], "probability": [0.9, 0.9, 0.1]}
-    assert calibration_error_squared(pair["label"], pair["probability"], n_bins=2) == pytest.approx(0.01)
+    assert calibration_error_squared(pair["label"], pair["probability"], n_bins=2) == pytest.approx(0.01 * 2 / 3)
     assert math.isnan(calibration_error_squared([1, 0], [0.9, 0.1], n_bins=2))
     assert math.isnan(debiased_calibration_error([1, 0], [0.9, 0.1], n_bins=2))
 

@@ -10,10 +10,12 @@ order of training, say) are not included: from 3 to 10 seeds they cannot be dist
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
+from evenhand.audit.comparisons import Unseen
 from evenhand.audit.design import Design
 from evenhand.audit.group_rows import without_mirrors
 from evenhand.audit.verdict_rows import NO_MARGIN, SettingContrast, pooled_row, scope_of
@@ -68,8 +70,9 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
             runs = min((contrast.contrast.runs for contrast in judging), default=0)
             single = any(contrast.contrast.single for contrast in judging)
             scope = scope_of(settings[0].comparison, runs, single)
-            notes = _notes(settings, mean, design)
-            yield pooled_row(settings[0], mean, size, len(judging), scope, notes, design)
+            unseen = _unseen(judging)
+            notes = [*_notes(settings, mean, design), *(unseen.notes if unseen else [])]
+            yield pooled_row(settings[0], mean, size, len(judging), scope, notes, design, unseen)
 
 
 def study_codes(contrasts: Sequence[SettingContrast]) -> Codes:
@@ -99,6 +102,12 @@ def _mean(judged: Sequence[SettingContrast], codes: Codes) -> MetaAnalysis | Non
     for row, columns, (_, contributed) in zip(totals, units, totals_by_setting, strict=True):
         row[columns] = contributed
     return pool(estimates, variances, shared=totals @ totals.T, shared_df=max(common - 1, 1))
+
+
+def _unseen(judged: Sequence[SettingContrast]) -> Unseen | None:
+    """The most that any of the contrasts cannot see, which bounds what their mean cannot."""
+    parts = [member.contrast.unseen for member in judged if member.contrast.unseen is not None]
+    return reduce(Unseen.larger, parts) if parts else None
 
 
 def _notes(settings: Sequence[SettingContrast], mean: MetaAnalysis | None, design: Design) -> list[str]:

@@ -28,6 +28,84 @@ ONE_UNIT = "a single resampling unit: there is no spread to judge by"
 DISCORDANT = f"fewer than {FEW} discordant units: the interval is adjusted"
 
 
+HARMLESS_UNITS = 20
+"""The fewest units of a run from which a debiased calibration error may be called harmless."""
+
+
+@dataclass(frozen=True)
+class UnseenSide:
+    """What debiased calibration errors cannot see on one side of their contrast.
+
+    Attributes:
+        share: of the weight in bins that hold a single unit, on average over runs: the most that the error is too small
+            by, since no squared gap exceeds 1.
+        squares: Σ share·gap² of these examples, which is larger than what is unseen, on average.
+        noise: the variance of the mean gap. An error d has a variance of about 4·d·noise more than one of 0, so that an
+            estimate which is too small looks more precise than it is.
+    """
+
+    share: float
+    squares: float
+    noise: float
+
+    def plus(self, other: UnseenSide) -> UnseenSide:
+        """That of two errors, either of which may be larger than it looks."""
+        return UnseenSide(self.share + other.share, self.squares + other.squares, max(self.noise, other.noise))
+
+    def larger(self, other: UnseenSide) -> UnseenSide:
+        """The larger of two in each respect."""
+        return UnseenSide(max(self.share, other.share), max(self.squares, other.squares), max(self.noise, other.noise))
+
+    def reach(self, half: float, variance: float) -> float:
+        """The distance x of a bound at which it is a quantile's number of its own standard errors away.
+
+        x² = q²·(V + 4·noise·x), for a half-width q·√V: Wilson's idea, with the variance at the bound.
+        """
+        if not variance > 0:
+            return half
+        wider = 2 * self.noise * half**2 / variance
+        return wider + math.hypot(wider, half)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """How far outside of its interval a contrast of debiased calibration errors may lie.
+
+    Attributes:
+        above: of the errors that count positively, which raises the upper bound.
+        below: of those that count negatively, which lowers the lower bound: by `squares` for `worse`, by all of it for
+            `equivalent`.
+        units: the fewest units of a run; below `HARMLESS_UNITS` no verdict says that the contrast is harmless.
+    """
+
+    above: UnseenSide
+    below: UnseenSide
+    units: int
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few units for a verdict of harmlessness."""
+        return self.units < HARMLESS_UNITS
+
+    @property
+    def notes(self) -> list[str]:
+        """The notes on its row."""
+        found = []
+        if self.above.share > 0:
+            found.append(f"the upper bound includes {self.above.share:.2g} for examples alone in a bin")
+        if self.few:
+            found.append(f"fewer than {HARMLESS_UNITS} units in some run: no verdict says that it is harmless")
+        return found
+
+    def larger(self, other: Unseen) -> Unseen:
+        """The larger of two in each respect."""
+        return Unseen(self.above.larger(other.above), self.below.larger(other.below), min(self.units, other.units))
+
+    def minus(self, other: Unseen) -> Unseen:
+        """That of the difference between two contrasts."""
+        return Unseen(self.above.plus(other.below), self.below.plus(other.above), min(self.units, other.units))
+
+
 UnitTotals = Callable[[], tuple[np.ndarray, np.ndarray]]
 """Computes units and their influences when a family or a mean over settings needs them: they take memory."""
 
@@ -53,6 +131,7 @@ class Evidence:
         gram: Σ over units of products of the influences on two subsets, float [S, S], and the index of this subset;
             None where subsets were not computed together.
         gaps: of a gap change, the intervals beside it.
+        unseen: of debiased calibration errors, what they cannot see.
         nothing: the note where there are no runs and no other notes.
         single: whether it is about one model, compared with each run of another method.
     """
@@ -71,6 +150,7 @@ class Evidence:
     totals: UnitTotals | None = None
     gram: tuple[np.ndarray, int] | None = None
     gaps: GapIntervals | None = None
+    unseen: Unseen | None = None
     nothing: str = NO_COMMON_SEED
     single: bool = False
 
@@ -85,7 +165,7 @@ class Contrast:
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
         runs: the number of runs with a value.
         notes: reasons and caveats.
-        totals, gram, gaps, single: see `Evidence`.
+        totals, gram, gaps, unseen, single: see `Evidence`.
     """
 
     estimate: float | None
@@ -96,7 +176,44 @@ class Contrast:
     totals: UnitTotals | None = None
     gram: tuple[np.ndarray, int] | None = None
     gaps: GapIntervals | None = None
+    unseen: Unseen | None = None
     single: bool = False
+
+    def bounds(self, tail: float) -> tuple[float, float] | None:
+        """Lower and upper bound, each missed with probability `tail` at most; None where it is not judged."""
+        if self.interval is None:
+            return None
+        low, high = self.interval.bounds(tail)
+        if self.unseen is None or not high > low:  # an interval without width says nothing, and stays as it is
+            return low, high
+        middle, above = self.interval.estimate, self.unseen.above
+        raised = middle + above.reach(high - middle, self.interval.variance) + above.share
+        return low - self.unseen.below.squares, raised
+
+    def lowest(self, tail: float) -> float:
+        """The lower bound that `equivalent` rests on; nan where it is not judged."""
+        if self.interval is None:
+            return math.nan
+        low, _ = self.interval.bounds(tail)
+        if self.unseen is None:
+            return low
+        middle, below = self.interval.estimate, self.unseen.below
+        return middle - below.reach(middle - low, self.interval.variance) - below.share
+
+    def p_greater(self) -> float:
+        """The tail probability at which the lower bound reaches 0; nan where it is not judged."""
+        if self.interval is None:
+            return math.nan
+        return self.interval.p_greater(self.unseen.below.squares if self.unseen else 0.0)
+
+    def not_worse(self, margin: float, tail: float) -> bool:
+        """Whether it lies below the margin at the one-sided level `tail`."""
+        bounds = self.bounds(tail)
+        return bounds is not None and not (self.unseen and self.unseen.few) and bounds[0] < bounds[1] < margin
+
+    def inside(self, margin: float, tail: float) -> bool:
+        """Whether it lies within ±margin at the one-sided level `tail`."""
+        return self.not_worse(margin, tail) and -margin < self.lowest(tail)
 
 
 def clustering_note(vary: bool, runs: int) -> tuple[str, ...]:
@@ -138,6 +255,7 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
     elif evidence.adjusted is not None:
         interval = Wider(interval, evidence.adjusted)
         notes.append(evidence.adjustment)
+    notes += evidence.unseen.notes if evidence.unseen else []
     notes += evidence.closing
     return Contrast(
         whole.estimate,
@@ -148,5 +266,6 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
         evidence.totals,
         evidence.gram,
         evidence.gaps,
+        evidence.unseen,
         evidence.single,
     )

@@ -162,7 +162,43 @@ class Evaluation:
         return tuple(kept)
 
     @cached_property
+    def by_content(self) -> np.ndarray:
+        """int [n], the examples in an order that their contents decide, so that random draws do not follow the table.
+
+        The examples of a unit stand together. Examples that agree in everything are in the order of the table:
+        whichever comes first, a draw means the same.
+        """
+        population = self.population
+        columns = [population.label, population.weight]
+        for groups in population.groups:
+            columns += [groups.defined, *np.packbits(groups.masks, axis=1).T]
+        code = np.zeros(len(population.label), dtype=np.uint64)
+        for column in columns:
+            code = _mixed(code, column)
+        for key in sorted(self.runs):
+            run = self.runs[key]
+            parts = [run.predicted, *(() if run.probabilities is None else run.probabilities.T)]
+            of_run = np.zeros(len(run.rows), dtype=np.uint64)
+            for column in parts:
+                of_run = _mixed(of_run, column)
+            tested = np.zeros(len(code), dtype=np.uint64)
+            tested[run.rows] = of_run
+            code = _mixed(code, tested)
+        _, unit = np.unique(population.unit, return_inverse=True)
+        alone = len(unit) == 0 or unit.max() + 1 == len(unit)
+        return np.argsort(code, kind="stable") if alone else np.lexsort((code, unit))
+
+    @cached_property
     def samples(self) -> list[np.ndarray]:
         """The distinct test samples: `rows` of the runs, each once."""
         arrays = {id(run.rows): run for run in self.runs.values()}  # most runs share theirs: few keys are made
         return list({run.key: run.rows for run in arrays.values()}.values())
+
+
+def _mixed(code: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Hashes, uint64 [n], that depend on those before and on one more column (SplitMix64's finalizer)."""
+    values = column if column.dtype == np.uint64 else column.astype(np.float64).view(np.uint64)
+    code = (code ^ values) + np.uint64(0x9E3779B97F4A7C15)
+    code = (code ^ (code >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    code = (code ^ (code >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return code ^ (code >> np.uint64(31))

@@ -93,5 +93,4 @@ def _all_inside(contrasts: Sequence[Contrast], margin: float | None, alpha: floa
     """Whether every interval, at the one-sided level alpha, lies inside the margin."""
     if margin is None:
         return False
-    bounds = [contrast.interval.bounds(alpha) for contrast in contrasts if contrast.interval]
-    return len(bounds) == len(contrasts) and all(-margin < low < high < margin for low, high in bounds)
+    return all(contrast.inside(margin, alpha) for contrast in contrasts)

@@ -1,10 +1,11 @@
 """Noise floors: the size of each disparity and calibration error by chance alone, at these group sizes.
 
 For a disparity, whole membership patterns are permuted over the examples, the same permutation in every run: freely
-for rates of all, within the classes of the label for equalized odds. For the calibration of everyone or of a group,
-outcomes are redrawn from the predicted probabilities, an example's outcome being shared by the runs that test it. The
-arithmetic is that of `evenhand.stats.null`; here an estimand is turned into the sums that it needs, and back into its
-measure.
+for rates of all, within the classes of the label for equalized odds. An example's weight goes with its groups. For the
+calibration of everyone or of a group, outcomes are redrawn from the predicted probabilities, an example's outcome being
+shared by the runs that test it. The arithmetic is that of `evenhand.stats.null`; here an estimand is turned into the
+sums that it needs, and back into its measure. Rows are drawn in an order that their contents decide: a table that is
+shuffled has the same floors.
 
 Generators depend on the attribute and the rate alone, so methods have their draws in common, and one pass serves all
 methods, and all groups of an attribute. Its results are cached until an estimand needs another attribute or measure.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -22,12 +23,12 @@ from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Groups, Run
 from evenhand.audit.measures.influence import eligible_for
 from evenhand.audit.measures.run_data import BASE, Rate
-from evenhand.audit.redrawn_calibration import Members, Redrawn, divided, redrawn_errors
+from evenhand.audit.redrawn_calibration import Draws, Members, Redrawn, divided, redrawn_errors, redrawn_runs
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.seeds import generator
 from evenhand.stats.bootstrap import distinct
 from evenhand.stats.contrast import compact
-from evenhand.stats.null import NoiseFloor, drawn_at_once, noise_floor, noise_floors, permuted_alike
+from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_alike
 
 DRAWS = 200
 
@@ -67,25 +68,29 @@ class Null:
 
 @dataclass(eq=False)
 class Patterns:
-    """The distinct combinations of groups of one attribute that examples belong to.
+    """The distinct combinations of an example's groups of one attribute, and its weight.
+
+    Weights go with the groups: a weight that a group's examples have in common changes no rate, and no floor.
 
     Attributes:
         code: int [n], the pattern of each example.
-        members: bool [P, G + 1], the groups of each pattern; everybody is in the last.
+        members: [P, G + 1], the weight of each pattern in its groups, bool where every weight is 1; everybody is in the
+            last group.
     """
 
     code: np.ndarray
     members: np.ndarray
 
     @classmethod
-    def of(cls, groups: Groups) -> Patterns:
+    def of(cls, groups: Groups, weight: np.ndarray) -> Patterns:
         """The patterns of the groups of an attribute."""
-        code, first_row = distinct([*np.packbits(groups.masks, axis=1).T])
-        members = groups.masks[first_row]
-        return cls(
-            code.astype(np.min_scalar_type(len(first_row))),
-            np.concatenate([members, np.ones((len(members), 1), dtype=bool)], axis=1),
-        )
+        members = np.concatenate([groups.masks, np.ones((len(weight), 1), dtype=bool)], axis=1)
+        if (weight == 1).all():
+            code, first_row = distinct([*np.packbits(members, axis=1).T])
+        else:
+            members = members * weight[:, None]
+            code, first_row = distinct([*members.T])
+        return cls(code.astype(np.min_scalar_type(len(first_row))), members[first_row])
 
 
 @dataclass(eq=False)
@@ -170,7 +175,7 @@ class Floors:
         Float [draws, 2·J, G + 1]; the last group is everybody for whom the attribute is defined.
         """
         if groups.attribute not in self._patterns:
-            self._patterns[groups.attribute] = Patterns.of(groups)
+            self._patterns[groups.attribute] = Patterns.of(groups, self.reader.evaluation.population.weight)
         known = groups.defined if groups.defined.all() else groups.defined | groups.masks.any(axis=1)
         same_examples: dict[bytes, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
         for method, (inside, amounts) in self._tested(estimand, rate).items():
@@ -185,28 +190,25 @@ class Floors:
         return by_method
 
     def _tested(self, estimand: Estimand, rate: Rate) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """By method, the examples that are permuted, bool [n], and the runs' weights tested and of events, [2·J, n].
-
-        The weights are bool where each is 1.
-        """
+        """By method, the examples that are permuted, bool [n], and whether each run tests them, and has the event, bool
+        [2·J, n]."""
         key = (rate, self.reader.positive(estimand))
         if key not in self._amounts:
-            weight, base = self.reader.evaluation.population.weight, BASE[rate]
-            kind = bool if (weight == 1).all() else float
+            size, base = len(self.reader.evaluation.population.label), BASE[rate]
             by_method = {}
             for method, runs in self._runs.items():
-                tested, events = amounts = np.zeros((2, len(runs), len(weight)), dtype=kind)
-                inside = np.zeros(len(weight), dtype=bool)
+                tested, events = amounts = np.zeros((2, len(runs), size), dtype=bool)
+                inside = np.zeros(size, dtype=bool)
                 for index, run in enumerate(runs.values()):
                     data = self.reader.view(run, self.reader.positive(estimand))
                     counted = (
                         np.ones(len(run.rows), dtype=bool) if base == "all" else data.actual == (base == "positive")
                     )
-                    tested[index, run.rows] = data.weight * counted
-                    events[index, run.rows] = data.weight * (counted & data.outcome(rate))
+                    tested[index, run.rows] = counted
+                    events[index, run.rows] = counted & data.outcome(rate)
                     # The other class has no part in the rate: its permutation changes nothing.
                     inside[run.rows] |= counted
-                by_method[method] = inside, amounts.reshape(-1, len(weight))
+                by_method[method] = inside, amounts.reshape(-1, size)
             self._amounts[key] = by_method
         return self._amounts[key]
 
@@ -215,16 +217,18 @@ class Floors:
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """The patterns [R] and amounts [M, R] that are permuted.
 
-        These are examples; where units have several, all examples of a unit with one pattern are permuted together.
+        These are examples, in an order that does not follow the table; where units have several, all examples of a unit
+        with one pattern are permuted together.
         """
-        code, unit = patterns.code, self.reader.evaluation.population.unit
-        if not used.all():
-            code, unit, parts = code[used], unit[used], [amounts[:, used] for amounts in parts]
+        order = self.reader.evaluation.by_content
+        order = order[used[order]]
+        code, unit = patterns.code[order], self.reader.evaluation.population.unit[order]
+        parts = [amounts[:, order] for amounts in parts]
         if len(compact(unit)[0]) == len(unit):
-            return code, [amounts if amounts.dtype == bool else _integers(amounts) for amounts in parts]
+            return code, list(parts)
         whole, pattern_of_row = np.unique(unit * len(patterns.members) + code, return_inverse=True)
         sums = [np.stack([np.bincount(pattern_of_row, amount, len(whole)) for amount in amounts]) for amounts in parts]
-        return whole % len(patterns.members), [_integers(amounts) for amounts in sums]
+        return whole % len(patterns.members), [amounts.astype(np.int64) for amounts in sums]
 
     def _position(self, estimand: Estimand) -> int:
         """The position of everyone or a group among the subsets of a calibration error."""
@@ -249,30 +253,18 @@ class Floors:
         evaluation, positive = self.reader.evaluation, self.reader.positive(estimand)
         everyone = np.ones((len(evaluation.population.label), 1), dtype=bool)
         masks = np.concatenate([everyone, *(groups.masks for groups in evaluation.groups)], axis=1)
-        members = Members.of(masks)
+        members, draws = Members.of(masks), Draws.of(evaluation, DRAWS)
         by_method: dict[str, np.ndarray] = {}
-        by_draws: dict[tuple[int, int], list[tuple[str, int, Redrawn]]] = {}
-        for method, runs in self._runs.items():
-            by_method[method] = np.full((DRAWS, ERRORS, len(runs), masks.shape[1]), np.nan)
-            tested = np.zeros(len(masks), dtype=bool)
-            for run in runs.values():
-                tested[run.rows] = True
-            position, size = np.cumsum(tested) - 1, int(tested.sum())
-            key = (size, drawn_at_once(size * len(runs)))
-            for index, run in enumerate(runs.values()):
-                data = self.reader.view(run, positive)
-                if data.probabilities is not None:
-                    table = Redrawn.of(data, members, run.rows, position[run.rows])
-                    by_draws.setdefault(key, []).append((method, index, table))
-        for (size, step), tables in by_draws.items():
-            runs = [table for _, _, table in tables]
-            errors = redrawn_errors(runs, size, step, DRAWS, lambda: generator(0, "floor", "calibration"))
-            for (method, index, _), values in zip(tables, errors, strict=False):
-                by_method[method][:, :, index] = values
+        known: list[tuple[str, int]] = []
+        redrawn: list[Redrawn] = []
+        for method, by_seed in self._runs.items():
+            by_method[method] = np.full((DRAWS, ERRORS, len(by_seed), masks.shape[1]), np.nan)
+            runs = [(index, run) for index, run in enumerate(by_seed.values()) if run.probabilities is not None]
+            if runs:
+                known += [(method, index) for index, _ in runs]
+                data = [self.reader.view(run, positive) for _, run in runs]
+                redrawn += redrawn_runs(data, [run.rows for _, run in runs], draws, masks, members)
+        errors = redrawn_errors(redrawn, draws, partial(generator, 0, "floor", "calibration"))
+        for (method, index), values in zip(known, errors, strict=True):
+            by_method[method][:, :, index] = values
         return by_method
-
-
-def _integers(amounts: np.ndarray) -> np.ndarray:
-    """Counts as integers, for which tables can be drawn instead of permutations."""
-    whole = amounts.astype(np.int64)
-    return whole if (whole == amounts).all() else amounts

@@ -83,7 +83,8 @@ def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Des
 def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator[tuple[float, float]]:
     """Points of a curve: a planted loss of accuracy, and the share of studies like this one with the verdict `worse`.
 
-    The share is NaN where nothing varies.
+    The share is NaN where nothing varies. Where a run predicts nothing right no harm can be planted: the only point is
+    that of false alarms.
 
     Args:
         reader: of the evaluation.
@@ -93,11 +94,13 @@ def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator
     assert one.contrast.interval is not None
     observed = Repeated.of(one.contrast.interval, level)
     harmed = HarmedPairs.of(reader, one, level)
+    yield 0.0, observed.worse(0.0, one.margin)
     most = float(harmed.accuracy.min())  # nobody loses more accuracy than there is
+    if not most > 0:
+        return
     reach = min(observed.smallest() + max(observed.smallest(), one.margin or 0.0), most)
     while (share := harmed.detected(np.array([reach]))[0]) < ALMOST and reach < most:
         reach = min(FARTHER * reach, most)
-    yield 0.0, observed.worse(0.0, one.margin)
     inner = np.linspace(0.0, reach, STEPS + 1)[1:-1]
     yield from zip(inner.tolist(), harmed.detected(inner).tolist(), strict=True)
     yield reach, float(share)
@@ -138,7 +141,9 @@ class HarmedPairs:
         alike = all(run.rows is first.rows for run, *_ in tested)
         examples = first.rows[inside] if alike else np.unique(np.concatenate([run.rows[at] for run, _, at in tested]))
         plantings = min(max(ENOUGH // sum(len(at) for *_, at in tested), 1), PLANTINGS)
-        chances = np.stack([chance[examples] for chance in planting_chances(len(population.label), plantings)])
+        rank = np.empty(len(population.label), dtype=np.int64)
+        rank[reader.evaluation.by_content] = np.arange(len(rank))
+        chances = np.stack([chance[rank[examples]] for chance in planting_chances(len(rank), plantings)])
         shape = (len(tested), len(examples))
         weight, right, against = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         for place, (run, other, inside) in enumerate(tested):

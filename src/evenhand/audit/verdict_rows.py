@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast
+from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast, Unseen
 from evenhand.audit.design import Design
 from evenhand.audit.disparities import LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
@@ -77,10 +77,10 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         "runs": contrast.runs,
         "scope": scope_of(comparison, contrast.runs, contrast.single),
     }
-    interval, whole = contrast.interval, contrast.whole
-    if interval is None or whole is None:
+    interval, whole, bounds = contrast.interval, contrast.whole, contrast.bounds(family.level)
+    if interval is None or whole is None or bounds is None:
         return verdict_row(member, member.setting, family.name, notes, values)
-    low, high = interval.bounds(family.level)
+    low, high = bounds
     values["low"], values["high"] = comparison.within((low, high))
     if contrast.gaps is not None:
         values["disparity"] = contrast.gaps.disparity(interval, family.level)
@@ -92,9 +92,9 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         notes.insert(0, ONE_MODEL if comparison.reference is None else ONE_SEED)
     if not high > low:
         return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], values)
-    p = interval.p_greater()
+    p = contrast.p_greater()
     values |= {
-        "verdict": decided(low, high, member),
+        "verdict": decided(low, high, member, contrast.unseen, contrast.lowest(family.level)),
         "p": p,
         "p_adjusted": float(family.joint.adjusted(p)),
         "detectable": Repeated.of(interval, family.level).smallest(),
@@ -103,17 +103,39 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         # What an adjusted interval adds is noise of the examples.
         extra = max(interval.variance - whole.variance, 0.0)
         spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
-        needed = runs_needed(spread, family.level, member.margin)
+        needed = runs_needed(spread, family.level, _margin_left(member.margin, contrast.unseen))
         values["runs_needed"] = needed.runs
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []
     return verdict_row(member, member.setting, family.name, notes, values)
 
 
-def decided(low: float, high: float, member: SettingContrast) -> str:
-    """The verdict of an interval; a one-sided measure has none but `worse`."""
-    word = verdict(low, high, member.margin)
+def decided(low: float, high: float, member: SettingContrast, unseen: Unseen | None, lowest: float) -> str:
+    """The verdict of an interval; a one-sided measure has none but `worse`.
+
+    Args:
+        low, high: the bounds.
+        member: the contrast, or one of those that a mean is over.
+        unseen: what the contrast cannot see, if anything.
+        lowest: the lower bound that `equivalent` rests on; below `low` where something is not seen.
+    """
+    few = unseen is not None and unseen.few
+    margin = None if few else member.margin
+    word = verdict(low, high, margin)
+    if margin is not None and word == "equivalent" and not -margin < lowest:
+        word = verdict(low, high, None)
+        word = "not worse" if word == "inconclusive" else word
+    if few and word == "better":
+        word = "inconclusive"
     return "inconclusive" if word != "worse" and member.comparison.estimand.measure.one_sided else word
+
+
+def _margin_left(margin: float | None, unseen: Unseen | None) -> float | None:
+    """What a margin leaves for the noise of the estimate; None where no verdict of harmlessness can be reached."""
+    if margin is None or unseen is None:
+        return margin
+    left = margin - unseen.above.share
+    return left if left > 0 and not unseen.few else None
 
 
 def scope_of(comparison: Comparison, runs: int, single: bool = False) -> str:
@@ -133,6 +155,7 @@ def pooled_row(
     scope: str,
     notes: Sequence[str],
     design: Design,
+    unseen: Unseen | None = None,
 ) -> dict[str, Any]:
     """The row of a mean over settings, with bounds that hold simultaneously over `size` such means.
 
@@ -144,6 +167,7 @@ def pooled_row(
         scope: what their contrasts are about.
         notes: of the row.
         design: the study's.
+        unseen: what the contrasts cannot see, if anything.
     """
     comparison = member.comparison
     estimand = comparison.estimand
@@ -153,6 +177,8 @@ def pooled_row(
     if pooled is not None:
         level = design.alpha / size
         low, high = pooled.bounds(level)
+        lowest = low - (unseen.below.share if unseen else 0.0)
+        high += unseen.above.share if unseen else 0.0
         values["contrast"] = pooled.estimate
         values["low"], values["high"] = comparison.within((low, high))
         if pooled.settings > 2:
@@ -160,7 +186,7 @@ def pooled_row(
         if comparison.decides:
             p = pooled.p_greater()
             values |= {
-                "verdict": decided(low, high, member),
+                "verdict": decided(low, high, member, unseen, lowest),
                 "p": p,
                 "p_adjusted": min(size * p, 1.0),
                 "detectable": pooled.half_width(level) + pooled.half_width(1 - POWER),

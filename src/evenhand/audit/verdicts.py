@@ -134,10 +134,6 @@ def _jointly(contrasts: Sequence[Contrast], margin: float | None, alpha: float) 
     """The joint claim "not worse anywhere", an intersection–union test, which needs no correction."""
     if margin is None or len(contrasts) < 2:
         return None
-    for contrast in contrasts:
-        if contrast.interval is None:
-            return None
-        low, high = contrast.interval.bounds(alpha)
-        if not (low < high < margin):
-            return None
+    if not all(contrast.not_worse(margin, alpha) for contrast in contrasts):
+        return None
     return f"jointly: not worse by the margin in any of the {len(contrasts)} contrasts"

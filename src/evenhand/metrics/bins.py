@@ -20,19 +20,23 @@ Norm = Literal["l1", "l2", "max"]
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """The gap confidence − outcome by bin.
+    """The gap confidence − outcome by bin, and its products over pairs of examples.
+
+    With A_u the Σ share·gap and C_u the Σ share of a unit's examples in a bin, a unit being what is resampled together
+    (an example, or a cluster of them):
 
     Attributes:
         count: int [..., B], examples with weight.
+        units: int [..., B], units with weight.
         mass: float [..., B], share of the weight, Σ = 1.
         excess: float [..., B], Σ share·gap of the bin's examples, which is mass × mean gap.
-        variance: float [..., B], of the mean gap: s²/n, s² the sample variance of the gap within the bin (with weights
-            Σ w²(x − x̄)²/(Σw)² · n/(n−1)); nan in a bin of fewer than two.
+        products: float [..., B], Σ A_u·A_v over pairs of different units: excess² − Σ A_u².
+        pairs: float [..., B], Σ C_u·C_v over the same pairs: mass² − Σ C_u².
 
     Example:
         >>> import numpy as np
-        >>> from evenhand.metrics import Bins
-        >>> bins = Bins(np.array([2, 2]), np.array([0.5, 0.5]), np.array([0.25, -0.125]), np.zeros(2))
+        >>> from evenhand.metrics import bin_gaps
+        >>> bins = bin_gaps(np.array([0.5, 0.5, -0.25, -0.25]), np.array([0, 0, 1, 1]), 2, np.full(4, 0.25))
         >>> bins.gap.tolist()
         [0.5, -0.25]
         >>> float(bins.error("l1"))
@@ -40,9 +44,11 @@ class Bins:
     """
 
     count: np.ndarray
+    units: np.ndarray
     mass: np.ndarray
     excess: np.ndarray
-    variance: np.ndarray
+    products: np.ndarray
+    pairs: np.ndarray
 
     @cached_property
     def gap(self) -> np.ndarray:
@@ -51,13 +57,13 @@ class Bins:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """The bins with an unbiased squared gap, those of two examples or more, bool [..., B]."""
-        return self.count > 1
+        """The bins with an unbiased squared gap, those of two units or more, bool [..., B]."""
+        return self.units > 1
 
     @cached_property
     def unbiased(self) -> np.ndarray:
-        """gap² − variance of each bin [..., B]; 0 in a bin that is not kept."""
-        return np.where(self.kept, self.gap**2 - self.variance, 0.0)
+        """The mean product of two units' gaps [..., B], whose mean is the squared gap; 0 in a bin that is not kept."""
+        return np.divide(self.products, self.pairs, out=np.zeros(self.mass.shape), where=self.kept)
 
     def error(self, norm: Norm) -> np.ndarray:
         """Plug-in error [...]: Σ mass·|gap| (l1), √Σ mass·gap² (l2), or the largest |gap| (max)."""
@@ -68,16 +74,16 @@ class Bins:
         return np.abs(self.gap).max(axis=-1)
 
     def squared(self) -> np.ndarray:
-        """Debiased squared l2 error Σ mass·(gap² − variance) over the bins that are kept, their masses scaled to 1.
+        """Debiased squared l2 error Σ mass·unbiased over the bins that are kept, neither truncated at 0 nor rooted.
 
-        Neither truncated at 0 nor rooted. [...]; nan where no bin holds two examples.
+        [...]; nan where no bin holds two units.
         """
-        mass = np.where(self.kept, self.mass, 0.0)
-        total = np.where(self.kept.any(axis=-1), mass.sum(axis=-1), np.nan)
-        return (mass * self.unbiased).sum(axis=-1) / total
+        return np.where(self.kept.any(axis=-1), (self.mass * self.unbiased).sum(axis=-1), np.nan)
 
 
-def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray) -> Bins:
+def bin_gaps(
+    gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray, unit: np.ndarray | None = None
+) -> Bins:
     """Return the gaps by bin.
 
     Args:
@@ -85,6 +91,7 @@ def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray)
         bins: int [..., n], as `bin_of` gives.
         n_bins: B.
         shares: of the weight, float [n], Σ = 1 (nan where there is none).
+        unit: int [n], codes from 0 of what is resampled together; None: each example is its own.
 
     Example:
         >>> import numpy as np
@@ -96,19 +103,24 @@ def bin_gaps(gap: np.ndarray, bins: np.ndarray, n_bins: int, shares: np.ndarray)
     leading = gap.shape[:-1]
     rows = math.prod(leading)
     flat = bins.ravel() if rows == 1 else (bins.reshape(rows, -1) + np.arange(rows)[:, None] * n_bins).ravel()
+    weight, moved = np.broadcast_to(shares, gap.shape).ravel(), (shares * gap).ravel()
 
     def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(flat, values.ravel(), rows * n_bins)
+        return np.bincount(flat, values, rows * n_bins)
 
-    weighty = shares > 0
-    some = flat if weighty.all() else flat[np.broadcast_to(weighty, gap.shape).ravel()]
-    count = np.bincount(some, minlength=rows * n_bins)
-    mass, excess = total(np.broadcast_to(shares, gap.shape)), total(shares * gap)
-    safe = np.where(mass > 0, mass, 1.0)
-    deviation = shares * (gap - (excess / safe)[flat].reshape(gap.shape))
-    variance = total(deviation * deviation) / (safe * safe) * count / np.maximum(count - 1, 1)
-    variance[count < 2] = np.nan
-    return Bins(*(found.reshape(*leading, n_bins) for found in (count, mass, excess, variance)))
+    count = np.bincount(flat, weight > 0, rows * n_bins).astype(np.int64)
+    mass, excess = total(weight), total(moved)
+    if unit is None:
+        units, own_moved, own_weight = count, total(moved**2), total(weight**2)
+    else:
+        size = int(unit.max(initial=-1)) + 1
+        cell = flat * size + np.broadcast_to(unit, gap.shape).ravel()
+        of_cells = (np.bincount(cell, values, rows * n_bins * size).reshape(-1, size) for values in (moved, weight))
+        cell_moved, cell_weight = of_cells
+        units = (cell_weight > 0).sum(axis=1)
+        own_moved, own_weight = (cell_moved**2).sum(axis=1), (cell_weight**2).sum(axis=1)
+    found = (count, units, mass, excess, excess**2 - own_moved, mass**2 - own_weight)
+    return Bins(*(values.reshape(*leading, n_bins) for values in found))
 
 
 def edges_of(confidence: np.ndarray, n_bins: int, strategy: Strategy, weight: np.ndarray | None = None) -> np.ndarray:

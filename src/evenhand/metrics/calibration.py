@@ -9,6 +9,8 @@ All functions take y_true [n] and y_prob, [n] (the positive class's) or [n, C], 
   each class weighing 1/C: for l1 that is the mean over classes, for max the largest gap of any.
 - `n_bins`, `strategy`: bins of equal width (`uniform`) or of equal mass (`quantile`; equal confidences share a bin).
 - `sample_weight`: float [n].
+- `units` (debiased errors): labels [n] of what is resampled together, such as near-duplicates or pairs of texts. Only
+  examples of different units are multiplied, so that what a unit's examples have in common is no miscalibration.
 
 They raise InputError for labels, probabilities or options that cannot be used, and are nan where all weights are 0.
 """
@@ -26,7 +28,7 @@ from evenhand.metrics.bins import Bins, Norm, Strategy, bin_gaps, bin_of, edges_
 from evenhand.metrics.comparison import Method
 from evenhand.metrics.forms import Form, pairs_of
 from evenhand.metrics.groups import Groups, by_group, groups_of
-from evenhand.metrics.labels import shares_of, weights_of
+from evenhand.metrics.labels import shares_of, unit_codes, weights_of
 
 
 def expected_calibration_error(
@@ -75,12 +77,14 @@ def calibration_error_squared(
     labels: Sequence[Any] | None = None,
     pos_label: Any = None,
     sample_weight: Any = None,
+    units: Any = None,
 ) -> float:
     """Debiased squared l2 calibration error Σ π_b·(gap_b² − s_b²/n_b); it may be below 0.
 
     s_b² is the sample variance of confidence − outcome in the bin: the usual ȳ(1 − ȳ)/(n − 1) takes away too much where
-    confidences vary within a bin. A bin of one example has no unbiased squared gap: it is left out and the masses of
-    the others are scaled to 1; nan where no bin (of some class) holds two.
+    confidences vary within a bin. gap_b² − s_b²/n_b is the mean product of two different examples' gaps. A bin of one
+    example has none and adds 0, so that the error is too small by at most these bins' mass, and an audit, which pools
+    the masses over runs, says more about small groups; nan where no bin (of some class) holds two.
 
     Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
     when the value is nan.
@@ -92,7 +96,8 @@ def calibration_error_squared(
         >>> calibration_error_squared([1, 0], [0.75, 0.75])  # .25² − .5/2
         -0.1875
     """
-    return float(_bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean())
+    bins = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight, units)
+    return float(bins.squared().mean())
 
 
 def debiased_calibration_error(
@@ -105,6 +110,7 @@ def debiased_calibration_error(
     labels: Sequence[Any] | None = None,
     pos_label: Any = None,
     sample_weight: Any = None,
+    units: Any = None,
 ) -> float:
     """The square root of `calibration_error_squared`; 0 where that is below 0 (no visible miscalibration).
 
@@ -123,8 +129,8 @@ def debiased_calibration_error(
         >>> debiased_calibration_error([1, 0], [0.75, 0.75])  # the squared error is below 0
         0.0
     """
-    found = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight).squared().mean()
-    return float(np.sqrt(np.maximum(found, 0.0)))
+    bins = _bins(y_true, y_prob, form, n_bins, strategy, labels, pos_label, sample_weight, units)
+    return float(np.sqrt(np.maximum(bins.squared().mean(), 0.0)))
 
 
 def adaptive_calibration_error(
@@ -278,9 +284,11 @@ def _bins(
     labels: Sequence[Any] | None,
     pos_label: Any,
     sample_weight: Any,
+    units: Any = None,
 ) -> Bins:
     """The bins of each class, [K, B]."""
     values, outcome = pairs_of(y_true, y_prob, form=form, labels=labels, pos_label=pos_label)
     weight = weights_of(sample_weight, values.shape[-1])
     bins = bin_of(values, edges_of(values, n_bins, strategy, weight))
-    return bin_gaps(values - outcome, bins, n_bins, shares_of(weight, values.shape[-1]))
+    codes = None if units is None else unit_codes(units, values.shape[-1])
+    return bin_gaps(values - outcome, bins, n_bins, shares_of(weight, values.shape[-1]), codes)

@@ -125,6 +125,20 @@ def shares_of(weight: np.ndarray | None, n: int) -> np.ndarray:
     return weight / total if total > 0 else np.full(n, np.nan)
 
 
+def unit_codes(units: Any, n: int) -> np.ndarray:
+    """The codes, int [n] from 0, of labels of what is resampled together.
+
+    Raises:
+        InputError: there are not n labels, or some are missing.
+    """
+    found = array_of(units, "units")
+    if found.shape != (n,):
+        raise InputError(f"units has shape {found.shape}; one label per example, ({n},), is needed")
+    if any(map(is_missing, found.tolist())):
+        raise InputError("units holds missing values; every example's unit is needed")
+    return np.unique(found.astype(str) if found.dtype == object else found, return_inverse=True)[1]
+
+
 def numbers_of(values: Any, name: str) -> np.ndarray:
     """Convert to a float array. Raises InputError for anything else."""
     try:

@@ -102,7 +102,8 @@ def permuted_sums(
     is one of units: then a row is a unit and an amount its sum, where a unit's examples share pattern and stratum.
 
     Args:
-        members: bool [n, G]; groups may overlap, and a row may be in none.
+        members: bool [n, G], groups may overlap and a row may be in none; or float, the weight of each row in its
+            groups. A row's weight goes with its groups, and amounts are unweighted.
         strata: int [n]; rows keep their stratum. One code for all: a free permutation.
         amounts: bool, int or float [M, n].
         draws: how many permutations.
@@ -126,10 +127,12 @@ def permuted_sums(
     found = []
     for code in range(int(stratum.max(initial=-1)) + 1):
         inside = stratum == code
-        pattern, row = distinct([*np.packbits(members[inside], axis=1).T])
+        own = members[inside]
+        pattern, row = distinct([*(np.packbits(own, axis=1) if own.dtype == bool else own).T])
         found += permuted_alike(pattern, members[inside][row], [amounts[:, inside]], draws, lambda: rng)
     sums = np.stack(found, axis=1)
-    return sums if np.issubdtype(amounts.dtype, np.floating) else sums.astype(np.int64)
+    whole = not any(np.issubdtype(each.dtype, np.floating) for each in (amounts, members))
+    return sums.astype(np.int64) if whole else sums
 
 
 def permuted_alike(
@@ -145,7 +148,7 @@ def permuted_alike(
 
     Args:
         pattern: int [n], the code of each row's membership pattern.
-        members: bool [P, G], the groups of each pattern.
+        members: bool or float [P, G], the groups of each pattern, with its weight.
         parts: bool, int or float [M, n] each.
         draws: the number of permutations.
         rng: makes the generator of a part; all generators are in the same state.

@@ -64,12 +64,15 @@ def test_the_squared_error_subtracts_the_sample_variance_within_a_bin():
     assert SQUARED(run, everyone(run)).value == pytest.approx(gap.mean() ** 2 - gap.var(ddof=1) / 4)
 
 
-def test_an_example_alone_in_its_bin_is_left_out_and_said():
+def test_an_example_alone_in_its_bin_adds_nothing_and_that_is_said():
     run = view([0, 1, 1], [0, 1, 1], [0.41, 0.42, 0.95])
     found = SQUARED(run, everyone(run))
     gap = np.array([0.41, 0.42 - 1])
-    assert found.value == pytest.approx(gap.mean() ** 2 - gap.var(ddof=1) / 2)
+    assert found.value == pytest.approx(2 / 3 * (gap.mean() ** 2 - gap.var(ddof=1) / 2))
     assert "1 of 3 examples" in str(found.reason)
+    assert found.calibration is not None
+    assert found.calibration.unseen == pytest.approx(1 / 3)
+    assert found.calibration.squares == pytest.approx(0.05**2 / 3)
     lonely = view([0, 1], [0, 1], [0.1, 0.9])
     assert math.isnan(SQUARED(lonely, everyone(lonely)).value)
 

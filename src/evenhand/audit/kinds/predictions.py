@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap, gap_change
 from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.reliability_curves import reliability_curves
 from evenhand.audit.measures import Kind, Measure
-from evenhand.audit.measures.calibration import BELOW_ZERO
+from evenhand.audit.measures.calibration import BELOW_ZERO, CalibrationError
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
@@ -112,7 +114,7 @@ class PredictionReading:
         seeds = evaluation.seeds(method)
         present = [seed for seed in seeds if (method, seed) in evaluation.runs]
         values = self._values(estimand, method, present)
-        general = self._notes(estimand, values.smallest)
+        general = [*self._notes(estimand, values.smallest), *self._of_likeliest_class(estimand, method)]
         floors = self.floors.floors(estimand, method, values.defined) if values.defined and measure.floor else {}
         for seed in present:
             yield seed, _completed(values.of_runs[seed], general, floors.get(seed))
@@ -161,7 +163,7 @@ class PredictionReading:
             estimates, smallest = closed[0].estimates(closed[1])
         else:
             estimates, smallest = estimates_of_gap(reader, estimand, method)
-        general = self._notes(estimand, smallest)
+        general = [*self._notes(estimand, smallest), *self._of_likeliest_class(estimand, method)]
         for seed, estimate in zip(present, estimates[:-1], strict=True):
             yield seed, _completed(estimate, general, None)
         notes = [*general, *missing_note(method, seeds, self.evaluation.absent, "have no predictions")]
@@ -192,6 +194,8 @@ class PredictionReading:
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
         notes += [note] if note else []
+        for method in filter(None, (comparison.method, comparison.reference)):
+            notes += self._of_likeliest_class(estimand, method)
         if comparison.kind == "gap":
             return gap_evidence(self.to_rest, comparison, notes)
         unpaired = self.design.paired == "none"
@@ -222,6 +226,27 @@ class PredictionReading:
             notes.append(f"fewer than {self.design.support} examples in some run")
         note = estimand.measure.note(level)
         return [*notes, note] if note else notes
+
+    def _of_likeliest_class(self, estimand: Estimand, method: str) -> list[str]:
+        """The note on calibration of several classes where a method decides for another class than the likeliest."""
+        top_label = isinstance(estimand.measure.influence, CalibrationError) and not self.evaluation.binary
+        if not top_label or not self._decided_otherwise.get(method):
+            return []
+        share = f"{self._decided_otherwise[method]:.1%} of its predictions"
+        return [f"{method}: calibration is of the likeliest class, which is not the predicted one in {share}"]
+
+    @cached_property
+    def _decided_otherwise(self) -> dict[str, float]:
+        """By method, the share of predictions for which another class is likelier; ties are none."""
+        shares = {}
+        for method in self.evaluation.methods:
+            otherwise = [
+                run.probabilities[np.arange(len(run.rows)), run.predicted] < run.probabilities.max(axis=1)
+                for run in self.reader.runs_of(method)
+                if run.probabilities is not None
+            ]
+            shares[method] = float(np.concatenate(otherwise).mean()) if otherwise else 0.0
+        return shares
 
     def _left_out(self, estimand: Estimand) -> list[str]:
         """The note on groups without enough examples for max − min, if there are any."""

@@ -1,7 +1,9 @@
-"""Calibration errors of one run with the influence of each example; values as in `evenhand.metrics`.
+"""Calibration errors of a method's runs with the influence of each example; values as in `evenhand.metrics`.
 
 Bins are 15 of equal width, (lo, hi], the first including 0. The form is that of the positive class where there is one
-(confidence P(ŷ = 1) against the share of positives), else top-label (the largest probability against accuracy).
+(confidence P(ŷ = 1) against the share of positives), else top-label (the largest probability against accuracy). The
+debiased squared error multiplies examples of different resampling units only and pools the masses of thin bins over
+the method's runs: see `metrics.pooled_bins`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import numpy as np
 
 from evenhand.audit.measures.influence import Influence, undefined
 from evenhand.audit.measures.run_data import BINS, NO_PROBABILITIES, RunData, RunSubset
-from evenhand.metrics import bins as binned
+from evenhand.metrics.bins import bin_gaps
+from evenhand.metrics.pooled_bins import BinnedRun, SquaredError, pooled_squared_errors
+from evenhand.stats.contrast import compact
 
-MOST = 2**21
-"""The number of examples, over several runs, that are binned at a time."""
 BELOW_ZERO = "no corrected value: the debiased squared error is below 0, no miscalibration is visible at this size"
 
 
@@ -26,67 +28,70 @@ class CalibrationError:
     """Computes a binned calibration error.
 
     Attributes:
-        squared: the debiased squared l2 error Σ_b π_b·(gap_b² − s_b²/n_b), neither truncated nor rooted; else the
-            plug-in error Σ_b π_b·|gap_b|, with the debiased squared one beside it.
+        squared: the debiased squared l2 error, neither truncated nor rooted; else the plug-in error Σ_b π_b·|gap_b|,
+            with the debiased squared one beside it.
     """
 
     squared: bool
 
     def __call__(self, run: RunData, subset: RunSubset) -> Influence:
-        return self.of_runs([run], subset)[0]
+        return self.of_runs([run], [subset])[0]
 
-    def of_runs(self, runs: Sequence[RunData], subset: RunSubset) -> list[Influence]:
-        """The error in several runs on the same examples."""
-        rows, size = subset.rows, len(subset.rows)
-        with_probabilities = [run for run in runs if run.probabilities is not None]
-        if not with_probabilities:
-            return [undefined(NO_PROBABILITIES, size) for _ in runs]
-        weight = with_probabilities[0].weight[rows]
-        if not weight.sum() > 0:
-            return [undefined("no test examples") for _ in runs]
-        shares, errors_of = weight / weight.sum(), self._squared if self.squared else self._plug_in
-        step = max(MOST // max(size, 1), 1)
-        parts = [with_probabilities[start : start + step] for start in range(0, len(with_probabilities), step)]
-        influences = iter([influence for part in parts for influence in errors_of(part, rows, shares)])
-        return [undefined(NO_PROBABILITIES, size) if run.probabilities is None else next(influences) for run in runs]
-
-    def _plug_in(self, runs: Sequence[RunData], rows: np.ndarray, shares: np.ndarray) -> list[Influence]:
-        gap, bin_of_row, bins = _binned(runs, rows, shares)
-        values, squared = bins.error("l1"), bins.squared()
-        influence = shares * (np.take_along_axis(np.sign(bins.excess), bin_of_row, axis=1) * gap - values[:, None])
-        active = np.ones(len(rows), dtype=bool)
-        return [
-            Influence(float(value), rows, by_example, shares, active, len(rows), None, float(square))
-            for value, by_example, square in zip(values, influence, squared, strict=True)
-        ]
-
-    def _squared(self, runs: Sequence[RunData], rows: np.ndarray, shares: np.ndarray) -> list[Influence]:
-        """The debiased squared error.
-
-        A bin of one example has no unbiased gap: it is left out, and the masses of the other bins add up to 1.
-        """
-        gap, bin_of_row, bins = _binned(runs, rows, shares)
-        values, size = bins.squared(), len(rows)
-        # d(value)/d(share) of an example is 2·gap_b·gap − 2·gap_b² + unbiased_b − value in a bin that is kept, else 0.
-        mass = np.where(bins.kept, bins.mass, 0.0).sum(axis=1, keepdims=True)
-        scale = np.divide(bins.kept, mass, out=np.zeros(bins.mass.shape), where=mass > 0)
-        slope, level = 2 * scale * bins.gap, scale * (bins.unbiased - 2 * bins.gap**2 - values[:, None])
-        influence = np.take_along_axis(slope, bin_of_row, axis=1) * gap
-        influence = shares * (influence + np.take_along_axis(level, bin_of_row, axis=1))
-        influences, active = [], np.ones(size, dtype=bool)
-        for value, by_example, alone in zip(values, influence, (bins.count == 1).sum(axis=1), strict=True):
-            if math.isnan(value):
-                influences.append(undefined("every bin holds at most one example", size))
-                continue
-            reason = f"{alone} of {size} examples are alone in a bin and left out" if alone else None
-            influences.append(Influence(float(value), rows, by_example, shares, active, size, None, reason=reason))
-        return influences
+    def of_runs(self, runs: Sequence[RunData], subsets: Sequence[RunSubset]) -> list[Influence]:
+        """The error in each run of one method, from the subset's examples in that run."""
+        influences = [_without_error(run, subset) for run, subset in zip(runs, subsets, strict=True)]
+        known = [index for index, influence in enumerate(influences) if influence is None]
+        binned = binned_runs([runs[index] for index in known], [subsets[index].rows for index in known])
+        errors = pooled_squared_errors(binned, BINS) if known else []
+        for index, run, error in zip(known, binned, errors, strict=True):
+            rows = subsets[index].rows
+            influences[index] = _squared(rows, run, error) if self.squared else _plug_in(rows, run, error)
+        return [influence for influence in influences if influence is not None]
 
 
-def _binned(
-    runs: Sequence[RunData], rows: np.ndarray, shares: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, binned.Bins]:
-    """Gap and bin of each example, [K, n], and the bins [K, B]."""
-    gap = np.stack([run.calibration[0][rows] for run in runs])
-    bin_of_row = np.stack([run.calibration[1][rows] for run in runs]).astype(np.intp)
-    return gap, bin_of_row, binned.bin_gaps(gap, bin_of_row, BINS, shares)
+def binned_runs(runs: Sequence[RunData], rows: Sequence[np.ndarray]) -> list[BinnedRun]:
+    """Some examples of each run of one method, with one coding of their resampling units."""
+    units = [None if run.unit is None else run.unit[own] for run, own in zip(runs, rows, strict=True)]
+    known = [unit for unit in units if unit is not None]
+    if len(known) == len(units) and known:
+        alike = all(unit is known[0] or np.array_equal(unit, known[0]) for unit in known[1:])
+        codes = compact(known[0] if alike else np.concatenate(known))[1]
+        ends = np.cumsum([len(unit) for unit in known])
+        units = [codes] * len(known) if alike else np.split(codes, ends[:-1])
+        if len(units) == 1 and len(np.unique(codes)) == len(codes):
+            units = [None]
+    binned = []
+    for run, own, unit in zip(runs, rows, units, strict=True):
+        gap, bins = run.calibration
+        weight = run.weight[own]
+        binned.append(BinnedRun(gap[own], bins[own].astype(np.intp), weight / weight.sum(), unit))
+    return binned
+
+
+def _without_error(run: RunData, subset: RunSubset) -> Influence | None:
+    """The influence where there is no error, with the reason."""
+    if not len(subset.rows):
+        return undefined("no test examples")
+    if run.probabilities is None:
+        return undefined(NO_PROBABILITIES, len(subset.rows))
+    return None if run.weight[subset.rows].sum() > 0 else undefined("no test examples")
+
+
+def _plug_in(rows: np.ndarray, run: BinnedRun, error: SquaredError) -> Influence:
+    bins = bin_gaps(run.gap, run.bins, BINS, run.shares)
+    value = float(bins.error("l1"))
+    influence = run.shares * (np.sign(bins.excess)[run.bins] * run.gap - value)
+    active = np.ones(len(rows), dtype=bool)
+    return Influence(value, rows, influence, run.shares, active, len(rows), None, error.value)
+
+
+def _squared(rows: np.ndarray, run: BinnedRun, error: SquaredError) -> Influence:
+    if math.isnan(error.value):
+        return undefined("every bin holds at most one example", len(rows))
+    reason = None
+    if error.alone:
+        reason = f"{error.alone} of {len(rows)} examples are alone in a bin: their miscalibration is not seen"
+    active = np.ones(len(rows), dtype=bool)
+    return Influence(
+        error.value, rows, error.influence, run.shares, active, len(rows), reason=reason, calibration=error
+    )

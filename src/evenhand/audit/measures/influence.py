@@ -16,6 +16,7 @@ from functools import cached_property, reduce
 import numpy as np
 
 from evenhand.audit.measures.run_data import BASE, Base, Rate, RunData, RunSubset
+from evenhand.metrics.pooled_bins import SquaredError
 from evenhand.stats.extremes import range_slopes
 
 
@@ -64,6 +65,7 @@ class Influence:
         smallest: the smallest number of examples in a denominator.
         max_unit_change: the most that one more example can change the value by; None where no weight bounds that.
         squared: the debiased squared value, whose root corrects a plug-in calibration error; nan when there is none.
+        calibration: of a debiased calibration error, what it cannot see; None for others.
         reason: why the value is undefined, or a caveat about it.
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
     """
@@ -76,6 +78,7 @@ class Influence:
     smallest: int
     max_unit_change: float | None = None
     squared: float = math.nan
+    calibration: SquaredError | None = None
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
 

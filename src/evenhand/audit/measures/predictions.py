@@ -138,5 +138,6 @@ PREDICTIONS = by_name(
         digits=5,
         limits=UNLIMITED,
         default_margin=False,
+        gaps=True,
     ),
 )

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, clustering_note, enough_runs
+from evenhand.audit.comparisons import Evidence, Unseen, UnseenSide, clustering_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence
@@ -17,7 +17,7 @@ from evenhand.audit.runs.by_unit import RunsByUnit, unit_step
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
-from evenhand.stats.contrast import TwoWay, by_unit, compact, two_way, unpaired
+from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
@@ -119,6 +119,7 @@ def evidence_of_pairs(
         single=is_single(reader, comparison),
         closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=lambda: totals,
+        unseen=unseen_of(influences[::2], influences[1::2], (units, units), ours),
     )
 
 
@@ -139,7 +140,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     """The evidence of two means over runs whose variances are independent."""
     notes = list(notes)
     measure = comparison.estimand.measure
-    sides, influences, shares = [], [], []
+    sides, influences, shares, units = [], [], [], []
     for term in sorted(comparison.terms, key=lambda term: term.method != comparison.method):
         name = term.method
         seeds = reader.evaluation.seeds(name)
@@ -155,10 +156,11 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         softened = [replace(influence, influence=expected(reader, influence)) for _, influence in defined]
         by_run = RunsByUnit.of(reader, [run for run, _ in defined], softened)
         sides.append(by_run.mean)
+        units.append(reader.units([run for run, _ in defined], softened))
         influences.append([influence for _, influence in defined])
         shares.append(by_run.weights)
     if comparison.signs[0] < 0:  # a difference with the signs swapped, and not a negative variance
-        sides, influences, shares = sides[::-1], influences[::-1], shares[::-1]
+        sides, influences, shares, units = sides[::-1], influences[::-1], shares[::-1], units[::-1]
     whole = unpaired(sides[0], sides[1])
     single = is_single(reader, comparison)
     if single:  # all that varies with the runs is known from those of the other method
@@ -175,6 +177,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
             adjusted = Widened(whole, step)
     smallest = min(influence.smallest for side in influences for influence in side)
     notes.append(UNPAIRED)
+    unseen = unseen_of(influences[0], influences[1], (units[0], units[1]), 1)
     return Evidence(
         whole,
         whole.runs,
@@ -184,6 +187,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         adjusted=adjusted,
         adjustment=FEW_OF_A_SIDE,
         single=is_single(reader, comparison),
+        unseen=unseen,
     )
 
 
@@ -229,6 +233,32 @@ def _few_discordant(
         (summed,) = by_unit(units, influence)
         parts.append(two_way(values, summed, shares))
     return FewDiscordant(whole, parts[0], parts[1], kish(shares))
+
+
+def unseen_of(
+    ours: Sequence[Influence],
+    theirs: Sequence[Influence],
+    units: tuple[Sequence[np.ndarray], Sequence[np.ndarray]],
+    sign: int,
+) -> Unseen | None:
+    """What the difference of two debiased calibration errors cannot see; None for other measures.
+
+    Args:
+        ours, theirs: by run.
+        units: of the examples in each run of ours and of theirs.
+        sign: 1 for ours − theirs, −1 for theirs − ours.
+    """
+    errors = [[influence.calibration for influence in side if influence.calibration] for side in (ours, theirs)]
+    if not all(errors):
+        return None
+    sides = []
+    for own, codes in zip(errors, units, strict=True):
+        (moved,) = by_unit(codes, [error.moved for error in own])
+        noise = float((moved.mean(axis=0) ** 2).sum())
+        share, squares = np.mean([(error.unseen, error.squares) for error in own], axis=0)
+        sides.append(UnseenSide(float(share), float(squares), noise))
+    above, below = sides[:: int(sign)]
+    return Unseen(above, below, min(count_distinct([codes]) for side in units for codes in side))
 
 
 def _changed(pair: Both) -> np.ndarray:

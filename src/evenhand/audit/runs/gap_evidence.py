@@ -25,6 +25,7 @@ from evenhand.audit.runs.evidence import (
     paired_runs,
     pairs_of,
     undefined_note,
+    unseen_of,
 )
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest, gap_interval
@@ -108,6 +109,8 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     if not enough_runs(len(defined), len(seeds)):
         return Evidence(None, len(defined), len(seeds), tuple(notes), nothing=f"{method} was not run")
     gap = gap_of_runs(reader, defined, sign, measure.proportion)
+    runs, inside, outside = zip(*defined, strict=True)
+    units = reader.units(runs, inside), reader.units(runs, outside)
     return Evidence(
         gap.whole,
         gap.whole.runs,
@@ -117,6 +120,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         few_events=gap_interval(gap.whole, gap.first, gap.second) if measure.proportion else None,
         closing=closing,
         totals=lambda: (gap.units, gap.totals),
+        unseen=unseen_of(inside, outside, units, sign),
     )
 
 
@@ -185,6 +189,7 @@ def _of_pairs(
     ]
     few = any(side.adjusted is not None for side in evidence)
     whole = difference.whole
+    unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
         whole,
         whole.runs,
@@ -201,6 +206,7 @@ def _of_pairs(
             intervals[0],
             intervals[1],
         ),
+        unseen=unseen[0].minus(unseen[1]) if unseen else None,
     )
 
 

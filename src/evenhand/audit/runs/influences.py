@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class RunInfluences:
     _eligible: dict = field(default_factory=dict)
     _influences: dict = field(default_factory=dict)
     _pairs: dict = field(default_factory=dict)
+    _common_runs: dict = field(default_factory=dict)
     _estimand: Estimand | None = None
 
     def influence(self, run: Run, estimand: Estimand) -> Influence:
@@ -53,6 +55,8 @@ class RunInfluences:
         compared, _ = seed_pairs(self.evaluation.seeds(method), self.evaluation.seeds(reference))
         by_seed = [self.pair(method, reference, *seeds) for seeds in compared]
         pairs = [(ours, theirs) for ours, theirs, _ in filter(None, by_seed)]
+        for runs in zip(*pairs, strict=True):
+            self._common_runs |= {id(run): runs for run in runs}
         return pairs, sum(dropped for _, _, dropped in filter(None, by_seed))
 
     def pair(self, method: str, reference: str, seed: int, other: int) -> tuple[Run, Run, int] | None:
@@ -98,21 +102,36 @@ class RunInfluences:
         return self._subsets[key][1]
 
     def _influence(self, run: Run, estimand: Estimand) -> Iterator[tuple[Run, Influence]]:
-        """The run with its influence; for a calibration error also all other runs on the same examples with theirs."""
-        subset, compute = self.subset(run, estimand), estimand.measure.influence
+        """The run with its influence; for a calibration error, which pools runs, all runs of its method with theirs."""
+        compute = estimand.measure.influence
+        if isinstance(compute, CalibrationError):
+            runs = self._pooled_with(run)
+            data = [self.view(other, self.positive(estimand)) for other in runs]
+            influences = compute.of_runs(data, [self.subset(other, estimand) for other in runs])
+            # Whole runs that stand beside such as are cut to common examples pool with all runs of their method.
+            yield from (
+                (other, influence)
+                for other, influence in zip(runs, influences, strict=True)
+                if other is run or self._pooled_with(other) is runs
+            )
+            return
+        subset = self.subset(run, estimand)
         if not len(subset.rows):
             yield run, undefined("no test examples")
-            return
-        same_examples = [run]
-        if isinstance(compute, CalibrationError):
-            same_examples += [
-                other for other in self.evaluation.runs.values() if other.rows is run.rows and other is not run
-            ]
-        data = [self.view(other, self.positive(estimand)) for other in same_examples]
-        if isinstance(compute, CalibrationError):
-            yield from zip(same_examples, compute.of_runs(data, subset), strict=True)
         else:
-            yield run, compute(data[0], subset)
+            yield run, compute(self.view(run, self.positive(estimand)), subset)
+
+    def _pooled_with(self, run: Run) -> Sequence[Run]:
+        """The runs of a run's method; if it was cut to the examples of two methods, those of the comparison."""
+        if id(run) in self._method_runs:
+            return self._method_runs[id(run)]
+        return self._common_runs.get(id(run), (run,))
+
+    @cached_property
+    def _method_runs(self) -> dict[int, list[Run]]:
+        """The runs of the same method, by the id of a run."""
+        by_method = [self.runs_of(method) for method in self.evaluation.methods]
+        return {id(run): runs for runs in by_method for run in runs}
 
     def positive(self, estimand: Estimand) -> int | None:
         """The class that the estimand sets against the rest; None where it is about all classes at once."""
