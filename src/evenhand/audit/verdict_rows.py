@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from evenhand.audit.estimands import Comparison
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.heterogeneity import MetaAnalysis
 from evenhand.stats.multiplicity import MaxT
-from evenhand.stats.power import POWER, Repeated, runs_needed
+from evenhand.stats.power import POWER, Repeated
+from evenhand.stats.runs_needed import runs_needed
 
 NO_MARGIN = "no margin was declared, so the verdict cannot be equivalent or not worse"
 NO_WIDTH = "the interval has no width: nothing that the measure rests on differs between the two"
@@ -73,8 +74,8 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     contrast, comparison = member.contrast, member.comparison
     notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
     values: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs, "scope": scope_of(contrast.runs)}
-    interval, whole = contrast.interval, contrast.whole
-    if interval is None or whole is None:
+    interval = contrast.interval
+    if interval is None:
         return verdict_row(member, member.setting, family.name, notes, values)
     low, high = interval.bounds(family.level)
     values["low"], values["high"] = comparison.within((low, high))
@@ -96,10 +97,7 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         "detectable": Repeated.of(interval, family.level).smallest(),
     }
     if values["verdict"] == "inconclusive" and not comparison.estimand.measure.one_sided:
-        # What an adjusted interval adds is noise of the examples.
-        extra = max(interval.variance - whole.variance, 0.0)
-        spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
-        needed = runs_needed(spread, family.level, member.margin)
+        needed = runs_needed(interval, family.level, member.margin)
         values["runs_needed"] = needed.runs
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []

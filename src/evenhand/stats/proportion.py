@@ -75,12 +75,16 @@ def proportion_intervals(
     size = np.where(inside, cells, np.minimum(cells, units))
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where(inside & (variance > 0), np.minimum(share * (1 - share) / variance, size), size)
-        square = quantile**2
-        centre = (share + square / (2 * size)) / (1 + square / size)
-        half = quantile / (1 + square / size) * np.sqrt(share * (1 - share) / size + square / (4 * size**2))
-        low = np.minimum(np.maximum(centre - half, 0.0), share)
-        high = np.maximum(np.minimum(centre + half, 1.0), share)
+        low, high = wilson_bounds(share, size, quantile)
     return np.where(np.isnan(variance), np.nan, low), np.where(np.isnan(variance), np.nan, high)
+
+
+def wilson_bounds(share: np.ndarray, size: np.ndarray, quantile: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """`wilson` of many proportions at once, all of one shape."""
+    square = quantile**2
+    centre = (share + square / (2 * size)) / (1 + square / size)
+    half = quantile / (1 + square / size) * np.sqrt(share * (1 - share) / size + square / (4 * size**2))
+    return np.minimum(np.maximum(centre - half, 0.0), share), np.maximum(np.minimum(centre + half, 1.0), share)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class FewDiscordant:
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
-        return self._at(-t_quantile(tail, self._df), -t_quantile(tail, self.whole.df))
+        return self._at(-t_quantile(tail, self.df), -t_quantile(tail, self.whole.df))
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
@@ -127,8 +131,13 @@ class FewDiscordant:
         return p if above else 1 - p
 
     @property
-    def _df(self) -> float:
+    def df(self) -> float:
+        """Degrees of freedom of the quantile for the shares."""
         return max(self.units - 1, 1)
+
+    def most_after(self, runs: int) -> float:
+        """The largest effective size of a share if the study had so many runs."""
+        return self.units
 
     def _p_of_shares(self, null: float, above: bool) -> float:
         """The tail at which the bound from the two shares, without the two-way interval, reaches `null`."""
@@ -150,11 +159,11 @@ class FewDiscordant:
             rising = 2 * quantile * high * (1 - high) / (2 * k * (high - m) - quantile**2 * (1 - 2 * high) or math.inf)
             return width - distance, ((p - low) * falling + (high - m) * rising) / width if width > 0 else 0.0
 
-        most = -t_quantile(LEAST, self._df)
+        most = -t_quantile(LEAST, self.df)
         if off(most)[0] <= 0:
             return LEAST
         start = distance / math.sqrt(p * (1 - p) / n + m * (1 - m) / k) if 0 < p < 1 else 1.0
-        return t_tail(rising_root(off, 0.0, most, min(start, most / 2)), self._df)
+        return t_tail(rising_root(off, 0.0, most, min(start, most / 2)), self.df)
 
     def _at(self, few: float, most: float) -> tuple[float, float]:
         """The bounds at a quantile for the shares and a quantile for the two-way interval."""
