@@ -92,7 +92,7 @@ class Repeated:
 
     @classmethod
     def with_variances(
-        cls, v_seed: float, v_example: float, v_both: float, runs: int, units: int, level: float
+        cls, v_seed: float, v_example: float, v_both: float, runs: int, units: float, level: float
     ) -> Self:
         """Studies of J runs and U units whose variance has these true parts; see `stats.contrast`."""
         seed, example, both, count = (np.array([part]) for part in (v_seed, v_example, v_both, units))
@@ -153,7 +153,7 @@ def half_widths(
     Args:
         v_seed, v_example, v_both: float [K], true parts of the variance.
         runs: J, at least 2.
-        units: int [K].
+        units: [K].
         level: one-sided, of each bound, below .5.
     """
     seed = v_seed[:, None] * _chances(runs)

@@ -206,7 +206,7 @@ class PredictionReading:
         notes = self._left_out(estimand)
         level = estimand.subset.level
         if level != "attribute" and smallest is not None and smallest < self.design.support:
-            notes.append(f"fewer than {self.design.support} examples in some run")
+            notes.append(f"fewer than {self.design.support} {self.reader.sample}")
         note = estimand.measure.note(level)
         return [*notes, note] if note else notes
 
@@ -219,7 +219,7 @@ class PredictionReading:
             return []
         several = len(estimand.measure.influence.rates) > 1
         names = [f"{name} ({' and '.join(rates)})" if several else name for name, rates in left_out.items()]
-        return [f"groups left out, with fewer than {self.design.support} examples in some run: {', '.join(names)}"]
+        return [f"groups left out, with fewer than {self.design.support} {self.reader.sample}: {', '.join(names)}"]
 
 
 @dataclass(frozen=True)

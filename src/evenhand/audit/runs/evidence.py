@@ -90,7 +90,7 @@ def evidence_of_pairs(
     changes = [ours * expected(reader, first) + theirs * expected(reader, second) for _, first, _, second in pairs]
     weights = [influence.weights for _, influence, _, _ in pairs]
     shares, summed = by_unit(units, weights, changes)
-    whole = two_way(values, summed, shares)
+    whole = two_way(values, summed, shares, reader.clustered)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
     adjusted = None
     if measure.proportion:
@@ -100,7 +100,7 @@ def evidence_of_pairs(
         ]
         (changed,) = by_unit(units, [np.abs(part) for part in signs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
-            adjusted = _few_discordant(whole, units, weights, signs, shares)
+            adjusted = _few_discordant(whole, units, weights, signs, shares, reader.clustered)
     elif all(influence.max_unit_change is not None for influence in influences):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
@@ -112,6 +112,7 @@ def evidence_of_pairs(
         whole.runs,
         notes=tuple(notes),
         smallest=min(influence.smallest for influence in influences),
+        sample=reader.sample,
         adjusted=adjusted,
         closing=clustering_note(reader.evaluation.design.vary, whole.runs),
         totals=lambda: totals,
@@ -168,7 +169,9 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
             adjusted = Widened(whole, step)
     smallest = min(influence.smallest for side in influences for influence in side)
     notes.append(UNPAIRED)
-    return Evidence(whole, whole.runs, 0, tuple(notes), smallest, adjusted=adjusted, adjustment=FEW_OF_A_SIDE)
+    return Evidence(
+        whole, whole.runs, 0, tuple(notes), smallest, reader.sample, adjusted=adjusted, adjustment=FEW_OF_A_SIDE
+    )
 
 
 def expected(reader: RunInfluences, influence: Influence) -> np.ndarray:
@@ -197,6 +200,7 @@ def _few_discordant(
     weights: Sequence[np.ndarray],
     signs: Sequence[np.ndarray],
     shares: np.ndarray,
+    clustered: bool,
 ) -> FewDiscordant:
     """The adjusted interval of a change of a proportion: gains and losses apart, as few units changed either way."""
     parts = []
@@ -205,7 +209,7 @@ def _few_discordant(
         values = np.array([float(weight @ event) for weight, event in zip(weights, events, strict=True)])
         influence = [weight * (event - value) for weight, event, value in zip(weights, events, values, strict=True)]
         (summed,) = by_unit(units, influence)
-        parts.append(two_way(values, summed, shares))
+        parts.append(two_way(values, summed, shares, clustered))
     return FewDiscordant(whole, parts[0], parts[1], kish(shares))
 
 
