@@ -20,6 +20,8 @@ from evenhand.stats.runs_needed import runs_needed
 
 NO_MARGIN = "no margin was declared, so the verdict cannot be equivalent or not worse"
 NO_WIDTH = "the interval has no width: nothing that the measure rests on differs between the two"
+COLLAPSED = "looks collapsed: "
+WITHOUT = "without collapsed runs: "
 BY = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}
 
 
@@ -72,7 +74,11 @@ class FamilyBounds:
 def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]:
     """The row of a setting's contrast, with bounds that hold simultaneously over its family."""
     contrast, comparison = member.contrast, member.comparison
-    notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
+    notes = [
+        *_on_collapsed_runs(member, family),
+        *contrast.notes,
+        *([NO_MARGIN] if comparison.decides and member.margin is None else []),
+    ]
     values: dict[str, Any] = {"contrast": contrast.estimate, "runs": contrast.runs, "scope": scope_of(contrast.runs)}
     interval = contrast.interval
     if interval is None:
@@ -102,6 +108,21 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []
     return verdict_row(member, member.setting, family.name, notes, values)
+
+
+def _on_collapsed_runs(member: SettingContrast, family: FamilyBounds) -> list[str]:
+    """The notes on runs that look collapsed: their names, and the verdict without them at the family's level."""
+    contrast, comparison = member.contrast.without, member.comparison
+    if contrast is None:
+        return []
+    named = [COLLAPSED + ", ".join(member.contrast.collapsed)]
+    if contrast.estimate is None or contrast.interval is None:
+        return [*named, f"{WITHOUT}no verdict"]
+    low, high = contrast.interval.bounds(family.level)
+    word = decided(low, high, member) if contrast.runs > 1 else "inconclusive"
+    word = f"{word}, " if comparison.decides else ""
+    low, high = comparison.within((low, high))
+    return [*named, f"{WITHOUT}{word}{contrast.estimate:+.4f} [{low:+.4f}, {high:+.4f}] in {contrast.runs} runs"]
 
 
 def decided(low: float, high: float, member: SettingContrast) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval, run_intervals
+from evenhand.audit.runs.collapsed_runs import collapsed_runs
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
 from evenhand.audit.runs.gap_evidence import estimates_of_gap, gap_change_evidence, unpaired_gap_change_evidence
 from evenhand.audit.runs.influences import RunInfluences
@@ -47,6 +48,8 @@ class PredictionReading:
     evaluation: Evaluation
     design: Design
     kind: Kind = "predictions"
+    _collapsed: dict[tuple[str, str], Mapping[int, str]] = field(default_factory=dict, init=False)
+    _readings: dict[frozenset[int], PredictionReading] = field(default_factory=dict, init=False)
 
     @property
     def setting(self) -> str:
@@ -176,7 +179,33 @@ class PredictionReading:
                 yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched."""
+        """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched.
+
+        Where runs look collapsed, also the evidence without their seeds.
+        """
+        evidence = self._evidence(comparison)
+        collapsed = self.collapsed(comparison.method, str(comparison.reference))
+        if not collapsed:
+            return evidence
+        without = self._without(frozenset(collapsed))._evidence(comparison)
+        return replace(evidence, collapsed=tuple(collapsed.values()), without=without)
+
+    def collapsed(self, method: str, reference: str) -> Mapping[int, str]:
+        """The seeds at which a run of two methods looks collapsed, with the reasons; of paired predictions only."""
+        if self.kind != "predictions" or self.design.paired == "none":
+            return {}
+        if (method, reference) not in self._collapsed:
+            self._collapsed[method, reference] = collapsed_runs(self.reader, method, reference)
+        return self._collapsed[method, reference]
+
+    def _without(self, seeds: frozenset[int]) -> PredictionReading:
+        """The reading without some seeds."""
+        if seeds not in self._readings:
+            kept = {key: run for key, run in self.evaluation.runs.items() if key[1] not in seeds}
+            self._readings[seeds] = replace(self, evaluation=replace(self.evaluation, runs=kept))
+        return self._readings[seeds]
+
+    def _evidence(self, comparison: Comparison) -> Evidence:
         estimand = comparison.estimand
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
