@@ -11,7 +11,7 @@ import pytest
 
 from evenhand.stats.contrast import TwoWay, degrees_of_freedom
 from evenhand.stats.few_runs import LEAST, FewRuns, Wider
-from evenhand.stats.power import MOST_RUNS, REPEATS, Repeated, half_widths, runs_needed
+from evenhand.stats.power import REPEATS, Repeated, half_widths
 from evenhand.stats.proportion import FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
 from evenhand.stats.student_t import t_density, t_quantile, t_quantiles, t_tail
@@ -85,35 +85,6 @@ def test_p_values_of_the_wider_interval_are_where_its_bound_arrives():
         ):
             if wider.estimate:
                 assert wider.p_greater() == pytest.approx(expected_p(wider, 0.0), rel=1e-10, abs=1.5 * LEAST)
-
-
-def plain_runs_needed(contrast: TwoWay, level: float, margin: float | None, power: float) -> int | None:
-    """Each number of runs by itself."""
-    distance = abs(contrast.estimate) if margin is None else max(abs(contrast.estimate), margin - contrast.estimate)
-    now = contrast.runs
-    lasting = np.clip((contrast.v_example - contrast.v_both) * now / (now - 1), 0.0, contrast.variance)
-    runs = np.arange(now, MOST_RUNS + 1, dtype=float)
-    variance = (contrast.variance - lasting) * now / runs + lasting
-    v_seed = np.minimum(contrast.v_seed * now / runs, variance)
-    with np.errstate(divide="ignore"):
-        df = np.maximum((variance / v_seed) ** 2 * (runs - 1), runs - 1)
-    df = np.minimum(df, np.maximum(contrast.units - 1, runs - 1))
-    units = max(contrast.units - 1, 1)
-    parts = special.stdtrit(runs - 1, 1 - level) ** 2 * v_seed + special.stdtrit(units, 1 - level) ** 2 * lasting
-    bound = np.maximum(special.stdtrit(df, 1 - level) * np.sqrt(variance), np.sqrt(parts))
-    reached = bound + special.stdtrit(df, power) * np.sqrt(variance) <= distance
-    return max(int(runs[reached.argmax()]), now + 1) if reached.any() else None
-
-
-@pytest.mark.parametrize("margin", [None, 0.01, 0.05])
-def test_runs_needed_are_those_of_trying_every_number(margin):
-    found = [
-        (runs_needed(one, level, margin).runs, plain_runs_needed(one, level, margin, 0.8))
-        for level in LEVELS
-        for one in two_ways(120, 4)
-    ]
-    assert [one for one, _ in found] == [expected for _, expected in found]
-    assert 20 < sum(one is not None for one, _ in found) < len(found) - 20
 
 
 def plain_halves(whole: TwoWay, level: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Detectable effects against known numbers, and how many runs decide."""
+"""Detectable effects against known numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from evenhand.stats.contrast import TwoWay, by_unit, two_way
 from evenhand.stats.few_runs import FewRuns, Wider
-from evenhand.stats.power import Repeated, detectable_by_runs, detectable_effect, minimum_detectable_effect, runs_needed
+from evenhand.stats.power import Repeated, detectable_by_runs, detectable_effect, minimum_detectable_effect
 from evenhand.stats.proportion import Widened
 from evenhand.stats.student_t import t_quantile, t_tail
 
@@ -26,41 +26,6 @@ def test_the_known_standard_errors_of_five_seeds():
 @pytest.mark.parametrize(("runs", "known"), [(3, 2.30), (5, 1.36), (10, 0.85), (20, 0.58)])
 def test_the_known_standard_deviations_by_number_of_runs(runs, known):
     assert detectable_by_runs(runs) == pytest.approx(known, abs=0.005)
-
-
-def test_more_runs_remove_the_spread_of_runs():
-    """All spread between runs: the number needed is that of the paired t test."""
-    found = runs_needed(contrast(0.0, 1e-4, 1e-7, 1e-7), 0.05, 0.02)
-    deviation = np.sqrt(5e-4)
-    assert found.runs is not None
-    now, before = found.runs, found.runs - 1
-    assert minimum_detectable_effect(deviation / np.sqrt(now), now - 1, 0.05) <= 0.02
-    assert minimum_detectable_effect(deviation / np.sqrt(before), before - 1, 0.05) > 0.02
-
-
-def test_more_runs_cannot_remove_the_noise_of_a_fixed_test_set():
-    found = runs_needed(contrast(0.0, 1e-8, 1e-4, 1e-4 / 5), 0.05, 0.02)
-    assert found.runs is None
-    assert found.reason == "only more test examples would decide"
-
-
-def test_a_clear_contrast_needs_fewer_runs_than_a_faint_one():
-    clear, faint = (runs_needed(contrast(value, 1e-4, 1e-5, 1e-5), 0.01, None).runs for value in (0.03, 0.01))
-    assert clear is not None and faint is not None
-    assert 5 < clear < faint
-
-
-def test_a_stricter_family_needs_more_runs():
-    one, many = (runs_needed(contrast(0.0, 1e-4, 1e-5, 1e-5), level, 0.02).runs for level in (0.05, 0.001))
-    assert one is not None and many is not None
-    assert one < many
-
-
-def test_what_cannot_be_said_has_a_reason():
-    assert runs_needed(contrast(0.0, 1e-4, 1e-5, 1e-5), 0.05, None).reason is not None
-    assert runs_needed(TwoWay(0.1, 1e-4, 9, 0, 1e-4, 0, 1, 10), 0.05, 0.02).runs is None
-    tiny = runs_needed(contrast(1e-6, 1e-4, 1e-5, 1e-5), 0.05, None)
-    assert tiny.runs is None and "1,000" in str(tiny.reason)
 
 
 @pytest.mark.parametrize("vary", [True, False])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -134,6 +134,7 @@ class Evidence:
         unseen: of debiased calibration errors, what they cannot see.
         nothing: the note where there are no runs and no other notes.
         single: whether it is about one model, compared with each run of another method.
+        collapsed: the runs that look collapsed, each with the reason; without: the evidence without them.
     """
 
     whole: TwoWay | None
@@ -153,6 +154,8 @@ class Evidence:
     unseen: Unseen | None = None
     nothing: str = NO_COMMON_SEED
     single: bool = False
+    collapsed: tuple[str, ...] = ()
+    without: Evidence | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +168,8 @@ class Contrast:
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
         runs: the number of runs with a value.
         notes: reasons and caveats.
-        totals, gram, gaps, unseen, single: see `Evidence`.
+        totals, gram, gaps, unseen, single, collapsed: see `Evidence`.
+        without: the contrast without collapsed runs; None where none looks so.
     """
 
     estimate: float | None
@@ -178,6 +182,8 @@ class Contrast:
     gaps: GapIntervals | None = None
     unseen: Unseen | None = None
     single: bool = False
+    collapsed: tuple[str, ...] = ()
+    without: Contrast | None = None
 
     def bounds(self, tail: float) -> tuple[float, float] | None:
         """Lower and upper bound, each missed with probability `tail` at most; None where it is not judged."""
@@ -227,7 +233,7 @@ def enough_runs(runs: int, planned: int) -> bool:
 
 
 def conclude(evidence: Evidence, support: int) -> Contrast:
-    """Turn evidence into a contrast with its interval.
+    """Turn evidence into a contrast with its interval, and where runs look collapsed also that without them.
 
     Undefined or of too few runs, there is none. On samples below `support`, on a single unit, or where there is doubt
     it is shown and not judged. Few runs make the interval longer, and so do few discordant units.
@@ -236,6 +242,13 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
         evidence: the estimate with its variance and caveats.
         support: the least size of a sample that is judged.
     """
+    contrast = _concluded(evidence, support)
+    if evidence.without is None:
+        return contrast
+    return replace(contrast, collapsed=evidence.collapsed, without=_concluded(evidence.without, support))
+
+
+def _concluded(evidence: Evidence, support: int) -> Contrast:
     notes = list(evidence.notes)
     if evidence.whole is None or not enough_runs(evidence.runs, evidence.planned):
         if evidence.runs and not enough_runs(evidence.runs, evidence.planned):

@@ -10,7 +10,7 @@ from evenhand.metrics.options.scores import Score
 from evenhand.spec import Spec
 
 DEFAULT_SUPPORT = 10
-"""Groups with fewer test examples in some seed are shown but left out of max − min and of ratios."""
+"""Groups with fewer resampling units in some seed are shown but left out of max − min and of ratios."""
 
 
 class Rank(Spec):

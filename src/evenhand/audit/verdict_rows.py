@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,13 @@ from evenhand.audit.estimands import Comparison
 from evenhand.stats.equivalence import verdict
 from evenhand.stats.heterogeneity import MetaAnalysis
 from evenhand.stats.multiplicity import MaxT
-from evenhand.stats.power import POWER, Repeated, runs_needed
+from evenhand.stats.power import POWER, Repeated
+from evenhand.stats.runs_needed import runs_needed
 
 NO_MARGIN = "no margin was declared, so the verdict cannot be equivalent or not worse"
 NO_WIDTH = "the interval has no width: nothing that the measure rests on differs between the two"
+COLLAPSED = "looks collapsed: "
+WITHOUT = "without collapsed runs: "
 BY = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}
 
 
@@ -71,14 +74,18 @@ class FamilyBounds:
 def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]:
     """The row of a setting's contrast, with bounds that hold simultaneously over its family."""
     contrast, comparison = member.contrast, member.comparison
-    notes = [*contrast.notes, *([NO_MARGIN] if comparison.decides and member.margin is None else [])]
+    notes = [
+        *_on_collapsed_runs(member, family),
+        *contrast.notes,
+        *([NO_MARGIN] if comparison.decides and member.margin is None else []),
+    ]
     values: dict[str, Any] = {
         "contrast": contrast.estimate,
         "runs": contrast.runs,
         "scope": scope_of(comparison, contrast.runs, contrast.single),
     }
-    interval, whole, bounds = contrast.interval, contrast.whole, contrast.bounds(family.level)
-    if interval is None or whole is None or bounds is None:
+    interval, bounds = contrast.interval, contrast.bounds(family.level)
+    if interval is None or bounds is None:
         return verdict_row(member, member.setting, family.name, notes, values)
     low, high = bounds
     values["low"], values["high"] = comparison.within((low, high))
@@ -100,14 +107,26 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         "detectable": Repeated.of(interval, family.level).smallest(),
     }
     if values["verdict"] == "inconclusive" and contrast.runs > 1 and not comparison.estimand.measure.one_sided:
-        # What an adjusted interval adds is noise of the examples.
-        extra = max(interval.variance - whole.variance, 0.0)
-        spread = replace(whole, variance=interval.variance, v_example=whole.v_example + extra)
-        needed = runs_needed(spread, family.level, _margin_left(member.margin, contrast.unseen))
+        needed = runs_needed(interval, family.level, _margin_left(member.margin, contrast.unseen))
         values["runs_needed"] = needed.runs
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []
     return verdict_row(member, member.setting, family.name, notes, values)
+
+
+def _on_collapsed_runs(member: SettingContrast, family: FamilyBounds) -> list[str]:
+    """The notes on runs that look collapsed: their names, and the verdict without them at the family's level."""
+    contrast, comparison = member.contrast.without, member.comparison
+    if contrast is None:
+        return []
+    named = [COLLAPSED + ", ".join(member.contrast.collapsed)]
+    if contrast.estimate is None or contrast.interval is None:
+        return [*named, f"{WITHOUT}no verdict"]
+    low, high = contrast.bounds(family.level) or contrast.interval.bounds(family.level)
+    word = decided(low, high, member, contrast.unseen, contrast.lowest(family.level))
+    word = f"{word}, " if comparison.decides else ""
+    low, high = comparison.within((low, high))
+    return [*named, f"{WITHOUT}{word}{contrast.estimate:+.4f} [{low:+.4f}, {high:+.4f}] in {contrast.runs} runs"]
 
 
 def decided(low: float, high: float, member: SettingContrast, unseen: Unseen | None, lowest: float) -> str:

@@ -10,6 +10,7 @@ from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known
 from evenhand.records.probes import UNTRAINED
+from evenhand.report.collapsed_sentences import collapsed_lines
 from evenhand.report.detectable_harm import detectable_lines
 from evenhand.report.membership_sentences import membership_lines
 from evenhand.report.reportable import Reportable, levels
@@ -38,11 +39,12 @@ _LISTED = 3
 
 
 def headline(results: Reportable) -> list[str]:
-    """The sentences of the headline: patterns across settings, verdicts, membership, detectable harm."""
+    """The sentences of the headline: patterns, verdicts, collapsed runs, gaps, membership, detectable harm."""
     verdicts, design = results.verdicts, results.design
     return [
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
+        *collapsed_lines(verdicts, design),
         *disparity_lines(verdicts, design),
         *membership_lines(levels(results), verdicts, design),
         *detectable_lines(results.curves, design),

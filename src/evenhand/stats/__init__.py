@@ -23,9 +23,10 @@ from evenhand.stats.multiplicity import MaxT, benjamini_hochberg, bonferroni, co
 from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_sums
 from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, mcnemar, sign_flip, t_over_runs
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
-from evenhand.stats.power import RunsNeeded, detectable_by_runs, minimum_detectable_effect, runs_needed
+from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
+from evenhand.stats.runs_needed import RunsNeeded, runs_needed
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
 
 __all__ = [

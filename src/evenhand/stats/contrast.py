@@ -11,6 +11,7 @@ unit's influence divided by the size of the sample, with Σ_i a_ij = 0. The esti
     V         = max(V_seed + V_example − V_both, V_example)       (Cameron, Gelbach and Miller 2011)
     df        = V² / (V_seed²/(J−1)), at least J−1, at most U−1
 
+Where units are clusters of unequal size, `unequal_clusters` has V_example, and its degrees of freedom in place of U−1.
 One formula serves a new split per run and one fixed split; its coverage is in `docs/statistics-derivations.md`."""
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.stats.student_t import t_quantile, t_tail
+from evenhand.stats.unequal_clusters import UnitFactors
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class TwoWay:
         df: degrees of freedom of the t quantile.
         v_seed, v_example, v_both: the parts of the variance, before flooring.
         runs: J.
-        units: U, distinct units over all runs.
+        units: U, distinct units over all runs; where they are clusters of unequal size, or sides of a difference, how
+            many units of one size would be known as well, which need not be a whole number.
 
     Example:
         >>> from evenhand.stats import TwoWay
@@ -50,7 +53,7 @@ class TwoWay:
     v_example: float
     v_both: float
     runs: int
-    units: int
+    units: float
 
     @property
     def standard_error(self) -> float:
@@ -72,13 +75,14 @@ class TwoWay:
         return t_tail((self.estimate - null) / self.standard_error, self.df)
 
 
-def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> TwoWay:
+def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray, clustered: bool = False) -> TwoWay:
     """The mean over runs with its variance; see the module for the formulas.
 
     Args:
         values: float [J], the quantity in each run.
         contributions: float [J, U], each unit's influence over the size of the run's sample; rows sum to 0.
         shares: float [J, U], each unit's share of the run's sample; rows sum to 1.
+        clustered: whether units are clusters of examples, which may differ in size.
 
     Returns:
         The estimate with its variance. With one run V_seed and V_both are 0 and the variance is that of the examples;
@@ -93,7 +97,8 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -
         (0.5, 0.0833)
     """
     cells = cells_of(values, contributions, shares)
-    return from_cells(float(values.mean()), cells, int((shares > 0).any(axis=0).sum()))
+    units = UnitFactors.of(shares) if clustered else UnitFactors.alike(int((shares > 0).any(axis=0).sum()))
+    return from_cells(float(values.mean()), cells, units)
 
 
 def cells_of(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -106,24 +111,25 @@ def cells_of(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) 
     return cells
 
 
-def from_cells(estimate: float, cells: np.ndarray, units: int) -> TwoWay:
+def from_cells(estimate: float, cells: np.ndarray, units: int | UnitFactors) -> TwoWay:
     """An estimate whose error is the sum of centred contributions c_ij [J, U].
 
     Args:
         estimate: the estimate.
         cells: c_ij, over all runs and units; they sum to about 0.
-        units: U; columns may be more, where some hold no unit of the sample.
+        units: U, or the factors of clusters; columns may be more, where some hold no unit of the sample.
     """
     runs = len(cells)
-    v_example = units / (units - 1) * float((cells.sum(axis=0) ** 2).sum()) if units > 1 else math.nan
+    factors = UnitFactors.alike(units) if isinstance(units, int) else units
+    v_example = factors.squares(cells.sum(axis=0))
     v_seed = runs / (runs - 1) * float((cells.sum(axis=1) ** 2).sum()) if runs > 1 else 0.0
     v_both = float((cells**2).sum()) if runs > 1 else 0.0
     variance = max(v_seed + v_example - v_both, v_example)
-    df = degrees_of_freedom(variance, v_seed, runs, units)
-    return TwoWay(estimate, variance, df, v_seed, v_example, v_both, runs, units)
+    df = degrees_of_freedom(variance, v_seed, runs, factors.units)
+    return TwoWay(estimate, variance, df, v_seed, v_example, v_both, runs, factors.units)
 
 
-def degrees_of_freedom(variance: float, v_seed: float, runs: int, units: int) -> float:
+def degrees_of_freedom(variance: float, v_seed: float, runs: int, units: float) -> float:
     """Satterthwaite's degrees of freedom when V_seed, from J−1, is the part that is poorly known.
 
     At least J−1, at most U−1: a variance estimated from U units cannot be known better.
@@ -144,7 +150,13 @@ def many_degrees_of_freedom(variance: np.ndarray, v_seed: np.ndarray, runs: int,
     return np.where(known, np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most), most)
 
 
-def two_sides(estimate: float, first: np.ndarray, second: np.ndarray, counts: tuple[int, int], units: int) -> TwoWay:
+def two_sides(
+    estimate: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    counts: tuple[int | UnitFactors, int | UnitFactors],
+    units: int,
+) -> TwoWay:
     """The difference between two samples of one study, such as a group and its rest, with error first − second.
 
     Each side has U/(U − 1) and Welch's degrees of freedom of its own: a group of 12 units is no better known for a
@@ -153,7 +165,7 @@ def two_sides(estimate: float, first: np.ndarray, second: np.ndarray, counts: tu
     Args:
         estimate: the difference.
         first, second: c_ij of each side, float [J, U] over the same units, 0 where a unit is not on that side.
-        counts: how many units each side has.
+        counts: how many units each side has, or their factors where they are clusters.
         units: how many both have together.
 
     Returns:
@@ -168,15 +180,17 @@ def two_sides(estimate: float, first: np.ndarray, second: np.ndarray, counts: tu
         0.5
     """
     runs = len(first)
-    factors = [count / (count - 1) if count > 1 else math.nan for count in counts]
-    totals = [math.sqrt(factor) * side.sum(axis=0) for factor, side in zip(factors, (first, second), strict=True)]
+    factors = [UnitFactors.alike(count) if isinstance(count, int) else count for count in counts]
+    sides = zip(factors, (first, second), strict=True)
+    totals = [np.sqrt(factor.factor) * side.sum(axis=0) for factor, side in sides]
     cells = first - second
     v_example = float(((totals[0] - totals[1]) ** 2).sum())
     v_seed = runs / (runs - 1) * float((cells.sum(axis=1) ** 2).sum()) if runs > 1 else 0.0
     v_both = float((cells**2).sum()) if runs > 1 else 0.0
     variance = max(v_seed + v_example - v_both, v_example)
     parts = [np.array([(total**2).sum()]) for total in totals]
-    known = int(units_of_two_sides(*parts, *(np.array([count]) for count in (*counts, units)))[0])
+    ends = (np.array([count]) for count in (*(factor.units for factor in factors), units))
+    known = int(units_of_two_sides(*parts, *ends)[0])
     df = degrees_of_freedom(variance, v_seed, runs, known)
     return TwoWay(estimate, variance, df, v_seed, v_example, v_both, runs, known)
 
@@ -188,7 +202,7 @@ def units_of_two_sides(
 
     Args:
         first, second: float [S], V_example of each side.
-        first_units, second_units: int [S], units of each side; units: distinct ones.
+        first_units, second_units: [S], units of each side; units: int [S], distinct ones.
     """
     ends = np.maximum(first_units - 1, 1), np.maximum(second_units - 1, 1)
     parts = first**2 / ends[0] + second**2 / ends[1]

@@ -1,9 +1,8 @@
-"""Power: the effects that a study can detect, and the number of runs that a verdict needs."""
+"""Power: the effects that a study can detect."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -18,8 +17,6 @@ from evenhand.stats.student_t import t_quantile, t_quantiles
 
 POWER = 0.8
 ROOT = math.sqrt(2 * math.pi)
-MOST_RUNS = 1000
-"""The largest number of runs that `runs_needed` returns."""
 REPEATS = 41
 """The number of equally likely studies that represent all, at quantiles of the chi-squared distribution."""
 
@@ -57,73 +54,6 @@ def detectable_by_runs(runs: int, level: float = 0.05, power: float = POWER) -> 
     critical = t_quantile(1 - level, runs - 1)
     found = brentq(lambda d: float(nct.sf(critical, runs - 1, d * math.sqrt(runs))) - power, 1e-6, 100.0)
     return float(found)  # pyright: ignore[reportArgumentType]
-
-
-@dataclass(frozen=True)
-class RunsNeeded:
-    """The number of runs that a verdict needs; `runs` is None where no number is enough, and `reason` says why.
-
-    Example:
-        >>> from evenhand.stats import RunsNeeded, TwoWay, runs_needed
-        >>> contrast = TwoWay(0.0, 0.01, df=4, v_seed=0.01, v_example=0, v_both=0, runs=5, units=100)
-        >>> runs_needed(contrast, level=0.05, margin=None)
-        RunsNeeded(runs=None, reason='a contrast of exactly 0 is never decided without a margin')
-    """
-
-    runs: int | None
-    reason: str | None = None
-
-
-def runs_needed(contrast: TwoWay, level: float, margin: float | None, power: float = POWER) -> RunsNeeded:
-    """The number of runs at which a verdict falls with that power, if the truth and the spread are as observed.
-
-    The variance at J' runs is (V − E)·J/J' + E. E = J/(J−1)·(V_example − V_both), between 0 and V, estimates the
-    noise of the examples that more runs cannot remove: that of the fixed test set, or, with a new split per run, of
-    the whole pool that the splits are drawn from (the products of one unit's contributions in two runs estimate it
-    in both designs). The distance to decide is the larger of |contrast| (`worse`, `better`) and margin − contrast
-    (`not worse`).
-
-    Args:
-        contrast: as observed, over two runs or more.
-        level: one-sided, of each bound, after the family's correction.
-        margin: the largest contrast declared harmless; None: the margin decides nothing.
-        power: with which the verdict falls.
-
-    Example:
-        Five runs have a mean of .1 and standard deviation .5. Normal quantiles ask for (2.486·.5/.1)² = 154.5 runs,
-        quantiles of t for a few more:
-
-        >>> from evenhand.stats import TwoWay, runs_needed
-        >>> contrast = TwoWay(0.1, 0.05, df=4, v_seed=0.05, v_example=0, v_both=0, runs=5, units=1000)
-        >>> runs_needed(contrast, level=0.05, margin=None).runs
-        157
-    """
-    distance = abs(contrast.estimate) if margin is None else max(abs(contrast.estimate), margin - contrast.estimate)
-    if contrast.runs < 2 or not contrast.variance > 0:
-        return RunsNeeded(None, "the spread between runs is unknown")
-    if not distance > 0:
-        return RunsNeeded(None, "a contrast of exactly 0 is never decided without a margin")
-    now = contrast.runs
-    lasting = min(max((contrast.v_example - contrast.v_both) * now / (now - 1), 0.0), contrast.variance)
-    of_units = t_quantile(1 - level, max(contrast.units - 1, 1)) ** 2 * lasting
-
-    def decides(runs: int) -> bool:
-        variance = (contrast.variance - lasting) * now / runs + lasting
-        v_seed = min(contrast.v_seed * now / runs, variance)
-        df = max((variance / v_seed) ** 2 * (runs - 1), runs - 1) if v_seed > 0 else math.inf
-        df = min(df, max(contrast.units - 1, runs - 1))
-        # The bound that falls last: that of the whole variance, or of its parts, as `few_runs` has it.
-        parts = t_quantile(1 - level, runs - 1) ** 2 * v_seed + of_units
-        bound = max(t_quantile(1 - level, df) * math.sqrt(variance), math.sqrt(parts))
-        return bound + t_quantile(power, df) * math.sqrt(variance) <= distance
-
-    if decides(MOST_RUNS):
-        # More runs never decide less: every part of the variance falls, and degrees of freedom rise. The run count
-        # that was made did not decide: the chance of deciding at it is below the power, or bad luck.
-        return RunsNeeded(bisect_left(range(MOST_RUNS), True, lo=now + 1, key=decides))
-    if lasting > 0 and minimum_detectable_effect(math.sqrt(lasting), math.inf, level, power) > distance:
-        return RunsNeeded(None, "only more test examples would decide")
-    return RunsNeeded(None, f"more than {MOST_RUNS:,} runs would be needed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +95,7 @@ class Repeated:
 
     @classmethod
     def with_variances(
-        cls, v_seed: float, v_example: float, v_both: float, runs: int, units: int, level: float
+        cls, v_seed: float, v_example: float, v_both: float, runs: int, units: float, level: float
     ) -> Self:
         """Studies of J runs and U units whose variance has these true parts; see `stats.contrast`."""
         seed, example, both, count = (np.array([part]) for part in (v_seed, v_example, v_both, units))
@@ -226,7 +156,7 @@ def half_widths(
     Args:
         v_seed, v_example, v_both: float [K], true parts of the variance.
         runs: J, at least 2.
-        units: int [K].
+        units: [K].
         level: one-sided, of each bound, below .5.
     """
     seed = v_seed[:, None] * _chances(runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,12 +76,47 @@ def proportion_intervals(
     size = np.where(inside, cells, np.minimum(cells, units))
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where(inside & (variance > 0), np.minimum(share * (1 - share) / variance, size), size)
-        square = quantile**2
-        centre = (share + square / (2 * size)) / (1 + square / size)
-        half = quantile / (1 + square / size) * np.sqrt(share * (1 - share) / size + square / (4 * size**2))
-        low = np.minimum(np.maximum(centre - half, 0.0), share)
-        high = np.maximum(np.minimum(centre + half, 1.0), share)
+        low, high = wilson_bounds(share, size, quantile)
     return np.where(np.isnan(variance), np.nan, low), np.where(np.isnan(variance), np.nan, high)
+
+
+def wilson_bounds(share: np.ndarray, size: np.ndarray, quantile: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """`wilson` of many proportions at once, all of one shape."""
+    square = quantile**2
+    centre = (share + square / (2 * size)) / (1 + square / size)
+    half = quantile / (1 + square / size) * np.sqrt(share * (1 - share) / size + square / (4 * size**2))
+    return np.minimum(np.maximum(centre - half, 0.0), share), np.maximum(np.minimum(centre + half, 1.0), share)
+
+
+def clumping(repeats: float, agreement: float) -> float:
+    """(1 + (m − 1)·r)/m: how many of a unit's m runs an event takes with it, as a share; 1 where all go together."""
+    return (1 + (repeats - 1) * agreement) / repeats
+
+
+def agreement(events: Sequence[np.ndarray], tested: np.ndarray) -> float:
+    """The probability that a unit with an event in one run has it in another run as well, shrunk towards 1.
+
+    One unit whose runs all agree is added to those observed: it is 1 without an event, and few events say little.
+
+    Args:
+        events: bool [J, U] for each kind of event.
+        tested: bool [J, U], the units that each run tested.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats.proportion import agreement
+        >>> once = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], dtype=bool)  # three units, each in one run
+        >>> agreement([once], np.ones((3, 4), dtype=bool))
+        0.25
+    """
+    others = tested.sum(axis=0) - 1
+    total, count = 1.0, 1
+    for event in events:
+        times = event.sum(axis=0)
+        seen = (times > 0) & (others > 0)
+        total += float(((times[seen] - 1) / others[seen]).sum())
+        count += int(seen.sum())
+    return total / count
 
 
 @dataclass(frozen=True)
@@ -88,20 +124,28 @@ class FewDiscordant:
     """The interval for a difference of two paired proportions with few discordant units.
 
     The difference is plus − minus: the shares of cells where only the first, or only the second, has the event. Each
-    gets Wilson's interval at its clustered effective size, at most the number of units, and the two are combined as
-    Newcombe (1998) does; the bounds never lie inside those of the two-way interval. The width is positive even when
-    no unit is discordant: then the bounds are ±q²/(n + q²), as in Tango's score interval.
+    gets Wilson's interval at its clustered effective size, and the two are combined as Newcombe (1998) does; the bounds
+    never lie inside those of the two-way interval. The width is positive even when no unit is discordant: then the
+    bounds are ±q²/(n + q²), as in Tango's score interval.
+
+    A few events cannot show how far the runs of a unit depend on each other, so the effective size has a limit: with m
+    runs per unit, units·m/(1 + (m − 1)·r), r the probability that a unit with an event in one run has it in another.
+    It goes from the number of units (r = 1, and what is taken without any event) to that of cells (r = 0).
 
     Attributes:
         whole: the two-way interval of the difference.
         plus, minus: the two shares with their two-way variances.
         units: Kish's effective number of units.
+        repeats: m, how many runs a unit is in.
+        agreement: r, as of `agreement`.
     """
 
     whole: TwoWay
     plus: TwoWay
     minus: TwoWay
     units: float
+    repeats: float = 1.0
+    agreement: float = 1.0
 
     @property
     def estimate(self) -> float:
@@ -115,7 +159,7 @@ class FewDiscordant:
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
-        return self._at(-t_quantile(tail, self._df), -t_quantile(tail, self.whole.df))
+        return self._at(-t_quantile(tail, self.df), -t_quantile(tail, self.whole.df))
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
@@ -127,15 +171,29 @@ class FewDiscordant:
         return p if above else 1 - p
 
     @property
-    def _df(self) -> float:
+    def df(self) -> float:
+        """Degrees of freedom of the quantile for the shares."""
         return max(self.units - 1, 1)
+
+    @property
+    def most(self) -> float:
+        """The largest effective size of a share."""
+        return self.units / clumping(self.repeats, self.agreement)
+
+    def most_after(self, runs: int) -> float:
+        """The largest effective size of a share if the study had so many runs."""
+        now = self.whole.runs
+        if now < 2 or self.repeats <= 1:
+            return self.units
+        repeats = 1 + (self.repeats - 1) * (runs - 1) / (now - 1)
+        units = self.units * self.repeats / repeats * runs / now
+        return units / clumping(repeats, self.agreement)
 
     def _p_of_shares(self, null: float, above: bool) -> float:
         """The tail at which the bound from the two shares, without the two-way interval, reaches `null`."""
         # Below the estimate the first share may be smaller and the second larger, above it the other way round.
         (p, n), (m, k) = (
-            (side.estimate, effective_size(side.estimate, side.variance, self.units))
-            for side in (self.plus, self.minus)
+            (side.estimate, effective_size(side.estimate, side.variance, self.most)) for side in (self.plus, self.minus)
         )
         (p, n), (m, k) = ((p, n), (m, k)) if above else ((m, k), (p, n))
         distance = p - m - (null if above else -null)
@@ -150,17 +208,17 @@ class FewDiscordant:
             rising = 2 * quantile * high * (1 - high) / (2 * k * (high - m) - quantile**2 * (1 - 2 * high) or math.inf)
             return width - distance, ((p - low) * falling + (high - m) * rising) / width if width > 0 else 0.0
 
-        most = -t_quantile(LEAST, self._df)
+        most = -t_quantile(LEAST, self.df)
         if off(most)[0] <= 0:
             return LEAST
         start = distance / math.sqrt(p * (1 - p) / n + m * (1 - m) / k) if 0 < p < 1 else 1.0
-        return t_tail(rising_root(off, 0.0, most, min(start, most / 2)), self._df)
+        return t_tail(rising_root(off, 0.0, most, min(start, most / 2)), self.df)
 
     def _at(self, few: float, most: float) -> tuple[float, float]:
         """The bounds at a quantile for the shares and a quantile for the two-way interval."""
         p, m = self.plus.estimate, self.minus.estimate
-        p_low, p_high = wilson(p, effective_size(p, self.plus.variance, self.units), few)
-        m_low, m_high = wilson(m, effective_size(m, self.minus.variance, self.units), few)
+        p_low, p_high = wilson(p, effective_size(p, self.plus.variance, self.most), few)
+        m_low, m_high = wilson(m, effective_size(m, self.minus.variance, self.most), few)
         half = most * self.whole.standard_error
         low = p - m - math.hypot(p - p_low, m_high - m)
         high = p - m + math.hypot(p_high - p, m - m_low)
@@ -176,7 +234,7 @@ class Widened:
 
     Attributes:
         whole: the two-way interval.
-        step: h, the weight of one unit in the estimate.
+        step: h, the weight of one unit in the estimate, of the runs that a change takes with it (`clumping`).
     """
 
     whole: TwoWay

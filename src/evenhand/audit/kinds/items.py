@@ -178,7 +178,7 @@ class ItemReading(ABC, Generic[Sample]):
             len(planned),
             tuple(notes),
             single=one_against_several(self.seeds(method), self.seeds(reference)),
-            smallest=min(int((run[0].weights > 0).sum()) for run in used[0]),
+            smallest=int((change.weights > 0).sum(axis=2).min()),
             sample=f"{self.examples} in some run",
             doubts=tuple(sorted({item.doubt for side in used for run in side for item in run if item.doubt})),
             adjusted=self.adjusted(change),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval, run_intervals
+from evenhand.audit.runs.collapsed_runs import collapsed_runs
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
 from evenhand.audit.runs.gap_evidence import (
     estimates_of_gap,
@@ -54,6 +55,8 @@ class PredictionReading:
     evaluation: Evaluation
     design: Design
     kind: Kind = "predictions"
+    _collapsed: dict[tuple[str, str], Mapping[int, str]] = field(default_factory=dict, init=False)
+    _readings: dict[frozenset[int], PredictionReading] = field(default_factory=dict, init=False)
 
     @property
     def setting(self) -> str:
@@ -189,7 +192,33 @@ class PredictionReading:
             yield gap(estimand, method, measure.direction, mirrored=mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
-        """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched."""
+        """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched.
+
+        Where runs look collapsed, also the evidence without their seeds.
+        """
+        evidence = self._evidence(comparison)
+        collapsed = self.collapsed(comparison.method, str(comparison.reference))
+        if not collapsed:
+            return evidence
+        without = self._without(frozenset(collapsed))._evidence(comparison)
+        return replace(evidence, collapsed=tuple(collapsed.values()), without=without)
+
+    def collapsed(self, method: str, reference: str) -> Mapping[int, str]:
+        """The seeds at which a run of two methods looks collapsed, with the reasons; of paired predictions only."""
+        if self.kind != "predictions" or self.design.paired == "none":
+            return {}
+        if (method, reference) not in self._collapsed:
+            self._collapsed[method, reference] = collapsed_runs(self.reader, method, reference)
+        return self._collapsed[method, reference]
+
+    def _without(self, seeds: frozenset[int]) -> PredictionReading:
+        """The reading without some seeds."""
+        if seeds not in self._readings:
+            kept = {key: run for key, run in self.evaluation.runs.items() if key[1] not in seeds}
+            self._readings[seeds] = replace(self, evaluation=replace(self.evaluation, runs=kept))
+        return self._readings[seeds]
+
+    def _evidence(self, comparison: Comparison) -> Evidence:
         estimand = comparison.estimand
         notes = self._left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
@@ -223,7 +252,7 @@ class PredictionReading:
         notes = self._left_out(estimand)
         level = estimand.subset.level
         if level != "attribute" and smallest is not None and smallest < self.design.support:
-            notes.append(f"fewer than {self.design.support} examples in some run")
+            notes.append(f"fewer than {self.design.support} {self.reader.sample}")
         note = estimand.measure.note(level)
         return [*notes, note] if note else notes
 
@@ -257,7 +286,7 @@ class PredictionReading:
             return []
         several = len(estimand.measure.influence.rates) > 1
         names = [f"{name} ({' and '.join(rates)})" if several else name for name, rates in left_out.items()]
-        return [f"groups left out, with fewer than {self.design.support} examples in some run: {', '.join(names)}"]
+        return [f"groups left out, with fewer than {self.design.support} {self.reader.sample}: {', '.join(names)}"]
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Influence:
         influence: float [k], Σ = 0.
         weights: float [k], each example's share of the sample, Σ = 1.
         active: bool [k], examples of the groups that determine the value (of a range, the two extreme ones).
-        smallest: the smallest number of examples in a denominator.
+        smallest: the smallest number of resampling units in a denominator.
         max_unit_change: the most that one more example can change the value by; None where no weight bounds that.
         squared: the debiased squared value, whose root corrects a plug-in calibration error; nan when there is none.
         calibration: of a debiased calibration error, what it cannot see; None for others.
@@ -156,7 +156,7 @@ class LowestOf:
         worst = min(groups, key=lambda group: group.value)
         spread = np.zeros(len(data.label))
         spread[worst.rows] = worst.influence
-        smallest = min(len(group.rows) for group in groups)
+        smallest = min(data.count(group.rows) for group in groups)
         return _spread(data, subset, worst.value, spread, worst.rows, smallest, worst.max_unit_change)
 
 
@@ -189,7 +189,7 @@ class SpreadOf:
             distance = group.value - overall.value
             value += share * (distance**2 - _chance(data, influence, overall.rows))
             spread += share * 2 * distance * influence
-        smallest = min(len(group.rows) for group in groups)
+        smallest = min(data.count(group.rows) for group in groups)
         return replace(_spread(data, subset, value, spread, overall.rows, smallest, 0.0), max_unit_change=None)
 
 
@@ -213,7 +213,7 @@ def _to_complement(data: RunData, subset: RunSubset, rate: Rate) -> Influence:
     """|rate of the group − rate of its complement|."""
     inside, outside = (data.base(rows, BASE[rate]) for rows in (subset.rows, subset.others))
     ours, theirs = _share(data, rate, inside), _share(data, rate, outside)
-    smallest = min(len(inside), len(outside))
+    smallest = min(data.count(inside), data.count(outside))
     if ours is None:
         return undefined(_absent(rate), smallest)
     if theirs is None:
@@ -277,7 +277,7 @@ def _range(data: RunData, subset: RunSubset, groups: Sequence[RateInfluence]) ->
     spread = np.zeros(len(data.label))
     spread[top.rows] += top.influence
     spread[low.rows] -= low.influence
-    smallest = min(len(group.rows) for group in groups)
+    smallest = min(data.count(group.rows) for group in groups)
     extreme = np.concatenate([top.rows, low.rows])
     influence = _spread(
         data, subset, top.value - low.value, spread, extreme, smallest, max(top.max_unit_change, low.max_unit_change)

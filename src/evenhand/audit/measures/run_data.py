@@ -11,6 +11,7 @@ import numpy as np
 
 from evenhand.audit.arrays.texts import Texts
 from evenhand.metrics import bins as binned
+from evenhand.stats.contrast import count_distinct
 
 Level = Literal["everyone", "group", "attribute"]
 Rate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
@@ -63,6 +64,10 @@ class RunData:
     @cached_property
     def actual(self) -> np.ndarray:
         return self.label == self.positive
+
+    def count(self, rows: np.ndarray) -> int:
+        """The number of distinct resampling units among these examples, which is what supports a value."""
+        return len(rows) if self.unit is None else count_distinct([self.unit[rows]])
 
     def outcome(self, rate: Rate) -> np.ndarray:
         """bool [n]: the examples that the rate counts in its numerator."""

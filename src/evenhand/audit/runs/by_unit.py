@@ -26,11 +26,13 @@ class RunsByUnit:
     Attributes:
         values: float [J].
         weights, influence: float [J, U], sums over each unit's examples in each run; 0 where the run did not test it.
+        clustered: whether units are clusters of examples.
     """
 
     values: np.ndarray
     weights: np.ndarray
     influence: np.ndarray
+    clustered: bool
 
     @classmethod
     def of(cls, reader: RunInfluences, runs: Sequence[Run], influences: Sequence[Influence]) -> RunsByUnit:
@@ -39,24 +41,32 @@ class RunsByUnit:
         weights, summed = by_unit(
             units, [influence.weights for influence in influences], [influence.influence for influence in influences]
         )
-        return cls(np.array([influence.value for influence in influences]), weights, summed)
+        values = np.array([influence.value for influence in influences])
+        return cls(values, weights, summed, reader.clustered)
 
     def run(self, index: int) -> RunsByUnit:
         """One of the runs alone."""
         rows = slice(index, index + 1)
-        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows])
+        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows], self.clustered)
 
     def t_intervals(self) -> tuple[np.ndarray, np.ndarray]:
         """The 95% t interval of each run by itself, float [J] each; nan with a single unit."""
+        if self.clustered:
+            return self._intervals_of_clusters()
         units = (self.weights > 0).sum(axis=1)
         variance = correction(units) * np.einsum("ju,ju->j", self.influence, self.influence)
         half = quantiles(1 - (1 - LEVEL) / 2, np.maximum(units - 1.0, 1.0)) * np.sqrt(variance)
         return self.values - half, self.values + half
 
+    def _intervals_of_clusters(self) -> tuple[np.ndarray, np.ndarray]:
+        bounds = [self.run(index).mean.interval(LEVEL) for index in range(len(self.values))]
+        low, high = np.array(bounds).T
+        return low, high
+
     @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
-        return two_way(self.values, self.influence, self.weights)
+        return two_way(self.values, self.influence, self.weights, self.clustered)
 
 
 def run_intervals(

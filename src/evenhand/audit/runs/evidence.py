@@ -19,7 +19,7 @@ from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
 from evenhand.stats.multiplicity import unit_totals
-from evenhand.stats.proportion import FEW, FewDiscordant, Widened
+from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
@@ -93,7 +93,7 @@ def evidence_of_pairs(
     changes = [ours * expected(reader, first) + theirs * expected(reader, second) for _, first, _, second in pairs]
     weights = [influence.weights for _, influence, _, _ in pairs]
     shares, summed = by_unit(units, weights, changes)
-    whole = two_way(values, summed, shares)
+    whole = two_way(values, summed, shares, reader.clustered)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
     adjusted = None
     if measure.proportion:
@@ -103,11 +103,12 @@ def evidence_of_pairs(
         ]
         (changed,) = by_unit(units, [np.abs(part) for part in signs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
-            adjusted = _few_discordant(whole, units, weights, signs, shares)
+            adjusted = _few_discordant(whole, units, weights, signs, shares, reader.clustered)
     elif all(influence.max_unit_change is not None for influence in influences):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
-            adjusted = Widened(whole, unit_step(influences[::2], shares))
+            together = clumping(repeats(shares), agreement([changed > 0], shares > 0))
+            adjusted = Widened(whole, unit_step(influences[::2], shares) * together)
     present, _ = compact(units[0] if len({id(codes) for codes in units}) == 1 else np.concatenate(units))
     totals = (present, unit_totals(values, summed, shares))
     return Evidence(
@@ -115,6 +116,7 @@ def evidence_of_pairs(
         whole.runs,
         notes=tuple(notes),
         smallest=min(influence.smallest for influence in influences),
+        sample=reader.sample,
         adjusted=adjusted,
         single=is_single(reader, comparison),
         closing=clustering_note(reader.evaluation.design.vary, whole.runs),
@@ -184,6 +186,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         0,
         tuple(notes),
         smallest,
+        reader.sample,
         adjusted=adjusted,
         adjustment=FEW_OF_A_SIDE,
         single=is_single(reader, comparison),
@@ -217,22 +220,29 @@ def kish(shares: np.ndarray) -> float:
     return 1 / float((shares.mean(axis=0) ** 2).sum())
 
 
+def repeats(shares: np.ndarray) -> float:
+    """How many runs a unit is in: the effective numbers of cells over that of units, from the shares [J, U]."""
+    return len(shares) ** 2 / float((shares**2).sum()) / kish(shares)
+
+
 def _few_discordant(
     whole: TwoWay,
     units: Sequence[np.ndarray],
     weights: Sequence[np.ndarray],
     signs: Sequence[np.ndarray],
     shares: np.ndarray,
+    clustered: bool,
 ) -> FewDiscordant:
     """The adjusted interval of a change of a proportion: gains and losses apart, as few units changed either way."""
-    parts = []
+    parts, units_with = [], []
     for side in (1, -1):
         events = [part == side for part in signs]
+        units_with.append(by_unit(units, [event.astype(float) for event in events])[0] > 0)
         values = np.array([float(weight @ event) for weight, event in zip(weights, events, strict=True)])
         influence = [weight * (event - value) for weight, event, value in zip(weights, events, values, strict=True)]
         (summed,) = by_unit(units, influence)
-        parts.append(two_way(values, summed, shares))
-    return FewDiscordant(whole, parts[0], parts[1], kish(shares))
+        parts.append(two_way(values, summed, shares, clustered))
+    return FewDiscordant(whole, parts[0], parts[1], kish(shares), repeats(shares), agreement(units_with, shares > 0))
 
 
 def unseen_of(

@@ -33,6 +33,7 @@ from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides, unpaired
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.unequal_clusters import UnitFactors
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,18 @@ class Sided:
     totals: np.ndarray
 
     @classmethod
-    def of(cls, units: Sequence[np.ndarray], sides: Sequence[Sequence[tuple[float, np.ndarray, np.ndarray]]]) -> Sided:
+    def of(
+        cls,
+        units: Sequence[np.ndarray],
+        sides: Sequence[Sequence[tuple[float, np.ndarray, np.ndarray]]],
+        clustered: bool,
+    ) -> Sided:
         """From both sides in each run: the value, and the weights and influences of its examples.
 
         Args:
             units: the examples' unit codes, of the group in each run and then of the rest.
             sides: of the group and of the rest, by run.
+            clustered: whether units are clusters of examples.
         """
         runs = len(sides[0])
         parts = [part for side in sides for part in side]
@@ -66,13 +73,18 @@ class Sided:
         both = [slice(0, runs), slice(runs, 2 * runs)]
         cells = [cells_of(values[side], moves[side], shares[side]) for side in both]
         present = [(shares[side] > 0).any(axis=0) for side in both]
-        counts = int(present[0].sum()), int(present[1].sum())
+        first, second = (
+            UnitFactors.of(shares[side]) if clustered else UnitFactors.alike(int(own.sum()))
+            for side, own in zip(both, present, strict=True)
+        )
         means = [float(values[side].mean()) for side in both]
         distinct = int((present[0] | present[1]).sum())
-        whole = two_sides(means[0] - means[1], cells[0], cells[1], counts, distinct)
-        first, second = (from_cells(mean, own, count) for mean, own, count in zip(means, cells, counts, strict=True))
+        whole = two_sides(means[0] - means[1], cells[0], cells[1], (first, second), distinct)
+        ours, theirs = (
+            from_cells(mean, own, count) for mean, own, count in zip(means, cells, (first, second), strict=True)
+        )
         codes, _ = compact(np.concatenate(units))
-        return cls(whole, first, second, codes, cells[0].sum(axis=0) - cells[1].sum(axis=0))
+        return cls(whole, ours, theirs, codes, cells[0].sum(axis=0) - cells[1].sum(axis=0))
 
     def interval(self, proportion: bool, scale: float = 1.0) -> Interval:
         """The interval of the difference, for few runs, and for few events of a proportion."""
@@ -175,7 +187,7 @@ def _of_pairs(
             )
             for ours, theirs in signed
         ]
-        return Sided.of(units, [parts[: len(inside)], parts[len(inside) :]])
+        return Sided.of(units, [parts[: len(inside)], parts[len(inside) :]], reader.clustered)
 
     difference = sided(1, -1)
     evidence = [
@@ -195,6 +207,7 @@ def _of_pairs(
         whole.runs,
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
+        sample=reader.sample,
         adjusted=Apart(whole, intervals[0], intervals[1]) if few else None,
         single=is_single(reader, comparison),
         closing=clustering_note(reader.evaluation.design.vary, whole.runs),
@@ -232,6 +245,7 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         0,
         (*notes, UNPAIRED),
         min(smallest),
+        reader.sample,
         adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
         adjustment="the interval allows for few events in the group and in the rest",
         single=is_single(reader, comparison),
@@ -283,7 +297,8 @@ def gap_of_runs(
     sides = [[inside for _, inside, _ in runs], [outside for *_, outside in runs]]
     units = [codes for side in sides for codes in reader.units([run for run, *_ in runs], side)]
     signed = [[_positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
-    return Sided.of(units, [[(one.value, one.weights, one.influence) for one in side] for side in signed])
+    parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
+    return Sided.of(units, parts, reader.clustered)
 
 
 def _sides(estimand: Estimand) -> tuple[Estimand, Estimand]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.influence import Influence, RateOf, undefined
 from evenhand.audit.measures.run_data import BASE, Base, RunData, RunSubset
 from evenhand.audit.trial_records import seed_pairs
+from evenhand.stats.contrast import count_distinct
 
 
 @dataclass(eq=False)
@@ -35,6 +36,20 @@ class RunInfluences:
     _common_runs: dict = field(default_factory=dict)
     _estimand: Estimand | None = None
 
+    @cached_property
+    def clustered(self) -> bool:
+        """Whether some resampling unit holds several of the tested examples."""
+        tested = np.zeros(len(self.evaluation.population.label), dtype=bool)
+        for sample in self.evaluation.samples:
+            tested[sample] = True
+        unit = self.evaluation.population.unit[tested]
+        return count_distinct([unit]) < len(unit)
+
+    @property
+    def sample(self) -> str:
+        """What supports a value: the word for notes on too few of them."""
+        return f"{'units' if self.clustered else 'examples'} in some run"
+
     def influence(self, run: Run, estimand: Estimand) -> Influence:
         """The estimand in one run."""
         if estimand != self._estimand:  # influences are as long as the sample: those of one estimand are kept
@@ -42,7 +57,7 @@ class RunInfluences:
         if id(run) not in self._influences:
             # A run is kept beside its influence, so that its id is not given to another.
             pairs = self._influence(run, estimand)
-            self._influences |= {id(computed): (computed, influence) for computed, influence in pairs}
+            self._influences |= {id(of): (of, self._supported(of, influence)) for of, influence in pairs}
         return self._influences[id(run)][1]
 
     def runs_of(self, method: str) -> list[Run]:
@@ -133,6 +148,13 @@ class RunInfluences:
         by_method = [self.runs_of(method) for method in self.evaluation.methods]
         return {id(run): runs for runs in by_method for run in runs}
 
+    def _supported(self, run: Run, influence: Influence) -> Influence:
+        """The influence whose smallest sample counts resampling units: rows of one unit support nothing twice."""
+        if not (self.clustered and len(influence.rows)):
+            return influence
+        units = count_distinct([self.evaluation.population.unit[run.rows[influence.rows]]])
+        return replace(influence, smallest=min(influence.smallest, units))
+
     def positive(self, estimand: Estimand) -> int | None:
         """The class that the estimand sets against the rest; None where it is about all classes at once."""
         if estimand.class_code is not None:
@@ -187,15 +209,21 @@ class RunInfluences:
             least: dict[Base, np.ndarray] = {}
             for rows in self.evaluation.samples:
                 masks, actual = groups.masks[rows], label[rows] == positive
+                of: dict[Base, np.ndarray] = {"all": np.ones_like(actual), "positive": actual, "negative": ~actual}
                 counts: dict[Base, np.ndarray] = {
-                    "all": masks.sum(axis=0),
-                    "positive": masks[actual].sum(axis=0),
-                    "negative": masks[~actual].sum(axis=0),
+                    base: self._counts(rows[kept], masks[kept]) for base, kept in of.items()
                 }
                 least = {base: np.minimum(least.get(base, count), count) for base, count in counts.items()}
             need = max(self.support, 1)
             self._eligible[key] = {base: np.flatnonzero(count >= need).tolist() for base, count in least.items()}
         return self._eligible[key]
+
+    def _counts(self, rows: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """The number of resampling units in each group, int [G], among these rows of the population."""
+        if not self.clustered:
+            return masks.sum(axis=0)
+        unit = self.evaluation.population.unit[rows]
+        return np.array([count_distinct([unit[member]]) for member in masks.T])
 
 
 def _common(ours: Run, theirs: Run) -> tuple[Run, Run, int]:

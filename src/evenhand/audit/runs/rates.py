@@ -21,7 +21,6 @@ from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.group_gaps import Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.contrast import count_distinct
 from evenhand.stats.proportion import FEW, proportion_intervals
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subset_rows import Rows
@@ -90,8 +89,7 @@ class SubsetRates:
     @cached_property
     def able(self) -> bool:
         """Whether each example is a unit of its own."""
-        unit = self.reader.evaluation.population.unit[self.rows]
-        return count_distinct([unit]) == len(unit)
+        return not self.reader.clustered
 
     @cached_property
     def places(self) -> dict[Subset, int]:

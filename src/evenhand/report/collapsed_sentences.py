@@ -1,0 +1,52 @@
+"""Sentences on runs that look collapsed: which, why, and how many verdicts would differ without them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from evenhand.audit.design import Design
+from evenhand.audit.verdict_rows import COLLAPSED, WITHOUT
+from evenhand.report.wording import Row, by_pair, claims, heading, main_split, place, settings_of
+
+_NAMED = 3
+
+
+def collapsed_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """A sentence for each setting, method and reference with such runs, in the main split; empty where there are none.
+
+    Verdicts stand in the rows as the runs are, and those without the runs in their notes.
+    """
+    split, lines = main_split(verdicts["split"]), []
+    named = claims(verdicts).filter(
+        pl.col("note").str.contains(COLLAPSED, literal=True), pl.col("setting").is_not_null(), split=split or ""
+    )
+    settings = settings_of(named, design)
+    for setting in settings:
+        lead = f"{setting}: " if len(settings_of(verdicts, design)) > 1 else ""
+        for method, reference, rows in by_pair(named.filter(setting=setting), design, setting):
+            reasons = dict.fromkeys(_part(row, COLLAPSED) for row in rows.iter_rows(named=True))
+            judged = rows.drop_nulls("verdict")
+            changed = [row for row in judged.iter_rows(named=True) if _verdict_without(row) != row["verdict"]]
+            shown = [
+                f"{heading(row['measure'], row['comparison'])}, {place(row)}: {_verdict_without(row)} instead of "
+                f"{row['verdict']}"
+                for row in changed[:_NAMED]
+            ]
+            shown += [f"and {len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
+            differ = f" ({'; '.join(shown)})" if shown else ""
+            lines.append(
+                f"{lead}{method} against {reference}: a run looks collapsed ({', '.join(reasons)}). Without it "
+                f"{len(changed)} of {len(judged)} verdicts differ{differ}."
+            )
+    return lines
+
+
+def _part(row: Row, lead: str) -> str:
+    """What one of the notes says after its first words; empty where there is no such note."""
+    return next((part.removeprefix(lead) for part in (row["note"] or "").split("; ") if part.startswith(lead)), "")
+
+
+def _verdict_without(row: Row) -> str:
+    """The verdict without the runs; that of a comparison without an interval is inconclusive."""
+    word = _part(row, WITHOUT).partition(",")[0]
+    return "inconclusive" if word == "no verdict" else word

@@ -1,0 +1,268 @@
+"""The number of runs that a verdict needs, if the study at hand goes on: by simulating how it may go on.
+
+The runs' values d_j have a mean θ and a standard deviation σ, of which J runs know little. So both are drawn given what
+was observed: σ² = (J−1)·s²/χ²(J−1), θ ~ N(d̄, σ²/J). Then come runs J+1 … J′, and the bounds are computed from all J′
+as the audit computes them, adjusted ones too. More runs do not remove the noise of the examples: the products of one
+unit's contributions in two runs estimate it, E = J/(J−1)·(V_example − V_both) (`stats.contrast`). At J′ runs
+
+    V_seed′ = s′²/J′      V_both′ = V_both·J/J′      V_example′ = E·(J′−1)/J′ + V_both′
+
+To take θ and σ as observed instead promises too much: of studies that were told a number in this way, and ran it, half
+were then decided. Simulated in `tests/coverage/test_runs_needed.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from evenhand.seeds import generator
+from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom
+from evenhand.stats.differences import Apart, FewEvents, Interval
+from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.power import POWER
+from evenhand.stats.proportion import FewDiscordant, Widened, wilson_bounds
+from evenhand.stats.student_t import t_quantile, t_quantiles
+
+MOST_RUNS = 40
+"""The largest number of runs that `runs_needed` returns."""
+DRAWS = 400
+"""The number of ways in which a study may go on."""
+FOR_EVER = 10**9
+"""Stands for as many runs as one likes."""
+IDENTICAL = "the two do not differ in what the measure rests on: more runs would not decide, only more test examples"
+ONLY_EXAMPLES = "only more test examples would decide"
+Bounds = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class RunsNeeded:
+    """The number of runs that a verdict needs; `runs` is None where no number is enough, and `reason` says why.
+
+    Example:
+        >>> from evenhand.stats import FewRuns, RunsNeeded, TwoWay, runs_needed
+        >>> contrast = TwoWay(0.0, 0.01, df=4, v_seed=0, v_example=0.01, v_both=0, runs=5, units=100)
+        >>> runs_needed(FewRuns(contrast), level=0.05, margin=None)
+        RunsNeeded(runs=None, reason='only more test examples would decide')
+    """
+
+    runs: int | None
+    reason: str | None = None
+
+
+def runs_needed(interval: FewRuns | Wider, level: float, margin: float | None, power: float = POWER) -> RunsNeeded:
+    """The smallest number of runs, up to 40, at which a share `power` of the ways to go on end with a verdict.
+
+    Args:
+        interval: of the contrast, over two runs or more; one that is adjusted for few discordant units stays so.
+        level: one-sided, of each bound, after the family's correction.
+        margin: the largest contrast declared harmless; None: only bounds beyond 0 decide, and where truths are small
+            the number is too low.
+        power: the share.
+
+    Returns:
+        A number above the runs that were made; else the reason: the two are identical, examples limit what any number
+        of runs can decide, or more than 40 runs are needed.
+
+    Source: predictive power (Spiegelhalter, Freedman and Blackburn 1986).
+
+    Example:
+        Five runs have a mean of .1 and standard deviation .1. That mean may be half luck, so it takes more:
+
+        >>> from evenhand.stats import FewRuns, TwoWay, runs_needed
+        >>> contrast = TwoWay(0.1, 0.002, df=4, v_seed=0.002, v_example=0, v_both=0, runs=5, units=1000)
+        >>> 5 < runs_needed(FewRuns(contrast), level=0.01, margin=None).runs < 40
+        True
+    """
+    whole = _two_way_of(interval)
+    if whole.runs < 2:
+        return RunsNeeded(None, "the spread between runs is unknown: with one run no number of runs would be reliable")
+    if not whole.variance > 0:
+        return RunsNeeded(None, IDENTICAL)
+
+    def decides(runs: int) -> bool:
+        low, high = bounds_after(interval, runs, level)
+        decided = (low > 0) | (high < 0)
+        if margin is not None:
+            decided |= high < margin
+        return bool(decided.mean() >= power)
+
+    if not decides(FOR_EVER):
+        return RunsNeeded(None, ONLY_EXAMPLES)
+    if whole.runs >= MOST_RUNS or not decides(MOST_RUNS):
+        return RunsNeeded(None, f"more than {max(MOST_RUNS, whole.runs)} runs would be needed")
+    return RunsNeeded(bisect_left(range(MOST_RUNS), True, lo=whole.runs + 1, key=decides))
+
+
+def bounds_after(interval: FewRuns | Wider, runs: int, level: float) -> Bounds:
+    """Lower and upper bounds, float [D], of the studies that this one may be after so many runs.
+
+    Args:
+        interval: of the contrast, over two runs or more.
+        runs: J′, above J.
+        level: one-sided, of each bound.
+    """
+    whole = _two_way_of(interval)
+    unit_shift, ratio = _draws(whole.runs, runs)
+    return _bounds(interval, _Future(runs, unit_shift * math.sqrt(whole.v_seed * whole.runs), ratio, level))
+
+
+@dataclass(frozen=True, eq=False)
+class _Future:
+    """What more runs may bring.
+
+    Attributes:
+        runs: J′.
+        shift: float [D], the mean of J′ runs minus that of J.
+        ratio: float [D], the sample variance of J′ runs over that of J.
+        level: one-sided, of each bound.
+    """
+
+    runs: int
+    shift: np.ndarray
+    ratio: np.ndarray
+    level: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Variance:
+    """The parts of the two-way variance after J′ runs, float [D] each."""
+
+    seed: np.ndarray
+    example: np.ndarray
+    both: float
+    df: np.ndarray
+
+    @classmethod
+    def after(cls, mean: TwoWay, future: _Future) -> _Variance:
+        now = mean.runs
+        lasting = max(mean.v_example - mean.v_both, 0.0) * now / (now - 1)
+        seed = mean.v_seed * now / future.runs * future.ratio
+        both = mean.v_both * now / future.runs
+        example = np.full(len(seed), lasting * (future.runs - 1) / future.runs + both)
+        units = np.full(len(seed), mean.units)
+        total = np.maximum(seed + example - both, example)
+        return cls(seed, example, both, many_degrees_of_freedom(total, seed, future.runs, units))
+
+    @property
+    def total(self) -> np.ndarray:
+        return np.maximum(self.seed + self.example - self.both, self.example)
+
+
+def _bounds(interval: Interval, future: _Future) -> Bounds:
+    """The bounds of one kind of interval after more runs."""
+    if isinstance(interval, Wider):
+        (low, high), (lower, higher) = _bounds(interval.runs, future), _bounds(interval.units, future)
+        return np.minimum(low, lower), np.maximum(high, higher)
+    if isinstance(interval, Apart):
+        return _bounds_apart(interval, future)
+    if isinstance(interval, FewDiscordant):
+        return _bounds_of_few_discordant(interval, future)
+    whole = _two_way_of(interval)
+    variance = _Variance.after(whole, future)
+    middle = whole.estimate + future.shift
+    if isinstance(interval, FewEvents):  # its distances fall as the standard error does
+        falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
+        low, high = interval.bounds(future.level)
+        return middle - (whole.estimate - low) * falls, middle + (high - whole.estimate) * falls
+    quantile = _quantiles(future, variance)
+    if isinstance(interval, Widened):
+        half = quantile * np.sqrt(variance.total + (quantile * interval.step) ** 2)
+    else:
+        units = max(whole.units - 1, 1)
+        lasting = t_quantile(future.level, units) ** 2 * np.maximum(variance.example - variance.both, 0.0)
+        parts = t_quantile(future.level, future.runs - 1) ** 2 * variance.seed + lasting
+        half = np.maximum(quantile * np.sqrt(variance.total), np.sqrt(parts))
+    return middle - half, middle + half
+
+
+def _bounds_of_few_discordant(interval: FewDiscordant, future: _Future) -> Bounds:
+    """The two shares move by half of the shift each, and keep their sum where they can."""
+    variance = _Variance.after(interval.whole, future)
+    difference = interval.plus.estimate - interval.minus.estimate + future.shift
+    together = np.maximum(interval.plus.estimate + interval.minus.estimate, np.abs(difference))
+    quantile, most = -t_quantile(future.level, interval.df), interval.most_after(future.runs)
+    limits = []
+    for mean, share in ((interval.plus, together + difference), (interval.minus, together - difference)):
+        share = np.clip(share / 2, 0.0, 1.0)
+        spread = _Variance.after(mean, future).total
+        known = (spread > 0) & (share > 0) & (share < 1)
+        size = np.divide(share * (1 - share), spread, out=np.full(len(share), math.inf), where=known)
+        limits.append((share, *wilson_bounds(share, np.minimum(size, most), quantile)))
+    (p, p_low, p_high), (m, m_low, m_high) = limits
+    half = _quantiles(future, variance) * np.sqrt(variance.total)
+    return (
+        difference - np.maximum(np.hypot(p - p_low, m_high - m), half),
+        difference + np.maximum(np.hypot(p_high - p, m - m_low), half),
+    )
+
+
+def _bounds_apart(interval: Apart, future: _Future) -> Bounds:
+    """Both parts move, each by its share of the runs' variance."""
+    seeds = [_two_way_of(part).v_seed for part in (interval.first, interval.second)]
+    share = seeds[0] / sum(seeds) if sum(seeds) > 0 else 0.5
+    moved = [future.shift * share, -future.shift * (1 - share)]
+    below, above = [], []
+    for part, shift in zip((interval.first, interval.second), moved, strict=True):
+        low, high = _bounds(part, _Future(future.runs, shift, future.ratio, future.level))
+        middle = part.estimate + shift
+        below.append(middle - low)
+        above.append(high - middle)
+    variance = _Variance.after(interval.whole, future)
+    half, middle = _quantiles(future, variance) * np.sqrt(variance.total), interval.estimate + future.shift
+    return (
+        middle - np.maximum(np.hypot(below[0], above[1]), half),
+        middle + np.maximum(np.hypot(above[0], below[1]), half),
+    )
+
+
+def _quantiles(future: _Future, variance: _Variance) -> np.ndarray:
+    least = max(min(float(future.runs - 1), float(variance.df.min())), 1.0)
+    return -t_quantiles(future.level, variance.df, least)
+
+
+def _two_way_of(interval: Interval) -> TwoWay:
+    """The two-way interval under an adjusted one."""
+    if isinstance(interval, TwoWay):
+        return interval
+    if isinstance(interval, Wider):
+        return _two_way_of(interval.runs)
+    assert isinstance(interval, FewRuns | FewDiscordant | Widened | FewEvents | Apart)
+    return interval.whole
+
+
+@lru_cache(maxsize=256)
+def _draws(now: int, runs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts of the mean and ratios of variances, float [D] each, in units of the observed standard deviation of a run.
+
+    The same ways to go on for every number of runs.
+    """
+    sigma, theta = _posterior(now)
+    if runs == FOR_EVER:
+        return theta, sigma**2
+    later = theta[:, None] + sigma[:, None] * _later_runs(now)[:, : runs - now]
+    shift = later.sum(axis=1) / runs
+    squares = now - 1 + (later**2).sum(axis=1) - runs * shift**2
+    return shift, squares / (runs - 1)
+
+
+@lru_cache(maxsize=64)
+def _posterior(now: int) -> tuple[np.ndarray, np.ndarray]:
+    """σ, and θ − d̄, float [D] each, in units of s; a draw's mirror image is a draw."""
+    from scipy.special import chdtri, ndtri
+
+    evenly = (np.arange(DRAWS // 2) + 0.5) / (DRAWS // 2)
+    sigma = np.tile(np.sqrt((now - 1) / chdtri(now - 1, evenly)), 2)
+    half = generator(0, "runs needed").permutation(ndtri(evenly))
+    return sigma, np.concatenate([half, -half]) * sigma / math.sqrt(now)
+
+
+@lru_cache(maxsize=64)
+def _later_runs(now: int) -> np.ndarray:
+    """Float [D, 40 − J], standard normal."""
+    half = generator(0, "runs needed", now).normal(size=(DRAWS // 2, max(MOST_RUNS - now, 0)))
+    return np.concatenate([half, -half])
