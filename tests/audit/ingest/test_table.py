@@ -241,6 +241,12 @@ def test_the_other_class_s_probability_is_refused():
     refused(alone(p=1 - pl.col("yhat") * 0.8), "other class", **ONE, probability="p")
 
 
+def test_a_tie_is_no_disagreement():
+    frame = alone(p=pl.when(pl.col("yhat") == 1).then(0.5).otherwise(0.5))
+    notes = recorded(frame, **ONE, probability="p")[3].settings["table"].notes
+    assert not any("not the more probable class" in note for note in notes)
+
+
 def test_a_threshold_other_than_a_half_is_noted():
     frame = alone(yhat=(pl.col("p") > 0.8).cast(pl.Int64))
     _, _, predictions, design = recorded(frame, **ONE, probability="p")
@@ -262,14 +268,6 @@ def test_probabilities_of_several_classes_are_matched_by_name():
     np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.1, 0.2, 0.7], rtol=1e-6)
 
 
-def test_probabilities_without_names_of_classes_are_taken_in_sorted_order_and_noted():
-    frame = alone(y=pl.Series(["good", "bad"] * (N // 2)), one=pl.lit(0.3), two=pl.lit(0.7))
-    _, _, predictions, design = recorded(frame, **THREE, probability=["one", "two"], positive="bad")
-    assert design.settings["table"].classes == ("good", "bad")
-    np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.7, 0.3], rtol=1e-6)
-    assert any("one of bad, two of good" in note for note in design.settings["table"].notes)
-
-
 def test_columns_called_true_and_false_are_those_classes():
     frame = alone(p_true=pl.lit(0.9), p_false=pl.lit(0.1), y=pl.col("y") == 1)
     _, _, predictions, _ = recorded(frame, **THREE, probability=["p_true", "p_false"])
@@ -285,6 +283,8 @@ def test_a_class_without_examples_may_have_probabilities():
 
 def test_bad_probabilities_of_several_classes_are_refused():
     refused(three(), "3 classes", "one per class", **THREE, probability="p_top")
+    odd = three().rename({"p_top": "best"})
+    refused(odd, "do not settle which is of which class", **THREE, probability=["best", "p_low", "p_mid"])
     refused(three(), "3 classes", "2 columns", **THREE, probability=["p_top", "p_low"])
     refused(three(), "named twice", **THREE, probability=["p_top", "p_low", "p_low"])
     wrong = three().with_columns(p_mid=pl.lit(0.3))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from evenhand.audit.ingest.class_columns import match, order
 from evenhand.audit.ingest.columns import TRUTH, Columns, first_row, listed
 from evenhand.errors import InputError, did_you_mean
 
@@ -58,9 +59,9 @@ def outcomes(
     words, truthful = _labels(columns, label)
     present = {_truth(word) if truthful else word for word in words.unique().to_list()}
     notes: list[str] = []
-    classes = _ordered(columns, label, sorted(present, key=_order(present)), positive, truthful, notes)
+    classes = _ordered(columns, label, sorted(present, key=order(present)), positive, truthful, notes)
     if len(probability) > 1:
-        classes, probability = _matched(columns, classes, list(probability), truthful, notes)
+        classes, probability = match(columns.source, classes, probability, truthful, notes)
     elif probability and len(classes) > 2:
         raise InputError(
             f"{columns.subject(label, 'label')} has {len(classes)} classes, so one column of probabilities is not "
@@ -106,11 +107,6 @@ def _truth(word: str) -> str:
     return TRUTH.get(word.lower(), word.lower())
 
 
-def _order(words: Iterable[str]) -> type[int] | type[str]:
-    """Classes that are whole numbers are sorted as such."""
-    return int if all(word.removeprefix("-").isdecimal() for word in words) else str
-
-
 def _ordered(
     columns: Columns, label: str, classes: list[str], positive: object | None, truthful: bool, notes: list[str]
 ) -> tuple[str, ...]:
@@ -132,47 +128,6 @@ def _ordered(
             f'positive "{classes[1]}"'
         )
     return tuple(classes)
-
-
-def _matched(
-    columns: Columns, classes: tuple[str, ...], probability: list[str], truthful: bool, notes: list[str]
-) -> tuple[tuple[str, ...], list[str]]:
-    """The column of each class: by name (`high` or `p_high` for the class high), else in sorted order."""
-    alias = {code: word for word, code in TRUTH.items()} if truthful else {}
-    named = {
-        name: [column for column in probability if _is_named(column, name) or _is_named(column, alias.get(name, name))]
-        for name in classes
-    }
-    if len(set(probability)) < len(probability):
-        raise InputError("a column of probabilities is named twice; name one per class")
-    if all(len(matches) == 1 for matches in named.values()) and len(probability) == len(classes):
-        return classes, [named[name][0] for name in classes]
-    if set(classes) < set(probability):  # a class that no example of the table has
-        order = sorted(probability, key=_order(probability))
-        return (tuple(order), order) if len(classes) > 2 else _too_many(columns, classes, probability)
-    if len(probability) != len(classes):
-        return _too_many(columns, classes, probability)
-    ordered = sorted(classes, key=_order(classes))
-    column_of_class = dict(zip(ordered, probability, strict=True))
-    shown = ", ".join(f"{column} of {name}" for name, column in column_of_class.items())
-    notes.append(f"columns of probabilities were taken in the sorted order of the classes: {shown}")
-    return classes, [column_of_class[name] for name in classes]
-
-
-def _too_many(
-    columns: Columns, classes: Sequence[str], probability: Sequence[str]
-) -> tuple[tuple[str, ...], list[str]]:
-    raise InputError(
-        f"{columns.source} has {len(classes)} classes ({listed(classes)}) and {len(probability)} columns of "
-        "probabilities are named; name one per class"
-        + (", or that of the positive class alone" if len(classes) == 2 else "")
-    )
-
-
-def _is_named(column: str, name: str) -> bool:
-    """Whether a column is named after a class."""
-    column, name = column.lower(), name.lower()
-    return column == name or any(column.endswith(f"{sign}{name}") for sign in "_-. :")
 
 
 def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
@@ -220,7 +175,7 @@ def _with_predicted(
             f"{listed(classes)}"
         )
     notes.append(f"predicted, but nowhere the label: {listed(new)}")
-    return tuple(sorted([*classes, *new], key=_order([*classes, *new])))
+    return tuple(sorted([*classes, *new], key=order([*classes, *new])))
 
 
 def _codes(words: pl.Series, classes: Sequence[str], truthful: bool) -> np.ndarray:
@@ -241,6 +196,7 @@ def _compare(
                 f"{columns.subject(names[-1], 'probability')} is lower wherever the positive class is predicted: it "
                 "seems to be that of the other class"
             )
-    differ = float((probabilities.argmax(axis=1) != predicted).mean())
+    chosen = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
+    differ = float((chosen < probabilities.max(axis=1)).mean())
     if differ > 0:
         notes.append(f"the prediction is not the more probable class in {100 * differ:.2g}% of the rows")

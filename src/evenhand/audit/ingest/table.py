@@ -68,8 +68,8 @@ def audit(
             membership there may be none.
         prediction: column of predicted classes. Without one the more probable class is the prediction (of two equal
             ones the first).
-        probability: column of the positive class's probability; or one per class, found by name (`p_high` is of the
-            class high), else in the sorted order of the classes.
+        probability: column of the positive class's probability; or one per class, whose names settle the class: see
+            `class_columns.match`.
         positive: the positive one of two classes, when they are not 0 and 1, −1 and 1, or false and true.
         method: column that names the model of a row; without it all rows are of one method.
         seed: column that numbers the runs of a method (or names them: they are numbered in sorted order); else 0.
