@@ -13,7 +13,6 @@ from evenhand.audit.ingest.table import audit
 from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.errors import InputError
 
-
 HIRED = ("not_hired", "hired")
 
 

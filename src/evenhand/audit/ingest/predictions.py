@@ -11,6 +11,7 @@ import polars as pl
 from evenhand.audit.ingest.class_columns import match, order
 from evenhand.audit.ingest.columns import TRUTH, Columns, first_row, listed
 from evenhand.errors import InputError, did_you_mean
+from evenhand.tables.values import as_numbers, is_quantity
 
 _NATURAL = ({"0", "1"}, {"-1", "1"})
 """Pairs of labels whose second is the positive one without saying so."""
@@ -90,7 +91,8 @@ def outcomes(
 def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
     """Labels as words, and whether they are truth values (true and false, or 1 and 0)."""
     values = columns.full(name, "label")
-    if values.dtype.is_float() and not (values == values.round()).all():
+    numbers = as_numbers(values) if is_quantity(values) else None
+    if numbers is not None and not (numbers == numbers.round()).all():
         raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
     words = columns.as_words(values, "label")
     present = words.unique().to_list()

@@ -212,4 +212,6 @@ def _margins(margins: Mapping[str, float]) -> dict[str, float]:
 
 
 def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    if names is None:
+        return ()
+    return tuple(map(str, names)) if isinstance(names, Sequence) and not isinstance(names, str) else (str(names),)
