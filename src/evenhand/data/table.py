@@ -17,8 +17,8 @@ from evenhand.data.images import LazyImages, lazy_image_files
 from evenhand.data.splits import provided_split
 from evenhand.data.table_source import TableSource, read_table
 from evenhand.errors import InputError, did_you_mean
-from evenhand.tables.files import repeats_of
-from evenhand.tables.values import as_numbers, as_text, is_quantity, without_nan
+from evenhand.tables.files import no_column
+from evenhand.tables.values import as_numbers, as_text, is_quantity, spelling_notes, without_nan
 
 _NATURAL = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
 """Pairs of labels whose second is the positive one without saying so."""
@@ -79,6 +79,13 @@ class Table(DataSpec):
         """
         source = read_table(self.path, self.subset, self.image, folder)
         columns = _TableColumns(source)
+        roles = {"text": self.text, "image": self.image, "example": self.example, "weight": self.weight}
+        for role, column in (*roles.items(), *(("groups", group.rpartition("=")[2]) for group in self.groups)):
+            if column == self.label:
+                raise InputError(
+                    f'{source.name}: the column "{self.label}" is named as label: and as {role}:; a label '
+                    "is nothing else besides"
+                )
         if len(source.frame) == 0:
             raise InputError(f"{source.name} has no rows")
         labels, classes = _labels(columns, self.label, self.positive)
@@ -102,7 +109,7 @@ class Table(DataSpec):
             unit=_object_array(columns.words(self.unit, "unit") if self.unit else example),
             weight=_weights(columns, self.weight) if self.weight else np.ones(len(example)),
             split=None if split is None else provided_split(split, f"{source.name}: {self.split_column}"),
-            notes=_notes(inputs, self.unit) if self.text else (),
+            notes=(*(_notes(inputs, self.unit) if self.text else ()), *_spellings(columns, self.label, self.groups)),
         )
 
     def _inputs(self, columns: _TableColumns) -> Sequence[Any]:
@@ -131,15 +138,7 @@ class _TableColumns:
         """Return a column; NaN becomes null."""
         frame = self.source.frame
         if name not in frame.columns:
-            repeats = repeats_of(name, frame.columns)
-            if repeats:
-                raise InputError(
-                    f'{self.source.name} has {len(repeats)} columns "{name}" ({role}:); give each a name of its own, '
-                    f'or name one as "{repeats[0]}"'
-                )
-            raise InputError(
-                f'{self.source.name} has no column "{name}" for {role}:; {did_you_mean(name, frame.columns)}'
-            )
+            raise no_column(self.source.name, name, f"for {role}:", frame.columns)
         return without_nan(frame[name])
 
     def full(self, name: str, role: str) -> pl.Series:
@@ -178,12 +177,10 @@ def _labels(columns: _TableColumns, name: str, positive: Any) -> tuple[np.ndarra
     """Return label codes and class names; for two classes the second is the positive one."""
     values = columns.full(name, "label")
     where = f'{columns.source.name}: the label column "{name}"'
-    if values.dtype.is_float() and not (values == values.round()).all():
-        raise InputError(f"{where} holds fractions, not categories; make classes of them first")
     words = [str(word) for word in columns.as_words(values, "label")]
     numbers = as_numbers(values) if is_quantity(values) else None
     if numbers is not None and not (numbers == numbers.round()).all():
-        raise InputError(f"{where} holds fractions, not classes; make classes of them first")
+        raise InputError(f"{where} holds fractions, not categories; make classes of them first")
     whole = all(word.removeprefix("-").isdecimal() for word in words)
     classes = sorted(set(words), key=int if whole else str)
     if len(classes) == 1:
@@ -299,6 +296,19 @@ def _notes(texts: Sequence[str], unit: str | None) -> tuple[str, ...]:
     if not repeated or unit:
         return ()
     return (f"{repeated:,} rows repeat a text of another row and are split and resampled apart; name a unit: column",)
+
+
+def _spellings(columns: _TableColumns, label: str, groups: Sequence[str]) -> tuple[str, ...]:
+    """Return notes on labels and groups whose spellings differ by case, spaces or Unicode form only."""
+    named = {"label": label, **{f"group of {name}": name.rpartition("=")[2] for name in groups if "*" not in name}}
+    notes = []
+    for what, name in named.items():
+        values = columns.get(name, what)
+        if isinstance(values.dtype, pl.List | pl.Array):
+            values = values.explode()
+        if values.dtype == pl.String:
+            notes += spelling_notes(what, values)
+    return tuple(notes)
 
 
 def _row_numbers(n: int) -> list[str]:

@@ -9,6 +9,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from evenhand.errors import InputError, first_line
+from evenhand.errors import InputError, did_you_mean, first_line
 from evenhand.tables.values import without_nan
 
 Source = Path | io.BytesIO
@@ -105,12 +106,22 @@ def distinct_names(names: Sequence[object]) -> list[str]:
     return distinct
 
 
-def repeats_of(name: str, names: Sequence[str]) -> list[str]:
-    """The columns that `distinct_names` made of a name that repeats; none where it does not."""
-    first = next((other for other in names if other.startswith(f"{name} (1 of ") and other.endswith(")")), None)
-    if first is None or not (total := first[len(name) + len(" (1 of ") : -1]).isdecimal():
-        return []
-    return [f"{name} ({number} of {total})" for number in range(1, int(total) + 1)]
+def no_column(source: str, name: str, role: str, names: Sequence[str]) -> InputError:
+    """The error that a table has no column of a name, or several of which none is meant more than another.
+
+    Args:
+        source: the name of the table.
+        name: that was asked for.
+        role: what for, as it stands after the name.
+        names: of the table's columns, see `distinct_names`.
+    """
+    repeats = [other for other in names if re.fullmatch(rf"{re.escape(name)} \(\d+ of \d+\)", other)]
+    if repeats:
+        return InputError(
+            f'{source} has {len(repeats)} columns "{name}" {role}; give each a name of its own, or name one as '
+            f'"{repeats[0]}"'
+        )
+    return InputError(f'{source} has no column "{name}" {role}; {did_you_mean(name, names)}')
 
 
 def _kind(path: Path) -> tuple[str, str]:

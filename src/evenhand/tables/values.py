@@ -9,6 +9,8 @@ import unicodedata
 
 import polars as pl
 
+from evenhand.decimals import as_meant
+
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0+)?$"
 _PLAIN = r"^[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
 _COMMA = r"^[+-]?[0-9]+(?:,[0-9]+)?$"
@@ -73,7 +75,8 @@ def as_numbers(values: pl.Series) -> pl.Series | None:
     if not kind.is_numeric():
         return None
     if kind in (pl.Float16, pl.Float32):
-        return values.cast(pl.String).cast(pl.Float64)
+        meant = pl.Series(values.name, as_meant(values.fill_null(0).to_numpy()))
+        return pl.select(pl.when(values.is_not_null()).then(meant).alias(values.name)).to_series()
     return values.cast(pl.Float64)
 
 
@@ -119,6 +122,27 @@ def spelled_alike(words: pl.Series) -> list[list[tuple[str, int]]]:
         form = " ".join(unicodedata.normalize("NFKC", word).casefold().split())
         by_form.setdefault(form, []).append((word, rows))
     return [alike for alike in by_form.values() if len(alike) > 1]
+
+
+def spelling_notes(what: str, words: pl.Series) -> list[str]:
+    """Return a note for each set of texts that are spelled alike, with the rows of each.
+
+    Args:
+        what: the texts are, such as `group of sex`.
+        words: str [n].
+
+    Example:
+        >>> import polars as pl
+        >>> from evenhand.tables.values import spelling_notes
+        >>> print(*spelling_notes("group of sex", pl.Series(["m", "M", "m"])))
+        group of sex: "m" (2 rows) and "M" (1 row) differ by case, spaces or Unicode form only and count as different
+    """
+    notes = []
+    for alike in spelled_alike(words):
+        shown = [f'"{word}" ({rows:,} row{"s" if rows != 1 else ""})' for word, rows in alike]
+        listed = f"{', '.join(shown[:-1])} and {shown[-1]}"
+        notes.append(f"{what}: {listed} differ by case, spaces or Unicode form only and count as different")
+    return notes
 
 
 def _parsed(values: pl.Series) -> pl.Series | None:

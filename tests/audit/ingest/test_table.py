@@ -91,21 +91,31 @@ def test_a_row_becomes_a_prediction_a_run_a_trial_and_an_id_an_example():
         assert records.validate(table, name).equals(table)
 
 
-def test_probabilities_are_kept_as_logarithms_and_zero_is_minus_infinity():
-    frame = alone(p=pl.Series([0.0, 1.0, 0.25, 0.75] * (N // 4)))
+def given(predictions: pl.DataFrame) -> np.ndarray:
+    return predictions["probabilities"].to_numpy()
+
+
+def test_probabilities_are_kept_as_given():
+    frame = alone(p=pl.Series([0.0, 1.0, 0.25, 0.6] * (N // 4)))
     _, _, predictions, _ = recorded(frame, label="y", probability="p", groups="sex")
-    logits = predictions["logits"].to_numpy()
-    np.testing.assert_allclose(np.exp(logits[:4]), [[1, 0], [0, 1], [0.75, 0.25], [0.25, 0.75]], rtol=1e-6)
-    assert logits[0, 1] == -math.inf
+    np.testing.assert_array_equal(given(predictions)[:4], [[1, 0], [0, 1], [0.75, 0.25], [0.4, 0.6]])
     assert predictions["predicted"][:4].to_list() == [0, 1, 0, 1]
-
-
-def test_without_probabilities_there_are_no_logits():
-    _, _, predictions, _ = recorded(alone(), **ONE)
     assert predictions["logits"].null_count() == N
 
 
-def test_the_more_probable_class_is_decided_before_float32_can_tie():
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Float16])
+def test_probabilities_of_few_bits_are_the_decimals_that_were_meant(kind):
+    values = [0.0, 1.0, 0.6, 0.2] * (N // 4)
+    _, _, predictions, _ = recorded(alone(p=pl.Series(values, dtype=kind)), label="y", probability="p", groups="sex")
+    assert given(predictions)[:, 1].tolist() == values
+
+
+def test_without_probabilities_there_are_none():
+    _, _, predictions, _ = recorded(alone(), **ONE)
+    assert predictions["probabilities"].null_count() == N
+
+
+def test_the_more_probable_class_may_be_so_by_little():
     frame = alone(p=pl.Series([0.5 + 1e-12, 0.5 - 1e-12, 0.5] * (N // 3)))
     _, _, predictions, _ = recorded(frame, label="y", probability="p", groups="sex")
     assert predictions["predicted"][:3].to_list() == [1, 0, 0]
@@ -234,7 +244,7 @@ def test_a_probability_that_is_no_number_is_refused_with_its_row():
 
 def test_rounding_of_float32_is_no_reason_to_refuse():
     _, _, predictions, _ = recorded(alone(p=pl.lit(1 + 1e-7)), label="y", probability="p", groups="sex")
-    assert predictions["logits"].to_numpy().max() == 0
+    assert given(predictions).max() == 1
 
 
 def test_the_other_class_s_probability_is_refused():
@@ -265,20 +275,20 @@ def three(**more) -> pl.DataFrame:
 def test_probabilities_of_several_classes_are_matched_by_name():
     _, _, predictions, design = recorded(three(), **THREE, probability=["p_top", "p_low", "p_mid"])
     assert design.settings["table"].classes == ("low", "mid", "top")
-    np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.1, 0.2, 0.7], rtol=1e-6)
+    np.testing.assert_allclose(given(predictions)[0], [0.1, 0.2, 0.7], rtol=1e-6)
 
 
 def test_columns_called_true_and_false_are_those_classes():
     frame = alone(p_true=pl.lit(0.9), p_false=pl.lit(0.1), y=pl.col("y") == 1)
     _, _, predictions, _ = recorded(frame, **THREE, probability=["p_true", "p_false"])
-    np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.1, 0.9], rtol=1e-6)
+    np.testing.assert_allclose(given(predictions)[0], [0.1, 0.9], rtol=1e-6)
 
 
 def test_a_class_without_examples_may_have_probabilities():
     frame = three().rename({"p_low": "low", "p_mid": "mid", "p_top": "top"}).with_columns(void=pl.lit(0.0))
     _, _, predictions, design = recorded(frame, **THREE, probability=["low", "mid", "top", "void"])
     assert design.settings["table"].classes == ("low", "mid", "top", "void")
-    assert predictions.schema["logits"] == pl.Array(pl.Float32, 4)
+    assert predictions.schema["probabilities"] == pl.Array(pl.Float64, 4)
 
 
 def test_bad_probabilities_of_several_classes_are_refused():

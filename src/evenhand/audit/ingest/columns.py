@@ -10,8 +10,8 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from evenhand.errors import InputError, did_you_mean, first_line
-from evenhand.tables.files import distinct_names, repeats_of
+from evenhand.errors import InputError, first_line
+from evenhand.tables.files import distinct_names, no_column
 from evenhand.tables.values import as_numbers, as_text, not_numbers, without_nan
 
 TRUTH = {"false": "0", "true": "1"}
@@ -56,13 +56,7 @@ class Columns:
         """A column, in which NaN and empty texts are missing values."""
         name = str(name)
         if name not in self.names:
-            repeats = repeats_of(name, self.names)
-            if repeats:
-                raise InputError(
-                    f'{self.source} has {len(repeats)} columns "{name}" ({role}); give each a name of its own, or name '
-                    f'one as "{repeats[0]}"'
-                )
-            raise InputError(f'{self.source} has no column "{name}" ({role}); {did_you_mean(name, self.names)}')
+            raise no_column(self.source, name, f"({role})", self.names)
         try:
             return without_nan(_to_polars(self.frame, name))
         except _UNREADABLE as error:  # a column of objects of several types, or of a type that Arrow lacks

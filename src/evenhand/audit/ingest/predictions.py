@@ -30,20 +30,26 @@ class Outcomes:
     Attributes:
         classes: names [C]; of two, the second is the positive one.
         label, predicted: int64 [n], codes into `classes`.
-        logits: float32 [n, C], logarithms of the probabilities (−inf for 0), or None.
+        probabilities: float64 [n, C], as given, or None.
         notes: for the report.
     """
 
     classes: tuple[str, ...]
     label: np.ndarray
     predicted: np.ndarray
-    logits: np.ndarray | None
+    probabilities: np.ndarray | None
     notes: tuple[str, ...]
 
     @property
     def labels(self) -> pl.Series:
         """The names of the labels' classes, str [n]."""
         return pl.Series(self.classes)[pl.Series(self.label)]
+
+    @property
+    def label_probability(self) -> np.ndarray:
+        """The probability of the label, float64 [n]; needs probabilities."""
+        assert self.probabilities is not None
+        return np.take_along_axis(self.probabilities, self.label[:, None], axis=1)[:, 0]
 
 
 def outcomes(
@@ -81,11 +87,7 @@ def outcomes(
     if predicted is None:
         assert probabilities is not None
         predicted = probabilities.argmax(axis=1).astype(np.int64)
-    logits = None
-    if probabilities is not None:
-        with np.errstate(divide="ignore"):
-            logits = np.log(probabilities).astype(np.float32)
-    return Outcomes(classes, _codes(words, classes, truthful), predicted, logits, tuple(notes))
+    return Outcomes(classes, _codes(words, classes, truthful), predicted, probabilities, tuple(notes))
 
 
 def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
@@ -133,7 +135,7 @@ def _ordered(
 
 
 def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
-    """float64 [n, C]; of one column, [1 − p, p]."""
+    """float64 [n, C], as given; of one column, [1 − p, p]."""
     by_column = []
     for name in names:
         numbers = columns.numbers(name, "probability")
@@ -153,7 +155,7 @@ def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
         raise InputError(
             f"{columns.source}: the probabilities {listed(names)} sum to {sums[row]:.4g} in row {row}, not to 1"
         )
-    return probabilities / sums[:, None]
+    return probabilities
 
 
 def _with_predicted(
