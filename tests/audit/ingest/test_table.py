@@ -437,7 +437,7 @@ def test_seeds_with_different_examples_are_a_split_each_with_a_share():
 def test_what_is_said_of_the_split_goes_before_what_is_inferred():
     setting = recorded(splits(), **FULL, example="id", split="fixed")[3].settings["table"]
     assert not setting.vary and any("said to be fixed" in note for note in setting.notes)
-    refused(rows(), "every seed has the same 60 examples", **FULL, example="id", split="varying")
+    refused(rows(), "all 3 seeds have the same 60 examples", **FULL, example="id", split="varying")
     refused(splits(), "share between 0 and 1", **FULL, example="id", test_share=20)
 
 
@@ -504,9 +504,34 @@ def test_methods_that_agree_with_themselves_only_share_examples_among_their_seed
 
 
 def test_a_split_that_is_said_to_vary_is_not_matched_across_seeds():
-    examples, _, _, design = recorded(rows(), **FULL, split="varying", test_share=0.25)
-    assert len(examples) == 3 * N and design.paired == "order"
+    frame = rows().filter(pl.col("id").str.slice(1).cast(pl.Int64) % 7 != pl.col("seed"))
+    examples, _, _, design = recorded(frame, **FULL, split="varying", test_share=0.25)
+    assert len(examples) == len(frame) // 2 and design.paired == "order"
     assert design.settings["table"].test_share == 0.25
+
+
+def test_one_test_set_in_all_seeds_is_no_new_split_whatever_is_said():
+    refused(rows(), "said to vary", "agree in label and groups, in order", **FULL, split="varying")
+    renamed = rows().with_columns(id=pl.format("seed{}-{}", "seed", "id"))
+    for split in (None, "varying", "fixed"):
+        refused(renamed, "no id stands in two seeds", "the same ids in every seed", **FULL, example="id", split=split)
+    one_each = rows().filter((pl.col("method") == "a") == (pl.col("seed") == 0))
+    assert recorded(one_each.filter(pl.col("seed") < 2), **FULL, split="varying")[3].settings["table"].vary
+
+
+def test_test_sets_that_agree_because_they_are_sorted_may_be_different_ones():
+    renamed = rows().sort("method", "seed", "y", "sex").with_columns(id=pl.format("seed{}-{}", "seed", "id"))
+    assert recorded(renamed, **FULL, example="id")[3].settings["table"].vary
+
+
+@pytest.mark.parametrize("lost", [1, 6])
+def test_a_fixed_split_that_lacks_rows_in_a_seed_stays_fixed(lost):
+    frame = rows().filter(~((pl.col("seed") == 1) & pl.col("id").is_in([f"p{i}" for i in range(lost)])))
+    setting = recorded(frame, **FULL, example="id")[3].settings["table"]
+    assert (setting.vary, setting.test_share) == (False, None)
+    said = " ".join(setting.notes)
+    assert "one fixed split, since any two seeds share at least 100%" in said and f"seed 1 {lost}." in said
+    refused(frame, "said to vary", "at least 100%", **FULL, example="id", split="varying")
 
 
 def test_units_and_weights_reach_the_examples():
