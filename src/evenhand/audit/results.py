@@ -227,7 +227,8 @@ class Results:
         """The rows of `verdicts` whose verdict is one of these; none when the gate is passed.
 
         Raises:
-            InputError: a word that is no verdict, or no verdicts at all: nothing was compared, which is no pass.
+            InputError: a word that is no verdict, methods without a common example, or no verdicts at all: nothing was
+                compared, which is no pass.
         """
         words = list(fail_on)
         for word in words:
@@ -235,6 +236,11 @@ class Results:
                 raise InputError(f'there is no verdict "{word}"; {did_you_mean(word, VERDICTS)}')
         if not words:
             raise InputError(f"name at least one verdict that fails the gate: {', '.join(VERDICTS)}")
+        for method, reference in (pair for setting in self.design.settings.values() for pair in setting.unmatched):
+            raise InputError(
+                f"{method} and {reference} have no example id in common, so nothing of them was compared; give "
+                "the same examples the same ids"
+            )
         if self.verdicts["verdict"].null_count() == len(self.verdicts):
             raise InputError("nothing was compared, so there is no verdict to pass or fail; name a reference method")
         return self.verdicts.filter(pl.col("verdict").is_in(words))

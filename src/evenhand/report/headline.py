@@ -38,9 +38,10 @@ _LISTED = 3
 
 
 def headline(results: Reportable) -> list[str]:
-    """The sentences of the headline: patterns across settings, verdicts, membership, detectable harm."""
+    """The sentences of the headline: what must be known before any verdict, patterns across settings, verdicts, membership, detectable harm."""
     verdicts, design = results.verdicts, results.design
     return [
+        *(warning for setting in design.settings.values() for warning in setting.warnings),
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
         *disparity_lines(verdicts, design),

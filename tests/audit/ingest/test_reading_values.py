@@ -111,15 +111,19 @@ def test_spellings_that_differ_little_are_noted_with_counts(tmp_path):
     assert any("(30 rows)" in note for note in loaded(tmp_path / "t.csv", groups=["g"]).notes)
 
 
-def test_labels_among_predictions_groups_and_scores_are_noted(tmp_path):
-    assert "The prediction is the label in every row" in notes(csv(tmp_path, yhat=[0, 1] * (N // 2)))
-    assert "The groups of g tell the label in every row" in notes(csv(tmp_path))
+def warnings(frame, **options) -> str:
+    return " ".join(recorded(frame, **options).design.settings["table"].warnings)
+
+
+def test_labels_among_predictions_groups_and_scores_are_said_in_the_headline(tmp_path):
+    assert "The prediction is the label in every row" in warnings(csv(tmp_path, yhat=[0, 1] * (N // 2)))
+    assert "The groups of g tell the label in every row" in warnings(csv(tmp_path))
     given = csv(tmp_path, p=[0.0, 1.0] * (N // 2))
-    assert "The probability of the label is 1 in every row" in notes(given, prediction=None, probability="p")
+    assert "The probability of the label is 1 in every row" in warnings(given, prediction=None, probability="p")
     scored = csv(tmp_path, member=[0, 0, 1, 1] * (N // 4), s=[0, 0, 1, 1] * (N // 4))
-    assert "The score is the membership in every row" in notes(scored, member="member", score="s")
+    assert "The score is the membership in every row" in warnings(scored, member="member", score="s")
     scored = scored.with_columns(s=pl.col("y"))
-    assert "The score is the label in every row" in notes(scored, member="member", score="s")
+    assert "The score is the label in every row" in warnings(scored, member="member", score="s")
 
 
 def pandas() -> pd.DataFrame:

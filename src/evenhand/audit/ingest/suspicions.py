@@ -28,20 +28,17 @@ def one_role_each(columns: Columns, label: str | None, roles: Sequence[tuple[str
             )
 
 
-def notes_on(
-    predicted: Outcomes | None, membership: Scored | None, groups: Mapping[str, TableGroups], rows: pl.DataFrame
-) -> list[str]:
-    """Notes for the report.
-
-    Args:
-        predicted: labels and predictions of the rows.
-        membership: and scores.
-        groups: by attribute.
-        rows: `method` of each row.
-    """
+def warnings_on(predicted: Outcomes | None, membership: Scored | None, groups: Mapping[str, TableGroups]) -> list[str]:
+    """Sentences on columns that are the label or the membership in every row, for the headline."""
     return [
         *([] if predicted is None else _labels_again(predicted, groups)),
         *([] if membership is None else _scores_again(predicted, membership)),
+    ]
+
+
+def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], rows: pl.DataFrame) -> list[str]:
+    """Notes on labels, methods (of `rows`) and groups that differ in spelling only."""
+    return [
         *([] if predicted is None else spelling_notes("label", predicted.labels)),
         *spelling_notes("method", rows["method"]),
         *(note for name, values in groups.items() for note in spelling_notes(f"group of {name}", _each(values))),
@@ -53,24 +50,24 @@ def _each(groups: TableGroups) -> pl.Series:
 
 
 def _labels_again(predicted: Outcomes, groups: Mapping[str, TableGroups]) -> list[str]:
-    """Notes on predictions, probabilities and groups that are the label in every row."""
+    """Sentences on predictions, probabilities and groups that are the label in every row."""
     notes = []
-    again = "in every row: make sure that no column of labels was taken for"
+    again = "in every row: make sure that no column of labels was taken for one of"
     if (predicted.predicted == predicted.label).all():
-        notes.append(f"the prediction is the label {again} one of predictions")
+        notes.append(f"The prediction is the label {again} predictions.")
     if predicted.probabilities is not None and (predicted.label_probability == 1).all():
-        notes.append(f"the probability of the label is 1 {again} one of probabilities")
+        notes.append(f"The probability of the label is 1 {again} probabilities.")
     for name, values in groups.items():
         pairs = pl.DataFrame({"label": predicted.labels, "group": values.text}).unique()
         if len(pairs) == len(predicted.classes) == pairs["group"].n_unique() == pairs["label"].n_unique():
-            notes.append(f"the groups of {name} tell the label {again} one of groups")
+            notes.append(f"The groups of {name} tell the label {again} groups.")
     return notes
 
 
 def _scores_again(predicted: Outcomes | None, membership: Scored) -> list[str]:
-    """Notes on scores that are the membership or the label in every row."""
+    """Sentences on scores that are the membership or the label in every row."""
     notes = []
     for what, values in (("membership", membership.member), ("label", None if predicted is None else predicted.label)):
         if values is not None and np.array_equal(membership.score, values.astype(float)):
-            notes.append(f"the score is the {what} in every row: make sure that it is what an attack says")
+            notes.append(f"The score is the {what} in every row: make sure that it is what an attack says.")
     return notes

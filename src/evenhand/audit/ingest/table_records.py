@@ -15,10 +15,11 @@ from evenhand import records
 from evenhand.audit.design import Design, MarginChange, SettingDesign
 from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.audit.ingest.coverage import copies, coverage
 from evenhand.audit.ingest.membership_scores import Scored, scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
-from evenhand.audit.ingest.suspicions import notes_on, one_role_each
+from evenhand.audit.ingest.suspicions import one_role_each, spellings, warnings_on
 from evenhand.audit.ingest.trials import Runs, references, runs
 from evenhand.audit.measures import check_margins, select
 from evenhand.errors import InputError
@@ -89,7 +90,11 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, predicted, groups)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
-    suspicions = notes_on(predicted, membership, groups, table_runs.rows)
+    suspicions = spellings(predicted, groups, table_runs.rows)
+    suspicions += copies(table_runs.rows, pairing, facts, predicted)
+    chosen = references(_several(request.reference), table_runs.methods, request.method)
+    known = coverage(table_runs.rows, pairing, chosen, groups)
+    warnings = (*known.warnings, *warnings_on(predicted, membership, groups))
     members, scores = scored_tables(table_runs.rows["trial"], pairing.example, membership)
     return TableRecords(
         _examples(pairing, facts, predicted, groups),
@@ -98,7 +103,11 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         members,
         scores,
         Design(
-            settings={SETTING: _setting(request, table_runs, pairing, predicted, membership, suspicions)},
+            settings={
+                SETTING: _setting(chosen, table_runs, pairing, predicted, membership, suspicions).model_copy(
+                    update={"warnings": warnings, "unmatched": known.unmatched}
+                )
+            },
             measures=measures,
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
@@ -185,7 +194,7 @@ def _predictions(
 
 
 def _setting(
-    request: TableRequest,
+    chosen: tuple[str, ...],
     table_runs: Runs,
     pairing: Pairing,
     predicted: Outcomes | None,
@@ -193,7 +202,6 @@ def _setting(
     suspicions: Sequence[str],
 ) -> SettingDesign:
     methods = table_runs.methods
-    chosen = references(_several(request.reference), methods, request.method)
     outcome_notes = [*(predicted.notes if predicted else ()), *suspicions]
     return SettingDesign(
         references=chosen,
