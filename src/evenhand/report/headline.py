@@ -38,7 +38,8 @@ _LISTED = 3
 
 
 def headline(results: Reportable) -> list[str]:
-    """The sentences of the headline: what must be known before any verdict, patterns across settings, verdicts, membership, detectable harm."""
+    """The sentences of the headline: what must be known before any verdict, patterns across settings, verdicts,
+    membership, detectable harm."""
     verdicts, design = results.verdicts, results.design
     return [
         *(warning for setting in design.settings.values() for warning in setting.warnings),

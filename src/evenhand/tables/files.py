@@ -153,7 +153,9 @@ def _read_text(source: Source, suffix: str, path: Path) -> pl.DataFrame:
     names = distinct_names(["" if name is None else name for name in head.row(0)])
     if len(names) == len(frame.columns) and len(set(names)) == len(names):
         frame.columns = names
-    return frame.with_columns(_typed(column) for column in frame)
+    frame = frame.with_columns(_typed(column) for column in frame)
+    # A blank line is no row.
+    return frame if frame.width < 2 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
 def _as_utf8(data: bytes, encoding: str | None, old_line_ends: bool, path: Path) -> bytes:
