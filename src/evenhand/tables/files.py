@@ -149,6 +149,8 @@ def _read_text(source: Source, suffix: str, path: Path) -> pl.DataFrame:
     except pl.exceptions.ComputeError as error:
         if "utf-8" in str(error).lower():
             raise InputError(_not_utf8(source, path)) from None
+        if "more fields" in str(error):
+            raise InputError(f"{path} cannot be read: some row has more fields than the header has names") from None
         raise
     names = distinct_names(["" if name is None else name for name in head.row(0)])
     if len(names) == len(frame.columns) and len(set(names)) == len(names):
