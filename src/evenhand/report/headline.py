@@ -8,7 +8,7 @@ import polars as pl
 
 from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.design import Design
-from evenhand.audit.measures import known
+from evenhand.audit.measures import known, wide_margins
 from evenhand.records.probes import UNTRAINED
 from evenhand.report.detectable_harm import detectable_lines
 from evenhand.report.membership_sentences import membership_lines
@@ -42,6 +42,7 @@ def headline(results: Reportable) -> list[str]:
     membership, detectable harm."""
     verdicts, design = results.verdicts, results.design
     return [
+        *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -233,10 +232,7 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
 
 
 def _margins(margins: Mapping[str, float]) -> dict[str, float]:
-    for name, margin in margins.items():
-        check_margins([name])
-        if not (math.isfinite(margin) and margin > 0):
-            raise InputError(f"the margin of {name} is a number above 0, not {margin}")
+    check_margins(margins)
     return {name: float(margin) for name, margin in margins.items()}
 
 
