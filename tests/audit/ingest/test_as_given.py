@@ -46,3 +46,13 @@ def test_equal_bins_of_fifths_and_fifteenths_have_the_error_known_by_hand(tmp_pa
     results = audit(frame, label="y", probability="p", groups="g", measures=["expected_calibration_error"])
     rows = results.estimates.filter(pl.col("group").is_null(), pl.col("comparison").is_null(), seed=0)
     assert rows["value"].to_list() == pytest.approx([0.2], abs=1e-12)
+
+
+def test_a_bin_of_one_unit_has_no_interval_and_costs_no_audit():
+    # One unit of two examples, one of them tested in each seed, with different labels and one confidence.
+    rows = [("u", "e0", 0, 0, 0.11), ("u", "e1", 1, 1, 0.12)]
+    rows += [(f"v{i}", f"f{i}", seed, i % 2, 0.5 + 0.4 * (i % 2)) for i in range(40) for seed in (0, 1)]
+    frame = pl.DataFrame(rows, schema=["unit", "id", "s", "y", "p"], orient="row").with_columns(g=pl.lit("a"))
+    results = audit(frame, label="y", probability="p", groups="g", seed="s", example="id", unit="unit")
+    points = results.curves.filter(pl.col("group").is_null(), pl.col("x") < 0.2, measure="reliability")
+    assert points.select("y", "low", "high").rows() == [(0.5, None, None)]
