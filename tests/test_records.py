@@ -17,6 +17,7 @@ def predictions(**changes) -> pl.DataFrame:
         "step": pl.Series([None, None], dtype=pl.Int64),
         "predicted": [0, 1],
         "logits": pl.Series([[0.0, 1.0], [1.0, 0.0]], dtype=pl.Array(pl.Float32, 2)),
+        "probabilities": pl.Series([[0.4, 0.6], [1.0, 0.0]], dtype=pl.Array(pl.Float64, 2)),
     }
     return pl.DataFrame({**columns, **changes})
 
@@ -52,6 +53,7 @@ def test_every_table_of_the_design_has_a_schema_that_accepts_its_empty_form():
         (predictions(example=["1", None]), "column example holds 1 nulls"),
         (predictions(predicted=["0", "1"]), "column predicted is String, not Int64"),
         (predictions(logits=pl.Series([[0.0, float("nan")]] * 2, dtype=pl.Array(pl.Float32, 2))), "logits hold NaN"),
+        (predictions(probabilities=pl.Series([[0.5, 0.5]] * 2, dtype=pl.Array(pl.Float32, 2))), "array of float64"),
         (predictions(logits=[[0.0, 1.0], [1.0]]), "not a fixed-size array of float32"),
     ],
 )

@@ -328,3 +328,17 @@ def test_precision_is_concrete_and_float32_on_a_cpu(monkeypatch):
 def test_a_base_model_is_a_value():
     values = ("a", Path("b"), "c", "bert", "text")
     assert BaseModel(*values) == BaseModel(*values) and len({BaseModel(*values), BaseModel(*values)}) == 1
+
+
+@pytest.mark.parametrize("padding", [0, 1, 3])
+def test_a_model_of_roberta_s_class_has_positions_after_its_padding_index_only(tmp_path, padding):
+    from evenhand.tasks.representations import representations
+
+    size = {**SMALL, **WORDS, "max_position_embeddings": 34, "pad_token_id": padding}
+    model = tf.RobertaModel(tf.RobertaConfig(**size))
+    folder = saved(model, tmp_path / "roberta")
+    tokenizer = load_tokenizer(find_model(str(folder)))
+    assert tokenizer.model_max_length == 34 - padding - 1
+    tokenizer.model_max_length = 10**30
+    states = representations(model, tokenizer, ["good bad " * 20], max_length=64)
+    assert np.isfinite(states).all()

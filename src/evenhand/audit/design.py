@@ -186,6 +186,8 @@ class SettingDesign(Spec):
         vary: a new split per seed (the paper's design) or one fixed split.
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
+        warnings: what must be known before any verdict; the headline begins with it.
+        unmatched: pairs of methods to compare that have no example in common; nothing passes a gate then.
         kind: what was learned: `classification`, whose predictions are audited, `translation`, whose responses are, or
             `reviews`, whose options are.
         ranks: by method, for figures over ranks; methods that have none are left out.
@@ -205,6 +207,8 @@ class SettingDesign(Spec):
     model: str = ""
     kind: str = "classification"
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unmatched: tuple[tuple[str, str], ...] = ()
     ranks: dict[str, Rank] = Field(default_factory=dict)
     membership: MembershipDesign | None = None
     asked: AskedDesign | None = None

@@ -161,6 +161,31 @@ class Evaluation:
                 kept.append(Groups(groups.attribute, names, groups.masks[:, present], groups.defined))
         return tuple(kept)
 
+    def missing(self, method: str, reference: str) -> tuple[np.ndarray, np.ndarray]:
+        """How often two methods lack a prediction that the other has in a seed that both were run with.
+
+        Returns:
+            int [2, n], of the method and of the reference, by example; and int [n], how often either has one.
+        """
+        pair = (method, reference)
+        if pair not in self._missing:
+            n = len(self.population.label)
+            lost, asked = np.zeros((2, n), dtype=np.int64), np.zeros(n, dtype=np.int64)
+            for seed in self.seeds(method):
+                ours, theirs = (self.runs.get((name, seed)) for name in pair)
+                if ours is None or theirs is None:
+                    continue
+                tested = np.zeros((2, n), dtype=bool)
+                tested[0, ours.rows] = tested[1, theirs.rows] = True
+                lost += tested.any(axis=0) & ~tested
+                asked += tested.any(axis=0)
+            self._missing[pair] = lost, asked
+        return self._missing[pair]
+
+    @cached_property
+    def _missing(self) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+        return {}
+
     @cached_property
     def by_content(self) -> np.ndarray:
         """int [n], the examples in an order that their contents decide, so that random draws do not follow the table.

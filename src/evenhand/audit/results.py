@@ -247,8 +247,13 @@ class Results:
             strict: hold `worse` to the level alpha over all families of verdicts together (Holm).
 
         Raises:
-            InputError: that cannot be decided, see `evenhand.audit.gate.judge`.
+            InputError: that cannot be decided: methods without a common example, or see `evenhand.audit.gate.judge`.
         """
+        for method, reference in (pair for setting in self.design.settings.values() for pair in setting.unmatched):
+            raise InputError(
+                f"{method} and {reference} have no example id in common, so nothing of them was compared; give "
+                "the same examples the same ids"
+            )
         asked = policy or Policy.failing_on(["worse"])
         return judge(self.verdicts, self.estimates, asked, alpha=self.design.alpha, strict=strict)
 
@@ -259,7 +264,7 @@ class Results:
             InputError: a word that is no verdict, or nothing was judged, which is no pass.
         """
         words = list(fail_on)
-        judge(self.verdicts, self.estimates, Policy.failing_on(words), alpha=self.design.alpha)
+        self.gate(Policy.failing_on(words))
         return self.verdicts.filter(pl.col("verdict").is_in(words))
 
     def to_json(self) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from evenhand.data.images import LazyImages, lazy_image_files
 from evenhand.data.splits import provided_split
 from evenhand.data.table_source import TableSource, read_table
 from evenhand.errors import InputError, did_you_mean
+from evenhand.tables.files import no_column
+from evenhand.tables.values import as_numbers, as_text, is_quantity, spelling_notes, without_nan
 
 _NATURAL = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
 """Pairs of labels whose second is the positive one without saying so."""
@@ -77,6 +79,13 @@ class Table(DataSpec):
         """
         source = read_table(self.path, self.subset, self.image, folder)
         columns = _TableColumns(source)
+        roles = {"text": self.text, "image": self.image, "example": self.example, "weight": self.weight}
+        for role, column in (*roles.items(), *(("groups", group.rpartition("=")[2]) for group in self.groups)):
+            if column == self.label:
+                raise InputError(
+                    f'{source.name}: the column "{self.label}" is named as label: and as {role}:; a label '
+                    "is nothing else besides"
+                )
         if len(source.frame) == 0:
             raise InputError(f"{source.name} has no rows")
         labels, classes = _labels(columns, self.label, self.positive)
@@ -100,13 +109,13 @@ class Table(DataSpec):
             unit=_object_array(columns.words(self.unit, "unit") if self.unit else example),
             weight=_weights(columns, self.weight) if self.weight else np.ones(len(example)),
             split=None if split is None else provided_split(split, f"{source.name}: {self.split_column}"),
-            notes=_notes(inputs, self.unit) if self.text else (),
+            notes=(*(_notes(inputs, self.unit) if self.text else ()), *_spellings(columns, self.label, self.groups)),
         )
 
     def _inputs(self, columns: _TableColumns) -> Sequence[Any]:
         """Return the texts, or the images, which are read lazily."""
         if self.text:
-            return columns.words(self.text, "text")
+            return columns.texts(self.text)
         source, image = columns.source, str(self.image)
         if source.image_bytes is not None:
             return LazyImages(source.image_bytes, len(source.frame))
@@ -129,11 +138,8 @@ class _TableColumns:
         """Return a column; NaN becomes null."""
         frame = self.source.frame
         if name not in frame.columns:
-            raise InputError(
-                f'{self.source.name} has no column "{name}" for {role}:; {did_you_mean(name, frame.columns)}'
-            )
-        values = frame[name]
-        return values.fill_nan(None) if values.dtype.is_float() else values
+            raise no_column(self.source.name, name, f"for {role}:", frame.columns)
+        return without_nan(frame[name])
 
     def full(self, name: str, role: str) -> pl.Series:
         """Return a column; raise InputError if it has missing values."""
@@ -151,25 +157,32 @@ class _TableColumns:
         return [str(word) for word in self.as_words(self.full(name, role), role)]
 
     def as_words(self, values: pl.Series, role: str) -> list[str | None]:
-        """Return values as text, the same whether a file stores 1, 1.0 or "1"."""
-        if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+        """Return values as text; see `evenhand.tables.values.as_text`."""
+        words = as_text(values)
+        if words is None:
             raise InputError(
                 f'{self.source.name}: the column "{values.name}" ({role}:) holds {values.dtype}, not plain values'
             )
-        if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():
-            values = values.cast(pl.Int64)
-        return values.cast(pl.String).to_list()
+        return words.to_list()
+
+    def texts(self, name: str) -> list[str]:
+        """Return the inputs of a column without missing values, as they are written; an empty text is one."""
+        values = self.source.frame[name] if name in self.source.frame.columns else None
+        if values is None or values.dtype != pl.String or values.null_count():
+            return self.words(name, "text")
+        return values.to_list()
 
 
 def _labels(columns: _TableColumns, name: str, positive: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return label codes and class names; for two classes the second is the positive one."""
     values = columns.full(name, "label")
     where = f'{columns.source.name}: the label column "{name}"'
-    if values.dtype.is_float() and not (values == values.round()).all():
-        raise InputError(f"{where} holds fractions, not categories; make classes of them first")
     words = [str(word) for word in columns.as_words(values, "label")]
-    numeric = values.dtype.is_numeric()
-    classes = sorted(set(words), key=int if numeric else str)
+    numbers = as_numbers(values) if is_quantity(values) else None
+    if numbers is not None and not (numbers == numbers.round()).all():
+        raise InputError(f"{where} holds fractions, not categories; make classes of them first")
+    whole = all(word.removeprefix("-").isdecimal() for word in words)
+    classes = sorted(set(words), key=int if whole else str)
     if len(classes) == 1:
         raise InputError(f'{where} is "{classes[0]}" in every row; two or more classes are needed')
     if positive is not None:
@@ -268,9 +281,10 @@ def _from_pattern(columns: _TableColumns, name: str, pattern: str) -> Attribute:
 def _weights(columns: _TableColumns, name: str) -> np.ndarray:
     """Return the weights of a column; raise InputError unless they are finite and positive."""
     values = columns.full(name, "weight")
-    if not values.dtype.is_numeric():
+    numbers = as_numbers(values)
+    if numbers is None:
         raise InputError(f'{columns.source.name}: the column "{name}" (weight:) holds {values.dtype}, not numbers')
-    weights = values.cast(pl.Float64).to_numpy()
+    weights = numbers.to_numpy()
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise InputError(f'{columns.source.name}: the column "{name}" (weight:) must hold finite numbers above 0')
     return weights
@@ -282,6 +296,19 @@ def _notes(texts: Sequence[str], unit: str | None) -> tuple[str, ...]:
     if not repeated or unit:
         return ()
     return (f"{repeated:,} rows repeat a text of another row and are split and resampled apart; name a unit: column",)
+
+
+def _spellings(columns: _TableColumns, label: str, groups: Sequence[str]) -> tuple[str, ...]:
+    """Return notes on labels and groups whose spellings differ by case, spaces or Unicode form only."""
+    named = {"label": label, **{f"group of {name}": name.rpartition("=")[2] for name in groups if "*" not in name}}
+    notes = []
+    for what, name in named.items():
+        values = columns.get(name, what)
+        if isinstance(values.dtype, pl.List | pl.Array):
+            values = values.explode()
+        if values.dtype == pl.String:
+            notes += spelling_notes(what, values)
+    return tuple(notes)
 
 
 def _row_numbers(n: int) -> list[str]:

@@ -11,14 +11,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.errors import InputError, first_line
-
-_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda path: pl.read_csv(path, infer_schema_length=None),
-    ".tsv": lambda path: pl.read_csv(path, infer_schema_length=None, separator="\t"),
-    ".parquet": pl.read_parquet,
-    ".jsonl": lambda path: pl.read_ndjson(path, infer_schema_length=None),
-    ".ndjson": lambda path: pl.read_ndjson(path, infer_schema_length=None),
-}
+from evenhand.tables.files import is_table, read_file
 
 SPLIT = "split"
 """The column that says from which split of a Hugging Face data set a row comes, where it has no such column."""
@@ -47,7 +40,7 @@ def read_table(
     """Read a table from a file, a Hugging Face folder or the hub.
 
     Args:
-        path: a CSV, TSV, Parquet or JSONL file, a folder of a Hugging Face data set, or its hub id (`hub:ORG/NAME`,
+        path: a file (see `evenhand.tables.files`), a folder of a Hugging Face data set, or its hub id (`hub:ORG/NAME`,
             or `ORG/NAME` where there is no such file).
         subset: the configuration of a Hugging Face data set.
         image: the column that holds images.
@@ -64,19 +57,16 @@ def read_table(
         candidates.insert(0, below / path)
     file = next((candidate for candidate in candidates if candidate.exists()), None)
     if file is None:
-        if Path(path).suffix.lower() not in _READERS and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path):
+        if not is_table(Path(path)) and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path):
             return _read_hub_dataset(path, path, subset, image, task)
         looked = " or ".join(str(candidate) for candidate in candidates)
         raise InputError(f"{task}: there is no file {looked}")
     if file.is_dir():
         return _read_hub_dataset(str(file), path, subset, image, task)
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise InputError(f"{task}: {file} ends in none of {', '.join(_READERS)}, so its format is not known")
     try:
-        frame = reader(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"{task}: {file} cannot be read: {first_line(error)}") from None
+        frame = read_file(file)
+    except InputError as error:
+        raise InputError(f"{task}: {error}") from None
     return TableSource(frame, file.name, file.parent)
 
 

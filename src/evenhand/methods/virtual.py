@@ -10,6 +10,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from evenhand.errors import InputError
 from evenhand.methods.peft_adapter import PeftAdapter
+from evenhand.models.positions import text_positions
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,7 @@ class VirtualTokens(PeftAdapter):
             raise InputError(
                 f"{self.kind}: {type(model).__name__} reads no texts that tokens could precede; use kind: lora"
             )
-        positions = model.config.to_dict().get("max_position_embeddings", model.config.to_dict().get("n_positions"))
+        positions = text_positions(model.config.to_dict())
         if positions is not None and self.tokens >= positions:
             raise InputError(
                 f"{self.kind}: {self.tokens} tokens leave no room for a text in the {positions} positions of "

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from evenhand.decimals import as_meant
 from evenhand.errors import InputError
 from evenhand.metrics.labels import class_codes, numbers_of, positives_of
 
@@ -53,6 +54,11 @@ def pairs_of(
     return probabilities.T, (codes == np.arange(probabilities.shape[1])[:, None]).astype(float)
 
 
+def _is_floats(y_prob: Any) -> bool:
+    """Whether probabilities are an array of floats, perhaps of few bits, such as NumPy's or a framework's."""
+    return getattr(getattr(y_prob, "dtype", None), "kind", "") == "f"
+
+
 def columns_of(
     y_true: Any, y_prob: Any, *, labels: Sequence[Any] | None = None, pos_label: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +67,7 @@ def columns_of(
     Raises:
         InputError: as `pairs_of` does.
     """
-    given = numbers_of(y_prob, "y_prob")
+    given = as_meant(np.asarray(y_prob)) if _is_floats(y_prob) else numbers_of(y_prob, "y_prob")
     if given.ndim not in (1, 2) or given.size == 0:
         raise InputError(f"y_prob has shape {given.shape}; (n,) or (n, classes) is needed")
     wrong = ~((given >= -_ROUNDING) & (given <= 1 + _ROUNDING))

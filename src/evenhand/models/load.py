@@ -14,6 +14,7 @@ from evenhand.models.classifier_parts import POOLER, head_modules, mark_fresh
 from evenhand.models.find import BaseModel, configuration, matching_files
 from evenhand.models.hub import READS_IMAGES, READS_TEXT
 from evenhand.models.last_token import point_out_last_token, reads_last_token
+from evenhand.models.positions import text_positions
 from evenhand.models.quiet import quiet
 from evenhand.seeds import derive
 
@@ -112,9 +113,9 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
     tokenizer.padding_side = "right"
     # Cutting too, whatever a checkpoint for chats is set to: every base model of a study reads the same part of a text.
     tokenizer.truncation_side = "right"
-    positions = config.get("max_position_embeddings")
+    positions = text_positions(config)
     if positions is not None:
-        tokenizer.model_max_length = min(tokenizer.model_max_length, int(positions))
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
 
 

@@ -40,19 +40,26 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Concatenate tables `predictions`; logits of fewer classes are padded with −inf, and null logits stay null."""
-    widths = [_width(frame) for frame in frames]
+    """Concatenate tables `predictions` of different numbers of classes.
+
+    Logits of fewer classes are padded with −inf, probabilities with 0; what is null stays null.
+    """
     if not frames:
         return TABLES["predictions"].empty()
-    return pl.concat([frame if _width(frame) == max(widths) else _padded(frame, max(widths)) for frame in frames])
+    for column, filler in (("logits", -math.inf), ("probabilities", 0.0)):
+        width = max(_width(frame, column) for frame in frames)
+        frames = [_padded(frame, column, width, filler) for frame in frames]
+    return pl.concat(frames)
 
 
-def _width(frame: pl.DataFrame) -> int:
-    return frame.schema["logits"].shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+def _width(frame: pl.DataFrame, column: str) -> int:
+    return frame.schema[column].shape[0]  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _padded(frame: pl.DataFrame, width: int) -> pl.DataFrame:
-    more = [-math.inf] * (width - _width(frame))
-    lists = pl.col("logits").arr.to_list().list.concat(pl.lit(more, dtype=pl.List(pl.Float32)))
-    known = pl.when(pl.col("logits").is_not_null()).then(lists)
-    return frame.with_columns(logits=known.cast(pl.Array(pl.Float32, width)))
+def _padded(frame: pl.DataFrame, column: str, width: int, filler: float) -> pl.DataFrame:
+    if _width(frame, column) == width:
+        return frame
+    inner = frame.schema[column].inner  # pyright: ignore[reportAttributeAccessIssue]
+    more = pl.lit([filler] * (width - _width(frame, column)), dtype=pl.List(inner))
+    known = pl.when(pl.col(column).is_not_null()).then(pl.col(column).arr.to_list().list.concat(more))
+    return frame.with_columns(known.cast(pl.Array(inner, width)).alias(column))

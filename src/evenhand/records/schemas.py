@@ -14,6 +14,8 @@ ATTRIBUTE = "attribute."
 LISTS = pl.List(pl.String)
 LOGITS = pl.Array(pl.Float32, 1)
 """Stands for a fixed-size float32 array of any width."""
+PROBABILITIES = pl.Array(pl.Float64, 1)
+"""Stands for a fixed-size float64 array of any width."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,12 @@ TABLES: dict[str, Table] = {
                 "example": _TEXT,
                 "step": _INT,
                 "predicted": _INT,
+                # Of trained models.
                 "logits": LOGITS,
+                # Of tables, as given.
+                "probabilities": PROBABILITIES,
             },
-            nullable="step predicted logits",
+            nullable="step predicted logits probabilities",
             key="trial split example step",
         ),
         _table(

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.errors import InputError, did_you_mean
-from evenhand.records.schemas import ATTRIBUTE, LISTS, LOGITS, TABLES, Table
+from evenhand.records.schemas import ATTRIBUTE, LISTS, TABLES, Table
 
 
 def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) -> pl.DataFrame:
@@ -64,12 +64,13 @@ def repeated_rows(keys: pl.DataFrame) -> pl.Series | None:
 
 def _typed(series: pl.Series, kind: Any, place: str) -> pl.Series:
     found = series.dtype
-    if kind is LOGITS:
+    if isinstance(kind, pl.Array):
         if found == pl.Null:
-            return series.cast(LOGITS)
-        if isinstance(found, pl.Array) and found.inner == pl.Float32:
+            return series.cast(kind)
+        if isinstance(found, pl.Array) and found.inner == kind.inner:
             return series
-        raise InputError(f"{place}: column {series.name} is {found}, not a fixed-size array of float32")
+        width = str(kind.inner).lower()
+        raise InputError(f"{place}: column {series.name} is {found}, not a fixed-size array of {width}")
     if found == kind:
         return series
     numeric = kind == pl.Float64 and found.is_numeric()
@@ -101,7 +102,8 @@ def _check_values(frame: pl.DataFrame, table: Table, place: str) -> None:
             row = frame.select(table.key).filter(repeated).row(0, named=True)
             shown = ", ".join(f"{key} {value}" for key, value in row.items() if value is not None)
             raise InputError(f"{place}: more than one row for {shown}")
-    if "logits" in frame.columns and len(frame) and frame["logits"].null_count() < len(frame):
-        flat = frame["logits"].drop_nulls().explode()
-        if flat.is_nan().any() or flat.null_count():
-            raise InputError(f"{place}: logits hold NaN")
+    for column, kind in table.columns.items():
+        if isinstance(kind, pl.Array) and frame[column].null_count() < len(frame):
+            flat = frame[column].drop_nulls().explode()
+            if flat.is_nan().any() or flat.null_count():
+                raise InputError(f"{place}: {column} hold NaN")

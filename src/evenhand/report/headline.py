@@ -8,7 +8,7 @@ import polars as pl
 
 from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.design import Design
-from evenhand.audit.measures import known
+from evenhand.audit.measures import known, wide_margins
 from evenhand.records.probes import UNTRAINED
 from evenhand.report.collapsed_sentences import collapsed_lines
 from evenhand.report.detectable_harm import detectable_lines
@@ -39,9 +39,15 @@ _LISTED = 3
 
 
 def headline(results: Reportable) -> list[str]:
-    """The sentences of the headline: patterns, verdicts, collapsed runs, gaps, membership, detectable harm."""
+    """The sentences of the headline, in the order of what a reader must know first.
+
+    What is doubtful about the data, patterns across settings, verdicts, collapsed runs, gaps, membership, and the harm
+    that could be detected.
+    """
     verdicts, design = results.verdicts, results.design
     return [
+        *wide_margins(design.margins),
+        *(warning for setting in design.settings.values() for warning in setting.warnings),
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
         *collapsed_lines(verdicts, design),

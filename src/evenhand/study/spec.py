@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -75,11 +74,8 @@ class StudySpec(Spec):
     @field_validator("margins")
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
-        """Refuse margins of unknown measures and values that are not above 0."""
+        """Refuse margins of unknown measures, and values that mean nothing."""
         check_margins(value)
-        for name, margin in value.items():
-            if not 0 < margin < math.inf:
-                raise InputError(f"margins: {name} must be above 0 and finite, not {margin}")
         return value
 
     @model_validator(mode="after")

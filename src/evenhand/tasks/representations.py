@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from evenhand.errors import InputError
+from evenhand.models.positions import text_positions
 from evenhand.training.batches import split_by_tokens
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def representations(
     """
     if not len(texts):
         raise InputError("there are no texts to represent; one or more are needed")
-    known = [int(tokenizer.model_max_length), max_length, getattr(model.config, "max_position_embeddings", None)]
+    known = [int(tokenizer.model_max_length), max_length, text_positions(model.config.to_dict())]
     options: dict[str, Any] = {"truncation": True, "max_length": min(n for n in known if n is not None)}
     encoded: Any = tokenizer(
         list(texts), return_special_tokens_mask=True, return_offsets_mapping=spans is not None, **options

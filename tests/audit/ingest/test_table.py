@@ -91,21 +91,31 @@ def test_a_row_becomes_a_prediction_a_run_a_trial_and_an_id_an_example():
         assert records.validate(table, name).equals(table)
 
 
-def test_probabilities_are_kept_as_logarithms_and_zero_is_minus_infinity():
-    frame = alone(p=pl.Series([0.0, 1.0, 0.25, 0.75] * (N // 4)))
+def given(predictions: pl.DataFrame) -> np.ndarray:
+    return predictions["probabilities"].to_numpy()
+
+
+def test_probabilities_are_kept_as_given():
+    frame = alone(p=pl.Series([0.0, 1.0, 0.25, 0.6] * (N // 4)))
     _, _, predictions, _ = recorded(frame, label="y", probability="p", groups="sex")
-    logits = predictions["logits"].to_numpy()
-    np.testing.assert_allclose(np.exp(logits[:4]), [[1, 0], [0, 1], [0.75, 0.25], [0.25, 0.75]], rtol=1e-6)
-    assert logits[0, 1] == -math.inf
+    np.testing.assert_array_equal(given(predictions)[:4], [[1, 0], [0, 1], [0.75, 0.25], [0.4, 0.6]])
     assert predictions["predicted"][:4].to_list() == [0, 1, 0, 1]
-
-
-def test_without_probabilities_there_are_no_logits():
-    _, _, predictions, _ = recorded(alone(), **ONE)
     assert predictions["logits"].null_count() == N
 
 
-def test_the_more_probable_class_is_decided_before_float32_can_tie():
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Float16])
+def test_probabilities_of_few_bits_are_the_decimals_that_were_meant(kind):
+    values = [0.0, 1.0, 0.6, 0.2] * (N // 4)
+    _, _, predictions, _ = recorded(alone(p=pl.Series(values, dtype=kind)), label="y", probability="p", groups="sex")
+    assert given(predictions)[:, 1].tolist() == values
+
+
+def test_without_probabilities_there_are_none():
+    _, _, predictions, _ = recorded(alone(), **ONE)
+    assert predictions["probabilities"].null_count() == N
+
+
+def test_the_more_probable_class_may_be_so_by_little():
     frame = alone(p=pl.Series([0.5 + 1e-12, 0.5 - 1e-12, 0.5] * (N // 3)))
     _, _, predictions, _ = recorded(frame, label="y", probability="p", groups="sex")
     assert predictions["predicted"][:3].to_list() == [1, 0, 0]
@@ -139,9 +149,9 @@ def test_every_kind_of_file_reads_as_the_same_table(tmp_path, suffix):
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"there is no file .*no\.csv"):
         read_table(tmp_path / "no.csv")
-    (tmp_path / "t.xlsx").write_text("x")
-    with pytest.raises(InputError, match=r"t\.xlsx ends in none of \.csv"):
-        read_table(tmp_path / "t.xlsx")
+    (tmp_path / "t.dat").write_text("x")
+    with pytest.raises(InputError, match=r"t\.dat ends in none of \.csv"):
+        read_table(tmp_path / "t.dat")
     for name, text in (("t.parquet", "no parquet"), ("t.csv", ""), ("t.json", "{"), ("t.jsonl", "{")):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=rf"{name} cannot be read"):
@@ -234,11 +244,17 @@ def test_a_probability_that_is_no_number_is_refused_with_its_row():
 
 def test_rounding_of_float32_is_no_reason_to_refuse():
     _, _, predictions, _ = recorded(alone(p=pl.lit(1 + 1e-7)), label="y", probability="p", groups="sex")
-    assert predictions["logits"].to_numpy().max() == 0
+    assert given(predictions).max() == 1
 
 
 def test_the_other_class_s_probability_is_refused():
     refused(alone(p=1 - pl.col("yhat") * 0.8), "other class", **ONE, probability="p")
+
+
+def test_a_tie_is_no_disagreement():
+    frame = alone(p=pl.when(pl.col("yhat") == 1).then(0.5).otherwise(0.5))
+    notes = recorded(frame, **ONE, probability="p")[3].settings["table"].notes
+    assert not any("not the more probable class" in note for note in notes)
 
 
 def test_a_threshold_other_than_a_half_is_noted():
@@ -259,32 +275,26 @@ def three(**more) -> pl.DataFrame:
 def test_probabilities_of_several_classes_are_matched_by_name():
     _, _, predictions, design = recorded(three(), **THREE, probability=["p_top", "p_low", "p_mid"])
     assert design.settings["table"].classes == ("low", "mid", "top")
-    np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.1, 0.2, 0.7], rtol=1e-6)
-
-
-def test_probabilities_without_names_of_classes_are_taken_in_sorted_order_and_noted():
-    frame = alone(y=pl.Series(["good", "bad"] * (N // 2)), one=pl.lit(0.3), two=pl.lit(0.7))
-    _, _, predictions, design = recorded(frame, **THREE, probability=["one", "two"], positive="bad")
-    assert design.settings["table"].classes == ("good", "bad")
-    np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.7, 0.3], rtol=1e-6)
-    assert any("one of bad, two of good" in note for note in design.settings["table"].notes)
+    np.testing.assert_allclose(given(predictions)[0], [0.1, 0.2, 0.7], rtol=1e-6)
 
 
 def test_columns_called_true_and_false_are_those_classes():
     frame = alone(p_true=pl.lit(0.9), p_false=pl.lit(0.1), y=pl.col("y") == 1)
     _, _, predictions, _ = recorded(frame, **THREE, probability=["p_true", "p_false"])
-    np.testing.assert_allclose(np.exp(predictions["logits"].to_numpy()[0]), [0.1, 0.9], rtol=1e-6)
+    np.testing.assert_allclose(given(predictions)[0], [0.1, 0.9], rtol=1e-6)
 
 
 def test_a_class_without_examples_may_have_probabilities():
     frame = three().rename({"p_low": "low", "p_mid": "mid", "p_top": "top"}).with_columns(void=pl.lit(0.0))
     _, _, predictions, design = recorded(frame, **THREE, probability=["low", "mid", "top", "void"])
     assert design.settings["table"].classes == ("low", "mid", "top", "void")
-    assert predictions.schema["logits"] == pl.Array(pl.Float32, 4)
+    assert predictions.schema["probabilities"] == pl.Array(pl.Float64, 4)
 
 
 def test_bad_probabilities_of_several_classes_are_refused():
     refused(three(), "3 classes", "one per class", **THREE, probability="p_top")
+    odd = three().rename({"p_top": "best"})
+    refused(odd, "do not settle which is of which class", **THREE, probability=["best", "p_low", "p_mid"])
     refused(three(), "3 classes", "2 columns", **THREE, probability=["p_top", "p_low"])
     refused(three(), "named twice", **THREE, probability=["p_top", "p_low", "p_low"])
     wrong = three().with_columns(p_mid=pl.lit(0.3))
@@ -427,7 +437,7 @@ def test_seeds_with_different_examples_are_a_split_each_with_a_share():
 def test_what_is_said_of_the_split_goes_before_what_is_inferred():
     setting = recorded(splits(), **FULL, example="id", split="fixed")[3].settings["table"]
     assert not setting.vary and any("said to be fixed" in note for note in setting.notes)
-    refused(rows(), "every seed has the same 60 examples", **FULL, example="id", split="varying")
+    refused(rows(), "all 3 seeds have the same 60 examples", **FULL, example="id", split="varying")
     refused(splits(), "share between 0 and 1", **FULL, example="id", test_share=20)
 
 
@@ -494,9 +504,34 @@ def test_methods_that_agree_with_themselves_only_share_examples_among_their_seed
 
 
 def test_a_split_that_is_said_to_vary_is_not_matched_across_seeds():
-    examples, _, _, design = recorded(rows(), **FULL, split="varying", test_share=0.25)
-    assert len(examples) == 3 * N and design.paired == "order"
+    frame = rows().filter(pl.col("id").str.slice(1).cast(pl.Int64) % 7 != pl.col("seed"))
+    examples, _, _, design = recorded(frame, **FULL, split="varying", test_share=0.25)
+    assert len(examples) == len(frame) // 2 and design.paired == "order"
     assert design.settings["table"].test_share == 0.25
+
+
+def test_one_test_set_in_all_seeds_is_no_new_split_whatever_is_said():
+    refused(rows(), "said to vary", "agree in label and groups, in order", **FULL, split="varying")
+    renamed = rows().with_columns(id=pl.format("seed{}-{}", "seed", "id"))
+    for split in (None, "varying", "fixed"):
+        refused(renamed, "no id stands in two seeds", "the same ids in every seed", **FULL, example="id", split=split)
+    one_each = rows().filter((pl.col("method") == "a") == (pl.col("seed") == 0))
+    assert recorded(one_each.filter(pl.col("seed") < 2), **FULL, split="varying")[3].settings["table"].vary
+
+
+def test_test_sets_that_agree_because_they_are_sorted_may_be_different_ones():
+    renamed = rows().sort("method", "seed", "y", "sex").with_columns(id=pl.format("seed{}-{}", "seed", "id"))
+    assert recorded(renamed, **FULL, example="id")[3].settings["table"].vary
+
+
+@pytest.mark.parametrize("lost", [1, 6])
+def test_a_fixed_split_that_lacks_rows_in_a_seed_stays_fixed(lost):
+    frame = rows().filter(~((pl.col("seed") == 1) & pl.col("id").is_in([f"p{i}" for i in range(lost)])))
+    setting = recorded(frame, **FULL, example="id")[3].settings["table"]
+    assert (setting.vary, setting.test_share) == (False, None)
+    said = " ".join(setting.notes)
+    assert "one fixed split, since any two seeds share at least 100%" in said and f"seed 1 {lost}." in said
+    refused(frame, "said to vary", "at least 100%", **FULL, example="id", split="varying")
 
 
 def test_units_and_weights_reach_the_examples():

@@ -70,6 +70,13 @@ def test_a_blank_or_a_missing_dot_after_the_timestamp_is_no_matter(tmp_path):
     assert len(UTKFace().load(tmp_path)) == 2
 
 
+def test_suffixes_in_capital_letters_and_other_images_are_read(folder):
+    before = len(UTKFace().load(folder))
+    for shade, suffix in enumerate(("JPG", "jpeg", "Png")):
+        photograph(folder, f"30_1_4_2017010100000000{shade}.{suffix}", 10 + 5 * shade)
+    assert len(UTKFace().load(folder)) == before + 3
+
+
 def test_copies_are_one_unit_and_contradictions_are_counted_or_dropped(folder):
     original = folder / "26_1_3_20170116170000001.jpg.chip.jpg"
     (folder / "26_1_3_20170116170000009.jpg.chip.jpg").write_bytes(original.read_bytes())

@@ -12,6 +12,7 @@ import polars as pl
 from evenhand.audit.ingest.columns import Columns
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.groups import MISSING
+from evenhand.tables.values import is_quantity
 
 MOST_NUMBERS = 50
 """A column of numbers with more values than this is a quantity, not a grouping."""
@@ -88,7 +89,7 @@ def _from_column(columns: Columns, name: str) -> TableGroups:
         raise InputError(f"{where} is empty in every row")
     words = columns.as_words(values, "group")
     distinct = words.n_unique()
-    if values.dtype.is_numeric() and distinct > MOST_NUMBERS:
+    if distinct > MOST_NUMBERS and is_quantity(values):
         raise InputError(f"{where} holds {distinct:,} different numbers; make ranges of them first, such as 30–39")
     _refuse_many(distinct, where)
     return TableGroups(words.fill_null(MISSING) if words.null_count() else words)

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import polars as pl
 
-from evenhand.errors import InputError, did_you_mean, first_line
-
-READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda path: pl.read_csv(path, infer_schema_length=None),
-    ".tsv": lambda path: pl.read_csv(path, infer_schema_length=None, separator="\t"),
-    ".parquet": pl.read_parquet,
-    ".json": lambda path: pl.read_json(path, infer_schema_length=None),
-    ".jsonl": lambda path: pl.read_ndjson(path, infer_schema_length=None),
-    ".ndjson": lambda path: pl.read_ndjson(path, infer_schema_length=None),
-}
+from evenhand.errors import InputError, first_line
+from evenhand.tables.files import distinct_names, no_column
+from evenhand.tables.values import as_numbers, as_text, not_numbers, without_nan
 
 TRUTH = {"false": "0", "true": "1"}
 """Words for truth values, and the digits that mean the same."""
-
-
-def read_file(path: Path) -> pl.DataFrame:
-    """The rows of a file, by its suffix. Raises InputError when it is missing, of another kind, or unreadable."""
-    reader = READERS.get(path.suffix.lower())
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    if reader is None:
-        raise InputError(f"{path} ends in none of {', '.join(READERS)}, so its format is not known")
-    try:
-        return reader(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"{path} cannot be read: {first_line(error)}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +34,7 @@ class Columns:
     def of(cls, frame: Any, source: str) -> Columns:
         """Raises InputError when the frame is no dataframe, or has no rows."""
         try:
-            native = nw.from_native(frame)
+            native = nw.from_native(_with_distinct_names(frame))
         except TypeError:
             raise InputError(
                 f"{source} is a {type(frame).__name__}, not a dataframe (pandas, polars, pyarrow or another that "
@@ -75,15 +54,13 @@ class Columns:
 
     def get(self, name: str, role: str) -> pl.Series:
         """A column, in which NaN and empty texts are missing values."""
+        name = str(name)
         if name not in self.names:
-            raise InputError(f'{self.source} has no column "{name}" ({role}); {did_you_mean(name, self.names)}')
+            raise no_column(self.source, name, f"({role})", self.names)
         try:
-            values = self.frame.select(name).to_polars()[name]
-        except (TypeError, ValueError) as error:  # a column of objects of several types
+            return without_nan(_to_polars(self.frame, name))
+        except _UNREADABLE as error:  # a column of objects of several types, or of a type that Arrow lacks
             raise InputError(f"{self.subject(name, role)} is not of one type: {first_line(error)}") from None
-        if values.dtype == pl.String:
-            return values.replace("", None)
-        return values.fill_nan(None) if values.dtype.is_float() else values
 
     def full(self, name: str, role: str) -> pl.Series:
         """A column without missing values."""
@@ -102,15 +79,13 @@ class Columns:
     def numbers(self, name: str, role: str) -> np.ndarray:
         """A column of finite numbers, float64 [n]."""
         values = self.full(name, role)
-        if values.dtype == pl.String:
-            parsed = values.cast(pl.Float64, strict=False)
-            if parsed.null_count():
-                row = first_row(parsed.is_null())
-                raise InputError(f'{self.subject(name, role)} says "{values[row]}" in row {row}; numbers are needed')
-            values = parsed
-        if not values.dtype.is_numeric():
+        parsed = as_numbers(values)
+        if parsed is None and values.dtype == pl.String:
+            row = first_row(not_numbers(values))
+            raise InputError(f'{self.subject(name, role)} says "{values[row]}" in row {row}; numbers are needed')
+        if parsed is None:
             raise InputError(f"{self.subject(name, role)} holds {values.dtype}, not numbers")
-        numbers = values.cast(pl.Float64).to_numpy()
+        numbers = parsed.to_numpy()
         if not np.isfinite(numbers).all():
             row = int(np.flatnonzero(~np.isfinite(numbers))[0])
             raise InputError(f"{self.subject(name, role)} is {numbers[row]} in row {row}; finite numbers are needed")
@@ -132,18 +107,43 @@ class Columns:
         return words.replace_strict({word: digit == "1" for word, digit in digits.items()}, return_dtype=pl.Boolean)
 
     def as_words(self, values: pl.Series, role: str) -> pl.Series:
-        """Values as text, the same whether a file keeps 1, 1.0 or "1"."""
-        if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+        """Values as text; see `evenhand.tables.values.as_text`."""
+        words = as_text(values)
+        if words is None:
             raise InputError(f"{self.subject(values.name, role)} holds {values.dtype}, not plain values")
-        if values.dtype.is_float():
-            known = values.drop_nulls()
-            if (known.is_finite() & (known == known.round())).all():
-                values = values.cast(pl.Int64)
-        return values.cast(pl.String)
+        return words
 
     def subject(self, name: str, role: str) -> str:
         """The subject of a sentence about a column."""
         return f'{self.source}: the column "{name}" ({role})'
+
+
+_UNREADABLE = (TypeError, ValueError, NotImplementedError, OverflowError, pl.exceptions.PolarsError)
+_NAMED_TEXTS = ("IntervalDtype", "PeriodDtype")
+"""Types of pandas whose values are known by their text alone, as pandas shows them."""
+
+
+def _with_distinct_names(frame: Any) -> Any:
+    """A frame of pandas or pyarrow whose columns have distinct texts as names; any other as it is."""
+    if nw.dependencies.is_pandas_like_dataframe(frame):
+        names = list(frame.columns)
+        distinct = distinct_names(names)
+        return frame if distinct == names else frame.set_axis(distinct, axis=1)
+    if nw.dependencies.is_pyarrow_table(frame):
+        return frame.rename_columns(distinct_names(frame.column_names))
+    return frame
+
+
+def _to_polars(frame: nw.DataFrame[Any], name: str) -> pl.Series:
+    """A column of a frame as polars'; intervals and periods of pandas are their texts."""
+    native = frame.to_native()
+    if nw.dependencies.is_pandas_like_dataframe(native):
+        values = native[name]
+        kind = getattr(getattr(values.dtype, "categories", None), "dtype", values.dtype)
+        if type(kind).__name__ in _NAMED_TEXTS:
+            texts = [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+            return pl.Series(name, texts, dtype=pl.String)
+    return frame.select(name).to_polars()[name]
 
 
 def first_row(wrong: pl.Series | np.ndarray) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -99,8 +100,23 @@ def _by_id(
                 f"{where}: the example {ids[row]} has the {fact} {_shown(shown)} in row {row} and "
                 f"{_shown(other)} in row {first[row]}; {_SAME}"
             )
-    sizes = rows.select("seed", first=first).group_by("seed").agg(pl.col("first").n_unique())["first"].to_list()
-    return _of_samples(ids, first, sizes, split, share)
+    samples = Samples.of(rows["seed"], first)
+    _refuse_ids_per_seed(where, rows, first, facts, samples)
+    return _of_samples(ids, first, samples, split, share)
+
+
+def _refuse_ids_per_seed(
+    where: str, rows: pl.DataFrame, first: pl.Series, facts: Mapping[str, pl.Series], samples: Samples
+) -> None:
+    """Refuse ids that name one test set anew in each seed, which would count its noise once per seed."""
+    if len(samples.sizes) < 2 or samples.largest_overlap > 0:
+        return
+    runs = _facts_by_run(rows.with_columns(**facts), list(facts))
+    if _seeds_of_a_method(runs) > 1 and _agree(runs, 0) and not _sorted(next(iter(runs.values()))):
+        raise InputError(
+            f"{where}: no id stands in two seeds, and yet the rows of all seeds agree in label and groups, in order: "
+            "this is one test set; give its examples the same ids in every seed"
+        )
 
 
 def _first_rows(values: pl.Series) -> pl.Series:
@@ -108,34 +124,84 @@ def _first_rows(values: pl.Series) -> pl.Series:
     return values.to_frame("value").with_row_index("row").select(pl.col("row").min().over("value")).to_series()
 
 
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The test sets of the seeds.
+
+    Attributes:
+        seeds: in ascending order.
+        sizes: examples of each.
+        total: distinct examples of all.
+        smallest_overlap, largest_overlap: of two seeds, the share of the smaller test set that the other has; 1 where
+            there is one seed.
+    """
+
+    seeds: list[int]
+    sizes: list[int]
+    total: int
+    smallest_overlap: float
+    largest_overlap: float
+
+    @classmethod
+    def of(cls, seed: pl.Series, first: pl.Series) -> Samples:
+        """From the seed and the example of each row, [n]."""
+        seeds, codes = np.unique(seed.to_numpy(), return_inverse=True)
+        examples, places = np.unique(first.to_numpy(), return_inverse=True)
+        tested = np.zeros((len(examples), len(seeds)), dtype=np.float32)
+        tested[places, codes] = 1
+        shared = (tested.T @ tested).astype(np.int64)
+        sizes = shared.diagonal()
+        overlap = (shared / np.minimum.outer(sizes, sizes))[np.triu_indices(len(seeds), 1)]
+        smallest, largest = (float(overlap.min()), float(overlap.max())) if len(overlap) else (1.0, 1.0)
+        return cls(seeds.tolist(), sizes.tolist(), len(examples), smallest, largest)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the seeds have one test set, of which some may lack a few rows."""
+        return self.smallest_overlap >= FIXED_OVERLAP
+
+
+FIXED_OVERLAP = 0.9
+"""Two seeds that share this much of the smaller test set have one split: new splits of a test share t share about t."""
+
+
 def _of_samples(
-    example: pl.Series, first: pl.Series, sizes: Sequence[int], split: Split | None, share: float | None
+    example: pl.Series, first: pl.Series, samples: Samples, split: Split | None, share: float | None
 ) -> Pairing:
-    """Infer from the sizes of the seeds' test sets whether the split is fixed, and the test share."""
-    total = first.n_unique()
-    same = all(size == total for size in sizes)
-    if split == "varying" and same and len(sizes) > 1:
+    """Infer from the overlap of the seeds' test sets whether the split is fixed, and the test share."""
+    sizes, total, several = samples.sizes, samples.total, len(samples.sizes) > 1
+    if split == "varying" and several and samples.fixed and (share or 0.0) < FIXED_OVERLAP:
         raise InputError(
-            f"the split is said to vary, but every seed has the same {total:,} examples; leave it out, or give ids "
-            "that tell the examples of different seeds apart"
+            f"the split is said to vary, but {_overlap(samples)}; leave it out, or give ids that tell the examples of "
+            "different seeds apart"
         )
-    vary = not same if split is None else split == "varying"
+    vary = not samples.fixed if split is None else split == "varying"
     notes = []
-    if split is None and len(sizes) > 1:
-        evidence = (
-            f"all {len(sizes)} seeds have the same {total:,} examples" if same else "seeds have different examples"
-        )
+    if split is None and several:
+        evidence = "seeds have different examples" if vary else _overlap(samples)
         notes.append(f"Inferred from the table: {'a split per seed' if vary else 'one fixed split'}, since {evidence}.")
-    if split == "fixed" and not same:
+    if split == "fixed" and not samples.fixed:
         smallest = min(sizes)
         notes.append(f"The split is said to be fixed, though some seed has {smallest:,} of {total:,} examples only.")
-    if vary and share is None and len(sizes) > 1:
+    elif not vary and min(sizes) < total:
+        lacking = [
+            f"seed {seed} {total - size:,}" for seed, size in zip(samples.seeds, sizes, strict=True) if size < total
+        ]
+        notes.append(f"Of the {total:,} examples some were not tested in every seed; missing are: {listed(lacking)}.")
+    if vary and share is None and several:
         share = float(np.mean(sizes)) / total
         notes.append(
             f"Test share {share:.2f}: a seed's examples over all distinct ones in the table; the share of all data is "
             "smaller where some examples were never tested."
         )
     return Pairing(example, first, "example", vary, share, tuple(notes))
+
+
+def _overlap(samples: Samples) -> str:
+    """What the test sets of the seeds have in common, in words."""
+    if min(samples.sizes) == samples.total:
+        return f"all {len(samples.sizes)} seeds have the same {samples.total:,} examples"
+    return f"any two seeds share at least {100 * samples.smallest_overlap:.3g}% of the smaller's examples"
 
 
 def _by_order(
@@ -147,12 +213,7 @@ def _by_order(
     """
     where = f"{columns.source} names no column of example ids"
     keyed = rows.with_columns(position=pl.int_range(pl.len()).over("method", "seed"))
-    runs = {
-        (str(method), int(seed)): rows_of_run.select(facts).to_numpy().astype(np.int64)
-        for (method, seed), rows_of_run in keyed.with_columns(pl.col(fact).rank("dense") for fact in facts)
-        .partition_by("method", "seed", as_dict=True, maintain_order=True)
-        .items()
-    }
+    runs = _facts_by_run(rows, facts)
     sorted_rows = _sorted(next(iter(runs.values())))
     seeds = len({seed for _, seed in runs})
     methods = len({method for method, _ in runs})
@@ -161,6 +222,11 @@ def _by_order(
         notes = [] if len(runs) == 1 else [_matched("all methods and seeds", sorted_rows)]
         return Pairing(*_ids(keyed, []), "order", False, share, tuple(notes))
     by_method = _agree(runs, 0)
+    if split == "varying" and by_method and _seeds_of_a_method(runs) > 1:
+        raise InputError(
+            f"the split is said to vary, but {where} and the rows of all seeds agree in label and groups, in order, so "
+            "that they seem to be one test set; leave it out, or name a column of ids"
+        )
     if split == "fixed" and not by_method:
         raise InputError(f"the split is said to be fixed, but {where} and the rows of the seeds differ; name one")
     if by_seed:
@@ -177,6 +243,21 @@ def _by_order(
     if split != "varying" and by_method:
         return Pairing(*_ids(keyed, ["method"]), "none", False, share, (unpaired,))
     return Pairing(*_ids(keyed, ["method", "seed"]), "none", seeds > 1, share, (unpaired,))
+
+
+def _facts_by_run(rows: pl.DataFrame, facts: Sequence[str]) -> dict[tuple[str, int], np.ndarray]:
+    """The facts of the rows of each method and seed, as codes int [m, facts], in their order."""
+    ranked = rows.with_columns(pl.col(fact).rank("dense") for fact in facts)
+    by_run = ranked.partition_by("method", "seed", as_dict=True, maintain_order=True)
+    return {
+        (str(method), int(seed)): of_run.select(facts).to_numpy().astype(np.int64)
+        for (method, seed), of_run in by_run.items()
+    }
+
+
+def _seeds_of_a_method(runs: Mapping[tuple[str, int], np.ndarray]) -> int:
+    """The most seeds that a method has."""
+    return max(Counter(method for method, _ in runs).values())
 
 
 def _agree(runs: Mapping[tuple[str, int], np.ndarray], key_index: int | None) -> bool:

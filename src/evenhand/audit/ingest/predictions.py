@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from evenhand.audit.ingest.class_columns import match, order
 from evenhand.audit.ingest.columns import TRUTH, Columns, first_row, listed
 from evenhand.errors import InputError, did_you_mean
+from evenhand.tables.values import as_numbers, is_quantity
 
 _NATURAL = ({"0", "1"}, {"-1", "1"})
 """Pairs of labels whose second is the positive one without saying so."""
@@ -28,20 +30,26 @@ class Outcomes:
     Attributes:
         classes: names [C]; of two, the second is the positive one.
         label, predicted: int64 [n], codes into `classes`.
-        logits: float32 [n, C], logarithms of the probabilities (−inf for 0), or None.
+        probabilities: float64 [n, C], as given, or None.
         notes: for the report.
     """
 
     classes: tuple[str, ...]
     label: np.ndarray
     predicted: np.ndarray
-    logits: np.ndarray | None
+    probabilities: np.ndarray | None
     notes: tuple[str, ...]
 
     @property
     def labels(self) -> pl.Series:
         """The names of the labels' classes, str [n]."""
         return pl.Series(self.classes)[pl.Series(self.label)]
+
+    @property
+    def label_probability(self) -> np.ndarray:
+        """The probability of the label, float64 [n]; needs probabilities."""
+        assert self.probabilities is not None
+        return np.take_along_axis(self.probabilities, self.label[:, None], axis=1)[:, 0]
 
 
 def outcomes(
@@ -58,9 +66,9 @@ def outcomes(
     words, truthful = _labels(columns, label)
     present = {_truth(word) if truthful else word for word in words.unique().to_list()}
     notes: list[str] = []
-    classes = _ordered(columns, label, sorted(present, key=_order(present)), positive, truthful, notes)
+    classes = _ordered(columns, label, sorted(present, key=order(present)), positive, truthful, notes)
     if len(probability) > 1:
-        classes, probability = _matched(columns, classes, list(probability), truthful, notes)
+        classes, probability = match(columns.source, classes, probability, truthful, notes)
     elif probability and len(classes) > 2:
         raise InputError(
             f"{columns.subject(label, 'label')} has {len(classes)} classes, so one column of probabilities is not "
@@ -79,17 +87,14 @@ def outcomes(
     if predicted is None:
         assert probabilities is not None
         predicted = probabilities.argmax(axis=1).astype(np.int64)
-    logits = None
-    if probabilities is not None:
-        with np.errstate(divide="ignore"):
-            logits = np.log(probabilities).astype(np.float32)
-    return Outcomes(classes, _codes(words, classes, truthful), predicted, logits, tuple(notes))
+    return Outcomes(classes, _codes(words, classes, truthful), predicted, probabilities, tuple(notes))
 
 
 def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
     """Labels as words, and whether they are truth values (true and false, or 1 and 0)."""
     values = columns.full(name, "label")
-    if values.dtype.is_float() and not (values == values.round()).all():
+    numbers = as_numbers(values) if is_quantity(values) else None
+    if numbers is not None and not (numbers == numbers.round()).all():
         raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
     words = columns.as_words(values, "label")
     present = words.unique().to_list()
@@ -104,11 +109,6 @@ def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
 def _truth(word: str) -> str:
     """1 or 0 for true or false, however they are written; another word in small letters."""
     return TRUTH.get(word.lower(), word.lower())
-
-
-def _order(words: Iterable[str]) -> type[int] | type[str]:
-    """Classes that are whole numbers are sorted as such."""
-    return int if all(word.removeprefix("-").isdecimal() for word in words) else str
 
 
 def _ordered(
@@ -134,49 +134,8 @@ def _ordered(
     return tuple(classes)
 
 
-def _matched(
-    columns: Columns, classes: tuple[str, ...], probability: list[str], truthful: bool, notes: list[str]
-) -> tuple[tuple[str, ...], list[str]]:
-    """The column of each class: by name (`high` or `p_high` for the class high), else in sorted order."""
-    alias = {code: word for word, code in TRUTH.items()} if truthful else {}
-    named = {
-        name: [column for column in probability if _is_named(column, name) or _is_named(column, alias.get(name, name))]
-        for name in classes
-    }
-    if len(set(probability)) < len(probability):
-        raise InputError("a column of probabilities is named twice; name one per class")
-    if all(len(matches) == 1 for matches in named.values()) and len(probability) == len(classes):
-        return classes, [named[name][0] for name in classes]
-    if set(classes) < set(probability):  # a class that no example of the table has
-        order = sorted(probability, key=_order(probability))
-        return (tuple(order), order) if len(classes) > 2 else _too_many(columns, classes, probability)
-    if len(probability) != len(classes):
-        return _too_many(columns, classes, probability)
-    ordered = sorted(classes, key=_order(classes))
-    column_of_class = dict(zip(ordered, probability, strict=True))
-    shown = ", ".join(f"{column} of {name}" for name, column in column_of_class.items())
-    notes.append(f"columns of probabilities were taken in the sorted order of the classes: {shown}")
-    return classes, [column_of_class[name] for name in classes]
-
-
-def _too_many(
-    columns: Columns, classes: Sequence[str], probability: Sequence[str]
-) -> tuple[tuple[str, ...], list[str]]:
-    raise InputError(
-        f"{columns.source} has {len(classes)} classes ({listed(classes)}) and {len(probability)} columns of "
-        "probabilities are named; name one per class"
-        + (", or that of the positive class alone" if len(classes) == 2 else "")
-    )
-
-
-def _is_named(column: str, name: str) -> bool:
-    """Whether a column is named after a class."""
-    column, name = column.lower(), name.lower()
-    return column == name or any(column.endswith(f"{sign}{name}") for sign in "_-. :")
-
-
 def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
-    """float64 [n, C]; of one column, [1 − p, p]."""
+    """float64 [n, C], as given; of one column, [1 − p, p]."""
     by_column = []
     for name in names:
         numbers = columns.numbers(name, "probability")
@@ -196,7 +155,7 @@ def _probabilities(columns: Columns, names: Sequence[str]) -> np.ndarray:
         raise InputError(
             f"{columns.source}: the probabilities {listed(names)} sum to {sums[row]:.4g} in row {row}, not to 1"
         )
-    return probabilities / sums[:, None]
+    return probabilities
 
 
 def _with_predicted(
@@ -220,7 +179,7 @@ def _with_predicted(
             f"{listed(classes)}"
         )
     notes.append(f"predicted, but nowhere the label: {listed(new)}")
-    return tuple(sorted([*classes, *new], key=_order([*classes, *new])))
+    return tuple(sorted([*classes, *new], key=order([*classes, *new])))
 
 
 def _codes(words: pl.Series, classes: Sequence[str], truthful: bool) -> np.ndarray:
@@ -241,6 +200,7 @@ def _compare(
                 f"{columns.subject(names[-1], 'probability')} is lower wherever the positive class is predicted: it "
                 "seems to be that of the other class"
             )
-    differ = float((probabilities.argmax(axis=1) != predicted).mean())
+    chosen = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
+    differ = float((chosen < probabilities.max(axis=1)).mean())
     if differ > 0:
         notes.append(f"the prediction is not the more probable class in {100 * differ:.2g}% of the rows")

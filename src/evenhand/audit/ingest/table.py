@@ -15,19 +15,15 @@ import polars as pl
 
 from evenhand.audit import results_folder
 from evenhand.audit.design import Design
-from evenhand.audit.ingest.columns import read_file
 from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.plugins import versions
+from evenhand.tables.files import read_file
 
 
 def read_table(path: str | Path) -> pl.DataFrame:
-    """The rows of a CSV, TSV, Parquet, JSON or JSONL (NDJSON) file, by its suffix.
-
-    Raises:
-        InputError: the file is missing, of an unknown kind, or cannot be read.
-    """
+    """The rows of a file; see `evenhand.tables.files.read_file`."""
     return read_file(Path(path).expanduser())
 
 
@@ -59,8 +55,8 @@ def audit(
     The models may come from anywhere: only the table is read.
 
     Args:
-        frame: any dataframe that narwhals reads (pandas ones need pyarrow beside them), with a row per prediction, or
-            per attacked example of a model.
+        frame: any dataframe that narwhals reads (pandas ones need pyarrow beside them), or the path of a file, with a
+            row per prediction, or per attacked example of a model.
         label: column of true classes: 0 and 1, false and true, words, or whole numbers. None: only membership
             is audited.
         groups: columns of groups. One value per row; a list per row (groups overlap); or `NAME=PREFIX_*`, columns of
@@ -68,8 +64,8 @@ def audit(
             membership there may be none.
         prediction: column of predicted classes. Without one the more probable class is the prediction (of two equal
             ones the first).
-        probability: column of the positive class's probability; or one per class, found by name (`p_high` is of the
-            class high), else in the sorted order of the classes.
+        probability: column of the positive class's probability; or one per class, whose names settle the class: see
+            `class_columns.match`.
         positive: the positive one of two classes, when they are not 0 and 1, −1 and 1, or false and true.
         method: column that names the model of a row; without it all rows are of one method.
         seed: column that numbers the runs of a method (or names them: they are numbered in sorted order); else 0.
@@ -85,7 +81,7 @@ def audit(
             the others only.
         score: column of what a membership attack says of the row, on one scale for all models: more is more
             member-like.
-        source: what the table is called in the report.
+        source: what the table is called in the report; the name of its file where a path is given.
         out: a folder for the tables and `report.html`; margins that differ from those of an earlier audit there are
             kept with their dates.
 
@@ -102,6 +98,9 @@ def audit(
         >>> rows.select("group", "value").rows()
         [(None, 0.75), ('a', 1.0), ('b', 0.5)]
     """
+    if isinstance(frame, str | Path):
+        source = Path(frame).name if source == "table" else source
+        frame = read_table(frame)
     request = TableRequest(
         label=label,
         prediction=prediction,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,9 +14,11 @@ from evenhand import records
 from evenhand.audit.design import Design, MarginChange, SettingDesign
 from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
+from evenhand.audit.ingest.coverage import copies, coverage
 from evenhand.audit.ingest.membership_scores import Scored, scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
+from evenhand.audit.ingest.suspicions import one_role_each, spellings, warnings_on
 from evenhand.audit.ingest.trials import Runs, references, runs
 from evenhand.audit.measures import check_margins, select
 from evenhand.errors import InputError
@@ -75,6 +76,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         InputError: one sentence about the first error in the table or the request.
     """
     columns = Columns.of(frame, request.source)
+    one_role_each(columns, request.label, _other_roles(request))
     margins, measures = _margins(request.margins or {}), _measures(_several(request.measures))
     membership = scored(columns, request.member, request.score)
     predicted = _outcomes(columns, request, membership)
@@ -87,6 +89,11 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, predicted, groups)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
+    suspicions = spellings(predicted, groups, table_runs.rows)
+    suspicions += copies(table_runs.rows, pairing, facts, predicted)
+    chosen = references(_several(request.reference), table_runs.methods, request.method)
+    known = coverage(table_runs.rows, pairing, chosen, groups)
+    warnings = (*known.warnings, *warnings_on(predicted, membership, groups))
     members, scores = scored_tables(table_runs.rows["trial"], pairing.example, membership)
     return TableRecords(
         _examples(pairing, facts, predicted, groups),
@@ -95,7 +102,11 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         members,
         scores,
         Design(
-            settings={SETTING: _setting(request, table_runs, pairing, predicted, membership)},
+            settings={
+                SETTING: _setting(chosen, table_runs, pairing, predicted, membership, suspicions).model_copy(
+                    update={"warnings": warnings, "unmatched": known.unmatched}
+                )
+            },
             measures=measures,
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
@@ -103,6 +114,14 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             source=request.source,
         ),
     )
+
+
+def _other_roles(request: TableRequest) -> list[tuple[str, str | None]]:
+    """The columns that are named in roles other than that of the label, (role, column)."""
+    single = ("prediction", "method", "seed", "example", "weight", "member", "score")
+    named = [(role, getattr(request, role)) for role in single]
+    named += [("probability", name) for name in _several(request.probability)]
+    return named + [("group", name.rpartition("=")[2]) for name in _several(request.groups)]
 
 
 def _outcomes(columns: Columns, request: TableRequest, membership: Scored | None) -> Outcomes | None:
@@ -167,17 +186,22 @@ def _predictions(
     else:
         split = pl.Series(np.where(membership.member, "train", "test"))
     table = {"trial": rows["trial"], "split": split, "example": example, "predicted": pl.Series(predicted.predicted)}
-    if predicted.logits is not None:
-        table["logits"] = pl.Series(predicted.logits, dtype=pl.Array(pl.Float32, predicted.logits.shape[1]))
+    if predicted.probabilities is not None:
+        shape = predicted.probabilities.shape
+        table["probabilities"] = pl.Series(predicted.probabilities, dtype=pl.Array(pl.Float64, shape[1]))
     return records.validate(pl.DataFrame(table), "predictions")
 
 
 def _setting(
-    request: TableRequest, table_runs: Runs, pairing: Pairing, predicted: Outcomes | None, membership: Scored | None
+    chosen: tuple[str, ...],
+    table_runs: Runs,
+    pairing: Pairing,
+    predicted: Outcomes | None,
+    membership: Scored | None,
+    suspicions: Sequence[str],
 ) -> SettingDesign:
     methods = table_runs.methods
-    chosen = references(_several(request.reference), methods, request.method)
-    outcome_notes = [f"{note[0].upper()}{note[1:]}." for note in (predicted.notes if predicted else ())]
+    outcome_notes = [*(predicted.notes if predicted else ()), *suspicions]
     return SettingDesign(
         references=chosen,
         methods=(*chosen, *(name for name in methods if name not in chosen)),
@@ -185,7 +209,11 @@ def _setting(
         vary=pairing.vary or (membership is not None and membership.varies(pairing.example)),
         test_share=pairing.test_share,
         task="" if predicted else "membership scores as given",
-        notes=(*pairing.notes, *table_runs.notes, *outcome_notes),
+        notes=(
+            *pairing.notes,
+            *table_runs.notes,
+            *(f"{note[0].upper()}{note[1:]}." for note in outcome_notes),
+        ),
     )
 
 
@@ -204,12 +232,11 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
 
 
 def _margins(margins: Mapping[str, float]) -> dict[str, float]:
-    for name, margin in margins.items():
-        check_margins([name])
-        if not (math.isfinite(margin) and margin > 0):
-            raise InputError(f"the margin of {name} is a number above 0, not {margin}")
+    check_margins(margins)
     return {name: float(margin) for name, margin in margins.items()}
 
 
 def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    if names is None:
+        return ()
+    return tuple(map(str, names)) if isinstance(names, Sequence) and not isinstance(names, str) else (str(names),)

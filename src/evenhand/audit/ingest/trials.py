@@ -57,7 +57,14 @@ def runs(columns: Columns, method: str | None, seed: str | None) -> Runs:
     words = columns.words(seed, "seed") if seed else pl.repeat("0", len(columns), eager=True)
     names = sorted(words.unique().to_list())
     notes: tuple[str, ...] = ()
-    if all(re.fullmatch(r"-?\d{1,18}", name) for name in names):
+    numbers = [int(name) for name in names if re.fullmatch(r"-?[0-9]{1,18}", name)]
+    foreign = next((name for name in names if name.isdecimal() and not name.isascii()), None)
+    if foreign is not None:
+        raise InputError(
+            f'{columns.subject(str(seed), "seed")} says "{foreign}"; write seeds in the digits 0 to 9, such '
+            f"as {int(foreign)}"
+        )
+    if len(set(numbers)) == len(names):
         seeds = words.cast(pl.Int64)
     else:
         seeds = words.replace_strict({name: number for number, name in enumerate(names)}, return_dtype=pl.Int64)

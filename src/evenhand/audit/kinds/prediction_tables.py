@@ -147,15 +147,15 @@ def _run(predictions: pl.DataFrame, labelled: np.ndarray, classes: int, samples:
     rows = predictions["row"].to_numpy().astype(np.int64)
     keep = slice(None) if labelled[rows].all() else labelled[rows]
     rows = samples.setdefault(rows[keep].tobytes(), rows[keep])
-    logits = None
-    if predictions["logits"].null_count() == 0:
-        logits = predictions["logits"].to_numpy()[keep, :classes].astype(np.float64)
     predicted = predictions["predicted"].fill_null(-1).to_numpy()[keep]
-    if logits is None:
+    column = next((name for name in ("probabilities", "logits") if predictions[name].null_count() == 0), None)
+    if column is None:
         return Run(rows, predicted, None)
-    unknown = predicted < 0
-    predicted = np.where(unknown, logits.argmax(axis=1), predicted)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores = predictions[column].to_numpy()[keep, :classes].astype(np.float64)
+    predicted = np.where(predicted < 0, scores.argmax(axis=1), predicted)
+    if column == "probabilities":
+        return Run(rows, predicted, scores)
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     return Run(rows, predicted, shifted / shifted.sum(axis=1, keepdims=True))
 
 
@@ -166,6 +166,7 @@ def _classes(design: SettingDesign, population: Population, placed: pl.DataFrame
     highest = [int(population.label.max()), 1]
     if placed["predicted"].null_count() < len(placed):
         highest.append(int(placed["predicted"].max()))  # pyright: ignore[reportArgumentType]
-    if placed["logits"].null_count() < len(placed):
-        highest.append(placed.schema["logits"].shape[0] - 1)  # pyright: ignore[reportAttributeAccessIssue]
+    for column in ("logits", "probabilities"):
+        if placed[column].null_count() < len(placed):
+            highest.append(placed.schema[column].shape[0] - 1)  # pyright: ignore[reportAttributeAccessIssue]
     return tuple(str(code) for code in range(max(highest) + 1))

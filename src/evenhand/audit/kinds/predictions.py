@@ -227,6 +227,7 @@ class PredictionReading:
             notes += self._of_likeliest_class(estimand, method)
         if comparison.kind == "gap":
             return gap_evidence(self.to_rest, comparison, notes)
+        notes += self._missing(comparison)
         unpaired = self.design.paired == "none"
         if comparison.kind == "gap change":
             if unpaired:
@@ -276,6 +277,20 @@ class PredictionReading:
             ]
             shares[method] = float(np.concatenate(otherwise).mean()) if otherwise else 0.0
         return shares
+
+    def _missing(self, comparison: Comparison) -> list[str]:
+        """The note on examples of the subset that only one of two methods predicted in a seed both were run with."""
+        method, reference, subset = comparison.method, str(comparison.reference), comparison.estimand.subset
+        lost, asked = self.evaluation.missing(method, reference)
+        if self.design.paired == "none" or not lost.any():
+            return []
+        members = slice(None)
+        if subset.group is not None:
+            groups = self.reader.groups(subset.attribute)
+            members = groups.masks[:, groups.names.index(subset.group)]
+        total = asked[members].sum()
+        shares = [f"{100 * count / total:.1f}%" for count in lost[:, members].sum(axis=1)] if total else ["0%", "0%"]
+        return [f"predictions are missing: {method} {shares[0]}, {reference} {shares[1]} of the examples of either"]
 
     def _left_out(self, estimand: Estimand) -> list[str]:
         """The note on groups without enough examples for max − min, if there are any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -93,7 +94,9 @@ def _points(
         mean = _pooled(share, shares * (outcome[inside] - share), unit[inside], run[inside])
         low, high = proportion_interval(mean, 1 / float((shares**2).sum()), LEVEL)
         x = float(weight[inside] @ values[inside] / mass)
-        yield {"measure": "reliability", "x": x, "y": share, "low": low, "high": high}
+        known = not math.isnan(low)  # a bin of one unit, with different outcomes in different runs, has no variance
+        bounds = {"low": low if known else None, "high": high if known else None}
+        yield {"measure": "reliability", "x": x, "y": share, **bounds}
 
 
 def _pooled(share: float, influence: np.ndarray, unit: np.ndarray, run: np.ndarray) -> TwoWay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, get_args
@@ -31,6 +32,7 @@ __all__ = [
     "of_kind",
     "select",
     "shown_in",
+    "wide_margins",
 ]
 
 
@@ -95,11 +97,45 @@ def check_measures(names: Iterable[str]) -> None:
         measure_named(name)
 
 
-def check_margins(names: Iterable[str]) -> None:
-    """Raises InputError for a margin of an unknown measure; `default` is the margin of several."""
-    for name in names:
+def check_margins(margins: Mapping[str, float]) -> None:
+    """Refuse margins that mean nothing; `default` is the margin of measures on a 0–1 scale.
+
+    Raises:
+        InputError: an unknown measure, a margin that is not above 0, or one that no contrast exceeds: at or above the
+            measure's range.
+
+    Example:
+        >>> from evenhand.audit.measures import check_margins
+        >>> check_margins({"default": 2.0})
+        Traceback (most recent call last):
+        evenhand.errors.InputError: margins: default is 2; no contrast can be larger than 1, so a margin is below that
+    """
+    for name, margin in margins.items():
         if name not in ("default", *known()):
             raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
+        if not 0 < margin < math.inf:
+            raise InputError(f"margins: {name} must be above 0 and finite, not {margin}")
+        if margin >= _range(name):
+            raise InputError(
+                f"margins: {name} is {margin:g}; no contrast can be larger than {_range(name):g}, so a margin is below "
+                "that"
+            )
+
+
+def wide_margins(margins: Mapping[str, float]) -> list[str]:
+    """A sentence for each margin above a quarter of the measure's range, which calls great harm harmless."""
+    return [
+        f"The margin of {name}, {margin:g}, is more than a quarter of what a contrast can be ({_range(name):g}): a "
+        "loss of that size would be called harmless."
+        for name, margin in margins.items()
+        if margin > _range(name) / 4
+    ]
+
+
+def _range(name: str) -> float:
+    """The largest that a contrast of a measure can be."""
+    least, most = (0.0, 1.0) if name == "default" or name not in known() else known()[name].limits
+    return most - least
 
 
 def check_design(design: Design) -> None:

@@ -25,6 +25,9 @@ AGES = (*(f"{low + 1}-{high}" for low, high in pairwise(EDGES[:-1])), "81 and ov
 _FIELDS = ("age", "gender", "race", "timestamp")
 _NAMED = "AGE_GENDER_RACE_TIMESTAMP.jpg.chip.jpg"
 
+_IMAGES = (".jpg", ".jpeg", ".png")
+"""Suffixes of images, in any letters."""
+
 
 class UTKFace(FaceFolder):
     """Faces by gender or age, with the attribute `race`.
@@ -45,7 +48,11 @@ class UTKFace(FaceFolder):
                 cannot be read, unless these are skipped.
         """
         folder = require_folder("utkface", folder)
-        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*.jpg") if path.is_file())
+        files = sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("[!.]*")
+            if path.suffix.lower() in _IMAGES and path.is_file()
+        )
         if not files:
             raise InputError(
                 f"utkface: {folder} holds no images; it should hold AGE_GENDER_RACE_TIMESTAMP.jpg.chip.jpg"

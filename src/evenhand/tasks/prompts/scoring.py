@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from evenhand.errors import InputError
+from evenhand.models.positions import text_positions
 from evenhand.tasks.prompts.encoding import Continuation, PromptEncoder, SharedPrefix, Tokens, prompt_groups
 from evenhand.tasks.prompts.prefix_reader import PrefixReader
 from evenhand.tasks.prompts.prompt import ReviewPrompt
@@ -187,5 +188,5 @@ def _batches(items: Sequence[SharedPrefix], most: int) -> Iterator[list[SharedPr
 
 def _limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
     """Return the most tokens that a prompt may have, by request, by the model and by its tokenizer."""
-    known = [int(tokenizer.model_max_length), max_length, getattr(model.config, "max_position_embeddings", None)]
+    known = [int(tokenizer.model_max_length), max_length, text_positions(model.config.to_dict())]
     return min(number for number in known if number is not None)

@@ -1,0 +1,132 @@
+"""What the methods of a table were tested on in common: answers that are missing, ids that never match, copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from evenhand.audit.ingest.attributes import TableGroups
+from evenhand.audit.ingest.columns import listed
+from evenhand.audit.ingest.pairing import Pairing
+from evenhand.audit.ingest.predictions import Outcomes
+
+_NAMED = 3
+"""The groups that a sentence names."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What must be known before any verdict.
+
+    Attributes:
+        warnings: for the headline.
+        unmatched: pairs of methods that were tested on no example in common.
+    """
+
+    warnings: tuple[str, ...] = ()
+    unmatched: tuple[tuple[str, str], ...] = ()
+
+
+def coverage(
+    rows: pl.DataFrame, pairing: Pairing, references: Sequence[str], groups: Mapping[str, TableGroups]
+) -> Coverage:
+    """What the methods of a table with ids have in common; nothing to say of one without.
+
+    Args:
+        rows: `method` and `seed` of each row.
+        pairing: the example of each row.
+        references: methods that the others are compared with.
+        groups: by attribute.
+    """
+    if pairing.paired != "example":
+        return Coverage()
+    tested = rows.select("method", "seed", example=pairing.first)
+    methods = tested["method"].unique(maintain_order=True).to_list()
+    examples = {method: tested.filter(method=method)["example"].unique() for method in methods}
+    unmatched = tuple(
+        (method, reference)
+        for method in methods
+        for reference in references
+        if method not in references and not examples[method].is_in(examples[reference].implode()).any()
+    )
+    if unmatched:
+        warnings = (
+            f"{method} and {reference} have no example id in common, so that nothing of them can be compared: the same "
+            "examples need the same ids."
+            for method, reference in unmatched
+        )
+        return Coverage(tuple(warnings), unmatched)
+    return Coverage(tuple(_missing(tested, methods, groups)))
+
+
+def _missing(tested: pl.DataFrame, methods: Sequence[str], groups: Mapping[str, TableGroups]) -> list[str]:
+    """A sentence for each method without predictions of examples that another has in the same seed."""
+    asked = tested.select("seed", "example").unique()
+    sentences = []
+    for method in methods:
+        own = tested.filter(method=method)
+        expected = asked.join(own.select("seed").unique(), on="seed", how="semi")
+        absent = expected.join(own, on=["seed", "example"], how="anti")
+        if len(absent):
+            counted = f"{len(absent):,} of {len(expected):,}{_by_group(absent, expected, groups)}"
+            sentences.append(
+                f"{method} has no prediction of {_share(len(absent), len(expected))} of the examples that another "
+                f"method has in the same runs ({counted}): they are left out of comparisons, which favours a method "
+                "that does not answer where it would err."
+            )
+    return sentences
+
+
+def _by_group(absent: pl.DataFrame, expected: pl.DataFrame, groups: Mapping[str, TableGroups]) -> str:
+    """The groups with the largest shares, in words."""
+    shares = []
+    for attribute, values in groups.items():
+        counts = []
+        for frame in (absent, expected):
+            of_rows = frame.select(group=values.lists_of(frame["example"])).explode("group").drop_nulls()
+            counts.append(of_rows["group"].value_counts(name="rows"))
+        joined = counts[1].join(counts[0], on="group", suffix="_absent")
+        shares += [(lost / all_rows, f"{attribute} = {group}") for group, all_rows, lost in joined.iter_rows()]
+    largest = sorted(shares, key=lambda entry: (-entry[0], entry[1]))[:_NAMED]
+    return "".join(f"; {group} {_share(share, 1)}" for share, group in largest)
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}%"
+
+
+def copies(
+    rows: pl.DataFrame, pairing: Pairing, facts: Mapping[str, pl.Series], predicted: Outcomes | None
+) -> list[str]:
+    """A note on examples that are the same in every fact, prediction and probability.
+
+    Without probabilities there is none, since labels alone coincide by chance.
+
+    Args:
+        rows: `trial` of each row.
+        pairing: the example of each row.
+        facts: the properties of each row's example.
+        predicted: predictions and probabilities.
+    """
+    if predicted is None or predicted.probabilities is None or "unit" in facts:
+        return []
+    columns = {f"probability {code}": column for code, column in enumerate(predicted.probabilities.T)}
+    hashed = pl.DataFrame({**facts, "trial": rows["trial"], "predicted": predicted.predicted, **columns}).hash_rows()
+    by_example = (
+        pl.DataFrame({"example": pairing.first, "row": hashed})
+        .group_by("example", maintain_order=True)
+        .agg(pl.col("row").bitwise_xor())
+    )
+    repeated = by_example.filter(pl.col("row").is_duplicated())
+    if repeated.is_empty():
+        return []
+    distinct = repeated["row"].n_unique()
+    same = repeated.filter(pl.col("row") == repeated["row"][0])["example"]
+    named = listed([str(pairing.example[row]) for row in same.to_list()], 3)
+    return [
+        f"{len(repeated):,} of {len(by_example):,} examples are not told apart by label, groups, predictions and "
+        f"probabilities ({distinct:,} different ones, such as {named}): copies of one case must be named as a unit, "
+        "else intervals are too short"
+    ]

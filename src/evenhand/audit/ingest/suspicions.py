@@ -1,0 +1,73 @@
+"""Notes on a table that was perhaps read otherwise than it was meant: labels among predictions, spellings, copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from evenhand.audit.ingest.attributes import TableGroups
+from evenhand.audit.ingest.columns import Columns
+from evenhand.audit.ingest.membership_scores import Scored
+from evenhand.audit.ingest.predictions import Outcomes
+from evenhand.errors import InputError
+from evenhand.tables.values import spelling_notes
+
+
+def one_role_each(columns: Columns, label: str | None, roles: Sequence[tuple[str, str | None]]) -> None:
+    """Refuse a column of labels that is named in another role, (role, column).
+
+    Raises:
+        InputError: which role.
+    """
+    for role, name in roles:
+        if label is not None and name is not None and str(name) == str(label):
+            raise InputError(
+                f"{columns.subject(label, 'label')} is named as {role} too; name the column that holds the {role}"
+            )
+
+
+def warnings_on(predicted: Outcomes | None, membership: Scored | None, groups: Mapping[str, TableGroups]) -> list[str]:
+    """Sentences on columns that are the label or the membership in every row, for the headline."""
+    return [
+        *([] if predicted is None else _labels_again(predicted, groups)),
+        *([] if membership is None else _scores_again(predicted, membership)),
+    ]
+
+
+def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], rows: pl.DataFrame) -> list[str]:
+    """Notes on labels, methods (of `rows`) and groups that differ in spelling only."""
+    return [
+        *([] if predicted is None else spelling_notes("label", predicted.labels)),
+        *spelling_notes("method", rows["method"]),
+        *(note for name, values in groups.items() for note in spelling_notes(f"group of {name}", _each(values))),
+    ]
+
+
+def _each(groups: TableGroups) -> pl.Series:
+    return groups.text if groups.lists is None else groups.lists.explode()
+
+
+def _labels_again(predicted: Outcomes, groups: Mapping[str, TableGroups]) -> list[str]:
+    """Sentences on predictions, probabilities and groups that are the label in every row."""
+    notes = []
+    again = "in every row: make sure that no column of labels was taken for one of"
+    if (predicted.predicted == predicted.label).all():
+        notes.append(f"The prediction is the label {again} predictions.")
+    if predicted.probabilities is not None and (predicted.label_probability == 1).all():
+        notes.append(f"The probability of the label is 1 {again} probabilities.")
+    for name, values in groups.items():
+        pairs = pl.DataFrame({"label": predicted.labels, "group": values.text}).unique()
+        if len(pairs) == len(predicted.classes) == pairs["group"].n_unique() == pairs["label"].n_unique():
+            notes.append(f"The groups of {name} tell the label {again} groups.")
+    return notes
+
+
+def _scores_again(predicted: Outcomes | None, membership: Scored) -> list[str]:
+    """Sentences on scores that are the membership or the label in every row."""
+    notes = []
+    for what, values in (("membership", membership.member), ("label", None if predicted is None else predicted.label)):
+        if values is not None and np.array_equal(membership.score, values.astype(float)):
+            notes.append(f"The score is the {what} in every row: make sure that it is what an attack says.")
+    return notes

@@ -1,0 +1,36 @@
+"""The number of tokens that a model has positions for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+AFTER_PADDING = (
+    *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"),
+    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+)
+"""Types of models of RoBERTa's class, whose first token has the position after the padding index."""
+_N_POSITIONS = frozenset({"gpt2", "openai-gpt"})
+
+
+def text_positions(config: Mapping[str, Any]) -> int | None:
+    """Return how many tokens a text may have; None where the model has no limit.
+
+    RoBERTa counts positions from its padding index + 1, so that two of 514 stay unused with the index 1.
+
+    Args:
+        config: the values of `config.json`, or of a configuration's `to_dict()`.
+
+    Example:
+        >>> from evenhand.models.positions import text_positions
+        >>> text_positions({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1})
+        512
+    """
+    kind = config.get("model_type")
+    positions = config.get("n_positions" if kind in _N_POSITIONS else "max_position_embeddings")
+    if positions is None:
+        return None
+    if kind not in AFTER_PADDING:
+        return int(positions)
+    padding = None if kind == "mpnet" else config.get("pad_token_id")  # MPNet's is 1, whatever is configured
+    return int(positions) - (1 if padding is None else int(padding)) - 1
