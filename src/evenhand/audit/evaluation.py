@@ -12,7 +12,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.arrays.texts import Texts
 from evenhand.audit.design import SettingDesign
-from evenhand.audit.trial_records import seeds_of
+from evenhand.audit.trial_records import seed_pairs, seeds_of
 
 NOT_AUDITED = ("train", "validation")
 """Splits whose predictions and responses are not audited."""
@@ -162,7 +162,7 @@ class Evaluation:
         return tuple(kept)
 
     def missing(self, method: str, reference: str) -> tuple[np.ndarray, np.ndarray]:
-        """How often two methods lack a prediction that the other has in a seed that both were run with.
+        """How often two methods lack a prediction that the other has in a run that it is compared with.
 
         Returns:
             int [2, n], of the method and of the reference, by example; and int [n], how often either has one.
@@ -171,8 +171,8 @@ class Evaluation:
         if pair not in self._missing:
             n = len(self.population.label)
             lost, asked = np.zeros((2, n), dtype=np.int64), np.zeros(n, dtype=np.int64)
-            for seed in self.seeds(method):
-                ours, theirs = (self.runs.get((name, seed)) for name in pair)
+            for seed, other in seed_pairs(self.seeds(method), self.seeds(reference))[0]:
+                ours, theirs = self.runs.get((method, seed)), self.runs.get((reference, other))
                 if ours is None or theirs is None:
                     continue
                 tested = np.zeros((2, n), dtype=bool)
