@@ -19,8 +19,10 @@ from evenhand.cli_options import (
     Folder,
     Format,
     Json,
+    JudgedComparison,
     Listing,
     Out,
+    Prediction,
     Set,
     SplitDesign,
     Study_,
@@ -140,6 +142,9 @@ def audit(
     positive: Annotated[
         str | None, typer.Option(metavar="VALUE", help="the positive class, when labels are words")
     ] = None,
+    favourable: Annotated[
+        Prediction | None, typer.Option(help="the prediction that people want; else selection has two-sided verdicts")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(metavar="COL", help="the method whose model made the prediction")
     ] = None,
@@ -156,6 +161,9 @@ def audit(
         list[str] | None, typer.Option(metavar="MEASURE=X", help="largest contrast declared harmless")
     ] = None,
     measure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="measures to compute; default: all")] = None,
+    comparison: Annotated[
+        JudgedComparison | None, typer.Option(help="gap: verdicts on each method's gaps between groups, too")
+    ] = None,
     split: Annotated[SplitDesign | None, typer.Option(help="one test set for all seeds, or a new one per seed")] = None,
     test_share: Annotated[float | None, typer.Option(help="share of the data in each seed's test set")] = None,
     member: Annotated[
@@ -178,6 +186,7 @@ def audit(
         probability=probability or None,
         groups=group or (),
         positive=positive,
+        favourable=None if favourable is None else favourable.value,
         method=method,
         seed=seed,
         reference=reference or None,
@@ -186,6 +195,7 @@ def audit(
         weight=weight,
         margins=margins_of(margin or []),
         measures=measure or None,
+        comparison=None if comparison is None else comparison.value,
         split=None if split is None else split.value,
         test_share=test_share,
         member=member,

@@ -38,6 +38,19 @@ class Listing(StrEnum):
     presets = "presets"
 
 
+class Prediction(StrEnum):
+    """The values of `--favourable`."""
+
+    positive = "positive"
+    negative = "negative"
+
+
+class JudgedComparison(StrEnum):
+    """The values of `--comparison`."""
+
+    gap = "gap"
+
+
 class SplitDesign(StrEnum):
     """The values of `--split`."""
 

@@ -183,6 +183,8 @@ class SettingDesign(Spec):
         methods: in the order in which a reader wants them.
         classes: class names; empty when unknown.
         positive: code of the favourable or flagged class of a binary task.
+        favourable: whether it is the positive or the negative prediction that people want (to be hired; not to be
+            flagged); None: not said, and verdicts on selection rates are two-sided.
         vary: a new split per seed (the paper's design) or one fixed split.
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
@@ -201,6 +203,7 @@ class SettingDesign(Spec):
     methods: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     positive: int = 1
+    favourable: Literal["positive", "negative"] | None = None
     vary: bool = True
     test_share: float | None = None
     task: str = ""
@@ -229,6 +232,7 @@ class Design(Spec):
     Attributes:
         settings: by name.
         measures: names from `evenhand.audit.measures`; empty means the defaults.
+        gaps: whether the gaps of each method get verdicts where there is a reference, too.
         margins: by measure; `default` serves measures on a 0–1 scale.
         margin_history: earlier declarations, oldest first.
         support: see DEFAULT_SUPPORT.
@@ -240,6 +244,7 @@ class Design(Spec):
 
     settings: dict[str, SettingDesign]
     measures: tuple[str, ...] = ()
+    gaps: bool = False
     margins: dict[str, float] = Field(default_factory=dict)
     margin_history: tuple[MarginChange, ...] = ()
     support: int = DEFAULT_SUPPORT

@@ -91,6 +91,7 @@ class Comparison:
         reference: the method that it is compared with; None for a gap.
         terms: the summands, with the measure's sign in their coefficients.
         decides: whether it gets a verdict.
+        two_sided: whether neither direction is worse, so that its verdict is two-sided.
         mirrored: whether the rest is the attribute's only other group, whose gap change is minus this one: both are one
             number, and get one row.
     """
@@ -102,6 +103,7 @@ class Comparison:
     terms: tuple[Term, ...]
     decides: bool
     mirrored: bool = False
+    two_sided: bool = False
 
     @property
     def against(self) -> str | None:
@@ -131,7 +133,7 @@ def change(estimand: Estimand, method: str, reference: str, direction: int, deci
         decides: whether it gets a verdict.
     """
     terms = _signed(direction, (1, method, estimand.subset), (-1, reference, estimand.subset))
-    return Comparison("change", estimand, method, reference, terms, decides)
+    return Comparison("change", estimand, method, reference, terms, decides, two_sided=not direction)
 
 
 def gap(
@@ -139,12 +141,11 @@ def gap(
 ) -> Comparison:
     """The estimand of a group minus that of the rest (or of another subset), of one method: one model is enough.
 
-    A measure without direction has no verdict. Args: see `change` and `Comparison`.
+    Args: see `change` and `Comparison`.
     """
     rest = against or estimand.subset.rest
     terms = _signed(direction, (1, method, estimand.subset), (-1, method, rest))
-    decides = estimand.measure.decides if direction else False
-    return Comparison("gap", estimand, method, None, terms, decides, mirrored)
+    return Comparison("gap", estimand, method, None, terms, estimand.measure.decides, mirrored, not direction)
 
 
 def gap_change(
@@ -157,13 +158,13 @@ def gap_change(
 ) -> Comparison:
     """The gap of a method minus the gap of its reference: does the method hurt this group more than the others?
 
-    A measure without direction has no verdict. Args: see `change` and `Comparison`.
+    Args: see `change` and `Comparison`.
     """
     rest = against or estimand.subset.rest
     group = estimand.subset
     terms = _signed(direction, (1, method, group), (-1, method, rest), (-1, reference, group), (1, reference, rest))
-    decides = estimand.measure.decides if direction else False
-    return Comparison("gap change", estimand, method, reference, terms, decides, mirrored)
+    decides = estimand.measure.decides
+    return Comparison("gap change", estimand, method, reference, terms, decides, mirrored, not direction)
 
 
 def _signed(direction: int, *terms: tuple[int, str, Subset]) -> tuple[Term, ...]:

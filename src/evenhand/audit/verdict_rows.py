@@ -12,7 +12,7 @@ from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast, Unseen
 from evenhand.audit.design import Design
 from evenhand.audit.disparities import LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
-from evenhand.stats.equivalence import verdict
+from evenhand.stats.equivalence import two_sided_verdict, verdict
 from evenhand.stats.heterogeneity import MetaAnalysis
 from evenhand.stats.multiplicity import MaxT
 from evenhand.stats.power import POWER, Repeated
@@ -58,10 +58,11 @@ class FamilyBounds:
 
     Attributes:
         joint: the null distribution of the largest statistic (the smallest p-value).
-        level: one-sided, of each bound.
+        level: of each bound; of two-sided verdicts half as large as of others.
         name: the measure and the pair of methods, the number of contrasts and how they are corrected.
         jointly: the claim about all of them, where it holds.
         alpha: the one-sided level of the whole family.
+        one_sided: the level of each bound of one-sided verdicts, which disparities have whatever the measure.
     """
 
     joint: MaxT
@@ -69,6 +70,7 @@ class FamilyBounds:
     name: str
     jointly: str | None
     alpha: float
+    one_sided: float
 
 
 def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]:
@@ -90,8 +92,8 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     low, high = bounds
     values["low"], values["high"] = comparison.within((low, high))
     if contrast.gaps is not None:
-        values["disparity"] = contrast.gaps.disparity(interval, family.level)
-        if values["disparity"] == "narrows" and contrast.gaps.levelled_down(family.level):
+        values["disparity"] = contrast.gaps.disparity(interval, family.one_sided)
+        if values["disparity"] == "narrows" and contrast.gaps.levelled_down(family.one_sided):
             notes.append(LEVELLED_DOWN)
     if not comparison.decides:
         return verdict_row(member, member.setting, family.name, notes, values)
@@ -100,14 +102,17 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     if not high > low:
         return verdict_row(member, member.setting, family.name, [*notes, NO_WIDTH], values)
     p = contrast.p_greater()
+    adjusted = family.joint.adjusted
     values |= {
         "verdict": decided(low, high, member, contrast.unseen, contrast.lowest(family.level)),
-        "p": p,
-        "p_adjusted": float(family.joint.adjusted(p)),
+        "p": 2 * min(p, 1 - p) if comparison.two_sided else p,
+        "p_adjusted": min(2 * float(adjusted(min(p, 1 - p))), 1.0) if comparison.two_sided else float(adjusted(p)),
         "detectable": Repeated.of(interval, family.level).smallest(),
     }
     if values["verdict"] == "inconclusive" and contrast.runs > 1 and not comparison.estimand.measure.one_sided:
-        needed = runs_needed(interval, family.level, _margin_left(member.margin, contrast.unseen))
+        needed = runs_needed(
+            interval, family.level, _margin_left(member.margin, contrast.unseen), two_sided=comparison.two_sided
+        )
         values["runs_needed"] = needed.runs
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []
@@ -138,6 +143,8 @@ def decided(low: float, high: float, member: SettingContrast, unseen: Unseen | N
         unseen: what the contrast cannot see, if anything.
         lowest: the lower bound that `equivalent` rests on; below `low` where something is not seen.
     """
+    if member.comparison.two_sided:
+        return two_sided_verdict(low, high, member.margin)
     few = unseen is not None and unseen.few
     margin = None if few else member.margin
     word = verdict(low, high, margin)
@@ -194,7 +201,7 @@ def pooled_row(
     family = f"{pair}, across settings ({counted(size)})"
     values: dict[str, Any] = {"runs": settings, "scope": scope}
     if pooled is not None:
-        level = design.alpha / size
+        level = design.alpha / size / (2 if comparison.two_sided else 1)
         low, high = pooled.bounds(level)
         lowest = low - (unseen.below.share if unseen else 0.0)
         high += unseen.above.share if unseen else 0.0
@@ -204,6 +211,7 @@ def pooled_row(
             values["predict_low"], values["predict_high"] = pooled.prediction(1 - 2 * level)
         if comparison.decides:
             p = pooled.p_greater()
+            p = 2 * min(p, 1 - p) if comparison.two_sided else p
             values |= {
                 "verdict": decided(low, high, member, unseen, lowest),
                 "p": p,

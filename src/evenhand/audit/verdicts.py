@@ -37,17 +37,20 @@ class Family(FamilyBounds):
         """The family of these contrasts."""
         contrasts = [member.contrast for member in members]
         joint = _joint(contrasts)
-        size, level = joint.size, joint.level(design.alpha)
         first = members[0].comparison
+        size, one_sided = joint.size, joint.level(design.alpha)
+        level = joint.level(design.alpha / 2) if first.two_sided else one_sided
         estimand = first.estimand
         by = BY[estimand.subset.level] if estimand.family is None else f"by {estimand.family}"
-        method_note = ", max T" if level > design.alpha / size else ""
+        method_note = ", max T" if one_sided > design.alpha / size else ""
         corrected = "" if estimand.correction is None else f" after {estimand.correction}"
         name = (
             f"{kind_of(first)}{estimand.measure.name}{corrected} {by}, {pair_of(first)} ({counted(size)}{method_note})"
         )
-        jointly = _jointly(contrasts, members[0].margin, design.alpha) if first.decides else None
-        return cls(joint, level, name, jointly, design.alpha, members)
+        jointly = (
+            _jointly(contrasts, members[0].margin, design.alpha) if first.decides and not first.two_sided else None
+        )
+        return cls(joint, level, name, jointly, design.alpha, one_sided, members)
 
     @property
     def settled(self) -> Self:

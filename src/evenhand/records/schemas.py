@@ -48,7 +48,7 @@ class Table:
 COMPARISONS = ("change", "gap", "gap change")
 SCOPES = ("the methods", "this model against the mean of N runs", "these models", "this model")
 DISPARITIES = ("reversed", "widens", "narrows", "undecided")
-VERDICTS = ("worse", "better", "equivalent", "not worse", "inconclusive")
+VERDICTS = ("worse", "better", "different", "equivalent", "not worse", "inconclusive")
 STATUS = ("done", "failed")
 ROLES = ("study", "tuning", "pool")
 

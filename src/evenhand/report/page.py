@@ -31,6 +31,7 @@ _MEANINGS = {
     "equivalent": "the interval lies inside ± margin",
     "worse": "else above 0",
     "better": "else below 0",
+    "different": "the interval excludes 0, and neither direction is worse",
     "not worse": "else below the margin",
     "inconclusive": "this study cannot decide",
     theme.UNDECIDED: "shown for comparison only",

@@ -23,7 +23,7 @@ from evenhand.report.wording import (
 
 MOST_ROWS = 24
 MOST_ACROSS = 8
-_FIRST = ("worse", "better", "inconclusive", "not worse", "equivalent")
+_FIRST = ("worse", "different", "better", "inconclusive", "not worse", "equivalent")
 
 
 def text(results: Reportable) -> str:

@@ -11,6 +11,7 @@ UNDECIDED = "no verdict"
 COLOURS: Mapping[str, str] = {
     "worse": "#c44601",
     "better": "#0b62a8",
+    "different": "#a8508a",
     "equivalent": "#007a5a",
     "not worse": "#4b9fc9",
     "inconclusive": "#6b6b6b",
@@ -21,6 +22,7 @@ COLOURS: Mapping[str, str] = {
 SHAPES: Mapping[str, str] = {
     "worse": "triangle-right",
     "better": "triangle-left",
+    "different": "triangle-up",
     "equivalent": "square",
     "not worse": "diamond",
     "inconclusive": "circle",
@@ -30,6 +32,7 @@ SHAPES: Mapping[str, str] = {
 MARKS: Mapping[str, str] = {
     "worse": "▶",
     "better": "◀",
+    "different": "▲",
     "equivalent": "■",
     "not worse": "◆",
     "inconclusive": "○",

@@ -16,7 +16,7 @@ from evenhand.stats.bootstrap import (
 )
 from evenhand.stats.contrast import TwoWay, two_sides, two_way, unpaired
 from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate, pooled_tpr
-from evenhand.stats.equivalence import non_inferiority, tost, tost_independent, tost_paired, verdict
+from evenhand.stats.equivalence import non_inferiority, tost, tost_independent, tost_paired, two_sided_verdict, verdict
 from evenhand.stats.few_runs import FewRuns
 from evenhand.stats.heterogeneity import MetaAnalysis, pool
 from evenhand.stats.multiplicity import MaxT, benjamini_hochberg, bonferroni, correlations, holm, max_t, unit_totals
@@ -84,6 +84,7 @@ __all__ = [
     "tost",
     "tost_independent",
     "tost_paired",
+    "two_sided_verdict",
     "two_sides",
     "two_way",
     "unit_totals",

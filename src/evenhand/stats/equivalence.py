@@ -9,9 +9,9 @@ import numpy as np
 
 from evenhand.stats.student_t import t_tail
 
-__all__ = ["Verdict", "non_inferiority", "tost", "tost_independent", "tost_paired", "verdict"]
+__all__ = ["Verdict", "non_inferiority", "tost", "tost_independent", "tost_paired", "two_sided_verdict", "verdict"]
 
-Verdict = Literal["worse", "better", "equivalent", "not worse", "inconclusive"]
+Verdict = Literal["worse", "better", "different", "equivalent", "not worse", "inconclusive"]
 
 
 def verdict(low: float, high: float, margin: float | None) -> Verdict:
@@ -45,6 +45,29 @@ def verdict(low: float, high: float, margin: float | None) -> Verdict:
     if margin is not None and high < margin:
         return "not worse"
     return "inconclusive"
+
+
+def two_sided_verdict(low: float, high: float, margin: float | None) -> Verdict:
+    """The verdict from the interval of a contrast of which neither direction is worse.
+
+    In this order: inside (−margin, margin) `equivalent`; without 0 `different`; else `inconclusive`.
+
+    Args:
+        low, high: bounds, each at half of the family's level; without width they give `inconclusive`.
+        margin: the largest contrast declared harmless, above 0; None: `equivalent` is not said.
+
+    Source: as of `verdict`.
+
+    Example:
+        >>> from evenhand.stats import two_sided_verdict
+        >>> two_sided_verdict(-0.05, -0.01, margin=0.02), two_sided_verdict(-0.01, 0.01, margin=0.02)
+        ('different', 'equivalent')
+    """
+    if not high > low:
+        return "inconclusive"
+    if margin is not None and -margin < low and high < margin:
+        return "equivalent"
+    return "different" if low > 0 or high < 0 else "inconclusive"
 
 
 def tost(estimate: float, standard_error: float, df: float, low: float, high: float) -> float:

@@ -54,7 +54,9 @@ class RunsNeeded:
     reason: str | None = None
 
 
-def runs_needed(interval: FewRuns | Wider, level: float, margin: float | None, power: float = POWER) -> RunsNeeded:
+def runs_needed(
+    interval: FewRuns | Wider, level: float, margin: float | None, power: float = POWER, *, two_sided: bool = False
+) -> RunsNeeded:
     """The smallest number of runs, up to 40, at which a share `power` of the ways to go on end with a verdict.
 
     Args:
@@ -63,6 +65,7 @@ def runs_needed(interval: FewRuns | Wider, level: float, margin: float | None, p
         margin: the largest contrast declared harmless; None: only bounds beyond 0 decide, and where truths are small
             the number is too low.
         power: the share.
+        two_sided: whether `not worse` is no verdict, but only `equivalent`.
 
     Returns:
         A number above the runs that were made; else the reason: the two are identical, examples limit what any number
@@ -88,7 +91,7 @@ def runs_needed(interval: FewRuns | Wider, level: float, margin: float | None, p
         low, high = bounds_after(interval, runs, level)
         decided = (low > 0) | (high < 0)
         if margin is not None:
-            decided |= high < margin
+            decided |= (high < margin) & (low > -margin) if two_sided else high < margin
         return bool(decided.mean() >= power)
 
     if not decides(FOR_EVER):

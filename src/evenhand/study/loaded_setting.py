@@ -171,6 +171,7 @@ class LoadedSetting:
             references=spec.reference,
             methods=tuple(spec.methods),
             classes=self.dataset.classes if self.kind == "classification" else (),
+            favourable=spec.favourable,
             vary=spec.split.vary and (spec.split.column is None or spec.limit.test is not None),
             test_share=tested[0] / len(self.dataset) if tested else None,
             kind=self.kind,

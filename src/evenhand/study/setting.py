@@ -54,6 +54,8 @@ class Setting(Spec):
         harness: of a language model, the benchmarks that are scored besides; None: none.
         probing: of a task of texts, what the models' representations are probed for; None: nothing.
         keep: what stays on disk after a trial.
+        favourable: of a task of two classes, the prediction that people want, `positive` or `negative`; None: verdicts
+            on selection rates are two-sided.
     """
 
     task: dict[str, Any]
@@ -73,6 +75,7 @@ class Setting(Spec):
     harness: HarnessSpec | None = None
     probing: ProbingSpec | None = None
     keep: Keep = "adapters"
+    favourable: Literal["positive", "negative"] | None = None
 
     @field_validator("task", mode="before")
     @classmethod

@@ -35,6 +35,7 @@ def audit(
     prediction: str | None = None,
     probability: str | Sequence[str] | None = None,
     positive: object | None = None,
+    favourable: Literal["positive", "negative"] | None = None,
     method: str | None = None,
     seed: str | None = None,
     reference: str | Sequence[str] | None = None,
@@ -43,6 +44,7 @@ def audit(
     weight: str | None = None,
     margins: Mapping[str, float] | None = None,
     measures: Sequence[str] | None = None,
+    comparison: Literal["gap"] | None = None,
     split: Literal["fixed", "varying"] | None = None,
     test_share: float | None = None,
     member: str | None = None,
@@ -50,7 +52,7 @@ def audit(
     source: str = "table",
     out: str | Path | None = None,
 ) -> Results:
-    """Audit a table of predictions or membership scores; returns estimates, and verdicts where a reference is named.
+    """Audit a table of predictions or membership scores; returns estimates and verdicts.
 
     The models may come from anywhere: only the table is read.
 
@@ -67,6 +69,8 @@ def audit(
         probability: column of the positive class's probability; or one per class, whose names settle the class: see
             `class_columns.match`.
         positive: the positive one of two classes, when they are not 0 and 1, −1 and 1, or false and true.
+        favourable: the prediction that people want, the `positive` (to be hired) or the `negative` one (not to be
+            flagged), so that a lower or a higher selection rate is worse; else verdicts on it are two-sided.
         method: column that names the model of a row; without it all rows are of one method.
         seed: column that numbers the runs of a method (or names them: they are numbered in sorted order); else 0.
         reference: the method or methods that the others are compared with.
@@ -75,6 +79,7 @@ def audit(
         weight: column of examples' weights, above 0; else 1.
         margins: the largest contrast declared harmless, by measure; `default` serves measures on a 0–1 scale.
         measures: names of measures; all unless given.
+        comparison: `gap` gives each method's gaps between groups verdicts, too; without a reference they have them.
         split: whether seeds share one test set; else inferred and noted.
         test_share: the share of the data that a seed's test set is; else inferred where it can be, and noted.
         member: column that says whether the row's model was trained on its example. Predictions are then audited on
@@ -107,6 +112,7 @@ def audit(
         probability=probability,
         groups=groups,
         positive=positive,
+        favourable=favourable,
         method=method,
         seed=seed,
         reference=reference,
@@ -115,6 +121,7 @@ def audit(
         weight=weight,
         margins=margins,
         measures=measures,
+        comparison=comparison,
         split=split,
         test_share=test_share,
         member=member,

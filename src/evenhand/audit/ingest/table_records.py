@@ -35,6 +35,7 @@ class TableRequest:
     probability: str | Sequence[str] | None = None
     groups: str | Sequence[str] = ()
     positive: object | None = None
+    favourable: Literal["positive", "negative"] | None = None
     method: str | None = None
     seed: str | None = None
     reference: str | Sequence[str] | None = None
@@ -43,6 +44,7 @@ class TableRequest:
     weight: str | None = None
     margins: Mapping[str, float] | None = None
     measures: Sequence[str] | None = None
+    comparison: Literal["gap"] | None = None
     split: Literal["fixed", "varying"] | None = None
     test_share: float | None = None
     member: str | None = None
@@ -104,10 +106,15 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         Design(
             settings={
                 SETTING: _setting(chosen, table_runs, pairing, predicted, membership, suspicions).model_copy(
-                    update={"warnings": warnings, "unmatched": known.unmatched}
+                    update={
+                        "warnings": warnings,
+                        "unmatched": known.unmatched,
+                        "favourable": _favourable(request, predicted),
+                    }
                 )
             },
             measures=measures,
+            gaps=request.comparison == "gap",
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
             paired=pairing.paired,
@@ -215,6 +222,19 @@ def _setting(
             *(f"{note[0].upper()}{note[1:]}." for note in outcome_notes),
         ),
     )
+
+
+def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["positive", "negative"] | None:
+    """The favourable prediction of two; None where it is not said."""
+    for name, value, allowed in (
+        ("favourable", request.favourable, ("positive", "negative")),
+        ("comparison", request.comparison, ("gap",)),
+    ):
+        if value is not None and value not in allowed:
+            raise InputError(f"{name} should be {' or '.join(allowed)}, not {value!r}")
+    if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
+        raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
+    return request.favourable
 
 
 def _measures(names: tuple[str, ...]) -> tuple[str, ...]:

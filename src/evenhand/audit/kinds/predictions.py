@@ -178,18 +178,25 @@ class PredictionReading:
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference: changes, and for a group changes of its gap to the rest.
 
-        Where there is no reference, the gap of every method.
+        Where there is no reference, or gaps are asked for, the gap of every method.
         """
         measure, subset, references = estimand.measure, estimand.subset, self.evaluation.design.references
         has_gap = measure.gaps and subset.level == "group"
         mirrored = has_gap and self.reader.groups(subset.attribute).two_halves
+        direction = self._direction(measure)
         for method, reference in pairs(self.methods, references):
-            if measure.direction:
-                yield change(estimand, method, reference, measure.direction, measure.decides)
+            if direction or measure.by_favourable:
+                yield change(estimand, method, reference, direction, measure.decides)
             if has_gap:
-                yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
-        for method in self.methods if has_gap and not references else ():
-            yield gap(estimand, method, measure.direction, mirrored=mirrored)
+                yield gap_change(estimand, method, reference, direction, mirrored=mirrored)
+        for method in self.methods if has_gap and (self.design.gaps or not references) else ():
+            yield gap(estimand, method, direction, mirrored=mirrored)
+
+    def _direction(self, measure: Measure) -> int:
+        """+1 where more of a measure is worse, −1 where less is, 0 where neither."""
+        if measure.by_favourable and self.evaluation.design.favourable is not None:
+            return -1 if self.evaluation.design.favourable == "positive" else 1
+        return measure.direction
 
     def evidence(self, comparison: Comparison) -> Evidence:
         """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched.

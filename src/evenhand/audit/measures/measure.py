@@ -47,6 +47,8 @@ class Measure:
         decided_by: where it has none, the comparison that decides in its place, in words.
         gaps: whether a group's value is compared with that of its rest, too.
         one_sided: whether `worse` is its only verdict besides `inconclusive`.
+        by_favourable: whether its direction follows from what is favourable, positive or negative predictions; where
+            that is not said, its verdict is two-sided: `different`, `equivalent` or `inconclusive`.
         squares: the measure whose margin, squared, serves it; none unless given.
         floor: how its noise floor is drawn, if it has one: group labels `permuted`, or outcomes `redrawn` from the
             predicted probabilities.
@@ -72,6 +74,7 @@ class Measure:
     decided_by: str = ""
     gaps: bool = False
     one_sided: bool = False
+    by_favourable: bool = False
     squares: str = ""
     floor: Literal["permuted", "redrawn"] | None = None
     planted: bool = False

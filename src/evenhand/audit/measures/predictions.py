@@ -30,6 +30,7 @@ def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Displ
         by_class=name != "accuracy",
         planted=name == "accuracy",
         gaps=True,
+        by_favourable=direction == 0,
         display=display,
     )
 
@@ -81,7 +82,12 @@ PREDICTIONS = by_name(
         title="accuracy, best − worst group",
         notes=RANGE,
     ),
-    _rate("selection_rate", "share predicted positive; no direction is worse, so there is no verdict", 0, _IN_SUMMARY),
+    _rate(
+        "selection_rate",
+        "share predicted positive; which direction is worse follows from what is favourable",
+        0,
+        _IN_SUMMARY,
+    ),
     _rate("true_positive_rate", "share of the positives predicted positive", -1, _IN_SUMMARY),
     _rate("false_positive_rate", "share of the negatives predicted positive", 1, _IN_SUMMARY),
     *(_spread_of(rate) for rate in BASE),
