@@ -48,7 +48,7 @@ class Results:
         >>> frame = pl.DataFrame({"label": [1, 1, 0, 0], "guess": [1, 1, 0, 1], "group": ["a", "b", "a", "b"]})
         >>> results = evenhand.audit(frame, label="label", prediction="guess", groups="group", source="four rows")
         >>> results
-        <Results of four rows: 1 method, 1 seed, 4 examples; verdicts: 3 inconclusive>
+        <Results of four rows: 1 method, 1 seed, 4 examples; verdicts: 5 inconclusive>
         >>> accuracy = results.estimates.filter(measure="accuracy", group="b", seed=0)
         >>> accuracy.select("comparison", "value").rows()  # the level, and its gap to the rest
         [(None, 0.5), ('gap', -0.5)]
