@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from evenhand.audit.across_settings import ALIKE, DIFFER
+from evenhand.audit.comparisons import OVERLAP
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known, wide_margins
 from evenhand.records.probes import UNTRAINED
@@ -48,6 +49,7 @@ def headline(results: Reportable) -> list[str]:
     return [
         *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
+        *overlap_lines(verdicts),
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
         *collapsed_lines(verdicts, design),
@@ -55,6 +57,13 @@ def headline(results: Reportable) -> list[str]:
         *membership_lines(levels(results), verdicts, design),
         *detectable_lines(results.curves, design),
     ]
+
+
+def overlap_lines(verdicts: pl.DataFrame) -> list[str]:
+    """A sentence where runs share so much of a small pool that intervals are too short; none elsewhere."""
+    if not verdicts["note"].fill_null("").str.contains(OVERLAP, literal=True).any():
+        return []
+    return [f"Intervals may be too short: {OVERLAP}. A larger pool, or fewer tested examples, would help."]
 
 
 def pattern_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:

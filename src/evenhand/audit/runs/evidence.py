@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, Unseen, UnseenSide, clustering_note, enough_runs
+from evenhand.audit.comparisons import Evidence, Unseen, UnseenSide, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence
@@ -77,7 +77,7 @@ def _of_subset(
         notes=tuple(notes),
         smallest=int(changes.smallest[index]),
         single=is_single(reader, comparison),
-        closing=clustering_note(reader.evaluation.design.vary, whole.runs),
+        closing=reader.closing(whole.runs),
         totals=partial(changes.totals, index),
         gram=None if whole_gram is None else (whole_gram, index),
     )
@@ -119,7 +119,7 @@ def evidence_of_pairs(
         sample=reader.sample,
         adjusted=adjusted,
         single=is_single(reader, comparison),
-        closing=clustering_note(reader.evaluation.design.vary, whole.runs),
+        closing=reader.closing(whole.runs),
         totals=lambda: totals,
         unseen=unseen_of(influences[::2], influences[1::2], (units, units), ours),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, clustering_note, enough_runs
+from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, Estimand, change
 from evenhand.audit.evaluation import Run
@@ -99,7 +99,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     method, sign = comparison.method, int(comparison.signs[0])
     seeds = reader.evaluation.seeds(method)
     notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, "have no predictions")]
-    closing = clustering_note(reader.evaluation.design.vary, len(reader.runs_of(method)))
+    closing = reader.closing(len(reader.runs_of(method)))
     closed = gaps.gaps(comparison.estimand, method, sign)
     if closed is not None and closed[0].defined(closed[1]):
         of_method, index = closed
@@ -150,7 +150,7 @@ def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequenc
             notes=tuple(notes),
             smallest=int(changes.smallest[index]),
             single=is_single(reader, comparison),
-            closing=clustering_note(reader.evaluation.design.vary, whole.runs),
+            closing=reader.closing(whole.runs),
             totals=lambda: changes.totals(index),
             gram=None if changes.change.whole.gram is None else (changes.change.whole.gram, index),
             gaps=changes.intervals(index),
@@ -210,7 +210,7 @@ def _of_pairs(
         sample=reader.sample,
         adjusted=Apart(whole, intervals[0], intervals[1]) if few else None,
         single=is_single(reader, comparison),
-        closing=clustering_note(reader.evaluation.design.vary, whole.runs),
+        closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),
         gaps=GapIntervals(
             sided(1, 1).interval(measure.proportion, 2.0),

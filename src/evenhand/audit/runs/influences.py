@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from evenhand.audit.comparisons import OVERLAP, clustering_note, overlapping_training
 from evenhand.audit.estimands import Estimand
 from evenhand.audit.evaluation import Evaluation, Groups, Run
 from evenhand.audit.measures.calibration import CalibrationError
@@ -44,6 +45,13 @@ class RunInfluences:
             tested[sample] = True
         unit = self.evaluation.population.unit[tested]
         return count_distinct([unit]) < len(unit)
+
+    def closing(self, runs: int) -> tuple[str, ...]:
+        """The last notes of a comparison over so many runs: how its interval was made, and what that may miss."""
+        design = self.evaluation.design
+        notes = clustering_note(design.vary, runs)
+        pool = int(self.evaluation.universe.sum())
+        return (*notes, OVERLAP) if design.vary and overlapping_training(pool, design.test_share, runs) else notes
 
     @property
     def sample(self) -> str:
