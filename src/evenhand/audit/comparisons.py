@@ -14,8 +14,8 @@ from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
-ONE_SEED = "one run of each: about these two models; nothing is shown about the methods, whose other runs may differ"
-ONE_MODEL = "one run: about this model; nothing is shown about other runs of the method"
+ONE_SEED = "one run of each: about these two models, not about the methods, whose other runs may differ"
+ONE_MODEL = "one run: about this model, not about other runs of the method"
 TWO_WAY = {
     True: "interval: two-way clustered by seed and example, a new split per seed",
     False: "interval: two-way clustered by seed and example, one fixed split: results do not generalize to other "
