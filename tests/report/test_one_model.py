@@ -73,7 +73,7 @@ def everything(results: Results) -> str:
 def test_the_first_sentence_about_one_model_names_the_group_that_fares_worst_and_by_how_much(harmed):
     row = harmed.verdicts.filter(measure="accuracy", group="b").row(0, named=True)
     value, low, high = (f"{100 * row[name]:.0f}" for name in ("contrast", "low", "high"))
-    wanted = f"model has a lower accuracy for group = b than for the rest, by {value} points"
+    wanted = f"model is less accurate for group = b than for the rest, by {value} points"
     assert headline(harmed)[0] == f"{wanted} (90% interval {low} to {high})."
     assert 35 < float(value) < 45
     for text in (terminal.text(harmed).splitlines()[1], Outline(page.html(harmed)).visible, markdown(harmed)):
@@ -150,7 +150,7 @@ def test_a_group_that_is_worse_in_another_measure_is_named_and_accuracy_is_not_l
         },
     )
     assert gap_lines(rows, harmed.design) == [
-        "model has a higher false positive rate for group = a than for the rest, by 5.0 points (90% interval 1.2 to "
+        "model has a worse false positive rate for group = a than for the rest, by 5.0 points (90% interval 1.2 to "
         "9.0). No group is shown to fare worse than the rest in accuracy; gaps in accuracy above 3 points are excluded "
         "for every group."
     ]
@@ -254,7 +254,7 @@ def test_several_seeds_of_one_method_have_gaps_of_the_method():
     rows = table(runs=(0, 3), n=600)
     results = evenhand.audit(rows, label="label", prediction="guess", groups="group", seed="seed", example="id")
     assert set(results.verdicts.drop_nulls("contrast")["scope"]) == {"the methods"}
-    assert "has a lower accuracy for group = b than for the rest" in headline(results)[0]
+    assert "is less accurate for group = b than for the rest" in headline(results)[0]
     assert "3 seeds" in terminal.text(results)
 
 

@@ -57,9 +57,9 @@ def _first_measure(rows: pl.DataFrame) -> str:
 def _worst(worse: pl.DataFrame, method: str, level: int) -> str:
     """The group that fares worst among rows of one measure, with its interval."""
     row = worse.sort("contrast", descending=True, maintain_order=True).row(0, named=True)
-    direction = "lower" if measure_named(row["measure"]).direction < 0 else "higher"
+    worse_in = measure_named(row["measure"]).display.worse or f"has a worse {title(row['measure'])}"
     by = _amount(row["measure"], row["contrast"], row["low"], row["high"], level)
-    return f"{method} has a {direction} {title(row['measure'])} for {_group(row)} than for the rest, by {by}."
+    return f"{method} {worse_in} for {_group(row)} than for the rest, by {by}."
 
 
 def _group(row: Row) -> str:
