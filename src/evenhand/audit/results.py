@@ -46,7 +46,7 @@ class Results:
         >>> frame = pl.DataFrame({"label": [1, 1, 0, 0], "guess": [1, 1, 0, 1], "group": ["a", "b", "a", "b"]})
         >>> results = evenhand.audit(frame, label="label", prediction="guess", groups="group", source="four rows")
         >>> results
-        <Results of four rows: 1 model, 4 examples; verdicts: none>
+        <Results of four rows: 1 model, 4 examples; verdicts: 3 inconclusive>
         >>> accuracy = results.estimates.filter(measure="accuracy", group="b", seed=0)
         >>> accuracy.select("comparison", "value").rows()  # the level, and its gap to the rest
         [(None, 0.5), ('gap', -0.5)]
