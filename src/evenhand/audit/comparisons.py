@@ -62,7 +62,7 @@ class Evidence:
     planned: int = 1
     notes: tuple[str, ...] = ()
     smallest: float = math.inf
-    sample: str = "examples in some run"
+    sample: str = "examples"
     doubts: tuple[str, ...] = ()
     adjusted: FewDiscordant | Widened | Apart | None = None
     few_events: FewEvents | Wider | None = None
@@ -99,6 +99,11 @@ class Contrast:
     single: bool = False
 
 
+def in_some_run(runs: int) -> str:
+    """The end of a note on the smallest of several runs; empty where there is one."""
+    return " in some run" if runs > 1 else ""
+
+
 def clustering_note(vary: bool, runs: int) -> tuple[str, ...]:
     """The note on how the interval of several runs was made; none for one run."""
     return (TWO_WAY[vary],) if runs > 1 else ()
@@ -127,7 +132,7 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
     whole = evidence.whole
     refused = list(evidence.doubts)
     if not refused and evidence.smallest < support:
-        refused = [f"fewer than {support} {evidence.sample}: shown, not judged"]
+        refused = [f"fewer than {support} {evidence.sample}{in_some_run(evidence.runs)}: shown, not judged"]
     if not refused and math.isnan(whole.variance):
         refused = [ONE_UNIT]
     if refused:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from evenhand.audit.comparisons import Evidence
+from evenhand.audit.comparisons import Evidence, in_some_run
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap, gap_change
 from evenhand.audit.evaluation import Evaluation
@@ -219,7 +219,7 @@ class PredictionReading:
         notes = self._left_out(estimand)
         level = estimand.subset.level
         if level != "attribute" and smallest is not None and smallest < self.design.support:
-            notes.append(f"fewer than {self.design.support} examples in some run")
+            notes.append(f"fewer than {self.design.support} examples{self._in_some_run}")
         note = estimand.measure.note(level)
         return [*notes, note] if note else notes
 
@@ -232,7 +232,12 @@ class PredictionReading:
             return []
         several = len(estimand.measure.influence.rates) > 1
         names = [f"{name} ({' and '.join(rates)})" if several else name for name, rates in left_out.items()]
-        return [f"groups left out, with fewer than {self.design.support} examples in some run: {', '.join(names)}"]
+        fewer = f"fewer than {self.design.support} examples{self._in_some_run}"
+        return [f"groups left out, with {fewer}: {', '.join(names)}"]
+
+    @property
+    def _in_some_run(self) -> str:
+        return in_some_run(max(len(self.evaluation.seeds(method)) for method in self.methods))
 
 
 @dataclass(frozen=True)
