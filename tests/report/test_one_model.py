@@ -250,6 +250,24 @@ def test_a_table_whose_rows_have_several_scopes_shows_them_row_by_row(models):
     assert scopes["true positive rate"] == {"these models"}
 
 
+def test_several_methods_without_a_reference_and_several_settings_are_each_named(simulate):
+    results = simulate(methods=("full", "lora"), references=(), settings=("faces", "posts"), seeds=3)
+    lines = gap_lines(results.verdicts, results.design)
+    assert [line.split(": ")[0] for line in lines] == ["faces", "faces", "posts", "posts"]
+    assert lines[0].startswith(
+        "faces: No group is shown to fare worse than the rest under full; gaps in accuracy above"
+    )
+    assert lines[3].startswith("posts: lora is less accurate for shape = circle than for the rest, by ")
+    assert any(line.startswith("Across settings, gaps of lora: worse in ") for line in headline(results))
+    assert "Across settings: gaps of lora" in markdown(results) and "lora against None" not in everything(results)
+
+
+def test_one_run_of_each_in_several_settings_is_more_than_two_models(simulate):
+    results = simulate(settings=("faces", "posts"), seeds=1)
+    (about,) = [line for line in headline(results) if "one run of each" in line]
+    assert about.startswith("These verdicts are about these models, with one run of each")
+
+
 def test_several_seeds_of_one_method_have_gaps_of_the_method():
     rows = table(runs=(0, 3), n=600)
     results = evenhand.audit(rows, label="label", prediction="guess", groups="group", seed="seed", example="id")

@@ -30,16 +30,19 @@ def gap_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     lines = []
     for setting in settings:
         lead = f"{setting}: " if len(settings) > 1 else ""
-        for method, _, rows in by_pair(gaps.filter(setting=setting), design, setting):
-            lines.append(lead + " ".join(_sentences(rows, method, level)))
+        by_method = by_pair(gaps.filter(setting=setting), design, setting)
+        for method, _, rows in by_method:
+            under = f" under {method}" if len(by_method) > 1 else ""
+            lines.append(lead + " ".join(_sentences(rows, method, under, level)))
     return lines
 
 
-def _sentences(rows: pl.DataFrame, method: str, level: int) -> list[str]:
+def _sentences(rows: pl.DataFrame, method: str, under: str, level: int) -> list[str]:
+    """The sentences on one method; `under` names it in those that need not, where there are others."""
     first = _first_measure(rows)
     of_first, worse = rows.filter(measure=first), rows.filter(verdict="worse")
     if worse.is_empty():
-        return [f"No group is shown to fare worse than the rest{_excluded(of_first)}."]
+        return [f"No group is shown to fare worse than the rest{under}{_excluded(of_first)}."]
     if first in worse["measure"]:
         return [_worst(worse.filter(measure=first), method, level)]
     other = worse.filter(measure=worse["measure"][0])

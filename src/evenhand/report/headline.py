@@ -177,7 +177,7 @@ def scope_lines(verdicts: pl.DataFrame, trials: pl.DataFrame, design: Design) ->
     if len(models):
         pairs = [compared(method, reference) for method, reference, _ in by_pair(models, design)]
         where = "These verdicts" if len(models) == len(made) else f"Verdicts on {' and '.join(pairs)}"
-        which = "these two models" if len(pairs) == 1 else "these models"
+        which = "these two models" if len(pairs) == models["setting"].n_unique() == 1 else "these models"
         lines.append(f"{where} are about {which}, with one run of each: they {nothing.format('the methods')}")
     for method, reference, rows in by_pair(made.filter(scope=ONE_AGAINST_SEVERAL), design):
         seeds = trials.filter(method=method, role="study")["seed"].n_unique()
