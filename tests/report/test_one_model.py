@@ -180,7 +180,8 @@ def test_the_chart_of_one_model_has_its_gaps_and_the_axis_says_against_whom(harm
 
 def test_one_model_is_not_called_a_method_with_seeds(harmed, models):
     assert trained(harmed.trials) == ["1 model"] and trained(models.trials) == ["2 models"]
-    assert trained(two((3, 1), n=300).trials) == ["2 methods", "3 seeds"]
+    assert trained(two((3, 1), n=300).trials) == ["2 methods", "1 to 3 seeds"]
+    assert trained(two((3, 3), n=300).trials) == ["2 methods", "3 seeds"]
     for results in (harmed, models):
         facts = page._facts(results)[0]
         assert "split" not in facts and "seed" not in facts

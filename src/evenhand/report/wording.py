@@ -248,16 +248,18 @@ def one_run_each(trials: pl.DataFrame) -> bool:
 def trained(trials: pl.DataFrame) -> list[str]:
     """The numbers of methods, seeds and pool models in words: `2 methods`, `5 seeds`, `16 pool models each`.
 
-    Methods with one run each are models: `2 models`.
+    Methods with one run each are models: `2 models`. Where methods differ in their seeds: `1 to 5 seeds`.
     """
     audited = trials.filter(pl.col("role") != "tuning")
     if one_run_each(trials):
         return [f"{len(audited)} model{'' if len(audited) == 1 else 's'}"]
-    methods, seeds = audited["method"].n_unique(), audited.filter(role="study")["seed"].n_unique()
+    methods, study = audited["method"].n_unique(), audited.filter(role="study")
+    seeds, runs = study["seed"].n_unique(), study.group_by("setting", "method").len()["len"]
     pool = audited.filter(role="pool").group_by("setting", "method").len()["len"]
     parts = [f"{methods} method{'' if methods == 1 else 's'}"]
     if seeds or pool.is_empty():
-        parts.append(f"{seeds} seed{'' if seeds == 1 else 's'}")
+        fewest, most = runs.min(), runs.max()
+        parts.append(f"{seeds} seed{'' if seeds == 1 else 's'}" if fewest == most else f"{fewest} to {most} seeds")
     if len(pool):
         low, high = pool.min(), pool.max()
         parts.append(f"{low if low == high else f'{low} to {high}'} pool models each")
