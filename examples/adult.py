@@ -1,5 +1,7 @@
-"""Predictions of two models on Adult, for the tutorial in docs/audit.md. Needs scikit-learn; downloads nothing.
+"""Predictions of one or two models on Adult, for the tutorial in docs/audit.md. Needs scikit-learn; downloads nothing.
 
+    python examples/adult.py DIR one.csv --models boosting --seeds 1
+    python examples/adult.py DIR two.csv --seeds 1
     python examples/adult.py DIR predictions.csv
 
 DIR holds adult.data and adult.test of UCI Adult (Becker and Kohavi 1996) with a header line. A seed is a new random
@@ -11,6 +13,7 @@ would be one model five times.) Neither model is given sex or race.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -51,14 +54,15 @@ def models(seed: int) -> dict[str, Pipeline]:
     }
 
 
-def predictions(people: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """A row per model and tested person."""
+def predictions(people: pl.DataFrame, seed: int, names: Sequence[str]) -> pl.DataFrame:
+    """A row per tested person and model of these names."""
     labels = people["Y"].to_numpy()
     train, test = train_test_split(range(len(people)), test_size=0.2, random_state=seed, stratify=labels)
     features = people.select(NUMBERS + WORDS)
     tested = people[test].select("example", pl.lit(seed).alias("seed"), label="Y", sex="sex", race="race")
     frames = []
-    for name, model in models(seed).items():
+    for name in names:
+        model = models(seed)[name]
         model.fit(features[train], labels[train])
         column = list(model.classes_).index(POSITIVE)
         probability = model.predict_proba(features[test])[:, column]
@@ -77,9 +81,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="holds adult.data and adult.test")
     parser.add_argument("out", type=Path, metavar="CSV", help="the table of predictions to write")
     parser.add_argument("--seeds", type=int, default=5, help="how many random splits (default: 5)")
+    parser.add_argument("--models", nargs="+", choices=list(models(0)), default=list(models(0)), help="(default: both)")
     arguments = parser.parse_args()
     people = read(arguments.folder)
-    table = pl.concat([predictions(people, seed) for seed in range(arguments.seeds)])
+    table = pl.concat([predictions(people, seed, arguments.models) for seed in range(arguments.seeds)])
     columns = ["example", "seed", "method", "label", "prediction", "probability", "sex", "race"]
     table.select(columns).write_csv(arguments.out)
     print(f"{arguments.out}: {len(table):,} predictions")

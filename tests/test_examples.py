@@ -79,6 +79,12 @@ def test_the_page_of_statistics_names_every_public_function_and_its_example_runs
     assert page.examples and failures(page) == ""
 
 
+def test_the_example_of_the_page_on_audits_runs():
+    page = PAGE.parent / "audit.md"
+    example = doctest.DocTestParser().get_doctest(page.read_text("utf-8"), {}, page.name, str(page), 0)
+    assert len(example.examples) > 4 and failures(example) == ""
+
+
 def test_an_example_that_is_wrong_is_reported_and_names_of_the_module_do_not_help():
     def wrong() -> None:
         """A wrong example.

@@ -130,7 +130,8 @@ def test_where_there_is_doubt_it_is_shown_and_not_judged():
 def test_on_a_small_sample_it_is_shown_and_not_judged():
     small = evidence(smallest=SUPPORT - 1)
     assert refused(small) == ("first", "fewer than 10 examples in some run: shown, not judged")
-    assert refused(replace(small, sample="documents"))[-1] == "fewer than 10 documents: shown, not judged"
+    assert refused(replace(small, sample="documents"))[-1] == "fewer than 10 documents in some run: shown, not judged"
+    assert refused(replace(small, runs=1, planned=1))[-1] == "fewer than 10 examples: shown, not judged"
     assert conclude(evidence(smallest=SUPPORT), SUPPORT).interval is not None
     assert conclude(small, SUPPORT - 1).interval is not None
 

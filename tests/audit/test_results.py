@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -237,9 +239,17 @@ def test_a_gate_that_cannot_say_anything_does_not_pass(results):
         results.failed({"wrose"})
     with pytest.raises(InputError, match="at least one verdict"):
         results.failed(set())
-    lonely = Results.compute(*study(n=60, seeds=2), design(setting={"references": ()}))
+    without_verdicts = replace(
+        results, tables=RecordTables(dict(results.tables) | {"verdicts": results.verdicts.clear()})
+    )
     with pytest.raises(InputError, match="nothing was compared"):
-        lonely.failed({"worse"})
+        without_verdicts.failed({"worse"})
+
+
+def test_the_gaps_of_one_method_are_verdicts_that_a_gate_can_fail():
+    lonely = Results.compute(*study(n=2000, seeds=2, harm={"c": 3.0}), design(setting={"references": ()}))
+    failed = lonely.failed({"worse"})
+    assert set(failed["comparison"]) == {"gap"} and failed["reference"].null_count() == len(failed) > 0
 
 
 def test_json_holds_plain_values_only(results):
@@ -262,7 +272,31 @@ def test_the_summary_leads_with_what_is_worse(results):
 
 def test_the_summary_of_one_method_shows_its_groups():
     lonely = Results.compute(*study(n=60, seeds=2), design(setting={"references": ()}))
-    assert "who = a" in lonely.summary() and "selection rate" in lonely.summary()
+    assert "who = a against the rest" in lonely.summary() and "accuracy, gap" in lonely.summary()
+
+
+def test_tables_are_pandas_frames_with_the_same_rows(results):
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frames = results.to_pandas()
+    assert {name: len(frame) for name, frame in frames.items()} == {
+        name: len(table) for name, table in results.tables.items()
+    }
+    assert frames["verdicts"]["measure"].tolist() == results.verdicts["measure"].to_list()
+    assert frames["verdicts"]["verdict"].isna().tolist() == results.verdicts["verdict"].is_null().to_list()
+    assert list(frames["estimates"].columns) == results.estimates.columns
+    assert set(results.to_pandas("verdicts", "trials")) == {"verdicts", "trials"}
+    with pytest.raises(InputError, match='there is no table "verdict"; did you mean "verdicts"'):
+        results.to_pandas("verdict")
+
+
+@pytest.mark.parametrize("library", ["pandas", "pyarrow"])
+def test_a_pandas_frame_without_pandas_is_refused_in_one_sentence(results, library, monkeypatch):
+    pytest.importorskip(library)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=f"needs pandas and pyarrow, and {library} is not installed") as refused:
+        results.to_pandas("verdicts")
+    assert "\n" not in str(refused.value)
 
 
 def test_repr_is_one_line(results):

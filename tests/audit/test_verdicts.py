@@ -1,4 +1,4 @@
-"""Contrasts and verdicts: signs, pairing, families, margins, one seed, nulls with reasons."""
+"""Contrasts and verdicts: signs, pairing, families, margins, one run, nulls with reasons."""
 
 from __future__ import annotations
 
@@ -142,14 +142,14 @@ def test_a_larger_family_has_wider_intervals(harmed):
     assert second["detectable"] > first["detectable"]
 
 
-def test_one_seed_is_at_most_inconclusive(harmed):
+def test_one_run_of_each_gives_verdicts_about_these_models(harmed):
     table, uses, predicted = harmed
-    found = verdicts(table, uses.filter(seed=0), predicted, design(margins={"default": 0.2}))
-    decided = found.filter(pl.col("verdict").is_not_null())
-    assert set(decided["verdict"]) == {"inconclusive"}
-    assert found["p"].null_count() == len(found) == found["detectable"].null_count()
-    assert "one seed" in row(found, measure="accuracy")["note"]
-    assert row(found, measure="accuracy")["low"] is not None
+    found = verdicts(table, uses.filter(seed=0), predicted, design(margins={"default": 0.05}))
+    assert set(found.drop_nulls("contrast")["scope"]) == {"these models"}
+    harm = row(found, measure="accuracy", attribute="who", group="b")
+    assert harm["verdict"] == "worse" and harm["p"] < 0.05 and harm["detectable"] > 0 and harm["runs_needed"] is None
+    assert "one run of each: about these two models, not about the methods" in harm["note"]
+    assert row(found, measure="accuracy", attribute="who", group="a")["verdict"] in ("equivalent", "not worse")
 
 
 def test_identical_methods_are_never_equivalent_on_an_interval_without_width():
@@ -295,7 +295,13 @@ def test_a_margin_for_an_unknown_measure_is_refused(harmed):
         Results.compute(*harmed, design(margins={"acuracy": 0.1}))
 
 
-def test_without_a_reference_there_is_nothing_to_compare(harmed):
+def test_without_a_reference_the_groups_of_each_method_are_compared_with_the_rest(harmed):
     found = verdicts(*harmed, design(setting={"references": ()}))
-    assert len(found) == 0
+    assert set(found["comparison"]) == {"gap"} and set(found["against"]) == {"rest"}
+    assert set(found["method"]) == {"full", "lora"} and found["reference"].null_count() == len(found)
+    assert set(found["scope"]) == {"the methods"}
+    gap = {"comparison": "gap", "measure": "accuracy", "attribute": "who"}
+    worst = row(found, **gap, method="lora", group="b")
+    assert worst["verdict"] == "worse" and 0 < worst["low"] < worst["contrast"] < worst["high"]
+    assert row(found, **gap, method="full", group="b")["verdict"] != "worse"
     assert records.validate(found, "verdicts").equals(found)

@@ -33,9 +33,10 @@ def test_pictures_of_several_settings_name_theirs(simulate, tmp_path):
     assert all("<svg" in path.read_text()[:200] for path in written)
 
 
-def test_where_nothing_is_compared_there_is_no_picture_of_verdicts(simulate, tmp_path):
-    written = write(simulate(methods=("full",), references=()), tmp_path)
-    assert names(written)[0] == "accuracy-shape"
+def test_the_gaps_of_one_method_have_a_picture_and_without_groups_there_is_none(simulate, tmp_path):
+    written = write(simulate(methods=("full",), references=()), tmp_path / "gaps")
+    assert names(written)[:2] == ["verdicts-shape", "accuracy-shape"]
+    assert not any("verdicts" in name for name in names(write(simulate(groups=()), tmp_path / "whole")))
 
 
 def test_with_several_classes_the_measures_of_all_classes_are_drawn(simulate, tmp_path):

@@ -175,8 +175,8 @@ def test_the_study_and_the_environment_are_shown(small):
     assert "2.13.0" in visible
 
 
-def test_an_audit_without_a_reference_has_estimates_and_says_why_there_are_no_verdicts(simulate):
-    results = simulate(methods=("model",), references=(), margins=())
+def test_an_audit_without_a_reference_and_without_groups_says_why_there_are_no_verdicts(simulate):
+    results = simulate(methods=("model",), references=(), margins=(), groups=())
     bare = replace(results, provenance={})
     visible = Outline(page.html(bare)).visible
     assert "no method was named as the reference" in visible
@@ -197,13 +197,15 @@ def test_a_study_without_measures_of_predictions_still_makes_a_page(small):
     assert "Sizes of groups" in visible
 
 
-def test_tables_without_training_say_that_nothing_was_trained(small):
+def test_a_page_of_given_predictions_has_no_section_on_training(small):
     trials = TABLES["trials"]
     blank = small.trials.with_columns(
         pl.lit(None, trials.columns[name]).alias(name)
         for name in ("train_loss", "validation_loss", "parameters", "parameters_total", "seconds")
     )
-    assert "Nothing was trained here" in Outline(page.html(replace(small, trials=blank))).visible
+    for trials, there in ((blank, False), (small.trials, True)):
+        sections = re.findall(r'<section id="(\w+)">', page.html(replace(small, trials=trials)))
+        assert ({"trials", "training"} <= set(sections)) == there
 
 
 def test_unpaired_comparisons_are_said_at_the_top(small):

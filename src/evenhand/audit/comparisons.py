@@ -14,8 +14,8 @@ from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
-ONE_SEED = "one run of each: about these two models; nothing is shown about the methods, whose other runs may differ"
-ONE_MODEL = "one run: about this model; nothing is shown about other runs of the method"
+ONE_SEED = "one run of each: about these two models, not about the methods, whose other runs may differ"
+ONE_MODEL = "one run: about this model, not about other runs of the method"
 TWO_WAY = {
     True: "interval: two-way clustered by seed and example, a new split per seed",
     False: "interval: two-way clustered by seed and example, one fixed split: results do not generalize to other "
@@ -146,7 +146,7 @@ class Evidence:
     planned: int = 1
     notes: tuple[str, ...] = ()
     smallest: float = math.inf
-    sample: str = "examples in some run"
+    sample: str = "examples"
     doubts: tuple[str, ...] = ()
     adjusted: FewDiscordant | Widened | Apart | None = None
     few_events: FewEvents | Wider | None = None
@@ -226,6 +226,11 @@ class Contrast:
         return self.not_worse(margin, tail) and -margin < self.lowest(tail)
 
 
+def in_some_run(runs: int) -> str:
+    """The end of a note on the smallest of several runs; empty where there is one."""
+    return " in some run" if runs > 1 else ""
+
+
 def clustering_note(vary: bool, runs: int) -> tuple[str, ...]:
     """The note on how the interval of several runs was made; none for one run."""
     return (TWO_WAY[vary],) if runs > 1 else ()
@@ -278,7 +283,7 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
     whole = evidence.whole
     refused = list(evidence.doubts)
     if not refused and evidence.smallest < support:
-        refused = [f"fewer than {support} {evidence.sample}: shown, not judged"]
+        refused = [f"fewer than {support} {evidence.sample}{in_some_run(evidence.runs)}: shown, not judged"]
     if not refused and math.isnan(whole.variance):
         refused = [ONE_UNIT]
     if refused:

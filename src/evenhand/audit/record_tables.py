@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from evenhand.audit.design import SettingDesign
+from evenhand.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,23 @@ class RecordTables(Mapping[str, pl.DataFrame]):
 
     def __len__(self) -> int:
         return len(self._tables)
+
+    def to_pandas(self, *names: str) -> dict[str, Any]:
+        """Pandas dataframes by name, of all tables unless some are named.
+
+        Raises:
+            InputError: a name that is no table's, or pandas or pyarrow is not installed.
+        """
+        for name in names:
+            if name not in self._tables:
+                raise InputError(f'there is no table "{name}"; {did_you_mean(name, self)}')
+        try:
+            return {name: self[name].to_pandas() for name in names or self}
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"a pandas dataframe needs pandas and pyarrow, and {error.name or 'one of them'} is not installed: run "
+                "pip install pandas pyarrow"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<RecordTables: {', '.join(self)}>"

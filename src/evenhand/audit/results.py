@@ -48,7 +48,7 @@ class Results:
         >>> frame = pl.DataFrame({"label": [1, 1, 0, 0], "guess": [1, 1, 0, 1], "group": ["a", "b", "a", "b"]})
         >>> results = evenhand.audit(frame, label="label", prediction="guess", groups="group", source="four rows")
         >>> results
-        <Results of four rows: 1 method, 1 seed, 4 examples; verdicts: 5 inconclusive>
+        <Results of four rows: 1 model, 4 examples; verdicts: 5 inconclusive>
         >>> accuracy = results.estimates.filter(measure="accuracy", group="b", seed=0)
         >>> accuracy.select("comparison", "value").rows()  # the level, and its gap to the rest
         [(None, 0.5), ('gap', -0.5)]
@@ -287,6 +287,22 @@ class Results:
         from evenhand.report.terminal import text
 
         return text(self)
+
+    def to_pandas(self, *names: str) -> dict[str, Any]:
+        """The tables as pandas dataframes, by name.
+
+        Args:
+            names: which, such as "verdicts"; all unless given.
+
+        Raises:
+            InputError: a name that is no table's, or pandas or pyarrow is not installed.
+        """
+        return self.tables.to_pandas(*names)
+
+    def _repr_html_(self) -> str:
+        from evenhand.report.notebook import fragment
+
+        return fragment(self)
 
     def __repr__(self) -> str:
         from evenhand.report.wording import counts, trained

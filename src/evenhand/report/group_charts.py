@@ -45,6 +45,7 @@ def group_accuracy_chart(
     """
     (accuracy,) = shown_in("accuracy")
     rows, setting, split = choose(estimates, design, setting, split)
+    points = "" if rows["seed"].drop_nulls().n_unique() == 1 else "points: mean over seeds; "
     rows = rows.filter(pl.col("seed").is_null() & (pl.col("measure") == accuracy.name))
     rows, attribute = choose_attribute(rows, attribute)
     if rows.is_empty():
@@ -62,7 +63,7 @@ def group_accuracy_chart(
         scale={"zero": not accuracy.display.fitted},
     )
     heading = "Accuracy" + (f" by {attribute}" if attribute is not None else "")
-    panel["title"] = vega.heading(heading, "points: mean over seeds; bars: 95% intervals; in brackets: examples tested")
+    panel["title"] = vega.heading(heading, f"{points}bars: 95% intervals; in brackets: examples tested")
     about = f"{heading} and method, {setting}, {split}"
     return vega.finished(panel, {"rows": values}, about, panel=620, label=extent(order))
 
@@ -150,7 +151,7 @@ def accuracy_blocks(results: Reportable) -> list[Block]:
         chart = group_accuracy_chart(rows, results.design, **at.where)
         yield Figure(chart, f"Accuracy with 95% intervals, {at.heading}.", stem("accuracy", at.part["attribute"]))
 
-    return blocks_of(_shown(levels(results), "accuracy"), results.design, draw, by_attribute)
+    return blocks_of(_of_measures(levels(results), "accuracy"), results.design, draw, by_attribute)
 
 
 def disparity_blocks(results: Reportable) -> list[Block]:
@@ -164,7 +165,7 @@ def disparity_blocks(results: Reportable) -> list[Block]:
             about = f"{title(measure)} with 95% intervals, {at.heading}."
             yield Figure(chart, about, stem(name, at.part["attribute"]))
 
-    rows = _shown(levels(results), "disparities").drop_nulls("attribute")
+    rows = _of_measures(levels(results), "disparities").filter(pl.col("seed").is_null()).drop_nulls("attribute")
     if len(rows) > MOST_ROWS:
         rows = rows.filter(pl.col("class").is_null())
     return blocks_of(
@@ -175,7 +176,6 @@ def disparity_blocks(results: Reportable) -> list[Block]:
     )
 
 
-def _shown(estimates: pl.DataFrame, part: str) -> pl.DataFrame:
-    """The estimates over seeds of the measures that are shown in a part of the report."""
-    names = [measure.name for measure in shown_in(part)]
-    return estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(names))
+def _of_measures(estimates: pl.DataFrame, part: str) -> pl.DataFrame:
+    """The estimates of the measures that are shown in a part of the report."""
+    return estimates.filter(pl.col("measure").is_in([measure.name for measure in shown_in(part)]))

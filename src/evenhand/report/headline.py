@@ -11,16 +11,21 @@ from evenhand.audit.comparisons import OVERLAP
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known, wide_margins
 from evenhand.records.probes import UNTRAINED
+from evenhand.report.chart_parts import capital
 from evenhand.report.collapsed_sentences import collapsed_lines
 from evenhand.report.detectable_harm import detectable_lines
+from evenhand.report.gap_sentences import gap_lines, in_points
 from evenhand.report.membership_sentences import membership_lines
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import (
     EVERYONE,
+    ONE_AGAINST_SEVERAL,
+    TWO_MODELS,
     Row,
     by_pair,
     changes,
     claims,
+    compared,
     digits,
     heading,
     interval,
@@ -42,16 +47,18 @@ _LISTED = 3
 def headline(results: Reportable) -> list[str]:
     """The sentences of the headline, in the order of what a reader must know first.
 
-    What is doubtful about the data, patterns across settings, verdicts, collapsed runs, gaps, membership, and the harm
-    that could be detected.
+    What is doubtful about the data, gaps of one model, patterns across settings, verdicts and what they are about,
+    collapsed runs, gaps, membership, and the harm that could be detected.
     """
     verdicts, design = results.verdicts, results.design
     return [
         *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
         *overlap_lines(verdicts),
+        *gap_lines(verdicts, design),
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
+        *scope_lines(verdicts, results.trials, design),
         *collapsed_lines(verdicts, design),
         *disparity_lines(verdicts, design),
         *membership_lines(levels(results), verdicts, design),
@@ -80,7 +87,7 @@ def pattern_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
         pl.col("setting").is_null(), pl.col("split").eq_missing(pl.lit(main_split(decided["split"])))
     )
     level = round(100 * (1 - 2 * design.alpha))
-    return [_pattern(rows, method, reference, level) for method, reference, rows in by_pair(pooled, design)]
+    return [_pattern(rows, method, str(reference), level) for method, reference, rows in by_pair(pooled, design)]
 
 
 def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str:
@@ -127,24 +134,33 @@ def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     """
     split = main_split(verdicts["split"])
     if split is None:
-        return ["There is nothing to compare: no reference method was named, so there are estimates and no verdicts."]
+        return [
+            "There is nothing to compare: no reference method was named and no measure has gaps between groups, so "
+            "there are estimates and no verdicts."
+        ]
     here = claims(verdicts).filter(~single_part(), split=split)
     settings = settings_of(here, design)
-    compared: list[tuple[str, pl.DataFrame]] = []
+    outcomes: list[tuple[str, pl.DataFrame]] = []
     for setting in settings:
         lead = f"{setting}: " if len(settings) > 1 else ""
         for method, reference, rows in by_pair(here.filter(setting=setting), design, setting):
             # An untrained model is a baseline, which nobody is judged against.
             if reference != UNTRAINED or rows["verdict"].count():
-                compared.append((f"{lead}{method} against {reference}: {_outcome(rows)}.", rows))
+                outcomes.append((f"{_opening(lead, method, reference)}: {_outcome(rows)}.", rows))
     lines = []
     for method, reference, rows in by_pair(here.filter(pl.col("setting").is_null()), design):
         decided = rows.drop_nulls(["verdict", "contrast"])
         differ = f"; {_differing(decided)}" if len(decided) else ""
-        lines.append(f"Across settings, {method} against {reference}: {_outcome(rows)}{differ}.")
-    if len(compared) <= _LISTED:
-        return [*lines, *(f"{line} {smallest_harm(rows)}" for line, rows in compared)]
-    return [*lines, *(line for line, _ in compared), smallest_harm(here)]
+        lines.append(f"Across settings, {compared(method, reference)}: {_outcome(rows)}{differ}.")
+    if len(outcomes) <= _LISTED:
+        return [*lines, *(f"{line} {smallest_harm(rows)}" for line, rows in outcomes)]
+    return [*lines, *(line for line, _ in outcomes), smallest_harm(here)]
+
+
+def _opening(lead: str, method: str, reference: str | None) -> str:
+    """The beginning of a line on a pair; a method's name keeps its case."""
+    words = compared(method, reference)
+    return lead + (capital(words) if reference is None and not lead else words)
 
 
 def _outcome(rows: pl.DataFrame) -> str:
@@ -155,11 +171,39 @@ def _outcome(rows: pl.DataFrame) -> str:
     if absent and judged.is_empty():
         return f"no comparison could be made ({decided['note'].drop_nulls().first() or 'no reason was recorded'})"
     worse = judged.filter(verdict="worse")
-    named = [(heading(row["measure"], row["comparison"]), place(row)) for row in worse.iter_rows(named=True)]
-    listed = [f"{measure}, {who}" for measure, who in named[:_LISTED]]
+    listed = [f"{_measure(row)}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
     listed += [f"and {len(worse) - _LISTED} more"] if len(worse) > _LISTED else []
     outcome = tally(judged, f" ({'; '.join(listed)})" if listed else "")
     return f"{outcome}, and {absent} more could not be made" if absent else outcome
+
+
+def _measure(row: Row) -> str:
+    """The measure of a row in a list of places, which say that a gap is one: `g = b against the rest`."""
+    return title(row["measure"]) if row["comparison"] == "gap" else heading(row["measure"], row["comparison"])
+
+
+def scope_lines(verdicts: pl.DataFrame, trials: pl.DataFrame, design: Design) -> list[str]:
+    """A sentence on verdicts about single models, which show nothing about the methods; empty where there are none.
+
+    Where methods were compared with one run each, and where one run of a method was compared with several of another.
+    """
+    made = verdicts.drop_nulls(["verdict", "contrast", "reference", "setting"])
+    made = made.filter(split=main_split(verdicts["split"]) or "")
+    nothing = "show nothing about {}, whose other runs may differ."
+    lines, models = [], made.filter(scope=TWO_MODELS)
+    if len(models):
+        pairs = [compared(method, reference) for method, reference, _ in by_pair(models, design)]
+        where = "These verdicts" if len(models) == len(made) else f"Verdicts on {' and '.join(pairs)}"
+        which = "these two models" if len(pairs) == models["setting"].n_unique() == 1 else "these models"
+        lines.append(f"{where} are about {which}, with one run of each: they {nothing.format('the methods')}")
+    for method, reference, rows in by_pair(made.filter(scope=ONE_AGAINST_SEVERAL), design):
+        seeds = trials.filter(method=method, role="study")["seed"].n_unique()
+        single, several = (method, reference) if seeds == 1 else (reference, method)
+        lines.append(
+            f"{single} is one model, compared with the mean of {rows['runs'].max()} runs of {several}: these verdicts "
+            f"are about that model and {nothing.format('its method')}"
+        )
+    return lines
 
 
 def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
@@ -192,19 +236,24 @@ def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
 def smallest_harm(verdicts: pl.DataFrame) -> str:
     """A sentence on the smallest detectable harm: in the accuracy of groups, else in any judged measure.
 
-    In single settings; means over settings, and single questions of many, appear in the table only.
+    Where only groups of one method are compared with the rest, on the smallest detectable gap. In single settings;
+    means over settings, and single questions of many, appear in the table only.
     """
-    verdicts = changes(verdicts).drop_nulls("setting").filter(~single_part())
+    gaps = verdicts.filter(comparison="gap")
+    noun, verdicts = ("harm", changes(verdicts)) if gaps.is_empty() else ("gap", gaps)
+    verdicts = verdicts.drop_nulls("setting").filter(~single_part())
     for where, whom, rows in _harms(verdicts):
         known_harms = rows.drop_nulls("detectable").select("measure", "detectable").rows()
         # Nothing gets worse by more than its whole range.
         possible = [harm for measure, harm in known_harms if harm < _range(measure)]
         if known_harms and not possible:
-            return f"With so few runs or examples this study reliably detects no harm {where}, however large."
+            return f"With so few runs or examples this study reliably detects no {noun} {where}, however large."
         if possible:
-            rest = "" if len(possible) == len(known_harms) else f"; in some {whom} no harm is reliably detectable"
-            return f"The smallest harm {where} that this study detects with 80% power is {span(possible)}{rest}."
-    return "The smallest harm that this study detects is unknown."
+            rest = "" if len(possible) == len(known_harms) else f"; in some {whom} no {noun} is reliably detectable"
+            points = noun == "gap" and all(in_points(measure) for measure, _ in known_harms)
+            reach = f"{span([100 * harm for harm in possible], 1)} points" if points else span(possible)
+            return f"The smallest {noun} {where} that this study detects with 80% power is {reach}{rest}."
+    return f"The smallest {noun} that this study detects is unknown."
 
 
 def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
@@ -212,6 +261,8 @@ def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
     for measure in known().values():
         if measure.display.detectable:
             rows = verdicts.filter(measure=measure.name)
+            gaps = rows.filter(comparison="gap")
+            yield f"in {measure.display.detectable} between a group and the rest", "groups", gaps
             yield f"in the {measure.display.detectable} of a group", "groups", rows.drop_nulls("group")
             yield f"in {measure.display.detectable}", "comparisons", rows
     served = [measure.name for measure in known().values() if measure.default_margin]

@@ -20,10 +20,10 @@ def markdown(results: Reportable) -> str:
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
     lines += [f"- {escaped(line)}" for line in headline(results)]
     for table in across_tables(results.verdicts, design):
-        lines += _verdicts(table, f"Across settings: {table.method} against {table.reference} ({table.split})", level)
+        lines += _verdicts(table, f"Across settings: {table.title} ({table.split})", level)
     for table in verdict_tables(results.verdicts, design):
-        where = f" ({table.setting}, {table.split})"
-        lines += _verdicts(table, f"{table.method} against {table.reference}{where}", level)
+        title = capital(table.title) if table.reference is None else table.title
+        lines += _verdicts(table, f"{title} ({table.setting}, {table.split})", level)
     for content in contents(results, charts=False):
         if content.section.markdown:
             lines += _section(content)
@@ -41,7 +41,7 @@ def _section(content: Content) -> Iterator[str]:
     """The tables of a section, each under a heading, with the sentences about their settings and splits."""
     for setting, split, grids in content.tables:
         for grid in grids:
-            heading = f"{capital(grid.caption)} ({setting}, {split}){content.section.caption}"
+            heading = f"{capital(grid.caption)} ({setting}, {split}){content.caption}"
             yield from ["", f"## {escaped(heading)}", "", *_table(grid.head, grid.rows)]
             yield from ["", *(f"({rank}) {escaped(note)}" for rank, note in enumerate(grid.notes, 1))]
         yield from ["", *(f"{escaped(line)}\n" for line in content.lines[setting, split])]
@@ -62,7 +62,7 @@ def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
             *([row.prediction] if pooled else []),
             row.margin,
             row.detectable,
-            row.runs,
+            f"{row.runs}, {row.scope}" if row.scope else row.runs,
             *([row.differ] if pooled else []),
             ", ".join(map(str, row.notes)),
         ]
@@ -70,7 +70,8 @@ def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
         for row in part.rows
     ]
     notes = (f"{rank}. {escaped(note)}" for rank, note in enumerate(table.notes, 1))
-    return ["", f"## {escaped(heading)}", "", *_table(head, rows), "", *notes]
+    scope = ["", f"About {escaped(table.scope)}."] if table.scope else []
+    return ["", f"## {escaped(heading)}", *scope, "", *_table(head, rows), "", *notes]
 
 
 def escaped(text: str) -> str:

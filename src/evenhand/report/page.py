@@ -12,14 +12,13 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from evenhand.audit.design import Design
 from evenhand.records import VERDICTS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
-from evenhand.report.wording import NONE, trained
+from evenhand.report.wording import NONE, ONE_AGAINST_SEVERAL, TWO_MODELS, one_run_each, trained
 
 _OPEN = 60
 """With at most this many verdict rows, all tables are open."""
@@ -37,6 +36,9 @@ _MEANINGS = {
     theme.UNDECIDED: "shown for comparison only",
 }
 """The meaning of each verdict, in the order in which the rule tests them."""
+
+_NOTHING_TRAINED = ("trials", "training")
+"""The sections that a report leaves out where predictions were given and no run failed."""
 
 _FIRST = (("across", "Across settings"), ("verdicts", "Verdicts"))
 _LAST = (
@@ -90,13 +92,18 @@ def _content(results: Reportable) -> dict[str, Any]:
     given = {row.verdict for table in (*single, *across) for part in table.parts for row in part.rows}
     sections = contents(results)
     first = _FIRST if across else _FIRST[1:]
+    failed, training = tables.failed_trials(trials), tables.training_grid(trials, design)
+    tried = [*tables.match_grids(trials), *tables.candidate_grids(trials)]
+    trained_here = bool(failed or training or tried or results.provenance.get("tuning"))
+    last = [(id, name) for id, name in _LAST if trained_here or id not in _NOTHING_TRAINED]
+    decided = verdicts.drop_nulls(["verdict", "contrast"])
     return {
         "title": f"Evenhand: {design.source}" if design.source else "Evenhand: fairness report",
         "facts": _facts(results),
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
         "headline": headline(results),
-        "links": [*first, *((content.section.id, content.section.name) for content in sections), *_LAST],
+        "links": [*first, *((content.section.id, content.section.name) for content in sections), *last],
         "sections": sections,
         "across": across,
         "across_blocks": forest_plot.across_blocks(verdicts, design),
@@ -112,10 +119,11 @@ def _content(results: Reportable) -> dict[str, Any]:
         "tail": f"{100 * design.alpha:g}",
         "verdict_blocks": verdict_chart.verdict_blocks(verdicts, design),
         "sparse": len(verdicts.drop_nulls("class")) > 0 and len(verdicts) > blocks.MOST_ROWS,
-        "failed": tables.failed_trials(trials),
+        "trained_here": trained_here,
+        "failed": failed,
         "trials": tables.audited(trials),
-        "training": tables.training_grid(trials, design),
-        "tried": [*tables.match_grids(trials), *tables.candidate_grids(trials)],
+        "training": training,
+        "tried": tried,
         "tuning": results.provenance.get("tuning", ""),
         "study": results.provenance.get("study", ""),
         "margins": tables.margin_rows(design),
@@ -123,7 +131,13 @@ def _content(results: Reportable) -> dict[str, Any]:
         "smallest_harm": smallest_harm(verdicts),
         "detectable": verdict_tables.detectable_grid(verdicts, design),
         "paired": design.paired,
-        "notes": _notes(design),
+        "gaps": "gap" in verdicts["comparison"],
+        "gap_changes": "gap change" in verdicts["comparison"],
+        "compares": verdicts["reference"].count() > 0,
+        "one_run": one_run_each(trials),
+        "two_models": TWO_MODELS in decided["scope"],
+        "one_against_several": ONE_AGAINST_SEVERAL in decided["scope"],
+        "notes": _notes(results),
         "absent": tables.absent_rows(levels(results), design),
         "dash": NONE,
         "verdicts": VERDICTS,
@@ -134,13 +148,14 @@ def _content(results: Reportable) -> dict[str, Any]:
 def _facts(results: Reportable) -> list[str]:
     lines = []
     for name, setting in results.design.settings.items():
+        here = results.trials.filter(setting=name)
         parts = [
             f"{name}:",
             f"{setting.task or 'predictions as given'}",
             *([f"on {setting.model}"] if setting.model else []),
-            *(f"· {part}" for part in trained(results.trials.filter(setting=name))),
-            f"· {results.examples.filter(setting=name).height} examples",
-            "· a new split per seed" if setting.vary else "· one fixed split",
+            *(f"· {part}" for part in trained(here)),
+            f"· {results.examples.filter(setting=name).height:,} examples",
+            *([] if one_run_each(here) else ["· a new split per seed" if setting.vary else "· one fixed split"]),
         ]
         lines.append(" ".join(parts))
     return lines
@@ -159,16 +174,18 @@ def _warnings(results: Reportable) -> list[str]:
     return lines
 
 
-def _notes(design: Design) -> list[str]:
-    several = len(design.settings) > 1
+def _notes(results: Reportable) -> list[str]:
+    design = results.design
+    several, compares = len(design.settings) > 1, results.verdicts["reference"].count() > 0
+    where = "" if one_run_each(results.trials) else " in some run"
     return [
         *(
             f"{name}: {note}" if several else note
             for name, setting in design.settings.items()
             for note in setting.notes
         ),
-        _PAIRING[design.paired],
-        f"Groups with fewer than {design.support} test examples in some run are shown, and left out of the largest "
+        *([_PAIRING[design.paired]] if compares else []),
+        f"Groups with fewer than {design.support} test examples{where} are shown, and left out of the largest "
         "minus the smallest.",
         "Estimates have 95% intervals each by itself; verdicts have simultaneous ones.",
     ]

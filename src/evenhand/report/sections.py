@@ -24,12 +24,14 @@ from evenhand.report.roc import roc_blocks
 from evenhand.report.sizes import size_blocks, size_grids
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.translations import translation_blocks
-from evenhand.report.wording import NONE, measure_named
+from evenhand.report.wording import NONE, measure_named, one_run_each
 
 Tables = list[tuple[str, str, list[Grid]]]
 """Tables by setting and split."""
 
-OVER_SEEDS = ", mean over seeds with 95% intervals"
+OVER_SEEDS = "Means over seeds with 95% intervals."
+ONE_RUN = "With 95% intervals."
+"""Replaces the sentence on means and intervals where every method has one run."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Section:
         absent: replaces `about` where the section has no charts, in HTML.
         opened: the table of a setting and split that is open on the page.
         markdown: whether the Markdown report includes its tables and sentences.
-        caption: ends the headings of its tables in Markdown.
+        values: the sentence on the means and intervals of its values, which ends `about`; in HTML.
     """
 
     id: str
@@ -60,7 +62,7 @@ class Section:
     absent: str = ""
     opened: Literal["first", "last", "none"] = "first"
     markdown: bool = True
-    caption: str = ""
+    values: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,22 +73,37 @@ class Content:
     blocks: Sequence[Block]
     tables: Tables
     lines: Mapping[tuple[str, str], Sequence[str]]
+    one_run: bool = False
 
     @property
     def about(self) -> str:
         """How to read the section, or why it is empty, in HTML."""
-        return self.section.about if self.blocks or not self.section.absent else self.section.absent
+        if self.section.absent and not self.blocks:
+            return self.section.absent
+        values = ONE_RUN if self.one_run and self.section.values else self.section.values
+        return " ".join(filter(None, [self.section.about, values]))
+
+    @property
+    def caption(self) -> str:
+        """The ending of the headings of its tables in Markdown; empty where these need none."""
+        if not self.section.values:
+            return ""
+        return ", with 95% intervals" if self.one_run else ", mean over seeds with 95% intervals"
 
 
 def contents(results: Reportable, charts: bool = True) -> list[Content]:
-    """The contents of the sections that these results have; without charts if only tables are needed."""
-    made = []
+    """The contents of the sections that these results have; without charts if only tables are needed.
+
+    A section that would say only why it is empty is left out where every method has one run.
+    """
+    made, one_run = [], one_run_each(results.trials)
     for section in SECTIONS:
         if section.present is None or section.present(results):
             tables, blocks = section.tables(results), section.blocks(results) if charts else []
-            if section.present is not None or tables or blocks:
+            empty = not tables and not blocks
+            if not empty or (section.present is not None and not one_run):
                 lines = {(setting, split): section.lines(results, setting, split) for setting, split, _ in tables}
-                made.append(Content(section, blocks, tables, lines))
+                made.append(Content(section, blocks, tables, lines, one_run))
     return made
 
 
@@ -152,10 +169,10 @@ SECTIONS = (
         "that is stereotypical of the occupation, <em>anti</em> the other; a model without a preference has as much of "
         "both. Texts with both genders, with “they” or without a pronoun are counted separately, and all five shares "
         "add up to 1. BLEU and ROUGE-L take each sentence with he, she and they as a reference, so that no pronoun "
-        "costs points. Means over seeds with 95% intervals.",
+        "costs points.",
         translation_blocks,
         _tables_of("translations"),
-        caption=OVER_SEEDS,
+        values=OVER_SEEDS,
     ),
     Section(
         "answers",
@@ -167,11 +184,10 @@ SECTIONS = (
         "whatever is asked: those pulls are shown as well, and <em>permutation</em> and <em>PriDe</em> are two ways to "
         "remove the effect of identifiers and positions, but never a preference for a gender, from an answer. Where "
         "the options together have little probability the model would have said something else. A row about several "
-        "questions generalizes to others like them: its interval includes how they differ. Means over seeds with 95% "
-        "intervals.",
+        "questions generalizes to others like them: its interval includes how they differ.",
         answer_blocks,
         _tables_of("options"),
-        caption=OVER_SEEDS,
+        values=OVER_SEEDS,
     ),
     Section(
         "benchmarks",
@@ -186,10 +202,10 @@ SECTIONS = (
         "harm. Documents made from one template by exchanging names, or about one target, form one unit of the "
         "interval. These benchmarks have known faults, such as pairs that involve no stereotype or differ in "
         "other ways (Blodgett et al. 2021): a verdict here is about the benchmark, and does not prove harm or its "
-        "absence elsewhere. Means over seeds with 95% intervals.",
+        "absence elsewhere.",
         benchmark_blocks,
         _tables_of("benchmarks"),
-        caption=OVER_SEEDS,
+        values=OVER_SEEDS,
     ),
     Section(
         "probes",
@@ -200,25 +216,23 @@ SECTIONS = (
         "or guess: on <em>control tasks</em> values are drawn at random, once per occupation or text, and its accuracy "
         "there is subtracted. <em>Selectivity</em> is the difference. Two baselines show the part that training plays: "
         "layer 0, the embeddings, and an <em>untrained</em> model of the same architecture. That a state encodes "
-        "something does not mean that the model uses it. The designer of the study declared whether more is worse. "
-        "Means over seeds with 95% intervals, which include the variation of seeds, of tested examples and of "
-        "control tasks.",
+        "something does not mean that the model uses it. The designer of the study declared whether more is worse.",
         probe_blocks,
         _tables_of("probes"),
         opened="last",
-        caption=OVER_SEEDS,
+        values="Means over seeds with 95% intervals, which include the variation of seeds, of tested examples and of "
+        "control tasks.",
     ),
     Section(
         "accuracy",
         "Accuracy",
         "Accuracy of groups",
-        "Means over seeds with 95% intervals that include both sources of variation, seeds and test examples. In "
-        "brackets: how many distinct examples were tested.",
+        "In brackets: how many distinct examples were tested.",
         accuracy_blocks,
         _tables_shown_in("accuracy"),
         present=_of_predictions,
         opened="none",
-        caption=OVER_SEEDS,
+        values="Means over seeds with 95% intervals that include both sources of variation, seeds and test examples.",
     ),
     Section(
         "disparities",
@@ -226,9 +240,9 @@ SECTIONS = (
         "Disparities",
         "Demographic parity compares how often groups are predicted positive; equalized odds compares true and false "
         "positive rates and takes the larger difference. <em>Between groups</em> is the largest minus the smallest, "
-        "which is above 0 by chance alone: compare it with the reference’s value and with its noise floor, the grey "
-        "tick. Of 100 studies without any disparity at these group sizes, 95 stay below the tick. The band, where "
-        "there is one, is the reference’s value ± the margin.",
+        "which is above 0 by chance alone: compare it with its noise floor, the grey tick, and with the reference’s "
+        "value where there is one. Of 100 studies without any disparity at these group sizes, 95 stay below the tick. "
+        "The band, where there is one, is the reference’s value ± the margin.",
         disparity_blocks,
         present=_of_predictions,
         absent="No disparities were measured, or the study is too large to draw them class by class: see the tables "
@@ -249,12 +263,12 @@ SECTIONS = (
         "estimates",
         "All estimates",
         "All estimates",
-        f"Means over seeds with 95% intervals. {NONE} means that the value could not be computed; the number beside it "
-        "refers to the reason.",
+        f"{NONE} means that the value could not be computed; the number beside it refers to the reason.",
         tables=lambda results: estimate_grids(results.estimates, results.design),
         present=_always,
         opened="none",
         markdown=False,
+        values=OVER_SEEDS,
     ),
     Section(
         "sizes",

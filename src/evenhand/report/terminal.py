@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -26,27 +27,50 @@ MOST_ACROSS = 8
 _FIRST = ("worse", "different", "better", "inconclusive", "not worse", "equivalent")
 
 
+@dataclass(frozen=True)
+class Summary:
+    """The most important rows of a table as text cells, and a line on those that are left out.
+
+    Attributes:
+        rows: the first is the head.
+        left: empty where no row is left out.
+    """
+
+    rows: Sequence[Sequence[str]]
+    left: str
+
+
 def text(results: Reportable) -> str:
     """The summary that a run or an audit prints at its end."""
-    design = results.design
-    lines = [
-        f"{design.source or 'results'}: {', '.join(trained(results.trials))}, {len(results.examples):,} examples",
-        *headline(results),
-        "",
-        *(_verdicts(results.verdicts) if len(results.verdicts) else _estimates(levels(results))),
-    ]
-    notes = [note for setting in design.settings.values() for note in setting.notes]
+    lines = [title_line(results), *headline(results)]
+    for summary in summaries(results):
+        lines += ["", *_aligned(summary.rows), *([summary.left] if summary.left else [])]
+    notes = [note for setting in results.design.settings.values() for note in setting.notes]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)])
 
 
-def _verdicts(verdicts: pl.DataFrame) -> list[str]:
+def title_line(results: Reportable) -> str:
+    """The source of results and their size: `posts.csv: 2 models, 5,000 examples`."""
+    size = f"{', '.join(trained(results.trials))}, {len(results.examples):,} examples"
+    return f"{results.design.source or 'results'}: {size}"
+
+
+def summaries(results: Reportable, most: int = MOST_ROWS) -> list[Summary]:
+    """The tables below a headline: verdicts across settings, if there are any, and the first verdicts or estimates.
+
+    Args:
+        results: to be shown.
+        most: rows of the last table.
+    """
+    verdicts = results.verdicts
+    if verdicts.is_empty():
+        return [_estimates(levels(results), most)]
     pooled = pl.col("setting").is_null()
     across, single = verdicts.filter(pooled), verdicts.filter(~pooled)
-    lines = [*_ranked(across, MOST_ACROSS, "across settings"), ""] if len(across) else []
-    return [*lines, *_ranked(single, MOST_ROWS, None)]
+    return [*([_ranked(across, MOST_ACROSS, "across settings")] if len(across) else []), _ranked(single, most, None)]
 
 
-def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
+def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> Summary:
     """The most important rows first; `where` is the setting and split, unless each row names it."""
     judged = claims(verdicts).drop_nulls("verdict")
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
@@ -73,19 +97,19 @@ def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> list[str]:
             )
         )
     left = len(judged) - most
-    return [*_aligned(rows), *([f"and {left} more in the table of verdicts"] if left > 0 else [])]
+    return Summary(rows, f"and {left} more in the table of verdicts" if left > 0 else "")
 
 
-def _estimates(estimates: pl.DataFrame) -> list[str]:
+def _estimates(estimates: pl.DataFrame, most: int) -> Summary:
     shown = [name for name in estimates["measure"].unique() if measure_named(name).display.summary]
     over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(shown) & pl.col("class").is_null())
     rows = [("measure", "of", "method", "value", "95% interval", "examples")]
-    for row in over.head(MOST_ROWS).iter_rows(named=True):
+    for row in over.head(most).iter_rows(named=True):
         decimals = digits(row["measure"])
         bounds, value = interval(row["low"], row["high"], decimals), number(row["value"], decimals)
         rows.append((title(row["measure"]), place(row), row["method"], value, bounds, f"{row['n'] or 0:,}"))
-    left = len(over) - MOST_ROWS
-    return [*_aligned(rows), *([f"and {left} more in the table of estimates"] if left > 0 else [])]
+    left = len(over) - most
+    return Summary(rows, f"and {left} more in the table of estimates" if left > 0 else "")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

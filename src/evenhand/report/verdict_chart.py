@@ -22,6 +22,7 @@ from evenhand.report.wording import (
     methods_of,
     place,
     places_of,
+    same_reference,
     single_part,
     title,
 )
@@ -67,7 +68,7 @@ def verdict_chart(
     """
     rows, setting, split = choose(claims(verdicts), design, setting, split)
     reference = reference if reference is not None else next(iter(rows["reference"]), None)
-    rows, attribute = choose_attribute(rows.filter(reference=reference), attribute)
+    rows, attribute = choose_attribute(rows.filter(same_reference(reference)), attribute)
     rows = rows.with_columns(panels_of(rows["measure"]).alias("panel"))
     width = extent(_key(row) for row in rows.iter_rows(named=True))
     asked = list(dict.fromkeys(drawn(rows)["panel"] if measures is None else measures))
@@ -75,7 +76,7 @@ def verdict_chart(
     if name is not None:
         rows = rows.filter(pl.col("class") == name)
     if rows.is_empty():
-        raise InputError(f"there is no contrast of {', '.join(asked)} against {reference} to draw")
+        raise InputError(f"there is no contrast of {', '.join(asked)} against {reference or 'the rest'} to draw")
     methods = methods_of(rows, design, setting)
     given = set(rows["verdict"].fill_null(theme.UNDECIDED))
     shown = [verdict for verdict in theme.COLOURS if verdict in given] if legend else None
@@ -85,7 +86,7 @@ def verdict_chart(
             values = [_value(row) for row in part.iter_rows(named=True)]
             key = f"rows {len(data)}"
             data[key] = values
-            spec = _panels(values, key, methods, str(reference), width, shown, columns)
+            spec = _panels(values, key, methods, reference, width, shown, columns)
             of_class = f", class {part['class'][0]}" if part["class"][0] is not None else ""
             lines = explained(values, design)
             if any("l" not in value and value["c"] is not None for value in values):
@@ -94,7 +95,7 @@ def verdict_chart(
                 spec | {"title": vega.heading(capital(heading(measure, part["comparison"][0])) + of_class, lines)}
             )
     whole = charts[0] if len(charts) == 1 else {"vconcat": charts, "spacing": 28}
-    about = f"Verdicts against {reference}, {setting}, {split}"
+    about = f"Verdicts against {reference or 'the rest'}, {setting}, {split}"
     return vega.finished(whole, data, about, panel=max(_width(values) for values in data.values()), label=width)
 
 
@@ -127,7 +128,7 @@ def _panels(
     values: list[dict[str, Any]],
     key: str,
     methods: Sequence[str],
-    reference: str,
+    reference: str | None,
     width: int,
     legend: Sequence[str] | None,
     columns: int,
@@ -137,7 +138,10 @@ def _panels(
     told = (("m", "N", "method"), ("y", "N", "group"), ("d", "Q", "detectable"))
     layers = contrast_layers(values, order, reference, width, legend, *told)
     present = {value["m"] for value in values}
-    header = {"labelExpr": f"datum.value + ' against ' + {json.dumps(reference)}"}
+    against = (
+        "'gaps of ' + datum.value" if reference is None else f"datum.value + ' against ' + {json.dumps(reference)}"
+    )
+    header = {"labelExpr": against}
     shown = [method for method in methods if method in present]
     size = (_width(values), 18 * len(order))
     return vega.faceted(layers, "m", shown, columns, *size, data=key, header=header, spacing=34)
@@ -149,7 +153,7 @@ def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
     rows = rows.filter(pl.col("class").is_null()) if len(verdicts) > MOST_ROWS else rows
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
-        here = rows.filter(pl.col("reference") == at.part["reference"], is_value("class", at.part["name"]))
+        here = rows.filter(same_reference(at.part["reference"]), is_value("class", at.part["name"]))
         here, _ = choose_attribute(here, at.part["attribute"])
         for measure in dict.fromkeys(panels_of(drawn(here)["measure"])):
             chart = verdict_chart(here, design, measures=[measure], legend=False, **at.where)

@@ -17,9 +17,11 @@ from evenhand.report.wording import (
     EVERYONE,
     GAP_WORDS,
     NONE,
+    THE_METHODS,
     by_pair,
     by_setting_and_split,
     claims,
+    compared,
     counts,
     digits,
     heading,
@@ -27,6 +29,7 @@ from evenhand.report.wording import (
     measure_named,
     number,
     place,
+    scope_in_words,
     splits_of,
 )
 
@@ -42,6 +45,7 @@ class Row:
         runs: of a setting's contrast, and of a pooled one the settings.
         notes: numbers of footnotes.
         disparity: of a gap change, what becomes of the gap.
+        scope: what it is about, where the rows of a table are not about the same.
         prediction, differ: of a pooled contrast where a new setting would lie, and how the settings differ.
     """
 
@@ -57,6 +61,7 @@ class Row:
     prediction: str = NONE
     differ: str = ""
     disparity: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,27 @@ class Part:
 
 @dataclass(frozen=True)
 class VerdictTable:
-    """The contrasts of one method with one reference in one split, of one setting or (None) pooled over settings."""
+    """The contrasts of one method with one reference in one split, of one setting or (None) pooled over settings.
+
+    Attributes:
+        reference: None where groups of the method are compared with the rest.
+        scope: what all rows are about, unless that is the methods: `these models`.
+    """
 
     setting: str | None
     split: str
     method: str
-    reference: str
+    reference: str | None
+    scope: str
     counts: Mapping[str, int]
     parts: Sequence[Part]
     notes: Sequence[str]
     families: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """What is compared, in words."""
+        return compared(self.method, self.reference)
 
     @property
     def length(self) -> int:
@@ -105,20 +121,26 @@ def across_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
     ]
 
 
-def _verdict_table(rows: pl.DataFrame, setting: str | None, split: str, method: str, reference: str) -> VerdictTable:
+def _verdict_table(
+    rows: pl.DataFrame, setting: str | None, split: str, method: str, reference: str | None
+) -> VerdictTable:
     notes = Footnotes()
+    made = rows.drop_nulls("contrast").with_columns(runs=pl.col("runs").max())
+    scopes = list(dict.fromkeys(scope_in_words(row) for row in made.iter_rows(named=True)))
+    mixed = len(scopes) > 1
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in rows.iter_rows(named=True):
-        cells.setdefault((row["measure"], row["comparison"]), []).append(_row(row, notes))
+        cells.setdefault((row["measure"], row["comparison"]), []).append(_row(row, notes, mixed))
     parts = [
         Part(heading(measure, comparison), _SUMMARY.get(comparison) or measure_named(measure).summary, cells_of)
         for (measure, comparison), cells_of in cells.items()
     ]
     families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()
-    return VerdictTable(setting, split, method, reference, counts(claims(rows)), parts, notes.texts, families)
+    scope = "" if mixed or THE_METHODS in scopes else "".join(scopes)
+    return VerdictTable(setting, split, method, reference, scope, counts(claims(rows)), parts, notes.texts, families)
 
 
-def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
+def _row(row: Mapping[str, Any], notes: Footnotes, scoped: bool) -> Row:
     decimals = digits(row["measure"])
     verdict = row["verdict"] or theme.UNDECIDED
     runs = NONE if row["runs"] is None else str(row["runs"])
@@ -142,6 +164,7 @@ def _row(row: Mapping[str, Any], notes: Footnotes) -> Row:
         interval(row["predict_low"], row["predict_high"], decimals, signed=True),
         differ,
         GAP_WORDS.get(row["disparity"] or "", ""),
+        scope_in_words(row) if scoped and row["contrast"] is not None else "",
     )
 
 
@@ -159,13 +182,13 @@ def glance(verdicts: pl.DataFrame, design: Design) -> list[Glance]:
     grids = []
     for setting, split, here in by_setting_and_split(claims(verdicts.drop_nulls("verdict")), design):
         pairs = [(method, reference) for method, reference, _ in by_pair(here, design, setting)]
-        number_of: dict[str, dict[tuple[str, str], dict[str, int]]] = {}
+        number_of: dict[str, dict[tuple[str, str | None], dict[str, int]]] = {}
         keys = ["measure", "comparison", "method", "reference", "verdict"]
         counted = here.group_by(keys, maintain_order=True).len().iter_rows()
         for measure, comparison, method, reference, verdict, count in counted:
             number_of.setdefault(heading(measure, comparison), {}).setdefault((method, reference), {})[verdict] = count
         rows = [(name, [_ordered(cells.get(pair, {})) for pair in pairs]) for name, cells in number_of.items()]
-        head = ["measure", *(f"{method} against {reference}" for method, reference in pairs)]
+        head = ["measure", *(compared(method, reference) for method, reference in pairs)]
         grids.append(Glance(f"{setting}, {split}", head, rows))
     return grids
 
@@ -187,11 +210,11 @@ def detectable_grid(verdicts: pl.DataFrame, design: Design) -> Grid | None:
     extremes = [pl.col("detectable").min().alias("low"), pl.col("detectable").max().alias("high")]
     rows = []
     for setting, _, here in by_setting_and_split(known, design):
-        for method, reference, compared in by_pair(here, design, setting):
+        for method, reference, rows_of in by_pair(here, design, setting):
             for measure, comparison, taken_for, low, high in (
-                compared.group_by("measure", "comparison", "level", maintain_order=True).agg(extremes).iter_rows()
+                rows_of.group_by("measure", "comparison", "level", maintain_order=True).agg(extremes).iter_rows()
             ):
                 ends = [number(value, digits(measure)) for value in (low, high)]
                 reach = ends[0] if ends[0] == ends[1] else " to ".join(ends)
-                rows.append([setting, f"{method} against {reference}", heading(measure, comparison), taken_for, reach])
+                rows.append([setting, compared(method, reference), heading(measure, comparison), taken_for, reach])
     return Grid("", ["setting", "comparison", "measure", "taken for", "detectable"], rows) if rows else None

@@ -11,7 +11,7 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import Kind, Measure, known, of_kind
 from evenhand.audit.measures.measure import unknown_measure
-from evenhand.records import VERDICTS
+from evenhand.records import SCOPES, VERDICTS
 from evenhand.records.probes import LAST, named
 
 NONE = "—"
@@ -62,10 +62,16 @@ def interval(low: float | None, high: float | None, decimals: int = 3, signed: b
     return f"[{number(low, decimals, signed)}, {number(high, decimals, signed)}]"
 
 
-def span(values: Sequence[float]) -> str:
-    """The range of numbers in words: `between 0.03 and 0.12`, or one number if all are equal."""
+def span(values: Sequence[float], decimals: int | None = None) -> str:
+    """The range of numbers in words: `between 0.03 and 0.12`, or one number if all are equal.
+
+    Args:
+        values: the numbers.
+        decimals: of both ends; unless given as many as small numbers need.
+    """
     ends = (min(values), max(values))
-    low, high = (number(value, 2 if value >= 0.01 else 3 if value >= 0.001 else 5) for value in ends)
+    needed = [2 if value >= 0.01 else 3 if value >= 0.001 else 5 for value in ends]
+    low, high = (number(value, few if decimals is None else decimals) for value, few in zip(ends, needed, strict=True))
     return low if low == high else f"between {low} and {high}"
 
 
@@ -148,6 +154,15 @@ def claims(verdicts: pl.DataFrame) -> pl.DataFrame:
     return verdicts.filter(~BETWEEN)
 
 
+THE_METHODS, ONE_AGAINST_SEVERAL, TWO_MODELS, _ = SCOPES
+"""The scopes of rows: those that generalize to other runs of the methods, and those about single models."""
+
+
+def scope_in_words(row: Row) -> str:
+    """What a row of verdicts is about, with the number of runs: `this model against the mean of 5 runs`."""
+    return row["scope"].replace(" N ", f" {row['runs']} ")
+
+
 def layer_name(layer: str) -> str:
     """A layer of a model in words."""
     return {"0": "embeddings", LAST: "last layer"}.get(layer, f"layer {layer}")
@@ -197,21 +212,54 @@ def methods_of(frame: pl.DataFrame, design: Design, setting: str | None = None) 
     return ordered + sorted(present - set(ordered))
 
 
-def by_pair(frame: pl.DataFrame, design: Design, setting: str | None = None) -> list[tuple[str, str, pl.DataFrame]]:
-    """The method, reference and rows of each comparison, in the design's order of methods."""
+def by_pair(
+    frame: pl.DataFrame, design: Design, setting: str | None = None
+) -> list[tuple[str, str | None, pl.DataFrame]]:
+    """The method, reference and rows of each comparison, in the design's order of methods.
+
+    The reference is None where groups of one method are compared with the rest.
+    """
     parts = frame.partition_by("method", "reference", as_dict=True, maintain_order=True)
     order = {method: rank for rank, method in enumerate(methods_of(frame, design, setting))}
-    return [(str(key[0]), str(key[1]), parts[key]) for key in sorted(parts, key=lambda key: order[key[0]])]
+    return [(key[0], key[1], parts[key]) for key in sorted(parts, key=lambda key: order[key[0]])]
+
+
+def compared(method: str, reference: str | None) -> str:
+    """What rows compare, in words: `lora against full`, or `gaps of lora` where its groups are compared with the rest.
+
+    Example:
+        >>> compared("lora", "full"), compared("lora", None)
+        ('lora against full', 'gaps of lora')
+    """
+    return f"gaps of {method}" if reference is None else f"{method} against {reference}"
+
+
+def same_reference(reference: str | None) -> pl.Expr:
+    """An expression that is true for rows with this reference; for None, for rows about the gaps of one method."""
+    return pl.col("reference").eq_missing(pl.lit(reference, pl.String))
+
+
+def one_run_each(trials: pl.DataFrame) -> bool:
+    """Whether every method of every setting has a single run, so that methods are single models."""
+    audited = trials.filter(pl.col("role") != "tuning")
+    return bool(len(audited)) and not audited.select("setting", "method").is_duplicated().any()
 
 
 def trained(trials: pl.DataFrame) -> list[str]:
-    """The numbers of methods, seeds and pool models in words: `2 methods`, `5 seeds`, `16 pool models each`."""
+    """The numbers of methods, seeds and pool models in words: `2 methods`, `5 seeds`, `16 pool models each`.
+
+    Methods with one run each are models: `2 models`. Where methods differ in their seeds: `1 to 5 seeds`.
+    """
     audited = trials.filter(pl.col("role") != "tuning")
-    methods, seeds = audited["method"].n_unique(), audited.filter(role="study")["seed"].n_unique()
+    if one_run_each(trials):
+        return [f"{len(audited)} model{'' if len(audited) == 1 else 's'}"]
+    methods, study = audited["method"].n_unique(), audited.filter(role="study")
+    seeds, runs = study["seed"].n_unique(), study.group_by("setting", "method").len()["len"]
     pool = audited.filter(role="pool").group_by("setting", "method").len()["len"]
     parts = [f"{methods} method{'' if methods == 1 else 's'}"]
     if seeds or pool.is_empty():
-        parts.append(f"{seeds} seed{'' if seeds == 1 else 's'}")
+        fewest, most = runs.min(), runs.max()
+        parts.append(f"{seeds} seed{'' if seeds == 1 else 's'}" if fewest == most else f"{fewest} to {most} seeds")
     if len(pool):
         low, high = pool.min(), pool.max()
         parts.append(f"{low if low == high else f'{low} to {high}'} pool models each")

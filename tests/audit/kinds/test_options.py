@@ -212,10 +212,10 @@ def test_what_the_order_of_options_confounds_is_shown_and_not_judged():
     assert undefined["value"] is None and "removes no bias" in undefined["note"]
 
 
-def test_one_seed_gives_no_verdict_but_inconclusive():
+def test_one_run_of_each_gives_verdicts_about_these_models():
     _, verdicts = asked(*tables({"base": {}, "male": {"content": 3.0}}, seeds=(0,)))
-    assert set(verdicts["verdict"]) == {"inconclusive"}
-    assert verdicts["note"].str.contains("one seed").all()
+    assert set(verdicts["scope"]) == {"these models"} and "worse" in verdicts["verdict"]
+    assert verdicts["note"].str.contains("one run of each: about these two models").all()
 
 
 def test_with_one_question_there_is_one_family_and_no_kind():

@@ -114,7 +114,7 @@ def test_small_groups_are_shown_and_left_out_of_max_minus_min():
     found = estimates(*one_run(labels, groups, predicted), design(["full"]))
     gap = row(found, measure="demographic_parity_difference", method="full", attribute="who")
     assert gap["value"] == 0
-    assert "left out, with fewer than 10 examples in some run: tiny" in gap["note"]
+    assert "left out, with fewer than 10 examples: tiny" in gap["note"]
     tiny = row(found, measure="selection_rate", method="full", attribute="who", group="tiny")
     assert tiny["value"] == 1
     assert "fewer than 10 examples" in tiny["note"]

@@ -92,14 +92,15 @@ def test_the_last_layers_of_models_of_several_depths_are_pooled():
     assert found["contrast"] == pytest.approx(mean["contrast"].mean()) and found["runs"] == 2
 
 
-def test_a_failed_trial_is_said_and_one_seed_decides_nothing():
+def test_a_failed_trial_is_said_and_one_run_decides_about_these_models():
     estimates, verdicts = probed(*tables(RATES, seeds=4, failed=[("more", 1)]))
     found = row(estimates, measure="selectivity", condition="author/2", method="more", seed=None)
     assert "1 of 4 seeds have no probes: training failed (diverged)" in found["note"]
     compared = row(verdicts, method="more", reference="base")
     assert compared["runs"] == 3 and "seed 1 has probes of one method only" in compared["note"]
     one = row(probed(*tables(RATES, seeds=1))[1], method="more", reference="base")
-    assert one["verdict"] == "inconclusive" and "one seed" in one["note"]
+    assert one["verdict"] == "worse" and one["scope"] == "these models"
+    assert "one run of each: about these two models" in one["note"]
 
 
 def test_few_examples_and_few_differences_are_no_proof():

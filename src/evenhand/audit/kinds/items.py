@@ -179,7 +179,7 @@ class ItemReading(ABC, Generic[Sample]):
             tuple(notes),
             single=one_against_several(self.seeds(method), self.seeds(reference)),
             smallest=int((change.weights > 0).sum(axis=2).min()),
-            sample=f"{self.examples} in some run",
+            sample=self.examples,
             doubts=tuple(sorted({item.doubt for side in used for run in side for item in run if item.doubt})),
             adjusted=self.adjusted(change),
             closing=self.closing(change),

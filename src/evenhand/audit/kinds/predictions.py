@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence
+from evenhand.audit.comparisons import Evidence, in_some_run
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap, gap_change
 from evenhand.audit.evaluation import Evaluation
@@ -260,7 +260,7 @@ class PredictionReading:
         notes = self._left_out(estimand)
         level = estimand.subset.level
         if level != "attribute" and smallest is not None and smallest < self.design.support:
-            notes.append(f"fewer than {self.design.support} {self.reader.sample}")
+            notes.append(f"fewer than {self.design.support} {self.reader.sample}{self._in_some_run}")
         note = estimand.measure.note(level)
         return [*notes, note] if note else notes
 
@@ -308,7 +308,12 @@ class PredictionReading:
             return []
         several = len(estimand.measure.influence.rates) > 1
         names = [f"{name} ({' and '.join(rates)})" if several else name for name, rates in left_out.items()]
-        return [f"groups left out, with fewer than {self.design.support} {self.reader.sample}: {', '.join(names)}"]
+        fewer = f"fewer than {self.design.support} {self.reader.sample}{self._in_some_run}"
+        return [f"groups left out, with {fewer}: {', '.join(names)}"]
+
+    @property
+    def _in_some_run(self) -> str:
+        return in_some_run(max(len(self.evaluation.seeds(method)) for method in self.methods))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Display:
         summary: whether a terminal shows it where nothing is compared.
         detectable: what the sentence about the smallest detectable harm calls it; that sentence is about the first
             measure that has such words and a verdict.
+        worse: what a model is or has for a group that fares worse in it than the rest: `is less accurate`.
     """
 
     shown_in: str = ""
@@ -40,3 +41,4 @@ class Display:
     tabled: bool = True
     summary: bool = False
     detectable: str = ""
+    worse: str = ""

@@ -14,7 +14,7 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)
 
 
-_ACCURACY = Display("accuracy", fitted=True, summary=True, detectable="accuracy")
+_ACCURACY = Display("accuracy", fitted=True, summary=True, detectable="accuracy", worse="is less accurate")
 _IN_SUMMARY = Display(summary=True)
 
 

@@ -56,7 +56,7 @@ class RunInfluences:
     @property
     def sample(self) -> str:
         """What supports a value: the word for notes on too few of them."""
-        return f"{'units' if self.clustered else 'examples'} in some run"
+        return "units" if self.clustered else "examples"
 
     def influence(self, run: Run, estimand: Estimand) -> Influence:
         """The estimand in one run."""
@@ -79,7 +79,8 @@ class RunInfluences:
         by_seed = [self.pair(method, reference, *seeds) for seeds in compared]
         pairs = [(ours, theirs) for ours, theirs, _ in filter(None, by_seed)]
         for runs in zip(*pairs, strict=True):
-            self._common_runs |= {id(run): runs for run in runs}
+            distinct = tuple({id(run): run for run in runs}.values())  # one model may stand in every pair
+            self._common_runs |= {id(run): distinct for run in runs}
         return pairs, sum(dropped for _, _, dropped in filter(None, by_seed))
 
     def pair(self, method: str, reference: str, seed: int, other: int) -> tuple[Run, Run, int] | None:
