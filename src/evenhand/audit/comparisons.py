@@ -170,7 +170,7 @@ class Contrast:
         estimate: positive where the method is worse; None where it cannot be made.
         interval: gives bounds at any level; None where the contrast is shown but not judged.
         whole: the two-way variance under the interval, which few runs or few discordant units make wider.
-        runs: the number of runs with a value.
+        runs: the number of runs with a value; planned: of those that were planned.
         notes: reasons and caveats.
         totals, gram, gaps, unseen, single, collapsed: see `Evidence`.
         without: the contrast without collapsed runs; None where none looks so.
@@ -188,6 +188,7 @@ class Contrast:
     single: bool = False
     collapsed: tuple[str, ...] = ()
     without: Contrast | None = None
+    planned: int = 1
 
     def bounds(self, tail: float) -> tuple[float, float] | None:
         """Lower and upper bound, each missed with probability `tail` at most; None where it is not judged."""
@@ -279,7 +280,8 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
     if evidence.whole is None or not enough_runs(evidence.runs, evidence.planned):
         if evidence.runs and not enough_runs(evidence.runs, evidence.planned):
             notes.append(f"a contrast needs at least {min(LEAST_RUNS, evidence.planned)} runs")
-        return Contrast(None, None, None, evidence.runs, tuple(notes or [evidence.nothing]))
+        unjudged = tuple(notes or [evidence.nothing])
+        return Contrast(None, None, None, evidence.runs, unjudged, single=evidence.single, planned=evidence.planned)
     whole = evidence.whole
     refused = list(evidence.doubts)
     if not refused and evidence.smallest < support:

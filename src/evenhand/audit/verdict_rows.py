@@ -84,7 +84,7 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     values: dict[str, Any] = {
         "contrast": contrast.estimate,
         "runs": contrast.runs,
-        "scope": scope_of(comparison, contrast.runs, contrast.single),
+        "scope": scope_of(comparison, contrast.runs or contrast.planned, contrast.single),
     }
     interval, bounds = contrast.interval, contrast.bounds(family.level)
     if interval is None or bounds is None:
