@@ -139,7 +139,7 @@ def test_ids_that_never_match_decide_nothing(tmp_path):
     audited(0.4, rows="apart").save(tmp_path / "apart")
     ended = check(tmp_path / "apart")
     assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1 and "could be judged" in ended.stderr
+    assert ended.stderr.count("\n") == 1 and "no example id in common" in ended.stderr
 
 
 def test_a_policy_and_fail_on_together_are_refused(folders, tmp_path):

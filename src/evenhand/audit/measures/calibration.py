@@ -55,10 +55,10 @@ def binned_runs(runs: Sequence[RunData], rows: Sequence[np.ndarray]) -> list[Bin
     known = [unit for unit in units if unit is not None]
     if len(known) == len(units) and known:
         alike = all(unit is known[0] or np.array_equal(unit, known[0]) for unit in known[1:])
-        codes = compact(known[0] if alike else np.concatenate(known))[1]
+        distinct, codes = compact(known[0] if alike else np.concatenate(known))
         ends = np.cumsum([len(unit) for unit in known])
         units = [codes] * len(known) if alike else np.split(codes, ends[:-1])
-        if len(units) == 1 and len(np.unique(codes)) == len(codes):
+        if len(units) == 1 and len(distinct) == len(codes):
             units = [None]
     binned = []
     for run, own, unit in zip(runs, rows, units, strict=True):
