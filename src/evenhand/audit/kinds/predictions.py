@@ -93,6 +93,7 @@ class PredictionReading:
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
         """The estimands of each class: everyone, then each attribute and its groups."""
         evaluation = self.evaluation
+        measure = measure.given(evaluation.design.favourable)
         classes: Iterable[tuple[int | None, str | None]] = [(None, None)]
         if measure.by_class and not evaluation.binary:
             classes = enumerate(evaluation.classes)
@@ -183,20 +184,13 @@ class PredictionReading:
         measure, subset, references = estimand.measure, estimand.subset, self.evaluation.design.references
         has_gap = measure.gaps and subset.level == "group"
         mirrored = has_gap and self.reader.groups(subset.attribute).two_halves
-        direction = self._direction(measure)
         for method, reference in pairs(self.methods, references):
-            if direction or measure.by_favourable:
-                yield change(estimand, method, reference, direction, measure.decides)
+            if measure.direction or measure.by_favourable:
+                yield change(estimand, method, reference, measure.direction, measure.decides)
             if has_gap:
-                yield gap_change(estimand, method, reference, direction, mirrored=mirrored)
+                yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
         for method in self.methods if has_gap and (self.design.gaps or not references) else ():
-            yield gap(estimand, method, direction, mirrored=mirrored)
-
-    def _direction(self, measure: Measure) -> int:
-        """+1 where more of a measure is worse, −1 where less is, 0 where neither."""
-        if measure.by_favourable and self.evaluation.design.favourable is not None:
-            return -1 if self.evaluation.design.favourable == "positive" else 1
-        return measure.direction
+            yield gap(estimand, method, measure.direction, mirrored=mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
         """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched.

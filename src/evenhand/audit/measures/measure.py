@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evenhand.audit.measures.display import Display
@@ -20,6 +20,10 @@ EVERYWHERE: tuple[Level, ...] = ("everyone", "group")
 BETWEEN: tuple[Level, ...] = ("attribute", "group")
 ASKED: tuple[Level, ...] = ("everyone",)
 RANGE: tuple[tuple[Level, str], ...] = (("attribute", RANGE_NOTE),)
+
+
+MORE_IS: Mapping[str, Literal[-1, 1]] = {"positive": -1, "negative": 1}
+"""By the favourable prediction, whether more positive predictions are worse (1) or better (−1)."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,12 @@ class Measure:
         least, most = self.limits
         low, high = (min(max(bound, least), most) for bound in bounds)
         return low, high
+
+    def given(self, favourable: Literal["positive", "negative"] | None) -> Measure:
+        """The measure with the direction that follows from the favourable prediction, if it follows from it at all."""
+        if favourable is None or not self.by_favourable:
+            return self
+        return replace(self, direction=MORE_IS[favourable])
 
     def note(self, level: Level) -> str | None:
         """The note on its rows at a level, if there is one."""

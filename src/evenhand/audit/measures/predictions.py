@@ -30,7 +30,7 @@ def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Displ
         by_class=name != "accuracy",
         planted=name == "accuracy",
         gaps=True,
-        by_favourable=direction == 0,
+        by_favourable=name == "selection_rate",
         display=display,
     )
 
