@@ -117,7 +117,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         )
     defined = gap_runs(reader, comparison.estimand, method)
     if len(defined) < len(reader.runs_of(method)):
-        notes.append(f"defined in {len(defined)} of {len(reader.runs_of(method))} runs")
+        notes.append(_undefined_note(reader, comparison.estimand, method, len(defined)))
     if not enough_runs(len(defined), len(seeds)):
         return Evidence(None, len(defined), len(seeds), tuple(notes), nothing=f"{method} was not run")
     gap = gap_of_runs(reader, defined, sign, measure.proportion)
@@ -134,6 +134,16 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         totals=lambda: (gap.units, gap.totals),
         unseen=unseen_of(inside, outside, units, sign),
     )
+
+
+def _undefined_note(reader: RunInfluences, estimand: Estimand, method: str, defined: int) -> str:
+    """The note on runs of a method in which a gap is undefined, with the reasons."""
+    runs = reader.runs_of(method)
+    influences = [reader.influence(run, side) for side in _sides(estimand) for run in runs]
+    reasons = sorted({str(influence.reason) for influence in influences if math.isnan(influence.value)})
+    if len(runs) == 1:
+        return f"not defined ({', '.join(reasons)})"
+    return f"defined in {defined} of {len(runs)} runs ({', '.join(reasons)})"
 
 
 def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
