@@ -15,7 +15,7 @@ from evenhand.stats.bootstrap import (
     percentile,
 )
 from evenhand.stats.contrast import TwoWay, two_sides, two_way, unpaired
-from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate
 from evenhand.stats.equivalence import non_inferiority, tost, tost_independent, tost_paired, verdict
 from evenhand.stats.few_runs import FewRuns
 from evenhand.stats.heterogeneity import MetaAnalysis, pool
@@ -26,6 +26,7 @@ from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permu
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
+from evenhand.stats.roc_point import RocPoint, pooled_tpr
 from evenhand.stats.runs_needed import RunsNeeded, runs_needed
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
 
@@ -38,6 +39,7 @@ __all__ = [
     "PermutedGroups",
     "PooledRoc",
     "RatioSums",
+    "RocPoint",
     "RunsNeeded",
     "StudentT",
     "TwoWay",

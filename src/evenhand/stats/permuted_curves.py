@@ -103,7 +103,7 @@ def permuted_tprs(
     rng: np.random.Generator,
     where: np.ndarray | None = None,
 ) -> PermutedGroups:
-    """TPR of each group where its own FPR is at most α. Args: `permuted_areas`.
+    """TPR of each group where its own expected FPR is α (`pooled_tpr`). Args: `permuted_areas`.
 
     Example:
         >>> import numpy as np
@@ -153,13 +153,13 @@ class _Areas:
 
 
 class _Points:
-    """The TPR of each group at a given false positive rate of the same group."""
+    """The TPR of each group at a given expected false positive rate of the same group."""
 
     def __init__(self, score: np.ndarray, positive: np.ndarray, alpha: float, where: np.ndarray | None) -> None:
         order = _ordered(-score, where)
         self.example = order % score.shape[1]
         self.positive = positive.ravel()[order]
-        self.start, _ = _ties(score.ravel()[order])
+        self.start, self.end = _ties(score.ravel()[order])
         self.alpha = alpha
 
     def __call__(self, members: np.ndarray) -> np.ndarray:
@@ -167,13 +167,25 @@ class _Points:
         for group, mask in enumerate(members.T):
             inside = mask[self.example]
             true, false = _counted(inside & self.positive), _counted(inside & ~self.positive)
-            allowed = math.floor(self.alpha * int(false[-1]) + 1e-9)
             if not true[-1] or not false[-1]:
                 found[group] = np.nan
                 continue
-            first_too_many = int(np.searchsorted(false, allowed + 1)) - 1
-            found[group] = true[self.start[first_too_many]] / true[-1]
+            rank = self.alpha * (int(false[-1]) + 1)
+            low = math.floor(rank)
+            part = rank - low
+            found[group] = ((1 - part) * self._called(low, true, false) + part * self._called(low + 1, true, false)) / (
+                true[-1]
+            )
         return found
+
+    def _called(self, rank: int, true: np.ndarray, false: np.ndarray) -> float:
+        """The positives called at a whole rank, in the mean over orders of equal scores (`RankCurve`)."""
+        if rank < 1 or rank > false[-1]:
+            return float(true[-1]) if rank > 0 else 0.0
+        row = int(np.searchsorted(false, rank)) - 1
+        start, end = self.start[row], self.end[row]
+        share = (rank - false[start]) / (false[end] - false[start] + 1)
+        return float(true[start] + (true[end] - true[start]) * share)
 
 
 def _ordered(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:

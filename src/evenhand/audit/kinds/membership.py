@@ -31,8 +31,8 @@ from evenhand.audit.reading import Estimate
 from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family, pairs
 from evenhand.metrics.membership.roc import LEAST
-from evenhand.stats.discrimination import pooled_tpr, threshold_at
 from evenhand.stats.null import noise_floor
+from evenhand.stats.roc_point import pooled_tpr
 
 SPLIT = "test"
 OWN, POOLED = "group threshold", "pooled threshold"
@@ -195,7 +195,7 @@ class MembershipReading:
         return iter(())
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
-        """ROC curves of all models of a method together: x is the realised FPR and y the TPR.
+        """ROC curves of all models of a method together: x is the expected FPR and y the TPR.
 
         They are drawn however few non-members there are, with 95% intervals where the TPR at that FPR is not refused.
         """
@@ -267,16 +267,12 @@ def _notes(targets: Targets) -> list[str]:
 
 def _points(targets: Targets, rows: np.ndarray) -> Iterator[dict[str, Any]]:
     """Points of the ROC curve that a logarithmic scale can show, with 95% intervals where a rate is not refused."""
-    negatives = np.sort(targets.score[rows & ~targets.member])[::-1]
-    if not len(negatives) or not (rows & targets.member).any():
+    non_members = int((rows & ~targets.member).sum())
+    if not non_members or not (rows & targets.member).any():
         return
     distinct = int((rows & ~targets.member).any(axis=0).sum())
-    allowed = np.unique(np.geomspace(1, len(negatives), POINTS).round().astype(int))
-    drawn = 0.0
-    for alpha in allowed / len(negatives):
-        realised = float((negatives >= threshold_at(negatives, float(alpha))).mean())
-        if realised > drawn:  # equal scores are called together
-            point = by_unit(pooled_tpr(targets.score, targets.member, float(alpha), rows), targets, rows)
-            low, high = point.interval() if distinct * alpha >= LEAST else (None, None)
-            yield {"x": realised, "y": point.estimate, "low": low, "high": high}
-            drawn = realised
+    for rank in np.unique(np.geomspace(1, non_members + 1, POINTS).round().astype(int)):
+        alpha = float(rank) / (non_members + 1)
+        point = by_unit(pooled_tpr(targets.score, targets.member, alpha, rows), targets, rows)
+        low, high = point.interval() if distinct * alpha >= LEAST else (None, None)
+        yield {"x": alpha, "y": point.estimate, "low": low, "high": high}
