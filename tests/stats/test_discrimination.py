@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from evenhand.metrics import roc_auc, tpr_at_fpr
 from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate
-from evenhand.stats.permuted_curves import permuted_areas, permuted_tprs
+from evenhand.stats.permuted_curves import permuted_areas
 from evenhand.stats.roc_point import pooled_tpr
 
 
@@ -205,10 +205,10 @@ def test_values_of_groups_are_those_of_each_alone():
     members = np.random.default_rng(1).random((200, 3)) < 0.4
     rng = np.random.default_rng(2)
     areas = permuted_areas(score, positive, members, np.zeros(200, int), 3, rng)
-    rates = permuted_tprs(score, positive, members, np.zeros(200, int), 0.05, 3, rng)
     for group, mask in enumerate(members.T):
         assert areas.values[group] == pytest.approx(pooled_auc(score, positive, mask).estimate)
-        assert rates.values[group] == pytest.approx(pooled_tpr(score, positive, 0.05, mask).estimate)
+        variance = pooled_auc(score, positive, mask).two_way.v_example
+        assert areas.covariance[group, group] == pytest.approx(variance)
     audited = rng.random(score.shape) < 0.7
     some = permuted_areas(score, positive, members, np.zeros(200, int), 3, rng, audited)
     assert some.values[0] == pytest.approx(pooled_auc(score, positive, audited & members[:, 0]).estimate)
@@ -229,20 +229,24 @@ def test_a_planted_gap_is_found_and_equal_groups_are_not():
     score, positive = drawn(8, 800)
     alike = permuted_areas(score, positive, members, np.zeros(800, int), 99, rng)
     leaky = score + 1.0 * (positive & members[:, 0])
-    for found in (
-        permuted_areas(leaky, positive, members, np.zeros(800, int), 99, rng),
-        permuted_tprs(leaky, positive, members, np.zeros(800, int), 0.05, 99, rng),
-    ):
-        assert found.p == 0.01
-        assert found.gap > found.gaps.max()
+    found = permuted_areas(leaky, positive, members, np.zeros(800, int), 99, rng)
+    assert found.p == 0.01
+    assert found.gap > found.gaps.max()
     assert alike.p > 0.05
 
 
 def test_a_group_without_members_makes_the_gap_undefined():
     score, positive = drawn(2, 50)
     members = np.stack([np.ones(50, bool), np.zeros(50, bool)], axis=1)
-    for found in (
-        permuted_areas(score, positive, members, np.zeros(50, int), 2, np.random.default_rng(0)),
-        permuted_tprs(score, positive, members, np.zeros(50, int), 0.1, 2, np.random.default_rng(0)),
-    ):
-        assert np.isnan(found.values[1]) and math.isnan(found.p)
+    found = permuted_areas(score, positive, members, np.zeros(50, int), 2, np.random.default_rng(0))
+    assert np.isnan(found.values[1]) and math.isnan(found.p) and np.isnan(found.gaps).all()
+
+
+def test_the_floor_and_the_p_value_of_two_groups_agree():
+    members = (np.arange(300) % 3 > 0)[:, None] == [True, False]
+    for seed in range(10):
+        score, positive = drawn(2, 300, leak=0.5, seed=seed)
+        score = score + 0.6 * (positive & members[:, 0])
+        found = permuted_areas(score, positive, members, np.zeros(300, int), 99, np.random.default_rng(seed))
+        larger = int((found.gaps >= found.gap - 1e-9).sum())
+        assert found.p == (1 + larger) / 100

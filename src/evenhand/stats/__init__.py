@@ -22,7 +22,7 @@ from evenhand.stats.heterogeneity import MetaAnalysis, pool
 from evenhand.stats.multiplicity import MaxT, benjamini_hochberg, bonferroni, correlations, holm, max_t, unit_totals
 from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_sums
 from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, mcnemar, sign_flip, t_over_runs
-from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
+from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
@@ -72,7 +72,6 @@ __all__ = [
     "percentile",
     "permuted_areas",
     "permuted_sums",
-    "permuted_tprs",
     "pool",
     "pooled_auc",
     "pooled_curve",

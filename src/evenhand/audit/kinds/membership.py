@@ -24,7 +24,7 @@ from evenhand.audit.evaluation import Groups, groups_of, unit_codes
 from evenhand.audit.kinds.membership_evidence import membership_evidence
 from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.membership import CorrelationOf, LeakOf, RangeOf
-from evenhand.audit.membership.group_gaps import CLUSTERS, DRAWS, FEW_GROUPS, eligible, largest_gap, permuted
+from evenhand.audit.membership.group_gaps import DRAWS, FEW_GROUPS, RATES, eligible, largest_gap, permuted
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.audit.membership.pool import Attack
 from evenhand.audit.reading import Estimate
@@ -37,6 +37,7 @@ from evenhand.stats.roc_point import pooled_tpr
 SPLIT = "test"
 OWN, POOLED = "group threshold", "pooled threshold"
 ROC = "membership_roc"
+PERMUTED = f"p of {DRAWS} permutations of the groups {{p:.3f}}, studentised, for these models"
 POINTS = 24
 """The number of points on a drawn curve, evenly spaced in the logarithm of FPR."""
 ONE_SEED = "one seed: the interval includes the noise of the examples only, not that of training"
@@ -151,14 +152,16 @@ class MembershipReading:
         bounds = (max(low, 0.0), min(high, 1.0)) if known else (None, None)
         n = sum(leaks[name].examples for name in names)
         notes, floor = [str(estimand.measure.note("attribute"))], None
-        if floored:
+        if floored and influence.alpha is not None:
+            notes.append(RATES)
+        elif floored:
             groups = next(groups for groups in self.groups if groups.attribute == estimand.subset.attribute)
             # Groups are permuted among examples of one label, where labels are known.
             strata = self.examples["label"].fill_null(-1).to_numpy() + 1
             group_masks = np.stack([masks[name] for name in names], axis=1)
-            null = permuted(targets, group_masks, groups.defined, strata, influence.alpha)
-            floor = None if null is None else noise_floor(null.gaps)
-            notes.append(CLUSTERS if null is None else f"p of {DRAWS} permutations of the groups {null.p:.3f}")
+            null = permuted(targets, group_masks, groups.defined, strata, [leaks[name] for name in names])
+            floor = None if isinstance(null, str) else noise_floor(null.gaps)
+            notes.append(null if isinstance(null, str) else PERMUTED.format(p=null.p))
         return Estimate(gap.estimate, *bounds, n, (*notes, *exclusion), floor=floor)
 
     def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
