@@ -8,6 +8,7 @@ import polars as pl
 
 from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.design import Design
+from evenhand.audit.gate import expected_false_alarms
 from evenhand.audit.measures import known, wide_margins
 from evenhand.records.probes import UNTRAINED
 from evenhand.report.collapsed_sentences import collapsed_lines
@@ -41,8 +42,8 @@ _LISTED = 3
 def headline(results: Reportable) -> list[str]:
     """The sentences of the headline, in the order of what a reader must know first.
 
-    What is doubtful about the data, patterns across settings, verdicts, collapsed runs, gaps, membership, and the harm
-    that could be detected.
+    What is doubtful about the data, patterns across settings, verdicts and how many are false alarms, collapsed runs,
+    gaps, membership, and the harm that could be detected.
     """
     verdicts, design = results.verdicts, results.design
     return [
@@ -50,6 +51,7 @@ def headline(results: Reportable) -> list[str]:
         *(warning for setting in design.settings.values() for warning in setting.warnings),
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
+        *false_alarm_lines(verdicts, design),
         *collapsed_lines(verdicts, design),
         *disparity_lines(verdicts, design),
         *membership_lines(levels(results), verdicts, design),
@@ -136,6 +138,17 @@ def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     if len(compared) <= _LISTED:
         return [*lines, *(f"{line} {smallest_harm(rows)}" for line, rows in compared)]
     return [*lines, *(line for line, _ in compared), smallest_harm(here)]
+
+
+def false_alarm_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """A sentence on how many families of verdicts may say `worse` by chance; none below two families."""
+    families, expected = expected_false_alarms(verdicts, design.alpha)
+    if families < 2:
+        return []
+    return [
+        f"There are {families} families of verdicts: where nothing is worse, up to {number(expected, 1)} of them are "
+        "expected to say worse by chance; evenhand check --strict allows for that."
+    ]
 
 
 def _outcome(rows: pl.DataFrame) -> str:
