@@ -109,7 +109,7 @@ def several(parts: Sequence[Tables], names: Sequence[str], apart: bool = True, *
 
 def assessed(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> Assessment:
     """What an audit says of predictions."""
-    return assess(readings(examples, trials, predictions, design), design)
+    return assess(readings(examples, trials, predictions, design), design, trials)
 
 
 def estimates(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
@@ -137,4 +137,4 @@ class VerdictsOnly(PredictionReading):
 def verdicts(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> pl.DataFrame:
     """The table `verdicts` of predictions, quickly: there are no estimates and no curves."""
     made = readings(examples, trials, predictions, design)
-    return assess((VerdictsOnly(one.evaluation, one.design) for one in made), design).verdicts
+    return assess((VerdictsOnly(one.evaluation, one.design) for one in made), design, trials).verdicts

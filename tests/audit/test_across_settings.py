@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
@@ -172,3 +174,48 @@ def test_the_gate_sees_what_is_worse_across_settings():
     tables, design = several(studies(3, n=900, harm={"c": 1.0}), "abc")
     failed = Results.compute(*tables, design).failed()
     assert failed.filter(IN_NONE)["group"].to_list().count("c") >= 1
+
+
+def with_the_trials_of(
+    tables: Tables, design: Design, copied: dict[str, str], methods: Sequence[str] = ("full", "lora")
+) -> tuple[Tables, Design]:
+    """Add settings with the examples of others, whose trials they share for these methods and repeat for the rest."""
+    examples, trials, predictions = tables
+    settings = dict(design.settings)
+    for setting, original in copied.items():
+        own = pl.col("setting") == original
+        renamed = pl.format("{}/{}", pl.lit(setting), pl.col("trial"))
+        rows = trials.filter(own).with_columns(
+            setting=pl.lit(setting), trial=pl.when(pl.col("method").is_in(methods)).then("trial").otherwise(renamed)
+        )
+        again = predictions.with_columns(trial=renamed).filter(pl.col("trial").is_in(rows["trial"].implode()))
+        examples = pl.concat([examples, examples.filter(own).with_columns(setting=pl.lit(setting))])
+        trials, predictions = pl.concat([trials, rows]), pl.concat([predictions, again])
+        settings[setting] = settings[original]
+    return (examples, trials, predictions), design.model_copy(update={"settings": settings})
+
+
+def test_settings_with_the_same_trials_count_once():
+    """Two models, each attacked twice: two settings, not four, so that nothing is known of how settings differ."""
+    tables, design = several(studies(2), "ab", margins={"default": 0.005})
+    distinct = pooled_rows(tables, design)
+    doubled = pooled_rows(*with_the_trials_of(tables, design, {"a-loss": "a", "b-loss": "b"}))
+    assert doubled.drop("note").equals(distinct.drop("note"))
+    row = doubled.filter(EVERYONE).row(0, named=True)
+    four = pooled_rows(*with_the_trials_of(tables, design, {"a-loss": "a", "b-loss": "b"}, methods=[]))
+    assert four.filter(EVERYONE)["verdict"].item() == "not worse"
+    assert row["runs"] == 2 and row["verdict"] == "inconclusive"
+    assert "settings that share trials count once: a-loss as a, b-loss as b" in row["note"]
+
+
+def test_settings_that_share_their_reference_only_count_once_as_well():
+    tables, design = several(studies(3), "abc", margins={"default": 0.3})
+    distinct = pooled_rows(tables, design)
+    shared = pooled_rows(*with_the_trials_of(tables, design, {"d": "c"}, methods=["full"]))
+    assert shared.drop("note").equals(distinct.drop("note"))
+    assert shared.filter(EVERYONE)["note"].str.contains("count once: d as c").all()
+
+
+def test_settings_of_one_set_of_trials_are_not_pooled():
+    tables, design = several(studies(1), "a", margins={"default": 0.3})
+    assert pooled_rows(*with_the_trials_of(tables, design, {"a-loss": "a"})).is_empty()

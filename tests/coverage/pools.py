@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.metrics import attack_pool, attack_without_each_pair
-from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, pooled_auc
+from evenhand.stats.roc_point import pooled_tpr
 
 Attack = tuple[str, str, str]
 

@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import norm
 
 from evenhand.metrics import roc_auc, tpr_at_fpr
-from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate, pooled_tpr
-from evenhand.stats.permuted_curves import permuted_areas, permuted_tprs
+from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate
+from evenhand.stats.permuted_curves import permuted_areas
+from evenhand.stats.roc_point import pooled_tpr
 
 
 def drawn(targets: int = 4, n: int = 400, leak: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -31,11 +32,57 @@ def test_values_are_those_of_the_metrics():
         score = np.round(score, 1)  # ties
         mask = np.random.default_rng(seed).random(60) < 0.6
         assert pooled_auc(score, positive, mask).estimate == pytest.approx(roc_auc(score, positive, where=mask))
-        found, ours = tpr_at_fpr(score, positive, 0.1, where=mask), pooled_tpr(score, positive, 0.1, mask)
-        assert ours.estimate == pytest.approx(found.true_positives / found.members)
-        found = tpr_at_fpr(score, positive, 0.1, where=mask, threshold_where=True)
-        ours = pooled_tpr(score, positive, 0.1, mask, np.ones(60, dtype=bool))
-        assert ours.estimate == pytest.approx(found.true_positives / found.members)
+        for threshold_mask in (mask, np.ones(60, dtype=bool)):
+            found = pooled_tpr(score, positive, 0.1, mask, threshold_mask)
+            called = called_in_random_order(score, positive, mask, threshold_mask, 0.1)
+            assert found.estimate == pytest.approx(called, abs=0.004)
+
+
+def called_in_random_order(score, positive, mask, threshold_mask, alpha, orders=2000) -> float:
+    """The share of positives before the negatives of rank α(n + 1), averaged over random orders of equal scores."""
+    rng, rows = np.random.default_rng(0), np.broadcast_to(mask, score.shape)
+    ours, theirs = score[rows & positive], score[np.broadcast_to(threshold_mask, score.shape) & ~positive]
+    rank = alpha * (len(theirs) + 1)
+    low, part = int(rank), rank - int(rank)
+    shares = np.zeros(orders)
+    for order in range(orders):
+        turn = rng.random(len(ours) + len(theirs)) * 1e-6  # scores are rounded to tenths
+        others = np.sort(theirs - turn[len(ours) :])[::-1]
+        for weight, at in ((1 - part, low), (part, low + 1)):
+            shares[order] += weight * (ours - turn[: len(ours)] > others[at - 1]).mean()
+    return float(shares.mean())
+
+
+def test_a_constant_score_has_the_rate_of_guessing():
+    """Every order of equal scores is as likely: what is called is a random α of all."""
+    positive = np.arange(700)[None] < 400
+    found = pooled_tpr(np.zeros((1, 700)), positive, 0.01)
+    assert found.estimate == pytest.approx(0.01)
+    low, high = found.interval()
+    assert low < 0.01 < high
+
+
+def test_the_rate_is_that_of_the_papers_between_its_neighbouring_thresholds():
+    score, positive = drawn(1, 2000)
+    found = pooled_tpr(score, positive, 0.01).estimate
+    n = int((~positive).sum())
+    fewer, more = (
+        tpr_at_fpr(score, positive, (k + 0.5) / n).true_positive_rate
+        for k in (math.floor(0.01 * n) - 2, math.ceil(0.01 * n) + 1)
+    )
+    assert fewer <= found <= more
+
+
+def test_units_of_several_examples_widen_the_interval_of_a_rate():
+    """Each example ten times: the threshold rests on a tenth of the rows."""
+    score, positive = drawn(1, 500)
+    ten = pooled_tpr(np.repeat(score, 10, axis=1), np.repeat(positive, 10, axis=1), 0.02)
+    unit = np.repeat(np.arange(500), 10)
+    summed = ten.by_unit(lambda cells: np.stack([np.bincount(unit, row) for row in cells]), 500)
+    alone = pooled_tpr(score, positive, 0.02)
+    width, wide = (high - low for low, high in (ten.interval(), summed.interval()))
+    low, high = alone.interval()
+    assert wide > 2 * width and wide == pytest.approx(high - low, rel=0.1)
 
 
 def test_contributions_of_an_area_are_placement_values():
@@ -158,10 +205,10 @@ def test_values_of_groups_are_those_of_each_alone():
     members = np.random.default_rng(1).random((200, 3)) < 0.4
     rng = np.random.default_rng(2)
     areas = permuted_areas(score, positive, members, np.zeros(200, int), 3, rng)
-    rates = permuted_tprs(score, positive, members, np.zeros(200, int), 0.05, 3, rng)
     for group, mask in enumerate(members.T):
         assert areas.values[group] == pytest.approx(pooled_auc(score, positive, mask).estimate)
-        assert rates.values[group] == pytest.approx(pooled_tpr(score, positive, 0.05, mask).estimate)
+        variance = pooled_auc(score, positive, mask).two_way.v_example
+        assert areas.covariance[group, group] == pytest.approx(variance)
     audited = rng.random(score.shape) < 0.7
     some = permuted_areas(score, positive, members, np.zeros(200, int), 3, rng, audited)
     assert some.values[0] == pytest.approx(pooled_auc(score, positive, audited & members[:, 0]).estimate)
@@ -182,20 +229,24 @@ def test_a_planted_gap_is_found_and_equal_groups_are_not():
     score, positive = drawn(8, 800)
     alike = permuted_areas(score, positive, members, np.zeros(800, int), 99, rng)
     leaky = score + 1.0 * (positive & members[:, 0])
-    for found in (
-        permuted_areas(leaky, positive, members, np.zeros(800, int), 99, rng),
-        permuted_tprs(leaky, positive, members, np.zeros(800, int), 0.05, 99, rng),
-    ):
-        assert found.p == 0.01
-        assert found.gap > found.gaps.max()
+    found = permuted_areas(leaky, positive, members, np.zeros(800, int), 99, rng)
+    assert found.p == 0.01
+    assert found.gap > found.gaps.max()
     assert alike.p > 0.05
 
 
 def test_a_group_without_members_makes_the_gap_undefined():
     score, positive = drawn(2, 50)
     members = np.stack([np.ones(50, bool), np.zeros(50, bool)], axis=1)
-    for found in (
-        permuted_areas(score, positive, members, np.zeros(50, int), 2, np.random.default_rng(0)),
-        permuted_tprs(score, positive, members, np.zeros(50, int), 0.1, 2, np.random.default_rng(0)),
-    ):
-        assert np.isnan(found.values[1]) and math.isnan(found.p)
+    found = permuted_areas(score, positive, members, np.zeros(50, int), 2, np.random.default_rng(0))
+    assert np.isnan(found.values[1]) and math.isnan(found.p) and np.isnan(found.gaps).all()
+
+
+def test_the_floor_and_the_p_value_of_two_groups_agree():
+    members = (np.arange(300) % 3 > 0)[:, None] == [True, False]
+    for seed in range(10):
+        score, positive = drawn(2, 300, leak=0.5, seed=seed)
+        score = score + 0.6 * (positive & members[:, 0])
+        found = permuted_areas(score, positive, members, np.zeros(300, int), 99, np.random.default_rng(seed))
+        larger = int((found.gaps >= found.gap - 1e-9).sum())
+        assert found.p == (1 + larger) / 100

@@ -5,6 +5,9 @@ noise of those examples: units of one name are the same unit, and their influenc
 covariance. Where names coincide by accident, as row numbers of two data sets do, that covariance is 0 on average: it
 costs a little width and no coverage. Effects of a seed that all settings share beyond the choice of its examples (the
 order of training, say) are not included: from 3 to 10 seeds they cannot be distinguished from chance.
+
+Settings may also have the same trials, where they differ in what is done with the trained models only (an attack, say).
+Such settings say the same thing twice: of those that share a trial one counts.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from evenhand.audit.comparisons import Unseen
 from evenhand.audit.design import Design
@@ -24,13 +28,20 @@ from evenhand.stats.heterogeneity import MetaAnalysis, pool
 DIFFER = "settings differ by more than their noise"
 ALIKE = "no sign that settings differ"
 SHARED = "settings share test examples: the interval includes their covariance"
+SAME_TRIALS = "settings that share trials count once"
 ONE_SEED = "one seed in some setting: the differences between settings include the noise of seeds"
 
 Codes = Mapping[str, np.ndarray]
 """The code in the study of each unit of a setting, int [U], by setting."""
 
 
-def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Iterator[dict[str, Any]]:
+Trials = Mapping[tuple[str, str], frozenset[str]]
+"""The trials of each setting and method."""
+
+
+def across_settings(
+    contrasts: Sequence[SettingContrast], design: Design, trials: pl.DataFrame | None = None
+) -> Iterator[dict[str, Any]]:
     """Rows of the table `verdicts` whose setting is null: one per contrast that two settings or more have.
 
     `contrast` is the mean over the settings that judge it and `runs` their number. Bounds are simultaneous over the
@@ -42,10 +53,12 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
     Args:
         contrasts: of all settings.
         design: of the study.
+        trials: the table; None where no two settings share a trial.
     """
     if design.paired == "none" or len({contrast.setting for contrast in contrasts}) < 2:
         return
     codes = study_codes(contrasts)
+    trials_of = {} if trials is None else _trials(trials)
     families: dict[tuple[str | None, ...], dict[tuple[str | None, ...], list[SettingContrast]]] = {}
     for contrast in contrasts:
         comparison = contrast.comparison
@@ -57,7 +70,9 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
         members.setdefault(key, []).append(contrast)
     order = {name: rank for rank, name in enumerate(dict.fromkeys(key[0] for key in families))}
     for key in sorted(families, key=lambda key: order[key[0]]):
-        several = [settings for settings in families[key].values() if len(settings) > 1]
+        distinct = [count_once(settings, trials_of) for settings in families[key].values()]
+        several = [settings for settings, _ in distinct if len(settings) > 1]
+        same = [twins for settings, twins in distinct if len(settings) > 1]
         judged = [[contrast for contrast in settings if contrast.judged] for settings in several]
         means = [
             _mean(contrasts_of_mean, codes) if len(contrasts_of_mean) > 1 else None for contrasts_of_mean in judged
@@ -71,7 +86,7 @@ def across_settings(contrasts: Sequence[SettingContrast], design: Design) -> Ite
             single = any(contrast.contrast.single for contrast in judging)
             scope = scope_of(settings[0].comparison, runs, single)
             unseen = _unseen(judging)
-            notes = [*_notes(settings, mean, design), *(unseen.notes if unseen else [])]
+            notes = [*_notes(settings, mean, design), *_once(same[place]), *(unseen.notes if unseen else [])]
             yield pooled_row(settings[0], mean, size, len(judging), scope, notes, design, unseen)
 
 
@@ -80,6 +95,39 @@ def study_codes(contrasts: Sequence[SettingContrast]) -> Codes:
     names = {contrast.setting: contrast.unit_names for contrast in contrasts if contrast.unit_names is not None}
     all_names = np.unique(np.concatenate(list(names.values())))
     return {setting: np.searchsorted(all_names, setting_names) for setting, setting_names in names.items()}
+
+
+def _trials(trials: pl.DataFrame) -> Trials:
+    """The trials of each setting and method, from the table."""
+    by_method = trials.group_by("setting", "method").agg("trial")
+    return {(setting, method): frozenset(names) for setting, method, names in by_method.iter_rows()}
+
+
+def count_once(settings: Sequence[SettingContrast], trials: Trials) -> tuple[list[SettingContrast], dict[str, str]]:
+    """The settings of a contrast of which no two share a trial, and what each other setting counts as.
+
+    A setting that judges the contrast goes before one that does not, then the order is that of the study. One that
+    shares some of its trials is left out as well: their common noise of training is not in the influences of examples.
+    """
+    kept: list[SettingContrast] = []
+    same: dict[str, str] = {}
+    used: dict[str, frozenset[str]] = {}
+    for contrast in sorted(settings, key=lambda contrast: not contrast.judged):
+        methods = {term.method for term in contrast.comparison.terms}
+        own = frozenset().union(*(trials.get((contrast.setting, method), frozenset()) for method in methods))
+        twin = next((setting for setting, theirs in used.items() if own & theirs), None)
+        if twin is None:
+            kept.append(contrast)
+            used[contrast.setting] = own
+        else:
+            same[contrast.setting] = twin
+    return [contrast for contrast in settings if contrast in kept], same
+
+
+def _once(same: Mapping[str, str]) -> list[str]:
+    """The note on settings that are left out since others have their trials."""
+    pairs = ", ".join(f"{setting} as {twin}" for setting, twin in same.items())
+    return [f"{SAME_TRIALS}: {pairs}"] if pairs else []
 
 
 def _mean(judged: Sequence[SettingContrast], codes: Codes) -> MetaAnalysis | None:

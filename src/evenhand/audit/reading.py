@@ -104,12 +104,13 @@ class Assessment:
     curves: pl.DataFrame
 
 
-def assess(readings: Iterable[Reading], design: Design) -> Assessment:
+def assess(readings: Iterable[Reading], design: Design, trials: pl.DataFrame | None = None) -> Assessment:
     """Estimates, verdicts and curves of readings of one kind of records: the only loop from records to tables.
 
     Args:
         readings: one per setting and split.
         design: who is compared with whom, and what was declared harmless.
+        trials: the table, for settings that share trials; None where none do.
 
     Raises:
         InputError: an unknown measure.
@@ -131,7 +132,7 @@ def assess(readings: Iterable[Reading], design: Design) -> Assessment:
         judged = in_order(judged)
         verdicts += [row for family in judged for row in family.rows()]
         curves += reading.curves(judged)
-    verdicts += across_settings(everywhere, design)
+    verdicts += across_settings(everywhere, design, trials)
     return Assessment(
         records.from_rows(estimates, "estimates"),
         records.from_rows(verdicts, "verdicts"),

@@ -257,8 +257,8 @@ def redrawn_runs(
     units = [draws.unit[own] for own in places]
     together = 0.0
     if not draws.alone:
-        by_run = [(values[rank], outcome[rank]) for (values, outcome), rank in zip(parts, order, strict=True)]
-        together = share_together(*zip(*by_run, strict=True), units)
+        chances, outcomes = ([part[side][rank] for part, rank in zip(parts, order, strict=True)] for side in (0, 1))
+        together = share_together(chances, outcomes, units)
     factors = np.zeros((len(data), BINS, masks.shape[1]))
     defined = np.zeros((len(data), masks.shape[1]), dtype=bool)
     for group in range(masks.shape[1]):

@@ -171,7 +171,8 @@ class Results:
             pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
             attacks = pools.settings
             complete |= {"members": pools.members, "scores": pools.scores}
-        assessments = [assess(readings(complete, design, attacks), design) for readings in KINDS]
+        trials = complete["trials"]
+        assessments = [assess(readings(complete, design, attacks), design, trials) for readings in KINDS]
         for name in COMPUTED:
             complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
         return cls(RecordTables(complete), design, dict(provenance or {}))

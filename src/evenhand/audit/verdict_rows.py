@@ -12,6 +12,7 @@ from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast, Unseen
 from evenhand.audit.design import Design
 from evenhand.audit.disparities import LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
+from evenhand.stats.differences import FewEvents
 from evenhand.stats.equivalence import two_sided_verdict, verdict
 from evenhand.stats.heterogeneity import MetaAnalysis
 from evenhand.stats.multiplicity import MaxT
@@ -109,7 +110,9 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         "p_adjusted": min(2 * float(adjusted(min(p, 1 - p))), 1.0) if comparison.two_sided else float(adjusted(p)),
         "detectable": Repeated.of(interval, family.level).smallest(),
     }
-    if values["verdict"] == "inconclusive" and contrast.runs > 1 and not comparison.estimand.measure.one_sided:
+    # An interval for few events that stands alone is of one run, which shows no spread between runs.
+    undecided = values["verdict"] == "inconclusive" and not comparison.estimand.measure.one_sided
+    if undecided and contrast.runs > 1 and not isinstance(interval, FewEvents):
         needed = runs_needed(
             interval, family.level, _margin_left(member.margin, contrast.unseen), two_sided=comparison.two_sided
         )

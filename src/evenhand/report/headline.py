@@ -9,6 +9,7 @@ import polars as pl
 from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.comparisons import OVERLAP
 from evenhand.audit.design import Design
+from evenhand.audit.gate import expected_false_alarms
 from evenhand.audit.measures import known, wide_margins
 from evenhand.records.probes import UNTRAINED
 from evenhand.report.chart_parts import capital
@@ -47,8 +48,8 @@ _LISTED = 3
 def headline(results: Reportable) -> list[str]:
     """The sentences of the headline, in the order of what a reader must know first.
 
-    What is doubtful about the data, gaps of one model, patterns across settings, verdicts and what they are about,
-    collapsed runs, gaps, membership, and the harm that could be detected.
+    What is doubtful about the data, gaps of one model, patterns across settings, verdicts, what they are about and how
+    many are false alarms, collapsed runs, gaps, membership, and the harm that could be detected.
     """
     verdicts, design = results.verdicts, results.design
     return [
@@ -59,6 +60,7 @@ def headline(results: Reportable) -> list[str]:
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
         *scope_lines(verdicts, results.trials, design),
+        *false_alarm_lines(verdicts, design),
         *collapsed_lines(verdicts, design),
         *disparity_lines(verdicts, design),
         *membership_lines(levels(results), verdicts, design),
@@ -161,6 +163,17 @@ def _opening(lead: str, method: str, reference: str | None) -> str:
     """The beginning of a line on a pair; a method's name keeps its case."""
     words = compared(method, reference)
     return lead + (capital(words) if reference is None and not lead else words)
+
+
+def false_alarm_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
+    """A sentence on how many families of verdicts may say `worse` by chance; none below two families."""
+    families, expected = expected_false_alarms(verdicts, design.alpha)
+    if families < 2:
+        return []
+    return [
+        f"There are {families} families of verdicts: where nothing is worse, up to {number(expected, 1)} of them are "
+        "expected to say worse by chance; evenhand check --strict allows for that."
+    ]
 
 
 def _outcome(rows: pl.DataFrame) -> str:

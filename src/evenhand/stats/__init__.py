@@ -15,17 +15,18 @@ from evenhand.stats.bootstrap import (
     percentile,
 )
 from evenhand.stats.contrast import TwoWay, two_sides, two_way, unpaired
-from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate
 from evenhand.stats.equivalence import non_inferiority, tost, tost_independent, tost_paired, two_sided_verdict, verdict
 from evenhand.stats.few_runs import FewRuns
 from evenhand.stats.heterogeneity import MetaAnalysis, pool
 from evenhand.stats.multiplicity import MaxT, benjamini_hochberg, bonferroni, correlations, holm, max_t, unit_totals
 from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_sums
 from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, mcnemar, sign_flip, t_over_runs
-from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
+from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
+from evenhand.stats.roc_point import RocPoint, pooled_tpr
 from evenhand.stats.runs_needed import RunsNeeded, runs_needed
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
 
@@ -38,6 +39,7 @@ __all__ = [
     "PermutedGroups",
     "PooledRoc",
     "RatioSums",
+    "RocPoint",
     "RunsNeeded",
     "StudentT",
     "TwoWay",
@@ -70,7 +72,6 @@ __all__ = [
     "percentile",
     "permuted_areas",
     "permuted_sums",
-    "permuted_tprs",
     "pool",
     "pooled_auc",
     "pooled_curve",

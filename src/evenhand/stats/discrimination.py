@@ -1,4 +1,4 @@
-"""Intervals of a ROC curve's area and points, pooled over targets that score the same examples.
+"""Intervals of a ROC curve's area, pooled over targets that score the same examples.
 
 T targets score n examples each; of every target some examples are positive (members) and some are not, and an example
 is positive for some targets and not for others. All rows (target, example) are ranked together. The error of a pooled
@@ -8,10 +8,8 @@ difference between groups, or between methods on the same targets' examples, has
 
 - **Area**: the contributions are placement values (DeLong, DeLong and Clarke-Pearson 1988): for a positive the share
   of negatives below it, less the area, over the number of positives; for a negative the same of positives above it.
-- **True positives at a false positive rate α**: (1[s ≥ c] − TPR)/n₁ for positives; the threshold c is drawn as well,
-  which gives −ρ·(1[s ≥ c] − FPR)/n₀ for negatives, ρ being the slope of the ROC curve at α. No density is estimated:
-  ρ is the rise of the curve over the run between FPR − 2h and FPR + 2h, h the two-way standard error of FPR at c, as
-  Woodruff (1952) has it for quantiles.
+
+Points of the curve are in `roc_point.py`.
 
 Where scores compare a target with the other targets, as in a pool of shadow models, a model moves all scores at once.
 Of online likelihood ratios that is enough to make the intervals of areas too short; `PooledRoc.jackknifed` takes the
@@ -24,16 +22,15 @@ the simulated coverage.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay, degrees_of_freedom, from_cells
 from evenhand.stats.proportion import proportion_interval
-
-WINDOW = 2.0
-"""The number of standard errors of FPR, to each side, over which the slope of the curve is estimated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +87,15 @@ class PooledRoc:
         estimate, cells = self.estimate - other.estimate, self.cells - other.cells
         return PooledRoc(estimate, cells, max(units, self.units, other.units), 0, without).two_way
 
+    def by_unit(self, summed: Callable[[np.ndarray], np.ndarray], units: int) -> Self:
+        """The same estimate with its contributions by example summed by unit.
+
+        Args:
+            summed: of contributions [T, n] the sums [T, U] over each unit.
+            units: distinct units among the rows.
+        """
+        return replace(self, cells=summed(self.cells), units=units)
+
     def jackknifed(self, without: np.ndarray, pairs: np.ndarray) -> PooledRoc:
         """The same estimate, with the variance over targets from a jackknife over pairs of targets.
 
@@ -126,16 +132,16 @@ def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None
         >>> pooled_auc(score, positive).estimate  # 3 of the 4 pairs are in order
         0.75
     """
-    rows = _rows(score, where)
+    rows = chosen(score, where)
     ours, theirs = rows & positive, rows & ~positive
     cells, first, second = np.zeros(score.shape), score[ours], score[theirs]
     if not len(first) or not len(second):
-        return PooledRoc(math.nan, cells, _units(rows), 0)
+        return PooledRoc(math.nan, cells, distinct(rows), 0)
     above = _placement(first, second)
     area = float(above.mean())
     cells[ours] = (above - area) / len(first)
     cells[theirs] = (1 - _placement(second, first) - area) / len(second)
-    return PooledRoc(area, cells, _units(rows), len(first) + len(second))
+    return PooledRoc(area, cells, distinct(rows), len(first) + len(second))
 
 
 def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> PooledRoc:
@@ -156,57 +162,13 @@ def pooled_rate(score: np.ndarray, threshold: float, where: np.ndarray) -> Poole
         >>> pooled_rate(score, 0.5, positive).estimate
         0.5
     """
-    rows = _rows(score, where)
+    rows = chosen(score, where)
     size = int(rows.sum())
     if not size:
         return PooledRoc(math.nan, np.zeros(score.shape), 0, 0)
     called = score >= threshold
     rate = float(called[rows].mean())
-    return PooledRoc(rate, np.where(rows, called - rate, 0.0) / size, _units(rows), size)
-
-
-def pooled_tpr(
-    score: np.ndarray,
-    positive: np.ndarray,
-    alpha: float,
-    where: np.ndarray | None = None,
-    threshold_where: np.ndarray | None = None,
-) -> PooledRoc:
-    """TPR at the least threshold with FPR ≤ α.
-
-    Args:
-        score, positive, where: as for `pooled_auc`.
-        alpha: the false positive rate.
-        threshold_where: bool [n] or [T, n], the rows whose negatives set the threshold; None: those of `where`.
-
-    Returns:
-        The estimate is nan without positives or without negatives.
-
-    Source: Woodruff (1952), for the part of the threshold.
-
-    Example:
-        >>> import numpy as np
-        >>> from evenhand.stats import pooled_tpr
-        >>> score, positive = np.array([[0.9, 0.8, 0.2, 0.1]]), np.array([[True, False, True, False]])
-        >>> pooled_tpr(score, positive, alpha=0.5).estimate  # .8 may be called positive, .1 may not
-        1.0
-    """
-    rows = _rows(score, where)
-    setting = rows if threshold_where is None else _rows(score, threshold_where)
-    ours, theirs = rows & positive, setting & ~positive
-    negatives = np.sort(score[theirs])[::-1]
-    if not ours.any() or not len(negatives):
-        return PooledRoc(math.nan, np.zeros(score.shape), _units(rows), 0)
-    found = pooled_rate(score, threshold_at(negatives, alpha), ours)
-    false = pooled_rate(score, threshold_at(negatives, alpha), theirs)
-    slope = _slope(np.sort(score[ours]), negatives, false.estimate, WINDOW * false.two_way.standard_error)
-    return PooledRoc(found.estimate, found.cells - slope * false.cells, _units(ours | theirs), found.size)
-
-
-def threshold_at(negatives: np.ndarray, alpha: float) -> float:
-    """The least score that at most a share α of the negatives (descending) reach: just above the first one too many."""
-    allowed = math.floor(alpha * len(negatives) + 1e-9)
-    return float(np.nextafter(negatives[allowed], np.inf)) if allowed < len(negatives) else -math.inf
+    return PooledRoc(rate, np.where(rows, called - rate, 0.0) / size, distinct(rows), size)
 
 
 def exceeds_dp(
@@ -245,19 +207,11 @@ def _placement(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return both / (2 * len(others))
 
 
-def _slope(positives: np.ndarray, negatives: np.ndarray, rate: float, reach: float) -> float:
-    """Rise over run of the ROC curve around a false positive rate; positives ascending, negatives descending."""
-    low, high = max(rate - reach, 0.0), min(rate + reach, 1.0)
-    if not high > low:
-        return 0.0
-    rise = [len(positives) - np.searchsorted(positives, threshold_at(negatives, at), side="left") for at in (high, low)]
-    run = [min(math.floor(at * len(negatives) + 1e-9), len(negatives)) for at in (high, low)]
-    return (rise[0] - rise[1]) / len(positives) / (run[0] - run[1]) * len(negatives) if run[0] > run[1] else 0.0
-
-
-def _rows(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:
+def chosen(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:
+    """The rows to look at, bool of the shape of `score`."""
     return np.broadcast_to(np.array(True) if where is None else where, score.shape)
 
 
-def _units(rows: np.ndarray) -> int:
+def distinct(rows: np.ndarray) -> int:
+    """The number of examples that have some row of a bool [T, n]."""
     return int(rows.any(axis=0).sum())

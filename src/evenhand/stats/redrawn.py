@@ -82,7 +82,7 @@ def share_together(
         starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 1))
         if len(starts) == len(codes):
             continue
-        sizes = np.diff([*starts, len(codes)])
+        sizes = np.diff(np.append(starts, len(codes)))
         others = np.repeat(sizes, sizes) - 1
         above = np.repeat(starts + sizes, sizes) - 1 - np.arange(len(codes))  # examples of the unit with a larger p
         products = (np.add.reduceat(gap, starts) ** 2).sum() - (gap**2).sum()

@@ -24,19 +24,20 @@ from evenhand.audit.evaluation import Groups, groups_of, unit_codes
 from evenhand.audit.kinds.membership_evidence import membership_evidence
 from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.membership import CorrelationOf, LeakOf, RangeOf
-from evenhand.audit.membership.group_gaps import CLUSTERS, DRAWS, FEW_GROUPS, eligible, largest_gap, permuted
+from evenhand.audit.membership.group_gaps import DRAWS, FEW_GROUPS, RATES, eligible, largest_gap, permuted
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.audit.membership.pool import Attack
 from evenhand.audit.reading import Estimate
 from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family, pairs
 from evenhand.metrics.membership.roc import LEAST
-from evenhand.stats.discrimination import pooled_tpr, threshold_at
 from evenhand.stats.null import noise_floor
+from evenhand.stats.roc_point import pooled_tpr
 
 SPLIT = "test"
 OWN, POOLED = "group threshold", "pooled threshold"
 ROC = "membership_roc"
+PERMUTED = f"p of {DRAWS} permutations of the groups {{p:.3f}}, studentised, for these models"
 POINTS = 24
 """The number of points on a drawn curve, evenly spaced in the logarithm of FPR."""
 ONE_SEED = "one seed: the interval includes the noise of the examples only, not that of training"
@@ -151,14 +152,16 @@ class MembershipReading:
         bounds = (max(low, 0.0), min(high, 1.0)) if known else (None, None)
         n = sum(leaks[name].examples for name in names)
         notes, floor = [str(estimand.measure.note("attribute"))], None
-        if floored:
+        if floored and influence.alpha is not None:
+            notes.append(RATES)
+        elif floored:
             groups = next(groups for groups in self.groups if groups.attribute == estimand.subset.attribute)
             # Groups are permuted among examples of one label, where labels are known.
             strata = self.examples["label"].fill_null(-1).to_numpy() + 1
             group_masks = np.stack([masks[name] for name in names], axis=1)
-            null = permuted(targets, group_masks, groups.defined, strata, influence.alpha)
-            floor = None if null is None else noise_floor(null.gaps)
-            notes.append(CLUSTERS if null is None else f"p of {DRAWS} permutations of the groups {null.p:.3f}")
+            null = permuted(targets, group_masks, groups.defined, strata, [leaks[name] for name in names])
+            floor = None if isinstance(null, str) else noise_floor(null.gaps)
+            notes.append(null if isinstance(null, str) else PERMUTED.format(p=null.p))
         return Estimate(gap.estimate, *bounds, n, (*notes, *exclusion), floor=floor)
 
     def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
@@ -195,7 +198,7 @@ class MembershipReading:
         return iter(())
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
-        """ROC curves of all models of a method together: x is the realised FPR and y the TPR.
+        """ROC curves of all models of a method together: x is the expected FPR and y the TPR.
 
         They are drawn however few non-members there are, with 95% intervals where the TPR at that FPR is not refused.
         """
@@ -267,16 +270,12 @@ def _notes(targets: Targets) -> list[str]:
 
 def _points(targets: Targets, rows: np.ndarray) -> Iterator[dict[str, Any]]:
     """Points of the ROC curve that a logarithmic scale can show, with 95% intervals where a rate is not refused."""
-    negatives = np.sort(targets.score[rows & ~targets.member])[::-1]
-    if not len(negatives) or not (rows & targets.member).any():
+    non_members = int((rows & ~targets.member).sum())
+    if not non_members or not (rows & targets.member).any():
         return
     distinct = int((rows & ~targets.member).any(axis=0).sum())
-    allowed = np.unique(np.geomspace(1, len(negatives), POINTS).round().astype(int))
-    drawn = 0.0
-    for alpha in allowed / len(negatives):
-        realised = float((negatives >= threshold_at(negatives, float(alpha))).mean())
-        if realised > drawn:  # equal scores are called together
-            point = by_unit(pooled_tpr(targets.score, targets.member, float(alpha), rows), targets, rows)
-            low, high = point.interval() if distinct * alpha >= LEAST else (None, None)
-            yield {"x": realised, "y": point.estimate, "low": low, "high": high}
-            drawn = realised
+    for rank in np.unique(np.geomspace(1, non_members + 1, POINTS).round().astype(int)):
+        alpha = float(rank) / (non_members + 1)
+        point = by_unit(pooled_tpr(targets.score, targets.member, alpha, rows), targets, rows)
+        low, high = point.interval() if distinct * alpha >= LEAST else (None, None)
+        yield {"x": alpha, "y": point.estimate, "low": low, "high": high}

@@ -78,8 +78,8 @@ def _paired(first: Leak, second: Leak, evidence_notes: Sequence[str], closing_no
     whole = first.pooled.minus(second.pooled)
     adjusted = None
     if first.found is not None and second.found is not None and first.members is not None:
-        sides = [first.found & ~second.found, second.found & ~first.found]
-        if int((first.summed(sides[0] | sides[1]) > 0).any(axis=0).sum()) < FEW:
+        sides = [np.maximum(first.found - second.found, 0.0), np.maximum(second.found - first.found, 0.0)]
+        if int((first.summed(sides[0] + sides[1]) > 0).any(axis=0).sum()) < FEW:
             plus, minus = (_share(first, side) for side in sides)
             adjusted = FewDiscordant(whole, plus, minus, first.effective_units)
     clustered = CLUSTERED if first.pooled.without is None else JACKKNIFED
@@ -130,9 +130,9 @@ def _unpaired(
 
 
 def _share(leak: Leak, events: np.ndarray) -> TwoWay:
-    """The share of the members with an event, with its two-way variance."""
+    """The share of the members with an event, float [T, n] from 0 to 1, with its two-way variance."""
     assert leak.members is not None
     size = int(leak.members.sum())
-    share = float((events & leak.members).sum()) / size
+    share = float(events[leak.members].sum()) / size
     cells = leak.summed(np.where(leak.members, events - share, 0.0) / size)
     return from_cells(share, cells, int((leak.summed(leak.members) > 0).any(axis=0).sum()))

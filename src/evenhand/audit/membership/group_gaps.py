@@ -11,11 +11,15 @@ from evenhand.audit.membership.leakage import Leak, Targets
 from evenhand.seeds import generator
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.discrimination import PooledRoc
-from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas, permuted_tprs
+from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 
 DRAWS = 200
 FEW_GROUPS = "fewer than two groups have a value and enough members and non-members"
 CLUSTERS = "no noise floor: examples that are resampled together are not permuted one by one"
+LEAST_PERMUTED = 30
+"""With fewer distinct members or non-members in a group, its area's standard error is known too badly for a test."""
+TOO_SMALL = f"no noise floor: below {LEAST_PERMUTED} members or non-members in a group the test is not valid"
+RATES = "no noise floor: permuted groups would be as difficult as each other, and rates cannot be corrected for that"
 
 
 def eligible(leaks: Mapping[str, Leak], support: int) -> list[str]:
@@ -53,25 +57,24 @@ def between(leaks: Mapping[str, Leak], support: int) -> Leak:
 
 
 def permuted(
-    targets: Targets, masks: np.ndarray, defined: np.ndarray, strata: np.ndarray, alpha: float | None
-) -> PermutedGroups | None:
-    """The groups' values, and their values when membership patterns are permuted over the examples of a stratum.
+    targets: Targets, masks: np.ndarray, defined: np.ndarray, strata: np.ndarray, leaks: Sequence[Leak]
+) -> PermutedGroups | str:
+    """The groups' areas, and those when membership patterns are permuted over the examples of a stratum.
 
     Args:
-        targets: the models.
+        targets: the models, which are taken as given.
         masks: bool [n, G], the groups.
         defined: bool [n], the examples for which the attribute is defined.
         strata: int [n].
-        alpha: of TPR; None: of AUC.
+        leaks: the groups' areas.
 
     Returns:
-        None where units hold several examples: these were not permuted apart.
+        The reason, where units hold several examples, which were not permuted apart, or where groups are too small.
     """
     used = defined & targets.known.any(axis=0)
     if len(np.unique(targets.unit[used])) < used.sum():
-        return None
+        return CLUSTERS
+    if min(leak.smallest for leak in leaks) < LEAST_PERMUTED:
+        return TOO_SMALL
     score, member, known = (part[:, used] for part in (targets.score, targets.member, targets.known))
-    rng = generator(0, "floor", "membership")
-    if alpha is None:
-        return permuted_areas(score, member, masks[used], strata[used], DRAWS, rng, known)
-    return permuted_tprs(score, member, masks[used], strata[used], alpha, DRAWS, rng, known)
+    return permuted_areas(score, member, masks[used], strata[used], DRAWS, generator(0, "floor", "membership"), known)

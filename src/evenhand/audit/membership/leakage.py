@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,10 @@ from evenhand.audit.evaluation import unit_codes
 from evenhand.audit.membership.attack import Pool
 from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
 from evenhand.stats.contrast import compact
-from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_rate, pooled_tpr
+from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_rate
+from evenhand.stats.roc_point import pooled_tpr
+
+Roc = TypeVar("Roc", bound=PooledRoc)
 
 ONE_MODEL = "one model: its threshold would be chosen on other models, and there are none"
 
@@ -103,7 +107,8 @@ class Leak:
         smallest: the distinct members or the distinct non-members, whichever are fewer.
         reason: why there is no estimate.
         note: the counts behind a rate, or how the value is limited.
-        found: bool [T, n], members that are called members; None of a measure that is no share of the members.
+        found: float [T, n], the probability that a member is called one, which is 0 or 1 but at the threshold; 0 of
+            other rows. None of a measure that is no share of the members.
         members: bool [T, n], the rows that could be in `found`: the denominator of the rate.
         unit: int [n], codes of the resampling units.
         share: whether the value lies in [0, 1].
@@ -159,7 +164,7 @@ def _jackknifed(pooled: PooledRoc, targets: Targets, pool: Pool, rows: np.ndarra
 
 
 def rate(targets: Targets, rows: np.ndarray, threshold_rows: np.ndarray, alpha: float) -> Leak:
-    """TPR at the least threshold with FPR ≤ alpha.
+    """TPR at the threshold whose expected FPR is alpha.
 
     Args:
         targets: the models.
@@ -168,19 +173,22 @@ def rate(targets: Targets, rows: np.ndarray, threshold_rows: np.ndarray, alpha: 
         alpha: the false positive rate.
 
     Returns:
-        Undefined below 3/alpha distinct non-members among `threshold_rows`. The note has the realised FPR and counts.
+        Undefined below 3/alpha distinct non-members among `threshold_rows`. The note has the FPR on `rows` and counts,
+        which are no whole numbers where the threshold lies between two ranks or some scores are equal.
+
+    Source: `evenhand.stats.roc_point`.
     """
-    at = tpr_at_fpr(targets.score, targets.member, alpha, where=rows, threshold_where=threshold_rows)
-    pooled = by_unit(
-        pooled_tpr(targets.score, targets.member, alpha, rows, threshold_rows), targets, rows | threshold_rows
-    )
-    if at.reason:
-        pooled = replace(pooled, estimate=math.nan)
-    members = rows & targets.member
-    detected = members & (targets.score >= at.threshold)
-    return Leak(
-        pooled, *_sizes(targets, rows), targets.unit, at.reason, None if at.reason else _counts(at), detected, members
-    )
+    empirical = tpr_at_fpr(targets.score, targets.member, alpha, where=rows, threshold_where=threshold_rows)
+    point = pooled_tpr(targets.score, targets.member, alpha, rows, threshold_rows)
+    sizes = _sizes(targets, rows)
+    if empirical.reason or point.curve is None:
+        undefined = by_unit(replace(point, estimate=math.nan), targets, rows | threshold_rows)
+        return Leak(undefined, *sizes, targets.unit, empirical.reason)
+    called = point.curve.weights(targets.score, targets.member, point.curve.rank(alpha))
+    members, non_members = rows & targets.member, rows & ~targets.member
+    note = _counts(called, members, non_members, empirical)
+    pooled = by_unit(point, targets, rows | threshold_rows)
+    return Leak(pooled, *sizes, targets.unit, None, note, np.where(members, called, 0.0), members)
 
 
 def balanced_accuracy(targets: Targets, rows: np.ndarray, threshold_rows: np.ndarray) -> Leak:
@@ -246,10 +254,10 @@ def _thresholds(targets: Targets, threshold_rows: np.ndarray) -> np.ndarray:
     return thresholds
 
 
-def by_unit(pooled: PooledRoc, targets: Targets, rows: np.ndarray) -> PooledRoc:
+def by_unit(pooled: Roc, targets: Targets, rows: np.ndarray) -> Roc:
     """The estimate on some rows with its influences by example summed by resampling unit."""
     units = len(compact(targets.unit[rows.any(axis=0)])[0])
-    return replace(pooled, cells=summed(pooled.cells, targets.unit), units=units)
+    return pooled.by_unit(lambda cells: summed(cells, targets.unit), units)
 
 
 def summed(cells: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -277,10 +285,17 @@ def _one_sided(targets: Targets, rows: np.ndarray) -> str | None:
     return None if (rows & ~targets.member).any() else "no non-members"
 
 
-def _counts(at: TprAtFpr) -> str:
-    """The note with a rate's realised FPR and the counts behind it."""
+def _counts(called: np.ndarray, members: np.ndarray, non_members: np.ndarray, empirical: TprAtFpr) -> str:
+    """The note with a rate's FPR and the counts behind it."""
+    true, false = float(called[members].sum()), float(called[non_members].sum())
     counts = (
-        f"{at.true_positives:,} of {at.members:,} members at a realised FPR of {at.false_positive_rate:.2g} "
-        f"({at.false_positives:,} of {at.non_members:,} non-members, {at.distinct:,} distinct ones set the threshold)"
+        f"{_count(true)} of {members.sum():,} members at a realised FPR of {false / non_members.sum():.2g} "
+        f"({_count(false)} of {non_members.sum():,} non-members, "
+        f"{empirical.distinct:,} distinct ones set the threshold)"
     )
-    return counts if at.precise else f"{counts}: the FPR may be off by more than a third"
+    return counts if empirical.precise else f"{counts}: the FPR may be off by more than a third"
+
+
+def _count(number: float) -> str:
+    """A count that need not be whole, to two digits after the point."""
+    return f"{number:,.2f}".rstrip("0").rstrip(".")

@@ -121,7 +121,7 @@ def evidence_of_pairs(
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: totals,
-        unseen=unseen_of(influences[::2], influences[1::2], (units, units), ours),
+        unseen=unseen_of(influences[::2], influences[1::2], (units, units), int(ours)),
     )
 
 
