@@ -84,10 +84,13 @@ def test_swapping_method_and_reference_swaps_the_sign(harmed, table):
     assert (theirs["low"], theirs["high"]) == pytest.approx((-ours["high"], -ours["low"]))
 
 
-def test_a_measure_without_a_direction_has_gap_changes_without_a_verdict(table):
+def test_a_measure_without_a_direction_has_two_sided_verdicts(table):
     found = table.filter(measure="selection_rate")
-    assert set(found["comparison"]) == {"gap change"} and found["verdict"].null_count() == len(found) == 4
-    assert found["disparity"].null_count() == 0
+    between = found.filter(pl.col("group").is_null(), comparison="gap change")
+    assert set(found["comparison"]) == {"change", "gap change"} and len(found) == 4 + 4 and len(between) == 1
+    apart = found.filter(pl.col("contrast").is_not_null())
+    assert set(apart["verdict"]) <= {"different", "equivalent", "inconclusive"}
+    assert found.filter(comparison="gap change")["disparity"].null_count() == 0
 
 
 def test_the_plug_in_calibration_error_gets_no_verdict_and_the_squared_one_does(table):
@@ -122,7 +125,7 @@ def test_a_family_is_what_one_question_is_asked_of(table):
 def test_the_adjusted_p_value_and_the_interval_never_disagree():
     for harm in (0.0, 0.1, 0.2, 0.3):
         table = verdicts(*study(n=400, seeds=3, harm={"b": harm, "c": harm}, seed=7), design())
-        judged = table.filter(pl.col("p_adjusted").is_not_null())
+        judged = table.filter(pl.col("p_adjusted").is_not_null(), pl.col("measure") != "selection_rate")
         assert len(judged) > 10
         assert ((judged["p_adjusted"] < 0.05) == (judged["low"] > 0)).all()
         assert ((judged["p"] < 0.5) == (judged["contrast"] > 0)).all()

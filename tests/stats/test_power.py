@@ -118,5 +118,7 @@ def test_an_interval_that_is_adjusted_finds_no_more_than_the_one_under_it():
     assert wider.smallest() > plain.smallest()
 
 
-def test_one_run_says_nothing_of_others():
-    assert np.isnan(Repeated.of(FewRuns(TwoWay(0.1, 1e-4, 9, 0, 1e-4, 0, 1, 10)), 0.05).smallest())
+def test_of_one_run_each_the_detectable_effect_is_that_of_the_noise_of_the_examples():
+    one = FewRuns(TwoWay(0.1, 1e-4, 9, 0, 1e-4, 0, 1, 10))
+    least = one.half_width(0.05) + 0.8416 * 0.01  # the normal quantile of the power
+    assert Repeated.of(one, 0.05).smallest() == pytest.approx(least, rel=0.01)

@@ -173,7 +173,7 @@ def between(intervals, disparities, margin=0.2):
         contrast = Contrast(0.0, interval, None, 3)
         member = SettingContrast("s", "test", compared("accuracy", name), contrast, margin)
         judged.append((member, verdict_row(member, "s", "f", [], {"disparity": word})))
-    (found,) = between_groups(judged, FamilyBounds(MaxT(np.empty(0), 3), 0.01, "f", None, 0.05))
+    (found,) = between_groups(judged, FamilyBounds(MaxT(np.empty(0), 3), 0.01, "f", None, 0.05, 0.01))
     return found
 
 
@@ -202,7 +202,9 @@ def test_the_row_between_groups_is_worse_where_a_gap_widens_and_equivalent_where
 def test_an_audit_has_a_row_between_groups_per_rate_and_attribute():
     found = verdicts(*study(n=600, seeds=3, harm={"b": 1.2}), design(margins={"default": 0.5}))
     rows = found.filter(pl.col("group").is_null(), comparison="gap change")
-    assert sorted(rows["measure"]) == sorted(RATES) and rows["attribute"].unique().to_list() == ["who"]
+    assert sorted(rows["measure"]) == sorted([*RATES, "calibration_error_squared"]) and rows[
+        "attribute"
+    ].unique().to_list() == ["who"]
     assert rows.filter(measure="accuracy")["verdict"].item() == "worse"
     alike = verdicts(*study(n=900, seeds=4), design(margins={"default": 0.5}))
     rows = alike.filter(pl.col("group").is_null(), comparison="gap change", measure="accuracy")
@@ -241,5 +243,5 @@ def test_bounds_lie_within_what_a_change_and_a_gap_change_can_be():
         own = rows.filter(comparison=kind)
         assert len(own) and own["low"].min() >= -largest and own["high"].max() <= largest
         assert own["low"].min() == -largest or own["high"].max() == largest, "two runs of few examples say nothing"
-    gaps = found.estimates.filter(comparison="gap")
+    gaps = found.estimates.filter(pl.col("measure").is_in(RATES), comparison="gap")
     assert gaps["low"].min() >= -1 and gaps["high"].max() <= 1 and set(gaps["against"]) == {"rest"}
