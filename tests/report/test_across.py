@@ -115,5 +115,5 @@ def test_nothing_across_settings_is_refused_in_a_sentence(small):
 def test_blocks_have_a_figure_per_measure(several):
     (block,) = forest_plot.across_blocks(several.verdicts, several.design)
     assert block.heading == "lora against full"
-    assert len(block.figures) == 4
+    assert len(block.figures) == 5
     assert block.figures[0].description.startswith("accuracy: lora against full in each setting, and the mean")

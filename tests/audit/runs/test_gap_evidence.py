@@ -202,9 +202,8 @@ def test_the_row_between_groups_is_worse_where_a_gap_widens_and_equivalent_where
 def test_an_audit_has_a_row_between_groups_per_rate_and_attribute():
     found = verdicts(*study(n=600, seeds=3, harm={"b": 1.2}), design(margins={"default": 0.5}))
     rows = found.filter(pl.col("group").is_null(), comparison="gap change")
-    assert sorted(rows["measure"]) == sorted([*RATES, "calibration_error_squared"]) and rows[
-        "attribute"
-    ].unique().to_list() == ["who"]
+    assert sorted(rows["measure"]) == sorted([*RATES, "calibration_error_squared"])
+    assert rows["attribute"].unique().to_list() == ["who"]
     assert rows.filter(measure="accuracy")["verdict"].item() == "worse"
     alike = verdicts(*study(n=900, seeds=4), design(margins={"default": 0.5}))
     rows = alike.filter(pl.col("group").is_null(), comparison="gap change", measure="accuracy")
