@@ -266,7 +266,8 @@ def test_the_summary_leads_with_what_is_worse(results):
     assert lines[1].startswith("lora against full: worse in")
     assert lines[2].startswith("Compared with full, lora widens the gap between the rest and who = ")
     assert lines[3].startswith("The smallest loss of accuracy of lora against full that this study detects")
-    table = [line.split("  ")[0] for line in lines[6:]]
+    assert "families of verdicts" in lines[4] and not lines[5]
+    table = [line.split("  ")[0] for line in lines[7:]]
     assert table[0] == "worse" and "worse" not in table[table.count("worse") :]
 
 

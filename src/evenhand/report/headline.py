@@ -48,8 +48,8 @@ _LISTED = 3
 def headline(results: Reportable) -> list[str]:
     """The sentences of the headline, in the order of what a reader must know first.
 
-    What is doubtful about the data, gaps of one model, patterns across settings, verdicts, what they are about and how
-    many are false alarms, collapsed runs, gaps, membership, and the harm that could be detected.
+    What is doubtful about the data, gaps of one model, patterns across settings, verdicts and what they are about,
+    collapsed runs, gaps, membership, the harm that could be detected, and how many verdicts are false alarms.
     """
     verdicts, design = results.verdicts, results.design
     return [
@@ -60,11 +60,11 @@ def headline(results: Reportable) -> list[str]:
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),
         *scope_lines(verdicts, results.trials, design),
-        *false_alarm_lines(verdicts, design),
         *collapsed_lines(verdicts, design),
         *disparity_lines(verdicts, design),
         *membership_lines(levels(results), verdicts, design),
         *detectable_lines(results.curves, design),
+        *false_alarm_lines(verdicts, design),
     ]
 
 
