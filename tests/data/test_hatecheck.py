@@ -223,17 +223,16 @@ def test_beside_hatexplain_it_is_tested_on_matched_cases_by_identity(tmp_path):
         study(evaluate=tests, seeds=1, measures=["accuracy", "false_positive_rate"]), tmp_path / "data"
     )
     results = small.run(tmp_path / "out", data)
-    rates = results.estimates.filter(pl.col("group").is_not_null(), measure="false_positive_rate", seed=0)
-    of_cases = rates.filter(
-        pl.col("comparison").is_null(), pl.col("split") == "matched", pl.col("attribute") == "identity", method="full"
-    )
+    levels = results.estimates.filter(pl.col("comparison").is_null())
+    rates = levels.filter(pl.col("group").is_not_null(), measure="false_positive_rate", seed=0)
+    of_cases = rates.filter(pl.col("split") == "matched", pl.col("attribute") == "identity", method="full")
     assert len(of_cases) == 7 and of_cases["n"].n_unique() == 1 and np.isfinite(of_cases["value"].to_numpy()).all()
     assert set(rates.filter(pl.col("split") == "test")["attribute"]) == {"domain"}
     assert set(rates.filter(pl.col("split") == "hatecheck")["attribute"]) == {"identity"}
     accuracy = results.estimates.filter(pl.col("group").is_null(), measure="accuracy", split="matched", method="full")
     assert accuracy["value"].min() > 0.6, "what is learned of the made-up posts tells the made-up cases apart"
     # Of normal cases alone, the false-positive rate is judged as accuracy: the two are one number.
-    normal = results.estimates.filter(measure="accuracy", split="normal", seed=0, method="full")
+    normal = levels.filter(measure="accuracy", split="normal", seed=0, method="full")
     right = dict(normal.filter(pl.col("group").is_not_null()).select("group", "value").iter_rows())
     falsely = dict(of_cases.select("group", "value").iter_rows())
     assert right == pytest.approx({group: 1 - rate for group, rate in falsely.items()})

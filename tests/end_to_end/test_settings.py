@@ -61,5 +61,5 @@ def test_the_gate_says_which_setting_and_what_holds_across_them(finished):
     failed = results.failed(["inconclusive"])
     assert told.exit_code == 1
     lines = told.output.splitlines()
-    assert sum("(across settings, test)" in line for line in lines) == failed["setting"].null_count() > 0
-    assert sum("(bert, test)" in line for line in lines) == len(failed.filter(setting="bert"))
+    assert sum("(across settings, test;" in line for line in lines) == failed["setting"].null_count() > 0
+    assert sum("(bert, test;" in line for line in lines) == len(failed.filter(setting="bert"))

@@ -11,14 +11,12 @@ from evenhand.report.markdown import escaped
 from evenhand.report.wording import digits, heading, interval, number, place, title
 
 _MOST = 50
-"""The most rows that a text names."""
+"""The most rows that the summary of a job names."""
 
 
 def lines(answer: Answer) -> list[str]:
     """The answer as lines for a terminal: what fails, what was waived, what stays open, and `passed` or `failed`."""
-    told = [f"{_word(finding)}: {described(finding, answer)}" for finding in answer.failed[:_MOST]]
-    if len(answer.failed) > _MOST:
-        told.append(f"and {len(answer.failed) - _MOST} more")
+    told = [f"{_word(finding)}: {described(finding, answer)}" for finding in answer.failed]
     told += [
         f"waived: {described(finding, answer)}: {finding.reason}"
         for finding in answer.findings
