@@ -66,7 +66,8 @@ def written_out(
 ) -> tuple[float, float, float, float, float, float]:
     """l1, l2, max, debiased square, over- and underconfidence, example by example."""
     total = sum(weight)
-    l1 = l2 = largest = squared = kept = over = under = 0.0
+    l1 = l2 = largest = squared = over = under = 0.0
+    kept = False
     for place in range(len(edges) - 1):
         members = [
             (w, c - y)
@@ -82,10 +83,11 @@ def written_out(
         largest = max(largest, abs(gap))
         over, under = over + mass / total * max(gap, 0), under + mass / total * max(-gap, 0)
         if len(members) > 1:
-            n = len(members)
-            variance = sum((w * (g - gap)) ** 2 for w, g in members) / mass**2 * n / (n - 1)
-            squared, kept = squared + mass * (gap**2 - variance), kept + mass
-    return l1, math.sqrt(l2), largest, squared / kept if kept else math.nan, over, under
+            # The mean product of the gaps of two different examples; a bin of one has none and adds nothing.
+            pairs = [(w * v, g * h) for i, (w, g) in enumerate(members) for j, (v, h) in enumerate(members) if i != j]
+            product = sum(weight * gaps for weight, gaps in pairs) / sum(weight for weight, _ in pairs)
+            squared, kept = squared + mass / total * product, True
+    return l1, math.sqrt(l2), largest, squared if kept else math.nan, over, under
 
 
 @pytest.mark.parametrize("form", ["positive", "top_label", "classwise"])

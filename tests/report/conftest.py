@@ -104,7 +104,7 @@ def _simulate(
             references=references,
             methods=tuple(methods),
             classes=("no", "yes") if classes == 2 else tuple(f"age {code}" for code in range(classes)),
-            test_share=0.5,
+            test_share=0.2,
             task="synthetic/faces",
             model="tiny-vit",
             notes=("Drawn at random.",),
