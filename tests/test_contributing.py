@@ -116,7 +116,11 @@ def found_at_five_percent(given: Given) -> float:
     own = given["scores"].join(given["members"], on=["trial", "example"])
     own = own.filter(pl.col("trial").str.starts_with("lora-"))
     others = np.sort(own.filter(~pl.col("member"))["score"].to_numpy())[::-1]
-    return float((own.filter("member")["score"].to_numpy() > others[int(0.05 * len(others))]).mean())
+    # The k-th largest of n others has the false positive rate k/(n + 1); between whole ranks the rate is interpolated.
+    rank, part = divmod(0.05 * (len(others) + 1), 1)
+    members = own.filter("member")["score"].to_numpy()
+    found = [(members > others[int(place)]).mean() for place in (rank - 1, rank)]
+    return float((1 - part) * found[0] + part * found[1])
 
 
 @dataclass(frozen=True)

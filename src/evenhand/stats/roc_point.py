@@ -125,6 +125,14 @@ class RocPoint(PooledRoc):
         curve: the positives that are called at each rank.
         slope: of the ROC curve at alpha.
         positive_cells, negative_cells: float [T, n], the contributions to TPR and FPR at the given threshold.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import pooled_tpr
+        >>> score, positive = np.array([[0.9, 0.8, 0.2, 0.1]]), np.array([[True, False, True, False]])
+        >>> low, high = pooled_tpr(score, positive, alpha=0.5).interval()
+        >>> 0 <= low < 0.75 < high <= 1
+        True
     """
 
     alpha: float = math.nan
