@@ -178,15 +178,14 @@ def _of_verdict(row: Mapping[str, Any], policy: Policy, kept: Mapping[Family, fl
     word = row["verdict"]
     if row["comparison"] == "gap change" and word == "better" and policy.gap_gains == "inconclusive":
         word = "inconclusive"
-    if word == "worse" and kept is not None and (row["p_adjusted"] or 0.0) > kept.get(_family(row), 0.0):
+    # A row that sums up the groups of an attribute has no p-value of its own: it holds where its family does.
+    level = 1.0 if kept is None else kept.get(_family(row), 0.0)
+    if word == "worse" and (not level or (row["p_adjusted"] or 0.0) > level):
         word = "inconclusive"
-    if word == "worse" and kept is not None and not kept.get(_family(row), 0.0):
-        word = "inconclusive"  # a row that sums up those of a family
     if word == "inconclusive":
-        fails = (rule.inconclusive or policy.inconclusive) == "fail"
-        return Finding(
-            row, "not judged" if row["low"] is None and row["contrast"] is None else "inconclusive", fails=fails
-        )
+        sums_up = row["comparison"] == "gap change" and row["group"] is None
+        outcome = "not judged" if row["low"] is None and not sums_up else "inconclusive"
+        return Finding(row, outcome, fails=(rule.inconclusive or policy.inconclusive) == "fail")
     failed = word not in rule.passing
     return Finding(row, "failed" if failed else "passed", fails=failed)
 

@@ -14,7 +14,7 @@ from evenhand.audit.estimands import Estimand, Subset, gap_change
 from evenhand.audit.group_rows import between_groups
 from evenhand.audit.kinds.prediction_tables import readings
 from evenhand.audit.measures import measure_named
-from evenhand.audit.runs.gap_evidence import gap_change_evidence
+from evenhand.audit.runs.gap_change_evidence import gap_change_evidence
 from evenhand.audit.verdict_rows import FamilyBounds, SettingContrast, verdict_row
 from evenhand.stats.differences import Apart
 from evenhand.stats.multiplicity import MaxT

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from evenhand.audit.comparisons import Evidence, in_some_run
+from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap, gap_change
 from evenhand.audit.evaluation import Evaluation
+from evenhand.audit.kinds.prediction_notes import PredictionNotes
 from evenhand.audit.kinds.reliability_curves import reliability_curves
 from evenhand.audit.measures import Kind, Measure
-from evenhand.audit.measures.calibration import BELOW_ZERO, CalibrationError
+from evenhand.audit.measures.calibration import BELOW_ZERO
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
@@ -24,12 +23,8 @@ from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval, run_intervals
 from evenhand.audit.runs.collapsed_runs import collapsed_runs
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
-from evenhand.audit.runs.gap_evidence import (
-    estimates_of_gap,
-    gap_change_evidence,
-    gap_evidence,
-    unpaired_gap_change_evidence,
-)
+from evenhand.audit.runs.gap_change_evidence import gap_change_evidence, unpaired_gap_change_evidence
+from evenhand.audit.runs.gap_evidence import estimates_of_gap, gap_evidence
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Levels, SubsetRates
 from evenhand.audit.runs.rest_gaps import GapsToRest
@@ -76,6 +71,11 @@ class PredictionReading:
         return RunInfluences(self.evaluation, self.design.support)
 
     @cached_property
+    def notes(self) -> PredictionNotes:
+        """The notes on estimates and comparisons."""
+        return PredictionNotes(self.reader, self.design)
+
+    @cached_property
     def rates(self) -> SubsetRates:
         """Rates and their gaps in all groups at once."""
         return SubsetRates(self.reader)
@@ -118,7 +118,7 @@ class PredictionReading:
         seeds = evaluation.seeds(method)
         present = [seed for seed in seeds if (method, seed) in evaluation.runs]
         values = self._values(estimand, method, present)
-        general = [*self._notes(estimand, values.smallest), *self._of_likeliest_class(estimand, method)]
+        general = [*self.notes.of_estimate(estimand, values.smallest), *self.notes.of_likeliest_class(estimand, method)]
         floors = self.floors.floors(estimand, method, values.defined) if values.defined and measure.floor else {}
         for seed in present:
             yield seed, _completed(values.of_runs[seed], general, floors.get(seed))
@@ -167,7 +167,7 @@ class PredictionReading:
             estimates, smallest = closed[0].estimates(closed[1])
         else:
             estimates, smallest = estimates_of_gap(reader, estimand, method)
-        general = [*self._notes(estimand, smallest), *self._of_likeliest_class(estimand, method)]
+        general = [*self.notes.of_estimate(estimand, smallest), *self.notes.of_likeliest_class(estimand, method)]
         for seed, estimate in zip(present, estimates[:-1], strict=True):
             yield seed, _completed(estimate, general, None)
         notes = [*general, *missing_note(method, seeds, self.evaluation.absent, "have no predictions")]
@@ -221,14 +221,14 @@ class PredictionReading:
 
     def _evidence(self, comparison: Comparison) -> Evidence:
         estimand = comparison.estimand
-        notes = self._left_out(estimand)
+        notes = self.notes.left_out(estimand)
         note = estimand.measure.note(estimand.subset.level)
         notes += [note] if note else []
         for method in filter(None, (comparison.method, comparison.reference)):
-            notes += self._of_likeliest_class(estimand, method)
+            notes += self.notes.of_likeliest_class(estimand, method)
         if comparison.kind == "gap":
             return gap_evidence(self.to_rest, comparison, notes)
-        notes += self._missing(comparison)
+        notes += self.notes.of_missing(comparison)
         unpaired = self.design.paired == "none"
         if comparison.kind == "gap change":
             if unpaired:
@@ -248,66 +248,6 @@ class PredictionReading:
         if self.kind == "predictions":
             yield from reliability_curves(self.reader)
             yield from detected_harm(self.reader, judged, self.design)
-
-    def _notes(self, estimand: Estimand, smallest: int | None) -> list[str]:
-        """The notes on an estimand that hold for every run."""
-        notes = self._left_out(estimand)
-        level = estimand.subset.level
-        if level != "attribute" and smallest is not None and smallest < self.design.support:
-            notes.append(f"fewer than {self.design.support} {self.reader.sample}{self._in_some_run}")
-        note = estimand.measure.note(level)
-        return [*notes, note] if note else notes
-
-    def _of_likeliest_class(self, estimand: Estimand, method: str) -> list[str]:
-        """The note on calibration of several classes where a method decides for another class than the likeliest."""
-        top_label = isinstance(estimand.measure.influence, CalibrationError) and not self.evaluation.binary
-        if not top_label or not self._decided_otherwise.get(method):
-            return []
-        share = f"{self._decided_otherwise[method]:.1%} of its predictions"
-        return [f"{method}: calibration is of the likeliest class, which is not the predicted one in {share}"]
-
-    @cached_property
-    def _decided_otherwise(self) -> dict[str, float]:
-        """By method, the share of predictions for which another class is likelier; ties are none."""
-        shares = {}
-        for method in self.evaluation.methods:
-            otherwise = [
-                run.probabilities[np.arange(len(run.rows)), run.predicted] < run.probabilities.max(axis=1)
-                for run in self.reader.runs_of(method)
-                if run.probabilities is not None
-            ]
-            shares[method] = float(np.concatenate(otherwise).mean()) if otherwise else 0.0
-        return shares
-
-    def _missing(self, comparison: Comparison) -> list[str]:
-        """The note on examples of the subset that only one of two methods predicted in a seed both were run with."""
-        method, reference, subset = comparison.method, str(comparison.reference), comparison.estimand.subset
-        lost, asked = self.evaluation.missing(method, reference)
-        if self.design.paired == "none" or not lost.any():
-            return []
-        members = slice(None)
-        if subset.group is not None:
-            groups = self.reader.groups(subset.attribute)
-            members = groups.masks[:, groups.names.index(subset.group)]
-        total = asked[members].sum()
-        shares = [f"{100 * count / total:.1f}%" for count in lost[:, members].sum(axis=1)] if total else ["0%", "0%"]
-        return [f"predictions are missing: {method} {shares[0]}, {reference} {shares[1]} of the examples of either"]
-
-    def _left_out(self, estimand: Estimand) -> list[str]:
-        """The note on groups without enough examples for max − min, if there are any."""
-        if estimand.subset.level != "attribute":
-            return []
-        left_out = self.reader.left_out(estimand)
-        if not left_out:
-            return []
-        several = len(estimand.measure.influence.rates) > 1
-        names = [f"{name} ({' and '.join(rates)})" if several else name for name, rates in left_out.items()]
-        fewer = f"fewer than {self.design.support} {self.reader.sample}{self._in_some_run}"
-        return [f"groups left out, with {fewer}: {', '.join(names)}"]
-
-    @property
-    def _in_some_run(self) -> str:
-        return in_some_run(max(len(self.evaluation.seeds(method)) for method in self.methods))
 
 
 @dataclass(frozen=True)

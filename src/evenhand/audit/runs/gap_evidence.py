@@ -1,4 +1,4 @@
-"""The evidence on a gap, or on the change of a gap, from the influences of a group and of its rest."""
+"""The evidence on the gap of one method, from the influences of a group and of its rest."""
 
 from __future__ import annotations
 
@@ -9,30 +9,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evenhand.audit.comparisons import Evidence, enough_runs
-from evenhand.audit.disparities import GapIntervals
-from evenhand.audit.estimands import Comparison, Estimand, change
+from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.evidence import (
-    UNPAIRED,
-    Both,
-    absence_notes,
-    evidence_of_pairs,
-    is_defined,
-    is_single,
-    paired_runs,
-    pairs_of,
-    undefined_note,
     unseen_of,
 )
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest, gap_interval
 from evenhand.audit.trial_records import missing_note
-from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides, unpaired
-from evenhand.stats.differences import Apart, Interval
-from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
+from evenhand.stats.differences import Interval
+from evenhand.stats.few_runs import FewRuns
 from evenhand.stats.unequal_clusters import UnitFactors
 
 
@@ -139,128 +129,11 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
 def _undefined_note(reader: RunInfluences, estimand: Estimand, method: str, defined: int) -> str:
     """The note on runs of a method in which a gap is undefined, with the reasons."""
     runs = reader.runs_of(method)
-    influences = [reader.influence(run, side) for side in _sides(estimand) for run in runs]
+    influences = [reader.influence(run, side) for side in sides_of(estimand) for run in runs]
     reasons = sorted({str(influence.reason) for influence in influences if math.isnan(influence.value)})
     if len(runs) == 1:
         return f"not defined ({', '.join(reasons)})"
     return f"defined in {defined} of {len(runs)} runs ({', '.join(reasons)})"
-
-
-def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
-    """The evidence on a gap change over the seeds of both methods, on the examples that both predicted."""
-    reader = gaps.rates.reader
-    runs, planned, notes = paired_runs(reader, comparison, notes)
-    closed = gaps.changes(comparison, runs)
-    if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), planned):
-        changes, index = closed
-        whole = changes.change.whole.at(index)
-        return Evidence(
-            whole,
-            whole.runs,
-            notes=tuple(notes),
-            smallest=int(changes.smallest[index]),
-            single=is_single(reader, comparison),
-            closing=reader.closing(whole.runs),
-            totals=lambda: changes.totals(index),
-            gram=None if changes.change.whole.gram is None else (changes.change.whole.gram, index),
-            gaps=changes.intervals(index),
-        )
-    method, reference = comparison.method, str(comparison.reference)
-    inside, outside = (pairs_of(reader, estimand, method, reference) for estimand in _sides(comparison.estimand))
-    defined = [both for both in zip(inside, outside, strict=True) if all(is_defined(pair) for pair in both)]
-    notes += undefined_note([*inside, *outside], len(defined), len(inside))
-    if not enough_runs(len(defined), planned):
-        return Evidence(None, len(defined), planned, tuple(notes))
-    return _of_pairs(reader, comparison, [ours for ours, _ in defined], [rest for _, rest in defined], notes)
-
-
-def _of_pairs(
-    reader: RunInfluences,
-    comparison: Comparison,
-    inside: Sequence[Both],
-    outside: Sequence[Both],
-    notes: Sequence[str],
-) -> Evidence:
-    """The evidence of pairs of runs in which the measure is defined in the group and in its rest."""
-    measure, sign = comparison.estimand.measure, int(comparison.signs[0])
-    pairs = [*inside, *outside]
-    units = reader.units([run for run, *_ in pairs], [influence for _, influence, *_ in pairs])
-    signed = [(_positive_if_worse(ours, sign, measure.proportion), _positive_if_worse(theirs, sign, measure.proportion))
-              for _, ours, _, theirs in pairs]  # fmt: skip
-
-    def sided(first: int, second: int) -> Sided:
-        parts = [
-            (
-                first * ours.value + second * theirs.value,
-                ours.weights,
-                first * ours.influence + second * theirs.influence,
-            )
-            for ours, theirs in signed
-        ]
-        return Sided.of(units, [parts[: len(inside)], parts[len(inside) :]], reader.clustered)
-
-    difference = sided(1, -1)
-    evidence = [
-        evidence_of_pairs(reader, change(estimand, comparison.method, str(comparison.reference), sign), own, ())
-        for estimand, own in zip(_sides(comparison.estimand), (inside, outside), strict=True)
-    ]
-    intervals = [
-        FewRuns(side.whole) if side.adjusted is None else Wider(FewRuns(side.whole), side.adjusted)
-        for side in evidence
-        if side.whole is not None
-    ]
-    few = any(side.adjusted is not None for side in evidence)
-    whole = difference.whole
-    unseen = [side.unseen for side in evidence if side.unseen is not None]
-    return Evidence(
-        whole,
-        whole.runs,
-        notes=tuple(notes),
-        smallest=min(side.smallest for side in evidence),
-        sample=reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1]) if few else None,
-        single=is_single(reader, comparison),
-        closing=reader.closing(whole.runs),
-        totals=lambda: (difference.units, difference.totals),
-        gaps=GapIntervals(
-            sided(1, 1).interval(measure.proportion, 2.0),
-            sided(1, 0).interval(measure.proportion),
-            sided(0, 1).interval(measure.proportion),
-            intervals[0],
-            intervals[1],
-        ),
-        unseen=unseen[0].minus(unseen[1]) if unseen else None,
-    )
-
-
-def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
-    """The evidence on the difference of two methods' gaps whose variances are independent."""
-    notes, measure, sign = list(notes), comparison.estimand.measure, int(comparison.signs[0])
-    sides, smallest = [], []
-    for method in (comparison.method, str(comparison.reference)):
-        notes += absence_notes(reader, method, reader.evaluation.seeds(method))
-        defined = gap_runs(reader, comparison.estimand, method)
-        if not enough_runs(len(defined), len(reader.evaluation.seeds(method))):
-            return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
-        sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
-        smallest += [influence.smallest for _, *both in defined for influence in both]
-    ours, theirs = sides
-    whole = unpaired(ours.whole, theirs.whole)
-    intervals = [side.interval(measure.proportion) for side in sides]
-    total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))
-    inside, outside = (FewRuns(unpaired(getattr(ours, side), getattr(theirs, side))) for side in ("first", "second"))
-    return Evidence(
-        whole,
-        whole.runs,
-        0,
-        (*notes, UNPAIRED),
-        min(smallest),
-        reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
-        adjustment="the interval allows for few events in the group and in the rest",
-        single=is_single(reader, comparison),
-        gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
-    )
 
 
 def estimates_of_gap(reader: RunInfluences, estimand: Estimand, method: str) -> tuple[list[Estimate], int | None]:
@@ -295,7 +168,7 @@ def _gap_estimate(
 def gap_runs(reader: RunInfluences, estimand: Estimand, method: str) -> list[tuple[Run, Influence, Influence]]:
     """The runs of a method in which the measure is defined in the group and in its rest, with both influences."""
     runs = reader.runs_of(method)
-    inside, outside = ([reader.influence(run, side) for run in runs] for side in _sides(estimand))
+    inside, outside = ([reader.influence(run, side) for run in runs] for side in sides_of(estimand))
     every = zip(runs, inside, outside, strict=True)
     return [(run, ours, rest) for run, ours, rest in every if not np.isnan(ours.value + rest.value)]
 
@@ -306,17 +179,17 @@ def gap_of_runs(
     """The gap of a method over runs; with the sign −1 positive where less of the measure is worse."""
     sides = [[inside for _, inside, _ in runs], [outside for *_, outside in runs]]
     units = [codes for side in sides for codes in reader.units([run for run, *_ in runs], side)]
-    signed = [[_positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
+    signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
     parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
     return Sided.of(units, parts, reader.clustered)
 
 
-def _sides(estimand: Estimand) -> tuple[Estimand, Estimand]:
+def sides_of(estimand: Estimand) -> tuple[Estimand, Estimand]:
     """The estimand of the group, and of its rest."""
     return estimand, replace(estimand, subset=estimand.subset.rest)
 
 
-def _positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Influence:
+def positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Influence:
     """The influence itself; with the sign −1 that of the complement of a proportion, or of the negative."""
     if sign > 0:
         return influence
