@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from pathlib import Path
@@ -31,6 +30,7 @@ from evenhand.cli_options import (
     margins_of,
     study_of,
 )
+from evenhand.cli_output import loaded, print_json, show
 from evenhand.errors import InputError
 from evenhand.training.launch import this_process
 
@@ -120,7 +120,7 @@ def plan(
     effects, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
     if as_json:
         harms = {"detectable": [vars(effect) for effect in effects], "detectable_leaks": [vars(leak) for leak in leaks]}
-        return _print_json({**expected.to_json(), "accuracy": accuracy, **harms})
+        return print_json({**expected.to_json(), "accuracy": accuracy, **harms})
     print("\n".join([*expected.lines(), *effect_lines(effects, accuracy), *leak_lines(leaks)]))
     return None
 
@@ -205,7 +205,7 @@ def audit(
     if out is not None:
         results.save(out)
         results.report(out / "report.html")
-    _show(results, out, as_json)
+    show(results, out, as_json)
 
 
 @app.command()
@@ -217,9 +217,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of a folder again, print it as JSON, or write its charts as pictures."""
-    results = _loaded(folder)
+    results = loaded(folder)
     if as_json or format is Format.json:
-        return _print_json(results.to_json())
+        return print_json(results.to_json())
     if format in (Format.png, Format.svg, Format.pdf):
         for picture in results.figures(folder / "figures", format.value):
             print(picture)
@@ -257,7 +257,7 @@ def check(
         raise InputError("give --fail-on or --policy, not both: a policy says itself which verdicts pass")
     words = [word.strip() for word in (fail_on or "worse").split(",") if word.strip()]
     asked = Policy.failing_on(words) if policy is None else read_policy(policy)
-    results = _loaded(folder)
+    results = loaded(folder)
     answer = results.gate(asked, strict=strict)
     source = results.design.source or str(folder)
     if junit is not None:
@@ -266,7 +266,7 @@ def check(
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(gate_answer.markdown(answer, source))
     if as_json:
-        _print_json(gate_answer.to_json(answer))
+        print_json(gate_answer.to_json(answer))
     else:
         print("\n".join(gate_answer.lines(answer)))
     if not answer.passed:
@@ -278,7 +278,7 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json
     """List tasks, methods, measures or presets."""
     rows = listed(what)
     if as_json:
-        return _print_json({what.value: rows})
+        return print_json({what.value: rows})
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         package = f" ({row['package']} {row['version']})" if row.get("package") else ""
@@ -316,7 +316,7 @@ def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, 
 
     with Terminal() as watcher:
         results = run_study(spec, out, data, executor=executor, watcher=watcher, source=name)
-    _show(results, out, as_json)
+    show(results, out, as_json)
 
 
 def _follow() -> None:
@@ -324,32 +324,3 @@ def _follow() -> None:
     from evenhand.tasks.workers import worker_loop
 
     worker_loop()
-
-
-def _loaded(folder: Path) -> Any:
-    """Return the results of a folder, audited again in memory if an older version made them."""
-    from evenhand.audit.results import Results
-
-    results = Results.load(folder)
-    current = results.up_to_date()
-    if current is not results:
-        print(
-            f"evenhand: an older version audited {folder}; its records were audited again, its tables are as they were",
-            file=sys.stderr,
-        )
-    return current
-
-
-def _show(results: Any, out: Path | None, as_json: bool) -> None:
-    """Print the summary of results, or all of them as JSON."""
-    if as_json:
-        return _print_json(results.to_json())
-    print(results.summary())
-    if out is not None:
-        print(f"\nThe report: {out / 'report.html'}")
-    return None
-
-
-def _print_json(value: Any) -> None:
-    """Print a value as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False, default=str, allow_nan=False))

@@ -133,6 +133,8 @@ def test_a_folder_of_an_older_version_is_audited_again_in_memory(tmp_path, harme
     assert (tmp_path / "verdicts.parquet").read_bytes() == before
     assert evenhand.Results.load(tmp_path).verdicts["verdict"].unique().to_list() == ["inconclusive"]
     assert evenhand.Results.load(tmp_path).up_to_date().verdicts.equals(harmed.verdicts)
+    evenhand.Results.load(tmp_path).save(tmp_path / "copy")
+    assert evenhand.Results.load(tmp_path / "copy").version == 1, "a copy is no new audit"
 
 
 def test_ids_that_never_match_decide_nothing(tmp_path):

@@ -12,13 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.design import Design
 from evenhand.audit.evaluation import Evaluation, Groups, Population, Run
-from random_effects import names_of
+from random_effects import DESIGN, METHODS, names_of
 
-METHODS = ("reference", "method")
 CENTRES = (np.arange(15) + 0.5) / 15
-DESIGN = Design(settings={"s": SettingDesign(references=("reference",), methods=METHODS)})
 
 
 @dataclass(frozen=True)

@@ -194,8 +194,8 @@ class Results:
         """
         if self.version >= results_folder.AUDIT:
             return self
-        attacked_here = any(setting.membership for setting in self.design.settings.values())
-        names = [name for name in RECORDS if not (attacked_here and name in ("members", "scores"))]
+        attacked = any(setting.membership for setting in self.design.settings.values())
+        names = set(RECORDS) - ({"members", "scores"} if attacked else set())
         tables = {name: table for name in names if len(table := self.tables[name])}
         return type(self).of_valid(tables, self.design, self.provenance)
 
@@ -208,7 +208,7 @@ class Results:
         Raises:
             InputError: `folder` is a file.
         """
-        results_folder.save(Path(folder), self.tables, self.design, self.provenance)
+        results_folder.save(Path(folder), self.tables, self.design, self.provenance, self.version)
 
     def report(self, path: str | Path, format: Format | None = None) -> None:
         """Write the report as one HTML page, Markdown, or JSON.

@@ -58,8 +58,10 @@ def load_design(folder: Path) -> tuple[Design, int]:
     return Design.parse(values, str(path)), version
 
 
-def save(folder: Path, tables: Mapping[str, pl.DataFrame], design: Design, provenance: Mapping[str, str]) -> None:
-    """Write the tables, the design and the provenance, each file whole or not at all.
+def save(
+    folder: Path, tables: Mapping[str, pl.DataFrame], design: Design, provenance: Mapping[str, str], version: int
+) -> None:
+    """Write the tables, the design and the provenance, each file whole or not at all; `version` is of their audit.
 
     Raises:
         InputError: `folder` is a file.
@@ -77,7 +79,7 @@ def save(folder: Path, tables: Mapping[str, pl.DataFrame], design: Design, prove
             records.write(tables[table.name], path, table.name)
     write_text(folder / PROVENANCE, json.dumps(dict(provenance), ensure_ascii=False, indent=1) + "\n")
     # Last: a folder with a design is a folder with all the rest.
-    stored = {"audit": AUDIT, **design.model_dump(mode="json")}
+    stored = {"audit": version, **design.model_dump(mode="json")}
     write_text(folder / DESIGN, json.dumps(stored, ensure_ascii=False, indent=1) + "\n")
 
 
