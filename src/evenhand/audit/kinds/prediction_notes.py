@@ -45,7 +45,7 @@ class PredictionNotes:
 
     @cached_property
     def _decided_otherwise(self) -> dict[str, float]:
-        """By method, the share of predictions for which another class is likelier; ties are none."""
+        """The share of predictions that are not the most probable class, by method; ties are not counted."""
         shares = {}
         for method in self.reader.evaluation.methods:
             otherwise = [
