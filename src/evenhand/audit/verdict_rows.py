@@ -12,6 +12,8 @@ from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast, Unseen
 from evenhand.audit.design import Design
 from evenhand.audit.disparities import LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
+from evenhand.records import schemas
+from evenhand.records.schemas import ONE_AGAINST_SEVERAL, THE_METHODS, TWO_MODELS
 from evenhand.stats.differences import FewEvents
 from evenhand.stats.equivalence import two_sided_verdict, verdict
 from evenhand.stats.heterogeneity import MetaAnalysis
@@ -170,10 +172,10 @@ def _margin_left(margin: float | None, unseen: Unseen | None) -> float | None:
 def scope_of(comparison: Comparison, runs: int, single: bool = False) -> str:
     """What a comparison of so many runs is about; `single` where one model is compared with each of them."""
     if single:
-        return "this model against the mean of N runs"
+        return ONE_AGAINST_SEVERAL
     if runs != 1:
-        return "the methods"
-    return "this model" if comparison.reference is None else "these models"
+        return THE_METHODS
+    return schemas.ONE_MODEL if comparison.reference is None else TWO_MODELS
 
 
 def pooled_row(
@@ -238,7 +240,7 @@ def verdict_row(
     notes = [*notes, *([f"no verdict: what decides is {by}"] if by else [])]
     return {
         "comparison": comparison.kind,
-        "scope": "the methods",
+        "scope": THE_METHODS,
         "disparity": None,
         "setting": setting,
         "split": member.split,

@@ -46,7 +46,9 @@ class Table:
 
 
 COMPARISONS = ("change", "gap", "gap change")
-SCOPES = ("the methods", "this model against the mean of N runs", "these models", "this model")
+THE_METHODS, ONE_AGAINST_SEVERAL = "the methods", "this model against the mean of N runs"
+TWO_MODELS, ONE_MODEL = "these models", "this model"
+SCOPES = (THE_METHODS, ONE_AGAINST_SEVERAL, TWO_MODELS, ONE_MODEL)
 DISPARITIES = ("reversed", "widens", "narrows", "undecided")
 VERDICTS = ("worse", "better", "different", "equivalent", "not worse", "inconclusive")
 STATUS = ("done", "failed")
@@ -65,8 +67,8 @@ _MEASURED = {
 }
 _SCOPE_OF_RUNS = (
     pl.when(pl.col("runs") == 1, pl.col("setting").is_not_null())
-    .then(pl.lit("these models"))
-    .otherwise(pl.lit("the methods"))
+    .then(pl.lit(TWO_MODELS))
+    .otherwise(pl.lit(THE_METHODS))
 )
 _PLACE = frozenset({"class", "attribute", "group", "condition", "correction"})
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from evenhand.audit.gate import Answer, Finding
 from evenhand.report.markdown import escaped
-from evenhand.report.wording import digits, heading, interval, number, place, title
+from evenhand.report.wording import compared, digits, heading, interval, measure_in_place, number, place, title
 
 _MOST = 50
 """The most rows that the summary of a job names."""
@@ -72,13 +72,13 @@ def described(finding: Finding, answer: Answer) -> str:
 def described_row(row: Mapping[str, Any], answer: Answer) -> str:
     """A row of `verdicts` in words, with its numbers."""
     decimals = digits(row["measure"])
-    who = row["method"] if row["reference"] is None else f"{row['method']} against {row['reference']}"
     where = f"{row['setting'] or 'across settings'}, {row['split']}; " if answer.places > 1 else ""
     numbers = ""
     if row["contrast"] is not None:
         bounds = interval(row["low"], row["high"], decimals, signed=True)
         numbers = f": {number(row['contrast'], decimals, signed=True)} {bounds}"
-    return f"{who}, {heading(row['measure'], row['comparison'])}, {place(row)} ({where}{row['scope']}){numbers}"
+    what = f"{compared(row['method'], row['reference'])}, {measure_in_place(row)}, {place(row)}"
+    return f"{what} ({where}{row['scope']}){numbers}"
 
 
 def to_json(answer: Answer) -> dict[str, Any]:

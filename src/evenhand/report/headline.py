@@ -12,6 +12,7 @@ from evenhand.audit.design import Design
 from evenhand.audit.gate import expected_false_alarms
 from evenhand.audit.measures import known, wide_margins
 from evenhand.records.probes import UNTRAINED
+from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report.chart_parts import capital
 from evenhand.report.collapsed_sentences import collapsed_lines
 from evenhand.report.detectable_harm import detectable_lines
@@ -20,17 +21,15 @@ from evenhand.report.membership_sentences import membership_lines
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import (
     EVERYONE,
-    ONE_AGAINST_SEVERAL,
-    TWO_MODELS,
     Row,
     by_pair,
     changes,
     claims,
     compared,
     digits,
-    heading,
     interval,
     main_split,
+    measure_in_place,
     measure_named,
     number,
     place,
@@ -184,15 +183,10 @@ def _outcome(rows: pl.DataFrame) -> str:
     if absent and judged.is_empty():
         return f"no comparison could be made ({decided['note'].drop_nulls().first() or 'no reason was recorded'})"
     worse = judged.filter(verdict="worse")
-    listed = [f"{_measure(row)}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
+    listed = [f"{measure_in_place(row)}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
     listed += [f"and {len(worse) - _LISTED} more"] if len(worse) > _LISTED else []
     outcome = tally(judged, f" ({'; '.join(listed)})" if listed else "")
     return f"{outcome}, and {absent} more could not be made" if absent else outcome
-
-
-def _measure(row: Row) -> str:
-    """The measure of a row in a list of places, which say that a gap is one: `g = b against the rest`."""
-    return title(row["measure"]) if row["comparison"] == "gap" else heading(row["measure"], row["comparison"])
 
 
 def scope_lines(verdicts: pl.DataFrame, trials: pl.DataFrame, design: Design) -> list[str]:

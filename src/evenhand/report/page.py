@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.records import VERDICTS
+from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
-from evenhand.report.wording import NONE, ONE_AGAINST_SEVERAL, TWO_MODELS, one_run_each, trained
+from evenhand.report.wording import NONE, one_run_each, trained
 
 _OPEN = 60
 """With at most this many verdict rows, all tables are open."""

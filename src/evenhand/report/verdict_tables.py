@@ -11,13 +11,13 @@ import polars as pl
 from evenhand.audit.across_settings import DIFFER
 from evenhand.audit.design import Design
 from evenhand.records import VERDICTS
+from evenhand.records.schemas import THE_METHODS
 from evenhand.report import theme
 from evenhand.report.tables import Footnotes, Grid
 from evenhand.report.wording import (
     EVERYONE,
     GAP_WORDS,
     NONE,
-    THE_METHODS,
     by_pair,
     by_setting_and_split,
     claims,

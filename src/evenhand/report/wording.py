@@ -11,7 +11,7 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import Kind, Measure, known, of_kind
 from evenhand.audit.measures.measure import unknown_measure
-from evenhand.records import SCOPES, VERDICTS
+from evenhand.records import VERDICTS
 from evenhand.records.probes import LAST, named
 
 NONE = "—"
@@ -154,13 +154,17 @@ def claims(verdicts: pl.DataFrame) -> pl.DataFrame:
     return verdicts.filter(~BETWEEN)
 
 
-THE_METHODS, ONE_AGAINST_SEVERAL, TWO_MODELS, _ = SCOPES
 """The scopes of rows: those that generalize to other runs of the methods, and those about single models."""
 
 
 def scope_in_words(row: Row) -> str:
     """What a row of verdicts is about, with the number of runs: `this model against the mean of 5 runs`."""
     return row["scope"].replace(" N ", f" {row['runs']} ")
+
+
+def measure_in_place(row: Row) -> str:
+    """The measure of a row whose place is named beside it, which says that a gap is one: `g = b against the rest`."""
+    return title(row["measure"]) if row["comparison"] == "gap" else heading(row["measure"], row["comparison"])
 
 
 def layer_name(layer: str) -> str:
