@@ -1,4 +1,4 @@
-"""Defines designs of multiple-choice prompts: the content and the identifier ("A", "1", "🟠") at each position.
+"""Defines the orders in which multiple-choice prompts show their options, and the letters that they give them.
 
 One question about one text is asked in A prompts with the same K options. A model's answer may come from what an option
 says, from the identifier that names it, or from where it stands; a design tells them apart if these vary independently.

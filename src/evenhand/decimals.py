@@ -1,4 +1,4 @@
-"""The decimals that float16 and float32 numbers stand for."""
+"""Recovers the decimal that a float16 or float32 number was rounded from, such as .1 from 0.100000001."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks, methods and measures of other installed packages, which declare them as entry points.
+"""Finds tasks, methods and measures that other installed packages declare as entry points.
 
 A package names them in the groups `evenhand.tasks`, `evenhand.methods` and `evenhand.measures` of its metadata; see
 docs/extending.md. Names are read from the metadata of all installed packages once in a process. An object is imported

@@ -1,4 +1,4 @@
-"""Reads a YAML file that holds a mapping, and refuses a key that is written twice."""
+"""Reads a YAML file that holds a mapping, and refuses keys that are written twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts across settings: the mean of a contrast over the settings of a study that have it.
+"""Pools a contrast over the settings of a study (models, data sets), and gives a verdict on the mean.
 
 Settings of one study often test the same examples, with several base models say, and then their contrasts share the
 noise of those examples: units of one name are the same unit, and their influences on both contrasts give the

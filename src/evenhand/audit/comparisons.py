@@ -1,4 +1,4 @@
-"""Turn the evidence of a comparison into its interval: the one place where it is refused, widened, and given notes."""
+"""Turns the evidence of a comparison into its interval; decides what is refused, widened or noted."""
 
 from __future__ import annotations
 

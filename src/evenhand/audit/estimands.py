@@ -1,4 +1,4 @@
-"""Subsets of examples, estimands, and their linear combinations, which are the comparisons of methods and groups."""
+"""Names what is estimated: a rate in a subset of examples, or a difference of such rates (gap, change, gap change)."""
 
 from __future__ import annotations
 

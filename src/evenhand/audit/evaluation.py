@@ -1,4 +1,4 @@
-"""A setting's examples and runs as arrays: groups, resampling units, and each run's predictions of each split."""
+"""A setting's examples and runs as arrays: groups, resampling units, and each run's predictions by split."""
 
 from __future__ import annotations
 

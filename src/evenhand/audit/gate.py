@@ -1,4 +1,4 @@
-"""The gate of a release: whether results satisfy a policy, row by row, and the answer as an exit status."""
+"""Decides whether results satisfy a policy, row by row: pass, fail, or cannot be decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of gap changes, attribute by attribute: one per question, harmed groups first, and one for all groups."""
+"""Chooses, orders and sums up the verdict rows on how groups' gaps to the rest change."""
 
 from __future__ import annotations
 

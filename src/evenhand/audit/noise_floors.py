@@ -1,4 +1,4 @@
-"""Noise floors: the size of each disparity and calibration error by chance alone, at these group sizes.
+"""Noise floors: how large each disparity and calibration error gets by chance alone, at these group sizes.
 
 For a disparity, whole membership patterns are permuted over the examples, the same permutation in every run: freely
 for rates of all, within the classes of the label for equalized odds. An example's weight goes with its groups. For the

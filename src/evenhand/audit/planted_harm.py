@@ -1,4 +1,4 @@
-"""Detectable harm: harm is planted into a study's predictions, and its contrasts are judged again.
+"""How large a harm to a group a study would detect, by planting errors in its predictions.
 
 Right predictions of the method, drawn at random and the same examples in every run, are made wrong until a group has
 lost a given share of its accuracy. The contrast of the altered predictions is made by the audit's own code; its

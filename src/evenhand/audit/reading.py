@@ -1,4 +1,4 @@
-"""The one path from records to tables: a reading per kind of records, and the loop that assesses all of them."""
+"""The one path from records to tables: the interface of every kind of records, and the loop over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calibration errors of runs for many redrawn outcomes at once, for everyone and each group.
+"""Calibration errors of many data sets whose outcomes are redrawn from the probabilities, for noise floors.
 
 Outcomes enter the errors only through sums over a bin and a group, which are products of matrices: the memberships of
 the examples in a bin, times their drawn gaps, or the squares of these by unit. The numbers drawn for an example serve

@@ -1,4 +1,4 @@
-"""Rows of the table `verdicts`: where sign, margin, family, verdict, detectable harm and runs needed meet."""
+"""Builds rows of the table `verdicts` from intervals: direction, margin, verdict, detectable harm, runs needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts: contrasts judged family by family, with simultaneous bounds.
+"""Judges comparisons family by family, with simultaneous bounds, and returns the table `verdicts`.
 
 A family answers one question: all contrasts of one measure, method and reference, of one setting and split, over all
 groups (or over all attributes) and classes; everyone is a family of its own. Each bound has the one-sided

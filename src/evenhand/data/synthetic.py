@@ -1,4 +1,4 @@
-"""Makes the built-in benchmark, drawn faces and template posts, with known unfairness that is planted here.
+"""Makes synthetic test data, drawn faces and short posts, into which unfairness can be planted.
 
 Without options the data have no disparity: each group has as many positive as negative labels and the same share of
 ambiguous examples, and groups do not affect the features that decide the label. Three knobs plant one: group sizes,

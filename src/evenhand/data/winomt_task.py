@@ -1,4 +1,4 @@
-"""Defines WinoMT in Turkish as a task: trained on one of its parts, tested on held-out pair groups."""
+"""Defines the task WinoMT, Turkish to English: trains on pro or anti lines, tests on held-out anti lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists the methods that can fine-tune language models: those without a head, batches or positions of their own."""
+"""Lists the methods that can fine-tune language models, and refuses those that need a classifier."""
 
 from __future__ import annotations
 

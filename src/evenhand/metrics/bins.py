@@ -1,4 +1,4 @@
-"""Bins of confidence, and the gap between confidence and outcome in each, for binned calibration errors.
+"""Bins examples by confidence, and computes confidence minus outcome per bin, for calibration errors.
 
 Bins are (lo, hi], and the first includes 0, as in scikit-learn's calibration_curve; torchmetrics' are [lo, hi).
 """

@@ -1,4 +1,4 @@
-"""The disparity between groups in any rate, for any number of trials at once; measures of parity use it."""
+"""Computes the disparity between groups in any rate, for many trials at once; `parity.py` builds on it."""
 
 from __future__ import annotations
 

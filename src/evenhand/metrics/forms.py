@@ -1,4 +1,4 @@
-"""Confidence and outcome of each example, which calibration compares, in three forms."""
+"""Turns labels and probabilities into confidence and outcome: positive class, top label, each class."""
 
 from __future__ import annotations
 

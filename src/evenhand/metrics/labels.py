@@ -1,4 +1,4 @@
-"""Codes of labels, and weights, for metrics; refuses labels that do not identify the positive class."""
+"""Turns labels into integer codes, and checks weights; refuses labels without a clear positive class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differences between groups by their usual names, of one run: 0 is parity. The ratios are in `parity_ratios.py`.
+"""Differences between groups under their usual names (such as `demographic_parity_difference`); 0 is parity.
 
 All take y_true and y_pred [n] and give one float. fairlearn's keywords mean what they mean there; the rest of
 `disparity`'s do as well. Where these measures differ from fairlearn's on purpose:

@@ -1,4 +1,4 @@
-"""Ratios between groups by their usual names, of one run: 1 is parity. Options and undefined values: `parity.py`."""
+"""Ratios between groups under their usual names (such as `demographic_parity_ratio`); 1 is parity."""
 
 from __future__ import annotations
 

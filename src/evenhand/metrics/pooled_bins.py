@@ -1,4 +1,4 @@
-"""The debiased squared calibration error of several runs of one method, with the masses of thin bins pooled over runs.
+"""Squared calibration error over several runs, unbiased where bins are thin: bin masses are pooled over runs.
 
 The error Σ_b π_b·g_b² of a run (π_b the mass of a bin, g_b its mean gap) is estimated by products of the gaps of two
 examples in one bin, Σ_b κ_b·Σ A_u·A_v over pairs of different units (`Bins.products`), so that no example's noise is

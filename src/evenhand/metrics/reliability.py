@@ -1,4 +1,4 @@
-"""Reliability curves: mean confidence against the share of the event, by bin."""
+"""The metric `reliability_curve`: by bin, mean confidence and how often the event happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record tables, the interface between training and audit, with schemas that are validated on read and on write.
+"""The tables between training and audit: their schemas, and Parquet files validated on read and on write.
 
 A table is a polars DataFrame. Its schema says each column's type, which columns may be null, what identifies a row and
 which words a column may hold. Files are Parquet, written to a temporary name and renamed, so that a reader sees a whole

@@ -1,4 +1,4 @@
-"""Names for rows of probes: targets in the table `probes`, and conditions in estimates and verdicts."""
+"""Makes and parses names of probes in tables, such as `author/12` for a target in layer 12."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of prompts in the column `prompt` of the table `options`.
+"""Makes and parses the names of prompts in the column `prompt` of the table `options`.
 
 A name contains everything that an audit must know about a prompt, so that it needs no file of templates:
 

@@ -1,4 +1,4 @@
-"""The schemas of all record tables."""
+"""Defines the schemas of all tables: columns, types, and the values that each column may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart of answers to prompts: the gender that models guess, and the pull of letters and of yes, by question."""
+"""The chart of answers to prompts: the gender that models guess, and letter and yes bias, by question."""
 
 from __future__ import annotations
 

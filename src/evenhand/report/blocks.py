@@ -1,4 +1,4 @@
-"""Blocks of figures for the sections of the report, by setting and split."""
+"""Groups the report's figures into blocks, one per setting and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts of record tables. Each is a function of tables and a `Design` that returns a Vega-Lite chart of summaries.
+"""Lists all of the report's Vega-Lite charts in one place, and saves a chart as PNG, SVG or PDF.
 
 A chart shows one setting (`across_chart` all) and one split (the first setting and `test` unless named) and reads
 without its page: the title says what to see, colours are doubled by shapes, and axes that compare methods are shared

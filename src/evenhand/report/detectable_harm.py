@@ -1,4 +1,4 @@
-"""The loss of accuracy that the study detects, from the curves of planted harm: sentences, tables and a chart."""
+"""The smallest loss of accuracy that the study detects: sentences, tables and a chart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer of a gate as text, Markdown, JSON and JUnit XML."""
+"""Writes the answer of the gate as text, Markdown, JSON and JUnit XML."""
 
 from __future__ import annotations
 

@@ -49,7 +49,10 @@ def membership_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str,
 
 
 def _losses(rows: pl.DataFrame, methods: list[str]) -> Iterator[Grid]:
-    """The table of losses and accuracies on members and non-members, with their gaps; None where no loss is known."""
+    """The table of losses and accuracies on members and non-members, with their gaps.
+
+    Yields nothing where no loss is known.
+    """
     cells = []
     shown = shown_in("losses")
     for part in rows.partition_by("attribute", "group", maintain_order=True):

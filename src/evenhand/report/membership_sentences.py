@@ -1,4 +1,4 @@
-"""Sentences on membership inference: does a method leak more than its reference, and which groups leak most?"""
+"""Sentences on membership inference: does a method leak more than its reference, and in which groups?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface between results and the report."""
+"""The attributes of `Results` that reports read, as a typing protocol, so that reports need not import it."""
 
 from __future__ import annotations
 

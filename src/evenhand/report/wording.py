@@ -154,9 +154,6 @@ def claims(verdicts: pl.DataFrame) -> pl.DataFrame:
     return verdicts.filter(~BETWEEN)
 
 
-"""The scopes of rows: those that generalize to other runs of the methods, and those about single models."""
-
-
 def scope_in_words(row: Row) -> str:
     """What a row of verdicts is about, with the number of runs: `this model against the mean of 5 runs`."""
     return row["scope"].replace(" N ", f" {row['runs']} ")

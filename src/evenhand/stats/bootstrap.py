@@ -1,4 +1,4 @@
-"""Bootstrap intervals, by multinomial draws of counts where counts suffice, else by resampling units.
+"""Bootstrap intervals: multinomial draws where counts are enough, otherwise resampled units.
 
 A count measure (a rate, a difference of rates) sees the rows only through how many of them fall in each cell of a
 contingency table. Resampling n rows with replacement makes these counts multinomial, so that a multinomial draw of

@@ -1,4 +1,4 @@
-"""The interval of a mean over runs and examples: two-way clustering with Satterthwaite degrees of freedom.
+"""The interval of a mean over runs and examples, clustered by both, with Satterthwaite degrees of freedom.
 
 A quantity is measured in J runs (seeds); in each it is a function of a sample of units (examples or clusters of them),
 and the runs may share units or not. Its linear form per run is a value d_j and one contribution a_ij per unit, the

@@ -1,4 +1,4 @@
-"""Intervals of differences between two samples of one study, such as a group and its rest, where events are few."""
+"""Intervals of differences, such as a group's from the rest, with few events or units on a side."""
 
 from __future__ import annotations
 

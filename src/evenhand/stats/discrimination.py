@@ -1,4 +1,4 @@
-"""Intervals of a ROC curve's area, pooled over targets that score the same examples.
+"""Intervals of the area under a ROC curve, pooled over targets that score the same examples.
 
 T targets score n examples each; of every target some examples are positive (members) and some are not, and an example
 is positive for some targets and not for others. All rows (target, example) are ranked together. The error of a pooled

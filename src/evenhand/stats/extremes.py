@@ -1,4 +1,4 @@
-"""Slopes of the expected range (max − min) of noisy values in each value: a kink softened by noise.
+"""Derivatives of the expected range (max − min) of noisy values, which are smooth where the range has kinks.
 
 The largest of several values minus the smallest has slope 1 at the largest, −1 at the smallest and 0 elsewhere. Its
 expectation over noise in the values has slopes that share these out: near a tie either value may turn out to be the

@@ -1,4 +1,4 @@
-"""Intervals that hold at small levels with few runs, as families of many contrasts need.
+"""Intervals from few runs at the small error levels that families of many contrasts need.
 
 The two-way interval takes its degrees of freedom from the data. Where runs vary most and V_seed, from J − 1 of them,
 comes out small by chance, the variance is too small *and* the degrees of freedom are too many: at a tail of .025 that

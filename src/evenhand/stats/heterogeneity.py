@@ -1,4 +1,4 @@
-"""Random-effects mean of the contrasts of several settings, their heterogeneity, and a prediction interval.
+"""Random-effects mean of the contrasts of several settings, with their heterogeneity and a prediction interval.
 
 Settings are taken as a sample of those that might have been studied: setting s has a true contrast θ_s ~ (μ, τ²), and
 its estimate y_s ~ (θ_s, v_s). Two estimates from one test set share its noise: their covariance must be given.

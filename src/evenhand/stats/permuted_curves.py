@@ -1,4 +1,4 @@
-"""Areas under each group's ROC curve, observed and where nobody's group matters.
+"""Areas under each group's ROC curve, observed and under permutations of the groups.
 
 The null permutes whole membership patterns over the examples of a stratum (those of one label, say). An example keeps
 its scores and positives of all targets, which keeps their dependence by example and by target, and the groups keep

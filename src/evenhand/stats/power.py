@@ -1,4 +1,4 @@
-"""Power: the effects that a study can detect."""
+"""The smallest effects that a study detects with a given power."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals of proportions, where a standard error collapses near 0 and 1 or with few events."""
+"""Intervals of proportions that stay valid near 0 and 1 and with few events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mean over questions, runs and examples, clustered by all three: questions are a sample of wordings, too.
+"""The interval of a mean over questions, runs and examples, clustered by all three.
 
 For J runs, T questions and U units let c_jtu be the contribution of unit u in question t of run j to the error of the
 mean (`stats/contrast.py`). Runs and units are clustered as there, with values averaged over questions. The scatter of

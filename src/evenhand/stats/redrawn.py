@@ -1,4 +1,4 @@
-"""Noise floors of calibration: outcomes redrawn from probabilities, as if the confidences were right.
+"""Noise floors of calibration errors: outcomes are redrawn from the probabilities, as if these were right.
 
 The probabilities are the confidences themselves for the calibration of one group, and the curve of all groups together
 (`pooled_curve`) for a gap in calibration between groups: permuting groups would ask for equal confidences too.

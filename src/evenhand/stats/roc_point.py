@@ -1,4 +1,4 @@
-"""The true positive rate where the false positive rate is α, of negatives that are few, with its interval.
+"""The true positive rate at a low false positive rate, corrected for few negatives, with its interval.
 
 The k-th largest of n negatives has the expected false positive rate k/(n + 1) on new negatives. So the threshold for α
 is that of rank k = α(n + 1), interpolated between whole ranks. The papers' threshold, which lets at most a share α

@@ -1,4 +1,4 @@
-"""The root of an increasing function, by Newton's method within a bracket."""
+"""Finds the root of an increasing function by Newton's method within a bracket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number of runs that a verdict needs, if the study at hand goes on: by simulating how it may go on.
+"""How many runs a study needs until a verdict is decided, by simulating how it may continue.
 
 The runs' values d_j have a mean θ and a standard deviation σ, of which J runs know little. So both are drawn given what
 was observed: σ² = (J−1)·s²/χ²(J−1), θ ~ N(d̄, σ²/J). Then come runs J+1 … J′, and the bounds are computed from all J′

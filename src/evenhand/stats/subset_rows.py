@@ -1,4 +1,4 @@
-"""Sums row features over many subsets at once, block by block."""
+"""Sums rows of features over many subsets of rows at once, block by block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variances and degrees of freedom where few units, or units of unequal size, are what is resampled.
+"""Variance and degrees of freedom of a mean over clusters that are few or differ in size (CR3).
 
 U/(U − 1) times a sum of squares over units takes all units to be alike. Where one of them holds a third of the sample,
 the mean follows it, its residual is too small, and the sum knows as much as a few units would. With s_u the share of

@@ -1,4 +1,4 @@
-"""Draws the training sets of membership inference's models: a pool of twins, or shadows beside each target."""
+"""Draws training sets for membership inference: pairs on opposite halves, or each seed's shadows."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Users' tables, read the same way for audits and for training: files into columns, values into texts and numbers."""
+"""Reads users' tables, for audits and for training: files into columns, values into texts and numbers."""

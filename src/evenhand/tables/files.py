@@ -1,4 +1,4 @@
-"""Read a table from a file: CSV, TSV, Parquet, Arrow, JSON or JSON lines, of several encodings and separators.
+"""Reads a table from a file: CSV, TSV, Parquet, Arrow, JSON; several encodings and separators.
 
 A CSV has no types: its columns are read as text, so that 01 stays 01; only integers written plainly become integers.
 """

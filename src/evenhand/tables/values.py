@@ -1,4 +1,4 @@
-"""Values of a column as texts or numbers, the same whichever file or library they come from.
+"""Turns the values of a column into texts or numbers, whichever file or library they come from.
 
 Only integers and `x.0` are one text: 1, 1.0 and "1" are, and "01" is another. Text is otherwise as written.
 """

@@ -1,7 +1,8 @@
-"""Defines packs, which the loop trains: K replicas over one base, each with its own seed, examples and learning rate.
+"""Defines packs: K replicas over one base model that are trained together, each with its own seed, data and learning rate.
 
-The loop only uses `batches(epoch)`, `losses(micro_batch)`, `step()` and `predict(...)`. By default a pack samples
-batches, clips and steps each replica separately; `Single` is the pack of one, for any method.
+The loop draws `batches`, sums the `losses` of each micro-batch, calls `backward` and `step`, and `evaluate`s between
+epochs. By default a pack samples batches, clips and steps each replica separately; `Single` is the pack of one, for any
+method.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Records of one model as arrays: what measures of options, benchmarks and probes are computed from."""
+"""Turns the records of one model into NumPy arrays: answers to prompts, benchmark scores, probes, texts."""

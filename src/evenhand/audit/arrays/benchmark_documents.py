@@ -1,4 +1,4 @@
-"""The table `harness` as arrays: the scores of each document of each benchmark, of one model."""
+"""Turns the table `harness` (lm-evaluation-harness) into arrays of scores, and checks their means."""
 
 from __future__ import annotations
 

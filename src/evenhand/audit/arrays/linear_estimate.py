@@ -1,4 +1,4 @@
-"""A quantity of one model with the influence of each sampled text on it."""
+"""An estimate of one model that is a sum over texts, with the influence of each sampled text on it."""
 
 from __future__ import annotations
 

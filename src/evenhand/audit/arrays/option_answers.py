@@ -1,4 +1,4 @@
-"""The table `options` as arrays: one model's scores of the answers to each question, in each order of the options."""
+"""Turns the table `options` into arrays: scores of the answers to each question, in each order of the options."""
 
 from __future__ import annotations
 

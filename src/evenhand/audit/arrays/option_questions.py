@@ -1,4 +1,4 @@
-"""The questions that one model was asked, each with its answers in all the orders in which it was asked."""
+"""The questions that one model was asked, each with its answers in every order of the options."""
 
 from __future__ import annotations
 

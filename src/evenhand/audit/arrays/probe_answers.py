@@ -1,4 +1,4 @@
-"""The table `probes` as arrays: whether the probes of one model were right, by target and layer."""
+"""Turns the table `probes` into right/wrong arrays, per target and layer, of probes and control tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of generated texts, in a form that adds up over texts."""
+"""Scores of generated texts as counts that add up over texts, so that groups and runs can be pooled."""
 
 from __future__ import annotations
 

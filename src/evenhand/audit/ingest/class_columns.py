@@ -1,4 +1,4 @@
-"""Match columns of probabilities with classes by their names; what names do not settle is refused, never guessed."""
+"""Matches columns of probabilities with classes by name, and refuses names that fit several classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the methods of a table were tested on in common: answers that are missing, ids that never match, copies."""
+"""Checks that methods answered the same examples: missing answers, ids that never match, undeclared copies."""
 
 from __future__ import annotations
 

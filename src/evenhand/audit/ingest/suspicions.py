@@ -1,4 +1,4 @@
-"""Notes on a table that was perhaps read otherwise than it was meant: labels among predictions, spellings, copies."""
+"""Warns of label columns mistaken for predictions, groups or scores, and of spellings of one name."""
 
 from __future__ import annotations
 

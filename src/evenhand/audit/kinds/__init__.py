@@ -1,4 +1,4 @@
-"""The readings: one per kind of records, which turns them into arrays, estimates and comparisons."""
+"""Estimates and comparisons for each kind of records (predictions, translations, prompts, …), a class for each."""
 
 from __future__ import annotations
 

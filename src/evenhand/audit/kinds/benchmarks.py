@@ -1,4 +1,4 @@
-"""The reading of benchmarks that lm-evaluation-harness scored.
+"""Estimates and compares scores on benchmarks of lm-evaluation-harness, by group of documents.
 
 Rows are about one benchmark (`condition`), all of its documents or a group of them: a kind of bias, a category of
 questions, a pronoun. `measure` is the harness's name for a metric, and a mean over documents here is the harness's own

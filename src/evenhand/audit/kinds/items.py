@@ -1,4 +1,4 @@
-"""The base of the readings of options, benchmarks and probes: a run is a mean over items, and items cluster as well."""
+"""The base class for records whose runs are means over items (questions, documents, probes) that are sampled too."""
 
 from __future__ import annotations
 

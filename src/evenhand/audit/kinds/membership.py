@@ -1,4 +1,4 @@
-"""The reading of membership scores: how much each method leaks, by group, and whether it leaks more than another.
+"""Estimates and compares how much methods leak about membership, from attack scores, by group.
 
 Scores of several models of a method (seeds) are taken together, one threshold for all. A group's TPR has two
 conditions: at the threshold of the group's non-members it measures how much the group leaks; at that of all non-members

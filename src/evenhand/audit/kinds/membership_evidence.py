@@ -1,4 +1,4 @@
-"""The evidence on a change of leakage between two methods, from the models and examples that both have."""
+"""Estimates how much more one method leaks than another, from the models and examples that both have."""
 
 from __future__ import annotations
 

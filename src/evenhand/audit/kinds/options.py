@@ -1,4 +1,4 @@
-"""The reading of options: preferences between genders in a model's answers to prompts about reviews.
+"""Estimates gender preferences from answers to cloze, yes/no and multiple-choice prompts.
 
 Rows are about one question (`condition`: its template, form and words), about all questions of a kind where several
 were asked (`condition`: `cloze`, `yes_no` or `multiple_choice`), or about all of them (`condition` null). `correction`

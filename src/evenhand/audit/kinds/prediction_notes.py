@@ -1,4 +1,4 @@
-"""The notes on estimates and comparisons of predictions: what is left out, missing, or about another class."""
+"""Notes beside estimates and comparisons of predictions: groups left out, missing answers, another class."""
 
 from __future__ import annotations
 

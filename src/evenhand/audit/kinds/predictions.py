@@ -1,4 +1,4 @@
-"""The reading of predictions, and of translations in the same form: estimates and comparisons of one split."""
+"""Estimates and compares rates, calibration and parity of predictions, for everyone and each group."""
 
 from __future__ import annotations
 

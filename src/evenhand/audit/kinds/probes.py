@@ -1,4 +1,4 @@
-"""The reading of probes: how well a target can be read from models' representations, layer by layer.
+"""Estimates and compares how well linear probes read a target from models' layers.
 
 `condition` is the target and the layer, `author/12`; 0 are the embeddings. Beside the methods stand untrained models of
 the architecture, as the method `untrained`. Methods are compared in selectivity, at the layers that the design names.

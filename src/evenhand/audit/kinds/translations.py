@@ -1,4 +1,4 @@
-"""The reading of generated translations: the gender of their pronouns, and how close they are to the references.
+"""Estimates and compares translations: the gender of their pronouns, and how close they are to the references.
 
 The gender of a text's referent is read from its pronouns; the referent's stereotype is the attribute `stereotype` with
 the groups `male` and `female`. References are varied over all pronouns, so that no pronoun costs points.

@@ -1,4 +1,4 @@
-"""The measures of benchmarks that lm-evaluation-harness scored."""
+"""Defines the measures of benchmarks that lm-evaluation-harness scored."""
 
 from __future__ import annotations
 

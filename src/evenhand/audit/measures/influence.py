@@ -1,4 +1,4 @@
-"""Measures of one run in linear form: a value, and each example's influence on it.
+"""A measure of one run as a value and the influence of each example on it (its linear form).
 
 The influence of an example is that of robust statistics divided by the sample's size (Σ = 0), so that the variance of
 the value is about the sum of squared influences. Where a measure has a kink (max − min, |g − complement|), the

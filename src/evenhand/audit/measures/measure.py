@@ -1,4 +1,4 @@
-"""The class of measures: one frozen object that holds everything about a measure."""
+"""The class `Measure`: one frozen object with the name, range, direction, function and wording of a measure."""
 
 from __future__ import annotations
 

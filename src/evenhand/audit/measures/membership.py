@@ -1,4 +1,4 @@
-"""The measures of membership scores."""
+"""Defines the measures of membership inference: AUC, TPR at low FPR, losses, gaps between groups."""
 
 from __future__ import annotations
 

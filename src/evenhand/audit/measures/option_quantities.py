@@ -1,4 +1,4 @@
-"""Quantities of one question to one model: the content that it prefers, and its biases to identifiers and positions.
+"""Measures answers to one prompted question: leaning, letter, position and yes bias; corrected too.
 
 Each function takes a `Question` and returns estimates by correction (None: as answered), none where the question does
 not allow them.

@@ -1,4 +1,4 @@
-"""The measures of answers to prompts."""
+"""Defines the measures of answers to prompts: preference for a gender, and biases to letters, positions and yes."""
 
 from __future__ import annotations
 

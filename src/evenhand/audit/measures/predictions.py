@@ -1,4 +1,4 @@
-"""The measures of predictions."""
+"""Defines the measures of predictions: rates, calibration errors, and parity between groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measures of probes of representations."""
+"""Defines the measures of linear probes: accuracy, and selectivity against control tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of one run that measures are computed from: labels, predictions, confidences, and members of subsets."""
+"""One run's labels, predictions and weights, and the subset of examples a measure is computed over."""
 
 from __future__ import annotations
 

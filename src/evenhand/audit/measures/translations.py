@@ -1,4 +1,4 @@
-"""The measures of translations from a language whose pronouns have no gender.
+"""Defines the measures of translations from a language whose pronouns have no gender.
 
 In a `RunData` of translations `label` is the gender that the referent stereotypically has and `predicted` the class of
 the pronouns that were written, both as codes of `GENDERS`; −1 is no stereotype. Shares of stereotyped outcomes are over

@@ -1,4 +1,4 @@
-"""The attack on a method's pool: scores with every model as the target, and the same without each pair of models."""
+"""Attacks a method's pool of models: scores of every model as the target, and again without each pair of models."""
 
 from __future__ import annotations
 

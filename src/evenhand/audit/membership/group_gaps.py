@@ -1,4 +1,4 @@
-"""Differences in leakage between groups: the largest minus the smallest value, and the same of permuted groups."""
+"""Differences in leakage between groups: the largest minus the smallest value, and its permutation distribution."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Measures in the runs of one evaluation: influences of examples, sums by unit, and what two methods show."""
+"""From the runs of one evaluation to evidence: influences of examples, sums by unit, and differences of methods."""

@@ -1,4 +1,4 @@
-"""Influences of several runs, summed by resampling unit, and the intervals of their mean."""
+"""Sums influences of examples by resampling unit, and computes the interval of a mean over runs."""
 
 from __future__ import annotations
 

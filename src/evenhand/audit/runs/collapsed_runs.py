@@ -1,4 +1,4 @@
-"""Runs that look collapsed: training that fails now and then (Mosbach et al. 2021), which a mean over runs hides.
+"""Finds runs that look collapsed: failed training that a mean over runs hides (Mosbach et al. 2021).
 
 A mean over runs with such a run in it is about a mixture of trainings that worked and did not. Whether that is the
 question is for the reader to say, so the run is named, and the verdict without it stands beside the verdict.

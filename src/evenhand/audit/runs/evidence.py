@@ -1,4 +1,4 @@
-"""The evidence on a change between two methods in a measure of predictions, paired by seed and example or unpaired."""
+"""Estimates how a measure of predictions changes between two methods, paired by seed and example or unpaired."""
 
 from __future__ import annotations
 

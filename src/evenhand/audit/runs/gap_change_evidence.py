@@ -1,4 +1,4 @@
-"""The evidence on the change of a gap between two methods, paired by seed and example or unpaired."""
+"""Estimates how a gap changes between two methods, paired by seed and example or unpaired."""
 
 from __future__ import annotations
 

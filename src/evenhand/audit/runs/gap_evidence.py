@@ -1,4 +1,4 @@
-"""The evidence on the gap of one method, from the influences of a group and of its rest."""
+"""Estimates the gap between a group and the rest under one method, with its variance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The largest of some rates' distances between a group and its rest, in all groups at once.
+"""The largest distance between a group's rate and the rest's, among all groups of an attribute, with influences.
 
 Near a tie either side may turn out to be the higher one: a softened influence weights the sides by the slopes of the
 distance's expectation (`stats.extremes`), else the influence is the one at the larger distance.

@@ -1,4 +1,4 @@
-"""The influence of every example on a measure, run by run, in any subset of one evaluation."""
+"""Computes the influence of every example on a measure, run by run, in any subset of one evaluation."""
 
 from __future__ import annotations
 

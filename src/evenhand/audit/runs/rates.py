@@ -1,4 +1,4 @@
-"""Rates, and gaps between a group and its rest, in all groups of an evaluation at once.
+"""Computes rates, and their gaps between a group and the rest, in all groups of an evaluation at once.
 
 The influences that `measures.influence` gives example by example have a closed form for all groups (`stats.subsets`).
 It does not cover groups in which a rate is undefined in some run or few units are discordant, nor examples that are

@@ -1,4 +1,4 @@
-"""Gaps of rates between groups and their rests, and changes of these gaps, in all groups of an evaluation at once.
+"""Computes variances of gaps between groups and the rest, and of gap changes, in all groups at once.
 
 As `runs.rates` does for rates. A gap change in which few examples are discordant, inside or outside of the group, or
 whose examples are resampled together, is left to `runs.gap_evidence`.

@@ -1,4 +1,4 @@
-"""Confidences of models trained on an example (IN) and not trained on it (OUT), for each target of an attack.
+"""Splits models' confidences, for each target of an attack, into models trained on an example (IN) or not (OUT).
 
 A *pool* is N models in N/2 complementary pairs: of two twins exactly one was trained on any example. Each model is the
 target in turn, and its twin is dropped with it, so that every example has exactly N/2 − 1 models per side. With the

@@ -1,4 +1,4 @@
-"""Decomposition of answers in log-odds into effects of the content, of its identifier and of its position.
+"""Splits the log-odds of answers into effects of the content, of its letter and of its position.
 
 The score of an option in a prompt is taken as  content + identifier + position + a constant of the prompt  (log-odds
 against the prompt's mean option). A preference for "male" is a content effect; for "A" whatever it stands for, an

@@ -1,4 +1,4 @@
-"""The paper's figure of guessed genders: answers to prompts by method, a point per method among its questions."""
+"""The paper's figure of guessed genders: each method's mean, over ticks for its single questions."""
 
 from __future__ import annotations
 
