@@ -1,4 +1,4 @@
-"""Defines packs: K replicas over one base model that are trained together, each with its own seed, data and learning rate.
+"""Defines packs: K replicas over one base model trained together, each with its own seed and data.
 
 The loop draws `batches`, sums the `losses` of each micro-batch, calls `backward` and `step`, and `evaluate`s between
 epochs. By default a pack samples batches, clips and steps each replica separately; `Single` is the pack of one, for any
