@@ -249,8 +249,8 @@ def check(
 
     In a GitHub workflow the answer is also added to the job's summary.
     """
+    from evenhand.atomic_files import write_text
     from evenhand.audit.policy import Policy, read_policy
-    from evenhand.audit.results_folder import write_text
     from evenhand.report import gate_answer
 
     if policy is not None and fail_on is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -42,6 +43,63 @@ def test_what_is_saved_reads_back(results, folder):
     assert again.design == results.design
     assert again.provenance == results.provenance
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+SAVE_AND_DIE = """
+import os, sys
+from evenhand.audit.results import Results
+results, out, renames = Results.load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+def die(event, arguments):
+    global renames
+    if event == "os.rename" and os.path.dirname(os.fspath(arguments[1])) == out:
+        renames -= 1
+        if renames < 0:
+            os._exit(9)
+sys.addaudithook(die)
+results.save(out)
+"""
+"""Saves the results of one folder into another, and is gone before the rename of a number, counted from 0."""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 4, 7])
+def test_a_process_killed_while_saving_leaves_the_earlier_results_or_a_folder_that_is_refused(
+    results, folder, tmp_path, renames
+):
+    other = Results.compute(*study(n=200, seeds=3), design(margins={"default": 0.02}, source="other"))
+    other.save(tmp_path / "other")
+    command = [sys.executable, "-c", SAVE_AND_DIE, str(tmp_path / "other"), str(folder), str(renames)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 9, done.stderr
+    if renames == 0:
+        assert Results.load(folder).verdicts.equals(results.verdicts)
+    else:
+        with pytest.raises(InputError, match="is not the file that was saved with the other results") as refused:
+            Results.load(folder)
+        assert len(str(refused.value)) < 400
+    other.save(folder)
+    assert Results.load(folder).verdicts.equals(other.verdicts)
+    assert not list(folder.glob(".*"))
+
+
+def test_a_folder_mixed_from_two_audits_is_refused(results, folder, tmp_path):
+    other = Results.compute(*study(n=200, seeds=3), design(margins={"default": 0.05}))
+    other.save(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "predictions.parquet", folder)
+    mixed = Results.load(folder)
+    assert mixed.verdicts.equals(results.verdicts)
+    with pytest.raises(InputError, match=r"predictions\.parquet is not the file that was saved"):
+        _ = mixed.predictions
+    shutil.copy(tmp_path / "other" / "verdicts.parquet", folder)
+    with pytest.raises(InputError, match=r"verdicts\.parquet is not the file that was saved"):
+        Results.load(folder)
+
+
+def test_a_folder_without_hashes_is_read_as_before(results, folder):
+    path = folder / "design.json"
+    values = json.loads(path.read_text())
+    assert set(values.pop("contents")) == {path.name for path in folder.iterdir()} - {"design.json"}
+    path.write_text(json.dumps(values))
+    assert Results.load(folder).verdicts.equals(results.verdicts)
 
 
 def test_predictions_kept_by_trial_are_gathered_and_not_written_again(results, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,12 +14,13 @@ import pytest
 import yaml
 
 from evenhand import Study
+from evenhand.atomic_files import write_text
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.study.collection import collect_tables, provenance
 from evenhand.study.execution import pending
 from evenhand.study.plan import make_plan
-from evenhand.study.store import Store, write_text
+from evenhand.study.store import Store
 
 
 @pytest.fixture
@@ -78,14 +80,72 @@ def test_what_a_killed_process_left_half_written_is_cleared(store, planned):
     trials = store.out / "trials"
     whole = sorted(path.name for path in trials.iterdir())
     (trials / ".abc.12" / "adapter").mkdir(parents=True)
-    (trials / whole[0] / ".predictions.parquet.12").write_text("half")
-    (store.out / ".report.html.12").write_text("half")
+    (trials / whole[0] / ".12-predictions.parquet").write_text("half")
+    (store.out / ".12-report.html").write_text("half")
     (store.out / ".mine").write_text("not ours")
     with store.lock():
         assert sorted(path.name for path in trials.iterdir()) == whole
         assert not list((trials / whole[0]).glob(".*"))
         assert {path.name for path in store.out.glob(".*")} == {".lock", ".mine"}
     assert pending(planned, store) == []
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"status": "done"}', '{"status": null}', '{"stat'])
+def test_a_trial_whose_facts_are_damaged_is_trained_again(store, planned, content):
+    with store.lock():
+        finish(store, planned)
+    (store.folder(planned.distinct[0].hash) / "trial.json").write_text(content)
+    assert pending(planned, store) == [planned.distinct[0]]
+
+
+def test_files_of_others_in_the_folder_of_trials_block_nothing(store, planned, tmp_path):
+    with store.lock():
+        finish(store, planned)
+    trials = store.out / "trials"
+    (trials / ".DS_Store").write_text("Finder's")
+    (trials / "notes.txt").write_text("mine")
+    (trials / ".notes").mkdir()
+    (trials / "elsewhere").symlink_to(tmp_path)
+    (trials / "broken").symlink_to(tmp_path / "nowhere")
+    with store.lock():
+        assert pending(planned, store) == []
+    assert {".DS_Store", "notes.txt", ".notes", "elsewhere", "broken"} < {path.name for path in trials.iterdir()}
+
+
+def test_a_trial_replaces_a_link_under_its_name_and_not_what_it_points_to(store, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("kept")
+    (store.out / "trials").mkdir(parents=True)
+    for target in (elsewhere, tmp_path / "nowhere"):
+        store.folder("abc").symlink_to(target)
+        with store.writing("abc") as folder:
+            (folder / "new").write_text("new")
+        assert not store.folder("abc").is_symlink()
+        assert [path.name for path in store.folder("abc").iterdir()] == ["new"]
+        shutil.rmtree(store.folder("abc"))
+    assert (elsewhere / "kept").read_text() == "kept"
+
+
+def test_a_trial_whose_replacement_never_came_is_put_back(store, planned):
+    with store.lock():
+        finish(store, planned)
+    trial = store.folder(planned.distinct[0].hash)
+    trial.rename(trial.with_name(f".{trial.name}.12.earlier"))
+    (trial.with_name(f".{trial.name}.12")).mkdir()
+    with store.lock():
+        assert pending(planned, store) == []
+        assert not list(trial.parent.glob(".*"))
+
+
+def test_the_lock_is_never_written_through_a_link(store, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    store.out.mkdir(parents=True, exist_ok=True)
+    (store.out / ".lock").symlink_to(precious)
+    with pytest.raises(InputError, match=r"\.lock is a link"), store.lock():
+        pass
+    assert precious.read_text() == "precious"
 
 
 def test_a_trial_that_cannot_be_written_leaves_nothing(store):
@@ -137,7 +197,8 @@ def test_a_trial_is_complete_when_its_records_hold_every_split_that_is_asked_for
 def test_a_trial_that_failed_for_good_is_complete(store, planned):
     trial = planned.distinct[0]
     with store.writing(trial.hash) as folder:
-        write_text(folder / "trial.json", json.dumps({"status": "failed", "reason": "the loss is no number"}))
+        kept = {"identity": {}, "environment": {}, "status": "failed", "reason": "the loss is no number"}
+        write_text(folder / "trial.json", json.dumps(kept))
     assert trial not in pending(planned, store)
 
 

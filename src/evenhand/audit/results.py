@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from evenhand import records
+from evenhand.atomic_files import write_text
 from evenhand.audit import results_folder
 from evenhand.audit.design import Design
 from evenhand.audit.gate import Answer, judge
@@ -200,7 +201,7 @@ class Results:
         return type(self).of_valid(tables, self.design, self.provenance)
 
     def save(self, folder: str | Path) -> None:
-        """Write the tables, `design.json` and `provenance.json`, each whole or not at all.
+        """Write the tables, `design.json` and `provenance.json`: all of them, or none.
 
         Each table goes to the Parquet file of its name; those without rows that a folder need not have are left out, as
         are those that the folder holds by trial, as one of a study does.
@@ -224,7 +225,7 @@ class Results:
         chosen = format or SUFFIXES.get(path.suffix.lower())
         if chosen is None:
             raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}; name the format of the report")
-        results_folder.write_text(path, self._rendered(chosen))
+        write_text(path, self._rendered(chosen))
 
     def figures(self, folder: str | Path, format: str = "png") -> list[Path]:
         """Write the charts of verdicts, group accuracy and disparities as pictures; see `evenhand.report.figures`."""

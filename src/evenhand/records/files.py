@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from evenhand.atomic_files import replacing
 from evenhand.errors import InputError
 from evenhand.records.schemas import TABLES
 from evenhand.records.validation import validate
@@ -28,10 +28,8 @@ def read(path: Path, name: str) -> pl.DataFrame:
 def write(frame: pl.DataFrame, path: Path, name: str, metadata: Mapping[str, str] | None = None) -> None:
     """Validate a table and write it atomically; `metadata` (fingerprints, say) goes into the file's footer."""
     frame = validate(frame, name, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    frame.write_parquet(aside, metadata=dict(metadata or {}))
-    aside.replace(path)
+    with replacing(path) as aside:
+        frame.write_parquet(aside, metadata=dict(metadata or {}))
 
 
 def metadata(path: Path) -> dict[str, str]:

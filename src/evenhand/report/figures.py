@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
+from evenhand.atomic_files import remove_leftovers, replacing
 from evenhand.report import charts, paper, vega
 from evenhand.report.blocks import attributes_of
 from evenhand.report.reportable import Reportable
@@ -35,6 +35,7 @@ def write(results: Reportable, folder: Path, format: str = "png") -> list[Path]:
         `across-settings-METHOD-REFERENCE.FORMAT`.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     written = []
     for figure in results.design.figure:
         chart = paper.draw(results, figure)
@@ -44,10 +45,8 @@ def write(results: Reportable, folder: Path, format: str = "png") -> list[Path]:
 
 
 def _saved(chart: vega.Chart, path: Path) -> Path:
-    """Save a chart under a temporary name and rename it, so that no partial file remains."""
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
-    charts.save(chart, aside)
-    aside.replace(path)
+    with replacing(path) as aside:
+        charts.save(chart, aside)
     return path
 
 

@@ -12,6 +12,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from evenhand.atomic_files import write_text
 from evenhand.records import VERDICTS
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
@@ -209,10 +210,7 @@ def bundle() -> str:
         return kept.read_text(encoding="utf-8")
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
     with contextlib.suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        aside = kept.with_name(f".{kept.name}.{os.getpid()}")
-        aside.write_text(script, encoding="utf-8")
-        aside.replace(kept)
+        write_text(kept, script)
     return script
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,9 +15,11 @@ from typing import Any, Literal
 import polars as pl
 
 from evenhand import records
+from evenhand.atomic_files import remove, write_text
 from evenhand.audit.design import MarginChange
 from evenhand.errors import InputError
 from evenhand.study.expansion import Trial
+from evenhand.study.folder_lock import locked_folder
 from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
 from evenhand.study.setting import Setting
@@ -27,8 +27,9 @@ from evenhand.study.spec import StudySpec
 from evenhand.study.study_file import read_study_file
 from evenhand.tasks import TABLE
 
-_ASIDE = re.compile(r"\.\w+\.(html|json|md|parquet|yaml)\.\d+")
-"""The name under which a file is written before it is renamed."""
+WRITTEN = frozenset({"identity", "environment", "status", "reason"})
+"""Keys that `trial.json` has for every trial."""
+STATUSES = ("done", "failed")
 
 Chosen = Literal["replicas", "threads"]
 """What timing chooses at the first run of a study; both change results by rounding."""
@@ -68,33 +69,9 @@ class Store:
         """Return the folder of a trial that was trained, or that failed for good."""
         return self.out / "trials" / trial
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Lock the folder for this process, and remove files that a killed process left half-written.
-
-        Raises:
-            InputError: another process is running a study in this folder, or the path is a file.
-        """
-        if self.out.exists() and not self.out.is_dir():
-            raise InputError(f"--out {self.out} is a file; it should be a folder")
-        try:
-            (self.out / "trials").mkdir(parents=True, exist_ok=True)
-            opened = (self.out / ".lock").open("w")
-        except OSError as error:
-            raise InputError(f"--out {self.out} cannot be written to: {error.strerror}") from None
-        with opened as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"another process is running a study in {self.out}; wait for it or choose another --out"
-                ) from None
-            for left in (*(self.out / "trials").glob(".*"), *self.features.rglob(".*")):
-                shutil.rmtree(left)
-            for left in (*self.out.glob(".*"), *(self.out / "trials").glob("*/.*")):
-                if _ASIDE.fullmatch(left.name):
-                    left.unlink()
-            yield
+    def lock(self) -> AbstractContextManager[None]:
+        """Return the context manager that locks the folder for this process; see `locked_folder`."""
+        return locked_folder(self.out)
 
     @contextmanager
     def writing(self, trial: str) -> Iterator[Path]:
@@ -108,22 +85,23 @@ class Store:
             shutil.rmtree(aside, ignore_errors=True)
             raise
         final = self.folder(trial)
-        if final.exists():
+        if os.path.lexists(final):
             # Moved away rather than deleted, so that the time without a whole trial is as short as can be.
             earlier = aside.with_name(f"{aside.name}.earlier")
             final.rename(earlier)
             aside.rename(final)
-            shutil.rmtree(earlier)
+            remove(earlier)
         else:
             aside.rename(final)
 
     def read(self, trial: str) -> dict[str, Any] | None:
-        """Return `trial.json` of a trial; None if it is missing or was cut off by a power failure."""
+        """Return `trial.json` of a trial; None if it is missing, was cut off by a power failure, or lacks a key."""
         path = self.folder(trial) / "trial.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         except ValueError:
             return None
+        return kept if isinstance(kept, dict) and kept.keys() >= WRITTEN and kept["status"] in STATUSES else None
 
     def covered(self, trial: str, table: str = "predictions") -> Mapping[str, str]:
         """Return the fingerprints of the examples that a trial's table covers, by split; empty without a table."""
@@ -305,11 +283,3 @@ class Store:
         path = self.out / "trials.parquet"
         held = set(records.read(path, "trials").filter(setting=name)["trial"]) if path.is_file() else set()
         return not held or any(trial.hash in held for trial in plan.trials if trial.setting.name == name)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from evenhand.atomic_files import write_text
 from evenhand.errors import TrainingError
 from evenhand.study.environment import training_environment
 from evenhand.study.expansion import Trial
 from evenhand.study.selection import validation_accuracy
-from evenhand.study.store import Store, write_text
+from evenhand.study.store import Store
 from evenhand.tasks import trainer
 from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.work import Job, Work

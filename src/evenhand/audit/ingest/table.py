@@ -145,7 +145,7 @@ def _declared(design: Design, out: Path) -> Design:
         raise InputError(f"{out} holds a study; choose another folder for the audit")
     if not (out / "design.json").is_file():
         return design
-    history = results_folder.load_design(out)[0].margin_history
+    history = results_folder.load_saved(out).design.margin_history
     if history and design.margin_history and history[-1].margins == design.margins:
         return design.model_copy(update={"margin_history": history})
     return design.model_copy(update={"margin_history": (*history, *design.margin_history)})
