@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from evenhand.cli_errors import one_sentence
 from evenhand.cli_options import (
     Accuracy,
     Calibrate,
@@ -42,23 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-"""What a machine refuses, rather than what is wrong in the program."""
-
-_TRAINING = (
-    "accelerate",
-    "datasets",
-    "huggingface_hub",
-    "peft",
-    "PIL",
-    "safetensors",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
-"""What the extra `train` brings, and an install for audits lacks."""
 
 
 @app.command()
@@ -287,26 +270,9 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json
 
 
 def main() -> None:
-    """Run the command line; bad input is one sentence on standard error and exit status 2."""
-    try:
+    """Run the command line. Bad input is one sentence on standard error and exit status 2."""
+    with one_sentence():
         app()
-    except InputError as error:
-        print(f"evenhand: {error}", file=sys.stderr)
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _TRAINING:
-            raise
-        missing = error.name.partition(".")[0]
-        print(f"evenhand: training needs {missing}; install it with: pip install 'evenhand[train]'", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if error.errno not in _UNWRITABLE:
-            raise
-        print(f"evenhand: {error.filename or 'the disk'}: {error.strerror}; nothing else was changed", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("evenhand: interrupted; run the same command again to continue", file=sys.stderr)
-        sys.exit(130)
 
 
 def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, name: str) -> None:

@@ -164,20 +164,33 @@ def test_a_new_test_set_trains_again_what_was_not_kept_and_says_so(small_study, 
         assert frame.filter(pl.col("split") != "others").equals(before[trial]), "training again changes nothing"
 
 
-def test_a_killed_run_continues_to_the_same_result(finished, tmp_path):
+INTERRUPTED = "evenhand: interrupted; what is complete is kept, and the same command continues from there"
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "sentence"),
+    [
+        (signal.SIGKILL, -9, ""),
+        pytest.param(signal.SIGINT, 130, INTERRUPTED, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, INTERRUPTED, marks=pytest.mark.slow),
+    ],
+)
+def test_a_stopped_run_continues_to_the_same_result(finished, tmp_path, number, status, sentence):
     _out, values, results = finished
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(values))
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "evenhand", "run", str(study), "--out", str(killed)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list((killed / "trials").glob("[!.]*")) or not list((killed / "trials").glob(".*")):
         assert process.poll() is None, "the run ended before it could be killed in the middle"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(process.pid, number)
+    _, said = process.communicate()
+    assert process.returncode == status
+    assert (said.splitlines() or [""])[-1] == sentence
     complete = {path: path.stat().st_mtime_ns for path in (killed / "trials").glob("[!.]*/trial.json")}
     assert 0 < len(complete) < 4
     watcher = Trained()
