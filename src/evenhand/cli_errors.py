@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from evenhand.errors import InputError
+from evenhand.visible_text import visible
 
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """What a machine refuses, rather than what is wrong in the program."""
@@ -65,7 +66,7 @@ def one_sentence() -> Iterator[None]:
 
 
 def _end(sentence: str, status: int) -> NoReturn:
-    print(f"evenhand: {sentence}", file=sys.stderr)
+    print(f"evenhand: {visible(sentence)}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -23,6 +23,7 @@ from evenhand.audit.policy import Policy
 from evenhand.audit.reading import assess
 from evenhand.audit.record_tables import COMPUTED, RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
+from evenhand.visible_text import visible
 
 Format = Literal["html", "md", "json"]
 
@@ -312,7 +313,7 @@ class Results:
         of = f" of {self.design.source}" if self.design.source else ""
         size = f"{', '.join(trained(self.trials))}, {len(self.examples):,} examples"
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts(self.verdicts).items())
-        return f"<Results{of}: {size}; verdicts: {verdicts or 'none'}>"
+        return visible(f"<Results{of}: {size}; verdicts: {verdicts or 'none'}>")
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from evenhand.report import charts, paper, vega
 from evenhand.report.blocks import attributes_of
 from evenhand.report.reportable import Reportable
 from evenhand.report.sections import SECTIONS
+from evenhand.report.visible_names import with_visible_names
 from evenhand.report.wording import by_pair, settings_of, single_part
 
 FORMATS = ("png", "svg", "pdf")
@@ -34,6 +35,7 @@ def write(results: Reportable, folder: Path, format: str = "png") -> list[Path]:
         The files, `[SETTING-]CHART-ATTRIBUTE.FORMAT`, the setting named where there are several, and
         `across-settings-METHOD-REFERENCE.FORMAT`.
     """
+    results = with_visible_names(results)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     written = []

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from evenhand.audit.gate import Answer, Finding
 from evenhand.report.markdown import escaped
 from evenhand.report.wording import compared, digits, heading, interval, measure_in_place, number, place, title
+from evenhand.visible_text import visible
 
 _MOST = 50
 """The most rows that the summary of a job names."""
@@ -66,7 +67,7 @@ def described(finding: Finding, answer: Answer) -> str:
     ]
     value, bounds = number(row["value"], decimals), interval(row["low"], row["high"], decimals)
     about = f"{heading(row['measure'], row['comparison'])} of {place(row)}, {row['method']}"
-    return f"{about}: {value} {bounds}, asked {' and '.join(asked)}"
+    return visible(f"{about}: {value} {bounds}, asked {' and '.join(asked)}")
 
 
 def described_row(row: Mapping[str, Any], answer: Answer) -> str:
@@ -78,7 +79,7 @@ def described_row(row: Mapping[str, Any], answer: Answer) -> str:
         bounds = interval(row["low"], row["high"], decimals, signed=True)
         numbers = f": {number(row['contrast'], decimals, signed=True)} {bounds}"
     what = f"{compared(row['method'], row['reference'])}, {measure_in_place(row)}, {place(row)}"
-    return f"{what} ({where}{row['scope']}){numbers}"
+    return visible(f"{what} ({where}{row['scope']}){numbers}")
 
 
 def to_json(answer: Answer) -> dict[str, Any]:
@@ -111,7 +112,13 @@ def markdown(answer: Answer, source: str) -> str:
     ]
     table = ["| | |", "| --- | --- |", *rows, ""] if rows else []
     return "\n".join(
-        [f"## Evenhand: {escaped(source)} {word}", "", *table, *(f"- {escaped(line)}" for line in summary(answer)), ""]
+        [
+            f"## Evenhand: {escaped(visible(source))} {word}",
+            "",
+            *table,
+            *(f"- {escaped(line)}" for line in summary(answer)),
+            "",
+        ]
     )
 
 
@@ -120,7 +127,7 @@ def junit(answer: Answer, source: str) -> str:
     skipped = [each for each in answer.findings if not each.fails and each.outcome != "passed"]
     suite = ElementTree.Element(
         "testsuite",
-        name=_printable(f"evenhand {source}"),
+        name=visible(f"evenhand {source}"),
         tests=str(len(answer.findings)),
         failures=str(len(answer.failed)),
         skipped=str(len(skipped)),
@@ -129,12 +136,12 @@ def junit(answer: Answer, source: str) -> str:
     for finding in answer.findings:
         row = finding.row
         case = ElementTree.SubElement(
-            suite, "testcase", classname=_printable(title(row["measure"])), name=_printable(described(finding, answer))
+            suite, "testcase", classname=visible(title(row["measure"])), name=described(finding, answer)
         )
         if finding.fails:
-            ElementTree.SubElement(case, "failure", message=_printable(_word(finding)))
+            ElementTree.SubElement(case, "failure", message=_word(finding))
         elif finding.outcome != "passed":
-            ElementTree.SubElement(case, "skipped", message=_printable(finding.reason or finding.outcome))
+            ElementTree.SubElement(case, "skipped", message=visible(finding.reason or finding.outcome))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -148,8 +155,3 @@ def _word(finding: Finding) -> str:
 
 def _many(count: int, one: str, several: str | None = None) -> str:
     return f"{count} {one if count == 1 else several or f'{one}s'}"
-
-
-def _printable(text: str) -> str:
-    """The text without what XML cannot hold."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)

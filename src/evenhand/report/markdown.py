@@ -11,10 +11,12 @@ from evenhand.report.headline import headline
 from evenhand.report.reportable import Reportable
 from evenhand.report.sections import Content, contents
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
+from evenhand.report.visible_names import with_visible_names
 
 
 def markdown(results: Reportable) -> str:
     """The report in Markdown: headline, verdicts with their notes, tables of sections, failed trials, margins."""
+    results = with_visible_names(results)
     design = results.design
     level = f"{100 * (1 - 2 * design.alpha):g}% interval"
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]

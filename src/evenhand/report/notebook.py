@@ -8,12 +8,14 @@ from html import escape
 from evenhand.report.headline import headline
 from evenhand.report.reportable import Reportable
 from evenhand.report.terminal import Summary, summaries, title_line
+from evenhand.report.visible_names import with_visible_names
 
 MOST_ROWS = 12
 
 
 def fragment(results: Reportable) -> str:
     """A piece of HTML that a notebook shows where results are the value of a cell; names are escaped."""
+    results = with_visible_names(results)
     lines = "".join(f"<p>{escape(line)}</p>" for line in headline(results))
     tables = "".join(map(_table, summaries(results, MOST_ROWS)))
     return f"<div><p><strong>{escape(title_line(results))}</strong></p>{lines}{tables}</div>"

@@ -20,6 +20,7 @@ from evenhand.report.charts import vega_lite_version
 from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
+from evenhand.report.visible_names import with_visible_names
 from evenhand.report.wording import NONE, one_run_each, trained
 
 _OPEN = 60
@@ -67,6 +68,7 @@ def html(results: Reportable) -> str:
     The page is one file of about 1 MB for the drawing library and little for the data. Its content security policy
     allows its own two scripts by their hashes and no request at all. Names and notes are escaped.
     """
+    results = with_visible_names(results)
     import jinja2
 
     environment = jinja2.Environment(

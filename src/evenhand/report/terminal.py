@@ -9,6 +9,7 @@ import polars as pl
 
 from evenhand.report.headline import headline
 from evenhand.report.reportable import Reportable, levels
+from evenhand.report.visible_names import with_visible_names
 from evenhand.report.wording import (
     claims,
     digits,
@@ -42,6 +43,7 @@ class Summary:
 
 def text(results: Reportable) -> str:
     """The summary that a run or an audit prints at its end."""
+    results = with_visible_names(results)
     lines = [title_line(results), *headline(results)]
     for summary in summaries(results):
         lines += ["", *_aligned(summary.rows), *([summary.left] if summary.left else [])]
