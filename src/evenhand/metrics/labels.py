@@ -26,8 +26,8 @@ class Labels:
     Attributes:
         true: int [n].
         predicted: int [..., n], one row per trial.
-        codes: how many there are.
-        counted: the codes that are taken against the rest: the positive one, or every class [C].
+        codes: number of codes.
+        counted: the codes that are compared with the rest: the positive one, or every class [C].
     """
 
     true: np.ndarray
@@ -37,17 +37,16 @@ class Labels:
 
 
 def labels_of(y_true: Any, y_pred: Any, *, pos_label: Any = None, average: Average | None = None) -> Labels:
-    """Code labels: 1 for the positive class and 0 for the rest, or one code per class where they are averaged over.
+    """Code labels: 1 for the positive class and 0 for the rest, or one code per class if classes are averaged.
 
     Args:
         y_true: labels [n]: numbers, bools or words.
         y_pred: labels [..., n].
-        pos_label: the positive class; not needed for 0/1, false/true and −1/1, where it is 1.
-        average: every class is taken against the rest in its turn.
+        pos_label: the positive class; not needed for 0/1, false/true and −1/1, for which it is 1.
+                average: compares every class with the rest in turn.
 
-    Raises:
-        InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive class that
-            is not said, is none of the labels, or is said beside an average.
+            Raises: InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive
+                class that is missing, is not among the labels, or is combined with an average.
     """
     true, predicted = _two(y_true, y_pred)
     classes = np.union1d(true, predicted)
@@ -82,12 +81,12 @@ def class_codes(y_true: Any, classes: int, labels: Sequence[Any] | None) -> np.n
     """The column of each label in an array of probabilities, int [n].
 
     Args:
-        y_true: labels [n]; whole numbers from 0 to `classes` − 1 where `labels` is None.
+        y_true: labels [n]; whole numbers from 0 to `classes` − 1 if `labels` is None.
         classes: the number of columns.
         labels: the label of each column.
 
     Raises:
-        InputError: a label that has no column; `labels` of another length, or needed and not given.
+        InputError: a label without a column; `labels` of another length, or missing although needed.
     """
     true = _labels(y_true, "y_true")
     if labels is None:
@@ -107,7 +106,7 @@ def class_codes(y_true: Any, classes: int, labels: Sequence[Any] | None) -> np.n
 
 
 def weights_of(sample_weight: Any, n: int) -> np.ndarray | None:
-    """Weights float [n], or None where all count alike. Raises InputError unless they are finite and not negative."""
+    """Weights float [n], or None if all are equal. Raises InputError unless they are finite and not negative."""
     if sample_weight is None:
         return None
     weight = numbers_of(sample_weight, "sample_weight")
@@ -119,14 +118,14 @@ def weights_of(sample_weight: Any, n: int) -> np.ndarray | None:
 
 
 def shares_of(weight: np.ndarray | None, n: int) -> np.ndarray:
-    """Weights scaled to sum to 1, float [n]; nan where there is none."""
+    """Weights scaled to sum to 1, float [n]; nan if all are 0."""
     weight = np.ones(n) if weight is None else weight
     total = weight.sum()
     return weight / total if total > 0 else np.full(n, np.nan)
 
 
 def unit_codes(units: Any, n: int) -> np.ndarray:
-    """The codes, int [n] from 0, of labels of what is resampled together.
+    """The codes of units' labels, int [n] from 0.
 
     Raises:
         InputError: there are not n labels, or some are missing.
@@ -148,7 +147,8 @@ def numbers_of(values: Any, name: str) -> np.ndarray:
 
 
 def array_of(values: Any, name: str) -> np.ndarray:
-    """Convert to an array; words with missing values become objects, since NumPy would make them the word `nan`.
+    """Convert to an array; words with missing values become objects, because NumPy would convert these to the word
+    `nan`.
 
     Raises:
         InputError: rows of different lengths.
