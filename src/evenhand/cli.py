@@ -45,7 +45,7 @@ app = typer.Typer(
 
 
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-"""What a machine refuses, rather than what is wrong in the program."""
+"""Errors caused by the machine rather than by a bug in the program."""
 
 _TRAINING = (
     "accelerate",
@@ -58,7 +58,7 @@ _TRAINING = (
     "torch",
     "transformers",
 )
-"""What the extra `train` brings, and an install for audits lacks."""
+"""Packages of the extra `train`, which an install for audits does not have."""
 
 
 @app.command()
