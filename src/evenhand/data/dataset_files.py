@@ -48,7 +48,7 @@ def read_text_table(name: str, path: Path, needed: Sequence[str], separator: str
     try:
         frame = pl.read_csv(text.encode(), infer_schema=False, separator=separator, null_values="")
     except pl.exceptions.PolarsError:  # its message may quote the text
-        raise InputError(f'{name}: {path} is no table with columns between "{separator}"') from None
+        raise InputError(f'{name}: {path} is not a table with columns separated by "{separator}"') from None
     return _check_table(frame, name, str(path), needed)
 
 
@@ -116,8 +116,8 @@ def numbers_in_column(frame: pl.DataFrame, name: str, column: str) -> np.ndarray
     numbers = frame[column].cast(pl.Float64, strict=False).fill_nan(None)
     if numbers.null_count():
         raise InputError(
-            f"{name}: the column {column} is no number in {numbers.null_count():,} of {len(numbers):,} rows, first in "
-            f"row {numbers.is_null().arg_max()}"
+            f"{name}: the column {column} is not a number in {numbers.null_count():,} of {len(numbers):,} rows, first "
+            f"in row {numbers.is_null().arg_max()}"
         )
     return numbers.to_numpy()
 

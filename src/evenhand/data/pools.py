@@ -31,7 +31,7 @@ def pool_groups(
     """
     if attribute is None:
         if not dataset.attributes:
-            raise InputError(f"membership: {dataset.name} has no attribute whose groups could be meant")
+            raise InputError(f"membership: {dataset.name} has no attribute with groups")
         attribute = next(iter(dataset.attributes))
     if attribute not in dataset.attributes:
         known = ", ".join(dataset.attributes)

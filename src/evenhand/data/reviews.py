@@ -130,7 +130,9 @@ class Reviews(ReviewSpec):
         kept = [row for row in rows if self.gendered == "keep" or not gendered_words[row]]
         if not kept:
             raise InputError(
-                f"reviews: {where} has no review" + (" without a gendered word" if rows else "") + "; one is the least"
+                f"reviews: {where} has no review"
+                + (" without a gendered word" if rows else "")
+                + "; at least one is needed"
             )
         reviews, ids = [str(texts[row]).strip() for row in kept], [str(row) for row in kept]
         unit, copies = text_units(reviews, ids)

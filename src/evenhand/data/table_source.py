@@ -86,7 +86,7 @@ def _read_hub_dataset(place: str, asked: str, subset: str | None, image: str | N
         raise
     except (OSError, ValueError, KeyError, DatasetGenerationError) as error:
         raise InputError(
-            f'{task}: "{asked}" is no file, and cannot be read as a Hugging Face data set: {first_line(error)}'
+            f'{task}: "{asked}" is not a file and cannot be read as a Hugging Face data set: {first_line(error)}'
         ) from None
     features = data.features
     binary = [name for name, kind in features.items() if isinstance(kind, datasets.Image | datasets.Audio)]

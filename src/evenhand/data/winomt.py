@@ -208,13 +208,13 @@ def _notes(data: WinoMT) -> tuple[str, ...]:
     ]
     if data.corrupt.any():
         lines = ", ".join(str(line) for line in np.flatnonzero(data.corrupt))
-        notes.append(f"anti lines that are no counterpart of their pro line, and are not tested (from 0): {lines}")
+        notes.append(f"anti lines that are not the counterpart of their pro line and are not tested (from 0): {lines}")
     units: dict[str, set[str]] = {}
     for sentence, unit in zip(data.sentence, data.unit, strict=True):
         units.setdefault(sentence, set()).add(unit)
     shared = sum(len(names) > 1 for names in units.values())
     if shared:
-        notes.append(f"sentences that occur in two units, so that one may be trained on and tested: {shared}")
+        notes.append(f"sentences that occur in two units and may be in both training and test: {shared}")
     return tuple(notes)
 
 

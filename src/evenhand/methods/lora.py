@@ -152,7 +152,7 @@ class LoRA(LowRank):
             missing = [part for part in everywhere if not within(chosen, [part])]
             if missing:
                 raise InputError(
-                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but targets means nothing in "
+                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but targets matches no layer in "
                     f"{missing[0]} of {type(model).__name__}; name targets that every layer has"
                 )
         if self.init in ("pissa", "olora"):

@@ -58,12 +58,12 @@ class Private(Method):
             raise InputError(f"{self.kind}: training with privacy needs opacus; try: pip install 'evenhand[private]'")
         if model.config.model_type in _WINDOWS:
             raise InputError(
-                f"{self.kind}: {architecture} puts the windows of an image in the place of examples, so that opacus "
+                f"{self.kind}: {architecture} treats the windows of an image as examples, so opacus "
                 "would clip the gradients of windows"
             )
         if any(isinstance(child, nn.modules.batchnorm._BatchNorm) for child in model.modules()):
             raise InputError(
-                f"{self.kind}: {architecture} normalises over the batch, so that no example has a gradient of its own"
+                f"{self.kind}: {architecture} normalises over the batch, so no example has its own gradient"
             )
 
     def delta_of(self, examples: int) -> float:

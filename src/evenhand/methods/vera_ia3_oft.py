@@ -114,7 +114,8 @@ class Orthogonal(TargetedAdapter):
             for name, (inside, _) in widths(model, matched).items():
                 if transposed(layers[name]):
                     raise InputError(
-                        f"{self.kind}: PEFT cannot turn the transposed layers of {type(model).__name__}; use kind: lora"
+                        f"{self.kind}: PEFT cannot rotate the transposed layers of {type(model).__name__}; use kind: "
+                        "lora"
                     )
                 if inside % self.block:
                     raise InputError(

@@ -92,7 +92,7 @@ def class_codes(y_true: Any, classes: int, labels: Sequence[Any] | None) -> np.n
     if labels is None:
         if true.dtype.kind not in "iub" or true.min() < 0 or true.max() >= classes:
             raise InputError(
-                f"y_true is no column of the {classes} of y_prob everywhere (0 to {classes - 1}); give labels, the "
+                f"y_true has values other than 0 to {classes - 1}, the {classes} columns of y_prob; give labels, the "
                 "label of each column"
             )
         return true.astype(np.int64)
@@ -101,7 +101,7 @@ def class_codes(y_true: Any, classes: int, labels: Sequence[Any] | None) -> np.n
     code = {label: number for number, label in enumerate(labels)}
     found = [code.get(label, -1) for label in true.tolist()]
     if -1 in found:
-        raise InputError(f"y_true is {true[found.index(-1)]!s} in row {found.index(-1)}, which is none of labels")
+        raise InputError(f"y_true is {true[found.index(-1)]!s} in row {found.index(-1)}, which is not among labels")
     return np.array(found, dtype=np.int64)
 
 
@@ -143,7 +143,7 @@ def numbers_of(values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise InputError(f"{name} is no array of numbers") from None
+        raise InputError(f"{name} is not an array of numbers") from None
 
 
 def array_of(values: Any, name: str) -> np.ndarray:
@@ -207,5 +207,5 @@ def _positive(classes: list[Any], pos_label: Any) -> Any:
         raise InputError(f"the labels are {shown}: say which is the positive class with pos_label{more}")
     if pos_label not in classes and not (natural and any(pos_label in pair for pair in _NATURAL)):
         shown = ", ".join(map(str, classes[:5])) + (", …" if len(classes) > 5 else "")
-        raise InputError(f"pos_label is {pos_label!r}, which is none of the labels {shown}")
+        raise InputError(f"pos_label is {pos_label!r}, which is not among the labels {shown}")
     return pos_label

@@ -93,7 +93,8 @@ def checkpoint_contents(folder: Path, modality: Modality, weights: Sequence[Path
                 shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise InputError(
-                f"{path} is no whole safetensors file ({first_line(error)}); delete it and download or copy it again"
+                f"{path} is not a complete safetensors file ({first_line(error)}); delete it and download or copy it "
+                "again"
             ) from None
     model = classifier_skeleton(folder, modality, 2)
     prefix = model.base_model_prefix

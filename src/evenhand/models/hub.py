@@ -67,7 +67,7 @@ def download(model: str) -> Path:
             raise _hub_error(repository, cause) from None
         why = "HF_HUB_OFFLINE is set" if isinstance(cause, errors.OfflineModeIsEnabled) else first_line(cause)
         raise InputError(
-            f'"{repository}" is no local folder and the hub cannot be reached ({why}); connect once to download it, '
+            f'"{repository}" is not a local folder and the hub cannot be reached ({why}); connect once to download it, '
             f"{instead}"
         ) from None
     except errors.HfHubHTTPError as error:
@@ -77,7 +77,7 @@ def download(model: str) -> Path:
             # A full disk, say: an error of this machine, not of the hub.
             raise
         raise InputError(
-            f"the download of {repository} broke off ({first_line(error)}); run the same command again: the files that "
+            f"the download of {repository} failed ({first_line(error)}); run the same command again: the files that "
             "were complete are kept"
         ) from None
 

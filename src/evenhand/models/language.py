@@ -67,7 +67,7 @@ def language_model_skeleton(base: BaseModel) -> PreTrainedModel:
     # Encoders are listed, too, with a mask and a new output layer, but they have not learned to continue a text.
     if base.model_type not in KNOWN or base.model_type in ENCODERS:
         raise InputError(
-            f"{base.name}: a {base.model_type} does not go on with a text, which this task needs; choose a decoder "
+            f"{base.name}: a {base.model_type} cannot continue a text, which this task needs; choose a decoder "
             "such as a Llama, a Mistral or a GPT-2"
         )
     return model_from_config(base.folder, AutoModelForCausalLM)

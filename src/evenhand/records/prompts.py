@@ -63,8 +63,8 @@ class PromptName:
         found = _PROMPT.fullmatch(name)
         if found is None:
             raise InputError(
-                f'"{name}" is no name of a prompt; it is TEMPLATE/FORM/WORDS, for yes/no questions with ?CONTENT, for '
-                "listed options with @CONTENTS.IDENTIFIERS"
+                f'"{name}" is not the name of a prompt; a name is TEMPLATE/FORM/WORDS, for yes/no questions with '
+                "?CONTENT, for listed options with @CONTENTS.IDENTIFIERS"
             )
         part = found.groupdict()
         return cls(

@@ -80,7 +80,7 @@ def read_file(path: Path) -> pl.DataFrame:
     if suffix in _ARCHIVES:
         raise InputError(f"{path} is an archive; unpack it and name the file inside")
     if suffix not in SUFFIXES:
-        raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}, so its format is not known")
+        raise InputError(f"{path} does not end in any of {', '.join(SUFFIXES)}, so its format is unknown")
     try:
         source = io.BytesIO(_UNPACK[packing](path.read_bytes())) if packing else path
         frame = _read_text(source, suffix, path) if suffix in SEPARATORS else READERS[suffix](source)

@@ -180,7 +180,7 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
     chosen[order[before + sizes / 2 <= test * sizes.sum()]] = True
     if chosen.all() or not chosen.any():
         raise InputError(
-            f"of {len(names)} units a share of {test} to test leaves {'none to learn from' if chosen.all() else 'none'}"
+            f"of {len(names)} units a test share of {test} leaves none to {'train on' if chosen.all() else 'test'}"
         )
     return chosen[unit_of.reshape(-1)]
 

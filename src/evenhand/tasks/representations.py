@@ -58,7 +58,7 @@ def representations(
         meant = [mask & _inside(np.asarray(offsets), span) for mask, offsets, span in columns]
     for row, mask in enumerate(meant):
         if not mask.any():
-            raise InputError(f"text {row} has no token where it is to be represented (it may be too long, or empty)")
+            raise InputError(f"text {row} has no token in the part to represent (it may be too long, or empty)")
     lengths = np.array([len(row) for row in ids])
     represented: np.ndarray | None = None
     device, training = next(model.parameters()).device, model.training

@@ -63,8 +63,8 @@ def accelerator() -> Accelerator:
 def _unsupported(backend: str) -> InputError:
     """Return the error for an accelerate configuration that has not been checked."""
     return InputError(
-        f"accelerate was configured for {backend}, in which nothing here has been checked; launch with --multi_gpu, or "
-        "shard with --use_fsdp --fsdp_version 2"
+        f"accelerate was configured for {backend}, which has not been tested with Evenhand; launch with --multi_gpu, "
+        "or shard with --use_fsdp --fsdp_version 2"
     )
 
 
@@ -203,8 +203,8 @@ def _check_can_distribute(pack: Pack) -> Single:
     (replica,) = pack.replicas
     if replica.train.base_dropout:
         raise InputError(
-            "train.base_dropout would draw other masks in several processes than in one; set it to 0, or start the run "
-            "without a launcher"
+            "train.base_dropout would draw different masks in several processes than in one; set it to 0, or start the "
+            "run without a launcher"
         )
     if replica.train.compile:
         raise InputError(
@@ -214,8 +214,8 @@ def _check_can_distribute(pack: Pack) -> Single:
         parameters = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
         if parameters and isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise InputError(
-                f"{name} normalises over a batch, and several processes see a share of it each; start the run without "
-                "a launcher"
+                f"{name} normalises over a batch, and each of several processes sees only a share of it; start the run "
+                "without a launcher"
             )
         if accelerator().is_fsdp2 and any(parameter._backward_hooks for parameter in parameters):
             raise InputError(

@@ -95,7 +95,7 @@ def encode_whole_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
     lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
     if len(lengths) and lengths.min() < 2:
         raise InputError(
-            f"a text has {lengths.min()} tokens of which the first is given, so that there is nothing to learn; leave "
+            f"a text has {lengths.min()} tokens, and the first is not predicted, so there is nothing to learn; leave "
             "it out, or raise train.max_length"
         )
     padding: Any = tokenizer.pad_token_id

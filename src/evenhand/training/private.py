@@ -82,8 +82,8 @@ def calibrate_noise(
     least = GaussianMechanism(MAX_SIGMA, max_grad_norm, 1.0, delta).epsilon(1)
     if epsilon <= least:
         raise InputError(
-            f"epsilon {epsilon:g} with delta {delta:g} cannot be shown for any noise; choose one above {least:.2g}, or "
-            "a larger delta"
+            f"epsilon {epsilon:g} with delta {delta:g} cannot be guaranteed with any noise; choose one above "
+            f"{least:.2g}, or a larger delta"
         )
     with _quiet_accountant():
         noise = get_noise_multiplier(
@@ -264,7 +264,7 @@ def _check_example_gradients(pack: Single, architecture: str) -> None:
         if len(apart) != len(rows):
             raise InputError(
                 f"{architecture} cannot be trained privately: the gradients of {name} are those of {len(apart)} rows, "
-                f"not of {len(rows)} examples, so that opacus would not clip per example"
+                f"not of {len(rows)} examples, so opacus would not clip per example"
             )
         off = torch.linalg.vector_norm(apart.sum(0) - parameter.grad)
         if off > TOLERANCE * torch.linalg.vector_norm(parameter.grad) + 1e-6:

@@ -71,8 +71,7 @@ class FaceFolder(DataSpec):
                 else "they are kept; conflicting: drop leaves them out"
             )
             notes.append(
-                f"{len(lost):,} copies contradict each other in what is said of them"
-                f"{first_file_names(lost, paths)}: {end}"
+                f"{len(lost):,} copies contradict each other in their labels{first_file_names(lost, paths)}: {end}"
             )
             if self.conflicting == "drop":
                 kept = np.setdiff1d(kept, lost)

@@ -82,7 +82,7 @@ def loss_score(phi: Any) -> np.ndarray:
         phi: log-odds of the label, from `confidence`.
 
     Raises:
-        InputError: phi is no array of numbers.
+        InputError: phi is not an array of numbers.
 
     Source: Yeom et al. (2018), whose attack is a threshold on it.
 

@@ -118,7 +118,7 @@ def _joined(sequences: Sequence[Any], name: str = "log_probs", most: float = 0.0
     """All tokens of all texts in one array, and the number of tokens of each text."""
     arrays = [numbers_of(one, name) for one in sequences]
     if not arrays or any(one.ndim != 1 for one in arrays):
-        raise InputError(f"{name} is no sequence of sequences of numbers, one for each text")
+        raise InputError(f"{name} is not a sequence of sequences of numbers, one for each text")
     joined = np.concatenate(arrays)
     if not (joined <= most + 1e-4).all():  # in float32 the logarithm of 1 can be a little above 0
         raise InputError(f"{name} holds {joined[~(joined <= most + 1e-4)][0]:g}; values up to {most:g} are possible")
