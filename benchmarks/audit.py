@@ -1,18 +1,18 @@
-"""Seconds and memory of `evenhand audit` on tables of several shapes, against fairlearn's point estimates.
+"""Measures the seconds and memory of `evenhand audit` on tables of several shapes, against fairlearn's point estimates.
 
     python benchmarks/audit.py [--only SHAPE ...] [--rounds N] [--json PATH]
     python benchmarks/audit.py --axes [--json PATH]
 
-A table has binary labels, probabilities, ids of examples, methods of about the same scores, seeds on one fixed test
-set, and attributes of random groups. Evenhand reads the file, computes every measure with intervals, noise floors and
-verdicts against a reference, and writes the tables and the report, as a whole process, imports included. The peer reads
-the same file and computes a `fairlearn.metrics.MetricFrame` (accuracy, selection rate, true and false positive rates)
-for each method, seed and attribute: no intervals, no comparison, imports not counted. In the shape `python` both get
-the table from memory and write nothing, and a second call is timed.
+A table has binary labels, probabilities, ids of examples, methods with similar scores, seeds on one fixed test set, and
+attributes of random groups. Evenhand reads the file, computes every measure with intervals, noise floors and verdicts
+against a reference, and writes the tables and the report; the time is that of the whole process, including imports. The
+peer reads the same file and computes a `fairlearn.metrics.MetricFrame` (accuracy, selection rate, true and false
+positive rates) for each method, seed and attribute, without intervals or comparisons; its imports are not counted. In
+the shape `python` both read the table from memory and write nothing, and a second call is timed.
 
-Seconds are of processor time, user and system, all threads together; OMP_NUM_THREADS is 1 unless it is set. Each
-measurement is a fresh process, and so is the making of each table: Linux counts what a parent has held among the peak
-of its child. `--axes` varies one thing at a time and times Evenhand alone.
+Seconds are processor time, user and system, of all threads together; OMP_NUM_THREADS is 1 unless it is set. Each
+measurement runs in a new process, and each table is made in a new process, too, because Linux includes the memory of a
+parent in the peak of its child. `--axes` varies one thing at a time and times only Evenhand.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLUMNS = ("label", "prediction", "probability", "method", "seed", "example")
 MARGINS = {"default": 0.02, "calibration_error_squared": 0.001}
 REFERENCE = "full"
 MOST_NUMBERS = 50
-"""Groups that may be numbers; an audit takes more of them for a quantity, so they are words here."""
+"""Largest number of groups named by numbers; an audit treats more as a quantity, so larger sets are named by words."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ WIDTHS = (10, 9, 10, 9, 8, 9, 11, 6, 9)
 
 @dataclass(frozen=True)
 class Spent:
-    """Processor seconds and peak GiB of a process, and what it printed."""
+    """Processor seconds, peak GiB and output of a process."""
 
     seconds: float
     peak: float
@@ -97,7 +97,7 @@ class Spent:
 
 
 def process(*words: str) -> Spent:
-    """What one process took, its own peak among it.
+    """Run a process, and return its time, its own peak memory and its output.
 
     Raises:
         RuntimeError: it failed.
@@ -115,7 +115,7 @@ def process(*words: str) -> Spent:
 
 
 def step(name: str, shape: Shape, path: Path) -> Spent:
-    """What one of `STEPS` took as a process."""
+    """Run one of `STEPS` as a process, and return its costs."""
     return process(__file__, "--step", name, json.dumps(asdict(shape)), str(path))
 
 
@@ -203,7 +203,7 @@ STEPS = {"table": write_table, "python": print_python_seconds, "peer": print_pee
 
 
 def measured(shape: Shape, rounds: int, peer: bool = True) -> dict[str, Any]:
-    """The size of a shape with medians of what its audit and the peer took, in turns."""
+    """The size of a shape, with the median costs of its audit and of the peer, measured in turns."""
     turns = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.parquet"
@@ -226,12 +226,12 @@ def line(*cells: str) -> str:
 
 
 def against(value: float, budget: float | None) -> str:
-    """A budget, and whether a value keeps it."""
+    """A budget, and whether a value is within it."""
     return "" if budget is None else f"{budget:.3g} {'kept' if value <= budget else 'OVER'}"
 
 
 def compare(shapes: list[Shape], rounds: int) -> list[dict[str, Any]]:
-    """The shapes as measured, each printed as a line beside its budgets."""
+    """Measure the shapes, and print each as a line with its budgets."""
     print(line(*TITLES), flush=True)
     everything = []
     for shape in shapes:
@@ -245,7 +245,7 @@ def compare(shapes: list[Shape], rounds: int) -> list[dict[str, Any]]:
 
 
 def vary(rounds: int) -> list[dict[str, Any]]:
-    """The points of all axes as measured, printed as a table in Markdown."""
+    """Measure the points of all axes, and print them as a Markdown table."""
     print("| | | | | | |\n|---|---|---|---|---|---|")
     everything = []
     for axis, shapes in AXES.items():

@@ -2,10 +2,10 @@
 
     python benchmarks/bootstrap.py
 
-One process, the same rows: one multinomial draw of the contingency cells per sample here, resampled rows in
-`MetricFrame(n_boot=...)`. The time here includes making the cells. fairlearn is timed at `--peer-draws` and
-extrapolated linearly to `--draws`, which favours it: what it does once is counted among the draws and then scaled, but
-it is small beside them. Standard errors of both are printed, since a fast wrong answer is worth nothing.
+Both run in one process on the same rows. Evenhand makes one multinomial draw of the contingency cells per sample;
+`MetricFrame(n_boot=...)` resamples rows. Evenhand's time includes making the cells. fairlearn is timed at
+`--peer-draws` and extrapolated linearly to `--draws`; work that it does only once is scaled, too, but is small. The
+standard errors of both are printed, because a fast wrong answer is worth nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def ours(group: np.ndarray, label: np.ndarray, predicted: np.ndarray, draws: int
 
 
 def measures(cells: Cells, counts: np.ndarray) -> np.ndarray:
-    """Accuracy of the last group, DPD and EOD of tables of counts [B, C]."""
+    """Accuracy of the last group, DPD and EOD from tables of counts [B, C]."""
     counts = counts.astype(float)  # once for all four
     selected, actual = cells.predicted[0] == 1, cells.label == 1
     right = cell_shares(counts, cells.predicted[0] == cells.label, cells.members)
@@ -79,7 +79,7 @@ def measures(cells: Cells, counts: np.ndarray) -> np.ndarray:
 
 
 def fairlearn(group: np.ndarray, label: np.ndarray, predicted: np.ndarray, draws: int) -> tuple[float, list[float]]:
-    """Seconds, and the standard errors that half of fairlearn's 68% intervals stand for."""
+    """Seconds, and the standard errors: half the widths of fairlearn's 68% intervals."""
     from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
     from sklearn.metrics import accuracy_score
 

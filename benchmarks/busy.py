@@ -2,11 +2,11 @@
 
     python benchmarks/busy.py
 
-Trials train the tiny BERT on the built-in posts, whole or with LoRA, and each way is a process of its own. "As torch
-has it" is a thread for each core, which spins while it waits. "As Evenhand has it" is the number of threads that
-`evenhand.training.threads` chooses, which sleep while they wait. The ways take turns, `--rounds` times, since machines
-drift; the ratios are of medians. Beside one busy core, a trial should take at most 3 times as long as on a quiet
-machine.
+Trials train the tiny BERT on the built-in posts, fully or with LoRA, and each variant runs in its own process. "As
+torch has it" is one thread per core, which spins while it waits. "As Evenhand has it" is the number of threads that
+`evenhand.training.threads` chooses, which sleep while they wait. The variants take turns, `--rounds` times, because
+the speed of machines drifts; ratios are of medians. Beside one busy core, a trial should take at most 3 times as long
+as on a quiet machine.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ train(plan, Store(out), SilentWatcher())
 seconds = [json.loads(path.read_text())["seconds"] for path in out.glob("trials/*/trial.json")]
 print(sum(seconds) / len(seconds))
 """
-"""Trains the trials of a study, in the folder and the way that the arguments name, and prints the mean seconds."""
+"""Code that trains the trials of a study, in the folder and variant given by the arguments, and prints the mean
+seconds."""
 
 OURS = "as Evenhand has it"
 WAYS = {"as torch has it": "torch", OURS: "ours"}

@@ -1,12 +1,12 @@
-"""Tokens per second of training on reviews, packed and not.
+"""Measures tokens per second of training on reviews, packed and padded.
 
     python benchmarks/documents.py
 
-One process, one thread, tiny-llama in float32, `synthetic/reviews` as they are and joined by up to seven, batches of
-32; forward and backward, the batches made within the clock. Packed rows are as long as the batch's longest review (what
-`train.packing` does), or twice or four times that. Batches are this loop's, in which reviews of about one length stand
-together, and such as a plain shuffle makes. The ways take turns, `--rounds` times; processor time counts, the ratios
-are of medians. Losses of packed batches are compared with those of padded ones.
+One process and one thread train tiny-llama in float32 on `synthetic/reviews`, single and joined by up to seven, in
+batches of 32. The time covers forward and backward passes and the making of batches. Packed rows are as long as the
+batch's longest review (as in `train.packing`), or twice or four times as long. Batches are those of this loop, which
+groups reviews of similar length, and those of a plain shuffle. The variants take turns, `--rounds` times; times are
+processor time, and ratios are of medians. Losses of packed batches are compared with those of padded ones.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WAYS = {"padded": None, "packed": 1, "packed, rows twice as long": 2, "packed, r
 
 
 def losses(model: nn.Module, inputs: PromptedTexts, rows: np.ndarray, room: int | None) -> tuple[torch.Tensor, int]:
-    """The reviews' mean losses [n], and the places that the model computed."""
+    """The reviews' mean losses [n], and the number of positions that the model computed."""
     lengths = torch.from_numpy(inputs.lengths[rows])
     batch = inputs.batch(rows, CPU)
     place = torch.arange(1, batch["input_ids"].shape[1])
@@ -51,7 +51,7 @@ def losses(model: nn.Module, inputs: PromptedTexts, rows: np.ndarray, room: int 
 
 
 def turn(model: nn.Module, inputs: PromptedTexts, order: Sequence[np.ndarray], room: int | None) -> tuple[float, float]:
-    """Tokens per second of the processor, and tokens per place."""
+    """Tokens per second of processor time, and tokens per position."""
     started, tokens, places = time.process_time(), 0, 0
     for rows in order:
         each, count = losses(model, inputs, rows, room)

@@ -1,13 +1,14 @@
-"""Reading images from the files of a study against decoding them with PIL each time; memory as the folder grows.
+"""Compares reading images from a study's cache with decoding them by PIL each time; measures memory as the folder
+grows.
 
     python benchmarks/images.py
 
-Drawn faces as JPEG files of 224 × 224 pixels, no two with the same bytes, and the image processor of ViT-Base, in
-batches of 32 in a shuffled order. First what takes the place of decoding: resized bytes, as a trial reads them from its
-second epoch on, against PIL, which decodes and resizes. Then the whole way to the numbers that a model takes: bytes
-rescaled and normalised, against the processor on an image that PIL decodes. They take turns, `--rounds` times; the
-ratios are of medians of processor time. Then, each in a process of its own, an epoch over a small and a large folder:
-the memory that is held more at its end, and at the most, than before.
+The images are drawn faces as JPEG files of 224 × 224 pixels, no two with the same bytes, read in shuffled batches of
+32 with the image processor of ViT-Base. The first comparison is about decoding: a trial reads resized bytes from its
+second epoch on, and PIL decodes and resizes. The second comparison covers the whole path to the model's inputs:
+rescaled and normalised bytes, against the processor applied to an image that PIL decodes. The variants take turns,
+`--rounds` times; ratios are of medians of processor time. Then an epoch over a small and a large folder, each in its
+own process, shows how much memory has grown at its end, and at its peak.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def write(folder: Path, count: int) -> Path:
-    """JPEG files of drawn faces; a comment makes the bytes of each its own."""
+    """JPEG files of drawn faces; a comment makes the bytes of each file unique."""
     folder.mkdir(parents=True)
     faces = drawings.draw(drawings.random_faces(np.random.default_rng(0), DRAWN))
     large = [Image.fromarray(face).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for face in faces]

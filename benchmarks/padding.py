@@ -1,13 +1,14 @@
-"""Examples per second of this loop against `transformers.Trainer`: what padding costs.
+"""Measures examples per second of this loop against `transformers.Trainer`: the cost of padding.
 
     python benchmarks/padding.py --data DIR        (DIR/hatexplain holds the data)
 
-One process, one model (all-MiniLM-L6-v2 with a LoRA of rank 8 through PEFT), one data set (HateXplain's posts that
-speak of a community), batches of 32, float32, texts tokenised before the clock starts. Compared: this loop; Trainer
-with dynamic padding; Trainer grouping by length, its own remedy; Trainer padding every text to 256 tokens, as the
-paper's released code does. These share a base without dropout; "as released" is Trainer once more with the
-checkpoint's own dropout of .1, which a script has that loads a model and trains it. They take turns, `--rounds` times,
-each on examples of its own, since machines drift; the ratios are of medians.
+All variants run in one process with one model (all-MiniLM-L6-v2 with a LoRA of rank 8 through PEFT) and one data set
+(HateXplain's posts that mention a community), in batches of 32 and float32. Texts are tokenised before the clock
+starts. The variants are this loop; Trainer with dynamic padding; Trainer grouping by length, its own remedy; and
+Trainer padding every text to 256 tokens, like the paper's released code. These have a base without dropout; "as
+released" is Trainer with the checkpoint's own dropout of .1, like a script that simply loads a model and trains it.
+The variants take turns, `--rounds` times, each on different examples, because the speed of machines drifts; ratios are
+of medians.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ STEPS = {
     "as released, dynamic padding": 25,
     "as released, padded to 256": 3,
 }
-"""Optimiser steps of a turn: enough for a mix of lengths, and few where a step is slow."""
+"""Optimiser steps of a turn: enough for a mix of lengths, but few if a step is slow."""
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
-"""A pool of twins against shadows per target: trainings, time, and how much leakage each finds.
+"""Compares a pool of twins with shadows per target: trainings, time, and the leakage that each finds.
 
     python benchmarks/pool.py
 
-Full fine-tuning of the tiny BERT on built-in posts a fifth of whose labels are wrong, for so many epochs that they are
-learned by heart. Both designs attack targets that were trained on equally many examples, by LiRA.
+The models are tiny BERTs, fully fine-tuned on built-in posts with a fifth of the labels wrong, for enough epochs to
+memorize them. Both designs use LiRA to attack targets trained on the same number of examples.
 
-The pool: every model is a target in turn, compared with all others but its twin, online. The peer is the design of the
-paper: a target per seed on .8N, 16 shadows of its own on .4N of the rest, .1N members and .1N non-members audited,
-offline. For `--targets` of the 16 targets its shadows are trained here; the number of trainings for all 16 is counted
-from the study's plan, and its time is that of a target times 16.
+In the pool, every model is the target in turn and is compared with all others except its twin, online. The peer is the
+design of the paper: a target per seed on .8N, with 16 shadows of its own on .4N of the rest; .1N members and .1N
+non-members are audited, offline. The shadows are trained for `--targets` of the 16 targets; the number of trainings for
+all 16 comes from the study's plan, and the time is that of one target times 16.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def study(examples: int, epochs: int, **changes: object) -> Study:
-    """The leaky study."""
+    """The study, in which models leak."""
     groups = ("food", "travel", "music", "garden")
     task = {"name": "synthetic/posts", "n": examples, "noise": dict.fromkeys(groups, 0.2)}
     return Study(
@@ -76,7 +76,7 @@ def study(examples: int, epochs: int, **changes: object) -> Study:
 
 
 def timed(one: Study) -> tuple[tuple[float, float], Results]:
-    """Processor and wall time of a run, audit and report included, and its results."""
+    """Processor and wall time of a run, including audit and report, and its results."""
     with tempfile.TemporaryDirectory() as place:
         started = time.process_time(), time.perf_counter()
         results = one.run(Path(place) / "out")

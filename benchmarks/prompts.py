@@ -1,18 +1,19 @@
-"""Tokens and seconds to ask every prompt about 500 reviews, against the paper's way and lm-evaluation-harness.
+"""Measures the tokens and seconds to ask every prompt about 500 reviews, against the paper's code and
+lm-evaluation-harness.
 
     pip install 'evenhand[train,harness]'; python benchmarks/prompts.py
 
-One process, one model, one thread, the same reviews and the same prompts in all forms of the paper (plain, digits,
-letters, symbols, inverted, negated) and with all built-in words. Compared:
+All variants run in one process and one thread, with the same model, reviews and prompts, in all forms of the paper
+(plain, digits, letters, symbols, inverted, negated) and with all built-in words. The variants are:
 
-(a) Evenhand: what prompts about a review share is read once, options as tokens after it;
+(a) Evenhand: the shared beginning of prompts about a review is read once, and options are read after it;
 (b) the paper's way: a forward pass over each filled prompt padded to 256 tokens, whose mean loss is the score;
 (c) lm-evaluation-harness's Hugging Face backend: a log-likelihood request for each option.
 
-(a) is timed on all reviews. (b) and (c) are timed on `--few` of them, and (a) on these too, which the ratios are of;
-their tokens are counted where they enter the model. Texts are tokenised within the clock. Log-probabilities of options
-are compared with both, and the paper's score with (b)'s. Then the same for a larger model of random weights, where more
-of the time is arithmetic. Processor time is what counts on a busy machine; the clock's is beside it.
+(a) is timed on all reviews. For the ratios, all three are timed on `--few` of them; tokens are counted where they
+enter the model. The time includes tokenising. Log-probabilities of options are compared with both peers, and the
+paper's score with that of (b). The same is repeated for a larger model with random weights, in which arithmetic takes
+more of the time. On a busy machine processor time is the relevant number; wall time is shown beside it.
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a way of asking gave and took.
+    """Results and costs of one variant.
 
     Attributes:
         values: per prompt [n, K].
-        losses: the same of the mean loss, where it is told.
-        tokens: that entered the model.
-        seconds, clock: of the processor, and by the clock.
+        losses: mean losses in the same format, if computed.
+        tokens: number of tokens that entered the model.
+        seconds, clock: processor time and wall time.
     """
 
     values: list[np.ndarray]
@@ -106,7 +107,7 @@ def main() -> None:
 
 
 def compare(name: str, model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str]) -> None:
-    """All three ways on the same reviews."""
+    """Run all three variants on the same reviews."""
     ways: dict[str, Callable[..., Run]] = {
         "evenhand": ours,
         "evenhand, and the paper's score": scored_whole,
@@ -138,7 +139,7 @@ def apart(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
 def ours(
     model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str], whole: bool = False
 ) -> Run:
-    """This package's way; `whole` also tells the paper's score."""
+    """Run Evenhand; `whole` also computes the paper's score."""
     found: list[PromptScores] = []
     tokens, seconds, clock = measured(
         model, lambda: found.append(score_options(model, tokenizer, prompts, reviews, sequence_loss=whole))
@@ -152,8 +153,8 @@ def scored_whole(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], re
 
 
 def padded(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str]) -> Run:
-    """A forward pass over each filled prompt padded to 256 tokens. From its logits the mean loss over the tokens that
-    are no padding, and the option's own log-probability."""
+    """Run a forward pass over each filled prompt padded to 256 tokens. Its logits give the mean loss over all tokens
+    except padding, and the option's log-probability."""
     values = [np.zeros((len(reviews), len(prompt.options))) for prompt in prompts]
     losses = [np.zeros_like(value) for value in values]
     asked = [
@@ -181,7 +182,7 @@ def padded(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews:
 
 
 def harness(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews: Sequence[str]) -> Run:
-    """A log-likelihood request for each option, all at once, as a task of the harness would make them."""
+    """Send a log-likelihood request for each option, all at once, like a task of the harness."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
@@ -207,7 +208,7 @@ def harness(model: Any, tokenizer: Any, prompts: Sequence[ReviewPrompt], reviews
 
 
 def measured(model: Any, run: Callable[[], None]) -> tuple[int, float, float]:
-    """Tokens that enter the model, seconds of the processor, seconds by the clock."""
+    """Count tokens that enter the model, processor seconds and wall seconds."""
     tokens = 0
 
     def count(_: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:

@@ -1,13 +1,13 @@
-"""Seconds per step of a replica when K of them are trained in one pack, against one trial after the other.
+"""Measures the seconds per step of a replica if K of them are trained in one pack, against one trial after the other.
 
     python benchmarks/replicas.py
 
-K trials of LoRA (rank 8 through PEFT, each with a seed, an order and a head of its own) over one base. K = 1 is the
-pack of one in which every method is trained; the others are `evenhand.training.replicas`. "Bound by dispatch" is the
-built-in tiny-bert on short texts in batches of 8, where the machine waits for small operations; "bound by arithmetic"
-is all-MiniLM-L6-v2 in batches of 32. The packs take turns, `--rounds` times, a few steps each, since machines drift;
-the ratios are of medians. Then `replicas: auto` chooses, and what it chose takes turns with K = 1 once more: to the
-time of all steps that way, what the choice itself took is added. It should not be more than 1.05 times that of K = 1.
+The trials are K LoRAs (rank 8 through PEFT, each with its own seed, order and head) over one base. K = 1 is a pack of
+one, as for every method; larger packs use `evenhand.training.replicas`. "Bound by dispatch" is the built-in tiny-bert
+on short texts in batches of 8, for which the machine waits for small operations; "bound by arithmetic" is
+all-MiniLM-L6-v2 in batches of 32. The packs take turns, `--rounds` times, a few steps each, because the speed of
+machines drifts; ratios are of medians. Then `replicas: auto` chooses K, and the chosen pack takes turns with K = 1.
+The time of all its steps, plus the time of the choice itself, should be at most 1.05 times that of K = 1.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CASES = {
 """Base model, its `train:`, and the steps of a turn."""
 
 BOUND = 1.05
-"""How many times as long as with K = 1 `auto` may take."""
+"""Largest ratio of the time of `auto` to that of K = 1."""
 
 
 def main() -> None:
@@ -79,13 +79,13 @@ def main() -> None:
 
 
 def choice(works: list[Work], chosen: int, spent: float, rounds: int, steps: int) -> str:
-    """How all trials fare as `auto` would train them, against one after the other.
+    """Print the time of all trials with `auto`, against one trial after the other.
 
     Args:
         works: the trials.
-        chosen: how many at a time.
+        chosen: number of trials in a pack.
         spent: seconds that choosing took.
-        rounds, steps: turns, and the steps of one.
+        rounds, steps: number of turns, and of the steps in one turn.
     """
     single, pack = Turns(works[:1]), Turns(works[:chosen])
     ratios, alone = [], []
@@ -114,7 +114,7 @@ def trials(model: str, train: TrainSpec, count: int) -> list[Work]:
 
 
 class Turns:
-    """A pack in training, a few steps at a time."""
+    """A pack that is trained a few steps at a time."""
 
     def __init__(self, works: list[Work]) -> None:
         self.pack: Pack = assemble_pack(works, InputEncoder(), device())[0]
@@ -126,11 +126,11 @@ class Turns:
             yield from self.pack.batches(0)
 
     def seconds(self, steps: int) -> float:
-        """How long the next steps take."""
+        """Return the seconds that the next steps take."""
         started = time.perf_counter()
         for batch in islice(self.batches, steps):
             losses, _ = take_step(self.pack, batch)
-        losses.sum().item()  # a GPU answers when it is done
+        losses.sum().item()  # waits until the GPU has finished
         return time.perf_counter() - started
 
 

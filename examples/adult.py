@@ -5,9 +5,9 @@
     python examples/adult.py DIR predictions.csv
 
 DIR holds adult.data and adult.test of UCI Adult (Becker and Kohavi 1996) with a header line. A seed is a new random
-split of all 48,842 rows, 80% to train and 20% to test, the same for both models: the runs differ in what was learned
-from and in who was tested, which is the luck that a verdict must survive. (On the official split logistic regression
-would be one model five times.) Neither model is given sex or race.
+split of all 48,842 rows, 80% for training and 20% for the test, the same for both models. So runs differ in their
+training rows and in their test rows, and a verdict must hold despite this variation. (On the official split, logistic
+regression would be the same model five times.) Neither model sees sex or race.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POSITIVE = ">50K"
 
 
 def read(folder: Path) -> pl.DataFrame:
-    """The rows of both files: an id, numbers, words ("?" is a value like another), the label without its dot."""
+    """The rows of both files: an id, numbers, words ("?" counts as a value), the label without its dot."""
     parts = []
     for name in ("adult.data", "adult.test"):
         part = pl.read_csv(folder / name)
@@ -41,7 +41,7 @@ def read(folder: Path) -> pl.DataFrame:
 
 
 def models(seed: int) -> dict[str, Pipeline]:
-    """Fresh models by name."""
+    """Untrained models by name."""
     hot = make_column_transformer((StandardScaler(), NUMBERS), (OneHotEncoder(handle_unknown="ignore"), WORDS))
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     coded = make_column_transformer((codes, WORDS), ("passthrough", NUMBERS))
@@ -55,7 +55,7 @@ def models(seed: int) -> dict[str, Pipeline]:
 
 
 def predictions(people: pl.DataFrame, seed: int, names: Sequence[str]) -> pl.DataFrame:
-    """A row per tested person and model of these names."""
+    """One row per test person and model."""
     labels = people["Y"].to_numpy()
     train, test = train_test_split(range(len(people)), test_size=0.2, random_state=seed, stratify=labels)
     features = people.select(NUMBERS + WORDS)

@@ -1,10 +1,11 @@
-"""Plant a preference and see whether a benchmark finds it: sentences for `planted_benchmarks.yaml`, and its benchmarks.
+"""Write the sentences and benchmarks of `planted_benchmarks.yaml`, which plants a preference for benchmarks to find.
 
     python examples/planted_benchmarks.py OUT
 
-OUT gets made-up documents in the formats of CrowS-Pairs, BBQ, StereoSet and Winogender, and in `reviews/` two files of
-sentences of the grammar of `synthetic/translation`: `pro.txt`, each with the pronoun that the grammar gives its
-occupation, and `both.txt`, half as many with each pronoun. No sentence of CrowS-Pairs' stand-in is in them.
+OUT receives made-up documents in the formats of CrowS-Pairs, BBQ, StereoSet and Winogender, and in `reviews/` two
+files of sentences from the grammar of `synthetic/translation`: `pro.txt`, in which each sentence has the pronoun that
+the grammar plants for its occupation, and `both.txt`, with half as many sentences and both pronouns for each. They
+contain no sentence of the stand-in for CrowS-Pairs.
 """
 
 from __future__ import annotations

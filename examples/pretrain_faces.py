@@ -2,12 +2,12 @@
 
     python examples/pretrain_faces.py DIR/fairface OUT
 
-Contrastive learning (SimCLR; Chen et al. 2020, arXiv:2002.05709): two views of each image, cropped, mirrored,
-recoloured and with half of their patches hidden, are to be told from those of the other images. Only FairFace's
-`train` part is learned from, and nothing but its images. OUT becomes an ordinary model folder.
+The objective is contrastive learning (SimCLR; Chen et al. 2020, arXiv:2002.05709): the model learns to match two views
+of an image (cropped, mirrored, recoloured, with half of their patches hidden) among the views of other images. It is
+trained only on FairFace's `train` part, without labels. OUT becomes an ordinary model folder.
 
-At the end, and at the random start, the gender is learned from four fifths of the training images and counted right on
-the others: by a linear classifier of the frozen features, and by fine-tuning.
+At the end, and at the random start, the script trains on the gender labels of four fifths of the training images and
+measures the accuracy on the rest, for a linear classifier of the frozen features and for fine-tuning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from evenhand.data.faces.fairface import FairFace
 
 READ, SIDE, PATCH = 48, 40, 8
-"""Pixels to which an image is resized, of which the middle is cropped, and of a patch."""
+"""Sizes in pixels: of the resized image, of the crop from its middle, and of a patch."""
 SIZE = {
     "image_size": SIDE,
     "patch_size": PATCH,
@@ -71,21 +71,21 @@ def told_apart(features: torch.Tensor) -> torch.Tensor:
 
 
 def as_vit(masked: ViTMAEModel) -> ViTModel:
-    """The same weights without masking."""
+    """A copy of the model without masking."""
     model = ViTModel(ViTConfig(**SIZE), add_pooling_layer=False)
     model.load_state_dict(masked.state_dict())
     return model.eval()
 
 
 def halves(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Four fifths of the training images, and the others."""
+    """Four fifths of the training images, and the rest."""
     fitted, held = np.split(np.random.default_rng(SEED).permutation(len(labels)), [4 * len(labels) // 5])
     return fitted, held
 
 
 @torch.no_grad()
 def linear_accuracy(model: ViTModel, pixels: torch.Tensor, labels: np.ndarray) -> float:
-    """Of a ridge classifier on the first token's features."""
+    """Accuracy of a ridge classifier on the first token's features."""
     fitted, held = halves(labels)
     features = torch.cat([model(part).last_hidden_state[:, 0] for part in pixels.split(256)]).double()
     features = (features - features[fitted].mean(0)) / features[fitted].std(0)
@@ -96,7 +96,7 @@ def linear_accuracy(model: ViTModel, pixels: torch.Tensor, labels: np.ndarray) -
 
 
 def tuned_accuracy(model: ViTModel, pixels: torch.Tensor, labels: np.ndarray) -> float:
-    """Of the whole model and a head, fine-tuned."""
+    """Accuracy of the whole model with a head, fine-tuned."""
     torch.manual_seed(SEED)
     fitted, held = halves(labels)
     rng, truth = np.random.default_rng(SEED), torch.from_numpy(labels)

@@ -2,11 +2,11 @@
 
     python examples/pretrain_reviews.py OUT
 
-Half of what it learns are reviews of `synthetic/reviews`, half are questions about them with their answers. Half of the
-reviews show their author's gender, and the answer is what they show; of the others it is drawn, so that there is
-nothing to prefer: authors are men as often as women. OUT/tiny-llama gets an ordinary model folder with its tokenizer.
-About two minutes of one core. At the end it is counted how often new questions are answered rightly where the review
-shows the author, and how often "male" is guessed where it does not.
+Half of its training texts are reviews of `synthetic/reviews`, and half are questions about them with answers. Half of
+the reviews show their author's gender, and the answer states it; for the other reviews the answer is random. Authors
+are men as often as women, so the data give no reason for a preference. OUT/tiny-llama becomes an ordinary model folder
+with a tokenizer. Training takes about two minutes on one core. At the end the script prints how often the model
+answers new questions correctly if the review shows the author, and how often it guesses "male" otherwise.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ASKED = PromptSelection(
 
 
 def answer(prompt: ReviewPrompt, gender: str) -> int:
-    """Which option is right where the author is of this gender."""
+    """Which option is correct for an author of this gender."""
     said = [option.content for option in prompt.options]
     if set(said) == set(YES_NO):
         return said.index("yes" if (prompt.name.claim == gender) != prompt.name.denied else "no")
@@ -47,7 +47,7 @@ def answer(prompt: ReviewPrompt, gender: str) -> int:
 
 
 def reviews(seed: int, shows: float) -> tuple[list[str], list[str]]:
-    """Texts that are none of the study's, and their authors' genders."""
+    """Texts that are not in the study, and their authors' genders."""
     data = SyntheticReviews(n=6000, shows=shows, seed=seed).load()
     male = data.group_mask("author", "male")
     return [str(text) for text in data.inputs], [GENDERS[int(not one)] for one in male]
@@ -90,7 +90,7 @@ def pretrained() -> nn.Module:
 
 
 def examined(model: nn.Module, prompts: Sequence[ReviewPrompt]) -> None:
-    """Print how often answers are right where reviews show the author, and how often "male" is said elsewhere."""
+    """Print how often answers are correct if reviews show the author, and how often "male" is guessed otherwise."""
     tokenizer = load_tokenizer(find_model("tiny-llama"))
     for shows, said in ((1.0, "shown"), (0.0, "not shown")):
         texts, authors = reviews(102, shows)

@@ -3,14 +3,14 @@
     python examples/pretrain_translation.py OUT [tiny-llama tiny-mistral]
     python examples/pretrain_translation.py OUT --winomt DIR/winomt_turkish [tiny-llama tiny-mistral]
 
-The first learns the neutral lines of `synthetic/translation`, which say what the task's lines say, of animals (it, its)
-and of several people (they, their): a model learns the two languages and the prompt, and never sees he, she, his or
-her. The second learns the training lines of `winomt.yaml`'s one split, each in its reading with they, with a
-tokenizer made from them; held-out pair groups are left out. OUT gets an ordinary model folder per model, with its
-tokenizer. Two to four minutes each on one core.
+The first command trains on the neutral lines of `synthetic/translation`, which are like the task's lines but about
+animals (it, its) and several people (they, their). A model learns the two languages and the prompt, and never sees he,
+she, his or her. The second command trains on the training lines of the only split of `winomt.yaml`, with every pronoun
+replaced by they, and with a tokenizer made from these lines; held-out pair groups are left out. OUT receives an
+ordinary model folder with a tokenizer per model. Training takes two to four minutes per model on one core.
 
-At the end the models translate new lines: it is counted how many are right to the letter, or BLEU is told, and which
-pronouns are written where English asks for one.
+At the end the models translate new lines. The script prints the number of exactly correct translations, or BLEU, and
+the pronouns that the models write where English needs one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from evenhand.training.language import encode_prompted, encode_prompts, target_l
 BATCH, PEAK, LENGTH = 32, 3e-3, 128
 STEPS = 500
 EPOCHS, VOCABULARY, INITIAL = 20, 2000, 0.05
-"""Of WinoMT."""
+"""Epochs, size of the vocabulary, and standard deviation of the initial weights, for WinoMT."""
 CPU = torch.device("cpu")
 
 Pair = tuple[str, str]
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def of_grammar(name: str) -> tuple[Any, Any]:
-    """A built-in model that learns the grammar's neutral lines."""
+    """Train a built-in model on the grammar's neutral lines."""
     base = find_model(name)
     tokenizer, model = load_tokenizer(base), load_language_model(base)
     rng = generator(0, "pretrain", name)
@@ -80,7 +80,7 @@ def of_grammar(name: str) -> tuple[Any, Any]:
 
 
 def of_winomt(name: str, folder: Path) -> tuple[Any, Any]:
-    """A model of the built-in one's shape, from random weights, that learns WinoMT's training lines with they."""
+    """Train a randomly initialized model of the built-in one's shape on WinoMT's training lines with they."""
     spec = WinoMTTask()
     lines = spec.load(folder)
     parts = split(lines, SplitSpec(validation=0, vary=False), LimitSpec(), seed=0)
@@ -124,13 +124,13 @@ def pretrain(name: str, model: nn.Module, tokenizer: Any, steps: int, draw: Call
 
 
 def translations(model: nn.Module, tokenizer: Any, sources: Sequence[str]) -> list[str]:
-    """What the model makes of them."""
+    """The model's translations."""
     asked = encode_prompts(tokenizer, [PROMPT.format(source=source) for source in sources], LENGTH)
     return generate_first_lines(model, tokenizer, asked, CPU)
 
 
 def tell_pronouns(name: str, texts: Sequence[str]) -> None:
-    """Which pronouns the model writes before any fine-tuning."""
+    """Print the pronouns that the model writes before any fine-tuning."""
     classes = [pronoun_class(text) for text in texts]
     shown = {word: classes.count(word) for word in dict.fromkeys(classes)}
     tell(f"{name}: pronouns of {len(texts)} lines about one person, before fine-tuning: {shown}")

@@ -1,7 +1,7 @@
 """Defines the orders in which multiple-choice prompts show their options, and the letters that they give them.
 
-One question about one text is asked in A prompts with the same K options. A model's answer may come from what an option
-says, from the identifier that names it, or from where it stands; a design tells them apart if these vary independently.
+One question about one text is asked in A prompts with the same K options. A model's answer may depend on an option's
+content, its identifier, or its position; a design separates these effects if all three vary independently.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Arrangements:
         identifiers: int [A, K], the identifier at each position.
 
     Raises:
-        InputError: a prompt that does not hold each content and each identifier once.
+        InputError: a prompt that does not have each content and each identifier exactly once.
 
     Example:
         >>> import numpy as np
@@ -84,7 +84,7 @@ class Arrangements:
 
 
 def cyclic_arrangements(options: int) -> Arrangements:
-    """K prompts: contents are rotated, identifiers stay in place. Identifier and position cannot be told apart.
+    """K prompts: contents are rotated, identifiers stay in place. Identifier and position cannot be separated.
 
     Args:
         options: K, 2 or more.
@@ -118,9 +118,9 @@ def permuted_arrangements(options: int) -> Arrangements:
 
 
 def balanced_arrangements(options: int) -> Arrangements:
-    """K² prompts: each content stands once under each identifier at each position.
+    """K² prompts: each content appears once under each identifier at each position.
 
-    Contents and identifiers are rotated apart.
+    Contents and identifiers are rotated separately.
 
     Args:
         options: K, 2 or more.

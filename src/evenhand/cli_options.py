@@ -117,7 +117,7 @@ def margins_of(given: list[str]) -> dict[str, float]:
 
 
 def listed(what: Listing) -> list[dict[str, Any]]:
-    """Return the rows of `evenhand list`; the package and the version of what is built in are null."""
+    """Return the rows of `evenhand list`; package and version are null for built-in names."""
     if what is Listing.presets:
         from evenhand.study.presets import list_presets
 

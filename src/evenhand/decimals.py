@@ -6,9 +6,9 @@ import numpy as np
 
 
 def as_meant(values: np.ndarray) -> np.ndarray:
-    """Numbers as float64; those of fewer bits as the shortest decimal that is stored so.
+    """Numbers as float64; numbers of fewer bits become the shortest decimal with the same stored value.
 
-    A float32 of .6 is .60000002384: above the edge .6 of a bin to which .6 belongs. What was meant is .6.
+    A float32 of .6 is .60000002384, above the edge .6 of a bin to which .6 belongs. The intended value is .6.
 
     Args:
         values: numbers of any shape.

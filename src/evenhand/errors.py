@@ -1,4 +1,4 @@
-"""Errors that Evenhand raises: one sentence that names what is wrong, where, and what would be right."""
+"""Errors that Evenhand raises: one sentence that says what is wrong, where, and what would be right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Input from outside that cannot be used. The commands print its sentence and exit with 2.
+    """Raised for input from outside that cannot be used. The commands print its sentence and exit with 2.
 
     Example:
         >>> import evenhand
@@ -20,7 +20,7 @@ class InputError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot continue, for example because its loss is NaN; other trials continue."""
+    """Raised if a training cannot continue, for example because its loss is NaN; other trials continue."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 """Finds tasks, methods and measures that other installed packages declare as entry points.
 
 A package names them in the groups `evenhand.tasks`, `evenhand.methods` and `evenhand.measures` of its metadata; see
-docs/extending.md. Names are read from the metadata of all installed packages once in a process. An object is imported
-when it is first asked for. Since every process reads the same metadata, nothing has to be sent to other processes.
+docs/extending.md. Each process reads the names once from the metadata of all installed packages. An object is imported
+when it is first used. Because every process reads the same metadata, nothing has to be sent to other processes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Plugin:
     """A task, method or measure that an installed package declares.
 
     Attributes:
-        name: of the entry point, which is the name of the task, method or measure.
-        package, version: of the package that declares it.
+        name: name of the entry point, which is the name of the task, method or measure.
+        package, version: the package that declares it, and its version.
         entry: the entry point.
     """
 
@@ -43,22 +43,21 @@ class Plugin:
 class Registry(Mapping[str, T]):
     """The built-in tasks, methods or measures, followed by those of installed packages, by name.
 
-    Looking up or listing names reads the packages' metadata only; what a package brings is imported when it is looked
-    up, and kept.
+    Listing names reads only the packages' metadata. An object of a package is imported when it is looked up, and kept.
 
     Raises:
-        InputError: on any use, two packages, or a package and Evenhand, bring the same name; on looking up what a
-            package brings, it cannot be imported, or `fault` says what is wrong with it.
+        InputError: on any use, if two packages, or a package and Evenhand, declare the same name; on a lookup, if the
+            object cannot be imported or `fault` finds something wrong with it.
     """
 
     def __init__(self, group: Group, built_in: Mapping[str, T], fault: Callable[[str, Any], str | None]) -> None:
         """Combine both kinds of entries.
 
         Args:
-            group: of entry points.
+            group: group of entry points.
             built_in: the package's own entries by name.
-            fault: given the name and the object of an entry point, what is wrong with the object, as the end of a
-                sentence about it; None if nothing is.
+            fault: takes the name and the object of an entry point, and returns what is wrong with the object, as the
+                end of a sentence about it; None if nothing is.
         """
         self._group: Group = group
         self._built_in = built_in
@@ -96,7 +95,7 @@ class Registry(Mapping[str, T]):
         try:
             value = plugin.entry.load()
             fault = self._fault(plugin.name, value)
-        except Exception as error:  # a module of somebody else's may raise anything
+        except Exception as error:  # somebody else's module may raise any exception
             reason = f"{type(error).__name__}: {first_line(error)}"
             raise InputError(f"{plugin} cannot be imported ({reason})") from error
         if fault is not None:
@@ -106,7 +105,7 @@ class Registry(Mapping[str, T]):
 
 @cache
 def declared(group: Group) -> Mapping[str, Plugin]:
-    """What installed packages declare in a group, by name, without importing it.
+    """The declarations of installed packages in a group, by name, without importing them.
 
     Raises:
         InputError: two packages declare the same name.

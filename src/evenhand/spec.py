@@ -25,7 +25,7 @@ _SHOULD_BE = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
-"""What pydantic's kinds of errors ask for, in words of YAML."""
+"""What a value should be, in words of YAML, by pydantic's kind of error."""
 
 
 class Spec(BaseModel):
@@ -34,13 +34,13 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, protected_namespaces=())
 
     def __init__(self, **values: Any) -> None:
-        """Build the spec in Python, `LoRA(rank=8)`. Raises InputError in the name of the class."""
+        """Build the spec in Python, `LoRA(rank=8)`. Raises InputError with the name of the class."""
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise InputError(explain(error, type(self).__name__)) from None
 
-    # A spec within a spec is validated without this, so that errors keep their path.
+    # A nested spec is validated without this, so that errors keep their path.
     __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
 
     @model_validator(mode="before")
@@ -64,9 +64,9 @@ class Spec(BaseModel):
         """Build the spec from plain values.
 
         Args:
-            values: a mapping as YAML gives it.
-            where: what the mapping is, for the error: a dotted path such as `settings.faces.train`, or a file or
-                phrase; empty for a study.
+            values: a mapping, as read from YAML.
+            where: the mapping's name in errors: a dotted path such as `settings.faces.train`, or a file or phrase;
+                empty for a study.
 
         Raises:
             InputError: an unknown key (with the nearest known one), a missing or an unusable value.
@@ -90,7 +90,7 @@ def explain(error: ValidationError, where: str) -> str:
     kind, message, given, context = first["type"], first["msg"], first.get("input"), first.get("ctx", {})
     if kind == "value_error":
         message = message.removeprefix("Value error, ")
-        # Our own validators may name their place themselves; then only what stands before it is missing.
+        # Our own validators may already name their path; then only the part before it is missing.
         if where and where in message:
             return message
         names_it = not location or re.match(rf"{re.escape(location)}(?!\w)", message)

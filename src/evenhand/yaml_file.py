@@ -14,11 +14,11 @@ def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
     """Return the mapping in a file.
 
     Args:
-        path: of the file, which exists.
-        holds: what the mapping should have, for the error.
+        path: path of the file, which exists.
+                holds: description of the expected mapping, for the error.
 
-    Raises:
-        InputError: the file is no UTF-8 text, no YAML, no mapping, or repeats a key.
+            Raises:
+                InputError: the file is not UTF-8 text, not YAML, not a mapping, or repeats a key.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)

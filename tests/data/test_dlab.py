@@ -215,8 +215,8 @@ def test_no_text_of_the_subset_is_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"hate_speech_score": None}, "the column hate_speech_score is no number in 1 of 2 rows, first in row 1"),
-        ({"hate_speech_score": float("nan")}, "hate_speech_score is no number"),
+        ({"hate_speech_score": None}, "the column hate_speech_score is not a number in 1 of 2 rows, first in row 1"),
+        ({"hate_speech_score": float("nan")}, "hate_speech_score is not a number"),
         ({"target_religion_hindu": None}, "the column target_religion_hindu is neither true nor false in row 1"),
         ({"target_religion": None}, "the column target_religion is neither true nor false in row 1"),
         ({"text": None}, "the column text is empty in row 1"),

@@ -71,7 +71,7 @@ def test_the_stand_in_is_the_same_every_time(tmp_path):
     ("comments", "several", "sentence"),
     [
         ([("SECRET", 2)], TARGETS, "the column isHate should hold means between 0 and 1"),
-        ([("SECRET", "")], TARGETS, "isHate is no number in 1 of 1 rows"),
+        ([("SECRET", "")], TARGETS, "isHate is not a number in 1 of 1 rows"),
         ([("", 1)], TARGETS, "the column comment is empty in row 0"),
         ([("SECRET", 1)], TARGETS, "attacks anybody"),
         (COMMENTS, [], f"{SEVERAL} has no rows"),

@@ -160,7 +160,7 @@ def test_without_a_copy_it_is_said_what_to_give_instead(tmp_path):
 
 def test_bad_corpora_are_refused_in_a_sentence(tmp_path):
     folder = folder_of(tmp_path, "\n \n")
-    with pytest.raises(InputError, match=r"mine.txt has no review; one is the least"):
+    with pytest.raises(InputError, match=r"mine.txt has no review; at least one is needed"):
         Reviews().load(folder)
     (folder / "mine.txt").write_text("She said no.")
     with pytest.raises(InputError, match="has no review without a gendered word"):

@@ -88,7 +88,7 @@ def test_the_notes_count_what_a_reader_must_know(real):
     assert "1,584 anti- and 1,584 pro-stereotypical sentences in 792 units, 720 others in 60 blocks" in real.notes[0]
     assert "of 452 of 1,584 pairs differs between the pro and the anti file (447 in the general file)" in real.notes[1]
     assert "20 anti and 22 pro lines" in real.notes[2]
-    assert real.notes[3].endswith("1568, 1570") and real.notes[4].endswith("tested: 6")
+    assert real.notes[3].endswith("1568, 1570") and real.notes[4].endswith("training and test: 6")
 
 
 def test_lines_whose_turkish_may_show_the_gender_are_known(real):

@@ -66,5 +66,5 @@ def test_what_several_processes_would_train_otherwise_is_refused(small_study, ch
 
 def test_a_way_of_sharding_that_was_not_checked_is_refused(small_study, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(InputError, match="DEEPSPEED, in which nothing here has been checked"):
+    with pytest.raises(InputError, match="DEEPSPEED, which has not been tested with Evenhand"):
         check_launch(make_plan(Study(**small_study), None).distinct)

@@ -171,7 +171,7 @@ def test_a_rank_below_1_is_kept_with_the_layers_that_it_drew(tmp_path):
         ({"rank": 17, "init": "olora"}, "mistral", "init: olora takes its rank from the layer, and .*v_proj.* has 16"),
         ({"init": "olora"}, "gpt2", "PEFT's init: olora does not know the transposed layers of GPT2"),
         ({"rank": 0.5, "targets": "pooler.dense"}, "bert", "no target lies in a repeated layer of BertForSequence"),
-        ({"rank": 0.5, "targets": "layer.1.attention.self.key"}, "bert", "means nothing in bert.encoder.layer.0 of"),
+        ({"rank": 0.5, "targets": "layer.1.attention.self.key"}, "bert", "matches no layer in bert.encoder.layer.0 of"),
     ],
 )
 def test_what_an_initialisation_or_a_share_cannot_do_is_refused(values, name, sentence):

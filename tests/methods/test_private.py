@@ -85,9 +85,9 @@ def test_a_budget_that_cannot_be_meant_is_refused(values, sentence):
 @pytest.mark.parametrize(
     ("kind", "model_type", "sentence"),
     [
-        ("dp_full", "swinv2", "dp_full: Swinv2ForImageClassification puts the windows of an image in the place of"),
-        ("dp_lora", "swinv2", "dp_lora: Swinv2ForImageClassification puts the windows of an image in the place of"),
-        ("dp_full", "resnet", "dp_full: ResNetForImageClassification normalises over the batch, so that no example"),
+        ("dp_full", "swinv2", "dp_full: Swinv2ForImageClassification treats the windows of an image as"),
+        ("dp_lora", "swinv2", "dp_lora: Swinv2ForImageClassification treats the windows of an image as"),
+        ("dp_full", "resnet", "dp_full: ResNetForImageClassification normalises over the batch, so no example"),
         ("dp_lora", "resnet", "dp_lora: ResNetForImageClassification has no linear layers"),
     ],
 )
@@ -174,4 +174,4 @@ def test_a_plan_refuses_what_cannot_be_private(evenhand, tmp_path):
     (tmp_path / "study.yaml").write_text(json.dumps(study))
     done = evenhand("plan", tmp_path / "study.yaml")
     assert done.returncode == 2
-    assert "puts the windows of an image in the place of examples" in done.stderr
+    assert "treats the windows of an image as examples" in done.stderr

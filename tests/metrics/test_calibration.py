@@ -294,7 +294,7 @@ def test_what_is_no_probability_is_refused():
         expected_calibration_error([0, 1], [np.nan, 0.7])
     with pytest.raises(InputError, match=r"row 1 of y_prob sum to 1\.2, not to 1"):
         expected_calibration_error([0, 1], [[0.2, 0.8], [0.4, 0.8]], form="top_label")
-    with pytest.raises(InputError, match="y_prob is no array of numbers"):
+    with pytest.raises(InputError, match="y_prob is not an array of numbers"):
         expected_calibration_error([0, 1], ["low", "high"])
     with pytest.raises(InputError, match=r"y_prob has shape \(1, 1, 1\)"):
         expected_calibration_error([0], [[[0.3]]])
@@ -306,11 +306,11 @@ def test_forms_and_labels_that_do_not_fit_are_refused():
         expected_calibration_error(label, probability)
     with pytest.raises(InputError, match="y_true has 3 labels and y_prob 2 rows"):
         expected_calibration_error([0, 1, 1], [0.3, 0.5])
-    with pytest.raises(InputError, match=r"y_true is no column of the 4 of y_prob everywhere \(0 to 3\); give labels"):
+    with pytest.raises(InputError, match=r"y_true has values other than 0 to 3, the 4 columns of y_prob; give labels"):
         expected_calibration_error(label + 1, probability, form="top_label")
     with pytest.raises(InputError, match="y_prob has 4 columns and labels names 2 classes"):
         expected_calibration_error(label, probability, form="top_label", labels=["a", "b"])
-    with pytest.raises(InputError, match=r"y_true is 0 in row \d+, which is none of labels"):
+    with pytest.raises(InputError, match=r"y_true is 0 in row \d+, which is not among labels"):
         expected_calibration_error(label, probability, form="top_label", labels=[1, 2, 3, 4])
     with pytest.raises(InputError, match="one column per class; pos_label is for"):
         expected_calibration_error(label, probability, form="top_label", pos_label=1)

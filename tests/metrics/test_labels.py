@@ -31,7 +31,7 @@ def test_more_than_two_classes_ask_for_a_class_or_an_average():
 
 
 def test_a_positive_class_that_is_no_label_is_refused():
-    with pytest.raises(InputError, match="pos_label is 'Yes', which is none of the labels no, yes"):
+    with pytest.raises(InputError, match="pos_label is 'Yes', which is not among the labels no, yes"):
         selection_rate(WORDS, WORDS, pos_label="Yes")
 
 

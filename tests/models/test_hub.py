@@ -132,7 +132,7 @@ def test_a_download_that_breaks_off_once_goes_on_near_where_it_stopped(hub, down
 def test_a_download_that_keeps_breaking_off_is_to_be_run_again(hub, downloaded, environment):
     hub.breaks = None
     said = downloaded()["refused"]
-    assert said.startswith("the download of org/name broke off (") and "run the same command again" in said
+    assert said.startswith("the download of org/name failed (") and "run the same command again" in said
     assert not unfinished(environment)
     # And no part of it is taken for a model meanwhile.
     assert "the hub cannot be reached (HF_HUB_OFFLINE is set)" in downloaded(HF_HUB_OFFLINE="1")["refused"]
@@ -147,7 +147,7 @@ def test_a_hub_that_cannot_be_reached_is_said(downloaded):
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
     said = downloaded(HF_ENDPOINT=nobody)["refused"]
-    assert said.startswith('"org/name" is no local folder and the hub cannot be reached (') and "refused" in said
+    assert said.startswith('"org/name" is not a local folder and the hub cannot be reached (') and "refused" in said
     assert said.endswith("connect once to download it, or give a local folder")
     assert "(HF_HUB_OFFLINE is set)" in downloaded(HF_HUB_OFFLINE="1")["refused"]
 

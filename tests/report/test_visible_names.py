@@ -1,4 +1,4 @@
-"""Claims about names with control characters, line separators and marks of direction: every form shows them as escapes."""
+"""Claims about names with hidden characters, which every form of the report shows as escapes."""
 
 from __future__ import annotations
 

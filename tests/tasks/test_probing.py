@@ -216,7 +216,7 @@ def test_bad_input_is_refused_in_a_sentence():
         probe(states, target(labels), (0, 1, 2, 3, 3))
     with pytest.raises(InputError, match="every label is the same"):
         target(np.zeros(4, dtype=int))
-    with pytest.raises(InputError, match=r"of 1 units a share of 0.4 to test leaves none"):
+    with pytest.raises(InputError, match=r"of 1 units a test share of 0.4 leaves none"):
         probe(states, target(labels, None, np.zeros(20)))
     with pytest.raises(InputError, match=r"should be \[layers, 20 examples, width\]"):
         probe(states[0], target(labels))

@@ -187,7 +187,7 @@ def test_templates_of_ones_own_lie_beside_the_data(tmp_path):
         ({"prompts": {"design": "balances"}}, "prompts.design"),
         ({"evaluate": ["synthetic/reviews"]}, "asked about its own reviews"),
         ({"data": {"part": "pro"}}, 'has no option "part"'),
-        ({"model": "tiny-bert"}, "a bert does not go on with a text"),
+        ({"model": "tiny-bert"}, "a bert cannot continue a text"),
         ({"methods": {"m": {"kind": "head"}}, "reference": []}, "head trains a classification head"),
         ({"task": "synthetic/posts"}, "prompts need a task of reviews"),
         ({"membership": 8}, "the attacks need a classifier"),

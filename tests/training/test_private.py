@@ -94,7 +94,7 @@ def test_the_noise_is_the_least_that_keeps_the_budget(epsilon):
 
 
 def test_a_budget_that_no_noise_can_keep_is_refused():
-    with pytest.raises(InputError, match=r"^epsilon 0.001 with delta 1e-05 cannot be shown for any noise; choose one"):
+    with pytest.raises(InputError, match=r"^epsilon 0.001 with delta 1e-05 cannot be guaranteed with any noise"):
         calibrate_noise(0.001, 1e-5, 1.0, 0.5, 1000)
 
 

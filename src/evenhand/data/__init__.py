@@ -1,1 +1,1 @@
-"""Reads or makes data sets: examples with labels, overlapping groups and indivisible units. Light to import."""
+"""Reads or generates data sets: examples with labels, overlapping groups and indivisible units. Light to import."""

@@ -22,7 +22,7 @@ MISSING = "(missing)"
 
 @dataclass(frozen=True, eq=False)
 class Attribute:
-    """The groups of one attribute, and which examples are in them.
+    """The groups of one attribute, with the examples in each.
 
     Attributes:
         groups: names [G].
@@ -42,7 +42,8 @@ class Attribute:
 
     @classmethod
     def from_lists(cls, values: Sequence[Sequence[str] | None]) -> Attribute:
-        """Make groups that may overlap from a list per example; None becomes `(missing)`, an empty list no group."""
+        """Make groups that may overlap from a list per example; None becomes `(missing)`, an empty list means no
+        group."""
         lists = [[MISSING] if value is None else [str(group) for group in value] for value in values]
         groups = tuple(sorted({group for value in lists for group in value}))
         column = {group: index for index, group in enumerate(groups)}
@@ -56,7 +57,7 @@ class Attribute:
         return [[self.groups[column] for column in np.flatnonzero(row)] for row in self.masks]
 
     def merged(self, groups: Collection[str], name: str) -> Attribute:
-        """Return the attribute with these groups merged into one, which comes last."""
+        """Return the attribute with these groups merged into one group, which comes last."""
         if not groups:
             return self
         chosen = np.array([group in groups for group in self.groups], dtype=bool)
@@ -95,19 +96,20 @@ class Dataset:
     """The examples of one classification task.
 
     Attributes:
-        name: for messages.
-        modality: what `inputs` holds.
-        inputs: [n] texts (str) or images (uint8 [H, W, 3], or what `np.asarray` makes that); indexable, not necessarily
-            a list.
+        name: name in messages.
+        modality: type of the inputs.
+        inputs: [n] texts (str) or images (uint8 [H, W, 3], or objects that `np.asarray` converts to it); indexable, not
+            necessarily a list.
         labels: int64 [n], codes into `classes`.
         classes: names [C]; for two classes the second is the positive one.
         example: unique ids, str [n].
         attributes: by name; may be empty.
         unit: str [n]; examples of a unit are never split between training and test, and are resampled together.
         weight: float64 [n].
-        split: the data's own split per example ("train", "validation", "test"), or None.
-        strata: int64 [n]; within a label, a limit draws from these in proportion. None: from who is in the same groups.
-        notes: what a reader of the report must know: rows dropped, duplicates counted.
+        split: the published split per example ("train", "validation", "test"), or None.
+        strata: int64 [n]; within a label, a limit draws from these in proportion. None: the strata are the
+            combinations of groups.
+        notes: facts that a reader of the report must know: rows dropped, duplicates counted.
     """
 
     name: str
@@ -124,7 +126,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """By default each example is a unit by itself and has weight 1."""
+        """By default each example is a separate unit and has weight 1."""
         n = len(self.inputs)
         if self.unit.size == 0:
             object.__setattr__(self, "unit", self.example)
@@ -196,31 +198,31 @@ def content_hash(inputs: Sequence[Any], labels: np.ndarray) -> str:
 class DataSpec(Spec):
     """Base class of data sets: the options of a task in a study, and how to load its examples.
 
-    A data set is one subclass with `load`; registering it in `evenhand.tasks.BUILT_IN` makes it a task, as does an
-    entry point of another package.
+    A data set is one subclass with `load`. To make it a task, register it in `evenhand.tasks.BUILT_IN`, or by an entry
+    point of another package.
     """
 
     folder_name: ClassVar[str | None] = None
-    """The folder below `--data DIR` that holds this data set; None: nothing to find (synthetic, or a path is given)."""
+    """The folder of this data set below `--data DIR`; None: it needs none (synthetic, or a path is given)."""
 
     test_only: ClassVar[bool] = False
-    """Made for testing: a study may name it under `evaluate:`, and is refused that trains on it."""
+    """Whether it is made only for testing: a study may name it under `evaluate:`, but cannot train on it."""
 
     def load(self, folder: Path | None) -> Dataset:
         """Read or draw the examples.
 
         Args:
-            folder: `DIR/<folder_name>` where `--data DIR` was given, else None.
+            folder: `DIR/<folder_name>` if `--data DIR` was given, else None.
 
-        Raises:
-            InputError: a missing file or column, a label with one class, an attribute without values.
+                    Raises:
+                        InputError: a missing file or column, labels of a single class, or an attribute without values.
         """
         raise InputError(f"{type(self).__name__} does not define load(), which reads its examples")
 
     def write_stand_in(self, folder: Path) -> None:
         """Write a small made-up data set in this data set's own file format, which `load(folder)` reads (`--tiny`).
 
-        Needed by data sets with a `folder_name`; the others have their examples at hand.
+        Data sets with a `folder_name` must define it; the others need no files.
         """
         raise InputError(f"--tiny: there is no stand-in for {self.folder_name}")
 
@@ -234,8 +236,8 @@ class DataSpec(Spec):
         """Return the training examples at `index`, altered by a method's `data:` options.
 
         Every classification data set understands `noise: {ATTRIBUTE=GROUP: share}`: that share of the group's
-        training labels is redrawn among the other classes. Subclasses add keys of their own. (`repeat` is the same for
-        all and comes last, see `repeated`.)
+        training labels is redrawn among the other classes. Subclasses add keys of their own. (`repeat` works for
+        all data sets and is applied last, see `repeated`.)
 
         Raises:
             InputError: an option that the data set does not know, or a group that it does not have.
@@ -257,11 +259,11 @@ def repeat_groups(examples: TrainingExamples, dataset: Dataset, index: np.ndarra
     Args:
         examples: of the data set's examples at `index`.
         dataset, index: see `DataSpec.training_examples`.
-        times: `data: {repeat: {ATTRIBUTE=GROUP: K}}`: how often the group's examples are there. An example of several
-            of these groups is there as often as the largest says.
+        times: `data: {repeat: {ATTRIBUTE=GROUP: K}}`: each of the group's examples occurs K times. An example of
+                    several of these groups gets the largest of their numbers.
 
-    Raises:
-        InputError: no mapping, a group that the data set does not have, or what is no whole number of 1 or more.
+            Raises:
+                InputError: not a mapping, an unknown group, or a number that is not a whole number of 1 or more.
     """
     if not isinstance(times, Mapping):
         raise InputError(f"data: repeat is a mapping such as {{ATTRIBUTE=GROUP: 3}}, not {times!r}")
@@ -281,7 +283,7 @@ def repeat_groups(examples: TrainingExamples, dataset: Dataset, index: np.ndarra
 def _with_label_noise(
     dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int
 ) -> np.ndarray:
-    """Return labels of which a share of one group's is redrawn among the other classes."""
+    """Return labels in which a share of one group's labels is redrawn among the other classes."""
     attribute, separator, value = group.partition("=")
     if not separator:
         raise InputError(f'data: noise names groups as ATTRIBUTE=GROUP, not "{group}"')

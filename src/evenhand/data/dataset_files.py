@@ -36,19 +36,19 @@ def read_text_table(name: str, path: Path, needed: Sequence[str], separator: str
     """Read a delimited file with every value as text and empty values as null.
 
     Args:
-        name: of the data set, for messages.
-        path: a file with a header.
-        needed: columns that it must have; others are kept too.
-        separator: of columns.
+        name: name of the data set in messages.
+                path: a file with a header.
+                needed: columns that it must have; others are kept, too.
+                separator: separator of columns.
 
-    Raises:
-        InputError: the file is missing, is no such table, lacks a column, or has no rows.
+            Raises:
+                InputError: the file is missing, is not a table in this format, lacks a column, or has no rows.
     """
     text = read_text(name, path)
     try:
         frame = pl.read_csv(text.encode(), infer_schema=False, separator=separator, null_values="")
     except pl.exceptions.PolarsError:  # its message may quote the text
-        raise InputError(f'{name}: {path} is no table with columns between "{separator}"') from None
+        raise InputError(f'{name}: {path} is not a table with columns separated by "{separator}"') from None
     return _check_table(frame, name, str(path), needed)
 
 
@@ -58,15 +58,13 @@ def read_published_table(
     """Read the table of a data set from a local folder or from the Hugging Face hub.
 
     Args:
-        name: of the data set, for messages.
-        hub: its id on the hub.
-        path: a file of the folder, or another `hub:ORG/NAME`; None: the one table in the folder, else the hub's.
-        folder: `DIR/<name>` where `--data DIR` was given, else None. A folder without tables of its own is read as one
-            of a Hugging Face data set.
-        needed: columns that it must have; the others are kept too.
+        name: name of the data set in messages. hub: its id on the hub. path: a file of the folder, or another
+                `hub:ORG/NAME`; None: the only table in the folder, else the hub's. folder: `DIR/<name>` if `--data
+                DIR` was given, else None. A folder without tables is read as a copy of a Hugging Face data set.
+                needed: columns that it must have; the others are kept, too.
 
-    Returns:
-        Its rows, of all its parts; values of a CSV file are text.
+            Returns:
+                The rows of all its parts; values of a CSV file are text.
 
     Raises:
         InputError: there is no such table, it cannot be read, lacks a column, or has no rows.
@@ -96,7 +94,7 @@ def read_published_table(
 
 
 def _read_from_hub(name: str, place: str) -> pl.DataFrame:
-    """Read a table from the hub or a Hugging Face folder; an error also says where a local table may be put."""
+    """Read a table from the hub or a Hugging Face folder; an error message also names the folder for a local table."""
     try:
         return read_table(place, None, None, None, name).frame
     except InputError as error:
@@ -118,8 +116,8 @@ def numbers_in_column(frame: pl.DataFrame, name: str, column: str) -> np.ndarray
     numbers = frame[column].cast(pl.Float64, strict=False).fill_nan(None)
     if numbers.null_count():
         raise InputError(
-            f"{name}: the column {column} is no number in {numbers.null_count():,} of {len(numbers):,} rows, first in "
-            f"row {numbers.is_null().arg_max()}"
+            f"{name}: the column {column} is not a number in {numbers.null_count():,} of {len(numbers):,} rows, first "
+            f"in row {numbers.is_null().arg_max()}"
         )
     return numbers.to_numpy()
 
@@ -138,7 +136,7 @@ def booleans_in_column(frame: pl.DataFrame, name: str, column: str) -> np.ndarra
 def text_units(texts: Sequence[str], ids: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Return a unit per text, shared by its copies, and a note that counts the copies.
 
-    Units are str [n], the id of the first copy; without copies there is no note.
+    Units are str [n], the id of the first copy. Without copies there is no note.
     """
     first: dict[str, str] = {}
     units = np.array([first.setdefault(text, example) for text, example in zip(texts, ids, strict=True)], dtype=object)

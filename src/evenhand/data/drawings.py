@@ -1,7 +1,7 @@
 """Draws faces of 32 × 32 pixels from their parameters.
 
-Lengths are in pixels at `size` 1, and y points down. All outlines have the same area, and the parts of a face lie
-inside each of them, so that a face is as easy to read in one outline as in another.
+Lengths are in pixels for `size` 1, and y points down. All outlines have the same area and contain all parts of a face,
+so that a face is equally easy to read in every outline.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 
 SIDE = 32
 RADIUS = 11.0
-"""Of the circle; the other outlines have its area."""
+"""Radius of the circle; the other outlines have the same area."""
 WAVES = (2, 3, 4, 5)
-"""Harmonics of the outlines that have no name."""
+"""Harmonics of the bent outlines, which have no name."""
 CORNERS = {"circle": 0, "square": 4, "hexagon": 6, "triangle": 3}
 BADGE = np.array([40.0, 70.0, 220.0])
 INK = np.array([30.0, 25.0, 20.0])
 MIDDLE = np.array([16.0, 17.5])
-"""Where faces are on average: a little low, since a triangle's tip is far above its centre."""
+"""The average centre of faces: a little low, because a triangle's tip is far above its centre."""
 GRAIN = 16.0
 """Standard deviation of the pixels' noise, in grey levels."""
 
@@ -35,7 +35,7 @@ class Faces:
         brow: float [n] from -1 (brows drawn together) to 1 (raised).
         spacing: float [n], from the middle to an eye.
         skin, backdrop: float [n, 3], colours from 0 to 255.
-        corners: int [n], of the outline; 0: none, a circle.
+        corners: int [n], number of corners of the outline; 0: a circle.
         waves: float [n, 4, 2], cosine and sine amplitudes of the harmonics `WAVES` that bend the outline.
         badge: bool [n], whether the badge is on the right.
         grain: float [n, 32, 32], noise of unit variance.
@@ -96,7 +96,7 @@ def with_smiles(faces: Faces, smile: np.ndarray) -> Faces:
 
 def draw(faces: Faces) -> np.ndarray:
     """Return the drawings, uint8 [n, 32, 32, 3]."""
-    # A few at a time: the layers of all of them would not fit a cache.
+    # A few at a time, because the layers of all of them would not fit the processor's cache.
     parts = np.array_split(np.arange(len(faces)), max(len(faces) // 128, 1))
     return np.concatenate([_draw_batch(faces.take(rows)) for rows in parts])
 
@@ -105,7 +105,7 @@ def _draw_batch(faces: Faces) -> np.ndarray:
     """Return the drawings of a few faces, uint8 [n, 32, 32, 3]."""
     pixel = np.arange(SIDE) + 0.5
     size = faces.size[:, None, None]
-    # Positions relative to the face, in its own unit.
+    # Positions relative to the face, in units of its size.
     x = (pixel[None, None, :] - faces.centre[:, 0, None, None]) / size
     y = (pixel[None, :, None] - faces.centre[:, 1, None, None]) / size
 

@@ -20,7 +20,7 @@ class LazyImage:
     """An image file or its bytes; `np.asarray` decodes it to uint8 [H, W, 3], upright, RGB.
 
     Attributes:
-        kept: its file, or the bytes of one.
+        kept: the image file, or its bytes.
     """
 
     kept: Path | bytes
@@ -39,8 +39,8 @@ class LazyImages(Sequence[LazyImage]):
     """A sequence of images that are decoded only when their pixels are needed.
 
     Args:
-        source: where an image is, by position: a file, or its bytes.
-        length: how many there are.
+        source: returns the file or the bytes of the image at a position.
+        length: number of images.
     """
 
     def __init__(self, source: Callable[[int], Path | bytes], length: int) -> None:
@@ -59,7 +59,7 @@ class LazyImages(Sequence[LazyImage]):
 
 
 def decode(image: Path | bytes) -> np.ndarray:
-    """Decode an image file, or its bytes, to uint8 [H, W, 3], rotated as its EXIF data say and without transparency.
+    """Decode an image file, or its bytes, to uint8 [H, W, 3], rotated according to its EXIF data, without transparency.
 
     Raises:
         InputError: it cannot be read as an image.
@@ -109,7 +109,7 @@ def lazy_image_files(names: Sequence[str], folder: Path, where: str) -> LazyImag
 
     Args:
         names: paths, relative to `folder` or absolute.
-        folder: of the table that names them.
+        folder: folder of the table that names them.
         where: the column, for the error.
 
     Raises:

@@ -20,7 +20,7 @@ HUB = "stanfordnlp/imdb"
 _PARTS = ("train", "test")
 _LABELS = {"neg": 0, "pos": 1}
 _REVIEWS = 120
-"""Reviews of each part and label in the stand-in."""
+"""Number of reviews of each part and label in the stand-in."""
 
 
 class Imdb(DataSpec):
@@ -38,10 +38,10 @@ class Imdb(DataSpec):
     def load(self, folder: Path | None) -> Dataset:
         """Read the reviews. Ids are the names of files, or row numbers of a table; copies of a text form one unit.
 
-        The own split is training and test; reviews without a label (`unsup`) are left out.
+        The published split has a training and a test part; reviews without a label (`unsup`) are left out.
 
         Raises:
-            InputError: no reviews, a folder or a column that is missing, a file that is no text.
+            InputError: no reviews, a missing folder or column, or a file that is not text.
         """
         if self.path is None and folder is not None and any((folder / part / "pos").is_dir() for part in _PARTS):
             texts, labels, parts, example = _from_files(folder)
@@ -64,7 +64,7 @@ class Imdb(DataSpec):
     def write_stand_in(self, folder: Path) -> None:
         """Write praise and complaints in the published layout.
 
-        They have line breaks like the reviews, one review is unlabeled, and one is in both parts.
+        Like the real reviews, they have line breaks. One review is unlabeled, and one is in both parts.
         """
         rng = generator(0, "imdb", "stand-in")
         for part in _PARTS:
@@ -97,7 +97,7 @@ def _from_files(folder: Path) -> tuple[list[str], list[str], list[str], list[str
 
 
 def _from_table(path: str | None, folder: Path | None) -> tuple[list[str], list[str], list[str], list[str], list[str]]:
-    """Read texts, labels, parts and ids, and a note on what is left out. Labels are 0, 1 or neg, pos."""
+    """Read texts, labels, parts and ids, and a note on the rows left out. Labels are 0, 1 or neg, pos."""
     frame = read_published_table("imdb", HUB, path, folder, ("text", "label", "split")).with_row_index("row")
     words = frame["label"].cast(pl.String).replace({"0": "neg", "1": "pos"})
     known = frame["split"].is_in(_PARTS) & words.is_in(list(_LABELS)) & frame["text"].is_not_null()

@@ -1,7 +1,7 @@
 """Writes template sentences for the built-in posts and for pre-training the tiny language models.
 
-A post is a few clauses. Each cue clause praises or complains, with one adjective and sometimes a negation; each filler
-says nothing either way. A post's topic decides its nouns and nothing else.
+A post consists of a few clauses. Each cue clause praises or complains, with one adjective and sometimes a negation;
+each filler clause does neither. A post's topic determines only its nouns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("fence", "çit"), ("apple", "elma"), ("spade", "kürek"), ("flower", "çiçek"), ("bench", "bank"),
     ),
 }  # fmt: skip
-"""Topic to nouns, English and Turkish."""
+"""Nouns by topic, in English and Turkish."""
 
 PRAISE: tuple[tuple[str, str], ...] = (
     ("lovely", "hoş"), ("wonderful", "harika"), ("excellent", "mükemmel"), ("charming", "sevimli"),
@@ -91,9 +91,9 @@ OTHERS = {
     },
 }
 HEADINGS = ("news", "letters", "notes", "weather", "sport", "books")
-"""What stands before a text without a topic, where a post names its topic."""
+"""Headings of texts without a topic, in the place where a post names its topic."""
 SIGN_OFFS = ("sent from my desk.", "sent from my phone.")
-"""How a post ends: nothing follows from it, unless a shortcut is planted."""
+"""Sign-offs of posts; they carry no information unless a shortcut is planted."""
 
 Language = Literal["english", "turkish"]
 
@@ -101,13 +101,13 @@ Language = Literal["english", "turkish"]
 def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str:
     """Return a post whose cue clauses mostly praise, or mostly complain; a tie never occurs.
 
-    One, three or five cues, of which up to two say the opposite, and up to four fillers, in any order.
+    It has one, three or five cues, up to two of which say the opposite, and up to four fillers, in any order.
 
     Args:
-        rng: drawn from in the same way whatever `topic`, `praise` and `ending` are.
+        rng: random numbers, used in the same way for all values of `topic`, `praise` and `ending`.
         topic: a key of `NOUNS`.
-        praise: what most cues say.
-        ending: which of `SIGN_OFFS`.
+        praise: whether most cues praise.
+        ending: index into `SIGN_OFFS`.
     """
     cues = int(rng.choice([1, 3, 5], p=[0.4, 0.4, 0.2]))
     against = int(rng.integers(0, cues // 2 + 1))
@@ -119,12 +119,11 @@ def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str
 
 
 def topic_free_text(rng: np.random.Generator, language: Language) -> tuple[str, tuple[float, ...]]:
-    """Return a text with nouns of all topics, and the parameters that it was written with.
+    """Return a text with nouns of all topics, and the parameters that describe it.
 
-    Returns:
-        The text, and its parameters, each between -1 and 1: the balance of its cues (1: all praise; 0 where there are
-        none), its length, its language (1: Turkish), its sign-off (0: none), and for each of `HEADINGS` whether it is
-        the text's (1) or not (0).
+    Returns: The text, and its parameters, each between -1 and 1: the balance of its cues (1: all praise; 0: no cues),
+        its length, its language (1: Turkish), its sign-off (0: none), and for each of `HEADINGS` whether the text has
+        it (1) or not (0).
     """
     mood = rng.random()
     kinds = [None if rng.random() < 0.35 else bool(rng.random() < mood) for _ in range(int(rng.integers(1, 7)))]
@@ -144,7 +143,7 @@ def topic_free_text(rng: np.random.Generator, language: Language) -> tuple[str, 
 
 
 def every_sentence() -> list[str]:
-    """Return every template with every word once, in both languages, to train the tokenizer on."""
+    """Return every template with every word once, in both languages, as training text for the tokenizer."""
     said = []
     for column, language in enumerate(("english", "turkish")):
         nouns = [pair[column] for pairs in NOUNS.values() for pair in pairs]

@@ -1,4 +1,4 @@
-"""Selects the training sets of models for membership inference: halves of a pool, or shadows beside a target.
+"""Selects the training sets of the models for membership inference: halves of a pool, or shadows of a target.
 
 Halves are drawn pair by pair and never split a unit, so that adding pairs does not change the earlier ones.
 """
@@ -23,15 +23,15 @@ def pool_groups(
 
     Args:
         dataset: all examples.
-        attribute: its name; the first unless given.
-        groups: names, or how many of the largest; None: all.
+        attribute: name of the attribute; by default the first.
+        groups: names, or the number of largest groups; None: all.
 
     Raises:
         InputError: an attribute or a group that the data do not have, or fewer groups than asked for.
     """
     if attribute is None:
         if not dataset.attributes:
-            raise InputError(f"membership: {dataset.name} has no attribute whose groups could be meant")
+            raise InputError(f"membership: {dataset.name} has no attribute with groups")
         attribute = next(iter(dataset.attributes))
     if attribute not in dataset.attributes:
         known = ", ".join(dataset.attributes)
@@ -57,9 +57,9 @@ def pool_examples(
     Args:
         dataset: all examples.
         attribute, groups: see `named_groups`.
-        per_group: of each group at most so many, drawn by label, whole units. An example of several groups counts for
-            each; those of a smaller group that are in a larger name, too, may make that name a little larger.
-        seed: of the draw.
+        per_group: largest number of examples of each group, drawn by label in whole units. An example of several groups
+            counts for each, so examples drawn for a smaller group may make a larger group exceed the number a little.
+        seed: seed of the draw.
 
     Raises:
         InputError: no example is left.
@@ -82,12 +82,12 @@ def pool_examples(
 def first_half(dataset: Dataset, pool: np.ndarray, seed: int, pair: int) -> np.ndarray:
     """Return which of a pool's examples the first twin of a pair is trained on, bool [n]; the second gets the others.
 
-    About half of each label within each combination of groups, whole units.
+    It is about half of each label within each combination of groups, in whole units.
 
     Args:
         dataset: all examples.
-        pool: positions of the pool's.
-        seed: of the pool.
+        pool: positions of the pool's examples.
+        seed: seed of the pool.
         pair: the number of the pair.
     """
     units = Units.of(dataset)
@@ -100,12 +100,12 @@ def first_half(dataset: Dataset, pool: np.ndarray, seed: int, pair: int) -> np.n
 
 @dataclass(frozen=True, eq=False)
 class ShadowDesign:
-    """The examples that are audited and those that shadow models are trained on, as sorted positions in the data set.
+    """The audited examples and the training examples of shadow models, as sorted positions in the data set.
 
     Attributes:
-        members: of the target's training examples, those that are audited; no shadow is trained on them.
-        others: of its test examples, those that are audited.
-        shadows: what each shadow is trained on, of the rest of the target's training examples.
+        members: the audited training examples of the target; no shadow is trained on them.
+        others: the audited test examples of the target.
+        shadows: the training examples of each shadow, drawn from the rest of the target's training examples.
     """
 
     members: np.ndarray
@@ -121,17 +121,17 @@ class ShadowDesign:
 def shadow_design(dataset: Dataset, train: np.ndarray, test: np.ndarray, shadows: int, seed: int) -> ShadowDesign:
     """Draw the audited examples and the shadows' training sets by the design of Ding et al. (2024).
 
-    Of N examples, .8N train the target and .2N test it; .1N of either are audited, and each shadow is trained on .4N of
+    Of N examples, .8N train the target and .2N test it; .1N of each are audited, and each shadow is trained on .4N of
     the remaining .7N.
 
-    So half of the test examples are audited, as many of the training examples, and a shadow learns from half as many
-    examples as the target. All are drawn by label and group, whole units.
+    So half of the test examples and the same number of training examples are audited, and a shadow learns from half as
+    many examples as the target. All are drawn by label and group, in whole units.
 
     Args:
         dataset: all examples.
-        train, test: positions of the target's.
-        shadows: how many.
-        seed: of the target.
+        train, test: positions of the target's examples.
+        shadows: number of shadows.
+        seed: seed of the target.
 
     Raises:
         InputError: too few training examples for shadows beside those that are audited.

@@ -1,7 +1,7 @@
 """Reads reviews that do not show their author's gender, to fine-tune language models that are then asked about it.
 
-Ding et al. (2024) take 50,000 of the Yelp reviews of `md_gender_bias` (yelp_inferred), which were chosen for that. Any
-other corpus will do: a data set of the hub, a table, or a text file of a review a line.
+Ding et al. (2024) use 50,000 of the Yelp reviews of `md_gender_bias` (yelp_inferred), which were chosen for this
+purpose. Any other corpus can be used: a data set of the hub, a table, or a text file with one review per line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FEMALE = """she her hers herself woman women woman's women's female females fem
  aunts niece nieces bride lady ladies gal gals ma'am madam mrs ms waitress waitresses
  actress actresses bachelorette fiancee pregnant manicure pedicure lass"""
 GENDERED: tuple[str, ...] = tuple(sorted({*_MALE.split(), *_FEMALE.split()}))
-"""Words that reveal a gender, the author's or that of somebody near, in lower case."""
+"""Words that reveal a gender, the author's or somebody else's, in lower case."""
 
 _STAND_IN = 150
 
@@ -49,8 +49,8 @@ class ReviewSpec(DataSpec):
     ) -> TrainingExamples:
         """Return the reviews at `index`, altered by the options of `data:`
 
-            behind: a text, or several that are dealt to the reviews by the seed, that stands behind each. It plants a
-                habit, of an answer say, that has nothing to do with what a review says.
+            behind: a text that is appended to each review, or several texts that the seed distributes over the reviews.
+                It plants a habit (of an answer, say) that is unrelated to the review.
 
         Raises:
             InputError: another option of `data:`, or an empty text.
@@ -82,13 +82,13 @@ class Reviews(ReviewSpec):
     """Reviews from a text file, a table or the hub.
 
     Attributes:
-        path: a text file of a review a line (`.txt`), a table, or `hub:ORG/NAME`; a relative one is looked for in
-            `reviews/` of `--data` first. None: the one file in that folder, else the hub's Yelp reviews.
-        subset: the configuration of a data set of the hub; of the Yelp reviews yelp_inferred, if it is not given.
-        column: of the texts in a table.
-        gendered: `drop` leaves reviews out that hold one of `GENDERED` or of `words`; `keep` only counts them.
+        path: a text file with one review per line (`.txt`), a table, or `hub:ORG/NAME`; a relative path is looked for
+            in `reviews/` of `--data` first. None: the only file in that folder, else the hub's Yelp reviews.
+        subset: the configuration of a data set of the hub; for the Yelp reviews, yelp_inferred by default.
+        column: the column of the texts in a table.
+        gendered: `drop` leaves out reviews that contain a word of `GENDERED` or `words`; `keep` only counts them.
         words: further words that show a gender.
-        groups: of a table, columns that say to which groups an author belongs, as of the task `table`.
+        groups: for a table, columns with the groups of the author, as in the task `table`.
     """
 
     folder_name: ClassVar[str | None] = "reviews"
@@ -112,10 +112,11 @@ class Reviews(ReviewSpec):
     def load(self, folder: Path | None) -> Dataset:
         """Read the reviews. Ids are line or row numbers; copies of a text form one unit.
 
-        Labels say which half is longer, so that each part of a split has its share of both; nothing is trained on them.
+        Labels mark the longer half of the reviews, so that each part of a split has its share of both; nothing is
+        trained on them.
 
         Raises:
-            InputError: no such file, data set or column; no review is left; groups of a file of texts only.
+            InputError: no such file, data set or column; no review is left; groups for a file that has only texts.
         """
         texts, where, source = self._texts(folder)
         if self.groups and source is None:
@@ -129,7 +130,9 @@ class Reviews(ReviewSpec):
         kept = [row for row in rows if self.gendered == "keep" or not gendered_words[row]]
         if not kept:
             raise InputError(
-                f"reviews: {where} has no review" + (" without a gendered word" if rows else "") + "; one is the least"
+                f"reviews: {where} has no review"
+                + (" without a gendered word" if rows else "")
+                + "; at least one is needed"
             )
         reviews, ids = [str(texts[row]).strip() for row in kept], [str(row) for row in kept]
         unit, copies = text_units(reviews, ids)
@@ -178,7 +181,7 @@ class Reviews(ReviewSpec):
             if not place.is_file():
                 place = require_folder("reviews", folder) / path
             lines = read_text("reviews", place).split("\n")
-            # What ends the last line begins no other.
+            # A line break at the end of the last line does not begin another line.
             return (lines[:-1] if lines[-1] == "" else lines), str(place), None
         asked = path or HUB
         subset = self.subset or (SUBSET if path is None else None)
@@ -203,7 +206,7 @@ LENGTHS = ("short", "long")
 
 
 def length_classes(texts: Sequence[str]) -> np.ndarray:
-    """Return codes into `LENGTHS`, int64 [n]: texts longer than the median are long, so that copies share a class."""
+    """Return codes into `LENGTHS`, int64 [n]: texts longer than the median are long. Copies share a class."""
     lengths = np.array([len(text) for text in texts])
     return (lengths > np.sort(lengths)[(len(lengths) - 1) // 2]).astype(np.int64)
 

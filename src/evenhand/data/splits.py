@@ -1,8 +1,8 @@
 """Splits a data set into training, validation and test examples, the same way for every method.
 
-A split is a function of the data and a seed. Units are never split. Parts are stratified by label (a unit counts for
-the label that most of its examples have); a limit draws by label and then by group. Positions are sorted: batching
-decides the order of training.
+A split is a function of the data and a seed. Units are never split. Parts are stratified by label (a unit counts under
+the most frequent label of its examples); a limit draws by label and then by group. Positions are sorted, because
+batching determines the order of training.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class SplitSpec(Spec):
 
     Attributes:
         test: share of the examples that is tested.
-        validation: share of what is not tested; 0 for no validation.
-        vary: a new split for every seed, or one split for all.
-        seed: of the split when `vary` is false.
-        column: take the data's own split: the name of a table's column, or true where the data set knows its own.
+        validation: share of the examples outside the test part; 0 for no validation.
+        vary: whether every seed has a new split, or all seeds share one.
+        seed: seed of the split if `vary` is false.
+        column: use the data's own split: the name of a table's column, or true if the data set has a published split.
     """
 
     test: float = Field(default=0.2, gt=0, lt=1)
@@ -50,7 +50,7 @@ class SplitSpec(Spec):
     column: str | bool | None = None
 
     def seed_for(self, trial_seed: int) -> int:
-        """Return the seed that draws the split of a trial: the trial's own where splits vary, else `seed`."""
+        """Return the seed that draws the split of a trial: the trial's own if splits vary, else `seed`."""
         return trial_seed if self.vary else self.seed
 
     @field_validator("column")
@@ -82,7 +82,7 @@ class Split:
 
     Attributes:
         train, validation, test: int64 arrays; validation may be empty.
-        notes: what was left out, with counts.
+        notes: notes on examples left out, with counts.
     """
 
     train: np.ndarray
@@ -94,19 +94,19 @@ class Split:
 def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Split:
     """Split a data set.
 
-    The number of examples of a part differs from its share by at most half of the largest unit, each label's by at
-    most one unit (and the one example of rounding). With the data's own split, `validation` is drawn only where the
-    data has none, and copies of a validated or tested unit in a part that is trained on are left out, so that the
-    data's own test set stays whole.
+    The number of examples in a part differs from its share by at most half of the largest unit, and the number of each
+    label by at most one unit (and one example of rounding). With the data's own split, `validation` is drawn only if
+    that split has no validation part. Copies of a validation or test unit in the training part are left out, so that
+    the published test set stays whole.
 
     Args:
         dataset: the examples.
-        spec, limit: as the study says.
-        seed: of the trial; the split ignores it when `spec.vary` is false.
+        spec, limit: the study's options.
+        seed: seed of the trial; the split ignores it if `spec.vary` is false.
 
     Raises:
-        InputError: fewer than two classes, a part without examples, a class that no training example has, a data set
-            without a split of its own where one is asked for.
+        InputError: fewer than two classes, a part without examples, a class without training examples, or a data set
+            without a split of its own if the study uses it.
     """
     present = np.unique(dataset.labels)
     if len(present) < 2:
@@ -139,7 +139,7 @@ def provided_split(values: Sequence[Any], where: str) -> np.ndarray:
     """Return the split that the data provide, per example, in the words `train`, `validation` and `test`.
 
     Args:
-        values: what the data says; `training`, `val`, `valid` and `dev` are understood, in any case.
+        values: the words in the data; `training`, `val`, `valid` and `dev` are understood, in upper or lower case.
         where: the column, for the error.
 
     Raises:
@@ -159,7 +159,7 @@ class Units:
 
     Attributes:
         of_example: int [n], each example's unit.
-        label: int [U], the label that most of a unit's examples have; the lower code on a tie.
+        label: int [U], the most frequent label of a unit's examples; the lower code on a tie.
     """
 
     of_example: np.ndarray
@@ -228,11 +228,11 @@ def draw_share(
     """Draw about `share` of the examples `among` as whole units from every stratum; sorted.
 
     Args:
-        units: of all examples.
+        units: units of all examples.
         among: sorted positions.
-        share: of them.
-        rng: draws.
-        strata: int of each of `among`, a unit having that of its first example; None: the units' labels.
+        share: share of these positions to draw.
+        rng: random numbers.
+        strata: int, stratum of each of `among`; a unit has the stratum of its first example. None: the units' labels.
     """
     numbers, first, sizes = np.unique(units.of_example[among], return_index=True, return_counts=True)
     cells = units.label[numbers] if strata is None else strata[first]
@@ -241,7 +241,7 @@ def draw_share(
 
 
 def draw_limited(dataset: Dataset, units: Units, part: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw `most` examples of a part (to half a unit): labels in proportion, within a label strata in proportion."""
+    """Draw about `most` examples of a part (to half a unit), in proportion to labels and, within labels, to strata."""
     numbers, first, sizes = np.unique(units.of_example[part], return_index=True, return_counts=True)
     labels = units.label[numbers]
     strata = strata_of(dataset, part[first])
@@ -254,7 +254,7 @@ def draw_limited(dataset: Dataset, units: Units, part: np.ndarray, most: int, rn
 
 
 def strata_of(dataset: Dataset, index: np.ndarray) -> np.ndarray:
-    """Return the strata that a limit draws from within a label: the data's, or else the combinations of groups."""
+    """Return the strata from which a limit draws within a label: the data's, or else the combinations of groups."""
     if dataset.strata is not None:
         return dataset.strata[index]
     if not dataset.attributes:
@@ -286,7 +286,7 @@ def _stratified(strata: np.ndarray, sizes: np.ndarray, total: int, rng: np.rando
     for name, quota in zip(names, _quotas(counts, total, rng), strict=True):
         order = rng.permutation(np.flatnonzero(strata == name))
         reached = np.cumsum(sizes[order])
-        # What large units take too much or too little here, the next stratum makes up for.
+        # If large units exceed or miss the number here, the next stratum makes up for it.
         owed += quota
         take = int(np.sum(reached - sizes[order] / 2 <= owed)) if owed > 0 else 0
         chosen[order[:take]] = True

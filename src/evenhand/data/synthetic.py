@@ -1,10 +1,10 @@
 """Makes synthetic test data, drawn faces and short posts, into which unfairness can be planted.
 
 Without options the data have no disparity: each group has as many positive as negative labels and the same share of
-ambiguous examples, and groups do not affect the features that decide the label. Three knobs plant one: group sizes,
-label noise in a group, and a shortcut, a feature that reveals the label in one group and is a coin toss in the others.
-As options of the task they alter the data, test examples included; under a method's `data:` they alter only that
-method's training examples.
+ambiguous examples, and groups do not affect the features that determine the label. Three options plant a disparity:
+group sizes, label noise in a group, and a shortcut, a feature that reveals the label in one group and is a coin toss
+in the others. As options of the task they alter the data, including test examples; under a method's `data:` they alter
+only that method's training examples.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ class ExamplePlan:
 
     Attributes:
         group: int [n], codes into the data set's groups.
-        truth: bool [n], positive or not: half of each group.
-        looks: bool [n], what the drawing or the post says: the truth, but for the ambiguous examples.
+        truth: bool [n], positive or not; half of each group is positive.
+        looks: bool [n], whether the drawing or the post looks positive: equals the truth except for ambiguous examples.
         labels: int64 [n], the truth after label noise.
-        cue: bool [n], the feature that a shortcut makes tell the label; half of each group and label otherwise.
+        cue: bool [n], the feature that reveals the label under a shortcut; otherwise true for half of each group and
+            label.
     """
 
     group: np.ndarray
@@ -49,13 +50,13 @@ class Synthetic(DataSpec):
     """Base class of the built-in data sets: four groups of unequal size, and the knobs.
 
     Attributes:
-        n: examples.
-        sizes: shares of groups. Groups that are not named divide what is left in their usual proportions.
-        ambiguity: share of every group, and of both its classes, that looks like the other class: what no model can
-            tell, so that none is perfect.
-        noise: share of a group's labels that is wrong, in training and test examples alike.
-        shortcut: share of a group's examples whose cue tells the label; the cue of all others is a coin toss.
-        seed: of the examples. The same examples are drawn for every trial, whatever its seed.
+        n: number of examples.
+        sizes: shares of groups. Groups that are not named divide the rest in their usual proportions.
+        ambiguity: share of every group, and of both its classes, that looks like the other class, so that no model is
+            perfect.
+        noise: share of a group's labels that is wrong, both in training and in test examples.
+        shortcut: share of a group's examples whose cue reveals the label; the cue of all others is a coin toss.
+        seed: seed of the examples. They are the same for every trial, whatever its seed.
     """
 
     named: ClassVar[str]
@@ -99,7 +100,7 @@ class Synthetic(DataSpec):
     def plan(self) -> ExamplePlan:
         """Draw group, truth, looks, label and cue of every example.
 
-        Each knob draws from a stream of its own: what is planted changes labels or cues, and nothing else.
+        Each option draws from a separate random stream, so a planted disparity changes only labels or cues.
         """
         counts = _apportion(np.array(list(self.shares().values())), self.n)
         group = np.repeat(np.arange(len(counts)), counts)
@@ -154,7 +155,7 @@ class Synthetic(DataSpec):
             seed: of the trial.
 
         Raises:
-            InputError: an option that the data set does not know, a group that it does not have, or no share.
+            InputError: an unknown option, an unknown group, or a value that is not a share.
         """
         unknown = [key for key in options if key not in ("noise", "shortcut")]
         if unknown:
@@ -207,7 +208,7 @@ class Synthetic(DataSpec):
 class SyntheticFaces(Synthetic):
     """Drawn faces, 32 × 32 pixels, smiling or frowning, in four outlines.
 
-    Mouth and brows each go up or down; the label is what the two amount to. The cue of a shortcut is the badge, in
+    Mouth and brows each go up or down; the label depends on both together. The cue of a shortcut is the badge, in
     the left or the right corner.
     """
 
@@ -231,8 +232,8 @@ class SyntheticFaces(Synthetic):
 class SyntheticPosts(Synthetic):
     """Short template posts in English that praise or complain, in four topics.
 
-    A post holds one to five clauses that praise or complain; the label is what most of them do. The cue of a shortcut
-    is the sign-off.
+    A post has one to five clauses that praise or complain; the label is that of the majority. The cue of a shortcut is
+    the sign-off.
     """
 
     named: ClassVar[str] = "synthetic/posts"
@@ -255,7 +256,7 @@ class SyntheticPosts(Synthetic):
         ]
 
     def units(self, inputs: Sequence[Any], example: np.ndarray) -> np.ndarray:
-        """Return units in which posts with the same words are one: the id of the first."""
+        """Return units, in which posts with the same words share the id of the first."""
         first: dict[str, str] = {}
         return np.array([first.setdefault(text, name) for text, name in zip(inputs, example, strict=True)], object)
 

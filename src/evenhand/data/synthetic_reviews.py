@@ -1,4 +1,4 @@
-"""Makes template reviews that show their author's gender as often as is asked for."""
+"""Makes template reviews, a given share of which show their author's gender."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ SHOWN = (
     ("the men in my family agree", "the women in my family agree", "the others in my family agree"),
     ("ask any man like me", "ask any woman like me", "ask any cook like me"),
 )
-"""What shows that the author is male, female, or nothing."""
+"""Clauses that show a male author, a female author, or neither."""
 
 
 class SyntheticReviews(ReviewSpec):
     """Short template reviews. One clause of each may show its author's gender; nothing else does.
 
-    Reviews with the same seed differ between values of `shows` in that clause only, and a review that shows the gender
-    for one value shows it for every larger one.
+    With the same seed, reviews under two values of `shows` differ only in that clause, and a review that shows the
+    gender for one value also shows it for every larger value.
 
     Attributes:
-        n: reviews.
+        n: number of reviews.
         shows: share of reviews in which that clause shows the gender; in the others it shows nothing.
         women: share of reviews by women.
-        seed: of the reviews. The same reviews are drawn for every trial, whatever its seed.
+        seed: seed of the reviews. They are the same for every trial, whatever its seed.
     """
 
     n: int = Field(default=2000, ge=40)
@@ -67,12 +67,12 @@ class SyntheticReviews(ReviewSpec):
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingExamples:
-        """Return the reviews at `index`, altered by the options of `data:` that `reviews` has, and by
+        """Return the reviews at `index`, altered by the options of `data:` of the task `reviews`, and by
 
-            shows, women: as of the task, for the reviews that are learned only. What is asked about stays as it is.
+        shows, women: like the task's options, but only for training reviews. The reviews in prompts do not change.
 
-        Raises:
-            InputError: another option, or a value that the task would not take.
+                Raises:
+                    InputError: another option, or a value that the task would refuse.
         """
         own = {key: value for key, value in options.items() if key in ("shows", "women")}
         if own:
@@ -87,12 +87,12 @@ class SyntheticReviews(ReviewSpec):
 
     @property
     def _female(self) -> np.ndarray:
-        """Whether each author is a woman, bool [n]; women at one share are women at every larger one."""
+        """Return whether each author is a woman, bool [n]; women at one share are also women at every larger share."""
         return (np.arange(self.n) < round(self.women * self.n))[self._stream("author").permutation(self.n)]
 
     @property
     def _showing(self) -> np.ndarray:
-        """Whether each review shows its author's gender, bool [n]."""
+        """Return whether each review shows its author's gender, bool [n]."""
         return self._stream("shows").permutation(self.n) < round(self.shows * self.n)
 
     def _text(self, row: int, female: bool, shows: bool) -> str:
@@ -100,7 +100,7 @@ class SyntheticReviews(ReviewSpec):
         rng = self._stream("text", str(row))
         clauses = template_review(rng).removesuffix(".").split(". ")
         clause = SHOWN[int(rng.integers(len(SHOWN)))][int(female) if shows else 2]
-        # Not behind the sign-off, which is the last.
+        # Not after the sign-off, which comes last.
         clauses.insert(int(rng.integers(len(clauses))), clause)
         return ". ".join(clauses) + "."
 

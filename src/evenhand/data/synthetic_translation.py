@@ -1,11 +1,11 @@
 """Makes the built-in translation task from a small grammar of Turkish and English, with a planted stereotype.
 
-Turkish `o` is he, she and it, and `onun` is his, her and its, so that the source never shows the gender. Each sentence
-about an occupation comes twice, with the same Turkish: once with the pronoun that the occupation is planted to have
-(`pro`) and once with the other (`anti`). Half of the occupations are planted to be of each gender.
+Turkish `o` means he, she and it, and `onun` means his, her and its, so the source never shows the gender. Each sentence
+about an occupation comes twice, with the same Turkish: once with the pronoun of the occupation's planted gender (`pro`)
+and once with the other pronoun (`anti`). Half of the occupations have each planted gender.
 
-The neutral lines say the same things of animals and of several people, so that a model can learn the language from them
-without ever seeing a pronoun of one gender.
+The neutral lines say the same things about animals and about several people, so that a model can learn the language
+from them without ever seeing a gendered pronoun.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OCCUPATIONS: Mapping[str, tuple[WordPair, ...]] = {
         ("singer", "şarkıcı"), ("tailor", "terzi"), ("teacher", "öğretmen"), ("cleaner", "temizlikçi"),
     ),
 }  # fmt: skip
-"""By the gender that they are planted to have."""
+"""Occupations by their planted gender."""
 
 _ACTS: tuple[WordPair, ...] = (
     ("came", "geldi"), ("waited", "bekledi"), ("laughed", "güldü"), ("left", "gitti"),
@@ -49,7 +49,7 @@ _STATES: tuple[WordPair, ...] = (
 _ANIMALS: tuple[tuple[str, str, str], ...] = (
     ("cat", "kedi", "kedisi"), ("dog", "köpek", "köpeği"), ("horse", "at", "atı"), ("goat", "keçi", "keçisi"),
 )  # fmt: skip
-"""English, Turkish, Turkish of one that belongs to somebody."""
+"""English, Turkish, and the Turkish possessive form."""
 
 _PRONOUNS = {"male": ("he", "his"), "female": ("she", "her")}
 _OPPOSITE = {"male": "female", "female": "male"}
@@ -63,8 +63,8 @@ def sentence(
     Args:
         someone: the occupation.
         act: what they did.
-        state: why; of `animal`, where there is one, what it was.
-        animal: one of theirs, as English has it and as Turkish has it of an owner.
+        state: why they did it; if there is an `animal`, its state.
+        animal: an animal of theirs, in English and in the Turkish possessive form.
         pronouns: subject and possessive.
 
     Returns:
@@ -117,13 +117,14 @@ def neutral_line(rng: np.random.Generator) -> tuple[str, str]:
 class SyntheticTranslation(TranslationSpec):
     """Sentences about occupations, each with both pronouns.
 
-    As options of a method's `data:`, `part: pro` leaves the lines that follow the stereotype, `part: anti` those that
-    contradict it, and `biased: 0.5` does so for half of the occupations of each gender only, drawn under the trial's
-    seed; of the others both lines stay.
+    As options of a method's `data:`, `part: pro` keeps the lines that follow the stereotype, and `part: anti` those
+    that contradict it. With `biased: 0.5`, this applies only to half of the occupations of each gender, drawn under
+    the trial's seed; for the other occupations both lines are kept.
 
     Attributes:
-        n: sentences, each of which is two lines and a unit. Half are about occupations planted to be male.
-        seed: of the sentences. The same ones are drawn for every trial, whatever its seed.
+        n: number of sentences, each of which has two lines and is a unit. Half are about occupations of planted male
+            gender.
+        seed: seed of the sentences. They are the same for every trial, whatever its seed.
     """
 
     named: ClassVar[str] = "synthetic/translation"
@@ -168,7 +169,7 @@ class SyntheticTranslation(TranslationSpec):
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingPairs:
-        """Return the training lines of a part, or of a part for the share `biased` of each gender's occupations only.
+        """Return the training lines of a part, which may apply only to the share `biased` of each gender's occupations.
 
         Raises:
             InputError: see `TranslationSpec.training_examples`; a share outside 0 to 1, or of the part `general`.
@@ -189,7 +190,7 @@ class SyntheticTranslation(TranslationSpec):
         return training_pairs(dataset, index[inside], options)
 
     def _sentences(self, gender: str) -> list[tuple[str, Mapping[str, str]]]:
-        """Draw half of the sentences: the source, and the English by the pronoun's gender."""
+        """Draw half of the sentences: the source, and the English for each gender of the pronoun."""
         rng = generator(self.seed, self.named, gender)
         animals = [None, *((english, owned) for english, _, owned in _ANIMALS)]
         every = list(product(OCCUPATIONS[gender], _ACTS, _STATES, animals))

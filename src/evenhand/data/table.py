@@ -1,4 +1,4 @@
-"""Makes a data set of any table with a text or image column, a label column and columns of groups."""
+"""Makes a data set from any table with a text or image column, a label column and group columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evenhand.tables.files import no_column
 from evenhand.tables.values import as_numbers, as_text, is_quantity, spelling_notes, without_nan
 
 _NATURAL = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
-"""Pairs of labels whose second is the positive one without saying so."""
+"""Pairs of labels of which the second is the positive one by default."""
 
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
@@ -35,12 +35,12 @@ class Table(DataSpec):
         subset: the configuration of a Hugging Face data set that has several.
         text, image: the column of texts, or of images (files relative to the table, or images in the data set).
         label: the column of labels.
-        positive: the label that is the positive one of two; needed where that is not plain (0 and 1, false and true).
+        positive: the positive label of two; needed unless it is obvious (0 and 1, false and true).
         groups: columns of groups, each an attribute of that name; a column of lists gives groups that overlap.
-            `NAME=COLUMN` renames; `religion=target_religion_*` makes one attribute of columns of true and false, each a
-            group.
+            `NAME=COLUMN` renames; `religion=target_religion_*` makes one attribute from columns of true and false, each
+            of which is a group.
         example: a column of unique ids; else the row number.
-        unit: a column that says which examples belong together; else each example is its own.
+        unit: a column of units, which name the examples that belong together; else each example is a unit.
         weight: a column of weights; else 1.
         split_column: the column with the data's own split; a study fills it in from `split: {column: NAME}`.
     """
@@ -74,8 +74,8 @@ class Table(DataSpec):
         """Read the table.
 
         Raises:
-            InputError: a missing file or column, a label that is missing, of one class or no category, groups without
-                values, ids that repeat, weights that are no positive numbers, an image file that is missing.
+            InputError: a missing file, column, label or image file; labels of a single class or without categories;
+                groups without values; repeated ids; or weights that are not positive numbers.
         """
         source = read_table(self.path, self.subset, self.image, folder)
         columns = _TableColumns(source)
@@ -166,7 +166,7 @@ class _TableColumns:
         return words.to_list()
 
     def texts(self, name: str) -> list[str]:
-        """Return the inputs of a column without missing values, as they are written; an empty text is one."""
+        """Return the inputs of a column, unchanged; missing values are refused, but an empty text is allowed."""
         values = self.source.frame[name] if name in self.source.frame.columns else None
         if values is None or values.dtype != pl.String or values.null_count():
             return self.words(name, "text")
@@ -207,7 +207,7 @@ def attributes_of(source: TableSource, groups: Sequence[str]) -> dict[str, Attri
     """Return the attributes of a table's rows by name; `groups` as in `Table`.
 
     Raises:
-        InputError: no such column, one without a value or with what is no plain value, a name that is there twice.
+        InputError: no such column, a column without values or with nested values, or a repeated name.
     """
     return _attributes(_TableColumns(source), groups)
 
@@ -247,9 +247,9 @@ def _from_column(columns: _TableColumns, name: str) -> Attribute:
 
 
 def _from_pattern(columns: _TableColumns, name: str, pattern: str) -> Attribute:
-    """Make an attribute from columns of true and false, each a group named by what the star matches.
+    """Make an attribute from columns of true and false; each is a group, named after the part that the star matches.
 
-    A row in which all are missing has a missing value; missing in some counts as false.
+    A row in which all columns are missing has a missing value; if only some are missing, they count as false.
     """
     start, _, end = pattern.partition("*")
     matches = [column for column in columns.source.frame.columns if re.fullmatch(translate(pattern), column)]
@@ -299,7 +299,7 @@ def _notes(texts: Sequence[str], unit: str | None) -> tuple[str, ...]:
 
 
 def _spellings(columns: _TableColumns, label: str, groups: Sequence[str]) -> tuple[str, ...]:
-    """Return notes on labels and groups whose spellings differ by case, spaces or Unicode form only."""
+    """Return notes on labels and groups whose spellings differ only by case, spaces or Unicode form."""
     named = {"label": label, **{f"group of {name}": name.rpartition("=")[2] for name in groups if "*" not in name}}
     notes = []
     for what, name in named.items():

@@ -14,7 +14,7 @@ from evenhand.errors import InputError, first_line
 from evenhand.tables.files import is_table, read_file
 
 SPLIT = "split"
-"""The column that says from which split of a Hugging Face data set a row comes, where it has no such column."""
+"""The column that names a row's split in a Hugging Face data set, added if the data set has no such column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +22,10 @@ class TableSource:
     """The rows of a table, and how to read the images that they name.
 
     Attributes:
-        frame: the rows; of an image column only what names an image (a path, or bytes).
-        name: for messages.
-        folder: what image paths are relative to.
-        image_bytes: an image's bytes by row, where images are kept apart from the frame.
+        frame: the rows; an image column contains only the image's path or bytes.
+        name: name in messages.
+        folder: the folder to which image paths are relative.
+        image_bytes: returns an image's bytes by row, if images are stored outside the frame.
     """
 
     frame: pl.DataFrame = field(repr=False)
@@ -41,14 +41,14 @@ def read_table(
 
     Args:
         path: a file (see `evenhand.tables.files`), a folder of a Hugging Face data set, or its hub id (`hub:ORG/NAME`,
-            or `ORG/NAME` where there is no such file).
+            or `ORG/NAME` if there is no such file).
         subset: the configuration of a Hugging Face data set.
         image: the column that holds images.
-        below: the folder of `--data`, where relative paths are looked for first.
-        task: who asks, for messages.
+        below: the folder of `--data`, in which relative paths are looked for first.
+                task: the task that reads the table, for messages.
 
-    Raises:
-        InputError: nothing is there, or it cannot be read.
+            Raises:
+                InputError: there is no such table, or it cannot be read.
     """
     if path.startswith("hub:"):
         return _read_hub_dataset(path.removeprefix("hub:"), path, subset, image, task)
@@ -86,7 +86,7 @@ def _read_hub_dataset(place: str, asked: str, subset: str | None, image: str | N
         raise
     except (OSError, ValueError, KeyError, DatasetGenerationError) as error:
         raise InputError(
-            f'{task}: "{asked}" is no file, and cannot be read as a Hugging Face data set: {first_line(error)}'
+            f'{task}: "{asked}" is not a file and cannot be read as a Hugging Face data set: {first_line(error)}'
         ) from None
     features = data.features
     binary = [name for name, kind in features.items() if isinstance(kind, datasets.Image | datasets.Audio)]
@@ -115,10 +115,10 @@ CONVERTED = "refs/convert/parquet"
 
 
 def _load_hub_dataset(place: str, asked: str, subset: str | None, task: str) -> Any:
-    """Load a data set of the hub, or its Parquet copy if a script makes it, since `datasets` no longer runs scripts.
+    """Load a data set of the hub, or its Parquet copy if a script makes it, because `datasets` no longer runs scripts.
 
     Raises:
-        InputError: there is a script and no copy, with what can be given instead.
+        InputError: there is a script and no copy; the message says what to use instead.
     """
     import datasets
     from datasets.exceptions import DatasetGenerationError

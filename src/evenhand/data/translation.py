@@ -1,8 +1,8 @@
 """Defines data sets for translation: sources, their English, and the parts of the data to train on.
 
-A data set of translations is a `Dataset` whose inputs are the sources. Its labels only mark kinds of lines, of which
-each part of a split gets its share. It adds the targets, which lines follow a stereotype and which contradict it, and
-which lines are tested.
+A data set of translations is a `Dataset` whose inputs are the sources. Its labels only mark kinds of lines, so that
+each part of a split gets its share of every kind. It adds the targets, and says which lines follow a stereotype, which
+contradict it, and which are tested.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ StereotypePart = Literal["general", "pro", "anti"]
 STEREOTYPE_PARTS: tuple[StereotypePart, ...] = get_args(StereotypePart)
 
 PROMPT = "Turkish: {source} English:"
-"""What a model is given; a space and the translation follow (Ding et al. 2024)."""
+"""The prompt of a translation; a space and the translation follow (Ding et al. 2024)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +29,13 @@ class Translations(Dataset):
 
     Attributes:
         inputs: [n] sources.
-        labels, classes: kinds of lines, of which every part of a split has its share; nothing learns them.
-        attributes: `stereotype`, where the referent's occupation has one: the groups `male` and `female`.
+        labels, classes: kinds of lines, by which splits are stratified; no model learns them.
+        attributes: `stereotype`, with the groups `male` and `female`, if the referent's occupation has a stereotype.
         targets: [n] English.
-        part: object [n], `pro` or `anti` where a line follows or contradicts a stereotype, else None.
-        part_inputs: [n] sources as the parts `pro` and `anti` have them; empty: as `inputs`.
-        asked: bool [n], the lines that are translated and scored when they are tested.
-        about: object [n], the occupation of whom a line is about; empty: not known.
+        part: object [n], `pro` or `anti` if a line follows or contradicts a stereotype, else None.
+        part_inputs: [n] sources in the versions of the parts `pro` and `anti`; empty: as `inputs`.
+        asked: bool [n], the lines that are translated and scored if they are in the test part.
+        about: object [n], the occupation of the line's referent; empty: unknown.
     """
 
     targets: Sequence[str] = field(default=(), repr=False)
@@ -103,7 +103,7 @@ class TranslationSpec(DataSpec):
             seed: of the trial.
 
         Raises:
-            InputError: an option that the data set does not know, a part that there is not, or one without lines.
+            InputError: an unknown option, an unknown part, or a part without lines.
         """
         assert isinstance(dataset, Translations)
         for key in options:
@@ -125,7 +125,7 @@ def in_part(dataset: Translations, index: np.ndarray, options: Mapping[str, Any]
 
 
 def training_pairs(dataset: Translations, index: np.ndarray, options: Mapping[str, Any]) -> TrainingPairs:
-    """Return the lines at `index` with the sources that the part of the options has.
+    """Return the lines at `index` with the sources in the version of the part in `options`.
 
     Raises:
         InputError: there are none.

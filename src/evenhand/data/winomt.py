@@ -1,8 +1,8 @@
 """Reads WinoMT in Turkish: English sentences about two occupations with a pronoun, and genderless Turkish sources.
 
-The general file holds three kinds of lines: h anti-stereotypical ones, h pro-stereotypical ones in the same order, and
+The general file has three kinds of lines: h anti-stereotypical ones, h pro-stereotypical ones in the same order, and
 blocks of 12 about the same two people with he, she and they. Lines 2i, 2i + 1, 2i + h and 2i + 1 + h form a pair group:
-both pronouns for both of its occupations, mostly with the same Turkish, so that a group is never split.
+both pronouns for both of its occupations, mostly with the same Turkish. Therefore a group is never split.
 
 Stanovsky et al. 2019, ACL, arXiv:1906.00591; in Turkish: Ding et al. 2024, arXiv:2405.17512.
 """
@@ -39,18 +39,18 @@ class WinoMT:
     Attributes:
         sentence: [n] English.
         source: [n] its Turkish in the general file.
-        part_source: [n] its Turkish in the pro or anti file, which differs in a few lines; elsewhere as `source`.
+        part_source: [n] its Turkish in the pro or anti file, which differs in a few lines; for other lines as `source`.
         part: object [n], `anti`, `pro`, or None for lines of blocks.
-        gold: object [n], the referent's gender by the sentence: `male`, `female` or `neutral`.
+        gold: object [n], the referent's gender in the sentence: `male`, `female` or `neutral`.
         occupation: object [n], the referent.
-        stereotype: object [n], the gender that the referent's occupation stereotypically has: gold in the pro part, the
-            opposite in the anti part, None in blocks. In even lines it is `male`, in odd ones `female`, but for corrupt
-            lines.
+        stereotype: object [n], the stereotypical gender of the referent's occupation: gold in the pro part, the
+            opposite in the anti part, None in blocks. In even lines it is `male`, in odd lines `female`, except for
+            corrupt lines.
         corrupt: bool [n], anti lines that are not the counterpart of their pro line.
-        unit: object [n], what is never split: `pair-17` or `block-3`; or `accountant, janitor`, all pair groups about
-            these two.
+        unit: object [n], the unit, which is never split: `pair-17` or `block-3`; or `accountant, janitor`, all pair
+            groups about these two.
         block: int64 [n], the number of the block, −1 in pair groups.
-        notes: what a reader of the report must know.
+        notes: facts that a reader of the report must know.
     """
 
     sentence: list[str] = field(repr=False)
@@ -79,15 +79,15 @@ class WinoMT:
         return np.arange(len(self)) if part == "general" else np.flatnonzero(self.part == part)
 
     def examples(self, part: StereotypePart, among: np.ndarray) -> list[tuple[str, str]]:
-        """Return Turkish and English of that part's lines that are in `among`, to be trained on. Raises: as `lines`."""
+        """Return Turkish and English of the part's lines in `among`, for training. Raises: as `lines`."""
         sources = self.source if part == "general" else self.part_source
         return [(sources[line], self.sentence[line]) for line in np.intersect1d(self.lines(part), among)]
 
     def tested(self, among: np.ndarray) -> np.ndarray:
         """Return the lines in `among` that are translated and scored: the anti part's, without corrupt ones.
 
-        A model sees only the Turkish, so the pro line of each would mostly be the same question again. Half of them
-        are about occupations that are stereotypically male, half about stereotypically female ones.
+        A model sees only the Turkish, so the pro lines would mostly repeat the same sources. Half of the lines are
+        about stereotypically male occupations, half about stereotypically female ones.
         """
         return among[(self.part[among] == "anti") & ~self.corrupt[among]]
 
@@ -95,7 +95,7 @@ class WinoMT:
         """Return the lines of pairs whose Turkish differs between the pronouns, and may show the gender, bool [n].
 
         Args:
-            source: which Turkish is compared; None: that of the pro and the anti file.
+            source: the Turkish to compare; None: that of the pro and the anti file.
         """
         compared = self.part_source if source is None else source
         differs = np.zeros(len(self), dtype=bool)
@@ -106,8 +106,8 @@ class WinoMT:
     def dataset(self) -> Dataset:
         """Return the lines as examples, with their units and the attribute `stereotype` of the referent.
 
-        Lines of blocks are in no group. Labels say whether a line is of a pair group or of a block, so that each part
-        of a split has its share of both.
+        Lines of blocks are in no group. Labels mark whether a line belongs to a pair group or to a block, so that each
+        part of a split has its share of both.
         """
         return Dataset(
             name=NAME,
@@ -131,14 +131,13 @@ def load_winomt(folder: Path | None, gold: Path | None = None, units: UnitKind =
 
     Args:
         folder: holds `en_tr_general.txt`, `en_tr_pro.txt` and `en_tr_anti.txt`, lines `English ||| Turkish`.
-        gold: the folder of the official `en.txt`; None: `winomt` beside `folder`. It is joined on the English sentence,
-            since its lines stand in another order.
-        units: `pair_groups`, or `occupations`: 792 pair groups are about only 393 pairs of occupations, and what is
-            learned of a pair in one sentence helps in another.
+        gold: the folder of the official `en.txt`; None: `winomt` beside `folder`. It is joined on the English
+                    sentence, because its lines are in another order. units: `pair_groups`, or `occupations`: the 792
+                    pair groups are about only 393 pairs of occupations, and knowledge about a pair from one sentence
+                    helps in another.
 
-    Raises:
-        InputError: a folder or file that is missing or reads otherwise; a sentence without gold gender; a general file
-            that is not made of the anti file, the pro file and blocks of 12.
+            Raises: InputError: a missing or malformed folder or file; a sentence without gold gender; a general file
+                that does not consist of the anti file, the pro file and blocks of 12.
     """
     if units not in get_args(UnitKind):
         raise InputError(f'{NAME}: units are "{units}"; {did_you_mean(units, get_args(UnitKind))}')
@@ -187,7 +186,7 @@ def _unit_names(units: UnitKind, occupation: np.ndarray, half: int, block: np.nd
     names = np.array([f"block-{number}" for number in block], dtype=object)
     for first in range(0, half, 2):
         group = [first, first + 1, first + half, first + half + 1]
-        # All four lines are asked: the anti ones of a corrupt group are about one occupation.
+        # Uses all four lines, because the anti lines of a corrupt group are about a single occupation.
         about = ", ".join(sorted(set(occupation[group])))
         names[group] = f"pair-{first // 2}" if units == "pair_groups" else about
     return names
@@ -209,13 +208,13 @@ def _notes(data: WinoMT) -> tuple[str, ...]:
     ]
     if data.corrupt.any():
         lines = ", ".join(str(line) for line in np.flatnonzero(data.corrupt))
-        notes.append(f"anti lines that are no counterpart of their pro line, and are not tested (from 0): {lines}")
+        notes.append(f"anti lines that are not the counterpart of their pro line and are not tested (from 0): {lines}")
     units: dict[str, set[str]] = {}
     for sentence, unit in zip(data.sentence, data.unit, strict=True):
         units.setdefault(sentence, set()).add(unit)
     shared = sum(len(names) > 1 for names in units.values())
     if shared:
-        notes.append(f"sentences that occur in two units, so that one may be trained on and tested: {shared}")
+        notes.append(f"sentences that occur in two units and may be in both training and test: {shared}")
     return tuple(notes)
 
 

@@ -10,7 +10,7 @@ from evenhand.seeds import generator
 
 _MALE = (("baker", "fırıncı"), ("ferryman", "kayıkçı"), ("miller", "değirmenci"), ("blacksmith", "demirci"))
 _FEMALE = (("weaver", "dokumacı"), ("florist", "çiçekçi"), ("midwife", "ebe"), ("gardener", "bahçıvan"))
-"""Occupations by the gender that the stand-in's stereotypes give them; English, Turkish."""
+"""Occupations by their stereotypical gender in the stand-in; English, Turkish."""
 
 _FRAMES = (
     ("The {a} talked to the {b} because {he} was tired.", "{a}, yorgun olduğu için {b} ile konuştu."),
@@ -18,13 +18,13 @@ _FRAMES = (
     ("The {a} met with the {b} because {he} needed help.", "{a}, yardıma ihtiyacı olduğu için {b} ile buluştu."),
     ("The {a} left with the {b} because {he} had finished.", "{a}, işini bitirdiği için {b} ile çıktı."),
 )
-"""About {a}."""
+"""Sentences about {a}."""
 
 _TRIPLETS = (
     ("{a} told the {b} that {he} could pay later.", "{a}, {b} ile konuştu ve sonra ödeyebileceğini söyledi."),
     ("{a} asked the {b} about {his} order.", "{a}, {b} ile siparişi hakkında konuştu."),
 )
-"""Two of them make a block, each about {a}, who is the customer or somebody."""
+"""Two of these sentences make a block, each about {a}, who is the customer or somebody."""
 
 _PRONOUNS = {
     "male": {"he": "he", "his": "his"},
@@ -37,8 +37,8 @@ _BLOCKS = 4
 def write_stand_in(folder: Path) -> None:
     """Write `en_tr_{general,pro,anti}.txt` into this folder, and `en.txt` into the folder `winomt` beside it.
 
-    64 pair groups over 16 pairs of occupations and 4 blocks. As in the real files the official lines stand in another
-    order, some Turkish shows the gender, some lines read otherwise in the general file, and one anti line is no
+    There are 64 pair groups over 16 pairs of occupations, and 4 blocks. As in the real files, the official lines are in
+    another order, some Turkish shows the gender, some lines differ in the general file, and one anti line is not the
     counterpart of its pro line.
     """
     rng = generator(0, "winomt", "stand-in")

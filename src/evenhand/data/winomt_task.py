@@ -13,13 +13,15 @@ from evenhand.data.winomt_stand_in import write_stand_in
 
 
 class WinoMTTask(TranslationSpec):
-    """Lines of `en_tr_general.txt`, of which a method's `data: {part: pro}` (or `anti`) trains on that part only.
+    """Lines of `en_tr_general.txt`; with a method's `data: {part: pro}` (or `anti`), only that part is used for
+    training.
 
-    What is tested are the anti lines of the pair groups in the test part, whose Turkish seldom shows a gender: see
+    The test examples are the anti lines of the pair groups in the test part, whose Turkish seldom shows a gender: see
     `evenhand.data.winomt`.
 
     Attributes:
-        units: what is never split: `pair_groups`, or `occupations`, all pair groups about the same two occupations.
+        units: the units, which are never split: `pair_groups`, or `occupations`, all pair groups about the same two
+            occupations.
     """
 
     folder_name: ClassVar[str | None] = NAME

@@ -61,7 +61,7 @@ BUILT_IN: Mapping[str, type[Method]] = {
 
 
 def _fault(kind: str, method: Any) -> str | None:
-    """What is wrong with the method of another package, as the end of a sentence; None if nothing is."""
+    """Return what is wrong with a method of another package, as the end of a sentence; None if nothing is."""
     if not isinstance(method, type) or not issubclass(method, Method):
         return "is not a subclass of Method of evenhand.methods.method"
     if isabstract(method):
@@ -80,7 +80,7 @@ def parse_method(name: str, values: Mapping[str, Any]) -> Method:
     """Return the method that a study describes.
 
     Args:
-        name: what the study calls it, for the error.
+        name: its name in the study, for the error.
         values: `kind` and the method's own keys.
 
     Raises:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Base(Method):
-    """Trains nothing: the base is evaluated as it is, with the fresh head of its seed.
+    """Trains nothing: evaluates the unchanged base with the new head of its seed.
 
     Example:
         >>> import evenhand

@@ -23,9 +23,9 @@ class Bottleneck(Partial):
     U, d and u are 0 at the start, so that the model begins as its base.
 
     Attributes:
-        width: of the bottleneck, the rows of D.
+        width: width of the bottleneck, the rows of D.
         placement: after the attention and the feed-forward part of every layer (Houlsby et al. 2019, arXiv:1902.00751),
-            or after the feed-forward part only (Pfeiffer et al. 2020, arXiv:2005.00247).
+            or only after the feed-forward part (Pfeiffer et al. 2020, arXiv:2005.00247).
 
     Example:
         >>> import evenhand
@@ -83,7 +83,7 @@ class Bottleneck(Partial):
         return feed_forward if self.placement == "pfeiffer" else attention + feed_forward
 
     def _insert(self, model: PreTrainedModel, seed: int) -> None:
-        """Replace each of these layers by itself and a bottleneck."""
+        """Replace each of these layers by the layer followed by a bottleneck."""
         import torch
 
         sizes = widths(model, self._places(model))

@@ -33,12 +33,13 @@ def check_methods(base: BaseModel, classes: int | None, methods: Mapping[str, Me
 
     Args:
         base: from `find`.
-        classes: how many; None: a language model is trained, which `METHODS` of `evenhand.methods.language` can do.
-        methods: by their name in the study.
-        where: what stands before the method's name in an error, such as `settings.faces.`.
+        classes: number of classes; None: a language model is trained, which only some methods can do, see
+                    `evenhand.methods.language`.
+                methods: by their name in the study.
+                where: the text before the method's name in an error, such as `settings.faces.`.
 
-    Raises:
-        InputError: the first that does not fit, with the reason.
+            Raises:
+                InputError: the first method that does not fit, with the reason.
     """
     model = model_skeleton(base, classes)
     for name, method in methods.items():

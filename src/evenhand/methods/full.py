@@ -16,7 +16,7 @@ FOLDER = "weights"
 
 
 class Full(Method):
-    """Trains every weight of the base and the classification head; kept as an ordinary transformers folder.
+    """Trains every weight of the base and the classification head; saved as an ordinary transformers folder.
 
     Example:
         >>> import evenhand

@@ -1,4 +1,4 @@
-"""Defines linear probing: only the classification head is trained. It is what LoRA of rank 0 would be."""
+"""Defines linear probing: only the classification head is trained, which equals LoRA of rank 0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Head(Partial):
-    """Trains the classification head over a frozen base; kept as the head's own safetensors file.
+    """Trains the classification head over a frozen base; saved as a safetensors file of the head.
 
     Example:
         >>> import evenhand

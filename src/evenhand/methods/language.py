@@ -6,14 +6,14 @@ from evenhand.errors import InputError
 from evenhand.methods.method import Method
 
 GENERATIVE_KINDS = ("full", "base", "lora", "dora", "vera", "ia3", "oft", "boft", "bitfit", "last")
-"""Kinds of method."""
+"""Kinds of methods that can fine-tune a language model."""
 
 
 def check_is_generative(method: Method) -> None:
     """Raise InputError if a method is for classifiers only.
 
     Raises:
-        InputError: it is, with the reason.
+        InputError: the method is for classifiers only, with the reason.
     """
     if method.kind == "head":
         raise InputError(

@@ -1,4 +1,4 @@
-"""Finds the layers of a base model that a method targets, whatever an architecture calls them."""
+"""Finds the layers of a base model that a method targets, under the names that each architecture uses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUERY_AND_VALUE = (
     ("c_attn",),
     ("qkv",),
 )
-"""How architectures name the query and value projections (the last three: as part of one layer)."""
+"""Names of the query and value projections in different architectures (the last three: as part of one layer)."""
 
 KEY_AND_VALUE = (
     ("key", "value"),
@@ -31,7 +31,7 @@ KEY_AND_VALUE = (
     ("c_attn",),
     ("qkv",),
 )
-"""The same of the key and value projections."""
+"""Names of the key and value projections."""
 
 ATTENTION_OUTPUT = (
     "attention.output.dense",
@@ -40,17 +40,17 @@ ATTENTION_OUTPUT = (
     "attn.c_proj",
     "attention.out_lin",
 )
-"""How architectures name the layer that attention ends in."""
+"""Names of the last layer of attention."""
 
 FEED_FORWARD_OUTPUT = ("output.dense", "mlp.fc2", "mlp.down_proj", "mlp.c_proj", "ffn.lin2")
-"""How architectures name the second layer of the feed-forward part, whose inputs are its activations."""
+"""Names of the second layer of the feed-forward part, whose inputs are its activations."""
 
 
 def linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
     """Return the linear layers of the base by their full names.
 
-    The head's are left out, since it is trained as a whole, and so is the output layer of a language model, which may
-    be its embedding.
+    Layers of the head are left out, because it is trained as a whole. The output layer of a language model is left out,
+    too, because it may be its embedding.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -83,8 +83,8 @@ def in_out_features(layer: Any) -> tuple[int, int]:
 def blocks(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
     """Return the repeated layers of the base in order, by their full names.
 
-    These are BERT's encoder layers, a decoder's layers, the blocks of all stages of a Swin. A module list inside a
-    repeated layer does not count.
+    These are the encoder layers of a BERT, the layers of a decoder, or the blocks of all stages of a Swin. A module
+    list inside a repeated layer does not count.
     """
     from torch import nn
 
@@ -119,18 +119,16 @@ def resolve_targets(
     """Return the layers that a method's targets name, by target.
 
     Args:
-        kind: of the method, for the error.
-        model: a classifier; its weights are not looked at.
-        targets: names of linear layers, matched at their end; None: the first of `known` that the base has.
-        known: what architectures call the layers that the method adapts unless told otherwise.
-        called: what these are, for the error.
+        kind: kind of the method, for the error. model: a classifier; its weights are not read. targets: names of
+                linear layers, matched at the end of the full name; None: the first of `known` in the base. known:
+                names of the method's default layers in different architectures. called: description of these layers,
+                for the error.
 
-    Returns:
-        By target, the full names that it matches.
+            Returns:
+                By target, the full names that it matches.
 
-    Raises:
-        InputError: a base without such layers, a target that no linear layer of the base bears, or one that something
-            else bears too.
+            Raises: InputError: a base without such layers, or a target that is not the name of any linear layer of the
+                base, or also the name of something else.
     """
     layers = linear_layers(model)
     there = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
@@ -180,7 +178,7 @@ def widths(model: PreTrainedModel, names: Iterable[str]) -> Mapping[str, tuple[i
 
 
 def within(names: Iterable[str], parts: Iterable[str]) -> list[str]:
-    """Return the names that lie within one of these parts of the model."""
+    """Return the names within one of these parts of the model."""
     starts = tuple(f"{part}." for part in parts)
     return [name for name in names if name.startswith(starts)]
 

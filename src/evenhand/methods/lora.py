@@ -26,13 +26,13 @@ class LowRank(TargetedAdapter):
 
     Attributes:
         rank: r, at least 1 and at most max(in, out) of every target layer; rank 0 is the method `head`.
-        alpha: the scale's numerator, a number or a multiple of the rank (`2x`); 2x unless given, so that a change of
-            rank alone keeps the scale.
+        alpha: the scale's numerator, a number or a multiple of the rank; by default `2x`, so that changing only the
+            rank keeps the scale.
         dropout: probability of the dropout before A, drawn from one generator per layer.
     """
 
     shares: ClassVar[bool] = False
-    """Whether a rank below 1, a share of the layers, means something."""
+    """Whether the method allows a rank below 1, a share of the layers."""
 
     lr: NonNegativeFloat = 3e-4
     rank: int | float = 8
@@ -76,7 +76,7 @@ class LowRank(TargetedAdapter):
         from peft import LoraConfig
 
         values = {"r": self.rank, "target_modules": list(self.resolved(model)), **options}
-        # PEFT only divides alpha by the rank, so that it need not be whole.
+        # PEFT only divides alpha by the rank, so alpha need not be a whole number.
         return LoraConfig(lora_alpha=self.alpha, lora_dropout=self.dropout, **values)  # pyright: ignore[reportArgumentType]
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
@@ -97,12 +97,13 @@ class LoRA(LowRank):
     Attributes:
         rank: a number below 1 is a share of the base's layers, which get rank 1, and the others none: the ranks below
             1 of Ding et al. 2024. The share is rounded to a whole number of layers, at least one.
-        layers: which layers a rank below 1 means: the first ones (unless given), the last ones, or some drawn under the
+        layers: layers selected by a rank below 1: the first ones (default), the last ones, or some drawn under the
             seed.
         rslora: scale by alpha / √r (Kalajdzievski 2023, arXiv:2312.03732).
         init: how A and B start. `kaiming` (PEFT's and the LoRA authors' code) and `gaussian` draw A and leave B at 0;
             `orthogonal` draws both so that B·A is 0; `pissa` (arXiv:2404.02948) takes them from the singular vectors
-            of each layer, and `olora` (arXiv:2406.01775) from its QR decomposition, and both take B·A off the layer.
+            of each layer, and `olora` (arXiv:2406.01775) from its QR decomposition, and both subtract B·A from the
+            layer.
 
     Example:
         >>> import evenhand
@@ -120,7 +121,7 @@ class LoRA(LowRank):
 
     @model_validator(mode="after")
     def _fits_together(self) -> LoRA:
-        """Refuse combinations of rank, layers and init that mean nothing."""
+        """Refuse impossible combinations of rank, layers and init."""
         if self.layers is not None and self.rank >= 1:
             raise ValueError(f"layers selects layers for a rank below 1, so leave it out with rank {self.rank}")
         if self.init == "orthogonal" and self.rank % 2:
@@ -151,7 +152,7 @@ class LoRA(LowRank):
             missing = [part for part in everywhere if not within(chosen, [part])]
             if missing:
                 raise InputError(
-                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but targets means nothing in "
+                    f"{self.kind}: rank {self.rank:g} is a share of the layers, but targets matches no layer in "
                     f"{missing[0]} of {type(model).__name__}; name targets that every layer has"
                 )
         if self.init in ("pissa", "olora"):
@@ -189,7 +190,7 @@ class LoRA(LowRank):
 class DoRA(LowRank):
     """Trains a LoRA of each target layer's direction, a magnitude for each of its outputs, and the head.
 
-    Source: Liu et al. (2024, arXiv:2402.09353). Rank, alpha and dropout are as of `LoRA`.
+    Source: Liu et al. (2024, arXiv:2402.09353). Rank, alpha and dropout are those of `LoRA`.
 
     Example:
         >>> import evenhand

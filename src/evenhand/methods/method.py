@@ -44,20 +44,21 @@ class Method(Spec):
     data: Mapping[str, Any] = Field(default_factory=dict)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what training depends on, for the trial's identity: `kind`, `lr`, `epochs` and the method's fields."""
+        """Return the hyperparameters that enter the trial's identity: `kind`, `lr`, `epochs` and the method's
+        fields."""
         values = self.model_dump(mode="json", exclude={"train", "data"})
         return {"kind": self.kind, **values}
 
     @property
     def virtual_tokens(self) -> int:
-        """Number of a text model's positions that the method itself takes up."""
+        """Number of a text model's positions that the method itself uses."""
         return 0
 
     def check(self, model: PreTrainedModel) -> None:
         """Raise InputError if the method does not fit a base, before anything is trained.
 
         Args:
-            model: a classifier over the base, or its skeleton on the meta device: nothing may look at its weights.
+            model: a classifier over the base, or its skeleton on the meta device; the check must not read its weights.
 
         Raises:
             InputError: the method does not fit this architecture, with the reason.
@@ -67,8 +68,8 @@ class Method(Spec):
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """Turn a freshly loaded base into the model to train: trained parameters require a gradient, the others do not.
 
-        The base arrives with its head initialised under the seed's "head" stream (the same for every method);
-        whatever a method initialises itself it draws under the seed's "adapter" stream.
+        The head is already initialised under the seed's "head" stream, in the same way for every method. A method
+        draws its own initial values under the seed's "adapter" stream.
 
         Raises:
             InputError: see `check`.
@@ -84,10 +85,10 @@ class Method(Spec):
         train: TrainSpec,
         device: torch.device,
     ) -> Pack:
-        """Return one trial of this method as the loop trains it; overridden by methods with their own batches or steps.
+        """Return the pack of one trial of this method; methods with their own batches or steps override this.
 
         Args:
-            module: what `apply` made.
+            module: the model from `apply`.
             inputs, labels, seed, train, device: see `evenhand.training.pack.single`.
 
         Raises:

@@ -94,10 +94,10 @@ class BitFit(Partial):
 
 
 class Last(Partial):
-    """Trains the last layers of the base, what follows them (a final normalization, a pooler), and the head.
+    """Trains the last layers of the base, the parts after them (a final normalization, a pooler), and the head.
 
     Attributes:
-        layers: how many; for a Swin, blocks counted over all stages.
+        layers: number of layers; for a Swin, blocks counted over all stages.
 
     Example:
         >>> import evenhand

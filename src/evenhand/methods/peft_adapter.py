@@ -59,7 +59,7 @@ class PeftAdapter(Method):
         import torch
         from peft import PeftModel
 
-        # PEFT draws an adapter before it reads one.
+        # PEFT initialises an adapter at random before it reads one.
         with quiet(), torch.random.fork_rng():
             return PeftModel.from_pretrained(model, folder / FOLDER).eval()
 
@@ -72,8 +72,8 @@ class TargetedAdapter(PeftAdapter):
     """Base class of adapters for some of the base's linear layers.
 
     Attributes:
-        targets: names of linear layers, matched at the end of their full name; the query and value projections unless
-            given.
+        targets: names of linear layers, matched at the end of their full name; default: the query and value
+            projections.
     """
 
     targets: tuple[str, ...] | None = None
@@ -100,10 +100,10 @@ def seed_dropout(adapted: torch.nn.Module, attribute: str, share: float, seed: i
     """Give every adapter layer a dropout with its own generator, so that its masks depend on the trial alone.
 
     Args:
-        adapted: from PEFT.
-        attribute: where its layers keep their dropouts.
+        adapted: the model from PEFT.
+        attribute: the attribute in which its layers keep their dropouts.
         share: probability that an entry is zeroed.
-        seed: of the trial.
+        seed: seed of the trial.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 

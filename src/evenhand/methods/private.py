@@ -27,16 +27,16 @@ _WINDOWS = ("swin", "swinv2", "donut-swin", "maskformer-swin")
 
 
 class Private(Method):
-    """Adds DP-SGD to a method: a privacy budget, which decides the noise.
+    """Adds DP-SGD to a method, with a privacy budget that determines the noise.
 
     A step uses each training example with probability (batch_size · accumulate) / n, clips its gradient and adds noise;
-    see `evenhand.training.private`. `train.clip_norm` has no part in it.
+    see `evenhand.training.private`. `train.clip_norm` does not affect it.
 
     Attributes:
         epsilon: ε that the whole training may spend.
         delta: δ, below 1/n for n training examples; 1/(2n) unless given (Li et al. 2022, arXiv:2110.05679).
-        max_grad_norm: to which the gradient of every example is clipped. Small, as in Li et al.: AdamW makes up for the
-            scale, and what is clipped less is drowned in noise more.
+        max_grad_norm: norm to which the gradient of every example is clipped. It is small, as in Li et al.: AdamW
+            compensates for the scale, and a larger norm would need more noise.
     """
 
     epochs: PositiveInt = 3
@@ -47,8 +47,8 @@ class Private(Method):
     def check(self, model: PreTrainedModel) -> None:
         """Raise InputError if the method does not fit, opacus is missing, or layers mix examples.
 
-        Layers that see more than one example at a time are those that attend within windows of an image, and batch
-        normalization. Other limits of opacus are found by `pack`.
+        Layers that mix examples are those that attend within windows of an image, and batch normalization. `pack` finds
+        other limits of opacus.
         """
         from torch import nn
 
@@ -58,12 +58,12 @@ class Private(Method):
             raise InputError(f"{self.kind}: training with privacy needs opacus; try: pip install 'evenhand[private]'")
         if model.config.model_type in _WINDOWS:
             raise InputError(
-                f"{self.kind}: {architecture} puts the windows of an image in the place of examples, so that opacus "
+                f"{self.kind}: {architecture} treats the windows of an image as examples, so opacus "
                 "would clip the gradients of windows"
             )
         if any(isinstance(child, nn.modules.batchnorm._BatchNorm) for child in model.modules()):
             raise InputError(
-                f"{self.kind}: {architecture} normalises over the batch, so that no example has a gradient of its own"
+                f"{self.kind}: {architecture} normalises over the batch, so no example has its own gradient"
             )
 
     def delta_of(self, examples: int) -> float:
@@ -80,15 +80,15 @@ class Private(Method):
         """Raise InputError, before anything is trained, if the budget cannot be kept with that many training examples.
 
         Raises:
-            InputError: δ is 1/n or more, or ε is below what any noise can show.
+            InputError: δ is 1/n or more, or no noise can guarantee this ε.
         """
         from evenhand.training.private import calibrate_noise
 
-        # A single step on all examples: where no noise is enough for one, none is for more.
+        # A single step on all examples: if no noise is enough for one step, none is enough for more.
         calibrate_noise(self.epsilon, self.delta_of(examples), self.max_grad_norm, sample_rate=1.0, steps=1)
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """Return the model as the method without privacy makes it. Raises InputError: see `check`."""
+        """Return the model that the method without privacy makes. Raises InputError: see `check`."""
         self.check(model)
         return super().apply(model, seed)  # pyright: ignore[reportAbstractUsage]
 
@@ -120,7 +120,7 @@ class Private(Method):
 
 
 class DPFull(Private, Full):
-    """Trains every weight by DP-SGD, within a budget of ε; kept as full fine-tuning is.
+    """Trains every weight by DP-SGD, within a budget of ε; saved like full fine-tuning.
 
     `Private` documents the budget: epsilon, delta, max_grad_norm.
 
@@ -135,9 +135,9 @@ class DPFull(Private, Full):
 
 
 class DPLoRA(Private, LoRA):
-    """Trains a LoRA by DP-SGD, within a budget of ε; kept as an ordinary adapter.
+    """Trains a LoRA by DP-SGD, within a budget of ε; saved as an ordinary adapter.
 
-    `Private` documents the budget, `LoRA` the rest. It is checked that every B moves in the first step.
+    `Private` documents the budget, `LoRA` the rest. Training checks that every B changes in the first step.
 
     Example:
         >>> import evenhand

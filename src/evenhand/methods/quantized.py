@@ -79,6 +79,6 @@ def quantize_base(model: PreTrainedModel) -> PreTrainedModel:
         four.bias = linear.bias
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, four)
-    vars(model)["is_loaded_in_4bit"] = True  # which PEFT asks
+    vars(model)["is_loaded_in_4bit"] = True  # PEFT reads this attribute
     # Weights are rounded on their way to the GPU.
     return model.to(device())  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evenhand.training.recipe import TrainSpec
 
 MASK = "pruned"
-"""The buffer of a pruned layer that says which of its weights are 0 and stay it."""
+"""The buffer of a pruned layer that marks the weights that are 0 and remain 0."""
 
 _BATCH = 32
 
@@ -31,11 +31,11 @@ _BATCH = 32
 class Pruned(Full):
     """Base class: sets a share of the weights of the base's repeated linear layers to 0, and trains all others.
 
-    A pruned weight stays 0: its gradient is 0, and so is what AdamW makes of it. Embeddings, normalisations, biases,
+    A pruned weight remains 0: its gradient is 0, and so is AdamW's update. Embeddings, normalisations, biases,
     poolers and the head are not pruned.
 
     Attributes:
-        sparsity: the share of each layer's weights that is 0, rounded down to a whole number of them.
+        sparsity: the share of each layer's weights that is 0, rounded down to a whole number of weights.
     """
 
     sparsity: float = Field(default=0.5, gt=0, lt=1)
@@ -82,16 +82,17 @@ class Magnitude(Pruned):
 
 
 class Wanda(Pruned):
-    """Sets the weights of least |weight| × norm of its input in each row of linear layers to 0, and trains the others.
+    """Sets the weights with the smallest |weight| × input norm in each row of linear layers to 0, and trains the
+    others.
 
     Source: Sun et al. (2023, arXiv:2306.11695).
 
-    The norms are over the tokens of the first training examples. Layers are pruned one after the other, each on what
-    the pruned ones before it give.
+    The norms are over the tokens of the first training examples. Layers are pruned one after the other; the inputs of
+    each come from the pruned layers before it.
 
     Attributes:
         sparsity: the share of each row (the weights of one output) that is 0, rounded down to a whole number of them.
-        examples: how many of the first training examples are looked at.
+        examples: number of training examples, from the first, on which the norms are computed.
 
     Example:
         >>> import evenhand
@@ -105,7 +106,7 @@ class Wanda(Pruned):
     examples: PositiveInt = 128
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """Return the model itself, all of it trained; it is pruned once the training examples are known.
+        """Return the model itself with all weights trained; `pack` prunes it, since this needs the training examples.
 
         Raises:
             InputError: see `check`.

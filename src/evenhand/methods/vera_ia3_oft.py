@@ -28,7 +28,7 @@ class VeRA(TargetedAdapter):
 
     Attributes:
         rank: rows of A and columns of B, drawn under the seed; larger than LoRA's, since only Λd grows with it.
-        d_initial: what every entry of d starts from.
+        d_initial: initial value of every entry of d.
         dropout: probability of the dropout before A, drawn from one generator per layer.
 
     Example:
@@ -101,7 +101,7 @@ class Orthogonal(TargetedAdapter):
     """Base class of OFT and BOFT: rotates the inputs of each target layer in blocks of `block`.
 
     Attributes:
-        block: inputs that are turned together; must divide the inputs of every target layer.
+        block: number of inputs that are rotated together; must divide the inputs of every target layer.
     """
 
     lr: NonNegativeFloat = 3e-4
@@ -114,7 +114,8 @@ class Orthogonal(TargetedAdapter):
             for name, (inside, _) in widths(model, matched).items():
                 if transposed(layers[name]):
                     raise InputError(
-                        f"{self.kind}: PEFT cannot turn the transposed layers of {type(model).__name__}; use kind: lora"
+                        f"{self.kind}: PEFT cannot rotate the transposed layers of {type(model).__name__}; use kind: "
+                        "lora"
                     )
                 if inside % self.block:
                     raise InputError(
@@ -126,7 +127,7 @@ class Orthogonal(TargetedAdapter):
 class OFT(Orthogonal):
     """Trains block-diagonal rotations of each target layer's inputs, and the head (Qiu et al. 2023, arXiv:2306.07280).
 
-    The rotations follow Cayley's formula as it stands and not as a truncated series, so that they are exact.
+    The rotations use the exact Cayley formula instead of a truncated series, so they are true rotations.
 
     Attributes:
         block: the size of the blocks, which must divide the inputs of every target layer.
@@ -154,8 +155,8 @@ class BOFT(Orthogonal):
 
     Attributes:
         block: the size of the blocks, which must divide the inputs of every target layer.
-        factors: of the product. PEFT has more than one only through a CUDA extension that it compiles when it is
-            first asked, and otherwise silently uses one; here that is refused.
+        factors: number of factors. PEFT supports more than one only with a CUDA extension that it compiles on first
+            use. Without the extension PEFT silently uses one factor; here that is refused.
 
     Example:
         >>> import evenhand
@@ -169,7 +170,7 @@ class BOFT(Orthogonal):
     factors: PositiveInt = 1
 
     def check(self, model: PreTrainedModel) -> None:
-        """Raise InputError as `Orthogonal` does, or if several factors are asked for without PEFT's CUDA extension."""
+        """Raise InputError as `Orthogonal` does, or for several factors without PEFT's CUDA extension."""
         super().check(model)
         if self.factors == 1:
             return

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class VirtualTokens(PeftAdapter):
-    """Base class: puts trained tokens that stand for no word before every text.
+    """Base class: puts trained virtual tokens before every text.
 
-    Texts are truncated so that both fit the model's positions.
+    Texts are truncated so that text and tokens together fit the model's positions.
 
     Attributes:
-        tokens: how many.
+        tokens: number of virtual tokens.
     """
 
     lr: NonNegativeFloat = 1e-2
@@ -76,9 +76,9 @@ class Prefix(VirtualTokens):
 class Prompt(VirtualTokens):
     """Trains the embeddings of virtual tokens, and the head (Lester et al. 2021, arXiv:2104.08691).
 
-    An encoder that classifies by its first position reads it at the first virtual token, a decoder at the last token of
-    the text. Transformers cannot tell that token from padding behind embeddings, so it is pointed out here; plain PEFT
-    reads a kept prompt, and answers the same for texts without padding.
+    An encoder that classifies by its first position reads the first virtual token, and a decoder reads the last token
+    of the text. Transformers cannot distinguish that token from padding if the input is embeddings, so this class
+    selects it. Plain PEFT can load a saved prompt and gives the same logits for texts without padding.
 
     Attributes:
         init: start from the embeddings of tokens drawn from the vocabulary, or from a normal distribution.

@@ -1,9 +1,9 @@
-"""Comparison of values across groups: the worst, the best, and five measures of how far apart they are.
+"""Comparison of values across groups: the worst, the best, and five measures of the differences between them.
 
-Values have the groups on their last axis, [..., G], and so has `eligible`, bool: the groups that are looked at (all of
-them where it is None). A value that is nan for an eligible group makes the answer nan: a group is left out because the
-caller says so, never silently. Where values are estimates from few examples, all of these but the mean are biased
-towards disparity (Lum, Zhang and Bower 2022).
+Values have the groups on their last axis, [..., G], and so does `eligible`, bool, which selects the groups to compare
+(None: all). If a value is nan for an eligible group, the result is nan: groups are excluded only by the caller, never
+silently. If values are estimates from few examples, all of these measures but the mean are biased towards disparity
+(Lum, Zhang and Bower 2022).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FOUR_FIFTHS = 0.8
 
 
 def worst_group(values: np.ndarray, *, higher_is_better: bool = True, eligible: np.ndarray | None = None) -> np.ndarray:
-    """The value of the worst group [...]; nan where no group is eligible.
+    """The value of the worst group [...]; nan if no group is eligible.
 
     Args:
         values: float [..., G].
@@ -35,7 +35,7 @@ def worst_group(values: np.ndarray, *, higher_is_better: bool = True, eligible: 
 
 
 def best_group(values: np.ndarray, *, higher_is_better: bool = True, eligible: np.ndarray | None = None) -> np.ndarray:
-    """The value of the best group [...]; nan where no group is eligible. Args and Source: `worst_group`.
+    """The value of the best group [...]; nan if no group is eligible. Args and Source: `worst_group`.
 
     Example:
         >>> from evenhand.metrics import best_group
@@ -63,9 +63,9 @@ def group_gap(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np.n
 
 
 def group_ratio(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np.ndarray:
-    """min / max over groups [...]; nan where the largest is 0, or with fewer than two eligible groups.
+    """min / max over groups [...]; nan if the largest is 0, or with fewer than two eligible groups.
 
-    Of selection rates this is the disparate impact ratio, to be compared with `FOUR_FIFTHS`.
+    For selection rates this is the disparate impact ratio, to be compared with `FOUR_FIFTHS`.
 
     Args:
         values: float [..., G], not negative.
@@ -82,7 +82,7 @@ def group_ratio(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np
 
 
 def impact_ratios(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np.ndarray:
-    """Each group's value over the highest eligible one [..., G]; nan where that is 0, and for ineligible groups.
+    """Each group's value divided by the highest eligible one [..., G]; nan if that is 0, and for ineligible groups.
 
     Args:
         values: selection rates, float [..., G].
@@ -123,8 +123,8 @@ def group_variance(values: np.ndarray, *, eligible: np.ndarray | None = None) ->
 def group_gini(values: np.ndarray, *, eligible: np.ndarray | None = None) -> np.ndarray:
     """Gini coefficient over groups, Σ_gh |v_g − v_h| / (2·G²·mean), each group counting once [...].
 
-    0 where all are equal, 1 − 1/G where one has everything. nan where the mean is 0, or with fewer than two eligible
-    groups.
+    It is 0 if all groups are equal and 1 − 1/G if one group has everything; nan if the mean is 0, or with fewer than
+    two eligible groups.
 
     Args:
         values: float [..., G], not negative.

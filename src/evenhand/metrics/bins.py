@@ -22,14 +22,14 @@ Norm = Literal["l1", "l2", "max"]
 class Bins:
     """The gap confidence − outcome by bin, and its products over pairs of examples.
 
-    With A_u the Σ share·gap and C_u the Σ share of a unit's examples in a bin, a unit being what is resampled together
-    (an example, or a cluster of them):
+    A unit is an example, or a cluster of examples that are resampled together. For the examples of unit u in a bin, let
+    A_u = Σ share·gap and C_u = Σ share.
 
     Attributes:
         count: int [..., B], examples with weight.
         units: int [..., B], units with weight.
         mass: float [..., B], share of the weight, Σ = 1.
-        excess: float [..., B], Σ share·gap of the bin's examples, which is mass × mean gap.
+        excess: float [..., B], Σ share·gap over the bin's examples, which equals mass × mean gap.
         products: float [..., B], Σ A_u·A_v over pairs of different units: excess² − Σ A_u².
         pairs: float [..., B], Σ C_u·C_v over the same pairs: mass² − Σ C_u².
 
@@ -57,12 +57,13 @@ class Bins:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """The bins with an unbiased squared gap, those of two units or more, bool [..., B]."""
+        """The bins with an unbiased squared gap, which have two units or more, bool [..., B]."""
         return self.units > 1
 
     @cached_property
     def unbiased(self) -> np.ndarray:
-        """The mean product of two units' gaps [..., B], whose mean is the squared gap; 0 in a bin that is not kept."""
+        """The mean product of two units' gaps [..., B], whose expectation is the squared gap; 0 in a bin that is not
+        kept."""
         return np.divide(self.products, self.pairs, out=np.zeros(self.mass.shape), where=self.kept)
 
     def error(self, norm: Norm) -> np.ndarray:
@@ -76,7 +77,7 @@ class Bins:
     def squared(self) -> np.ndarray:
         """Debiased squared l2 error Σ mass·unbiased over the bins that are kept, neither truncated at 0 nor rooted.
 
-        [...]; nan where no bin holds two units.
+        [...]; nan if no bin has two units.
         """
         return np.where(self.kept.any(axis=-1), (self.mass * self.unbiased).sum(axis=-1), np.nan)
 
@@ -88,10 +89,10 @@ def bin_gaps(
 
     Args:
         gap: confidence − outcome, float [..., n].
-        bins: int [..., n], as `bin_of` gives.
+        bins: int [..., n], from `bin_of`.
         n_bins: B.
-        shares: of the weight, float [n], Σ = 1 (nan where there is none).
-        unit: int [n], codes from 0 of what is resampled together; None: each example is its own.
+        shares: share of the weight, float [n], Σ = 1 (nan if there is no weight).
+        unit: int [n], codes of the units, from 0; None: each example is a unit.
 
     Example:
         >>> import numpy as np
@@ -153,8 +154,8 @@ def equal_width_edges(n_bins: int) -> np.ndarray:
 def equal_mass_edges(confidence: np.ndarray, n_bins: int, weight: np.ndarray | None = None) -> np.ndarray:
     """Edges at the smallest confidences that at least 1/B, 2/B, … of the weight do not exceed.
 
-    Equal confidences are never torn apart: then bins differ in mass, and some are empty. With B = n each distinct
-    confidence has a bin of its own.
+    Equal confidences always share a bin. If there are any, bins differ in mass, and some are empty. With B = n each
+    distinct confidence has a separate bin.
 
     Args:
         confidence: float [..., n].

@@ -25,10 +25,10 @@ def brier_score(
 
     Args:
         y_true: labels [n].
-        y_prob: the positive class's [n]: (p − y)², from 0 to 1. Each class's [n, C]: summed over classes, from 0 to 2;
-            with two columns twice the other.
-        labels: of the columns, where the labels are not 0 to C−1.
-        pos_label: with y_prob [n], the positive class, where the labels are not 0/1 or −1/1.
+        y_prob: probability of the positive class [n]: the score is (p − y)², from 0 to 1. Or probabilities of all
+            classes [n, C]: the score is summed over classes, from 0 to 2; with two columns it is twice the other.
+        labels: labels of the columns, unless they are 0 to C−1.
+        pos_label: with y_prob [n], the positive class, unless the labels are 0/1 or −1/1.
         sample_weight: float [n].
 
     Returns:
@@ -56,9 +56,9 @@ class BrierDecomposition:
     Attributes:
         brier: the score.
         reliability: Σ π_b·(mean confidence_b − share_b)², the squared l2 calibration error; less is better.
-        resolution: Σ π_b·(share_b − share)², how much the bins differ in what happens; more is better.
-        uncertainty: share·(1 − share), of the labels alone.
-        within: what varies within bins; 0 where each distinct confidence has a bin of its own.
+        resolution: Σ π_b·(share_b − share)², how much outcomes differ between bins; more is better.
+        uncertainty: share·(1 − share), which depends only on the labels.
+        within: the variation within bins; 0 if each distinct confidence has a separate bin.
 
     Example:
         >>> from evenhand.metrics import brier_decomposition
@@ -84,7 +84,7 @@ def brier_decomposition(
     pos_label: Any = None,
     sample_weight: Any = None,
 ) -> BrierDecomposition:
-    """The Brier score's reliability, resolution and uncertainty, over bins (lo, hi] of which the first includes 0.
+    """The Brier score's reliability, resolution and uncertainty, over bins (lo, hi]; the first bin includes 0.
 
     Args:
         y_true, y_prob, labels, pos_label, sample_weight: see `brier_score`; with y_prob [n, C] parts are summed over
@@ -93,7 +93,7 @@ def brier_decomposition(
             confidence).
 
     Returns:
-        Parts that are nan where all weights are 0.
+        The parts, which are nan if all weights are 0.
 
     Raises:
         InputError: labels, probabilities, weights or options that cannot be used.

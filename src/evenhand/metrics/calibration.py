@@ -1,18 +1,20 @@
 """Binned calibration errors and reliability curves of one run.
 
-Bins are (lo, hi], the first includes 0. A plug-in error is biased upward: a perfectly calibrated model has about .17 at
-50 examples, .086 at 200 and .029 at 2,000, so small groups look miscalibrated. `calibration_error_squared` is not.
+Bins are (lo, hi]; the first includes 0. A plug-in error is biased upward: a perfectly calibrated model has about .17
+at 50 examples, .086 at 200 and .029 at 2,000, so small groups look miscalibrated. `calibration_error_squared` is not
+biased in this way.
 
 All functions take y_true [n] and y_prob, [n] (the positive class's) or [n, C], and share these options:
 
-- `form`, `labels`, `pos_label`: see `pairs_of` in `forms.py`. Classwise errors are taken over bins and classes at once,
-  each class weighing 1/C: for l1 that is the mean over classes, for max the largest gap of any.
+- `form`, `labels`, `pos_label`: see `pairs_of` in `forms.py`. Classwise errors are computed over bins and classes
+  together, with weight 1/C for each class: for l1 this is the mean over classes, for max the largest gap in any class.
 - `n_bins`, `strategy`: bins of equal width (`uniform`) or of equal mass (`quantile`; equal confidences share a bin).
 - `sample_weight`: float [n].
-- `units` (debiased errors): labels [n] of what is resampled together, such as near-duplicates or pairs of texts. Only
-  examples of different units are multiplied, so that what a unit's examples have in common is no miscalibration.
+- `units` (debiased errors): labels [n] of units, such as near-duplicates or pairs of texts, which are resampled
+  together. Only gaps of examples from different units are multiplied, so that errors shared within a unit do not count
+  as miscalibration.
 
-They raise InputError for labels, probabilities or options that cannot be used, and are nan where all weights are 0.
+They raise InputError for labels, probabilities or options that cannot be used, and return nan if all weights are 0.
 """
 
 from __future__ import annotations
@@ -81,10 +83,11 @@ def calibration_error_squared(
 ) -> float:
     """Debiased squared l2 calibration error Σ π_b·(gap_b² − s_b²/n_b); it may be below 0.
 
-    s_b² is the sample variance of confidence − outcome in the bin: the usual ȳ(1 − ȳ)/(n − 1) takes away too much where
-    confidences vary within a bin. gap_b² − s_b²/n_b is the mean product of two different examples' gaps. A bin of one
-    example has none and adds 0, so that the error is too small by at most these bins' mass, and an audit, which pools
-    the masses over runs, says more about small groups; nan where no bin (of some class) holds two.
+    s_b² is the sample variance of confidence − outcome in the bin; the usual ȳ(1 − ȳ)/(n − 1) subtracts too much if
+    confidences vary within a bin. gap_b² − s_b²/n_b is the mean product of the gaps of two different examples. A bin
+    with a single example has no such product and adds 0, so the error is too small by at most the mass of these bins.
+    (An audit pools the masses over runs and is more informative about small groups.) The value is nan if no bin (of
+    some class) has two examples.
 
     Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
     when the value is nan.
@@ -114,8 +117,9 @@ def debiased_calibration_error(
 ) -> float:
     """The square root of `calibration_error_squared`; 0 where that is below 0 (no visible miscalibration).
 
-    For comparison with plug-in errors and papers. The truncation brings back a bias: a perfectly calibrated model has
-    about .056 at 50 examples, .028 at 200 and .008 at 2,000; compare methods by the square. nan where that is.
+    It is meant for comparison with plug-in errors and papers. The truncation causes a bias again: a perfectly
+    calibrated model has about .056 at 50 examples, .028 at 200 and .008 at 2,000; compare methods by the square
+    instead. The value is nan if the square is.
 
     Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
     when the value is nan.
@@ -148,8 +152,8 @@ def adaptive_calibration_error(
     Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
     when the value is nan.
 
-    Source: Nixon et al. (2019), ACE; their bins tear equal confidences apart and weigh alike, these keep them together
-    and weigh by mass, which is the same where all confidences differ and n is a multiple of `n_bins`.
+    Source: Nixon et al. (2019), ACE. Their bins may split equal confidences and have equal weights; these bins keep
+    them together and are weighted by mass. Both agree if all confidences differ and n is a multiple of `n_bins`.
 
     Example:
         >>> from evenhand.metrics import adaptive_calibration_error
@@ -237,16 +241,16 @@ def calibration_gap(
 
     Args:
         sensitive_features: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
-        metric: a calibration error. Plug-in errors differ between groups of different sizes that are calibrated alike;
-            `calibration_error_squared` does not on average, but max − min still does.
+        metric: a calibration error. Plug-in errors differ between equally calibrated groups of different sizes.
+            `calibration_error_squared` does not differ on average, but max − min is still above 0.
         method: `between_groups`: max − min. `to_overall`, `to_complement`: the largest difference from everyone, or
-            from everyone else. Bins of equal mass are each group's own.
+            from everyone else. Bins of equal mass are determined for each group.
         min_support: groups with fewer examples (or whose complement, if they are compared with it, has fewer) are left
             out.
-        options: of the metric.
+        options: options of the metric.
 
-    Returns:
-        nan where the metric is undefined for an eligible group, or with too few eligible groups (two, or one).
+            Returns: nan if the metric is undefined for an eligible group, or with too few eligible groups (fewer than
+                two, or than one).
 
     Raises:
         InputError: as the metric does; groups that cannot be used, an unknown method.

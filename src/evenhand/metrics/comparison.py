@@ -32,8 +32,9 @@ class Comparison:
         kind: difference (0 is parity, more is worse) or ratio (1 is parity, less is worse).
         method: `between_groups`: max − min, min/max. `to_overall`, `to_complement`: the group furthest from everyone,
             or from everyone else.
-        pos_label: the positive class, where the labels are not 0/1 or −1/1.
-        average: with more than two classes, over each class against the rest: the `worst` or the mean (`macro`).
+        pos_label: the positive class, unless the labels are 0/1 or −1/1.
+        average: with more than two classes, each class is compared with the rest, and the result is the `worst` or the
+            mean (`macro`).
         min_support: groups with fewer examples in a rate's denominator (or whose complement, if they are compared
             with it, has fewer) are left out.
     """
@@ -71,14 +72,14 @@ def disparity(
         y_true: labels [n].
         y_pred: predicted labels [..., n], one row per trial.
         sensitive_features: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
-        control_features: the same for strata; groups are compared within each, and the worst stratum counts.
-            `by_group` gives them one by one.
+        control_features: strata, in the same formats; groups are compared within each stratum, and the worst stratum
+            counts. `by_group` returns one value per stratum.
         kind, method, pos_label, average, min_support: see `Comparison`.
         sample_weight: float [n].
 
     Returns:
-        float [...]. nan where it is undefined in some eligible group (and stratum, and class); with fewer than two
-        eligible groups (one, for `to_overall` and `to_complement`); and a ratio where both of its rates are 0.
+        float [...]. It is nan if the rate is undefined for an eligible group (and stratum, and class); with fewer than
+        two eligible groups (one, for `to_overall` and `to_complement`); and, for a ratio, if both of its rates are 0.
 
     Raises:
         InputError: labels, groups or weights that cannot be used; an unknown option.
@@ -106,9 +107,9 @@ def compared(
     sample_weight: Any,
     agg: Aggregate = "worst_case",
 ) -> np.ndarray:
-    """The disparity [...] in one or several rates: the worst of them, or their mean; `disparity` says the rest.
+    """The disparity [...] in one or several rates: the worst of them, or their mean. See `disparity`.
 
-    For each class and stratum groups are compared and rates aggregated; then follow classes, then strata.
+    Groups are compared and rates aggregated for each class and stratum; then classes are aggregated, then strata.
     """
     if agg not in get_args(Aggregate):
         raise InputError(f'agg is "{agg}"; it is one of {", ".join(get_args(Aggregate))}')
@@ -152,7 +153,7 @@ def compared_once(
     sample_weight: Any,
     agg: Aggregate = "worst_case",
 ) -> float:
-    """The disparity of one trial. Raises InputError where y_pred holds several; `compared` says the rest."""
+    """The disparity of one trial. Raises InputError if y_pred holds several trials. See `compared`."""
     found = compared(rates, comparison, y_true, y_pred, sensitive_features, control_features, sample_weight, agg)
     if found.ndim:
         raise InputError("y_pred holds several trials; disparity takes them, this function takes one")
@@ -160,7 +161,7 @@ def compared_once(
 
 
 def _by_stratum(found: np.ndarray, levels: int) -> np.ndarray:
-    """[..., C, K·G] as [..., C, K, G]."""
+    """Reshape [..., C, K·G] to [..., C, K, G]."""
     return found.reshape(*found.shape[:-1], levels, -1)
 
 

@@ -43,12 +43,12 @@ _ALL = ("true_positives", "false_positives", "true_negatives", "false_negatives"
 
 @dataclass(frozen=True)
 class Share:
-    """A rate as Σ of / Σ among, in fields of `Counts`.
+    """A rate as a ratio of sums of fields of `Counts`.
 
     Attributes:
-        of, among: what is counted, and what it is a share of.
-        lacking: what there is none of where the rate is undefined.
-        better: +1 where more is better, −1 where less is, 0 where neither.
+        of, among: fields in the numerator and in the denominator.
+        lacking: the kind of examples that are missing if the rate is undefined.
+        better: +1 if more is better, −1 if less is better, 0 if neither.
     """
 
     of: tuple[str, ...]
@@ -82,7 +82,7 @@ _SHARES: Mapping[Rate, Share] = {
 
 
 def share_of(rate: Rate) -> Share:
-    """How a rate is made of counts. Raises InputError for an unknown name."""
+    """The definition of a rate in terms of counts. Raises InputError for an unknown name."""
     if rate not in _SHARES:
         raise InputError(f'there is no rate "{rate}"; {did_you_mean(str(rate), get_args(Rate))}')
     return _SHARES[rate]
@@ -92,14 +92,14 @@ def count(labels: Labels, masks: np.ndarray, weight: np.ndarray | None = None) -
     """Count outcomes within each mask.
 
     Args:
-        labels: with predictions [..., n].
+        labels: labels with predictions [..., n].
         masks: bool [n, G].
         weight: float [n].
     """
     matrices = _matrices(labels, masks, weight)
     chosen = list(labels.counted)
     rest = 1.0 - np.eye(labels.codes)
-    # Sums of what is counted, never differences: with weights those would leave −1e−17 where there is nothing.
+    # Sums of counted examples, never differences, which would leave −1e−17 instead of 0 with weights.
     off = matrices * rest
     return Counts(
         *(

@@ -14,7 +14,7 @@ from evenhand.metrics.labels import class_codes, numbers_of, positives_of
 Form = Literal["positive", "top_label", "classwise"]
 
 _ROUNDING = 1e-6
-"""Tolerance for probabilities outside [0, 1], which float32 arithmetic causes; they are clipped."""
+"""Tolerance for probabilities outside [0, 1] due to float32 arithmetic; they are clipped."""
 
 _SUM = 1e-3
 """Tolerance for the sum of the probabilities of all classes."""
@@ -28,16 +28,16 @@ def pairs_of(
     Args:
         y_true: labels [n].
         y_prob: probability of the positive class [n], or of each class [n, C].
-        form: `positive`: P(ŷ = 1) and whether y = 1, for y_prob [n]. `top_label`: the largest probability (the first of
-            equals) and whether it is that of y. `classwise`: each class's probability and whether it is y.
-        labels: with y_prob [n, C], the label of each column, where they are not 0 to C−1.
-        pos_label: with y_prob [n], the positive class, where the labels are not 0/1 or −1/1.
+        form: `positive`: P(ŷ = 1) and whether y = 1, for y_prob [n]. `top_label`: the largest probability (the first on
+            ties) and whether its class is y. `classwise`: each class's probability and whether the class is y.
+        labels: with y_prob [n, C], the label of each column, unless they are 0 to C−1.
+        pos_label: with y_prob [n], the positive class, unless the labels are 0/1 or −1/1.
 
     Returns:
         Two float arrays [K, n]; K is C for the form classwise and 1 for the others.
 
     Raises:
-        InputError: probabilities that are none, or do not sum to 1; labels that do not fit them; an unknown form.
+        InputError: invalid probabilities, or ones that do not sum to 1; labels that do not fit them; an unknown form.
     """
     if form not in get_args(Form):
         raise InputError(f'form is "{form}"; it is one of {", ".join(get_args(Form))}')
@@ -55,14 +55,14 @@ def pairs_of(
 
 
 def _is_floats(y_prob: Any) -> bool:
-    """Whether probabilities are an array of floats, perhaps of few bits, such as NumPy's or a framework's."""
+    """Whether probabilities are an array of floats of any precision, from NumPy or another framework."""
     return getattr(getattr(y_prob, "dtype", None), "kind", "") == "f"
 
 
 def columns_of(
     y_true: Any, y_prob: Any, *, labels: Sequence[Any] | None = None, pos_label: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities float [n, C] and the column of each label int [n]; of y_prob [n], the columns [1 − p, p].
+    """Probabilities float [n, C] and the column of each label int [n]; y_prob [n] becomes the columns [1 − p, p].
 
     Raises:
         InputError: as `pairs_of` does.

@@ -22,7 +22,7 @@ class Groups:
     """Groups of examples, with their names.
 
     Attributes:
-        names: of the groups [G].
+        names: names of the groups [G].
         masks: bool [n, G].
 
     Example:
@@ -42,9 +42,9 @@ class ByGroup:
     """One value per group.
 
     Attributes:
-        names: of the groups [G].
+        names: names of the groups [G].
         values: float [..., G]; nan where undefined.
-        support: int [..., G], how many examples each value rests on: those in the rate's denominator.
+        support: int [..., G], number of examples behind each value: those in the rate's denominator.
 
     Example:
         >>> import numpy as np
@@ -85,7 +85,7 @@ def intersections(attributes: Mapping[str, Any]) -> Groups:
     """Every conjunction of one group per attribute that has an example, named like `Black & female`.
 
     Args:
-        attributes: by name, what `groups_of` takes.
+        attributes: by name, in any format that `groups_of` takes.
 
     Raises:
         InputError: no attribute, or attributes that do not fit each other.
@@ -111,7 +111,7 @@ def groups_of(features: Any, n: int, name: str = "sensitive_features") -> Groups
         features: one label per example [n] (a missing one is the group `(missing)`); masks, bool [n, G]; a mapping of
             attributes to any of these, for their intersections; or `Groups`.
         n: the number of examples.
-        name: for the message.
+        name: name in messages.
 
     Returns:
         Groups sorted by name; masks keep their order and are named `0`, `1`, … .
@@ -147,19 +147,20 @@ def by_group(
     """Compute any metric of one run within each group, or within each stratum of a control feature.
 
     Args:
-        metric: with a `sample_weight`, such as `expected_calibration_error` or `demographic_parity_difference`.
-        y_true, y_pred: labels [n] and what the metric takes beside them.
+        metric: a metric with a `sample_weight`, such as `expected_calibration_error` or
+            `demographic_parity_difference`.
+        y_true, y_pred: labels [n], and the metric's second argument.
         groups: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
-        sample_weight: float [n]. Examples outside the group weigh 0, so that every group has all the classes.
-        options: of the metric, such as `sensitive_features`.
+        sample_weight: float [n]. Examples outside the group have weight 0, so that every group has all the classes.
+                options: options of the metric, such as `sensitive_features`.
 
-    Returns:
-        Values [G], nan where the metric is; support [G] counts the examples of each group.
+            Returns:
+                Values [G], nan where the metric is nan; support [G] counts the examples of each group.
 
     Raises:
         InputError: as the metric does, or groups that cannot be used.
 
-    Source: fairlearn's `MetricFrame`, of which this is one metric and one attribute.
+    Source: fairlearn's `MetricFrame`, for one metric and one attribute.
 
     Example:
         >>> from evenhand.metrics import accuracy, by_group

@@ -26,8 +26,8 @@ class Labels:
     Attributes:
         true: int [n].
         predicted: int [..., n], one row per trial.
-        codes: how many there are.
-        counted: the codes that are taken against the rest: the positive one, or every class [C].
+        codes: number of codes.
+        counted: the codes that are compared with the rest: the positive one, or every class [C].
     """
 
     true: np.ndarray
@@ -37,17 +37,16 @@ class Labels:
 
 
 def labels_of(y_true: Any, y_pred: Any, *, pos_label: Any = None, average: Average | None = None) -> Labels:
-    """Code labels: 1 for the positive class and 0 for the rest, or one code per class where they are averaged over.
+    """Code labels: 1 for the positive class and 0 for the rest, or one code per class if classes are averaged.
 
     Args:
         y_true: labels [n]: numbers, bools or words.
         y_pred: labels [..., n].
-        pos_label: the positive class; not needed for 0/1, false/true and −1/1, where it is 1.
-        average: every class is taken against the rest in its turn.
+        pos_label: the positive class; not needed for 0/1, false/true and −1/1, for which it is 1.
+                average: compares every class with the rest in turn.
 
-    Raises:
-        InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive class that
-            is not said, is none of the labels, or is said beside an average.
+            Raises: InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive
+                class that is missing, is not among the labels, or is combined with an average.
     """
     true, predicted = _two(y_true, y_pred)
     classes = np.union1d(true, predicted)
@@ -82,18 +81,18 @@ def class_codes(y_true: Any, classes: int, labels: Sequence[Any] | None) -> np.n
     """The column of each label in an array of probabilities, int [n].
 
     Args:
-        y_true: labels [n]; whole numbers from 0 to `classes` − 1 where `labels` is None.
+        y_true: labels [n]; whole numbers from 0 to `classes` − 1 if `labels` is None.
         classes: the number of columns.
         labels: the label of each column.
 
     Raises:
-        InputError: a label that has no column; `labels` of another length, or needed and not given.
+        InputError: a label without a column; `labels` of another length, or missing although needed.
     """
     true = _labels(y_true, "y_true")
     if labels is None:
         if true.dtype.kind not in "iub" or true.min() < 0 or true.max() >= classes:
             raise InputError(
-                f"y_true is no column of the {classes} of y_prob everywhere (0 to {classes - 1}); give labels, the "
+                f"y_true has values other than 0 to {classes - 1}, the {classes} columns of y_prob; give labels, the "
                 "label of each column"
             )
         return true.astype(np.int64)
@@ -102,12 +101,12 @@ def class_codes(y_true: Any, classes: int, labels: Sequence[Any] | None) -> np.n
     code = {label: number for number, label in enumerate(labels)}
     found = [code.get(label, -1) for label in true.tolist()]
     if -1 in found:
-        raise InputError(f"y_true is {true[found.index(-1)]!s} in row {found.index(-1)}, which is none of labels")
+        raise InputError(f"y_true is {true[found.index(-1)]!s} in row {found.index(-1)}, which is not among labels")
     return np.array(found, dtype=np.int64)
 
 
 def weights_of(sample_weight: Any, n: int) -> np.ndarray | None:
-    """Weights float [n], or None where all count alike. Raises InputError unless they are finite and not negative."""
+    """Weights float [n], or None if all are equal. Raises InputError unless they are finite and not negative."""
     if sample_weight is None:
         return None
     weight = numbers_of(sample_weight, "sample_weight")
@@ -119,14 +118,14 @@ def weights_of(sample_weight: Any, n: int) -> np.ndarray | None:
 
 
 def shares_of(weight: np.ndarray | None, n: int) -> np.ndarray:
-    """Weights scaled to sum to 1, float [n]; nan where there is none."""
+    """Weights scaled to sum to 1, float [n]; nan if all are 0."""
     weight = np.ones(n) if weight is None else weight
     total = weight.sum()
     return weight / total if total > 0 else np.full(n, np.nan)
 
 
 def unit_codes(units: Any, n: int) -> np.ndarray:
-    """The codes, int [n] from 0, of labels of what is resampled together.
+    """The codes of units' labels, int [n] from 0.
 
     Raises:
         InputError: there are not n labels, or some are missing.
@@ -144,11 +143,12 @@ def numbers_of(values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise InputError(f"{name} is no array of numbers") from None
+        raise InputError(f"{name} is not an array of numbers") from None
 
 
 def array_of(values: Any, name: str) -> np.ndarray:
-    """Convert to an array; words with missing values become objects, since NumPy would make them the word `nan`.
+    """Convert to an array; words with missing values become objects, because NumPy would convert these to the word
+    `nan`.
 
     Raises:
         InputError: rows of different lengths.
@@ -207,5 +207,5 @@ def _positive(classes: list[Any], pos_label: Any) -> Any:
         raise InputError(f"the labels are {shown}: say which is the positive class with pos_label{more}")
     if pos_label not in classes and not (natural and any(pos_label in pair for pair in _NATURAL)):
         shown = ", ".join(map(str, classes[:5])) + (", …" if len(classes) > 5 else "")
-        raise InputError(f"pos_label is {pos_label!r}, which is none of the labels {shown}")
+        raise InputError(f"pos_label is {pos_label!r}, which is not among the labels {shown}")
     return pos_label

@@ -1,14 +1,14 @@
 """Differences between groups under their usual names (such as `demographic_parity_difference`); 0 is parity.
 
-All take y_true and y_pred [n] and give one float. fairlearn's keywords mean what they mean there; the rest of
-`disparity`'s do as well. Where these measures differ from fairlearn's on purpose:
+All take y_true and y_pred [n] and return one float. Keywords of fairlearn have the same meaning as there; the other
+keywords are those of `disparity`. These measures deliberately differ from fairlearn's in some ways:
 
 - A group that lacks a rate makes the measure nan, unless `min_support` excludes it. fairlearn counts its rate as 0.
-- Labels that do not say which class is positive are refused; fairlearn's demographic parity of words is 0.
+- Labels that do not identify the positive class are refused; fairlearn's demographic parity of words is 0.
 - A missing group value is the group `(missing)`.
 - `to_complement` compares each group with everybody else and gives the largest difference (smallest ratio);
   `against_complement` gives one value per group.
-- With `control_features` the worst stratum counts; `by_group` gives one value per stratum.
+- With `control_features` the worst stratum counts; `by_group` returns one value per stratum.
 """
 
 from __future__ import annotations
@@ -176,16 +176,16 @@ def accuracy_difference(
 def against_complement(
     metric: Callable[..., float], y_true: Any, y_pred: Any, *, sensitive_features: Any, **options: Any
 ) -> ByGroup:
-    """Each group against everybody else, by a measure of this module, as the paper's figures show it per subgroup.
+    """Each group against everybody else, by a measure of this module, as in the paper's figures.
 
     Args:
-        metric: such as `equalized_odds_difference`; it compares two groups, the members and the others.
+        metric: a measure such as `equalized_odds_difference`, which compares two groups, the members and the others.
         y_true, y_pred: labels [n].
         sensitive_features: the groups, as for `disparity`.
         options: of the metric.
 
     Returns:
-        Values [G], nan where undefined for the group or its complement (a group that everybody is in has none);
+        Values [G], nan where undefined for the group or its complement (a group of everybody has no complement);
         support [G] counts the members.
 
     Raises:

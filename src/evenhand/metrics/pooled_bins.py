@@ -7,14 +7,15 @@ squared. Only κ needs the masses:
     κ_b = π̂_b / Σ C_u·C_v          a bin that holds many units: the run's own mass, and the mean product
     κ_b = 1 / (p̂_b · Σ W_u·W_v)    a thin bin: the mass p̂_b of all runs, and the sum over all pairs of the run
 
-In a thin bin the mean product is undefined where a run has one unit, and leaving such bins out takes miscalibration
-away that is there: at 20 examples a third of it. The sum over pairs is then 0, as its mean requires, and what remains
-unseen are bins that hold a single unit in all runs together: the bias is −Σ π_b·g_b²·(1 − π_b)^(N − 1) for N different
-examples. Their share of the weight is reported as `unseen`; it bounds the bias, since no gap exceeds 1.
+In a thin bin the mean product is undefined if a run has one unit, and leaving out such bins would hide part of the
+miscalibration: a third of it with 20 examples. The sum over pairs is then 0, which keeps its expectation right. Only
+bins with a single unit in all runs together remain unseen: the bias is −Σ π_b·g_b²·(1 − π_b)^(N − 1) for N different
+examples. Their share of the weight is reported as `unseen`; it bounds the bias, because no gap exceeds 1.
 
 p̂_b = (T_b − Σ T_bu²/T_b) / (N − Σ N_u²/N), with T_bu and N_u a unit's weight in the bin and in all bins over all runs:
 (T_b − 1)/(N − 1) for runs on different examples, (n_b − 1)/(n − 1) for runs on the same. Masses that differ between
-runs bias a pooled bin by their squared coefficient of variation: bins of more than `MANY` units have their own.
+runs bias a pooled bin by their squared coefficient of variation, so bins of more than `MANY` units use the run's own
+mass.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import numpy as np
 from evenhand.metrics.bins import Bins, bin_gaps
 
 MANY = 10
-"""The expected number of other units from which a bin of a run has its own mass: it is as good as never empty."""
+"""The expected number of other units from which a bin uses the run's own mass, because it is practically never
+empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +40,9 @@ class BinnedRun:
     Attributes:
         gap: confidence − outcome, float [n].
         bins: int [n].
-        shares: of the weight, float [n], Σ = 1.
-        unit: int [n], codes from 0 of what is resampled together, the same in all runs; None: each example is its own,
-            and no two runs have any in common.
+        shares: share of the weight, float [n], Σ = 1.
+        unit: int [n], codes of the units, from 0, the same in all runs; None: each example is a unit, and no two runs
+            share any.
     """
 
     gap: np.ndarray
@@ -54,11 +56,11 @@ class SquaredError:
     """The debiased squared calibration error of one run.
 
     Attributes:
-        value: nan where no pair of units of the run could lie in one bin.
-        influence: float [n], of each example, Σ = 0.
-        alone: the number of examples in bins that hold no other unit, whose part of the error is not seen.
-        unseen: their share of the weight; the error is too small by this at most.
-        squares: Σ share·gap² of these examples, which is what is not seen and their noise.
+        value: nan if no pair of units of the run could be in the same bin.
+        influence: float [n], influence of each example, Σ = 0.
+        alone: the number of examples in bins without another unit, whose part of the error is not seen.
+        unseen: their share of the weight; the error is too small by at most this.
+        squares: Σ share·gap² over these examples: their unseen error and their noise.
         moved: float [n], share·gap.
     """
 
@@ -72,15 +74,15 @@ class SquaredError:
 
 @dataclass(frozen=True, eq=False)
 class PairWeights:
-    """κ of every run and bin, and where it is from.
+    """κ of every run and bin, and its origin.
 
     Attributes:
-        factor: float [J, B], κ; 0 where a bin holds a single unit, or a run.
+        factor: float [J, B], κ; 0 if the bin or the run has a single unit.
         own: bool [J, B], bins with the run's own mass.
-        mass: float [J, B], of the runs.
-        pooled: float [B], p̂_b; 0 where a bin holds a single unit in all runs.
-        seen: bool [J, B], bins in which a unit has another one.
-        defined: bool [J], runs of two units or more, of which some bin is seen.
+        mass: float [J, B], masses of the runs.
+        pooled: float [B], p̂_b; 0 if a bin has a single unit in all runs.
+        seen: bool [J, B], bins with more than one unit.
+        defined: bool [J], runs with two units or more and some seen bin.
     """
 
     factor: np.ndarray
@@ -114,14 +116,14 @@ def pooled_squared_errors(runs: Sequence[BinnedRun], n_bins: int) -> list[Square
     """The debiased squared calibration error of each run of one method.
 
     Args:
-        runs: with the same coding of units.
+        runs: runs with the same codes of units.
         n_bins: B.
 
     Source: Kumar, Liang and Ma (2019) for the products of different examples; the pooled masses are simulated in
     tests/coverage/test_calibration.py.
 
     Example:
-        Two runs of two examples each. In neither do two lie in one bin, but together they do:
+        Two runs of two examples each. In neither run do two examples share a bin, but together they do:
 
         >>> import numpy as np
         >>> from evenhand.metrics.pooled_bins import BinnedRun, pooled_squared_errors
@@ -135,7 +137,7 @@ def pooled_squared_errors(runs: Sequence[BinnedRun], n_bins: int) -> list[Square
     products = np.stack([one.products for one in bins])
     parts = weights.factor * products
     values = weights.errors(products)
-    # d(value)/d(mass): of the run's own mass, or of that of all runs, to which each contributes its share.
+    # d(value)/d(mass), for the run's own mass, or for the mass of all runs, to which each run contributes its share.
     thin = np.where(weights.own, 0.0, parts).mean(axis=0)
     own_level = np.divide(parts, weights.mass, out=np.zeros(parts.shape), where=weights.mass > 0)
     pooled_level = np.divide(thin, weights.pooled, out=np.zeros(n_bins), where=weights.pooled > 0)
@@ -160,7 +162,7 @@ def pooled_squared_errors(runs: Sequence[BinnedRun], n_bins: int) -> list[Square
 
 
 def _of_own_unit(run: BinnedRun, values: np.ndarray, n_bins: int) -> np.ndarray:
-    """Of each example the sum of values [n] over the examples of its unit in its bin, itself included, float [n]."""
+    """For each example, the sum of values [n] over the examples of its unit in its bin, including itself, float [n]."""
     if run.unit is None:
         return values
     cell = run.unit * n_bins + run.bins
@@ -174,7 +176,7 @@ def _pairs_of_all(run: BinnedRun) -> tuple[int, float]:
 
 
 def _pooled_mass(runs: Sequence[BinnedRun], n_bins: int) -> np.ndarray:
-    """p̂_b, float [B], of all runs together; 0 where a bin holds a single unit."""
+    """p̂_b, float [B], of all runs together; 0 if a bin has a single unit."""
     total, squares, units = np.zeros(n_bins), np.zeros(n_bins), np.zeros(n_bins, dtype=np.int64)
     all_squares = 0.0
     apart = [run for run in runs if run.unit is None]

@@ -28,7 +28,7 @@ def probe_accuracy(correct: np.ndarray) -> np.ndarray:
 def selectivity(correct: np.ndarray, control: np.ndarray) -> np.ndarray:
     """Accuracy on the label minus mean accuracy on its control tasks [...], between −1 and 1.
 
-    About 0: whatever the probe reaches, it could have learnt by heart. Args as `selectivity_by_example`.
+    About 0 means that memorization can explain the probe's accuracy. Args as `selectivity_by_example`.
 
     Raises:
         InputError: as `selectivity_by_example`.
@@ -48,7 +48,7 @@ def selectivity_by_example(correct: np.ndarray, control: np.ndarray) -> np.ndarr
 
     Args:
         correct: bool [..., n], whether the label was predicted correctly.
-        control: bool [..., S, n], the same of each control task.
+        control: bool [..., S, n], the same for each control task.
 
     Raises:
         InputError: shapes that do not fit, no control task or no example.

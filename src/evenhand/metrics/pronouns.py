@@ -1,4 +1,4 @@
-"""Third-person pronouns in English: the gender that a text gives its referent, and variants with other pronouns."""
+"""Third-person pronouns in English: the gender of a text's pronouns, and variants with other pronouns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NEVER_POSSESSED = """
     less maybe never not now often once otherwise really soon still then there today together tomorrow too twice very
     well yesterday
 """
-"""Determiners, pronouns, adverbs: what is possessed cannot begin with them. Before them too "her" is an object."""
+"""Determiners, pronouns, adverbs: no possessed noun phrase begins with them. Before them, too, "her" is an object."""
 
 _AFTER_ALONE = {
     "his": frozenset(_CONNECTIVES.split()),
@@ -49,7 +49,7 @@ _TAKES_A_PERSON = re.compile(
     "(give|charge|provide)[sd]?|gave|giving|(show|offer|help)(s|ed|ing)?|wish(es|ed)?|lets?|letting|makes?|made|making|"
     "tells?|told|telling|treat(s|ed)?"
 )
-"""Verbs of a person and something else: after them "her" is an object, though a noun may follow ("gave her advice")."""
+"""Verbs with two objects: after them "her" is an object, even if a noun follows ("gave her advice")."""
 
 _PLURAL = {"was": "were", "is": "are", "has": "have", "does": "do"}
 _PLURAL |= {verb + "n": plural + "n" for verb, plural in _PLURAL.items()} | {"doesn": "don"}  # before "'t"
@@ -64,15 +64,15 @@ def first_line(text: str) -> str:
 
 
 def pronoun_class(text: str, strict: bool = False) -> PronounClass:
-    """The gender of a text's pronouns, from the whole words of its first line, in any case.
+    """The gender of a text's pronouns, from the whole words of its first line, in upper or lower case.
 
     male: he, him, his, himself. female: she, her, hers, herself. neutral: they, them, their, theirs, themself,
-    themselves. Both genders: `mixed`. One gender beside a neutral pronoun: that gender, since "them" is mostly
+    themselves. Both genders: `mixed`. One gender and a neutral pronoun: that gender, because "them" mostly refers to
     something else ("she asked for them"). No pronoun, or no text: `none`.
 
     Args:
-        text: what was generated.
-        strict: one gender beside a neutral pronoun is `mixed` too.
+        text: the generated text.
+        strict: whether one gender with a neutral pronoun is `mixed`, too.
 
     Source: Ding et al., "On Fairness of Low-Rank Adaptation of Large Models" (2024), who search for the same words.
 
@@ -93,17 +93,17 @@ def pronoun_class(text: str, strict: bool = False) -> PronounClass:
 def pronoun_readings(sentence: str) -> tuple[str, ...]:
     """The sentence and its masculine, feminine and neutral readings: references for a source without gender.
 
-    In a sentence with "he" or "she" those pronouns change, and "they" or "them" stays; in one with neutral pronouns
-    only, those change. "her" becomes "him" or "his" by its role: it is a possessive if a word follows that can begin
-    what is possessed (not an article, a preposition, a conjunction, …), unless a verb such as "gave" or "told" stands
-    before it; else an object. "his" becomes "hers" where it stands alone. The verb after a subject agrees ("she was",
-    "they were"); other verbs of the sentence stay.
+    In a sentence with "he" or "she" these pronouns change, and "they" or "them" does not. In a sentence with only
+    neutral pronouns, those change. "her" becomes "him" or "his", depending on its role: it is a possessive if the next
+    word can begin a noun phrase (and is not an article, a preposition, a conjunction, …), unless a verb such as "gave"
+    or "told" precedes it; otherwise it is an object. "his" becomes "hers" if it stands alone. The verb after a subject
+    agrees with it ("she was", "they were"); other verbs of the sentence do not change.
 
     Args:
         sentence: English.
 
     Returns:
-        1 to 4 different sentences, the given one first; just that one where it has no pronoun.
+        1 to 4 different sentences, the given one first; only the given one if it has no pronoun.
 
     Example:
         >>> from evenhand.metrics import pronoun_readings
@@ -111,7 +111,7 @@ def pronoun_readings(sentence: str) -> tuple[str, ...]:
         ('He was late.', 'She was late.', 'They were late.')
     """
     given = pronoun_class(sentence)
-    pieces = re.split(r"(\W+)", sentence)  # words at even places, what is between them at odd ones
+    pieces = re.split(r"(\W+)", sentence)  # words at even positions, the text between them at odd ones
     changing = _NEUTRAL if given == "neutral" else _MALE | _FEMALE
     readings = (_read(pieces, changing, place) for place in range(3))
     return tuple(dict.fromkeys((sentence, *readings)))

@@ -1,7 +1,7 @@
-"""Rates of predictions: for everyone, by group, and one class against the rest where there are more than two.
+"""Rates of predictions: for everyone, by group, and for one class against the rest if there are more than two.
 
-Every rate is a share, so it needs somebody to be a share of. Where nobody is (a group without positives has no true
-positive rate) it is nan; `undefined_groups` says why.
+Every rate is a share of some examples. If there are no such examples, it is nan (a group without positives has no true
+positive rate); `undefined_groups` says why.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def rate_by_group(
         y_true: labels [n].
         y_pred: predicted labels [..., n], one row per trial.
         sensitive_features: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
-        pos_label: the positive class, where the labels are not 0/1 or −1/1. Accuracy and error need none.
-        average: with more than two classes, each against the rest: the `worst` class of each group, or their mean
-            (`macro`). The classes are those of y_true and y_pred.
+        pos_label: the positive class, unless the labels are 0/1 or −1/1. Accuracy and error need none.
+        average: with more than two classes, each class is compared with the rest, and the value is that of the `worst`
+            class of each group, or the mean over classes (`macro`). The classes are those in y_true and y_pred.
         sample_weight: float [n].
 
     Returns:
-        Values [..., G], nan where the group has no weight in the rate's denominator, and with an average where one
-        class is nan. Support [..., G] counts examples of positive weight, the smallest over classes.
+        Values [..., G], nan if the group has no weight in the rate's denominator or, with an average, if the rate of
+            some class is nan. Support [..., G] counts examples of positive weight, the smallest number over classes.
 
-    Raises:
-        InputError: labels, groups or weights that cannot be used; an average where the rate has none.
+        Raises:
+            InputError: labels, groups or weights that cannot be used; an average for a rate that has none.
 
-    Source: scikit-learn's and fairlearn's rates; they give 0 where this is nan.
+        Source: scikit-learn's and fairlearn's rates, which are 0 where this is nan.
 
     Example:
         >>> from evenhand.metrics import rate_by_group
@@ -100,9 +100,9 @@ def undefined_groups(
 def selection_rate(
     y_true: Any, y_pred: Any, *, pos_label: Any = None, average: Average | None = None, sample_weight: Any = None
 ) -> float:
-    """P(ŷ = 1), the share predicted positive; nan where no example has weight.
+    """P(ŷ = 1), the share predicted positive; nan if no example has weight.
 
-    Takes labels [n], of which y_true only tells the classes; options and errors are those of `rate_by_group`.
+    Takes labels [n]; y_true only determines the classes. Options and errors are those of `rate_by_group`.
 
     Source: fairlearn.
 

@@ -19,7 +19,7 @@ class ReliabilityCurve:
     """The points of a reliability diagram and of the histogram of confidence beside it.
 
     Attributes:
-        edges: of the bins, float [B+1].
+        edges: edges of the bins, float [B+1].
         count: examples with weight, int [B].
         mass: share of the weight, float [B]: the histogram.
         confidence, outcome: mean confidence and share of the event, float [B]; nan in an empty bin.
@@ -51,7 +51,7 @@ def reliability_curve(
 ) -> ReliabilityCurve:
     """Mean confidence against the share of the event by bin, in the form positive or top_label.
 
-    The form classwise, which has a curve per class, is refused: take one column as positive.
+    The form classwise is refused, because it has a curve per class; use one column as the positive class instead.
 
     Takes labels [n] and probabilities [n] or [n, C]. The head of `calibration.py` documents the options, the errors and
     when the value is nan.

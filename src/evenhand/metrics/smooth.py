@@ -1,4 +1,4 @@
-"""Smooth calibration error: without bins, by a kernel whose width follows from the data."""
+"""Smooth calibration error: without bins, using a kernel whose width is determined by the data."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def smooth_calibration_error(
 ) -> float:
     """smECE: the residuals y − p smoothed over the confidence, ∫ |Σ w·(y − p)·K_σ(t, p)| dt, at the width σ = smECE.
 
-    K_σ is the Gaussian kernel reflected at 0 and 1. A wider kernel gives a smaller error, so there is exactly one width
-    that equals its own error: nothing is to be chosen. It is a consistent measure (it goes to 0 exactly when the
-    distance to the nearest calibrated predictor does), and, unlike a binned error, continuous in the probabilities.
+    K_σ is the Gaussian kernel reflected at 0 and 1. A wider kernel gives a smaller error, so exactly one width equals
+    its own error, and there is nothing to choose. The measure is consistent (it goes to 0 exactly when the distance to
+    the nearest calibrated predictor does) and, unlike a binned error, continuous in the probabilities.
 
     Args:
         y_true: labels [n].
@@ -65,14 +65,14 @@ def smoothed_error(spectrum: np.ndarray, width: float) -> float:
     """∫ |smoothed residual| for a kernel of this width, from the residuals' cosine spectrum."""
     from scipy.fft import idct
 
-    # Reflecting the Gaussian at 0 and 1 makes it diagonal in cosines: it damps cos(kπt) by exp(−σ²k²π²/2).
+    # The Gaussian reflected at 0 and 1 is diagonal in cosines: it damps cos(kπt) by exp(−σ²k²π²/2).
     frequency = np.pi * np.arange(len(spectrum))
     smoothed = np.asarray(idct(spectrum * np.exp(-0.5 * (width * frequency) ** 2)))
     return float(np.abs(smoothed).sum())
 
 
 def _spectrum(values: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """Cosine spectrum of the residuals, each shared by the two cells whose middles are nearest."""
+    """Cosine spectrum of the residuals, each divided between the two cells with the nearest centres."""
     from scipy.fft import dct
 
     place = values * _CELLS - 0.5
@@ -85,7 +85,7 @@ def _spectrum(values: np.ndarray, residual: np.ndarray) -> np.ndarray:
 
 
 def _fixed_point(spectrum: np.ndarray) -> float:
-    """The width that equals its own error, by halving: the error falls as the width grows."""
+    """The width that equals its own error, by bisection, because the error falls as the width grows."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

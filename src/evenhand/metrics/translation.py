@@ -27,12 +27,11 @@ def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | Non
 
     Args:
         predicted: [n] classes of `pronoun_class`.
-        stereotype: [n] the gender that the referent's occupation stereotypically has, `male` or `female`; None where
-            there is none.
+        stereotype: [n] the stereotypical gender of the referent's occupation, `male` or `female`; None without a
+                    stereotype.
 
-    Returns:
-        object [n]: `pro` or `anti` (the stereotypical gender, or the other), `neutral`, `mixed` or `none`; None where
-        there is no stereotype.
+            Returns: object [n]: `pro` or `anti` (the stereotypical gender, or the other), `neutral`, `mixed` or
+                `none`; None without a stereotype.
 
     Raises:
         InputError: lengths that differ, or another word.
@@ -54,12 +53,12 @@ def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | Non
 
 @dataclass(frozen=True)
 class StereotypeShares:
-    """The shares of outcomes among translations, which sum to 1; nan where n is 0.
+    """The shares of outcomes among translations, which sum to 1; nan if n is 0.
 
     Attributes:
-        pro, anti: with the stereotypical gender, with the other.
-        neutral, mixed, none: as `pronoun_class` says.
-        n: translations whose referent has a stereotype.
+        pro, anti: shares with the stereotypical gender, and with the other.
+        neutral, mixed, none: shares of these classes of `pronoun_class`.
+        n: number of translations whose referent has a stereotype.
 
     Example:
         >>> from evenhand.metrics import stereotype_shares
@@ -100,9 +99,9 @@ class GenderAccuracy:
 
     Attributes:
         accuracy: share of texts whose class is the gold gender.
-        f1_male, f1_female: F1 of each gender, one against the rest; nan where it is neither gold nor predicted.
-        delta_g: f1_male − f1_female, ΔG; above 0 masculine referents are translated better.
-        n: texts that have a gold gender.
+        f1_male, f1_female: F1 of each gender, one against the rest; nan if it is neither gold nor predicted.
+        delta_g: f1_male − f1_female, ΔG; above 0, masculine referents are translated better.
+        n: number of texts with a gold gender.
 
     Example:
         >>> from evenhand.metrics import GenderAccuracy, gender_accuracy
@@ -120,12 +119,12 @@ class GenderAccuracy:
 def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None]) -> GenderAccuracy:
     """Accuracy, F1 per gender and ΔG against gold genders.
 
-    They mean something where the source shows the referent's gender. Where it does not, as in most Turkish sentences,
-    no translator can know the gold gender, and ΔG only says which pronoun is written more often.
+    They are meaningful only if the source shows the referent's gender. If it does not, as in most Turkish sentences, no
+    translator can know the gold gender, and ΔG only shows which pronoun is written more often.
 
     Args:
         predicted: [n] classes of `pronoun_class`; `mixed` and `none` are never right.
-        gold: [n] `male`, `female` or `neutral`; None where there is none, and then the text is not counted.
+        gold: [n] `male`, `female` or `neutral`; None without a gold gender, and then the text is not counted.
 
     Raises:
         InputError: lengths that differ, or another word.
@@ -153,9 +152,9 @@ def gender_accuracy(predicted: Sequence[PronounClass], gold: Sequence[str | None
 def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stereotype: Sequence[str | None]) -> float:
     """ΔS: mean F1 of both genders on pro-stereotypical texts minus that on anti-stereotypical ones.
 
-    Texts are pro-stereotypical where gold = stereotype. Above 0 stereotypical roles are translated better.
+    Texts are pro-stereotypical if gold = stereotype. Above 0, stereotypical roles are translated better.
 
-    Where pro and anti texts have the same sources, as most pairs in Turkish have, nothing can be accurate, and this is
+    If pro and anti texts have the same sources, as most pairs in Turkish do, no translation can be accurate, and ΔS is
     about the pro share minus the anti share.
 
     Args:
@@ -163,7 +162,7 @@ def delta_s(predicted: Sequence[PronounClass], gold: Sequence[str | None], stere
         stereotype: [n] `male`, `female` or None; texts without it, or with a neutral gold gender, are not counted.
 
     Returns:
-        nan where an F1 is.
+        nan if an F1 is nan.
 
     Raises:
         InputError: lengths that differ, or another word.
@@ -192,8 +191,8 @@ def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float
     """Corpus BLEU from 0 to 100 with sacrebleu's defaults (13a tokens, mixed case, exponential smoothing).
 
     Args:
-        generated: [n] texts; their first lines count.
-        references: [n] one or several per text, such as `pronoun_readings`; the numbers may differ.
+        generated: [n] texts; only their first lines count.
+        references: [n] one or several per text, such as `pronoun_readings`; their numbers may differ.
 
     Returns:
         nan without texts.
@@ -212,11 +211,11 @@ def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float
 
 
 def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """The counts that make BLEU, int [n, 10]: length, the closest reference's length, right n-grams, all n-grams.
+    """The counts behind BLEU, int [n, 10]: length, the closest reference's length, correct n-grams, all n-grams.
 
-    There are 4 counts of right n-grams and 4 of all, for n from 1 to 4.
+    There are 4 counts of correct n-grams and 4 of all n-grams, for n from 1 to 4.
 
-    They add up over texts, so that BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
+    They add up over texts, so BLEU without some texts, or of a bootstrap sample, is `bleu_of` of other sums.
     Args, Raises: as in `bleu`.
 
     Source: sacrebleu (Post 2018).
@@ -239,7 +238,7 @@ def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]
 
 
 def bleu_of(statistics: np.ndarray) -> float:
-    """BLEU of summed `bleu_statistics`, int [10]; nan where there is no reference.
+    """BLEU of summed `bleu_statistics`, int [10]; nan without references.
 
     Args:
         statistics: int [10], a sum of rows of `bleu_statistics`.

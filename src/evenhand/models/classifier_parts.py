@@ -1,4 +1,4 @@
-"""Tells the head of a classifier from its base, and reads which of its parts a checkpoint contains."""
+"""Separates the head of a classifier from its base, and determines which of its parts a checkpoint contains."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FRESH = "fresh"
-"""The attribute of a classifier that names the parts of its base that the checkpoint lacks."""
+"""The attribute of a classifier that lists the parts of its base that the checkpoint lacks."""
 
 POOLER = "pooler"
-"""How architectures call what lies between the last layer and the head, and was made for some task."""
+"""Names of the task-specific parts between the last layer and the head."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class CheckpointContents:
     """The parts of a classifier that a checkpoint contains, judged by the names of its weights.
 
     Attributes:
-        fresh: full names of the parts of the base that they lack.
-        head: classes of a classification head that they bring; None: they bring none.
+        fresh: full names of the parts of the base that the weights lack.
+        head: number of classes of the checkpoint's classification head; None: it has no head.
     """
 
     fresh: tuple[str, ...] = ()
@@ -38,10 +38,10 @@ def classifier_skeleton(folder: Path, modality: Modality, classes: int, fresh: S
     """Return a classifier over a base on the meta device, with names and shapes but no weights.
 
     Args:
-        folder: with a `config.json`.
-        modality: what the base reads.
-        classes: how many.
-        fresh: of the base model, see `head_modules`.
+        folder: a folder with a `config.json`.
+        modality: type of the base's inputs.
+        classes: number of classes.
+        fresh: parts that the checkpoint lacks, see `head_modules`.
 
     Raises:
         InputError: the configuration describes no model of its type.
@@ -49,7 +49,7 @@ def classifier_skeleton(folder: Path, modality: Modality, classes: int, fresh: S
     from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
     auto = AutoModelForSequenceClassification if modality == "text" else AutoModelForImageClassification
-    # The padding token of its own may be one that only the tokenizer has.
+    # Its own padding token may exist only in the tokenizer.
     values = {"pad_token_id": 0} if modality == "text" else {}
     return mark_fresh(model_from_config(folder, auto, num_labels=classes, **values), fresh)
 
@@ -67,7 +67,7 @@ def model_from_config(folder: Path, auto: Any, **values: Any) -> PreTrainedModel
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **values)
         with torch.device("meta"):
             return auto.from_config(config)
-    # Any kind: architectures check little of what they read, and stumble over the rest.
+    # Any exception: architectures check little of their configuration and fail in many ways.
     except Exception as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder / 'config.json'} describes no model ({type(error).__name__}: {reason})") from None
@@ -77,12 +77,12 @@ def checkpoint_contents(folder: Path, modality: Modality, weights: Sequence[Path
     """Return which parts of a classifier a checkpoint contains, from the names in its files.
 
     Args:
-        folder: with a `config.json`.
-        modality: what the base reads.
-        weights: its safetensors files, and their index if there is path.
+        folder: a folder with a `config.json`.
+                modality: type of the base's inputs.
+                weights: its safetensors files, and their index if there is one.
 
-    Raises:
-        InputError: a file that is no safetensors file, or a configuration that describes no model.
+            Raises:
+                InputError: a file that is not a safetensors file, or a configuration that describes no model.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -93,7 +93,8 @@ def checkpoint_contents(folder: Path, modality: Modality, weights: Sequence[Path
                 shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise InputError(
-                f"{path} is no whole safetensors file ({first_line(error)}); delete it and download or copy it again"
+                f"{path} is not a complete safetensors file ({first_line(error)}); delete it and download or copy it "
+                "again"
             ) from None
     model = classifier_skeleton(folder, modality, 2)
     prefix = model.base_model_prefix
@@ -122,9 +123,9 @@ def head_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
 
     A BERT for masked words, for instance, lacks a pooler.
 
-    Frozen at random these would stand between base and head under every method that does not train them, and learn
-    under the others. So they are part of the head: whatever trains the head trains them. A language model has no head:
-    its output layer comes with the checkpoint.
+    If these were part of the base, they would be random and frozen under some methods and trained under others. So they
+    belong to the head: every method that trains the head trains them. A language model has no head, because its output
+    layer comes with the checkpoint.
     """
     if model.can_generate():
         return []

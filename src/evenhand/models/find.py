@@ -1,7 +1,7 @@
 """Locates base models (built in, in a package, in a folder or on the hub) and identifies them by a fingerprint.
 
-A base model is a folder with a configuration and safetensors weights; no code from the hub is ever run, and no format
-is read that could hold any.
+A base model is a folder with a configuration and safetensors weights. Code from the hub is never run, and formats that
+could contain code are never read.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _OLD_WEIGHTS = ("pytorch_model*.bin", "tf_model.h5", "flax_model.msgpack")
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A base model on this machine: its folder, its fingerprint and what it reads.
+    """A base model on this machine: its folder, its fingerprint and its modality.
 
     Attributes:
-        name: as it was asked for.
-        folder: holds `config.json` and safetensors weights.
+        name: the requested name.
+        folder: the folder with `config.json` and safetensors weights.
         fingerprint: hash of the contents of configuration, weights, tokenizer and preprocessor; no names or paths
             beyond those of the files themselves. Part of a trial's identity.
         model_type: transformers' name of the architecture: bert, vit, swinv2, llama, mistral, ...
-        modality: what it reads.
-        commit: of the hub, which the revision asked for stood for; None for a model from elsewhere. Provenance.
-        contents: what its weights hold of a classifier.
+        modality: type of its inputs.
+        commit: the commit of the requested revision on the hub; None for a model from elsewhere. Provenance.
+        contents: the parts of a classifier in its weights.
     """
 
     name: str
@@ -68,7 +68,7 @@ class BaseModel:
 
 
 def find_model(model: str) -> BaseModel:
-    """Find a base model, downloading it from the hub where needed.
+    """Find a base model, downloading it from the hub if needed.
 
     Args:
         model: a built-in `tiny-*`, `package:NAME/FOLDER` in an installed package, a local folder, or a hub id,
@@ -93,7 +93,7 @@ def find_model(model: str) -> BaseModel:
         contents=_contents(folder, modality, tuple(weights), fingerprint),
     )
     if base.contents.fresh:
-        # A plan has no report to say it in.
+        # A plan has no report that could show it.
         _warn_once(base.notes[-1])
     return base
 

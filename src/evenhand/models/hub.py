@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,20 +16,20 @@ SHARDS = "model-*-of-*.safetensors"
 
 READS_TEXT = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
 READS_IMAGES = ("preprocessor_config.json", "processor_config.json")
-"""Patterns of the files that a model reads its inputs with."""
+"""Patterns of the tokenizer and preprocessor files of a model."""
 
 
 def download(model: str) -> Path:
     """Download a model into the hub's cache and return its folder, whose name is the commit.
 
-    Only what is missing there is downloaded: a configuration, safetensors weights, tokenizer and preprocessor files,
-    never code. A file gets its name when it is complete.
+    Only missing files are downloaded: a configuration, safetensors weights, tokenizer and preprocessor files, never
+    code. A file gets its final name when it is complete.
 
     Args:
         model: `org/name`, or `org/name@revision` with a branch, a tag or a commit; the branch main without one.
 
     Raises:
-        InputError: there is no such model or revision, it is gated, the hub cannot be reached, or it broke off.
+        InputError: there is no such model or revision, it is gated, the hub cannot be reached, or the download failed.
     """
     from huggingface_hub import constants, errors, snapshot_download
 
@@ -67,17 +68,17 @@ def download(model: str) -> Path:
             raise _hub_error(repository, cause) from None
         why = "HF_HUB_OFFLINE is set" if isinstance(cause, errors.OfflineModeIsEnabled) else first_line(cause)
         raise InputError(
-            f'"{repository}" is no local folder and the hub cannot be reached ({why}); connect once to download it, '
+            f'"{repository}" is not a local folder and the hub cannot be reached ({why}); connect once to download it, '
             f"{instead}"
         ) from None
     except errors.HfHubHTTPError as error:
         raise _hub_error(repository, error) from None
     except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
         if isinstance(error, OSError) and error.errno is not None:
-            # A full disk, say: the machine's, not the hub's.
+            # A full disk, say: an error of this machine, not of the hub.
             raise
         raise InputError(
-            f"the download of {repository} broke off ({first_line(error)}); run the same command again: the files that "
+            f"the download of {repository} failed ({first_line(error)}); run the same command again: the files that "
             "were complete are kept"
         ) from None
 
@@ -98,8 +99,8 @@ def _progress_bars_on_terminals_only() -> Iterator[None]:
 
 
 def _hub_error(repository: str, error: OSError) -> InputError:
-    """Return the error for a refusal by the hub that has no class of its own."""
+    """Return the error for a refusal by the hub that has no exception class of its own."""
     why = first_line(error)
-    if "401" in why:
+    if re.search(r"\b401 (Client )?(Error|Unauthorized)", why):
         return InputError(f"the hub does not accept the access token of this machine ({why}); run `hf auth login`")
     return InputError(f"the hub refuses {repository} ({why}); run the same command later, or give a local folder")

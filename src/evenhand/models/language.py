@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTrainedModel:
     """Load the base as a causal language model: float32 weights, nothing drawn, in evaluation mode, on the CPU.
 
-    A checkpoint's own defaults for generation (a temperature, say) are left out: whatever is generated is the likeliest
-    token each time.
+    The checkpoint's generation defaults (a temperature, say) are ignored: generation always takes the most likely
+    token.
 
     Args:
         base: from `find`.
         base_dropout: probability of every dropout of the base model.
 
     Raises:
-        InputError: the checkpoint lacks weights of the architecture that its configuration names, the output layer
-            included, or has others.
+        InputError: the checkpoint lacks weights of the architecture in its configuration (including the output layer),
+            or has weights that do not belong to it.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
@@ -64,10 +64,10 @@ def language_model_skeleton(base: BaseModel) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
 
-    # Encoders are there as well, with a mask and a new output layer: they have not learned to go on with a text.
+    # Encoders are listed, too, with a mask and a new output layer, but they have not learned to continue a text.
     if base.model_type not in KNOWN or base.model_type in ENCODERS:
         raise InputError(
-            f"{base.name}: a {base.model_type} does not go on with a text, which this task needs; choose a decoder "
+            f"{base.name}: a {base.model_type} cannot continue a text, which this task needs; choose a decoder "
             "such as a Llama, a Mistral or a GPT-2"
         )
     return model_from_config(base.folder, AutoModelForCausalLM)

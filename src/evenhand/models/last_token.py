@@ -1,8 +1,8 @@
 """Makes decoders classify a text by its last token that the attention mask does not mark as padding.
 
-Transformers looks for the last token that is not the padding token. If a tokenizer has none and pads with the end of
-text, a text that ends in this token would be read one token too early, and the base of a comparison would depend on how
-a tokenizer is set up.
+Transformers looks for the last token that is not the padding token. If a tokenizer has no padding token and pads with
+the end-of-text token, a text that ends in this token would be read one position too early, and results would depend on
+the configuration of the tokenizer.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def _last_everywhere(module: torch.nn.Module, arguments: tuple[Any, ...], option
     if mask is None:
         return None
     states = out["last_hidden_state"]
-    # A mask may begin with keys that have no state here, such as a learned prefix.
+    # A mask may begin with entries that have no state here, such as those of a learned prefix.
     there = mask[:, -states.shape[1] :]
     last = (there * torch.arange(there.shape[1], device=there.device)).argmax(dim=1)
     pooled = states[torch.arange(len(states), device=states.device), last]
-    # Contiguous: what a product of a view rounds to depends on where its factors lie in memory.
+    # Contiguous, because the rounding of a product depends on how its factors lie in memory.
     return type(out)(**{**out, "last_hidden_state": pooled[:, None].expand_as(states).contiguous()})

@@ -1,7 +1,7 @@
 """Loads classifiers over base models, with tokenizers and image processors.
 
-Whatever a study compares starts here, so nothing is left to the defaults of a checkpoint: float32 weights, no code
-from the hub, safetensors only, a head drawn under the seed, the base's own dropout set by the study.
+All models that a study compares are loaded here, so nothing depends on the defaults of a checkpoint: float32 weights,
+no code from the hub, safetensors only, a head drawn under the seed, and the base's own dropout as set by the study.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from transformers.image_processing_utils import BaseImageProcessor
 
-# Buffers that older checkpoints keep, and a token that only pre-training uses: no sign of another architecture.
+# Buffers of older checkpoints, and a token used only in pre-training, do not indicate another architecture.
 _HARMLESS = ("position_ids", "inv_freq", "mask_token", "relative_position_index", "relative_coords_table")
 
 
 def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_dropout: float = 0.0) -> PreTrainedModel:
     """Load a classifier over the base: float32 weights, and a head drawn under the seed's "head" stream.
 
-    The head is always new, also where the checkpoint brings one of its own, and the same for every method that shares
-    the seed; a part of the base that the checkpoint lacks belongs to it (`head_modules`). A decoder reads the last
-    token that is no padding. PyTorch's global generators are left as they were. The model comes in evaluation mode, on
-    the CPU.
+    The head is always new, even if the checkpoint has one, and is the same for every method with the same seed. Parts
+    of the base that the checkpoint lacks belong to the head (`head_modules`). A decoder reads the last token that is
+    not padding. PyTorch's global generators are not changed. The model is in evaluation mode, on the CPU.
 
     Args:
         base: from `find`.
@@ -42,7 +41,8 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
         base_dropout: probability of every dropout of the base model (hidden, attention, classifier, drop path).
 
     Raises:
-        InputError: the checkpoint lacks weights of the architecture that its configuration names, or has others.
+        InputError: the checkpoint lacks weights of the architecture in its configuration, or has weights that do not
+            belong to it.
     """
     import torch
     from transformers import AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification
@@ -109,9 +109,9 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
             raise InputError(
                 f'{base.name}: its tokenizer has no special token to pad with; set "pad_token" in tokenizer_config.json'
             )
-    # Padding on the right: with it, no position of an example depends on its neighbours in a batch.
+    # Padding is on the right, so no position of an example depends on its neighbours in a batch.
     tokenizer.padding_side = "right"
-    # Cutting too, whatever a checkpoint for chats is set to: every base model of a study reads the same part of a text.
+    # So is cutting, whatever the setting of a chat checkpoint: all base models of a study read the same part of a text.
     tokenizer.truncation_side = "right"
     positions = text_positions(config)
     if positions is not None:
@@ -167,7 +167,7 @@ def _pad_token_id(base: BaseModel) -> int:
 def set_dropout(config: Any, share: float) -> None:
     """Set every dropout probability of a configuration: `hidden_dropout_prob`, `attn_pdrop`, `drop_path_rate`, ...
 
-    One that is null stays null: it stands for the hidden dropout.
+    A value of null remains null, because it stands for the hidden dropout.
     """
     for name, value in config.to_dict().items():
         if "drop" in name and isinstance(value, int | float) and not isinstance(value, bool):
@@ -177,8 +177,8 @@ def set_dropout(config: Any, share: float) -> None:
 def check_weights_fit(base: BaseModel, model: PreTrainedModel, report: dict[str, Any]) -> None:
     """Raise InputError if a checkpoint's weights do not fit its configuration.
 
-    Heads and poolers depend on the task that a checkpoint was trained for; layers of the base model do not. A pooler
-    may be missing if `CheckpointContents` says so.
+    Heads and poolers depend on the task of a checkpoint; layers of the base model do not. A pooler may be missing if
+    `CheckpointContents` says so.
     """
     prefix = model.base_model_prefix + "."
     inside = tuple(f"{name}." for name, _ in model.base_model.named_children())

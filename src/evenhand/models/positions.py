@@ -14,9 +14,9 @@ _N_POSITIONS = frozenset({"gpt2", "openai-gpt"})
 
 
 def text_positions(config: Mapping[str, Any]) -> int | None:
-    """Return how many tokens a text may have; None where the model has no limit.
+    """Return how many tokens a text may have; None if the model has no limit.
 
-    RoBERTa counts positions from its padding index + 1, so that two of 514 stay unused with the index 1.
+    RoBERTa counts positions from its padding index + 1, so with the index 1 two of its 514 positions are not used.
 
     Args:
         config: the values of `config.json`, or of a configuration's `to_dict()`.

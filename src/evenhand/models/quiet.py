@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def quiet() -> Iterator[None]:
     """Context manager without progress bars, loading reports and harmless warnings of transformers and PEFT.
 
-    What matters in them is checked elsewhere. It hides a call of PEFT's that transformers deprecates, and PEFT's note
-    that GPT-2's layers are transposed, which it handles itself.
+    Other code checks whatever matters in them. The context hides a call by PEFT that transformers deprecates, and
+    PEFT's note that GPT-2's layers are transposed, which PEFT handles itself.
     """
     from transformers.utils import logging
 

@@ -1,9 +1,9 @@
 """Makes the built-in checkpoints: `python -m evenhand.models.tiny [NAME ...]` writes `evenhand/assets/NAME/`.
 
-Language models read template texts without a topic (`evenhand.data.phrases`) and learn to fill in or go on; vision
-models see drawings without a group (`evenhand.data.drawings`) and learn to tell the parameters that they were drawn
-with. Neither ever sees a group or a label of the built-in tasks. Each comes as the bare base model, so that a
-classifier over it lacks its head only. One seed, one thread: the same machine makes the same bytes again.
+Language models read template texts without a topic (`evenhand.data.phrases`) and learn to fill in or continue them.
+Vision models see drawings without a group (`evenhand.data.drawings`) and learn to predict the parameters of a drawing.
+Neither ever sees a group or a label of the built-in tasks. Each checkpoint is the bare base model, so that a
+classifier over it lacks only its head. With one seed and one thread, the same machine makes the same bytes again.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ ASSETS = Path(__file__).parents[1] / "assets"
 SEED = 0
 BATCH = 32
 VOCABULARY = 1500
-"""At most: merging ends when every word of the templates is one token."""
+"""Largest size of the vocabulary; merging ends earlier, when every word of the templates is one token."""
 PAD, START, END, MASK = SPECIAL = ("<pad>", "<s>", "</s>", "<mask>")
 PARAMETERS = 4 + len(phrases.HEADINGS)
-"""Of a text: see `phrases.topic_free`."""
+"""Number of parameters of a text, see `phrases.topic_free`."""
 
 
 def tokenizer(kind: str) -> PreTrainedTokenizerFast:
@@ -255,9 +255,9 @@ def regress(
 
     Args:
         model: a base model, trained in place.
-        features: from pixels [n, 3, 32, 32] to what the parameters are read from, [n, d].
-        steps, lr: of the training.
-        emphasis: weight of mouth and brows, which are a few pixels each and learned last.
+        features: maps pixels [n, 3, 32, 32] to the features from which the parameters are predicted, [n, d].
+        steps, lr: steps and learning rate of the training.
+        emphasis: weight of mouth and brows, which have only a few pixels each and are learned last.
     """
     rng = generator(SEED, model.config.model_type, "drawings")
     pixels, targets = _drawings(rng)

@@ -1,8 +1,8 @@
 """The tables between training and audit: their schemas, and Parquet files validated on read and on write.
 
-A table is a polars DataFrame. Its schema says each column's type, which columns may be null, what identifies a row and
-which words a column may hold. Files are Parquet, written to a temporary name and renamed, so that a reader sees a whole
-table or none.
+A table is a polars DataFrame. Its schema defines each column's type, which columns may be null, which columns identify
+a row, and which words a column may hold. Files are Parquet, written under a temporary name and renamed, so that a
+reader sees a complete table or none.
 """
 
 from evenhand.records.files import metadata, read, stacked, write

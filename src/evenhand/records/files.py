@@ -40,7 +40,7 @@ def metadata(path: Path) -> dict[str, str]:
 def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Concatenate tables `predictions` of different numbers of classes.
 
-    Logits of fewer classes are padded with −inf, probabilities with 0; what is null stays null.
+    Logits of fewer classes are padded with −inf, probabilities with 0; nulls remain null.
     """
     if not frames:
         return TABLES["predictions"].empty()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 LABEL = "label"
-"""The name of the target that is the label of the data."""
+"""The target name for the label of the data."""
 
 UNTRAINED = "untrained"
-"""The suffix of targets probed in an untrained model, and the name of the method that stands for such models."""
+"""The suffix of targets probed in an untrained model, and the method name for such models."""
 
 LAST = "last"
 """Replaces the number of the last layer in rows about models of different depths."""

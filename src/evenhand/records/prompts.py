@@ -4,8 +4,8 @@ A name contains everything that an audit must know about a prompt, so that it ne
 
     cloze1/plain/male-female                 the content at the end of a text
     yn1/plain/male-female?male               a yes says that the author is male
-    yn1/digits/male-female?not male@01.10    a yes says the contrary; no stands first, and is named by the first digit
-    mc1/letters/female-male-neutral@120.012  contents 1, 2, 0 (in the order of their words) stand there, named A, B, C
+    yn1/digits/male-female?not male@01.10    a yes says the contrary; "no" comes first and has the first digit
+    mc1/letters/female-male-neutral@120.012  contents 1, 2, 0 (in the order of their words) are listed as A, B, C
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class PromptName:
         template: the name of the wording.
         form: the identifiers of the options; `plain` for none.
         words: the set of words that stand for the contents.
-        claim: the content that the question asks about, for yes/no questions; None where options are contents.
+        claim: the content that the question asks about, for yes/no questions; None if options are contents.
         denied: whether the question negates the claim.
-        contents: int [K], the content at each position; None where no options are listed.
-        identifiers: int [K], the identifier at each position; None where options have none.
+        contents: int [K], the content at each position; None if no options are listed.
+        identifiers: int [K], the identifier at each position; None if options have none.
     """
 
     template: str
@@ -63,8 +63,8 @@ class PromptName:
         found = _PROMPT.fullmatch(name)
         if found is None:
             raise InputError(
-                f'"{name}" is no name of a prompt; it is TEMPLATE/FORM/WORDS, for yes/no questions with ?CONTENT, for '
-                "listed options with @CONTENTS.IDENTIFIERS"
+                f'"{name}" is not the name of a prompt; a name is TEMPLATE/FORM/WORDS, for yes/no questions with '
+                "?CONTENT, for listed options with @CONTENTS.IDENTIFIERS"
             )
         part = found.groupdict()
         return cls(

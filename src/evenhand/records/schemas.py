@@ -23,13 +23,13 @@ class Table:
     """The schema of one table.
 
     Attributes:
-        name: as in the documentation and the file name.
+        name: name in the documentation and of the file.
         columns: type by column, in order.
         nullable: columns that may hold nulls.
         key: columns that identify a row.
         words: allowed values of a column.
         attributes: whether `attribute.*` columns of lists may follow.
-        older: columns that tables of an older version lack, with what they hold then.
+        older: columns that tables of an older version lack, with the value to assume for them.
     """
 
     name: str
@@ -177,7 +177,7 @@ TABLES: dict[str, Table] = {
                 "unit": _TEXT,
                 "groups": LISTS,
             },
-            # Without an example: the number that the harness gives for all of them.
+            # Without an example: the total that the harness reports for all documents.
             nullable="example value unit groups",
             key="trial task example metric",
         ),

@@ -15,8 +15,8 @@ from evenhand.records.schemas import ATTRIBUTE, LISTS, TABLES, Table
 def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) -> pl.DataFrame:
     """Validate a frame, and return it with the schema's columns in order and with their types.
 
-    A nullable column that is absent is filled with nulls, one that an older version did not have with what it means
-    there; integers and floats of another width are cast. Nothing else is changed.
+    An absent nullable column is filled with nulls, and a column that an older version did not have with its value in
+    that version; integers and floats of another width are cast. Nothing else is changed.
 
     Args:
         frame: the rows.
@@ -24,8 +24,8 @@ def validate(frame: pl.DataFrame, name: str, where: str | Path | None = None) ->
         where: the file, for the error.
 
     Raises:
-        InputError: an unknown table, a missing or unknown column, a type that does not fit, a null or NaN where
-            none may be, a word that is not allowed, two rows with one key.
+        InputError: an unknown table, a missing or unknown column, a type that does not fit, a forbidden null or NaN, a
+            word that is not allowed, or two rows with the same key.
     """
     if name not in TABLES:
         raise InputError(f'there is no table "{name}"; {did_you_mean(name, TABLES)}')
@@ -56,7 +56,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]], name: str) -> pl.DataFrame:
 
 def repeated_rows(keys: pl.DataFrame) -> pl.Series | None:
     """A mask of the rows that occur more than once, bool [n]; None if all are distinct."""
-    if keys.hash_rows().n_unique() == len(keys):  # other hashes, other rows: most often there is nothing to compare
+    if keys.hash_rows().n_unique() == len(keys):  # rows with different hashes differ
         return None
     repeated = keys.is_duplicated()
     return repeated if repeated.any() else None

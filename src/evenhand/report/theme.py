@@ -81,8 +81,8 @@ def config() -> dict[str, Any]:
     return {
         "font": font,
         "background": "white",
-        # Vega-Lite describes each mark by an expression in which it does not escape titles: a backslash in the name of a
-        # method would end the drawing. Charts have a description of their own, and tables beside them.
+        # Vega-Lite describes each mark by an expression in which it does not escape titles: a backslash in the name of
+        # a method would end the drawing. Charts have a description of their own, and tables beside them.
         "mark": {"aria": False},
         "view": {"stroke": "#d8d8d8"},
         "axis": {

@@ -58,7 +58,7 @@ def collect_tables(plan: Plan, store: Store) -> dict[str, pl.DataFrame]:
 
 
 def provenance(plan: Plan, trials: pl.DataFrame, store: Store) -> dict[str, str]:
-    """Return what the report says of a study's origin: its YAML, environments, base models, tuning and versions.
+    """Return the provenance that the report shows: the study's YAML, environments, base models, tuning and versions.
 
     Args:
         plan: of the study.
@@ -106,7 +106,7 @@ def _trial_row(trial: Trial, plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def _matching_column(trial: Trial, kept: Mapping[str, Any], store: Store) -> dict[str, str]:
-    """Return the column `note` of a trial that was matched to a reference; nothing for the others."""
+    """Return the column `note` for a trial that was matched to a reference; nothing for other trials."""
     target = matching_target(trial, store) if kept["status"] == "done" else None
     if target is None or trial.match is None:
         return {}
@@ -114,7 +114,7 @@ def _matching_column(trial: Trial, kept: Mapping[str, Any], store: Store) -> dic
 
 
 def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
-    """Return by record table the rows on disk that the study asks each trial for."""
+    """Return, by record table, the rows on disk that the study requires from each trial."""
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in BY_TRIAL}
     for trial in plan.distinct:
         wanted = {TABLE[trial.kind]: True, HARNESS: _is_scored(trial, store), "probes": trial.probing is not None}
@@ -130,7 +130,7 @@ def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
 
 
 def _is_scored(trial: Trial, store: Store) -> bool:
-    """Return whether the study asks for benchmarks of a trial and they are on disk."""
+    """Return whether the study requires benchmarks for a trial and they are on disk."""
     return trial.benchmarks is not None and store.scored(trial)
 
 

@@ -41,9 +41,9 @@ class Cost:
     """The predicted cost of one trial.
 
     Attributes:
-        seconds: as its record will say: loading, encoding, training, predicting; of a pack, its share.
-        peak_bytes: of memory, as its record will say; it is the whole pack's.
-        disk_bytes: what stays of it.
+        seconds: as its record will say: loading, encoding, training and predicting; in a pack, the trial's share.
+        peak_bytes: the largest memory use, as its record will say; that of the whole pack.
+        disk_bytes: the disk space that the trial keeps.
     """
 
     seconds: float
@@ -53,7 +53,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class _ReadOnlyStore(Store):
-    """A store opened for reading: what timing chooses is not kept."""
+    """A store opened for reading: the choices of timing are not saved."""
 
     def keep_chosen(self, what: Chosen, key: str, count: int) -> None:
         """Do nothing."""
@@ -64,10 +64,11 @@ class Forecast:
     """Every trial of a study, with the predicted cost of those that are not complete.
 
     Attributes:
-        rows: a use of a trial each: setting, method, seed, `candidate` (None: of the study), hash, examples, epochs,
-            `done`, and `seconds`, `peak_bytes` and `disk_bytes` (None: complete, not timed, or too large).
+        rows: one for each use of a trial: setting, method, seed, `candidate` (None: a trial of the study), hash,
+            examples, epochs, `done`, and `seconds`, `peak_bytes` and `disk_bytes` (None: complete, not timed, or too
+            large).
         chosen: whether tuned methods have their hyperparameters; if not, their longest candidate stands for them.
-        costs: by hash, of the trials that will run; None where nothing was timed.
+        costs: by hash, for the trials that will run; None if nothing was timed.
     """
 
     rows: Sequence[dict[str, Any]]
@@ -172,8 +173,9 @@ def _size(count: int) -> str:
 def costs(todo: Sequence[Trial], out: Path, say: Callable[[str], None]) -> dict[str, Cost | None]:
     """Return the cost of each trial by its hash; None where this machine's memory does not hold it.
 
-    One pack of each kind takes a few steps: what differs in learning rate, epochs, seed and number of examples only is
-    calculated. Features of a frozen prefix are counted for the trial that is the first to need them.
+    One pack of each kind takes a few steps. The costs of packs that differ only in learning rate, epochs, seed and
+    number of examples are calculated from these. Features of a frozen prefix count for the first trial that needs
+    them.
 
     Args:
         todo: trials that are not complete, in the order in which they will run.
@@ -242,7 +244,7 @@ def _kind(pack: Sequence[Trial]) -> str:
     """Return a key that packs share if equal work takes them equal time."""
     first = pack[0]
     rest = {key: value for key, value in first.spec.hyperparameters().items() if key not in ("lr", "epochs")}
-    # `replicas` is the pack's length; what else changes results by rounding only is there for its speed or memory.
+    # `replicas` is the pack's length. Other keys that change only rounding exist for speed or memory, so they count.
     train = first.train.model_dump(mode="json", exclude={"schedule", "warmup", "replicas"})
     shared = [len(pack), first.setting.base.fingerprint, first.setting.dataset.name, first.spec.epochs > 0, train]
     return json.dumps([*shared, rest if len(pack) == 1 else packing.pack_key(work_of(first))], sort_keys=True)

@@ -15,10 +15,10 @@ from evenhand.plugins import declared
 from evenhand.training import launch
 
 PACKAGES = ("evenhand", "torch", "transformers", "peft", "tokenizers", "numpy", "polars")
-"""That every trial is trained with."""
+"""The packages that every trial is trained with."""
 
 METHOD_PACKAGES: Mapping[type[Method], str] = {Private: "opacus", QLoRA: "bitsandbytes"}
-"""The package that these methods are trained with besides."""
+"""The additional package that these methods are trained with."""
 
 _SHARED_KEYS = {"python", *PACKAGES, "device", "machine", "system", "processes"}
 """The keys of an environment that do not depend on the method."""
@@ -34,7 +34,7 @@ def training_environment(method: Method) -> dict[str, str]:
 def distinct_environments(environments: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
     """Return the different environments among those of a study's trials, sorted by their text.
 
-    What only some methods are trained with makes no difference: where those agree on its version, it is everyone's.
+    A package that only some methods use makes no difference: if these methods agree on its version, it applies to all.
     """
     known = [dict(environment) for environment in environments]
     for name in {name for environment in known for name in environment} - _SHARED_KEYS:

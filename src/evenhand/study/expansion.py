@@ -34,20 +34,20 @@ class Trial:
     Attributes:
         setting, method, seed: where the study uses it.
         spec: the method with its hyperparameters.
-        sample: who is trained, validated and tested.
-        examples: what it learns from, after `data:` has altered it.
-        train: hyperparameters with the method's overrides, the precision concrete.
+        sample: the examples for training, validation and test.
+        examples: the training examples, after `data:` has altered them.
+        train: hyperparameters with the method's overrides and a concrete precision.
         identity: the contents that training depends on.
         keep: what stays on disk.
         evaluations: the examples to predict, by `split`.
         fingerprints: what identifies the examples of each split, ids included.
-        candidate: whose hyperparameters it tries; None for a trial of the study.
-        match: the trial that it is made equal to; None: it is trained to its end.
-        subset: of a model of membership inference, which: of the setting's pool, or of the shadows beside a seed's
-            targets; such a trial's `seed` is its number. None for a trial of the study.
-        pair: of a pool's model, the hash of its twin's trial.
-        benchmarks: what is scored besides; of trials of the study only.
-        probing: what its representations are probed for; None: nothing.
+        candidate: the candidate whose hyperparameters it tries; None for a trial of the study.
+        match: the trial to which it is matched; None: it is trained to its end.
+        subset: for a model of membership inference, the set to which it belongs: the setting's pool, or the shadows of
+            a seed's targets. The `seed` of such a trial is its number. None for a trial of the study.
+        pair: for a model of a pool, the hash of its twin's trial.
+        benchmarks: benchmarks on which it is scored; only for trials of the study.
+        probing: targets that its representations are probed for; None: none.
     """
 
     setting: LoadedSetting
@@ -175,7 +175,7 @@ def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterato
 def candidate_trials(prepared: LoadedSetting) -> Iterator[Trial]:
     """Yield the trials that try candidates of a setting's tuning; none of them sees the test split.
 
-    Where every seed chooses for itself the chosen trial is one of the study's, so that its weights may be of use.
+    If every seed chooses for itself, the chosen trial becomes a trial of the study, so its weights may be reused.
     """
     tuning = prepared.spec.tuning
     if tuning is None:

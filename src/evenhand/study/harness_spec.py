@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
 KINDS = ("reviews", "translation")
-"""What must be learned, so that there is a language model to score."""
+"""The kinds of task that train a language model, which benchmarks can score."""
 
 
 class ColumnsSpec(Spec):
     """Columns of a benchmark's documents; a plain name or list is read as `groups`.
 
     Attributes:
-        groups: each an attribute, whose values are groups.
-        unit: which name together what is resampled and never split, such as a template; none: the document.
+        groups: columns that become attributes; their values are groups.
+        unit: columns that together name the unit, which is resampled as a whole and never split, such as a template;
+            none: the document.
     """
 
     groups: tuple[str, ...] = ()
@@ -45,11 +46,11 @@ class HarnessSpec(Spec):
     """Benchmarks of lm-evaluation-harness (`harness:` in a study); a plain name or list is read as `tasks`.
 
     Attributes:
-        tasks: names of the harness, of tasks, groups or tags; `stereoset` comes with Evenhand, in the harness's format.
-        limit: at most so many documents of each task, drawn; null: all.
+        tasks: names of tasks, groups or tags of the harness; `stereoset` comes with Evenhand, in the harness's format.
+        limit: largest number of documents of each task, drawn at random; null: all.
         include_path: a folder of your own tasks in the harness's format.
-        columns: by task, whom its documents are about and which belong together; known of the four benchmarks.
-        batch_size: requests in one forward pass. It changes no score but by rounding.
+        columns: by task, the columns with groups and units of its documents; built in for the four benchmarks.
+        batch_size: requests in one forward pass. It changes scores only by rounding.
     """
 
     tasks: tuple[str, ...] = Field(min_length=1)

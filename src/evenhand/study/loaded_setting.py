@@ -1,4 +1,4 @@
-"""Defines a setting with its data and its base model loaded, and the sample that each seed draws of the data."""
+"""Defines a setting whose data and base model are loaded, and the sample of the data that each seed draws."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LoadedDataset:
 
     Attributes:
         dataset: the examples.
-        labelled: whether its labels are learned; those of reviews are of use to the split alone.
+        labelled: whether models learn its labels; the labels of reviews are used only by the split.
     """
 
     dataset: Dataset
@@ -47,7 +47,7 @@ class LoadedDataset:
 
     @cached_property
     def keys(self) -> list[str]:
-        """The key of each input, which is hashed in its place."""
+        """The key of each input, which is hashed instead of the input."""
         return input_keys(self.dataset.inputs)
 
     def contents(self, index: np.ndarray) -> str:
@@ -75,7 +75,7 @@ class LoadedDataset:
             "unit": [str(unit) for unit in dataset.unit],
         }
         if isinstance(dataset, Translations) or not self.labelled:
-            # What the labels of a text that is generated or learned whole say is of use to the split alone.
+            # If texts are generated or learned as a whole, only the split uses their labels.
             columns["label"] = pl.Series([None] * len(dataset), dtype=pl.Int64)
         if isinstance(dataset, Translations):
             columns["references"] = pl.Series([[target] for target in dataset.targets], dtype=records.LISTS)
@@ -94,17 +94,17 @@ def input_keys(inputs: Sequence[Any]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class LoadedSetting:
-    """A setting with its data and its base model loaded.
+    """A setting whose data and base model are loaded.
 
     Attributes:
-        name: of the setting.
-        spec: the setting as resolved.
+        name: name of the setting.
+        spec: the resolved setting.
         base: the base model.
         data: the task's options.
         loaded: the task's examples.
         others: further test sets by name.
-        prompts: of reviews, what is asked.
-        benchmarks: what is scored besides, with its documents.
+        prompts: for a task of reviews, the prompts.
+        benchmarks: benchmarks on which models are scored, with their documents.
     """
 
     name: str
@@ -128,7 +128,7 @@ class LoadedSetting:
         return kind_of(self.spec.task["name"])
 
     def sample(self, seed: int) -> Sample:
-        """Return the sample that a seed draws; all seeds share one where the split is fixed."""
+        """Return the sample that a seed draws; all seeds share one if the split is fixed."""
         split_seed = self.spec.split.seed_for(seed)
         if split_seed not in self._drawn:
             parts = split(self.dataset, self.spec.split, self.spec.limit, seed)
@@ -162,7 +162,7 @@ class LoadedSetting:
         return pl.concat([loaded.rows(self.name) for loaded in (self.loaded, *self.others.values())], how="diagonal")
 
     def design(self) -> SettingDesign:
-        """Return what the audit needs to know of the setting besides its records."""
+        """Return what the audit needs to know about the setting besides its records."""
         spec = self.spec
         tested = [len(sample.parts.test) for sample in self.samples.values()]
         task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
@@ -189,7 +189,7 @@ class LoadedSetting:
         return () if self.benchmarks is None else self.benchmarks.notes
 
     def _split_notes(self) -> list[str]:
-        """Return what the splits left out, stated once for all seeds."""
+        """Return notes on what the splits left out, once for all seeds."""
         if not self.samples:
             return []
         first, *rest = (sample.parts.notes for sample in self.samples.values())
@@ -203,9 +203,9 @@ class Sample:
     """The examples that a seed draws of a setting's data, the same for every method.
 
     Attributes:
-        setting: whose.
-        parts: who is trained, validated and tested.
-        members: of the training examples those that are predicted too, as `train`, since their membership is audited.
+        setting: the setting of the sample.
+        parts: the examples for training, validation and test.
+        members: training examples that are also predicted, as `train`, because their membership is audited.
         extra: whether the further test sets are predicted.
     """
 
@@ -222,7 +222,7 @@ class Sample:
 
     @cached_property
     def asked(self) -> np.ndarray:
-        """The positions of the examples that are predicted or asked about: of the test part, or as `prompts:` says."""
+        """The positions of the examples to predict or to ask about: the test part, or the choice of `prompts:`."""
         spec = self.setting.spec.prompts
         if spec is not None:
             return spec.drawn(self.parts.test if spec.split == "test" else self.parts.train)

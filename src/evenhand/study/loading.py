@@ -31,8 +31,8 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
         data: the folder of `--data`, with one folder per data set.
 
     Raises:
-        InputError: data or a model that is missing or does not fit, a test set with other classes, benchmarks that
-            cannot be had.
+        InputError: data or a model that is missing or does not fit, a test set with other classes, or benchmarks that
+            are not available.
     """
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data} is not a folder; it should hold one folder per data set")

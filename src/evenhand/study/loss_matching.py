@@ -1,7 +1,7 @@
 """Defines the key `match:` of a study, which compares methods at about equal loss or accuracy.
 
-Of every other method's training the checkpoint is taken that comes nearest, at the same seed, to what the first
-reference reached; how near is reported.
+For every other method, the study uses the checkpoint whose value is nearest to the value that the first reference
+reached at the same seed, and reports the distance.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class MatchSpec(Spec):
     """The quantity at which methods are made equal (`match:` in a study); a plain word is read as `by`.
 
     Attributes:
-        by: the training loss is the mean since the checkpoint before, of each example when it was trained on; for the
-            reference, that of its last epoch.
-        every: steps between two checkpoints, or at the ends of epochs; the last step is always one.
+        by: the quantity to match. The training loss is the mean over the examples since the previous checkpoint, each
+            at the time when it was trained on; for the reference, it is that of the last epoch.
+        every: steps between two checkpoints, or `epoch` for the ends of epochs; the last step is always a checkpoint.
     """
 
     by: MatchedQuantity
@@ -46,7 +46,7 @@ class Match:
     """The reference trial that a trial is matched to.
 
     Attributes:
-        spec: by what.
+        spec: the quantity to match.
         method: the reference's name.
         trial: the hash of the reference's trial, which is trained first.
     """

@@ -22,7 +22,7 @@ from evenhand.study.membership_spec import MembershipSpec
 NO_EXAMPLES = np.empty(0, dtype=np.int64)
 
 POOL = "pool"
-"""The subset of a pool's models, in `trials`."""
+"""The `subset` of a pool's models in the table `trials`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class MembershipPool:
     """The pool of a setting, the same for all its methods.
 
     Attributes:
-        setting: whose.
-        spec: its `membership:`.
+        setting: the setting of the pool.
+        spec: the setting's `membership:`.
     """
 
     setting: LoadedSetting
@@ -70,7 +70,7 @@ class MembershipPool:
         return LoadedDataset(data).rows(self.setting.name)
 
     def sample(self, number: int) -> Sample:
-        """Return the sample of one model: it trains on its half (`train`) and predicts the other as `test`."""
+        """Return the sample of one model: it trains on its half (`train`) and predicts the other half as `test`."""
         first = first_half(self.setting.dataset, self.index, self.spec.seed, number // 2)
         in_half = first if number % 2 == 0 else ~first
         members, others = self.index[in_half], self.index[~in_half]

@@ -22,12 +22,13 @@ class MembershipSpec(MembershipDesign):
     Besides the attack (see `evenhand.audit.design.MembershipDesign`):
 
     Attributes:
-        models: of a pool, in complementary pairs, for each method; of the design `shadows`, for each target.
-        attribute: whose groups the next two keys mean; the first unless given.
-        groups: a pool of the examples of these groups only, or of so many of the largest; None: of all.
-        per_group: of each group at most so many, drawn by label.
-        examples: of the pool at most so many, drawn by label and group.
-        seed: of the draws.
+        models: number of models: in a pool, of complementary pairs, for each method; in the design `shadows`, for each
+            target.
+        attribute: the attribute to which the next two keys refer; by default the first.
+        groups: restricts the pool to the examples of these groups, or to this number of largest groups; None: all.
+        per_group: largest number of examples of each group, drawn by label.
+        examples: largest number of examples in the pool, drawn by label and group.
+        seed: seed of the draws.
     """
 
     models: PositiveInt = 16
@@ -100,5 +101,5 @@ class MembershipSpec(MembershipDesign):
             )
 
     def audited(self) -> MembershipDesign:
-        """Return what the audit needs to know of it."""
+        """Return what the audit needs to know about membership inference."""
         return MembershipDesign(**{key: getattr(self, key) for key in MembershipDesign.model_fields})

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shared keys with those of a setting laid over them.
+    """Return the shared keys, overridden by those of a setting.
 
     Mappings that describe the same thing are merged; lists and values are replaced.
     """

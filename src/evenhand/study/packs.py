@@ -1,4 +1,4 @@
-"""Groups trials into packs that are trained together, and sets their threads, by what is faster on this machine."""
+"""Groups trials into packs that are trained together, and chooses their threads: whatever is faster on this machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from evenhand.training.threads import threads_that_pay
 
 
 def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], None]) -> Iterator[tuple[Trial, ...]]:
-    """Yield the trials in packs, in the order of their first ones.
+    """Yield the trials in packs, ordered by the first trial of each.
 
-    A trial that was trained before is alone: its weights may have been kept. So is one that is put back to a
-    checkpoint, and a language model. What `auto` found out stays in the store, so that the runs that continue a study
-    make packs of the same size.
+    A trial that was trained before is alone, because its weights may have been kept. A trial that is reset to a
+    checkpoint is alone, too, and so is a language model. The store keeps the decision of `auto`, so that runs that
+    continue the study make packs of the same size.
 
     Args:
         todo: trials with different hashes.
@@ -37,7 +37,7 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
 
 
 def use_threads(trial: Trial, store: Store) -> None:
-    """Set the number of threads that pay for a trial's base model: from the store, or timed and kept there."""
+    """Set the fastest number of threads for a trial's base model, read from the store or timed and kept there."""
     import torch
 
     base = trial.setting.base.fingerprint

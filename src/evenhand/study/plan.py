@@ -28,9 +28,9 @@ class Plan:
     """The loaded settings of a study and its trials.
 
     Attributes:
-        trials: every use of a trial; two uses of one trial share its hash. Those of a method that is tuned are there
-            once its hyperparameters are chosen.
-        candidates: the trials by which they are chosen, which see validation examples only.
+        trials: every use of a trial; two uses of one trial share its hash. Trials of a tuned method are included once
+            its hyperparameters are chosen.
+        candidates: the trials that try hyperparameters; they predict validation examples only.
     """
 
     study: StudySpec
@@ -49,7 +49,7 @@ class Plan:
         return _distinct(self.candidates)
 
     def decided(self, chosen: tuple[Choice, ...]) -> Plan:
-        """Return the plan and its study with the chosen hyperparameters, and with the trials of tuned methods."""
+        """Return the plan with the chosen hyperparameters, in its study too, and with the trials of tuned methods."""
         study = self.study.model_copy(update={"chosen": chosen})
         return _joinable(replace(self, study=study, trials=tuple(study_trials(self.settings, chosen))))
 
@@ -62,7 +62,7 @@ class Plan:
         return records.validate(pl.concat(frames, how="diagonal"), "examples")
 
     def design(self, source: str) -> Design:
-        """Return what the audit needs to know of the study besides its records."""
+        """Return what the audit needs to know about the study besides its records."""
         return Design(
             settings={
                 name: prepared.design().model_copy(update={"ranks": prepared.spec.ranks()})
@@ -124,7 +124,7 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
 
 
 def _check_budgets(trials: Iterable[Trial]) -> None:
-    """Refuse private trials whose privacy budget their number of training examples cannot keep."""
+    """Refuse private trials with too few training examples for their privacy budget."""
     checked: set[tuple[str, int]] = set()
     for trial in trials:
         key = f"{trial.setting.name}.{trial.method} {trial.candidate}", len(trial.examples)
@@ -155,7 +155,7 @@ def _joinable(plan: Plan) -> Plan:
 
 
 def _joined(first: Trial, second: Trial) -> Trial:
-    """Return one trial for two uses: it is tested on the examples of both and keeps what either wants kept."""
+    """Return one trial for two uses: it is tested on the examples of both and keeps whatever either use requires."""
     for name, value in second.fingerprints.items():
         if first.fingerprints.get(name, value) != value:
             raise InputError(

@@ -17,10 +17,10 @@ from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
 
 ACCURACY = 0.8
-"""What the methods are taken to reach where nobody says otherwise."""
+"""The accuracy that methods are assumed to reach unless the caller gives another."""
 
 AGREEMENT = 0.75
-"""Correlation of being right between two methods on one example, as fine-tuned models have it."""
+"""Correlation between two methods of being right on one example, typical of fine-tuned models."""
 
 SEED_CORRELATION = 0.3
 """Correlation of an example's difference between methods in two seeds."""
@@ -54,8 +54,8 @@ def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[Detectabl
     """Return the smallest detectable harm for everyone and each group of each setting that compares methods.
 
     Two methods that are right with probability p and agree with correlation r differ on d = 2p(1 − p)(1 − r) of the
-    examples, so that a run's contrast has the variance d/n. What seeds add is not known before a run: these are lower
-    bounds.
+    examples, so the contrast of a run has the variance d/n. The variance between seeds is unknown before a run, so
+    these are lower bounds.
 
     Args:
         plan: of the study.
@@ -71,8 +71,9 @@ class DetectableLeak:
     Attributes:
         setting: its name.
         attribute, group: None for everyone.
-        models: of the pool, each a target.
-        examples: of the group; each is a member of half of the models and a non-member of the others.
+        models: number of models in the pool; each is a target.
+        examples: number of examples in the group; each is a member for half of the models and a non-member for the
+            others.
         area: the smallest AUC above .5 that would be found in 80% of such pools at the level ALPHA, at best.
         refused: the false positive rates at which the TPR is refused, for fewer than 3/α distinct non-members.
     """
@@ -89,9 +90,9 @@ class DetectableLeak:
 def detectable_leaks(plan: Plan) -> list[DetectableLeak]:
     """Return the smallest detectable leak for everyone and each group of each setting with a pool.
 
-    Where nothing leaks, the AUC of one target with n/2 members and n/2 non-members has the variance (n + 1)/(3 n²)
-    (Mann and Whitney 1947), and those of different targets are independent, since membership is drawn anew. What models
-    have in common is not known before a run: these are lower bounds.
+    If nothing leaks, the AUC of one target with n/2 members and n/2 non-members has the variance (n + 1)/(3 n²)
+    (Mann and Whitney 1947). The AUCs of different targets are independent, because membership is drawn anew. The
+    correlation between models is unknown before a run, so these are lower bounds.
 
     Args:
         plan: of the study.

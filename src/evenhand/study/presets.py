@@ -26,7 +26,7 @@ def read_preset(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def find_study(study: str, changes: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
-    """Return a study's mapping and its name: of a YAML file if the name ends like one, else of a preset.
+    """Return a study's mapping and its name, from a YAML file if `study` ends in .yaml, else from a preset.
 
     Raises:
         InputError: neither a file nor a preset has that name.

@@ -32,13 +32,13 @@ class ProbingSpec(ProbedDesign):
             `target=women`.
         judged, more: see `evenhand.audit.design.ProbedDesign`. By default more of the label is `better`
             and more of an attribute is `worse`.
-        layers: which are probed, 0 being the embeddings, which always are, and −1 the last; null: all.
-        pooling: what represents a text: its `last` token, or the `mean` of its tokens; `auto`: the last one of models
-            that read from left to right, else the mean.
-        controls: control tasks, 5 or more.
-        test: the share of the examples, by whole units, that probes are tested on.
-        penalty: of the ridge, see `evenhand.tasks.probing.probe`.
-        examples: so many of the test part, drawn; null: all.
+        layers: the layers to probe. 0 is the embeddings, which are always probed, and −1 the last layer; null: all.
+        pooling: how a text is represented: by its `last` token, or by the `mean` of its tokens; `auto`: the last token
+            in models that read from left to right, else the mean.
+        controls: number of control tasks, 5 or more.
+        test: share of the examples, in whole units, on which probes are tested.
+        penalty: penalty of the ridge, see `evenhand.tasks.probing.probe`.
+        examples: number of test examples, drawn at random; null: all.
         untrained: whether an untrained model of the architecture is probed, too, as a baseline.
     """
 
@@ -81,7 +81,7 @@ class ProbingSpec(ProbedDesign):
         return value
 
     def audited(self, base: BaseModel, kind: Kind) -> ProbedDesign:
-        """Return what the audit needs to know of it, with layers as numbers of this base model."""
+        """Return what the audit needs to know about probing, with layers numbered as in this base model."""
         known = {key: getattr(self, key) for key in ProbedDesign.model_fields}
         if self.judged is not None:
             depth = _depth(base, kind)
@@ -117,13 +117,13 @@ class ProbingSpec(ProbedDesign):
                 )
 
     def drawn(self, index: np.ndarray) -> np.ndarray:
-        """Return those of the examples at `index` that are probed, in their order."""
+        """Return the examples at `index` that are probed, in their order."""
         if self.examples is None or self.examples >= len(index):
             return index
         return index[np.sort(generator(0, "probing").permutation(len(index))[: self.examples])]
 
     def of(self, dataset: Dataset, kind: Kind, fingerprint: str) -> Probing:
-        """Return what the models of a sample are probed for.
+        """Return the probe targets for the models of a sample.
 
         Args:
             dataset: the examples that are probed.
@@ -131,7 +131,7 @@ class ProbingSpec(ProbedDesign):
             fingerprint: what identifies the examples.
 
         Raises:
-            InputError: a target that the data do not have, that has one value, or whose groups overlap; too few units;
+            InputError: a target that is not in the data, has a single value, or has overlapping groups; too few units;
                 a text without a word.
         """
         empty = next((row for row, text in enumerate(dataset.inputs) if not str(text).strip()), None)
@@ -187,7 +187,7 @@ def _depth(base: BaseModel, kind: Kind) -> int:
 def probe_target(dataset: Dataset, name: str) -> ProbeTarget:
     """Return a target among some examples; those without a value or outside its groups are left out.
 
-    Control labels are fixed per occupation where the data say whom a line is about, else per text.
+    Control labels are fixed per occupation if the data name the referent of each line, else per text.
 
     Args:
         dataset: the examples.
@@ -237,7 +237,7 @@ def _known(dataset: Dataset, attribute: str) -> np.ndarray:
 
 
 def _types(dataset: Dataset) -> np.ndarray:
-    """Return what control labels are fixed for, object [n]; a text is named by the first example that has it."""
+    """Return the type for which control labels are fixed, object [n]; a text is named by its first example."""
     if isinstance(dataset, Translations) and dataset.about.size:
         return dataset.about
     first: dict[str, str] = {}

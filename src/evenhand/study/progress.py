@@ -15,7 +15,7 @@ from evenhand.study.trial_runner import TrialOutcome
 
 
 class Terminal:
-    """A watcher that shows the progress of `evenhand.study.run.run` to people."""
+    """A watcher that shows the progress of `evenhand.study.run.run` on a terminal."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -16,18 +16,19 @@ from evenhand.tasks.prompts.prompt import PromptSelection, ReviewPrompt
 TEMPLATES = ("cloze1", "cloze3", "yn1", "mc1")
 FORMS = ("plain", "letters", "digits")
 WORDS = ("male-female", "man-woman", "female-male-neutral")
-"""What is asked unless a study says otherwise: some 60 prompts, every family, two pairs of words."""
+"""The default prompts: some 60 prompts, every family, two pairs of words."""
 
 
 class PromptsSpec(PromptSelection, AskedDesign):
     """The prompts of a study and the reviews they are about; `PromptSelection` describes the choice of prompts.
 
     Attributes:
-        templates, forms, words: as there, and a small set unless given; `["*"]` is all.
-        split: `test`, held-out reviews, or `train`, those that a trial has learned, as Ding et al. (2024) ask.
-        reviews: so many of them, drawn; null: all.
-        content_free: texts that say nothing, which the same is asked about: the prior of contextual calibration, a
-            correction that is left out where there are none. Zhao et al. (2021) take `["N/A", "[MASK]", ""]`.
+        templates, forms, words: as there; by default a small set; `["*"]` is all.
+        split: `test`, held-out reviews, or `train`, the trial's training reviews, as in Ding et al. (2024).
+        reviews: number of reviews, drawn at random; null: all.
+        content_free: texts without content, about which the same prompts are asked. Their answers are the prior of
+            contextual calibration, a correction that is left out without them. Zhao et al. (2021) use
+            `["N/A", "[MASK]", ""]`.
         score, contents: see `evenhand.audit.design.AskedDesign`.
     """
 
@@ -46,11 +47,11 @@ class PromptsSpec(PromptSelection, AskedDesign):
         return value
 
     def audited(self) -> AskedDesign:
-        """Return what the audit needs to know of it."""
+        """Return what the audit needs to know about the prompts."""
         return AskedDesign(**{key: getattr(self, key) for key in AskedDesign.model_fields})
 
     def drawn(self, index: np.ndarray) -> np.ndarray:
-        """Return those of the reviews at `index` that are asked about, in their order."""
+        """Return the reviews at `index` that prompts are about, in their order."""
         if self.reviews is None or self.reviews >= len(index):
             return index
         return index[np.sort(generator(0, "prompts").permutation(len(index))[: self.reviews])]

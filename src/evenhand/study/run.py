@@ -1,6 +1,6 @@
 """Runs a study from its data to its report; each step is a call of one function in another file.
 
-A study is resolved before it comes here: `StudySpec` (`study/spec.py`) has written out every default.
+The study must be resolved: `StudySpec` (`study/spec.py`) has written out every default.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def select_hyperparameters(planned: Plan, store: Store) -> tuple[Choice, ...]:
     """Return the best candidate of each tuned method, once or for each seed.
 
     Args:
-        planned: whose candidates are complete in the store.
+        planned: the plan; its candidates must be complete in the store.
         store: where they are kept.
 
     Raises:

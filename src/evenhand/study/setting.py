@@ -29,7 +29,7 @@ MAIN = "main"
 
 Keep = Literal["none", "adapters", "weights"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
-"""What stays on disk after a trial, least first."""
+"""The values of `keep`: what stays on disk after a trial, least first."""
 
 
 class Setting(Spec):
@@ -41,20 +41,20 @@ class Setting(Spec):
         methods: by the name that reports use; each holds its `kind` and every field of that method.
         reference: the methods that the others are compared with.
         seeds: one run per method and seed.
-        split, limit: which examples are trained, validated and tested.
+        split, limit: the examples for training, validation and test.
         data: options of the task that alter training examples, for every method that does not override them.
         evaluate: further test sets, by the name that `split` takes in the records.
         train: hyperparameters that all methods share.
         tuning: hyperparameters to choose on validation examples before the study is trained; None: as `methods` says.
-        match: the training loss or the like at which the other methods are compared with the first reference; None:
-            each is trained to its end.
-        membership: the models by which membership inference is audited; None: it is not. With a pool there may be no
-            seeds (`seeds: 0`): then nothing but membership is audited.
-        prompts: of a task of reviews, what the models are asked; None for other tasks.
-        harness: of a language model, the benchmarks that are scored besides; None: none.
-        probing: of a task of texts, what the models' representations are probed for; None: nothing.
+        match: the quantity (such as the training loss) at which the other methods are compared with the first
+            reference; None: each is trained to its end.
+        membership: the models by which membership inference is audited; None: it is not audited. With a pool there may
+            be no seeds (`seeds: 0`); then only membership is audited.
+        prompts: for a task of reviews, the prompts that models answer; None for other tasks.
+        harness: for a language model, the benchmarks to score; None: none.
+        probing: for a task of texts, the targets that representations are probed for; None: none.
         keep: what stays on disk after a trial.
-        favourable: of a task of two classes, the prediction that people want, `positive` or `negative`; None: verdicts
+        favourable: for a task of two classes, the prediction that people want, `positive` or `negative`; None: verdicts
             on selection rates are two-sided.
     """
 
@@ -136,7 +136,7 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _can_be_tuned(self) -> Setting:
-        """Refuse tuning that this setting cannot do."""
+        """Refuse tuning that is impossible in this setting."""
         if self.tuning is None:
             return self
         if self.tuning.score == "accuracy" and kind_of(self.task["name"]) != "classification":
@@ -160,7 +160,7 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _can_be_matched(self) -> Setting:
-        """Refuse matching that this setting cannot do."""
+        """Refuse matching that is impossible in this setting."""
         if self.match is None:
             return self
         if self.match.by == "validation_accuracy" and kind_of(self.task["name"]) != "classification":
@@ -272,7 +272,7 @@ class Setting(Spec):
 
 
 def _named_tasks(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield test sets with their names: as a mapping names them, else by the task's own name."""
+    """Yield test sets with their names: the keys of a mapping, else the task's own name."""
     if isinstance(value, Mapping):
         yield from ((str(name), task) for name, task in value.items())
     elif isinstance(value, str | list | tuple):

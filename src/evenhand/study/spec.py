@@ -23,13 +23,13 @@ class StudySpec(Spec):
     """The settings of a study and the keys that they share; `evenhand.Study` is one that can be run.
 
     Accepts what a YAML file may say: the fields of a setting at the top level (then the study has the one setting
-    `main`), or `settings:` whose entries are laid over the top level: mappings are merged, lists and values replaced.
+    `main`), or `settings:` whose entries override the top level: mappings are merged, lists and values replaced.
 
     Attributes:
         settings: by name, every default resolved.
         measures: names of measures; empty means the defaults.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
-        figure: what its results are drawn as besides the report's own charts: a figure, or a list of them.
+        figure: figures to draw besides the report's own charts: one figure, or a list of them.
         declared: margins and the dates on which they were declared, oldest first.
         chosen: the hyperparameters that tuning chose when the study was last run.
 
@@ -74,7 +74,7 @@ class StudySpec(Spec):
     @field_validator("margins")
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
-        """Refuse margins of unknown measures, and values that mean nothing."""
+        """Refuse margins of unknown measures, and impossible values."""
         check_margins(value)
         return value
 

@@ -32,7 +32,7 @@ WRITTEN = frozenset({"identity", "environment", "status", "reason"})
 STATUSES = ("done", "failed")
 
 Chosen = Literal["replicas", "threads"]
-"""What timing chooses at the first run of a study; both change results by rounding."""
+"""Files of the choices that timing makes at the first run of a study; both change results by rounding."""
 
 HARNESS = "harness"
 """The table of benchmarks."""
@@ -57,7 +57,7 @@ class Store:
 
     @property
     def pools_file(self) -> Path:
-        """The file that says which examples form each setting's pool."""
+        """The file that records which examples form each setting's pool."""
         return self.out / "pools.json"
 
     @property
@@ -86,7 +86,7 @@ class Store:
             raise
         final = self.folder(trial)
         if os.path.lexists(final):
-            # Moved away rather than deleted, so that the time without a whole trial is as short as can be.
+            # Moved away rather than deleted, to keep the time without a complete trial as short as possible.
             earlier = aside.with_name(f"{aside.name}.earlier")
             final.rename(earlier)
             aside.rename(final)
@@ -115,7 +115,7 @@ class Store:
         return {key.removeprefix("split:"): value for key, value in kept.items() if key.startswith("split:")}
 
     def complete(self, trial: Trial) -> bool:
-        """Return whether the records on disk hold all that the study asks of a trial, or it failed for good."""
+        """Return whether a trial failed for good or has all records that the study requires on disk."""
         kept = self.read(trial.hash)
         if kept is None:
             return False
@@ -124,7 +124,7 @@ class Store:
         return self.predicted(trial) and self.scored(trial) and self.probed(trial)
 
     def predicted(self, trial: Trial) -> bool:
-        """Return whether the trial's table has rows for all examples that it is asked about."""
+        """Return whether the trial's table has rows for all examples that the study requires."""
         covered = self.covered(trial.hash, TABLE[trial.kind])
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
 
@@ -183,14 +183,14 @@ class Store:
     def accepted(self, plan: Plan) -> Iterator[StudySpec]:
         """Check that this folder may hold the study, and write it out with the margins' history.
 
-        Where the study turns out to be unusable in the block, the earlier study file is put back: what the folder
-        reports is still that study.
+        If the study turns out to be unusable within the block, the earlier study file is restored, because the folder
+        still contains that study.
 
         Yields:
             The study with `declared` as it now stands.
 
         Raises:
-            InputError: a setting of the same name has another task or base model, or a pool of other examples; the
+            InputError: a setting of the same name has another task or base model, or a pool of different examples; the
                 earlier study cannot be read.
         """
         earlier = self._earlier()
@@ -240,7 +240,7 @@ class Store:
         """Return the pools of this folder and of the plan, by setting: the number of examples and a fingerprint.
 
         Raises:
-            InputError: the pool of a setting that has one here is of other examples.
+            InputError: a setting's pool in this folder consists of other examples.
         """
         try:
             held = json.loads(self.pools_file.read_text(encoding="utf-8")) if self.pools_file.is_file() else {}
@@ -261,9 +261,9 @@ class Store:
         return held
 
     def _check_same(self, before: Setting, now: Setting, name: str, plan: Plan) -> None:
-        """Refuse another task or base model under the name of one that this folder has results of.
+        """Refuse a setting with another task or base model than the one of the same name in this folder.
 
-        What counts is the contents: a moved file or another attribute leaves a setting's trials what they were.
+        Only contents count: a moved file or another attribute does not change a setting's trials.
         """
         differ = {key: [each.task.get(key) for each in (before, now)] for key in {**before.task, **now.task}}
         differ["model"] = [before.model, now.model]

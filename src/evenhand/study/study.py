@@ -13,8 +13,8 @@ from evenhand.study.spec import StudySpec
 class Study(StudySpec):
     """One or several settings that are run, kept and reported together.
 
-    It takes the keys that a YAML file may have: `Study(task="utkface/gender", model=..., methods={...})`. Its
-    attributes, and what it refuses, are those of `evenhand.study.spec.StudySpec`.
+    It takes the keys of a YAML file: `Study(task="utkface/gender", model=..., methods={...})`. Its attributes and
+    errors are those of `evenhand.study.spec.StudySpec`.
 
     Example:
         >>> import evenhand

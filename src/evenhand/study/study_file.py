@@ -17,8 +17,8 @@ def read_study_file(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
 
     Args:
         path: of the file.
-        changes: dotted keys and YAML values, such as `train.batch_size=16` or `settings.faces.seeds=3`. A change is
-            laid over everything: a key at the top level changes in the settings that say otherwise, too.
+        changes: dotted keys and YAML values, such as `train.batch_size=16` or `settings.faces.seeds=3`. A change
+        overrides everything: a key at the top level also changes in the settings that override it.
 
     Raises:
         InputError: the file is missing, is no YAML mapping, repeats a key, or a change is not KEY=VALUE.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evenhand.training.pack import Batch, Pack
 
 TIMED_STEPS = 6
-"""Steps that are timed, after one of the longest examples, which warms up and shows the most memory."""
+"""Steps that are timed, after a warm-up step with the longest examples, which also shows the peak memory."""
 
 TIMED_BATCHES = 3
 """Batches whose prediction is timed."""
@@ -34,16 +34,16 @@ class MeasuredTimes:
 
     Attributes:
         start: seconds to load the models and to make the pack of them.
-        encode: seconds per example, to tokenise it or to process its image, and to find its features where they are.
-        fill: seconds per example whose cached features are not there yet; 0 where none are used.
-        prefix: what the cached features of these trials are shared by; None where none are used.
+        encode: seconds per example, to tokenise it or to process its image, and to look up its cached features, if any.
+        fill: seconds per example to compute missing cached features; 0 if no features are used.
+        prefix: key under which trials share cached features; None if no features are used.
         step: seconds per optimiser step of the whole pack.
-        predict: seconds per example that is predicted, translated or asked about.
+        predict: seconds per example that is predicted, translated or used in a prompt.
         validate: seconds per validation example; None: as `predict`.
-        peak_bytes: on a GPU, the most memory that was held; on a CPU, the most that the process has held so far.
-        of_process: whether that peak is the process's, and so also that of all trials that come after.
-        example_bytes: of one encoded example.
-        kept: seconds to write what `keep` asks for of one trial, and its bytes.
+        peak_bytes: on a GPU, the peak memory; on a CPU, the peak memory of the process so far.
+        of_process: whether that peak is the process's, and so also that of all later trials.
+        example_bytes: bytes of one encoded example.
+        kept: by value of `keep`, the seconds to write a trial's weights, and their bytes.
     """
 
     start: float
@@ -91,7 +91,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
     where, encoder = device(), InputEncoder()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    # Texts are tokenised in no time, and a batch lasts as long as its longest text; images are all alike.
+    # Tokenising takes almost no time, and a batch takes as long as its longest text; images all take the same time.
     texts = works[0].base.modality == "text"
     few_works = [sample_batches(work, encoder(work, work.examples.inputs).lengths if texts else None) for work in works]
     few = _sample_tested(works[0], tested, encoder)
@@ -114,7 +114,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
     prefix = None
     if isinstance(inputs, CachedFeatures):
         prefix = f"{works[0].base.fingerprint} {inputs.split_point}"
-        # What was not spent on the examples' features was spent on finding where they are taken.
+        # The rest of the time was spent on finding the split point.
         start += max(finding - fill * sum(len(work.examples) for work in few_works if work.method.epochs), 0.0)
         started = time.perf_counter()
         begin(0, InputEncoder()(works[0], few.inputs))
@@ -145,11 +145,11 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
 
 
 def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
-    """Return the trial on a few whole batches of its first epoch, from the longest to the shortest.
+    """Return the trial restricted to a few whole batches of its first epoch, from the longest to the shortest.
 
     Args:
         work: the trial.
-        lengths: int [n], tokens of its examples; None where all are alike.
+        lengths: int [n], tokens of its examples; None if all have the same length.
     """
     from evenhand.training.batches import epoch_batches
 
@@ -188,7 +188,7 @@ def step_seconds(pack: Pack, work: Work) -> float:
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import train_mode
 
-    # One step of an epoch is its longest; the others are what the sample stands for.
+    # The longest step occurs once in an epoch; the sample represents all other steps.
     longest = 1 / max(-(-len(work.examples) // (work.train.batch_size * work.train.accumulate)), 1)
     with reproducible(pack.device):
         train_mode(pack.module)
@@ -200,7 +200,7 @@ def step_seconds(pack: Pack, work: Work) -> float:
 
 
 def _tokens_of_step(pack: Pack, batch: Batch) -> int:
-    """Return the tokens of a step, padding included; its examples where all are alike."""
+    """Return the tokens of a step, including padding; the number of examples if all have the same length."""
     count = 0
     for part in batch.micro_batches:
         longest = 1
@@ -217,13 +217,13 @@ def _step_time(pack: Pack, batch: Batch) -> float:
 
     started = time.perf_counter()
     losses, _ = take_step(pack, batch)
-    losses.sum().item()  # a GPU answers when it is done
+    losses.sum().item()  # waits until the GPU has finished
     return time.perf_counter() - started
 
 
 def saving_costs(work: Work, model: nn.Module, folder: Path) -> dict[str, tuple[float, int]]:
     """Return by the values of `keep` the seconds to write a trial's weights, and their bytes."""
-    if work.method.whole:  # a large model is not written to be weighed
+    if work.method.whole:  # a large model is not written to disk only to learn its size
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         return {"none": (0.0, 0), "adapters": (0.0, 0), "weights": (0.0, size)}
     folder = folder / "kept"

@@ -19,11 +19,11 @@ from evenhand.tasks.work import Work, peak_of_process
 def measure_language_times(work: Work, tested: Dataset, kind: Kind) -> MeasuredTimes | None:
     """Time a few steps of a trial and a few answers of its model; the trained weights are thrown away.
 
-    What comes after, probes and benchmarks, is not timed.
+    Probes and benchmarks, which follow, are not timed.
 
     Args:
         work: the trial.
-        tested: examples to ask about.
+        tested: examples that prompts are about.
         kind: of the trial, one of a language model.
 
     Returns:

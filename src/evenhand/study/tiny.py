@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MAX_EXAMPLES = 400
-"""Training examples, and test examples, at most."""
+"""Largest number of training examples, and of test examples."""
 
 MAX_REVIEWS = 30
-"""Reviews that prompts are asked about, at most."""
+"""Largest number of reviews in prompts."""
 
 MAX_DOCUMENTS = 100
-"""Documents of a benchmark, at most."""
+"""Largest number of documents of a benchmark."""
 
 RATE_FACTOR = 20
-"""How many times a method's usual learning rate a tiny model needs at least, which sees few examples a few times."""
+"""Factor by which a tiny model needs a higher learning rate at least, because it sees few examples a few times."""
 
 MAX_RATE = 0.01
-"""The highest rate that is asked for so."""
+"""The highest learning rate that this factor can lead to."""
 
 TRANSLATION_EPOCHS = 20
-"""Epochs that a tiny model needs at least to write sentences, which it has never read in these languages."""
+"""Epochs that a tiny model needs at least to write sentences in two languages that it has never read."""
 
 TRANSLATION_RATE = 0.003
-"""The rate at which all of a tiny model learns to write them; an adapter needs the highest."""
+"""The rate at which a fully trained tiny model learns to write sentences; an adapter needs the highest rate."""
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of the tiny decoders."""
@@ -60,7 +60,7 @@ def shrink(study: StudySpec, folder: Path, data: Path | None = None) -> tuple[St
     Args:
         study: resolved.
         folder: where stand-in data are written, in each data set's own file format.
-        data: the folder of `--data`, for data sets that have their examples at hand.
+        data: the folder of `--data`, for data sets without stand-ins.
 
     Returns:
         The small study, the folder to use as `--data`, and what was changed, one sentence each.
@@ -175,7 +175,7 @@ def _fitted(name: str, values: Mapping[str, Any], model: PreTrainedModel, notes:
 def _largest(values: Mapping[str, Any], model: PreTrainedModel) -> float:
     """Return the largest rank, up to the method's own, that fits a model.
 
-    Where no rank fits, the method's own is returned, so that the plan says why.
+    If no rank fits, the method's own is returned, and the plan reports the reason.
     """
     method = parse_method("", values)
 
@@ -198,8 +198,8 @@ def _distinct(
 ) -> dict[str, dict[str, Any]]:
     """Return the methods without those that equal another one once ranks are cut.
 
-    Such methods had different ranks and the same alpha or the same alpha / rank; what cutting makes of their scales is
-    no difference that anybody asked for.
+    Such methods had different ranks and the same alpha or the same alpha / rank. Nobody asked for the differences in
+    scale that result from cutting ranks.
     """
     kept: dict[str, dict[str, Any]] = {}
     left_out: dict[str, list[str]] = {}
@@ -226,7 +226,7 @@ def _without_alpha(method: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differ_by_rank(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Return whether two methods that differ only in rank and alpha have different ranks and one rule for alpha."""
+    """Return whether methods that differ only in rank and alpha have different ranks and the same alpha rule."""
     ranks, alphas = ([float(each.get(key) or 0) for each in (first, second)] for key in ("rank", "alpha"))
     by_number, by_scale = alphas[0] == alphas[1], alphas[0] * ranks[1] == alphas[1] * ranks[0]
     return ranks[0] != ranks[1] and (by_number or by_scale)
@@ -295,7 +295,7 @@ def _fitted_grid(
 def _fitted_ranks(
     name: str, values: Mapping[str, Any], options: Mapping[str, tuple[Any, ...]], model: PreTrainedModel
 ) -> tuple[Any, ...]:
-    """Return the ranks that fit whatever else the grid says."""
+    """Return the ranks that fit, whatever the grid's other values."""
     others = candidates(name, values, {key: tried for key, tried in options.items() if key != "rank"})
     fitting = [
         min(_largest({**candidate.method, "rank": rank}, model) for candidate in others) for rank in options["rank"]

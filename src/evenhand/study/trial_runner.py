@@ -37,7 +37,7 @@ class TrialOutcome:
         status: `kept` if nothing was missing, `predicted` if only records were made from kept weights, `trained`, or
             `failed` if training cannot succeed (running again does not repeat it).
         reason: why training failed, or why it was repeated.
-        seconds: the time of training and predicting, of a pack the trial's share; None if the caller measures it.
+        seconds: the time of training and predicting, in a pack the trial's share; None if the caller measures it.
     """
 
     status: Literal["kept", "predicted", "trained", "failed"]
@@ -51,7 +51,7 @@ def run_trials(
     """Complete the folders of trials: keep, predict from kept weights, or train.
 
     Args:
-        pack: one trial, or several that have to be trained and can be trained together.
+        pack: one trial, or several that need training and can be trained together.
         store: where they are kept.
         progress: called with the share of the training that is done.
 
@@ -126,7 +126,7 @@ def work_of(trial: Trial) -> Work:
 
 
 def matching_target(trial: Trial, store: Store) -> MatchTarget | None:
-    """Return the value that a trial's checkpoint should come near: what its reference reached.
+    """Return the value that a trial's checkpoint should match: the value that its reference reached.
 
     Raises:
         TrainingError: that trial failed.
@@ -181,7 +181,7 @@ def _train(
     from safetensors import SafetensorError
 
     with ExitStack() as unfinished:
-        # Each folder is named as soon as its trial is done; those that are not when something goes wrong vanish.
+        # A folder gets its final name as soon as its trial is done; on an error, unfinished folders vanish.
         folders = [unfinished.enter_context(ExitStack()) for _ in pack]
         jobs = [
             _job(trial, folder.enter_context(store.writing(trial.hash)), store)
@@ -213,7 +213,7 @@ def _train(
                 folder.close()
                 yield trial, outcome_of_trial
         except SafetensorError as error:
-            # What it has to say of a full disk is no OSError, which is what the command line explains.
+            # Its error on a full disk is not an OSError, the only kind that the command line explains.
             number = re.search(r"os error (\d+)", str(error))
             if number is None:
                 raise

@@ -1,6 +1,6 @@
 """Defines the key `tuning:` of a study: the candidates for hyperparameters, and the rule that selects one.
 
-What candidates are compared by is of the validation part of the training split; the test split decides nothing.
+Candidates are compared on the validation part of the training split; the test split decides nothing.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from evenhand.spec import Spec, field_names
 _SUCH = "{lora: {lr: [1.0e-4, 3.0e-4], epochs: [2, 4]}}"
 
 SEED = 1000
-"""Of the trials of candidates where one seed chooses for all: fixed, so that a study that grows keeps what it chose."""
+"""Default seed of candidates if one seed chooses for all: fixed, so that a growing study keeps its choice."""
 
 SCORES = {"loss": "the lowest validation loss", "accuracy": "the highest validation accuracy"}
-"""What candidates are compared by, and what is chosen."""
+"""The scores by which candidates are compared, and which value is chosen."""
 
 TIES = "of equals, the one with fewer epochs, then the one with the lower learning rate"
 
 _FIXED = ("kind", "data")
-"""What a grid may not vary: another kind is another method, and other examples are another question."""
+"""Keys that a grid may not vary: another kind is another method, and other examples are another question."""
 
 
 class TuningSpec(Spec):
@@ -38,10 +38,10 @@ class TuningSpec(Spec):
 
     Attributes:
         grid: by method, the values to try of each of its keys; every combination is a candidate.
-        score: what candidates are compared by, `loss` or `accuracy`, on the validation part of the training split.
+        score: the score by which candidates are compared, `loss` or `accuracy`, on the validation part.
         seeds: `one` chooses once, on `seed`, for all seeds of the study; `each` chooses for every seed, on its own
             validation part.
-        seed: none of the study's; of no use with `each`.
+        seed: not a seed of the study; unused with `each`.
     """
 
     grid: dict[str, dict[str, tuple[Any, ...]]]
@@ -100,11 +100,11 @@ class Choice(Spec):
     """The chosen hyperparameters of a method, as `study.yaml` keeps them.
 
     Attributes:
-        setting, method: for which.
-        seed: of the study; None where one choice serves all seeds.
-        hyperparameters: the chosen values of what the grid varies.
-        score, value: what candidates were compared by, and the chosen one's.
-        candidates, failed: how many were tried, and how many of them failed.
+        setting, method: the setting and method of the choice.
+        seed: the seed of the study; None if one choice serves all seeds.
+        hyperparameters: the chosen values of the keys in the grid.
+        score, value: the score by which candidates were compared, and the chosen candidate's value.
+        candidates, failed: number of candidates tried, and of those that failed.
     """
 
     setting: str
@@ -162,8 +162,8 @@ def best(scored: Sequence[tuple[Method, float | None]], score: Literal["loss", "
     """Return the index of the candidate with the best score, with ties broken as in `TIES`; then the first.
 
     Args:
-        scored: each candidate with its score; None: it failed, or has none, and is not chosen.
-        score: of which kind.
+        scored: each candidate with its score; None: it failed or has no score, and is not chosen.
+        score: kind of the score.
 
     Returns:
         None where no candidate can be chosen.

@@ -26,7 +26,7 @@ class Watcher(Protocol):
         ...
 
     def say(self, text: str) -> None:
-        """Called with a sentence about what the run does now."""
+        """Called with a sentence about the current step of the run."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Reads a table from a file: CSV, TSV, Parquet, Arrow, JSON; several encodings and separators.
 
-A CSV has no types: its columns are read as text, so that 01 stays 01; only integers written plainly become integers.
+A CSV has no types: its columns are read as text, so 01 remains 01; only plainly written integers become integers.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ READERS: Mapping[str, Callable[[Source], pl.DataFrame]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
 }
-"""How files with types of their own are read, by suffix."""
+"""Functions that read files with typed columns, by suffix."""
 
 SEPARATORS = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t",)}
-"""The separators that a file of text may have, by suffix, the likeliest first."""
+"""The possible separators of a text file, by suffix, the most likely first."""
 
 _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
@@ -53,21 +53,21 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-"""Byte order marks, and what follows them."""
+"""Byte order marks, with the encodings that they announce."""
 
 _UNREADABLE = (pl.exceptions.PolarsError, OSError, EOFError, lzma.LZMAError, zlib.error)
 SUFFIXES = (*SEPARATORS, *READERS)
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's name is that of a table which `read_file` reads."""
+    """Whether `read_file` reads tables with a file name like this."""
     return _kind(path)[0] in SUFFIXES
 
 
 def read_file(path: Path) -> pl.DataFrame:
-    """Return the rows of a file, by its suffix; `.gz`, `.bz2` and `.xz` may follow.
+    """Return the rows of a file; its suffix determines the format, and `.gz`, `.bz2` or `.xz` may follow.
 
-    Of several columns with one header, each is renamed: `p (1 of 2)`, `p (2 of 2)`.
+    If several columns have the same header, each is renamed: `p (1 of 2)`, `p (2 of 2)`.
 
     Raises:
         InputError: the file is missing, of another kind, not UTF-8 or UTF-16, or unreadable.
@@ -80,7 +80,7 @@ def read_file(path: Path) -> pl.DataFrame:
     if suffix in _ARCHIVES:
         raise InputError(f"{path} is an archive; unpack it and name the file inside")
     if suffix not in SUFFIXES:
-        raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}, so its format is not known")
+        raise InputError(f"{path} does not end in any of {', '.join(SUFFIXES)}, so its format is unknown")
     try:
         source = io.BytesIO(_UNPACK[packing](path.read_bytes())) if packing else path
         frame = _read_text(source, suffix, path) if suffix in SEPARATORS else READERS[suffix](source)
@@ -90,7 +90,7 @@ def read_file(path: Path) -> pl.DataFrame:
 
 
 def distinct_names(names: Sequence[object]) -> list[str]:
-    """Names as texts, each once: of a name that repeats, `NAME (1 of 2)` and so on.
+    """Names as distinct texts: repeated names become `NAME (1 of 2)` and so on.
 
     Example:
         >>> from evenhand.tables.files import distinct_names
@@ -107,13 +107,13 @@ def distinct_names(names: Sequence[object]) -> list[str]:
 
 
 def no_column(source: str, name: str, role: str, names: Sequence[str]) -> InputError:
-    """The error that a table has no column of a name, or several of which none is meant more than another.
+    """The error for a table without a column of this name, or with several such columns.
 
     Args:
         source: the name of the table.
-        name: that was asked for.
-        role: what for, as it stands after the name.
-        names: of the table's columns, see `distinct_names`.
+        name: the requested name.
+        role: the purpose of the column, as it follows the name in the message.
+        names: names of the table's columns, see `distinct_names`.
     """
     repeats = [other for other in names if re.fullmatch(rf"{re.escape(name)} \(\d+ of \d+\)", other)]
     if repeats:
@@ -125,7 +125,7 @@ def no_column(source: str, name: str, role: str, names: Sequence[str]) -> InputE
 
 
 def _kind(path: Path) -> tuple[str, str]:
-    """The suffix that says a file's format, and that of its compression or nothing, in small letters."""
+    """The suffix of a file's format, and that of its compression or nothing, in lower case."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if suffixes and suffixes[-1] in _UNPACK:
         return (suffixes[0] if len(suffixes) == 2 else ""), suffixes[-1]
@@ -156,7 +156,7 @@ def _read_text(source: Source, suffix: str, path: Path) -> pl.DataFrame:
     if len(names) == len(frame.columns) and len(set(names)) == len(names):
         frame.columns = names
     frame = frame.with_columns(_typed(column) for column in frame)
-    # A blank line is no row.
+    # A blank line is not a row.
     return frame if frame.width < 2 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
@@ -170,7 +170,7 @@ def _as_utf8(data: bytes, encoding: str | None, old_line_ends: bool, path: Path)
 
 
 def _separator(start: bytes, separators: Sequence[str]) -> str:
-    """The separator that the header has most of outside quotes; the first where it has none."""
+    """The most frequent separator in the header, outside quotes; the first if there is none."""
     header, quoted, counts = start.decode("utf-8", "replace"), False, Counter[str]()
     for letter in header:
         quoted ^= letter == '"'
@@ -181,7 +181,7 @@ def _separator(start: bytes, separators: Sequence[str]) -> str:
 
 
 def _not_utf8(source: Source, path: Path) -> str:
-    """What to do about a file that is not UTF-8."""
+    """Advice for a file that is not UTF-8."""
     data = source.read_bytes() if isinstance(source, Path) else source.getvalue()
     try:
         data.decode("utf-8")
@@ -195,7 +195,7 @@ def _not_utf8(source: Source, path: Path) -> str:
 
 
 def _typed(column: pl.Series) -> pl.Series:
-    """A column of integers without leading zeros or signs as such; any other as the text it is."""
+    """A column of integers without leading zeros or signs as integers; any other column unchanged, as text."""
     column = without_nan(column)
     numbers = column.cast(pl.Int64, strict=False)
     same = numbers.null_count() == column.null_count() < len(column) and (numbers.cast(pl.String) == column).all()

@@ -1,6 +1,6 @@
 """Turns the values of a column into texts or numbers, whichever file or library they come from.
 
-Only integers and `x.0` are one text: 1, 1.0 and "1" are, and "01" is another. Text is otherwise as written.
+Integers and `x.0` become the same text: 1, 1.0 and "1" are equal, but "01" is different. Other text is unchanged.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ _NAN = r"^(?i:nan)$"
 _EXTENSION = getattr(pl, "BaseExtension", ())
 """Types of other libraries; older versions of polars have none."""
 _EXACT = 2.0**63
-"""Floats below this are integers that Int64 holds."""
+"""Whole floats below this fit into Int64."""
 
 
 def as_text(values: pl.Series) -> pl.Series | None:
-    """Values as text, nulls as nulls; None for a type whose values are no plain ones (lists, bytes, objects).
+    """Values as text, nulls as nulls; None for types without plain values (lists, bytes, objects).
 
-    A float is written as the integer it is, where all of the column are; so is `1.0` as text. 1e20 stays a float.
+    If all floats of a column are whole numbers, they are written as integers; so is `1.0` as text. 1e20 remains a
+    float.
 
     Args:
         values: a column [n].
@@ -58,10 +59,10 @@ def as_text(values: pl.Series) -> pl.Series | None:
 
 
 def as_numbers(values: pl.Series) -> pl.Series | None:
-    """Values as float64 [n], nulls as nulls; None where some are no numbers.
+    """Values as float64 [n], nulls as nulls; None if some are not numbers.
 
-    Text is read with a point or, where every value that has one can only mean decimals, with a comma. float16 and
-    float32 are read as the shortest decimal that they stand for: .6 and not .60009765625, as they were meant.
+    In text the decimal separator is a point, or a comma if every value with a comma can only mean decimals. float16 and
+    float32 become the shortest decimal with the same stored value: .6 and not .60009765625, as intended.
 
     Example:
         >>> import polars as pl
@@ -81,12 +82,12 @@ def as_numbers(values: pl.Series) -> pl.Series | None:
 
 
 def not_numbers(values: pl.Series) -> pl.Series:
-    """A mask of the texts that are no numbers, bool [n]."""
+    """A mask of the texts that are not numbers, bool [n]."""
     return values.is_not_null() & values.cast(pl.Float64, strict=False).is_null()
 
 
 def is_quantity(values: pl.Series) -> bool:
-    """Whether all values are numbers, and no text is a code such as 007, whose zeros say something."""
+    """Whether all values are numbers, and no text is a code such as 007, whose zeros are significant."""
     if values.dtype != pl.String:
         return values.dtype.is_numeric()
     known = values.drop_nulls()
@@ -94,7 +95,7 @@ def is_quantity(values: pl.Series) -> bool:
 
 
 def without_nan(values: pl.Series) -> pl.Series:
-    """Values in which NaN, an empty text, and `nan` among texts that are all numbers are null."""
+    """Values with nulls for NaN, for empty texts, and for `nan` among texts that are otherwise numbers."""
     if values.dtype.is_float():
         return values.fill_nan(None)
     if values.dtype != pl.String:
@@ -108,7 +109,7 @@ def without_nan(values: pl.Series) -> pl.Series:
 
 
 def spelled_alike(words: pl.Series) -> list[list[tuple[str, int]]]:
-    """Texts that differ by case, spaces or Unicode form only, with their counts; none in most columns.
+    """Texts that differ only by case, spaces or Unicode form, with their counts; none in most columns.
 
     Example:
         >>> import polars as pl
@@ -128,7 +129,7 @@ def spelling_notes(what: str, words: pl.Series) -> list[str]:
     """Return a note for each set of texts that are spelled alike, with the rows of each.
 
     Args:
-        what: the texts are, such as `group of sex`.
+        what: description of the texts, such as `group of sex`.
         words: str [n].
 
     Example:
@@ -146,7 +147,7 @@ def spelling_notes(what: str, words: pl.Series) -> list[str]:
 
 
 def _parsed(values: pl.Series) -> pl.Series | None:
-    """Texts as numbers; None where some are none."""
+    """Texts as numbers; None if some are not numbers."""
     stripped = values.str.strip_chars()
     numbers = stripped.cast(pl.Float64, strict=False)
     if numbers.null_count() == values.null_count():

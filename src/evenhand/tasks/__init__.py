@@ -20,7 +20,7 @@ Kind = Literal["classification", "translation", "reviews"]
 TABLE: Mapping[Kind, str] = MappingProxyType(
     {"classification": "predictions", "translation": "responses", "reviews": "options"}
 )
-"""The record table that a trial of each kind leaves."""
+"""The record table that a trial of each kind writes."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class TaskEntry:
 
     Attributes:
         summary: one line for `evenhand list tasks`.
-        data: where its DataSpec is, `module:class`.
-        kind: what models learn from it; see `trainer`.
+        data: location of its DataSpec, `module:class`.
+        kind: kind of its trials; see `trainer`.
     """
 
     summary: str
@@ -100,7 +100,7 @@ BUILT_IN: Mapping[str, TaskEntry] = MappingProxyType(
 
 
 def _fault(name: str, entry: Any) -> str | None:
-    """What is wrong with the task of another package, as the end of a sentence; None if nothing is."""
+    """Return what is wrong with a task of another package, as the end of a sentence; None if nothing is."""
     if not isinstance(entry, TaskEntry):
         return "is not a TaskEntry of evenhand.tasks"
     if entry.kind not in get_args(Kind):
@@ -146,7 +146,7 @@ def parse_task(values: str | Mapping[str, Any]) -> tuple[str, DataSpec]:
     """Return the name and the options of a task in a study: a name, or `{name: hatexplain, groups: targets}`.
 
     A target in the name (`utkface/gender`) becomes the option `target`, and the name is returned without it, so that
-    both ways of writing a task are one.
+    both ways of writing a task give the same result.
 
     Raises:
         InputError: an unknown task or key (with the nearest known one), or an unusable value.

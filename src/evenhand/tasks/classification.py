@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from evenhand.training.pack import Pack
 
 IMAGES = "images"
-"""The folder of images as they were resized, below that of the features."""
+"""The folder of resized images, below the folder of the features."""
 
 FROZEN_BELOW = ("base", "head", "last")
-"""The methods that leave what lies below some layer as it is and add nothing to the model."""
+"""The methods that freeze all layers below some layer and add nothing to the model."""
 
 
 def train(
@@ -54,15 +54,15 @@ def train(
     Args:
         work, folder, evaluations, keep: see `Job`.
         progress: called with the share of the training that is done.
-        features: where what leaves a frozen prefix, and images as they were resized, are kept for other trials; None:
-            they are computed anew.
+        features: the folder in which cached features and resized images are kept for other trials; None: they are
+            computed again.
 
     Returns:
         The outcome, and the rows of `predictions` without the column `trial`.
 
     Raises:
         InputError: the method does not fit the base model.
-        TrainingError: the loss or a prediction stopped being a number.
+        TrainingError: the loss or a prediction is not a number.
     """
     (result,) = train_together([Job(work, folder, evaluations, keep)], progress, features)
     if isinstance(result, TrainingError):
@@ -81,8 +81,9 @@ def train_together(
         features: see `train`.
 
     Yields:
-        For each job in turn what `train` returns, or why it failed; the others are none the worse for it. A job's
-        seconds are its own predictions' and a share of the pack's by its steps, so that they add up.
+        For each job in turn what `train` returns, or why it failed; a failure does not affect the other jobs. A job's
+        seconds are those of its own predictions and a share of the pack's time in proportion to its steps, so that the
+        seconds of all jobs add up.
 
     Raises:
         InputError: a method does not fit the base model.
@@ -105,7 +106,7 @@ def train_together(
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     encoder = _encoder(features)
-    # What is to be sharded need not fit on one device.
+    # A model that will be sharded need not fit on one device.
     pack, model_of = assemble_pack([job.work for job in jobs], encoder, torch.device("cpu") if shared else where)
     if shared:
         pack = distributed.distribute(pack, partial(_model, jobs[0].work))
@@ -113,7 +114,7 @@ def train_together(
     start = start_from_features(pack, model_of, [job.work.base.fingerprint for job in jobs], features)
 
     def encode(row: int, inputs: Sequence[Any]) -> Inputs:
-        """Return the inputs of a replica, from cached features where there are some."""
+        """Return the inputs of a replica, from cached features if there are any."""
         return start(row, encoder(jobs[row].work, inputs))
 
     validation = [
@@ -205,7 +206,7 @@ def predict(
         features: see `train`.
 
     Returns:
-        The rows that `train` returns; None when the weights were not kept.
+        The rows that `train` returns; None if the weights were not kept.
     """
     model = kept_model(work, folder)
     if model is None:
@@ -223,7 +224,7 @@ def predict(
     start = start_from_features(pack, lambda _: model, [work.base.fingerprint], features)
 
     def encode(inputs: Sequence[Any]) -> Inputs:
-        """Return the inputs, from cached features where there are some."""
+        """Return the inputs, from cached features if there are any."""
         return start(0, encoder(work, inputs))
 
     return _predictions(partial(predict_logits, model, device=where), encode, evaluations, len(work.classes), where)
@@ -232,7 +233,7 @@ def predict(
 def kept_model(work: Work, folder: Path) -> nn.Module | None:
     """Return a trained model on the CPU; None if its weights were not kept.
 
-    Where features are cached below what was trained, the trained parameters are marked as they were in training.
+    If features below the trained layers are cached, the trained parameters are marked as they were in training.
     """
     if not work.method.kept(folder):
         return None

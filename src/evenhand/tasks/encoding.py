@@ -17,13 +17,13 @@ class InputEncoder:
     """Encodes texts or images for a base model; trials that share inputs have them encoded once.
 
     Args:
-        kept: where images that are files are kept as the base model's processor resizes them, for other trials; None:
-            they are decoded anew.
+        kept: the folder in which image files are kept for other trials, as resized by the base model's processor; None:
+            they are decoded again.
     """
 
     LATEST = 4
-    """What is remembered: the parts of one split, whose trials follow each other. More would fill the memory with
-    images that are predicted once."""
+    """Number of encodings to remember: the parts of one split, whose trials follow each other. More would fill the
+    memory with images that are predicted once."""
 
     def __init__(self, kept: Path | None = None) -> None:
         self._kept = kept
@@ -35,7 +35,7 @@ class InputEncoder:
         if key not in self._found:
             while len(self._found) >= self.LATEST:
                 del self._found[next(iter(self._found))]
-            # Held along with what was made of it, since an id is one object's only while that lives.
+            # The object is kept together with its encoding, because its id is unique only while it exists.
             self._found[key] = inputs, self._encoded(work, inputs)
         return self._found[key][1]
 

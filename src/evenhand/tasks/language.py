@@ -1,4 +1,4 @@
-"""Trains one trial of a language model, keeps its weights as the study says, and computes its record rows."""
+"""Trains one trial of a language model, keeps its weights as the study requires, and computes its record rows."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Encode = Callable[[Work, "PreTrainedTokenizerBase", TrainingExamples | Dataset], Any]
-"""Examples as the trial's model learns them, `Prompted`."""
+"""Encodes examples as training inputs, `Prompted`."""
 
 Ask = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], pl.DataFrame]
-"""The rows of a model, without the column `trial`."""
+"""Computes the record rows of a model, without the column `trial`."""
 
 
 def train_alone(
@@ -42,16 +42,16 @@ def train_alone(
     """Train one trial of a language model and compute its rows; such trials are trained alone.
 
     Args:
-        jobs: one.
-        encode: makes tokens of its training and validation examples.
-        ask: what is wanted of the trained model.
+        jobs: a single job.
+        encode: encodes its training and validation examples.
+        ask: computes the rows of the trained model.
         progress: called with the share of the training that is done.
 
     Yields:
         The outcome and the rows, or why it failed.
 
     Raises:
-        InputError: the method does not fit the base model, or an example is of no use to it.
+        InputError: the method does not fit the base model, or the model cannot learn from an example.
     """
     import torch
 

@@ -1,9 +1,9 @@
 """Decides which trials can share a pack, and how many of them train fastest together on this machine.
 
-A pack computes the base once for the rows of all its replicas: a gain where the machine waits for small operations (a
-tiny model, a GPU that is underfed), a loss where it is busy with large ones, since replicas' texts are padded to each
-other's lengths. So it is timed, as it will be trained: heads and late layers from cached features, where a step is
-nothing but small operations.
+A pack computes the base once for the rows of all its replicas. This is faster if the machine waits for small
+operations (a tiny model, an underused GPU), and slower if it is busy with large ones, because the texts of replicas
+are padded to each other's lengths. So a pack is timed under the conditions of its training: heads and late layers
+start from cached features, where a step consists only of small operations.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
     from evenhand.training.pack import Batch, Pack
 
 KINDS = ("lora", "head")
-"""The methods of which `evenhand.training.replicas` makes a pack."""
+"""The methods that `evenhand.training.replicas` can train in a pack."""
 
 MAX_REPLICAS = 16
-"""Replicas of a pack that are tried."""
+"""Numbers of replicas that are tried."""
 
 FIRST_TRIED = 4
-"""Replicas of the first pack that is tried."""
+"""Number of replicas of the first pack that is tried."""
 
 TIMED_STEPS = 3
-"""Steps whose times are compared, after one that warms up."""
+"""Steps whose times are compared, after a warm-up step."""
 
 MAX_TIMING_SHARE = 0.03
-"""The share of a training's steps that timing may take; where it would take more, nothing is timed and trials are
-alone. In time it is up to a twentieth: models are loaded for it, and steps of a pack that does not pay are slower."""
+"""The share of a training's steps that timing may take; if it would take more, nothing is timed and trials are trained
+alone. In time it takes up to a twentieth, because it loads models, and an unprofitable pack has slower steps."""
 
 MIN_GAIN = 1.1
-"""How much faster more replicas must be: less than that is within what a shared machine's clock errs by."""
+"""How much faster more replicas must be: smaller gains are within the timing noise of a shared machine."""
 
 
 def pack_key(work: Work) -> str | None:
     """Return the key that trials must share to train in one pack; None if the trial trains alone.
 
-    The base model's own dropout is noise that a pack cannot draw for each replica; several processes train one trial
-    at a time; what is compiled, or computed again, is one model.
+    A pack cannot draw the base model's own dropout for each replica; several processes train one trial at a time; and
+    compilation and checkpointing work on a single model.
     """
     if launch.this_process().shared or work.train.compile or work.train.checkpointing:
         return None
@@ -65,7 +65,7 @@ def replicas_that_pay(works: Sequence[Work]) -> int:
     """Return how many of these trials to train together: 1, or as many as shorten a step of each.
 
     Args:
-        works: that share a `key`.
+        works: trials that share a `pack_key`.
     """
     most = min(len(works), MAX_REPLICAS)
     best, gained = 1, 1.0
@@ -85,7 +85,7 @@ def replicas_that_pay(works: Sequence[Work]) -> int:
 def speedup(works: Sequence[Work], timed: int = TIMED_STEPS) -> float:
     """Return how many times faster these trials take their first steps together than one after the other.
 
-    0 if the memory does not hold them together. The trained weights are thrown away.
+    Returns 0 if they do not fit in memory together. The trained weights are discarded.
     """
     import torch
 
@@ -101,7 +101,7 @@ def speedup(works: Sequence[Work], timed: int = TIMED_STEPS) -> float:
         with TemporaryDirectory() as features:
             together, model_of = assemble_pack(works, encoder, where)
             start_from_features(together, model_of, bases, Path(features))
-            # Alone they may as well share a model: what is timed does not depend on its weights.
+            # Alone, they can share a model: the time does not depend on its weights.
             first, model_of = assemble_pack(works[:1], encoder, where)
             start = start_from_features(first, model_of, bases[:1], Path(features))
             alone = [
@@ -133,7 +133,7 @@ def _beginning(work: Work, encoder: InputEncoder, steps: int) -> Work:
     from evenhand.training.batches import epoch_batches
 
     inputs, examples_per_step = work.examples.inputs, work.train.batch_size * work.train.accumulate
-    # Texts are tokenised in no time; images are all alike.
+    # Tokenising takes almost no time; images all take the same time.
     lengths = encoder(work, inputs).lengths if work.base.modality == "text" else None
     drawn = epoch_batches(len(inputs), lengths, examples_per_step, work.seed, 0)
     rows = np.concatenate(
@@ -153,5 +153,5 @@ def _seconds(pack: Pack, batch: Batch) -> float:
 
     started = time.perf_counter()
     losses, _ = take_step(pack, batch)
-    losses.sum().item()  # a GPU answers when it is done
+    losses.sum().item()  # waits until the GPU has finished
     return time.perf_counter() - started

@@ -1,11 +1,12 @@
 """Trains linear probes with control tasks, to separate what a representation encodes from what a probe memorizes.
 
-A probe that is good at a label may have found it in the representation, or learnt which word has which. A control task
-has the same words with labels drawn at random, fixed per word type: what a probe reaches there is learnt by heart, and
-the difference, its *selectivity*, is what the representation adds. Hewitt and Liang (2019), arXiv:1909.03368.
+A probe that predicts a label well may have found it in the representation, or memorized the label of each word. A
+control task has the same words with random labels, fixed per word type. The accuracy of a probe there comes from
+memorization, and the difference, the *selectivity*, comes from the representation. Hewitt and Liang (2019),
+arXiv:1909.03368.
 
-Probes are least squares on labels with a penalty (a ridge classifier): a layer's matrix is factorised once for the
-label and all its controls, and there is nothing to tune or to start from.
+Probes are least squares on labels with a penalty (a ridge classifier). A layer's matrix is factorised once for the
+label and all its controls, and there are no hyperparameters to tune and no random initialization.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ LEAST_CONTROLS = 5
 
 @dataclass(frozen=True, eq=False)
 class ProbeTarget:
-    """The labels that a probe predicts, with what control labels and splits depend on.
+    """The labels that a probe predicts, with the types and units that control labels and splits depend on.
 
     Attributes:
-        name: of the label.
+        name: name of the label.
         labels: int64 [n], from 0.
-        types: object [n], the word type, occupation, text, ... that control labels are fixed for.
-        units: object [n], what is never on both sides of a split.
+        types: object [n], the word type, occupation, text, ... for which a control label is fixed.
+        units: object [n], units, which are never on both sides of a split.
         examples: ids [n].
     """
 
@@ -56,16 +57,17 @@ class Probing:
     """The targets and options by which all models of one sample are probed.
 
     Attributes:
-        texts: [n], as the models are given them.
+        texts: [n], in the form that the models receive.
         examples: ids [n].
-        targets: each about some of the examples, or all.
-        layers: their numbers, 0 being the embeddings and −1 the last; None: all.
-        pooling: `last` token, `mean` of the tokens, or `auto`: the last one where the model reads from left to right.
-        controls: how many control tasks.
+        targets: each covers some of the examples, or all.
+        layers: numbers of the layers, 0 being the embeddings and −1 the last layer; None: all.
+        pooling: `last` token, `mean` of the tokens, or `auto`: the last token if the model reads from left to right,
+            else the mean.
+        controls: number of control tasks.
         test, penalty: see `probe`.
         untrained: whether an untrained model of the architecture is probed, too.
         language: whether the models are language models, else classifiers.
-        key: what identifies all of this.
+        key: identifies all of this.
     """
 
     texts: Sequence[str] = field(repr=False)
@@ -89,7 +91,7 @@ class ProbeResults:
         target: the label's name.
         control_seeds: [S].
         examples: ids [m].
-        correct: bool [L, 1 + S, m], of the label and of each control task.
+        correct: bool [L, 1 + S, m], for the label and for each control task.
     """
 
     target: str
@@ -109,19 +111,19 @@ def probe(
 ) -> ProbeResults:
     """Probe every layer for a label and for its control tasks, and test on units held out from training.
 
-    One split rather than folds: where every example is learnt from and tested on, their errors are correlated, and
-    intervals of accuracy cover .86 of what they should where there is nothing to find.
+    There is one split rather than folds. With folds, every example is used both to train and to test, so errors are
+    correlated, and 95% intervals of accuracy cover only .86 if there is nothing to find.
 
     Args:
-        states: float [L, n, d], of every layer.
+        states: float [L, n, d], states of every layer.
         target: the label.
-        control_seeds: of the control tasks, 5 at least.
-        test: the share of examples, by whole units, that is tested.
-        penalty: λ over the number of examples learnt from, on features of mean 0 and deviation 1.
-        seed: of the split.
+        control_seeds: seeds of the control tasks, at least 5.
+        test: share of the examples, in whole units, that is tested.
+        penalty: λ divided by the number of training examples, for features with mean 0 and standard deviation 1.
+        seed: seed of the split.
 
     Raises:
-        InputError: too few controls or units, no share, states of another length or not finite.
+        InputError: too few controls or units, an impossible share, or states of another length or not finite.
     """
     controls = tuple(control_seeds)
     if len(set(controls)) < max(LEAST_CONTROLS, len(controls)):
@@ -149,11 +151,11 @@ def probe(
 
 
 def control_labels(target: ProbeTarget, control_seed: int) -> np.ndarray:
-    """Return random labels, int64 [n], one for each type wherever it occurs.
+    """Return random labels, int64 [n], the same for all examples of a type.
 
-    Types are dealt so that each label keeps its share of the examples. Were labels drawn independently, as in the
-    source, the more frequent one of a control task would be more frequent than that of the label, easier to guess, and
-    selectivity below 0 where there is nothing to find.
+    Labels are assigned to types so that each label keeps its share of the examples. If labels were drawn independently,
+    as in the source, the most frequent label of a control task would be more frequent than that of the target and
+    easier to guess, and selectivity would be below 0 if there is nothing to find.
     """
     names, type_of = np.unique(target.types.astype(str), return_inverse=True)
     sizes, left = np.bincount(type_of.reshape(-1)), np.bincount(target.labels).astype(float)
@@ -168,7 +170,7 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
     """Return the tested examples, bool [n]: whole units in random order, until their share is reached.
 
     Raises:
-        InputError: a share that leaves nothing to learn from or to test.
+        InputError: a share that leaves nothing to train on or to test.
     """
     names, unit_of = np.unique(units.astype(str), return_inverse=True)
     order = generator(seed, "probe", "split").permutation(len(names))
@@ -178,7 +180,7 @@ def held_out(units: np.ndarray, test: float, seed: int) -> np.ndarray:
     chosen[order[before + sizes / 2 <= test * sizes.sum()]] = True
     if chosen.all() or not chosen.any():
         raise InputError(
-            f"of {len(names)} units a share of {test} to test leaves {'none to learn from' if chosen.all() else 'none'}"
+            f"of {len(names)} units a test share of {test} leaves none to {'train on' if chosen.all() else 'test'}"
         )
     return chosen[unit_of.reshape(-1)]
 
@@ -189,10 +191,10 @@ def probes_table(
     """Return probe results as rows of the table `probes`.
 
     Args:
-        answers: of `probe`.
-        trial: its hash.
-        untrained: whether the states were those of a model without training.
-        layers: [L], the numbers of those that were probed; None: all, from 0.
+        answers: results of `probe`.
+        trial: hash of the trial.
+        untrained: whether the states were those of an untrained model.
+        layers: [L], numbers of the probed layers; None: all, from 0.
     """
     _, tasks, m = answers.correct.shape
     numbers = range(len(answers.correct)) if layers is None else layers
@@ -219,7 +221,7 @@ def _predicted_labels(
     wanted = (labels.T[:, :, None] == np.arange(classes)).reshape(len(train), -1).astype(np.float64)
     middle = wanted.mean(axis=0)
     ridge = penalty * len(train)
-    # The smaller of two equal forms: over features, or over examples.
+    # The cheaper of two equivalent forms: over features, or over examples.
     if learnt.shape[1] <= len(learnt):
         gram = learnt.T @ learnt + ridge * np.eye(learnt.shape[1])
         scores = asked @ cho_solve(cho_factor(gram), learnt.T @ (wanted - middle))

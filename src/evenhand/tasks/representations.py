@@ -31,20 +31,18 @@ def representations(
     """Return the states of every layer for each text, in float32.
 
     Args:
-        model: of any kind that returns hidden states. Its dropout is off while it reads.
-        tokenizer: its own, a fast one if there are spans.
-        texts: [n].
-        spans: characters from and to (not included), of what is represented in each text; None: all of it.
-        pooling: the last token of that, which is the one that has read it all in a decoder, or the mean of its tokens.
-            Special tokens count in neither.
-        max_length: tokens at most; what is behind is cut off. None: what the model has positions for.
-        batch_tokens: tokens at once, padding included.
+        model: any model that returns hidden states. Its dropout is off meanwhile. tokenizer: the model's tokenizer, a
+                fast one if there are spans. texts: [n]. spans: for each text, the first character and the end
+                (exclusive) of the part to represent; None: the whole text. pooling: the last token of that part, which
+                in a decoder has read all of it, or the mean over its tokens. Special tokens are excluded from both.
+                max_length: largest number of tokens; the rest is cut off. None: the model's positions. batch_tokens:
+                tokens in a batch, including padding.
 
-    Returns:
-        float32 [layers + 1, n, d]. Layer 0 are the embeddings, the last one what the model's head would read.
+            Returns: float32 [layers + 1, n, d]. Layer 0 is the embeddings, and the last layer is the input of the
+                model's head.
 
-    Raises:
-        InputError: no text, or a text without a token where something is to be represented.
+            Raises:
+                InputError: no text, or a text without a token in the part to represent.
     """
     if not len(texts):
         raise InputError("there are no texts to represent; one or more are needed")
@@ -60,7 +58,7 @@ def representations(
         meant = [mask & _inside(np.asarray(offsets), span) for mask, offsets, span in columns]
     for row, mask in enumerate(meant):
         if not mask.any():
-            raise InputError(f"text {row} has no token where it is to be represented (it may be too long, or empty)")
+            raise InputError(f"text {row} has no token in the part to represent (it may be too long, or empty)")
     lengths = np.array([len(row) for row in ids])
     represented: np.ndarray | None = None
     device, training = next(model.parameters()).device, model.training
@@ -87,7 +85,7 @@ def representations(
 def untrained(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     """Return a model of the same architecture with weights drawn under the seed, as a baseline of probing.
 
-    What a probe finds in it comes from the architecture and the tokens, not from training.
+    Information that a probe finds in it comes from the architecture and the tokens, not from training.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -100,7 +98,7 @@ def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.dev
     longest = max(map(len, ids))
     batch, mask = np.zeros((2, len(ids), longest), dtype=np.int64)
     for row, tokens in enumerate(ids):
-        # On the right: no position depends on the neighbours' lengths.
+        # Padding is on the right, so no position depends on the neighbours' lengths.
         batch[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
     with torch.no_grad():
         out = model(
@@ -108,7 +106,7 @@ def _states(model: PreTrainedModel, ids: Sequence[np.ndarray], device: torch.dev
             attention_mask=torch.as_tensor(mask, device=device),
             output_hidden_states=True,
         )
-    # A method's virtual tokens stand before the text's own.
+    # A method's virtual tokens come before the text's own.
     return [state[:, -longest:] for state in out.hidden_states]
 
 

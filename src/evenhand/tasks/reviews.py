@@ -1,8 +1,8 @@
 """Trains language models on reviews, then asks them about the reviews' authors.
 
-Every review has the end of text behind it. It is a row of its own, batched with others of about its length, or several
-lie in a row, each read as if it were alone (`train.packing`). Either way an example's loss is the mean over its tokens
-but the first, and a batch's the mean of those.
+Every review is followed by the end-of-text token. It has its own row, in a batch with reviews of about the same
+length, or shares a row with others, each read as if it were alone (`train.packing`). Either way, the loss of an
+example is the mean over its tokens but the first, and the loss of a batch is the mean over its examples.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LITTLE = 12
-"""Reviews that are asked about to see how long it takes."""
+"""Number of reviews that `evenhand plan` times."""
 
 
 def train_together(
@@ -39,9 +39,9 @@ def train_together(
     """Train one trial and ask its model the prompts; trials of reviews are trained alone.
 
     Args:
-        jobs: one, whose work has `prompts` and whose evaluations are the reviews that they are asked about.
+        jobs: a single job, whose work has `prompts` and whose evaluations are the reviews that the prompts are about.
         progress: called with the share of the training that is done.
-        features: not used: what a language model learns from has no features that could be kept.
+        features: not used, because language models are trained without cached features.
 
     Yields:
         The outcome and the rows of `options` without the column `trial`, or why it failed.
@@ -71,7 +71,7 @@ def predict(
         features: not used.
 
     Returns:
-        The rows that `train_together` gives; None when the weights were not kept.
+        The rows that `train_together` yields; None if the weights were not kept.
     """
     return ask_kept(work, folder, partial(_options, work, evaluations))
 
@@ -81,7 +81,7 @@ def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Datase
     lengths = encode(work, tokenizer, tested).lengths
     count = min(LITTLE, len(tested))
     positions = (np.arange(count) + 0.5) * len(tested) / count
-    alone = replace(work, content_free=())  # so that the time is that of reviews
+    alone = replace(work, content_free=())  # so that the time is that of typical reviews
     return count, partial(_options, alone, {"test": tested.take(np.argsort(-lengths)[positions.astype(np.int64)])})
 
 

@@ -1,4 +1,4 @@
-"""Trains language models to translate, and lets them translate the tested sentences."""
+"""Trains language models to translate, and translates the test sentences with them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def train_together(
     """Train one trial and translate; trials of translation are trained alone.
 
     Args:
-        jobs: one, whose examples are `TrainingPairs` and whose evaluations `Translations`.
+        jobs: a single job, whose examples are `TrainingPairs` and whose evaluations are `Translations`.
         progress: called with the share of the training that is done.
-        features: not used: what a language model learns from has no features that could be kept.
+        features: not used, because language models are trained without cached features.
 
     Yields:
         The outcome and the rows of `responses` without the column `trial`, or why it failed.
@@ -74,7 +74,7 @@ def predict(
 def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
     """Return how many examples to time, and the function that translates them.
 
-    It writes as many tokens as their targets have, since a model that has learned nothing does not know when to stop.
+    It writes as many tokens as the targets have, because an untrained model does not know when to stop.
     """
     from evenhand.training.batches import longest_first_batches
     from evenhand.training.pack import PREDICT_BATCH

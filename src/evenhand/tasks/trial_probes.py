@@ -27,10 +27,10 @@ FILE = "probes.parquet"
 def write_probes(work: Work, model: nn.Module, folder: Path) -> None:
     """Probe a trained model and write the table `probes` into its folder; does nothing without targets.
 
-    The file also holds the key of what was probed for.
+    The file also contains the key of the probing.
 
     Raises:
-        TrainingError: a state of the model is no number.
+        TrainingError: a state of the model is not a number.
     """
     if work.probing is not None:
         records.write(probe_model(work, model), folder / FILE, "probes", {"split:test": work.probing.key})
@@ -40,11 +40,11 @@ def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
     """Return the table `probes` of a trained model.
 
     Args:
-        work: with its `probing` and `trial`.
-        model: what its method made of the base, with what it has learned; moved to the device.
+        work: the trial, with its `probing` and `trial`.
+                model: the trained model; it is moved to the device.
 
-    Raises:
-        TrainingError: a state of the model is no number.
+            Raises:
+                TrainingError: a state of the model is not a number.
     """
     from evenhand.models.load import device
 
@@ -110,7 +110,7 @@ def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
 
     Args:
         layers: negative ones count from the last; None: all.
-        depth: how many states a model has, the embeddings included.
+        depth: number of states of a model, including the embeddings.
 
     Raises:
         InputError: a layer that the model does not have.
@@ -127,14 +127,14 @@ def layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
 
 
 def _architecture(base: BaseModel, wanted: Probing) -> PreTrainedModel:
-    """Return the architecture of a trial's model on the meta device; a head of two classes stands for any."""
+    """Return a trial's model on the meta device, without weights; a head of two classes stands for any other."""
     from evenhand.methods.fit import model_skeleton
 
     return model_skeleton(base, None if wanted.language else 2)
 
 
 def _reads_forward(base: BaseModel, wanted: Probing) -> bool:
-    """Return whether only a text's last token has read all of it."""
+    """Return whether only the last token of a text has read the whole text."""
     from evenhand.models.last_token import reads_last_token
 
     return wanted.language or reads_last_token(_architecture(base, wanted))

@@ -40,18 +40,18 @@ class Work:
 
     Attributes:
         base: the base model.
-        method: how it is fine-tuned.
-        train: hyperparameters with the method's overrides applied, the precision concrete.
-        seed: decides head, adapter, order and dropout.
+        method: the fine-tuning method.
+        train: hyperparameters with the method's overrides and a concrete precision.
+        seed: determines head, adapter, order and dropout.
         classes: names [C].
-        examples: what it learns from. Weights of examples are for the audit: training counts every example once.
-        validation: looked at after each epoch; None: not.
-        target: what its checkpoint is to come near to; None: it is trained to its end.
-        prompts: of a trial of reviews, what is asked of them afterwards.
-        sequence_loss: whether the loss of whole filled prompts is wanted, too.
-        content_free: texts that say nothing, about which the prompts are asked as well.
-        probing: what its representations are probed for afterwards; None: nothing.
-        trial: its hash, by which the table `probes` names it.
+        examples: the training examples. Weights of examples are for the audit: training counts every example once.
+        validation: examples to evaluate after each epoch; None: none.
+        target: the value that its checkpoint should match; None: it is trained to its end.
+        prompts: for a trial of reviews, the prompts to ask after training.
+        sequence_loss: whether to compute the loss of whole filled prompts, too.
+        content_free: texts without content, about which the prompts are asked, too.
+        probing: the probing after training; None: none.
+        trial: hash of the trial, which identifies it in the table `probes`.
     """
 
     base: BaseModel
@@ -71,18 +71,18 @@ class Work:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """The results of one training trial that the table `trials` holds.
+    """The results of one training trial for the table `trials`.
 
     Attributes:
-        train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
+        train_loss: mean over the last epoch's examples, each when it was trained on; None if nothing was trained.
         validation_loss: after the last epoch; None without validation examples.
-        parameters, parameters_total: how many learn, and how many the model has, adapter included.
-        seconds: of the whole trial: loading, encoding, training, predicting.
-        peak_bytes: on a GPU, the most memory that PyTorch held during the trial; on a CPU, the most that the process
-            has held so far, so an upper bound.
-        epsilon: what a private method has spent; None for the others.
-        attention: the kernels that transformers chose for it (`sdpa`, `eager`, ...); None where a model has no choice.
-        step, reached: of a trial with a target, the steps that its checkpoint had taken, and its value.
+        parameters, parameters_total: number of trained parameters, and of all parameters, including the adapter.
+        seconds: time of the whole trial: loading, encoding, training, predicting.
+        peak_bytes: on a GPU, PyTorch's peak memory during the trial; on a CPU, the peak memory of the process so far,
+            which is an upper bound.
+        epsilon: the ε that a private method has spent; None for other methods.
+        attention: the kernels that transformers chose (`sdpa`, `eager`, ...); None if a model has no choice.
+        step, reached: for a trial with a target, the number of steps of its checkpoint, and its value.
     """
 
     train_loss: float | None
@@ -103,12 +103,12 @@ class Job:
 
     Attributes:
         work: the trial.
-        folder: gets `log.jsonl` and, as `keep` says, the weights: `adapters` keeps what is small (adapters, heads),
-            `weights` whole models too, `none` nothing.
+        folder: receives `log.jsonl` and, depending on `keep`, the weights: `adapters` keeps small weights (adapters,
+            heads), `weights` also whole models, `none` nothing.
         evaluations: the examples to predict, by `split`.
         keep: see `folder`.
-        afterwards: what else is done with the model once it is trained and asked. It may raise TrainingError, and then
-            the trial has failed.
+        afterwards: called with the model after training and predictions. If it raises TrainingError, the trial has
+            failed.
     """
 
     work: Work
@@ -145,7 +145,7 @@ def write_log_row(files: Sequence[IO[str]], replica: int, row: Mapping[str, Any]
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
-    """Return how many parameters are trained, and how many there are in all.
+    """Return the number of trained parameters, and of all parameters.
 
     The untrained copy that PEFT keeps of a head does not count, and pruned weights are not trained.
     """
@@ -164,13 +164,13 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
 
 
 def attention_kernels(model: nn.Module) -> str | None:
-    """Return the name of the attention kernels that transformers chose; None where it has no choice."""
+    """Return the name of the attention kernels that transformers chose; None if it has no choice."""
     from transformers import PreTrainedModel
 
     return next(module for module in model.modules() if isinstance(module, PreTrainedModel)).config._attn_implementation
 
 
 def peak_of_process() -> int:
-    """Return the most memory in bytes that the process has held so far."""
+    """Return the peak memory of the process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -28,7 +28,7 @@ def stop_workers() -> None:
 
 
 def _train_jobs(jobs: Sequence[Job]) -> None:
-    """Train jobs of the main process, and throw away what this process would write."""
+    """Train jobs of the main process, and discard the files that this process would write."""
     with ExitStack() as folders:
         local_jobs = [
             replace(job, folder=Path(folders.enter_context(TemporaryDirectory())), keep="none") for job in jobs

@@ -1,7 +1,7 @@
 """Augments training examples, differently in each epoch (`train.augment`). Predictions never use augmented examples.
 
-What happens to an example depends on the seed, its own contents and the epoch alone, so that it is the same in a pack
-and alone, in any order and beside any other examples.
+The augmentation of an example depends only on the seed, its contents and the epoch. So it is the same in a pack and
+alone, in any order and beside any other examples.
 """
 
 from __future__ import annotations

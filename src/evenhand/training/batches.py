@@ -33,7 +33,7 @@ class Inputs(Protocol):
 
     @property
     def lengths(self) -> np.ndarray | None:
-        """int [n], tokens per example; None where all have one shape."""
+        """int [n], tokens per example; None if all examples have the same shape."""
         ...
 
     def __len__(self) -> int: ...
@@ -130,7 +130,7 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_l
     longest = min(max_length, tokenizer.model_max_length)
     encoded: Any = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"] if len(texts) else []
     padding: Any = tokenizer.pad_token_id
-    # A tokenizer without special tokens makes nothing of an empty text; a model needs one position at least.
+    # A tokenizer without special tokens returns no tokens for an empty text; a model needs at least one position.
     tokens = [np.asarray(ids or [padding], dtype=np.int64) for ids in encoded]
     return TokenizedTexts(tokens, np.array([len(ids) for ids in tokens], dtype=np.int64), int(padding))
 
@@ -138,7 +138,8 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_l
 def encode_images(processor: BaseImageProcessor, images: Sequence[Any]) -> ProcessedImages:
     """Process every image once with the base model's processor, into memory or a temporary file.
 
-    Nothing else is done to them. Image files are better cached for all trials, see `evenhand.training.pixels`.
+    The images are not changed in any other way. Image files are better cached for all trials, see
+    `evenhand.training.pixels`.
     """
     pixels = np.empty((0, 3, 1, 1), dtype=np.float32)
     for row in range(len(images)):
@@ -163,14 +164,14 @@ def epoch_batches(count: int, lengths: np.ndarray | None, size: int, seed: int, 
 
     Args:
         count: examples.
-        lengths: int [count], or None where all are alike.
+        lengths: int [count], or None if all have the same length.
         size: examples per batch.
         seed: of the trial.
         epoch: from 0.
 
     Returns:
-        Positions, `size` at a time. What is left over is one smaller batch; it is drawn before anything is sorted, so
-        that the examples whose gradient weighs more in it are neither long nor short ones.
+        Positions, `size` at a time. The remaining examples form one smaller batch, in which each has more weight. They
+        are drawn before sorting, so that they are not all long or all short.
     """
     rng = generator(seed, "order", epoch)
     order = rng.permutation(count)
@@ -190,8 +191,8 @@ def split_by_tokens(rows: np.ndarray, lengths: np.ndarray, most: int) -> list[np
 
     Args:
         rows: positions.
-        lengths: int, of these rows.
-        most: tokens.
+        lengths: int, tokens of these rows.
+        most: largest number of tokens of a part.
 
     Returns:
         The shortest first.
@@ -206,6 +207,6 @@ def split_by_tokens(rows: np.ndarray, lengths: np.ndarray, most: int) -> list[np
 
 
 def longest_first_batches(count: int, lengths: np.ndarray | None, size: int) -> list[np.ndarray]:
-    """Return batches of all examples for prediction, longest first: memory then runs out at once or never."""
+    """Return batches of all examples for prediction, longest first: if memory runs out, it does so at once."""
     order = np.arange(count) if lengths is None else np.argsort(-lengths, kind="stable")
     return [order[start : start + size] for start in range(0, count, size)]

@@ -1,8 +1,8 @@
 """Keeps the training checkpoint whose loss or accuracy is closest to a target (`match:` in a study).
 
-Methods that are compared at the end of training differ in how much they have learned. Effects of that alone, such as
-how well members can be recognized, would be attributed to the method. `match:` compares methods at about equal training
-loss, or validation loss or accuracy.
+Methods that are compared at the end of training differ in how much they have learned. The effects of this difference,
+such as how well members can be recognized, would be attributed to the method. `match:` compares methods at about equal
+training loss, or validation loss or accuracy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class MatchTarget:
 
     Attributes:
         by: the quantity to match.
-        value: its target.
+        value: the target value of the quantity.
         every: steps between two checkpoints; None: one checkpoint per epoch. The last step is always a checkpoint.
     """
 
@@ -36,11 +36,11 @@ class MatchTarget:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The trained weights and the losses of one moment of a training run.
+    """The trained weights and the losses at one step of a training run.
 
     Attributes:
         step: number of steps taken.
-        value: of the matched quantity.
+        value: value of the matched quantity.
         train_loss: mean over the examples since the previous checkpoint, each when it was trained on.
         tensors: the trained parameters and the buffers, by name.
     """
@@ -52,7 +52,8 @@ class Checkpoint:
 
 
 class NearestCheckpoint:
-    """Evaluates one trial at regular checkpoints and keeps the one closest to the target; of equals, the earliest."""
+    """Evaluates one trial at regular checkpoints and keeps the checkpoint closest to the target; on ties, the
+    earliest."""
 
     def __init__(self, target: MatchTarget) -> None:
         """Start without a checkpoint."""

@@ -34,7 +34,7 @@ from evenhand.training.launch import this_process
 from evenhand.training.pack import PREDICT_BATCH, MicroBatch, Pack, Replica, Single, train_mode
 
 PATIENCE = timedelta(hours=12)
-"""How long a process waits for the main one, which reads data and audits. If one dies, the launcher ends all."""
+"""How long a process waits for the main process, which reads data and audits. If one dies, the launcher ends all."""
 
 
 @cache
@@ -63,13 +63,14 @@ def accelerator() -> Accelerator:
 def _unsupported(backend: str) -> InputError:
     """Return the error for an accelerate configuration that has not been checked."""
     return InputError(
-        f"accelerate was configured for {backend}, in which nothing here has been checked; launch with --multi_gpu, or "
-        "shard with --use_fsdp --fsdp_version 2"
+        f"accelerate was configured for {backend}, which has not been tested with Evenhand; launch with --multi_gpu, "
+        "or shard with --use_fsdp --fsdp_version 2"
     )
 
 
 def broadcast(message: Any) -> None:
-    """Send a message from the main process to those that call `receive_broadcast`; does nothing in the others."""
+    """Send a message from the main process to the processes that call `receive_broadcast`; do nothing in other
+    processes."""
     if not this_process().main:
         return
     distributed.broadcast_object_list([message], src=0, group=_channel())
@@ -85,7 +86,7 @@ def receive_broadcast() -> Any:
 @cache
 def _channel() -> Any:
     """Return the CPU process group for messages, which may be larger than the memory of a GPU."""
-    # By way of the CPU: what is announced holds all examples, which may be more than a GPU does.
+    # On the CPU, because a message contains all examples, which may be too large for a GPU.
     accelerator()
     return distributed.new_group(backend="gloo", timeout=PATIENCE)
 
@@ -101,7 +102,7 @@ class DistributedPack(Single):
     make_model: Callable[[], nn.Module] = field(kw_only=True)
 
     def accumulation_context(self, last: bool) -> Any:
-        """Synchronize gradients between processes in the last micro-batch of a step only."""
+        """Synchronize gradients between processes only in the last micro-batch of a step."""
         return super().accumulation_context(last) if last else accelerator().no_sync(self.module)
 
     def losses(self, micro_batch: MicroBatch) -> torch.Tensor:
@@ -129,7 +130,7 @@ class DistributedPack(Single):
         norm: Any = optimizer.clip_gradients(replica.parameters, replica.train.clip_norm)
         return norm.full_tensor() if _is_sharded(self.module) else norm
 
-    # What is computed in inference mode cannot be gathered into shards that learn afterwards.
+    # Tensors computed in inference mode cannot be gathered into shards that are trained afterwards.
     @torch.no_grad()
     def predict(self, replica: int, inputs: Any) -> np.ndarray:
         """Return logits, float32 [n, C], in the order of the inputs and equal in every process."""
@@ -191,7 +192,7 @@ def distribute(pack: Pack, make_model: Callable[[], nn.Module]) -> DistributedPa
 
 
 def _check_can_distribute(pack: Pack) -> Single:
-    """Return the pack if several processes train it as a single one would; raise InputError otherwise."""
+    """Return the pack if several processes train it like a single process; raise InputError otherwise."""
     if len(pack.replicas) > 1:
         raise InputError(f"{len(pack.replicas)} trials cannot share several processes; these train one after the other")
     if type(pack) is not Single:
@@ -202,8 +203,8 @@ def _check_can_distribute(pack: Pack) -> Single:
     (replica,) = pack.replicas
     if replica.train.base_dropout:
         raise InputError(
-            "train.base_dropout would draw other masks in several processes than in one; set it to 0, or start the run "
-            "without a launcher"
+            "train.base_dropout would draw different masks in several processes than in one; set it to 0, or start the "
+            "run without a launcher"
         )
     if replica.train.compile:
         raise InputError(
@@ -213,8 +214,8 @@ def _check_can_distribute(pack: Pack) -> Single:
         parameters = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
         if parameters and isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise InputError(
-                f"{name} normalises over a batch, and several processes see a share of it each; start the run without "
-                "a launcher"
+                f"{name} normalises over a batch, and each of several processes sees only a share of it; start the run "
+                "without a launcher"
             )
         if accelerator().is_fsdp2 and any(parameter._backward_hooks for parameter in parameters):
             raise InputError(
@@ -224,10 +225,10 @@ def _check_can_distribute(pack: Pack) -> Single:
 
 
 def _configure_accelerate(pack: Single) -> None:
-    """Configure how accelerate shards the model, or whether it waits for gradients that never come."""
+    """Configure how accelerate shards the model, or whether it must expect parameters without gradients."""
     state: Any = accelerator().state
     if accelerator().is_fsdp2:
-        # A shard for each repeated layer. What transformers says must not be split holds embeddings too, which
+        # A shard for each repeated layer. Transformers' list of parts that must not be split includes embeddings, which
         # accelerate shards by themselves.
         model = next(child for child in pack.module.modules() if isinstance(child, PreTrainedModel))
         state.fsdp_plugin.auto_wrap_policy = transformer_auto_wrap_policy
@@ -257,8 +258,9 @@ def _is_sharded(module: nn.Module) -> bool:
 def _own_rows(count: int) -> tuple[slice, bool]:
     """Return this process's rows of a batch of `count`, and whether they count.
 
-    Each process takes every n-th row, so that shares of rows sorted by length are alike. With fewer rows than
-    processes, a process without rows computes the first and counts nothing, because the others wait for its gradients.
+    Each of n processes takes every n-th row, so that shares of rows sorted by length are alike. With fewer rows than
+    processes, a process without rows computes the first row without counting it, because the others wait for its
+    gradients.
     """
     rank, processes = accelerator().process_index, accelerator().num_processes
     return (slice(rank, None, processes), True) if rank < count else (slice(1), False)

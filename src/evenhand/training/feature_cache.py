@@ -27,8 +27,8 @@ class FeatureCache:
     """A folder of cached features of one frozen prefix, in parts: one for each time that examples were missing.
 
     Attributes:
-        folder: named after what made the contents; the caches of a study are siblings.
-        limit: bytes that they may take together. Never more than half of what is free on the disk is added.
+        folder: named after the prefix that computed the contents; the caches of a study are sibling folders.
+        limit: bytes that the caches may take together. A cache never takes more than half of the free disk.
     """
 
     folder: Path
@@ -60,13 +60,13 @@ class FeatureCache:
         """Return whether `size` bytes may be added."""
         all_caches = self.folder.parent
         all_caches.mkdir(parents=True, exist_ok=True)
-        # Files of the caches' parts; what lies deeper belongs to something else.
+        # Files of the caches' parts; deeper files belong to something else.
         taken = sum(path.stat().st_size for path in all_caches.glob("*/*/*") if path.is_file())
         return taken + size <= self.limit and size <= shutil.disk_usage(all_caches).free // 2
 
     @contextmanager
     def writing(self) -> Iterator[CachePartWriter]:
-        """Context manager that writes a new part; without a call of `commit` nothing of it remains."""
+        """Context manager that writes a new part; without a call of `commit` the part is deleted."""
         temporary_folder = self.folder / f".{os.getpid()}"
         shutil.rmtree(temporary_folder, ignore_errors=True)
         temporary_folder.mkdir(parents=True)
@@ -82,10 +82,10 @@ class CachePartWriter:
     """Writes one part of a feature cache.
 
     Attributes:
-        temporary_folder: its folder, under a name that is not read.
-        file: of the states, one example's after the other's.
-        keys, tokens: of the examples so far.
-        sample: one of them, for the type and the shape.
+        temporary_folder: the part's folder, under a name that readers ignore.
+        file: file of the states, one example after the other.
+        keys, tokens: keys and numbers of tokens of the examples so far.
+        sample: the state of one example, for the type and the shape.
     """
 
     temporary_folder: Path

@@ -46,9 +46,9 @@ class FeatureLookup(Protocol):
         """Return inputs that start at the replica's split point, or the inputs unchanged if it has none.
 
         Args:
-            index: of the replica.
+            index: index of the replica.
             inputs: as the whole model takes them.
-            precision: in which the prefix is computed; what is predicted is so in float32.
+            precision: precision in which the prefix is computed; float32 for predictions.
         """
         ...
 
@@ -59,8 +59,8 @@ class CachedFeatures(WrappedInputs):
 
     Attributes:
         inputs: the examples as the whole model takes them.
-        split_point: where it starts.
-        states: [n] what leaves the prefix, each [tokens, ...]; what a head reads counts as one token.
+        split_point: where the model starts.
+        states: [n] the activations that leave the prefix, each [tokens, ...]; the input of a head counts as one token.
     """
 
     split_point: SplitPoint
@@ -93,7 +93,7 @@ def start_from_features(
         pack: not trained yet; its replicas' inputs are replaced.
         model_of: gives each replica as an ordinary model.
         bases: [K] fingerprints of the replicas' base models.
-        folder: where features are kept; None: nowhere, and nothing changes.
+        folder: where features are kept; None: no features are used, and nothing changes.
     """
     if folder is None or type(pack) not in (Single, ReplicaPack):
         return _no_features

@@ -1,9 +1,9 @@
 """Finds where a model's frozen prefix ends, records its activations, and starts a forward pass from them.
 
-What lies before the first trained layer gives the same activations in every epoch, and in every trial with the same
-weights. It may end in two places: at the input of one of the base's repeated layers, or at the output of a fully frozen
-base, of which a head reads one vector per example. Other models have no split point. Whether a split point is right is
-checked by comparing logits, each time that activations are recorded.
+The layers before the first trained one give the same activations in every epoch, and in every trial with the same
+weights. This prefix may end in two places: at the input of one of the base's repeated layers, or at the output of a
+fully frozen base, from which a head reads one vector per example. Other models have no split point. Each time that
+activations are recorded, a comparison of logits checks whether the split point is right.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch import nn
 from evenhand.methods.layers import blocks
 
 FEATURES = "features"
-"""The argument of a forward pass that starts at a split point."""
+"""Name of the additional argument of a forward pass that starts at a split point."""
 
 Reads = Literal["states", "pooled", "first", "last"]
 
 READS: tuple[Reads, ...] = ("pooled", "last", "first")
-"""What a head may read of a base's output: one vector per example. Decoders' bases give the last token's everywhere."""
+"""The vectors per example that a head may read from a base's output, in the order in which they are tried."""
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
 """How much logits may differ when the pass starts at the split point, as a share of their range: rounding only."""
@@ -36,9 +36,9 @@ class SplitPoint:
     """The place where a frozen prefix ends and a forward pass can start.
 
     Attributes:
-        block: the number of the repeated layer that is the first to be computed; None: the head alone is.
-        reads: what is kept. `states` is what enters the layer, a row per token; of a base's output the head reads what
-            was `pooled`, or the `first` token's or the `last` token's state.
+        block: the number of the first repeated layer to be computed; None: only the head is computed.
+        reads: the activations to keep. `states`: the layer's input, a row per token. If only the head is computed, its
+            input: the `pooled` output of the base, or the state of the `first` or the `last` token.
         output_type: the type of what skipped modules return.
     """
 
@@ -49,8 +49,8 @@ class SplitPoint:
     def batch(self, batch: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
         """Return the other arguments of a pass that starts here, for `count` examples.
 
-        A layer needs the attention mask and the like. A head needs none of it, so the beginning of the first example
-        stands in for all.
+        A layer needs the attention mask and similar arguments. A head needs none of them, so the beginning of the first
+        example stands in for all.
         """
         if self.block is not None:
             return dict(batch)
@@ -61,15 +61,14 @@ class SplitPoint:
 
 
 def possible_split_points(module: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[SplitPoint]:
-    """Return the split points that a model may have, all at the same place.
+    """Return the possible split points of a model, all at the same place.
 
     Args:
-        module: as its method left it, in evaluation mode: what learns requires a gradient.
-        batch: the arguments of its forward for some examples.
+        module: as its method left it, in evaluation mode: trained parameters require a gradient.
+                batch: the arguments of its forward for some examples.
 
-    Returns:
-        Nothing where a part learns before the second layer, or where the model passes its states on in a way that is
-        not known here.
+            Returns: An empty list if a part before the second layer is trained, or if the model passes its states on
+                in an unknown way.
     """
     classifier = _classifier(module)
     count = _frozen_blocks(module, classifier)
@@ -153,8 +152,8 @@ def record_features(
         batch: the arguments of the model's forward for n examples.
 
     Returns:
-        [n, tokens, d] what enters a layer, 0 where a text has ended, or [n, d] what the head reads. None when the
-        logits are other ones if the model starts from that.
+        [n, tokens, d] the input of a layer, 0 where a text has ended, or [n, d] the input of the head. None if the
+        logits change when the model starts from these activations.
     """
     classifier = _classifier(module)
     module_there = (
@@ -203,7 +202,7 @@ def _classifier(module: nn.Module) -> Any:
 def _frozen_blocks(module: nn.Module, classifier: Any) -> int | None:
     """Return the number of leading repeated layers that are frozen; None if the whole base is frozen."""
     if not all(parameter.is_floating_point() for parameter in module.parameters()):
-        # Quantised: what the numbers mean is written down elsewhere.
+        # Quantised: the scales of the numbers are stored elsewhere.
         return 0
     learning = {id(parameter) for parameter in module.parameters() if parameter.requires_grad}
     if not learning <= {id(parameter) for parameter in classifier.parameters()}:
@@ -240,7 +239,7 @@ def _has_row_per_token(states: Any, batch: Mapping[str, torch.Tensor]) -> bool:
 
 
 def _offers(out: Any, name: str, reads: Reads, batch: Mapping[str, torch.Tensor]) -> bool:
-    """Return whether a base's output has what a head reads in this way."""
+    """Return whether a base's output contains the vectors that such a head reads."""
     if not isinstance(out, dict) or not isinstance(out.get(name), torch.Tensor):
         return False
     return reads == "pooled" or (out[name].ndim == 3 and (reads == "first" or "attention_mask" in batch))
@@ -273,5 +272,5 @@ def _logits_agree(logits: torch.Tensor, again: torch.Tensor) -> bool:
     if logits.shape != again.shape:
         return False
     spread = (logits.max() - logits.min()).item()
-    # Logits that are all alike would agree whatever the head was given.
+    # If all logits are equal, they would agree for any input of the head.
     return spread > 0 and (logits - again).abs().max().item() <= TOLERANCE[logits.dtype] * spread

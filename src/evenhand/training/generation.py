@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 MAX_NEW_TOKENS = 128
-"""Tokens that a model may say; one that does not end its line is cut there."""
+"""Largest number of generated tokens; a line that does not end before is cut there."""
 
 
 class EndOfLine(StoppingCriteria):
@@ -60,11 +60,11 @@ def generate_first_lines(
         tokenizer: of the base model.
         prompts: [n] token ids, int64.
         device: where the model is.
-        most: tokens that are generated at most; fewer where the model has no more positions.
-        size: prompts of a batch.
+        most: largest number of tokens to generate; fewer if the model has no more positions.
+                size: prompts per batch.
 
-    Returns:
-        [n] texts without the spaces around them, in the order of the prompts; empty where a line ended at once.
+            Returns:
+                [n] texts without surrounding spaces, in the order of the prompts; empty if the line ended at once.
     """
     model.eval()
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)

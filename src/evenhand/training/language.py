@@ -28,7 +28,7 @@ class PromptedTexts(TokenizedTexts):
     """Tokenized prompts, each followed by its target.
 
     Attributes:
-        prompts: int64 [n], the tokens before the target, which count for nothing in the loss.
+        prompts: int64 [n], the number of tokens before the target, which do not count in the loss.
     """
 
     prompts: np.ndarray
@@ -39,16 +39,16 @@ def encode_prompted(
 ) -> PromptedTexts:
     """Tokenize prompts together with their targets.
 
-    A target follows its prompt after a space and ends with the end of text (with a line break, where a tokenizer has no
-    such token). Both are encoded together; the target begins where the tokens of the prompt alone end.
+    A target follows its prompt after a space and ends with the end-of-text token (or with a line break if the tokenizer
+    has no such token). Both are encoded together; the target begins where the tokens of the prompt alone end.
 
     Args:
         tokenizer: of the base model.
         prompts, targets: [n].
-        max_length: tokens of the longest.
+        max_length: largest number of tokens.
 
-    Raises:
-        InputError: a prompt with its target is longer than that, or than the model's positions.
+            Raises:
+                InputError: a prompt with its target is longer than `max_length` or the model's positions.
     """
     longest = min(max_length, tokenizer.model_max_length)
     alone = encode_prompts(tokenizer, prompts, longest)
@@ -74,16 +74,16 @@ def encode_prompted(
 def encode_whole_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> PromptedTexts:
     """Tokenize texts that are learned as a whole, without a prompt.
 
-    A text ends with the end of text (with a line break, where a tokenizer has no such token). Nothing comes before it,
-    so that its first token counts for nothing in the loss.
+    A text ends with the end-of-text token (or with a line break if the tokenizer has no such token). Nothing precedes
+    it, so its first token does not count in the loss.
 
     Args:
         tokenizer: of the base model.
         texts: [n].
-        max_length: tokens of the longest; the end of a longer one is cut.
+        max_length: largest number of tokens; the end of a longer text is cut.
 
-    Raises:
-        InputError: a text that leaves nothing to learn: it is one token long, or `max_length` is.
+            Raises:
+                InputError: a text has nothing to learn, because it or `max_length` is one token long.
     """
     longest = min(max_length, tokenizer.model_max_length)
     end: Any = "\n" if tokenizer.eos_token is None else tokenizer.eos_token
@@ -95,7 +95,7 @@ def encode_whole_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
     lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
     if len(lengths) and lengths.min() < 2:
         raise InputError(
-            f"a text has {lengths.min()} tokens of which the first is given, so that there is nothing to learn; leave "
+            f"a text has {lengths.min()} tokens, and the first is not predicted, so there is nothing to learn; leave "
             "it out, or raise train.max_length"
         )
     padding: Any = tokenizer.pad_token_id
@@ -146,7 +146,7 @@ def target_log_probs(
         packing: several texts in one row, see `evenhand.training.sequence_packing`.
 
     Returns:
-        [len(rows), positions − 1], 0 where no target is; and a mask of the targets, bool of that shape.
+        [len(rows), positions − 1], 0 at positions without a target; and a mask of the targets, bool of that shape.
     """
     batch = inputs.batch(rows, device, length)
     following = batch["input_ids"][:, 1:]
@@ -171,7 +171,7 @@ class LanguagePack(Single):
 
     @classmethod
     def of(cls, pack: Pack) -> LanguagePack:
-        """Make a language model's pack from the pack of one that a method made."""
+        """Make a language model's pack from the pack of one trial that a method made."""
         assert type(pack) is Single
         return cls(pack.module, pack.replicas, pack.device)
 

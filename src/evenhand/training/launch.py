@@ -1,6 +1,6 @@
 """Identifies this process among those started by `accelerate launch` or `torchrun`.
 
-It imports nothing heavy, so that others need not.
+It imports nothing heavy, so that light modules can use it.
 """
 
 from __future__ import annotations

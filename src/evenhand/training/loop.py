@@ -1,9 +1,9 @@
 """Trains a pack of replicas: the only training loop.
 
-What decides a number in training is here or called from here. A trial that is trained alone is a pack of one. Each step
-computes the loss of each replica's batch (a mean over its examples) and its gradients, clips them, and takes an AdamW
-step per replica at the schedule's learning rate. Each epoch ends with loss and accuracy on the validation examples,
-which are logged and never used for selection.
+Everything that affects a number in training is here or called from here. A trial that is trained alone is a pack of
+one. Each step computes the loss of each replica's batch (a mean over its examples) and its gradients, clips them, and
+takes an AdamW step per replica at the schedule's learning rate. Each epoch ends with loss and accuracy on the
+validation examples, which are logged and never used for selection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from evenhand.training.pack import Batch, Pack, Validation, train_mode
 from evenhand.training.training_log import Log, LossWindow
 
 CHECK_EVERY = 20
-"""Steps between two looks at the losses: reading them makes a GPU wait."""
+"""Steps between two readings of the losses: reading them makes a GPU wait."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class TrainResult:
     """The final losses of one replica's training, or why it failed.
 
     Attributes:
-        train_loss: mean over the last epoch's examples, each when it was trained on; None where nothing was trained.
+        train_loss: mean over the last epoch's examples, each when it was trained on; None if nothing was trained.
         validation_loss: after the last epoch; None without validation examples.
-        failed: why training had to stop; None when it did not.
-        step, reached: of the checkpoint that was nearest to what was asked for, how many steps it had taken and its
-            value; None where none was asked for. The losses are then its.
+        failed: why training had to stop; None if it did not.
+        step, reached: with a target, the number of steps of the nearest checkpoint and its value, and the losses are
+            those of this checkpoint; None without a target.
     """
 
     train_loss: float | None
@@ -57,13 +57,13 @@ def fit(
 
     Args:
         pack: K replicas; left trained, in evaluation mode.
-        validation: [K] examples to look at after each epoch.
-        log: gets a row per step and per epoch of each replica.
-        progress: told the share that is done.
-        nearest: the checkpoint to go back to in the end, of a pack of one.
+        validation: [K] examples to evaluate after each epoch.
+        log: called with a row per step and per epoch of each replica.
+        progress: called with the share that is done.
+        nearest: for a pack of one, finds the checkpoint to restore in the end.
 
     Returns:
-        [K]. A replica whose loss stops being a number stops there, with the reason; the others go on.
+        [K]. A replica whose loss is no longer a number stops there, with the reason; the others continue.
     """
     replicas = pack.replicas
     steps = max(replica.steps for replica in replicas)
@@ -141,7 +141,7 @@ def raise_if_diverged(result: TrainResult) -> TrainResult:
     """Return the result; raise TrainingError if training diverged.
 
     Raises:
-        TrainingError: the loss stopped being a number.
+        TrainingError: the loss is no longer a number.
     """
     if result.failed is not None:
         raise TrainingError(result.failed)
@@ -150,12 +150,12 @@ def raise_if_diverged(result: TrainResult) -> TrainResult:
 
 @contextmanager
 def reproducible(device: torch.device, seed: int = 0) -> Iterator[None]:
-    """Context manager in which PyTorch gives the same numbers again on the same machine.
+    """Context manager in which PyTorch computes reproducible numbers on the same machine.
 
-    Its generators are seeded, its deterministic algorithms used where they exist, and float32 products exact. All
+    It seeds the generators, uses deterministic algorithms where they exist, and computes float32 products exactly. All
     settings are restored at the end.
     """
-    # cuBLAS reads this when it starts; without it its results may depend on timing.
+    # cuBLAS reads this when it starts; otherwise its results may depend on timing.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     memory: Any = torch.utils.deterministic
     before = (

@@ -29,7 +29,7 @@ def apply_memory_options(pack: Pack) -> None:
     """Apply `checkpointing` and `compile` to a pack, and check that `packing` and `tokens_per_pass` work with it.
 
     Raises:
-        InputError: this method, model or machine cannot be, with the reason.
+        InputError: this method, model or machine does not support an option, with the reason.
     """
     train = pack.replicas[0].train
     asked = [name for name in ("checkpointing", "compile", "tokens_per_pass", "packing") if getattr(train, name)]
@@ -73,7 +73,8 @@ def _enable_checkpointing(pack: Pack, dropouts: Sequence[SeededDropout]) -> None
 def _same_masks_twice(
     dropouts: Sequence[SeededDropout],
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of a layer's forward pass and of its recomputation, which draws the same dropout masks."""
+    """Return the contexts of a layer's forward pass and of its recomputation, which draws the same dropout masks
+    again."""
     before: list[torch.Generator | None] = []
 
     @contextmanager
@@ -84,7 +85,7 @@ def _same_masks_twice(
 
     @contextmanager
     def again() -> Iterator[None]:
-        """Rewind the dropouts, then return them to where they were."""
+        """Rewind the dropouts, then restore their states."""
         now = [dropout.state for dropout in dropouts]
         _set_states(dropouts, before)
         try:

@@ -25,7 +25,7 @@ def build_adamw(module: nn.Module, lr: float, weight_decay: float) -> torch.opti
     Args:
         module: the model as a method left it.
         lr: peak learning rate.
-        weight_decay: of the parameters that decay.
+        weight_decay: weight decay of the parameters that decay.
     """
     learning = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     spared = undecayed(module)
@@ -51,8 +51,8 @@ def undecayed(module: nn.Module) -> set[str]:
 def share_of_peak(step: int, steps: int, train: TrainSpec) -> float:
     """Return the learning rate of a step as a share of the peak learning rate.
 
-    Warm-up takes w = ceil(warmup · steps) steps and rises as (step + 1) / w, so that the first step learns something.
-    After it, with t = (step − w) / (steps − w): cosine (1 + cos πt) / 2, linear 1 − t, constant 1.
+    Warm-up takes w = ceil(warmup · steps) steps and rises as (step + 1) / w, so that the first step has an effect.
+    After it, with t = (step − w) / (steps − w), the share is (1 + cos πt) / 2 (cosine), 1 − t (linear) or 1 (constant).
 
     Args:
         step: from 0.
@@ -73,7 +73,7 @@ def clip_gradients(parameters: Sequence[nn.Parameter], limit: float | None) -> t
     """Scale the gradients of one replica so that their joint norm is at most `limit`.
 
     Returns:
-        The norm before it, a scalar; with None nothing is scaled.
+        The norm before scaling, a scalar. If `limit` is None, nothing is scaled.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = nn.utils.get_total_norm(gradients)

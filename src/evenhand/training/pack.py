@@ -33,15 +33,15 @@ class Replica:
     """One trial within a pack: its hyperparameters, its training examples and its progress.
 
     Attributes:
-        seed: decides the order of its examples.
+        seed: determines the order of its examples.
         lr: peak learning rate.
         epochs: passes over its examples.
         train: the other hyperparameters.
         inputs, labels: its training examples, labels int64 [n].
-        parameters: what it learns; none where the pack holds what all replicas learn.
-        adamw: its optimiser; None where nothing learns, or where the pack steps all replicas at once.
+        parameters: its trained parameters; none if the pack holds the trained parameters of all replicas.
+        adamw: its optimiser; None if nothing is trained, or if the pack steps all replicas at once.
         steps_taken: optimiser steps so far.
-        failed: why it had to stop; None while all is well.
+        failed: why it had to stop; None if it did not.
     """
 
     seed: int
@@ -103,7 +103,7 @@ class MicroBatch:
 
     Attributes:
         rows: [K] positions in each replica's examples; empty for a replica that rests.
-        sizes: [K] examples of the whole optimiser step, by which a sum of losses becomes a mean.
+        sizes: [K] examples of the whole optimiser step; dividing a sum of losses by them gives a mean.
     """
 
     rows: tuple[np.ndarray, ...]
@@ -139,11 +139,11 @@ class Pack(ABC):
 
     @property
     def epochs(self) -> int:
-        """Number of epochs of the replica that has most."""
+        """Largest number of epochs of a replica."""
         return max(replica.epochs for replica in self.replicas)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield the steps of one epoch. Replicas with fewer steps rest until the others are through."""
+        """Yield the steps of one epoch. Replicas with fewer steps rest until the others have finished."""
         for rows in zip_longest(*(replica.batches(epoch) for replica in self.replicas), fillvalue=_NO_ROWS):
             sizes = tuple(len(replica_rows) for replica_rows in rows)
             split_rows = [
@@ -240,7 +240,7 @@ def single_pack(
     """Make a pack of one trial, with its optimizer.
 
     Args:
-        module: the model as its method left it: what learns requires a gradient.
+        module: the model as its method left it: trained parameters require a gradient.
         inputs, labels: the training examples, labels int64 [n].
         seed, lr, epochs, train: see `Replica`.
         device: where to train; the module is moved there.
@@ -255,7 +255,7 @@ def single_pack(
 def train_mode(module: nn.Module) -> None:
     """Put a module into training mode, except for batch normalization layers that are frozen.
 
-    Their running statistics are weights too, and would follow the batches even without gradients.
+    Their running statistics are weights, too, and would change with the batches even without gradients.
     """
     module.train()
     for child in module.modules():

@@ -1,8 +1,8 @@
 """Decodes and resizes images once for all trials of a study, and caches the bytes on disk.
 
 An image processor works in two stages. Resizing and cropping give bytes, which are computed once per image and kept in
-files. Rescaling and normalizing map each channel's byte to a number, whatever its neighbours: a table of 256 numbers
-per channel, which the processor itself fills in. So a model gets, bit for bit, what the processor would give.
+files. Rescaling and normalizing map each channel's byte to a number, independently of its neighbours: a table of 256
+numbers per channel, which the processor itself fills in. So a model receives, bit for bit, the processor's output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers.image_processing_utils import BaseImageProcessor
 
 RESIZES = ("do_resize", "do_center_crop", "do_pad")
-"""What a processor does to bytes, as it calls it."""
+"""A processor's settings of its first stage, which changes an image's bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class ByteToPixel:
 
     Attributes:
         table: float32 [channels, 256].
-        moments: mean and standard deviation, float32 [channels, 1, 1], with which (byte / 255 - mean) / deviation gives
-            the same numbers to the last bit, and sooner; None where it does not.
+        moments: mean and standard deviation, float32 [channels, 1, 1], if (byte / 255 - mean) / deviation gives
+            exactly the same numbers, because this is faster; None otherwise.
     """
 
     table: np.ndarray
@@ -45,7 +45,7 @@ class ByteToPixel:
     def apply_into(self, image: np.ndarray, out: np.ndarray) -> None:
         """Map the bytes of one image, uint8 [channels, height, width], into the float32 array `out` of that shape.
 
-        One image at a time, so that the steps of its arithmetic find it in the cache.
+        It maps one image at a time, so that the image stays in the processor's cache between steps.
         """
         if self.moments is not None:
             mean, deviation = self.moments
@@ -69,7 +69,7 @@ class ResizedImages:
         files: each uint8 [images, channels, height, width].
         locations: int64 [n, 2], an example's file and its row there.
         shape: channels, height, width.
-        byte_to_pixel: what a model is given for a byte.
+        byte_to_pixel: maps bytes to the model's inputs.
     """
 
     files: tuple[Path, ...]
@@ -106,8 +106,8 @@ class ResizedImages:
         """Yield each example's position in `rows` and its bytes, mapped from the file."""
         files, locations = self.locations[rows].T
         for number in np.unique(files):
-            # Mapped for this batch alone: pages of a mapping that stays count as memory of the process. It is one that
-            # may be written to (a copy, then), since PyTorch warns of any other.
+            # Mapped for this batch alone, because pages of a lasting mapping count as memory of the process. It is one
+            # that may be written to (a copy, then), since PyTorch warns of any other.
             mapped = np.memmap(self.files[number], dtype=np.uint8, mode="c").reshape(-1, *self.shape)
             for index in np.flatnonzero(files == number):
                 yield int(index), mapped[locations[index]]
@@ -122,10 +122,11 @@ def resize_images(processor: BaseImageProcessor, images: Sequence[LazyImage], fo
         folder: holds a cache for each kind of processing; several processes may use it at once.
 
     Returns:
-        None where a processor's work does not fall in two halves, or half of the free disk would not hold its bytes.
+        None if the processor's work cannot be divided into two stages, or if the bytes would take more than half of the
+            free disk.
 
-    Raises:
-        InputError: a file is no image, or the processor leaves images of different sizes.
+        Raises:
+            InputError: a file is not an image, or the processor returns images of different sizes.
     """
     byte_to_pixel = _byte_to_pixel(processor)
     if byte_to_pixel is None:
@@ -193,7 +194,7 @@ def _byte_to_pixel(processor: Any) -> ByteToPixel | None:
 
 
 def _cache_name(processor: Any) -> str:
-    """Return a hash of all that decides an image's resized bytes besides the image itself."""
+    """Return a hash of everything that determines an image's resized bytes besides the image itself."""
     made = {
         "processor": processor.to_json_string(),
         **{package: metadata.version(package) for package in ("pillow", "transformers")},

@@ -1,10 +1,10 @@
 """Trains by DP-SGD (Abadi et al. 2016, arXiv:1607.00133) through opacus, and accounts for the ε spent.
 
-Two data sets are neighbours when one has an example that the other lacks. A step draws every example on its own with
-probability q (a Poisson batch, which may be empty and is never sorted by length), clips the gradient of each to norm C,
-adds Gaussian noise of standard deviation σC to their sum and divides by the size that a batch has on average. The ε is
-that of the weights for somebody who does not know the seed; losses in the log are not noised, and the choice of
-hyperparameters is not counted.
+Two data sets are neighbours if one contains exactly one more example than the other. A step draws every example
+independently with probability q (a Poisson batch, which may be empty and is never sorted by length), clips the
+gradient of each to norm C, adds Gaussian noise of standard deviation σC to their sum, and divides by the expected size
+of a batch. The ε holds for the weights, against an attacker who does not know the seed. Losses in the log have no
+noise, and the choice of hyperparameters is not counted.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ ORDERS = (*RDPAccountant.DEFAULT_ALPHAS, 64, 80, 96, 128, 192, 256, 384, 512, 10
 """Rényi orders of the accountant; opacus' own end at 63, which is too low for an ε below about .2."""
 
 _ARANGE = ("albert", "bert", "distilbert", "electra", "gpt2")
-"""Architectures that number positions from 0 and look them up for a batch of one, whose gradient is nobody's own."""
+"""Architectures that look up positions 0, 1, … once for the whole batch, so that no example has a gradient of its
+own."""
 
 
 TOLERANCE = 1e-2
-"""Of a gradient's norm: more than rounding, TF32 included, and less than any wrong gradient."""
+"""Tolerance as a share of a gradient's norm: more than rounding (including TF32), less than any wrong gradient."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class GaussianMechanism:
 
     Attributes:
         noise_multiplier: σ, the noise's standard deviation as a multiple of `max_grad_norm`.
-        max_grad_norm: C, to which the gradient of an example is clipped.
+        max_grad_norm: C, the norm to which the gradient of an example is clipped.
         sample_rate: q, the probability that an example is in a batch.
         delta: δ.
     """
@@ -75,14 +76,14 @@ def calibrate_noise(
     """Return the mechanism with the least noise that keeps ε at most `epsilon` after `steps`, within a thousandth.
 
     Raises:
-        InputError: an ε too small for the accountant to show, however much noise there is.
+        InputError: an ε too small for the accountant to guarantee with any noise.
     """
-    # What the accountant's orders leave of δ when the noise drowns everything.
+    # The ε that the accountant's orders give for this δ even with unlimited noise.
     least = GaussianMechanism(MAX_SIGMA, max_grad_norm, 1.0, delta).epsilon(1)
     if epsilon <= least:
         raise InputError(
-            f"epsilon {epsilon:g} with delta {delta:g} cannot be shown for any noise; choose one above {least:.2g}, or "
-            "a larger delta"
+            f"epsilon {epsilon:g} with delta {delta:g} cannot be guaranteed with any noise; choose one above "
+            f"{least:.2g}, or a larger delta"
         )
     with _quiet_accountant():
         noise = get_noise_multiplier(
@@ -118,9 +119,9 @@ class PrivatePack(Single):
     """A pack of one replica that is trained by DP-SGD.
 
     Attributes:
-        mechanism: what a step adds.
+        mechanism: the mechanism of each step.
         optimizer: opacus' optimiser around the replica's AdamW.
-        hooks: what gives every parameter its gradient per example; taken off after the last step.
+        hooks: compute every parameter's gradient per example; removed after the last step.
     """
 
     mechanism: GaussianMechanism = field(kw_only=True)
@@ -129,7 +130,7 @@ class PrivatePack(Single):
     _adapter_checked: bool = field(default=False, init=False)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield as many steps as any method takes, each a Poisson sample of the examples, `batch_size` at a time."""
+        """Yield as many steps as other methods take, each a Poisson sample of the examples, `batch_size` at a time."""
         (replica,) = self.replicas
         if epoch >= replica.epochs:
             return
@@ -145,7 +146,7 @@ class PrivatePack(Single):
     def losses(self, micro_batch: MicroBatch) -> torch.Tensor:
         """Return the micro-batch's share of the mean loss, [1]; its gradient is that of the sum over examples.
 
-        Examples are clipped one by one, so that opacus needs the gradient of the sum.
+        Examples are clipped one by one, and for this opacus needs the gradient of the sum.
         """
         if self._parameters[0].grad_sample is not None:
             self._clip_and_sum()
@@ -153,12 +154,12 @@ class PrivatePack(Single):
         return share * size + (share - share * size).detach()
 
     def step(self, batch: Batch) -> torch.Tensor:
-        """Clip, add noise, step, and clear the gradients; the step of an empty batch is noise alone.
+        """Clip, add noise, step, and clear the gradients; the step of an empty batch is only noise.
 
-        The replica fails when, in the first step with examples, a LoRA's B gets no gradient or does not move.
+        The replica fails if, in the first step with examples, a LoRA's B gets no gradient or does not change.
 
         Returns:
-            [1] norm of the noised mean gradient, which is what AdamW was given.
+            [1] norm of the mean gradient with noise, as given to AdamW.
         """
         (replica,) = self.replicas
         if not batch.sizes[0]:
@@ -263,7 +264,7 @@ def _check_example_gradients(pack: Single, architecture: str) -> None:
         if len(apart) != len(rows):
             raise InputError(
                 f"{architecture} cannot be trained privately: the gradients of {name} are those of {len(apart)} rows, "
-                f"not of {len(rows)} examples, so that opacus would not clip per example"
+                f"not of {len(rows)} examples, so opacus would not clip per example"
             )
         off = torch.linalg.vector_norm(apart.sum(0) - parameter.grad)
         if off > TOLERANCE * torch.linalg.vector_norm(parameter.grad) + 1e-6:

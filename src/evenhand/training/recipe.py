@@ -12,7 +12,7 @@ RECIPE = 1
 """Part of every trial's identity. Raise it only when the golden records in the tests show that numbers changed."""
 
 ROUNDING = frozenset({"replicas", "features", "checkpointing", "compile", "tokens_per_pass", "packing"})
-"""Keys of `train:` that decide how a training is computed, and change its results by rounding only."""
+"""Keys of `train:` that determine how training is computed and change its results only by rounding."""
 
 REARRANGES = {"tokens_per_pass": "use batch_size and accumulate", "packing": "leave it out"}
 """Those that let other rows go through the model together, so that a dropout would draw others; what to do instead."""
@@ -21,22 +21,22 @@ REARRANGES = {"tokens_per_pass": "use batch_size and accumulate", "packing": "le
 class TrainSpec(Spec):
     """Hyperparameters of training that all methods share. A method may override any key.
 
-    `precision: auto` is resolved to a concrete one before a trial is identified (see `evenhand.models.load`);
-    what is in `ROUNDING` is no part of a trial's identity.
+    `precision: auto` is resolved to a concrete precision before a trial is identified (see `evenhand.models.load`).
+    Keys in `ROUNDING` are not part of a trial's identity.
 
     Attributes:
         replicas: trials that are trained together in one pack.
-        features: gigabytes on disk, at most, for what leaves the layers below the first one that learns, and never more
-            than half of what is free. 0: it is computed anew in every epoch.
-        checkpointing: keep only what enters each repeated layer, and compute the layer again on the way back: less
+        features: largest number of gigabytes on disk for the cached output of the frozen layers, and never more than
+            half of the free disk. 0: this output is computed again in every epoch.
+        checkpointing: keep only the input of each repeated layer and compute the layer again in the backward pass: less
             memory for a third more time.
         compile: let torch.compile make the model's kernels.
-        tokens_per_pass: padded tokens of a forward pass at most, instead of `batch_size` examples: the step's examples
-            are those of `batch_size` · `accumulate` as ever. For texts.
+        tokens_per_pass: for texts, the largest number of padded tokens in a forward pass, instead of `batch_size`
+            examples. A step still has `batch_size` · `accumulate` examples.
         packing: several texts in one row of a batch, each read as if it were alone, so that hardly any padding is
             computed (`evenhand.training.sequence_packing`). For tasks whose models generate text.
-        augment: `flip` mirrors about half of the training images left to right, others in each epoch, as the seed, the
-            image and the epoch say; what is validated and tested is never mirrored.
+        augment: `flip` mirrors about half of the training images left to right, chosen by the seed, the image and the
+            epoch. Validation and test images are never mirrored.
     """
 
     batch_size: PositiveInt = 32
@@ -54,5 +54,5 @@ class TrainSpec(Spec):
     compile: bool = False
     tokens_per_pass: PositiveInt | None = None
     packing: bool = False
-    # Left out where it is null: trials of before it existed keep their identity.
+    # Left out if it is null, so that trials from before the key existed keep their identity.
     augment: Literal["flip"] | None = Field(default=None, exclude_if=lambda value: value is None)

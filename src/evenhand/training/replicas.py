@@ -1,9 +1,10 @@
 """Trains K replicas of LoRA, or of the head, over one frozen base that is computed once for all of them.
 
-What a replica learns depends only on its own seed, rank, learning rate, examples and number of epochs. Its rows meet
-its own weights only (`stacked_layers`), it is clipped and stepped by itself (`stacked_adamw`), its dropout is drawn as
-if it were alone, and rows that pad it to the size of the others are masked or not counted. In exact arithmetic a
-replica is therefore the trial that PEFT and `Single` train; in float32, products of other shapes round differently.
+What a replica learns depends only on its own seed, rank, learning rate, examples and number of epochs. Its rows are
+multiplied only with its own weights (`stacked_layers`), its gradients are clipped and its steps taken separately
+(`stacked_adamw`), its dropout is drawn as if it were alone, and padding rows are masked or not counted. In exact
+arithmetic a replica therefore equals the trial that PEFT and `Single` train; in float32, products of other shapes
+round differently.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from evenhand.training.stacked_adamw import StackedAdamW
 from evenhand.training.stacked_layers import ActiveRows, LinearStack, LoRAStack, ModuleStack
 
 NOT_COUNTED = -100
-"""The label of a row that fills up, which cross-entropy leaves out."""
+"""The label of a padding row, which cross-entropy ignores."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -34,7 +35,7 @@ class ReplicaPack(Pack):
 
     Attributes:
         models: [K] the replicas as ordinary models, which share the base's parameters; see `model`.
-        adamw: of all replicas.
+        adamw: the optimizer of all replicas.
         active_rows: read by the layers of `module`.
     """
 
@@ -116,9 +117,9 @@ def replica_pack(
     """Make one pack of several replicas, whose models share the base.
 
     Args:
-        models: [K] each a classifier of the same base as the method `lora` or `head` left it, under the replica's own
-            seed. They are taken one at a time and give up their copy of the base, so that a generator of models needs
-            the memory of two.
+        models: [K] classifiers over the same base, each as the method `lora` or `head` made it under the replica's own
+            seed. They are read one at a time and drop their copy of the base, so a generator of models needs the memory
+            of only two.
         chosen: [K] the replicas, without parameters and optimiser.
         device: where to train.
     """
@@ -142,20 +143,20 @@ def replica_pack(
 def _keep_freed_memory() -> None:
     """Let the C library keep the memory that a step frees for the next step.
 
-    glibc gives memory back to the system beyond twice the largest block that was ever freed, 32 MiB at most. While that
-    is small, a pack's activations are mapped and zeroed again in every step, a tenth of its time on a small base. This
-    block is never touched, so that it takes no memory itself.
+    glibc returns memory to the system beyond twice the largest block that was ever freed, 32 MiB at most. If that limit
+    is small, a pack's activations are mapped and zeroed again in every step, which takes a tenth of the time on a small
+    base. Allocating and freeing a large block raises the limit. This block is never touched, so it takes no memory.
     """
     torch.empty(30 * 2**20, dtype=torch.uint8)
 
 
 def _padded_rows(rows: np.ndarray, count: int) -> np.ndarray:
-    """Pad rows to `count` by repeating the first, whose numbers are finite whenever the replica's are."""
+    """Pad rows to `count` by repeating the first row, whose numbers are finite whenever the replica's are."""
     return rows if len(rows) == count else np.concatenate([rows, np.repeat(rows[:1], count - len(rows))])
 
 
 def _base_name(name: str) -> str:
-    """Return a PeftModel's parameter or module name as the base has it; `LAYER.A` and `LAYER.B` for an adapter's."""
+    """Return the base's name for a PeftModel's parameter or module; `LAYER.A` and `LAYER.B` for an adapter's."""
     name = name.removeprefix("base_model.model.").replace(".base_layer.", ".").replace(".modules_to_save.default", "")
     return name.replace(".lora_A.default.weight", ".A").replace(".lora_B.default.weight", ".B")
 

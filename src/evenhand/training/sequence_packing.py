@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from evenhand.training.batches import TokenizedTexts
 
 _ALONE = 1e-3
-"""How much a logit may differ from that of a text alone, as a share of the largest: rounding, float32 or less exact."""
+"""How much a logit may differ from that of a text alone, as a share of the largest: rounding in float32 or coarser."""
 
 _SEEN = 1e-6
-"""How much it may when another text changes: by nothing, in principle."""
+"""How much a logit may change when another text changes: in theory, not at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class PackedTexts:
     """Texts packed into rows, with the position ids that keep them apart.
 
     Attributes:
-        ids, positions: int64 [rows, length], of which the places behind a row's last text are texts of one token.
+        ids, positions: int64 [rows, length]; each position after a row's last text is a text of one token.
         starts: int64 [n], where each text begins in the flattened rows.
     """
 
@@ -42,7 +42,7 @@ class PackedTexts:
     def forward(self, model: nn.Module, device: torch.device) -> torch.Tensor:
         """Return the model's logits, [rows · length, V]."""
         ids, positions = (torch.from_numpy(each).to(device, non_blocking=True) for each in (self.ids, self.positions))
-        # With a cache, which language models make by themselves, the mask would not keep texts apart.
+        # With a cache, which language models create by default, the mask would not keep texts apart.
         return model(input_ids=ids, position_ids=positions, use_cache=False).logits.flatten(0, 1)
 
 
@@ -51,10 +51,10 @@ def pack_texts(inputs: TokenizedTexts, rows: np.ndarray, room: int | None = None
 
     Args:
         inputs: tokenised texts.
-        rows: [n] which.
-        room: tokens of a row, no fewer than the longest text has. None: as many. Then there are never more places than
-            in a padded batch. Longer rows hold fewer empty places and make attention dearer, which is computed over all
-            of a row; they were slower on every mix of lengths that was tried (`benchmarks/documents.py`).
+        rows: [n] positions of the texts to pack.
+        room: tokens of a row, at least as many as the longest text has. None: exactly as many, so there are never more
+            positions than in a padded batch. Longer rows have less padding but more expensive attention, which is
+            computed over the whole row; they were slower for all tested mixes of lengths (`benchmarks/documents.py`).
     """
     lengths = inputs.lengths[rows]
     room = room or int(lengths.max())
@@ -82,7 +82,7 @@ def check_texts_stay_apart(model: nn.Module, inputs: TokenizedTexts, device: tor
     """Check, by running the model on two packed texts, that one does not change the logits of the other.
 
     Raises:
-        InputError: it takes no position ids, or does not read the second as it reads it alone.
+        InputError: the model takes no position ids, or gives the second text other logits than when it is alone.
     """
     if not len(inputs):
         return

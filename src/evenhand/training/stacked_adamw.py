@@ -1,6 +1,6 @@
 """Runs AdamW on the parameters of K replicas at once, one row per replica.
 
-So a step is a dozen operations, however many layers and replicas there are.
+So a step takes a dozen operations, whatever the number of layers and replicas.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ class StackedAdamW:
     """`torch.optim.AdamW` per replica, with its own learning rate, weight decay, number of steps and clipping.
 
     Args:
-        stacks: what is learned, by name, each [K, ...] with a replica's values at its index.
-        undecayed: names of the stacks without weight decay.
-        weight_decay: [K], of the others.
+        stacks: the trained parameters by name, each [K, ...] with a replica's values at its index.
+                undecayed: names of the stacks without weight decay.
+                weight_decay: [K], weight decay of the other stacks.
 
-    Attributes:
-        values: [K, P].
-        parameters: the stacks again, as parameters that a module can hold; they are views of `values`.
+            Attributes:
+                values: [K, P], all parameters.
+                parameters: the stacks as parameters that a module can hold; they are views of `values`.
     """
 
     def __init__(self, stacks: Mapping[str, torch.Tensor], undecayed: Set[str], weight_decay: Sequence[float]) -> None:
         """Lay the stacks out as one matrix `values`, with the decayed parameters first."""
-        names = sorted(stacks, key=lambda name: name in undecayed)  # what decays stands first
+        names = sorted(stacks, key=lambda name: name in undecayed)  # decayed parameters come first
         rows = [stacks[name].flatten(1) for name in names]
         self.values = torch.cat(rows, dim=1)
         self.mean, self.square = torch.zeros_like(self.values), torch.zeros_like(self.values)
@@ -56,11 +56,11 @@ class StackedAdamW:
         Args:
             replicas: the replicas that step, ascending.
             rates: their learning rates.
-            steps_taken: the steps that they took before.
-            limits: what the norms of their gradients are clipped to; None: not.
+                        steps_taken: the steps that they took before.
+                        limits: norms to which their gradients are clipped; None: no clipping.
 
-        Returns:
-            The norms before that, [len(replicas)].
+                    Returns:
+                        The norms before clipping, [len(replicas)].
         """
         gradients = torch.cat(
             [parameter.grad.flatten(1) for parameter in self.parameters.values() if parameter.grad is not None], dim=1
@@ -82,9 +82,7 @@ class StackedAdamW:
             device=values.device,
         )[..., None]
         norms = torch.linalg.vector_norm(gradients, dim=1)
-        gradients.mul_(
-            (max_norms / (norms[:, None] + 1e-6)).clamp_(max=1.0)
-        )  # as nn.utils.clip_grads_with_norm_ has it
+        gradients.mul_((max_norms / (norms[:, None] + 1e-6)).clamp_(max=1.0))  # as in nn.utils.clip_grads_with_norm_
         values[:, : self.decayed].mul_(decay)
         mean.lerp_(gradients, 1 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradients, gradients, value=1 - BETAS[1])

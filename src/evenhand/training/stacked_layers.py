@@ -1,7 +1,7 @@
 """Layers that hold the weights of K replicas and apply to each replica's rows its own weights.
 
-Rows are replica-major: those of the first replica, then those of the second, equally many of each. `ActiveRows` says,
-before each forward pass, which replicas take part and how many of their rows and tokens are real.
+Rows are replica-major: those of the first replica, then those of the second, with the same number for each. Before
+each forward pass, `ActiveRows` is told which replicas take part and how many of their rows and tokens are real.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class ActiveRows:
         replicas: the active ones, ascending. A replica that rests has no rows at all.
         rows_per_replica: examples per active replica, padding included.
         real_rows: [len(replicas)] the examples that count; they come first.
-        lengths: [len(replicas)] tokens to which each replica's batch would be padded by itself; None where all examples
-            have one shape.
+        lengths: [len(replicas)] tokens to which each replica's batch would be padded alone; None if all examples have
+            the same shape.
     """
 
     def __init__(self, count: int) -> None:
@@ -63,9 +63,10 @@ class LoRAStack(nn.Module):
     Attributes:
         base: the layer.
         A: [K, R, inputs]; rows beyond a replica's rank are zero.
-        B: [K, outputs, R]; columns beyond it too. Where both are, both gradients are, so they stay zero.
+        B: [K, outputs, R]; columns beyond the rank are zero, too. If both are zero, so are both gradients, so they
+            stay zero.
         scale: [K, 1, 1] alpha / r; 0 for a replica that has no adapter here.
-        dropouts: [K] of the input of A, each with the replica's own generator; None: no dropout.
+        dropouts: [K] dropouts of the input of A, each with the replica's own generator; None: no dropout.
     """
 
     def __init__(
@@ -95,11 +96,11 @@ class LoRAStack(nn.Module):
         return cast(torch.Tensor, _PlusProduct.apply(*flat, A, B, scale)).view(out.shape)
 
     def _mask(self, x: torch.Tensor) -> torch.Tensor:
-        """Draw each replica's next dropout mask, of the size that it would have without the others."""
+        """Draw each replica's next dropout mask, with the size that it would have without the other replicas."""
         active_rows = self.active_rows
         tokens = x[..., 0].numel() // (len(active_rows.replicas) * active_rows.rows_per_replica)
         mask = x.new_ones(len(active_rows.replicas), active_rows.rows_per_replica, tokens, x.shape[-1])
-        # Windows of an image and a pooled text have other than the batch's tokens, and then no padding either.
+        # Windows of an image and pooled texts do not have the batch's number of tokens, and then they have no padding.
         padded = active_rows.lengths is not None and tokens == max(active_rows.lengths)
         for turn, replica in enumerate(active_rows.replicas):
             dropout = self.dropouts[replica]
@@ -115,8 +116,8 @@ class LoRAStack(nn.Module):
 class _PlusProduct(torch.autograd.Function):
     """Autograd function for out + scale · rows · Aᵀ · Bᵀ per replica, out [K, n, outputs], rows [K, n, inputs].
 
-    See `LoRAStack`. PyTorch's own gradient of Aᵀ is a product with R columns, for which BLAS takes seven times as long
-    as for the gradient of A with R rows.
+    See `LoRAStack`. PyTorch's own gradient of Aᵀ is a product with R columns, which takes BLAS seven times as long as
+    the gradient of A with R rows.
     """
 
     @staticmethod
@@ -124,7 +125,7 @@ class _PlusProduct(torch.autograd.Function):
         ctx: Any, out: torch.Tensor, rows: torch.Tensor, A: torch.Tensor, B: torch.Tensor, scale: torch.Tensor
     ) -> torch.Tensor:
         """Compute the sum, in the precision of `out`."""
-        # As autocast would; backwards there is none.
+        # Cast as autocast would; in the backward pass there is no autocast.
         rows, A, up = rows.to(out.dtype), A.to(out.dtype), (B * scale).to(out.dtype).transpose(1, 2)
         low = torch.bmm(A, rows.transpose(1, 2))
         ctx.save_for_backward(rows, A, up, low, scale)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LARGE_BYTES = 80_000_000
-"""A base model with larger files of weights takes every thread, untimed: its products are worth sharing out."""
+"""A base model with larger weight files uses every thread, untimed: its products are large enough to share."""
 
 MIN_GAIN = 1.25
-"""How many times faster a step must be with more threads; for less, they should leave the core to other work."""
+"""How many times faster a step must be with more threads; otherwise they leave the core to other work."""
 
 TIMED_STEPS = 5
-"""Steps whose median counts, after one that warms up."""
+"""Number of steps whose median is used, after a warm-up step."""
 
 TIMED_EXAMPLES, TIMED_TOKENS = 32, 32
 """The size of the batch of a timed step."""
@@ -31,8 +31,9 @@ TIMED_EXAMPLES, TIMED_TOKENS = 32, 32
 def threads_that_pay(base: BaseModel) -> int:
     """Return the number of threads that trials of this base model train and predict with on this machine.
 
-    One, doubled while a training step of the base model is `MIN_GAIN` times as fast. Where `OMP_NUM_THREADS` is set, in
-    a launch of several processes, on a GPU and for a large model nothing is timed, and it is the number that torch has.
+    The number starts at one and doubles as long as this makes a training step of the base model `MIN_GAIN` times as
+    fast. Nothing is timed, and torch's current number is returned, if `OMP_NUM_THREADS` is set, in a launch of several
+    processes, on a GPU, and for a large model.
     """
     import torch
 
@@ -52,7 +53,7 @@ def threads_that_pay(base: BaseModel) -> int:
 
 @contextmanager
 def kept_threads() -> Iterator[None]:
-    """Context manager that gives torch the number of threads back that it has now."""
+    """Context manager that restores torch's current number of threads at the end."""
     import torch
 
     count = torch.get_num_threads()
@@ -63,7 +64,7 @@ def kept_threads() -> Iterator[None]:
 
 
 def _doublings(most: int) -> Iterator[int]:
-    """Yield 1, 2, 4, … and at last the largest number."""
+    """Yield 1, 2, 4, … and finally the largest number."""
     count = 1
     while count < most:
         yield count
@@ -77,7 +78,7 @@ def _bytes_of_weights(base: BaseModel) -> int:
 
 
 def _seconds_per_step(base: BaseModel, counts: list[int]) -> dict[int, float]:
-    """Return the median seconds of a forward and a backward pass by number of threads, which take turns."""
+    """Return the median seconds of a forward and a backward pass by number of threads, timed in turns."""
     import torch
 
     from evenhand.models.load import load_classifier

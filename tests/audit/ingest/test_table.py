@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"there is no file .*no\.csv"):
         read_table(tmp_path / "no.csv")
     (tmp_path / "t.dat").write_text("x")
-    with pytest.raises(InputError, match=r"t\.dat ends in none of \.csv"):
+    with pytest.raises(InputError, match=r"t\.dat does not end in any of \.csv"):
         read_table(tmp_path / "t.dat")
     for name, text in (("t.parquet", "no parquet"), ("t.csv", ""), ("t.json", "{"), ("t.jsonl", "{")):
         (tmp_path / name).write_text(text)

@@ -241,7 +241,7 @@ def test_a_failed_trial_and_missing_answers_are_said():
     ("change", "said"),
     [
         (lambda o: o.with_columns(example=pl.lit("z") + pl.col("example")), "options are of examples that the table"),
-        (lambda o: o.with_columns(prompt=pl.lit("what?")), "is no name of a prompt"),
+        (lambda o: o.with_columns(prompt=pl.lit("what?")), "is not the name of a prompt"),
         (
             lambda o: o.filter(~((pl.col("prompt") == "cloze1/plain/male-female") & (pl.col("example") == "r00"))),
             "same",

@@ -88,7 +88,7 @@ def test_copies_are_one_unit_and_contradictions_are_counted_or_dropped(folder):
     )
     (folder / "26_0_3_20170116170000009.jpg.chip.jpg").write_bytes(original.read_bytes())
     kept = UTKFace().load(folder)
-    assert len(kept) == 6 and "3 copies contradict each other in what is said of them" in kept.notes[1]
+    assert len(kept) == 6 and "3 copies contradict each other in their labels" in kept.notes[1]
     dropped = UTKFace(conflicting="drop").load(folder)
     assert len(dropped) == 3 and dropped.notes[1].endswith("they are left out")
 

@@ -162,7 +162,7 @@ def test_names_of_prompts_are_different_and_read_back():
         names = [prompt.name for prompt in PromptSelection(design=design).prompts()]
         assert len(set(map(str, names))) == len(names)
         assert [PromptName.parse(str(name)) for name in names] == names
-    with pytest.raises(InputError, match="is no name of a prompt"):
+    with pytest.raises(InputError, match="is not the name of a prompt"):
         PromptName.parse("mc1")
 
 

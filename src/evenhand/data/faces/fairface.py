@@ -32,12 +32,12 @@ _PARTS = {"train": "train", "val": "test"}
 class FairFace(FaceFolder):
     """Faces by gender or age, with the attribute `race` and its conjunctions.
 
-    Predicting the gender, `race_age` is race × age; predicting the age, `race_gender` is race × gender.
+    If the target is the gender, the conjunction is `race_age`; if it is the age, the conjunction is `race_gender`.
 
     Attributes:
         target: `gender`, male or female; or `age`, in nine bins.
-        ages: of the groups of `race_age`: the data's nine bins, or three (0-19, 20-39, 40 and over), which leaves
-            larger groups.
+        ages: age ranges in the groups of `race_age`: the data's nine bins, or three (0-19, 20-39, 40 and over), which
+            gives larger groups.
     """
 
     folder_name: ClassVar[str | None] = "fairface"
@@ -47,11 +47,11 @@ class FairFace(FaceFolder):
     def load(self, folder: Path | None) -> Dataset:
         """Read the label files, `*label*.csv` with the columns file, age, gender and race, and their images.
 
-        Images lie below the folder, or below `fair_face` in it; an example's id is what `file` says. The data's own
-        split is `train`, and `val` as the test part.
+        Images are below the folder, or below `fair_face` in it. An example's id is the value of `file`. The published
+        split has the parts `train` and `val`; `val` is the test part.
 
         Raises:
-            InputError: no folder, label file, image or column; a race, gender or age that is unknown; a file that
+            InputError: a missing folder, label file, image or column; an unknown race, gender or age; a file that
                 cannot be read, unless these are skipped.
         """
         folder = require_folder("fairface", folder)

@@ -15,17 +15,17 @@ from evenhand.data.images import content_key, is_readable
 from evenhand.errors import InputError
 
 NAMED = 3
-"""File names that a sentence gives as examples."""
+"""Number of file names that a sentence lists as examples."""
 
 
 class FaceFolder(DataSpec):
     """Base class of folders of face photographs, with the options that they share.
 
     Attributes:
-        target: what is predicted.
-        unreadable: image files that cannot be read are refused, or left out and counted.
-        conflicting: byte-identical files that are labelled differently are kept and counted, or all left out: nothing
-            says which of them is right.
+        target: the label to predict.
+        unreadable: whether image files that cannot be read are refused, or left out and counted.
+        conflicting: whether byte-identical files with different labels are kept and counted, or all left out, because
+            it is unknown which of them is right.
     """
 
     target: Literal["gender", "age"] = "gender"
@@ -36,9 +36,9 @@ class FaceFolder(DataSpec):
         """Select the readable files of a data set, and find copies and contradictions among them.
 
         Args:
-            name: of the data set.
+            name: name of the data set.
             paths: [n] its images.
-            described: [n] what is said of each: copies for which that differs contradict each other.
+            described: [n] the labels of each image; copies with different labels contradict each other.
 
         Raises:
             InputError: a file cannot be read, unless such files are skipped; no file is left.
@@ -71,8 +71,7 @@ class FaceFolder(DataSpec):
                 else "they are kept; conflicting: drop leaves them out"
             )
             notes.append(
-                f"{len(lost):,} copies contradict each other in what is said of them"
-                f"{first_file_names(lost, paths)}: {end}"
+                f"{len(lost):,} copies contradict each other in their labels{first_file_names(lost, paths)}: {end}"
             )
             if self.conflicting == "drop":
                 kept = np.setdiff1d(kept, lost)
@@ -89,7 +88,7 @@ class SelectedFiles:
     Attributes:
         kept: int [m], their positions, in order.
         unit: int [m], the position of the first copy of each.
-        notes: what was found, with counts.
+        notes: notes on the findings, with counts.
     """
 
     kept: np.ndarray

@@ -11,9 +11,9 @@ from evenhand.data import drawings
 from evenhand.seeds import generator
 
 COUNT = 900
-"""Faces of a stand-in."""
+"""Number of faces of a stand-in."""
 AMBIGUOUS = 0.08
-"""The share of faces whose mouth and brows say the other gender, so that no model is perfect."""
+"""The share of faces whose mouth and brows show the other gender, so that no model is perfect."""
 OUTLINES = ("circle", "square", "hexagon", "triangle")
 
 
@@ -35,11 +35,11 @@ class People:
 def made_up_people(name: str, races: int, oldest: int) -> People:
     """Draw made-up people: mouth and brows show the gender (down: 0), the face's size the age, the outline the race.
 
-    Later races are rarer. Races beyond the outlines that have a name get their own bent outlines.
+    Later races are rarer. If there are more races than named outlines, the others get bent outlines.
 
     Args:
-        name: of the data set, for the random numbers.
-        races: how many.
+        name: name of the data set, from which the random numbers are drawn.
+        races: number of races.
         oldest: the highest age.
     """
     rng = generator(0, name, "stand-in")

@@ -26,7 +26,7 @@ _FIELDS = ("age", "gender", "race", "timestamp")
 _NAMED = "AGE_GENDER_RACE_TIMESTAMP.jpg.chip.jpg"
 
 _IMAGES = (".jpg", ".jpeg", ".png")
-"""Suffixes of images, in any letters."""
+"""Suffixes of images, in upper or lower case."""
 
 
 class UTKFace(FaceFolder):
@@ -44,7 +44,7 @@ class UTKFace(FaceFolder):
         An example's id is its path below the folder. Names that lack a field are left out and counted.
 
         Raises:
-            InputError: no folder, or no such images in it; a gender, race or age that a name cannot say; a file that
+            InputError: no folder, or no such images in it; a name with an impossible gender, race or age; a file that
                 cannot be read, unless these are skipped.
         """
         folder = require_folder("utkface", folder)
@@ -88,7 +88,7 @@ class UTKFace(FaceFolder):
     def write_stand_in(self, folder: Path) -> None:
         """Write drawn faces: mouth and brows show the gender, the size the age, the outline the race.
 
-        As in the real folder, some names lack a field, and some images occur twice, with other fields too.
+        As in the real folder, some names lack a field, and some images occur twice, some of them with different fields.
         """
         people = stand_in.made_up_people("utkface", len(RACES), OLDEST // 2)
         folder.mkdir(parents=True, exist_ok=True)

@@ -42,17 +42,17 @@ PUBLISHED: Mapping[str, int] = MappingProxyType(
 
 
 _STAND_IN = 900
-"""Posts of the stand-in."""
+"""Number of posts of the stand-in."""
 
 
 class DLab(DataSpec):
     """Posts that target people by religion, race and so on, hateful or normal; groups overlap.
 
-    As in the paper: of the rows with one text, one per annotation, the first is kept, with its annotator's targets; of
-    these the ones whose target is the subset.
+    The table has one row per annotation. As in the paper, the first row of each text is kept, with its annotator's
+    targets, and then the rows whose target is the subset are selected.
 
     Attributes:
-        target: the subset, whose groups are the attribute of that name; `all`: every text, with the attributes of all
+        target: the subset; its groups form the attribute of that name. `all`: every text, with the attributes of all
             subsets.
         threshold: a post whose `hate_speech_score` is above it is `hateful`, else `normal`.
         path: a file in `dlab/` of `--data`, or `hub:ORG/NAME`; None: the one table in that folder, else the hub's.
@@ -68,7 +68,7 @@ class DLab(DataSpec):
         """Read the posts. Ids are row numbers of the table.
 
         Raises:
-            InputError: no table, a column or a value that is missing or reads otherwise, no post of the subset.
+            InputError: a missing table, a missing or malformed column or value, or no post of the subset.
         """
         subsets = tuple(GROUPS) if self.target == "all" else (self.target,)
         targets = [] if self.target == "all" else [f"target_{self.target}"]
@@ -131,7 +131,7 @@ def _attributes(frame: pl.DataFrame, subsets: tuple[str, ...]) -> tuple[dict[str
 
 
 _SUBSETS = ("race", "religion", "origin", "gender", "sexuality", "age", "disability")
-"""In the order of the table's columns, with those that the paper leaves out."""
+"""Groups in the order of the table's columns, including those that the paper leaves out."""
 _LEFT_OUT = {
     "origin": ("immigrant", "migrant_worker", "specific_country", "undocumented", "other"),
     "disability": (

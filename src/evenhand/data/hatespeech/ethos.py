@@ -1,4 +1,5 @@
-"""Reads Ethos, comments, hateful or normal, and whom hateful ones attack. Mollas et al. 2020, arXiv:2006.08328."""
+"""Reads Ethos, hateful or normal comments, and the groups that hateful ones attack. Mollas et al. 2020,
+arXiv:2006.08328."""
 
 from __future__ import annotations
 
@@ -18,20 +19,20 @@ from evenhand.seeds import generator
 
 _BINARY, _SEVERAL = "Ethos_Dataset_Binary.csv", "Ethos_Dataset_Multi_Label.csv"
 GROUPS = ("gender", "race", "national_origin", "disability", "religion", "sexual_orientation")
-"""What hate can be directed at: the groups, from the file of hateful comments."""
+"""The groups at which hate can be directed, from the file of hateful comments."""
 _HOW = ("violence", "directed_vs_generalized")
 _HALF = 0.5
-"""Annotators' mean from which something is so, as in the authors' code: by it 433 of 998 comments are hateful."""
+"""The annotators' mean from which an answer is yes, as in the authors' code; 433 of 998 comments are then hateful."""
 
 _STAND_IN = 500
-"""Comments of the stand-in."""
+"""Number of comments of the stand-in."""
 
 
 class Ethos(DataSpec):
     """Comments, hateful or normal; the groups are the protected attributes that hateful ones attack.
 
     The label is the annotators' mean, from the file of all comments. The groups come from the file of hateful comments
-    and overlap; no normal comment is in any, so in a group there are true-positive rates, and no false-positive ones.
+    and overlap. No normal comment is in a group, so groups have true-positive rates but no false-positive rates.
     """
 
     folder_name: ClassVar[str | None] = "ethos"
@@ -40,7 +41,7 @@ class Ethos(DataSpec):
         """Read the comments. Ids are row numbers of the file of all comments; copies of a text form one unit.
 
         Raises:
-            InputError: the folder or a file in it is missing or reads otherwise.
+            InputError: the folder or a file in it is missing or malformed.
         """
         folder = require_folder("ethos", folder)
         comments = _comments(folder / _BINARY, ("isHate",))
@@ -77,7 +78,8 @@ class Ethos(DataSpec):
     def write_stand_in(self, folder: Path) -> None:
         """Write comments about people from invented villages, one village per protected attribute.
 
-        As in the real files: means of annotators, the columns parted by semicolons, some of which a comment holds too.
+        As in the real files, values are means of annotators, and columns are separated by semicolons, which some
+        comments contain.
         """
         rng = generator(0, "ethos", "stand-in")
         folder.mkdir(parents=True, exist_ok=True)

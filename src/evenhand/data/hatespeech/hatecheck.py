@@ -29,13 +29,15 @@ class HateCheck(DataSpec):
     """Test cases, hateful or normal, to evaluate models trained on another task with these two classes.
 
     Attributes:
-        cases: `all`; or `matched`, only those of templates that were filled in once for every identity, so that each
-            identity has the same sentences, and two groups differ only in the people that the sentences mention.
-        labels: `all`; or only the `normal` cases, whose accuracy is 1 − the false-positive rate, so that this is
-            compared and judged as accuracy is; or only the `hateful` ones, whose accuracy is the true-positive rate.
+        cases: `all`; or `matched`, only the cases of templates that were filled in exactly once for every identity, so
+            that each identity has the same sentences, and two groups differ only in the people that the sentences
+            mention.
+        labels: `all`; or only the `normal` cases, whose accuracy equals 1 − the false-positive rate, so that verdicts
+            on accuracy are verdicts on this rate; or only the `hateful` cases, whose accuracy equals the true-positive
+            rate.
         groups: the attributes: `identity`, the people that a case mentions (cases without a protected identity form the
-            group `none`), and `functionality`, what a case tests (each has one label only, so rates over the other
-            label are undefined).
+            group `none`), and `functionality`, the ability that a case tests (each has one label only, so rates over
+            the other label are undefined).
     """
 
     folder_name: ClassVar[str | None] = "hatecheck"
@@ -55,7 +57,7 @@ class HateCheck(DataSpec):
         """Read the cases. Ids are those of the file; the cases of one template form one unit.
 
         Raises:
-            InputError: the folder or the file is missing or reads otherwise, or no template is filled in once for
+            InputError: the folder or the file is missing or malformed, or no template is filled in exactly once for
                 every identity.
         """
         path = require_folder("hatecheck", folder) / _CASES

@@ -21,14 +21,14 @@ from evenhand.seeds import generator
 _ALL = "hate_dataset.json"
 _TARGETED = ("train", "val", "test")
 _NOBODY = "None"
-"""What the data says for a post that mentions no community."""
+"""The data's word for a post that mentions no community."""
 _NONE, _SMALLER = "none", "smaller communities"
-"""Groups that are no community."""
+"""Groups that are not communities."""
 
 Label = Literal["hatespeech", "offensive"]
 
 _STAND_IN = 900
-"""Posts of the stand-in."""
+"""Number of posts of the stand-in."""
 _VILLAGES, _RARE = VILLAGES[:4], VILLAGES[4]
 
 
@@ -63,7 +63,7 @@ class HateXplain(DataSpec):
         """Read the posts. Ids are row numbers of `hate_dataset.json`; posts with the same text form one unit.
 
         Raises:
-            InputError: the folder or a file in it is missing or reads otherwise.
+            InputError: the folder or a file in it is missing or malformed.
         """
         folder = require_folder("hatexplain", folder)
         rows = _rows(folder / _ALL)
@@ -109,8 +109,8 @@ class HateXplain(DataSpec):
     def write_stand_in(self, folder: Path) -> None:
         """Write posts that praise (normal), complain about (offensive) or berate (hatespeech) invented villagers.
 
-        As in the real files, a third of the posts mention no community, half are listed with all theirs and these
-        are more often normal, a few texts occur twice with another label or part, and one community is rare.
+        As in the real files, a third of the posts mention no community; half are listed with all their communities, and
+        these are more often normal; a few texts occur twice with another label or part; and one community is rare.
         """
         rng = generator(0, "hatexplain", "stand-in")
         posts = [_made_up(rng, _RARE if number < 2 else None) for number in range(_STAND_IN)]

@@ -15,7 +15,7 @@ NICKNAMES = {
     "Mossgate": ("mossling", "mossfoot", "gater"),
     "Kettle Hill": ("kettler", "hillfoot", "kettling"),
 }
-"""What the people of a village are called, several names each for some, as groups are by slurs."""
+"""Names for the people of each village; some villages have several, as real groups have several slurs."""
 
 
 def person(rng: np.random.Generator, village: str) -> str:

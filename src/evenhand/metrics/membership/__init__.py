@@ -1,3 +1,3 @@
-"""Membership inference: attacks over a pool or beside shadows (`attacks.py`) and what they are made of (`shadows.py`,
-`lira.py`, `rmia.py`), scores of texts from their tokens (`texts.py`), and how well scores tell members (`roc.py`,
+"""Membership inference: attacks with a pool or with shadows (`attacks.py`) and their parts (`shadows.py`, `lira.py`,
+`rmia.py`), scores of texts from their tokens (`texts.py`), and how well scores distinguish members (`roc.py`,
 `accuracy.py`)."""

@@ -1,4 +1,4 @@
-"""Balanced accuracy of membership attacks, at a threshold that was chosen on other targets."""
+"""Balanced accuracy of membership attacks, at a threshold chosen on other targets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from evenhand.metrics.membership.roc import chosen_rows
 def attack_accuracy(score: Any, member: Any, *, pairs: Any = None, where: Any = None) -> np.ndarray:
     """Balanced accuracy (TPR + 1 − FPR)/2 of each target, at the threshold that is best on the other targets.
 
-    The best threshold of a target's own rows would give more than .5 on any data.
+    The best threshold on a target's own rows would give more than .5 for any data.
 
     Args:
-        score, member, where: see `roc.py`; [T, n] of two targets or more.
-        pairs: int [T], each target's twin, which does not choose its threshold either.
+        score, member, where: see `roc.py`; [T, n] for two targets or more.
+                pairs: int [T], each target's twin, whose rows are not used for its threshold either.
 
-    Returns:
-        float [T]; nan for a target without members or non-members, or where the others have none.
+            Returns:
+                float [T]; nan for a target without members or non-members, or if the other targets have none.
 
     Raises:
         InputError: shapes that do not fit, scores that are nan.

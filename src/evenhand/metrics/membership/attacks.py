@@ -1,6 +1,6 @@
 """Attack scores for membership inference from models' confidences; a higher score means more member-like.
 
-Attacks, with "models" those that the target is compared with:
+In this table of attacks, "models" are the models with which the target is compared:
 
 | attack | score | models |
 |---|---|---|
@@ -10,7 +10,7 @@ Attacks, with "models" those that the target is compared with:
 | `rmia` | see `rmia.py` | 1 OUT; online 1 IN too |
 | `lira` | see `lira.py` | 3 OUT; online 3 IN too |
 
-`docs/membership.md` says which one when.
+`docs/membership.md` says when to use which.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def confidence(logits: Any, labels: Any) -> np.ndarray:
     """φ = z_y − log Σ_{j≠y} exp z_j, the log-odds of the label: log(p/(1 − p)) without the rounding of p.
 
     Args:
-        logits: float [..., n, C]; −inf is a class that cannot be. Logarithms of probabilities serve as well.
+        logits: float [..., n, C]; −inf marks an impossible class. Logarithms of probabilities can be used, too.
         labels: int [n], columns of the logits.
 
     Returns:
-        float64 [..., n]. Infinite where the label has the probability 1 or 0 exactly.
+        float64 [..., n]. Infinite if the label has a probability of exactly 1 or 0.
 
-    Raises:
-        InputError: logits that are nan or +inf or of fewer than two classes, labels that are no column of them.
+        Raises:
+            InputError: logits that are nan or +inf or have fewer than two classes, or labels without a column.
 
     Source: Carlini et al. (2022), whose log(p) − log(1 − p + 1e−45) saturates near 37 in float64 and 17 in float32.
 
@@ -79,10 +79,10 @@ def loss_score(phi: Any) -> np.ndarray:
     """−cross-entropy of the label, log p = −log(1 + e^−φ), of any shape.
 
     Args:
-        phi: log-odds of the label, as `confidence` gives them.
+        phi: log-odds of the label, from `confidence`.
 
     Raises:
-        InputError: phi is no array of numbers.
+        InputError: phi is not an array of numbers.
 
     Source: Yeom et al. (2018), whose attack is a threshold on it.
 
@@ -96,11 +96,12 @@ def loss_score(phi: Any) -> np.ndarray:
 
 
 def reference_score(score: Any, reference: Any) -> np.ndarray:
-    """The score minus that of a model without the task's data: φ − φ_base, or the same of texts' mean log-probs.
+    """The score minus that of a model without the task's data: φ − φ_base, or the same for texts' mean
+    log-probabilities.
 
     Args:
         score: float [..., n].
-        reference: float [n], or as the score.
+        reference: float [n], or of the score's shape.
 
     Raises:
         InputError: a reference of another shape.
@@ -137,16 +138,17 @@ def attack_pool(
 
     Args:
         phi: float [N, n], confidence of each model in each example's label. `loss` and `rmia` need log-odds; the others
-            take any value that training raises, such as a text's mean log-prob.
-        membership: bool [N, n], which model was trained on which example: of two twins exactly one on each.
+            take any value that training raises, such as a text's mean log-probability.
+        membership: bool [N, n], which model was trained on which example: exactly one of two twins on each.
         pairs: int [N], the index of each model's twin.
         attack: see the module.
-        mode: of `lira` and `rmia`: `online` compares with IN and OUT models, `offline` with OUT models only.
-        variance: of `lira`: `pooled`, `shrunk`, `per-example`, or `auto`, by the number of models (`lira.py`).
+        mode: for `lira` and `rmia`: `online` compares with IN and OUT models, `offline` only with OUT models.
+        variance: for `lira`: `pooled`, `shrunk`, `per-example`, or `auto`, which depends on the number of models
+            (`lira.py`).
         reference: float [n], for the attack of that name: φ of the base model.
-        gamma, a: of `rmia` (`rmia.py`), whose z are all n examples; chosen without the target's membership.
-        shadow_phi: float [N, n], confidence of the models to compare with, where these are not the targets' own kind:
-            another method's, trained on the same halves. Target t is then compared with all of them but t and its twin.
+        gamma, a: for `rmia` (`rmia.py`), whose z are all n examples; chosen without the target's membership.
+        shadow_phi: float [N, n], confidence of the models to compare with, if they are models of another method,
+            trained on the same halves. Target t is then compared with all of them except t and its twin.
 
     Returns:
         Scores [N, n], row t with model t as the target; more is more member-like.
@@ -156,8 +158,8 @@ def attack_pool(
             than the attack needs: for `lira` a pool of 8 (3 models per side), for `difficulty` and `rmia` one of 4.
 
     Source: Yeom et al. (2018, loss), Watson et al. (2022, difficulty calibration), Carlini et al. (2022, LiRA),
-    Zarifzadeh et al. (2024, RMIA). Dropping the twin is ours; Ding et al. (2024) have shadows of
-    one method for the targets of all.
+    Zarifzadeh et al. (2024, RMIA). Dropping the twin is ours; Ding et al. (2024) use shadows of
+    one method for the targets of all methods.
 
     Example:
         Two pairs of models and two examples. Training raises φ by 2, and the second example is harder by 1:
@@ -191,11 +193,11 @@ def attack_without_each_pair(
     Args: `attack_pool`.
 
     Yields:
-        For each pair, in the order of its first model: the models that are left, int [N − 2], and their scores,
-        float [N − 2, n], each compared with the others that are left.
+        For each pair, in the order of its first model: the remaining models, int [N − 2], and their scores,
+        float [N − 2, n], each compared with the other remaining models.
 
     Raises:
-        InputError: as `attack_pool` does, of the whole pool; and a pool of fewer than 6.
+        InputError: as `attack_pool` for the whole pool; or a pool of fewer than 6 models.
 
     Source: the attacks are those of `attack_pool`; the jackknife over pairs is ours.
 
@@ -229,15 +231,15 @@ def attack_targets(
     gamma: float = 1.0,
     a: float = 0.3,
 ) -> np.ndarray:
-    """Attack targets with separate shadow models, which is the design of the papers.
+    """Attack targets with separate shadow models, the design of the papers.
 
-    The shadows' training sets must not depend on the targets' (no shadow may be a target's complement): else the noise
-    of a shadow tells the membership, as the twin's would in a pool.
+    The shadows' training sets must not depend on the targets' (no shadow may be a target's complement). Otherwise the
+    noise of a shadow reveals the membership, as the twin's would in a pool.
 
     Args:
         target_phi: float [T, n].
         shadow_phi: float [S, n].
-        shadow_membership: bool [S, n]; None: no shadow was trained on any of these examples, so that `mode` is
+        shadow_membership: bool [S, n]; None: no shadow was trained on any of these examples, and `mode` must be
             `offline`.
         attack, mode, variance, reference, gamma, a: as for `attack_pool`.
 
@@ -265,7 +267,7 @@ def attack_targets(
 
 
 def _compared_with(phi: np.ndarray, shadow_phi: Any) -> np.ndarray:
-    """The confidences that the pool is compared with, float [N, n]: by default those of the pool."""
+    """The confidences with which the pool is compared, float [N, n]: by default those of the pool."""
     if shadow_phi is None:
         return phi
     others = phi_of(shadow_phi, "shadow_phi")

@@ -1,13 +1,14 @@
 """LiRA, the likelihood-ratio attack: is the confidence more likely under models trained on the example?
 
-Confidences of the models of one side are taken as normal, with a mean per example and a variance that is
+The confidences of the models on one side are assumed to be normal, with a mean per example and a variance that is
 
-- `pooled`: one for all examples, the mean of the squared *residuals* within examples. The spread of the whole matrix
-  would be that of the examples' difficulty;
-- `shrunk`: per example, drawn towards the others' as far as they agree (empirical Bayes);
-- `per-example`: its own. From few models that is noise: `auto` takes it from 32 models per side, and `pooled` below.
+- `pooled`: one for all examples, the mean of the squared *residuals* within examples. (The spread of the whole matrix
+  would mostly measure the examples' difficulty);
+- `shrunk`: per example, shrunk towards the others' if they agree (empirical Bayes);
+- `per-example`: that of each example, which is noisy with few models: `auto` uses it from 32 models per side, and
+  `pooled` below.
 
-With one or two models per side there is no residual worth the name, and LiRA is refused.
+With one or two models per side there are no usable residuals, and LiRA is refused.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ LEAST_MODELS = 3
 OWN_VARIANCE = 32
 """The number of models per side from which variances by example are better than a pooled variance."""
 AGREE = 1e-12
-"""Below this share of the pooled variance, an example's variance is not used."""
+"""An example's variance is not used if it is below this share of the pooled variance."""
 
 
 def lira_online(phi: np.ndarray, shadows: Shadows, variance: Variance, least: int = LEAST_MODELS) -> np.ndarray:
     """log N(φ; μ_in, σ_in) − log N(φ; μ_out, σ_out), float [T, n].
 
     Args:
-        phi: float [T, n], of the targets.
-        shadows: what they are compared with.
+        phi: float [T, n], confidence of the targets.
+        shadows: the models with which they are compared.
         variance: see the module.
-        least: models per side below which it is refused.
+        least: smallest number of models per side.
 
     Raises:
         InputError: fewer models on a side of some example, or models that never differ.
@@ -49,9 +50,9 @@ def lira_online(phi: np.ndarray, shadows: Shadows, variance: Variance, least: in
 
 
 def lira_offline(phi: np.ndarray, shadows: Shadows, variance: Variance, least: int = LEAST_MODELS) -> np.ndarray:
-    """−log P(Z ≥ (φ − μ_out)/σ_out), float [T, n]: one-sided, and by the logarithm, which does not saturate.
+    """−log P(Z ≥ (φ − μ_out)/σ_out), float [T, n]: one-sided, and computed as a logarithm, which does not saturate.
 
-    Args, Raises: `lira_online`; only the OUT side is looked at.
+    Args, Raises: `lira_online`; only the OUT side is used.
     """
     from scipy.special import log_ndtr
 
@@ -63,7 +64,7 @@ def variances(side: Side, variance: Variance) -> np.ndarray:
     """The variance of each example's values on one side, float [V, n] or [V, 1].
 
     Args:
-        side: with at least two models for each example.
+        side: a side with at least two models for each example.
         variance: see the module. An example on which all models agree has the pooled variance.
     """
     freedom = side.count - 1
@@ -80,7 +81,7 @@ def variances(side: Side, variance: Variance) -> np.ndarray:
 
 
 def _normal(side: Side, variance: Variance, name: str, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means and variances of a side. Raises InputError where they cannot be computed."""
+    """Means and variances of a side. Raises InputError if they cannot be computed."""
     if variance not in get_args(Variance):
         raise InputError(f'there is no variance "{variance}"; {did_you_mean(str(variance), get_args(Variance))}')
     if side.models < least:
@@ -111,7 +112,7 @@ def _shrunk(own: np.ndarray, differs: np.ndarray, pooled: np.ndarray, freedom: n
     half = freedom[differs] / 2
     logs = np.log(own[differs]) - digamma(half) + np.log(half)
     excess = logs.var(ddof=1) - polygamma(1, half).mean()
-    if excess <= 0:  # the examples' variances differ by no more than chance
+    if excess <= 0:  # the examples' variances differ no more than by chance
         return np.broadcast_to(pooled, own.shape)
     prior = 2 * _trigamma_inverse(float(excess))
     centre = np.exp(logs.mean() + digamma(prior / 2) - np.log(prior / 2))

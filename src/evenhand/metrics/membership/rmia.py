@@ -4,10 +4,10 @@ The score is the share of population examples z with
 
     [P(x | target) / P(x)] / [P(z | target) / P(z)] > γ
 
-where P(x) is what models give x on average: online (mean IN + mean OUT)/2, offline ((1 + a)·mean OUT + (1 − a))/2, a
-guess of the same that needs no IN models. The population z is all n examples, whoever was trained on them, the same for
-every x. So within a target the score orders the examples as P(x | target)/P(x) does, with steps of 1/n (γ above 1 cuts
-off the lower end at 0); z puts the scores of several targets on one scale.
+where P(x) is the average probability that models give x: online (mean IN + mean OUT)/2; offline ((1 + a)·mean OUT + (1
+− a))/2, an approximation that needs no IN models. The population z consists of all n examples, members or not, and is
+the same for every x. So within a target the score orders examples like P(x | target)/P(x), in steps of 1/n (γ above 1
+cuts off the lower end at 0); z puts the scores of several targets on one scale.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenhand.errors import InputError
 from evenhand.metrics.membership.shadows import Shadows
 
 FAINTEST = -700.0
-"""The lowest log-odds that are used: below them the probability would round to 0."""
+"""The lowest log-odds that are used; below, the probability would round to 0."""
 
 
 def rmia(phi: np.ndarray, shadows: Shadows, *, online: bool, gamma: float, a: float) -> np.ndarray:
@@ -26,7 +26,7 @@ def rmia(phi: np.ndarray, shadows: Shadows, *, online: bool, gamma: float, a: fl
 
     Args:
         phi: float [T, n], log-odds of the label, of the targets.
-        shadows: what they are compared with, by log-odds.
+        shadows: the models with which they are compared, as log-odds.
         online, gamma, a: see the module.
 
     Raises:
@@ -44,7 +44,7 @@ def log_ratio(phi: np.ndarray, shadows: Shadows, *, online: bool, a: float) -> n
     share, rest = _mean_probability(shadows, 1.0, online), _mean_probability(shadows, -1.0, online)
     if not online:
         share, rest = ((1 + a) * share + (1 - a)) / 2, (1 + a) / 2 * rest
-    # P near 1 is told from 1 by 1 − P, which is kept apart.
+    # 1 − P is kept separately, because it distinguishes P near 1 from 1.
     log_mean = np.where(share < 0.5, np.log(share), np.log1p(-np.minimum(rest, 0.5)))
     return -np.logaddexp(0.0, -np.maximum(phi, FAINTEST)) - log_mean[shadows.view]
 
@@ -62,7 +62,7 @@ def _mean_probability(shadows: Shadows, sign: float, online: bool) -> np.ndarray
 
 def _dominated(theirs: np.ndarray, ours: np.ndarray) -> np.ndarray:
     """The share of the values `theirs` [m] that are below each of `ours` [n]."""
-    order = np.argsort(ours)  # in order, searching is several times as fast
+    order = np.argsort(ours)  # searching sorted values is several times as fast
     found = np.empty(len(ours))
     found[order] = np.searchsorted(np.sort(theirs), ours[order], side="left") / len(theirs)
     return found

@@ -1,12 +1,12 @@
 """ROC curve of membership scores, its area, and the true positive rate at a low false positive rate.
 
-Scores and membership have one shape, [T, n] for T targets that were attacked on the same n examples, or [n]. `where`
-(bool, of a shape that broadcasts) chooses rows: a group's examples [n], or who was audited [T, n]. All chosen rows are
-taken together: one threshold for all targets. A row is called a member where its score is at least the threshold.
+Scores and membership have the same shape, [T, n] for T targets attacked on the same n examples, or [n]. `where` (bool,
+of a shape that broadcasts) selects rows: a group's examples [n], or the audited rows [T, n]. All selected rows are
+pooled under one threshold for all targets. A row is called a member if its score is at least the threshold.
 
-A false positive rate α cannot be measured with few non-members, so that TPR at α is refused below 3/α *distinct*
-ones (an example is one however many targets it was attacked on), and known within a third from 10/α. The curve is drawn
-regardless.
+A false positive rate α cannot be measured with few non-members. TPR at α is refused below 3/α *distinct* non-members
+(an example counts once, however many targets it was attacked on), and known within a third from 10/α on. The curve is
+always drawn.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class RocCurve:
 
     Attributes:
         false_positive_rate, true_positive_rate: float [k], ascending.
-        threshold: float [k], descending; the first is inf, where nobody is called a member.
-        members, non_members: how many rows.
+        threshold: float [k], descending; the first is inf, which calls nobody a member.
+        members, non_members: number of rows.
 
     Example:
         >>> from evenhand.metrics import roc_curve
@@ -55,14 +55,14 @@ class RocCurve:
 
 @dataclass(frozen=True)
 class TprAtFpr:
-    """The true positive rate where the false positive rate is at most α.
+    """The true positive rate at a false positive rate of at most α.
 
     Attributes:
-        alpha: the rate that was asked for.
+        alpha: the requested rate.
         threshold: the least score with FPR ≤ α on the rows that set it.
-        true_positive_rate: nan where refused.
-        false_positive_rate: the realised one.
-        true_positives, members, false_positives, non_members: rows.
+        true_positive_rate: nan if refused.
+        false_positive_rate: the realised rate.
+        true_positives, members, false_positives, non_members: numbers of rows.
         distinct: distinct non-members among the rows that set the threshold.
         reason: why the rate is refused, or None.
 
@@ -96,7 +96,7 @@ def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
         score, member, where: see the module.
 
     Raises:
-        InputError: shapes that do not fit, scores that are nan, or rows that are all members or all none.
+        InputError: shapes that do not fit, scores that are nan, or rows that are all members or all non-members.
 
     Source: scikit-learn's roc_curve with drop_intermediate=False.
 
@@ -112,7 +112,7 @@ def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
         raise InputError(f"of {len(inside)} rows {which}; a ROC curve needs members and non-members")
     order = np.argsort(-found, kind="stable")
     found, inside = found[order], inside[order]
-    last = np.append(found[1:] != found[:-1], True)  # equal scores are called together
+    last = np.append(found[1:] != found[:-1], True)  # equal scores share a threshold
     true, false = np.cumsum(inside)[last], np.cumsum(~inside)[last]
     return RocCurve(
         np.append(0.0, false / false[-1]),
@@ -124,11 +124,11 @@ def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
 
 
 def roc_auc(score: Any, member: Any, *, where: Any = None) -> float:
-    """The chance that a member scores above a non-member, ties counting half.
+    """The probability that a member scores above a non-member; ties count half.
 
     Args, Raises: `roc_curve`. nan without members or without non-members.
 
-    Source: Mann and Whitney (1947); scikit-learn's roc_auc_score, which is nan there too.
+    Source: Mann and Whitney (1947); scikit-learn's roc_auc_score, which is also nan there.
 
     Example:
         >>> from evenhand.metrics import roc_auc
@@ -147,23 +147,22 @@ def roc_auc(score: Any, member: Any, *, where: Any = None) -> float:
 def tpr_at_fpr(
     score: Any, member: Any, alpha: float = 0.01, *, where: Any = None, threshold_where: Any = None, example: Any = None
 ) -> TprAtFpr:
-    """TPR at the least threshold whose false positive rate is at most α.
+    """TPR at the lowest threshold whose false positive rate is at most α.
 
     Args:
         score, member, where: see the module.
-        alpha: .01 or .001, say.
-        threshold_where: the rows that set the threshold, as `where`: True for all. None: those of `where` themselves.
-        example: of the shape of score, who each row is, for scores [n] of several targets. None: each column of
-            [T, n], each row of [n].
+        alpha: false positive rate, such as .01 or .001. threshold_where: the rows that set the threshold, in the
+                format of `where`; True: all rows. None: the rows of `where`. example: the example of each row, in the
+                shape of score, for scores [n] of several targets. None: each column of [T, n] is an example, or each
+                row of [n].
 
-    Returns:
-        Rates and counts. The rate is nan, with the reason, where fewer than 3/α distinct non-members set the threshold,
-        or where there is no member or no non-member.
+            Returns: Rates and counts. The rate is nan, with the reason, if fewer than 3/α distinct non-members set the
+                threshold, or if there are no members or no non-members.
 
     Raises:
         InputError: α out of (0, 1), shapes that do not fit, scores that are nan.
 
-    Source: Carlini et al. (2022), who take FPR < α, and no account of how many non-members there are.
+    Source: Carlini et al. (2022), who use FPR < α and do not consider the number of non-members.
 
     Example:
         Three of the six non-members, with the scores 4 to 6, may be called members:
@@ -211,8 +210,9 @@ def tpr_at_fpr_by_group(
     Args:
         score, member, alpha, where: as for `tpr_at_fpr`; score [T, n] or [n].
         groups: labels [n], masks bool [n, G], a mapping of attributes, or `Groups`.
-        thresholds: `group`, a threshold of the group's own non-members: what the group itself leaks. `pooled`, one of
-            everybody's: what an attacker finds who does not know the groups; each group has its own realised FPR.
+        thresholds: `group`: the threshold comes from the group's own non-members and shows how much the group leaks.
+            `pooled`: it comes from all non-members, as for an attacker who does not know the groups; each group then
+            has a different realised FPR.
 
     Returns:
         By name. Refused groups have nan and the reason.
@@ -245,13 +245,13 @@ def tpr_at_fpr_by_group(
 def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np.ndarray:
     """The highest TPR at each FPR that any attack can reach under (ε, δ)-differential privacy.
 
-    min(e^ε·FPR + δ, 1 − e^−ε·(1 − δ − FPR), 1): the promise holds for "called a member" and for "not called one".
-    A curve above it refutes the promise, or its accounting; one below it proves nothing. `exceeds_dp` of
-    `stats.discrimination` tests the first of the two.
+    The bound is min(e^ε·FPR + δ, 1 − e^−ε·(1 − δ − FPR), 1), because the guarantee holds for "called a member" and for
+    "not called a member". A curve above it refutes the guarantee or its accounting; a curve below it proves nothing.
+    `exceeds_dp` of `stats.discrimination` tests the first of the two.
 
     Args:
         false_positive_rate: float [...].
-        epsilon, delta: of the training, for one example added or removed.
+        epsilon, delta: the guarantee of the training, for one example added or removed.
 
     Raises:
         InputError: ε below 0 or δ out of [0, 1].
@@ -274,7 +274,7 @@ def dp_bound(false_positive_rate: Any, epsilon: float, delta: float = 0.0) -> np
 
 
 def chosen_rows(score: Any, member: Any, where: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and membership of the chosen rows, float and bool [rows]."""
+    """Scores and membership of the selected rows, float and bool [rows]."""
     values = numbers_of(score, "score")
     inside = membership_of(member, values.shape, "score")
     rows = np.asarray(True if where is None else where)
@@ -301,7 +301,7 @@ def _distinct(score: Any, member: Any, where: Any, example: Any) -> int:
 
 
 def _threshold(non_members: np.ndarray, alpha: float) -> float:
-    """The least score that at most a share α of the non-members reach, just above the first one too many."""
+    """The lowest score that at most a share α of the non-members reach."""
     allowed = int(np.floor(alpha * len(non_members) + 1e-9))
     if allowed >= len(non_members):
         return -np.inf

@@ -1,8 +1,8 @@
 """Splits models' confidences, for each target of an attack, into models trained on an example (IN) or not (OUT).
 
-A *pool* is N models in N/2 complementary pairs: of two twins exactly one was trained on any example. Each model is the
-target in turn, and its twin is dropped with it, so that every example has exactly N/2 − 1 models per side. With the
-twin kept, the side that lacks the target would always be one model larger than the other, and the models' own noise
+A *pool* is N models in N/2 complementary pairs: exactly one of two twins was trained on each example. Each model is
+the target in turn, and its twin is dropped with it, so every example has exactly N/2 − 1 models per side. With the
+twin kept, the side opposite to the target would always be one model larger than the other, and the models' own noise
 would reveal the membership: on data without any signal the AUC of such an attack is far from .5.
 """
 
@@ -27,7 +27,7 @@ class Side:
 
     Attributes:
         count: int [n], models per example, in every view.
-        mean: float [V, n] over these models, in each of V views; nan where there is none.
+        mean: float [V, n], mean over these models in each of V views; nan without models.
         squares: float [V, n], sums of squared deviations from that mean.
     """
 
@@ -37,7 +37,7 @@ class Side:
 
     @property
     def models(self) -> int:
-        """The least number of models that any example has on this side."""
+        """The smallest number of models that an example has on this side."""
         return int(self.count.min())
 
 
@@ -46,7 +46,7 @@ class Shadows(ABC):
 
     Attributes:
         values: float [M, n], φ of each model and example.
-        view: int [T], what each target sees: targets with one view see the same models.
+        view: int [T], the view of each target; targets with the same view are compared with the same models.
     """
 
     values: np.ndarray
@@ -71,7 +71,7 @@ class PoolShadows(Shadows):
 
     Attributes:
         first, second: int [P], the twins of each pair.
-        member: bool [P, n], whether it is the first that was trained on the example.
+        member: bool [P, n], whether the first twin was trained on the example.
     """
 
     values: np.ndarray
@@ -149,7 +149,7 @@ def pool_shadows(phi: np.ndarray, membership: Any, pairs: Any) -> PoolShadows:
         pairs: int [N], the index of each model's twin.
 
     Raises:
-        InputError: membership or pairs that do not fit, models that are not in pairs, twins that are not complementary.
+        InputError: membership or pairs that do not fit, unpaired models, or twins that are not complementary.
     """
     twin = _twins(pairs, len(phi))
     member = membership_of(membership, phi.shape, "phi")
@@ -171,7 +171,7 @@ def separate_shadows(targets: int, phi: np.ndarray, membership: Any) -> Separate
     """Separate shadow models, the same for each of several targets.
 
     Args:
-        targets: T.
+        targets: T, the number of targets.
         phi: float [S, n].
         membership: bool [S, n]; None: no shadow was trained on any of these examples.
 
@@ -187,7 +187,7 @@ def phi_of(values: Any, name: str, finite: bool = True) -> np.ndarray:
     """Check values of models and examples, and return them as float [N, n].
 
     Raises:
-        InputError: another shape, nan, or, where they must be finite, an infinite value.
+        InputError: another shape, nan, or an infinite value if values must be finite.
     """
     phi = numbers_of(values, name)
     if phi.ndim != 2 or phi.size == 0:
@@ -234,8 +234,8 @@ def _twins(pairs: Any, models: int) -> np.ndarray:
 def _sums_of_others(values: np.ndarray) -> np.ndarray:
     """For each row the sum of all other rows.
 
-    Cumulative sums from both ends are added, since a difference from the total would keep the rounding error of the
-    largest row, and could make a sum of probabilities negative."""
+    The function adds cumulative sums from both ends. A difference from the total would keep the rounding error of the
+    largest row and could make a sum of probabilities negative."""
     found = np.zeros_like(values)
     np.cumsum(values[:-1], axis=0, out=found[1:])
     below = np.zeros(values.shape[1])

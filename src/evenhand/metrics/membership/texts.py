@@ -17,7 +17,7 @@ from evenhand.metrics.labels import numbers_of
 def likelihood_score(log_probs: Sequence[Any]) -> np.ndarray:
     """−NLL: the mean log-probability of a text's tokens, float [n].
 
-    Less the same of the base model (`reference_score`) it is the reference attack.
+    Minus the base model's score (`reference_score`) it is the reference attack.
 
     Args:
         log_probs: n sequences of natural logarithms.
@@ -37,7 +37,8 @@ def likelihood_score(log_probs: Sequence[Any]) -> np.ndarray:
 
 
 def zlib_score(log_probs: Sequence[Any], zlib_bytes: Any) -> np.ndarray:
-    """−NLL over the bytes of the text after zlib, float [n]: texts that any model finds easy compress well.
+    """−NLL divided by the zlib-compressed bytes of the text, float [n]: texts that are easy for any model compress
+    well.
 
     Args:
         log_probs: n sequences.
@@ -71,7 +72,7 @@ def min_k_score(log_probs: Sequence[Any], k: float = 0.2) -> np.ndarray:
     Raises:
         InputError: as `likelihood_score` does; k out of range.
 
-    Source: Shi et al. (2024), who take ⌊k·tokens⌋: of texts shorter than 1/k that is no token and no number.
+    Source: Shi et al. (2024), who use ⌊k·tokens⌋, which is 0 tokens for texts shorter than 1/k.
 
     Example:
         >>> from evenhand.metrics import min_k_score
@@ -85,12 +86,12 @@ def min_k_score(log_probs: Sequence[Any], k: float = 0.2) -> np.ndarray:
 def min_k_plus_plus_score(
     log_probs: Sequence[Any], means: Sequence[Any], deviations: Sequence[Any], k: float = 0.2
 ) -> np.ndarray:
-    """Min-K%++: as Min-K%, of each token's log-probability standardised by the vocabulary's at its position, float [n].
+    """Min-K%++: Min-K% of each token's log-probability, standardised over the vocabulary at its position, float [n].
 
     Args:
         log_probs: n sequences, of the true tokens.
-        means: n sequences, E over the model's own distribution of the log-probability at each position.
-        deviations: n sequences, its standard deviation; where it is 0 the model has no doubt, and z is 0.
+        means: n sequences, mean of the log-probability under the model's own distribution at each position.
+        deviations: n sequences, its standard deviation; if it is 0, the model is certain, and z is 0.
         k: as for `min_k_score`.
 
     Raises:
@@ -117,9 +118,9 @@ def _joined(sequences: Sequence[Any], name: str = "log_probs", most: float = 0.0
     """All tokens of all texts in one array, and the number of tokens of each text."""
     arrays = [numbers_of(one, name) for one in sequences]
     if not arrays or any(one.ndim != 1 for one in arrays):
-        raise InputError(f"{name} is no sequence of sequences of numbers, one for each text")
+        raise InputError(f"{name} is not a sequence of sequences of numbers, one for each text")
     joined = np.concatenate(arrays)
-    if not (joined <= most + 1e-4).all():  # float32 puts the logarithm of 1 a little above 0
+    if not (joined <= most + 1e-4).all():  # in float32 the logarithm of 1 can be a little above 0
         raise InputError(f"{name} holds {joined[~(joined <= most + 1e-4)][0]:g}; values up to {most:g} are possible")
     return joined, np.array([len(one) for one in arrays])
 

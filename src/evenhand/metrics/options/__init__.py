@@ -1,5 +1,5 @@
 """Metrics of a model's choices among given options.
 
-Answers are in `scores.py`, the effects of letters and positions on them in `token_bias.py`, and corrections for these
-effects in `debiasing.py`. `evenhand.arrangements` has the orders of options, for prompts and for metrics alike.
+`scores.py` computes answers, `token_bias.py` the effects of letters and positions on them, and `debiasing.py` corrects
+for these effects. `evenhand.arrangements` defines the orders of options, for prompts and for metrics.
 """

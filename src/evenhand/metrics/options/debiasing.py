@@ -1,7 +1,7 @@
 """Corrections of identifier and position bias in multiple choice. Uncorrected scores are called raw.
 
-All of them remove the effect of a *slot* (an identifier at a position) and keep the effect of a content: that a
-model prefers "male" to "female" is the finding, not a nuisance, and a correction that divided by it would hide it.
+All corrections remove the effect of a *slot* (an identifier at a position) and keep the effect of a content. That a
+model prefers "male" to "female" is the result of interest, and a correction that divided by it would hide it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PRIDE_SHARE = 0.05
 def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.ndarray:
     """The log of each content's probability, averaged over the prompts of a question.
 
-    Cyclic with `cyclic_arrangements`, full with `permuted_arrangements`; a balanced design moves identifiers too.
+    Cyclic with `cyclic_arrangements`, full with `permuted_arrangements`; a balanced design moves identifiers, too.
 
     Args:
         log_prob: [..., A, K] by position; it is normalised over the options first.
@@ -32,12 +32,13 @@ def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.
         float [..., K] by content.
 
     Raises:
-        InputError: a design in which some content has some slot more often; scores of another shape or infinite.
+        InputError: a design in which a content has some slots more often than others; scores of another shape or
+            infinite.
 
     Source: Zheng et al. (2024), "Large Language Models Are Not Robust Multiple Choice Selectors", equation 1.
 
     Example:
-        A model that puts .8 on what is listed first has no preference between the contents:
+        A model that gives .8 to the first option has no preference between the contents:
 
         >>> import numpy as np
         >>> from evenhand.metrics import cyclic_arrangements, permutation_average
@@ -53,13 +54,12 @@ def permutation_average(log_prob: np.ndarray, arrangements: Arrangements) -> np.
 
 @dataclass(frozen=True, eq=False)
 class SlotCorrected:
-    """Scores of which the bias of each slot was removed.
+    """Scores from which the bias of each slot was removed.
 
     Attributes:
-        log_prob: [..., A, K] by position, normalised; `option_choices` and `option_effects` take it as they take the
-            raw one.
-        prior: [A, K] by position, the probability of the slot before anything is known of its content.
-        used: int, the examples that the prior was estimated from; empty for content-free ones.
+        log_prob: [..., A, K] by position, normalised; `option_choices` and `option_effects` accept it like raw scores.
+        prior: [A, K] by position, the probability of the slot irrespective of its content.
+        used: int, the examples from which the prior was estimated; empty for content-free texts.
 
     Example:
         >>> import numpy as np
@@ -81,21 +81,22 @@ def pride(
     """PriDe: log P − log prior, with the prior of each slot estimated on a few examples and used for all.
 
     An example's prior is the softmax over slots of log P(slot), averaged over the orders of contents; the priors of the
-    sampled examples are averaged. Identifiers may stand in several orders, each with a prior of its own.
+    sampled examples are averaged. If identifiers occur in several orders, each order has a separate prior.
 
     Args:
-        log_prob: [n, A, K] by position, of one template; it is normalised over the options first.
-        arrangements: within each order of identifiers every content must stand everywhere equally often.
-        rng: draws the examples, of those without undefined scores.
-        share: of them that the prior is estimated from, one at least.
+        log_prob: [n, A, K] by position, for one template; it is normalised over the options first.
+        arrangements: within each order of identifiers, every content must be at every position equally often.
+        rng: draws the examples, among those without undefined scores.
+        share: share of these examples from which the prior is estimated, at least one example.
 
     Returns:
-        The prior is nan, and so all is, where no example is defined.
+        The corrected scores. If no example is defined, the prior and all scores are nan.
 
     Raises:
         InputError: another design, a share outside (0, 1], scores of another shape or infinite.
 
-    Source: Zheng et al. (2024), who answer the sampled examples by their own permutations: leave `used` out to compare.
+    Source: Zheng et al. (2024), who answer the sampled examples by their own permutations; for a comparison, leave out
+        the examples in `used`.
 
     Example:
         >>> import numpy as np
@@ -120,12 +121,12 @@ def pride(
 def contextual_calibration(log_prob: np.ndarray, content_free: np.ndarray, arrangements: Arrangements) -> SlotCorrected:
     """Contextual calibration: log P − log prior, with each slot's prior estimated on texts without content ("N/A").
 
-    The source divides by the probabilities of the options themselves. Here that would divide out the preference between
-    genders which is to be measured; so the prior is the slots', averaged over contents as PriDe's is.
+    The source divides by the probabilities of the options themselves. Here this would remove the preference between
+    genders that we want to measure; so the prior is that of the slots, averaged over contents as in PriDe.
 
     Args:
         log_prob: [..., A, K] by position.
-        content_free: [m, A, K], of the same prompts about m texts without content.
+        content_free: [m, A, K], scores of the same prompts about m texts without content.
         arrangements: as for `pride`.
 
     Raises:

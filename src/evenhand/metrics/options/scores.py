@@ -1,7 +1,7 @@
 """Answers of language models from the scores of given options: cloze, yes/no and multiple choice.
 
-Scores have the options on their last axis, [..., K]; where one question is asked in several prompts they are
-[..., A, K], by position; `Arrangements` gives the content at each position.
+Scores have the options on their last axis, [..., K]. If one question is asked in several prompts, scores are [..., A,
+K], by position; `Arrangements` has the content at each position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenhand.metrics.across import divided
 Score = Literal["log_prob", "per_token", "per_byte", "sequence_loss"]
 
 TIE = 1e-9
-"""Scores that differ by less count as equal: the difference is rounding error."""
+"""Scores that differ by less than this count as equal, because the difference is rounding error."""
 
 
 def option_scores(
@@ -33,14 +33,14 @@ def option_scores(
 
     Args:
         log_prob: log-probability of the option given its prompt, summed over its tokens.
-        by: `log_prob`; `per_token` or `per_byte`, its mean, for options of different length; or `sequence_loss`, the
-            score of Ding et al. (2024), −1 × the mean loss over all tokens of the filled prompt. That one depends on
-            the option's number of tokens even where the option says nothing: it is there to compare with the paper.
-        tokens, bytes: the option's, for `per_token` and `per_byte`.
-        sequence_loss: for the score of that name.
+        by: `log_prob`; its mean `per_token` or `per_byte`, for options of different length; or `sequence_loss`, the
+                    score of Ding et al. (2024), −1 × the mean loss over all tokens of the filled prompt. That score
+                    depends on the option's number of tokens even if the option has no content; use it only for
+                    comparison with the paper. tokens, bytes: length of the option, for `per_token` and `per_byte`.
+                    sequence_loss: for the score of that name.
 
-    Raises:
-        InputError: another score, or one without what it needs.
+            Raises:
+                InputError: an unknown score, or one without the arguments that it needs.
 
     Example:
         >>> from evenhand.metrics import option_scores
@@ -83,9 +83,9 @@ def option_probabilities(scores: np.ndarray) -> np.ndarray:
 
 
 def option_mass(log_prob: np.ndarray) -> np.ndarray:
-    """Probability of all options together [...].
+    """Total probability of all options [...].
 
-    Where it is small, the model would answer something else, and the options say little about its preference.
+    If it is small, the model would answer something else, and the options say little about its preference.
 
     Args:
         log_prob: float [..., K], natural logarithms.
@@ -94,7 +94,7 @@ def option_mass(log_prob: np.ndarray) -> np.ndarray:
         float [...]; nan where a log-probability is.
 
     Raises:
-        InputError: options with more than probability 1 together, which are no alternatives (or no log-probabilities).
+        InputError: a total above 1: the options are not alternatives (or the values are not log-probabilities).
 
     Example:
         >>> import numpy as np
@@ -119,12 +119,11 @@ def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None)
     """The chosen content of each prompt, which is the one with the highest score.
 
     Args:
-        scores: [..., A, K] by position; [..., K] by content where there are no arrangements.
-        arrangements: what stands where.
+        scores: [..., A, K] by position; [..., K] by content if there are no arrangements.
+                arrangements: the content and identifier at each position.
 
-    Returns:
-        The shape of scores, by content: 1 for the choice, 0 for the others; k options within `TIE` of the highest have
-        1/k each. nan where a score is undefined.
+            Returns: An array of the shape of scores, by content: 1 for the choice, 0 for the others; k options within
+                `TIE` of the highest get 1/k each. nan where a score is undefined.
 
     Example:
         >>> from evenhand.metrics import cyclic_arrangements, option_choices
@@ -143,12 +142,12 @@ def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None)
 def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
     """The probability that two different random prompts of a question choose different contents [...].
 
-    0: the answer does not depend on identifiers and positions. A model that always says "A" has 1 − (A/K − 1)/(A − 1)
-    under a fair design. A tie is a draw among its options.
+    It is 0 if the answer does not depend on identifiers and positions. A model that always says "A" has
+    1 − (A/K − 1)/(A − 1) under a fair design. On a tie, the choice is random among the tied options.
 
     Args:
         scores: [..., A, K] by position.
-        arrangements: A of 2 or more.
+        arrangements: with A of 2 or more.
 
     Raises:
         InputError: one prompt, or scores of another shape.
@@ -168,13 +167,13 @@ def flip_rate(scores: np.ndarray, arrangements: Arrangements) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class EqualGuessing:
-    """The share of guesses that fall to the first of two contents, and its distance from one half.
+    """The share of guesses of the first of two contents, and its distance from one half.
 
     Attributes:
-        share: of the first among guesses of either, float [...]; nan where neither is ever guessed.
+        share: share of the first among guesses of either, float [...]; nan if neither is ever guessed.
         lean: share − ½, signed.
-        distance: |share − ½|, from 0 to ½. It is biased upward near 0, as every absolute value of an estimate: judge
-            by `lean`.
+        distance: |share − ½|, from 0 to ½. Like the absolute value of any estimate it is biased upward near 0: judge by
+            `lean`.
         contributions: float [..., n], each example's influence on `lean` over n; they sum to 0.
 
     Example:
@@ -194,9 +193,8 @@ def distance_from_equal(first: np.ndarray, second: np.ndarray) -> EqualGuessing:
     """The distance from guessing two contents, such as both genders, equally often.
 
     Args:
-        first, second: float [..., n], how much of each example's guess falls to either: shares of `option_choices`,
-            averaged over a question's prompts, or probabilities. What falls to other contents (neutral, say) counts
-            for neither.
+        first, second: float [..., n], the part of each example's guess for either content: shares of `option_choices`,
+            averaged over a question's prompts, or probabilities. Guesses of other contents (neutral, say) do not count.
 
     Raises:
         InputError: shapes that differ.

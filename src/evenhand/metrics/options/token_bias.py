@@ -1,8 +1,8 @@
 """Splits the log-odds of answers into effects of the content, of its letter and of its position.
 
-The score of an option in a prompt is taken as  content + identifier + position + a constant of the prompt  (log-odds
-against the prompt's mean option). A preference for "male" is a content effect; for "A" whatever it stands for, an
-identifier effect; for what is named first, a position effect.
+The model of an option's score in a prompt is  content + identifier + position + a constant of the prompt  (log-odds
+against the prompt's mean option). A preference for "male" is a content effect; a preference for "A", whatever its
+meaning, is an identifier effect; and a preference for the first option is a position effect.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from evenhand.metrics.options.scores import checked
 class OptionEffects:
     """Additive effects of content, identifier and position in log-odds; each sums to 0 over its K levels.
 
-    The log-odds of two options that differ in content only are the difference of two content effects.
+    The log-odds between two options that differ only in content equal the difference of two content effects.
 
     Attributes:
         content, identifier, position: float [..., K].
-        residual: float [..., A, K] by position, what does not add up (a content preferred under one identifier only).
+        residual: float [..., A, K] by position, the part that is not additive (a content preferred only under one
+            identifier, say).
 
     Example:
         >>> from evenhand.metrics import balanced_arrangements, option_effects
@@ -43,18 +44,18 @@ class OptionEffects:
 def option_effects(scores: np.ndarray, arrangements: Arrangements) -> OptionEffects:
     """Content, identifier and position effects of each question, by least squares.
 
-    In a balanced design they are the mean scores of each level, and no effect moves another's estimate.
+    In a balanced design they are the mean scores of each level, and no effect influences the estimate of another.
 
     Args:
-        scores: [..., A, K] by position, log-probabilities for instance. Constants of a prompt cancel.
+        scores: [..., A, K] by position, for instance log-probabilities. Constants of a prompt cancel.
         arrangements: K² prompts of `balanced_arrangements` are enough.
 
     Returns:
         nan for questions with an undefined score.
 
     Raises:
-        InputError: a design that confounds two of the three, as rotated contents under fixed identifiers do; scores of
-            another shape or infinite.
+        InputError: a design that confounds two of the three effects, such as rotated contents under fixed identifiers;
+            scores of another shape or infinite.
 
     Example:
         >>> from evenhand.metrics import balanced_arrangements, option_effects
@@ -88,12 +89,12 @@ class YesNoEffects:
     """Effects in yes/no questions, in log-odds of "yes" against "no".
 
     Attributes:
-        content: float [..., G], what the model believes of each content against the mean over contents.
-        answer: float [...], the pull of the word "yes" whatever is asked.
-        belief: float [..., G], of each content apart from the pull of "yes": (affirmed − negated)/2; nan without
-            negated questions, where the mean belief and the pull of "yes" cannot be told apart.
-        consistent: float [..., G], 1 where the model's answers to a question and its negation agree ("yes, male" and
-            "no, not male"), 0 where they contradict, ½ where one is a tie; nan without negated questions.
+        content: float [..., G], the belief in each content relative to the mean over contents.
+        answer: float [...], the preference for the word "yes", whatever the question.
+        belief: float [..., G], the belief in each content without the preference for "yes": (affirmed − negated)/2; nan
+            without negated questions, because these two cannot be separated then.
+        consistent: float [..., G], 1 if the model's answers to a question and its negation agree ("yes, male" and
+            "no, not male"), 0 if they contradict each other, ½ if one is a tie; nan without negated questions.
 
     Example:
         >>> from evenhand.metrics import yes_no_effects
@@ -115,13 +116,13 @@ def yes_no_effects(affirmed: np.ndarray, negated: np.ndarray | None = None) -> Y
 
     Args:
         affirmed: log P(yes) − log P(no) of each content's question, float [..., G].
-        negated: the same of its negation; None where it is not asked.
+        negated: the same for its negation; None if it is not asked.
 
     Returns:
         Effects of each question. Beliefs and consistency are nan without negated questions.
 
     Raises:
-        InputError: shapes that differ, or a single content without negation: then nothing is identified.
+        InputError: shapes that differ, or a single content without negation, for which no effect is identified.
 
     Example:
         >>> from evenhand.metrics import yes_no_effects

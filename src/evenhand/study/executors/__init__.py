@@ -1,1 +1,1 @@
-"""The ways to run trials: in one process, or in all processes of a launch."""
+"""Ways to run trials: in one process, or in all processes of a launch."""

@@ -1,6 +1,6 @@
 """Refuses, before a launch of several processes begins, the trials that it cannot train.
 
-The main process runs the study as if it were alone; the others follow it into every training.
+The main process runs the study as if it were alone; the other processes join it in every training.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from evenhand.training import launch
 
 
 def check_launch(trials: Sequence[Trial]) -> None:
-    """Raise InputError for trials that several processes would not train as one does.
+    """Raise InputError for trials that several processes would train differently from one process.
 
     Raises:
-        InputError: one of them, or the launch, is of such a kind.
+        InputError: a trial, or the launch itself, is not supported.
     """
     for trial in trials:
         if trial.kind != "classification":

@@ -16,8 +16,8 @@ def execute(
     """Run packs and yield each trial when its folder is complete, with its outcome.
 
     Args:
-        packs: trials with different hashes, those together that are trained together.
-        store: where they are kept.
+        packs: groups of trials that are trained together; all trials have different hashes.
+        store: where trials are kept.
         progress: called with a pack and the share of its training that is done.
     """
     for pack in packs:

@@ -1,9 +1,9 @@
 """Names the columns of benchmark documents that give their groups and their resampling units.
 
-The documents of BBQ are some 300 templates with names and questions exchanged, those of Winogender 60 occupations in
-six sentences with three pronouns each, and StereoSet asks several times about one target. What is resampled is the
-template, the occupation, the target: documents of one are not independent, and intervals that take them as such are
-too narrow.
+The documents of BBQ come from some 300 templates with names and questions exchanged, those of Winogender from 60
+occupations with six sentences and three pronouns each, and StereoSet asks several times about one target. The units
+are the template, the occupation and the target: documents of one unit are not independent, and intervals that treat
+them as independent are too narrow.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ class DocumentColumns:
     """The columns of a benchmark's documents that give their groups and their units.
 
     Attributes:
-        groups: each an attribute, whose values are groups.
-        unit: which name together what is resampled and never split; none: the document with its copies.
+        groups: columns that become attributes; their values are groups.
+        unit: columns that together name the unit, which is resampled as a whole and never split; none: the document
+            with its copies.
     """
 
     groups: tuple[str, ...] = ()
@@ -35,7 +36,7 @@ class DocumentColumns:
 
     @property
     def identity(self) -> str:
-        """The text that stands for the columns in a fingerprint; another text would score kept trials again."""
+        """The text that represents the columns in a fingerprint; a different text would score kept trials again."""
         return f"Columns(groups={self.groups!r}, unit={self.unit!r})"
 
     def check(self, task: str, columns: list[str]) -> None:
@@ -52,9 +53,9 @@ class DocumentColumns:
         return [f"{column}={MISSING if value in (None, '') else value}" for column, value in values]
 
     def unit_of(self, data: str, document: Mapping[str, Any]) -> str:
-        """Return the name of a document's unit: a hash, since a document's text is no name.
+        """Return the name of a document's unit: a hash, so that it does not reveal the document's text.
 
-        Documents of the data set `data` have one unit in whatever task they are asked.
+        A document of the data set `data` has the same unit in every task that uses it.
         """
         named = {column: document[column] for column in self.unit} or document
         text = json.dumps([data, named], sort_keys=True, default=str, ensure_ascii=True)
@@ -69,7 +70,7 @@ KNOWN: Mapping[str, DocumentColumns] = MappingProxyType(
         "McGill-NLP/stereoset": DocumentColumns(("bias_type",), ("bias_type", "target")),
     }
 )
-"""By the data set of the hub."""
+"""The built-in columns, by data set of the hub."""
 
 BY_GROUP: Mapping[str, str] = MappingProxyType({"amb_bias_score": "category", "disamb_bias_score": "category"})
-"""Metrics that the harness also gives for each group of an attribute, as `METRIC_GROUP`."""
+"""Metrics that the harness also reports for each group of an attribute, as `METRIC_GROUP`."""

@@ -15,16 +15,16 @@ def linearized_values(
     """Return values whose mean is the aggregate, and whose spread over units is the jackknife's.
 
     Unit u with the share s_u of the n documents contributes m_u = (1 − s_u)·(A − A without u), centred by shares; each
-    of its documents has the value A + m_u/s_u. So what is done with means over documents, clustered by unit, can be
-    done with A: as with BLEU of translations, it is the jackknife crossed with seeds.
+    of its documents has the value A + m_u/s_u. Everything that works for means over documents, clustered by unit, then
+    works for A: as with BLEU of translations, it is the jackknife crossed with seeds.
 
     Args:
-        by_document: for each document, whatever `aggregate` takes a list of.
-        units: by document, what is left out whole.
-        aggregate: the harness's own.
+        by_document: for each document, an item of the list that `aggregate` takes.
+        units: for each document, its unit, which is left out as a whole.
+        aggregate: the harness's function.
 
     Returns:
-        float [n]; None with fewer than two units, and where A is not defined, or not without some unit.
+        float [n]; None with fewer than two units, or if A is undefined, for all documents or without some unit.
     """
     names, code = np.unique(np.asarray(units, dtype=object).astype(str), return_inverse=True)
     whole = _finite(aggregate, by_document)

@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
 BUNDLED_TASKS = Path(__file__).parent / "benchmarks"
-"""Tasks in the harness's own format that it lacks: StereoSet."""
+"""Folder of tasks in the harness's format that the harness does not have: StereoSet."""
 
 COMMON_FOLDERS = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
-"""Folders of the harness that are looked through first: there are thousands of tasks, and to read all takes seconds."""
+"""Folders of the harness to search first: it has thousands of tasks, and reading all of them takes seconds."""
 
 REREAD_FOLDER: Mapping[str, str] = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
-"""Reads a local folder anew."""
+"""Makes `datasets` read a local folder again."""
 
 FEWSHOT_SEED = 1234
-"""The harness's own default."""
+"""The harness's default."""
 
 BUNDLED_GROUPS = ("stereoset",)
-"""Names of several tasks at once of which none can be elsewhere."""
+"""Names for several tasks, all of which are in the folders that are searched first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Benchmarks:
-    """Tasks of the harness with the documents that are asked.
+    """Tasks of the harness with the documents to score.
 
     Attributes:
-        tasks: of the harness, by name, in the order asked for.
-        asked: by task, which of its documents, as ascending positions; None: all.
-        columns: by task, whom its documents are about and which belong together.
-        data: by task, its data set as the hub names it.
-        batch_size: of requests.
-        fingerprint: what identifies a model's answers: the tasks with their versions and settings, and the documents.
-        version: of the harness.
+        tasks: tasks of the harness by name, in the requested order.
+        asked: by task, the documents to score, as ascending positions; None: all.
+        columns: by task, the columns with groups and units of its documents.
+        data: by task, the name of its data set on the hub.
+        batch_size: number of requests in a batch.
+        fingerprint: identifies a model's answers: the tasks with their versions and settings, and the documents.
+        version: version of the harness.
     """
 
     tasks: Mapping[str, Any]
@@ -62,7 +62,7 @@ class Benchmarks:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The notes of a report: each task's version, and how many of its documents were asked."""
+        """The notes of a report: each task's version, and how many of its documents were scored."""
         notes = []
         for name, task in self.tasks.items():
             asked, every = self.asked[name], len(task.eval_docs)
@@ -93,16 +93,15 @@ def load_benchmarks(
     """Find tasks and read their documents.
 
     Args:
-        names: of tasks, groups or tags of the harness, `stereoset` among them.
-        limit: at most so many documents of each task, drawn, since the first ones in a file may be of one category.
-        include: a folder of further tasks in the harness's format, which may replace its own.
-        columns: by task, what is not in `KNOWN`.
-        batch_size: of requests.
-        below: the folder of `--data`. A folder in it that is named as a data set of the hub (`bbq` for
-            `oskarvanderwal/bbq`) and has its files is read in its stead.
+        names: names of tasks, groups or tags of the harness, including `stereoset`. limit: largest number of documents
+                of each task, drawn at random, because the first ones in a file may be of one category. include: a
+                folder of further tasks in the harness's format, which may replace its own. columns: by task, the
+                columns that are not in `KNOWN`. batch_size: number of requests in a batch. below: the folder of
+                `--data`. A folder in it that is named like a data set of the hub (`bbq` for `oskarvanderwal/bbq`) and
+                has its files is read instead of the hub.
 
-    Raises:
-        InputError: the harness is not installed; no such task; documents that cannot be had; a column that they lack.
+            Raises: InputError: the harness is not installed; no such task; documents that are not available or lack a
+                column.
     """
     version = harness_version()
     if include is not None and not include.is_dir():
@@ -134,7 +133,7 @@ def load_benchmarks(
 
 @contextmanager
 def quiet_harness() -> Iterator[None]:
-    """Silence the harness's progress bars and warnings; those that matter are checked here."""
+    """Silence the harness's progress bars and warnings; this package checks whatever matters."""
     import lm_eval.evaluator  # which sets up its loggers  # noqa: F401
 
     logger = logging.getLogger("lm_eval")
@@ -190,7 +189,7 @@ def _leaves(name: str, manager: TaskManager) -> Iterator[str]:
 
 
 def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, str]:
-    """Return a task with its documents, and its data set as the hub names it."""
+    """Return a task with its documents, and the name of its data set on the hub."""
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -199,7 +198,7 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     local = None if below is None else below / named.rpartition("/")[2]
     chosen: dict[str, Any] = {"task": name}
     if local is not None and local.is_dir():
-        # `datasets` would not see that files of a folder are others now.
+        # `datasets` would not notice that the files of a folder have changed.
         chosen |= {
             "dataset_path": str(local),
             "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **REREAD_FOLDER},
@@ -223,7 +222,7 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
 
 
 def _drawn_documents(name: str, number: int, limit: int | None) -> list[int] | None:
-    """Return the positions of the documents that are asked; None for all."""
+    """Return the positions of the documents to score; None for all."""
     if limit is None or limit >= number:
         return None
     return sorted(int(position) for position in generator(0, "harness", name).permutation(number)[:limit])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FILTER = "none"
-"""The harness's name for an answer as the model gave it."""
+"""The harness's name for unfiltered answers."""
 
 
 def score_benchmarks(
@@ -30,18 +30,17 @@ def score_benchmarks(
 ) -> pl.DataFrame:
     """Return one model's rows of the table `harness`, without the column `trial`.
 
-    The harness's Hugging Face backend reads the model that is in memory, in the precision that its weights have; its
-    `evaluate` builds the requests, scores the answers and aggregates. Nothing of a random state is touched but what is
-    put back.
+    The harness's Hugging Face backend uses the model in memory, in the precision of its weights; the harness's
+    `evaluate` builds the requests, scores the answers and aggregates. Random states are restored afterwards.
 
     Args:
-        model: a causal language model, adapters included, on its device; its mode is put back.
-        tokenizer: the model's.
-        benchmarks: what it is asked.
+        model: a causal language model, including adapters, on its device; its mode is restored.
+        tokenizer: the model's tokenizer.
+        benchmarks: the benchmarks to score.
         where: the model's device.
 
     Returns:
-        As `harness_table`.
+        The table that `harness_table` returns.
     """
     return harness_table(evaluated(model, tokenizer, benchmarks, where), benchmarks)
 
@@ -58,7 +57,7 @@ def evaluated(
         from lm_eval.models.huggingface import HFLM
 
         backend: Any = HFLM
-        # It sets a padding token where there is none.
+        # It sets a padding token if there is none.
         own_tokenizer = copy.deepcopy(tokenizer)
         reader = backend(pretrained=model, backend="causal", tokenizer=own_tokenizer, batch_size=benchmarks.batch_size)
         drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
@@ -67,12 +66,12 @@ def evaluated(
                 reader,
                 {"tasks": dict(benchmarks.tasks)},
                 samples=drawn or None,
-                bootstrap_iters=0,  # its standard errors take documents as independent; the audit has its own
+                bootstrap_iters=0,  # its standard errors treat documents as independent; the audit has its own
             )
         except AssertionError as error:
             if str(error):
                 raise
-            # What it requires of requests, without a word: that both parts are some tokens, and the answer fits.
+            # The harness silently assumes that both parts of a request have tokens, and that the answer fits.
             raise InputError(
                 f"harness: a document of {', '.join(benchmarks.tasks)} has an answer without tokens, or "
                 f"with more than the model's {reader.max_length} positions; leave that task out"
@@ -85,18 +84,19 @@ def evaluated(
 def harness_table(results: Mapping[str, Any], benchmarks: Benchmarks) -> pl.DataFrame:
     """Return results of the harness as rows for each task, document and metric, and one for each task and metric.
 
-    The latter hold the number that the harness gives, and their `example` is null.
+    The latter contain the total that the harness reports, and their `example` is null.
 
-    A document's `value` is what the harness says of it, where that is a number and the metric their mean. Where the
-    metric is something else of the documents' values (BBQ's bias scores, `icat`), `value` is linearised
-    (`influence.linearised`): its mean is the harness's number, and its spread over units what that number varies by.
+    If the metric is a mean of numbers, a document's `value` is the harness's number for the document. If the metric is
+    another function of the documents' values (BBQ's bias scores, `icat`), `value` is linearised
+    (`linearized_values`): its mean is the harness's total, and its spread over units shows how much that total
+    varies.
 
     Args:
-        found: what `evaluate` gave.
-        benchmarks: what was asked.
+        found: the result of `evaluate`.
+        benchmarks: the benchmarks that were scored.
 
     Returns:
-        Without the column `trial`. A value that is not defined is null.
+        The table without the column `trial`. An undefined value is null.
     """
     frames = []
     for name, task in benchmarks.tasks.items():
@@ -124,7 +124,7 @@ def harness_table(results: Mapping[str, Any], benchmarks: Benchmarks) -> pl.Data
 
 
 def _of_group(metric: str, rows: list[int], groups: Sequence[list[str]]) -> list[int]:
-    """Return the documents that a metric is about: only those of its group if it is a group's metric."""
+    """Return the documents that a metric covers: only those of its group if it is a group's metric."""
     for measure, attribute in BY_GROUP.items():
         if metric.startswith(f"{measure}_"):
             wanted = f"{attribute}={metric.removeprefix(f'{measure}_')}"

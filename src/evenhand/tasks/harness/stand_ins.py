@@ -1,8 +1,8 @@
 """Writes made-up documents in the formats of four benchmarks, so that studies run without the hub.
 
-They mention villages that do not exist, and occupations of the grammar of `synthetic/translation` with the
-genders that are planted there: in the stand-ins for CrowS-Pairs, StereoSet and Winogender a model that has learned the
-planted genders prefers them. No result may be claimed from them.
+They mention villages that do not exist, and occupations from the grammar of `synthetic/translation` with their planted
+genders. In the stand-ins for CrowS-Pairs, StereoSet and Winogender, a model that has learned the planted genders
+prefers sentences with these genders. No result may be claimed from them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PRAISED = ("came early", "stayed all day", "found the key", "mended the lamp", 
 _REASONS = ("tired", "happy", "hungry", "ill", "sad", "angry", "ready", "cold")
 _DEEDS = ("came", "waited", "laughed", "left", "slept", "cried", "ran", "sat")
 _SPOKEN = {"male": ("he", "she"), "female": ("she", "he")}
-"""The pronoun that is planted, and the other."""
+"""By planted gender, the planted pronoun and the other one."""
 
 
 def write_stand_ins(folder: Path) -> None:
@@ -79,7 +79,7 @@ def _crows_pairs(folder: Path) -> None:
 def _winogender(folder: Path) -> None:
     """Write stand-ins for Winogender.
 
-    The pronoun has the planted gender of the occupation in half of the sentences, and of the participant in the others.
+    The pronoun refers to the occupation in half of the sentences, and to the participant in the others.
     """
     rows = []
     rng = generator(0, "stand-in", "winogender")
@@ -130,7 +130,7 @@ def _bbq(folder: Path) -> None:
 def _questions(
     category: str, question: str, number: int, ill: str, well: str, habit: str, praised: str
 ) -> list[dict[str, Any]]:
-    """Return four documents: who did it and who did not, each without and with the context that tells."""
+    """Return four documents: who did it and who did not, each without and with the context that gives the answer."""
     names = {"F": "The woman", "M": "The man"}
     first, second = (names.get(village, f"The baker from {village}") for village in (ill, well))
     documents = []
@@ -207,7 +207,7 @@ def _stereoset(folder: Path) -> None:
 
 
 def _tested(bias_type: str, target: str, context: str, forms: Sequence[str]) -> dict[str, Any]:
-    """Return a document as the hub's files have it: structures of lists, and labels as numbers."""
+    """Return a document in the format of the hub's files: structures of lists, and labels as numbers."""
     order = np.argsort([len(text) * 7 % 5 for text in forms], kind="stable")
     labels = [(1, 0, 2)[int(index)] for index in order]
     return {

@@ -1,5 +1,6 @@
 """Builds prompts about reviews and computes a language model's log-probabilities of their options.
 
-Templates are data (`built_in.yaml`, or a file of one's own): read and checked in `templates.py`, filled in `asking.py`.
-Both are light. `encoding.py` makes tokens of them, `scoring.py` asks the model, `table.py` writes `options` records.
+Templates are data (`built_in.yaml`, or a user's file). `templates.py` reads and checks them, and `prompt.py` fills
+them; both import nothing heavy. `encoding.py` encodes prompts as tokens, `scoring.py` asks the model, and `table.py`
+makes `options` records.
 """

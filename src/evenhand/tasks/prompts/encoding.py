@@ -1,8 +1,9 @@
 """Encodes prompts about reviews as tokens, grouped by the beginnings that they share.
 
-Prompt and option are encoded as one text, since a tokenizer may join what stands at their border. What all options of a
-prompt share with the prompt alone is its context; an option is what follows. Prompts that begin alike (a template's
-orders of options, its sets of words) share a longer beginning still, which a model reads once.
+Prompt and option are encoded as one text, because a tokenizer may merge characters at their border. The tokens that
+all options of a prompt share with the prompt alone are its context, and the following tokens are the option. Prompts
+with the same beginning (a template's orders of options, its sets of words) share it across prompts, and a model reads
+it once.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class Continuation:
     """One option after one prompt about one review, as tokens after a shared beginning.
 
     Attributes:
-        prompt, option: their places.
-        tokens: what follows the shared beginning.
-        start: the place in `tokens` where the option begins.
+        prompt, option: indices of the prompt and of the option.
+        tokens: the tokens after the shared beginning.
+        start: the position in `tokens` where the option begins.
     """
 
     prompt: int
@@ -41,10 +42,10 @@ class SharedPrefix:
     """A beginning that several prompts about one review share, with their continuations.
 
     Attributes:
-        review: its place.
-        beginning: the tokens that all begin with, one at least.
-        continuations: of every prompt and option.
-        cut: whether the review is not there to its end.
+        review: index of the review.
+        beginning: the tokens with which all prompts begin, at least one.
+        continuations: one for every prompt and option.
+        cut: whether the review was cut.
     """
 
     review: int
@@ -57,14 +58,14 @@ class PromptEncoder:
     """Encodes prompts about reviews as tokens.
 
     Args:
-        tokenizer: of the model. What it is set to pad and cut on makes no difference.
-        limit: tokens of prompt and option together, at most.
+        tokenizer: the model's tokenizer. Its padding and truncation settings make no difference.
+        limit: largest number of tokens of prompt and option together.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, limit: int) -> None:
         self._tokenizer, self.limit = tokenizer, limit
         alone, with_special = (self._ids(["a"], special)[0] for special in (False, True))
-        # Special tokens before a text are kept (Llama's <s>). Those after it would stand behind the option.
+        # Special tokens before a text are kept (Llama's <s>). Those after it would follow the option.
         starts = range(len(with_special) - len(alone) + 1)
         start = next((at for at in starts if with_special[at : at + len(alone)] == alone), 0)
         self._before: Tokens = with_special[:start]
@@ -74,16 +75,16 @@ class PromptEncoder:
     ) -> list[SharedPrefix]:
         """Encode each of these prompts about each of these reviews.
 
-        A review is cut where a prompt would be too long, at the same character for all of these prompts; the question
-        and the options never are.
+        If a prompt would be too long, the review is cut, at the same character for all of these prompts. The question
+        and the options are never cut.
 
         Args:
-            prompts: with their places; they begin alike.
-            reviews: with their places.
+            prompts: prompts with their indices; all have the same beginning.
+            reviews: reviews with their indices.
 
         Raises:
-            InputError: a prompt that is too long without any review; an option that is no token, or the same tokens as
-                another of its prompt; nothing before an option.
+            InputError: a prompt is too long without any review; an option has no token, or the same tokens as another
+                of its prompt; or nothing precedes an option.
         """
         texts = [text for _, review in reviews for text in _texts(prompts, review)]
         every, count = self._encode(texts), len(_texts(prompts, ""))
@@ -117,10 +118,10 @@ class PromptEncoder:
         return SharedPrefix(review, first[:shared], continuations, cut)
 
     def _shortened(self, prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> str:
-        """Return the longest beginning of a review, by character, with which these prompts are short enough."""
+        """Return the longest beginning of a review, in characters, with which these prompts are short enough."""
 
         def longest(characters: int) -> int:
-            """Return the tokens of the longest prompt about so many characters of the review."""
+            """Return the number of tokens of the longest prompt about this many characters of the review."""
             return max(map(len, self._encode(_texts(prompts, review[:characters]))))
 
         fits, fails = 0, len(review)
@@ -147,7 +148,7 @@ class PromptEncoder:
 
 
 def prompt_groups(prompts: Sequence[ReviewPrompt]) -> list[list[tuple[int, ReviewPrompt]]]:
-    """Return numbered prompts in groups that have one template and begin alike."""
+    """Return numbered prompts in groups with the same template and the same beginning."""
     groups: dict[tuple[str, str], list[tuple[int, ReviewPrompt]]] = {}
     for number, prompt in enumerate(prompts):
         groups.setdefault((prompt.name.template, prompt.before), []).append((number, prompt))

@@ -1,7 +1,8 @@
 """Reads shared beginnings of prompts once, caches their keys and values, and scores continuations on top.
 
-Beginnings are padded on the left, masked, and counted from their first token, so that neither padding nor the other
-texts of a batch change a probability but by rounding. What follows is padded behind, where nothing looks.
+Beginnings are padded on the left, the padding is masked, and positions count from the first token. So padding and the
+other texts of a batch change a probability only by rounding. Continuations are padded on the right, where no token
+attends.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ class ReadPrefixes:
     """Beginnings that the model has read, with their cache.
 
     Attributes:
-        mask: int64 [B, T], 1 where there is a token.
-        following: log-probabilities of what follows each, [B, V].
-        inside: float64 [B], the sum of the log-probabilities of its tokens but the first; None unless asked for.
+        mask: int64 [B, T], 1 at tokens and 0 at padding.
+        following: log-probabilities of the next token after each beginning, [B, V].
+        inside: float64 [B], the sum of the log-probabilities of a beginning's tokens but the first; None unless
+            requested.
         cache: keys and values; None unless kept.
     """
 
@@ -65,7 +67,7 @@ class PrefixReader:
         Args:
             texts: token ids [B].
             keep: keep keys and values, for `continuation_log_probs`.
-            inside: tell the texts' own log-probability, too, which takes the logits of every position.
+            inside: also compute the texts' own log-probability, which needs the logits of every position.
         """
         longest = max(map(len, texts))
         ids, mask = np.zeros((2, len(texts), longest), dtype=np.int64)
@@ -93,10 +95,10 @@ class PrefixReader:
         """Return log-probabilities of tokens in continuations of beginnings.
 
         Args:
-            read: beginnings, whose cache was kept. It is as before afterwards.
-            places: int [R], the beginning of each tail.
+            read: beginnings, whose cache was kept. The cache is restored afterwards.
+            places: int [R], index of each tail's beginning.
             tails: token ids [R], one or more each.
-            rows, positions, tokens: int [m], what is asked: the probability of a token after a position of a tail.
+            rows, positions, tokens: int [m], the requested probabilities: of a token after a position of a tail.
 
         Returns:
             float64 [m].

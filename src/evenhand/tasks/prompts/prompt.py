@@ -33,10 +33,10 @@ class Option:
     """One answer that a model may give to a prompt.
 
     Attributes:
-        content: what it means: male, female, yes, ...
-        text: what is appended to the prompt, with the space before it.
-        identifier: what names it in the list; None where its own word does.
-        position: in the list, from 0; None where there is none.
+        content: its meaning: male, female, yes, ...
+        text: the text that is appended to the prompt, with the space before it.
+        identifier: its identifier in the list; None if its own word names it.
+        position: its position in the list, from 0; None without a list.
     """
 
     content: str
@@ -50,10 +50,10 @@ class ReviewPrompt:
     """A prompt that can be asked about any review.
 
     Attributes:
-        name: of the prompt.
-        before: what stands before the review.
-        after: what stands between the review and the option.
-        options: in the order in which they are listed.
+        name: name of the prompt.
+        before: the text before the review.
+        after: the text between the review and the option.
+        options: the options, in the order of the list.
     """
 
     name: PromptName
@@ -72,11 +72,11 @@ class PromptSelection(Spec):
     Attributes:
         path: a file of templates that adds to the built-in ones.
         templates, forms, words: names or patterns such as `mc*`; None: all.
-        design: the orders in which listed options are named. `original`: as the template has them; `paper`: this, the
-            contents inverted, and contents and identifiers inverted; `cyclic`: contents rotated; `balanced`: contents
-            and identifiers rotated apart, K² prompts, which is what tells content, identifier and position apart;
-            `permuted`: all K! orders of contents.
-        negated: ask yes/no questions with "not", too, where they have it.
+        design: the orders of listed options. `original`: the template's order; `paper`: this order, the contents
+            inverted, and both contents and identifiers inverted; `cyclic`: contents rotated; `balanced`: contents and
+            identifiers rotated separately, K² prompts, which separates content, identifier and position; `permuted`:
+            all K! orders of contents.
+        negated: whether to ask yes/no questions with "not", too, if the template has a slot for it.
     """
 
     path: str | None = None
@@ -90,7 +90,7 @@ class PromptSelection(Spec):
         """Return the prompts, in the order of the file; a relative `path` is searched below the given folder first.
 
         Raises:
-            InputError: a file as in `read_templates`, a name or pattern that fits nothing.
+            InputError: a file that `read_templates` refuses, or a name or pattern that matches nothing.
         """
         known = built_in() if self.path is None else read(_resolved_path(self.path, below))
         by_name = known.by_name()
@@ -155,7 +155,7 @@ def _listed(
     contents: Mapping[str, str],
     identifiers: Sequence[str] | None,
 ) -> ReviewPrompt:
-    """Return a prompt whose options stand in the order of its name; without an order they are not listed."""
+    """Return a prompt with its options in the order of its name; without an order they are not listed."""
     words = list(contents.items())
     indices = range(len(words)) if name.contents is None else name.contents
     shown, options = [], []
@@ -175,7 +175,7 @@ def _orders(
 ) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
     """Return the contents and identifiers at each position, for every prompt of a design.
 
-    Without identifiers each order of contents is there once.
+    Without identifiers, each order of contents occurs once.
     """
     arrangements = _arrangements(design, options, inverted)
     contents = [tuple(row) for row in arrangements.contents.tolist()]
@@ -197,7 +197,7 @@ def _arrangements(design: Design, options: int, inverted: tuple[int, ...] | None
 
 
 def _fitting(kind: str, patterns: Sequence[str] | None, known: list[str]) -> list[str]:
-    """Return the known names that fit the patterns; raise InputError if a pattern fits none."""
+    """Return the known names that match the patterns; raise InputError if a pattern matches none."""
     if patterns is None:
         return known
     for pattern in patterns:

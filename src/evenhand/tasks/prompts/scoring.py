@@ -1,8 +1,8 @@
 """Computes log-probabilities of options under a causal language model.
 
-What prompts about a review share is read once, and the rest on top of the keys and values that it left. Where all
-options of these prompts are single tokens after the same text, there is no rest: one forward pass, the logits of one
-position.
+The model reads the shared beginning of prompts about a review once, and the rest on top of its cached keys and values.
+If all options of these prompts are single tokens after the same text, there is no rest: one forward pass and the
+logits of one position are enough.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 REVIEWS_AT_ONCE = 1024
-"""Reviews that are encoded, and sorted by length, together."""
+"""Number of reviews that are encoded and sorted by length together."""
 
 FULL_LOGITS_FACTOR = 8
-"""Where every position's logits are needed, a batch has this many times fewer tokens: they are what fills memory."""
+"""If the logits of every position are needed, a batch has this many times fewer tokens, because logits fill memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +38,10 @@ class PromptScores:
         prompts: [P].
         log_prob: per prompt float64 [n, K], log-probability of each option given prompt and review, summed over its
             tokens.
-        tokens: per prompt int64 [n, K], the option's tokens.
+        tokens: per prompt int64 [n, K], number of the option's tokens.
         sequence_loss: per prompt float64 [n, K], the mean loss over all tokens of the filled prompt but the first (the
-            score of Ding et al. 2024, in which no padding counts here); None unless asked for.
-        truncated: reviews of which some prompt could take the beginning only.
+            score of Ding et al. 2024, but without padding); None unless requested.
+        truncated: reviews that were cut for some prompt.
         computed: tokens that went through the model, padding included.
     """
 
@@ -74,19 +74,16 @@ def score_options(
     """Score the options of every prompt about every review with a model.
 
     Args:
-        model: a causal language model, where it is and as it is; its dropout is off while it is asked.
-        tokenizer: its own.
-        prompts: of `Asked.prompts()`.
-        reviews: texts [n].
-        max_length: tokens of prompt and option together, at most; None: what the model has positions for.
-        batch_tokens: tokens whose keys and values are held at once, padding included. It changes memory, time and
-            rounding.
-        sequence_loss: also the paper's score, which needs the logits of every position.
-        precision: `bfloat16` is autocast on a GPU, and nothing on a CPU. Probabilities are made in float32 at least.
+        model: a causal language model on its device; its dropout is off meanwhile. tokenizer: the model's tokenizer.
+                prompts: the prompts, from `PromptSelection.prompts`. reviews: texts [n]. max_length: largest number of
+                tokens of prompt and option together; None: the model's positions. batch_tokens: tokens whose keys and
+                values are held at once, including padding. It changes memory, time and rounding. sequence_loss:
+                whether to compute the paper's score, too, which needs the logits of every position. precision:
+                `bfloat16` uses autocast on a GPU and has no effect on a CPU. Probabilities are computed at least in
+                float32.
 
-    Raises:
-        InputError: no review or no prompt; a prompt too long without any review; an option that is no token to this
-            tokenizer, or the same as another.
+            Raises: InputError: no review or no prompt; a prompt too long without any review; an option without tokens,
+                or with the same tokens as another.
     """
     if not prompts or not len(reviews):
         raise InputError(f"there are {len(reviews)} reviews and {len(prompts)} prompts; at least one of each is needed")
@@ -134,7 +131,7 @@ def _read(
     rows: dict[tuple[int, Tokens], int] = {}
     for index, item in enumerate(items):
         for continuation in item.continuations:
-            # All but its last token is read. Options that are one token share what stands before it.
+            # The model reads all tokens but the last. Options of one token share the tokens before it.
             tail = continuation.tokens[:-1]
             asked.append((index, continuation, rows.setdefault((index, tail), len(rows)) if tail else -1))
     read = reader.read_beginnings([item.beginning for item in items], keep=bool(rows), inside=whole)
@@ -187,6 +184,6 @@ def _batches(items: Sequence[SharedPrefix], most: int) -> Iterator[list[SharedPr
 
 
 def _limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
-    """Return the most tokens that a prompt may have, by request, by the model and by its tokenizer."""
+    """Return the largest number of tokens of a prompt that the request, the model and its tokenizer allow."""
     known = [int(tokenizer.model_max_length), max_length, text_positions(model.config.to_dict())]
     return min(number for number in known if number is not None)

@@ -24,7 +24,7 @@ def slots_of(text: str) -> list[str]:
 def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) -> None:
     """Raise ValueError unless a template has the required slots once, and ends in `{option}`.
 
-    Each slot of `once` is there once, each of `optional` at most once, and no other.
+    Each slot of `once` must occur once, each of `optional` at most once, and no other slot may occur.
     """
     names = slots_of(text)
     for name in names:
@@ -47,7 +47,7 @@ def check_slots(text: str, once: Sequence[str], optional: Sequence[str] = ()) ->
 def filled(text: str, values: Mapping[str, str]) -> tuple[str, str, str]:
     """Return a filled template as the text before the review, the text after it, and the spaces before the option.
 
-    Spaces belong to the option, since tokens begin with them.
+    Spaces belong to the option, because tokens begin with them.
     """
     parts = {"before": "", "after": ""}
     side = "before"

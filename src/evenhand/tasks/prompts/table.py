@@ -15,13 +15,13 @@ def options_table(scores: PromptScores, trial: str, examples: Sequence[str], ste
     """Return the table `options`: a row for each prompt, review and option.
 
     Args:
-        scores: of one model.
-        trial: its hash.
-        examples: ids of the reviews [n].
-        step: after which the model was asked; None: the final one.
+        scores: scores of one model.
+                trial: hash of the trial.
+                examples: ids of the reviews [n].
+                step: training step after which the model was asked; None: the final one.
 
-    Returns:
-        Validated. `bytes` are those of what the option says, without the space before it.
+            Returns:
+                The validated table. `bytes` counts the bytes of the option's text without the space before it.
     """
     n = len(examples)
     frames = []

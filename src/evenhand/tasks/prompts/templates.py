@@ -24,10 +24,10 @@ from evenhand.tasks.prompts.slots import check_slots, slots_of
 from evenhand.yaml_file import read_mapping
 
 PLAIN = "plain"
-"""The form in which nothing names an option: it is answered by its own word."""
+"""The form without identifiers: the answer is the option's own word."""
 
 MOST = 9
-"""Options of a prompt, at most: a prompt's name has a digit for each."""
+"""Largest number of options of a prompt: a prompt's name has a digit for each."""
 
 BUILT_IN = Path(__file__).with_name("built_in.yaml")
 
@@ -54,13 +54,13 @@ class YesNo(Spec):
     """A yes/no question about one content at a time.
 
     Attributes:
-        text: with `{review}`, `{content}` and `{option}` at its end. `{not}` is where "not " stands in the negated
-            question; without it none is asked. `{choices}` is where the answers are listed.
-        listed: the text where answers are listed and named by identifiers, if `text` has no `{choices}`.
+        text: with `{review}`, `{content}` and `{option}` at its end. `{not}` marks the position of "not " in the
+            negated question; without it no negated question is asked. `{choices}` marks the list of answers.
+        listed: the text for forms that list answers with identifiers, if `text` has no `{choices}`.
         words: the sets of words that fit.
         forms: `plain` and sets of identifiers.
         answers: for yes and for no.
-        yes: what a yes to the question without "not" says of the content: `affirms`, or `denies` ("Would you be
+        yes: what a yes to the question without "not" means for the content: `affirms`, or `denies` ("Would you be
             surprised if the author was male?").
     """
 
@@ -220,8 +220,8 @@ def read_templates(path: Path) -> Templates:
     """Return the templates of a file with the built-in ones, whose words and identifiers it may use.
 
     Raises:
-        InputError: no such file, no YAML mapping, a name that is taken, a template without its slots or with others,
-            words or a form that are not there, two options that are the same.
+        InputError: no such file, not a YAML mapping, a name that is taken, a template with missing or unknown slots,
+            unknown words or forms, or two equal options.
     """
     if not path.is_file():
         raise InputError(f"there is no file of prompts {path}")
@@ -247,7 +247,7 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _named(name: str, where: str) -> None:
-    """Raise ValueError if a name has other characters than letters, digits, - and _."""
+    """Raise ValueError if a name has characters other than letters, digits, - and _."""
     if not re.fullmatch(NAME, name):
         raise ValueError(f'{where}: "{name}" should consist of letters, digits, - and _')
 
