@@ -41,6 +41,8 @@ class Measure:
             are described in the reading of that kind.
         title: as reports show it; the name in words unless given.
         limits: the least and the most that it can be.
+        debiased: whether it is an unbiased estimate of a quantity within the limits, which may itself lie outside of
+            them by chance.
         digits: decimals that it is shown with.
         default_margin: whether `margins.default` serves it; else it needs a margin of its own.
         proportion: whether it is a share of examples, which gets Wilson's interval.
@@ -69,6 +71,7 @@ class Measure:
     influence: Callable[..., Any]
     title: str = ""
     limits: tuple[float, float] = (0.0, 1.0)
+    debiased: bool = False
     digits: int = 3
     default_margin: bool = True
     proportion: bool = False
@@ -90,10 +93,25 @@ class Measure:
             object.__setattr__(self, "title", self.name.replace("_", " "))
 
     def within(self, bounds: tuple[float, float]) -> tuple[float, float]:
-        """The bounds of an interval, cut at what the measure can be."""
+        """The ends of a range of estimates, such as an axis, cut at what an estimate can be."""
+        if self.debiased:
+            return bounds
         least, most = self.limits
         low, high = (min(max(bound, least), most) for bound in bounds)
         return low, high
+
+    def interval(self, bounds: tuple[float, float], value: float) -> tuple[float, float]:
+        """The bounds of the interval of a value, cut at what the measure can be, but not beyond the value itself.
+
+        Example:
+            >>> from evenhand.audit.measures import measure_named
+            >>> measure_named("calibration_error_squared").interval((-0.02, 0.01), value=-0.005)
+            (-0.005, 0.01)
+        """
+        if not self.debiased:
+            return self.within(bounds)
+        (low, high), (least, most) = bounds, self.limits
+        return max(low, min(least, value)), min(high, max(most, value))
 
     def given(self, favourable: Literal["positive", "negative"] | None) -> Measure:
         """The measure with the direction that follows from the favourable prediction, if it follows from it at all."""

@@ -7,7 +7,7 @@ from typing import Literal
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf, SpreadOf
-from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
+from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, Measure, by_name
 from evenhand.audit.measures.run_data import BASE, Level, Rate
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
@@ -142,7 +142,7 @@ PREDICTIONS = by_name(
         floor="redrawn",
         title="squared calibration error (debiased)",
         digits=5,
-        limits=UNLIMITED,
+        debiased=True,
         default_margin=False,
         gaps=True,
     ),
