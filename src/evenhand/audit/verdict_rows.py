@@ -236,7 +236,7 @@ def verdict_row(
     """
     comparison = member.comparison
     estimand = comparison.estimand
-    by = estimand.measure.decided_by
+    by = comparison.decided_by
     notes = [*notes, *([f"no verdict: what decides is {by}"] if by else [])]
     return {
         "comparison": comparison.kind,

@@ -52,6 +52,7 @@ class Measure:
         decides: whether its contrasts get a verdict.
         decided_by: where it has none, the comparison that decides in its place, in words.
         gaps: whether a group's value is compared with that of its rest, too.
+        gaps_decided_by: where these gaps and their changes have no verdict, what decides in its place and why.
         one_sided: whether `worse` is its only verdict besides `inconclusive`.
         by_favourable: whether its direction follows from what is favourable, positive or negative predictions; where
             that is not said, its verdict is two-sided: `different`, `equivalent` or `inconclusive`.
@@ -80,6 +81,7 @@ class Measure:
     decides: bool = True
     decided_by: str = ""
     gaps: bool = False
+    gaps_decided_by: str = ""
     one_sided: bool = False
     by_favourable: bool = False
     squares: str = ""
