@@ -6,6 +6,7 @@ Rates are known exactly (`known_benchmarks`). Distances from no preference are t
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -49,17 +50,12 @@ MORE_FAIR = {
 HARMED = world((0.85, 0.9, 0.9, 0.9), (0.6, 0.9, 0.9, 0.9), (80,) * 4)
 
 
-def measure_of(drawn: KnownBenchmarks) -> str:
-    """The measure that its metric is."""
-    return drawn.metric
-
-
 def claimed(drawn: KnownBenchmarks, repetitions: int, seed: int = 0) -> dict[str, float]:
     """The share of studies with each claim about some group, and between groups."""
     found: Counter[str] = Counter()
     for repetition in range(repetitions):
         claims = set()
-        for row in rows_of(drawn, np.random.default_rng([seed, repetition]), measure_of(drawn)):
+        for row in rows_of(drawn, np.random.default_rng([seed, repetition]), drawn.metric):
             where = "" if row["group"] is not None else "between groups "
             claims |= {f"{where}{row['verdict']}", f"{where}{row['disparity']}"}
         found.update(claims)
@@ -67,18 +63,19 @@ def claimed(drawn: KnownBenchmarks, repetitions: int, seed: int = 0) -> dict[str
 
 
 def false_claims_are_rare(drawn: KnownBenchmarks, repetitions: int) -> None:
-    """At most as often as the level says; either direction of a two-sided verdict counts as one claim."""
+    """At most as often as the level says; `better`, which no gate counts, at most twice as often."""
     for claim, share in claimed(drawn, repetitions).items():
         if claim.split()[-1] in CLAIMS:
-            assert share <= bounds.most(ALPHA, repetitions, 0.01), (claim, share)
+            level = 2 * ALPHA if claim == "better" else ALPHA
+            assert share <= bounds.most(level, repetitions, 0.01), (claim, share)
 
 
 def coverage(drawn: KnownBenchmarks, repetitions: int) -> dict[str, float]:
     """The share of 95% intervals of gap changes that hold the truth, by group."""
     held: dict[str, list[bool]] = {}
-    direction = measure_named(measure_of(drawn)).direction or 1.0
+    direction = measure_named(drawn.metric).direction or 1.0
     for repetition in range(repetitions):
-        for member in gap_changes_of(drawn, np.random.default_rng([1, repetition]), measure_of(drawn)):
+        for member in gap_changes_of(drawn, np.random.default_rng([1, repetition]), drawn.metric):
             interval, group = member.contrast.interval, str(member.comparison.estimand.subset.group)
             if interval is not None:
                 low, high = interval.bounds(0.025)
@@ -164,3 +161,15 @@ def test_gap_changes_of_distances_of_one_run_would_accuse_too_often(repetitions)
     n = repetitions(500)
     found, accused = of_distances(drawn, n)
     assert found > 0.04 and (accused > ALPHA or n < 200)
+
+
+def main(repetitions: int) -> None:
+    """Print the table of docs/generation.md."""
+    for name, drawn in (FAIR | MORE_FAIR | {"harmed": HARMED}).items():
+        found, held = claimed(drawn, repetitions), coverage(drawn, repetitions)
+        shares = " | ".join(f"{found.get(claim, 0):.3f}" for claim in CLAIMS)
+        print(f"| {name} | {shares} | {min(held.values()):.3f}–{max(held.values()):.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

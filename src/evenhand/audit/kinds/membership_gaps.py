@@ -43,6 +43,7 @@ class LeakGap:
         whole: the sum, with its two-way variance.
         inside, outside: the sums of the group's values and of the rest's.
         scale: over how many methods, of one sign.
+        rows: of the group and of the rest, as an effective size is at most.
         cells: float [T, U], contributions to the sum.
         examples: distinct ones; smallest: distinct members or non-members of a side, whichever are fewest.
         reason: why it is undefined; None where it is not.
@@ -52,6 +53,7 @@ class LeakGap:
     inside: TwoWay
     outside: TwoWay
     scale: float
+    rows: tuple[int, int]
     cells: np.ndarray
     examples: int
     smallest: int
@@ -76,13 +78,17 @@ class LeakGap:
         examples = sum(max(leak.examples for _, leak in side) for side in sides)
         reason = next((leak.reason for leak in every if leak.reason), None)
         smallest = min(leak.smallest for leak in every)
-        scale = float(len(methods))
-        return cls(whole, inside, outside, scale, cells[0] - cells[1], examples, smallest, reason)
+        scale, rows = float(len(methods)), [max(leak.pooled.size for _, leak in side) for side in sides]
+        return cls(whole, inside, outside, scale, (rows[0], rows[1]), cells[0] - cells[1], examples, smallest, reason)
 
     @property
     def interval(self) -> FewEvents | Wider:
         """The interval of one gap, or of the sum of several with the sign 1: of shares, at any number of events."""
-        return gap_interval(self.whole, self.inside, self.outside, self.scale)
+        inside, outside = (
+            replace(side, units=float(rows if side.variance > 0 else side.units))
+            for side, rows in zip((self.inside, self.outside), self.rows, strict=True)
+        )
+        return gap_interval(self.whole, inside, outside, self.scale)
 
     @property
     def doubts(self) -> tuple[str, ...]:

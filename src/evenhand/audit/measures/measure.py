@@ -15,6 +15,10 @@ Kind = Literal["predictions", "translations", "options", "benchmarks", "probes",
 
 UNLIMITED = (-math.inf, math.inf)
 RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
+NO_PROMISE = (
+    "no coverage is promised: in simulations 95% intervals of such contrasts hold the truth in .85 to 1.00, most often "
+    "where groups fare alike"
+)
 
 EVERYWHERE: tuple[Level, ...] = ("everyone", "group")
 BETWEEN: tuple[Level, ...] = ("attribute", "group")
@@ -61,6 +65,7 @@ class Measure:
             predicted probabilities.
         planted: whether harm is planted into it, to see what the study would have detected.
         notes: the note on its rows, by level.
+        on_contrasts: a further note on the rows of its contrasts.
         display: where and how reports show it.
     """
 
@@ -88,6 +93,7 @@ class Measure:
     floor: Literal["permuted", "redrawn"] | None = None
     planted: bool = False
     notes: tuple[tuple[Level, str], ...] = ()
+    on_contrasts: str = ""
     display: Display = field(default_factory=Display)
 
     def __post_init__(self) -> None:

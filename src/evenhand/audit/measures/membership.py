@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.measure import EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
+from evenhand.audit.measures.measure import EVERYWHERE, NO_PROMISE, RANGE, UNLIMITED, Measure, by_name
 from evenhand.audit.membership.group_gaps import between, eligible
 from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accuracy, nothing, rate
 from evenhand.audit.membership.losses import correlation, difference_in
@@ -309,6 +309,7 @@ MEMBERSHIP = by_name(
         decided_by="the gap changes of membership AUC",
         title="membership AUC, largest − smallest of groups",
         notes=RANGE,
+        on_contrasts=NO_PROMISE,
     ),
     Measure(
         "membership_tpr_at_fpr_0.01_difference",
