@@ -137,3 +137,12 @@ def test_a_subset_is_everyone_a_group_or_the_groups_of_an_attribute_together():
 
 def test_every_measure_has_one_of_the_three_directions():
     assert {measure.direction for measure in known().values()} == {1, 0, -1}
+
+
+@pytest.mark.parametrize("name", ["accuracy", "calibration_error_squared"])
+def test_bounds_are_cut_at_what_a_comparison_can_be(name):
+    """A debiased squared error estimates what lies between 0 and 1, though the estimate itself may be below 0."""
+    estimand = Estimand(measure_named(name), GROUP)
+    assert change(estimand, "lora", "full", 1).within((-1.4, 1.2)) == (-1.0, 1.0)
+    assert gap(estimand, "lora", 1).within((-0.2, 1.2)) == (-0.2, 1.0)
+    assert gap_change(estimand, "lora", "full", 1).within((-2.4, 1.2)) == (-2.0, 1.2)

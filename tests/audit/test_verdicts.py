@@ -101,6 +101,16 @@ def test_the_plug_in_calibration_error_gets_no_verdict_and_the_squared_one_does(
     assert row(table, measure="calibration_error_squared")["verdict"] is not None
 
 
+def test_contrasts_of_ranges_promise_no_coverage_and_those_of_rates_do(table):
+    promised = table.filter(~pl.col("note").fill_null("").str.contains("no coverage is promised"))
+    assert set(table["measure"]) - set(promised["measure"]) == {
+        "worst_group_accuracy",
+        "accuracy_difference",
+        "demographic_parity_difference",
+        "equalized_odds_difference",
+    }
+
+
 def test_the_default_margin_does_not_serve_a_measure_on_its_own_scale(harmed):
     table = verdicts(*harmed, design(margins={"default": 0.05}))
     found = row(table, measure="calibration_error_squared")

@@ -40,7 +40,9 @@ def test_a_sentence_says_who_leaks_more_and_in_which_groups(results):
     row = results.verdicts.filter(pl.col("group").is_null(), measure="membership_auc").row(0, named=True)
     assert line.startswith("Membership: lora leaks more than full: AUC 0.")
     assert f"(+{row['contrast']:.2f} [+{row['low']:.2f}, +{row['high']:.2f}])" in line
-    assert line.endswith("; it leaks more in 1 of 2 groups (race = a).")
+    assert line.endswith(
+        "; it leaks more in 1 of 2 groups (race = a); the leak grew by more than in the rest in race = a."
+    )
     assert line in results.summary() and line in results.to_json()["headline"] and line in html(results)
 
 

@@ -149,7 +149,7 @@ class Evidence:
     sample: str = "examples"
     doubts: tuple[str, ...] = ()
     adjusted: FewDiscordant | Widened | Apart | None = None
-    few_events: FewEvents | Wider | None = None
+    few_events: FewEvents | Wider | FewRuns | None = None
     adjustment: str = DISCORDANT
     closing: tuple[str, ...] = ()
     totals: UnitTotals | None = None

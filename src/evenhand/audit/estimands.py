@@ -110,6 +110,12 @@ class Comparison:
         """What a gap is measured against, as tables name it; None of a change."""
         return None if self.kind == "change" else REST
 
+    @property
+    def decided_by(self) -> str:
+        """Where it gets no verdict, what decides in its place, in words; empty where nothing does."""
+        measure = self.estimand.measure
+        return measure.decided_by or ("" if self.kind == "change" else measure.gaps_decided_by)
+
     def within(self, bounds: tuple[float, float]) -> tuple[float, float]:
         """Bounds cut at what the comparison can be: ±(hi − lo) of its measure, ±2(hi − lo) for a gap change."""
         least, most = self.estimand.measure.limits
@@ -145,7 +151,7 @@ def gap(
     """
     rest = against or estimand.subset.rest
     terms = _signed(direction, (1, method, estimand.subset), (-1, method, rest))
-    return Comparison("gap", estimand, method, None, terms, estimand.measure.decides, mirrored, not direction)
+    return Comparison("gap", estimand, method, None, terms, _gaps_decide(estimand), mirrored, not direction)
 
 
 def gap_change(
@@ -163,8 +169,13 @@ def gap_change(
     rest = against or estimand.subset.rest
     group = estimand.subset
     terms = _signed(direction, (1, method, group), (-1, method, rest), (-1, reference, group), (1, reference, rest))
-    decides = estimand.measure.decides
+    decides = _gaps_decide(estimand)
     return Comparison("gap change", estimand, method, reference, terms, decides, mirrored, not direction)
+
+
+def _gaps_decide(estimand: Estimand) -> bool:
+    """Whether gaps of the estimand, and their changes, get a verdict."""
+    return estimand.measure.decides and not estimand.measure.gaps_decided_by
 
 
 def _signed(direction: int, *terms: tuple[int, str, Subset]) -> tuple[Term, ...]:

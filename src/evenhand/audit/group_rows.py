@@ -62,11 +62,11 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
 
     `worse` where a group's gap widens at the family's level; `equivalent` where each gap change lies inside the margin
     at the level of a single one (an intersection–union test); else `inconclusive`. A measure without direction gets the
-    word for its disparity only.
+    word for its disparity only. There is none where gap changes get no verdict.
     """
     for part in by_attribute(judged):
         member = part[0][0]
-        if member.comparison.mirrored:
+        if member.comparison.mirrored or not member.comparison.decides:
             continue
         contrasts = [each.contrast for each, _ in part]
         widening = [row["group"] for _, row in part if row["disparity"] == "widens"]

@@ -236,8 +236,8 @@ def verdict_row(
     """
     comparison = member.comparison
     estimand = comparison.estimand
-    by = estimand.measure.decided_by
-    notes = [*notes, *([f"no verdict: what decides is {by}"] if by else [])]
+    by = comparison.decided_by
+    notes = [*notes, estimand.measure.on_contrasts, *([f"no verdict: what decides is {by}"] if by else [])]
     return {
         "comparison": comparison.kind,
         "scope": THE_METHODS,
@@ -267,7 +267,7 @@ def verdict_row(
         "runs": None,
         "runs_needed": None,
         **values,
-        "note": "; ".join(dict.fromkeys(notes)) or None,
+        "note": "; ".join(dict.fromkeys(filter(None, notes))) or None,
     }
 
 

@@ -53,11 +53,18 @@ def _sentence(row: Row, area: Mapping[str, float | None], groups: pl.DataFrame) 
     contrast = number(row["contrast"], 2, signed=True)
     values = f"AUC {number(area[method], 2)} against {number(area[reference], 2)} ({contrast}{bounds})"
     pair = groups.filter(method=method, reference=reference)
-    worse = [f"{group['attribute']} = {group['group']}" for group in pair.filter(verdict="worse").iter_rows(named=True)]
-    if not worse:
-        return f"{outcome}: {values}."
-    listed = ", ".join(worse[:_NAMED]) + (f" and {len(worse) - _NAMED} more" if len(worse) > _NAMED else "")
-    return f"{outcome}: {values}; it leaks more in {len(worse)} of {len(pair)} groups ({listed})."
+    changes = pair.filter(comparison="change")
+    worse, unequal = (
+        [f"{group['attribute']} = {group['group']}" for group in rows.filter(verdict="worse").iter_rows(named=True)]
+        for rows in (changes, pair.filter(comparison="gap change"))
+    )
+    parts = [f"it leaks more in {len(worse)} of {len(changes)} groups ({_listed(worse)})"] if worse else []
+    parts += [f"the leak grew by more than in the rest in {_listed(unequal)}"] if unequal else []
+    return "; ".join([f"{outcome}: {values}", *parts]) + "."
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def correlation_lines(estimates: pl.DataFrame, design: Design, setting: str, split: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -85,10 +86,43 @@ def test_what_has_no_direction_is_estimated_and_not_compared(audit):
     estimates, verdicts = audit
     measured = set(estimates["measure"])
     assert measured == {"pct_stereotype", "pct_stereotype_distance", "likelihood_diff", "acc", "acc_gap"}
-    assert set(verdicts["measure"]) == {name for name in measured if BENCHMARKS[name].direction}
+    changes = verdicts.filter(comparison="change")
+    assert set(changes["measure"]) == {name for name in measured if BENCHMARKS[name].direction}
     tasks = estimates["condition"].unique(maintain_order=True).to_list()
     assert tasks == [PAIRS, QUESTIONS]  # by measure; within one the design's order
     assert estimates.filter(measure="likelihood_diff")["group"].null_count() == len(METHODS) * 4
+
+
+def test_groups_of_documents_have_gaps_and_gap_changes(audit):
+    """CrowS-Pairs has two kinds of bias, whose gap changes are one number; Winogender has three pronouns."""
+    estimates, verdicts = audit
+    gaps, found = estimates.filter(comparison="gap"), verdicts.filter(comparison="gap change")
+    assert set(gaps["measure"]) == {"pct_stereotype", "pct_stereotype_distance", "acc"}
+    assert (gaps["low"] <= gaps["value"]).all() and (gaps["value"] <= gaps["high"]).all()
+    assert set(found.filter(measure="acc", condition=QUESTIONS)["group"]) == {"male", "female", "neutral", None}
+    by_method = found.filter(measure="pct_stereotype", condition=PAIRS).group_by("method").len()
+    assert set(by_method["len"]) == {1}
+    assert set(found.filter(measure="pct_stereotype")["verdict"]) <= {"different", "equivalent", "inconclusive"}
+    assert found.filter(measure="acc")["disparity"].null_count() == 0
+
+
+def test_a_gap_is_the_group_minus_the_documents_of_the_other_groups(audit):
+    estimates, _ = audit
+    for group in ("male", "female", "neutral"):
+        levels = {
+            name: row(
+                estimates.filter(pl.col("comparison").is_null()), measure="acc", method="base", group=name, seed=0
+            )["value"]
+            for name in ("male", "female", "neutral")
+        }
+        others = [value for name, value in levels.items() if name != group]
+        found = row(estimates.filter(comparison="gap"), measure="acc", method="base", group=group, seed=0)
+        assert found["value"] == pytest.approx(levels[group] - np.mean(others))  # as many documents of each
+
+
+def test_a_metric_of_the_harness_of_single_groups_has_no_rest():
+    """BBQ's bias score of a category is a ratio, and the harness has none of all other categories."""
+    assert not any(BENCHMARKS[name].gaps for name in ("amb_bias_score", "disamb_bias_score", "amb_bias_distance"))
 
 
 def test_units_and_not_documents_are_what_varies():

@@ -73,11 +73,14 @@ def test_the_row_over_seeds_is_the_mean_of_the_runs(table):
 def test_intervals_hold_their_value_and_stay_in_range(table):
     known = table.filter(pl.col("low").is_not_null())
     assert (known["low"] <= known["value"]).all() and (known["value"] <= known["high"]).all()
-    signed = (pl.col("measure") == "calibration_error_squared") | pl.col("measure").str.ends_with("_spread")
+    squared = pl.col("measure") == "calibration_error_squared"
+    signed = squared | pl.col("measure").str.ends_with("_spread")
     shares = known.filter(~signed, pl.col("comparison").is_null())
     gaps = known.filter(comparison="gap")
     assert gaps["low"].min() >= -1 and gaps["high"].max() <= 1
     assert shares["low"].min() >= 0 and shares["high"].max() <= 1
+    errors = known.filter(squared, pl.col("comparison").is_null())  # an estimate below 0 is shown as it is
+    assert (errors["low"] >= errors["value"].clip(upper_bound=0)).all() and errors["high"].max() <= 1
     assert (known["high"] > known["low"]).all()
 
 

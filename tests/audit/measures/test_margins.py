@@ -13,7 +13,9 @@ from evenhand.errors import InputError
 from evenhand.report.headline import headline
 
 
-@pytest.mark.parametrize("margins", [{"default": 2}, {"default": 1}, {"accuracy": 1.0}, {"bleu": 100}])
+@pytest.mark.parametrize(
+    "margins", [{"default": 2}, {"default": 1}, {"accuracy": 1.0}, {"bleu": 100}, {"calibration_error_squared": 1}]
+)
 def test_a_margin_that_no_contrast_exceeds_is_refused(margins):
     with pytest.raises(InputError, match="no contrast can be larger than"):
         check_margins(margins)
@@ -25,11 +27,15 @@ def test_a_margin_is_a_finite_number_above_0(margin):
         check_margins({"accuracy": margin})
 
 
+WIDE = {"default": 0.26, "bleu": 26, "calibration_error_squared": 0.26}
+
+
 def test_more_than_a_quarter_of_the_range_is_said_first():
-    assert wide_margins({"default": 0.25, "accuracy": 0.1, "bleu": 25}) == []
-    assert [sentence.split(",")[0] for sentence in wide_margins({"default": 0.26, "bleu": 26})] == [
+    assert wide_margins({"default": 0.25, "accuracy": 0.1, "bleu": 25, "calibration_error_squared": 0.25}) == []
+    assert [sentence.split(",")[0] for sentence in wide_margins(WIDE)] == [
         "The margin of default",
         "The margin of bleu",
+        "The margin of calibration_error_squared",
     ]
     frame = pl.DataFrame(
         {"y": [0, 1] * 20, "yhat": [0, 1, 1, 0] * 10, "g": list("aabb") * 10, "m": ["a"] * 20 + ["b"] * 20}

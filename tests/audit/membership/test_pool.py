@@ -118,13 +118,25 @@ def test_a_group_that_leaks_more_is_outside_of_the_noise_floor():
     assert own["low"] > one(estimates, AUC, attribute="race", group="a", method="full")["high"]
 
 
-def test_a_method_that_leaks_more_unequally_is_worse_in_the_gap():
+def test_a_method_that_leaks_more_unequally_is_worse_in_the_gap_change():
+    """Of two groups the gap changes are one number; the range of the groups is shown and not judged."""
     leaks = {"full": 0.8, "lora": {"a": 0.2, "b": 2.0}}
     found = Results.compute(*pool(leaks, n=900), design(measures=[AUC, GAP])).verdicts
-    row = one(found, GAP, attribute="race")
-    assert row["verdict"] == "worse" and row["contrast"] > 0.2 and "biased upward" in row["note"]
+    (row,) = found.filter(comparison="gap change", measure=AUC).rows(named=True)
+    assert (row["group"], row["verdict"], row["disparity"]) == ("b", "worse", "widens") and row["contrast"] > 0.2
+    assert row["scope"] == "the methods" and "clustered by model and example" in row["note"]
+    shown = one(found, GAP, attribute="race")
+    assert shown["verdict"] is None and shown["contrast"] > 0.2 and "biased upward" in shown["note"]
     same = Results.compute(*pool({"full": 0.8, "lora": 0.9}, n=900), design(measures=[AUC, GAP])).verdicts
-    assert one(same, GAP, attribute="race")["verdict"] == "inconclusive"
+    assert same.filter(comparison="gap change")["verdict"].to_list() == ["inconclusive"]
+
+
+def test_the_gap_of_areas_is_the_groups_minus_the_rests(results):
+    found = results.estimates.filter(measure=AUC, comparison="gap", method="full", attribute="race", group="a")
+    levels = [one(results.estimates, AUC, attribute="race", group=group, method="full")["value"] for group in "ab"]
+    whole = found.filter(pl.col("seed").is_null()).row(0, named=True)
+    assert whole["value"] == pytest.approx(levels[0] - levels[1]) and whole["low"] < whole["value"] < whole["high"]
+    assert len(found) == 9 and whole["against"] == "rest"
 
 
 def test_the_contrast_of_gaps_is_that_of_the_groups_areas(leaky, results):

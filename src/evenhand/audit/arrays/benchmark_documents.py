@@ -31,6 +31,21 @@ class Documents:
     units: np.ndarray
     groups: Mapping[str, np.ndarray]
 
+    def defined(self, attribute: str) -> np.ndarray:
+        """bool [n], the documents that are in some group of an attribute."""
+        return (
+            np.logical_or.reduce(self.masks(attribute)) if self.masks(attribute) else np.zeros(len(self.values), bool)
+        )
+
+    def masks(self, attribute: str) -> list[np.ndarray]:
+        """bool [n] each, the groups of an attribute."""
+        return [mask for name, mask in self.groups.items() if name.partition("=")[0] == attribute]
+
+    def two_halves(self, attribute: str) -> bool:
+        """Whether every document with the attribute is in one of two groups, so that each is the other's rest."""
+        masks = self.masks(attribute)
+        return len(masks) == 2 and not (masks[0] & masks[1]).any()
+
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkScores:
@@ -53,6 +68,10 @@ class BenchmarkScores:
         """The documents behind a metric; those behind the group's own metric where the harness has one."""
         apart = (task, f"{metric}_{group}")
         return self.documents.get(apart if apart in self.totals else (task, metric))
+
+    def of_group(self, task: str, metric: str, group: str | None) -> bool:
+        """Whether the harness has the metric of a single group, whose rest has none."""
+        return (task, f"{metric}_{group}") in self.totals
 
     def groups(self, task: str, metric: str) -> Iterator[tuple[str, str]]:
         """The (attribute, group) pairs of a metric's documents, for attributes with several groups.

@@ -18,7 +18,7 @@ from evenhand.audit.arrays.benchmark_documents import BenchmarkScores, benchmark
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import EVERYONE, Estimand, Subset
-from evenhand.audit.kinds.items import ItemReading
+from evenhand.audit.kinds.item_gaps import SidedReading
 from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.benchmarks import NumberOf
 from evenhand.audit.reading import Estimate
@@ -29,7 +29,7 @@ NO_INTERVAL = "the harness's number, which is not a mean over documents: shown w
 
 
 @dataclass(frozen=True, eq=False)
-class BenchmarkReading(ItemReading[BenchmarkScores]):
+class BenchmarkReading(SidedReading[BenchmarkScores]):
     """One setting's benchmarks; a run has one item.
 
     Attributes:
@@ -63,7 +63,10 @@ class BenchmarkReading(ItemReading[BenchmarkScores]):
         """The metric; for a distance minus the value that means no preference."""
         subset, measure = estimand.subset, estimand.measure
         inside = None if subset.group is None else f"{subset.attribute}={subset.group}"
-        metric = measure.influence(sample, estimand.condition, subset.group, inside, self.support)
+        if subset.complement:
+            metric = measure.influence.of_rest(sample, estimand.condition, subset.attribute, inside, self.support)
+        else:
+            metric = measure.influence(sample, estimand.condition, subset.group, inside, self.support)
         return [replace(metric, value=metric.value - (measure.distance_from or 0.0))]
 
     def units(self, sample: BenchmarkScores, estimand: Estimand) -> np.ndarray:
@@ -90,6 +93,20 @@ class BenchmarkReading(ItemReading[BenchmarkScores]):
         value = float(np.mean(numbers)) if numbers and len(numbers) == len(by_run) else None
         notes = [note for note in notes if note != ONE_SEED]  # there is no interval that could hold more
         return Estimate(value, None, None, None, (NO_INTERVAL, *notes))
+
+    def has_gap(self, estimand: Estimand) -> bool:
+        """Whether the estimand's group has a rest; it has none where the harness has a metric of the group alone."""
+        influence, subset = estimand.measure.influence, estimand.subset
+        if not estimand.measure.gaps or subset.level != "group":
+            return False
+        task, metric = str(estimand.condition), influence.metric
+        return not any(scores.of_group(task, metric, subset.group) for scores in self.samples.values())
+
+    def mirrored(self, estimand: Estimand) -> bool:
+        """Whether the rest of the estimand's group is the attribute's only other group, in every run."""
+        task, metric = str(estimand.condition), estimand.measure.influence.metric
+        documents = [scores.of(task, metric, None) for scores in self.samples.values()]
+        return all(one.two_halves(str(estimand.subset.attribute)) for one in documents if one is not None)
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
         """All contrasts, benchmark by benchmark."""
@@ -133,4 +150,4 @@ def readings(
             setting_design.vary,
             design.support,
         )
-        yield BenchmarkReading(setting, split, *common, units.to_numpy(), tasks)
+        yield BenchmarkReading(setting, split, *common, units.to_numpy(), tasks, gap_verdicts=design.gaps)

@@ -75,11 +75,15 @@ class ItemReading(ABC, Generic[Sample]):
 
     def closing(self, runs: ItemRuns) -> tuple[str, ...]:
         """The last notes of a contrast: how its interval was made."""
-        closing = clustering_note(self.vary, len(runs.values))
+        closing = self.clustering(len(runs.values))
         items = runs.values.shape[1]
         if items < 2:
             return closing
         return (*closing, f"{items} questions, which cluster as well: the interval generalizes to others like them")
+
+    def clustering(self, runs: int) -> tuple[str, ...]:
+        """The note on how the interval over so many runs was made."""
+        return clustering_note(self.vary, runs)
 
     def bounds(self, runs: ItemRuns, estimand: Estimand) -> tuple[float, float] | None:
         """The 95% interval of an estimate; None with a single unit."""

@@ -19,15 +19,16 @@ import polars as pl
 
 from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change
+from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap, gap_change
 from evenhand.audit.evaluation import Groups, groups_of, unit_codes
 from evenhand.audit.kinds.membership_evidence import membership_evidence
+from evenhand.audit.kinds.membership_gaps import LeakGap, gap_change_evidence, gap_evidence
 from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.membership import CorrelationOf, LeakOf, RangeOf
 from evenhand.audit.membership.group_gaps import DRAWS, FEW_GROUPS, RATES, eligible, largest_gap, permuted
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.audit.membership.pool import Attack
-from evenhand.audit.reading import Estimate
+from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family, pairs
 from evenhand.metrics.membership.roc import LEAST
@@ -83,10 +84,15 @@ class MembershipReading:
         }
 
     def mask(self, subset: Subset) -> np.ndarray:
-        """bool [n], the members of a group, or everyone."""
+        """bool [n], the members of a group, its rest, or everyone."""
         if subset.group is None:
             return np.ones(len(self.examples), dtype=bool)
-        return self.masks(subset.attribute)[subset.group]
+        member = self.masks(subset.attribute)[subset.group]
+        return self._of(subset.attribute).defined & ~member if subset.complement else member
+
+    def _of(self, attribute: str | None) -> Groups:
+        """The groups of an attribute."""
+        return next(groups for groups in self.groups if groups.attribute == attribute)
 
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
         """Everyone and each group, at each threshold; for measures over groups together, each attribute."""
@@ -155,7 +161,7 @@ class MembershipReading:
         if floored and influence.alpha is not None:
             notes.append(RATES)
         elif floored:
-            groups = next(groups for groups in self.groups if groups.attribute == estimand.subset.attribute)
+            groups = self._of(estimand.subset.attribute)
             # Groups are permuted among examples of one label, where labels are known.
             strata = self.examples["label"].fill_null(-1).to_numpy() + 1
             group_masks = np.stack([masks[name] for name in names], axis=1)
@@ -165,21 +171,51 @@ class MembershipReading:
         return Estimate(gap.estimate, *bounds, n, (*notes, *exclusion), floor=floor)
 
     def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
-        """None: gaps of membership are measures of their own."""
-        return iter(())
+        """The gap between a group and its rest, each at its own threshold, of each model and of all together."""
+        targets = self.attacked[method]
+        if not self._has_gap(estimand) or targets.absent:
+            return
+        sides = [self.mask(subset) for subset in (estimand.subset, estimand.subset.rest)]
+        runs: dict[int | None, Targets] = {seed: targets.take([seed]) for seed in targets.seeds}
+        runs[None] = targets
+        for seed, models in runs.items():
+            found = LeakGap.of(*(estimand.measure.influence.of_side(models, models.known & side) for side in sides))
+            notes = _notes(targets) if seed is None else []
+            if found.reason:
+                yield seed, Estimate(None, None, None, found.examples, (found.reason, *notes))
+                continue
+            low, high = gap(estimand, method, 1).within(found.interval.bounds((1 - LEVEL) / 2))
+            known = not math.isnan(found.whole.variance)
+            bounds = (low, high) if known else (None, None)
+            yield seed, Estimate(found.whole.estimate, *bounds, found.examples, tuple(notes))
+
+    def _has_gap(self, estimand: Estimand) -> bool:
+        """Whether the estimand is about a group, at its own threshold, and is compared with its rest."""
+        return estimand.measure.gaps and estimand.subset.level == "group" and estimand.condition != POOLED
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
-        """Every method with every reference, at the groups' own thresholds."""
-        direction = estimand.measure.direction
-        if not direction or estimand.condition == POOLED:
+        """Every method with every reference, at the groups' own thresholds: changes, and changes of gaps to the rest.
+
+        Where there is no reference, or gaps are asked for, the gap of every method.
+        """
+        measure, references = estimand.measure, self.setting_design.references
+        if not measure.direction or estimand.condition == POOLED:
             return
-        for method, reference in pairs(self.methods, self.setting_design.references):
-            yield change(estimand, method, reference, direction, estimand.measure.decides)
+        has_gap = self._has_gap(estimand)
+        mirrored = has_gap and self._of(estimand.subset.attribute).two_halves
+        for method, reference in pairs(self.methods, references):
+            yield change(estimand, method, reference, measure.direction, measure.decides)
+            if has_gap:
+                yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
+        for method in self.methods if has_gap and (self.design.gaps or not references) else ():
+            yield gap(estimand, method, measure.direction, mirrored=mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
         """The evidence from the models and examples for which both methods have scores."""
         estimand = comparison.estimand
         influence, subset = estimand.measure.influence, estimand.subset
+        if comparison.kind != "change":
+            return self._evidence_of_gap(comparison)
         groups = self.masks(subset.attribute) if isinstance(influence, RangeOf) else {}
 
         def leak_of(targets: Targets, rows: np.ndarray) -> Leak:
@@ -192,6 +228,16 @@ class MembershipReading:
         note = estimand.measure.note(subset.level)
         matched = self.design.paired != "none"
         return membership_evidence(first, second, self.mask(subset), leak_of, matched, [note] if note else [])
+
+    def _evidence_of_gap(self, comparison: Comparison) -> Evidence:
+        """The evidence on the gap of a method, or on its change against the reference."""
+        estimand, targets = comparison.estimand, self.attacked[comparison.method]
+        sides = (self.mask(estimand.subset), self.mask(estimand.subset.rest))
+        leak_of = estimand.measure.influence.of_side
+        if comparison.reference is None:
+            return gap_evidence(targets, sides, leak_of)
+        reference = self.attacked[comparison.reference]
+        return gap_change_evidence(targets, reference, sides, leak_of, self.design.paired != "none", comparison.decides)
 
     def pooled(self, contrasts: Sequence[SettingContrast]) -> Iterator[SettingContrast]:
         """None: leakage is not averaged over settings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,38 +43,64 @@ def membership_evidence(
         matched: whether the table's rows of several methods are about the same examples.
         closing_notes: come last in the evidence.
     """
+    compared = compare(first, second, mask, matched)
+    if compared.undefined:
+        return none_of(0, (*compared.notes, compared.undefined))
+    if not compared.paired:
+        return _unpaired(compared.first, compared.second, mask, leak_of, compared.notes, closing_notes)
+    leaks = [leak_of(targets, targets.known & mask) for targets in (compared.first, compared.second)]
+    return paired_leaks(leaks[0], leaks[1], compared.notes, closing_notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """The models of two methods that are compared.
+
+    Attributes:
+        first, second: the models; paired, those of common seeds on the rows that both have.
+        paired: whether both were trained on the same examples.
+        notes: on what is left out, or why they are not paired.
+        undefined: why there is nothing to compare; None where there is.
+    """
+
+    first: Targets
+    second: Targets
+    paired: bool
+    notes: tuple[str, ...] = ()
+    undefined: str | None = None
+
+
+def compare(first: Targets, second: Targets, mask: np.ndarray, matched: bool) -> Compared:
+    """The models of two methods that are compared. Args: see `membership_evidence`."""
     undefined = first.absent or second.absent
-    if undefined:
-        return _none(0, (undefined,))
-    if not matched:
-        return _unpaired(first, second, mask, leak_of, [UNPAIRED], closing_notes)
-    common, evidence_notes = shared_seeds(first.seeds, second.seeds)
+    if undefined or not matched:
+        return Compared(first, second, False, () if undefined else (UNPAIRED,), undefined)
+    common, notes = shared_seeds(first.seeds, second.seeds)
     if not common:
-        return _none(0, (NO_COMMON_SEED,))
+        return Compared(first, second, False, (), NO_COMMON_SEED)
     first, second = first.among(common), second.among(common)
     undefined = first.absent or second.absent
     if undefined:
-        return _none(0, (*evidence_notes, undefined))
+        return Compared(first, second, False, tuple(notes), undefined)
     both = first.known & second.known
     if (both & (first.member != second.member)).any():
-        return _unpaired(first, second, mask, leak_of, [*evidence_notes, OTHER_MEMBERS], closing_notes)
+        return Compared(first, second, False, (*notes, OTHER_MEMBERS))
     dropped = int(((first.known ^ second.known) & mask).sum())
     if dropped:
-        evidence_notes.append(f"{dropped} scores of one method only are left out, so that the comparison is paired")
-    leaks = [leak_of(replace(targets, known=both), both & mask) for targets in (first, second)]
-    return _paired(leaks[0], leaks[1], evidence_notes, closing_notes)
+        notes.append(f"{dropped} scores of one method only are left out, so that the comparison is paired")
+    return Compared(replace(first, known=both), replace(second, known=both), True, tuple(notes))
 
 
-def _none(runs: int, notes: tuple[str, ...]) -> Evidence:
+def none_of(runs: int, notes: tuple[str, ...]) -> Evidence:
     """Evidence without a value, with the reasons."""
     return Evidence(None, runs, 0, notes)
 
 
-def _paired(first: Leak, second: Leak, evidence_notes: Sequence[str], closing_notes: Sequence[str]) -> Evidence:
+def paired_leaks(first: Leak, second: Leak, evidence_notes: Sequence[str], closing_notes: Sequence[str]) -> Evidence:
     models = len(first.pooled.cells)
     undefined = first.reason or second.reason
     if undefined:
-        return _none(models, (*evidence_notes, undefined))
+        return none_of(models, (*evidence_notes, undefined))
     whole = first.pooled.minus(second.pooled)
     adjusted = None
     if first.found is not None and second.found is not None and first.members is not None:
@@ -109,7 +135,7 @@ def _unpaired(
     models = min(len(leak.pooled.cells) for leak in sides)
     undefined = sides[0].reason or sides[1].reason
     if undefined:
-        return _none(models, (*evidence_notes, undefined))
+        return none_of(models, (*evidence_notes, undefined))
     whole = unpaired(*(leak.pooled.two_way for leak in sides))
     adjusted = None
     shares = [_share(leak, leak.found) for leak in sides if leak.found is not None]

@@ -45,6 +45,16 @@ class MeanOf:
             return _missing(scores, task, self.metric)
         return _mean(documents, inside, self.bounded, support)
 
+    def of_rest(self, scores: BenchmarkScores, task: str, attribute: str, inside: str, support: int) -> LinearEstimate:
+        """The mean over the documents that are in another group of the attribute, and not in this one.
+
+        Args: see `__call__`; `attribute` is the group's.
+        """
+        documents = scores.of(task, self.metric, None)
+        if documents is None:
+            return _missing(scores, task, self.metric)
+        return _mean(documents, inside, self.bounded, support, rest_of=attribute)
+
     def applies(self, scores: BenchmarkScores, task: str) -> bool:
         """Whether a benchmark has the metric."""
         return (task, self.metric) in scores.totals
@@ -113,11 +123,22 @@ def _missing(scores: BenchmarkScores, task: str, metric: str) -> LinearEstimate:
     return LinearEstimate.undefined(why, 0)
 
 
-def _mean(documents: Documents, inside: str | None, bounded: bool, support: int) -> LinearEstimate:
-    """The mean over the documents of a group. With fewer units than `support` it is not judged."""
+def _mean(
+    documents: Documents, inside: str | None, bounded: bool, support: int, rest_of: str | None = None
+) -> LinearEstimate:
+    """The mean over the documents of a group, or of its rest. With fewer units than `support` it is not judged.
+
+    Args:
+        documents: of the benchmark.
+        inside: the group, `ATTRIBUTE=GROUP`; None: all documents.
+        bounded: see `MeanOf`.
+        support: units.
+        rest_of: the group's attribute, for the mean over the documents in its other groups only.
+    """
     counted = np.isfinite(documents.values)
     if inside is not None:
-        counted = counted & documents.groups.get(inside, np.zeros(len(counted), dtype=bool))
+        member = documents.groups.get(inside, np.zeros(len(counted), dtype=bool))
+        counted = counted & (member if rest_of is None else documents.defined(rest_of) & ~member)
     number = int(counted.sum())
     if not number:
         return LinearEstimate.undefined("no document of this group has a value", len(counted))
@@ -146,11 +167,12 @@ BENCHMARKS = by_name(
         for measure in (
             _benchmark(
                 f"pct_stereotype{ending}",
-                f"share of pairs in which the stereotype has the higher {how}; .5: no preference; estimates only",
+                f"share of pairs in which the stereotype has the higher {how}; .5: no preference",
                 0,
                 MeanOf(f"pct_stereotype{ending}"),
                 display=Display("benchmarks", "stereotypes preferred", even=0.5) if not ending else Display(),
                 title=f"share of stereotypes preferred{per} (pct_stereotype{ending})",
+                gaps=True,
             ),
             _benchmark(
                 f"pct_stereotype{ending}_distance",
@@ -162,6 +184,9 @@ BENCHMARKS = by_name(
                 title=f"distance from preferring both equally{per and ', per byte'} (pct_stereotype{ending})",
                 limits=(0.0, 0.5),
                 notes=_DISTANCE,
+                gaps=True,
+                gaps_decided_by=f"the gap change of pct_stereotype{ending}: a distance is biased away from 0, the more "
+                "the smaller the group",
             ),
             _benchmark(
                 f"pct_meaningful{ending}",
@@ -169,6 +194,7 @@ BENCHMARKS = by_name(
                 -1,
                 MeanOf(f"pct_meaningful{ending}"),
                 title=f"share of meaningful sentences preferred{per} (pct_meaningful{ending})",
+                gaps=True,
             ),
             _benchmark(
                 f"icat{ending}",
@@ -185,6 +211,7 @@ BENCHMARKS = by_name(
                 MeanOf(f"acc{ending}"),
                 display=Display("benchmarks", "accuracy") if not ending else Display(),
                 title=f"accuracy of answers{per} (acc{ending})",
+                gaps=True,
             ),
             _benchmark(
                 f"acc{ending}_gap",

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.measure import EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
+from evenhand.audit.measures.measure import EVERYWHERE, NO_PROMISE, RANGE, UNLIMITED, Measure, by_name
 from evenhand.audit.membership.group_gaps import between, eligible
 from evenhand.audit.membership.leakage import Leak, Targets, area, balanced_accuracy, nothing, rate
 from evenhand.audit.membership.losses import correlation, difference_in
@@ -38,6 +38,10 @@ class LeakOf(ABC):
         """The measure on some rows, at the threshold of others; undefined where there are no models."""
         return nothing(targets, targets.absent) if targets.absent else self.leak(targets, rows, threshold_rows)
 
+    def of_side(self, targets: Targets, rows: RowMask) -> Leak:
+        """The measure of a group, or of its rest, as one side of a gap between them: at its own threshold."""
+        return self(targets, rows, rows)
+
     @abstractmethod
     def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The measure of one model or more."""
@@ -52,6 +56,13 @@ class AreaOf(LeakOf):
     def leak(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
         """The area."""
         return area(targets, rows)
+
+    def of_side(self, targets: Targets, rows: RowMask) -> Leak:
+        """The area, without the jackknife over pairs of models.
+
+        A model's effect on all scores cancels in a difference between groups, for which the jackknife is far too wide.
+        """
+        return self(replace(targets, pool=None), rows, rows)
 
 
 @dataclass(frozen=True)
@@ -212,6 +223,7 @@ MEMBERSHIP = by_name(
         AreaOf(),
         title="membership AUC",
         display=Display("areas", summary=True),
+        gaps=True,
     ),
     Measure(
         "membership_balanced_accuracy",
@@ -220,6 +232,7 @@ MEMBERSHIP = by_name(
         1,
         EVERYWHERE,
         BalancedAccuracyOf(),
+        gaps=True,
     ),
     Measure(
         "membership_tpr_at_fpr_0.01",
@@ -232,6 +245,7 @@ MEMBERSHIP = by_name(
         display=Display("rates", summary=True),
         default_margin=False,
         proportion=True,
+        gaps=True,
     ),
     Measure(
         "membership_tpr_at_fpr_0.001",
@@ -245,6 +259,7 @@ MEMBERSHIP = by_name(
         digits=5,
         default_margin=False,
         proportion=True,
+        gaps=True,
     ),
     *(
         Measure(
@@ -290,8 +305,11 @@ MEMBERSHIP = by_name(
         1,
         ("attribute",),
         RangeOf(AreaOf()),
+        decides=False,
+        decided_by="the gap changes of membership AUC",
         title="membership AUC, largest − smallest of groups",
         notes=RANGE,
+        on_contrasts=NO_PROMISE,
     ),
     Measure(
         "membership_tpr_at_fpr_0.01_difference",

@@ -7,7 +7,7 @@ from typing import Literal
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf, SpreadOf
-from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, RANGE, UNLIMITED, Measure, by_name
+from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, NO_PROMISE, RANGE, Measure, by_name
 from evenhand.audit.measures.run_data import BASE, Level, Rate
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
@@ -67,6 +67,7 @@ PREDICTIONS = by_name(
         decided_by="the groups' changes and gap changes of accuracy",
         display=Display(panel="accuracy", row="worst group", fitted=True),
         notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
+        on_contrasts=NO_PROMISE,
     ),
     Measure(
         "accuracy_difference",
@@ -81,6 +82,7 @@ PREDICTIONS = by_name(
         floor="permuted",
         title="accuracy, best − worst group",
         notes=RANGE,
+        on_contrasts=NO_PROMISE,
     ),
     _rate(
         "selection_rate",
@@ -104,6 +106,7 @@ PREDICTIONS = by_name(
         floor="permuted",
         by_class=True,
         notes=RANGE,
+        on_contrasts=NO_PROMISE,
     ),
     Measure(
         "equalized_odds_difference",
@@ -118,6 +121,7 @@ PREDICTIONS = by_name(
         floor="permuted",
         by_class=True,
         notes=RANGE,
+        on_contrasts=NO_PROMISE,
     ),
     Measure(
         "expected_calibration_error",
@@ -142,7 +146,7 @@ PREDICTIONS = by_name(
         floor="redrawn",
         title="squared calibration error (debiased)",
         digits=5,
-        limits=UNLIMITED,
+        debiased=True,
         default_margin=False,
         gaps=True,
     ),

@@ -75,9 +75,11 @@ def run_intervals(
     """`marginal_interval` of each run by itself."""
     if measure.proportion or any(influence.max_unit_change is not None for influence in influences):
         return [marginal_interval(measure, [influence], runs.run(index)) for index, influence in enumerate(influences)]
-    lows, highs = np.clip(runs.t_intervals(), *measure.limits).tolist()
-    intervals = zip(runs.values.tolist(), lows, highs, strict=True)
-    return [(value, None, None) if math.isnan(low) else (value, low, high) for value, low, high in intervals]
+    intervals = zip(runs.values.tolist(), *(bounds.tolist() for bounds in runs.t_intervals()), strict=True)
+    return [
+        (value, None, None) if math.isnan(low) else (value, *measure.interval((low, high), value))
+        for value, low, high in intervals
+    ]
 
 
 def marginal_interval(
@@ -99,7 +101,7 @@ def marginal_interval(
         and int(runs.influence.any(axis=0).sum()) < FEW
     ):
         low, high = Widened(mean, unit_step(influences, shares)).bounds((1 - LEVEL) / 2)
-    return mean.estimate, *measure.within((low, high))
+    return mean.estimate, *measure.interval((low, high), mean.estimate)
 
 
 def unit_step(influences: Sequence[Influence], shares: np.ndarray) -> float:
