@@ -157,8 +157,9 @@ class PredictionReading:
         return _Values(of_runs, _estimate(used, mean, n), defined, smallest)
 
     def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
-        """The gap between a group and its rest, of each run, and of the mean over runs."""
-        if not (estimand.measure.gaps and estimand.subset.level == "group"):
+        """The gap between a group and whom it is compared with, of each run, and of the mean over runs."""
+        opposite = self.reader.opposite(estimand.subset) if estimand.subset.level == "group" else None
+        if opposite is None or not estimand.measure.gaps:
             return
         reader, seeds = self.reader, self.evaluation.seeds(method)
         present = [seed for seed in seeds if (method, seed) in self.evaluation.runs]
@@ -166,7 +167,8 @@ class PredictionReading:
         if closed is not None and closed[0].defined(closed[1]):
             estimates, smallest = closed[0].estimates(closed[1])
         else:
-            estimates, smallest = estimates_of_gap(reader, estimand, method)
+            estimates, smallest = estimates_of_gap(reader, estimand, opposite, method)
+        estimates = [replace(estimate, against=opposite.name_against) for estimate in estimates]
         general = [*self.notes.of_estimate(estimand, smallest), *self.notes.of_likeliest_class(estimand, method)]
         for seed, estimate in zip(present, estimates[:-1], strict=True):
             yield seed, _completed(estimate, general, None)
@@ -177,20 +179,21 @@ class PredictionReading:
         yield None, _completed(estimates[-1], [*notes, *([ONE_SEED] if defined == 1 else [])], None)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
-        """Every method with every reference: changes, and for a group changes of its gap to the rest.
+        """Every method with every reference: changes, and for a group changes of its gap to whom it is compared with.
 
         Where there is no reference, or gaps are asked for, the gap of every method.
         """
         measure, subset, references = estimand.measure, estimand.subset, self.evaluation.design.references
-        has_gap = measure.gaps and subset.level == "group"
-        mirrored = has_gap and self.reader.groups(subset.attribute).two_halves
+        opposite = self.reader.opposite(subset) if measure.gaps and subset.level == "group" else None
+        # Of two groups each is all that is not the other; where one of them is what is compared with, one is compared.
+        mirrored = opposite is not None and self.reader.groups(subset.attribute).two_halves
         for method, reference in pairs(self.methods, references):
             if measure.direction or measure.by_favourable:
                 yield change(estimand, method, reference, measure.direction, measure.decides)
-            if has_gap:
-                yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
-        for method in self.methods if has_gap and (self.design.gaps or not references) else ():
-            yield gap(estimand, method, measure.direction, mirrored=mirrored)
+            if opposite is not None:
+                yield gap_change(estimand, method, reference, measure.direction, opposite, mirrored)
+        for method in self.methods if opposite is not None and (self.design.gaps or not references) else ():
+            yield gap(estimand, method, measure.direction, opposite, mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
         """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched.
@@ -293,5 +296,4 @@ def _estimate(influences: Sequence[Influence], interval: tuple[float, float | No
 def _completed(estimate: Estimate, notes: Sequence[str], floor: NoiseFloor | None) -> Estimate:
     """The estimate with further notes, and its noise floor unless that is undefined."""
     floor = None if floor is None or math.isnan(floor.mean) else floor
-    value, n = estimate.value, estimate.n
-    return Estimate(value, estimate.low, estimate.high, n, (*estimate.notes, *notes), estimate.corrected, floor)
+    return replace(estimate, notes=(*estimate.notes, *notes), floor=floor)
