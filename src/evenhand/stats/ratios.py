@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay, degrees_of_freedom, units_of_two_sides
-from evenhand.stats.differences import FewEvents, Interval
+from evenhand.stats.differences import FewEvents, Interval, correlation_of
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import effective_size
 from evenhand.stats.student_t import t_quantile
@@ -125,7 +125,7 @@ class TwoProportions:
         second: of what it is compared with, which may contain the group.
         apart: of those without the group; the second itself unless it contains the group.
         share: of the group in the second: 0 unless it contains the group.
-        together: whether units may be on both sides.
+        together: whether units are on both sides; overlaps: whether examples are in the first and in `apart`.
     """
 
     whole: TwoWay
@@ -134,6 +134,7 @@ class TwoProportions:
     apart: TwoWay
     share: float = 0.0
     together: bool = False
+    overlaps: bool = False
 
     @property
     def ratio(self) -> float:
@@ -173,8 +174,11 @@ class TwoProportions:
             )
         )
         variance = max(seed + example - both, example)
-        parts = (np.array([part]) for part in (first.v_example, times**2 * second.v_example, first.units, second.units))
-        units = int(units_of_two_sides(*parts, np.array([math.ceil(first.units + second.units)]))[0])
+        (ours, n), (theirs, m) = (
+            (np.array([part]), np.array([side.units]))
+            for part, side in ((first.v_example, first), (times**2 * second.v_example, second))
+        )
+        units = int(units_of_two_sides(ours, theirs, n, m, np.ceil(n + m).astype(int))[0])
         df = degrees_of_freedom(variance, seed, whole.runs, units)
         value = first.estimate - times * second.estimate
         return TwoWay(value, variance, df, seed, example, both, whole.runs, units)
@@ -191,10 +195,14 @@ class TwoProportions:
             >>> whole = TwoWay(-0.2, variance, 198, 0, variance, 0, 1, 199)
             >>> low, high = TwoProportions(whole, *sides, sides[1]).linear_interval(0.8).bounds(0.025)
             >>> round(low, 3), round(high, 3)
-            (-0.157, 0.077)
+            (-0.156, 0.078)
         """
         whole = self.linear(times)
         # a·first − c·(share·first + (1 − share)·apart)
         own, other = 1 - times * self.share, times * (1 - self.share)
-        few = FewEvents(whole, self.first, self.apart, (own, other))
+        correlation = 0.0
+        if self.overlaps:
+            variances = (np.array(side.variance) for side in (self.whole, self.first, self.second))
+            correlation = float(correlation_of(*variances))
+        few = FewEvents(whole, self.first, self.apart, (own, other), correlation)
         return few if whole.runs < 2 else Wider(FewRuns(whole), few)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
@@ -80,10 +82,13 @@ def _of_pairs(
     inside, outside, *rest = sides
     part = part_apart(reader, [(ours[0], ours[1], all_[1]) for ours, all_ in zip(inside, outside, strict=True)])
 
+    both = zip(inside, outside, strict=True)
+    common = not rest and any(np.intersect1d(ours[1].rows, theirs[1].rows).size for ours, theirs in both)
+
     def sided(first: int, second: int) -> Sided:
         gap = _sided(reader, measure, sign, (first, second), (inside, outside))
         if not rest:
-            return gap
+            return replace(gap, overlaps=common)
         return replace(gap, apart=_sided(reader, measure, sign, (first, second), (inside, *rest)).second, part=part)
 
     difference = sided(1, -1)

@@ -17,8 +17,9 @@ from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.evidence import (
     unseen_of,
 )
+from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.audit.runs.rest_gaps import GapsToRest, gap_interval
+from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
 from evenhand.stats.differences import FewEvents, Interval
@@ -36,8 +37,8 @@ class Sided:
         first, second: the group, and those whom it is compared with.
         units: int [U], the codes of the units of both; totals: float [U], what each contributes to the difference.
         apart: the second without the group: of everybody the rest.
-        part: the difference is so many times that of the group and `apart`; see `rest_gaps.Sides`.
-        together: whether units are on both sides.
+        part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
+        together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
     """
 
     whole: TwoWay
@@ -48,6 +49,7 @@ class Sided:
     apart: TwoWay
     part: float = 1.0
     together: bool = False
+    overlaps: bool = False
 
     @classmethod
     def of(
@@ -98,14 +100,11 @@ class Sided:
         return gap_interval(self.whole, self.first, self.apart, rates, self.part, self.overlaps)
 
     @property
-    def overlaps(self) -> bool:
-        """Whether examples are in the group and in `apart`."""
-        return self.together and self.part == 1
-
-    @property
     def proportions(self) -> TwoProportions:
         """Both sides of a gap of rates."""
-        return TwoProportions(self.whole, self.first, self.second, self.apart, 1 - self.part, self.together)
+        return TwoProportions(
+            self.whole, self.first, self.second, self.apart, 1 - self.part, self.together, self.overlaps
+        )
 
 
 def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
@@ -215,17 +214,21 @@ def gap_runs(reader: RunInfluences, estimand: Estimand, opposite: Subset, method
 def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, proportion: bool = False) -> Sided:
     """The gap of a method over runs; with the sign −1 positive where less of the measure is worse."""
 
-    def sided(*places: int) -> Sided:
-        sides = [[parts[place] for parts in runs] for place in places]
+    def sided(*sides: Sequence[Influence]) -> Sided:
         units = [codes for side in sides for codes in reader.units([parts[0] for parts in runs], side)]
         signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
         parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
         return Sided.of(units, parts, reader.clustered)
 
-    gap = sided(1, 2)
-    if runs[0][3] is None:
-        return gap
-    return replace(gap, apart=sided(1, 3).second, part=part_apart(reader, [parts[:3] for parts in runs]))
+    inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
+    rests = [rest for *_, rest in runs if rest is not None]
+    gap = sided(inside, outside)
+    if not rests:
+        common = gap.together and any(
+            np.intersect1d(ours.rows, theirs.rows).size for ours, theirs in zip(inside, outside, strict=True)
+        )
+        return replace(gap, overlaps=common)
+    return replace(gap, apart=sided(inside, rests).second, part=part_apart(reader, [parts[:3] for parts in runs]))
 
 
 def part_apart(reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]]) -> float:

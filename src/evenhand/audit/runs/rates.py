@@ -100,8 +100,7 @@ class SubsetRates:
 
     @cached_property
     def sides(self) -> np.ndarray:
-        """[2S, R], 1 for everyone and for the members of each group; then for those outside of each group for whom its
-        attribute is defined."""
+        """[2S, R], 1 for everyone and for each group's members; then for its rest, where its attribute is defined."""
         everyone = np.ones((1, len(self.rows)), dtype=bool)
         groups = [(own.masks[self.rows].T, own.defined[self.rows]) for own in self.reader.evaluation.groups]
         rests = [defined & ~members for members, defined in groups]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -19,58 +19,15 @@ from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import RateOf
 from evenhand.audit.reading import LEVEL, Estimate
+from evenhand.audit.runs.gap_sides import Sides, either
 from evenhand.audit.runs.rates import SubsetRates
-from evenhand.stats.contrast import TwoWay, units_of_two_sides
+from evenhand.stats.contrast import units_of_two_sides
 from evenhand.stats.differences import FewEvents, Proportions, correlation_of, few_events_bounds
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW
 from evenhand.stats.ratios import TwoProportions
 from evenhand.stats.student_t import quantiles
-from evenhand.stats.subsets import RatioSums, TwoSided, TwoWays, correction, gap_changes, gap_sums, gaps
-
-
-@dataclass(frozen=True, eq=False)
-class Sides:
-    """Differences between groups and whom they are compared with, and what their intervals for few events rest on.
-
-    Attributes:
-        two: the differences, with both sides.
-        apart: of those whom a group is compared with, without its own examples: of everybody the rest.
-        part: float [S, J + 1], of each run and of the mean: the difference is so many times that of the group and
-            `apart`, 1 − the group's share where it is compared with everybody, else 1.
-        together: bool [S], whether examples are on both sides.
-        examples: int [S], those on either side in any run.
-    """
-
-    two: TwoSided
-    apart: TwoWays
-    part: np.ndarray
-    together: np.ndarray
-    examples: np.ndarray
-
-    def interval(self, index: int, rates: int = 1) -> FewEvents | Wider:
-        """The interval of the mean over runs of one difference; its sides are sums of so many rates."""
-        whole, inside, apart = (each.at(index) for each in (self.two.whole, self.two.inside, self.apart))
-        return gap_interval(whole, inside, apart, rates, float(self.part[index, -1]), bool(self.overlaps[index]))
-
-    @property
-    def overlaps(self) -> np.ndarray:
-        """bool [S], whether examples are in the group and in `apart`."""
-        return self.together & (self.part[:, -1] == 1)
-
-    @cached_property
-    def variance_of_runs(self) -> np.ndarray:
-        """float [S, J], of each run's difference, from its examples; each side has a factor U/(U − 1) of its own."""
-        inside, outside, whole = self.two.inside, self.two.outside, self.two.whole
-        added = inside.of_runs + outside.of_runs
-        if not self.together.any():
-            return added
-        factors = [correction(side.units_of_runs) for side in (inside, outside, whole)]
-        ours, theirs, both = (
-            side.of_runs / factor for side, factor in zip((inside, outside, whole), factors, strict=True)
-        )
-        covariance = np.sqrt(factors[0] * factors[1]) * (ours + theirs - both) / 2
-        return np.where(self.together[:, None], np.maximum(added - 2 * covariance, 0.0), added)
+from evenhand.stats.subsets import RatioSums, TwoSided, TwoWays, gap_changes, gap_sums, gaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,24 +59,7 @@ class RestGaps:
 
     def proportions(self, index: int) -> list[TwoProportions]:
         """The rates of a group and of whom it is compared with, of each run and last of the mean."""
-        sides, two = self.sides, self.sides.two
-        share, together = 1 - sides.part[index], bool(sides.together[index])
-        parts = (two.inside, two.outside, sides.apart)
-        found = []
-        for run in range(two.whole.values.shape[1]):
-            ours, theirs, apart = (_of_run(side, index, run) for side in parts)
-            value, variance = float(two.whole.values[index, run]), float(sides.variance_of_runs[index, run])
-            units = int(
-                units_of_two_sides(
-                    *(np.array([side.variance]) for side in (ours, apart)),
-                    *(np.array([side.units]) for side in (ours, apart)),
-                    two.whole.units_of_runs[[index], run],
-                )[0]
-            )
-            whole = TwoWay(value, variance, float(max(units - 1, 1)), 0.0, variance, 0.0, 1, units)
-            found.append(TwoProportions(whole, ours, theirs, apart, float(share[run]), together))
-        means = [side.at(index) for side in (two.whole, *parts)]
-        return [*found, TwoProportions(*means, share=float(share[-1]), together=together)]
+        return self.sides.proportions(index)
 
     def estimates(self, index: int) -> tuple[list[Estimate], int]:
         """The gap of a group in each run, and last the mean, with the examples of its smaller side."""
@@ -166,44 +106,6 @@ class RestGapChanges:
             FewRuns(self.change.two.inside.at(index)),
             FewRuns(self.change.apart.at(index)),
         )
-
-
-def gap_interval(
-    whole: TwoWay, first: TwoWay, second: TwoWay, rates: int = 1, part: float = 1.0, overlaps: bool = False
-) -> FewEvents | Wider:
-    """The interval of a gap of proportions.
-
-    Args:
-        whole: the gap.
-        first, second: its sides.
-        rates: how many rates each side is the sum of: 2 for the sum of two gaps.
-        part: the gap is so many times the difference of the sides; see `Sides`.
-        overlaps: whether the sides have examples in common.
-    """
-    ours, theirs = (
-        replace(side, estimate=side.estimate / rates, variance=side.variance / rates**2) for side in (first, second)
-    )
-    correlation = 0.0
-    if overlaps:
-        correlation = float(correlation_of(*(np.array(each.variance) for each in (whole, first, second))))
-    few = FewEvents(whole, ours, theirs, (rates * part, rates * part), correlation)
-    return few if whole.runs < 2 else Wider(FewRuns(whole), few)
-
-
-def _either(chosen: np.ndarray, first: TwoWays, second: TwoWays) -> TwoWays:
-    """The first where chosen, bool [S], else the second; without a gram matrix."""
-    parts = {}
-    for name in ("values", "variance", "df", "v_seed", "v_example", "v_both", "units", "of_runs", "units_of_runs"):
-        ours, theirs = getattr(first, name), getattr(second, name)
-        parts[name] = np.where(chosen if ours.ndim == 1 else chosen[:, None], ours, theirs)
-    return TwoWays(**parts)
-
-
-def _of_run(side: TwoWays, index: int, run: int) -> TwoWay:
-    """One run of a side, whose variance is that of its examples."""
-    variance, units = float(side.of_runs[index, run]), int(side.units_of_runs[index, run])
-    value = float(side.values[index, run])
-    return TwoWay(value, variance, float(max(units - 1, 1)), 0.0, variance, 0.0, 1, units)
 
 
 @dataclass(eq=False)
@@ -270,9 +172,13 @@ class GapsToRest:
         )
         whole, runs = two.whole, sums.weight.shape[1]
         known = units_of_two_sides(
-            first.variance, second.variance, first.units, second.units, first.units + second.units
+            two.inside.of_runs,
+            two.outside.of_runs,
+            two.inside.units_of_runs,
+            two.outside.units_of_runs,
+            whole.units_of_runs,
         )
-        df = np.hstack([np.maximum(known[:, :-1] - 1, 1), whole.df[:, None]])
+        df = np.hstack([np.maximum(known - 1, 1), whole.df[:, None]])
         variance = np.hstack([sides.variance_of_runs, whole.variance[:, None]])
         quantile = quantiles(1 - (1 - LEVEL) / 2, df)
         low, high = few_events_bounds(
@@ -319,13 +225,13 @@ class GapsToRest:
         part, apart = np.ones(shape), two.outside
         if rates.overall.any():
             rest = differences(rates.masks, rates.rests).outside
-            apart = _either(rates.overall, rest, two.outside)
+            apart = either(rates.overall, rest, two.outside)
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = (rates.masks @ base) / (rates.opposites @ base)
             part[:, :-1] = np.where(rates.overall[:, None], 1 - share, 1.0)
             part[:, -1] = part[:, :-1].mean(axis=1)
-        either = np.logical_or(rates.masks, rates.opposites).astype(float)
-        return Sides(two, apart, part, together, np.rint(either @ (base > 0).any(axis=1)).astype(int))
+        both = np.logical_or(rates.masks, rates.opposites).astype(float)
+        return Sides(two, apart, part, together, np.rint(both @ (base > 0).any(axis=1)).astype(int))
 
     def _totals(
         self, sums: RatioSums, sides: Sequence[tuple[int, np.ndarray, TwoWays]]
