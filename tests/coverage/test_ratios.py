@@ -22,6 +22,8 @@ SIZES = [(20, 20), (20, 200), (20, 2000), (50, 200), (200, 20), (200, 200), (200
 RATES = (0.02, 0.1, 0.5, 0.9)
 EVENTS = 2
 """With fewer expected events on the other side the ratio is often undefined, and where it is not, promises nothing."""
+MISSED_WITHOUT_EVENTS = 0.1
+"""How often the interval may miss where less than one selection is expected in the group: one is then one too many."""
 RULE = 0.035
 """How often the rule may pass, or fail, where the ratio is .8; nominal is .025, and the most that was found .034."""
 
@@ -136,7 +138,8 @@ def test_ratios_hold_the_truth_at_any_size(n, m, ratio, repetitions):
     for q in RATES:
         if m * q >= EVENTS and ratio * q <= 1:
             found = shares(ratio * q, n, q, m, many)
-            assert found["too high"] + found["too low"] <= bounds.most(0.07, many), (q, found)
+            missed = 0.07 if ratio * q * n >= 1 else MISSED_WITHOUT_EVENTS
+            assert found["too high"] + found["too low"] <= bounds.most(missed, many), (q, found)
 
 
 @pytest.mark.simulate
