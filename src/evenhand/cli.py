@@ -147,6 +147,13 @@ def audit(
     comparison: Annotated[
         JudgedComparison | None, typer.Option(help="gap: verdicts on each method's gaps between groups, too")
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="rest|overall|GROUP",
+            help="whom groups are compared with: the rest (the default), everybody, or a group (White, race=White)",
+        ),
+    ] = None,
     split: Annotated[SplitDesign | None, typer.Option(help="one test set for all seeds, or a new one per seed")] = None,
     test_share: Annotated[float | None, typer.Option(help="share of the data in each seed's test set")] = None,
     member: Annotated[
@@ -179,6 +186,7 @@ def audit(
         margins=margins_of(margin or []),
         measures=measure or None,
         comparison=None if comparison is None else comparison.value,
+        against=against or None,
         split=None if split is None else split.value,
         test_share=test_share,
         member=member,

@@ -259,3 +259,60 @@ def test_a_strict_gate_uses_holm_over_families(values, failing):
     )
     assert len(judge(verdicts, NO_ESTIMATES, Policy(), strict=True).failed) == failing
     assert len(judge(verdicts, NO_ESTIMATES, Policy()).failed) == sum(p < 0.05 for p in values)
+
+
+def selected(of_b: int, of_a: int = 400, n: int = 1000):
+    """One model that selects so many of 1,000 people in either group."""
+    rows = [("a", int(index < of_a)) for index in range(n)] + [("b", int(index < of_b)) for index in range(n)]
+    frame = pl.DataFrame(rows, schema=["group", "guess"], orient="row").with_columns(y=pl.int_range(2 * n) % 2)
+    return evenhand.audit(frame, label="y", prediction="guess", groups="group", against="a")
+
+
+FOUR_FIFTHS = {"limits": [{"measure": "demographic_parity_ratio", "at least": 0.8}]}
+
+
+@pytest.mark.parametrize(("of_b", "outcome"), [(240, "failed"), (310, "inconclusive"), (400, "passed")])
+def test_the_four_fifths_rule_is_a_limit_on_the_ratio(of_b, outcome):
+    (finding,) = [each for each in answer(selected(of_b), FOUR_FIFTHS).findings if each.limit is not None]
+    assert finding.outcome == outcome
+    assert finding.linear["measure"] == "four_fifths_difference"
+    assert finding.linear["value"] == pytest.approx(of_b / 1000 - 0.32)
+
+
+def test_the_rule_is_tested_by_the_linear_form_and_not_by_the_interval_of_the_ratio():
+    """The bound of the linear form that reaches 0 decides, wherever that of the ratio lies."""
+    results = selected(300)
+    row = pl.col("measure") == "demographic_parity_ratio"
+    moved = results.estimates.with_columns(
+        low=pl.when(row).then(pl.lit(0.81)).otherwise("low"), high=pl.when(row).then(pl.lit(0.9)).otherwise("high")
+    )
+    policy = Policy.parse(FOUR_FIFTHS, "policy.yaml")
+    (finding,) = [each for each in judge(results.verdicts, moved, policy).findings if each.limit is not None]
+    assert finding.outcome == "inconclusive"
+    other = {"limits": [{"measure": "demographic_parity_ratio", "at least": 0.81}]}
+    policy = Policy.parse(other, "policy.yaml")
+    (finding,) = [each for each in judge(results.verdicts, moved, policy).findings if each.limit is not None]
+    assert finding.outcome == "passed" and finding.linear is None
+
+
+def test_a_limit_on_both_sides_needs_both():
+    policy = {"limits": [{"measure": "demographic_parity_ratio", "at least": 0.8, "at most": 1.25}]}
+    outcomes = {
+        of_b: next(each.outcome for each in answer(selected(of_b), policy).findings if each.limit is not None)
+        for of_b in (240, 400, 490, 700)
+    }
+    assert outcomes == {240: "failed", 400: "passed", 490: "inconclusive", 700: "failed"}
+
+
+def test_the_rule_passes_where_nobody_of_the_other_group_is_selected():
+    findings = answer(selected(of_b=200, of_a=0), FOUR_FIFTHS).findings
+    (finding,) = [each for each in findings if each.limit is not None]
+    assert finding.row["value"] is None and finding.outcome == "passed"
+
+
+def test_the_answer_names_the_linear_form():
+    from evenhand.report.gate_answer import lines
+
+    text = "\n".join(lines(answer(selected(240), FOUR_FIFTHS)))
+    assert "outside its limit: demographic parity ratio of group = b against a" in text
+    assert re.search(r"0\.600 \[0\.5\d+, 0\.6\d+\], asked at least 0\.8 \(selection rate − 0\.8 × the other’s", text)

@@ -37,6 +37,7 @@ class KnownRates:
         weights: whether examples have weights.
         alone: whether there is no reference, so that gaps get the verdicts.
         single: whether the reference has one run, whose rates are exactly the given ones.
+        against: whom groups are compared with: `rest`, `overall` or a group.
     """
 
     rates: Mapping[str, tuple[float, ...]]
@@ -53,11 +54,13 @@ class KnownRates:
     margins: Mapping[str, float] = field(default_factory=dict)
     alone: bool = False
     single: bool = False
+    against: str = "rest"
 
     @property
     def design(self) -> Design:
         references = () if self.alone else ("reference",)
-        setting = SettingDesign(references=references, methods=METHODS, vary=self.vary)
+        against = {} if self.against == "rest" else {"who": self.against}
+        setting = SettingDesign(references=references, methods=METHODS, vary=self.vary, against=against)
         return DESIGN.model_copy(update={"settings": {"s": setting}, "margins": dict(self.margins)})
 
     def draw(self, rng: np.random.Generator) -> Evaluation:
@@ -107,9 +110,15 @@ def gap_change_of(world: KnownRates, group: str) -> float:
 
 def gap_of(world: KnownRates, group: str, method: str = "method") -> float:
     """The true gap of the error rate of a group, where groups do not overlap."""
-    size, rank = np.array(world.sizes, dtype=float), "abcdefghijklm".index(group)
-    error, rest = 1 - np.array(world.rates[method]), np.arange(len(size)) != rank
-    return float(error[rank] - error[rest] @ size[rest] / size[rest].sum())
+    return other_rate(world, group, method) - world.rates[method]["abcdefghijklm".index(group)]
+
+
+def other_rate(world: KnownRates, group: str, method: str = "method") -> float:
+    """The true rate of whom a group is compared with, where groups do not overlap."""
+    size, names = np.array(world.sizes, dtype=float), "abcdefghijklm"[: len(world.sizes)]
+    chosen = {"rest": np.array([name != group for name in names]), "overall": np.ones(len(size), dtype=bool)}
+    others = chosen.get(world.against, np.array([name == world.against for name in names]))
+    return float(np.array(world.rates[method])[others] @ size[others] / size[others].sum())
 
 
 def rows_of(world: KnownRates, rng: np.random.Generator, measures: tuple[str, ...]) -> list[dict[str, Any]]:

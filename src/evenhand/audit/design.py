@@ -13,6 +13,10 @@ DEFAULT_SUPPORT = 10
 """Groups with fewer resampling units in some seed are shown but left out of max − min and of ratios."""
 
 
+REST, OVERALL = "rest", "overall"
+"""What tables call those whom a group is compared with: all others for whom its attribute is defined, and everybody."""
+
+
 class Rank(Spec):
     """The rank of what a method learns beside a frozen base.
 
@@ -185,6 +189,8 @@ class SettingDesign(Spec):
         positive: code of the favourable or flagged class of a binary task.
         favourable: whether it is the positive or the negative prediction that people want (to be hired; not to be
             flagged); None: not said, and verdicts on selection rates are two-sided.
+        against: by attribute, whom each of its groups is compared with: `overall` or a group; where nothing is said,
+            the rest.
         vary: a new split per seed (the paper's design) or one fixed split.
         test_share: share of the examples that is tested, for the corrected resampled t.
         task, model: for the report only.
@@ -204,6 +210,7 @@ class SettingDesign(Spec):
     classes: tuple[str, ...] = ()
     positive: int = 1
     favourable: Literal["positive", "negative"] | None = None
+    against: dict[str, str] = Field(default_factory=dict)
     vary: bool = True
     test_share: float | None = None
     task: str = ""

@@ -15,7 +15,8 @@ from typing import Literal, Protocol
 
 Disparity = Literal["reversed", "widens", "narrows", "undecided"]
 
-LEVELLED_DOWN = "levelled down: the gap narrows because the group got worse, not because the rest got better"
+LEVELLED_DOWN = "levelled down: the gap narrows because the group got worse, not because {} got better"
+"""A note; the place is for whom the group is compared with, of everybody the rest."""
 
 
 class Bounded(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from evenhand.audit.design import OVERALL, REST
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.run_data import Level
 
@@ -37,10 +38,24 @@ class Subset:
         """The complement of a group."""
         return Subset(self.attribute, self.group, not self.complement, self.also)
 
+    @property
+    def name_against(self) -> str:
+        """What tables call it where a group is compared with it: `rest`, `overall`, or a group."""
+        if self.complement:
+            return REST
+        return OVERALL if self.group is None else self.group
+
+    def against(self, name: str) -> Subset:
+        """What a group is compared with, from the name that tables have for it.
+
+        Everybody are all for whom the attribute is defined.
+        """
+        if name == REST:
+            return self.rest
+        return Subset(self.attribute) if name == OVERALL else Subset(self.attribute, name)
+
 
 EVERYONE = Subset()
-REST = "rest"
-"""The name in tables of everyone outside of a group for whom its attribute is defined."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +123,12 @@ class Comparison:
     @property
     def against(self) -> str | None:
         """What a gap is measured against, as tables name it; None of a change."""
-        return None if self.kind == "change" else REST
+        return None if self.kind == "change" else self.opposite.name_against
+
+    @property
+    def opposite(self) -> Subset:
+        """The subset that a group is compared with in a gap: its rest, everybody, or another group."""
+        return self.terms[1].subset
 
     @property
     def decided_by(self) -> str:
@@ -145,7 +165,7 @@ def change(estimand: Estimand, method: str, reference: str, direction: int, deci
 def gap(
     estimand: Estimand, method: str, direction: int, against: Subset | None = None, mirrored: bool = False
 ) -> Comparison:
-    """The estimand of a group minus that of the rest (or of another subset), of one method: one model is enough.
+    """The estimand of a group minus that of the rest (or of everybody, or another group): one model is enough.
 
     Args: see `change` and `Comparison`.
     """

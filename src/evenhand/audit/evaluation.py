@@ -35,6 +35,10 @@ class Groups:
     masks: np.ndarray
     defined: np.ndarray
 
+    def mask(self, name: str) -> np.ndarray:
+        """The members of a group, bool [n]; of one that does not occur nobody."""
+        return self.masks[:, self.names.index(name)] if name in self.names else np.zeros(len(self.defined), dtype=bool)
+
     @cached_property
     def two_halves(self) -> bool:
         """Whether everybody is in one of two groups, so that each is the other's rest."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from evenhand import records
 from evenhand.audit.policy import Limit, Policy, VerdictRule, Waiver, Where, check_names
 from evenhand.errors import InputError
 from evenhand.stats.multiplicity import holm
@@ -26,6 +27,7 @@ class Finding:
         row: of `verdicts`, or of `estimates` where a limit is held against it.
         outcome: `waived` is a failure that a waiver lets pass; `not judged` is a row without an interval.
         limit: the limit that the row was held against; None for a verdict.
+        linear: the row of what tests the limit in place of the measure's own interval (the four-fifths rule).
         reason: of the waiver.
         fails: whether it closes the gate.
     """
@@ -35,6 +37,7 @@ class Finding:
     limit: Limit | None = None
     reason: str | None = None
     fails: bool = False
+    linear: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -194,12 +197,29 @@ def _of_limit(limit: Limit, estimates: pl.DataFrame, policy: Policy) -> Iterator
     for row in estimates.iter_rows(named=True):
         if not limit.covers(row):
             continue
-        if row["low"] is None or row["high"] is None:
+        linear = _linear_row(limit, row, estimates)
+        decided_by_linear = linear is not None and linear["low"] is not None and limit.at_most is None
+        if not decided_by_linear and (row["low"] is None or row["high"] is None):
             reason = f" ({row['note']})" if row["note"] else ""
             raise InputError(f"the limit on {limit.about} cannot be decided for {_who(row)}: no interval{reason}")
-        outcome = limit.outcome(row["low"], row["high"])
+        bounds = None if linear is None or linear["low"] is None else (linear["low"], linear["high"])
+        low, high = (-np.inf, np.inf) if row["low"] is None else (row["low"], row["high"])
+        outcome = limit.outcome(low, high, bounds)
         fails = outcome == "failed" or (outcome == "inconclusive" and policy.inconclusive == "fail")
-        yield Finding(row, outcome, limit, fails=fails)
+        yield Finding(row, outcome, limit, fails=fails, linear=linear if bounds else None)
+
+
+def _linear_row(limit: Limit, row: Mapping[str, Any], estimates: pl.DataFrame) -> Mapping[str, Any] | None:
+    """The row of the measure that tests this limit in place of the row's own, if there is such a measure and row."""
+    from evenhand.audit.measures import known
+
+    measure = known().get(row["measure"])
+    if measure is None or measure.tested_by is None or limit.at_least != measure.tested_by[0]:
+        return None
+    key = [column for column in records.TABLES["estimates"].key if column != "measure"]
+    same = [pl.col(column).eq_missing(pl.lit(row[column])) for column in key]
+    found = estimates.filter(pl.col("measure") == measure.tested_by[1], *same)
+    return found.row(0, named=True) if len(found) else None
 
 
 def _who(row: Mapping[str, Any]) -> str:
@@ -215,7 +235,7 @@ def _waived(finding: Finding, waivers: Sequence[Waiver], day: date) -> Finding:
     for waiver in waivers:
         if day <= waiver.until and waiver.covers(row):
             reason = f"{waiver.reason} (until {waiver.until})"
-            return Finding(finding.row, "waived", finding.limit, reason)
+            return Finding(finding.row, "waived", finding.limit, reason, linear=finding.linear)
     return finding
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from evenhand.audit.comparisons import Contrast
+from evenhand.audit.design import OVERALL, REST
 from evenhand.audit.estimands import Subset
 from evenhand.audit.verdict_rows import FamilyBounds, SettingContrast, scope_of, verdict_row
 
@@ -24,6 +25,9 @@ def without_mirrors(members: Sequence[SettingContrast], estimates: Sequence[floa
     return list(chosen.values())
 
 
+_CONTAINING = {REST: ("its rest contains", "the rest"), OVERALL: ("everybody includes", "everybody")}
+"""In words, what a group is compared with that contains others."""
+
 Judged = tuple[SettingContrast, dict[str, Any]]
 """A contrast and its row."""
 
@@ -39,7 +43,7 @@ def by_attribute(judged: Sequence[Judged]) -> list[list[Judged]]:
 
 
 def named_first(judged: Sequence[Judged]) -> list[Judged]:
-    """The rows with, in each attribute, the groups first that lost more, or have less, than the rest; notes name them.
+    """The rows with, in each attribute, the groups first that lost more, or have less, than others; notes name them.
 
     A group whose rest contains such a group seems to have gained against it, or to fare better.
     """
@@ -49,9 +53,11 @@ def named_first(judged: Sequence[Judged]) -> list[Judged]:
         harmed = ", ".join(row["group"] for _, row in worse)
         for _, row in part:
             against = row["disparity"] not in (None, "undecided") or row["verdict"] == "better"
-            if worse and row["verdict"] != "worse" and against:
-                how = "fares worse" if row["comparison"] == "gap" else "lost more than the rest"
-                note = f"its rest contains {harmed}, which {how}"
+            # Whoever is compared with one group has no harmed one on the other side.
+            if worse and row["verdict"] != "worse" and against and row["against"] in _CONTAINING:
+                contains, others = _CONTAINING[row["against"]]
+                how = "fares worse" if row["comparison"] == "gap" else f"lost more than {others}"
+                note = f"{contains} {harmed}, which {how}"
                 row["note"] = "; ".join(filter(None, [note, row["note"]]))
         ordered += [*worse, *(each for each in part if each not in worse)]
     return ordered
@@ -66,7 +72,7 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
     """
     for part in by_attribute(judged):
         member = part[0][0]
-        if member.comparison.mirrored or not member.comparison.decides:
+        if member.comparison.mirrored or not member.comparison.decides or len(part) < 2:
             continue
         contrasts = [each.contrast for each, _ in part]
         widening = [row["group"] for _, row in part if row["disparity"] == "widens"]

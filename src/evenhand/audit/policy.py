@@ -80,7 +80,8 @@ class Limit(Where):
     """An absolute limit of a measure, which its 95% interval is held against.
 
     It passes where the whole interval satisfies the limit, fails where no part of it does, and is inconclusive
-    otherwise.
+    otherwise. `demographic_parity_ratio` at least 0.8 is the four-fifths rule, which is tested as a linear form: that
+    the selection rate − 0.8 times the other one is at least 0.
 
     Attributes:
         at_least, at_most: in YAML `at least`, `at most`; one of them, or both.
@@ -106,13 +107,29 @@ class Limit(Where):
         """Whether a row of `estimates` over all seeds is one of these."""
         return row["seed"] is None and super().covers({**row, "comparison": row["comparison"] or "level"})
 
-    def outcome(self, low: float, high: float) -> Literal["passed", "failed", "inconclusive"]:
-        """The outcome for an interval."""
+    def outcome(
+        self, low: float, high: float, linear: tuple[float, float] | None = None
+    ) -> Literal["passed", "failed", "inconclusive"]:
+        """The outcome for an interval.
+
+        Args:
+            low, high: the interval of the measure.
+            linear: of what tests `at least` in its place (`Measure.tested_by`): it fails below 0, passes above.
+
+        Example:
+            >>> from evenhand.audit.policy import Limit
+            >>> limit = Limit(**{"measure": "demographic_parity_ratio", "at least": 0.8})
+            >>> limit.outcome(0.7, 0.9), limit.outcome(0.7, 0.9, linear=(-0.2, -0.01))
+            ('inconclusive', 'failed')
+        """
         least = float("-inf") if self.at_least is None else self.at_least
         most = float("inf") if self.at_most is None else self.at_most
-        if least <= low and high <= most:
+        passes, fails = least <= low and high <= most, high < least or low > most
+        if linear is not None:
+            passes, fails = linear[0] > 0 and high <= most, linear[1] < 0 or low > most
+        if passes:
             return "passed"
-        return "failed" if high < least or low > most else "inconclusive"
+        return "failed" if fails else "inconclusive"
 
 
 class Waiver(Where):

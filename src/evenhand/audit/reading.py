@@ -11,8 +11,8 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.across_settings import across_settings
 from evenhand.audit.comparisons import Evidence, conclude
-from evenhand.audit.design import Design
-from evenhand.audit.estimands import REST, Comparison, Estimand
+from evenhand.audit.design import REST, Design
+from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.measures import Measure, select
 from evenhand.audit.measures.measure import Kind
 from evenhand.audit.verdict_rows import SettingContrast
@@ -35,6 +35,7 @@ class Estimate:
         notes: why it is undefined, and caveats.
         corrected: the debiased value, where there is one.
         floor: the size of the measure by chance alone at these sample sizes.
+        against: whom a group is compared with, as tables name it; of a gap the rest where it is None.
     """
 
     value: float | None
@@ -44,6 +45,7 @@ class Estimate:
     notes: tuple[str, ...] = ()
     corrected: float | None = None
     floor: NoiseFloor | None = None
+    against: str | None = None
 
 
 class Reading(Protocol):
@@ -75,7 +77,7 @@ class Reading(Protocol):
         ...
 
     def gaps(self, estimand: Estimand, method: str) -> Iterable[tuple[int | None, Estimate]]:
-        """The gap between the estimand's group and its rest, run by run and over all; none where there are no gaps."""
+        """The gap of the estimand's group to whom it is compared with, by run and over all; none without gaps."""
         ...
 
     def comparisons(self, estimand: Estimand) -> Iterable[Comparison]:
@@ -150,13 +152,14 @@ def setting_contrasts(reading: Reading, estimand: Estimand, design: Design) -> I
 
 
 def estimate_rows(reading: Reading, estimand: Estimand) -> Iterator[dict[str, Any]]:
-    """Rows of the table `estimates`: an estimand in every method and run, then the gap of its group to the rest."""
+    """Rows of the table `estimates`: an estimand in every method and run, then the gap of its group."""
     for method in reading.methods:
         for seed, estimate in reading.estimates(estimand, method):
             yield _estimate_row(reading, estimand, method, seed, estimate)
     for method in reading.methods:
         for seed, estimate in reading.gaps(estimand, method):
-            yield _estimate_row(reading, estimand, method, seed, estimate) | {"comparison": "gap", "against": REST}
+            row = _estimate_row(reading, estimand, method, seed, estimate)
+            yield row | {"comparison": "gap", "against": estimate.against or REST}
 
 
 def _estimate_row(
@@ -167,7 +170,7 @@ def _estimate_row(
         notes = (INSIDE, *notes)
     return {
         "comparison": None,
-        "against": None,
+        "against": estimate.against,
         "setting": reading.setting,
         "split": reading.split,
         "measure": estimand.measure.name,

@@ -97,7 +97,8 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     if contrast.gaps is not None:
         values["disparity"] = contrast.gaps.disparity(interval, family.one_sided)
         if values["disparity"] == "narrows" and contrast.gaps.levelled_down(family.one_sided):
-            notes.append(LEVELLED_DOWN)
+            named = comparison.opposite.group if not comparison.opposite.complement else None
+            notes.append(LEVELLED_DOWN.format(named or "the rest"))
     if not comparison.decides:
         return verdict_row(member, member.setting, family.name, notes, values)
     if contrast.runs < 2:

@@ -37,7 +37,7 @@ def explained(values: Sequence[Mapping[str, Any]], design: Design) -> list[str]:
 def contrast_layers(
     values: Sequence[Mapping[str, Any]],
     order: Sequence[str],
-    reference: str | None,
+    reference: str,
     width: int,
     legend: Sequence[str] | None,
     *told: tuple[str, str, str],
@@ -47,13 +47,13 @@ def contrast_layers(
     Args:
         values: the rows of data of all panels.
         order: of the rows.
-        reference: with which methods are compared; None where groups are compared with the rest.
+        reference: what is compared with it: a method, or `the rest` where groups are.
         width: pixels of the labels.
         legend: the verdicts to explain; None for no legend.
         told: tooltips besides verdict, contrast, interval and margin, which they precede.
     """
     y = vega.field("y", "N", sort=list(order), title=None, axis=labels(width), scale={"type": "band", "padding": 0})
-    x = vega.field("c", title=f"worse than {reference or 'the rest'} by", axis={"tickCount": 4}, scale={"padding": 8})
+    x = vega.field("c", title=f"worse than {reference} by", axis={"tickCount": 4}, scale={"padding": 8})
     # Every chart knows every verdict: stacked charts share these scales, and parts of them would be mixed up.
     verdicts = list(theme.COLOURS)
     key = None if legend is None else {"title": None, "columns": len(legend), "values": list(legend)}

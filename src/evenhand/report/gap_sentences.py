@@ -8,7 +8,18 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known
-from evenhand.report.wording import Row, by_pair, digits, main_split, measure_named, number, settings_of, title
+from evenhand.report.wording import (
+    Row,
+    by_pair,
+    digits,
+    main_split,
+    measure_named,
+    number,
+    others,
+    others_of,
+    settings_of,
+    title,
+)
 
 _NAMED = 3
 """The most groups that a sentence names."""
@@ -20,7 +31,7 @@ _FAR = 2
 def gap_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     """The first sentences of a headline on single methods, for each setting and method, in the main split.
 
-    The group that fares worst against the rest and by how much, with its interval; by accuracy where a group is worse
+    The group that fares worst against others and by how much, with its interval; by accuracy where a group is worse
     in accuracy, else by the first measure in which one is. Where none is worse in accuracy: the gap that is excluded
     for every group, which is the largest upper bound of the simultaneous intervals. Empty without gaps to judge.
     """
@@ -42,11 +53,11 @@ def _sentences(rows: pl.DataFrame, method: str, under: str, level: int) -> list[
     first = _first_measure(rows)
     of_first, worse = rows.filter(measure=first), rows.filter(verdict="worse")
     if worse.is_empty():
-        return [f"No group is shown to fare worse than the rest{under}{_excluded(of_first)}."]
+        return [f"No group is shown to fare worse than {others_of(rows)}{under}{_excluded(of_first)}."]
     if first in worse["measure"]:
         return [_worst(worse.filter(measure=first), method, level)]
     other = worse.filter(measure=worse["measure"][0])
-    beside = f"No group is shown to fare worse than the rest in {title(first)}{_excluded(of_first)}."
+    beside = f"No group is shown to fare worse than {others_of(of_first)} in {title(first)}{_excluded(of_first)}."
     return [_worst(other, method, level), beside]
 
 
@@ -62,7 +73,7 @@ def _worst(worse: pl.DataFrame, method: str, level: int) -> str:
     row = worse.sort("contrast", descending=True, maintain_order=True).row(0, named=True)
     worse_in = measure_named(row["measure"]).display.worse or f"has a worse {title(row['measure'])}"
     by = _amount(row["measure"], row["contrast"], row["low"], row["high"], level)
-    return f"{method} {worse_in} for {_group(row)} than for the rest, by {by}."
+    return f"{method} {worse_in} for {_group(row)} than for {others(row['against'])}, by {by}."
 
 
 def _group(row: Row) -> str:

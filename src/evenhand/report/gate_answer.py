@@ -67,7 +67,12 @@ def described(finding: Finding, answer: Answer) -> str:
     ]
     value, bounds = number(row["value"], decimals), interval(row["low"], row["high"], decimals)
     about = f"{heading(row['measure'], row['comparison'])} of {place(row)}, {row['method']}"
-    return visible(f"{about}: {value} {bounds}, asked {' and '.join(asked)}")
+    tested = ""
+    if finding.linear is not None:
+        linear = [finding.linear[name] for name in ("value", "low", "high")]
+        tested = f" ({title(finding.linear['measure'])}: {number(linear[0], decimals, signed=True)} "
+        tested += f"{interval(linear[1], linear[2], decimals, signed=True)})"
+    return visible(f"{about}: {value} {bounds}, asked {' and '.join(asked)}{tested}")
 
 
 def described_row(row: Mapping[str, Any], answer: Answer) -> str:

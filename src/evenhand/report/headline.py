@@ -32,6 +32,7 @@ from evenhand.report.wording import (
     measure_in_place,
     measure_named,
     number,
+    others_of,
     place,
     settings_of,
     single_part,
@@ -236,14 +237,16 @@ def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
             groups = [f"{who} ({', '.join(measures)})" for who, measures in by_group.items()]
             more = [f"and {len(groups) - _LISTED} more"] if len(groups) > _LISTED else []
             shown = "; ".join([*groups[:_LISTED], *more])
-            lines.append(f"{lead}Compared with {reference}, {method} widens the gap between the rest and {shown}.")
+            lines.append(
+                f"{lead}Compared with {reference}, {method} widens the gap between {others_of(rows)} and {shown}."
+            )
     return lines
 
 
 def smallest_harm(verdicts: pl.DataFrame) -> str:
     """A sentence on the smallest detectable harm: in the accuracy of groups, else in any judged measure.
 
-    Where only groups of one method are compared with the rest, on the smallest detectable gap. In single settings;
+    Where only groups of one method are compared with others, on the smallest detectable gap. In single settings;
     means over settings, and single questions of many, appear in the table only.
     """
     gaps = verdicts.filter(comparison="gap")
@@ -269,7 +272,7 @@ def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
         if measure.display.detectable:
             rows = verdicts.filter(measure=measure.name)
             gaps = rows.filter(comparison="gap")
-            yield f"in {measure.display.detectable} between a group and the rest", "groups", gaps
+            yield f"in {measure.display.detectable} between a group and {others_of(gaps)}", "groups", gaps
             yield f"in the {measure.display.detectable} of a group", "groups", rows.drop_nulls("group")
             yield f"in {measure.display.detectable}", "comparisons", rows
     served = [measure.name for measure in known().values() if measure.default_margin]

@@ -21,7 +21,7 @@ from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
 from evenhand.report.visible_names import with_visible_names
-from evenhand.report.wording import NONE, one_run_each, trained
+from evenhand.report.wording import NONE, one_run_each, others_of, trained
 
 _OPEN = 60
 """With at most this many verdict rows, all tables are open."""
@@ -137,6 +137,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "paired": design.paired,
         "gaps": "gap" in verdicts["comparison"],
         "gap_changes": "gap change" in verdicts["comparison"],
+        "others": others_of(verdicts.drop_nulls("against")),
         "compares": verdicts["reference"].count() > 0,
         "one_run": one_run_each(trials),
         "two_models": TWO_MODELS in decided["scope"],

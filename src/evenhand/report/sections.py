@@ -18,6 +18,7 @@ from evenhand.report.group_charts import accuracy_blocks, disparity_blocks
 from evenhand.report.membership import membership_grids
 from evenhand.report.membership_sentences import correlation_lines
 from evenhand.report.probes import probe_blocks
+from evenhand.report.ratios import ratio_grids
 from evenhand.report.reliability import reliability_blocks
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.roc import roc_blocks
@@ -248,6 +249,19 @@ SECTIONS = (
         absent="No disparities were measured, or the study is too large to draw them class by class: see the tables "
         "of all estimates.",
         markdown=False,
+    ),
+    Section(
+        "ratios",
+        "Ratios",
+        "Demographic parity ratios",
+        "How often a group is predicted positive, divided by how often those are whom it is compared with; at 1 both "
+        "are selected alike. The <em>four-fifths rule</em> asks for a ratio of at least 0.8. It is tested as a "
+        "difference: the group’s selection rate minus 0.8 times the other one <em>passes</em> where its whole interval "
+        "is above 0, <em>fails</em> where all of it is below, and is <em>inconclusive</em> otherwise. The rule is "
+        "about predictions that people want.",
+        tables=ratio_grids,
+        opened="none",
+        values="Of the mean rates over seeds, with 95% intervals.",
     ),
     Section(
         "calibration",

@@ -20,6 +20,7 @@ from evenhand.report.wording import (
     heading,
     measure_named,
     methods_of,
+    others_of,
     place,
     places_of,
     same_reference,
@@ -76,7 +77,7 @@ def verdict_chart(
     if name is not None:
         rows = rows.filter(pl.col("class") == name)
     if rows.is_empty():
-        raise InputError(f"there is no contrast of {', '.join(asked)} against {reference or 'the rest'} to draw")
+        raise InputError(f"there is no contrast of {', '.join(asked)} against {reference or 'others'} to draw")
     methods = methods_of(rows, design, setting)
     given = set(rows["verdict"].fill_null(theme.UNDECIDED))
     shown = [verdict for verdict in theme.COLOURS if verdict in given] if legend else None
@@ -86,7 +87,7 @@ def verdict_chart(
             values = [_value(row) for row in part.iter_rows(named=True)]
             key = f"rows {len(data)}"
             data[key] = values
-            spec = _panels(values, key, methods, reference, width, shown, columns)
+            spec = _panels(values, key, methods, reference, others_of(part), width, shown, columns)
             of_class = f", class {part['class'][0]}" if part["class"][0] is not None else ""
             lines = explained(values, design)
             if any("l" not in value and value["c"] is not None for value in values):
@@ -95,7 +96,7 @@ def verdict_chart(
                 spec | {"title": vega.heading(capital(heading(measure, part["comparison"][0])) + of_class, lines)}
             )
     whole = charts[0] if len(charts) == 1 else {"vconcat": charts, "spacing": 28}
-    about = f"Verdicts against {reference or 'the rest'}, {setting}, {split}"
+    about = f"Verdicts against {reference or others_of(rows)}, {setting}, {split}"
     return vega.finished(whole, data, about, panel=max(_width(values) for values in data.values()), label=width)
 
 
@@ -129,14 +130,15 @@ def _panels(
     key: str,
     methods: Sequence[str],
     reference: str | None,
+    others: str,
     width: int,
     legend: Sequence[str] | None,
     columns: int,
 ) -> vega.Spec:
-    """One panel for each method; `key` names the data."""
+    """One panel for each method; `key` names the data, `others` whom groups are compared with."""
     order = in_order(value["y"] for value in values)
     told = (("m", "N", "method"), ("y", "N", "group"), ("d", "Q", "detectable"))
-    layers = contrast_layers(values, order, reference, width, legend, *told)
+    layers = contrast_layers(values, order, reference or others, width, legend, *told)
     present = {value["m"] for value in values}
     against = (
         "'gaps of ' + datum.value" if reference is None else f"datum.value + ' against ' + {json.dumps(reference)}"

@@ -28,13 +28,14 @@ from evenhand.report.wording import (
     interval,
     measure_named,
     number,
+    others_of,
     place,
     scope_in_words,
     splits_of,
 )
 
-_SUMMARY = {"gap change": "how much more a group lost than the rest did, from the reference to the method"}
-"""What is said of comparisons that are not of the measure itself."""
+_GAP_CHANGE = "how much more a group lost than {} did, from the reference to the method"
+"""What is said of gap changes, which are not of the measure itself."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class VerdictTable:
     """The contrasts of one method with one reference in one split, of one setting or (None) pooled over settings.
 
     Attributes:
-        reference: None where groups of the method are compared with the rest.
+        reference: None where groups of the method are compared with others.
         scope: what all rows are about, unless that is the methods: `these models`.
     """
 
@@ -131,8 +132,13 @@ def _verdict_table(
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in rows.iter_rows(named=True):
         cells.setdefault((row["measure"], row["comparison"]), []).append(_row(row, notes, mixed))
+    changed = _GAP_CHANGE.format(others_of(rows.filter(comparison="gap change")))
     parts = [
-        Part(heading(measure, comparison), _SUMMARY.get(comparison) or measure_named(measure).summary, cells_of)
+        Part(
+            heading(measure, comparison),
+            changed if comparison == "gap change" else measure_named(measure).summary,
+            cells_of,
+        )
         for (measure, comparison), cells_of in cells.items()
     ]
     families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Design
+from evenhand.audit.design import OVERALL, REST, Design
 from evenhand.audit.measures import Kind, Measure, known, of_kind
 from evenhand.audit.measures.measure import unknown_measure
 from evenhand.records import VERDICTS
@@ -92,9 +92,24 @@ class Places:
     by_condition: bool = True
 
 
+def others(against: str | None) -> str:
+    """Whom a group is compared with, in words: `the rest`, `everybody`, or the name of a group.
+
+    Example:
+        >>> others("rest"), others("overall"), others("White")
+        ('the rest', 'everybody', 'White')
+    """
+    return {None: "the rest", REST: "the rest", OVERALL: "everybody"}.get(against, str(against))
+
+
+def others_of(gaps: pl.DataFrame) -> str:
+    """Whom the groups of several gaps are compared with: `the rest`, or `White or the rest` where attributes differ."""
+    return " or ".join(map(others, gaps["against"].drop_nulls().unique(maintain_order=True))) or "the rest"
+
+
 def _group(row: Row) -> str:
     if row["group"] is not None:
-        against = "" if row.get("against") is None else f" against the {row['against']}"
+        against = "" if row.get("against") is None else f" against {others(row['against'])}"
         return f"{row['attribute']} = {row['group']}{against}"
     return EVERYONE if row["attribute"] is None else f"over the groups of {row['attribute']}"
 
@@ -160,7 +175,7 @@ def scope_in_words(row: Row) -> str:
 
 
 def measure_in_place(row: Row) -> str:
-    """The measure of a row whose place is named beside it, which says that a gap is one: `g = b against the rest`."""
+    """The measure of a row whose place is named beside it, which says that a gap is one: `g = b against everybody`."""
     return title(row["measure"]) if row["comparison"] == "gap" else heading(row["measure"], row["comparison"])
 
 
@@ -218,7 +233,7 @@ def by_pair(
 ) -> list[tuple[str, str | None, pl.DataFrame]]:
     """The method, reference and rows of each comparison, in the design's order of methods.
 
-    The reference is None where groups of one method are compared with the rest.
+    The reference is None where groups of one method are compared with others.
     """
     parts = frame.partition_by("method", "reference", as_dict=True, maintain_order=True)
     order = {method: rank for rank, method in enumerate(methods_of(frame, design, setting))}
@@ -226,7 +241,7 @@ def by_pair(
 
 
 def compared(method: str, reference: str | None) -> str:
-    """What rows compare, in words: `lora against full`, or `gaps of lora` where its groups are compared with the rest.
+    """What rows compare, in words: `lora against full`, or `gaps of lora` where its groups are compared with others.
 
     Example:
         >>> compared("lora", "full"), compared("lora", None)

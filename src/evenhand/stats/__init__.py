@@ -25,6 +25,7 @@ from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, 
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
+from evenhand.stats.ratios import TwoProportions, score_ratio
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
 from evenhand.stats.runs_needed import RunsNeeded, runs_needed
@@ -42,6 +43,7 @@ __all__ = [
     "RocPoint",
     "RunsNeeded",
     "StudentT",
+    "TwoProportions",
     "TwoWay",
     "TwoWays",
     "agresti_min",
@@ -80,6 +82,7 @@ __all__ = [
     "proportion_interval",
     "redraw_outcomes",
     "runs_needed",
+    "score_ratio",
     "sign_flip",
     "t_over_runs",
     "tost",

@@ -26,23 +26,26 @@ class Interval(Protocol):
 
 @dataclass(frozen=True)
 class FewEvents:
-    """The difference of two independent proportions, of a group and its rest say, at any number of events.
+    """A difference a·first − b·second of independent proportions, of a group and its rest say, at any number of events.
 
     Each proportion gets one pseudo-event and one pseudo-non-event at its effective size, as Agresti and Caffo (2000)
-    do: p̃ = (p·n + 1)/(n + 2) and v = p̃(1 − p̃)/(n + 2), with n = p(1 − p)/V, at most the units. The bounds are
-    p̃_first − p̃_second ± q·√(v_first + v_second). With fewer than `FEW` events or non-events on a side, of one run,
-    these stand alone; else each bound is the wider one of these and the two-way interval's.
+    do, and Price and Bonett (2004) for any two coefficients: p̃ = (p·n + 1)/(n + 2) and v = p̃(1 − p̃)/(n + 2), with
+    n = p(1 − p)/V, at most the units. The bounds are a·p̃_first − b·p̃_second ± q·√(a²·v_first + b²·v_second). With
+    fewer than `FEW` events or non-events on a side, of one run, these stand alone; else each bound is the wider one of
+    these and the two-way interval's.
 
     Attributes:
         whole: the two-way interval of the difference.
         first, second: the proportions with their two-way variances.
-        scale: the difference is this many times that of the proportions.
+        coefficients: a and b, above 0.
+        correlation: of the two, where units are on both sides; of independent ones 0.
     """
 
     whole: TwoWay
     first: TwoWay
     second: TwoWay
-    scale: float = 1.0
+    coefficients: tuple[float, float] = (1.0, 1.0)
+    correlation: float = 0.0
 
     @property
     def estimate(self) -> float:
@@ -67,9 +70,18 @@ class FewEvents:
             Proportions(*(np.array([part]) for part in (side.estimate, side.variance, side.units)))
             for side in (self.first, self.second)
         )
-        plain = np.array([quantile * self.whole.standard_error / self.scale])
-        low, high = few_events_bounds(first, second, plain, np.array([quantile]), self.whole.runs)
-        return float(self.scale * low[0]), float(self.scale * high[0])
+        plain = np.array([quantile * self.whole.standard_error])
+        (low,), (high,) = few_events_bounds(
+            first,
+            second,
+            np.array([self.whole.estimate]),
+            plain,
+            np.array([quantile]),
+            self.whole.runs,
+            self.coefficients,
+            self.correlation,
+        )
+        return float(low), float(high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,29 +102,47 @@ class Proportions:
 
 
 def few_events_bounds(
-    first: Proportions, second: Proportions, plain: np.ndarray, quantile: np.ndarray, runs: int | np.ndarray
+    first: Proportions,
+    second: Proportions,
+    difference: np.ndarray,
+    plain: np.ndarray,
+    quantile: np.ndarray,
+    runs: int | np.ndarray,
+    coefficients: tuple[np.ndarray | float, np.ndarray | float] = (1.0, 1.0),
+    correlation: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds of `FewEvents` of many differences first − second; nan where `plain` is.
+    """The bounds of `FewEvents` of many differences a·first − b·second; nan where `plain` is.
 
     Args:
         first, second: the proportions.
-        plain: the half-width of the two-way interval.
+        difference, plain: the estimate, and the half-width of its two-way interval.
         quantile: of the bounds.
         runs: over how many each difference is a mean.
+        coefficients: a and b.
+        correlation: of the proportions.
     """
-    middle, spread = np.zeros(first.share.shape), np.zeros(first.share.shape)
+    middle, spread, product = np.zeros(first.share.shape), np.zeros(first.share.shape), np.ones(first.share.shape)
     few = np.zeros(first.share.shape, dtype=bool)
-    for sign, side in ((1, first), (-1, second)):
+    for sign, times, side in ((1, coefficients[0], first), (-1, coefficients[1], second)):
         share, size = np.clip(side.share, 0.0, 1.0), side.size
         level = (share * size + 1) / (size + 2)
-        middle += sign * level
-        spread += level * (1 - level) / (size + 2)
+        middle += sign * times * level
+        variance = times**2 * level * (1 - level) / (size + 2)
+        spread += variance
+        product *= variance
         few |= np.minimum(share, 1 - share) * size < FEW
-    half, difference = quantile * np.sqrt(spread), first.share - second.share
+    half = quantile * np.sqrt(spread - 2 * correlation * np.sqrt(product))
     alone = few & (np.asarray(runs) == 1)
     low = np.where(alone, middle - half, np.minimum(middle - half, difference - plain))
     high = np.where(alone, middle + half, np.maximum(middle + half, difference + plain))
     return np.where(np.isnan(plain), np.nan, low), np.where(np.isnan(plain), np.nan, high)
+
+
+def correlation_of(whole: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The correlation of two proportions from the variances of their difference and of both; 0 where it is negative."""
+    product = np.sqrt(first * second)
+    together = np.divide(first + second - whole, 2 * product, out=np.zeros_like(product), where=product > 0)
+    return np.clip(together, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -125,11 +155,13 @@ class Apart:
     Attributes:
         whole: the two-way interval of the difference.
         first, second: the parts, of which one rests on few units.
+        scale: the difference is this many times that of the parts.
     """
 
     whole: TwoWay
     first: Interval
     second: Interval
+    scale: float = 1.0
 
     @property
     def estimate(self) -> float:
@@ -138,14 +170,14 @@ class Apart:
     @property
     def variance(self) -> float:
         """That of the two-way interval, or what the parts' intervals imply, where that is more."""
-        return max(self.whole.variance, self.first.variance + self.second.variance)
+        return max(self.whole.variance, self.scale**2 * (self.first.variance + self.second.variance))
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
         (low, high), (lower, higher) = self.first.bounds(tail), self.second.bounds(tail)
         a, b = self.first.estimate, self.second.estimate
         half = -t_quantile(tail, self.whole.df) * self.whole.standard_error
-        below, above = math.hypot(a - low, higher - b), math.hypot(high - a, b - lower)
+        below, above = (self.scale * math.hypot(*part) for part in ((a - low, higher - b), (high - a, b - lower)))
         return self.estimate - max(below, half), self.estimate + max(above, half)
 
     def p_greater(self, null: float = 0.0) -> float:

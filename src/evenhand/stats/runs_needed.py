@@ -208,18 +208,19 @@ def _bounds_apart(interval: Apart, future: _Future) -> Bounds:
     """Both parts move, each by its share of the runs' variance."""
     seeds = [_two_way_of(part).v_seed for part in (interval.first, interval.second)]
     share = seeds[0] / sum(seeds) if sum(seeds) > 0 else 0.5
-    moved = [future.shift * share, -future.shift * (1 - share)]
+    shift = future.shift / interval.scale
+    moved = [shift * share, -shift * (1 - share)]
     below, above = [], []
-    for part, shift in zip((interval.first, interval.second), moved, strict=True):
-        low, high = _bounds(part, _Future(future.runs, shift, future.ratio, future.level))
-        middle = part.estimate + shift
+    for part, moves in zip((interval.first, interval.second), moved, strict=True):
+        low, high = _bounds(part, _Future(future.runs, moves, future.ratio, future.level))
+        middle = part.estimate + moves
         below.append(middle - low)
         above.append(high - middle)
     variance = _Variance.after(interval.whole, future)
     half, middle = _quantiles(future, variance) * np.sqrt(variance.total), interval.estimate + future.shift
     return (
-        middle - np.maximum(np.hypot(below[0], above[1]), half),
-        middle + np.maximum(np.hypot(above[0], below[1]), half),
+        middle - np.maximum(interval.scale * np.hypot(below[0], above[1]), half),
+        middle + np.maximum(interval.scale * np.hypot(above[0], below[1]), half),
     )
 
 

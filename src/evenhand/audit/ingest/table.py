@@ -45,6 +45,7 @@ def audit(
     margins: Mapping[str, float] | None = None,
     measures: Sequence[str] | None = None,
     comparison: Literal["gap"] | None = None,
+    against: str | Sequence[str] | None = None,
     split: Literal["fixed", "varying"] | None = None,
     test_share: float | None = None,
     member: str | None = None,
@@ -80,6 +81,9 @@ def audit(
         margins: the largest contrast declared harmless, by measure; `default` serves measures on a 0–1 scale.
         measures: names of measures; all unless given.
         comparison: `gap` gives each method's gaps between groups verdicts, too; without a reference they have them.
+        against: whom each group is compared with: the `rest` (everybody else; the default), `overall` (everybody), or
+            one group of its attribute, by name or as ATTRIBUTE=GROUP; several for several attributes. An attribute
+            without that group is compared with the rest, and a note says so.
         split: whether seeds share one test set; else inferred and noted.
         test_share: the share of the data that a seed's test set is; else inferred where it can be, and noted.
         member: column that says whether the row's model was trained on its example. Predictions are then audited on
@@ -122,6 +126,7 @@ def audit(
         margins=margins,
         measures=measures,
         comparison=comparison,
+        against=against,
         split=split,
         test_share=test_share,
         member=member,

@@ -12,6 +12,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design, MarginChange, SettingDesign
+from evenhand.audit.ingest.against import compared_with
 from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
 from evenhand.audit.ingest.coverage import copies, coverage
@@ -45,6 +46,7 @@ class TableRequest:
     margins: Mapping[str, float] | None = None
     measures: Sequence[str] | None = None
     comparison: Literal["gap"] | None = None
+    against: str | Sequence[str] | None = None
     split: Literal["fixed", "varying"] | None = None
     test_share: float | None = None
     member: str | None = None
@@ -88,11 +90,12 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         )
     names = _several(request.groups)
     groups = attributes(columns, names) if names or membership is None else {}
+    against, elsewhere = _against(request, predicted, groups)
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, predicted, groups)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
     suspicions = spellings(predicted, groups, table_runs.rows)
-    suspicions += copies(table_runs.rows, pairing, facts, predicted)
+    suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
     chosen = references(_several(request.reference), table_runs.methods, request.method)
     known = coverage(table_runs.rows, pairing, chosen, groups)
     warnings = (*known.warnings, *warnings_on(predicted, membership, groups))
@@ -110,6 +113,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
                         "warnings": warnings,
                         "unmatched": known.unmatched,
                         "favourable": _favourable(request, predicted),
+                        "against": against,
                     }
                 )
             },
@@ -235,6 +239,16 @@ def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["p
     if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
         raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
     return request.favourable
+
+
+def _against(
+    request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, TableGroups]
+) -> tuple[dict[str, str], list[str]]:
+    """By attribute, whom its groups are compared with where that is not the rest, and notes."""
+    asked = _several(request.against)
+    if asked and (predicted is None or not groups):
+        raise InputError(f"against {asked[0]} needs predictions and groups, which are compared; there are none")
+    return compared_with(asked, groups)
 
 
 def _measures(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from evenhand.audit.kinds.membership_evidence import (
 )
 from evenhand.audit.membership.group_gaps import LEAST_PERMUTED
 from evenhand.audit.membership.leakage import Leak, Targets
-from evenhand.audit.runs.rest_gaps import gap_interval
+from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.stats.contrast import TwoWay, from_cells, two_sides, unpaired
 from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.few_runs import FewRuns, Wider

@@ -11,6 +11,7 @@ from evenhand.audit.comparisons import in_some_run
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.ratios import Between
 from evenhand.audit.runs.influences import RunInfluences
 
 
@@ -32,6 +33,8 @@ class PredictionNotes:
         level = estimand.subset.level
         if level != "attribute" and smallest is not None and smallest < self.design.support:
             notes.append(f"fewer than {self.design.support} {self.reader.sample}{self._in_some_run}")
+        if isinstance(estimand.measure.influence, Between) and self.reader.evaluation.design.favourable == "negative":
+            notes.append("the positive prediction is not the favourable one, which the four-fifths rule is about")
         note = estimand.measure.note(level)
         return [*notes, note] if note else notes
 

@@ -14,9 +14,8 @@ from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, cha
 from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.prediction_notes import PredictionNotes
 from evenhand.audit.kinds.reliability_curves import reliability_curves
-from evenhand.audit.measures import Kind, Measure
-from evenhand.audit.measures.calibration import BELOW_ZERO
-from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures import Kind, Measure, measure_named
+from evenhand.audit.measures.ratios import Between
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
@@ -26,7 +25,9 @@ from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
 from evenhand.audit.runs.gap_change_evidence import gap_change_evidence, unpaired_gap_change_evidence
 from evenhand.audit.runs.gap_evidence import estimates_of_gap, gap_evidence
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.audit.runs.rates import Levels, SubsetRates
+from evenhand.audit.runs.method_values import Values, estimate_of, of_subset
+from evenhand.audit.runs.rate_ratios import ratio_estimates
+from evenhand.audit.runs.rates import SubsetRates
 from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.audit.trial_records import missing_note
 from evenhand.audit.verdict_rows import SettingContrast
@@ -105,7 +106,9 @@ class PredictionReading:
                     yield Estimand(measure, Subset(groups.attribute), code, name)
                 if "group" in measure.levels:
                     for group in groups.names:
-                        yield Estimand(measure, Subset(groups.attribute, group), code, name)
+                        subset = Subset(groups.attribute, group)
+                        if not isinstance(measure.influence, Between) or self.reader.opposite(subset) is not None:
+                            yield Estimand(measure, subset, code, name)
 
     def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
         """The estimate of each run, and of all together.
@@ -115,6 +118,11 @@ class PredictionReading:
         that the runs tested.
         """
         evaluation, measure = self.evaluation, estimand.measure
+        opposite = self.reader.opposite(estimand.subset)
+        if isinstance(measure.influence, Between) and opposite is not None:
+            rate = measure_named(measure.influence.rate)
+            yield from self._by_run(estimand, method, *ratio_estimates(self.to_rest, estimand, rate, opposite, method))
+            return
         seeds = evaluation.seeds(method)
         present = [seed for seed in seeds if (method, seed) in evaluation.runs]
         values = self._values(estimand, method, present)
@@ -131,11 +139,11 @@ class PredictionReading:
             notes.append(ONE_SEED)
         yield None, _completed(values.mean, notes, floors.get(None))
 
-    def _values(self, estimand: Estimand, method: str, present: Sequence[int]) -> _Values:
+    def _values(self, estimand: Estimand, method: str, present: Sequence[int]) -> Values:
         """The estimand in each run and over runs, in closed form where there is one."""
         closed = self.rates.levels(estimand, method)
         if closed is not None and closed[0].exact[closed[1]]:
-            return _of_subset(*closed, present)
+            return of_subset(*closed, present)
         reader = self.reader
         runs = dict(zip(present, reader.runs_of(method), strict=True))
         influences = {seed: reader.influence(run, estimand) for seed, run in runs.items()}
@@ -147,26 +155,34 @@ class PredictionReading:
             for seed, influence in influences.items()
         }
         if not defined:
-            return _Values(of_runs, Estimate(None, None, None, 0), defined, smallest)
+            return Values(of_runs, Estimate(None, None, None, 0), defined, smallest)
         by_run = RunsByUnit.of(reader, tested, used)
         intervals = run_intervals(estimand.measure, used, by_run)
         for seed, influence, interval in zip(defined, used, intervals, strict=True):
-            of_runs[seed] = _estimate([influence], interval, len(influence.rows))
+            of_runs[seed] = estimate_of([influence], interval, len(influence.rows))
         n = count_distinct([run.rows[influence.rows] for run, influence in zip(tested, used, strict=True)])
         mean = marginal_interval(estimand.measure, used, by_run)
-        return _Values(of_runs, _estimate(used, mean, n), defined, smallest)
+        return Values(of_runs, estimate_of(used, mean, n), defined, smallest)
 
     def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
-        """The gap between a group and its rest, of each run, and of the mean over runs."""
-        if not (estimand.measure.gaps and estimand.subset.level == "group"):
+        """The gap between a group and whom it is compared with, of each run, and of the mean over runs."""
+        opposite = self.reader.opposite(estimand.subset) if estimand.subset.level == "group" else None
+        if opposite is None or not estimand.measure.gaps:
             return
-        reader, seeds = self.reader, self.evaluation.seeds(method)
-        present = [seed for seed in seeds if (method, seed) in self.evaluation.runs]
         closed = self.to_rest.gaps(estimand, method)
         if closed is not None and closed[0].defined(closed[1]):
             estimates, smallest = closed[0].estimates(closed[1])
         else:
-            estimates, smallest = estimates_of_gap(reader, estimand, method)
+            estimates, smallest = estimates_of_gap(self.reader, estimand, opposite, method)
+        estimates = [replace(estimate, against=opposite.name_against) for estimate in estimates]
+        yield from self._by_run(estimand, method, estimates, smallest)
+
+    def _by_run(
+        self, estimand: Estimand, method: str, estimates: Sequence[Estimate], smallest: int | None
+    ) -> Iterator[tuple[int | None, Estimate]]:
+        """Estimates of each run, the last of them over runs, by seed and with their notes."""
+        seeds = self.evaluation.seeds(method)
+        present = [seed for seed in seeds if (method, seed) in self.evaluation.runs]
         general = [*self.notes.of_estimate(estimand, smallest), *self.notes.of_likeliest_class(estimand, method)]
         for seed, estimate in zip(present, estimates[:-1], strict=True):
             yield seed, _completed(estimate, general, None)
@@ -177,20 +193,21 @@ class PredictionReading:
         yield None, _completed(estimates[-1], [*notes, *([ONE_SEED] if defined == 1 else [])], None)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
-        """Every method with every reference: changes, and for a group changes of its gap to the rest.
+        """Every method with every reference: changes, and for a group changes of its gap to whom it is compared with.
 
         Where there is no reference, or gaps are asked for, the gap of every method.
         """
         measure, subset, references = estimand.measure, estimand.subset, self.evaluation.design.references
-        has_gap = measure.gaps and subset.level == "group"
-        mirrored = has_gap and self.reader.groups(subset.attribute).two_halves
+        opposite = self.reader.opposite(subset) if measure.gaps and subset.level == "group" else None
+        # Of two groups each is all that is not the other; where one of them is what is compared with, one is compared.
+        mirrored = opposite is not None and self.reader.groups(subset.attribute).two_halves
         for method, reference in pairs(self.methods, references):
             if measure.direction or measure.by_favourable:
                 yield change(estimand, method, reference, measure.direction, measure.decides)
-            if has_gap:
-                yield gap_change(estimand, method, reference, measure.direction, mirrored=mirrored)
-        for method in self.methods if has_gap and (self.design.gaps or not references) else ():
-            yield gap(estimand, method, measure.direction, mirrored=mirrored)
+            if opposite is not None:
+                yield gap_change(estimand, method, reference, measure.direction, opposite, mirrored)
+        for method in self.methods if opposite is not None and (self.design.gaps or not references) else ():
+            yield gap(estimand, method, measure.direction, opposite, mirrored)
 
     def evidence(self, comparison: Comparison) -> Evidence:
         """The evidence paired by seed and example; unpaired where the rows of two methods could not be matched.
@@ -250,48 +267,7 @@ class PredictionReading:
             yield from detected_harm(self.reader, judged, self.design)
 
 
-@dataclass(frozen=True)
-class _Values:
-    """An estimand in the runs of a method.
-
-    Attributes:
-        of_runs: by seed; where it is undefined with the reason as the first note.
-        mean: over the runs in which it is defined.
-        defined: their seeds.
-        smallest: the fewest examples in a denominator of any run; None without runs.
-    """
-
-    of_runs: dict[int, Estimate]
-    mean: Estimate
-    defined: list[int]
-    smallest: int | None
-
-
-def _of_subset(levels: Levels, index: int, seeds: Sequence[int]) -> _Values:
-    """The values of one subset, taken from those that were computed for all subsets at once."""
-    mean = levels.mean
-    low, high = levels.low[index].tolist(), levels.high[index].tolist()
-    bounds = [(None, None) if math.isnan(lower) else (lower, upper) for lower, upper in zip(low, high, strict=True)]
-    values, counts = mean.values[index].tolist(), levels.counts[index].tolist()
-    of_runs = {seed: Estimate(values[j], *bounds[j], counts[j]) for j, seed in enumerate(seeds)}
-    whole = Estimate(float(mean.estimate[index]), *bounds[-1], int(mean.units[index]))
-    return _Values(of_runs, whole, list(seeds), int(levels.smallest[index]))
-
-
-def _estimate(influences: Sequence[Influence], interval: tuple[float, float | None, float | None], n: int) -> Estimate:
-    """The estimate of one run or of several, from its value and bounds, with the corrected calibration error."""
-    reasons = sorted({influence.reason for influence in influences if influence.reason}) if len(influences) == 1 else []
-    corrected = None
-    squared = math.fsum(influence.squared for influence in influences) / len(influences)
-    if squared >= 0:
-        corrected = math.sqrt(squared)
-    elif squared < 0:
-        reasons.append(BELOW_ZERO)
-    return Estimate(*interval, n, tuple(reasons), corrected)
-
-
 def _completed(estimate: Estimate, notes: Sequence[str], floor: NoiseFloor | None) -> Estimate:
     """The estimate with further notes, and its noise floor unless that is undefined."""
     floor = None if floor is None or math.isnan(floor.mean) else floor
-    value, n = estimate.value, estimate.n
-    return Estimate(value, estimate.low, estimate.high, n, (*estimate.notes, *notes), estimate.corrected, floor)
+    return replace(estimate, notes=(*estimate.notes, *notes), floor=floor)

@@ -83,11 +83,14 @@ def shown_in(part: str) -> list[Measure]:
 def select(names: Iterable[str], kind: Kind) -> list[Measure]:
     """The measures of a kind that are among these names, in the registry's order; all of the kind for no names.
 
+    Those that test a limit of one of them are among them, too.
+
     Raises:
         InputError: a name that no measure of any kind has, with the nearest known one.
     """
     names = list(names)
     check_measures(names)
+    names += [tested[1] for name in names if (tested := known()[name].tested_by) is not None]
     return [measure for measure in known().values() if measure.kind == kind and (not names or measure.name in names)]
 
 

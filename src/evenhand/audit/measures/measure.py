@@ -64,6 +64,8 @@ class Measure:
         floor: how its noise floor is drawn, if it has one: group labels `permuted`, or outcomes `redrawn` from the
             predicted probabilities.
         planted: whether harm is planted into it, to see what the study would have detected.
+        tested_by: an absolute limit `at least` this value is tested by another measure, which is at least 0 where this
+            one is at least the value: (value, name of that measure), or None. That measure is computed along with it.
         notes: the note on its rows, by level.
         on_contrasts: a further note on the rows of its contrasts.
         display: where and how reports show it.
@@ -92,6 +94,7 @@ class Measure:
     squares: str = ""
     floor: Literal["permuted", "redrawn"] | None = None
     planted: bool = False
+    tested_by: tuple[float, str] | None = None
     notes: tuple[tuple[Level, str], ...] = ()
     on_contrasts: str = ""
     display: Display = field(default_factory=Display)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf, SpreadOf
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, NO_PROMISE, RANGE, Measure, by_name
+from evenhand.audit.measures.ratios import FOUR_FIFTHS, LinearOf, RatioOf
 from evenhand.audit.measures.run_data import BASE, Level, Rate
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
@@ -107,6 +109,34 @@ PREDICTIONS = by_name(
         by_class=True,
         notes=RANGE,
         on_contrasts=NO_PROMISE,
+    ),
+    Measure(
+        "demographic_parity_ratio",
+        "predictions",
+        "selection rate of a group over that of whom it is compared with: the rest, everybody, or a named group",
+        0,
+        ("group",),
+        RatioOf("selection_rate"),
+        limits=(0.0, math.inf),
+        default_margin=False,
+        decides=False,
+        by_class=True,
+        tested_by=(FOUR_FIFTHS, "four_fifths_difference"),
+        display=Display(shown_in="ratios"),
+    ),
+    Measure(
+        "four_fifths_difference",
+        "predictions",
+        "selection rate of a group minus 0.8 times that of whom it is compared with (four-fifths rule: at least 0)",
+        0,
+        ("group",),
+        LinearOf("selection_rate", FOUR_FIFTHS),
+        title="selection rate − 0.8 × the other’s (four-fifths rule)",
+        limits=(-FOUR_FIFTHS, 1.0),
+        default_margin=False,
+        decides=False,
+        by_class=True,
+        display=Display(shown_in="ratios"),
     ),
     Measure(
         "equalized_odds_difference",

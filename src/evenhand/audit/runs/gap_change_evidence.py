@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
+from evenhand.audit.measures import Measure
 from evenhand.audit.runs.evidence import (
     UNPAIRED,
     Both,
@@ -19,7 +22,15 @@ from evenhand.audit.runs.evidence import (
     pairs_of,
     undefined_note,
 )
-from evenhand.audit.runs.gap_evidence import Sided, gap_of_runs, gap_runs, positive_if_worse, sides_of
+from evenhand.audit.runs.gap_evidence import (
+    Sided,
+    gap_of_runs,
+    gap_runs,
+    part_apart,
+    positive_if_worse,
+    sides_of,
+    smallest_of,
+)
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.stats.contrast import unpaired
@@ -34,7 +45,7 @@ def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequenc
     closed = gaps.changes(comparison, runs)
     if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), planned):
         changes, index = closed
-        whole = changes.change.whole.at(index)
+        whole, gram = changes.change.two.whole.at(index), changes.change.two.whole.gram
         return Evidence(
             whole,
             whole.runs,
@@ -43,47 +54,49 @@ def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequenc
             single=is_single(reader, comparison),
             closing=reader.closing(whole.runs),
             totals=lambda: changes.totals(index),
-            gram=None if changes.change.whole.gram is None else (changes.change.whole.gram, index),
+            gram=None if gram is None else (gram, index),
             gaps=changes.intervals(index),
         )
     method, reference = comparison.method, str(comparison.reference)
-    inside, outside = (pairs_of(reader, estimand, method, reference) for estimand in sides_of(comparison.estimand))
-    defined = [both for both in zip(inside, outside, strict=True) if all(is_defined(pair) for pair in both)]
-    notes += undefined_note([*inside, *outside], len(defined), len(inside))
+    estimands = sides_of(comparison.estimand, comparison.opposite)
+    sides = [pairs_of(reader, estimand, method, reference) for estimand in estimands]
+    defined = [pairs for pairs in zip(*sides, strict=True) if all(is_defined(pair) for pair in pairs)]
+    notes += undefined_note([pair for side in sides for pair in side], len(defined), len(sides[0]))
     if not enough_runs(len(defined), planned):
         return Evidence(None, len(defined), planned, tuple(notes))
-    return _of_pairs(reader, comparison, [ours for ours, _ in defined], [rest for _, rest in defined], notes)
+    return _of_pairs(reader, comparison, list(zip(*defined, strict=True)), notes)
 
 
 def _of_pairs(
-    reader: RunInfluences,
-    comparison: Comparison,
-    inside: Sequence[Both],
-    outside: Sequence[Both],
-    notes: Sequence[str],
+    reader: RunInfluences, comparison: Comparison, sides: Sequence[Sequence[Both]], notes: Sequence[str]
 ) -> Evidence:
-    """The evidence of pairs of runs in which the measure is defined in the group and in its rest."""
+    """The evidence of pairs of runs in which the measure is defined on both sides.
+
+    Args:
+        reader: of the evaluation.
+        comparison: the gap change.
+        sides: the pairs of the group, of whom it is compared with, and where these are everybody, of its rest.
+        notes: come first.
+    """
     measure, sign = comparison.estimand.measure, int(comparison.signs[0])
-    pairs = [*inside, *outside]
-    units = reader.units([run for run, *_ in pairs], [influence for _, influence, *_ in pairs])
-    signed = [(positive_if_worse(ours, sign, measure.proportion), positive_if_worse(theirs, sign, measure.proportion))
-              for _, ours, _, theirs in pairs]  # fmt: skip
+    inside, outside, *rest = sides
+    part = part_apart(reader, [(ours[0], ours[1], all_[1]) for ours, all_ in zip(inside, outside, strict=True)])
+
+    both = zip(inside, outside, strict=True)
+    common = not rest and any(np.intersect1d(ours[1].rows, theirs[1].rows).size for ours, theirs in both)
 
     def sided(first: int, second: int) -> Sided:
-        parts = [
-            (
-                first * ours.value + second * theirs.value,
-                ours.weights,
-                first * ours.influence + second * theirs.influence,
-            )
-            for ours, theirs in signed
-        ]
-        return Sided.of(units, [parts[: len(inside)], parts[len(inside) :]], reader.clustered)
+        gap = _sided(reader, measure, sign, (first, second), (inside, outside))
+        if not rest:
+            return replace(gap, overlaps=common)
+        return replace(gap, apart=_sided(reader, measure, sign, (first, second), (inside, *rest)).second, part=part)
 
     difference = sided(1, -1)
+    apart = (inside, rest[0] if rest else outside)
+    estimands = sides_of(comparison.estimand, comparison.opposite)
     evidence = [
         evidence_of_pairs(reader, change(estimand, comparison.method, str(comparison.reference), sign), own, ())
-        for estimand, own in zip(sides_of(comparison.estimand), (inside, outside), strict=True)
+        for estimand, own in zip((estimands[0], estimands[-1]), apart, strict=True)
     ]
     intervals = [
         FewRuns(side.whole) if side.adjusted is None else Wider(FewRuns(side.whole), side.adjusted)
@@ -99,12 +112,12 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         sample=reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1]) if few else None,
+        adjusted=Apart(whole, intervals[0], intervals[1], difference.part) if few else None,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),
         gaps=GapIntervals(
-            sided(1, 1).interval(measure.proportion, 2.0),
+            sided(1, 1).interval(measure.proportion, 2),
             sided(1, 0).interval(measure.proportion),
             sided(0, 1).interval(measure.proportion),
             intervals[0],
@@ -114,22 +127,40 @@ def _of_pairs(
     )
 
 
+def _sided(
+    reader: RunInfluences,
+    measure: Measure,
+    sign: int,
+    times: tuple[int, int],
+    sides: Sequence[Sequence[Both]],
+) -> Sided:
+    """The difference between two sides of `times[0]` times the method's value plus `times[1]` times the reference's."""
+    pairs = [pair for side in sides for pair in side]
+    units = reader.units([run for run, *_ in pairs], [influence for _, influence, *_ in pairs])
+    parts = []
+    for _, ours, _, theirs in pairs:
+        first, second = (positive_if_worse(each, sign, measure.proportion) for each in (ours, theirs))
+        value = times[0] * first.value + times[1] * second.value
+        parts.append((value, first.weights, times[0] * first.influence + times[1] * second.influence))
+    return Sided.of(units, [parts[: len(sides[0])], parts[len(sides[0]) :]], reader.clustered)
+
+
 def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
     """The evidence on the difference of two methods' gaps whose variances are independent."""
     notes, measure, sign = list(notes), comparison.estimand.measure, int(comparison.signs[0])
     sides, smallest = [], []
     for method in (comparison.method, str(comparison.reference)):
         notes += absence_notes(reader, method, reader.evaluation.seeds(method))
-        defined = gap_runs(reader, comparison.estimand, method)
+        defined = gap_runs(reader, comparison.estimand, comparison.opposite, method)
         if not enough_runs(len(defined), len(reader.evaluation.seeds(method))):
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
         sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
-        smallest += [influence.smallest for _, *both in defined for influence in both]
+        smallest.append(smallest_of(defined))
     ours, theirs = sides
     whole = unpaired(ours.whole, theirs.whole)
     intervals = [side.interval(measure.proportion) for side in sides]
     total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))
-    inside, outside = (FewRuns(unpaired(getattr(ours, side), getattr(theirs, side))) for side in ("first", "second"))
+    inside, outside = (FewRuns(unpaired(getattr(ours, side), getattr(theirs, side))) for side in ("first", "apart"))
     return Evidence(
         whole,
         whole.runs,

@@ -1,4 +1,4 @@
-"""Estimates the gap between a group and the rest under one method, with its variance."""
+"""Estimates the gap between a group and the one it is compared with, under one method, with its variance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evenhand.audit.comparisons import Evidence, enough_runs
-from evenhand.audit.estimands import Comparison, Estimand
+from evenhand.audit.estimands import Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
@@ -17,23 +17,28 @@ from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.evidence import (
     unseen_of,
 )
+from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.audit.runs.rest_gaps import GapsToRest, gap_interval
+from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
-from evenhand.stats.differences import Interval
-from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.differences import FewEvents, Interval
+from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.ratios import TwoProportions
 from evenhand.stats.unequal_clusters import UnitFactors
 
 
 @dataclass(frozen=True, eq=False)
 class Sided:
-    """A difference between a group and its rest over runs.
+    """A difference between a group and whom it is compared with, over runs.
 
     Attributes:
-        whole: group − rest.
-        first, second: the group, and the rest.
+        whole: the difference.
+        first, second: the group, and those whom it is compared with.
         units: int [U], the codes of the units of both; totals: float [U], what each contributes to the difference.
+        apart: the second without the group: of everybody the rest.
+        part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
+        together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
     """
 
     whole: TwoWay
@@ -41,6 +46,10 @@ class Sided:
     second: TwoWay
     units: np.ndarray
     totals: np.ndarray
+    apart: TwoWay
+    part: float = 1.0
+    together: bool = False
+    overlaps: bool = False
 
     @classmethod
     def of(
@@ -74,17 +83,32 @@ class Sided:
             from_cells(mean, own, count) for mean, own, count in zip(means, cells, (first, second), strict=True)
         )
         codes, _ = compact(np.concatenate(units))
-        return cls(whole, ours, theirs, codes, cells[0].sum(axis=0) - cells[1].sum(axis=0))
+        totals = cells[0].sum(axis=0) - cells[1].sum(axis=0)
+        return cls(whole, ours, theirs, codes, totals, theirs, together=bool((present[0] & present[1]).any()))
 
-    def interval(self, proportion: bool, scale: float = 1.0) -> Interval:
-        """The interval of the difference, for few runs, and for few events of a proportion."""
-        if not proportion:
-            return FewRuns(self.whole)
-        return gap_interval(self.whole, self.first, self.second, scale)
+    def interval(self, proportion: bool, rates: int = 1) -> Interval:
+        """The interval of the difference, for few runs, and for few events of a proportion.
+
+        Args:
+            proportion: whether the measure is one.
+            rates: how many rates each side is the sum of.
+        """
+        return self.few_events_of(rates) if proportion else FewRuns(self.whole)
+
+    def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
+        """The interval of a difference of proportions."""
+        return gap_interval(self.whole, self.first, self.apart, rates, self.part, self.overlaps)
+
+    @property
+    def proportions(self) -> TwoProportions:
+        """Both sides of a gap of rates."""
+        return TwoProportions(
+            self.whole, self.first, self.second, self.apart, 1 - self.part, self.together, self.overlaps
+        )
 
 
 def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
-    """The evidence on the gap of one method between a group and its rest, over its runs."""
+    """The evidence on the gap of one method between a group and whom it is compared with, over its runs."""
     reader, measure = gaps.rates.reader, comparison.estimand.measure
     method, sign = comparison.method, int(comparison.signs[0])
     seeds = reader.evaluation.seeds(method)
@@ -93,7 +117,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     closed = gaps.gaps(comparison.estimand, method, sign)
     if closed is not None and closed[0].defined(closed[1]):
         of_method, index = closed
-        whole, gram = of_method.sides.whole.at(index), of_method.sides.whole.gram
+        whole, gram = of_method.sides.two.whole.at(index), of_method.sides.two.whole.gram
         return Evidence(
             whole,
             whole.runs,
@@ -105,57 +129,67 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
             totals=lambda: of_method.totals(index),
             gram=None if gram is None else (gram, index),
         )
-    defined = gap_runs(reader, comparison.estimand, method)
+    estimand, opposite = comparison.estimand, comparison.opposite
+    defined = gap_runs(reader, estimand, opposite, method)
     if len(defined) < len(reader.runs_of(method)):
-        notes.append(_undefined_note(reader, comparison.estimand, method, len(defined)))
+        notes.append(_undefined_note(reader, estimand, opposite, method, len(defined)))
     if not enough_runs(len(defined), len(seeds)):
         return Evidence(None, len(defined), len(seeds), tuple(notes), nothing=f"{method} was not run")
     gap = gap_of_runs(reader, defined, sign, measure.proportion)
-    runs, inside, outside = zip(*defined, strict=True)
+    runs, inside, outside, _ = zip(*defined, strict=True)
     units = reader.units(runs, inside), reader.units(runs, outside)
     return Evidence(
         gap.whole,
         gap.whole.runs,
         len(seeds),
         tuple(notes),
-        min(influence.smallest for _, *both in defined for influence in both),
-        few_events=gap_interval(gap.whole, gap.first, gap.second) if measure.proportion else None,
+        smallest_of(defined),
+        few_events=gap.few_events_of() if measure.proportion else None,
         closing=closing,
         totals=lambda: (gap.units, gap.totals),
         unseen=unseen_of(inside, outside, units, sign),
     )
 
 
-def _undefined_note(reader: RunInfluences, estimand: Estimand, method: str, defined: int) -> str:
+def _undefined_note(reader: RunInfluences, estimand: Estimand, opposite: Subset, method: str, defined: int) -> str:
     """The note on runs of a method in which a gap is undefined, with the reasons."""
     runs = reader.runs_of(method)
-    influences = [reader.influence(run, side) for side in sides_of(estimand) for run in runs]
+    influences = [reader.influence(run, side) for side in sides_of(estimand, opposite) for run in runs]
     reasons = sorted({str(influence.reason) for influence in influences if math.isnan(influence.value)})
     if len(runs) == 1:
         return f"not defined ({', '.join(reasons)})"
     return f"defined in {defined} of {len(runs)} runs ({', '.join(reasons)})"
 
 
-def estimates_of_gap(reader: RunInfluences, estimand: Estimand, method: str) -> tuple[list[Estimate], int | None]:
+def estimates_of_gap(
+    reader: RunInfluences, estimand: Estimand, opposite: Subset, method: str
+) -> tuple[list[Estimate], int | None]:
     """The gap of a method in each of its runs, and last the mean over those where it is defined.
 
     Returns:
         The estimates, and the fewest examples on a side in any run; None without runs in which the gap is defined.
     """
     measure, runs = estimand.measure, reader.runs_of(method)
-    defined = gap_runs(reader, estimand, method)
+    defined = gap_runs(reader, estimand, opposite, method)
     by_run = {id(parts[0]): parts for parts in defined}
-    undefined = Estimate(None, None, None, 0, ("undefined in the group or in its rest",))
+    where = "its rest" if opposite.complement or opposite.group is None else opposite.group
+    undefined = Estimate(None, None, None, 0, (f"undefined in the group or in {where}",))
     estimates = [_gap_estimate(reader, [by_run[id(run)]], measure) if id(run) in by_run else undefined for run in runs]
     if not defined:
         return [*estimates, Estimate(None, None, None, 0)], None
-    smallest = min(influence.smallest for _, *both in defined for influence in both)
-    return [*estimates, _gap_estimate(reader, defined, measure)], smallest
+    return [*estimates, _gap_estimate(reader, defined, measure)], smallest_of(defined)
 
 
-def _gap_estimate(
-    reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]], measure: Measure
-) -> Estimate:
+def smallest_of(defined: Sequence[GapRun]) -> int:
+    """The fewest examples on a side, in any run; of everybody those of the rest count."""
+    return min(
+        influence.smallest
+        for _, inside, outside, rest in defined
+        for influence in (inside, outside if rest is None else rest)
+    )
+
+
+def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measure) -> Estimate:
     gap = gap_of_runs(reader, runs, 1, measure.proportion)
     n = len(gap.units)
     if math.isnan(gap.whole.variance):
@@ -165,28 +199,52 @@ def _gap_estimate(
     return Estimate(gap.whole.estimate, max(low, -largest), min(high, largest), n)
 
 
-def gap_runs(reader: RunInfluences, estimand: Estimand, method: str) -> list[tuple[Run, Influence, Influence]]:
-    """The runs of a method in which the measure is defined in the group and in its rest, with both influences."""
+GapRun = tuple[Run, Influence, Influence, Influence | None]
+"""A run with the influences of a group, of whom it is compared with, and where these are everybody, of its rest."""
+
+
+def gap_runs(reader: RunInfluences, estimand: Estimand, opposite: Subset, method: str) -> list[GapRun]:
+    """The runs of a method in which the measure is defined in the group and in whom it is compared with."""
     runs = reader.runs_of(method)
-    inside, outside = ([reader.influence(run, side) for run in runs] for side in sides_of(estimand))
-    every = zip(runs, inside, outside, strict=True)
-    return [(run, ours, rest) for run, ours, rest in every if not np.isnan(ours.value + rest.value)]
+    inside, outside, *rest = ([reader.influence(run, side) for run in runs] for side in sides_of(estimand, opposite))
+    every = zip(runs, inside, outside, *(rest or [[None] * len(runs)]), strict=True)
+    return [parts for parts in every if not any(math.isnan(part.value) for part in parts[1:] if part is not None)]
 
 
-def gap_of_runs(
-    reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]], sign: int = 1, proportion: bool = False
-) -> Sided:
+def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, proportion: bool = False) -> Sided:
     """The gap of a method over runs; with the sign −1 positive where less of the measure is worse."""
-    sides = [[inside for _, inside, _ in runs], [outside for *_, outside in runs]]
-    units = [codes for side in sides for codes in reader.units([run for run, *_ in runs], side)]
-    signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
-    parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
-    return Sided.of(units, parts, reader.clustered)
+
+    def sided(*sides: Sequence[Influence]) -> Sided:
+        units = [codes for side in sides for codes in reader.units([parts[0] for parts in runs], side)]
+        signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
+        parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
+        return Sided.of(units, parts, reader.clustered)
+
+    inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
+    rests = [rest for *_, rest in runs if rest is not None]
+    gap = sided(inside, outside)
+    if not rests:
+        common = gap.together and any(
+            np.intersect1d(ours.rows, theirs.rows).size for ours, theirs in zip(inside, outside, strict=True)
+        )
+        return replace(gap, overlaps=common)
+    return replace(gap, apart=sided(inside, rests).second, part=part_apart(reader, [parts[:3] for parts in runs]))
 
 
-def sides_of(estimand: Estimand) -> tuple[Estimand, Estimand]:
-    """The estimand of the group, and of its rest."""
-    return estimand, replace(estimand, subset=estimand.subset.rest)
+def part_apart(reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]]) -> float:
+    """1 − the share of a group in everybody whom it is compared with, the mean over runs."""
+    weight = reader.evaluation.population.weight
+
+    def total(run: Run, influence: Influence) -> float:
+        return float(weight[run.rows[influence.rows]].sum())
+
+    return float(np.mean([1 - total(run, inside) / total(run, everybody) for run, inside, everybody in runs]))
+
+
+def sides_of(estimand: Estimand, opposite: Subset) -> tuple[Estimand, ...]:
+    """The estimand of the group, of whom it is compared with, and where these are everybody, of its rest."""
+    rest = [] if opposite.group is not None or not estimand.measure.proportion else [estimand.subset.rest]
+    return tuple(replace(estimand, subset=subset) for subset in (estimand.subset, opposite, *rest))
 
 
 def positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Influence:

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from evenhand.audit.comparisons import OVERLAP, clustering_note, overlapping_training
-from evenhand.audit.estimands import Estimand
+from evenhand.audit.design import REST
+from evenhand.audit.estimands import Estimand, Subset
 from evenhand.audit.evaluation import Evaluation, Groups, Run
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.influence import Influence, RateOf, undefined
@@ -67,6 +68,11 @@ class RunInfluences:
             pairs = self._influence(run, estimand)
             self._influences |= {id(of): (of, self._supported(of, influence)) for of, influence in pairs}
         return self._influences[id(run)][1]
+
+    def opposite(self, subset: Subset) -> Subset | None:
+        """Whom a group is compared with: its rest, everybody, or another group; None where that is the group itself."""
+        named = subset.against(self.evaluation.design.against.get(str(subset.attribute), REST))
+        return None if named == subset else named
 
     def runs_of(self, method: str) -> list[Run]:
         """The runs of a method that have predictions, by seed."""
@@ -195,7 +201,7 @@ class RunInfluences:
         groups = self.groups(estimand.subset.attribute)
         defined = groups.defined[rows]
         if estimand.subset.level == "group":
-            member = groups.masks[rows, groups.names.index(str(estimand.subset.group))]
+            member = groups.mask(str(estimand.subset.group))[rows]
             sides = (defined & ~member, member) if estimand.subset.complement else (member, defined & ~member)
             if members_only:
                 return RunSubset("group", np.flatnonzero(sides[0]))

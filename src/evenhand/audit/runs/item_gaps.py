@@ -14,8 +14,8 @@ import numpy as np
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.runs.gap_evidence import Sided
+from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.items import ItemRuns, combined
-from evenhand.audit.runs.rest_gaps import gap_interval
 from evenhand.stats.differences import Apart
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import Widened

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from evenhand.audit.design import OVERALL
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
@@ -99,8 +100,7 @@ class SubsetRates:
 
     @cached_property
     def sides(self) -> np.ndarray:
-        """[2S, R], 1 for everyone and for the members of each group; then for those outside of each group for whom its
-        attribute is defined."""
+        """[2S, R], 1 for everyone and for each group's members; then for its rest, where its attribute is defined."""
         everyone = np.ones((1, len(self.rows)), dtype=bool)
         groups = [(own.masks[self.rows].T, own.defined[self.rows]) for own in self.reader.evaluation.groups]
         rests = [defined & ~members for members, defined in groups]
@@ -115,6 +115,36 @@ class SubsetRates:
     def rests(self) -> np.ndarray:
         """[S, R], the second half of `sides`: those outside of each group."""
         return self.sides[len(self.places) :]
+
+    @cached_property
+    def overall(self) -> np.ndarray:
+        """bool [S], the groups that are compared with everybody."""
+        against = self.reader.evaluation.design.against
+        return np.array([against.get(str(subset.attribute)) == OVERALL for subset in self.places])
+
+    @cached_property
+    def opposites(self) -> np.ndarray:
+        """[S, R], 1 for whom each group is compared with: its rest, everybody, or another group."""
+        against = self.reader.evaluation.design.against
+        if not against:
+            return self.rests
+        opposites = self.rests.copy()
+        for groups in self.reader.evaluation.groups:
+            named = against.get(groups.attribute)
+            if named is None:
+                continue
+            everybody = groups.defined if named == OVERALL else groups.mask(named)
+            for name in groups.names:  # a group is not compared with itself
+                row = self.places[Subset(groups.attribute, name)]
+                opposites[row] = 0 if name == named else everybody[self.rows]
+        return opposites
+
+    @cached_property
+    def apart(self) -> np.ndarray:
+        """[S, R], as `opposites`, without the group itself: of everybody the rest."""
+        if not self.overall.any():
+            return self.opposites
+        return np.where(self.overall[:, None], self.rests, self.opposites)
 
     def levels(self, estimand: Estimand, method: str) -> tuple[Levels, int] | None:
         """The estimand in a method's runs, and where its subset stands; None where it has no closed form here."""

@@ -1,6 +1,7 @@
 """Computes variances of gaps between groups and the rest, and of gap changes, in all groups at once.
 
-As `runs.rates` does for rates. A gap change in which few examples are discordant, inside or outside of the group, or
+In place of the rest may stand everybody, or another group (`SubsetRates.opposites`). As `runs.rates` does for rates. A
+gap change in which few examples are discordant, inside or outside of the group, or
 whose examples are resampled together, is left to `runs.gap_evidence`.
 """
 
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -17,11 +19,13 @@ from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import RateOf
 from evenhand.audit.reading import LEVEL, Estimate
+from evenhand.audit.runs.gap_sides import Sides, either
 from evenhand.audit.runs.rates import SubsetRates
-from evenhand.stats.contrast import TwoWay, units_of_two_sides
-from evenhand.stats.differences import FewEvents, Proportions, few_events_bounds
+from evenhand.stats.contrast import units_of_two_sides
+from evenhand.stats.differences import FewEvents, Proportions, correlation_of, few_events_bounds
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW
+from evenhand.stats.ratios import TwoProportions
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import RatioSums, TwoSided, TwoWays, gap_changes, gap_sums, gaps
 
@@ -37,7 +41,7 @@ class RestGaps:
         totals: computes by subset what each unit contributes over all runs: codes and float [U].
     """
 
-    sides: TwoSided
+    sides: Sides
     low: np.ndarray
     high: np.ndarray
     counts: np.ndarray
@@ -46,16 +50,21 @@ class RestGaps:
 
     def interval(self, index: int) -> FewEvents | Wider:
         """The interval of the mean over runs of one gap."""
-        whole, inside, outside = self.sides.whole, self.sides.inside, self.sides.outside
-        return gap_interval(whole.at(index), inside.at(index), outside.at(index))
+        return self.sides.interval(index)
 
     def defined(self, index: int) -> bool:
         """Whether every run has the gap of a group."""
-        return bool(np.isfinite(self.sides.whole.values[index]).all())
+        sides = self.sides
+        return bool(np.isfinite(sides.two.whole.values[index] + sides.apart.values[index]).all())
+
+    def proportions(self, index: int) -> list[TwoProportions]:
+        """The rates of a group and of whom it is compared with, of each run and last of the mean."""
+        return self.sides.proportions(index)
 
     def estimates(self, index: int) -> tuple[list[Estimate], int]:
         """The gap of a group in each run, and last the mean, with the examples of its smaller side."""
-        whole, units = self.sides.whole, self.sides.inside.units[index] + self.sides.outside.units[index]
+        two = self.sides.two
+        whole, units = two.whole, self.sides.examples[index]
         values, counts = [*whole.values[index], whole.estimate[index]], [*self.counts[index], units]
         bounds = zip(self.low[index], self.high[index], strict=True)
         estimates = []
@@ -80,36 +89,23 @@ class RestGapChanges:
         totals: computes by subset what each unit contributes over all runs: codes and float [U].
     """
 
-    change: TwoSided
-    total: TwoSided
-    of_method: TwoSided
-    of_reference: TwoSided
+    change: Sides
+    total: Sides
+    of_method: Sides
+    of_reference: Sides
     smallest: np.ndarray
     exact: np.ndarray
     totals: Callable[[int], tuple[np.ndarray, np.ndarray]]
 
     def intervals(self, index: int) -> GapIntervals:
         """The intervals beside one gap change."""
-
-        def interval(two: TwoSided, scale: float = 1.0) -> FewEvents | Wider:
-            return gap_interval(two.whole.at(index), two.inside.at(index), two.outside.at(index), scale)
-
         return GapIntervals(
-            interval(self.total, 2.0),
-            interval(self.of_method),
-            interval(self.of_reference),
-            FewRuns(self.change.inside.at(index)),
-            FewRuns(self.change.outside.at(index)),
+            self.total.interval(index, 2),
+            self.of_method.interval(index),
+            self.of_reference.interval(index),
+            FewRuns(self.change.two.inside.at(index)),
+            FewRuns(self.change.apart.at(index)),
         )
-
-
-def gap_interval(whole: TwoWay, first: TwoWay, second: TwoWay, scale: float = 1.0) -> FewEvents | Wider:
-    """The interval of a gap of proportions; `scale` is 2 for the sum of two gaps, whose sides are sums of two rates."""
-    ours, theirs = (
-        replace(side, estimate=side.estimate / scale, variance=side.variance / scale**2) for side in (first, second)
-    )
-    few = FewEvents(whole, ours, theirs, scale)
-    return few if whole.runs < 2 else Wider(FewRuns(whole), few)
 
 
 @dataclass(eq=False)
@@ -164,46 +160,78 @@ class GapsToRest:
         return True
 
     def _of_method(self, sums: RatioSums) -> RestGaps:
-        two = gaps(sums, self.rates.masks, self.rates.rests)
+        sides = self._sides(partial(gaps, sums), sums.weight)
+        two = sides.two
         first, second = (
             Proportions(
                 np.hstack([side.values, side.estimate[:, None]]),
                 np.hstack([side.of_runs, side.variance[:, None]]),
                 np.hstack([side.units_of_runs, side.units[:, None]]),
             )
-            for side in (two.inside, two.outside)
+            for side in (two.inside, sides.apart)
         )
         whole, runs = two.whole, sums.weight.shape[1]
         known = units_of_two_sides(
-            first.variance, second.variance, first.units, second.units, first.units + second.units
+            two.inside.of_runs,
+            two.outside.of_runs,
+            two.inside.units_of_runs,
+            two.outside.units_of_runs,
+            whole.units_of_runs,
         )
-        df = np.hstack([np.maximum(known[:, :-1] - 1, 1), whole.df[:, None]])
-        variance = np.hstack([(first.variance + second.variance)[:, :-1], whole.variance[:, None]])
+        df = np.hstack([np.maximum(known - 1, 1), whole.df[:, None]])
+        variance = np.hstack([sides.variance_of_runs, whole.variance[:, None]])
         quantile = quantiles(1 - (1 - LEVEL) / 2, df)
         low, high = few_events_bounds(
-            first, second, quantile * np.sqrt(variance), quantile, np.array([1] * runs + [runs])
+            first,
+            second,
+            np.hstack([whole.values, whole.estimate[:, None]]),
+            quantile * np.sqrt(variance),
+            quantile,
+            np.array([1] * runs + [runs]),
+            (sides.part, sides.part),
+            np.where(sides.overlaps[:, None], correlation_of(variance, first.variance, second.variance), 0.0),
         )
-        smallest = np.minimum(*(side.units_of_runs.min(axis=1) for side in (two.inside, two.outside)))
-        totals = self._totals(sums, [(1, self.rates.masks, two.inside), (-1, self.rates.rests, two.outside)])
-        return RestGaps(two, np.clip(low, -1, 1), np.clip(high, -1, 1), two.whole.units_of_runs, smallest, totals)
+        smallest = np.minimum(*(side.units_of_runs.min(axis=1) for side in (two.inside, sides.apart)))
+        totals = self._totals(sums, [(1, self.rates.masks, two.inside), (-1, self.rates.opposites, two.outside)])
+        return RestGaps(sides, np.clip(low, -1, 1), np.clip(high, -1, 1), whole.units_of_runs, smallest, totals)
 
     def _of_methods(self, first: RatioSums, second: RatioSums) -> RestGapChanges:
-        masks, rests, base = self.rates.masks, self.rates.rests, first.weight
-        change = gap_changes(first, second, masks, rests)
+        masks, opposites, base = self.rates.masks, self.rates.opposites, first.weight
+        change = self._sides(partial(gap_changes, first, second), base)
+        two = change.two
         differ = (first.numerator != second.numerator).any(axis=1).astype(float)
-        discordant = [np.rint(side.astype(float, copy=False) @ differ) for side in (masks, rests)]
-        exact = (np.minimum(*discordant) >= FEW) & np.isfinite(change.whole.values).all(axis=1)
+        discordant = [np.rint(side.astype(float, copy=False) @ differ) for side in (masks, self.rates.apart)]
+        exact = (np.minimum(*discordant) >= FEW) & np.isfinite(two.whole.values + change.apart.values).all(axis=1)
         apart = RatioSums(first.numerator - second.numerator, base)
-        totals = self._totals(apart, [(1, masks, change.inside), (-1, rests, change.outside)])
+        totals = self._totals(apart, [(1, masks, two.inside), (-1, opposites, two.outside)])
         return RestGapChanges(
             change,
-            gap_sums(first, second, masks, rests),
-            gaps(first, masks, rests),
-            gaps(second, masks, rests),
-            np.minimum(*(side.units_of_runs.min(axis=1) for side in (change.inside, change.outside))),
+            self._sides(partial(gap_sums, first, second), base),
+            self._sides(partial(gaps, first), base),
+            self._sides(partial(gaps, second), base),
+            np.minimum(*(side.units_of_runs.min(axis=1) for side in (two.inside, change.apart))),
             exact,
             totals,
         )
+
+    def _sides(self, differences: Callable[[np.ndarray, np.ndarray], TwoSided], base: np.ndarray) -> Sides:
+        """The differences between groups and whom they are compared with; `base` is float [R, J], the weights."""
+        rates, shape = self.rates, (len(self.rates.masks), base.shape[1] + 1)
+        two = differences(rates.masks, rates.opposites)
+        if not rates.reader.evaluation.design.against:
+            added = two.inside.units + two.outside.units
+            return Sides(two, two.outside, np.ones(shape), np.zeros(shape[0], dtype=bool), added)
+        together = np.einsum("sr,sr->s", rates.masks.astype(float), rates.opposites.astype(float)) > 0
+        part, apart = np.ones(shape), two.outside
+        if rates.overall.any():
+            rest = differences(rates.masks, rates.rests).outside
+            apart = either(rates.overall, rest, two.outside)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = (rates.masks @ base) / (rates.opposites @ base)
+            part[:, :-1] = np.where(rates.overall[:, None], 1 - share, 1.0)
+            part[:, -1] = part[:, :-1].mean(axis=1)
+        both = np.logical_or(rates.masks, rates.opposites).astype(float)
+        return Sides(two, apart, part, together, np.rint(both @ (base > 0).any(axis=1)).astype(int))
 
     def _totals(
         self, sums: RatioSums, sides: Sequence[tuple[int, np.ndarray, TwoWays]]
