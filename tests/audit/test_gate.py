@@ -16,6 +16,7 @@ import pytest
 
 import evenhand
 from evenhand import records
+from evenhand.audit import results_folder
 from evenhand.audit.gate import judge
 from evenhand.audit.policy import Policy, read_policy
 from evenhand.errors import InputError
@@ -122,7 +123,7 @@ def test_a_folder_of_an_older_version_is_audited_again_in_memory(tmp_path, harme
     """Its verdicts had no comparisons, and one run each decided nothing."""
     harmed.save(tmp_path)
     design = json.loads((tmp_path / "design.json").read_text())
-    assert design.pop("audit") == 2 and design.pop("contents")
+    assert design.pop("audit") == results_folder.AUDIT and design.pop("contents")
     (tmp_path / "design.json").write_text(json.dumps(design))
     older = harmed.verdicts.filter(comparison="change").drop("comparison", "scope", "against", "disparity")
     older = older.with_columns(verdict=pl.lit("inconclusive"))
