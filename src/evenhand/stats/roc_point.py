@@ -28,8 +28,6 @@ from functools import lru_cache
 from typing import Self, cast
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import betainc, ndtri
 
 from evenhand.stats.contrast import TwoWay, from_cells
 from evenhand.stats.discrimination import PooledRoc, chosen, distinct
@@ -171,6 +169,8 @@ class RocPoint(PooledRoc):
 
     def _ranks(self, false: TwoWay, level: float) -> tuple[float, float]:
         """The ranks whose false positive rate is below, and above, alpha with confidence (1 + level)/2."""
+        from scipy.special import ndtri
+
         assert self.curve is not None
         rows = self.curve.negatives
         tail = (1 - level) / 2
@@ -246,6 +246,9 @@ def rank_shares(size: float, alpha: float, tail: float) -> tuple[float, float]:
         >>> [round(float(share), 4) for share in rank_shares(300, 0.01, 0.025)]  # ranks .69 and 7.25 of 300
         [0.0023, 0.0241]
     """
+
+    from scipy.optimize import brentq
+    from scipy.special import betainc
 
     def share(probability: float) -> float:
         def missing(rank: float) -> float:
