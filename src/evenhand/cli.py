@@ -264,6 +264,26 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def verify(folder: Folder, as_json: Json = False) -> None:
+    """Verify that a folder's files are those that were saved, and that its tables follow from its records.
+
+    Exits 2 where anything differs.
+    """
+    from evenhand.audit.verification import verify as verified
+
+    found = verified(folder)
+    if as_json:
+        print_json({"files": found.files, "rows": found.rows, "differences": found.differences, "notes": found.notes})
+    else:
+        computed = ", ".join(f"{rows:,} of {name}" for name, rows in found.rows.items())
+        notes = [f"note: {note}" for note in found.notes]
+        lines = [f"{found.files} files as they were saved; rows computed again: {computed or 'none'}", *notes]
+        print("\n".join([*lines, *found.differences]))
+    if found.differences:
+        raise InputError(f"{folder} differs from what was saved in {len(found.differences)} places; run it again")
+
+
 @app.command("list")
 def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json: Json = False) -> None:
     """List tasks, methods, measures or presets."""

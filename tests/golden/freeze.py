@@ -16,8 +16,9 @@ import polars as pl
 # As pytest's `pythonpath` has it, for the script.
 sys.path.extend([str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "audit")])
 
+from evenhand.audit.record_tables import COMPUTED
 from evenhand.audit.results import Results
-from golden.comparison import TABLES, differences
+from evenhand.audit.table_differences import differences
 from golden.golden_records import CASES
 
 FROZEN = Path(__file__).parent / "frozen"
@@ -26,7 +27,7 @@ FROZEN = Path(__file__).parent / "frozen"
 def computed(case: str) -> dict[str, pl.DataFrame]:
     """The tables that the audit makes of a case."""
     results = Results.compute(**CASES[case]())
-    return {name: getattr(results, name) for name in TABLES}
+    return {name: getattr(results, name) for name in COMPUTED}
 
 
 def place(case: str, table: str, folder: Path = FROZEN) -> Path:

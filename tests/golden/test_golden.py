@@ -13,8 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from evenhand.audit.record_tables import COMPUTED
+from evenhand.audit.table_differences import differences
 from golden import freeze
-from golden.comparison import TABLES, differences
 from golden.golden_records import CASES
 
 FREEZE = Path(freeze.__file__)
@@ -32,7 +33,7 @@ def test_the_audit_computes_what_was_frozen(case):
 
 def test_what_is_frozen_are_the_tables_of_the_cases():
     assert {path.name for path in freeze.FROZEN.iterdir()} == {
-        freeze.place(case, name).name for case in CASES for name in TABLES
+        freeze.place(case, name).name for case in CASES for name in COMPUTED
     }
 
 
@@ -44,7 +45,7 @@ def test_an_audit_repeats_itself_in_another_process(tmp_path):
         command = [sys.executable, str(FREEZE), "options", "--to", str(tmp_path / seed)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
         assert done.returncode == 0, done.stderr
-    for name in TABLES:
+    for name in COMPUTED:
         one, other = (pl.read_parquet(freeze.place("options", name, tmp_path / seed)) for seed in ("1", "2"))
         assert one.equals(other), name
         assert len(one) or name == "curves"

@@ -194,8 +194,14 @@ class Results:
         Raises:
             InputError: records are missing from the folder.
         """
-        if self.version >= results_folder.AUDIT:
-            return self
+        return self if self.version >= results_folder.AUDIT else self.audited_again()
+
+    def audited_again(self) -> Self:
+        """New results of the same records and design, whichever version of the audit made these.
+
+        Raises:
+            InputError: records are missing from the folder, or are not those that were saved with it.
+        """
         attacked = any(setting.membership for setting in self.design.settings.values())
         names = set(RECORDS) - ({"members", "scores"} if attacked else set())
         tables = {name: table for name in names if len(table := self.tables[name])}

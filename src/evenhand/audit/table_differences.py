@@ -1,4 +1,4 @@
-"""Tables as they were and as they are, compared cell by cell: what differs, with the keys of its rows."""
+"""Compares two versions of a table cell by cell, and names the rows that differ by their keys."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
-
-TABLES = ("estimates", "verdicts", "curves")
-"""What is compared of results."""
 
 CURVE = ("setting", "split", "measure", "attribute", "group", "method", "x")
 """What a row of `curves` is about; that table has no key."""
