@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -15,26 +16,14 @@ from unittest.mock import patch
 import pytest
 from hypothesis import settings
 
+from costs import Recorder, read_costs, slow_cases
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Models of the tests are so small that a second thread only waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
-LONGEST = (
-    "methods/test_private.py",
-    "end_to_end/test_run.py",
-    "end_to_end/test_commands.py",
-    "end_to_end/test_packs.py",
-    "methods/test_every_method.py",
-    "golden/test_golden.py",
-    "coverage/test_intervals.py",
-    "coverage/test_max_t.py",
-    "report/test_page.py",
-    "end_to_end/test_match.py",
-    "end_to_end/test_tuning.py",
-)
-"""Files that take a minute of processor time or about that, the longest first."""
 FUZZ = 1000
 """Examples of a full fuzz, for each test."""
 
@@ -67,18 +56,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--scale", type=float, default=0.1, help="share of the repetitions of a full simulation or fuzz; 0.1 by default"
     )
+    parser.addoption("--record-costs", metavar="FILE", help="append what each test costs to a file; see tests/costs.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     examples = max(round(FUZZ * config.getoption("--scale")), 20)
     settings.register_profile("scaled", max_examples=examples, deadline=None)
     settings.load_profile("scaled")
+    if path := config.getoption("--record-costs"):
+        config.pluginmanager.register(Recorder(Path(path)))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first: with `--dist loadfile` a long file at the end would keep one process alone."""
-    turns = {ROOT / "tests" / name: turn for turn, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: turns.get(item.path, len(turns)))
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what `tests/costs.py` calls slow, and put the longest files first.
+
+    With `--dist loadfile` a long file at the end would keep one process alone.
+    """
+    costs = read_costs()
+    slow = slow_cases([item.nodeid for item in items], costs)
+    of_file: Counter[Path] = Counter()
+    for item in items:
+        if item.nodeid in slow:
+            item.add_marker("slow")
+        elif not any(item.iter_markers("slow")):
+            of_file[item.path] += costs.get(item.nodeid, 0.0)
+    items.sort(key=lambda item: -of_file[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import inspect
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ def public() -> Iterator[tuple[str, Any]]:
             if inspect.isfunction(member) or inspect.isclass(member):
                 yield f"{module.__name__}.{name}", member
 
+
+SECTIONS = {"Args:", "Returns:", "Yields:", "Raises:", "Attributes:", "Example:"}
+"""Headings inside of docstrings."""
 
 PUBLIC = dict(public())
 PAGE = Path(__file__).parents[1] / "docs" / "api-statistics.md"
@@ -102,3 +106,15 @@ def test_an_example_that_is_wrong_is_reported_and_names_of_the_module_do_not_hel
 
     assert "Expected" in failures(examples(wrong, "wrong")[0])
     assert "NameError" in failures(examples(leaning, "leaning")[0])
+
+
+def test_the_sections_of_every_docstring_stand_at_its_own_indentation():
+    """What a careless rewrap of docstrings breaks first."""
+    broken = []
+    for path in (Path(evenhand.__file__).parent).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
+                for line in (ast.get_docstring(node) or "").splitlines():
+                    if line.strip() in SECTIONS and line.strip() != line:
+                        broken.append(f"{path.name}: {getattr(node, 'name', 'module')}: {line.strip()}")
+    assert not broken

@@ -15,10 +15,10 @@ def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
 
     Args:
         path: path of the file, which exists.
-                holds: description of the expected mapping, for the error.
+        holds: description of the expected mapping, for the error.
 
-            Raises:
-                InputError: the file is not UTF-8 text, not YAML, not a mapping, or repeats a key.
+    Raises:
+        InputError: the file is not UTF-8 text, not YAML, not a mapping, or repeats a key.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)

@@ -214,8 +214,8 @@ class DataSpec(Spec):
         Args:
             folder: `DIR/<folder_name>` if `--data DIR` was given, else None.
 
-                    Raises:
-                        InputError: a missing file or column, labels of a single class, or an attribute without values.
+        Raises:
+            InputError: a missing file or column, labels of a single class, or an attribute without values.
         """
         raise InputError(f"{type(self).__name__} does not define load(), which reads its examples")
 
@@ -260,10 +260,10 @@ def repeat_groups(examples: TrainingExamples, dataset: Dataset, index: np.ndarra
         examples: of the data set's examples at `index`.
         dataset, index: see `DataSpec.training_examples`.
         times: `data: {repeat: {ATTRIBUTE=GROUP: K}}`: each of the group's examples occurs K times. An example of
-                    several of these groups gets the largest of their numbers.
+            several of these groups gets the largest of their numbers.
 
-            Raises:
-                InputError: not a mapping, an unknown group, or a number that is not a whole number of 1 or more.
+    Raises:
+        InputError: not a mapping, an unknown group, or a number that is not a whole number of 1 or more.
     """
     if not isinstance(times, Mapping):
         raise InputError(f"data: repeat is a mapping such as {{ATTRIBUTE=GROUP: 3}}, not {times!r}")

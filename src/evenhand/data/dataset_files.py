@@ -37,12 +37,12 @@ def read_text_table(name: str, path: Path, needed: Sequence[str], separator: str
 
     Args:
         name: name of the data set in messages.
-                path: a file with a header.
-                needed: columns that it must have; others are kept, too.
-                separator: separator of columns.
+        path: a file with a header.
+        needed: columns that it must have; others are kept, too.
+        separator: separator of columns.
 
-            Raises:
-                InputError: the file is missing, is not a table in this format, lacks a column, or has no rows.
+    Raises:
+        InputError: the file is missing, is not a table in this format, lacks a column, or has no rows.
     """
     text = read_text(name, path)
     try:
@@ -58,13 +58,15 @@ def read_published_table(
     """Read the table of a data set from a local folder or from the Hugging Face hub.
 
     Args:
-        name: name of the data set in messages. hub: its id on the hub. path: a file of the folder, or another
-                `hub:ORG/NAME`; None: the only table in the folder, else the hub's. folder: `DIR/<name>` if `--data
-                DIR` was given, else None. A folder without tables is read as a copy of a Hugging Face data set.
-                needed: columns that it must have; the others are kept, too.
+        name: name of the data set in messages.
+        hub: its id on the hub.
+        path: a file of the folder, or another `hub:ORG/NAME`; None: the only table in the folder, else the hub's.
+        folder: `DIR/<name>` if `--data DIR` was given, else None. A folder without tables is read as a copy of a
+            Hugging Face data set.
+        needed: columns that it must have; the others are kept, too.
 
-            Returns:
-                The rows of all its parts; values of a CSV file are text.
+    Returns:
+        The rows of all its parts; values of a CSV file are text.
 
     Raises:
         InputError: there is no such table, it cannot be read, lacks a column, or has no rows.

@@ -121,9 +121,10 @@ def post(rng: np.random.Generator, topic: str, praise: bool, ending: int) -> str
 def topic_free_text(rng: np.random.Generator, language: Language) -> tuple[str, tuple[float, ...]]:
     """Return a text with nouns of all topics, and the parameters that describe it.
 
-    Returns: The text, and its parameters, each between -1 and 1: the balance of its cues (1: all praise; 0: no cues),
-        its length, its language (1: Turkish), its sign-off (0: none), and for each of `HEADINGS` whether the text has
-        it (1) or not (0).
+    Returns:
+        The text, and its parameters, each between -1 and 1: the balance of its cues (1: all praise; 0: no cues), its
+        length, its language (1: Turkish), its sign-off (0: none), and for each of `HEADINGS` whether the text has it
+        (1) or not (0).
     """
     mood = rng.random()
     kinds = [None if rng.random() < 0.35 else bool(rng.random() < mood) for _ in range(int(rng.integers(1, 7)))]

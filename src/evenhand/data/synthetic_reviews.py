@@ -71,8 +71,8 @@ class SyntheticReviews(ReviewSpec):
 
         shows, women: like the task's options, but only for training reviews. The reviews in prompts do not change.
 
-                Raises:
-                    InputError: another option, or a value that the task would refuse.
+        Raises:
+            InputError: another option, or a value that the task would refuse.
         """
         own = {key: value for key, value in options.items() if key in ("shows", "women")}
         if own:

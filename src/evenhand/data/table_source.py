@@ -45,10 +45,10 @@ def read_table(
         subset: the configuration of a Hugging Face data set.
         image: the column that holds images.
         below: the folder of `--data`, in which relative paths are looked for first.
-                task: the task that reads the table, for messages.
+        task: the task that reads the table, for messages.
 
-            Raises:
-                InputError: there is no such table, or it cannot be read.
+    Raises:
+        InputError: there is no such table, or it cannot be read.
     """
     if path.startswith("hub:"):
         return _read_hub_dataset(path.removeprefix("hub:"), path, subset, image, task)

@@ -131,13 +131,14 @@ def load_winomt(folder: Path | None, gold: Path | None = None, units: UnitKind =
 
     Args:
         folder: holds `en_tr_general.txt`, `en_tr_pro.txt` and `en_tr_anti.txt`, lines `English ||| Turkish`.
-        gold: the folder of the official `en.txt`; None: `winomt` beside `folder`. It is joined on the English
-                    sentence, because its lines are in another order. units: `pair_groups`, or `occupations`: the 792
-                    pair groups are about only 393 pairs of occupations, and knowledge about a pair from one sentence
-                    helps in another.
+        gold: the folder of the official `en.txt`; None: `winomt` beside `folder`. It is joined on the English sentence,
+            because its lines are in another order.
+        units: `pair_groups`, or `occupations`: the 792 pair groups are about only 393 pairs of occupations, and
+            knowledge about a pair from one sentence helps in another.
 
-            Raises: InputError: a missing or malformed folder or file; a sentence without gold gender; a general file
-                that does not consist of the anti file, the pro file and blocks of 12.
+    Raises:
+        InputError: a missing or malformed folder or file; a sentence without gold gender; a general file that does not
+            consist of the anti file, the pro file and blocks of 12.
     """
     if units not in get_args(UnitKind):
         raise InputError(f'{NAME}: units are "{units}"; {did_you_mean(units, get_args(UnitKind))}')

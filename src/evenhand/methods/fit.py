@@ -34,12 +34,12 @@ def check_methods(base: BaseModel, classes: int | None, methods: Mapping[str, Me
     Args:
         base: from `find`.
         classes: number of classes; None: a language model is trained, which only some methods can do, see
-                    `evenhand.methods.language`.
-                methods: by their name in the study.
-                where: the text before the method's name in an error, such as `settings.faces.`.
+            `evenhand.methods.language`.
+        methods: by their name in the study.
+        where: the text before the method's name in an error, such as `settings.faces.`.
 
-            Raises:
-                InputError: the first method that does not fit, with the reason.
+    Raises:
+        InputError: the first method that does not fit, with the reason.
     """
     model = model_skeleton(base, classes)
     for name, method in methods.items():

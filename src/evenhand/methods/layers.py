@@ -119,16 +119,18 @@ def resolve_targets(
     """Return the layers that a method's targets name, by target.
 
     Args:
-        kind: kind of the method, for the error. model: a classifier; its weights are not read. targets: names of
-                linear layers, matched at the end of the full name; None: the first of `known` in the base. known:
-                names of the method's default layers in different architectures. called: description of these layers,
-                for the error.
+        kind: kind of the method, for the error.
+        model: a classifier; its weights are not read.
+        targets: names of linear layers, matched at the end of the full name; None: the first of `known` in the base.
+        known: names of the method's default layers in different architectures.
+        called: description of these layers, for the error.
 
-            Returns:
-                By target, the full names that it matches.
+    Returns:
+        By target, the full names that it matches.
 
-            Raises: InputError: a base without such layers, or a target that is not the name of any linear layer of the
-                base, or also the name of something else.
+    Raises:
+        InputError: a base without such layers, or a target that is not the name of any linear layer of the base, or
+            also the name of something else.
     """
     layers = linear_layers(model)
     there = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))

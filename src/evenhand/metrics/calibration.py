@@ -249,8 +249,9 @@ def calibration_gap(
             out.
         options: options of the metric.
 
-            Returns: nan if the metric is undefined for an eligible group, or with too few eligible groups (fewer than
-                two, or than one).
+    Returns:
+        nan if the metric is undefined for an eligible group, or with too few eligible groups (fewer than two, or than
+        one).
 
     Raises:
         InputError: as the metric does; groups that cannot be used, an unknown method.

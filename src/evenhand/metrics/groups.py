@@ -152,10 +152,10 @@ def by_group(
         y_true, y_pred: labels [n], and the metric's second argument.
         groups: labels [n], masks bool [n, G], a mapping of attributes for their intersections, or `Groups`.
         sample_weight: float [n]. Examples outside the group have weight 0, so that every group has all the classes.
-                options: options of the metric, such as `sensitive_features`.
+        options: options of the metric, such as `sensitive_features`.
 
-            Returns:
-                Values [G], nan where the metric is nan; support [G] counts the examples of each group.
+    Returns:
+        Values [G], nan where the metric is nan; support [G] counts the examples of each group.
 
     Raises:
         InputError: as the metric does, or groups that cannot be used.

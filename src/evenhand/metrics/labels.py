@@ -43,10 +43,11 @@ def labels_of(y_true: Any, y_pred: Any, *, pos_label: Any = None, average: Avera
         y_true: labels [n]: numbers, bools or words.
         y_pred: labels [..., n].
         pos_label: the positive class; not needed for 0/1, false/true and −1/1, for which it is 1.
-                average: compares every class with the rest in turn.
+        average: compares every class with the rest in turn.
 
-            Raises: InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive
-                class that is missing, is not among the labels, or is combined with an average.
+    Raises:
+        InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive class that
+            is missing, is not among the labels, or is combined with an average.
     """
     true, predicted = _two(y_true, y_pred)
     classes = np.union1d(true, predicted)

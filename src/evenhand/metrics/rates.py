@@ -51,12 +51,12 @@ def rate_by_group(
 
     Returns:
         Values [..., G], nan if the group has no weight in the rate's denominator or, with an average, if the rate of
-            some class is nan. Support [..., G] counts examples of positive weight, the smallest number over classes.
+        some class is nan. Support [..., G] counts examples of positive weight, the smallest number over classes.
 
-        Raises:
-            InputError: labels, groups or weights that cannot be used; an average for a rate that has none.
+    Raises:
+        InputError: labels, groups or weights that cannot be used; an average for a rate that has none.
 
-        Source: scikit-learn's and fairlearn's rates, which are 0 where this is nan.
+    Source: scikit-learn's and fairlearn's rates, which are 0 where this is nan.
 
     Example:
         >>> from evenhand.metrics import rate_by_group

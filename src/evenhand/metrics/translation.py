@@ -30,8 +30,9 @@ def stereotype_outcomes(predicted: Sequence[str], stereotype: Sequence[str | Non
         stereotype: [n] the stereotypical gender of the referent's occupation, `male` or `female`; None without a
                     stereotype.
 
-            Returns: object [n]: `pro` or `anti` (the stereotypical gender, or the other), `neutral`, `mixed` or
-                `none`; None without a stereotype.
+    Returns:
+        object [n]: `pro` or `anti` (the stereotypical gender, or the other), `neutral`, `mixed` or `none`; None without
+        a stereotype.
 
     Raises:
         InputError: lengths that differ, or another word.

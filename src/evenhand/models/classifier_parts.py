@@ -78,11 +78,11 @@ def checkpoint_contents(folder: Path, modality: Modality, weights: Sequence[Path
 
     Args:
         folder: a folder with a `config.json`.
-                modality: type of the base's inputs.
-                weights: its safetensors files, and their index if there is one.
+        modality: type of the base's inputs.
+        weights: its safetensors files, and their index if there is one.
 
-            Raises:
-                InputError: a file that is not a safetensors file, or a configuration that describes no model.
+    Raises:
+        InputError: a file that is not a safetensors file, or a configuration that describes no model.
     """
     from safetensors import SafetensorError, safe_open
 

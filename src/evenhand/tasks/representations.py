@@ -31,18 +31,21 @@ def representations(
     """Return the states of every layer for each text, in float32.
 
     Args:
-        model: any model that returns hidden states. Its dropout is off meanwhile. tokenizer: the model's tokenizer, a
-                fast one if there are spans. texts: [n]. spans: for each text, the first character and the end
-                (exclusive) of the part to represent; None: the whole text. pooling: the last token of that part, which
-                in a decoder has read all of it, or the mean over its tokens. Special tokens are excluded from both.
-                max_length: largest number of tokens; the rest is cut off. None: the model's positions. batch_tokens:
-                tokens in a batch, including padding.
+        model: any model that returns hidden states. Its dropout is off meanwhile.
+        tokenizer: the model's tokenizer, a fast one if there are spans.
+        texts: [n].
+        spans: for each text, the first character and the end (exclusive) of the part to represent; None: the whole
+            text.
+        pooling: the last token of that part, which in a decoder has read all of it, or the mean over its tokens.
+            Special tokens are excluded from both.
+        max_length: largest number of tokens; the rest is cut off. None: the model's positions.
+        batch_tokens: tokens in a batch, including padding.
 
-            Returns: float32 [layers + 1, n, d]. Layer 0 is the embeddings, and the last layer is the input of the
-                model's head.
+    Returns:
+        float32 [layers + 1, n, d]. Layer 0 is the embeddings, and the last layer is the input of the model's head.
 
-            Raises:
-                InputError: no text, or a text without a token in the part to represent.
+    Raises:
+        InputError: no text, or a text without a token in the part to represent.
     """
     if not len(texts):
         raise InputError("there are no texts to represent; one or more are needed")

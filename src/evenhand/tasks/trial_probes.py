@@ -41,10 +41,10 @@ def probe_model(work: Work, model: nn.Module) -> pl.DataFrame:
 
     Args:
         work: the trial, with its `probing` and `trial`.
-                model: the trained model; it is moved to the device.
+        model: the trained model; it is moved to the device.
 
-            Raises:
-                TrainingError: a state of the model is not a number.
+    Raises:
+        TrainingError: a state of the model is not a number.
     """
     from evenhand.models.load import device
 

@@ -65,10 +65,11 @@ def possible_split_points(module: nn.Module, batch: Mapping[str, torch.Tensor]) 
 
     Args:
         module: as its method left it, in evaluation mode: trained parameters require a gradient.
-                batch: the arguments of its forward for some examples.
+        batch: the arguments of its forward for some examples.
 
-            Returns: An empty list if a part before the second layer is trained, or if the model passes its states on
-                in an unknown way.
+    Returns:
+        An empty list if a part before the second layer is trained, or if the model passes its states on in an unknown
+        way.
     """
     classifier = _classifier(module)
     count = _frozen_blocks(module, classifier)

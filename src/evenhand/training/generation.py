@@ -61,10 +61,10 @@ def generate_first_lines(
         prompts: [n] token ids, int64.
         device: where the model is.
         most: largest number of tokens to generate; fewer if the model has no more positions.
-                size: prompts per batch.
+        size: prompts per batch.
 
-            Returns:
-                [n] texts without surrounding spaces, in the order of the prompts; empty if the line ended at once.
+    Returns:
+        [n] texts without surrounding spaces, in the order of the prompts; empty if the line ended at once.
     """
     model.eval()
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)

@@ -47,8 +47,8 @@ def encode_prompted(
         prompts, targets: [n].
         max_length: largest number of tokens.
 
-            Raises:
-                InputError: a prompt with its target is longer than `max_length` or the model's positions.
+    Raises:
+        InputError: a prompt with its target is longer than `max_length` or the model's positions.
     """
     longest = min(max_length, tokenizer.model_max_length)
     alone = encode_prompts(tokenizer, prompts, longest)
@@ -82,8 +82,8 @@ def encode_whole_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
         texts: [n].
         max_length: largest number of tokens; the end of a longer text is cut.
 
-            Raises:
-                InputError: a text has nothing to learn, because it or `max_length` is one token long.
+    Raises:
+        InputError: a text has nothing to learn, because it or `max_length` is one token long.
     """
     longest = min(max_length, tokenizer.model_max_length)
     end: Any = "\n" if tokenizer.eos_token is None else tokenizer.eos_token

@@ -123,10 +123,10 @@ def resize_images(processor: BaseImageProcessor, images: Sequence[LazyImage], fo
 
     Returns:
         None if the processor's work cannot be divided into two stages, or if the bytes would take more than half of the
-            free disk.
+        free disk.
 
-        Raises:
-            InputError: a file is not an image, or the processor returns images of different sizes.
+    Raises:
+        InputError: a file is not an image, or the processor returns images of different sizes.
     """
     byte_to_pixel = _byte_to_pixel(processor)
     if byte_to_pixel is None:

@@ -20,12 +20,12 @@ class StackedAdamW:
 
     Args:
         stacks: the trained parameters by name, each [K, ...] with a replica's values at its index.
-                undecayed: names of the stacks without weight decay.
-                weight_decay: [K], weight decay of the other stacks.
+        undecayed: names of the stacks without weight decay.
+        weight_decay: [K], weight decay of the other stacks.
 
-            Attributes:
-                values: [K, P], all parameters.
-                parameters: the stacks as parameters that a module can hold; they are views of `values`.
+    Attributes:
+        values: [K, P], all parameters.
+        parameters: the stacks as parameters that a module can hold; they are views of `values`.
     """
 
     def __init__(self, stacks: Mapping[str, torch.Tensor], undecayed: Set[str], weight_decay: Sequence[float]) -> None:
@@ -56,11 +56,11 @@ class StackedAdamW:
         Args:
             replicas: the replicas that step, ascending.
             rates: their learning rates.
-                        steps_taken: the steps that they took before.
-                        limits: norms to which their gradients are clipped; None: no clipping.
+            steps_taken: the steps that they took before.
+            limits: norms to which their gradients are clipped; None: no clipping.
 
-                    Returns:
-                        The norms before clipping, [len(replicas)].
+        Returns:
+            The norms before clipping, [len(replicas)].
         """
         gradients = torch.cat(
             [parameter.grad.flatten(1) for parameter in self.parameters.values() if parameter.grad is not None], dim=1

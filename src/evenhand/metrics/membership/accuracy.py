@@ -18,10 +18,10 @@ def attack_accuracy(score: Any, member: Any, *, pairs: Any = None, where: Any = 
 
     Args:
         score, member, where: see `roc.py`; [T, n] for two targets or more.
-                pairs: int [T], each target's twin, whose rows are not used for its threshold either.
+        pairs: int [T], each target's twin, whose rows are not used for its threshold either.
 
-            Returns:
-                float [T]; nan for a target without members or non-members, or if the other targets have none.
+    Returns:
+        float [T]; nan for a target without members or non-members, or if the other targets have none.
 
     Raises:
         InputError: shapes that do not fit, scores that are nan.

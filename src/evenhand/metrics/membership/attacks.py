@@ -40,8 +40,8 @@ def confidence(logits: Any, labels: Any) -> np.ndarray:
     Returns:
         float64 [..., n]. Infinite if the label has a probability of exactly 1 or 0.
 
-        Raises:
-            InputError: logits that are nan or +inf or have fewer than two classes, or labels without a column.
+    Raises:
+        InputError: logits that are nan or +inf or have fewer than two classes, or labels without a column.
 
     Source: Carlini et al. (2022), whose log(p) − log(1 − p + 1e−45) saturates near 37 in float64 and 17 in float32.
 

@@ -151,13 +151,15 @@ def tpr_at_fpr(
 
     Args:
         score, member, where: see the module.
-        alpha: false positive rate, such as .01 or .001. threshold_where: the rows that set the threshold, in the
-                format of `where`; True: all rows. None: the rows of `where`. example: the example of each row, in the
-                shape of score, for scores [n] of several targets. None: each column of [T, n] is an example, or each
-                row of [n].
+        alpha: false positive rate, such as .01 or .001.
+        threshold_where: the rows that set the threshold, in the format of `where`; True: all rows. None: the rows of
+            `where`.
+        example: the example of each row, in the shape of score, for scores [n] of several targets. None: each column of
+            [T, n] is an example, or each row of [n].
 
-            Returns: Rates and counts. The rate is nan, with the reason, if fewer than 3/α distinct non-members set the
-                threshold, or if there are no members or no non-members.
+    Returns:
+        Rates and counts. The rate is nan, with the reason, if fewer than 3/α distinct non-members set the threshold, or
+        if there are no members or no non-members.
 
     Raises:
         InputError: α out of (0, 1), shapes that do not fit, scores that are nan.

@@ -34,13 +34,13 @@ def option_scores(
     Args:
         log_prob: log-probability of the option given its prompt, summed over its tokens.
         by: `log_prob`; its mean `per_token` or `per_byte`, for options of different length; or `sequence_loss`, the
-                    score of Ding et al. (2024), −1 × the mean loss over all tokens of the filled prompt. That score
-                    depends on the option's number of tokens even if the option has no content; use it only for
-                    comparison with the paper. tokens, bytes: length of the option, for `per_token` and `per_byte`.
-                    sequence_loss: for the score of that name.
+            score of Ding et al. (2024), −1 × the mean loss over all tokens of the filled prompt. That score depends on
+            the option's number of tokens even if the option has no content; use it only for comparison with the paper.
+        tokens, bytes: length of the option, for `per_token` and `per_byte`.
+        sequence_loss: for the score of that name.
 
-            Raises:
-                InputError: an unknown score, or one without the arguments that it needs.
+    Raises:
+        InputError: an unknown score, or one without the arguments that it needs.
 
     Example:
         >>> from evenhand.metrics import option_scores
@@ -120,10 +120,11 @@ def option_choices(scores: np.ndarray, arrangements: Arrangements | None = None)
 
     Args:
         scores: [..., A, K] by position; [..., K] by content if there are no arrangements.
-                arrangements: the content and identifier at each position.
+        arrangements: the content and identifier at each position.
 
-            Returns: An array of the shape of scores, by content: 1 for the choice, 0 for the others; k options within
-                `TIE` of the highest get 1/k each. nan where a score is undefined.
+    Returns:
+        An array of the shape of scores, by content: 1 for the choice, 0 for the others; k options within `TIE` of the
+        highest get 1/k each. nan where a score is undefined.
 
     Example:
         >>> from evenhand.metrics import cyclic_arrangements, option_choices

@@ -93,15 +93,17 @@ def load_benchmarks(
     """Find tasks and read their documents.
 
     Args:
-        names: names of tasks, groups or tags of the harness, including `stereoset`. limit: largest number of documents
-                of each task, drawn at random, because the first ones in a file may be of one category. include: a
-                folder of further tasks in the harness's format, which may replace its own. columns: by task, the
-                columns that are not in `KNOWN`. batch_size: number of requests in a batch. below: the folder of
-                `--data`. A folder in it that is named like a data set of the hub (`bbq` for `oskarvanderwal/bbq`) and
-                has its files is read instead of the hub.
+        names: names of tasks, groups or tags of the harness, including `stereoset`.
+        limit: largest number of documents of each task, drawn at random, because the first ones in a file may be of one
+            category.
+        include: a folder of further tasks in the harness's format, which may replace its own.
+        columns: by task, the columns that are not in `KNOWN`.
+        batch_size: number of requests in a batch.
+        below: the folder of `--data`. A folder in it that is named like a data set of the hub (`bbq` for
+            `oskarvanderwal/bbq`) and has its files is read instead of the hub.
 
-            Raises: InputError: the harness is not installed; no such task; documents that are not available or lack a
-                column.
+    Raises:
+        InputError: the harness is not installed; no such task; documents that are not available or lack a column.
     """
     version = harness_version()
     if include is not None and not include.is_dir():

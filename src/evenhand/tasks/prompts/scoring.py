@@ -74,16 +74,20 @@ def score_options(
     """Score the options of every prompt about every review with a model.
 
     Args:
-        model: a causal language model on its device; its dropout is off meanwhile. tokenizer: the model's tokenizer.
-                prompts: the prompts, from `PromptSelection.prompts`. reviews: texts [n]. max_length: largest number of
-                tokens of prompt and option together; None: the model's positions. batch_tokens: tokens whose keys and
-                values are held at once, including padding. It changes memory, time and rounding. sequence_loss:
-                whether to compute the paper's score, too, which needs the logits of every position. precision:
-                `bfloat16` uses autocast on a GPU and has no effect on a CPU. Probabilities are computed at least in
-                float32.
+        model: a causal language model on its device; its dropout is off meanwhile.
+        tokenizer: the model's tokenizer.
+        prompts: the prompts, from `PromptSelection.prompts`.
+        reviews: texts [n].
+        max_length: largest number of tokens of prompt and option together; None: the model's positions.
+        batch_tokens: tokens whose keys and values are held at once, including padding. It changes memory, time and
+            rounding.
+        sequence_loss: whether to compute the paper's score, too, which needs the logits of every position.
+        precision: `bfloat16` uses autocast on a GPU and has no effect on a CPU. Probabilities are computed at least in
+            float32.
 
-            Raises: InputError: no review or no prompt; a prompt too long without any review; an option without tokens,
-                or with the same tokens as another.
+    Raises:
+        InputError: no review or no prompt; a prompt too long without any review; an option without tokens, or with the
+            same tokens as another.
     """
     if not prompts or not len(reviews):
         raise InputError(f"there are {len(reviews)} reviews and {len(prompts)} prompts; at least one of each is needed")

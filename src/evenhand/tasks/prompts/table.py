@@ -16,12 +16,12 @@ def options_table(scores: PromptScores, trial: str, examples: Sequence[str], ste
 
     Args:
         scores: scores of one model.
-                trial: hash of the trial.
-                examples: ids of the reviews [n].
-                step: training step after which the model was asked; None: the final one.
+        trial: hash of the trial.
+        examples: ids of the reviews [n].
+        step: training step after which the model was asked; None: the final one.
 
-            Returns:
-                The validated table. `bytes` counts the bytes of the option's text without the space before it.
+    Returns:
+        The validated table. `bytes` counts the bytes of the option's text without the space before it.
     """
     n = len(examples)
     frames = []
