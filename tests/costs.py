@@ -1,7 +1,7 @@
 """Chooses the tests that `make test` leaves to `make test-all`, from what each test costs (`costs.tsv`).
 
-Every test function keeps its cheapest case, unless that alone takes longer than `TEST` seconds. Of the other cases, those
-above `CASE` seconds are left to the longer suite. A test that is not in the file is run.
+Every test function keeps its cheapest case, unless that alone takes longer than `TEST` seconds. Further cases that take
+longer than `CASE` seconds are left to the longer suite. A test that is not in the file is run.
 
     .venv/bin/pytest -n 2 --dist loadfile -m 'not simulate' --record-costs tests/costs.tsv    # measures all of them
 """

@@ -35,3 +35,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of another library's error, to quote it in a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """Return a text, or its beginning and how long it is."""
+    return text if len(text) <= most else f"{text[: most - 20]}… ({len(text):,} characters)"

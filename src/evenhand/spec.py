@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from evenhand.errors import InputError, did_you_mean
+from evenhand.errors import InputError, did_you_mean, shortened
 
 _SHOULD_BE = {
     "int_type": "a whole number",
@@ -28,12 +28,18 @@ _SHOULD_BE = {
 """What a value should be, in words of YAML, by pydantic's kind of error."""
 
 
+LARGEST = 2**53
+"""The largest whole number of a spec, above which floats skip numbers and tables overflow."""
+
+
 class Spec(BaseModel):
     """A frozen description that refuses unknown keys; `3e-5`, which YAML reads as text, becomes a number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=False, allow_inf_nan=False, protected_namespaces=()
+    )
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         """Build the spec in Python, `LoRA(rank=8)`. Raises InputError with the name of the class."""
         try:
             super().__init__(**values)
@@ -52,11 +58,14 @@ class Spec(BaseModel):
         known = field_names(cls)
         if not isinstance(values, Mapping):
             says = "should be a mapping of some of {known}"
-            raise PydanticCustomError("predicate", says, {"known": ", ".join(known), "given": repr(values)})
-        for key in values:
+            raise PydanticCustomError("predicate", says, {"known": ", ".join(known), "given": shortened(repr(values))})
+        for key, value in values.items():
             if key not in known:
                 hint = did_you_mean(str(key), known)
                 raise PydanticCustomError("predicate", 'has no key "{key}"; {hint}', {"key": str(key), "hint": hint})
+            if isinstance(value, int) and abs(value) > LARGEST:
+                says = "has a number for {key} that is too large: it should be at most 2**53"
+                raise PydanticCustomError("predicate", says, {"key": str(key)})
         return dict(values)
 
     @classmethod
@@ -101,7 +110,7 @@ def explain(error: ValidationError, where: str) -> str:
         return f"{at} {message}" + (f", not {context['given']}" if "given" in context else "")
     if kind in _SHOULD_BE:
         message = f"should be {_SHOULD_BE[kind]}"
-    return f"{at} {message.removeprefix('Input ')}, not {given!r}"
+    return f"{at} {message.removeprefix('Input ')}, not {shortened(repr(given))}"
 
 
 def _below(where: str, path: str) -> str:

@@ -1,13 +1,18 @@
-"""Reads a YAML file that holds a mapping, and refuses keys that are written twice."""
+"""Reads a YAML file that holds a mapping, and refuses what YAML would silently take for something else.
+
+Keys that are written twice are refused, and so are keys that are neither text nor number (`yes:` is read as true).
+`1:30` is a text, not ninety, and `1e-3` is a number.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from evenhand.errors import InputError
+from evenhand.errors import InputError, shortened
 
 
 def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
@@ -24,8 +29,10 @@ def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{path} is not a YAML file: brackets are nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(f"{path} is not a YAML file: {shortened(' '.join(str(error).split()))}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} should hold a mapping {holds}")
     return values
@@ -39,7 +46,30 @@ class _UniqueKeys(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if isinstance(key, bool) or not isinstance(key, (str, int, float)):
+                written = getattr(key_node, "value", None)
+                said = f"{written} is read as {key}; quote it" if isinstance(written, str) else "a list or mapping"
+                raise yaml.YAMLError(f"a key should be a text, not {said}{key_node.start_mark}")
             if key in seen:
                 raise yaml.YAMLError(f'key "{key}" is written twice{key_node.start_mark}')
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def _without_sexagesimals() -> None:
+    """Replace the loader's patterns of numbers by those of YAML 1.2, which have no base 60."""
+    tags = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+    _UniqueKeys.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in tags]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    whole = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
+    decimal = re.compile(
+        r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
+        r"|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$"
+    )
+    _UniqueKeys.add_implicit_resolver("tag:yaml.org,2002:float", decimal, list("-+0123456789."))
+    _UniqueKeys.add_implicit_resolver("tag:yaml.org,2002:int", whole, list("-+0123456789"))
+
+
+_without_sexagesimals()

@@ -113,3 +113,66 @@ def test_a_key_that_is_no_word_is_an_unknown_key(file, tmp_path):
 def test_every_example_is_a_study(path):
     study = Study(**read_study_file(path))
     assert study.settings and all(setting.reference for setting in study.settings.values())
+
+
+STUDY = """task: {name: synthetic/posts, n: 300}
+model: tiny-bert
+methods:
+  full: {kind: full, lr: 1.0e-3, epochs: 1}
+  lora: {kind: lora, rank: 4}
+reference: full
+seeds: 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("kind: full", "kind: [full]"),
+        ("kind: full", "kind: {a: 1}"),
+        ("kind: full", "kind: 3"),
+        ("lr: 1.0e-3", "lr: .nan"),
+        ("lr: 1.0e-3", "lr: .inf"),
+        ("lr: 1.0e-3", "lr: 1" + "0" * 400),
+        ("epochs: 1", "epochs: 1:30"),
+        ("rank: 4", "rank: 1" + "0" * 30),
+        ("n: 300", "n: 1" + "0" * 30),
+        ("lora:", "yes:"),
+        ("lora:", "null:"),
+        ("seeds: 2", "seeds: 2024-01-01"),
+        ("seeds: 2", "seeds: two"),
+        ("seeds: 2", f"seeds: {2**70}"),
+        ("seeds: 2", f"seeds: {10**30}"),
+        ("seeds: 2", f"seeds: [{2**70}]"),
+        ("seeds: 2", "seeds: [[1], [1]]"),
+        ("seeds: 2", "seeds: [-1]"),
+        ("seeds: 2", "seeds: 1:30"),
+        ("seeds: 2", "seeds: " + "9" * 6000),
+        ("seeds: 2", 'seeds: !!int "abc"'),
+        ("seeds: 2", 'seeds: !!float "abc"'),
+        ("seeds: 2", 'seeds: !!timestamp "abc"'),
+        ("seeds: 2", 'seeds: !!python/object/apply:os.system ["echo"]'),
+        ("seeds: 2", "seeds: 2\n? [a, b]\n: 1"),
+        ("seeds: 2", "seeds: 2\n? {a: b}\n: 1"),
+        ("seeds: 2", "seeds: 2\nself: 1"),
+        ("seeds: 2", "seeds: 2\nx: " + "[" * 3000 + "]" * 3000),
+        ("seeds: 2", "seeds: 2\nx: " + "{a: " * 3000 + "}" * 3000),
+        ("seeds: 2", "seeds: 2\nx: &x [*x]"),
+        ("seeds: 2", "seeds: 2\nmargins: {default: 1" + "0" * 400 + "}"),
+    ],
+)
+def test_what_yaml_can_hold_and_a_study_cannot_is_refused_in_one_sentence(tmp_path, old, new):
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.replace(old, new))
+    with pytest.raises(InputError) as refused:
+        Study(**read_study_file(path))
+    sentence = str(refused.value).replace(str(path), "study.yaml")
+    assert "\n" not in sentence and len(sentence) <= 300
+
+
+def test_numbers_are_read_as_they_are_meant(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.replace("1.0e-3", "1e-3").replace("lora:", "0o17:").replace("rank: 4", "rank: 0x10"))
+    methods = Study(**read_study_file(path)).settings["main"].methods
+    assert methods["full"]["lr"] == 0.001
+    assert methods["0o17"]["rank"] == 16

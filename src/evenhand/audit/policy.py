@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import COMPARISONS, VERDICTS
 from evenhand.spec import Spec
+from evenhand.yaml_file import read_mapping
 
 PASSING = tuple(word for word in VERDICTS if word not in ("worse", "inconclusive"))
 """The verdicts that pass where a policy says nothing else."""
@@ -225,21 +226,12 @@ def read_policy(path: str | Path) -> Policy:
     """Read a policy from a YAML file.
 
     Raises:
-        InputError: there is no such file, it is no YAML, or it holds what no policy has.
+        InputError: there is no such file, it is not YAML, or it holds what no policy has.
     """
-    import yaml
-
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"there is no policy {path}") from None
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        at = "" if line is None else f", line {line + 1}"
-        raise InputError(f"{path}{at} is not a policy in YAML; see docs/audit.md for a complete one") from None
-    if not isinstance(values, Mapping):
-        raise InputError(f"{path} should be a mapping of {', '.join(field_keys())}")
+    if not path.is_file():
+        raise InputError(f"there is no policy {path}")
+    values = read_mapping(path, f"of {', '.join(field_keys())}; docs/gate.md has a complete policy")
     return Policy.parse(values, str(path))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from inspect import isabstract
 from typing import Any
 
-from evenhand.errors import InputError, did_you_mean
+from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.methods.base import Base
 from evenhand.methods.bottleneck import Bottleneck
 from evenhand.methods.full import Full
@@ -91,6 +91,8 @@ def parse_method(name: str, values: Mapping[str, Any]) -> Method:
     kind = rest.pop("kind", None)
     if kind is None:
         raise InputError(f"{where} lacks the key kind; known kinds: {', '.join(sorted(METHODS))}")
+    if not isinstance(kind, str):
+        raise InputError(f"{where}.kind should be a text, such as lora, not {shortened(repr(kind))}")
     if kind not in METHODS:
         raise InputError(f'{where}: there is no kind of method "{kind}"; {did_you_mean(str(kind), METHODS)}')
     return METHODS[kind].parse(rest, where)

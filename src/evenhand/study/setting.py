@@ -10,10 +10,10 @@ from pydantic import Field, field_validator, model_validator
 from evenhand.audit.design import Rank
 from evenhand.data.dataset import DataSpec
 from evenhand.data.splits import LimitSpec, SplitSpec
-from evenhand.errors import InputError, did_you_mean
+from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
-from evenhand.spec import Spec
+from evenhand.spec import LARGEST, Spec
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.harness_spec import check_harness as check_harness
 from evenhand.study.loss_matching import MatchSpec
@@ -26,6 +26,9 @@ from evenhand.training.recipe import REARRANGES, TrainSpec
 
 MAIN = "main"
 """The name of the setting of a study that has only one."""
+
+MOST_SEEDS = 10_000
+"""The most seeds that a study takes by their number; a list may name any."""
 
 Keep = Literal["none", "adapters", "weights"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
@@ -102,10 +105,15 @@ class Setting(Spec):
     def _seeds(cls, value: Any) -> Any:
         """Read a number as so many seeds from 0, and refuse repeated ones."""
         if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
-            raise InputError(f"seeds should be a number of seeds or a list of seeds, not {value!r}")
+            raise InputError(f"seeds should be a number of seeds or a list of seeds, not {shortened(repr(value))}")
+        if isinstance(value, int) and value > MOST_SEEDS:
+            raise InputError(f"seeds should be at most {MOST_SEEDS:,}, not {shortened(repr(value))}")
         seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
-        if len(set(seeds)) < len(seeds):
-            raise InputError(f"seeds should all be different, not {value!r}")
+        if len(set(map(repr, seeds))) < len(seeds):
+            raise InputError(f"seeds should all be different, not {shortened(repr(value))}")
+        for seed in seeds:
+            if isinstance(seed, int) and not 0 <= seed <= LARGEST:
+                raise InputError(f"a seed should be from 0 to 2**53, not {shortened(repr(seed))}")
         return seeds
 
     @field_validator("evaluate", mode="before")

@@ -44,7 +44,7 @@ class StudySpec(Spec):
     declared: tuple[MarginChange, ...] = ()
     chosen: tuple[Choice, ...] = ()
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         """Resolve the keys of a study. Raises InputError."""
         try:
             super(Spec, self).__init__(**_resolved_keys(values))  # not in the name of the class: a YAML knows none

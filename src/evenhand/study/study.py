@@ -26,7 +26,7 @@ class Study(StudySpec):
         (('full',), 8.0, (0, 1, 2))
     """
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         """Resolve the keys of a study. Raises InputError."""
         super().__init__(**values)
 
