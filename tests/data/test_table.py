@@ -238,7 +238,7 @@ def test_bad_tables_are_refused_in_one_sentence(folder, options, sentence):
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl", "t.txt"])
 def test_files_that_are_no_tables_are_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"" if name == "t.csv" else b"no table")
-    with pytest.raises(InputError, match=r"cannot be read|format is not known"):
+    with pytest.raises(InputError, match=r"cannot be read|its format is unknown"):
         load(path=str(tmp_path / name))
 
 
