@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Test files run side by side; a process more costs about 1 GB.
 JOBS ?= 2
 
-.PHONY: setup demo test test-all simulate fuzz lint bench clean
+.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench clean
 
 setup: $(STAMP)
 
@@ -28,11 +28,18 @@ lint: setup
 # The longest files come first (tests/conftest.py), so that no process ends long after the others.
 PYTEST = $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: lint
-	$(PYTEST)
+# Types are checked in one process, beside the tests.
+test: setup
+	$(MAKE) --jobs=2 lint tests
 
 # Slow tests, and a tenth of every simulation and fuzz.
-test-all: lint
+test-all: setup
+	$(MAKE) --jobs=2 lint all-tests
+
+tests: setup
+	$(PYTEST)
+
+all-tests: setup
 	$(PYTEST) -m ''
 
 # Every simulation at full size, for a change of what it checks; docs/simulations.md records the runs. Single tests are
