@@ -52,7 +52,7 @@ def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
     from evenhand.study.presets import read_preset
     from evenhand.study.spec import StudySpec
 
-    return _run(StudySpec(**read_preset("demo")), out or Path("runs/demo"), None, "serial", as_json, "demo")
+    return _run(StudySpec(**read_preset("demo")), out or Path("runs/demo"), None, as_json, "demo")
 
 
 @app.command()
@@ -67,6 +67,9 @@ def run(
         typer.Option(metavar="auto|K", help="number of trials trained together in one process; auto: the fastest"),
     ] = None,
     executor: Annotated[Executor, typer.Option(help="how trials are run")] = Executor.serial,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="set trials that cannot be read aside, and train them again")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train the trials that are missing, audit them, and write the report.
@@ -76,7 +79,7 @@ def run(
         return _follow()
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = study_of(study, changes, tiny, data, out)
-    return _run(spec, out, data, executor.value, as_json, name)
+    return _run(spec, out, data, as_json, name, executor=executor.value, repair=repair)
 
 
 @app.command()
@@ -303,13 +306,13 @@ def main() -> None:
         app()
 
 
-def _run(spec: Any, out: Path, data: Path | None, executor: str, as_json: bool, name: str) -> None:
+def _run(spec: Any, out: Path, data: Path | None, as_json: bool, name: str, **options: Any) -> None:
     """Run a study in this process and print its summary."""
     from evenhand.study.progress import Terminal
     from evenhand.study.run import run as run_study
 
     with Terminal() as watcher:
-        results = run_study(spec, out, data, executor=executor, watcher=watcher, source=name)
+        results = run_study(spec, out, data, watcher=watcher, source=name, **options)
     show(results, out, as_json)
 
 

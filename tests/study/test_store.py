@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from evenhand.atomic_files import write_text
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.study.collection import collect_tables, provenance
+from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import pending
 from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
@@ -328,3 +330,31 @@ def test_what_is_trained_together_is_remembered_by_what_it_shares(store):
     assert Store(store.out).chosen("replicas") == {"one": 4, "other": 1}
     (store.out / "replicas.json").write_text('{"one": ')
     assert store.chosen("replicas") == {}, "a file that a power failure cut off holds nothing"
+
+
+def flip(path: Path) -> None:
+    """Flip bits in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 4, len(content) // 2):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_a_trial_that_cannot_be_read_is_refused_and_set_aside_on_request(store, planned):
+    with store.lock():
+        finish(store, planned)
+    trial = planned.distinct[0]
+    flip(store.folder(trial.hash) / "predictions.parquet")
+    assert store.complete(trial), "its footer is whole"
+    with pytest.raises(InputError) as refused:
+        set_damaged_aside(planned, store, repair=False)
+    assert str(store.folder(trial.hash)) in str(refused.value) and "--repair" in str(refused.value)
+    for turn in ("", "-2"):
+        (said,) = set_damaged_aside(planned, store, repair=True)
+        assert "set aside" in said
+        assert (store.out / "damaged" / f"{trial.hash}{turn}" / "predictions.parquet").is_file()
+        assert pending(planned, store) == [trial]
+        with store.lock():
+            finish(store, planned)
+        assert set_damaged_aside(planned, store, repair=False) == []
+        flip(store.folder(trial.hash) / "predictions.parquet")

@@ -11,6 +11,7 @@ from pathlib import Path
 from evenhand.audit.results import Results
 from evenhand.errors import InputError, did_you_mean
 from evenhand.study.collection import collect_tables, provenance
+from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import train, tune
 from evenhand.study.executors.launched import check_launch
 from evenhand.study.loading import load_settings
@@ -30,6 +31,7 @@ def run(
     data: Path | None = None,
     *,
     executor: str = "serial",
+    repair: bool = False,
     watcher: Watcher | None = None,
     source: str = "",
 ) -> Results:
@@ -37,10 +39,12 @@ def run(
 
     The main process of a launch does so, and its other processes train with it. `out` is the folder of the study and
     `data` that of `--data`; `watcher` receives the progress, and `source` names the study in the report. The results
-    are also in `out`: tables, `study.yaml`, `report.html` and `figures/`.
+    are also in `out`: tables, `study.yaml`, `report.html` and `figures/`. With `repair`, trials whose tables cannot be
+    read are set aside and trained again.
 
     Raises:
-        InputError: the study, its data or its model cannot be used, or `out` holds another study.
+        InputError: the study, its data or its model cannot be used, `out` holds another study, or a trial in it is
+            damaged.
     """
     if executor not in EXECUTORS:
         raise InputError(f'there is no executor "{executor}"; {did_you_mean(executor, EXECUTORS)}')
@@ -57,6 +61,8 @@ def run(
     store = Store(out)
     with store.lock(), store.accepted(plan) as accepted:
         plan = tune(replace(plan, study=accepted), store, watcher)
+        for sentence in set_damaged_aside(plan, store, repair):
+            watcher.say(sentence)
         train(plan, store, watcher)
         watcher.say("Auditing the predictions")
         tables = collect_tables(plan, store)
