@@ -107,7 +107,7 @@ def test_the_reference_is_taken_off_each_model():
         ([[1.0, 2.0]], [2], "columns 0 to 1"),
         ([[1.0, np.nan]], [0], "not a number"),
         ([[-np.inf, -np.inf]], [0], "some class must be possible"),
-        ([["a", "b"]], [0], "no array of numbers"),
+        ([["a", "b"]], [0], "not an array of numbers"),
     ],
 )
 def test_logits_that_cannot_be_used_are_refused(logits, labels, says):

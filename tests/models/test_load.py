@@ -135,7 +135,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 def test_weights_that_are_cut_off_are_refused(copy, kept):
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
-    refused("no whole safetensors file.*copy it again", copy)
+    refused("not a complete safetensors file.*copy it again", copy)
 
 
 @pytest.mark.parametrize(

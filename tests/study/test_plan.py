@@ -227,7 +227,7 @@ def test_five_seeds_of_four_methods_on_twenty_thousand_texts_are_planned_in_abou
         ({"delta": 1 / 216}, r"^methods\.private: dp_lora: delta .* choose one below 1/216, or leave it out$"),
         (
             {"epsilon": 1e-3, "delta": 1e-5},
-            r"^methods\.private: epsilon 0\.001 with delta 1e-05 cannot be shown for any",
+            r"^methods\.private: epsilon 0\.001 with delta 1e-05 cannot be guaranteed with any",
         ),
     ],
 )

@@ -83,7 +83,8 @@ def benchmarks_chart(
 def scores(estimates: pl.DataFrame) -> pl.DataFrame:
     """The estimates over seeds that the chart shows."""
     names = [measure.name for measure in shown_in("benchmarks")]
-    return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(names)).drop_nulls("value")
+    level = pl.col("comparison").is_null(), pl.col("seed").is_null(), pl.col("measure").is_in(names)
+    return estimates.filter(*level).drop_nulls("value")
 
 
 def _key(row: Mapping[str, Any]) -> str:

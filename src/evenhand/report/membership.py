@@ -35,7 +35,7 @@ def membership_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str,
     ordered = sorted(tabled, key=lambda measure: measure.name not in rates)
     losses = [measure.name for measure in shown_in("losses")]
     shown = [*(measure.name for measure in ordered), *losses]
-    over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(shown))
+    over = estimates.filter(pl.col("comparison").is_null(), pl.col("seed").is_null(), pl.col("measure").is_in(shown))
     grids = []
     for setting, split, here in by_setting_and_split(over, design):
         methods = methods_of(here, design, setting)

@@ -106,7 +106,8 @@ def stacked(rows: pl.DataFrame) -> list[dict[str, Any]]:
 def shares(estimates: pl.DataFrame) -> pl.DataFrame:
     """The estimates over seeds that are stacked."""
     names = [measure.name for measure in shown_in("shares")]
-    return estimates.filter(pl.col("seed").is_null(), pl.col("measure").is_in(names)).drop_nulls("value")
+    level = pl.col("comparison").is_null(), pl.col("seed").is_null(), pl.col("measure").is_in(names)
+    return estimates.filter(*level).drop_nulls("value")
 
 
 def translation_blocks(results: Reportable) -> list[Block]:
