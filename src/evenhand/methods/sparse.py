@@ -82,8 +82,7 @@ class Magnitude(Pruned):
 
 
 class Wanda(Pruned):
-    """Sets the weights with the smallest |weight| × input norm in each row of linear layers to 0, and trains the
-    others.
+    """Sets the weights with the smallest |weight| × input norm in each row to 0, and trains the others.
 
     Source: Sun et al. (2023, arXiv:2306.11695).
 

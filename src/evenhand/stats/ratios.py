@@ -126,6 +126,14 @@ class TwoProportions:
         apart: of those without the group; the second itself unless it contains the group.
         share: of the group in the second: 0 unless it contains the group.
         together: whether units are on both sides; overlaps: whether examples are in the first and in `apart`.
+
+    Example:
+        >>> from evenhand.stats import TwoProportions, TwoWay
+        >>> sides = [TwoWay(p, p * (1 - p) / 99, 99, 0, p * (1 - p) / 99, 0, 1, 100) for p in (0.6, 0.8)]
+        >>> variance = sides[0].variance + sides[1].variance
+        >>> two = TwoProportions(TwoWay(-0.2, variance, 198, 0, variance, 0, 1, 199), *sides, sides[1])
+        >>> round(two.ratio, 3), [round(bound, 3) for bound in two.ratio_bounds(0.025)]
+        (0.75, [0.614, 0.902])
     """
 
     whole: TwoWay

@@ -96,8 +96,7 @@ def loss_score(phi: Any) -> np.ndarray:
 
 
 def reference_score(score: Any, reference: Any) -> np.ndarray:
-    """The score minus that of a model without the task's data: φ − φ_base, or the same for texts' mean
-    log-probabilities.
+    """The score minus that of a model without the task's data: φ − φ_base, or mean log-probabilities of texts.
 
     Args:
         score: float [..., n].

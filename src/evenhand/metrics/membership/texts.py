@@ -37,8 +37,9 @@ def likelihood_score(log_probs: Sequence[Any]) -> np.ndarray:
 
 
 def zlib_score(log_probs: Sequence[Any], zlib_bytes: Any) -> np.ndarray:
-    """−NLL divided by the zlib-compressed bytes of the text, float [n]: texts that are easy for any model compress
-    well.
+    """−NLL divided by the zlib-compressed bytes of the text, float [n].
+
+    Texts that are easy for any model compress well.
 
     Args:
         log_probs: n sequences.
