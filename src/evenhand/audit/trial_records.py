@@ -1,4 +1,4 @@
-"""Index a setting's records by (method, seed), whatever kind of records they are."""
+"""Indexes a setting's records by (method, seed), whatever kind of records they are."""
 
 from __future__ import annotations
 

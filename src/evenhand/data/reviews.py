@@ -1,4 +1,4 @@
-"""Reads reviews that do not show their author's gender, to fine-tune language models that are then asked about it.
+"""Reads reviews that hide their author's gender; models fine-tuned on them are asked for that gender.
 
 Ding et al. (2024) use 50,000 of the Yelp reviews of `md_gender_bias` (yelp_inferred), which were chosen for this
 purpose. Any other corpus can be used: a data set of the hub, a table, or a text file with one review per line.

@@ -1,4 +1,4 @@
-"""Accuracy of linear probes, and their selectivity against control tasks.
+"""Metric functions for linear probes: accuracy, and selectivity against control tasks, from arrays.
 
 Hewitt and Liang (2019), "Designing and Interpreting Probes with Control Tasks", arXiv:1909.03368.
 """

@@ -1,4 +1,4 @@
-"""Read and write tables as Parquet files, validated, and atomically."""
+"""Reads and write tables as Parquet files, validated, and atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the report's charts as picture files, for papers, slides and READMEs."""
+"""Writes the report's charts as picture files, for papers, slides and READMEs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the report in Markdown, for documents and pull requests."""
+"""Writes the report in Markdown, for documents and pull requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the report as one HTML file that works offline."""
+"""Writes the report as one HTML file that works offline."""
 
 from __future__ import annotations
 

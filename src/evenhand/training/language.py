@@ -1,4 +1,4 @@
-"""Trains language models to continue a prompt: encodes texts, computes losses, and defines their pack.
+"""Encodes texts, computes losses and defines the pack for language models that learn to continue a prompt.
 
 Prompt and padding do not count in the loss. An example's loss is the mean over its target's tokens, and a batch's loss
 the mean over examples, so that a text's weight does not depend on its neighbours.

@@ -1,1 +1,1 @@
-"""Read users' tables of predictions or membership scores into records."""
+"""Reads users' tables of predictions or membership scores into records."""

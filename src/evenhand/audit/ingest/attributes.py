@@ -1,4 +1,4 @@
-"""Read groups from a table: a column of values, a column of lists, or a column of true and false per group."""
+"""Reads groups from a table: a column of values, a column of lists, or a column of true and false per group."""
 
 from __future__ import annotations
 

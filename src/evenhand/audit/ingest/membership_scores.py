@@ -1,4 +1,4 @@
-"""Read membership and attack scores from a table."""
+"""Reads membership and attack scores from a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Match the rows of a table that are about the same example: by ids, by the order of rows, or not at all."""
+"""Matches the rows of a table that are about the same example: by ids, by the order of rows, or not at all."""
 
 from __future__ import annotations
 

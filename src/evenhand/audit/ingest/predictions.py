@@ -1,4 +1,4 @@
-"""Read labels, predicted classes and probabilities from a table."""
+"""Reads labels, predicted classes and probabilities from a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warns of label columns mistaken for predictions, groups or scores, and of spellings of one name."""
+"""Warns when predictions, groups or scores repeat the label, and when one name has several spellings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn a user's table into records: examples, trials, predictions and membership scores of one setting."""
+"""Turns a user's table into records: examples, trials, predictions and membership scores of one setting."""
 
 from __future__ import annotations
 

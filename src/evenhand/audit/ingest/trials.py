@@ -1,4 +1,4 @@
-"""Read methods, seeds and references from a table; a trial is a method with a seed."""
+"""Reads methods, seeds and references from a table; a trial is a method with a seed."""
 
 from __future__ import annotations
 

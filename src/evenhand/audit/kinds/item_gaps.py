@@ -1,4 +1,4 @@
-"""The base of readings of means over documents that come in groups: gaps to the rest, and changes of these gaps."""
+"""Base class of audits of means over documents, with the gap of each group of documents to the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base class for records whose runs are means over items (questions, documents, probes) that are sampled too."""
+"""Base class of audits that average over sampled items (questions, documents, probes) within each run."""
 
 from __future__ import annotations
 

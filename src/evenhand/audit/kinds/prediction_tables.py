@@ -1,4 +1,4 @@
-"""Predictions as arrays: each run's predicted classes and probabilities of each audited split."""
+"""Makes the audit's arrays (`Evaluation`) from the tables of predictions, for each setting and audited split."""
 
 from __future__ import annotations
 

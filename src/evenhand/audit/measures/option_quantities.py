@@ -1,4 +1,4 @@
-"""Measures answers to one prompted question: leaning, letter, position and yes bias; corrected too.
+"""Functions that compute lean and bias to letters, positions and yes from one question's answers.
 
 Each function takes a `Question` and returns estimates by correction (None: as answered), none where the question does
 not allow them.

@@ -1,4 +1,4 @@
-"""Measures between a group and whom it is compared with, from a rate of both: its ratio, and the four-fifths rule."""
+"""Functions that compare a rate of a group with that of others: ratio of rates, and the four-fifths rule."""
 
 from __future__ import annotations
 

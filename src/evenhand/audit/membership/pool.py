@@ -1,4 +1,4 @@
-"""Runs the membership-inference attack that each setting declares and writes `members` and `scores`.
+"""Runs the membership-inference attack that each setting declares, and returns `members` and `scores`.
 
 Two designs (`evenhand.audit.design.MembershipDesign`):
 

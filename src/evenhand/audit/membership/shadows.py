@@ -1,4 +1,4 @@
-"""Attack the study's models, each with separate shadows that were trained on none of the audited examples."""
+"""Attacks the study's models, each with separate shadows that were trained on none of the audited examples."""
 
 from __future__ import annotations
 
