@@ -1,4 +1,4 @@
-"""Writes results to a folder, and read them back table by table."""
+"""Writes results to a folder, and reads them back table by table."""
 
 from __future__ import annotations
 

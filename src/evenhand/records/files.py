@@ -1,4 +1,4 @@
-"""Reads and write tables as Parquet files, validated, and atomically."""
+"""Reads and writes tables as Parquet files, validated, and atomically."""
 
 from __future__ import annotations
 

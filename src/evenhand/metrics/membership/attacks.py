@@ -1,4 +1,4 @@
-"""Attacks scores for membership inference from models' confidences; a higher score means more member-like.
+"""Attack scores for membership inference from models' confidences; a higher score means more member-like.
 
 In this table of attacks, "models" are the models with which the target is compared:
 
