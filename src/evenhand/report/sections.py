@@ -254,11 +254,11 @@ SECTIONS = (
         "ratios",
         "Ratios",
         "Demographic parity ratios",
-        "How often a group is predicted positive, divided by how often those are whom it is compared with; at 1 both "
-        "are selected alike. The <em>four-fifths rule</em> asks for a ratio of at least 0.8. It is tested as a "
-        "difference: the group’s selection rate minus 0.8 times the other one <em>passes</em> where its whole interval "
-        "is above 0, <em>fails</em> where all of it is below, and is <em>inconclusive</em> otherwise. The rule is "
-        "about predictions that people want.",
+        "A group’s selection rate (the share predicted positive) divided by the selection rate of those it is compared "
+        "with; 1 means equal rates. The <em>four-fifths rule</em> asks for a ratio of at least 0.8. It is tested as a "
+        "difference, the group’s rate minus 0.8 times the other rate: it <em>passes</em> if the whole interval is "
+        "above 0, <em>fails</em> if all of it is below, and is <em>inconclusive</em> otherwise. The rule applies to "
+        "predictions that people want to get, such as being hired.",
         tables=ratio_grids,
         opened="none",
         values="Of the mean rates over seeds, with 95% intervals.",
