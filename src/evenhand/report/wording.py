@@ -103,7 +103,7 @@ def others(against: str | None) -> str:
 
 
 def others_of(gaps: pl.DataFrame) -> str:
-    """Whom the groups of several gaps are compared with: `the rest`, `everybody` or a group; in general words if mixed."""
+    """Whom the groups of several gaps are compared with: the rest, everybody or a group; in general words if mixed."""
     compared = [others(name) for name in gaps["against"].drop_nulls().unique(maintain_order=True)]
     return "those it is compared with" if len(compared) > 1 else "".join(compared) or "the rest"
 
