@@ -18,7 +18,7 @@ import pytest
 FILE = Path(__file__).with_name("costs.tsv")
 """Seconds of processor time and the test, a line each; of tests that cost at least `CASE`."""
 
-CASE, TEST = 0.4, 2.0
+CASE, TEST = 0.2, 1.0
 """Seconds of processor time above which a further case of a test, and a test as a whole, are slow."""
 
 

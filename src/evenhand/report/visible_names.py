@@ -34,10 +34,13 @@ def with_visible_names(results: Reportable) -> Reportable:
     if not any(hides(text) for text in _texts(results)):
         return results
     return _Visible(
-        *(_shown_frame(frame) for frame in (results.examples, results.trials)),
-        Design.model_validate(_shown(results.design.model_dump(mode="json"))),
-        *(_shown_frame(frame) for frame in (results.estimates, results.verdicts, results.curves)),
-        {visible(key): visible(text, keep="\n\t") for key, text in results.provenance.items()},
+        examples=_shown_frame(results.examples),
+        trials=_shown_frame(results.trials),
+        design=Design.model_validate(_shown(results.design.model_dump(mode="json"))),
+        estimates=_shown_frame(results.estimates),
+        verdicts=_shown_frame(results.verdicts),
+        curves=_shown_frame(results.curves),
+        provenance={visible(key): visible(text, keep="\n\t") for key, text in results.provenance.items()},
     )
 
 

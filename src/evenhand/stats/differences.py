@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -66,22 +67,23 @@ class FewEvents:
         return _tail_at(self, null)
 
     def _at(self, quantile: float) -> tuple[float, float]:
+        middle, spread, few = self._smoothed
+        half, plain, estimate = quantile * spread, quantile * self.whole.standard_error, self.whole.estimate
+        if math.isnan(plain + middle + half):
+            return math.nan, math.nan
+        if few and self.whole.runs == 1:
+            return middle - half, middle + half
+        return min(middle - half, estimate - plain), max(middle + half, estimate + plain)
+
+    @cached_property
+    def _smoothed(self) -> tuple[float, float, bool]:
+        """The smoothed difference of the two proportions; the same for all bounds."""
         first, second = (
             Proportions(*(np.array([part]) for part in (side.estimate, side.variance, side.units)))
             for side in (self.first, self.second)
         )
-        plain = np.array([quantile * self.whole.standard_error])
-        (low,), (high,) = few_events_bounds(
-            first,
-            second,
-            np.array([self.whole.estimate]),
-            plain,
-            np.array([quantile]),
-            self.whole.runs,
-            self.coefficients,
-            self.correlation,
-        )
-        return float(low), float(high)
+        (middle,), (spread,), (few,) = smoothed_difference(first, second, self.coefficients, self.correlation)
+        return float(middle), float(spread), bool(few)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +123,21 @@ def few_events_bounds(
         coefficients: a and b.
         correlation: of the proportions.
     """
+    middle, spread, few = smoothed_difference(first, second, coefficients, correlation)
+    half = quantile * spread
+    alone = few & (np.asarray(runs) == 1)
+    low = np.where(alone, middle - half, np.minimum(middle - half, difference - plain))
+    high = np.where(alone, middle + half, np.maximum(middle + half, difference + plain))
+    return np.where(np.isnan(plain), np.nan, low), np.where(np.isnan(plain), np.nan, high)
+
+
+def smoothed_difference(
+    first: Proportions,
+    second: Proportions,
+    coefficients: tuple[np.ndarray | float, np.ndarray | float],
+    correlation: np.ndarray | float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of differences a·first − b·second with an event and a non-event added: middle, standard error, whether few."""
     middle, spread, product = np.zeros(first.share.shape), np.zeros(first.share.shape), np.ones(first.share.shape)
     few = np.zeros(first.share.shape, dtype=bool)
     for sign, times, side in ((1, coefficients[0], first), (-1, coefficients[1], second)):
@@ -131,11 +148,7 @@ def few_events_bounds(
         spread += variance
         product *= variance
         few |= np.minimum(share, 1 - share) * size < FEW
-    half = quantile * np.sqrt(spread - 2 * correlation * np.sqrt(product))
-    alone = few & (np.asarray(runs) == 1)
-    low = np.where(alone, middle - half, np.minimum(middle - half, difference - plain))
-    high = np.where(alone, middle + half, np.maximum(middle + half, difference + plain))
-    return np.where(np.isnan(plain), np.nan, low), np.where(np.isnan(plain), np.nan, high)
+    return middle, np.sqrt(spread - 2 * correlation * np.sqrt(product)), few
 
 
 def correlation_of(whole: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ class Choice(Spec):
     seed: int | None
     hyperparameters: dict[str, Any]
     score: Literal["loss", "accuracy"]
-    value: float
+    value: float = Field(allow_inf_nan=True)  # nan in a plan, before candidates are run
     candidates: int
     failed: int
 
