@@ -301,3 +301,11 @@ def test_a_notebook_shows_the_headline_and_a_short_table_and_no_name_is_markup(h
     assert (
         "<script" not in attack._repr_html_() and "<script>alert(1)</script>" in Outline(attack._repr_html_()).visible
     )
+
+
+@pytest.mark.parametrize(("favourable", "sign"), [(None, "higher"), ("positive", "worse")])
+def test_a_chart_of_a_measure_without_direction_says_higher_and_not_worse(favourable, sign):
+    frame = pl.DataFrame({"y": [0, 1] * 200, "p": [0, 1, 1, 1] * 100, "g": ["a", "b", "b", "a"] * 100})
+    results = evenhand.audit(frame, label="y", prediction="p", groups="g", favourable=favourable)
+    spec = str(charts.verdict_chart(results.verdicts, results.design, measures=["selection_rate"]).to_dict())
+    assert f"right of 0: {sign}" in spec and f"{sign} than the rest by" in spec

@@ -13,6 +13,7 @@ from typing import Any
 from evenhand.audit.design import Design
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import bounds, labels, short
+from evenhand.report.wording import measure_named
 
 _POOLED, _SINGLE = "isValid(datum.t)", "!isValid(datum.t)"
 
@@ -25,10 +26,16 @@ def contrast_value(row: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value | bounds(row)
 
 
-def explained(values: Sequence[Mapping[str, Any]], design: Design) -> list[str]:
-    """The caption that explains the marks."""
+def sign_of(measure: str, design: Design, *settings: str) -> str:
+    """What a positive contrast of a measure is in these settings: worse, or higher where neither direction is worse."""
+    directed = [measure_named(measure).given(design.settings[name].favourable).direction for name in settings]
+    return "worse" if all(directed) else "higher"
+
+
+def explained(values: Sequence[Mapping[str, Any]], design: Design, sign: str = "worse") -> list[str]:
+    """The caption that explains the marks; `sign` is what a positive contrast is, worse or higher."""
     level = round(100 * (1 - 2 * design.alpha))
-    parts = ["right of 0: worse", f"bars: simultaneous {level}% intervals"]
+    parts = [f"right of 0: {sign}", f"bars: simultaneous {level}% intervals"]
     if any("k" in value for value in values):
         parts.append("band: ± margin")
     return ["; ".join(parts)]
@@ -41,6 +48,7 @@ def contrast_layers(
     width: int,
     legend: Sequence[str] | None,
     *told: tuple[str, str, str],
+    sign: str = "worse",
 ) -> list[vega.Spec]:
     """The layers of a panel, without layers that would be empty, since their scales would have no extent.
 
@@ -51,9 +59,10 @@ def contrast_layers(
         width: pixels of the labels.
         legend: the verdicts to explain; None for no legend.
         told: tooltips besides verdict, contrast, interval and margin, which they precede.
+        sign: what a positive contrast is.
     """
     y = vega.field("y", "N", sort=list(order), title=None, axis=labels(width), scale={"type": "band", "padding": 0})
-    x = vega.field("c", title=f"worse than {reference} by", axis={"tickCount": 4}, scale={"padding": 8})
+    x = vega.field("c", title=f"{sign} than {reference} by", axis={"tickCount": 4}, scale={"padding": 8})
     # Every chart knows every verdict: stacked charts share these scales, and parts of them would be mixed up.
     verdicts = list(theme.COLOURS)
     key = None if legend is None else {"title": None, "columns": len(legend), "values": list(legend)}
@@ -63,7 +72,7 @@ def contrast_layers(
     shape = {
         "shape": vega.field("v", "N", scale={"domain": verdicts, "range": list(theme.SHAPES.values())}, legend=key)
     }
-    point = {"x": x, "y": y, **colour, **shape, "tooltip": vega.tooltips(*told, *_TOLD)}
+    point = {"x": x, "y": y, **colour, **shape, "tooltip": vega.tooltips(*told, *_told(sign))}
     bar = {"x": vega.field("l"), "x2": {"field": "h"}, "y": y, **colour}
     layers = []
     if any("k" in value for value in values):
@@ -96,10 +105,12 @@ def contrast_layers(
     return layers
 
 
-_TOLD = (
-    ("v", "N", "verdict"),
-    ("c", "Q", "worse by"),
-    ("l", "Q", "low"),
-    ("h", "Q", "high"),
-    ("k", "Q", "margin"),
-)
+def _told(sign: str) -> list[tuple[str, str, str]]:
+    """The tooltips of every contrast."""
+    return [
+        ("v", "N", "verdict"),
+        ("c", "Q", f"{sign} by"),
+        ("l", "Q", "low"),
+        ("h", "Q", "high"),
+        ("k", "Q", "margin"),
+    ]

@@ -12,7 +12,7 @@ from evenhand.errors import InputError
 from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure
 from evenhand.report.chart_parts import capital, extent, is_value, row_key, short
-from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained
+from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained, sign_of
 from evenhand.report.verdict_chart import drawn, panels_of
 from evenhand.report.wording import by_pair, changes, main_split, measure_named, place, settings_of, splits_of, title
 
@@ -72,11 +72,12 @@ def across_chart(
     pair = f"{method} against {reference}"
     charts = []
     for panel, values in data.items():
-        spec = _panels(values, panel, settings, str(reference), width, shown, columns)
+        sign = sign_of(pooled.filter(panel=panel)["measure"][0], design, *settings)
+        spec = _panels(values, panel, settings, str(reference), width, shown, columns, sign)
         below = "thick: the mean over settings"
         below += "; thin: where a new setting would lie" if any("pl" in value for value in values) else ""
         heading = f"{capital(title(panel))} across settings, {pair}"
-        charts.append(spec | {"title": vega.heading(heading, [*explained(values, design), below])})
+        charts.append(spec | {"title": vega.heading(heading, [*explained(values, design, sign), below])})
     whole = charts[0] if len(charts) == 1 else {"vconcat": charts, "spacing": 28}
     return vega.finished(whole, data, f"{capital(pair)} in each setting, and the mean", panel=_PANEL, label=width)
 
@@ -113,11 +114,12 @@ def _panels(
     width: int,
     legend: Sequence[str] | None,
     columns: int,
+    sign: str,
 ) -> vega.Spec:
     """One panel for each pooled row; `key` names the data."""
     order = [*settings, POOLED]
     told = (("y", "N", "setting"), ("pl", "Q", "a new setting, low"), ("ph", "Q", "a new setting, high"))
-    layers = contrast_layers(values, order, reference, width, legend, *told)
+    layers = contrast_layers(values, order, reference, width, legend, *told, sign=sign)
     places = list(dict.fromkeys(value["p"] for value in values))
     header = {"labelLimit": _PANEL + 20}
     return vega.faceted(layers, "p", places, columns, _PANEL, 20 * len(order), data=key, header=header, spacing=34)

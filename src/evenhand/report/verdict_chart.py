@@ -13,7 +13,7 @@ from evenhand.errors import InputError
 from evenhand.report import theme, vega
 from evenhand.report.blocks import MOST_ROWS, Block, Figure, Spot, attributes_of, blocks_of
 from evenhand.report.chart_parts import capital, choose, choose_attribute, extent, in_order, is_value, row_key, short
-from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained
+from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained, sign_of
 from evenhand.report.wording import (
     EVERYONE,
     claims,
@@ -87,9 +87,10 @@ def verdict_chart(
             values = [_value(row) for row in part.iter_rows(named=True)]
             key = f"rows {len(data)}"
             data[key] = values
-            spec = _panels(values, key, methods, reference, others_of(part), width, shown, columns)
+            sign = sign_of(part["measure"][0], design, setting)
+            spec = _panels(values, key, methods, reference, others_of(part), width, shown, columns, sign)
             of_class = f", class {part['class'][0]}" if part["class"][0] is not None else ""
-            lines = explained(values, design)
+            lines = explained(values, design, sign)
             if any("l" not in value and value["c"] is not None for value in values):
                 lines.append("hollow: shown, not judged")
             charts.append(
@@ -134,11 +135,12 @@ def _panels(
     width: int,
     legend: Sequence[str] | None,
     columns: int,
+    sign: str,
 ) -> vega.Spec:
     """One panel for each method; `key` names the data, `others` whom groups are compared with."""
     order = in_order(value["y"] for value in values)
     told = (("m", "N", "method"), ("y", "N", "group"), ("d", "Q", "detectable"))
-    layers = contrast_layers(values, order, reference or others, width, legend, *told)
+    layers = contrast_layers(values, order, reference or others, width, legend, *told, sign=sign)
     present = {value["m"] for value in values}
     against = (
         "'gaps of ' + datum.value" if reference is None else f"datum.value + ' against ' + {json.dumps(reference)}"
