@@ -15,7 +15,7 @@ import pytest
 
 from evenhand.audit.design import MarginChange
 from evenhand.records import TABLES
-from evenhand.report import page
+from evenhand.report import page, verdict_tables
 
 ATTACK = "<script>alert(1)</script>"
 QUIETLY = (
@@ -353,3 +353,16 @@ def test_a_margin_is_shown_as_it_was_declared(simulate):
     results = simulate(margins=(("default", 0.0025), ("calibration_error_squared", 0.0005)))
     cells = re.findall(r"<td>(0\.00\d+)</td><td>[^<]*</td><td>\d", page.html(results))
     assert set(cells) == {"0.0025", "0.0005"}
+
+
+def test_many_verdicts_leave_undecided_rows_of_single_classes_out_and_say_so(simulate, monkeypatch):
+    results = simulate(methods=("full", "lora"), classes=3, seeds=3, n=200)
+    assert "Left out of the tables" not in page.html(results)
+    rows = verdict_tables.tabled(results.verdicts, 10)
+    left = len(results.verdicts) - len(rows)
+    assert left > 0 and rows.filter(pl.col("class").is_null()).equals(
+        results.verdicts.filter(pl.col("class").is_null())
+    )
+    assert set(rows.drop_nulls("class")["verdict"]) <= {"worse", "better", "different"}
+    monkeypatch.setattr(page.verdict_tables, "tabled", lambda verdicts: rows)
+    assert f"Left out of the tables, and of their counts: {left:,} rows about single classes" in page.html(results)

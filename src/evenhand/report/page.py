@@ -92,7 +92,8 @@ def html(results: Reportable) -> str:
 
 def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
-    single, across = verdict_tables.verdict_tables(verdicts, design), verdict_tables.across_tables(verdicts, design)
+    shown = verdict_tables.tabled(verdicts)
+    single, across = verdict_tables.verdict_tables(shown, design), verdict_tables.across_tables(shown, design)
     rows = sum(table.length for table in single)
     given = {row.verdict for table in (*single, *across) for part in table.parts for row in part.rows}
     sections = contents(results)
@@ -123,6 +124,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "level": f"{100 * (1 - 2 * design.alpha):g}",
         "tail": f"{100 * design.alpha:g}",
         "verdict_blocks": verdict_chart.verdict_blocks(verdicts, design),
+        "left_out": len(verdicts) - len(shown),
         "sparse": len(verdicts.drop_nulls("class")) > 0 and len(verdicts) > blocks.MOST_ROWS,
         "trained_here": trained_here,
         "failed": failed,

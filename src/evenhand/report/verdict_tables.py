@@ -65,6 +65,10 @@ class Row:
     scope: str = ""
 
 
+MOST_TABLED = 10_000
+"""With more verdicts a page would pass 5 MB, so that it leaves out undecided rows of single classes."""
+
+
 @dataclass(frozen=True)
 class Part:
     """The rows of one measure."""
@@ -101,6 +105,13 @@ class VerdictTable:
     @property
     def length(self) -> int:
         return sum(len(part.rows) for part in self.parts)
+
+
+def tabled(verdicts: pl.DataFrame, most: int = MOST_TABLED) -> pl.DataFrame:
+    """The rows that a page has tables of: all, or of more than `most` without undecided rows of single classes."""
+    if len(verdicts) <= most:
+        return verdicts
+    return verdicts.filter(pl.col("class").is_null() | pl.col("verdict").is_in(["worse", "better", "different"]))
 
 
 def verdict_tables(verdicts: pl.DataFrame, design: Design) -> list[VerdictTable]:
