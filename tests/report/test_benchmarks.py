@@ -58,7 +58,7 @@ def test_the_page_has_every_group_and_says_what_benchmarks_are_worth(results, tm
         assert "crows_pairs_english · bias_type = gender" in written
     assert "Blodgett et al. 2021" in html and "Benchmarks" in html and 'id="accuracy"' not in html
     written = figures.write(results, tmp_path)
-    assert [path.name for path in written] == ["verdicts-gender.png", "benchmarks.png"]
+    assert [path.name for path in written] == ["benchmarks.png"]
 
 
 def test_places_and_titles():

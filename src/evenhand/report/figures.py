@@ -14,7 +14,7 @@ from evenhand.report.blocks import attributes_of
 from evenhand.report.reportable import Reportable
 from evenhand.report.sections import SECTIONS
 from evenhand.report.visible_names import with_visible_names
-from evenhand.report.wording import by_pair, settings_of, single_part
+from evenhand.report.wording import by_pair, claims, settings_of, single_part
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -61,7 +61,7 @@ def _verdicts(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
         chart = charts.across_chart(verdicts, design, split="test", method=method, reference=reference)
         yield f"across-settings-{method}-{reference}", chart
     for setting in settings_of(verdicts, design):
-        whole = verdicts.filter(~single_part(), setting=setting)
+        whole = claims(verdicts).filter(~single_part(), setting=setting)
         decided = whole.drop_nulls("verdict")
         for attribute in attributes_of(decided):
             if attribute is not None:
