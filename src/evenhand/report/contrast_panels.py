@@ -26,10 +26,10 @@ def contrast_value(row: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value | bounds(row)
 
 
-def sign_of(measure: str, design: Design, *settings: str) -> str:
+def positive_is(measure: str, design: Design, *settings: str) -> str:
     """What a positive contrast of a measure is in these settings: worse, or higher where neither direction is worse."""
-    directed = [measure_named(measure).given(design.settings[name].favourable).direction for name in settings]
-    return "worse" if all(directed) else "higher"
+    named = [measure_named(measure).given(design.settings[name].favourable) for name in settings]
+    return "higher" if any(not measure.direction for measure in named) else "worse"
 
 
 def explained(values: Sequence[Mapping[str, Any]], design: Design, sign: str = "worse") -> list[str]:

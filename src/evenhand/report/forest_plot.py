@@ -12,7 +12,7 @@ from evenhand.errors import InputError
 from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure
 from evenhand.report.chart_parts import capital, extent, is_value, row_key, short
-from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained, sign_of
+from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained, positive_is
 from evenhand.report.verdict_chart import drawn, panels_of
 from evenhand.report.wording import by_pair, changes, main_split, measure_named, place, settings_of, splits_of, title
 
@@ -72,7 +72,7 @@ def across_chart(
     pair = f"{method} against {reference}"
     charts = []
     for panel, values in data.items():
-        sign = sign_of(pooled.filter(panel=panel)["measure"][0], design, *settings)
+        sign = positive_is(pooled.filter(panel=panel)["measure"][0], design, *settings)
         spec = _panels(values, panel, settings, str(reference), width, shown, columns, sign)
         below = "thick: the mean over settings"
         below += "; thin: where a new setting would lie" if any("pl" in value for value in values) else ""

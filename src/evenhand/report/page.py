@@ -17,7 +17,7 @@ from evenhand.records import VERDICTS
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
-from evenhand.report.contrast_panels import sign_of
+from evenhand.report.contrast_panels import positive_is
 from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
@@ -142,7 +142,9 @@ def _content(results: Reportable) -> dict[str, Any]:
         "gap_changes": "gap change" in verdicts["comparison"],
         "others": others_of(verdicts.drop_nulls("against")),
         "compares": verdicts["reference"].count() > 0,
-        "undirected": any(sign_of(name, design, *design.settings) == "higher" for name in decided["measure"].unique()),
+        "undirected": any(
+            positive_is(name, design, *design.settings) == "higher" for name in decided["measure"].unique()
+        ),
         "one_run": one_run_each(trials),
         "two_models": TWO_MODELS in decided["scope"],
         "one_against_several": ONE_AGAINST_SEVERAL in decided["scope"],

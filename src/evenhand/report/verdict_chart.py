@@ -13,7 +13,7 @@ from evenhand.errors import InputError
 from evenhand.report import theme, vega
 from evenhand.report.blocks import MOST_ROWS, Block, Figure, Spot, attributes_of, blocks_of
 from evenhand.report.chart_parts import capital, choose, choose_attribute, extent, in_order, is_value, row_key, short
-from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained, sign_of
+from evenhand.report.contrast_panels import contrast_layers, contrast_value, explained, positive_is
 from evenhand.report.wording import (
     EVERYONE,
     claims,
@@ -87,7 +87,7 @@ def verdict_chart(
             values = [_value(row) for row in part.iter_rows(named=True)]
             key = f"rows {len(data)}"
             data[key] = values
-            sign = sign_of(part["measure"][0], design, setting)
+            sign = positive_is(part["measure"][0], design, setting)
             spec = _panels(values, key, methods, reference, others_of(part), width, shown, columns, sign)
             of_class = f", class {part['class'][0]}" if part["class"][0] is not None else ""
             lines = explained(values, design, sign)
