@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from evenhand.audit.measures.run_data import Rate
@@ -13,7 +14,7 @@ FOUR_FIFTHS = 0.8
 
 
 @dataclass(frozen=True)
-class Between:
+class Between(ABC):
     """Computes a number from a rate of a group and of whom it is compared with; subclasses say which number.
 
     Attributes:
@@ -22,9 +23,9 @@ class Between:
 
     rate: Rate
 
+    @abstractmethod
     def __call__(self, sides: TwoProportions, tail: float) -> tuple[float, float, float]:
         """The value with its bounds, each missed with probability `tail` at most; nan where it is undefined."""
-        raise NotImplementedError
 
     def undefined(self, sides: TwoProportions) -> str | None:
         """Why there is no value, as the middle of a sentence; None where there is one."""

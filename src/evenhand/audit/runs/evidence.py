@@ -16,10 +16,12 @@ from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.by_unit import RunsByUnit, unit_step
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
+from evenhand.audit.runs.rest_gaps import RestGapChanges
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
+from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
@@ -34,7 +36,8 @@ def paired_evidence(rates: SubsetRates, comparison: Comparison, notes: Sequence[
     runs, planned, notes = paired_runs(reader, comparison, notes)
     closed = rates.changes(comparison, runs)
     if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), planned):
-        return _of_subset(reader, comparison, *closed, notes)
+        changes, index = closed
+        return evidence_of_subset(reader, comparison, changes.whole, changes, index, notes)
     pairs = pairs_of(reader, estimand, comparison.method, str(comparison.reference))
     defined = [pair for pair in pairs if is_defined(pair)]
     notes += undefined_note(pairs, len(defined), len(pairs))
@@ -66,11 +69,16 @@ def undefined_note(pairs: Sequence[Both], defined: int, runs: int) -> list[str]:
     return [f"defined in {defined} of {runs} runs ({', '.join(sorted(map(str, reasons)))})"]
 
 
-def _of_subset(
-    reader: RunInfluences, comparison: Comparison, changes: Changes, index: int, notes: Sequence[str]
+def evidence_of_subset(
+    reader: RunInfluences,
+    comparison: Comparison,
+    wholes: TwoWays,
+    changes: Changes | RestGapChanges,
+    index: int,
+    notes: Sequence[str],
 ) -> Evidence:
-    """The evidence of a change that was computed for all subsets at once."""
-    whole, whole_gram = changes.whole.at(index), changes.whole.gram
+    """The evidence of one change or gap change, of those that were computed for all subsets at once."""
+    whole, whole_gram = wholes.at(index), wholes.gram
     return Evidence(
         whole,
         whole.runs,

@@ -16,6 +16,7 @@ from evenhand.audit.runs.evidence import (
     Both,
     absence_notes,
     evidence_of_pairs,
+    evidence_of_subset,
     is_defined,
     is_single,
     paired_runs,
@@ -45,18 +46,9 @@ def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequenc
     closed = gaps.changes(comparison, runs)
     if closed is not None and closed[0].exact[closed[1]] and enough_runs(len(runs), planned):
         changes, index = closed
-        whole, gram = changes.change.two.whole.at(index), changes.change.two.whole.gram
-        return Evidence(
-            whole,
-            whole.runs,
-            notes=tuple(notes),
-            smallest=int(changes.smallest[index]),
-            single=is_single(reader, comparison),
-            closing=reader.closing(whole.runs),
-            totals=lambda: changes.totals(index),
-            gram=None if gram is None else (gram, index),
-            gaps=changes.intervals(index),
-        )
+        whole = changes.change.two.whole
+        found = evidence_of_subset(reader, comparison, whole, changes, index, notes)
+        return replace(found, gaps=changes.intervals(index))
     method, reference = comparison.method, str(comparison.reference)
     estimands = sides_of(comparison.estimand, comparison.opposite)
     sides = [pairs_of(reader, estimand, method, reference) for estimand in estimands]
