@@ -76,10 +76,12 @@ def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> Summary:
     """The most important rows first; `where` is the setting and split, unless each row names it."""
     judged = claims(verdicts).drop_nulls("verdict")
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
+    spreads = [name for name in judged["measure"].unique() if measure_named(name).one_sided]
     ranked = judged.with_columns(
         rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64),
+        spread=pl.col("measure").is_in(spreads),  # on a scale that nobody reads at a glance
         narrow=pl.col("group").is_not_null() | single_part(),
-    ).sort("rank", "narrow", maintain_order=True)
+    ).sort("rank", "spread", "narrow", maintain_order=True)
     several = where is not None or judged["setting"].n_unique() > 1 or judged["split"].n_unique() > 1
     compared = judged.select("method", "reference").unique()
     rows = [("verdict", *(["where"] if several else []), "measure", "of", "worse by", "interval", "margin")]
