@@ -68,7 +68,7 @@ def run(
     ] = None,
     executor: Annotated[Executor, typer.Option(help="how trials are run")] = Executor.serial,
     repair: Annotated[
-        bool, typer.Option("--repair", help="set trials that cannot be read aside, and train them again")
+        bool, typer.Option("--repair", help="train damaged trials again, and those that lacked memory or time")
     ] = False,
     as_json: Json = False,
 ) -> None:

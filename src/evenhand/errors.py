@@ -23,6 +23,10 @@ class TrainingError(RuntimeError):
     """Raised if a training cannot continue, for example because its loss is NaN; other trials continue."""
 
 
+class ShortageError(TrainingError):
+    """Raised if a training lacked memory or time, so that it may succeed elsewhere; other trials continue."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest known name, else all of them."""
     known = sorted(known)

@@ -16,13 +16,12 @@ import yaml
 
 from evenhand import Study
 from evenhand.atomic_files import write_text
-from evenhand.audit.results import Results
 from evenhand.errors import InputError
-from evenhand.study.collection import collect_tables, provenance
 from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import pending
 from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
+from finished_trials import finish
 
 
 @pytest.fixture
@@ -33,28 +32,6 @@ def store(tmp_path):
 @pytest.fixture
 def planned(small_study):
     return make_plan(Study(**small_study), None)
-
-
-def finish(store, planned):
-    """Leave every trial of a plan as if it had been trained, with logits at random, and the tables of the run."""
-    rng = np.random.default_rng(0)
-    for trial in planned.distinct:
-        rows = [
-            (split, str(example), None, None)
-            for split, dataset in trial.evaluations.items()
-            for example in dataset.example
-        ]
-        kinds = {"split": pl.String, "example": pl.String, "step": pl.Int64, "predicted": pl.Int64}
-        size = len(rows), len(trial.setting.dataset.classes)
-        logits = pl.Series(rng.normal(size=size).astype(np.float32), dtype=pl.Array(pl.Float32, size[1]))
-        with store.writing(trial.hash) as folder:
-            store.write_predictions(folder, trial, pl.DataFrame(rows, kinds, orient="row").with_columns(logits=logits))
-            kept = {"status": "done", "reason": None, "identity": dict(trial.identity), "environment": {}}
-            write_text(folder / "trial.json", json.dumps(kept))
-    tables = collect_tables(planned, store)
-    results = Results.of_valid(tables, planned.design(""), provenance(planned, tables["trials"], store))
-    results.save(store.out)
-    return results
 
 
 def run(store, study, **changes):
@@ -347,14 +324,14 @@ def test_a_trial_that_cannot_be_read_is_refused_and_set_aside_on_request(store, 
     flip(store.folder(trial.hash) / "predictions.parquet")
     assert store.complete(trial), "its footer is whole"
     with pytest.raises(InputError) as refused:
-        set_damaged_aside(planned, store, repair=False)
+        set_damaged_aside(planned.distinct, store, repair=False)
     assert str(store.folder(trial.hash)) in str(refused.value) and "--repair" in str(refused.value)
     for turn in ("", "-2"):
-        (said,) = set_damaged_aside(planned, store, repair=True)
+        (said,) = set_damaged_aside(planned.distinct, store, repair=True)
         assert "set aside" in said
         assert (store.out / "damaged" / f"{trial.hash}{turn}" / "predictions.parquet").is_file()
         assert pending(planned, store) == [trial]
         with store.lock():
             finish(store, planned)
-        assert set_damaged_aside(planned, store, repair=False) == []
+        assert set_damaged_aside(planned.distinct, store, repair=False) == []
         flip(store.folder(trial.hash) / "predictions.parquet")

@@ -1,26 +1,28 @@
-"""Finds trials whose tables cannot be read, and refuses them or sets them aside to be trained again."""
+"""Finds trials whose tables cannot be read, and those that lacked memory or time, and sets them aside on request."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from evenhand import records
 from evenhand.audit.record_tables import BY_TRIAL
 from evenhand.errors import InputError, shortened
-from evenhand.study.plan import Plan
-from evenhand.study.store import Store
+from evenhand.study.expansion import Trial
+from evenhand.study.store import SHORTAGE, Store
 
 ASIDE = "damaged"
 """The folder of a study that damaged trials are moved to."""
 
 
-def set_damaged_aside(plan: Plan, store: Store, repair: bool) -> list[str]:
-    """Move the damaged trials of a plan out of the way, and return sentences that say so.
+def set_damaged_aside(trials: Sequence[Trial], store: Store, repair: bool) -> list[str]:
+    """Move the damaged ones among some trials out of the way, and return sentences that say so.
 
     A table that was cut off is trained again without this, because its footer is missing; here every table is read.
+    With `repair`, trials that failed for lack of memory or time are moved away, too.
 
     Args:
-        plan: of the study.
+        trials: of a study.
         store: of its folder, which is locked.
         repair: whether to set damaged trials aside; otherwise the first one is refused.
 
@@ -28,27 +30,37 @@ def set_damaged_aside(plan: Plan, store: Store, repair: bool) -> list[str]:
         InputError: a damaged trial without `repair`; it names the folder.
     """
     said = []
-    for hash_, why in _damaged(plan, store):
+    for hash_, why in _damaged(trials, store):
         folder = store.folder(hash_)
         if not repair:
             raise InputError(
                 f"{folder} is damaged ({shortened(why)}); run again with --repair, which sets it aside and trains it "
                 "again, or delete that folder"
             )
-        aside = store.out / ASIDE / hash_
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = store.out / ASIDE / f"{hash_}-{number}"
-        aside.parent.mkdir(exist_ok=True)
-        folder.rename(aside)
-        said.append(f"{folder} is damaged and was set aside as {aside}; it is trained again")
+        said.append(f"{folder} is damaged and was set aside as {_set_aside(hash_, store)}; it is trained again")
+    for trial in trials if repair else ():
+        kept = store.read(trial.hash)
+        if kept is not None and kept.get(SHORTAGE):
+            _set_aside(trial.hash, store)
+            said.append(f"{trial.label} is trained again; last time it failed: {kept['reason']}")
     return said
 
 
-def _damaged(plan: Plan, store: Store) -> Iterator[tuple[str, str]]:
+def _set_aside(hash_: str, store: Store) -> Path:
+    """Move a trial's folder to those that are set aside, and return where it is now."""
+    aside = store.out / ASIDE / hash_
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = store.out / ASIDE / f"{hash_}-{number}"
+    aside.parent.mkdir(exist_ok=True)
+    store.folder(hash_).rename(aside)
+    return aside
+
+
+def _damaged(trials: Sequence[Trial], store: Store) -> Iterator[tuple[str, str]]:
     """The trials that are complete by their facts but have a table that cannot be read, and why."""
-    for trial in [*plan.tried, *plan.distinct]:
+    for trial in trials:
         if not store.complete(trial):
             continue
         for name in BY_TRIAL:

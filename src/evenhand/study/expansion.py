@@ -92,6 +92,12 @@ class Trial:
         return "study" if self.subset is None else "pool"
 
     @property
+    def passes(self) -> str:
+        """The size of a forward pass in training, in words: `32 examples`, `8,192 tokens`."""
+        tokens = self.train.tokens_per_pass
+        return f"{self.train.batch_size} examples" if tokens is None else f"{tokens:,} tokens"
+
+    @property
     def label(self) -> str:
         """The trial's name in messages; the only setting of a study is not named."""
         setting = "" if self.setting.name == MAIN else f"{self.setting.name} · "

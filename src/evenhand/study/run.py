@@ -17,6 +17,7 @@ from evenhand.study.executors.launched import check_launch
 from evenhand.study.loading import load_settings
 from evenhand.study.plan import plan_trials
 from evenhand.study.spec import StudySpec
+from evenhand.study.stale_trials import stale_sentences
 from evenhand.study.store import Store
 from evenhand.study.watcher import SilentWatcher, Watcher
 from evenhand.tasks.workers import stop_workers, worker_loop
@@ -60,8 +61,10 @@ def run(
         check_launch([*plan.tried, *plan.distinct])
     store = Store(out)
     with store.lock(), store.accepted(plan) as accepted:
+        for sentence in (*stale_sentences(plan, store), *set_damaged_aside(plan.tried, store, repair)):
+            watcher.say(sentence)
         plan = tune(replace(plan, study=accepted), store, watcher)
-        for sentence in set_damaged_aside(plan, store, repair):
+        for sentence in set_damaged_aside(plan.distinct, store, repair):
             watcher.say(sentence)
         train(plan, store, watcher)
         watcher.say("Auditing the predictions")

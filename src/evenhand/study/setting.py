@@ -20,6 +20,7 @@ from evenhand.study.loss_matching import MatchSpec
 from evenhand.study.membership_spec import MembershipSpec
 from evenhand.study.probing_spec import ProbingSpec
 from evenhand.study.prompts_spec import PromptsSpec
+from evenhand.study.resources import ResourcesSpec
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
 from evenhand.training.recipe import REARRANGES, TrainSpec
@@ -57,6 +58,7 @@ class Setting(Spec):
         harness: for a language model, the benchmarks to score; None: none.
         probing: for a task of texts, the targets that representations are probed for; None: none.
         keep: what stays on disk after a trial.
+        resources: what a trial may use, such as the longest time.
         favourable: for a task of two classes, the prediction that people want, `positive` or `negative`; None: verdicts
             on selection rates are two-sided.
     """
@@ -78,6 +80,7 @@ class Setting(Spec):
     harness: HarnessSpec | None = None
     probing: ProbingSpec | None = None
     keep: Keep = "adapters"
+    resources: ResourcesSpec = ResourcesSpec()
     favourable: Literal["positive", "negative"] | None = None
 
     @field_validator("task", mode="before")

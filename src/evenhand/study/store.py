@@ -30,6 +30,8 @@ from evenhand.tasks import TABLE
 WRITTEN = frozenset({"identity", "environment", "status", "reason"})
 """Keys that `trial.json` has for every trial."""
 STATUSES = ("done", "failed")
+SHORTAGE = "shortage"
+"""Key of `trial.json` of a failed trial that lacked memory or time, so that it may succeed another time."""
 
 Chosen = Literal["replicas", "threads"]
 """Files of the choices that timing makes at the first run of a study; both change results by rounding."""
@@ -127,6 +129,11 @@ class Store:
         """Return whether the trial's table has rows for all examples that the study requires."""
         covered = self.covered(trial.hash, TABLE[trial.kind])
         return all(covered.get(name) == value for name, value in trial.fingerprints.items())
+
+    def predictions_changed(self, trial: Trial) -> bool:
+        """Return whether the trial's table covers other examples of a split that the study requires."""
+        covered = self.covered(trial.hash, TABLE[trial.kind])
+        return any(covered.get(name, value) != value for name, value in trial.fingerprints.items())
 
     def scored(self, trial: Trial) -> bool:
         """Return whether the benchmarks that score a trial are on disk."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.atomic_files import write_text
-from evenhand.errors import TrainingError
+from evenhand.errors import ShortageError, TrainingError
 from evenhand.study.environment import training_environment
 from evenhand.study.expansion import Trial
+from evenhand.study.memory_retries import with_smaller_passes
 from evenhand.study.selection import validation_accuracy
-from evenhand.study.store import Store
+from evenhand.study.store import SHORTAGE, Store
+from evenhand.study.time_limit import time_limit
 from evenhand.tasks import trainer
 from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.work import Job, Work
+from evenhand.training import launch
 from evenhand.training.checkpoints import MatchTarget
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ class TrialOutcome:
 
     Attributes:
         status: `kept` if nothing was missing, `predicted` if only records were made from kept weights, `trained`, or
-            `failed` if training cannot succeed (running again does not repeat it).
+            `failed` if training cannot succeed (running again does not repeat it), or lacked memory or time.
         reason: why training failed, or why it was repeated.
         seconds: the time of training and predicting, in a pack the trial's share; None if the caller measures it.
     """
@@ -60,7 +63,7 @@ def run_trials(
     """
     (first, *others) = pack
     if others:
-        yield from _train(pack, store, progress, None)
+        yield from _train_with_what_there_is(pack, store, progress, None)
         return
     if store.complete(first):
         yield first, TrialOutcome("kept")
@@ -69,7 +72,76 @@ def run_trials(
     if trained_before and _complete_from_weights(first, store):
         yield first, TrialOutcome("predicted")
         return
-    yield from _train(pack, store, progress, "its weights were not kept" if trained_before else None)
+    yield from _train_with_what_there_is(pack, store, progress, "its weights were not kept" if trained_before else None)
+
+
+def _train_with_what_there_is(
+    pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
+) -> Iterator[tuple[Trial, TrialOutcome]]:
+    """Train a pack within its limit of time; where memory runs out, train its trials alone and in smaller passes.
+
+    A trial that lacks memory even with one example in a pass fails with that reason, and the others go on.
+    """
+    from evenhand.training.memory import free_memory, out_of_memory
+
+    left = {trial.hash: trial for trial in pack}
+    minutes = pack[0].setting.spec.resources.minutes
+    shortage: str | None = None
+    with closing(_train(pack, store, progress, again)) as trained:
+        while left:
+            try:
+                with time_limit(None if minutes is None else minutes * len(pack)):
+                    trial, outcome = next(trained)
+            except ShortageError as error:
+                shortage = str(error)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or launch.this_process().shared:
+                    raise
+                break  # and out of this block, which holds the memory
+            del left[trial.hash]
+            yield trial, outcome
+    if not left:
+        return
+    free_memory()
+    smaller = with_smaller_passes(pack[0]) if len(pack) == 1 else None
+    if shortage is None and len(pack) == 1 and smaller is None:
+        shortage = "its memory ran out, even with a single example in a forward pass"
+    for trial in left.values():
+        if shortage is not None:
+            yield trial, _fail(trial, store, shortage)
+        elif smaller is None:
+            yield from _train_with_what_there_is((trial,), store, progress, "the memory ran out for trials together")
+        else:
+            why = f"the memory ran out with {pack[0].passes} in a forward pass"
+            yield from ((trial, done) for _, done in _train_with_what_there_is((smaller,), store, progress, why))
+
+
+def _fail(trial: Trial, store: Store, reason: str) -> TrialOutcome:
+    """Keep the folder of a trial that lacked memory or time, and return its outcome."""
+    with store.writing(trial.hash) as folder:
+        kept = {**_facts(trial, 1), "status": "failed", "reason": reason, SHORTAGE: True}
+        write_text(folder / "trial.json", json.dumps(kept, indent=1))
+    return TrialOutcome("failed", reason)
+
+
+def _facts(trial: Trial, replicas: int) -> dict[str, Any]:
+    """Return the keys of `trial.json` that every trial has."""
+    import torch
+
+    return {
+        "trial": trial.hash,
+        "identity": dict(trial.identity),
+        "model": {"name": trial.setting.base.name, "commit": trial.setting.base.commit},
+        "environment": training_environment(trial.spec),
+        "replicas": replicas,
+        "threads": torch.get_num_threads(),
+        "batch_size": trial.train.batch_size,
+        "tokens_per_pass": trial.train.tokens_per_pass,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "status": "done",
+        "reason": None,
+    }
 
 
 def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
@@ -175,9 +247,8 @@ def _job(trial: Trial, folder: Path, store: Store) -> Job:
 
 def _train(
     pack: Sequence[Trial], store: Store, progress: Progress | None, again: str | None
-) -> Iterator[tuple[Trial, TrialOutcome]]:
+) -> Generator[tuple[Trial, TrialOutcome]]:
     """Train a pack and complete the folder of each of its trials."""
-    import torch
     from safetensors import SafetensorError
 
     with ExitStack() as unfinished:
@@ -190,17 +261,7 @@ def _train(
         try:
             trained = _train_pack_or_fail(pack, jobs, store, progress)
             for trial, job, folder, result in zip(pack, jobs, folders, trained, strict=True):
-                kept: dict[str, Any] = {
-                    "trial": trial.hash,
-                    "identity": dict(trial.identity),
-                    "model": {"name": trial.setting.base.name, "commit": trial.setting.base.commit},
-                    "environment": training_environment(trial.spec),
-                    "replicas": len(pack),
-                    "threads": torch.get_num_threads(),
-                    "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "status": "done",
-                    "reason": None,
-                }
+                kept = _facts(trial, len(pack))
                 if isinstance(result, TrainingError):
                     kept |= {"status": "failed", "reason": str(result)}
                     outcome_of_trial = TrialOutcome("failed", kept["reason"])

@@ -21,6 +21,7 @@ from torch import nn
 from evenhand.training import optimizer
 from evenhand.training.augmentation import flip_images
 from evenhand.training.batches import Inputs, epoch_batches, longest_first_batches, split_by_tokens
+from evenhand.training.memory import free_memory, out_of_memory
 from evenhand.training.recipe import TrainSpec
 
 PREDICT_BATCH = 64
@@ -267,15 +268,22 @@ def train_mode(module: nn.Module) -> None:
 def predict_logits(module: nn.Module, inputs: Inputs, device: torch.device, size: int = PREDICT_BATCH) -> np.ndarray:
     """Return a model's logits in evaluation mode and float32, [n, C], in the order of the inputs.
 
-    Batches are sorted by length and their size changes a logit by rounding only.
+    Batches are sorted by length and their size changes a logit by rounding only. Where the memory runs out for one, all
+    are halved.
     """
     training = module.training
     module.eval()
     count = len(inputs)
-    batch_logits = []
-    order = longest_first_batches(count, inputs.lengths, size)
-    for rows in order:
-        batch_logits.append(module(**inputs.batch(rows, device)).logits.float().cpu().numpy())
+    while True:
+        order = longest_first_batches(count, inputs.lengths, size)
+        try:
+            batch_logits = [module(**inputs.batch(rows, device)).logits.float().cpu().numpy() for rows in order]
+            break
+        except (RuntimeError, MemoryError) as error:
+            if size == 1 or not out_of_memory(error):
+                raise
+        size //= 2
+        free_memory()
     if training:
         train_mode(module)
     logits = np.concatenate(batch_logits)
