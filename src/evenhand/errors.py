@@ -5,9 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 300
+"""The most characters of a sentence that refuses something."""
+
+_MOST_NAMES = 12
+
 
 class InputError(ValueError):
     """Raised for input from outside that cannot be used. The commands print its sentence and exit with 2.
+
+    The sentence is one line of at most 300 characters; the middle of a longer one is left out.
 
     Example:
         >>> import evenhand
@@ -17,6 +24,9 @@ class InputError(ValueError):
         ...     print(error)
         LoRA has no key "rnk"; did you mean "rank"?
     """
+
+    def __init__(self, sentence: object = "") -> None:
+        super().__init__(abridged(" ".join(str(sentence).splitlines())))
 
 
 class TrainingError(RuntimeError):
@@ -28,12 +38,13 @@ class ShortageError(TrainingError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: the nearest known name, else all of them."""
+    """Return the end of a sentence about an unknown name: the nearest known name, else the first of them."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
         return f'did you mean "{near[0]}"?'
-    return "known: " + ", ".join(known)
+    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return "known: " + ", ".join(known[:_MOST_NAMES]) + more
 
 
 def first_line(error: BaseException) -> str:
@@ -44,3 +55,9 @@ def first_line(error: BaseException) -> str:
 def shortened(text: str, most: int = 120) -> str:
     """Return a text, or its beginning and how long it is."""
     return text if len(text) <= most else f"{text[: most - 20]}… ({len(text):,} characters)"
+
+
+def abridged(text: str, most: int = LONGEST) -> str:
+    """Return a text, or its beginning and its end, which says what would be right, with `…` between them."""
+    end = most // 2
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"

@@ -71,6 +71,8 @@ def load(folder: Path) -> tuple[RecordTables, Design, dict[str, str], int]:
     path = folder / PROVENANCE
     saved.check(folder, path)
     provenance = _read_json(path) if path.is_file() else {}
+    if not all(isinstance(value, str) for value in provenance.values()):
+        raise InputError(f"{path} should map names to texts; run the study or the audit again")
     return RecordTables(late | tables), saved.design, provenance, saved.version
 
 

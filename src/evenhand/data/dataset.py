@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from evenhand.errors import InputError, did_you_mean
+from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.seeds import generator
 from evenhand.spec import Spec
 
@@ -248,8 +248,11 @@ class DataSpec(Spec):
                 f'data: {dataset.name} has no option "{unknown[0]}"; {did_you_mean(unknown[0], ["noise", "repeat"])}'
             )
         labels = dataset.labels[index].copy()
-        for group, share in dict(options.get("noise", {})).items():
-            labels = _with_label_noise(dataset, index, labels, str(group), float(share), seed)
+        noise = options.get("noise", {})
+        if not isinstance(noise, Mapping):
+            raise InputError(f"data: noise is a mapping such as {{ATTRIBUTE=GROUP: 0.2}}, not {shortened(repr(noise))}")
+        for group, share in noise.items():
+            labels = _with_label_noise(dataset, index, labels, str(group), share, seed)
         return TrainingExamples(pick(dataset.inputs, index), labels)
 
 
@@ -266,14 +269,14 @@ def repeat_groups(examples: TrainingExamples, dataset: Dataset, index: np.ndarra
         InputError: not a mapping, an unknown group, or a number that is not a whole number of 1 or more.
     """
     if not isinstance(times, Mapping):
-        raise InputError(f"data: repeat is a mapping such as {{ATTRIBUTE=GROUP: 3}}, not {times!r}")
+        raise InputError(f"data: repeat is a mapping such as {{ATTRIBUTE=GROUP: 3}}, not {shortened(repr(times))}")
     counts = np.ones(len(index), dtype=np.int64)
     for name, count in times.items():
         attribute, separator, group = str(name).partition("=")
         if not separator:
             raise InputError(f'data: repeat names groups as ATTRIBUTE=GROUP, not "{name}"')
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"data: repeat of {name} is a whole number of 1 or more, not {count!r}")
+            raise InputError(f"data: repeat of {name} is a whole number of 1 or more, not {shortened(repr(count))}")
         mask = dataset.group_mask(attribute, group)[index]
         counts[mask] = np.maximum(counts[mask], count)
     rows = np.repeat(np.arange(len(index)), counts)
@@ -281,14 +284,14 @@ def repeat_groups(examples: TrainingExamples, dataset: Dataset, index: np.ndarra
 
 
 def _with_label_noise(
-    dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: float, seed: int
+    dataset: Dataset, index: np.ndarray, labels: np.ndarray, group: str, share: Any, seed: int
 ) -> np.ndarray:
     """Return labels in which a share of one group's labels is redrawn among the other classes."""
     attribute, separator, value = group.partition("=")
     if not separator:
         raise InputError(f'data: noise names groups as ATTRIBUTE=GROUP, not "{group}"')
-    if not 0 <= share <= 1:
-        raise InputError(f"data: noise of {group} is a share between 0 and 1, not {share}")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise InputError(f"data: noise of {group} is a share between 0 and 1, not {shortened(repr(share))}")
     rng = generator(seed, "noise", group)
     members = np.flatnonzero(dataset.group_mask(attribute, value)[index])
     chosen = rng.permutation(members)[: round(share * len(members))]

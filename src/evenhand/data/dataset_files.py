@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from evenhand import records
 from evenhand.data.table_source import read_table
 from evenhand.errors import InputError, first_line
 
@@ -90,7 +91,7 @@ def read_published_table(
         raise InputError(f"{name}: {file} is missing")
     try:
         frame = pl.read_parquet(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (*records.UNREADABLE, OSError) as error:
         raise InputError(f"{name}: {file} cannot be read as Parquet: {first_line(error)}") from None
     return _check_table(frame, name, str(file), needed)
 

@@ -5,7 +5,7 @@ a row, and which words a column may hold. Files are Parquet, written under a tem
 reader sees a complete table or none.
 """
 
-from evenhand.records.files import metadata, read, stacked, write
+from evenhand.records.files import UNREADABLE, metadata, read, stacked, write
 from evenhand.records.schemas import (
     ATTRIBUTE,
     COMPARISONS,
@@ -34,6 +34,7 @@ __all__ = [
     "SCOPES",
     "STATUS",
     "TABLES",
+    "UNREADABLE",
     "VERDICTS",
     "Table",
     "attributes",

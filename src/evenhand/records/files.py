@@ -9,9 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from evenhand.atomic_files import replacing
-from evenhand.errors import InputError
+from evenhand.errors import InputError, first_line, shortened
 from evenhand.records.schemas import TABLES
 from evenhand.records.validation import validate
+
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What polars raises for a damaged file; a panic is no subclass of `Exception`."""
 
 
 def read(path: Path, name: str) -> pl.DataFrame:
@@ -20,8 +23,8 @@ def read(path: Path, name: str) -> pl.DataFrame:
         raise InputError(f"{path} is missing: it should hold the table {name}")
     try:
         frame = pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path} is not a readable Parquet file: {error}") from None
+    except UNREADABLE as error:
+        raise InputError(f"{path} is not a readable Parquet file: {shortened(first_line(error))}") from None
     return validate(frame, name, path)
 
 

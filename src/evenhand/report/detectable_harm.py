@@ -78,6 +78,8 @@ def detectable_lines(curves: pl.DataFrame, design: Design) -> list[str]:
     settings = settings_of(known, design)
     lines = []
     for setting in settings:
+        if setting not in design.settings or not design.settings[setting].references:
+            continue  # of a folder whose design does not fit its curves
         known_here = known.filter(setting=setting)
         lead = f"{setting}: " if len(settings) > 1 else ""
         for method in methods_of(known_here, design, setting):

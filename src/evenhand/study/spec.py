@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from evenhand.audit.design import Figures, MarginChange
 from evenhand.audit.measures import check_figures, check_margins, check_measures
 from evenhand.data.splits import LimitSpec, SplitSpec
-from evenhand.errors import InputError, did_you_mean
+from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.spec import Spec, explain, field_names
 from evenhand.study.merging import merge
 from evenhand.study.setting import MAIN, Setting
@@ -60,6 +60,9 @@ class StudySpec(Spec):
         if not isinstance(value, str | list | tuple):
             raise InputError(f"measures should be the name of a measure or a list of names, not {value!r}")
         names = (value,) if isinstance(value, str) else tuple(value)
+        for name in names:
+            if not isinstance(name, str):
+                raise InputError(f"measures should hold names of measures, not {shortened(repr(name))}")
         check_measures(names)
         return names
 

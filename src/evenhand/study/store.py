@@ -112,7 +112,7 @@ class Store:
             return {}
         try:
             kept = records.metadata(path)
-        except pl.exceptions.PolarsError:  # cut off
+        except records.UNREADABLE:  # cut off
             return {}
         return {key.removeprefix("split:"): value for key, value in kept.items() if key.startswith("split:")}
 
