@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +57,10 @@ def verify(folder: str | Path) -> Verification:
             found.append(f"{name} is missing")
         elif content_hash(path) != kept:
             found.append(f"{name} is not what was saved")
+    found += _changed_weights(folder)
     notes = [] if saved.contents else ["the folder was saved before hashes were kept, so its files were not verified"]
     if found:
-        return Verification(len(saved.contents) - len(found), {}, tuple(found), tuple(notes))
+        return Verification(max(len(saved.contents) - len(found), 0), {}, tuple(found), tuple(notes))
     results = Results.load(folder)
     if results.version != AUDIT:
         notes.append(
@@ -72,3 +74,19 @@ def verify(folder: str | Path) -> Verification:
     return Verification(
         len(saved.contents), {name: len(results.tables[name]) for name in COMPUTED}, tuple(found), tuple(notes)
     )
+
+
+def _changed_weights(folder: Path) -> list[str]:
+    """A sentence for each file of a trial's weights that is no longer what was kept; deleted weights are no fault."""
+    found = []
+    for path in sorted(folder.glob("trials/*/trial.json")):
+        try:
+            weights = dict(json.loads(path.read_text(encoding="utf-8")).get("weights") or {})
+        except (ValueError, TypeError, AttributeError):
+            found.append(f"{path.relative_to(folder).as_posix()} is not readable JSON")
+            continue
+        for name, kept in weights.items():
+            file = path.parent / name
+            if file.is_file() and content_hash(file) != kept:
+                found.append(f"{file.relative_to(folder).as_posix()} is not what was saved")
+    return found

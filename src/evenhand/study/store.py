@@ -17,6 +17,7 @@ import polars as pl
 from evenhand import records
 from evenhand.atomic_files import remove, write_text
 from evenhand.audit.design import MarginChange
+from evenhand.audit.results_folder import content_hash
 from evenhand.errors import InputError
 from evenhand.study.expansion import Trial
 from evenhand.study.folder_lock import locked_folder
@@ -32,6 +33,8 @@ WRITTEN = frozenset({"identity", "environment", "status", "reason"})
 STATUSES = ("done", "failed")
 SHORTAGE = "shortage"
 """Key of `trial.json` of a failed trial that lacked memory or time, so that it may succeed another time."""
+WEIGHTS = "weights"
+"""Key of `trial.json`: by file, the hash of the weights that were kept."""
 
 Chosen = Literal["replicas", "threads"]
 """Files of the choices that timing makes at the first run of a study; both change results by rounding."""
@@ -115,6 +118,11 @@ class Store:
         except records.UNREADABLE:  # cut off
             return {}
         return {key.removeprefix("split:"): value for key, value in kept.items() if key.startswith("split:")}
+
+    def weights_intact(self, trial: str) -> bool:
+        """Return whether a trial's kept weights are those that were written; trials without hashes are believed."""
+        kept = self.read(trial) or {}
+        return kept.get(WEIGHTS) in (None, hashes_of_weights(self.folder(trial)))
 
     def complete(self, trial: Trial) -> bool:
         """Return whether a trial failed for good or has all records that the study requires on disk."""
@@ -290,3 +298,8 @@ class Store:
         path = self.out / "trials.parquet"
         held = set(records.read(path, "trials").filter(setting=name)["trial"]) if path.is_file() else set()
         return not held or any(trial.hash in held for trial in plan.trials if trial.setting.name == name)
+
+
+def hashes_of_weights(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 hash of each file of weights below a folder, by its path from there."""
+    return {path.relative_to(folder).as_posix(): content_hash(path) for path in sorted(folder.rglob("*.safetensors"))}

@@ -18,7 +18,7 @@ from evenhand.study.environment import training_environment
 from evenhand.study.expansion import Trial
 from evenhand.study.memory_retries import with_smaller_passes
 from evenhand.study.selection import validation_accuracy
-from evenhand.study.store import SHORTAGE, Store
+from evenhand.study.store import SHORTAGE, WEIGHTS, Store, hashes_of_weights
 from evenhand.study.time_limit import time_limit
 from evenhand.tasks import trainer
 from evenhand.tasks.trial_probes import write_probes
@@ -68,11 +68,14 @@ def run_trials(
     if store.complete(first):
         yield first, TrialOutcome("kept")
         return
-    trained_before = store.read(first.hash) is not None
-    if trained_before and _complete_from_weights(first, store):
-        yield first, TrialOutcome("predicted")
-        return
-    yield from _train_with_what_there_is(pack, store, progress, "its weights were not kept" if trained_before else None)
+    why = None
+    if store.read(first.hash) is not None:
+        intact = store.weights_intact(first.hash)
+        if intact and _complete_from_weights(first, store):
+            yield first, TrialOutcome("predicted")
+            return
+        why = "its weights were not kept" if intact else "its weights are not those that were kept"
+    yield from _train_with_what_there_is(pack, store, progress, why)
 
 
 def _train_with_what_there_is(
@@ -267,7 +270,7 @@ def _train(
                     outcome_of_trial = TrialOutcome("failed", kept["reason"])
                 else:
                     outcome, rows = result
-                    kept |= asdict(outcome)
+                    kept |= asdict(outcome) | {WEIGHTS: hashes_of_weights(job.folder)}
                     store.write_predictions(job.folder, trial, rows)
                     outcome_of_trial = TrialOutcome("trained", again, outcome.seconds)
                 write_text(job.folder / "trial.json", json.dumps(kept, indent=1))
