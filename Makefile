@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Test files run side by side; a process more costs about 1 GB.
 JOBS ?= 2
 
-.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench clean
+.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench security clean
 
 setup: $(STAMP)
 
@@ -59,5 +59,13 @@ bench: setup
 	$(BIN)/python benchmarks/pool.py --targets 4
 	$(BIN)/python benchmarks/study.py --data ../shared/data
 
+# The list of everything that is installed (CycloneDX), and what is publicly known against it.
+security: setup
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet cyclonedx-bom pip-audit
+	mkdir -p dist
+	.tools/bin/cyclonedx-py environment $(VENV) --output-file dist/sbom.json
+	.tools/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') --skip-editable
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .tools .pytest_cache .ruff_cache .import_linter_cache build dist

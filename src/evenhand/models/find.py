@@ -51,6 +51,12 @@ class BaseModel:
     contents: CheckpointContents = field(default_factory=CheckpointContents)
 
     @property
+    def public_name(self) -> str:
+        """The name without folders of this machine, as adapters carry it: a hub id, or a folder's own name."""
+        local = self.commit is None and self.name not in TINY and not self.name.startswith("package:")
+        return self.folder.resolve().name if local else self.name
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Notes for the report's readers, one sentence each."""
         notes = [] if self.commit is None else [f"{self.name} is commit {self.commit} of the hub"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.errors import InputError
 from evenhand.models.classifier_parts import model_from_config
 from evenhand.models.find import BaseModel
-from evenhand.models.load import check_weights_fit, set_dropout
+from evenhand.models.load import check_weights_fit, name_publicly, set_dropout
 from evenhand.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTraine
         )
     model, report = loaded
     check_weights_fit(base, model, report)
+    name_publicly(model, base)
     absent = sorted(report["missing_keys"])
     if absent:
         raise InputError(

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _HARMLESS = ("position_ids", "inv_freq", "mask_token", "relative_position_index", "relative_coords_table")
 
 
+def name_publicly(model: PreTrainedModel, base: BaseModel) -> None:
+    """Give a model its base's public name, which adapters are saved with, instead of the path it was loaded from."""
+    model.name_or_path = model.config._name_or_path = base.public_name
+
+
 def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_dropout: float = 0.0) -> PreTrainedModel:
     """Load a classifier over the base: float32 weights, and a head drawn under the seed's "head" stream.
 
@@ -70,6 +75,7 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
             output_loading_info=True,
         )
         check_weights_fit(base, model, report)
+        name_publicly(model, base)
         mark_fresh(model, base.contents.fresh)
         torch.manual_seed(derive(seed, "head"))
         for module in head_modules(model):
