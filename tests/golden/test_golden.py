@@ -15,6 +15,7 @@ import pytest
 
 from evenhand.audit.record_tables import COMPUTED
 from evenhand.audit.table_differences import differences
+from evenhand.audit.verification import verify
 from golden import freeze
 from golden.golden_records import CASES
 
@@ -49,6 +50,13 @@ def test_an_audit_repeats_itself_in_another_process(tmp_path):
         one, other = (pl.read_parquet(freeze.place("options", name, tmp_path / seed)) for seed in ("1", "2"))
         assert one.equals(other), name
         assert len(one) or name == "curves"
+
+
+def test_a_folder_that_another_machine_saved_is_verified():
+    """Its files are those that were saved there, and its tables are computed here again; see tiny.yaml."""
+    found = verify(FREEZE.parent / "study")
+    assert found.differences == () and found.notes == ()
+    assert found.files == 12 and all(found.rows[name] for name in COMPUTED)
 
 
 def changed(before: pl.DataFrame, row: int, column: str, value: object) -> pl.DataFrame:
