@@ -24,6 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+LONG = 20.0
+"""Seconds that a test marked slow or simulate is taken to last where `costs.tsv` does not say."""
 FUZZ = 1000
 """Examples of a full fuzz, for each test."""
 
@@ -69,18 +71,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what `tests/costs.py` calls slow, and put the longest files first.
+    """Mark what `tests/costs.py` calls slow, and put the files first that take longest among what is asked for.
 
     With `--dist loadfile` a long file at the end would keep one process alone.
     """
     costs = read_costs()
     slow = slow_cases([item.nodeid for item in items], costs)
+    every = not config.getoption("markexpr")
     of_file: Counter[Path] = Counter()
     for item in items:
+        marked = any(True for name in ("slow", "simulate") for _ in item.iter_markers(name))
         if item.nodeid in slow:
             item.add_marker("slow")
-        elif not any(item.iter_markers("slow")):
-            of_file[item.path] += costs.get(item.nodeid, 0.0)
+        if every or not any(item.iter_markers("slow")):
+            of_file[item.path] += costs.get(item.nodeid, LONG if marked else 0.0)
     items.sort(key=lambda item: -of_file[item.path])
 
 

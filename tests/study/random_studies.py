@@ -22,6 +22,8 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 """Values that somebody may write where another is expected."""
 
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 TEXTS = ("{", "}", "[", "]", ":", "- ", "\t", "&a ", "*a", "<<: ", "!!python/object:os.system ", "!!int ", "|\n", '"')
 
 
@@ -44,7 +46,7 @@ def mutated(rng: np.random.Generator, study: dict[str, Any], changes: int) -> di
 
 def as_text(rng: np.random.Generator, study: dict[str, Any], changes: int) -> str:
     """Return a study as YAML with some characters inserted, deleted or repeated at random."""
-    text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(study, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     for _ in range(changes):
         at = int(rng.integers(0, len(text) + 1))
         match rng.integers(4):
