@@ -302,8 +302,10 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json
 
 def main() -> None:
     """Run the command line. Bad input is one sentence on standard error and exit status 2."""
-    # NumPy's products here are small: a second thread of its library only spins. Torch has threads of its own.
+    # Products and tables here are small: further threads of NumPy's library and of polars mostly wait, and waiting
+    # costs processor time. Torch has threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
     with one_sentence():
         app()
 

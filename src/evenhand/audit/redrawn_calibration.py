@@ -26,7 +26,7 @@ from evenhand.stats.redrawn import share_together
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-NUMBERS = 1 << 23
+NUMBERS = 1 << 21
 """The number of uniform numbers in memory at a time."""
 SPARSE = 0.1
 """Share of the examples below which a group is small."""

@@ -28,6 +28,8 @@ import numpy as np
 
 from evenhand.metrics.bins import Bins, bin_gaps
 
+MANY_SHARES = 1000
+"""Up to so many shares are summed with exact rounding."""
 MANY = 10
 """The expected number of other units from which a bin uses the run's own mass, because it is practically never
 empty."""
@@ -172,7 +174,12 @@ def _of_own_unit(run: BinnedRun, values: np.ndarray, n_bins: int) -> np.ndarray:
 def _pairs_of_all(run: BinnedRun) -> tuple[int, float]:
     """The number of a run's units with weight, and Σ W_u·W_v over pairs of different ones."""
     weights = run.shares if run.unit is None else np.bincount(run.unit, run.shares)
-    return int(np.count_nonzero(weights)), 1 - math.fsum(weights**2)
+    return int(np.count_nonzero(weights)), 1 - _sum_of_squares(weights)
+
+
+def _sum_of_squares(shares: np.ndarray) -> float:
+    """Σ share², exactly rounded for few shares, where 1 − Σ share² may be close to 0."""
+    return math.fsum(shares**2) if len(shares) <= MANY_SHARES else float(shares @ shares)
 
 
 def _pooled_mass(runs: Sequence[BinnedRun], n_bins: int) -> np.ndarray:
@@ -184,7 +191,7 @@ def _pooled_mass(runs: Sequence[BinnedRun], n_bins: int) -> np.ndarray:
         total += np.bincount(run.bins, run.shares, n_bins)
         squares += np.bincount(run.bins, run.shares**2, n_bins)
         units += np.bincount(run.bins[run.shares > 0], minlength=n_bins)
-        all_squares += math.fsum(run.shares**2)
+        all_squares += _sum_of_squares(run.shares)
     together = [(run.unit, run) for run in runs if run.unit is not None]
     if together:
         size = max(int(unit.max(initial=-1)) for unit, _ in together) + 1

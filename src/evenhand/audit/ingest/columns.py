@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 
 from evenhand.errors import InputError, first_line
 from evenhand.tables.files import distinct_names, no_column
 from evenhand.tables.values import as_numbers, as_text, not_numbers, without_nan
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 TRUTH = {"false": "0", "true": "1"}
 """Words for truth values, and the digits that mean the same."""
@@ -23,16 +25,20 @@ class Columns:
     """The columns of a table, read and checked on demand.
 
     Attributes:
-        frame: of any library that narwhals reads; only the columns that are read are converted.
+        frame: of polars, or of any library that narwhals reads; only the columns that are read are converted.
         source: the name of the table, for messages.
     """
 
-    frame: nw.DataFrame[Any] = field(repr=False)
+    frame: pl.DataFrame | nw.DataFrame[Any] = field(repr=False)
     source: str
 
     @classmethod
     def of(cls, frame: Any, source: str) -> Columns:
         """Raises InputError when the frame is no dataframe, or has no rows."""
+        if isinstance(frame, pl.LazyFrame | pl.DataFrame):
+            return cls._of_eager(frame.lazy().collect(), source)
+        import narwhals as nw
+
         try:
             native = nw.from_native(_with_distinct_names(frame))
         except TypeError:
@@ -40,7 +46,10 @@ class Columns:
                 f"{source} is a {type(frame).__name__}, not a dataframe (pandas, polars, pyarrow or another that "
                 "narwhals reads)"
             ) from None
-        eager = native.collect(backend="polars") if isinstance(native, nw.LazyFrame) else native
+        return cls._of_eager(native.collect(backend="polars") if isinstance(native, nw.LazyFrame) else native, source)
+
+    @classmethod
+    def _of_eager(cls, eager: pl.DataFrame | nw.DataFrame[Any], source: str) -> Columns:
         if len(eager) == 0:
             raise InputError(f"{source} has no rows")
         return cls(eager, source)
@@ -125,19 +134,25 @@ _NAMED_TEXTS = ("IntervalDtype", "PeriodDtype")
 
 def _with_distinct_names(frame: Any) -> Any:
     """A frame of pandas or pyarrow whose columns have distinct texts as names; any other as it is."""
-    if nw.dependencies.is_pandas_like_dataframe(frame):
+    from narwhals import dependencies
+
+    if dependencies.is_pandas_like_dataframe(frame):
         names = list(frame.columns)
         distinct = distinct_names(names)
         return frame if distinct == names else frame.set_axis(distinct, axis=1)
-    if nw.dependencies.is_pyarrow_table(frame):
+    if dependencies.is_pyarrow_table(frame):
         return frame.rename_columns(distinct_names(frame.column_names))
     return frame
 
 
-def _to_polars(frame: nw.DataFrame[Any], name: str) -> pl.Series:
+def _to_polars(frame: pl.DataFrame | nw.DataFrame[Any], name: str) -> pl.Series:
     """A column of a frame as polars'; intervals and periods of pandas are their texts."""
+    if isinstance(frame, pl.DataFrame):
+        return frame[name]
+    from narwhals import dependencies
+
     native = frame.to_native()
-    if nw.dependencies.is_pandas_like_dataframe(native):
+    if dependencies.is_pandas_like_dataframe(native):
         values = native[name]
         kind = getattr(getattr(values.dtype, "categories", None), "dtype", values.dtype)
         if type(kind).__name__ in _NAMED_TEXTS:

@@ -212,14 +212,16 @@ def _by_order(
     The widest agreement is taken: of all runs, of the methods of each seed, of the seeds of each method.
     """
     where = f"{columns.source} names no column of example ids"
+    if split != "varying" and rows["method"].n_unique() == rows["seed"].n_unique() == 1:  # nothing to be matched
+        position = pl.int_range(len(rows), dtype=pl.get_index_type(), eager=True)
+        return Pairing(position.cast(pl.String), position, "order", False, share, ())
     keyed = rows.with_columns(position=pl.int_range(pl.len()).over("method", "seed"))
     runs = _facts_by_run(rows, facts)
-    sorted_rows = _sorted(next(iter(runs.values())))
     seeds = len({seed for _, seed in runs})
     methods = len({method for method, _ in runs})
     by_seed = _agree(runs, 1)
     if split != "varying" and _agree(runs, None):
-        notes = [] if len(runs) == 1 else [_matched("all methods and seeds", sorted_rows)]
+        notes = [] if len(runs) == 1 else [_matched("all methods and seeds", runs)]
         return Pairing(*_ids(keyed, []), "order", False, share, tuple(notes))
     by_method = _agree(runs, 0)
     if split == "varying" and by_method and _seeds_of_a_method(runs) > 1:
@@ -232,7 +234,7 @@ def _by_order(
     if by_seed:
         notes = []
         if methods > 1:
-            notes.append(_matched("the methods of each seed", sorted_rows))
+            notes.append(_matched("the methods of each seed", runs))
         if seeds > 1:
             notes.append("Without ids nobody knows which examples several seeds share: they count as different ones.")
         return Pairing(*_ids(keyed, ["seed"]), "order", seeds > 1, share, tuple(notes))
@@ -272,7 +274,7 @@ def _agree(runs: Mapping[tuple[str, int], np.ndarray], key_index: int | None) ->
 def _sorted(facts: np.ndarray) -> bool:
     """Whether equal rows are next to each other, so that runs agree even on different examples."""
     blocks = 1 + int((facts[1:] != facts[:-1]).any(axis=1).sum())
-    distinct = len(np.unique(facts, axis=0))
+    distinct = pl.DataFrame(facts).n_unique()
     return distinct < len(facts) and blocks == distinct
 
 
@@ -282,8 +284,9 @@ def _ids(keyed: pl.DataFrame, parts: list[str]) -> tuple[pl.Series, pl.Series]:
     return ids, _first_rows(ids)
 
 
-def _matched(which: str, sorted_rows: bool) -> str:
+def _matched(which: str, runs: Mapping[tuple[str, int], np.ndarray]) -> str:
     """The note that rows were matched by their order."""
+    sorted_rows = _sorted(next(iter(runs.values())))
     text = f"Without example ids, rows of {which} were matched by their order: labels and groups agree in every row."
     return f"{text} They are sorted by label and group, so that this proves little: name ids." if sorted_rows else text
 

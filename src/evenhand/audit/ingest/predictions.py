@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -40,7 +41,7 @@ class Outcomes:
     probabilities: np.ndarray | None
     notes: tuple[str, ...]
 
-    @property
+    @cached_property
     def labels(self) -> pl.Series:
         """The names of the labels' classes, str [n]."""
         return pl.Series(self.classes)[pl.Series(self.label)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from evenhand.metrics.pooled_bins import BinnedRun, SquaredError, pooled_squared
 from evenhand.stats.contrast import compact
 
 BELOW_ZERO = "no corrected value: the debiased squared error is below 0, no miscalibration is visible at this size"
+
+Pooled = tuple[BinnedRun, SquaredError]
+"""A run in its bins, and its debiased squared error."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,26 @@ class CalibrationError:
 
     def of_runs(self, runs: Sequence[RunData], subsets: Sequence[RunSubset]) -> list[Influence]:
         """The error in each run of one method, from the subset's examples in that run."""
-        influences = [_without_error(run, subset) for run, subset in zip(runs, subsets, strict=True)]
-        known = [index for index, influence in enumerate(influences) if influence is None]
-        binned = binned_runs([runs[index] for index in known], [subsets[index].rows for index in known])
-        errors = pooled_squared_errors(binned, BINS) if known else []
-        for index, run, error in zip(known, binned, errors, strict=True):
-            rows = subsets[index].rows
-            influences[index] = _squared(rows, run, error) if self.squared else _plug_in(rows, run, error)
-        return [influence for influence in influences if influence is not None]
+        return self.of_pooled(subsets, pool_runs(runs, subsets))
+
+    def of_pooled(self, subsets: Sequence[RunSubset], pooled: Sequence[Pooled | Influence]) -> list[Influence]:
+        """The same, from what `pool_runs` made of the runs."""
+        form = _squared if self.squared else _plug_in
+        return [
+            one if isinstance(one, Influence) else form(subset.rows, *one)
+            for subset, one in zip(subsets, pooled, strict=True)
+        ]
+
+
+def pool_runs(runs: Sequence[RunData], subsets: Sequence[RunSubset]) -> list[Pooled | Influence]:
+    """What both errors of each run are made of, or the influence of a run without an error, with the reason."""
+    pooled: list[Any] = [_without_error(run, subset) for run, subset in zip(runs, subsets, strict=True)]
+    known = [index for index, influence in enumerate(pooled) if influence is None]
+    binned = binned_runs([runs[index] for index in known], [subsets[index].rows for index in known])
+    errors = pooled_squared_errors(binned, BINS) if known else []
+    for index, run, error in zip(known, binned, errors, strict=True):
+        pooled[index] = run, error
+    return pooled
 
 
 def binned_runs(runs: Sequence[RunData], rows: Sequence[np.ndarray]) -> list[BinnedRun]:

@@ -12,11 +12,14 @@ from evenhand.audit.comparisons import OVERLAP, clustering_note, overlapping_tra
 from evenhand.audit.design import REST
 from evenhand.audit.estimands import Estimand, Subset
 from evenhand.audit.evaluation import Evaluation, Groups, Run
-from evenhand.audit.measures.calibration import CalibrationError
+from evenhand.audit.measures.calibration import CalibrationError, Pooled, pool_runs
 from evenhand.audit.measures.influence import Influence, RateOf, undefined
 from evenhand.audit.measures.run_data import BASE, Base, RunData, RunSubset
 from evenhand.audit.trial_records import seed_pairs
 from evenhand.stats.contrast import count_distinct
+
+KEPT = 200_000
+"""Predictions of a method up to which the parts of calibration errors are kept: 40 bytes each, for each subset."""
 
 
 @dataclass(eq=False)
@@ -36,6 +39,7 @@ class RunInfluences:
     _influences: dict = field(default_factory=dict)
     _pairs: dict = field(default_factory=dict)
     _common_runs: dict = field(default_factory=dict)
+    _kept_pools: dict = field(default_factory=dict)
     _estimand: Estimand | None = None
 
     @cached_property
@@ -136,8 +140,8 @@ class RunInfluences:
         compute = estimand.measure.influence
         if isinstance(compute, CalibrationError):
             runs = self._pooled_with(run)
-            data = [self.view(other, self.positive(estimand)) for other in runs]
-            influences = compute.of_runs(data, [self.subset(other, estimand) for other in runs])
+            subsets = [self.subset(other, estimand) for other in runs]
+            influences = compute.of_pooled(subsets, self._pooled(runs, subsets, estimand))
             # Whole runs that stand beside such as are cut to common examples pool with all runs of their method.
             yield from (
                 (other, influence)
@@ -150,6 +154,20 @@ class RunInfluences:
             yield run, undefined("no test examples")
         else:
             yield run, compute(self.view(run, self.positive(estimand)), subset)
+
+    def _pooled(
+        self, runs: Sequence[Run], subsets: Sequence[RunSubset], estimand: Estimand
+    ) -> Sequence[Pooled | Influence]:
+        """The runs as calibration errors pool them; kept for the other error where that takes little memory."""
+        positive = self.positive(estimand)
+        data = [self.view(run, positive) for run in runs]
+        if sum(len(run.rows) for run in runs) > KEPT:
+            return pool_runs(data, subsets)
+        key = (estimand.subset, positive, *map(id, runs))
+        if key not in self._kept_pools:
+            # The runs are kept beside, so that their ids are not given to others.
+            self._kept_pools[key] = (tuple(runs), pool_runs(data, subsets))
+        return self._kept_pools[key][1]
 
     def _pooled_with(self, run: Run) -> Sequence[Run]:
         """The runs of a run's method; if it was cut to the examples of two methods, those of the comparison."""
