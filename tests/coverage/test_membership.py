@@ -15,6 +15,8 @@ from evenhand.audit.kinds.membership_evidence import membership_evidence
 from evenhand.audit.membership.group_gaps import between
 from evenhand.audit.membership.leakage import Leak, Targets, area
 from evenhand.metrics import attack_pool
+from evenhand.report.reportable import levels
+from evenhand.report.wording import changes
 from evenhand.stats.discrimination import exceeds_dp
 from evenhand.stats.permuted_curves import permuted_areas
 from pools import ATTACKS, REGIMES, World, coverage, draw
@@ -67,11 +69,11 @@ def test_what_a_study_says_of_its_pool_holds_the_truth(repetitions):
         table = pool_records.examples(600, (0.5, 0.5))
         records = pool_records.recorded(table, dict(zip(("full", "lora"), drawn.phi, strict=True)), drawn.member)
         results = Results.compute(*records, design)
-        rows = results.estimates.filter(pl.col("seed").is_null())
+        rows = levels(results).filter(pl.col("seed").is_null())
         for row in rows.iter_rows(named=True):
             key = f"{row['method']} {row['group']}"
             found.setdefault(key, []).append((row["value"], row["low"], row["high"]))
-        for row in results.verdicts.filter(pl.col("group").is_null()).iter_rows(named=True):
+        for row in changes(results.verdicts).filter(pl.col("group").is_null()).iter_rows(named=True):
             found.setdefault("contrast", []).append((row["contrast"], row["low"], row["high"]))
     assert len(found) == 7
     for name, values in found.items():

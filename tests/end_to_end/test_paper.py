@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import polars as pl
 import pytest
@@ -25,10 +24,8 @@ CLASSIFIED = [
 
 def ran_small(name, folder):
     """What a preset with `--tiny` says and leaves: every trial, and its figure in each format."""
-    started = time.process_time()
     ran = CliRunner().invoke(app, ["run", name, "--tiny", "--out", str(folder), "--json"])
     assert ran.exit_code == 0, ran.output
-    assert time.process_time() - started < 300, "on one core"
     figure = name.rpartition("/")[2]
     assert all((folder / "figures" / f"{figure}.{ending}").stat().st_size > 5000 for ending in ("png", "svg", "pdf"))
     results = Results.load(folder)

@@ -65,7 +65,7 @@ def test_every_process_has_all_predictions_in_order(name, found):
     [
         ("batch normalisation", "normalises over a batch"),
         ("pruned, sharded", "lost when it is sharded"),
-        ("base dropout", "draws noise"),
+        ("base dropout", "different masks"),
     ],
 )
 def test_what_shares_would_change_is_refused(name, said, found):

@@ -125,6 +125,23 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+_TOKENIZERS: dict[tuple[str, str], PreTrainedTokenizerBase] = {}
+_MOST_TOKENIZERS = 4
+
+
+def shared_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
+    """Return the base model's tokenizer, which all trials of this process share and nobody may change.
+
+    Raises: as `load_tokenizer`, whose result takes memory for ever once it has encoded something.
+    """
+    key = str(base.folder), base.fingerprint
+    if key not in _TOKENIZERS:
+        while len(_TOKENIZERS) >= _MOST_TOKENIZERS:
+            del _TOKENIZERS[next(iter(_TOKENIZERS))]
+        _TOKENIZERS[key] = load_tokenizer(base)
+    return _TOKENIZERS[key]
+
+
 def load_image_processor(base: BaseModel) -> BaseImageProcessor:
     """Load the base model's image processor, always its PIL version, so that pixels do not depend on what is installed.
 
@@ -167,7 +184,7 @@ def resolve_precision(precision: Literal["auto", "float32", "bfloat16"]) -> Lite
 def _pad_token_id(base: BaseModel) -> int:
     """Return the id of the tokenizer's padding token."""
     # Decoders classify the last token that is not padding, so the model must know what the tokenizer pads with.
-    return int(load_tokenizer(base).pad_token_id)  # pyright: ignore[reportArgumentType]
+    return int(shared_tokenizer(base).pad_token_id)  # pyright: ignore[reportArgumentType]
 
 
 def set_dropout(config: Any, share: float) -> None:

@@ -43,14 +43,14 @@ def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> MeasuredTime
     import peft  # noqa: F401  (its import is no part of any trial)
     import torch
 
-    from evenhand.models.load import device, load_tokenizer
+    from evenhand.models.load import device, shared_tokenizer
     from evenhand.training.language import example_losses
 
     where = device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     started = time.perf_counter()
-    tokenizer = load_tokenizer(work.base)
+    tokenizer = shared_tokenizer(work.base)
     loading = time.perf_counter() - started
     started = time.perf_counter()
     inputs = task.encode(work, tokenizer, work.examples)

@@ -41,7 +41,7 @@ class InputEncoder:
 
     def _encoded(self, work: Work, inputs: Sequence[Any]) -> Inputs:
         """Encode the inputs."""
-        from evenhand.models.load import load_image_processor, load_tokenizer
+        from evenhand.models.load import load_image_processor, shared_tokenizer
         from evenhand.training.batches import encode_images, encode_texts
 
         if work.base.modality == "image":
@@ -53,6 +53,6 @@ class InputEncoder:
                 if images is not None:
                     return images
             return encode_images(processor, inputs)
-        tokenizer = load_tokenizer(work.base)
-        tokenizer.model_max_length -= work.method.virtual_tokens
-        return encode_texts(tokenizer, inputs, max_length=work.train.max_length)
+        tokenizer = shared_tokenizer(work.base)
+        longest = min(work.train.max_length, tokenizer.model_max_length - work.method.virtual_tokens)
+        return encode_texts(tokenizer, inputs, max_length=longest)

@@ -55,7 +55,7 @@ def train_alone(
     """
     import torch
 
-    from evenhand.models.load import device, load_tokenizer
+    from evenhand.models.load import device, shared_tokenizer
     from evenhand.training import loop
     from evenhand.training.checkpoints import NearestCheckpoint
     from evenhand.training.pack import Validation
@@ -65,7 +65,7 @@ def train_alone(
     work, where = job.work, device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-    tokenizer = load_tokenizer(work.base)
+    tokenizer = shared_tokenizer(work.base)
     pack = assemble_language_pack(work, encode(work, tokenizer, work.examples), where)
     validation = None
     if work.validation is not None:
@@ -119,10 +119,10 @@ def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:
     model = kept_model(work, folder)
     if model is None:
         return None
-    from evenhand.models.load import device, load_tokenizer
+    from evenhand.models.load import device, shared_tokenizer
 
     where = device()
-    return ask(model.to(where), load_tokenizer(work.base), where)
+    return ask(model.to(where), shared_tokenizer(work.base), where)
 
 
 def kept_model(work: Work, folder: Path) -> nn.Module | None:

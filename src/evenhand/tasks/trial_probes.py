@@ -63,20 +63,20 @@ def _probe_untrained(
     base: BaseModel, max_length: int | None, seed: int, wanted: Probing
 ) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     """Return the layers and probe results of an untrained model, which trials of one seed share."""
-    from evenhand.models.load import device, load_tokenizer
+    from evenhand.models.load import device, shared_tokenizer
     from evenhand.tasks.representations import untrained
 
     model: Any = untrained(_architecture(base, wanted).float(), seed)
-    return _probe_states(model.to(device()), load_tokenizer(base), base, max_length, wanted)
+    return _probe_states(model.to(device()), shared_tokenizer(base), base, max_length, wanted)
 
 
 def _probe_trained(model: Any, work: Work, wanted: Probing) -> tuple[tuple[int, ...], tuple[ProbeResults, ...]]:
     """Return the layers and probe results of a trained model."""
-    from evenhand.models.load import load_tokenizer
+    from evenhand.models.load import shared_tokenizer
 
-    tokenizer = load_tokenizer(work.base)
-    tokenizer.model_max_length -= work.method.virtual_tokens
-    return _probe_states(model, tokenizer, work.base, work.train.max_length, wanted)
+    tokenizer = shared_tokenizer(work.base)
+    longest = min(work.train.max_length, tokenizer.model_max_length - work.method.virtual_tokens)
+    return _probe_states(model, tokenizer, work.base, longest, wanted)
 
 
 def _probe_states(
