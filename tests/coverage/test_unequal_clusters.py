@@ -29,6 +29,9 @@ SIZES = {"15 Zipf": ZIPF_15, "40 Zipf": ZIPF_40, "one large": ONE_LARGE, "10 Zip
 EFFECTS = {"clusters": (1.0, 0.5), "both": (0.3, 1.0), "examples": (0.0, 1.0)}
 """Standard deviations of the cluster's and of the example's effect."""
 
+LEVEL = 0.001
+"""Of each of some sixty comparisons with a promised rate."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -104,8 +107,8 @@ def audited(repetitions: int, kind: str = "change", groups: int = 2, runs: int =
 
 
 def holds(found: Found, repetitions: int) -> None:
-    assert found.worse <= bounds.most(0.05, repetitions, 0.01)
-    assert found.covers >= bounds.least(0.9, repetitions, 0.01)
+    assert found.worse <= bounds.most(0.05, repetitions, LEVEL)
+    assert found.covers >= bounds.least(0.9, repetitions, LEVEL)
 
 
 @pytest.mark.parametrize("name", ["15 Zipf", "one large"])
