@@ -12,6 +12,7 @@ from evenhand.errors import InputError
 from evenhand.methods.layers import blocks, linear_layers, transposed, widths, within
 from evenhand.methods.peft_adapter import TargetedAdapter, seed_dropout
 from evenhand.seeds import generator
+from evenhand.spec import LARGEST
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,8 @@ class LowRank(TargetedAdapter):
         """Refuse ranks that are neither whole numbers nor, if the method allows it, shares of the layers."""
         if value <= 0:
             raise ValueError(f"a LoRA of rank {value:g} has no update to learn; use kind: head")
+        if value > LARGEST:
+            raise ValueError("rank is too large: it should be at most 2**53")
         if float(value).is_integer():
             return int(value)
         if value < 1 and cls.shares:

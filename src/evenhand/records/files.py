@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,8 +32,11 @@ def read(path: Path, name: str) -> pl.DataFrame:
 def write(frame: pl.DataFrame, path: Path, name: str, metadata: Mapping[str, str] | None = None) -> None:
     """Validate a table and write it atomically; `metadata` (fingerprints, say) goes into the file's footer."""
     frame = validate(frame, name, path)
+    # Through memory, because polars does not say that it was a full disk that made it fail.
+    contents = io.BytesIO()
+    frame.write_parquet(contents, metadata=dict(metadata or {}))
     with replacing(path) as aside:
-        frame.write_parquet(aside, metadata=dict(metadata or {}))
+        aside.write_bytes(contents.getbuffer())
 
 
 def metadata(path: Path) -> dict[str, str]:
