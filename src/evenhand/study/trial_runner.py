@@ -85,7 +85,7 @@ def _train_with_what_there_is(
 
     A trial that lacks memory even with one example in a pass fails with that reason, and the others go on.
     """
-    from evenhand.training.memory import free_memory, out_of_memory
+    from evenhand.training.memory import SHORT, free_memory, out_of_memory
 
     left = {trial.hash: trial for trial in pack}
     minutes = pack[0].setting.spec.resources.minutes
@@ -98,7 +98,7 @@ def _train_with_what_there_is(
             except ShortageError as error:
                 shortage = str(error)
                 break
-            except (RuntimeError, MemoryError) as error:
+            except SHORT as error:
                 if not out_of_memory(error) or launch.this_process().shared:
                     raise
                 break  # and out of this block, which holds the memory

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 
 import torch
+
+_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "can't start new thread")
+"""Parts of what PyTorch and Python say in errors of no kind of their own."""
+
+SHORT = (RuntimeError, MemoryError, OSError)
+"""The kinds of errors among which `out_of_memory` finds some."""
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that the memory of the machine, or of its GPU, ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
 
 
 def free_memory() -> None:

@@ -21,7 +21,7 @@ from torch import nn
 from evenhand.training import optimizer
 from evenhand.training.augmentation import flip_images
 from evenhand.training.batches import Inputs, epoch_batches, longest_first_batches, split_by_tokens
-from evenhand.training.memory import free_memory, out_of_memory
+from evenhand.training.memory import SHORT, free_memory, out_of_memory
 from evenhand.training.recipe import TrainSpec
 
 PREDICT_BATCH = 64
@@ -279,7 +279,7 @@ def predict_logits(module: nn.Module, inputs: Inputs, device: torch.device, size
         try:
             batch_logits = [module(**inputs.batch(rows, device)).logits.float().cpu().numpy() for rows in order]
             break
-        except (RuntimeError, MemoryError) as error:
+        except SHORT as error:
             if size == 1 or not out_of_memory(error):
                 raise
         size //= 2
