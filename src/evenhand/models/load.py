@@ -125,21 +125,13 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-_TOKENIZERS: dict[tuple[str, str], PreTrainedTokenizerBase] = {}
-_MOST_TOKENIZERS = 4
-
-
+@lru_cache(maxsize=4)
 def shared_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
     """Return the base model's tokenizer, which all trials of this process share and nobody may change.
 
     Raises: as `load_tokenizer`, whose result takes memory for ever once it has encoded something.
     """
-    key = str(base.folder), base.fingerprint
-    if key not in _TOKENIZERS:
-        while len(_TOKENIZERS) >= _MOST_TOKENIZERS:
-            del _TOKENIZERS[next(iter(_TOKENIZERS))]
-        _TOKENIZERS[key] = load_tokenizer(base)
-    return _TOKENIZERS[key]
+    return load_tokenizer(base)
 
 
 def load_image_processor(base: BaseModel) -> BaseImageProcessor:
