@@ -13,6 +13,7 @@ from evenhand.cli_errors import one_sentence
 from evenhand.cli_options import (
     Accuracy,
     Calibrate,
+    Cluster,
     Data,
     Executor,
     Folder,
@@ -26,6 +27,7 @@ from evenhand.cli_options import (
     SplitDesign,
     Study_,
     Tiny,
+    cluster_of,
     listed,
     margins_of,
     study_of,
@@ -66,7 +68,10 @@ def run(
         str | None,
         typer.Option(metavar="auto|K", help="number of trials trained together in one process; auto: the fastest"),
     ] = None,
-    executor: Annotated[Executor, typer.Option(help="how trials are run")] = Executor.serial,
+    executor: Annotated[
+        Executor, typer.Option(help="where trials are run: in this process, on a Ray or on a Slurm cluster")
+    ] = Executor.serial,
+    cluster: Cluster = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="train damaged trials again, and those that lacked memory or time")
     ] = False,
@@ -79,7 +84,8 @@ def run(
         return _follow()
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = study_of(study, changes, tiny, data, out)
-    return _run(spec, out, data, as_json, name, executor=executor.value, repair=repair)
+    options = cluster_of(cluster or [])
+    return _run(spec, out, data, as_json, name, executor=executor.value, cluster=options, repair=repair)
 
 
 @app.command()

@@ -16,6 +16,8 @@ class Executor(StrEnum):
     """The values of `--executor`."""
 
     serial = "serial"
+    ray = "ray"
+    slurm = "slurm"
 
 
 class Format(StrEnum):
@@ -65,6 +67,13 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a key of the study, such as seeds=3")
 ]
 Tiny = Annotated[bool, typer.Option("--tiny", help="use tiny models and small stand-in data, to check that it runs")]
+Cluster = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="option of the executor's cluster, such as address=auto (ray) or partition=gpu (slurm)",
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="one JSON object on standard output, everything else on standard error")
 ]
@@ -114,6 +123,17 @@ def margins_of(given: list[str]) -> dict[str, float]:
         except ValueError:
             raise InputError(f"--margin takes MEASURE=X with a number, such as accuracy=0.02, not {text!r}") from None
     return margins
+
+
+def cluster_of(given: list[str]) -> dict[str, str]:
+    """Return the options of a cluster, from texts such as `partition=gpu`."""
+    options = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not key or not separator:
+            raise InputError(f"--cluster takes KEY=VALUE, such as partition=gpu, not {text!r}")
+        options[key] = value
+    return options
 
 
 def listed(what: Listing) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ class Method(Spec):
         epochs: passes over the training examples.
         train: keys of `train:` that this method overrides.
         data: options of the task's data that alter this method's training examples only.
+        resources: keys of `resources:` that this method overrides; no part of a trial's identity.
     """
 
     kind: ClassVar[str]
@@ -42,11 +43,12 @@ class Method(Spec):
     epochs: NonNegativeInt = 3
     train: Mapping[str, Any] = Field(default_factory=dict)
     data: Mapping[str, Any] = Field(default_factory=dict)
+    resources: Mapping[str, Any] = Field(default_factory=dict)
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters that enter the trial's identity: `kind`, `lr`, `epochs` and the method's
         fields."""
-        values = self.model_dump(mode="json", exclude={"train", "data"})
+        values = self.model_dump(mode="json", exclude={"train", "data", "resources"})
         return {"kind": self.kind, **values}
 
     @property

@@ -17,6 +17,7 @@ from evenhand.models.load import resolve_precision
 from evenhand.study.loaded_setting import LoadedSetting, Sample
 from evenhand.study.loss_matching import Match
 from evenhand.study.membership_models import POOL, pool_of_setting, shadow_samples
+from evenhand.study.resources import ResourcesSpec
 from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
@@ -78,6 +79,11 @@ class Trial:
     def kind(self) -> Kind:
         """The kind of the task: classification, translation or reviews."""
         return self.setting.kind
+
+    @property
+    def resources(self) -> ResourcesSpec:
+        """The resources that the study names for this trial's method."""
+        return self.setting.spec.needs(self.method)
 
     @property
     def parts(self) -> Split:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from evenhand.study.expansion import Trial
+from evenhand.study.resources import ResourcesSpec
 from evenhand.study.store import Store
 from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
@@ -25,19 +26,23 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
         store: where they are kept.
         say: called with a sentence on what was found.
     """
-    groups: dict[str, list[Trial]] = {}
+    groups: dict[tuple[str, ResourcesSpec], list[Trial]] = {}
     for trial in todo:
         alone = trial.kind != "classification" or trial.match is not None or store.read(trial.hash) is not None
         key = None if alone else packing.pack_key(work_of(trial))
-        groups.setdefault(trial.hash if key is None else f"{trial.train.replicas} {key}", []).append(trial)
-    for key, trials in groups.items():
+        together = trial.hash if key is None else f"{trial.train.replicas} {key}"
+        groups.setdefault((together, trial.resources), []).append(trial)
+    for (key, _), trials in groups.items():
         use_threads(trials[0], store)
         for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):
             yield tuple(trials[int(index)] for index in part)
 
 
 def use_threads(trial: Trial, store: Store) -> None:
-    """Set the fastest number of threads for a trial's base model, read from the store or timed and kept there."""
+    """Set the fastest number of threads for a trial's base model, read from the store or timed and kept there.
+
+    There are no more than the trial's `resources.cpus` for each of its processes.
+    """
     import torch
 
     base = trial.setting.base.fingerprint
@@ -45,7 +50,8 @@ def use_threads(trial: Trial, store: Store) -> None:
     if count is None:
         count = threads_that_pay(trial.setting.base)
         store.keep_chosen("threads", base, count)
-    torch.set_num_threads(count)
+    most = trial.resources.cpus
+    torch.set_num_threads(count if most is None else min(count, max(most // trial.resources.processes, 1)))
 
 
 def _replicas(key: str, trials: Sequence[Trial], store: Store, say: Callable[[str], None]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -31,7 +32,8 @@ class Terminal:
         )
         self._todo = 0
         self._finished = 0
-        self._seconds = 0.0
+        self._began = 0.0
+        self._shares: dict[str, float] = {}
         self._task = None
 
     def __enter__(self) -> Self:
@@ -45,7 +47,7 @@ class Terminal:
 
     def start(self, todo: int, kept: int) -> None:
         """Say how many trials are complete, and start the bar."""
-        self._todo, self._finished, self._seconds = todo, 0, 0.0
+        self._todo, self._finished, self._began, self._shares = todo, 0, time.monotonic(), {}
         if self._task is not None:  # a run that chooses hyperparameters starts twice
             self._bar.remove_task(self._task)
         if todo:
@@ -55,18 +57,21 @@ class Terminal:
         self._task = self._bar.add_task("training", total=max(todo, 1))
 
     def share(self, pack: Sequence[Trial], share: float) -> None:
-        """Advance the bar by the share of a pack's training."""
-        if self._task is not None:
-            label = pack[0].label + (f" and {len(pack) - 1} more" if len(pack) > 1 else "")
-            self._bar.update(self._task, completed=self._finished + share * len(pack), description=label)
+        """Advance the bar by the share of a pack's training; several packs may be trained at a time."""
+        if self._task is None:
+            return
+        self._shares |= dict.fromkeys((trial.hash for trial in pack), share)
+        others = len(self._shares) - 1
+        label = pack[0].label + (f" and {others} more" if others else "")
+        self._bar.update(self._task, completed=self._finished + sum(self._shares.values()), description=label)
 
     def finish(self, trial: Trial, outcome: TrialOutcome, seconds: float) -> None:
         """Print the line of a complete trial, with the time that is left."""
         self._finished += 1
-        self._seconds += seconds
+        self._shares.pop(trial.hash, None)
         if self._task is not None:
-            self._bar.update(self._task, completed=self._finished)
-        left = self._seconds / self._finished * (self._todo - self._finished)
+            self._bar.update(self._task, completed=self._finished + sum(self._shares.values()))
+        left = (time.monotonic() - self._began) / self._finished * (self._todo - self._finished)
         # The bar has its own estimate; short runs need none.
         more = f" (about {duration(left)} left)" if self._bar.disable and left > 60 else ""
         self.say(f"[{self._finished}/{self._todo}] {trial.label}: {outcome_text(outcome, seconds)}{more}")
@@ -83,7 +88,8 @@ def outcome_text(outcome: TrialOutcome, seconds: float) -> str:
         return f"failed after {took}: {outcome.reason}"
     if outcome.status == "trained":
         return f"trained in {took}" if outcome.reason is None else f"trained again in {took}, since {outcome.reason}"
-    return f"predicted from kept weights in {took}" if outcome.status == "predicted" else "was complete"
+    words = {"predicted": f"predicted from kept weights in {took}", "elsewhere": "completed by another run"}
+    return words.get(outcome.status, "was complete")
 
 
 def duration(seconds: float) -> str:

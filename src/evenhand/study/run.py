@@ -5,25 +5,28 @@ The study must be resolved: `StudySpec` (`study/spec.py`) has written out every 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evenhand.audit.results import Results
-from evenhand.errors import InputError, did_you_mean
 from evenhand.study.collection import collect_tables, provenance
 from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import train, tune
+from evenhand.study.executors import executor as executor_of
 from evenhand.study.executors.launched import check_launch
+from evenhand.study.executors.round import Executor, Round
 from evenhand.study.loading import load_settings
 from evenhand.study.plan import plan_trials
+from evenhand.study.session import session
 from evenhand.study.spec import StudySpec
 from evenhand.study.stale_trials import stale_sentences
 from evenhand.study.store import Store
 from evenhand.study.watcher import SilentWatcher, Watcher
 from evenhand.tasks.workers import stop_workers, worker_loop
 from evenhand.training import launch
-
-EXECUTORS = ("serial",)
 
 
 def run(
@@ -32,47 +35,72 @@ def run(
     data: Path | None = None,
     *,
     executor: str = "serial",
+    cluster: Mapping[str, Any] | None = None,
     repair: bool = False,
     watcher: Watcher | None = None,
     source: str = "",
 ) -> Results:
     """Run a resolved study: keep complete trials, train the others, audit all of them, and write the report.
 
-    The main process of a launch does so, and its other processes train with it. `out` is the folder of the study and
-    `data` that of `--data`; `watcher` receives the progress, and `source` names the study in the report. The results
-    are also in `out`: tables, `study.yaml`, `report.html` and `figures/`. With `repair`, trials whose tables cannot be
-    read are set aside and trained again.
+    Any number of machines that share the folder may run the same study at the same time: each trains trials that no
+    other one has claimed. The main process of a launch runs the study, and its other processes train with it.
+
+    Args:
+        study: resolved.
+        out: the folder of the study. The results are also there: tables, `study.yaml`, `report.html` and `figures/`.
+        data: the folder of `--data`, with one folder for each data set.
+        executor: `serial`, `ray` or `slurm`.
+        cluster: options of the executor, see `RayOptions` and `SlurmOptions`.
+        repair: whether trials whose tables cannot be read are set aside and trained again.
+        watcher: receives the progress.
+        source: the study's name in the report.
 
     Raises:
-        InputError: the study, its data or its model cannot be used, `out` holds another study, or a trial in it is
-            damaged.
+        InputError: the study, its data, its model or the cluster cannot be used, `out` holds another study, or a trial
+            in it is damaged.
     """
-    if executor not in EXECUTORS:
-        raise InputError(f'there is no executor "{executor}"; {did_you_mean(executor, EXECUTORS)}')
     process = launch.this_process()
     if not process.main:
         worker_loop()
         return Results.load(out)
-    watcher = watcher or SilentWatcher()
-    watcher.say("Reading the data and the base models")
-    settings = load_settings(study, data)
-    plan = plan_trials(study, settings)
-    if process.shared:
-        check_launch([*plan.tried, *plan.distinct])
-    store = Store(out)
-    with store.lock(), store.accepted(plan) as accepted:
-        for sentence in (*stale_sentences(plan, store), *set_damaged_aside(plan.tried, store, repair)):
-            watcher.say(sentence)
-        plan = tune(replace(plan, study=accepted), store, watcher)
-        for sentence in set_damaged_aside(plan.distinct, store, repair):
-            watcher.say(sentence)
-        train(plan, store, watcher)
-        watcher.say("Auditing the predictions")
-        tables = collect_tables(plan, store)
-        results = Results.of_valid(tables, plan.design(source), provenance(plan, tables["trials"], store))
-        results.save(out)
-        results.report(out / "report.html")
-        results.figures(out / "figures")
+    with executor_of(executor, cluster or {}) as execute:
+        results = _run(study, out, data, execute, repair, watcher or SilentWatcher(), source)
     if process.shared:
         stop_workers()
     return results
+
+
+def _run(
+    study: StudySpec, out: Path, data: Path | None, execute: Executor, repair: bool, watcher: Watcher, source: str
+) -> Results:
+    """Run a study with an executor."""
+    watcher.say("Reading the data and the base models")
+    settings = load_settings(study, data)
+    plan = plan_trials(study, settings)
+    if launch.this_process().shared:
+        check_launch([*plan.tried, *plan.distinct])
+    store = Store(out)
+    with ExitStack() as stack:
+        joined = stack.enter_context(session(store, study, watcher))
+        with store.lock(watcher.say):
+            accepted = stack.enter_context(store.accepted(plan))
+            for sentence in (*stale_sentences(plan, store), *set_damaged_aside(plan.tried, store, repair)):
+                watcher.say(sentence)
+        plan = replace(plan, study=accepted)
+        first = Round(accepted, data, store, watcher)
+        plan = tune(plan, execute, first)
+        with store.lock(watcher.say):
+            for sentence in set_damaged_aside(plan.distinct, store, repair):
+                watcher.say(sentence)
+        train(plan, execute, first)
+        with store.lock(watcher.say):
+            if joined.audited:
+                return Results.load(out)
+            watcher.say("Auditing the predictions")
+            tables = collect_tables(plan, store)
+            results = Results.of_valid(tables, plan.design(source), provenance(plan, tables["trials"], store))
+            results.save(out)
+            results.report(out / "report.html")
+            results.figures(out / "figures")
+            joined.mark_audited()
+            return results

@@ -58,7 +58,7 @@ class Setting(Spec):
         harness: for a language model, the benchmarks to score; None: none.
         probing: for a task of texts, the targets that representations are probed for; None: none.
         keep: what stays on disk after a trial.
-        resources: what a trial may use, such as the longest time.
+        resources: what a trial needs and may use, such as accelerators and the longest time.
         favourable: for a task of two classes, the prediction that people want, `positive` or `negative`; None: verdicts
             on selection rates are two-sided.
     """
@@ -137,12 +137,13 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _references_exist(self) -> Setting:
-        """Refuse references that are not methods, and methods whose `train:` is unusable."""
+        """Refuse references that are not methods, and methods whose `train:` or `resources:` are unusable."""
         for name in self.reference:
             if name not in self.methods:
                 raise InputError(f'reference "{name}" is not a method; {did_you_mean(name, self.methods)}')
         for name in self.methods:
             self.training(name)
+            self.needs(name)
         return self
 
     @model_validator(mode="after")
@@ -252,6 +253,11 @@ class Setting(Spec):
                 "leave it out"
             )
         return train
+
+    def needs(self, name: str) -> ResourcesSpec:
+        """Return `resources:` with the method's overrides."""
+        overrides = self.methods[name].get("resources", {})
+        return ResourcesSpec.parse({**self.resources.model_dump(), **overrides}, f"methods.{name}.resources")
 
     def alterations(self, name: str) -> dict[str, Any]:
         """Return `data:` with the method's overrides."""

@@ -1,14 +1,16 @@
-"""Keeps a study in its folder: trial folders written aside and renamed, the study file, and a lock."""
+"""Keeps a study in its folder: trial folders written aside and renamed, the study file, a lock, and claims."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +21,9 @@ from evenhand.atomic_files import remove, write_text
 from evenhand.audit.design import MarginChange
 from evenhand.audit.results_folder import content_hash
 from evenhand.errors import InputError
+from evenhand.study.claims import Claims, process_number
 from evenhand.study.expansion import Trial
-from evenhand.study.folder_lock import locked_folder
+from evenhand.study.folder_lock import clear_leftovers, locked_folder
 from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
 from evenhand.study.setting import Setting
@@ -51,9 +54,11 @@ class Store:
 
     Attributes:
         out: the folder; made when the first thing is written.
+        run: the run on whose behalf this process works in it; the processes of an executor share theirs.
     """
 
     out: Path
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def study_file(self) -> Path:
@@ -74,14 +79,30 @@ class Store:
         """Return the folder of a trial that was trained, or that failed for good."""
         return self.out / "trials" / trial
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Return the context manager that locks the folder for this process; see `locked_folder`."""
-        return locked_folder(self.out)
+    @property
+    def claims_folder(self) -> Path:
+        """The folder of the claims of this study's runs, which exists while one runs."""
+        return self.out / "claims"
+
+    @cached_property
+    def claims(self) -> Claims:
+        """The claims of this study's runs and trials."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        return Claims(LocalFileSystem(), str(self.claims_folder.absolute()), self.run)
+
+    def lock(self, say: Callable[[str], None] = lambda text: None) -> AbstractContextManager[None]:
+        """Return the context manager that locks the folder for this process, for a short time; see `locked_folder`."""
+        return locked_folder(self.out, say)
+
+    def clear_leftovers(self) -> None:
+        """Remove what killed processes left; nobody else may be writing to the folder. See `clear_leftovers`."""
+        clear_leftovers(self.out)
 
     @contextmanager
     def writing(self, trial: str) -> Iterator[Path]:
         """Yield a folder to write a trial into; it gets its final name at the end, and vanishes on an error."""
-        aside = self.out / "trials" / f".{trial}.{os.getpid()}"
+        aside = self.out / "trials" / f".{trial}.{process_number()}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         try:
@@ -162,7 +183,8 @@ class Store:
 
     def keep_chosen(self, what: Chosen, key: str, count: int) -> None:
         """Remember a pack size or a number of threads for the runs that continue this one."""
-        write_text(self.out / f"{what}.json", json.dumps({**self.chosen(what), key: count}, indent=1))
+        with self.lock():
+            write_text(self.out / f"{what}.json", json.dumps({**self.chosen(what), key: count}, indent=1))
 
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
         """Write a trial's predictions, responses or options, with the fingerprints of the examples they cover."""

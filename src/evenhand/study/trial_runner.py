@@ -37,13 +37,14 @@ class TrialOutcome:
     """The way in which a trial was completed.
 
     Attributes:
-        status: `kept` if nothing was missing, `predicted` if only records were made from kept weights, `trained`, or
-            `failed` if training cannot succeed (running again does not repeat it), or lacked memory or time.
+        status: `kept` if nothing was missing, `predicted` if only records were made from kept weights, `trained`,
+            `elsewhere` if another run in the same folder completed it, or `failed` if training cannot succeed (running
+            again does not repeat it), or lacked memory or time.
         reason: why training failed, or why it was repeated.
         seconds: the time of training and predicting, in a pack the trial's share; None if the caller measures it.
     """
 
-    status: Literal["kept", "predicted", "trained", "failed"]
+    status: Literal["kept", "predicted", "trained", "elsewhere", "failed"]
     reason: str | None = None
     seconds: float | None = None
 
@@ -88,7 +89,7 @@ def _train_with_what_there_is(
     from evenhand.training.memory import SHORT, free_memory, out_of_memory
 
     left = {trial.hash: trial for trial in pack}
-    minutes = pack[0].setting.spec.resources.minutes
+    minutes = pack[0].resources.minutes
     shortage: str | None = None
     with closing(_train(pack, store, progress, again)) as trained:
         while left:
@@ -112,7 +113,7 @@ def _train_with_what_there_is(
         shortage = "its memory ran out, even with a single example in a forward pass"
     for trial in left.values():
         if shortage is not None:
-            yield trial, _fail(trial, store, shortage)
+            yield trial, fail_for_now(trial, store, shortage)
         elif smaller is None:
             yield from _train_with_what_there_is((trial,), store, progress, "the memory ran out for trials together")
         else:
@@ -120,7 +121,7 @@ def _train_with_what_there_is(
             yield from ((trial, done) for _, done in _train_with_what_there_is((smaller,), store, progress, why))
 
 
-def _fail(trial: Trial, store: Store, reason: str) -> TrialOutcome:
+def fail_for_now(trial: Trial, store: Store, reason: str) -> TrialOutcome:
     """Keep the folder of a trial that lacked memory or time, and return its outcome."""
     with store.writing(trial.hash) as folder:
         kept = {**_facts(trial, 1), "status": "failed", "reason": reason, SHORTAGE: True}

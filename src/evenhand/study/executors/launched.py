@@ -30,7 +30,7 @@ def check_launch(trials: Sequence[Trial]) -> None:
             reason = "has train.base_dropout, noise that several processes would draw otherwise than one"
         elif trial.train.replicas not in ("auto", 1):
             reason = f"has train.replicas: {trial.train.replicas}, and several processes train one trial at a time"
-        elif trial.setting.spec.resources.minutes is not None:
+        elif trial.resources.minutes is not None:
             reason = "has resources.minutes, and the other processes would wait for one that is ended"
         elif trial.train.compile:
             reason = "has train.compile, which has not been shown to work in several processes"

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Generator
 from functools import partial
 
+from evenhand.study.executors.claimed import completed_elsewhere, run_claimed
+from evenhand.study.executors.round import Round
 from evenhand.study.expansion import Trial
-from evenhand.study.store import Store
-from evenhand.study.trial_runner import TrialOutcome, run_trials
+from evenhand.study.packs import group_into_packs
+from evenhand.study.trial_runner import TrialOutcome
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at the trials that other processes are working on."""
 
 
-def execute(
-    packs: Iterable[Sequence[Trial]], store: Store, progress: Callable[[Sequence[Trial], float], None]
-) -> Iterator[tuple[Trial, TrialOutcome]]:
-    """Run packs and yield each trial when its folder is complete, with its outcome.
-
-    Args:
-        packs: groups of trials that are trained together; all trials have different hashes.
-        store: where trials are kept.
-        progress: called with a pack and the share of its training that is done.
-    """
-    for pack in packs:
-        yield from run_trials(pack, store, partial(progress, pack))
+def execute(this: Round) -> Generator[tuple[Trial, TrialOutcome]]:
+    """Complete the trials of a round, pack by pack; those that others work on come last. See `Executor`."""
+    store, share = this.store, this.watcher.share
+    elsewhere: list[tuple[Trial, ...]] = []
+    for pack in group_into_packs(this.trials, store, this.watcher.say):
+        finished = set()
+        for trial, outcome in run_claimed(pack, store, partial(share, pack)):
+            finished.add(trial.hash)
+            yield trial, outcome
+        elsewhere.append(tuple(trial for trial in pack if trial.hash not in finished))
+    while elsewhere := [pack for pack in elsewhere if pack]:
+        shares = store.claims.shares()
+        held = store.claims.held()
+        for place, pack in enumerate(elsewhere):
+            finished = set()
+            for trial, outcome in completed_elsewhere(pack, store):
+                finished.add(trial.hash)
+                yield trial, outcome
+            free = [trial for trial in pack if trial.hash not in finished and trial.hash not in held]
+            if free:
+                for trial, outcome in run_claimed(free, store, partial(share, free)):
+                    finished.add(trial.hash)
+                    yield trial, outcome
+            elsewhere[place] = tuple(trial for trial in pack if trial.hash not in finished)
+            if elsewhere[place]:
+                share(elsewhere[place], shares.get(elsewhere[place][0].hash, 0.0))
+        if any(elsewhere):
+            time.sleep(LOOK_AGAIN)

@@ -1,0 +1,243 @@
+"""Claims trials for one process, so that any number of machines can run one study in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+BEAT = 4.0
+"""Seconds between two signs of life of a claim's owner."""
+
+PATIENCE = 60.0
+"""Seconds without a sign of life after which a claim has expired."""
+
+_CLAIM = re.compile(r"(.+)\.(\d+)\.json")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A claim that some process holds, as its file says.
+
+    Attributes:
+        name: what is claimed, such as a trial's hash.
+        generation: how many expired claims it follows.
+        facts: the run, the machine and the process of the owner, how often it has shown a sign of life (`beat`), the
+            share of the work that is done, and what else it says of itself.
+    """
+
+    name: str
+    generation: int
+    facts: Mapping[str, Any]
+
+    @property
+    def owner(self) -> str:
+        """The owner in words."""
+        return f"process {self.facts.get('process')} on {self.facts.get('host')}"
+
+    @property
+    def here(self) -> bool:
+        """Whether the owner is a process of this machine."""
+        return self.facts.get("machine") == _identity()["machine"]
+
+    @property
+    def share(self) -> float:
+        """The share of the work that is done."""
+        return float(self.facts.get("share", 0.0))
+
+
+@dataclass(eq=False)
+class Claim:
+    """Claims of this process, which are kept alive until they are released.
+
+    Attributes:
+        names: what could be claimed.
+        share: the share of the work that is done, which others may show.
+    """
+
+    names: tuple[str, ...]
+    share: float = 0.0
+
+
+@dataclass(eq=False)
+class Claims:
+    """A folder of claims: a file for each, which its owner changes every few seconds as a sign of life.
+
+    A claim whose file has stopped changing has expired; the next one gets the next number, which only one process can
+    create. No clock is compared with that of another machine.
+
+    Attributes:
+        files: the file system of the folder.
+        folder: its path there; made with the first claim.
+        run: the run on whose behalf this process works. Claims of the same run by another process have expired: an
+            executor starts work again only where the earlier attempt is dead.
+    """
+
+    files: AbstractFileSystem
+    folder: str
+    run: str
+    _seen: dict[tuple[str, int], tuple[Any, float]] = field(default_factory=dict, repr=False)
+
+    @contextmanager
+    def claimed(self, names: Iterable[str], **facts: Any) -> Iterator[Claim]:
+        """Claim what is free, keep the claims alive within the block, and release them at its end.
+
+        Args:
+            names: what to claim.
+            facts: what else the claims say.
+
+        Yields:
+            The claim; what others hold is not among its names.
+        """
+        taken: dict[str, int] = {}
+        claim = Claim(())
+        known = {**_identity(), "run": self.run, **facts}
+        ended = threading.Event()
+        beating = threading.Thread(target=self._beat, args=(taken, claim, known, ended), daemon=True)
+        try:
+            held = self._latest()
+            for name in names:
+                before = held.get(name)
+                if before is None or self._expired(before):
+                    generation = 0 if before is None else before.generation + 1
+                    if self._create(name, generation, {**known, "beat": 0}):
+                        taken[name] = generation
+            claim.names = tuple(taken)
+            if taken:
+                beating.start()
+            yield claim
+        finally:
+            ended.set()
+            if beating.is_alive():
+                beating.join()
+            self._release(taken)
+
+    def held(self) -> dict[str, Held]:
+        """Return the claims that have not expired, by name, those of this process included."""
+        return {name: held for name, held in self._latest().items() if not self._expired(held)}
+
+    def shares(self) -> dict[str, float]:
+        """Return the share that is done of each claimed thing, by name, expired claims included."""
+        return {name: held.share for name, held in self._latest().items()}
+
+    def _beat(self, taken: Mapping[str, int], claim: Claim, known: Mapping[str, Any], ended: threading.Event) -> None:
+        """Show a sign of life until the claims are released."""
+        beat = 0
+        while not ended.wait(BEAT):
+            beat += 1
+            text = json.dumps({**known, "beat": beat, "share": round(claim.share, 4)})
+            for name, generation in taken.items():
+                try:
+                    self.files.pipe_file(self._path(name, generation), text.encode())
+                except OSError:
+                    continue  # again at the next beat; what lasts is an expired claim, and the work done twice
+
+    def _create(self, name: str, generation: int, facts: Mapping[str, Any]) -> bool:
+        """Create the file of a claim, unless it exists."""
+        path, contents = self._path(name, generation), json.dumps(facts).encode()
+        try:
+            if self.files.protocol[0] == "file":  # whose pipe_file looks first and writes later
+                self.files.makedirs(self.folder, exist_ok=True)
+                with self.files.open(path, "xb") as file:
+                    file.write(contents)
+            else:
+                self.files.pipe_file(path, contents, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def _release(self, taken: Mapping[str, int]) -> None:
+        """Remove the claims, and the expired ones that they followed."""
+        for held in [one for one in self._all() if one.generation <= taken.get(one.name, -1)]:
+            try:
+                self.files.rm_file(self._path(held.name, held.generation))
+            except OSError:
+                continue  # gone already, or it expires
+
+    def _latest(self) -> dict[str, Held]:
+        """Return the claim with the highest number of each name."""
+        return {held.name: held for held in sorted(self._all(), key=lambda held: held.generation)}
+
+    def _all(self) -> list[Held]:
+        """Return all claims in the folder, expired ones included."""
+        try:
+            paths = self.files.ls(self.folder, detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        found = []
+        for path in paths:
+            named = _CLAIM.fullmatch(Path(path).name)
+            if named is None:
+                continue
+            try:
+                facts = json.loads(self.files.cat_file(path))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                facts = {}  # is being written
+            found.append(Held(named[1], int(named[2]), facts if isinstance(facts, dict) else {}))
+        return found
+
+    def _expired(self, held: Held) -> bool:
+        """Return whether a claim's owner is gone: known to be, or without a sign of life for long."""
+        facts = held.facts
+        own = _identity()
+        if facts.get("machine") == own["machine"] and not _runs(facts.get("process")):
+            return True
+        if facts.get("run") == self.run and facts.get("process") != own["process"]:
+            return True
+        key, now = (held.name, held.generation), time.monotonic()
+        before, since = self._seen.get(key, (None, now))
+        if before != facts:
+            since = now
+        self._seen[key] = facts, since
+        return now - since > PATIENCE
+
+    def _path(self, name: str, generation: int) -> str:
+        return f"{self.folder}/{name}.{generation}.json"
+
+
+@cache
+def _identity_of(process: int) -> dict[str, Any]:
+    """Return what identifies a process of this machine; processes of two containers are of two machines."""
+    named = [socket.gethostname()]
+    for path, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
+        try:
+            named.append(str(read(Path(path))).strip())
+        except OSError:
+            continue
+    return {"host": named[0], "machine": " ".join(named), "process": process}
+
+
+def _identity() -> dict[str, Any]:
+    return _identity_of(os.getpid())
+
+
+def process_number() -> int:
+    """Return a number of this process that no process of another machine has, but for one in 10¹⁸."""
+    text = f"{_identity()['machine']} {os.getpid()}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 4
+
+
+def _runs(process: Any) -> bool:
+    """Return whether a process of this machine runs."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError, TypeError, ValueError):
+        return True
+    return True

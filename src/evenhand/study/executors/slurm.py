@@ -1,0 +1,244 @@
+"""Runs packs as jobs of a Slurm cluster through submitit, or of this machine where there is no Slurm."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from evenhand.atomic_files import write_text
+from evenhand.errors import InputError, first_line
+from evenhand.spec import Spec
+from evenhand.study.executors import dispatch
+from evenhand.study.executors.dispatch import LostError, Task
+from evenhand.study.executors.request import Request, complete
+from evenhand.study.executors.round import Executor, Round
+from evenhand.study.expansion import Trial
+from evenhand.study.resources import ResourcesSpec
+from evenhand.study.trial_runner import TrialOutcome
+
+MARGIN_MINUTES = 10
+"""What a job gets besides the minutes of its trials, to load the study and its base model."""
+
+DAY_MINUTES = 1440
+
+_UNUSUAL = re.compile(r"[^\w.=-]+")
+"""What a label has and the name of a file should not."""
+
+
+class SlurmOptions(Spec):
+    """What `--cluster KEY=VALUE` can say of Slurm.
+
+    Attributes:
+        partition, account, qos, constraint: as `sbatch` takes them.
+        jobs: the most jobs that run at a time; None: as many as the cluster allows.
+        minutes: the time limit of a job whose trials have none (`resources.minutes`).
+        requeues: how often a job is started again after its time limit; a preempted job always is.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    jobs: int | None = Field(default=None, ge=1)
+    minutes: int = Field(default=DAY_MINUTES, ge=1)
+    requeues: int = Field(default=3, ge=0)
+
+
+class Call:
+    """The call of a task in a job, which starts again from the beginning when the job is queued again.
+
+    Trials that are complete are kept, so that only those that were being trained begin again.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(self) -> tuple[str, Any]:
+        """Return `done` and the result, or `refused` and the sentence of an InputError."""
+        try:
+            return "done", self.task.function(self.task.request)
+        except InputError as error:
+            return "refused", str(error)
+
+    def checkpoint(self) -> Any:
+        """Return what submitit queues again."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+class SlurmCluster:
+    """A Slurm cluster, or this machine, that calls functions in jobs; see `Cluster`.
+
+    Attributes:
+        folder: for logs, submitted calls and results; all machines must see it.
+        options: of the cluster.
+        local: whether there is no Slurm, and jobs are processes of this machine.
+    """
+
+    def __init__(self, folder: Path, options: SlurmOptions, local: bool) -> None:
+        self.folder = folder.absolute()
+        self.options = options
+        self.local = local
+
+    @property
+    def slots(self) -> int | None:
+        """The most jobs at a time on this machine; Slurm has a queue."""
+        cores = os.cpu_count() or 1
+        return (self.options.jobs or cores) if self.local else None
+
+    def submit(self, tasks: Sequence[Task]) -> list[Any]:
+        """Queue jobs, as one array for each kind of resources, unless an earlier run queued them; return the jobs."""
+        jobs: dict[int, Any] = {}
+        new: dict[ResourcesSpec, list[int]] = {}
+        earlier = self._earlier()
+        for place, task in enumerate(tasks):
+            known = earlier.get(_key(task.request)) if task.function is complete else None
+            if known is None:
+                new.setdefault(task.needs, []).append(place)
+            else:
+                jobs[place] = known
+        for needs, places in new.items():
+            submitted = self._queue([tasks[place] for place in places], needs)
+            jobs |= dict(zip(places, submitted, strict=True))
+        return [jobs[place] for place in range(len(tasks))]
+
+    def _queue(self, tasks: Sequence[Task], needs: ResourcesSpec) -> list[Any]:
+        """Queue jobs of the same resources, remember them, and give their logs the names of their trials."""
+        import submitit
+
+        executor = submitit.AutoExecutor(
+            self.folder, cluster="local" if self.local else "slurm", **self._executor_options()
+        )
+        executor.update_parameters(**self._parameters(tasks, needs))
+        try:
+            with executor.batch():
+                jobs = [executor.submit(Call(task)) for task in tasks]
+        except submitit.core.utils.FailedSubmissionError as error:
+            raise InputError(f"Slurm refuses the jobs: {first_line(error)}") from None
+        self._remember(tasks, jobs)
+        for task, job in zip(tasks, jobs, strict=True):
+            link = self.folder / f"{_UNUSUAL.sub('-', task.label)}-{task.request.trials[0][:8]}.log"
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path(job.paths.stdout).name)
+        return jobs
+
+    def _executor_options(self) -> dict[str, Any]:
+        return {f"{'local' if self.local else 'slurm'}_max_num_timeout": self.options.requeues}
+
+    def _parameters(self, tasks: Sequence[Task], needs: ResourcesSpec) -> dict[str, Any]:
+        """Return the parameters of jobs, as submitit names them."""
+        trials = max(len(task.request.trials) for task in tasks) if tasks[0].function is complete else 1
+        minutes = self.options.minutes if needs.minutes is None else needs.minutes * trials + MARGIN_MINUTES
+        options = self.options
+        found: dict[str, Any] = {
+            "name": "evenhand",
+            "timeout_min": math.ceil(minutes),
+            "cpus_per_task": needs.cpus or 1,
+            "gpus_per_node": math.ceil(needs.gpus or 0),
+            "stderr_to_stdout": True,
+        }
+        if needs.memory is not None:
+            found["mem_gb"] = needs.memory
+        named = {key: getattr(options, key) for key in ("partition", "account", "qos", "constraint")}
+        found |= {f"slurm_{key}": value for key, value in named.items() if value is not None}
+        if options.jobs is not None:
+            found["slurm_array_parallelism"] = options.jobs
+        return found
+
+    def _remember(self, tasks: Sequence[Task], jobs: Sequence[Any]) -> None:
+        """Write down which job completes which trials, so that a later run waits for it."""
+        if self.local:
+            return  # its jobs end with this run
+        kept = self._read() | {
+            _key(task.request): job.job_id for task, job in zip(tasks, jobs, strict=True) if task.function is complete
+        }
+        write_text(self.folder / "jobs.json", json.dumps(kept, indent=1))
+
+    def _read(self) -> dict[str, str]:
+        path = self.folder / "jobs.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError:  # cut off
+            return {}
+
+    def _earlier(self) -> dict[str, Any]:
+        """Return the jobs of earlier runs that have not ended, by what they complete."""
+        from submitit import SlurmJob
+
+        if self.local:
+            return {}
+        jobs = {key: SlurmJob(folder=self.folder, job_id=name, tasks=[0]) for key, name in self._read().items()}
+        return {key: job for key, job in jobs.items() if not job.done()}
+
+    def finished(self, handles: Collection[Any], seconds: float) -> list[Any]:
+        """Return the jobs that have ended."""
+        until = time.monotonic() + seconds
+        while not (ended := [job for job in handles if job.done()]) and time.monotonic() < until:
+            time.sleep(0.1)
+        return ended
+
+    def result(self, handle: Any) -> Any:
+        """Return what a job returned."""
+        from submitit.core.utils import UncompletedJobError
+
+        try:
+            said, result = handle.result()
+        except UncompletedJobError as error:
+            if "with trace" in str(error):
+                raise  # an error of the program itself
+            raise LostError(f"its job {handle.job_id} was lost ({first_line(error)})") from None
+        if said == "refused":
+            raise InputError(result)
+        return result
+
+    def leave(self, handles: Collection[Any]) -> None:
+        """Cancel the jobs of this machine; those of Slurm go on, and the next run waits for them."""
+        for job in handles if self.local else ():
+            job.cancel(check=False)
+
+
+def _key(request: Request) -> str:
+    """Return what identifies a request, whoever asks: its trials, and what the study wants of them."""
+    import hashlib
+
+    text = json.dumps([request.study, request.data, request.trials, request.tried])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@contextmanager
+def executor(options: Mapping[str, Any]) -> Iterator[Executor]:
+    """Context manager that yields the executor of a Slurm cluster; of this machine where `sbatch` is not on the path.
+
+    Raises:
+        InputError: submitit is not installed, or an option is unknown.
+    """
+    wanted = SlurmOptions.parse(options, "cluster")
+    try:
+        import submitit  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "submitit":
+            raise
+        raise InputError(
+            "--executor slurm needs submitit; install it with: pip install 'evenhand[train,slurm]'"
+        ) from None
+    yield partial(_execute, wanted)
+
+
+def _execute(options: SlurmOptions, this: Round) -> Generator[tuple[Trial, TrialOutcome]]:
+    """Complete the trials of a round in jobs."""
+    local = shutil.which("sbatch") is None
+    if local and this.trials:
+        this.watcher.say("There is no sbatch on the path, so that jobs run on this machine")
+    return dispatch.execute(this, SlurmCluster(this.store.out / "slurm", options, local))
