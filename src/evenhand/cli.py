@@ -28,6 +28,7 @@ from evenhand.cli_options import (
     Study_,
     Tiny,
     cluster_of,
+    folder_of,
     listed,
     margins_of,
     study_of,
@@ -47,14 +48,14 @@ app = typer.Typer(
 
 
 @app.command()
-def demo(out: Out = Path("runs/demo"), as_json: Json = False) -> None:
+def demo(out: Out = "runs/demo", as_json: Json = False) -> None:
     """Run the built-in study on drawn faces, on the CPU."""
     if not this_process().main:
         return _follow()
     from evenhand.study.presets import read_preset
     from evenhand.study.spec import StudySpec
 
-    return _run(StudySpec(**read_preset("demo")), out or Path("runs/demo"), None, as_json, "demo")
+    return _run(StudySpec(**read_preset("demo")), out or "runs/demo", None, as_json, "demo")
 
 
 @app.command()
@@ -105,10 +106,11 @@ def plan(
     from evenhand.study.cost import forecast
     from evenhand.study.plan import make_plan
     from evenhand.study.power_plan import detectable_effects, detectable_leaks, effect_lines, leak_lines
+    from evenhand.study.remote_store import open_store
 
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
     planned = make_plan(spec, data)
-    expected = forecast(planned, out, calibrate, lambda text: print(text, file=sys.stderr))
+    expected = forecast(planned, open_store(out).out, calibrate, lambda text: print(text, file=sys.stderr))
     effects, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
     if as_json:
         harms = {"detectable": [vars(effect) for effect in effects], "detectable_leaks": [vars(leak) for leak in leaks]}
@@ -217,16 +219,18 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of a folder again, print it as JSON, or write its charts as pictures."""
-    results = loaded(folder)
-    if as_json or format is Format.json:
-        return print_json(results.to_json())
-    if format in (Format.png, Format.svg, Format.pdf):
-        for picture in results.figures(folder / "figures", format.value):
-            print(picture)
-        return None
-    path = folder / f"report.{format.value}"
-    results.report(path)
-    print(path)
+    pictured = format in (Format.png, Format.svg, Format.pdf)
+    with folder_of(folder, changes=not as_json and format is not Format.json) as local:
+        results = loaded(local)
+        if as_json or format is Format.json:
+            return print_json(results.to_json())
+        if pictured:
+            written = results.figures(local / "figures", format.value)
+        else:
+            written = [local / f"report.{format.value}"]
+            results.report(written[0])
+    for path in written:
+        print(f"{folder.rstrip('/')}/{path.relative_to(local).as_posix()}")
     return None
 
 
@@ -257,9 +261,10 @@ def check(
         raise InputError("give --fail-on or --policy, not both: a policy says itself which verdicts pass")
     words = [word.strip() for word in (fail_on or "worse").split(",") if word.strip()]
     asked = Policy.failing_on(words) if policy is None else read_policy(policy)
-    results = loaded(folder)
+    with folder_of(folder) as local:
+        results = loaded(local)
     answer = results.gate(asked, strict=strict)
-    source = results.design.source or str(folder)
+    source = results.design.source or folder
     if junit is not None:
         write_text(junit, gate_answer.junit(answer, source))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
@@ -281,7 +286,8 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     """
     from evenhand.audit.verification import verify as verified
 
-    found = verified(folder)
+    with folder_of(folder) as local:
+        found = verified(local)
     if as_json:
         print_json({"files": found.files, "rows": found.rows, "differences": found.differences, "notes": found.notes})
     else:
@@ -316,7 +322,7 @@ def main() -> None:
         app()
 
 
-def _run(spec: Any, out: Path, data: Path | None, as_json: bool, name: str, **options: Any) -> None:
+def _run(spec: Any, out: str, data: Path | None, as_json: bool, name: str, **options: Any) -> None:
     """Run a study in this process and print its summary."""
     from evenhand.study.progress import Terminal
     from evenhand.study.run import run as run_study

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,7 +63,10 @@ class SplitDesign(StrEnum):
 
 
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
-Out = Annotated[Path | None, typer.Option("--out", help="folder of the study; running again continues the study")]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", metavar="DIR", help="folder of the study, or a URL (s3://…); running again continues it"),
+]
 Data = Annotated[Path | None, typer.Option("--data", help="folder that holds one folder for each data set")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a key of the study, such as seeds=3")
@@ -90,27 +95,40 @@ Calibrate = Annotated[
         "trials at once, without these predictions"
     ),
 ]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `run` or `audit` wrote")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="a folder or URL that `run` or `audit` wrote to")]
 
 
 def study_of(
-    study: str, changes: list[str], tiny: bool, data: Path | None, out: Path | None
-) -> tuple[Any, str, Path, Path | None]:
-    """Return the resolved study, its name, its folder, and the folder of its data."""
+    study: str, changes: list[str], tiny: bool, data: Path | None, out: str | None
+) -> tuple[Any, str, str, Path | None]:
+    """Return the resolved study, its name, its folder or URL, and the folder of its data."""
     from evenhand.study.presets import find_study
     from evenhand.study.spec import StudySpec
 
     values, name = find_study(study, changes)
     spec = StudySpec(**values)
     if not tiny:
-        return spec, name, out or Path("runs") / name, data
+        return spec, name, out or f"runs/{name}", data
+    from evenhand.study.remote_store import open_store
     from evenhand.study.tiny import shrink
 
-    out = out or Path("runs") / f"{name}-tiny"
-    spec, data, notes = shrink(spec, out / "stand-in", data)
+    out = out or f"runs/{name}-tiny"
+    spec, data, notes = shrink(spec, open_store(out).out / "stand-in", data)
     for note in notes:
         print(note, file=sys.stderr)
     return spec, f"{name} (tiny)", out, data
+
+
+@contextmanager
+def folder_of(where: str, *, changes: bool = False) -> Iterator[Path]:
+    """Context manager that yields a folder, or the copy of a study at a URL; see `remote_store.folder_of`."""
+    if "://" not in where:
+        yield Path(where)
+        return
+    from evenhand.study.remote_store import folder_of as copied
+
+    with copied(where, changes=changes) as folder:
+        yield folder
 
 
 def margins_of(given: list[str]) -> dict[str, float]:

@@ -22,13 +22,13 @@ def loaded(folder: Path) -> Any:
     return current
 
 
-def show(results: Any, out: Path | None, as_json: bool) -> None:
+def show(results: Any, out: str | Path | None, as_json: bool) -> None:
     """Print the summary of results, or all of them as JSON."""
     if as_json:
         return print_json(results.to_json())
     print(results.summary())
     if out is not None:
-        print(f"\nThe report: {out / 'report.html'}")
+        print(f"\nThe report: {str(out).rstrip('/')}/report.html")
     return None
 
 

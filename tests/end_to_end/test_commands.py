@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,11 @@ import polars as pl
 import pytest
 import yaml
 
+from evenhand import Study
+from evenhand.study.session import session
 from evenhand.study.store import Store
+from evenhand.study.study_file import read_study_file
+from evenhand.study.watcher import SilentWatcher
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -236,10 +241,12 @@ def test_a_plan_prints_one_json_object(ran, evenhand):
     assert found["to_train"] == 2 and [trial["done"] for trial in found["trials"]] == [True] * 4 + [False] * 2
 
 
-def test_a_second_run_in_the_same_folder_at_the_same_time_is_refused(ran, evenhand):
+def test_another_study_in_the_same_folder_at_the_same_time_is_refused(ran, evenhand):
     folder, _ = ran
-    with Store(folder / "out").lock():
-        refused(evenhand("run", folder / "study.yaml", "--out", folder / "out"), "another process", str(folder / "out"))
+    planned = Study(**read_study_file(folder / "study.yaml", ["seeds=3"]))
+    with session(Store(folder / "out"), planned, SilentWatcher()):
+        said = f"process {os.getpid()} on ", f"is running another study in {folder / 'out'}; wait for it"
+        refused(evenhand("run", folder / "study.yaml", "--out", folder / "out"), *said)
 
 
 def test_an_earlier_study_that_cannot_be_read_is_refused_by_name(ran, evenhand):

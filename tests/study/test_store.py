@@ -44,13 +44,14 @@ def run(store, study, **changes):
 def test_a_folder_is_held_by_one_process_at_a_time(store):
     code = (
         "import sys\nfrom pathlib import Path\nfrom evenhand.study.store import Store\n"
-        "with Store(Path(sys.argv[1])).lock(): pass"
+        "with Store(Path(sys.argv[1])).lock(lambda text: print(text, flush=True)): print('held')"
     )
-    command = [sys.executable, "-c", code, str(store.out)]
     with store.lock():
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode and f"another process is running a study in {store.out}; wait for it" in done.stderr
-    subprocess.run(command, check=True)
+        other = subprocess.Popen([sys.executable, "-c", code, str(store.out)], stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert other.stdout.readline() == f"Waiting for another process, which is writing to {store.out}\n"
+        assert other.poll() is None
+    assert other.communicate(timeout=60)[0] == "held\n" and other.returncode == 0
 
 
 def test_what_a_killed_process_left_half_written_is_cleared(store, planned):
@@ -62,10 +63,10 @@ def test_what_a_killed_process_left_half_written_is_cleared(store, planned):
     (trials / whole[0] / ".12-predictions.parquet").write_text("half")
     (store.out / ".12-report.html").write_text("half")
     (store.out / ".mine").write_text("not ours")
-    with store.lock():
-        assert sorted(path.name for path in trials.iterdir()) == whole
-        assert not list((trials / whole[0]).glob(".*"))
-        assert {path.name for path in store.out.glob(".*")} == {".lock", ".mine"}
+    store.clear_leftovers()
+    assert sorted(path.name for path in trials.iterdir()) == whole
+    assert not list((trials / whole[0]).glob(".*"))
+    assert {path.name for path in store.out.glob(".*")} == {".lock", ".mine"}
     assert pending(planned, store) == []
 
 
@@ -86,8 +87,8 @@ def test_files_of_others_in_the_folder_of_trials_block_nothing(store, planned, t
     (trials / ".notes").mkdir()
     (trials / "elsewhere").symlink_to(tmp_path)
     (trials / "broken").symlink_to(tmp_path / "nowhere")
-    with store.lock():
-        assert pending(planned, store) == []
+    store.clear_leftovers()
+    assert pending(planned, store) == []
     assert {".DS_Store", "notes.txt", ".notes", "elsewhere", "broken"} < {path.name for path in trials.iterdir()}
 
 
@@ -112,9 +113,9 @@ def test_a_trial_whose_replacement_never_came_is_put_back(store, planned):
     trial = store.folder(planned.distinct[0].hash)
     trial.rename(trial.with_name(f".{trial.name}.12.earlier"))
     (trial.with_name(f".{trial.name}.12")).mkdir()
-    with store.lock():
-        assert pending(planned, store) == []
-        assert not list(trial.parent.glob(".*"))
+    store.clear_leftovers()
+    assert pending(planned, store) == []
+    assert not list(trial.parent.glob(".*"))
 
 
 def test_the_lock_is_never_written_through_a_link(store, tmp_path):

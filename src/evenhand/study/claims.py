@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -132,6 +132,22 @@ class Claims:
     def shares(self) -> dict[str, float]:
         """Return the share that is done of each claimed thing, by name, expired claims included."""
         return {name: held.share for name, held in self._latest().items()}
+
+    def note(self, name: str) -> str | None:
+        """Return a note that some process left; None if there is none."""
+        try:
+            return self.files.cat_file(f"{self.folder}/{name}").decode()
+        except FileNotFoundError:
+            return None
+
+    def leave_note(self, name: str, text: str) -> None:
+        """Leave a note for the other processes."""
+        self.files.pipe_file(f"{self.folder}/{name}", text.encode())
+
+    def clear(self) -> None:
+        """Remove the folder, with expired claims and notes."""
+        with suppress(FileNotFoundError):
+            self.files.rm(self.folder, recursive=True)
 
     def _beat(self, taken: Mapping[str, int], claim: Claim, known: Mapping[str, Any], ended: threading.Event) -> None:
         """Show a sign of life until the claims are released."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from evenhand import records
 from evenhand.audit.record_tables import BY_TRIAL
 from evenhand.errors import InputError, shortened
 from evenhand.study.expansion import Trial
 from evenhand.study.store import SHORTAGE, Store
-
-ASIDE = "damaged"
-"""The folder of a study that damaged trials are moved to."""
 
 
 def set_damaged_aside(trials: Sequence[Trial], store: Store, repair: bool) -> list[str]:
@@ -37,25 +33,13 @@ def set_damaged_aside(trials: Sequence[Trial], store: Store, repair: bool) -> li
                 f"{folder} is damaged ({shortened(why)}); run again with --repair, which sets it aside and trains it "
                 "again, or delete that folder"
             )
-        said.append(f"{folder} is damaged and was set aside as {_set_aside(hash_, store)}; it is trained again")
+        said.append(f"{folder} is damaged and was set aside as {store.set_aside(hash_)}; it is trained again")
     for trial in trials if repair else ():
         kept = store.read(trial.hash)
         if kept is not None and kept.get(SHORTAGE):
-            _set_aside(trial.hash, store)
+            store.set_aside(trial.hash)
             said.append(f"{trial.label} is trained again; last time it failed: {kept['reason']}")
     return said
-
-
-def _set_aside(hash_: str, store: Store) -> Path:
-    """Move a trial's folder to those that are set aside, and return where it is now."""
-    aside = store.out / ASIDE / hash_
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = store.out / ASIDE / f"{hash_}-{number}"
-    aside.parent.mkdir(exist_ok=True)
-    store.folder(hash_).rename(aside)
-    return aside
 
 
 def _damaged(trials: Sequence[Trial], store: Store) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from evenhand.study.executors.launched import check_launch
 from evenhand.study.executors.round import Executor, Round
 from evenhand.study.loading import load_settings
 from evenhand.study.plan import plan_trials
+from evenhand.study.remote_store import open_store
 from evenhand.study.session import session
 from evenhand.study.spec import StudySpec
 from evenhand.study.stale_trials import stale_sentences
@@ -31,7 +32,7 @@ from evenhand.training import launch
 
 def run(
     study: StudySpec,
-    out: Path,
+    out: str | Path,
     data: Path | None = None,
     *,
     executor: str = "serial",
@@ -47,7 +48,8 @@ def run(
 
     Args:
         study: resolved.
-        out: the folder of the study. The results are also there: tables, `study.yaml`, `report.html` and `figures/`.
+        out: the folder of the study, or a URL that fsspec knows (`s3://BUCKET/NAME`). The results are also there:
+            tables, `study.yaml`, `report.html` and `figures/`.
         data: the folder of `--data`, with one folder for each data set.
         executor: `serial`, `ray` or `slurm`.
         cluster: options of the executor, see `RayOptions` and `SlurmOptions`.
@@ -62,16 +64,16 @@ def run(
     process = launch.this_process()
     if not process.main:
         worker_loop()
-        return Results.load(out)
+        return Results.load(open_store(out).out)
     with executor_of(executor, cluster or {}) as execute:
-        results = _run(study, out, data, execute, repair, watcher or SilentWatcher(), source)
+        results = _run(study, open_store(out), data, execute, repair, watcher or SilentWatcher(), source)
     if process.shared:
         stop_workers()
     return results
 
 
 def _run(
-    study: StudySpec, out: Path, data: Path | None, execute: Executor, repair: bool, watcher: Watcher, source: str
+    study: StudySpec, store: Store, data: Path | None, execute: Executor, repair: bool, watcher: Watcher, source: str
 ) -> Results:
     """Run a study with an executor."""
     watcher.say("Reading the data and the base models")
@@ -79,7 +81,7 @@ def _run(
     plan = plan_trials(study, settings)
     if launch.this_process().shared:
         check_launch([*plan.tried, *plan.distinct])
-    store = Store(out)
+    out = store.out
     with ExitStack() as stack:
         joined = stack.enter_context(session(store, study, watcher))
         with store.lock(watcher.say):

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from evenhand.atomic_files import write_text
 from evenhand.errors import InputError
 from evenhand.study.claims import BEAT, PATIENCE, Held
 from evenhand.study.spec import StudySpec
@@ -20,7 +19,7 @@ _RUN = "run-"
 """How the names of runs begin among the claims."""
 
 _AUDITED = "audited"
-"""A file that names the study that was audited since the first of the present runs joined."""
+"""The note that names the study that was audited since the first of the present runs joined."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,12 @@ class Session:
     @property
     def audited(self) -> bool:
         """Whether another run has audited this study, whose trials are complete, while this one ran, too."""
-        marker = self.store.claims_folder / _AUDITED
-        return marker.is_file() and marker.read_text(encoding="utf-8") == self.study
+        return self.store.claims.note(_AUDITED) == self.study
 
     def mark_audited(self) -> None:
         """Tell the other runs that the results are in the folder."""
         if _others(self.store):
-            write_text(self.store.claims_folder / _AUDITED, self.study)
+            self.store.claims.leave_note(_AUDITED, self.study)
 
 
 @contextmanager
@@ -65,7 +63,7 @@ def session(store: Store, study: StudySpec, watcher: Watcher) -> Iterator[Sessio
                 owners = " and ".join(sorted(held.owner for held in others))
                 watcher.say(f"This run helps {owners}, which also works on this study")
             else:
-                shutil.rmtree(store.claims_folder, ignore_errors=True)
+                store.claims.clear()
                 store.clear_leftovers()
             leaving.callback(_clear_if_last, store)
             leaving.enter_context(store.claims.claimed([f"{_RUN}{store.claims.run}"], study=ours))
@@ -77,7 +75,7 @@ def _clear_if_last(store: Store) -> None:
     if not _others(store):
         # Cached features are large, quick to compute again, and reveal as much as the examples themselves.
         shutil.rmtree(store.features, ignore_errors=True)
-        shutil.rmtree(store.claims_folder, ignore_errors=True)
+        store.claims.clear()
 
 
 def fingerprint(study: StudySpec) -> str:
@@ -101,7 +99,7 @@ def _check_same_study(store: Store, ours: str) -> None:
             alive = held.here or (name in first and held.facts.get("beat") != first[name].facts.get("beat"))
             if alive or waited > PATIENCE + BEAT:
                 raise InputError(
-                    f"{held.owner} is running another study in {store.out}; wait for it, or choose another --out"
+                    f"{held.owner} is running another study in {store.address}; wait for it, or choose another --out"
                 )
         time.sleep(1.0)
         waited += 1.0

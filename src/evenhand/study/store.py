@@ -42,6 +42,9 @@ WEIGHTS = "weights"
 Chosen = Literal["replicas", "threads"]
 """Files of the choices that timing makes at the first run of a study; both change results by rounding."""
 
+ASIDE = "damaged"
+"""The folder of a study that damaged trials are moved to."""
+
 HARNESS = "harness"
 """The table of benchmarks."""
 DOCUMENTS = "documents"
@@ -80,16 +83,16 @@ class Store:
         return self.out / "trials" / trial
 
     @property
-    def claims_folder(self) -> Path:
-        """The folder of the claims of this study's runs, which exists while one runs."""
-        return self.out / "claims"
+    def address(self) -> str:
+        """The absolute path, by which other machines find the study."""
+        return str(self.out.absolute())
 
     @cached_property
     def claims(self) -> Claims:
         """The claims of this study's runs and trials."""
         from fsspec.implementations.local import LocalFileSystem
 
-        return Claims(LocalFileSystem(), str(self.claims_folder.absolute()), self.run)
+        return Claims(LocalFileSystem(), str(self.out.absolute() / "claims"), self.run)
 
     def lock(self, say: Callable[[str], None] = lambda text: None) -> AbstractContextManager[None]:
         """Return the context manager that locks the folder for this process, for a short time; see `locked_folder`."""
@@ -119,6 +122,20 @@ class Store:
             remove(earlier)
         else:
             aside.rename(final)
+
+    def completed(self, trial: str) -> None:
+        """Called when records were added to the folder of a trial."""
+
+    def set_aside(self, trial: str) -> Path:
+        """Move a trial's folder to those that are set aside, and return where it is now."""
+        aside = self.out / ASIDE / trial
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = self.out / ASIDE / f"{trial}-{number}"
+        aside.parent.mkdir(exist_ok=True)
+        self.folder(trial).rename(aside)
+        return aside
 
     def read(self, trial: str) -> dict[str, Any] | None:
         """Return `trial.json` of a trial; None if it is missing, was cut off by a power failure, or lacks a key."""

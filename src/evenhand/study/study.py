@@ -32,4 +32,4 @@ class Study(StudySpec):
 
     def run(self, out: str | Path, data: str | Path | None = None, **options: Any) -> Results:
         """Train what is missing, audit, and write the report; see `evenhand.study.run.run`."""
-        return run(self, Path(out), None if data is None else Path(data), **options)
+        return run(self, out, None if data is None else Path(data), **options)

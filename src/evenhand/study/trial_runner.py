@@ -73,6 +73,7 @@ def run_trials(
     if store.read(first.hash) is not None:
         intact = store.weights_intact(first.hash)
         if intact and _complete_from_weights(first, store):
+            store.completed(first.hash)
             yield first, TrialOutcome("predicted")
             return
         why = "its weights were not kept" if intact else "its weights are not those that were kept"

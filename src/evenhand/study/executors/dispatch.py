@@ -78,7 +78,7 @@ def execute(this: Round, cluster: Cluster) -> Generator[tuple[Trial, TrialOutcom
     asked = Request(
         study=this.study.to_yaml(),
         data=None if this.data is None else str(this.data.absolute()),
-        out=str(this.store.out.absolute()),
+        out=this.store.address,
         working=str(Path.cwd()),
         run=this.store.run,
         trials=tuple(by_hash),

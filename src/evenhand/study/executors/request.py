@@ -14,8 +14,8 @@ from evenhand.study.executors.claimed import run_claimed
 from evenhand.study.expansion import Trial
 from evenhand.study.packs import group_into_packs
 from evenhand.study.plan import make_plan
+from evenhand.study.remote_store import open_store
 from evenhand.study.spec import StudySpec
-from evenhand.study.store import Store
 from evenhand.study.trial_runner import TrialOutcome
 
 
@@ -26,7 +26,7 @@ class Request:
     Attributes:
         study: the resolved study as YAML, with the hyperparameters that were chosen so far.
         data: the folder of `--data`, or None.
-        out: the folder of the study.
+        out: the folder of the study, or its URL.
         working: the working folder of the process that asks, to which the study's paths may be relative.
         run: the run that asks.
         trials: hashes of the trials.
@@ -50,13 +50,13 @@ def complete(request: Request) -> dict[str, TrialOutcome]:
     Raises:
         InputError: this machine reads other data or another base model than the one that asks.
     """
-    trials, store = _trials(request), Store(Path(request.out), request.run)
+    trials, store = _trials(request), open_store(request.out, request.run)
     return {trial.hash: outcome for trial, outcome in run_claimed(trials, store, lambda share: None)}
 
 
 def group(request: Request) -> list[tuple[str, ...]]:
     """Return the trials of a request in packs: those that are faster together, by what is timed on this machine."""
-    store = Store(Path(request.out), request.run)
+    store = open_store(request.out, request.run)
     packs = group_into_packs(_trials(request), store, lambda sentence: None)
     return [tuple(trial.hash for trial in pack) for pack in packs]
 
