@@ -90,7 +90,8 @@ def test_the_lock_is_one_for_all_machines(bucket, monkeypatch, tmp_path):
     with first.lock():
         (first.out / "threads.json").write_text('{"a": 1}')
         (first.out / "study.yaml").write_text("settings: {}")
-        assert "lock" in second.claims.held()
+        second.claims.clear()
+        assert second.files.exists("bucket/study/lock/lock.0.json")
     with second.lock():
         assert second.chosen("threads") == {"a": 1}
         (second.out / "threads.json").unlink()

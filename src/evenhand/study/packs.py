@@ -29,6 +29,7 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
     groups: dict[tuple[str, ResourcesSpec], list[Trial]] = {}
     for trial in todo:
         alone = trial.kind != "classification" or trial.match is not None or store.read(trial.hash) is not None
+        alone = alone or trial.resources.processes > 1
         key = None if alone else packing.pack_key(work_of(trial))
         together = trial.hash if key is None else f"{trial.train.replicas} {key}"
         groups.setdefault((together, trial.resources), []).append(trial)

@@ -29,9 +29,6 @@ _FACTS = "trial.json"
 _DESIGN = "design.json"
 """The file that makes tables results: removed first, sent last."""
 
-_LOCK = "lock"
-"""The name of the lock among the claims."""
-
 _LOOK_AGAIN = 0.5
 """Seconds between two attempts to get the lock."""
 
@@ -132,9 +129,10 @@ class RemoteStore(Store):
     @contextmanager
     def lock(self, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
         """Context manager that holds the lock of the study on all machines; it fetches and sends what has changed."""
+        locks = Claims(self.files, f"{self.root}/lock", self.run)
         waiting = False
         while True:
-            with self.claims.claimed([_LOCK]) as claim:
+            with locks.claimed(["lock"]) as claim:
                 if claim.names:
                     with super().lock(say):
                         self._fetch_study()

@@ -71,11 +71,13 @@ def session(store: Store, study: StudySpec, watcher: Watcher) -> Iterator[Sessio
 
 
 def _clear_if_last(store: Store) -> None:
-    """Remove what only runs need, unless another one is still there."""
-    if not _others(store):
-        # Cached features are large, quick to compute again, and reveal as much as the examples themselves.
-        shutil.rmtree(store.features, ignore_errors=True)
-        store.claims.clear()
+    """Remove what only runs need and what lost processes left, unless another run is still there."""
+    with store.lock():
+        if not _others(store):
+            # Cached features are large, quick to compute again, and reveal as much as the examples themselves.
+            shutil.rmtree(store.features, ignore_errors=True)
+            store.claims.clear()
+            store.clear_leftovers()
 
 
 def fingerprint(study: StudySpec) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
+from evenhand.study.executors.request import Request
+from evenhand.study.executors.several_processes import complete_in_processes
 from evenhand.study.expansion import Trial
 from evenhand.study.packs import use_threads
 from evenhand.study.store import Store
 from evenhand.study.trial_runner import TrialOutcome, run_trials
+from evenhand.training import launch
 
 
 def run_claimed(
-    pack: Sequence[Trial], store: Store, progress: Callable[[float], None]
+    pack: Sequence[Trial], store: Store, progress: Callable[[float], None], request: Request
 ) -> Iterator[tuple[Trial, TrialOutcome]]:
     """Claim the trials of a pack, complete them, and yield each when its folder is complete, with its outcome.
 
@@ -21,6 +25,7 @@ def run_claimed(
         pack: trials that are trained together.
         store: where they are kept.
         progress: called with the share of their training that is done.
+        request: the request to complete them, for trials that are trained in several processes.
     """
     with store.claims.claimed([trial.hash for trial in pack]) as claim:
 
@@ -31,7 +36,12 @@ def run_claimed(
         mine = [trial for trial in pack if trial.hash in claim.names]
         left = [trial for trial in mine if not store.complete(trial)]
         yield from completed_elsewhere([trial for trial in mine if trial not in left], store)
-        if left:
+        resources = pack[0].resources
+        if left and resources.processes > 1 and not launch.this_process().shared:
+            asked = replace(request, trials=tuple(trial.hash for trial in left))
+            outcomes = complete_in_processes(asked, resources, shown)
+            yield from ((trial, outcomes[trial.hash]) for trial in left)
+        elif left:
             use_threads(left[0], store)
             yield from run_trials(left, store, shown)
 

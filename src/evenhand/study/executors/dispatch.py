@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evenhand.study.executors.claimed import completed_elsewhere
-from evenhand.study.executors.request import Request, complete, group
+from evenhand.study.executors.request import Request, request_for
+from evenhand.study.executors.requested import complete, group
 from evenhand.study.executors.round import Round
 from evenhand.study.expansion import Trial
 from evenhand.study.resources import ResourcesSpec, largest
@@ -75,15 +76,7 @@ def execute(this: Round, cluster: Cluster) -> Generator[tuple[Trial, TrialOutcom
     if not this.trials:
         return
     by_hash = {trial.hash: trial for trial in this.trials}
-    asked = Request(
-        study=this.study.to_yaml(),
-        data=None if this.data is None else str(this.data.absolute()),
-        out=this.store.address,
-        working=str(Path.cwd()),
-        run=this.store.run,
-        trials=tuple(by_hash),
-        tried=this.tried,
-    )
+    asked = request_for(this, this.trials)
     # By what is fast where trials are trained, which need not be fast here.
     grouping = Task(group, asked, largest(trial.resources for trial in this.trials), "grouping")
     packs = _waited_for(cluster, grouping)

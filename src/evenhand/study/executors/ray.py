@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import socket
+import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,12 +17,16 @@ from evenhand.errors import InputError, first_line
 from evenhand.spec import Spec
 from evenhand.study.executors import dispatch
 from evenhand.study.executors.dispatch import LostError, Task
+from evenhand.study.executors.requested import complete, group
 from evenhand.study.executors.round import Executor, Round
 from evenhand.study.expansion import Trial
 from evenhand.study.trial_runner import TrialOutcome
 from evenhand.yaml_file import read_mapping
 
 GB = 10**9
+
+_LOOK_AGAIN = 0.05
+"""Seconds between two looks at whether a call has ended."""
 
 
 class RayOptions(Spec):
@@ -45,6 +53,8 @@ class RayCluster:
         import ray
 
         self._ray = ray
+        # Made once: Ray keeps the order only among calls of one remote function, and gives it a process that is warm.
+        self._functions = {function: ray.remote(function) for function in (complete, group)}
         self._restarts = restarts
         self._has_gpus = ray.cluster_resources().get("GPU", 0) > 0
 
@@ -64,7 +74,7 @@ class RayCluster:
                     f"{task.label} needs {size} (resources:), more than the whole Ray cluster has; ask for less, or "
                     "add machines"
                 )
-        function = self._ray.remote(task.function).options(
+        function = self._functions[task.function].options(
             num_cpus=wanted["CPU"],
             num_gpus=wanted["GPU"],
             memory=int(wanted["memory"]) or None,
@@ -76,12 +86,13 @@ class RayCluster:
 
     def finished(self, handles: Collection[Any], seconds: float) -> list[Any]:
         """Return the references whose calls have ended."""
-        ended, _ = self._ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=False)
-        if not ended:
-            return []
-        # Whatever else has ended by now.
-        ended, _ = self._ray.wait(list(handles), num_returns=len(handles), timeout=0, fetch_local=False)
-        return ended
+        until = time.monotonic() + seconds
+        while True:
+            # Never waits inside Ray, where the exception of a signal (Ctrl-C) becomes a SystemError.
+            ended, _ = self._ray.wait(list(handles), num_returns=len(handles), timeout=0, fetch_local=False)
+            if ended or time.monotonic() > until:
+                return ended
+            time.sleep(_LOOK_AGAIN)
 
     def result(self, handle: Any) -> Any:
         """Return what a call returned."""
@@ -137,9 +148,24 @@ def _connect(ray: Any, wanted: RayOptions) -> None:
             raise InputError(f"cluster.runtime_env: there is no file {path}")
         environment = read_mapping(path, "with the keys of Ray's runtime environment, such as pip or env_vars")
     address = wanted.address or os.environ.get("RAY_ADDRESS") or None
+    logging.getLogger("ray").setLevel(logging.ERROR)
     local = {"include_dashboard": False} if address is None else {}
+    where = "cannot be started on this machine" if address is None else f"does not answer at {address}"
     try:
-        ray.init(address=address or "local", runtime_env=environment, log_to_driver=False, **local)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        where = "cannot be started on this machine" if address is None else f"does not answer at {address}"
+        _check_answers(address)
+        ray.init(
+            address=address or "local",
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **local,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"a Ray cluster {where}: {first_line(error)}") from None
+
+
+def _check_answers(address: str | None) -> None:
+    """Raise OSError if nothing listens at an address: Ray itself would try for minutes."""
+    named = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address or "")
+    if named is not None:
+        socket.create_connection((named[1], int(named[2])), timeout=10).close()

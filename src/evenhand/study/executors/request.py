@@ -1,22 +1,13 @@
-"""Defines what a process of an executor is asked to do, and does it: it loads the study and completes some trials."""
+"""Defines what another process is asked to do: some trials of a study, named by what that process can read."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
-from evenhand.errors import InputError
-from evenhand.study.executors.claimed import run_claimed
+from evenhand.study.executors.round import Round
 from evenhand.study.expansion import Trial
-from evenhand.study.packs import group_into_packs
-from evenhand.study.plan import make_plan
-from evenhand.study.remote_store import open_store
-from evenhand.study.spec import StudySpec
-from evenhand.study.trial_runner import TrialOutcome
 
 
 @dataclass(frozen=True)
@@ -42,44 +33,14 @@ class Request:
     tried: bool = False
 
 
-def complete(request: Request) -> dict[str, TrialOutcome]:
-    """Complete the trials of a request together, and return their outcomes by hash.
-
-    Trials that another run is working on are left out.
-
-    Raises:
-        InputError: this machine reads other data or another base model than the one that asks.
-    """
-    trials, store = _trials(request), open_store(request.out, request.run)
-    return {trial.hash: outcome for trial, outcome in run_claimed(trials, store, lambda share: None)}
-
-
-def group(request: Request) -> list[tuple[str, ...]]:
-    """Return the trials of a request in packs: those that are faster together, by what is timed on this machine."""
-    store = open_store(request.out, request.run)
-    packs = group_into_packs(_trials(request), store, lambda sentence: None)
-    return [tuple(trial.hash for trial in pack) for pack in packs]
-
-
-def _trials(request: Request) -> list[Trial]:
-    """Return the trials of a request as this machine's data and base models give them."""
-    if Path(request.working).is_dir():
-        os.chdir(request.working)
-    known = _plan_by_hash(request.study, request.data, request.tried)
-    for name in request.trials:
-        if name not in known:
-            raise InputError(
-                f"the trial {name[:12]} does not follow from the study on this machine, so that its data or base model "
-                "differ from those of the machine that started the run; give all machines the same files"
-            )
-    return [known[name] for name in request.trials]
-
-
-@lru_cache(maxsize=2)  # a process completes many requests of one study
-def _plan_by_hash(study: str, data: str | None, tried: bool) -> dict[str, Trial]:
-    """Return the trials of a study by hash."""
-    spec = StudySpec(**yaml.safe_load(study))
-    plan = make_plan(spec, None if data is None else Path(data))
-    if spec.chosen:
-        plan = plan.decided(spec.chosen)
-    return {trial.hash: trial for trial in (plan.tried if tried else plan.distinct)}
+def request_for(this: Round, trials: Sequence[Trial]) -> Request:
+    """Return the request to complete some trials of a round."""
+    return Request(
+        study=this.study.to_yaml(),
+        data=None if this.data is None else str(this.data.absolute()),
+        out=this.store.address,
+        working=str(Path.cwd()),
+        run=this.store.run,
+        trials=tuple(trial.hash for trial in trials),
+        tried=this.tried,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from functools import partial
 
 from evenhand.study.executors.claimed import completed_elsewhere, run_claimed
+from evenhand.study.executors.request import request_for
 from evenhand.study.executors.round import Round
 from evenhand.study.expansion import Trial
 from evenhand.study.packs import group_into_packs
@@ -18,11 +19,11 @@ LOOK_AGAIN = 1.0
 
 def execute(this: Round) -> Generator[tuple[Trial, TrialOutcome]]:
     """Complete the trials of a round, pack by pack; those that others work on come last. See `Executor`."""
-    store, share = this.store, this.watcher.share
+    store, share, asked = this.store, this.watcher.share, request_for(this, this.trials)
     elsewhere: list[tuple[Trial, ...]] = []
     for pack in group_into_packs(this.trials, store, this.watcher.say):
         finished = set()
-        for trial, outcome in run_claimed(pack, store, partial(share, pack)):
+        for trial, outcome in run_claimed(pack, store, partial(share, pack), asked):
             finished.add(trial.hash)
             yield trial, outcome
         elsewhere.append(tuple(trial for trial in pack if trial.hash not in finished))
@@ -36,7 +37,7 @@ def execute(this: Round) -> Generator[tuple[Trial, TrialOutcome]]:
                 yield trial, outcome
             free = [trial for trial in pack if trial.hash not in finished and trial.hash not in held]
             if free:
-                for trial, outcome in run_claimed(free, store, partial(share, free)):
+                for trial, outcome in run_claimed(free, store, partial(share, free), asked):
                     finished.add(trial.hash)
                     yield trial, outcome
             elsewhere[place] = tuple(trial for trial in pack if trial.hash not in finished)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +23,8 @@ from evenhand.errors import InputError, first_line
 from evenhand.spec import Spec
 from evenhand.study.executors import dispatch
 from evenhand.study.executors.dispatch import LostError, Task
-from evenhand.study.executors.request import Request, complete
+from evenhand.study.executors.request import Request
+from evenhand.study.executors.requested import complete
 from evenhand.study.executors.round import Executor, Round
 from evenhand.study.expansion import Trial
 from evenhand.study.resources import ResourcesSpec
@@ -31,6 +34,12 @@ MARGIN_MINUTES = 10
 """What a job gets besides the minutes of its trials, to load the study and its base model."""
 
 DAY_MINUTES = 1440
+
+ASK_AGAIN = 10.0
+"""Seconds between two questions to Slurm about the jobs that it knows."""
+
+PATIENCE = 60.0
+"""Seconds for which a job may be unknown to Slurm and without a result before it counts as lost."""
 
 _UNUSUAL = re.compile(r"[^\w.=-]+")
 """What a label has and the name of a file should not."""
@@ -91,6 +100,9 @@ class SlurmCluster:
         self.folder = folder.absolute()
         self.options = options
         self.local = local
+        self._asked = -math.inf
+        self._known: set[str] | None = None
+        self._missing: dict[str, float] = {}
 
     @property
     def slots(self) -> int | None:
@@ -179,26 +191,51 @@ class SlurmCluster:
 
         if self.local:
             return {}
-        jobs = {key: SlurmJob(folder=self.folder, job_id=name, tasks=[0]) for key, name in self._read().items()}
-        return {key: job for key, job in jobs.items() if not job.done()}
+        queued = _queued()
+        return {
+            key: SlurmJob(folder=self.folder, job_id=name, tasks=[0])
+            for key, name in self._read().items()
+            if queued is None or name in queued
+        }
 
     def finished(self, handles: Collection[Any], seconds: float) -> list[Any]:
-        """Return the jobs that have ended."""
+        """Return the jobs that have ended: those with a result, and those that Slurm no longer knows."""
         until = time.monotonic() + seconds
-        while not (ended := [job for job in handles if job.done()]) and time.monotonic() < until:
+        while not (ended := [job for job in handles if self._has_ended(job)]) and time.monotonic() < until:
             time.sleep(0.1)
         return ended
 
+    def _has_ended(self, job: Any) -> bool:
+        """Return whether a job has a result, or was lost."""
+        if job.paths.result_pickle.exists():
+            return True
+        if self.local:
+            return job.done()
+        now = time.monotonic()
+        if now - self._asked > ASK_AGAIN:
+            self._asked, queued = now, _queued()
+            missing = () if queued is None else {each for each in self._missing if each not in queued}
+            self._missing = {each: self._missing[each] for each in missing}
+            self._known = queued
+        if self._known is None or job.job_id in self._known:
+            return False
+        # Its result may be there and not yet seen from this machine.
+        return now - self._missing.setdefault(job.job_id, now) > PATIENCE
+
     def result(self, handle: Any) -> Any:
-        """Return what a job returned."""
+        """Return what a job returned, and remove the files in which it was passed on; its log stays."""
         from submitit.core.utils import UncompletedJobError
 
+        if not self.local and not handle.paths.result_pickle.exists():
+            raise LostError(f"its job {handle.job_id} ended without a result, see {handle.paths.stdout}")
         try:
             said, result = handle.result()
         except UncompletedJobError as error:
             if "with trace" in str(error):
                 raise  # an error of the program itself
-            raise LostError(f"its job {handle.job_id} was lost ({first_line(error)})") from None
+            raise LostError(f"its job {handle.job_id} ended without a result ({first_line(error)})") from None
+        for path in (handle.paths.result_pickle, handle.paths.submitted_pickle):
+            path.unlink(missing_ok=True)
         if said == "refused":
             raise InputError(result)
         return result
@@ -209,10 +246,18 @@ class SlurmCluster:
             job.cancel(check=False)
 
 
+def _queued() -> set[str] | None:
+    """Return the names of this user's jobs that Slurm knows; None if it does not answer."""
+    command = ["squeue", "--me", "--array", "--noheader", "--format=%i"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return set(done.stdout.split()) if done.returncode == 0 else None
+
+
 def _key(request: Request) -> str:
     """Return what identifies a request, whoever asks: its trials, and what the study wants of them."""
-    import hashlib
-
     text = json.dumps([request.study, request.data, request.trials, request.tried])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
