@@ -26,6 +26,26 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
         store: where they are kept.
         say: called with a sentence on what was found.
     """
+    for key, trials in _groups(todo, store):
+        use_threads(trials[0], store)
+        yield from _parts(trials, _replicas(key, trials, store, say))
+
+
+def packs_without_timing(todo: Sequence[Trial], store: Store) -> list[tuple[Trial, ...]] | None:
+    """Return the trials in packs where nothing has to be timed for it, else None; see `group_into_packs`."""
+    packs: list[tuple[Trial, ...]] = []
+    known = store.chosen("replicas")
+    for key, trials in _groups(todo, store):
+        wanted = 1 if len(trials) == 1 else trials[0].train.replicas
+        count = known.get(key) if wanted == "auto" else wanted
+        if count is None:
+            return None
+        packs += _parts(trials, count)
+    return packs
+
+
+def _groups(todo: Sequence[Trial], store: Store) -> Iterator[tuple[str, list[Trial]]]:
+    """Yield the trials that could share packs, with the key under which the store keeps how many do."""
     groups: dict[tuple[str, ResourcesSpec], list[Trial]] = {}
     for trial in todo:
         alone = trial.kind != "classification" or trial.match is not None or store.read(trial.hash) is not None
@@ -33,10 +53,13 @@ def group_into_packs(todo: Sequence[Trial], store: Store, say: Callable[[str], N
         key = None if alone else packing.pack_key(work_of(trial))
         together = trial.hash if key is None else f"{trial.train.replicas} {key}"
         groups.setdefault((together, trial.resources), []).append(trial)
-    for (key, _), trials in groups.items():
-        use_threads(trials[0], store)
-        for part in np.array_split(np.arange(len(trials)), -(-len(trials) // _replicas(key, trials, store, say))):
-            yield tuple(trials[int(index)] for index in part)
+    yield from ((key, trials) for (key, _), trials in groups.items())
+
+
+def _parts(trials: Sequence[Trial], count: int) -> Iterator[tuple[Trial, ...]]:
+    """Yield the trials in parts of at most `count`, as equal as can be."""
+    for part in np.array_split(np.arange(len(trials)), -(-len(trials) // count)):
+        yield tuple(trials[int(index)] for index in part)
 
 
 def use_threads(trial: Trial, store: Store) -> None:

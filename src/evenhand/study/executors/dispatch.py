@@ -13,6 +13,7 @@ from evenhand.study.executors.request import Request, request_for
 from evenhand.study.executors.requested import complete, group
 from evenhand.study.executors.round import Round
 from evenhand.study.expansion import Trial
+from evenhand.study.packs import packs_without_timing
 from evenhand.study.resources import ResourcesSpec, largest
 from evenhand.study.trial_runner import TrialOutcome, fail_for_now
 
@@ -77,23 +78,26 @@ def execute(this: Round, cluster: Cluster) -> Generator[tuple[Trial, TrialOutcom
         return
     by_hash = {trial.hash: trial for trial in this.trials}
     asked = request_for(this, this.trials)
-    # By what is fast where trials are trained, which need not be fast here.
-    grouping = Task(group, asked, largest(trial.resources for trial in this.trials), "grouping")
-    packs = _waited_for(cluster, grouping)
-    queue = sorted(([by_hash[name] for name in pack] for pack in packs), key=_work, reverse=True)
+    known = packs_without_timing(this.trials, this.store)
+    if known is None:
+        # By what is fast where trials are trained, which need not be fast here.
+        grouping = Task(group, asked, largest(trial.resources for trial in this.trials), "grouping")
+        known = [tuple(by_hash[name] for name in pack) for pack in _waited_for(cluster, grouping)]
+    queue = sorted(map(list, known), key=_work, reverse=True)
     running: dict[Hashable, list[Trial]] = {}
     elsewhere: list[Trial] = []
     try:
         while queue or running or elsewhere:
             free = len(queue) if cluster.slots is None else max(cluster.slots - len(running), 0)
             started, queue = queue[:free], queue[free:]
+            done = dict(completed_elsewhere([trial for pack in started for trial in pack], this.store))
+            yield from done.items()
+            started = [left for pack in started if (left := [trial for trial in pack if trial not in done])]
             if started:
                 handles = cluster.submit([_task(pack, asked) for pack in started])
                 running |= dict(zip(handles, started, strict=True))
-            if running:
-                ended = cluster.finished(list(running), LOOK_AGAIN)
-            else:
-                ended = []
+            ended = cluster.finished(list(running), LOOK_AGAIN) if running else []
+            if elsewhere and not running:
                 time.sleep(LOOK_AGAIN)
             for handle in ended:
                 pack = running.pop(handle)

@@ -137,7 +137,7 @@ class SlurmCluster:
         try:
             with executor.batch():
                 jobs = [executor.submit(Call(task)) for task in tasks]
-        except submitit.core.utils.FailedSubmissionError as error:
+        except (submitit.core.utils.FailedSubmissionError, submitit.core.utils.FailedJobError) as error:
             raise InputError(f"Slurm refuses the jobs: {first_line(error)}") from None
         self._remember(tasks, jobs)
         for task, job in zip(tasks, jobs, strict=True):
@@ -171,12 +171,11 @@ class SlurmCluster:
 
     def _remember(self, tasks: Sequence[Task], jobs: Sequence[Any]) -> None:
         """Write down which job completes which trials, so that a later run waits for it."""
-        if self.local:
-            return  # its jobs end with this run
-        kept = self._read() | {
+        new = {
             _key(task.request): job.job_id for task, job in zip(tasks, jobs, strict=True) if task.function is complete
         }
-        write_text(self.folder / "jobs.json", json.dumps(kept, indent=1))
+        if new and not self.local:  # whose jobs end with this run
+            write_text(self.folder / "jobs.json", json.dumps(self._read() | new, indent=1))
 
     def _read(self) -> dict[str, str]:
         path = self.folder / "jobs.json"

@@ -1,0 +1,63 @@
+"""A trial that several processes train is the trial of one, and ends with its run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+from evenhand import InputError, Study, records
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["serial", "ray"])
+def test_two_processes_train_the_trials_of_one(small_study, tmp_path, executor):
+    if executor == "ray":
+        pytest.importorskip("ray")
+    small_study |= {"seeds": 1}
+    two = Study(**small_study, resources={"processes": 2, "cpus": 2})
+    two.run(tmp_path / "two", executor=executor)
+    Study(**small_study).run(tmp_path / "one")
+    for path in sorted((tmp_path / "one" / "trials").iterdir()):
+        kept = json.loads((tmp_path / "two" / "trials" / path.name / "trial.json").read_text())
+        assert kept["environment"]["processes"] == "2" and kept["status"] == "done"
+        ours, theirs = (
+            np.stack(
+                records.read(folder / "trials" / path.name / "predictions.parquet", "predictions")["logits"].to_list()
+            )
+            for folder in (tmp_path / "two", tmp_path / "one")
+        )
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    assert not list((tmp_path / "two").glob("claims/*"))
+
+
+@pytest.mark.slow
+def test_what_several_processes_would_train_otherwise_is_refused(small_study, tmp_path):
+    study = Study(**small_study, resources={"processes": 2}, train={"base_dropout": 0.1})
+    with pytest.raises(InputError, match=r"has train\.base_dropout"):
+        study.run(tmp_path)
+    assert not list(tmp_path.glob("trials/*"))
+
+
+@pytest.mark.slow
+def test_the_processes_end_with_their_run(small_study, tmp_path):
+    small_study["methods"]["full"]["epochs"] = 10_000
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**small_study, "resources": {"processes": 2, "cpus": 2}}))
+    command = [sys.executable, "-m", "evenhand", "run", str(tmp_path / "study.yaml"), "--out", str(tmp_path / "out")]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("out/trials/.*/log.jsonl")):
+        assert run.poll() is None
+        time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Traceback" not in said
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert f"several_processes {os.fspath(tmp_path)}" not in running
+    assert "evenhand.study.executors.several_processes" not in running
