@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evenhand import Study
+from evenhand.study import progress
 from evenhand.study.plan import make_plan
 from evenhand.study.progress import Terminal, duration, outcome_text
 from evenhand.study.trial_runner import TrialOutcome
@@ -39,19 +40,34 @@ def test_what_is_complete_is_told_first(capsys, planned):
     assert lines(capsys, planned, kept=4) == ["all 4 trials are complete"]
 
 
-def test_a_long_run_says_how_long_it_still_takes(capsys, planned):
+def test_a_long_run_says_how_long_it_still_takes(capsys, planned, monkeypatch):
+    """By the time that has passed, since several trials may be trained at the same time."""
+    now = iter([0.0, 500.0, 600.0, 630.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     told = lines(
         capsys,
         planned,
         (TrialOutcome("trained"), 500.0),
-        (TrialOutcome("trained"), 100.0),
+        (TrialOutcome("trained"), 600.0),
         (TrialOutcome("trained"), 30.0),
     )
     assert [line.partition(" in ")[2] for line in told[1:]] == [
         "8 min (about 17 min left)",
-        "2 min (about 5 min left)",
+        "10 min (about 5 min left)",
         "30.0 s",
     ]
+
+
+def test_the_bar_adds_up_packs_that_are_trained_at_the_same_time(planned):
+    first, second, *_ = planned.distinct
+    with Terminal() as terminal:
+        terminal.start(3, 0)
+        terminal.share((first,), 0.5)
+        terminal.share((second,), 0.25)
+        (task,) = terminal._bar.tasks
+        assert task.completed == 0.75 and task.description == f"{second.label} and 1 more"
+        terminal.finish(first, TrialOutcome("trained"), 1.0)
+        assert task.completed == 1.25
 
 
 def test_a_failed_trial_says_why():

@@ -21,7 +21,7 @@ class Full(Method):
     Example:
         >>> import evenhand
         >>> evenhand.Full(epochs=2)
-        Full(lr=3e-05, epochs=2, train={}, data={})
+        Full(lr=3e-05, epochs=2, train={}, data={}, resources={})
     """
 
     kind: ClassVar[str] = "full"

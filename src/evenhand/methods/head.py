@@ -18,7 +18,7 @@ class Head(Partial):
     Example:
         >>> import evenhand
         >>> evenhand.Head()
-        Head(lr=0.001, epochs=3, train={}, data={})
+        Head(lr=0.001, epochs=3, train={}, data={}, resources={})
     """
 
     kind: ClassVar[str] = "head"
