@@ -309,7 +309,10 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     with one_sentence():
-        app()
+        try:
+            app()
+        finally:
+            gc.freeze()  # else the interpreter looks through all objects for garbage before it ends
 
 
 def _run(spec: Any, out: Path, data: Path | None, as_json: bool, name: str, **options: Any) -> None:
