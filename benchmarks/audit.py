@@ -7,8 +7,9 @@ A table has binary labels, probabilities, ids of examples, methods with similar 
 attributes of random groups. Evenhand reads the file, computes every measure with intervals, noise floors and verdicts
 against a reference, and writes the tables and the report; the time is that of the whole process, including imports. The
 peer reads the same file and computes a `fairlearn.metrics.MetricFrame` (accuracy, selection rate, true and false
-positive rates) for each method, seed and attribute, without intervals or comparisons; its imports are not counted. In
-the shape `python` both read the table from memory and write nothing, and a second call is timed.
+positive rates) for each method, seed and attribute, without intervals or comparisons; its imports are not counted. The
+shape `one` is a single model, whose groups are compared. In the shape `python` both read the table from memory and write
+nothing, and a second call is timed.
 
 Seconds are processor time, user and system, of all threads together; OMP_NUM_THREADS is 1 unless it is set. Each
 measurement runs in a new process, and each table is made in a new process, too, because Linux includes the memory of a
@@ -64,6 +65,7 @@ class Shape:
 
 
 SHAPES = (
+    Shape("one", 100_000, 1, 1, (2, 5, 4), seconds=5),
     Shape("100k", 10_000, 2, 5, (2, 4, 8), ratio=1),
     Shape("1M", 100_000, 2, 5, (2, 4, 8), ratio=0.3),
     Shape("methods", 2_000, 50, 2, (4,), seconds=8),
@@ -147,7 +149,10 @@ def evenhand(shape: Shape, path: Path) -> tuple[float, float]:
     if shape.from_python:
         spent = step("python", shape, path)
         return float(spent.said), spent.peak
-    words = [word for name in COLUMNS for word in (f"--{name}", name)] + ["--reference", REFERENCE]
+    if shape.methods == shape.seeds == 1:
+        words = ["--label", "label", "--probability", "probability"]
+    else:
+        words = [word for name in COLUMNS for word in (f"--{name}", name)] + ["--reference", REFERENCE]
     words += [word for name, margin in MARGINS.items() for word in ("--margin", f"{name}={margin}")]
     words += [word for name in shape.attributes for word in ("--group", name)]
     with tempfile.TemporaryDirectory() as out:

@@ -46,6 +46,8 @@ SMALL = {
     "train": {"batch_size": 16, "accumulate": 1, "schedule": "cosine"},
     "tuning": {"grid": {"lora": {"lr": [1e-3, 5e-3]}}, "seed": 9},
     "favourable": "positive",
+    "against": ["topic=food"],
+    "comparison": "gap",
     "keep": "none",
 }
 

@@ -46,6 +46,7 @@ def table(tmp_path, small_study):
         {"measures": ["accuracy"]},
         {"margins": {"default": 0.5}},
         {"reference": "lora"},
+        {"against": "food", "comparison": "gap"},
         {"keep": "none"},
         {"train": {"replicas": 4}},
         {"methods": {"mine": {"kind": "lora", "rank": 4, "alpha": 8, "lr": 5e-3, "epochs": 1}}, "reference": "mine"},

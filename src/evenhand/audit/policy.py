@@ -12,7 +12,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from evenhand.errors import InputError, did_you_mean
 from evenhand.records import COMPARISONS, VERDICTS
 from evenhand.spec import Spec
-from evenhand.yaml_file import read_mapping
 
 PASSING = tuple(word for word in VERDICTS if word not in ("worse", "inconclusive"))
 """The verdicts that pass where a policy says nothing else."""
@@ -231,6 +230,8 @@ def read_policy(path: str | Path) -> Policy:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no policy {path}")
+    from evenhand.yaml_file import read_mapping
+
     values = read_mapping(path, f"of {', '.join(field_keys())}; docs/gate.md has a complete policy")
     return Policy.parse(values, str(path))
 

@@ -68,10 +68,16 @@ class Members:
     def add(self, sums: np.ndarray, values: np.ndarray) -> None:
         """Add to sums [1 + G, V], groups in the order of `order`, those of values, float [n, V]."""
         width = self.large.shape[1]
-        sums[:width] += self.large.T.astype(float) @ values
+        sums[:width] += self._many @ values
         if len(self.small):
-            sums[width:] += self._few() @ values
+            sums[width:] += self._few @ values
 
+    @cached_property
+    def _many(self) -> np.ndarray:
+        """The large groups' matrix [L, n] of members."""
+        return self.large.T.astype(float)
+
+    @cached_property
     def _few(self) -> csc_array:
         """The small groups' matrix [S, n] of members."""
         from scipy.sparse import csc_array
@@ -205,7 +211,8 @@ class Redrawn:
         """Add to one bin's sums those over some of the run's examples, ordered by unit and groups."""
         draws = batch.numbers.shape[1]
         outcomes = batch.of(self.places[rows], self.together) < self.confidence[rows, None]
-        moved = self.weight[rows, None] * (self.confidence[rows, None] - outcomes)
+        moved = self.confidence[rows, None] - outcomes
+        moved *= self.weight[rows, None]
         unit, pattern = self.unit[rows], self._pattern[rows]
         starts = np.flatnonzero((np.diff(unit, prepend=-1) != 0) | (np.diff(pattern, prepend=-1) != 0))
         if len(starts) < len(rows):  # examples of one unit that share their groups are one

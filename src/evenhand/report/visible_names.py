@@ -49,7 +49,7 @@ def _texts(results: Reportable) -> Iterator[str]:
     for frame in (results.trials, results.estimates, results.verdicts, results.curves):
         for column in frame.iter_columns():
             if column.dtype == pl.String:
-                yield from column.unique().drop_nulls()
+                yield from filter(None, column.unique())
     yield from _parts(results.design.model_dump())
     for key, text in results.provenance.items():
         yield from (key, text.replace("\n", "").replace("\t", ""))

@@ -202,7 +202,7 @@ def main_split(splits: Iterable[str]) -> str | None:
 
 def settings_of(frame: pl.DataFrame, design: Design) -> list[str]:
     """The settings of a table, in the design's order."""
-    present = set(frame["setting"].drop_nulls().unique())
+    present = set(frame["setting"].unique())
     return [name for name in design.settings if name in present]
 
 

@@ -44,9 +44,9 @@ class Rows:
             return cls(np.stack(features).astype(float, copy=False), tested, None, None)
         return cls(np.stack([part[order] for part in features]).astype(float), tested[order], order, starts)
 
-    def own(self, masks: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
-        """The masks of some rows, in the order of these rows."""
-        return masks[:, rows if self.order is None else self.order[rows]]
+    def own(self, masks: np.ndarray) -> np.ndarray:
+        """Masks [S, R] of all rows in the order of these rows, as the other methods take them."""
+        return masks if self.order is None else masks[:, self.order]
 
     def blocks(self, subsets: int) -> Iterator[tuple[slice, np.ndarray | None]]:
         """Slices of rows that contain whole units, with the first row of each unit in the slice."""
@@ -70,7 +70,7 @@ class Rows:
         runs = self.tested.shape[1]
         total = np.zeros((len(masks), len(parts) * runs))
         for rows, _ in self.blocks(len(masks) + len(parts) * runs):
-            own = self.own(masks, rows).astype(float, copy=False)
+            own = masks[:, rows].astype(float, copy=False)
             total += own @ np.hstack([part[rows] for part in parts])
         return total.reshape(len(masks), len(parts), runs).transpose(1, 0, 2)
 
@@ -80,7 +80,7 @@ class Rows:
         for rows, starts in self.blocks(len(masks)):
             features = self.features[:, rows].transpose(0, 2, 1).reshape(weights.shape[1], -1)
             total = weights @ features
-            total *= self.own(masks, rows)
+            total *= masks[:, rows]
             yield total if starts is None else np.add.reduceat(total, starts, axis=1)
 
     def squares(self, masks: np.ndarray, *coefficients: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -112,9 +112,9 @@ class Rows:
         if self.starts is None:
             counts = np.zeros((len(masks), every.shape[1]))
             for rows, _ in self.blocks(len(masks) + every.shape[1]):
-                counts += self.own(masks, rows).astype(float, copy=False) @ every[rows]
+                counts += masks[:, rows].astype(float, copy=False) @ every[rows]
         else:
-            own = self.own(masks) > 0
+            own = masks > 0
             present = [np.logical_or.reduceat(own & (run > 0), self.starts, axis=1).sum(axis=1) for run in every.T]
             counts = np.stack(present, axis=1)
         counts = np.rint(counts).astype(np.int64)

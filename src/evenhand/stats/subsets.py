@@ -254,45 +254,55 @@ def _side(
 
 def _one_side(sums: Sequence[RatioSums], masks: np.ndarray) -> TwoWays:
     rows, centres = _rows(sums)
+    masks = rows.own(masks)
     values, coefficients, of_run = _side(rows, sums, (1, -1)[: len(sums)], centres, masks)
     gram = gram_of(rows.totals(masks, coefficients), len(masks))
-    return _alone(rows, masks, values, coefficients, of_run, np.diag(gram), gram)
+    squares = rows.squares(masks, coefficients, of_run)
+    return _alone(values, np.diag(gram), rows.units(masks), squares, gram)
 
 
 def _alone(
-    rows: Rows,
-    masks: np.ndarray,
     values: np.ndarray,
-    coefficients: np.ndarray,
-    of_run: np.ndarray,
-    squares: np.ndarray,
+    of_means: np.ndarray,
+    counts: tuple[np.ndarray, np.ndarray],
+    squares: Sequence[tuple[np.ndarray, np.ndarray]],
     gram: np.ndarray | None = None,
 ) -> TwoWays:
-    """The variances of one side; `squares` is Σ_u of what unit u contributes over all runs, squared, float [S]."""
-    units, tested = rows.units(masks)
-    (both, scale), (alone, _) = rows.squares(masks, coefficients, of_run)
-    v_example = correction(units) * cut(squares, both.shape[1] * scale.sum(axis=1))
+    """The variances of one side; `of_means` is Σ_u of what unit u contributes over all runs, squared, float [S].
+
+    `counts` and `squares` are those of `Rows.units` and `Rows.squares`, of the mean over runs and of each run.
+    """
+    units, tested = counts
+    (both, scale), (alone, _) = squares
+    v_example = correction(units) * cut(of_means, both.shape[1] * scale.sum(axis=1))
     return finished(values, v_example, both.sum(axis=1), units, correction(tested) * alone, tested, gram)
 
 
 def _two_sides(sums: Sequence[RatioSums], signs: Sequence[int], masks: np.ndarray, rests: np.ndarray) -> TwoSided:
     """As `contrast.two_sides` does: each side with its own U/(U − 1), and Welch's degrees of freedom."""
     rows, centres = _rows(sums)
+    # Sides without a common unit.
+    apart = rows.starts is None and not np.logical_and(masks, rests).any()
+    masks, rests = rows.own(masks), rows.own(rests)
     values, inside, inside_of_run = _side(rows, sums, signs, centres, masks)
     others, outside, outside_of_run = _side(rows, sums, signs, centres, rests)
-    factors = [np.sqrt(correction(rows.units(side)[0]))[:, None] for side in (masks, rests)]
-    squares = np.zeros((3, len(masks)))
-    gram = np.zeros((len(masks), len(masks)))
+    counts = [rows.units(side) for side in (masks, rests)]
+    factors = [np.sqrt(correction(units))[:, None] for units, _ in counts]
+    of_means, gram = np.zeros((3, len(masks))), np.zeros((len(masks), len(masks)))
     for first, second in _together(rows, masks, rests, inside, outside):
-        apart = factors[0] * first - factors[1] * second
-        squares += np.stack([np.einsum("su,su->s", part, part) for part in (first, second, apart)])
-        gram += apart @ apart.T
-    ours = _alone(rows, masks, values, inside, inside_of_run, squares[0])
-    theirs = _alone(rows, rests, others, outside, outside_of_run, squares[1])
+        of_means[:2] += [np.einsum("su,su->s", part, part) for part in (first, second)]
+        first *= factors[0]
+        second *= factors[1]
+        first -= second  # in place: these are the largest arrays of an audit
+        of_means[2] += np.einsum("su,su->s", first, first)
+        gram += first @ first.T
+    squares = [rows.squares(masks, inside, inside_of_run), rows.squares(rests, outside, outside_of_run)]
+    ours = _alone(values, of_means[0], counts[0], squares[0])
+    theirs = _alone(others, of_means[1], counts[1], squares[1])
     distinct, tested = rows.units(np.logical_or(masks, rests))
     units = units_of_two_sides(ours.v_example, theirs.v_example, ours.units, theirs.units, distinct)
-    v_example = cut(squares[2], ours.v_example + theirs.v_example)
-    both = _both_of_two_sides(rows, masks, rests, inside, outside)
+    v_example = cut(of_means[2], ours.v_example + theirs.v_example)
+    both = squares[0][0][0] + squares[1][0][0] if apart else _both_of_two_sides(rows, masks, rests, inside, outside)
     both = cut(both, (ours.v_example + theirs.v_example)[:, None])
     of_runs = correction(tested) * both * both.shape[1] ** 2
     whole = finished(values - others, v_example, both.sum(axis=1), units, of_runs, tested, gram)
@@ -302,9 +312,7 @@ def _two_sides(sums: Sequence[RatioSums], signs: Sequence[int], masks: np.ndarra
 def _both_of_two_sides(
     rows: Rows, masks: np.ndarray, rests: np.ndarray, inside: np.ndarray, outside: np.ndarray
 ) -> np.ndarray:
-    """Σ_u c_uj² by run, float [S, J]; sides without a common unit add up."""
-    if rows.starts is None and not np.logical_and(masks, rests).any():
-        return rows.squares(masks, inside)[0][0] + rows.squares(rests, outside)[0][0]
+    """Σ_u c_uj² by run, float [S, J], of sides that have units in common."""
     both = np.zeros((len(masks), rows.tested.shape[1]))
     for run in range(rows.tested.shape[1]):
         for first, second in _together(rows.run(run), masks, rests, inside[:, :, [run]], outside[:, :, [run]]):

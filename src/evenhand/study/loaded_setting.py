@@ -97,12 +97,12 @@ class LoadedSetting:
     """A setting whose data and base model are loaded.
 
     Attributes:
-        name: name of the setting.
-        spec: the resolved setting.
+        name, spec: the resolved setting and its name.
         base: the base model.
         data: the task's options.
         loaded: the task's examples.
         others: further test sets by name.
+        against, compared_notes: see `evenhand.study.compared_groups.compared_groups`.
         prompts: for a task of reviews, the prompts.
         benchmarks: benchmarks on which models are scored, with their documents.
     """
@@ -113,6 +113,8 @@ class LoadedSetting:
     data: DataSpec
     loaded: LoadedDataset
     others: Mapping[str, LoadedDataset]
+    against: Mapping[str, str] = field(default_factory=dict)
+    compared_notes: tuple[str, ...] = ()
     prompts: tuple[ReviewPrompt, ...] = ()
     benchmarks: Benchmarks | None = None
     _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
@@ -166,12 +168,14 @@ class LoadedSetting:
         spec = self.spec
         tested = [len(sample.parts.test) for sample in self.samples.values()]
         task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
-        others = [f"{name}: {note}" for name, other in self.others.items() for note in other.dataset.notes]
+        noted = [f"{name}: {note}" for name, other in self.others.items() for note in other.dataset.notes]
+        noted += [*self.compared_notes, *(self.benchmarks.notes if self.benchmarks else ())]
         return SettingDesign(
             references=spec.reference,
             methods=tuple(spec.methods),
             classes=self.dataset.classes if self.kind == "classification" else (),
             favourable=spec.favourable,
+            against=dict(self.against),
             vary=spec.split.vary and (spec.split.column is None or spec.limit.test is not None),
             test_share=tested[0] / len(self.dataset) if tested else None,
             kind=self.kind,
@@ -181,12 +185,8 @@ class LoadedSetting:
             asked=None if spec.prompts is None else spec.prompts.audited(),
             harness=audited_harness(self.benchmarks),
             probed=None if spec.probing is None else spec.probing.audited(self.base, self.kind),
-            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *others, *self._scored_notes()),
+            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *noted),
         )
-
-    def _scored_notes(self) -> tuple[str, ...]:
-        """Return the notes of the benchmarks."""
-        return () if self.benchmarks is None else self.benchmarks.notes
 
     def _split_notes(self) -> list[str]:
         """Return notes on what the splits left out, once for all seeds."""

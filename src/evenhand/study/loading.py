@@ -13,9 +13,10 @@ from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.data.reviews import ReviewSpec
 from evenhand.errors import InputError
 from evenhand.models.find import find_model
+from evenhand.study.compared_groups import compared_groups
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting
-from evenhand.study.setting import Setting
+from evenhand.study.setting import MAIN, Setting
 from evenhand.study.spec import StudySpec
 from evenhand.tasks import kind_of, parse_task
 
@@ -31,8 +32,8 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
         data: the folder of `--data`, with one folder per data set.
 
     Raises:
-        InputError: data or a model that is missing or does not fit, a test set with other classes, or benchmarks that
-            are not available.
+        InputError: data or a model that is missing or does not fit, a test set with other classes, groups to compare
+            with that the data lack, or benchmarks that are not available.
     """
     if data is not None and not data.is_dir():
         raise InputError(f"--data {data} is not a folder; it should hold one folder per data set")
@@ -93,6 +94,10 @@ def _loaded_setting(
                 f"settings.{name}: the test set {other} has the classes {', '.join(other_classes)}, "
                 f"the task has {', '.join(classes)}; they must be the same, in the same order"
             )
+    try:
+        against, compared_notes = compared_groups(setting, loaded.dataset, (other.dataset for other in others.values()))
+    except InputError as error:
+        raise InputError(str(error) if name == MAIN else f"settings.{name}: {error}") from None
     base = find_model(setting.model)
     if loaded.dataset.modality != base.modality:
         raise InputError(
@@ -108,7 +113,7 @@ def _loaded_setting(
             setting.probing.check_base(base, kind_of(setting.task["name"]))
         except InputError as error:
             raise InputError(f"settings.{name}: {error}") from None
-    return LoadedSetting(name, setting, base, spec, loaded, others, prompts)
+    return LoadedSetting(name, setting, base, spec, loaded, others, against, compared_notes, prompts)
 
 
 def _tested_part(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:

@@ -69,6 +69,7 @@ class Plan:
                 for name, prepared in self.settings.items()
             },
             measures=self.study.measures,
+            gaps=self.study.comparison == "gap",
             margins=self.study.margins,
             margin_history=self.study.declared,
             source=source,

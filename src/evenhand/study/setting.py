@@ -14,6 +14,7 @@ from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import LARGEST, Spec
+from evenhand.study.compared_groups import Against
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.harness_spec import check_harness as check_harness
 from evenhand.study.loss_matching import MatchSpec
@@ -61,6 +62,8 @@ class Setting(Spec):
         resources: what a trial needs and may use, such as accelerators and the longest time.
         favourable: for a task of two classes, the prediction that people want, `positive` or `negative`; None: verdicts
             on selection rates are two-sided.
+        against: whom groups are compared with: `rest`, `overall`, groups by name, or ATTRIBUTE=GROUP where several
+            attributes have the group; none: the rest.
     """
 
     task: dict[str, Any]
@@ -82,6 +85,7 @@ class Setting(Spec):
     keep: Keep = "adapters"
     resources: ResourcesSpec = ResourcesSpec()
     favourable: Literal["positive", "negative"] | None = None
+    against: Against = ()
 
     @field_validator("task", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -28,6 +28,8 @@ class StudySpec(Spec):
     Attributes:
         settings: by name, every default resolved.
         measures: names of measures; empty means the defaults.
+        comparison: `gap`: gaps between groups get verdicts although there is a reference; None: only where there is
+            none.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
         figure: figures to draw besides the report's own charts: one figure, or a list of them.
         declared: margins and the dates on which they were declared, oldest first.
@@ -39,6 +41,7 @@ class StudySpec(Spec):
 
     settings: dict[str, Setting]
     measures: tuple[str, ...] = ()
+    comparison: Literal["gap"] | None = None
     margins: dict[str, float] = Field(default_factory=dict)
     figure: Figures = ()
     declared: tuple[MarginChange, ...] = ()

@@ -5,34 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evenhand.audit.design import OVERALL, REST
-from evenhand.audit.ingest.attributes import TableGroups
 from evenhand.errors import InputError, did_you_mean
 
 _SHOWN = 12
 """The most groups of an attribute that a sentence names."""
 
 
-def compared_with(asked: Sequence[str], groups: Mapping[str, TableGroups]) -> tuple[dict[str, str], list[str]]:
-    """By attribute, whom its groups are compared with where that is not the rest.
+def compared_with(asked: Sequence[str], groups: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], list[str]]:
+    """By attribute, whom its groups are compared with where that is not the rest; asked by an audit or a study.
 
     Args:
         asked: `rest`, `overall`, the name of a group, or ATTRIBUTE=GROUP where several attributes have the group. A
             group serves the attributes that have it; the others keep `rest`, or `overall` where that is asked for too.
-        groups: of each row by attribute.
+        groups: the names of the groups by attribute; none where no predictions are compared.
 
     Returns:
         `overall` or a group by attribute, and a note on each attribute that has none of the groups.
 
     Raises:
-        InputError: a group that no attribute has, or two for one attribute.
+        InputError: a group that no attribute has, two for one attribute, or no groups to compare.
 
     Example:
-        >>> import polars as pl
-        >>> race = TableGroups(pl.Series(["Black", "White"]))
-        >>> compared_with(["White"], {"race": race})
+        >>> compared_with(["White"], {"race": ["Black", "White"]})
         ({'race': 'White'}, [])
     """
-    names = {attribute: _names(values) for attribute, values in groups.items()}
+    if not groups and set(asked) - {REST}:
+        raise InputError(f"against {', '.join(asked)} needs predictions and groups, which are compared; there are none")
+    names = {attribute: sorted(present) for attribute, present in groups.items()}
     default = OVERALL if OVERALL in asked else REST
     if default == OVERALL and REST in asked:
         raise InputError(f"against: name {REST} or {OVERALL}, not both")
@@ -56,12 +55,6 @@ def compared_with(asked: Sequence[str], groups: Mapping[str, TableGroups]) -> tu
     if default == OVERALL:
         chosen = {attribute: chosen.get(attribute, OVERALL) for attribute in names}
     return {attribute: group for attribute, group in chosen.items() if group != REST}, notes
-
-
-def _names(values: TableGroups) -> list[str]:
-    """The groups of an attribute, sorted."""
-    column = values.text if values.lists is None else values.lists.explode()
-    return sorted(column.drop_nulls().unique().to_list())
 
 
 def _places(text: str, names: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:

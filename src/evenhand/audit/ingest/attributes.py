@@ -41,6 +41,12 @@ class TableGroups:
     def of_lists(cls, lists: pl.Series) -> TableGroups:
         return cls(lists.list.join(SEPARATOR), lists)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the groups."""
+        column = self.text if self.lists is None else self.lists.explode()
+        return column.drop_nulls().unique().to_list()
+
     def lists_of(self, rows: pl.Series) -> pl.Series:
         """The sorted groups of some rows, list[str]. An empty list is in no group, a missing value is in the group
         `(missing)`."""

@@ -90,7 +90,9 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         )
     names = _several(request.groups)
     groups = attributes(columns, names) if names or membership is None else {}
-    against, elsewhere = _against(request, predicted, groups)
+    asked = _several(request.against)
+    compared = {name: values.names for name, values in groups.items()} if asked and predicted else {}
+    against, elsewhere = compared_with(asked, compared)
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, predicted, groups)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
@@ -239,16 +241,6 @@ def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["p
     if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
         raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
     return request.favourable
-
-
-def _against(
-    request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, TableGroups]
-) -> tuple[dict[str, str], list[str]]:
-    """By attribute, whom its groups are compared with where that is not the rest, and notes."""
-    asked = _several(request.against)
-    if asked and (predicted is None or not groups):
-        raise InputError(f"against {asked[0]} needs predictions and groups, which are compared; there are none")
-    return compared_with(asked, groups)
 
 
 def _measures(names: tuple[str, ...]) -> tuple[str, ...]:

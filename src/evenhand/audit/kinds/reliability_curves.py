@@ -36,7 +36,7 @@ def reliability_curves(reader: RunInfluences) -> Iterator[dict[str, Any]]:
         for method in evaluation.methods
     }
     known = {method: runs for method, runs in by_method.items() if runs}
-    worst = _worst_calibrated(reader, [run for runs in known.values() for run in runs])
+    worst = _worst_calibrated(reader, [run for runs in known.values() for run in runs], positive)
     for attribute, group in [(None, None), *worst.items()]:
         for method, runs in known.items():
             rows = [_members(reader, run, attribute, group) for run in runs]
@@ -52,11 +52,11 @@ def reliability_curves(reader: RunInfluences) -> Iterator[dict[str, Any]]:
                 yield {"setting": evaluation.setting, "split": evaluation.split, **labels, **point}
 
 
-def _worst_calibrated(reader: RunInfluences, runs: Sequence[Run]) -> dict[str, str]:
+def _worst_calibrated(reader: RunInfluences, runs: Sequence[Run], positive: int | None) -> dict[str, str]:
     """The group of each attribute with the largest calibration error, among groups with enough support."""
     (measure,), worst = shown_in("calibration"), {}
     for groups in reader.evaluation.groups if runs else ():
-        eligible = [groups.names[index] for index in reader.eligible(groups, None)["all"]]
+        eligible = [groups.names[index] for index in reader.eligible(groups, positive)["all"]]
         estimands = [Estimand(measure, Subset(groups.attribute, group)) for group in eligible]
         errors = [float(np.mean([reader.influence(run, estimand).value for run in runs])) for estimand in estimands]
         if eligible:

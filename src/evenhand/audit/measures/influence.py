@@ -17,6 +17,7 @@ import numpy as np
 
 from evenhand.audit.measures.run_data import BASE, Base, Rate, RunData, RunSubset
 from evenhand.metrics.pooled_bins import SquaredError
+from evenhand.stats.contrast import compact
 from evenhand.stats.extremes import range_slopes
 
 
@@ -181,26 +182,29 @@ class SpreadOf:
         if len(groups) < 2 or overall is None:
             return undefined(_too_few(BASE[self.rate]))
         weights = np.array([data.weight[group.rows].sum() for group in groups])
+        units = None if data.unit is None else compact(data.unit[overall.rows])[1]
         value, spread = 0.0, np.zeros(len(data.label))
         for share, group in zip(weights / weights.sum(), groups, strict=True):
             influence = np.zeros(len(data.label))
             influence[overall.rows] -= overall.influence
             influence[group.rows] += group.influence
             distance = group.value - overall.value
-            value += share * (distance**2 - _chance(data, influence, overall.rows))
+            value += share * (distance**2 - _chance(influence[overall.rows], units))
             spread += share * 2 * distance * influence
         smallest = min(data.count(group.rows) for group in groups)
         return replace(_spread(data, subset, value, spread, overall.rows, smallest, 0.0), max_unit_change=None)
 
 
-def _chance(data: RunData, influence: np.ndarray, rows: np.ndarray) -> float:
-    """The variance of a rate's distance from the overall rate: U/(U − 1) · Σ over units of squared influences."""
-    by_unit = influence[rows]
-    if data.unit is not None:
-        _, index = np.unique(data.unit[rows], return_inverse=True)
-        by_unit = np.bincount(index, by_unit)
-    units = len(by_unit)
-    return units / (units - 1) * float(by_unit @ by_unit) if units > 1 else 0.0
+def _chance(influence: np.ndarray, units: np.ndarray | None) -> float:
+    """The variance of a rate's distance from the overall rate: U/(U − 1) · Σ over units of squared influences.
+
+    Args:
+        influence: float [n], of each example.
+        units: int [n], the units 0 … U − 1; None: each example is a unit.
+    """
+    by_unit = influence if units is None else np.bincount(units, influence)
+    count = len(by_unit)
+    return count / (count - 1) * float(by_unit @ by_unit) if count > 1 else 0.0
 
 
 def as_influence(rate: RateInfluence) -> Influence:

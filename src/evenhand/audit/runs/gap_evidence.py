@@ -171,13 +171,14 @@ def estimates_of_gap(
     """
     measure, runs = estimand.measure, reader.runs_of(method)
     defined = gap_runs(reader, estimand, opposite, method)
-    by_run = {id(parts[0]): parts for parts in defined}
     where = "its rest" if opposite.complement or opposite.group is None else opposite.group
     undefined = Estimate(None, None, None, 0, (f"undefined in the group or in {where}",))
-    estimates = [_gap_estimate(reader, [by_run[id(run)]], measure) if id(run) in by_run else undefined for run in runs]
+    of_runs = {id(parts[0]): _gap_estimate(reader, [parts], measure) for parts in defined}
+    estimates = [of_runs.get(id(run), undefined) for run in runs]
     if not defined:
         return [*estimates, Estimate(None, None, None, 0)], None
-    return [*estimates, _gap_estimate(reader, defined, measure)], smallest_of(defined)
+    mean = _gap_estimate(reader, defined, measure) if len(defined) > 1 else of_runs[id(defined[0][0])]
+    return [*estimates, mean], smallest_of(defined)
 
 
 def smallest_of(defined: Sequence[GapRun]) -> int:

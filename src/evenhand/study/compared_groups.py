@@ -1,0 +1,58 @@
+"""Defines the key `against:` of a study: whom the groups of a setting are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+
+from evenhand.audit.design import OVERALL, REST
+from evenhand.audit.ingest.against import compared_with
+from evenhand.data.dataset import Dataset
+from evenhand.errors import InputError, shortened
+from evenhand.tasks import kind_of
+
+if TYPE_CHECKING:
+    from evenhand.study.setting import Setting
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Read None as no names, a plain name as a list of one, and a whole number as a name."""
+    if value is None:
+        return ()
+    names = value if isinstance(value, list | tuple) else (value,)
+    for name in names:
+        if isinstance(name, bool) or not isinstance(name, str | int):
+            raise InputError(
+                f"against should be {REST}, {OVERALL}, a group or a list of groups, not {shortened(repr(name))}; write "
+                "a name that YAML reads as something else in quotes"
+            )
+    return tuple(map(str, names))
+
+
+Against = Annotated[tuple[str, ...], BeforeValidator(_names)]
+"""`rest`, `overall`, groups, or ATTRIBUTE=GROUP, as `--against` of an audit; one need not be in a list."""
+
+
+def compared_groups(
+    setting: Setting, dataset: Dataset, others: Iterable[Dataset]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return by attribute whom its groups are compared with where that is not the rest, and notes on the others.
+
+    Args:
+        setting: resolved.
+        dataset: the task's examples, whose groups may be named.
+        others: further test sets, whose groups may be named only of attributes that the task lacks.
+
+    Raises:
+        InputError: as `compared_with`. A setting of reviews, or without seeds, has no predictions to compare.
+    """
+    groups: dict[str, list[str]] = {}
+    if setting.seeds and kind_of(setting.task["name"]) != "reviews":
+        for each in (dataset, *others):
+            for name, attribute in each.attributes.items():
+                present = attribute.masks.any(axis=0)
+                groups.setdefault(name, [group for group, some in zip(attribute.groups, present, strict=True) if some])
+    against, notes = compared_with(setting.against, groups)
+    return against, tuple(f"{note[0].upper()}{note[1:]}." for note in notes)
