@@ -13,7 +13,7 @@ setup: $(STAMP)
 # One resolver run under the constraints, so that torch is the pinned build and nothing pulls another.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,private,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,slurm,private,test]'
 	touch $@
 
 demo: setup
@@ -57,6 +57,7 @@ bench: setup
 	$(BIN)/python benchmarks/replicas.py
 	$(BIN)/python benchmarks/roofline.py
 	$(BIN)/python benchmarks/pool.py --targets 4
+	$(BIN)/python benchmarks/executors.py
 	$(BIN)/python benchmarks/study.py --data ../shared/data
 
 # The list of everything that is installed (CycloneDX), and what is publicly known against it.
