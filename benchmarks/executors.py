@@ -12,6 +12,7 @@ as serial.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import time
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ MOST_OVERHEAD, LEAST_GAIN = 0.5, 1.7
 class Clock(SilentWatcher):
     """A watcher that measures the time from the first look at what is missing to the last trial."""
 
+    began = 0.0
     seconds = 0.0
     training = 0.0
 
@@ -66,7 +68,7 @@ def cores(count: int):
         return
     import ray
 
-    ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield "ray"
     finally:

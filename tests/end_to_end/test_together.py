@@ -30,7 +30,7 @@ def test_two_runs_share_the_trials(started, tmp_path):
     said = [run.communicate(timeout=300)[1] for run in [started(), started()]]
     assert_same_results(tmp_path / "alone", tmp_path / "out")
     trained = [set(re.findall(r"\] (.+): trained in", text)) for text in said]
-    elsewhere = [set(re.findall(r"\] (.+): completed by another run", text)) for text in said]
+    elsewhere = [set(re.findall(r"\] (.+): completed by another process", text)) for text in said]
     assert len(trained[0] | trained[1]) == 12 and not trained[0] & trained[1], "each trial is trained once"
     assert elsewhere[0] <= trained[1] and elsewhere[1] <= trained[0]
     assert min(map(len, trained)) > 0, "both of them work"

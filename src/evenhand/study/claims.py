@@ -14,10 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
+from typing import Any
 
 BEAT = 4.0
 """Seconds between two signs of life of a claim's owner."""
@@ -80,13 +77,13 @@ class Claims:
     create. No clock is compared with that of another machine.
 
     Attributes:
-        files: the file system of the folder.
+        files: the file system of the folder, an `fsspec.AbstractFileSystem`.
         folder: its path there; made with the first claim.
         run: the run on whose behalf this process works. Claims of the same run by another process have expired: an
             executor starts work again only where the earlier attempt is dead.
     """
 
-    files: AbstractFileSystem
+    files: Any
     folder: str
     run: str
     _seen: dict[tuple[str, int], tuple[Any, float]] = field(default_factory=dict, repr=False)

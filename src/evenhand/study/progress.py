@@ -88,7 +88,7 @@ def outcome_text(outcome: TrialOutcome, seconds: float) -> str:
         return f"failed after {took}: {outcome.reason}"
     if outcome.status == "trained":
         return f"trained in {took}" if outcome.reason is None else f"trained again in {took}, since {outcome.reason}"
-    words = {"predicted": f"predicted from kept weights in {took}", "elsewhere": "completed by another run"}
+    words = {"predicted": f"predicted from kept weights in {took}", "elsewhere": "completed by another process"}
     return words.get(outcome.status, "was complete")
 
 

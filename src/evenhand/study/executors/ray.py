@@ -52,9 +52,9 @@ class RayCluster:
     def __init__(self, restarts: int) -> None:
         import ray
 
-        self._ray = ray
+        self._ray: Any = ray
         # Made once: Ray keeps the order only among calls of one remote function, and gives it a process that is warm.
-        self._functions = {function: ray.remote(function) for function in (complete, group)}
+        self._functions: dict[Any, Any] = {function: ray.remote(function) for function in (complete, group)}
         self._restarts = restarts
         self._has_gpus = ray.cluster_resources().get("GPU", 0) > 0
 

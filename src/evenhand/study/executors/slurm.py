@@ -129,6 +129,7 @@ class SlurmCluster:
     def _queue(self, tasks: Sequence[Task], needs: ResourcesSpec) -> list[Any]:
         """Queue jobs of the same resources, remember them, and give their logs the names of their trials."""
         import submitit
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         executor = submitit.AutoExecutor(
             self.folder, cluster="local" if self.local else "slurm", **self._executor_options()
@@ -137,7 +138,7 @@ class SlurmCluster:
         try:
             with executor.batch():
                 jobs = [executor.submit(Call(task)) for task in tasks]
-        except (submitit.core.utils.FailedSubmissionError, submitit.core.utils.FailedJobError) as error:
+        except (FailedSubmissionError, FailedJobError) as error:
             raise InputError(f"Slurm refuses the jobs: {first_line(error)}") from None
         self._remember(tasks, jobs)
         for task, job in zip(tasks, jobs, strict=True):
