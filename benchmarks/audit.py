@@ -8,8 +8,8 @@ attributes of random groups. Evenhand reads the file, computes every measure wit
 against a reference, and writes the tables and the report; the time is that of the whole process, including imports. The
 peer reads the same file and computes a `fairlearn.metrics.MetricFrame` (accuracy, selection rate, true and false
 positive rates) for each method, seed and attribute, without intervals or comparisons; its imports are not counted. The
-shape `one` is a single model, whose groups are compared. In the shape `python` both read the table from memory and write
-nothing, and a second call is timed.
+shape `one` is a single model, whose groups are compared. In the shape `python` both read the table from memory and
+write nothing, and a second call is timed.
 
 Seconds are processor time, user and system, of all threads together; OMP_NUM_THREADS is 1 unless it is set. Each
 measurement runs in a new process, and each table is made in a new process, too, because Linux includes the memory of a

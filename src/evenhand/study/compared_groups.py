@@ -52,7 +52,7 @@ def compared_groups(
     if setting.seeds and kind_of(setting.task["name"]) != "reviews":
         for each in (dataset, *others):
             for name, attribute in each.attributes.items():
-                present = attribute.masks.any(axis=0)
-                groups.setdefault(name, [group for group, some in zip(attribute.groups, present, strict=True) if some])
+                columns = zip(attribute.groups, attribute.masks.T, strict=True)
+                groups.setdefault(name, [group for group, members in columns if members.any()])
     against, notes = compared_with(setting.against, groups)
     return against, tuple(f"{note[0].upper()}{note[1:]}." for note in notes)
