@@ -54,6 +54,8 @@ def run(
         worker_loop()
         return Results.load(out)
     watcher = watcher or SilentWatcher()
+    if alone := launch.single_process_sentence():
+        watcher.say(alone)
     watcher.say("Reading the data and the base models")
     settings = load_settings(study, data)
     plan = plan_trials(study, settings)
