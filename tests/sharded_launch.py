@@ -6,6 +6,9 @@ torchrun --nproc-per-node 2 tests/sharded_launch.py run STUDY --out DIR
 from __future__ import annotations
 
 import os
+from typing import Any
+
+from torch.distributed.fsdp import FSDPModule
 
 from evenhand.cli import main
 from evenhand.training import distributed
@@ -21,6 +24,14 @@ def sharded() -> None:
     loading = os.environ[LOADING]
     shard(accelerator)
     os.environ[LOADING] = loading  # which accelerate sets again where its plugin is made by hand
+    distribute = distributed.distribute
+
+    def checked(*arguments: Any) -> Any:
+        made = distribute(*arguments)
+        assert isinstance(made.module, FSDPModule) == bool(made.replicas[0].parameters)
+        return made
+
+    distributed.distribute = checked
 
 
 if __name__ == "__main__":
