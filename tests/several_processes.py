@@ -15,13 +15,16 @@ import torch
 
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
-from evenhand.models.load import load_classifier
-from evenhand.training.batches import ProcessedImages
+from evenhand.models.find import BaseModel, find_model
+from evenhand.models.language import load_language_model
+from evenhand.models.load import load_classifier, load_tokenizer
+from evenhand.training.batches import Inputs, ProcessedImages
+from evenhand.training.language import LanguagePack, encode_prompted
 from evenhand.training.launch import this_process
 from evenhand.training.loop import fit
 from evenhand.training.memory_options import apply_memory_options
 from evenhand.training.pack import Pack, Validation, single_pack
-from small_models import CLASSES, base, encoded, examples_for, recipe
+from small_models import CLASSES, base, encoded, examples_for, posts, recipe
 
 SEED = 3
 
@@ -37,24 +40,61 @@ class Case:
     examples: int = 65
     train: dict[str, Any] = field(default_factory=dict)
 
+    def base(self) -> BaseModel:
+        return base(self.model_type)
+
     def model(self) -> torch.nn.Module:
-        model = parse_method("m", self.method).apply(load_classifier(base(self.model_type), CLASSES, SEED), SEED)
+        model = parse_method("m", self.method).apply(load_classifier(self.base(), CLASSES, SEED), SEED)
         return model.double() if self.double else model
 
-    def inputs(self, first: int, last: int):
+    def inputs(self, first: int, last: int) -> Inputs:
         found = encoded(examples_for(self.model_type, 100).take(np.arange(first, last)), self.model_type)
         return (
             ProcessedImages(found.pixels.astype(float)) if self.double and isinstance(found, ProcessedImages) else found
         )
 
     def pack(self) -> Pack:
-        spec, labels = parse_method("m", self.method), examples_for(self.model_type, 100).labels[: self.examples]
+        spec, labels = parse_method("m", self.method), self.labels(0, self.examples)
         inputs = self.inputs(0, self.examples)
         pack = single_pack(
             self.model(), inputs, labels, seed=SEED, lr=spec.lr, epochs=spec.epochs, train=recipe(**self.train)
         )
         apply_memory_options(pack)
         return pack
+
+    def labels(self, first: int, last: int) -> np.ndarray:
+        return examples_for(self.model_type, 100).labels[first:last]
+
+    def predicted(self, pack: Pack) -> np.ndarray:
+        return pack.predict(0, self.inputs(80, 99))
+
+
+@dataclass(frozen=True)
+class LanguageCase(Case):
+    """A training of a language model that continues a post's first word."""
+
+    model_type: str = "tiny-llama"
+
+    def base(self) -> BaseModel:
+        return find_model(self.model_type)
+
+    def model(self) -> torch.nn.Module:
+        model = parse_method("m", self.method).apply(load_language_model(self.base()), SEED)
+        return model.double() if self.double else model
+
+    def inputs(self, first: int, last: int) -> Inputs:
+        texts = [text.partition(" ") for text in posts(100).inputs[first:last]]
+        prompts, targets = [text[0] for text in texts], [text[2] for text in texts]
+        return encode_prompted(load_tokenizer(self.base()), prompts, targets, 128)
+
+    def pack(self) -> Pack:
+        return LanguagePack.of(super().pack())
+
+    def labels(self, first: int, last: int) -> np.ndarray:
+        return np.zeros(last - first, dtype=np.int64)
+
+    def predicted(self, pack: Pack) -> np.ndarray:
+        return np.array(pack.evaluate(0, self.inputs(80, 99), self.labels(80, 99))[0])
 
 
 FULL = {"kind": "full", "lr": 1e-3, "epochs": 2}
@@ -73,6 +113,14 @@ CASES = {
     "lora, sharded": Case(LORA, sharded=True, train=STRICT),
     "full, checkpointed": Case(FULL, train={"checkpointing": True}),
     "lora of llama, sharded and checkpointed": Case(LORA, "llama", sharded=True, train={"checkpointing": True}),
+    "language": LanguageCase(FULL, train=STRICT),
+    "language, lora with dropout": LanguageCase(LORA, train={"accumulate": 2, "batch_size": 8, **STRICT}),
+    "language, packed": LanguageCase(FULL, train={"packing": True, **STRICT}),
+    "language, few tokens": LanguageCase(FULL, "tiny-mistral", train={"tokens_per_pass": 64, **STRICT}),
+    "language, sharded": LanguageCase(FULL, sharded=True, train={"accumulate": 2, "batch_size": 8, **STRICT}),
+    "language, packed and sharded": LanguageCase(FULL, sharded=True, train={"packing": True}),
+    "language, lora, sharded": LanguageCase(LORA, "tiny-mistral", sharded=True, train=STRICT),
+    "language, float32": LanguageCase({**LORA, "lr": 1e-3}, double=False),
 }
 
 REFUSED = {
@@ -85,13 +133,12 @@ REFUSED = {
 def trained(pack: Pack, case: Case) -> dict[str, Any]:
     """The losses, gradient norms and logits of a training."""
     rows: list[dict[str, Any]] = []
-    labels = examples_for(case.model_type, 100).labels[80:91]
-    fit(pack, [Validation(case.inputs(80, 91), labels)], lambda _, row: rows.append(row))
+    fit(pack, [Validation(case.inputs(80, 91), case.labels(80, 91))], lambda _, row: rows.append(row))
     return {
         "losses": [row["loss"] for row in rows if "loss" in row],
         "norms": [row["gradient_norm"] for row in rows if "loss" in row],
         "validation": [row["validation_loss"] for row in rows if "validation_loss" in row],
-        "logits": pack.predict(0, case.inputs(80, 99)),
+        "logits": case.predicted(pack),
     }
 
 
@@ -101,11 +148,10 @@ def weights(model: torch.nn.Module) -> dict[str, np.ndarray]:
 
 def main() -> None:
     from evenhand.training import distributed
+    from evenhand.training.distributed_language import DistributedLanguagePack
 
     for name in sys.argv[2:]:
-        base(
-            {**CASES, **REFUSED}[name].model_type
-        )  # before the launch is known: then transformers writes in one process only
+        {**CASES, **REFUSED}[name].base()  # before the launch is known: then transformers writes in one process only
     accelerator = distributed.accelerator()
     data_parallel = accelerator.distributed_type
     for name in sys.argv[2:]:
@@ -113,7 +159,8 @@ def main() -> None:
         if case.sharded:
             shard(accelerator)
         try:
-            pack = distributed.distribute(case.pack(), case.model)
+            kind = DistributedLanguagePack if isinstance(case, LanguageCase) else distributed.DistributedPack
+            pack = distributed.distribute(case.pack(), case.model, kind)
         except InputError as error:
             found, model = {"refused": str(error)}, torch.nn.Module()
         else:

@@ -76,6 +76,8 @@ def _run(
     study: StudySpec, store: Store, data: Path | None, execute: Executor, repair: bool, watcher: Watcher, source: str
 ) -> Results:
     """Run a study with an executor."""
+    if alone := launch.single_process_sentence():
+        watcher.say(alone)
     watcher.say("Reading the data and the base models")
     settings = load_settings(study, data)
     plan = plan_trials(study, settings)

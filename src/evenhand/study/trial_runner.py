@@ -23,6 +23,7 @@ from evenhand.study.time_limit import time_limit
 from evenhand.tasks import trainer
 from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.work import Job, Work
+from evenhand.tasks.workers import train_in_all_processes
 from evenhand.training import launch
 from evenhand.training.checkpoints import MatchTarget
 
@@ -231,15 +232,12 @@ def _train_pack_or_fail(
         yield error
         return
     jobs = [replace(job, work=replace(job.work, target=target)) for job in jobs]
-    yield from trainer(pack[0].kind).train_together(jobs, progress, store.features)
+    yield from train_in_all_processes(pack[0].kind, jobs, progress, store.features)
 
 
 def _job(trial: Trial, folder: Path, store: Store) -> Job:
     """Return the job of a trial, with the benchmarks and probes that follow its training."""
     work = work_of(trial)
-    job = Job(work, folder, trial.evaluations, trial.keep)
-    if trial.benchmarks is None and trial.probing is None:
-        return job  # which can be sent to the other processes of a launch
 
     def afterwards(model: nn.Module) -> None:
         """Score and probe the trained model."""
@@ -247,7 +245,7 @@ def _job(trial: Trial, folder: Path, store: Store) -> Job:
             _score(trial, model, folder, store)
         write_probes(work, model, folder)
 
-    return replace(job, afterwards=afterwards)
+    return Job(work, folder, trial.evaluations, trial.keep, afterwards)
 
 
 def _train(

@@ -100,8 +100,6 @@ def train_together(
     shared = launch.this_process().shared
     if shared:
         from evenhand.training import distributed
-
-        distributed.broadcast(jobs)
     where = distributed.accelerator().device if shared else device()
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)

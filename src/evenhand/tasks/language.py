@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
@@ -23,17 +23,39 @@ from evenhand.tasks.work import (
     peak_of_process,
     write_log_row,
 )
+from evenhand.training import launch
+from evenhand.training.shares import ShareOut, answer_all
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
+    from evenhand.training.language import LanguagePack
+
 Encode = Callable[[Work, "PreTrainedTokenizerBase", TrainingExamples | Dataset], Any]
 """Encodes examples as training inputs, `Prompted`."""
 
-Ask = Callable[["nn.Module", "PreTrainedTokenizerBase", "torch.device"], pl.DataFrame]
-"""Computes the record rows of a model, without the column `trial`."""
+
+class Ask(Protocol):
+    """Callable that asks a model its questions and returns its record rows, without the column `trial`."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        where: torch.device,
+        share_out: ShareOut = answer_all,
+    ) -> pl.DataFrame:
+        """Return the rows.
+
+        Args:
+            model: on its device.
+            tokenizer: of the base model.
+            where: the device.
+            share_out: gets the answers to the questions.
+        """
+        ...
 
 
 def train_alone(
@@ -63,10 +85,19 @@ def train_alone(
     (job,) = jobs
     started = time.perf_counter()
     work, where = job.work, device()
+    shared = launch.this_process().shared
+    if shared:
+        from evenhand.training import distributed, distributed_language
+
+        where = distributed.accelerator().device
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     tokenizer = shared_tokenizer(work.base)
-    pack = assemble_language_pack(work, encode(work, tokenizer, work.examples), where)
+    # A model that will be sharded need not fit on one device.
+    first = torch.device("cpu") if shared else where
+    pack = assemble_language_pack(work, encode(work, tokenizer, work.examples), first)
+    if shared:
+        pack = distributed.distribute(pack, partial(_model, work), distributed_language.DistributedLanguagePack)
     validation = None
     if work.validation is not None:
         validation = Validation(encode(work, tokenizer, work.validation), work.validation.labels)
@@ -79,22 +110,24 @@ def train_alone(
     except TrainingError as error:
         yield error
         return
-    rows = ask(pack.module, tokenizer, where)
+    with pack.answering() as model:
+        rows = ask(model, tokenizer, where, pack.share_out)
+    model = pack.full_model(0)
     try:
-        job.afterwards(pack.module)
+        job.afterwards(model)
     except TrainingError as error:
         yield error
         return
     if job.keep == "weights" or (job.keep == "adapters" and not work.method.whole):
-        work.method.save(pack.module, job.folder)
+        work.method.save(model, job.folder)
     yield (
         TrainingOutcome(
             fitted.train_loss,
             fitted.validation_loss,
-            *count_parameters(pack.module),
+            *count_parameters(model),
             time.perf_counter() - started,
             torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
-            attention=attention_kernels(pack.module),
+            attention=attention_kernels(model),
             step=fitted.step,
             reached=fitted.reached,
         ),
@@ -102,16 +135,21 @@ def train_alone(
     )
 
 
-def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> Any:
-    """Return the pack of a trial that learns from these inputs, a `LanguagePack`."""
-    from evenhand.models.language import load_language_model
+def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> LanguagePack:
+    """Return the pack of a trial that learns from these inputs."""
     from evenhand.training.language import LanguagePack
     from evenhand.training.memory_options import apply_memory_options
 
-    model = work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
-    made = work.method.pack(model, inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
+    made = work.method.pack(_model(work), inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
     apply_memory_options(made)
     return LanguagePack.of(made)
+
+
+def _model(work: Work) -> nn.Module:
+    """Return the base model as the trial's method alters it."""
+    from evenhand.models.language import load_language_model
+
+    return work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
 
 
 def ask_kept(work: Work, folder: Path, ask: Ask) -> pl.DataFrame | None:

@@ -21,6 +21,7 @@ from evenhand.errors import TrainingError
 from evenhand.records.prompts import CONTENT_FREE
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work
+from evenhand.training.shares import ShareOut, answer_all
 
 __all__ = ["encode", "kept_model", "predict", "timing_sample", "train_together"]
 
@@ -91,22 +92,22 @@ def _options(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     where: torch.device,
+    share_out: ShareOut = answer_all,
 ) -> pl.DataFrame:
     """Return the rows of the table `options` for the reviews of every split."""
-    from evenhand.tasks.prompts.scoring import score_options
+    from evenhand.tasks.prompts.scoring import PromptScores, score_options, woven_scores
     from evenhand.tasks.prompts.table import options_table
     from evenhand.training.loop import reproducible
+
+    def scores_of(texts: Sequence[str]) -> PromptScores:
+        """Return the scores of the prompts about these texts."""
+        reader = cast("PreTrainedModel", model)
+        return score_options(reader, tokenizer, work.prompts, texts, sequence_loss=work.sequence_loss)
 
     frames = []
     for dataset in evaluations.values():
         with reproducible(where):
-            scores = score_options(
-                cast("PreTrainedModel", model),
-                tokenizer,
-                work.prompts,
-                [*dataset.inputs, *work.content_free],
-                sequence_loss=work.sequence_loss,
-            )
+            scores = share_out(scores_of, [*dataset.inputs, *work.content_free], weave=woven_scores)
         asked = [*map(str, dataset.example), *(CONTENT_FREE + text for text in work.content_free)]
         frames.append(options_table(scores, "", asked).drop("trial"))
     return pl.concat(frames)

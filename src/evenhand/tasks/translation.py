@@ -14,10 +14,12 @@ from evenhand.data.translation import PROMPT, TrainingPairs, Translations
 from evenhand.errors import TrainingError
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work
+from evenhand.training.shares import ShareOut, answer_all, woven
 
 __all__ = ["encode", "kept_model", "predict", "prompts", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import nn
     from transformers import PreTrainedTokenizerBase
@@ -92,6 +94,7 @@ def _responses(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     where: torch.device,
+    share_out: ShareOut = answer_all,
     most: int | None = None,
 ) -> pl.DataFrame:
     """Return the rows of the table `responses` for the examples of every split."""
@@ -99,12 +102,16 @@ def _responses(
     from evenhand.training.language import encode_prompts
     from evenhand.training.loop import reproducible
 
+    def texts_of(some: Sequence[np.ndarray]) -> list[str]:
+        """Return the texts that follow some prompts."""
+        return generate_first_lines(model, tokenizer, some, where, MAX_NEW_TOKENS if most is None else most)
+
     columns: dict[str, Any] = {"split": pl.String, "example": pl.String, "step": pl.Int64, "text": pl.String}
     frames = [pl.DataFrame(schema=columns)]
     for split, dataset in evaluations.items():
         asked = encode_prompts(tokenizer, prompts(list(dataset.inputs)), work.train.max_length)
         with reproducible(where):
-            texts = generate_first_lines(model, tokenizer, asked, where, MAX_NEW_TOKENS if most is None else most)
+            texts = share_out(texts_of, asked, weave=woven)
         values = {
             "split": [split] * len(dataset),
             "example": [str(example) for example in dataset.example],

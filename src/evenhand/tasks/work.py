@@ -107,8 +107,8 @@ class Job:
             heads), `weights` also whole models, `none` nothing.
         evaluations: the examples to predict, by `split`.
         keep: see `folder`.
-        afterwards: called with the model after training and predictions. If it raises TrainingError, the trial has
-            failed.
+        afterwards: called with the model after training and predictions, in a launch by the main process alone. If it
+            raises TrainingError, the trial has failed.
     """
 
     work: Work

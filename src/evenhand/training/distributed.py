@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,8 +28,9 @@ from transformers import PreTrainedModel
 from evenhand.errors import InputError
 from evenhand.methods.layers import blocks
 from evenhand.training import optimizer
-from evenhand.training.batches import longest_first_batches
+from evenhand.training.batches import Inputs, longest_first_batches
 from evenhand.training.dropout import SeededDropout
+from evenhand.training.language import LanguagePack
 from evenhand.training.launch import this_process
 from evenhand.training.pack import PREDICT_BATCH, MicroBatch, Pack, Replica, Single, train_mode
 
@@ -54,6 +55,8 @@ def accelerator() -> Accelerator:
         mixed_precision="no",
         kwargs_handlers=[DistributedDataParallelKwargs(), InitProcessGroupKwargs(timeout=PATIENCE)],
     )
+    # Otherwise transformers would leave the weights of the other processes empty, also of a model that is not sharded.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     supported = (DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
     if configured.distributed_type not in supported and not configured.is_fsdp2:
         raise _unsupported(configured.distributed_type.value)
@@ -69,10 +72,7 @@ def _unsupported(backend: str) -> InputError:
 
 
 def broadcast(message: Any) -> None:
-    """Send a message from the main process to the processes that call `receive_broadcast`; do nothing in other
-    processes."""
-    if not this_process().main:
-        return
+    """Send a message from the main process to the others, which call `receive_broadcast`."""
     distributed.broadcast_object_list([message], src=0, group=_channel())
 
 
@@ -81,6 +81,13 @@ def receive_broadcast() -> Any:
     received = [None]
     distributed.broadcast_object_list(received, src=0, group=_channel())
     return received[0]
+
+
+def gather(part: Any) -> list[Any]:
+    """Return the part of every process, in the order of their ranks. Every process must call this."""
+    parts = [None] * accelerator().num_processes
+    distributed.all_gather_object(parts, part, group=_channel())
+    return parts
 
 
 @cache
@@ -130,25 +137,34 @@ class DistributedPack(Single):
         norm: Any = optimizer.clip_gradients(replica.parameters, replica.train.clip_norm)
         return norm.full_tensor() if _is_sharded(self.module) else norm
 
+    def predict(self, replica: int, inputs: Inputs) -> np.ndarray:
+        """Return logits, float32 [n, C], in the order of the inputs and equal in every process."""
+        return self.values_of_all(inputs, lambda rows: self.module(**inputs.batch(rows, self.device)).logits)
+
     # Tensors computed in inference mode cannot be gathered into shards that are trained afterwards.
     @torch.no_grad()
-    def predict(self, replica: int, inputs: Any) -> np.ndarray:
-        """Return logits, float32 [n, C], in the order of the inputs and equal in every process."""
+    def values_of_all(self, inputs: Inputs, values_of: Callable[[np.ndarray], torch.Tensor]) -> np.ndarray:
+        """Return values of all examples in evaluation mode, float32 [n, ...], in their order, equal in every process.
+
+        Args:
+            inputs: [n] examples, which are shared out.
+            values_of: computes the values of some rows with the model, [len(rows), ...].
+        """
         training = self.module.training
         self.module.eval()
-        all_logits = None
+        all_values = None
         for rows in longest_first_batches(len(inputs), inputs.lengths, PREDICT_BATCH * accelerator().num_processes):
             rows_here, counts = _own_rows(len(rows))
-            logits = self.module(**inputs.batch(rows[rows_here], self.device)).logits.float()
-            if all_logits is None:
-                all_logits = logits.new_zeros(len(inputs), logits.shape[1])
+            values = values_of(rows[rows_here]).float()
+            if all_values is None:
+                all_values = values.new_zeros(len(inputs), *values.shape[1:])
             if counts:
-                all_logits[torch.from_numpy(rows[rows_here]).to(self.device)] = logits
-        assert all_logits is not None
-        distributed.all_reduce(all_logits)
+                all_values[torch.from_numpy(rows[rows_here]).to(self.device)] = values
+        assert all_values is not None
+        distributed.all_reduce(all_values)
         if training:
             train_mode(self.module)
-        return all_logits.cpu().numpy()
+        return all_values.cpu().numpy()
 
     def full_model(self, replica: int) -> nn.Module:
         """Return the model as its method made it, with its trained weights. Every process must call this.
@@ -168,17 +184,24 @@ class DistributedPack(Single):
         return model.eval()
 
 
-def distribute(pack: Pack, make_model: Callable[[], nn.Module]) -> DistributedPack:
+Distributed = TypeVar("Distributed", bound=DistributedPack)
+
+
+def distribute(
+    pack: Pack, make_model: Callable[[], nn.Module], kind: type[Distributed] = DistributedPack
+) -> Distributed:
     """Distribute a pack of one replica over the processes of this launch.
 
     Args:
         pack: not trained yet, the same in every process.
         make_model: makes the untrained model again.
+        kind: the pack to return.
 
     Raises:
         InputError: several processes would not give the results of one, with the reason.
     """
     pack = _check_can_distribute(pack)
+    accelerator().free_memory()  # it would keep the model of every trial
     (replica,) = pack.replicas
     module = pack.module
     if replica.adamw is None:
@@ -188,14 +211,14 @@ def distribute(pack: Pack, make_model: Callable[[], nn.Module]) -> DistributedPa
         module, _ = accelerator().prepare(module, replica.adamw)
         # Shards take the place of the parameters, in the optimiser too.
         replica.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return DistributedPack(module, [replica], accelerator().device, make_model=make_model)
+    return kind(module, [replica], accelerator().device, make_model=make_model)
 
 
 def _check_can_distribute(pack: Pack) -> Single:
     """Return the pack if several processes train it like a single process; raise InputError otherwise."""
     if len(pack.replicas) > 1:
         raise InputError(f"{len(pack.replicas)} trials cannot share several processes; these train one after the other")
-    if type(pack) is not Single:
+    if type(pack) not in (Single, LanguagePack):
         raise InputError(
             "this method draws its own batches or takes its own steps, which a single process must do; start it "
             "without a launcher"
@@ -210,6 +233,7 @@ def _check_can_distribute(pack: Pack) -> Single:
         raise InputError(
             "train.compile is not supported with several processes; leave it out, or start the run without a launcher"
         )
+    assert isinstance(pack, Single)
     for name, module in pack.module.named_modules():
         parameters = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
         if parameters and isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -6,7 +6,8 @@ the mean over examples, so that a text's weight does not depend on its neighbour
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from evenhand.errors import InputError
 from evenhand.training.batches import Inputs, TokenizedTexts, longest_first_batches
 from evenhand.training.pack import PREDICT_BATCH, Pack, Single, train_mode
 from evenhand.training.sequence_packing import pack_texts
+from evenhand.training.shares import Answers, Question, answer_all
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -180,12 +182,30 @@ class LanguagePack(Single):
         (replica,) = self.replicas
         assert isinstance(replica.inputs, PromptedTexts)
         packing = replica.train.packing
-        return _mean_losses(*target_log_probs(self.module, replica.inputs, rows, self.device, length, packing)).sum()
+        return mean_losses(*target_log_probs(self.module, replica.inputs, rows, self.device, length, packing)).sum()
 
     def evaluate(self, replica: int, inputs: Inputs, labels: np.ndarray) -> tuple[float, float]:
         """Return the mean loss per example, and NaN, because a language model has no accuracy here."""
         assert isinstance(inputs, PromptedTexts)
         return float(example_losses(self.module, inputs, self.device).mean()), float("nan")
+
+    def share_out(
+        self,
+        answer: Callable[[Sequence[Question]], Answers],
+        questions: Sequence[Question],
+        weave: Callable[[Sequence[Answers]], Answers],
+    ) -> Answers:
+        """Return the answers to all questions; see `evenhand.training.shares.ShareOut`."""
+        return answer_all(answer, questions, weave)
+
+    @contextmanager
+    def answering(self) -> Iterator[nn.Module]:
+        """Context manager that yields the trained model, ready to answer questions."""
+        yield self.module
+
+    def full_model(self, replica: int) -> nn.Module:
+        """Return the model as its method made it, with its trained weights."""
+        return self.module
 
 
 @torch.inference_mode()
@@ -197,12 +217,12 @@ def example_losses(
     module.eval()
     losses = np.empty(len(inputs), dtype=np.float32)
     for rows in longest_first_batches(len(inputs), inputs.lengths, size):
-        losses[rows] = _mean_losses(*target_log_probs(module, inputs, rows, device)).float().cpu().numpy()
+        losses[rows] = mean_losses(*target_log_probs(module, inputs, rows, device)).float().cpu().numpy()
     if training:
         train_mode(module)
     return losses
 
 
-def _mean_losses(log_probs: torch.Tensor, is_target: torch.Tensor) -> torch.Tensor:
+def mean_losses(log_probs: torch.Tensor, is_target: torch.Tensor) -> torch.Tensor:
     """Return each example's mean loss over its target's tokens."""
     return -log_probs.sum(1) / is_target.sum(1)

@@ -13,7 +13,7 @@ from evenhand.data import phrases
 from evenhand.errors import InputError
 from evenhand.records.prompts import PromptName
 from evenhand.tasks.prompts.prompt import Option, PromptSelection, ReviewPrompt
-from evenhand.tasks.prompts.scoring import score_options
+from evenhand.tasks.prompts.scoring import score_options, woven_scores
 from evenhand.tasks.prompts.table import options_table
 from tasks.prompts.language_models import language_model, told, whole_words
 
@@ -315,3 +315,21 @@ def test_records_say_what_was_asked_and_what_was_answered():
     ].null_count()
     cloze = table.filter(prompt="cloze1/plain/male-female", example="a")
     assert cloze["bytes"].to_list() == [4, 6] and cloze["identifier"].null_count() == 2
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_scores_of_shared_out_reviews_are_those_of_all_reviews(processes):
+    model, tokenizer = language_model("tiny-llama", torch.float64)
+    texts, prompts = reviews(5), some()
+    whole = score_options(model, tokenizer, prompts, texts, sequence_loss=True)
+    parts = [
+        score_options(model, tokenizer, prompts, texts[rank::processes], sequence_loss=True)
+        for rank in range(processes)
+    ]
+    shared = woven_scores(parts)
+    assert shared.prompts == whole.prompts and shared.truncated == whole.truncated
+    for ours, theirs in ((shared.log_prob, whole.log_prob), (shared.sequence_loss, whole.sequence_loss)):
+        assert len(ours) == len(prompts)
+        for found, right in zip(ours, theirs, strict=True):
+            assert found == pytest.approx(right, abs=1e-9)
+    assert all(map(np.array_equal, shared.tokens, whole.tokens))

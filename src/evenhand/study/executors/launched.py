@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from evenhand.errors import InputError
 from evenhand.methods.private import Private
+from evenhand.methods.quantized import QLoRA
 from evenhand.study.expansion import Trial
 from evenhand.training import launch
 
@@ -20,12 +21,10 @@ def check_launch(trials: Sequence[Trial]) -> None:
         InputError: a trial, or the launch itself, is not supported.
     """
     for trial in trials:
-        if trial.kind != "classification":
-            reason = "generates texts, which is done in one process so far"
-        elif trial.probing is not None:
-            reason = "is probed, which is done in one process so far"
-        elif isinstance(trial.spec, Private):
+        if isinstance(trial.spec, Private):
             reason = "draws its batches and its noise for one process"
+        elif isinstance(trial.spec, QLoRA):
+            reason = "rounds its base model to 4 bits, which has not been shown to work in several processes"
         elif trial.train.base_dropout:
             reason = "has train.base_dropout, noise that several processes would draw otherwise than one"
         elif trial.train.replicas not in ("auto", 1):

@@ -115,6 +115,27 @@ def score_options(
     )
 
 
+def woven_scores(parts: Sequence[PromptScores]) -> PromptScores:
+    """Return the scores of all reviews from n parts, the first with the reviews 0, n, 2n, … and so on."""
+
+    def weave(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the rows of one array in each part, in the order of the reviews."""
+        whole = np.concatenate(arrays)
+        for first, array in enumerate(arrays):
+            whole[first :: len(arrays)] = array
+        return whole
+
+    first, losses = parts[0], [part.sequence_loss for part in parts if part.sequence_loss is not None]
+    return PromptScores(
+        first.prompts,
+        tuple(map(weave, zip(*(part.log_prob for part in parts), strict=True))),
+        tuple(map(weave, zip(*(part.tokens for part in parts), strict=True))),
+        tuple(map(weave, zip(*losses, strict=True))) if losses else None,
+        sum(part.truncated for part in parts),
+        sum(part.computed for part in parts),
+    )
+
+
 class _ScoresOfPrompt:
     """The scores of one prompt [n, K], filled in batch by batch."""
 
