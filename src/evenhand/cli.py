@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,14 +21,17 @@ from evenhand.cli_options import (
     Json,
     JudgedComparison,
     Listing,
+    On,
     Out,
     Prediction,
+    Price,
     Set,
     SplitDesign,
     Study_,
     Tiny,
     cluster_of,
     folder_of,
+    forecast_of,
     listed,
     margins_of,
     study_of,
@@ -99,19 +101,17 @@ def plan(
     tiny: Tiny = False,
     accuracy: Accuracy = 0.8,
     calibrate: Calibrate = True,
+    on: On = None,
+    price: Price = None,
     as_json: Json = False,
 ) -> None:
     """List the trials of a study, their predicted cost, and the smallest harm that the study could detect.
 
     Nothing is trained: the few steps that are timed are thrown away."""
-    from evenhand.study.cost import forecast
-    from evenhand.study.plan import make_plan
     from evenhand.study.power_plan import detectable_effects, detectable_leaks, effect_lines, leak_lines
-    from evenhand.study.remote_store import open_store
 
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
-    planned = make_plan(spec, data)
-    expected = forecast(planned, open_store(out).out, calibrate, lambda text: print(text, file=sys.stderr))
+    planned, expected = forecast_of(spec, data, out, calibrate, on, price)
     effects, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
     if as_json:
         harms = {"detectable": [vars(effect) for effect in effects], "detectable_leaks": [vars(leak) for leak in leaks]}

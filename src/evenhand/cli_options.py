@@ -95,6 +95,14 @@ Calibrate = Annotated[
         "trials at once, without these predictions"
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COUNTxNAME",
+        help="predict wall time and cost on such machines, as 8xH100, by arithmetic; nothing is timed here",
+    ),
+]
+Price = Annotated[float | None, typer.Option(metavar="USD", min=0, help="with --on: USD per hour of one accelerator")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="a folder or URL that `run` or `audit` wrote to")]
 
 
@@ -129,6 +137,26 @@ def folder_of(where: str, *, changes: bool = False) -> Iterator[Path]:
 
     with copied(where, changes=changes) as folder:
         yield folder
+
+
+def forecast_of(
+    spec: Any, data: Path | None, out: str, calibrate: bool, on: str | None, price: float | None
+) -> tuple[Any, Any]:
+    """Return a study's plan and the forecast of its cost, on this machine or on those that `--on` names."""
+    from evenhand.study.remote_store import open_store
+
+    if on is None:
+        if price is not None:
+            raise InputError("--price is the price of the machines that --on names, such as --on 8xH100")
+        from evenhand.study.cost import forecast
+        from evenhand.study.plan import make_plan
+
+        planned = make_plan(spec, data)
+        return planned, forecast(planned, open_store(out).out, calibrate, lambda text: print(text, file=sys.stderr))
+    from evenhand.study.machine_plan import forecast_on
+    from evenhand.study.machines import parse_machines
+
+    return forecast_on(parse_machines(on, price), spec, data, open_store(out).out)
 
 
 def margins_of(given: list[str]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.data.reviews import ReviewSpec
 from evenhand.errors import InputError
-from evenhand.models.find import find_model
+from evenhand.models.find import BaseModel, find_model
 from evenhand.study.compared_groups import compared_groups
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
 
-def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSetting]:
+def load_settings(
+    study: StudySpec, data: Path | None, find: Callable[[str], BaseModel] = find_model
+) -> dict[str, LoadedSetting]:
     """Load the data and the base model of every setting; equal data sets are loaded once.
 
     Args:
         study: resolved.
         data: the folder of `--data`, with one folder per data set.
+        find: finds a base model by its name.
 
     Raises:
         InputError: data or a model that is missing or does not fit, a test set with other classes, groups to compare
@@ -59,13 +62,17 @@ def load_settings(study: StudySpec, data: Path | None) -> dict[str, LoadedSettin
         return scored[key]
 
     return {
-        name: replace(_loaded_setting(name, setting, load, data), benchmarks=benchmarks(setting.harness))
+        name: replace(_loaded_setting(name, setting, load, data, find), benchmarks=benchmarks(setting.harness))
         for name, setting in study.settings.items()
     }
 
 
 def _loaded_setting(
-    name: str, setting: Setting, load: Callable[[DataSpec], LoadedDataset], data: Path | None
+    name: str,
+    setting: Setting,
+    load: Callable[[DataSpec], LoadedDataset],
+    data: Path | None,
+    find: Callable[[str], BaseModel],
 ) -> LoadedSetting:
     """Load one setting, and refuse data, test sets and a base model that do not fit each other."""
     spec = setting.data_spec()
@@ -98,7 +105,7 @@ def _loaded_setting(
         against, compared_notes = compared_groups(setting, loaded.dataset, (other.dataset for other in others.values()))
     except InputError as error:
         raise InputError(str(error) if name == MAIN else f"settings.{name}: {error}") from None
-    base = find_model(setting.model)
+    base = find(setting.model)
     if loaded.dataset.modality != base.modality:
         raise InputError(
             f"settings.{name}: {setting.model} reads {base.modality}s, but the task {setting.task['name']} "

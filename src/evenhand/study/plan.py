@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from evenhand.audit.design import Design
 from evenhand.errors import InputError
 from evenhand.methods.fit import check_methods
 from evenhand.methods.private import Private
+from evenhand.models.find import BaseModel, find_model
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
 from evenhand.study.loaded_setting import LoadedSetting
 from evenhand.study.loading import load_settings
@@ -77,17 +78,18 @@ class Plan:
         )
 
 
-def make_plan(study: StudySpec, data: Path | None) -> Plan:
+def make_plan(study: StudySpec, data: Path | None, find: Callable[[str], BaseModel] = find_model) -> Plan:
     """Load a study's data and plan its trials; trains nothing.
 
     Args:
         study: resolved.
         data: the folder of `--data`, with one folder per data set.
+        find: finds a base model by its name.
 
     Raises:
         InputError: as `load_settings` and `plan_trials`.
     """
-    return plan_trials(study, load_settings(study, data))
+    return plan_trials(study, load_settings(study, data, find))
 
 
 def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan:
