@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
+from evenhand.study.arithmetic import work_of_size
 from evenhand.study.executors.claimed import completed_elsewhere
 from evenhand.study.executors.request import Request, request_for
 from evenhand.study.executors.requested import complete, group
@@ -16,6 +16,7 @@ from evenhand.study.expansion import Trial
 from evenhand.study.packs import packs_without_timing
 from evenhand.study.resources import ResourcesSpec, largest
 from evenhand.study.trial_runner import TrialOutcome, fail_for_now
+from evenhand.study.trial_size import SizeReader
 
 LOOK_AGAIN = 1.0
 """Seconds after which the progress is shown again."""
@@ -83,7 +84,7 @@ def execute(this: Round, cluster: Cluster) -> Generator[tuple[Trial, TrialOutcom
         # By what is fast where trials are trained, which need not be fast here.
         grouping = Task(group, asked, largest(trial.resources for trial in this.trials), "grouping")
         known = [tuple(by_hash[name] for name in pack) for pack in _waited_for(cluster, grouping)]
-    queue = sorted(map(list, known), key=_work, reverse=True)
+    queue = _longest_first(known)
     running: dict[Hashable, list[Trial]] = {}
     elsewhere: list[Trial] = []
     try:
@@ -116,6 +117,17 @@ def execute(this: Round, cluster: Cluster) -> Generator[tuple[Trial, TrialOutcom
         cluster.leave(list(running))
 
 
+def _longest_first(packs: Sequence[Sequence[Trial]]) -> list[list[Trial]]:
+    """Return packs by the operations of their training and predictions, most first."""
+    read = SizeReader()
+    operations = []
+    for pack in packs:
+        work = [work_of_size(read(trial)) for trial in pack]
+        operations.append(sum(each.trained + each.predicted for each in work))
+    order = sorted(range(len(packs)), key=lambda place: -operations[place])
+    return [list(packs[place]) for place in order]
+
+
 def _task(pack: Sequence[Trial], asked: Request) -> Task:
     """Return the task that completes a pack."""
     label = pack[0].label + (f" and {len(pack) - 1} more" if len(pack) > 1 else "")
@@ -145,19 +157,6 @@ def _outcomes(cluster: Cluster, handle: Any, pack: Sequence[Trial], this: Round)
         done = {trial.hash: outcome for trial, outcome in completed_elsewhere(pack, this.store)}
         lost = [trial for trial in pack if trial.hash not in done]
         return {**done, **{trial.hash: fail_for_now(trial, this.store, str(error)) for trial in lost}}
-
-
-def _work(pack: Sequence[Trial]) -> float:
-    """Return a number that grows with the time that a pack takes: examples that its models read × their weights."""
-    return sum(
-        (3 * len(trial.examples) * trial.spec.epochs + sum(map(len, trial.evaluations.values())))
-        * _bytes_of_weights(trial.setting.base.folder)
-        for trial in pack
-    )
-
-
-def _bytes_of_weights(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def _show(running: dict[Hashable, list[Trial]], this: Round) -> None:
