@@ -22,7 +22,8 @@ WITHIN = {True: {"losses": 1e-6, "weights": 1e-9, "logits": 1e-6}, False: dict.f
 def launch(arguments: list[str], processes: int = 2) -> subprocess.CompletedProcess[str]:
     """Start a Python program as torchrun does, on the CPU."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    known = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    path = os.pathsep.join([str(SCRIPT.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    known = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run([*command, *arguments], env=known, capture_output=True, text=True, timeout=600)
 
 
