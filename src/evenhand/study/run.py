@@ -16,7 +16,7 @@ from evenhand.study.collection import collect_tables, provenance
 from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import train, tune
 from evenhand.study.executors import executor as executor_of
-from evenhand.study.executors.launched import check_launch
+from evenhand.study.executors.launched import check_launch, check_processes
 from evenhand.study.executors.round import Executor, Round
 from evenhand.study.loading import load_settings
 from evenhand.study.plan import plan_trials
@@ -83,6 +83,8 @@ def _run(
     plan = plan_trials(study, settings)
     if launch.this_process().shared:
         check_launch([*plan.tried, *plan.distinct])
+    else:
+        check_processes([*plan.tried, *plan.distinct])
     out = store.out
     with ExitStack() as stack:
         joined = stack.enter_context(session(store, study, watcher))

@@ -38,12 +38,19 @@ def test_two_processes_train_the_trials_of_one(small_study, tmp_path, executor):
     assert not list((tmp_path / "two").glob("claims/*"))
 
 
-@pytest.mark.slow
-def test_what_several_processes_would_train_otherwise_is_refused(small_study, tmp_path):
-    study = Study(**small_study, resources={"processes": 2}, train={"base_dropout": 0.1})
-    with pytest.raises(InputError, match=r"has train\.base_dropout"):
-        study.run(tmp_path)
-    assert not list(tmp_path.glob("trials/*"))
+@pytest.mark.parametrize(
+    ("resources", "train", "said"),
+    [
+        ({}, {"base_dropout": 0.1}, r"has train\.base_dropout, .*; leave out its resources\.processes, which is 2"),
+        ({"minutes": 5}, {}, r"has resources\.minutes"),
+        ({"gpus": 1}, {}, r"resources\.gpus: 1 and processes: 2; each process computes on an accelerator of its own"),
+    ],
+)
+def test_what_several_processes_would_train_otherwise_is_refused(small_study, tmp_path, resources, train, said):
+    study = Study(**small_study, resources={"processes": 2, **resources}, train=train)
+    with pytest.raises(InputError, match=said):
+        study.run(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
