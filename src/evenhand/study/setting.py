@@ -110,18 +110,26 @@ class Setting(Spec):
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> Any:
-        """Read a number as so many seeds from 0, and refuse repeated ones."""
+        """Read a number as so many seeds from 0."""
         if isinstance(value, bool) or not isinstance(value, int | Sequence) or isinstance(value, str):
             raise InputError(f"seeds should be a number of seeds or a list of seeds, not {shortened(repr(value))}")
         if isinstance(value, int) and value > MOST_SEEDS:
             raise InputError(f"seeds should be at most {MOST_SEEDS:,}, not {shortened(repr(value))}")
         seeds = tuple(range(value)) if isinstance(value, int) else tuple(value)
-        if len(set(map(repr, seeds))) < len(seeds):
-            raise InputError(f"seeds should all be different, not {shortened(repr(value))}")
         for seed in seeds:
+            if isinstance(seed, bool):
+                raise InputError(f"a seed should be a whole number, not {seed}")
             if isinstance(seed, int) and not 0 <= seed <= LARGEST:
                 raise InputError(f"a seed should be from 0 to 2**53, not {shortened(repr(seed))}")
         return seeds
+
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        """Refuse repeated seeds, however they are written: 1, 1.0 and "1" are the same."""
+        if len(set(value)) < len(value):
+            raise InputError(f"seeds should all be different, not {shortened(repr(list(value)))}")
+        return value
 
     @field_validator("evaluate", mode="before")
     @classmethod
