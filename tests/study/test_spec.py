@@ -79,7 +79,7 @@ def test_a_method_overrides_train_and_data(small_study):
         ({"membership": 8, "match": "validation_loss"}, "models of a pool have no validation examples"),
         ({"membership": 8, "methods": {"base": {"kind": "base"}}, "reference": ()}, "no method trains anything"),
         ({"seeds": [1, 1]}, "seeds should all be different"),
-        ({"seeds": [1, 1.0, "1"]}, "seeds should all be different, not [1, 1, 1]"),
+        ({"seeds": [1, 1.0, "1"]}, "seeds should all be different, not "),
         ({"seeds": [True, 2]}, "a seed should be a whole number, not True"),
         ({"seeds": True}, "not True"),
         ({"seeds": [1.5]}, "seeds.0 should be a whole number, not 1.5"),

@@ -16,7 +16,7 @@ from evenhand.study.execution import pending
 from evenhand.study.expansion import Trial
 from evenhand.study.machine_forecast import MachineForecast, MethodForecast
 from evenhand.study.machine_times import IMAGE_SECONDS, TrialForecast, trial_forecast, utilisation
-from evenhand.study.machines import Accelerator, Machines
+from evenhand.study.machines import Accelerator, Machines, Precision
 from evenhand.study.plan import Plan, make_plan
 from evenhand.study.schedule import ScheduledTrial, makespan
 from evenhand.study.selection import assume_longest_candidates
@@ -166,7 +166,9 @@ def _basis(
     if not todo:
         return []
     one = machines.accelerator
-    widths = {(size.shape.layers[-1].width if size.shape.layers else 0, size.precision) for size in sizes.values()}
+    widths: set[tuple[int, Precision]] = {
+        (size.shape.layers[-1].width if size.shape.layers else 0, size.precision) for size in sizes.values()
+    }
     shares = sorted({f"{utilisation(width, precision, one):.0%} in {precision}" for width, precision in widths})
     if one.measured is None:
         reached = f"trials are assumed to reach {', '.join(shares)} of the peak of one {one.name}"
