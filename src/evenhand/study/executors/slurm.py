@@ -27,6 +27,7 @@ from evenhand.study.executors.request import Request
 from evenhand.study.executors.requested import complete
 from evenhand.study.executors.round import Executor, Round
 from evenhand.study.expansion import Trial
+from evenhand.study.remote_store import is_url
 from evenhand.study.resources import ResourcesSpec
 from evenhand.study.trial_runner import TrialOutcome
 
@@ -52,6 +53,7 @@ class SlurmOptions(Spec):
         partition, account, qos, constraint: as `sbatch` takes them.
         jobs: the most jobs that run at a time; None: as many as the cluster allows.
         minutes: the time limit of a job whose trials have none (`resources.minutes`).
+        folder: for logs, and for calls and results, which all machines must see; None: `slurm` in the study's folder.
         requeues: how often a job is started again after its time limit; a preempted job always is.
     """
 
@@ -61,6 +63,7 @@ class SlurmOptions(Spec):
     constraint: str | None = None
     jobs: int | None = Field(default=None, ge=1)
     minutes: int = Field(default=DAY_MINUTES, ge=1)
+    folder: str | None = None
     requeues: int = Field(default=3, ge=0)
 
 
@@ -286,4 +289,10 @@ def _execute(options: SlurmOptions, this: Round) -> Generator[tuple[Trial, Trial
     local = shutil.which("sbatch") is None
     if local and this.trials:
         this.watcher.say("There is no sbatch on the path, so that jobs run on this machine")
-    return dispatch.execute(this, SlurmCluster(this.store.out / "slurm", options, local))
+    if options.folder is None and is_url(this.store.address) and not local:
+        raise InputError(
+            f"the study is at {this.store.address}, and Slurm passes calls and results through a folder that all "
+            "machines see; name one with --cluster folder=DIR"
+        )
+    folder = this.store.out / "slurm" if options.folder is None else Path(options.folder)
+    return dispatch.execute(this, SlurmCluster(folder, options, local))
