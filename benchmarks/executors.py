@@ -45,11 +45,11 @@ class Clock(SilentWatcher):
 def study(trials: int) -> Study:
     """Return the study of so many trials, two methods with half as many seeds each."""
     return Study(
-        task={"name": "synthetic/posts", "n": 800},
+        task={"name": "synthetic/posts", "n": 400},
         model="tiny-bert",
         methods={
-            "full": {"kind": "full", "lr": 1e-3, "epochs": 4},
-            "lora": {"kind": "lora", "rank": 4, "lr": 5e-3, "epochs": 4},
+            "full": {"kind": "full", "lr": 1e-3, "epochs": 2},
+            "lora": {"kind": "lora", "rank": 4, "lr": 5e-3, "epochs": 2},
         },
         reference="full",
         seeds=trials // 2,
