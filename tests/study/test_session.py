@@ -51,6 +51,21 @@ def test_a_second_run_of_the_same_study_helps_and_the_last_one_clears_up(tmp_pat
         assert not alone.audited, "nobody else is there to be told"
 
 
+def test_what_a_job_without_a_run_is_writing_stays(tmp_path, study):
+    """A job of Slurm goes on when its run has ended; it has claimed its trial on behalf of that run."""
+    store = Store(tmp_path)
+    of_job = Store(tmp_path, store.run).claims
+    left = tmp_path / "trials" / ".abc.12"
+    with of_job.claimed(["abc"]):
+        with session(store, study, SilentWatcher()):
+            left.mkdir(parents=True)
+        assert left.exists()
+        with session(Store(tmp_path), study, SilentWatcher()):
+            assert left.exists()
+    with session(Store(tmp_path), study, SilentWatcher()):
+        assert not left.exists()
+
+
 def test_dates_of_margins_and_choices_make_no_other_study(tmp_path, study):
     again = study.model_copy(update={"declared": ({"date": "2026-01-01", "margins": {}},)})
     assert sessions.fingerprint(again) == sessions.fingerprint(study)

@@ -79,8 +79,8 @@ class Claims:
     Attributes:
         files: the file system of the folder, an `fsspec.AbstractFileSystem`.
         folder: its path there; made with the first claim.
-        run: the run on whose behalf this process works. Claims of the same run by another process have expired: an
-            executor starts work again only where the earlier attempt is dead.
+        run: the run on whose behalf this process works. What another process of the same run has claimed can be
+            claimed: an executor starts work again only where the earlier attempt is dead.
     """
 
     files: Any
@@ -108,7 +108,7 @@ class Claims:
             held = self._latest()
             for name in names:
                 before = held.get(name)
-                if before is None or self._expired(before):
+                if before is None or self._is_of_this_run(before) or self._expired(before):
                     generation = 0 if before is None else before.generation + 1
                     if self._create(name, generation, {**known, "beat": 0}):
                         taken[name] = generation
@@ -129,6 +129,11 @@ class Claims:
     def shares(self) -> dict[str, float]:
         """Return the share that is done of each claimed thing, by name, expired claims included."""
         return {name: held.share for name, held in self._latest().items()}
+
+    def forget(self, name: str) -> None:
+        """Remove a note, if there is one."""
+        with suppress(FileNotFoundError):
+            self.files.rm_file(f"{self.folder}/{name}")
 
     def note(self, name: str) -> str | None:
         """Return a note that some process left; None if there is none."""
@@ -204,13 +209,19 @@ class Claims:
             found.append(Held(named[1], int(named[2]), facts if isinstance(facts, dict) else {}))
         return found
 
+    def _is_of_this_run(self, held: Held) -> bool:
+        """Return whether another process of the same run made a claim."""
+        same = held.facts.get("run") == self.run
+        return same and (held.facts.get("machine"), held.facts.get("process")) != (
+            _identity()["machine"],
+            _identity()["process"],
+        )
+
     def _expired(self, held: Held) -> bool:
         """Return whether a claim's owner is gone: known to be, or without a sign of life for long."""
         facts = held.facts
         own = _identity()
         if facts.get("machine") == own["machine"] and not _runs(facts.get("process")):
-            return True
-        if facts.get("run") == self.run and facts.get("process") != own["process"]:
             return True
         key, now = (held.name, held.generation), time.monotonic()
         before, since = self._seen.get(key, (None, now))

@@ -63,21 +63,31 @@ def session(store: Store, study: StudySpec, watcher: Watcher) -> Iterator[Sessio
                 owners = " and ".join(sorted(held.owner for held in others))
                 watcher.say(f"This run helps {owners}, which also works on this study")
             else:
-                store.claims.clear()
-                store.clear_leftovers()
-            leaving.callback(_clear_if_last, store)
+                store.claims.forget(_AUDITED)
+                _clear(store)
+            leaving.callback(_leave, store)
             leaving.enter_context(store.claims.claimed([f"{_RUN}{store.claims.run}"], study=ours))
         yield Session(store, ours)
 
 
-def _clear_if_last(store: Store) -> None:
-    """Remove what only runs need and what lost processes left, unless another run is still there."""
+def _leave(store: Store) -> None:
+    """Clear the folder, if this was the last run in it."""
     with store.lock():
-        if not _others(store):
+        if _clear(store):
             # Cached features are large, quick to compute again, and reveal as much as the examples themselves.
             shutil.rmtree(store.features, ignore_errors=True)
-            store.claims.clear()
-            store.clear_leftovers()
+
+
+def _clear(store: Store) -> bool:
+    """Remove what lost processes left, unless some process works in the folder; return whether none does.
+
+    Jobs of a cluster may work without a run.
+    """
+    if store.claims.held():
+        return False
+    store.claims.clear()
+    store.clear_leftovers()
+    return True
 
 
 def fingerprint(study: StudySpec) -> str:
