@@ -110,7 +110,9 @@ def test_a_machine_or_a_process_is_lost_and_nothing_else(one_core, serial, two_n
     one_core.run(out, executor="ray", cluster={"address": two_nodes.address}, watcher=watched)
     assert killed
     assert_same_results(serial, out)
-    assert {outcome.status for outcome in watched.outcomes.values()} == {"trained"} and len(watched.order) == 6
+    # A process that is killed after its trial was complete is started again, and finds it.
+    statuses = {outcome.status for outcome in watched.outcomes.values()}
+    assert statuses <= {"trained", "elsewhere"} and len(watched.order) == 6
     for trial, when in written.items():
         assert (out / "trials" / trial / "trial.json").stat().st_mtime_ns == when, "trained twice"
 
