@@ -56,12 +56,12 @@ def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """
     for left in folder.glob(".*"):
         named = _ASIDE.fullmatch(left.name)
-        if named and (locked or not _runs(int(named[1]))):
+        if named and (locked or not process_runs(int(named[1]))):
             remove(left)
 
 
-def _runs(process: int) -> bool:
-    """Return whether a process of this machine runs; this process's own leftovers are left to it."""
+def process_runs(process: int) -> bool:
+    """Return whether a process of this machine runs."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

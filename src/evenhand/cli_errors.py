@@ -21,6 +21,7 @@ _TRAINING = (
     "accelerate",
     "datasets",
     "filelock",
+    "fsspec",
     "huggingface_hub",
     "peft",
     "PIL",

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evenhand.atomic_files import process_runs
+
 BEAT = 4.0
 """Seconds between two signs of life of a claim's owner."""
 
@@ -221,7 +223,8 @@ class Claims:
         """Return whether a claim's owner is gone: known to be, or without a sign of life for long."""
         facts = held.facts
         own = _identity()
-        if facts.get("machine") == own["machine"] and not _runs(facts.get("process")):
+        process = facts.get("process")
+        if facts.get("machine") == own["machine"] and isinstance(process, int) and not process_runs(process):
             return True
         key, now = (held.name, held.generation), time.monotonic()
         before, since = self._seen.get(key, (None, now))
@@ -254,14 +257,3 @@ def process_number() -> int:
     """Return a number of this process that no process of another machine has, but for one in 10¹⁸."""
     text = f"{_identity()['machine']} {os.getpid()}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 4
-
-
-def _runs(process: Any) -> bool:
-    """Return whether a process of this machine runs."""
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError, TypeError, ValueError):
-        return True
-    return True
