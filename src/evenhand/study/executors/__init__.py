@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +28,4 @@ def executor(name: str, options: Mapping[str, Any]) -> AbstractContextManager[Ex
     """
     if name not in EXECUTORS:
         raise InputError(f'there is no executor "{name}"; {did_you_mean(name, EXECUTORS)}')
-    if name == "serial":
-        return _serial(options)
     return import_module(f"evenhand.study.executors.{name}").executor(options)
-
-
-@contextmanager
-def _serial(options: Mapping[str, Any]) -> Iterator[Executor]:
-    from evenhand.study.executors.serial import execute
-
-    if options:
-        raise InputError(f"--cluster {next(iter(options))} is for --executor ray or slurm; leave it out")
-    yield execute

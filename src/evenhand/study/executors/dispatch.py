@@ -73,7 +73,7 @@ class Cluster(Protocol):
         ...
 
 
-def execute(this: Round, cluster: Cluster) -> Generator[tuple[Trial, TrialOutcome]]:
+def execute(cluster: Cluster, this: Round) -> Generator[tuple[Trial, TrialOutcome]]:
     """Complete the trials of a round on a cluster and yield each when its folder is complete. See `Executor`."""
     if not this.trials:
         return

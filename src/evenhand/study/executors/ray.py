@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,7 @@ from evenhand.spec import Spec
 from evenhand.study.executors import dispatch
 from evenhand.study.executors.dispatch import LostError, Task
 from evenhand.study.executors.requested import complete, group
-from evenhand.study.executors.round import Executor, Round
-from evenhand.study.expansion import Trial
-from evenhand.study.trial_runner import TrialOutcome
+from evenhand.study.executors.round import Executor
 from evenhand.yaml_file import read_mapping
 
 GB = 10**9
@@ -128,14 +126,10 @@ def executor(options: Mapping[str, Any]) -> Iterator[Executor]:
     if not connected_before:
         _connect(ray, wanted)
     try:
-        yield partial(_execute, RayCluster(wanted.restarts))
+        yield partial(dispatch.execute, RayCluster(wanted.restarts))
     finally:
         if not connected_before:
             ray.shutdown()
-
-
-def _execute(cluster: RayCluster, this: Round) -> Generator[tuple[Trial, TrialOutcome]]:
-    return dispatch.execute(this, cluster)
 
 
 def _connect(ray: Any, wanted: RayOptions) -> None:

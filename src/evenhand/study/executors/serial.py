@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
+from evenhand.errors import InputError
 from evenhand.study.executors.claimed import completed_elsewhere, run_claimed
 from evenhand.study.executors.request import request_for
-from evenhand.study.executors.round import Round
+from evenhand.study.executors.round import Executor, Round
 from evenhand.study.expansion import Trial
 from evenhand.study.packs import group_into_packs
 from evenhand.study.trial_runner import TrialOutcome
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks at the trials that other processes are working on."""
+
+
+@contextmanager
+def executor(options: Mapping[str, Any]) -> Iterator[Executor]:
+    """Context manager that yields the executor of this process.
+
+    Raises:
+        InputError: there are options, which are for clusters.
+    """
+    if options:
+        raise InputError(f"--cluster {next(iter(options))} is for --executor ray or slurm; leave it out")
+    yield execute
 
 
 def execute(this: Round) -> Generator[tuple[Trial, TrialOutcome]]:

@@ -134,9 +134,9 @@ class SlurmCluster:
         import submitit
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        executor = submitit.AutoExecutor(
-            self.folder, cluster="local" if self.local else "slurm", **self._executor_options()
-        )
+        kind = "local" if self.local else "slurm"
+        requeues = {f"{kind}_max_num_timeout": self.options.requeues}
+        executor = submitit.AutoExecutor(self.folder, cluster=kind, **requeues)
         executor.update_parameters(**self._parameters(tasks, needs))
         try:
             with executor.batch():
@@ -149,9 +149,6 @@ class SlurmCluster:
             link.unlink(missing_ok=True)
             link.symlink_to(Path(job.paths.stdout).name)
         return jobs
-
-    def _executor_options(self) -> dict[str, Any]:
-        return {f"{'local' if self.local else 'slurm'}_max_num_timeout": self.options.requeues}
 
     def _parameters(self, tasks: Sequence[Task], needs: ResourcesSpec) -> dict[str, Any]:
         """Return the parameters of jobs, as submitit names them."""
@@ -295,4 +292,4 @@ def _execute(options: SlurmOptions, this: Round) -> Generator[tuple[Trial, Trial
             "machines see; name one with --cluster folder=DIR"
         )
     folder = this.store.out / "slurm" if options.folder is None else Path(options.folder)
-    return dispatch.execute(this, SlurmCluster(folder, options, local))
+    return dispatch.execute(SlurmCluster(folder, options, local), this)
