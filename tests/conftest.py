@@ -16,11 +16,14 @@ from unittest.mock import patch
 import pytest
 from hypothesis import settings
 
+from browser import chromium
 from costs import Recorder, read_costs, slow_cases
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Models of the tests are so small that a second thread only waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+__all__ = ["chromium"]  # a fixture
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -24,7 +24,7 @@ def test_every_section_has_an_id_of_its_own():
 
 def test_what_was_not_audited_has_no_section(small):
     assert [content.section.id for content in contents(small)] == [
-        *("accuracy", "disparities", "ratios", "calibration", "estimates", "sizes")
+        *("accuracy", "disparities", "plane", "ratios", "calibration", "estimates", "sizes")
     ]
 
 

@@ -22,20 +22,29 @@ class Figure:
 
     Attributes:
         stem: its picture file's name without suffix (`evenhand.report.figures`); empty for charts of the page only.
+        measure: the one that it shows; empty for a chart of several.
     """
 
     chart: vega.Chart
     description: str
     stem: str = ""
+    measure: str = ""
 
 
 @dataclass(frozen=True)
 class Block:
-    """The figures under one heading."""
+    """The figures under one heading, of one setting, split and attribute where these are known."""
 
     heading: str
     figures: Sequence[Figure]
     setting: str | None = None
+    split: str | None = None
+    attribute: str | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of rows of data that its charts draw."""
+        return sum(len(rows) for figure in self.figures for rows in figure.chart.spec["datasets"].values())
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def blocks_of(
             spot = Spot(setting, split, part)
             figures = list(draw(rows, spot))
             if figures:
-                blocks.append(Block(spot.heading, figures, setting))
+                blocks.append(Block(spot.heading, figures, setting, split, part.get("attribute")))
     return blocks
 
 

@@ -138,6 +138,6 @@ def across_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
                 where: dict[str, Any] = {"split": split, "method": method, "reference": reference}
                 chart = across_chart(decided, design, measures=[measure], legend=False, **where)
                 about = f"{title(measure)}: {pair} in each setting, and the mean. The tables have the numbers."
-                figures.append(Figure(chart, about))
-            blocks.append(Block(pair if split == "test" else f"{pair}, split {split}", figures))
+                figures.append(Figure(chart, about, measure=measure))
+            blocks.append(Block(pair if split == "test" else f"{pair}, split {split}", figures, split=split))
     return blocks

@@ -149,7 +149,8 @@ def accuracy_blocks(results: Reportable) -> list[Block]:
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:
         chart = group_accuracy_chart(rows, results.design, **at.where)
-        yield Figure(chart, f"Accuracy with 95% intervals, {at.heading}.", stem("accuracy", at.part["attribute"]))
+        name, about = stem("accuracy", at.part["attribute"]), f"Accuracy with 95% intervals, {at.heading}."
+        yield Figure(chart, about, name, measure=shown_in("accuracy")[0].name)
 
     return blocks_of(_of_measures(levels(results), "accuracy"), results.design, draw, by_attribute)
 
@@ -163,7 +164,7 @@ def disparity_blocks(results: Reportable) -> list[Block]:
             chart = disparity_chart(shown, results.design, measure=measure, **at.where)
             name = measure.removesuffix("_difference") if at.part["name"] is None else ""
             about = f"{title(measure)} with 95% intervals, {at.heading}."
-            yield Figure(chart, about, stem(name, at.part["attribute"]))
+            yield Figure(chart, about, stem(name, at.part["attribute"]), measure=measure)
 
     rows = _of_measures(levels(results), "disparities").filter(pl.col("seed").is_null()).drop_nulls("attribute")
     if len(rows) > MOST_ROWS:

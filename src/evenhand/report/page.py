@@ -7,8 +7,10 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata, resources
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.contrast_panels import positive_is
+from evenhand.report.evidence import choices, evidence
 from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
@@ -29,6 +32,9 @@ _OPEN = 60
 
 _OPEN_CHARTS = 3
 """The number of blocks of charts that are open in each section; the others are drawn when they are opened."""
+
+_DRAWN = 800
+"""Blocks of charts with more rows of data are closed, so that a page opens at once."""
 
 _MEANINGS = {
     "equivalent": "the interval lies inside ± margin",
@@ -80,7 +86,8 @@ def html(results: Reportable) -> str:
     )
     environment.filters["spec"] = _spec
     environment.filters["json"] = embedded_json
-    script, style = _own("page.js"), _own("page.css")
+    environment.filters["by_setting"] = _by_setting
+    script, style = _script(), _own("page.css")
     return environment.get_template("page.html.j2").render(
         **_content(results),
         policy=_policy(bundle(), script),
@@ -94,8 +101,9 @@ def _content(results: Reportable) -> dict[str, Any]:
     design, verdicts, trials = results.design, results.verdicts, results.trials
     shown = verdict_tables.tabled(verdicts)
     single, across = verdict_tables.verdict_tables(shown, design), verdict_tables.across_tables(shown, design)
+    in_order = [*across, *single]
+    key = [(verdict, meaning) for verdict, meaning in _MEANINGS.items() if verdict in _given(in_order)]
     rows = sum(table.length for table in single)
-    given = {row.verdict for table in (*single, *across) for part in table.parts for row in part.rows}
     sections = contents(results)
     first = _FIRST if across else _FIRST[1:]
     failed, training = tables.failed_trials(trials), tables.training_grid(trials, design)
@@ -114,12 +122,15 @@ def _content(results: Reportable) -> dict[str, Any]:
         "across": across,
         "across_blocks": forest_plot.across_blocks(verdicts, design),
         "tables": single,
-        "key": [(verdict, meaning) for verdict, meaning in _MEANINGS.items() if verdict in given],
+        "key": key,
+        "starts": list(accumulate((table.length for table in in_order), initial=0)),
         "glance": verdict_tables.glance(verdicts, design),
         "many": len(single) > 1 or rows > 12,
         "open_tables": rows <= _OPEN,
         "across_open": sum(table.length for table in across) <= _OPEN,
         "opened": _OPEN_CHARTS,
+        "most_open": 4 * _OPEN,
+        "most_drawn": _DRAWN,
         "places": len(design.settings) > 1 or levels(results)["split"].n_unique() > 1,
         "level": f"{100 * (1 - 2 * design.alpha):g}",
         "tail": f"{100 * design.alpha:g}",
@@ -152,8 +163,24 @@ def _content(results: Reportable) -> dict[str, Any]:
         "absent": tables.absent_rows(levels(results), design),
         "dash": NONE,
         "verdicts": VERDICTS,
-        "config": theme.config(),
+        "page_data": {
+            "config": theme.config(),
+            "dark": dict(theme.DARK),
+            "colours": list(theme.METHOD_COLOURS),
+            "level": f"{100 * (1 - 2 * design.alpha):g}",
+            "choices": {**choices(results, in_order), "verdicts": [verdict for verdict, _ in key]},
+            **evidence(results, in_order),
+        },
     }
+
+
+def _given(given: Sequence[verdict_tables.VerdictTable]) -> set[str]:
+    return {row.verdict for table in given for part in table.parts for row in part.rows}
+
+
+def _by_setting(given: Sequence[blocks.Block]) -> list[tuple[str | None, list[blocks.Block]]]:
+    """Blocks of charts by setting, in their order."""
+    return [(setting, list(of_setting)) for setting, of_setting in groupby(given, key=lambda block: block.setting)]
 
 
 def _facts(results: Reportable) -> list[str]:
@@ -244,6 +271,16 @@ def _policy(*scripts: str) -> str:
 
 def _own(name: str) -> str:
     return resources.files("evenhand.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+_SCRIPTS = ("data", "charts", "tables", "explain", "explore", "start")
+"""The page's own scripts, in the order in which one uses another."""
+
+
+def _script() -> str:
+    """The page's own scripts as one, in a scope of their own; no bundler is needed for that."""
+    parts = [_own(f"scripts/{name}.js") for name in _SCRIPTS]
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
 
 
 def _markup(text: str) -> Any:

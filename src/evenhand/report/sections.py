@@ -17,6 +17,7 @@ from evenhand.report.detectable_harm import harm_blocks, loss_grids
 from evenhand.report.group_charts import accuracy_blocks, disparity_blocks
 from evenhand.report.membership import membership_grids
 from evenhand.report.membership_sentences import correlation_lines
+from evenhand.report.plane import plane_blocks
 from evenhand.report.probes import probe_blocks
 from evenhand.report.ratios import ratio_grids
 from evenhand.report.reliability import reliability_blocks
@@ -248,6 +249,15 @@ SECTIONS = (
         present=_of_predictions,
         absent="No disparities were measured, or the study is too large to draw them class by class: see the tables "
         "of all estimates.",
+        markdown=False,
+    ),
+    Section(
+        "plane",
+        "Accuracy and fairness",
+        "Accuracy and fairness of methods",
+        "Each point is a method. The lower right is best: accurate, with small differences between groups. Such a "
+        "difference is above 0 by chance alone, so methods whose bars overlap need not differ: the verdicts decide.",
+        plane_blocks,
         markdown=False,
     ),
     Section(

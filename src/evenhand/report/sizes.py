@@ -91,11 +91,12 @@ def size_grids(results: Reportable) -> list[tuple[str, str, list[Grid]]]:
             for row in rows.iter_rows(named=True):
                 by_group.setdefault(row["group"], {})[row["class"]] = row["n"]
             cells = [
-                [group, str(sum(size.values())), *(str(size.get(name, 0)) for name in classes)]
+                [group, f"{sum(size.values()):,}", *(f"{size.get(name, 0):,}" for name in classes)]
                 for group, size in by_group.items()
             ]
             attribute = rows["attribute"][0]
-            tables.append(Grid(f"{setting}, {attribute}", [attribute, "all", *classes], cells))
+            places = [(attribute, group) for group in by_group]
+            tables.append(Grid(f"{setting}, {attribute}", [attribute, "all", *classes], cells, places=places))
         grids += [(setting, "", tables)] if tables else []
     return grids
 
@@ -107,7 +108,8 @@ def size_blocks(results: Reportable) -> list[Block]:
         for rows in sizes.partition_by("attribute", maintain_order=True):
             attribute = rows["attribute"][0]
             about = f"Examples in each group of {attribute} by class, {setting}."
-            blocks.append(Block(f"{setting}: {attribute}", [Figure(_chart(rows, setting, attribute), about)], setting))
+            chart = Figure(_chart(rows, setting, attribute), about)
+            blocks.append(Block(f"{setting}: {attribute}", [chart], setting, attribute=attribute))
     return blocks
 
 

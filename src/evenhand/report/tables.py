@@ -44,12 +44,19 @@ class Footnotes:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text cells with a head, a caption and footnotes."""
+    """A table of text cells with a head, a caption and footnotes.
+
+    Attributes:
+        measure: what all of it is about, if that is one measure.
+        places: the attribute and the group of each row, to find it by; empty for a table of other things.
+    """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    measure: str = ""
+    places: Sequence[tuple[str | None, str | None]] = ()
 
 
 def estimate_grids(
@@ -80,6 +87,7 @@ def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
     decimals, notes = digits(measure), Footnotes()
     by_place: dict[str, dict[str, str]] = {}
     tested: dict[str, int] = {}
+    places: dict[str, tuple[str | None, str | None]] = {}
     for row in rows.iter_rows(named=True):
         who = place(row)
         text = number(row["value"], decimals)
@@ -89,10 +97,12 @@ def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
             text += "".join(f" ({mark})" for mark in notes.mark(row["note"]))
         by_place.setdefault(who, {})[row["method"]] = text
         tested[who] = max(tested.get(who, 0), row["n"] or 0)
+        places[who] = (row["attribute"], row["group"])
     cells = [
-        [who, str(tested[who]), *(values.get(method, NONE) for method in methods)] for who, values in by_place.items()
+        [who, f"{tested[who]:,}", *(values.get(method, NONE) for method in methods)] for who, values in by_place.items()
     ]
-    return Grid(heading(measure, rows["comparison"][0]), ["", "examples tested", *methods], cells, notes.texts)
+    head = ["of", "examples tested", *methods]
+    return Grid(heading(measure, rows["comparison"][0]), head, cells, notes.texts, measure, list(places.values()))
 
 
 AUDITED = ("study", "pool")
@@ -181,7 +191,7 @@ def _mean(values: pl.Series, decimals: int) -> str:
 
 def _count(values: pl.Series) -> str:
     known = values.drop_nulls().to_list()
-    return f"{max(known):,}".replace(",", " ") if known else NONE
+    return f"{max(known):,}" if known else NONE
 
 
 def _share(done: pl.DataFrame) -> str:
@@ -194,7 +204,7 @@ def _share(done: pl.DataFrame) -> str:
 
 def _memory(values: pl.Series) -> str:
     known = values.drop_nulls().to_list()
-    return f"{max(known) / 2**20:,.0f} MiB".replace(",", " ") if known else NONE
+    return f"{max(known) / 2**20:,.0f} MiB" if known else NONE
 
 
 def audited(trials: pl.DataFrame) -> int:

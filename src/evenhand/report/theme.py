@@ -67,6 +67,28 @@ INK = "#222222"
 FAINT = "#5c5c5c"
 
 
+DARK: Mapping[str, str] = {
+    "white": "#14171c",
+    INK: "#e6e8eb",
+    FAINT: "#a3abb5",
+    BAND: "#2b3440",
+    "#d8d8d8": "#3a424c",
+    "#ececec": "#272d35",
+    "#b5b5b5": "#5a646f",
+    "#c44601": "#ff8b4d",
+    "#0b62a8": "#6fb3f2",
+    "#a8508a": "#e08fc6",
+    "#007a5a": "#45c39e",
+    "#4b9fc9": "#7cc6e8",
+    "#6b6b6b": "#a8a8a8",
+    "#9a9a9a": "#8a8a8a",
+    "#d55e00": "#ff8b3d",
+    "#8a6d00": "#d4b34a",
+    "#3f3f3f": "#d0d0d0",
+}
+"""The colours of charts on a dark page, by those on a white one; others serve on both."""
+
+
 def scale_of(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """The colours and shapes of methods, by their order; after eight methods, colours repeat with other shapes."""
     colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(names))]

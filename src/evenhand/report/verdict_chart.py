@@ -162,7 +162,7 @@ def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
         for measure in dict.fromkeys(panels_of(drawn(here)["measure"])):
             chart = verdict_chart(here, design, measures=[measure], legend=False, **at.where)
             about = f"Contrasts with intervals and margin, {title(measure)}: {at.heading}."
-            yield Figure(chart, f"{about} The table above has the numbers.")
+            yield Figure(chart, f"{about} The table above has the numbers.", measure=measure)
 
     return blocks_of(rows, design, draw, _parts)
 

@@ -28,6 +28,7 @@ from evenhand.report.wording import (
     interval,
     measure_named,
     number,
+    others,
     others_of,
     place,
     scope_in_words,
@@ -47,6 +48,7 @@ class Row:
         notes: numbers of footnotes.
         disparity: of a gap change, what becomes of the gap.
         scope: what it is about, where the rows of a table are not about the same.
+        attribute, group: of whom, to find it by.
         prediction, differ: of a pooled contrast where a new setting would lie, and how the settings differ.
     """
 
@@ -63,6 +65,8 @@ class Row:
     differ: str = ""
     disparity: str = ""
     scope: str = ""
+    attribute: str | None = None
+    group: str | None = None
 
 
 MOST_TABLED = 10_000
@@ -71,8 +75,15 @@ MOST_TABLED = 10_000
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one measure."""
+    """The rows of one measure and comparison.
 
+    Attributes:
+        against: whom groups are compared with, in words; empty for a change.
+    """
+
+    measure: str
+    comparison: str
+    against: str
     title: str
     summary: str
     rows: Sequence[Row]
@@ -85,6 +96,7 @@ class VerdictTable:
     Attributes:
         reference: None where groups of the method are compared with others.
         scope: what all rows are about, unless that is the methods: `these models`.
+        records: the rows of `verdicts`, in the order of the rows of its parts.
     """
 
     setting: str | None
@@ -96,6 +108,7 @@ class VerdictTable:
     parts: Sequence[Part]
     notes: Sequence[str]
     families: Sequence[str]
+    records: Sequence[Mapping[str, Any]] = ()
 
     @property
     def title(self) -> str:
@@ -140,21 +153,27 @@ def _verdict_table(
     made = rows.drop_nulls("contrast").with_columns(runs=pl.col("runs").max())
     scopes = list(dict.fromkeys(scope_in_words(row) for row in made.iter_rows(named=True)))
     mixed = len(scopes) > 1
-    cells: dict[tuple[str, str], list[Row]] = {}
+    records: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows.iter_rows(named=True):
-        cells.setdefault((row["measure"], row["comparison"]), []).append(_row(row, notes, mixed))
+        records.setdefault((row["measure"], row["comparison"]), []).append(row)
     changed = _GAP_CHANGE.format(others_of(rows.filter(comparison="gap change")))
     parts = [
         Part(
+            measure,
+            comparison,
+            "" if comparison == "change" else others(of_measure[0]["against"]),
             heading(measure, comparison),
             changed if comparison == "gap change" else measure_named(measure).summary,
-            cells_of,
+            [_row(row, notes, mixed) for row in of_measure],
         )
-        for (measure, comparison), cells_of in cells.items()
+        for (measure, comparison), of_measure in records.items()
     ]
     families = rows["family"].drop_nulls().unique(maintain_order=True).to_list()
     scope = "" if mixed or THE_METHODS in scopes else "".join(scopes)
-    return VerdictTable(setting, split, method, reference, scope, counts(claims(rows)), parts, notes.texts, families)
+    in_order = [row for of_measure in records.values() for row in of_measure]
+    return VerdictTable(
+        setting, split, method, reference, scope, counts(claims(rows)), parts, notes.texts, families, in_order
+    )
 
 
 def _row(row: Mapping[str, Any], notes: Footnotes, scoped: bool) -> Row:
@@ -182,6 +201,8 @@ def _row(row: Mapping[str, Any], notes: Footnotes, scoped: bool) -> Row:
         differ,
         GAP_WORDS.get(row["disparity"] or "", ""),
         scope_in_words(row) if scoped and row["contrast"] is not None else "",
+        row["attribute"],
+        row["group"],
     )
 
 

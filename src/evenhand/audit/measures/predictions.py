@@ -42,7 +42,7 @@ def _spread_of(rate: Rate) -> Measure:
     return Measure(
         f"{rate}_spread",
         "predictions",
-        f"spread of the groups' {words}s: debiased mean squared distance from the overall rate; worse or inconclusive",
+        f"spread of {words} over groups: debiased mean squared distance from the overall rate; worse or inconclusive",
         1,
         ("attribute",),
         SpreadOf(rate),
