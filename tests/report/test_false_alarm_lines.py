@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from evenhand.audit.gate import expected_false_alarms
-from evenhand.report.headline import false_alarm_lines, headline
+from evenhand.report.detail_sentences import false_alarm_lines
+from evenhand.report.headline import headline
 
 
 def test_the_headline_says_how_many_false_alarms_to_expect(small):

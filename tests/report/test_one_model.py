@@ -13,8 +13,9 @@ import pytest
 import evenhand
 from evenhand.audit.results import Results
 from evenhand.report import charts, page, terminal
+from evenhand.report.detail_sentences import smallest_harm
 from evenhand.report.gap_sentences import gap_lines
-from evenhand.report.headline import headline, smallest_harm
+from evenhand.report.headline import headline
 from evenhand.report.markdown import markdown
 from evenhand.report.notebook import MOST_ROWS, fragment
 from evenhand.report.verdict_tables import detectable_grid, glance, verdict_tables

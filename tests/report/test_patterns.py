@@ -11,7 +11,7 @@ from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.record_tables import RecordTables
 from evenhand.audit.results import Results
 from evenhand.report import page, terminal
-from evenhand.report.headline import pattern_lines
+from evenhand.report.detail_sentences import pattern_lines
 from evenhand.report.markdown import markdown
 
 SETTINGS = ("faces", "posts", "news")

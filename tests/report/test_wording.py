@@ -7,7 +7,7 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.report.headline import smallest_harm, verdict_lines
+from evenhand.report.detail_sentences import smallest_harm, verdict_lines
 from evenhand.report.wording import interval, number, place, span, title
 
 DESIGN = Design(

@@ -18,7 +18,8 @@ from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.contrast_panels import positive_is
-from evenhand.report.headline import headline, smallest_harm
+from evenhand.report.detail_sentences import smallest_harm
+from evenhand.report.headline import details, headline
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
 from evenhand.report.visible_names import with_visible_names
@@ -109,6 +110,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
         "headline": headline(results),
+        "details": details(results),
         "links": [*first, *((content.section.id, content.section.name) for content in sections), *last],
         "sections": sections,
         "across": across,
