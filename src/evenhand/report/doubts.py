@@ -27,14 +27,10 @@ class Doubts:
     Attributes:
         before: what must be known before any answer: doubts about the data, margins, and intervals.
         after: doubts about what the answers are about, and comparisons that could not be made.
-        said: the number of doubts in both.
-        count: the number of all doubts.
     """
 
     before: Sequence[str]
     after: Sequence[str]
-    said: int
-    count: int
 
 
 def doubts(results: Reportable, pairs: Sequence[Pair]) -> Doubts:
@@ -53,13 +49,12 @@ def doubts(results: Reportable, pairs: Sequence[Pair]) -> Doubts:
     # Warnings about the data may make everything else void; what verdicts are about concerns all of them.
     importance = (before[0], after[0], after[2], after[1], before[1], before[2])
     chosen = [sort for sort in importance if sort][:MOST_DOUBTS]
-    count = sum(map(len, importance))
     lines = [[sort[0] for sort in side if any(sort is each for each in chosen)] for side in (before, after)]
-    left = count - len(chosen)
+    left = sum(map(len, importance)) - len(chosen)
     if left:
         side = lines[1] or lines[0]
         side[-1] += f" {left} more {'doubt is' if left == 1 else 'doubts are'} under Details."
-    return Doubts(*lines, said=len(chosen), count=count)
+    return Doubts(*lines)
 
 
 def failed_lines(pairs: Sequence[Pair], several_settings: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from evenhand.audit.measures import wide_margins
 from evenhand.report.collapsed_sentences import collapsed_lines
@@ -45,10 +46,7 @@ def headline(results: Reportable) -> list[str]:
         >>> headline(results)[0].partition(" (")[0]
         'model is less accurate for sex = f than for the rest, by 50 points'
     """
-    pairs = pairs_of(results.verdicts, results.design)
-    said = doubts(results, pairs)
-    answers, _ = _answers(pairs, results, MOST - said.said)
-    return [*said.before, *answers, *said.after]
+    return _composed(results).lines
 
 
 def details(results: Reportable) -> list[str]:
@@ -58,11 +56,9 @@ def details(results: Reportable) -> list[str]:
     collapsed runs, widened gaps, membership, the harm that could be detected, and how many verdicts are false alarms.
     """
     verdicts, design = results.verdicts, results.design
-    pairs = pairs_of(verdicts, design)
-    shown = headline(results)
-    _, counted = _answers(pairs, results, MOST - doubts(results, pairs).said)
+    headline_ = _composed(results)
     lines = [
-        *(sentence(pair, design, len(design.settings) > 1) for pair in counted),
+        *(sentence(pair, design, len(design.settings) > 1) for pair in headline_.counted),
         *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
         *overlap_lines(verdicts),
@@ -76,38 +72,49 @@ def details(results: Reportable) -> list[str]:
         *detectable_lines(results.curves, design),
         *false_alarm_lines(verdicts, design),
     ]
-    return [line for line in lines if not any(line in whole for whole in shown)]
+    return [line for line in lines if not any(line in whole for whole in headline_.lines)]
 
 
-def _answers(pairs: Sequence[Pair], results: Reportable, room: int) -> tuple[list[str], list[Pair]]:
-    """The lines on methods, at most `room`, and the harmful pairs that have none.
+@dataclass(frozen=True)
+class _Headline:
+    """The lines of a headline, and the harmful pairs that it only counts."""
 
-    Args:
-        pairs: of the main split.
-        results: of the audit.
-        room: lines.
-    """
-    design, judged = results.design, [pair for pair in pairs if len(pair.judged)]
+    lines: list[str]
+    counted: list[Pair]
+
+
+def _composed(results: Reportable) -> _Headline:
+    pairs = pairs_of(results.verdicts, results.design)
+    doubt = doubts(results, pairs)
+    judged = [pair for pair in pairs if len(pair.judged)]
     if not judged:
-        return [NOTHING_TO_COMPARE if results.verdicts.is_empty() else "Nothing could be judged."], []
-    several = len(design.settings) > 1
-    chosen = sorted(judged, key=worst_first)
-    if len(chosen) > room:
-        chosen = sorted(merged(judged), key=worst_first)
-    left: list[Pair] = []
-    if len(chosen) > room:
-        across = [pair for pair in chosen if pair.setting is None]
-        harmful = [pair for pair in chosen if pair.setting is not None and pair.harmed]
-        chosen = [*across, *harmful][: room - 1] or chosen[: room - 1]
-        told = {(pair.setting, pair.reference, method) for pair in chosen for method in pair.methods}
-        left = [pair for pair in judged if (pair.setting, pair.reference, pair.methods[0]) not in told]
+        nothing = NOTHING_TO_COMPARE if results.verdicts.is_empty() else "Nothing could be judged."
+        return _Headline([*doubt.before, nothing, *doubt.after], [])
+    chosen, left = _chosen(judged, MOST - len(doubt.before) - len(doubt.after))
+    several = len(results.design.settings) > 1
     lines = [_line(pair, results, several) for pair in chosen]
-    return [*lines, *([_rest(left, several)] if left else [])], [pair for pair in left if pair.harmed]
+    lines += [_rest(left, several)] if left else []
+    return _Headline([*doubt.before, *lines, *doubt.after], [pair for pair in left if pair.harmed])
+
+
+def _chosen(pairs: Sequence[Pair], room: int) -> tuple[list[Pair], list[Pair]]:
+    """The pairs that have a line each, in the order of lines, and those that are counted in one.
+
+    Where not all fit, those without harm share lines, first within a setting, then over settings.
+    """
+    for candidates in (pairs, merged(pairs), merged(pairs, over_settings=True)):
+        chosen = sorted(candidates, key=worst_first)
+        if len(chosen) <= room:
+            return chosen, []
+    # What is harmful, and what holds across settings, is worth more than a line on methods without harm.
+    chosen = sorted(chosen, key=lambda pair: not pair.harmed and pair.setting is not None)[: room - 1]
+    told = {id(pair) for each in chosen for pair in each.of or (each,)}
+    return sorted(chosen, key=worst_first), [pair for pair in pairs if id(pair) not in told]
 
 
 def _line(pair: Pair, results: Reportable, several_settings: bool) -> str:
     text = sentence(pair, results.design, several_settings)
-    areas = area_sentence(levels(results), pair.lead) if len(pair.methods) == 1 else ""
+    areas = area_sentence(levels(results), pair.lead) if not pair.of else ""
     return f"{text} {areas}" if areas else text
 
 

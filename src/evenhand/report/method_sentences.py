@@ -58,6 +58,7 @@ class Pair:
         reference: None where groups of the method are compared with others.
         rows: with verdicts, of the main split, without single parts such as single questions.
         alone: whether no other method has verdicts on its gaps there, so that a sentence need not name it.
+        of: the pairs that share the sentence, where there are several.
     """
 
     setting: str | None
@@ -65,6 +66,7 @@ class Pair:
     reference: str | None
     rows: pl.DataFrame
     alone: bool = False
+    of: tuple[Pair, ...] = ()
 
     @cached_property
     def judged(self) -> pl.DataFrame:
@@ -84,6 +86,16 @@ class Pair:
     def worse(self) -> list[Row]:
         """The rows that are worse, the one that the sentence is about first."""
         return sorted(self.judged.filter(verdict="worse").iter_rows(named=True), key=_importance)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of records that the sentence is about."""
+        return measure_named(self.lead["measure"][0]).kind
+
+    @property
+    def settings(self) -> list[str | None]:
+        """The settings that the sentence is about."""
+        return list(dict.fromkeys(pair.setting for pair in self.of or (self,)))
 
     @property
     def harmed(self) -> bool:
@@ -123,7 +135,7 @@ def worst_first(pair: Pair) -> tuple[int, bool, bool, tuple[int, bool, bool, int
 
     Pairs whose worst rows are of the same measure are compared by the size of the harm.
     """
-    asked = kind_rank(measure_named(pair.lead["measure"][0]).kind)
+    asked = kind_rank(pair.kind)
     if not pair.harmed:
         return asked, pair.setting is not None, True, (0, False, False, 0, 0.0)
     kind, one_sided, hard, rank, *_, size = _importance(pair.worse[0])
@@ -131,9 +143,15 @@ def worst_first(pair: Pair) -> tuple[int, bool, bool, tuple[int, bool, bool, int
 
 
 def pairs_of(verdicts: pl.DataFrame, design: Design) -> list[Pair]:
-    """Every pair of the main split that has verdicts, in the design's order, means over settings first."""
+    """Every pair of the main split that has verdicts, in the design's order, means over settings first.
+
+    Rows that can say only `worse` or `inconclusive` (spreads) are left out where they are inconclusive: they cannot
+    answer, and what decides in their place has rows of its own.
+    """
     split = main_split(verdicts["split"])
     here = claims(verdicts).filter(~single_part(), split=split or "").drop_nulls("verdict")
+    mute = [name for name in here["measure"].unique() if measure_named(name).one_sided]
+    here = here.filter(~(pl.col("measure").is_in(mute) & (pl.col("verdict") == "inconclusive")))
     places: list[str | None] = [None, *settings_of(here, design)]
     pairs = []
     for setting in places:
@@ -143,20 +161,28 @@ def pairs_of(verdicts: pl.DataFrame, design: Design) -> list[Pair]:
     return pairs
 
 
-def merged(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs in order, those without harm that share setting and reference as one."""
-    together: dict[tuple[str | None, str | None], Pair] = {}
+def merged(pairs: Sequence[Pair], over_settings: bool = False) -> list[Pair]:
+    """The pairs with harm, followed by those without: the ones that share setting and reference as one.
+
+    Args:
+        pairs: in the order of a reader.
+        over_settings: whether those of several settings become one, too; means over settings stay apart.
+    """
+    together: dict[tuple[str | None, str | None, Kind], list[Pair]] = {}
     for pair in pairs:
         if not pair.harmed:
-            key = pair.setting, pair.reference
-            one = together.get(key)
-            if one is None:
-                together[key] = pair
-            else:
-                together[key] = Pair(
-                    pair.setting, one.methods + pair.methods, one.reference, pl.concat([one.rows, pair.rows])
-                )
-    return [pair for pair in pairs if pair.harmed] + list(together.values())
+            place = "" if over_settings and pair.setting is not None else pair.setting
+            together.setdefault((place, pair.reference, pair.kind), []).append(pair)
+    return [*(pair for pair in pairs if pair.harmed), *map(_as_one, together.values())]
+
+
+def _as_one(pairs: Sequence[Pair]) -> Pair:
+    if len(pairs) == 1:
+        return pairs[0]
+    methods = tuple(dict.fromkeys(method for pair in pairs for method in pair.methods))
+    return Pair(
+        pairs[0].setting, methods, pairs[0].reference, pl.concat([pair.rows for pair in pairs]), of=tuple(pairs)
+    )
 
 
 def sentence(pair: Pair, design: Design, several_settings: bool) -> str:
@@ -171,13 +197,16 @@ def sentence(pair: Pair, design: Design, several_settings: bool) -> str:
     if not pair.harmed:
         text = " ".join([_harmless(pair, level), *(_differing(pair) if len(pair.methods) == 1 else [])])
         lead = _lead(pair, several_settings)
-        return lead + (text[:1].lower() + text[1:] if pair.setting is None and text.startswith("No ") else text)
+        begins = text.startswith("No ") and lead.endswith("settings ")
+        return lead + (text[:1].lower() + text[1:] if begins else text)
     asked = pair.worse[0]["measure"] in pair.lead["measure"]
     first, named = _harm(pair, level) if asked else (_harmless(pair, level), [])
     return _lead(pair, several_settings) + " ".join([first, *_beside(pair, named), *_differing(pair)])
 
 
 def _lead(pair: Pair, several_settings: bool) -> str:
+    if len(pair.settings) > 1:
+        return f"In {len(pair.settings)} settings "
     if pair.setting is not None:
         return f"{pair.setting}: " if several_settings else ""
     counted = sorted(set(pair.judged["runs"].drop_nulls()))
@@ -236,6 +265,8 @@ def _excluded(pair: Pair, measure: str) -> tuple[str, bool]:
     by_group = rows.drop_nulls("group")
     grouped = bool(by_group["contrast"].count())
     shown = by_group if grouped else rows.filter(pl.col("attribute").is_null())
+    raw = shown.filter(pl.col("correction").is_null())
+    shown = shown if raw.is_empty() else raw
     return excluded(shown, "gaps" if pair.reference is None else "harms"), grouped
 
 
