@@ -79,8 +79,8 @@ def test_the_first_sentence_about_one_model_names_the_group_that_fares_worst_and
     missed = math.ceil(1000 * harmed.verdicts.filter(measure="accuracy", verdict="better")["detectable"].max()) / 10
     (sentence,) = headline(harmed)
     assert sentence == (
-        f"{wanted} (90% interval {low} to {high}). No other group is shown to fare worse than the rest; gaps in accuracy "
-        f"under {missed:g} points could have been missed."
+        f"{wanted} (90% interval {low} to {high}). No other group is shown to fare worse than the rest; gaps in "
+        f"accuracy under {missed:g} points could have been missed."
     )
     assert 35 < float(value) < 45
     for text in (terminal.text(harmed).splitlines()[1], Outline(page.html(harmed)).visible, markdown(harmed)):

@@ -74,8 +74,7 @@ def test_the_headline_counts_what_is_worse_and_says_what_is_detectable():
     assert "equivalent in 1, inconclusive in 1" in line
     assert (
         "The smallest harm in the accuracy of a group that this study detects with 80% power is between 3.1 and 12.0 "
-        "points."
-        in line
+        "points." in line
     )
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.verdict_rows import COLLAPSED, WITHOUT
-from evenhand.report.wording import Row, by_pair, claims, heading, main_split, place, settings_of
+from evenhand.report.wording import Row, by_pair, claims, compared, heading, main_split, place, settings_of
 
 _NAMED = 3
 
@@ -40,7 +40,7 @@ def collapsed_lines(verdicts: pl.DataFrame, design: Design, *, named: bool = Tru
             shown += [f"and {len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
             differ = f" ({'; '.join(shown)})" if named and shown else ""
             lines.append(
-                f"{lead}{method} against {reference}: a run looks collapsed ({', '.join(reasons)}). Without it "
+                f"{lead}{compared(method, reference)}: a run looks collapsed ({', '.join(reasons)}). Without it "
                 f"{len(changed)} of {len(judged)} verdicts differ{differ}."
             )
     return lines

@@ -19,6 +19,9 @@ from evenhand.report.wording import by_pair, compared, main_split
 MOST_DOUBTS = 3
 """The most doubts that a headline has; the others are counted."""
 
+_NAMED = 2
+"""The most comparisons that one of its doubts names."""
+
 
 @dataclass(frozen=True)
 class Doubts:
@@ -43,7 +46,7 @@ def doubts(results: Reportable, pairs: Sequence[Pair]) -> Doubts:
     verdicts, design = results.verdicts, results.design
     warnings = [warning for setting in design.settings.values() for warning in setting.warnings]
     failed = failed_lines(pairs, len(design.settings) > 1)
-    scope = scope_lines(verdicts, results.trials, design)
+    scope = scope_lines(verdicts, results.trials, design, named=_NAMED)
     before = (warnings, wide_margins(design.margins), overlap_lines(verdicts))
     after = (failed, collapsed_lines(verdicts, design, named=False), scope)
     # Warnings about the data may make everything else void; what verdicts are about concerns all of them.
@@ -63,7 +66,7 @@ def failed_lines(pairs: Sequence[Pair], several_settings: bool) -> list[str]:
     for pair in pairs:
         if pair.setting is not None and pair.judged.is_empty():
             lead = f"{pair.setting}: " if several_settings else ""
-            why = pair.rows["note"].drop_nulls().first() or "no reason was recorded"
+            why = str(pair.rows["note"].drop_nulls().first() or "no reason was recorded").partition("; ")[0]
             what = (
                 f"{pair.methods[0]} could not be compared with {pair.reference}"
                 if pair.reference is not None
@@ -80,10 +83,16 @@ def overlap_lines(verdicts: pl.DataFrame) -> list[str]:
     return [f"Intervals may be too short: {OVERLAP}. A larger pool, or fewer tested examples, would help."]
 
 
-def scope_lines(verdicts: pl.DataFrame, trials: pl.DataFrame, design: Design) -> list[str]:
+def scope_lines(verdicts: pl.DataFrame, trials: pl.DataFrame, design: Design, named: int | None = None) -> list[str]:
     """A sentence on verdicts about single models, which show nothing about the methods; empty where there are none.
 
     Where methods were compared with one run each, and where one run of a method was compared with several of another.
+
+    Args:
+        verdicts: the table.
+        trials: the table.
+        design: of the study.
+        named: the most comparisons that a sentence names; None: all.
     """
     made = verdicts.drop_nulls(["verdict", "contrast", "reference", "setting"])
     made = made.filter(split=main_split(verdicts["split"]) or "")
@@ -91,7 +100,9 @@ def scope_lines(verdicts: pl.DataFrame, trials: pl.DataFrame, design: Design) ->
     lines, models = [], made.filter(scope=TWO_MODELS)
     if len(models):
         pairs = [compared(method, reference) for method, reference, _ in by_pair(models, design)]
-        where = "These verdicts" if len(models) == len(made) else f"Verdicts on {' and '.join(pairs)}"
+        more = [f"{len(pairs) - named} more"] if named is not None and len(pairs) > named else []
+        shown = " and ".join([*pairs[:named], *more])
+        where = "These verdicts" if len(models) == len(made) else f"Verdicts on {shown}"
         which = "these two models" if len(pairs) == models["setting"].n_unique() == 1 else "these models"
         lines.append(f"{where} are about {which}, with one run of each: they {nothing.format('the methods')}")
     for method, reference, rows in by_pair(made.filter(scope=ONE_AGAINST_SEVERAL), design):

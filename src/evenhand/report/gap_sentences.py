@@ -102,6 +102,8 @@ def excluded(rows: pl.DataFrame, noun: str = "gaps") -> str:
     if judged.is_empty():
         return unknown
     measure, bounds = judged["measure"][0], judged["high"].to_list()
+    if bounds[0] <= 0:
+        return f"; {noun} in {title(measure)} of any size are excluded{unknown}"
     # Where nearly anything is possible, "excluded" alone would sound like an answer.
     only = "only " if bounds[0] > span_of(measure) / 4 else ""
     text = f"; {only}{noun} in {title(measure)} above {bound(measure, bounds[0])} are excluded"

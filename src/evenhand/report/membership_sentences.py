@@ -71,7 +71,8 @@ def area_sentence(estimates: pl.DataFrame, verdicts: pl.DataFrame) -> str:
         verdicts: of one method and reference, in one setting and split.
     """
     for measure in shown_in("areas"):
-        for row in verdicts.filter(pl.col("attribute").is_null(), measure=measure.name).iter_rows(named=True):
+        everyone = verdicts.filter(pl.col("attribute").is_null(), measure=measure.name).drop_nulls("setting")
+        for row in everyone.iter_rows(named=True):
             where = {"setting": row["setting"], "split": row["split"], "measure": measure.name}
             here = estimates.filter(pl.col("seed").is_null(), pl.col("attribute").is_null(), **where)
             value = dict(here.select("method", "value").iter_rows())

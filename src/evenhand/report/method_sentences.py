@@ -30,6 +30,9 @@ from evenhand.report.wording import (
 _NAMED = 2
 """The most subjects that are named besides the one that fares worst."""
 
+_NOUNS = {"change": "harms", "gap": "gaps", "gap change": "changes of gaps"}
+"""What differences against a group are called, by what is compared."""
+
 _MOST_METHODS = 4
 """The most methods that are named in one sentence."""
 
@@ -195,13 +198,13 @@ def sentence(pair: Pair, design: Design, several_settings: bool) -> str:
     """
     level = round(100 * (1 - 2 * design.alpha))
     if not pair.harmed:
-        text = " ".join([_harmless(pair, level), *(_differing(pair) if len(pair.methods) == 1 else [])])
-        lead = _lead(pair, several_settings)
-        begins = text.startswith("No ") and lead.endswith("settings ")
-        return lead + (text[:1].lower() + text[1:] if begins else text)
-    asked = pair.worse[0]["measure"] in pair.lead["measure"]
-    first, named = _harm(pair, level) if asked else (_harmless(pair, level), [])
-    return _lead(pair, several_settings) + " ".join([first, *_beside(pair, named), *_differing(pair)])
+        said = [_harmless(pair, level), *(_differing(pair) if not pair.of else [])]
+    else:
+        asked = pair.worse[0]["measure"] in pair.lead["measure"]
+        first, named = _harm(pair, level) if asked else (_harmless(pair, level), [])
+        said = [first, *_beside(pair, named), *_differing(pair)]
+    text, lead = " ".join(said), _lead(pair, several_settings)
+    return lead + (text[:1].lower() + text[1:] if text.startswith("No ") and lead.endswith("settings ") else text)
 
 
 def _lead(pair: Pair, several_settings: bool) -> str:
@@ -253,7 +256,10 @@ def _harmless(pair: Pair, level: int) -> str:
     """The sentence on methods in which no harm is shown of what was asked for first: what is excluded."""
     first = first_measure(pair.lead)
     ending, grouped = _excluded(pair, first)
-    return f"{_not_shown(pair, first, grouped)}{ending}{_open(pair)}."
+    absent = len(pair.rows) - len(pair.judged)
+    # Of several methods, groups that could not be judged under one of them are not those of another.
+    open_ = f"; {absent} could not be judged" if pair.of and absent else ""
+    return f"{_not_shown(pair, first, grouped)}{ending}{open_}{_open(pair)}."
 
 
 def _excluded(pair: Pair, measure: str) -> tuple[str, bool]:
@@ -267,6 +273,7 @@ def _excluded(pair: Pair, measure: str) -> tuple[str, bool]:
     shown = by_group if grouped else rows.filter(pl.col("attribute").is_null())
     raw = shown.filter(pl.col("correction").is_null())
     shown = shown if raw.is_empty() else raw
+    shown = shown.drop_nulls("contrast") if pair.of else shown
     return excluded(shown, "gaps" if pair.reference is None else "harms"), grouped
 
 
@@ -279,7 +286,8 @@ def _not_shown(pair: Pair, first: str, grouped: bool) -> str:
         under = "" if pair.alone else f" under {any_of}"
         return f"No group is shown to fare worse than {others_of(pair.lead)}{under}"
     if pair.setting is None:
-        return f"there is no consistent pattern of {any_of} being worse than {pair.reference}"
+        within = f" in {title(first)}" if pair.harmed else ""
+        return f"there is no consistent pattern of {any_of} being worse than {pair.reference}{within}"
     words = measure_named(first).display.not_worse
     if grouped and not words and not pair.harmed:
         return f"No group is shown to be harmed by {any_of} compared with {pair.reference}"
@@ -300,7 +308,8 @@ def _open(pair: Pair) -> str:
 def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
     """The sentences on who else is harmed, and what is excluded or could have been missed in the other groups."""
     row = pair.worse[0]
-    worse = [each for each in pair.worse if each["group"] is not None or each["attribute"] is None]
+    # What is worse between all groups of an attribute sums up what is worse in some, and is said where nothing else is.
+    worse = [each for each in pair.worse if each["group"] is not None or each["attribute"] is None] or pair.worse
     also = _subjects(each for each in worse if subject(each) not in named)
     sentences = [f"Also worse: {also}."] if also else []
     if not named:
@@ -325,13 +334,21 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
 
 def _differing(pair: Pair) -> list[str]:
     """The sentence on what differs without being worse, since no direction was declared to be; empty without such."""
-    differ = _subjects(pair.judged.filter(verdict="different").iter_rows(named=True))
-    return [f"Different, with neither direction declared worse: {differ}."] if differ else []
+    rows = list(pair.judged.filter(verdict="different").iter_rows(named=True))
+    if not rows:
+        return []
+    first = max(rows, key=lambda row: (row["group"] is not None, abs(row["contrast"])))
+    way = "higher" if first["contrast"] > 0 else "lower"
+    others = len({subject(row) for row in rows} - {subject(first)})
+    more = f", and {others} more" if others else ""
+    by = size({**first, "contrast": abs(first["contrast"])})
+    what = f"{title(first['measure'])}, {way} {_about(first)} by {by}"
+    return [f"Different, with neither direction declared worse: {what}{more}."]
 
 
 def _missed(row: Row, detectable: Sequence[float | None]) -> str:
     """The harm in the measure of a row that 80% power would not have found in several groups, in words."""
-    measure, noun = row["measure"], f"{'gaps' if row['comparison'] == 'gap' else 'harms'} in {title(row['measure'])}"
+    measure, noun = row["measure"], f"{_NOUNS[row['comparison']]} in {title(row['measure'])}"
     possible = [size for size in detectable if size is not None and within_range(measure, size)]
     if not possible:
         return f"{noun} of any size could have been missed"

@@ -147,7 +147,9 @@ def question_grid(results: Reportable) -> QuestionGrid | None:
     """The grid of results: for each method and question, the most serious verdict of the rows that it sums up.
 
     Rows are those of the main split that have a verdict; single questions, and single groups of benchmarks, appear in
-    the tables only. The question of a measure is `Measure.question`. None without verdicts.
+    the tables only. The question of a measure is `Measure.question`. Questions that were asked in vain, such as
+    calibration where no probabilities are known, keep their column: a reader should see what was not judged. None
+    without verdicts.
 
     Example:
         >>> import polars as pl, evenhand
@@ -155,7 +157,7 @@ def question_grid(results: Reportable) -> QuestionGrid | None:
         >>> people = pl.DataFrame({"y": [0, 1] * 200, "guess": guess, "sex": sex})
         >>> grid = question_grid(evenhand.audit(people, label="y", prediction="guess", groups="sex"))
         >>> grid.questions
-        ('accuracy', 'parity', 'error rates')
+        ('accuracy', 'parity', 'error rates', 'calibration')
         >>> grid.rows[0].title, grid.rows[0].cells[0].text
         ('gaps of model', 'worse in 1 of 1')
     """
