@@ -18,7 +18,9 @@ def test_it_starts_with_the_headline_and_holds_accuracy_and_margins(small):
     grid, details = text.partition("## Details")[0], text.partition("## Details")[2]
     assert "| method | accuracy | parity | error rates | calibration |" in grid
     assert "| lora against full | ▶ worse in " in grid
-    assert details.startswith("\n\n- lora against full: worse in")
+    assert (
+        details.startswith("\n\n- Where harm could have been missed, ") and "- lora against full: worse in" in details
+    )
     assert "Accuracy (faces, test)" in text
     assert "- 2026-11-20: default 0.05" in text
 

@@ -88,7 +88,10 @@ def test_the_first_sentence_about_one_model_names_the_group_that_fares_worst_and
 
 
 def test_details_have_the_counts_and_the_smallest_gap_that_would_have_been_found(harmed):
-    counts, *_ = details(harmed)
+    meaning, counts, *_ = details(harmed)
+    assert (
+        meaning == "Where harm could have been missed, a larger one would have been found with a power of at least 80%."
+    )
     assert counts.startswith("Gaps of model: worse in 3 of 12 comparisons (accuracy, group = b against the rest; ")
     detectable = 100 * harmed.verdicts.filter(measure="accuracy")["detectable"]
     least, most = f"{detectable.min():.1f}", f"{detectable.max():.1f}"
@@ -221,7 +224,7 @@ def test_verdicts_of_two_fixed_models_are_about_these_models_which_the_headline_
         "other runs may differ."
     ]
     assert headline(models)[0].startswith("candidate is less accurate than current for group = b, by ")
-    assert details(models)[0].startswith("candidate against current: worse in ")
+    assert details(models)[1].startswith("candidate against current: worse in ")
     (shown,) = verdict_tables(models.verdicts, models.design)
     assert shown.scope == "these models" and not any(row.scope for part in shown.parts for row in part.rows)
     assert "About these models." in markdown(models) and "about these models" in Outline(page.html(models)).visible

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,9 +12,9 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import wide_margins
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report.collapsed_sentences import collapsed_lines
-from evenhand.report.method_sentences import Pair
+from evenhand.report.method_pairs import Pair
 from evenhand.report.reportable import Reportable
-from evenhand.report.wording import by_pair, compared, main_split
+from evenhand.report.wording import by_pair, compared, main_split, measure_named
 
 MOST_DOUBTS = 3
 """The most doubts that a headline has; the others are counted."""
@@ -61,19 +61,31 @@ def doubts(results: Reportable, pairs: Sequence[Pair]) -> Doubts:
 
 
 def failed_lines(pairs: Sequence[Pair], several_settings: bool) -> list[str]:
-    """A sentence for each pair of which nothing could be compared, with the reason."""
+    """A sentence for each pair and kind of records of which nothing could be compared, with the reason."""
     lines = []
     for pair in pairs:
-        if pair.setting is not None and pair.judged.is_empty():
-            lead = f"{pair.setting}: " if several_settings else ""
-            why = str(pair.rows["note"].drop_nulls().first() or "no reason was recorded").partition("; ")[0]
-            what = (
-                f"{pair.methods[0]} could not be compared with {pair.reference}"
-                if pair.reference is not None
-                else f"the gaps of {pair.methods[0]} could not be judged"
-            )
-            lines.append(f"{lead}{what} ({why}).")
+        if pair.setting is None:
+            continue
+        lead = f"{pair.setting}: " if several_settings else ""
+        pair_in_words = compared(pair.methods[0], pair.reference)
+        for title, rows in _unjudged(pair):
+            why = str(rows["note"].drop_nulls().first() or "no reason was recorded").partition("; ")[0]
+            if pair.judged.is_empty():
+                lines.append(f"{lead}{pair_in_words}: nothing could be judged ({why}).")
+                break
+            lines.append(f"{lead}{pair_in_words}: {title} could not be judged ({why}).")
     return lines
+
+
+def _unjudged(pair: Pair) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of each kind of records that has none with a contrast, after the title of its first measure."""
+    by_kind: dict[str, list[str]] = {}
+    for name in pair.rows["measure"].unique(maintain_order=True):
+        by_kind.setdefault(measure_named(name).kind, []).append(name)
+    for names in by_kind.values():
+        rows = pair.rows.filter(pl.col("measure").is_in(names))
+        if not rows["contrast"].count():
+            yield measure_named(names[0]).title, rows
 
 
 def overlap_lines(verdicts: pl.DataFrame) -> list[str]:

@@ -18,11 +18,15 @@ from evenhand.report.detectable_harm import detectable_lines
 from evenhand.report.doubts import doubts, overlap_lines, scope_lines
 from evenhand.report.gap_sentences import gap_lines
 from evenhand.report.membership_sentences import area_sentence, membership_lines
-from evenhand.report.method_sentences import Pair, merged, pairs_of, sentence, worst_first
+from evenhand.report.method_pairs import Pair, merged, pairs_of, worst_first
+from evenhand.report.method_sentences import sentence
 from evenhand.report.reportable import Reportable, levels
 
 MOST = 8
 """The most lines of a headline."""
+
+_MISSED = "could have been missed"
+_MEANING = "Where harm could have been missed, a larger one would have been found with a power of at least 80%."
 
 
 def headline(results: Reportable) -> list[str]:
@@ -58,6 +62,7 @@ def details(results: Reportable) -> list[str]:
     verdicts, design = results.verdicts, results.design
     headline_ = _composed(results)
     lines = [
+        *([_MEANING] if any(_MISSED in line for line in headline_.lines) else []),
         *(sentence(pair, design, len(design.settings) > 1) for pair in headline_.counted),
         *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evenhand.audit.measures.display import QUESTIONS
 from evenhand.report import theme
-from evenhand.report.method_sentences import Pair, kind_rank, pairs_of
+from evenhand.report.method_pairs import Pair, kind_rank, pairs_of
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import Row, compared, main_split, measure_named
 

@@ -27,9 +27,9 @@ from evenhand.report.wording import (
 MOST_ROWS = 24
 MOST_ACROSS = 8
 MOST_METHODS = 12
-MOST_DETAILS = 4
-"""A summary has the details of one or two methods, which are these few lines, since an audit without a folder has no
-report to look them up in; the details of many would push the verdicts off the screen, and are only counted."""
+MOST_DETAILS = 6
+"""A summary ends with the details if there are no more than this, as of one or two methods: an audit without a folder
+has no report to look them up in. Those of many methods would push the verdicts off the screen, and are only counted."""
 
 _FIRST = ("worse", "different", "better", "inconclusive", "not worse", "equivalent")
 
