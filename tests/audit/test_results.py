@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -321,12 +322,17 @@ def test_json_holds_plain_values_only(results):
 def test_the_summary_leads_with_what_is_worse(results):
     lines = results.summary().splitlines()
     assert lines[0] == "small: 2 methods, 3 seeds, 300 examples"
-    assert lines[1].startswith("lora against full: worse in")
-    assert lines[2].startswith("Compared with full, lora widens the gap between the rest and who = ")
-    assert lines[3].startswith("The smallest loss of accuracy of lora against full that this study detects")
-    assert "families of verdicts" in lines[4] and not lines[5]
-    table = [line.split("  ")[0] for line in lines[7:]]
+    assert re.match(r"lora is less accurate than full for who = c, by [\d.]+ points \(90% interval", lines[1])
+    grid, verdicts, details = "\n".join(lines[2:]).strip().split("\n\n")
+    assert [line.split("  ")[0] for line in grid.splitlines()] == ["method", "lora against full"]
+    table = [line.split("  ")[0] for line in verdicts.splitlines()[1:]]
     assert table[0] == "worse" and "worse" not in table[table.count("worse") :]
+    meaning, *said = details.splitlines()
+    assert meaning.startswith("Where harm could have been missed, ")
+    assert said[0].startswith("lora against full: worse in")
+    assert said[1].startswith("Compared with full, lora widens the gap between the rest and who = ")
+    assert said[2].startswith("The smallest loss of accuracy of lora against full that this study detects")
+    assert "families of verdicts" in said[3]
 
 
 def test_the_summary_of_one_method_shows_its_groups():

@@ -11,7 +11,7 @@ from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.errors import InputError
 from evenhand.report import forest_plot, page, terminal
 from evenhand.report.charts import across_chart
-from evenhand.report.headline import verdict_lines
+from evenhand.report.detail_sentences import verdict_lines
 from evenhand.report.markdown import markdown
 from evenhand.report.verdict_tables import across_tables, verdict_tables
 from evenhand.report.wording import BETWEEN

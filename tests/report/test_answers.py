@@ -11,7 +11,7 @@ from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import page
 from evenhand.report.answers import answers_chart
-from evenhand.report.headline import verdict_lines
+from evenhand.report.detail_sentences import verdict_lines
 from evenhand.report.markdown import markdown
 from evenhand.report.paper import draw
 from option_records import tables

@@ -11,8 +11,8 @@ from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import figures, page
 from evenhand.report.benchmarks import benchmarks_chart
+from evenhand.report.detail_sentences import pattern_lines, verdict_lines
 from evenhand.report.forest_plot import across_chart
-from evenhand.report.headline import pattern_lines, verdict_lines
 from evenhand.report.markdown import markdown
 from evenhand.report.verdict_chart import verdict_blocks
 from evenhand.report.wording import place, title

@@ -6,7 +6,7 @@ from evenhand.report.markdown import escaped, markdown
 
 
 def test_every_contrast_is_a_row_with_nine_cells(small):
-    table = markdown(small).split("## Accuracy")[0].splitlines()
+    table = markdown(small).partition("## lora against full")[2].split("## Accuracy")[0].splitlines()
     rows = [line for line in table if line.startswith("| ") and "---" not in line]
     assert len(rows) == len(small.verdicts) + 1
     assert {row.replace("\\|", "").count("|") for row in rows} == {10}
@@ -14,7 +14,13 @@ def test_every_contrast_is_a_row_with_nine_cells(small):
 
 def test_it_starts_with_the_headline_and_holds_accuracy_and_margins(small):
     text = markdown(small)
-    assert text.startswith("# simulated\n\n- lora against full: worse in")
+    assert text.startswith("# simulated\n\n- lora is less accurate than full for shape = circle, by ")
+    grid, details = text.partition("## Details")[0], text.partition("## Details")[2]
+    assert "| method | accuracy | parity | error rates | calibration |" in grid
+    assert "| lora against full | ▶ worse in " in grid
+    assert (
+        details.startswith("\n\n- Where harm could have been missed, ") and "- lora against full: worse in" in details
+    )
     assert "Accuracy (faces, test)" in text
     assert "- 2026-11-20: default 0.05" in text
 

@@ -11,6 +11,7 @@ from evenhand import Results
 from evenhand.audit.design import Figure, Panel
 from evenhand.errors import InputError
 from evenhand.report import paper
+from evenhand.report.headline import headline
 from evenhand.report.markdown import markdown
 from evenhand.report.membership import membership_grids
 from evenhand.report.membership_sentences import correlation_lines, membership_lines
@@ -43,7 +44,27 @@ def test_a_sentence_says_who_leaks_more_and_in_which_groups(results):
     assert line.endswith(
         "; it leaks more in 1 of 2 groups (race = a); the leak grew by more than in the rest in race = a."
     )
-    assert line in results.summary() and line in results.to_json()["headline"] and line in html(results)
+    assert line in results.summary() and line in results.to_json()["details"] and line in html(results)
+
+
+def test_the_headline_of_a_pool_leads_with_the_group_that_leaks_most_and_says_what_an_area_is(results):
+    rows = results.verdicts.filter(measure="membership_auc", comparison="change")
+    (group,), (everyone,) = (
+        rows.filter(pl.col("group").eq_missing(pl.lit(name))).iter_rows(named=True) for name in ("a", None)
+    )
+    (line,) = headline(results)
+    bounds = f"(90% interval {group['low']:.3f} to {group['high']:.3f})"
+    assert line.startswith(
+        f"lora leaks more of its training set than full for race = a, by {group['contrast']:.3f} in membership AUC "
+        f"{bounds}, and overall by {everyone['contrast']:.3f}. No other group is shown to be harmed; "
+    )
+    areas = {
+        row["method"]: f"{row['value']:.2f}"
+        for row in results.estimates.filter(
+            pl.col("seed").is_null(), pl.col("attribute").is_null(), measure="membership_auc"
+        ).iter_rows(named=True)
+    }
+    assert line.endswith(f"Overall membership AUC: {areas['lora']} against {areas['full']} (0.5: nothing leaks).")
 
 
 @pytest.mark.parametrize(

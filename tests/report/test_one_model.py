@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +14,9 @@ import pytest
 import evenhand
 from evenhand.audit.results import Results
 from evenhand.report import charts, page, terminal
+from evenhand.report.detail_sentences import smallest_harm
 from evenhand.report.gap_sentences import gap_lines
-from evenhand.report.headline import headline, smallest_harm
+from evenhand.report.headline import details, headline
 from evenhand.report.markdown import markdown
 from evenhand.report.notebook import MOST_ROWS, fragment
 from evenhand.report.verdict_tables import detectable_grid, glance, verdict_tables
@@ -74,14 +76,22 @@ def test_the_first_sentence_about_one_model_names_the_group_that_fares_worst_and
     row = harmed.verdicts.filter(measure="accuracy", group="b").row(0, named=True)
     value, low, high = (f"{100 * row[name]:.0f}" for name in ("contrast", "low", "high"))
     wanted = f"model is less accurate for group = b than for the rest, by {value} points"
-    assert headline(harmed)[0] == f"{wanted} (90% interval {low} to {high})."
+    missed = math.ceil(1000 * harmed.verdicts.filter(measure="accuracy", verdict="better")["detectable"].max()) / 10
+    (sentence,) = headline(harmed)
+    assert sentence == (
+        f"{wanted} (90% interval {low} to {high}). No other group is shown to fare worse than the rest; gaps in "
+        f"accuracy under {missed:g} points could have been missed."
+    )
     assert 35 < float(value) < 45
     for text in (terminal.text(harmed).splitlines()[1], Outline(page.html(harmed)).visible, markdown(harmed)):
         assert wanted in text
 
 
-def test_then_come_the_counts_and_the_smallest_gap_that_would_have_been_found(harmed):
-    _, counts, *_ = headline(harmed)
+def test_details_have_the_counts_and_the_smallest_gap_that_would_have_been_found(harmed):
+    meaning, counts, *_ = details(harmed)
+    assert (
+        meaning == "Where harm could have been missed, a larger one would have been found with a power of at least 80%."
+    )
     assert counts.startswith("Gaps of model: worse in 3 of 12 comparisons (accuracy, group = b against the rest; ")
     detectable = 100 * harmed.verdicts.filter(measure="accuracy")["detectable"]
     least, most = f"{detectable.min():.1f}", f"{detectable.max():.1f}"
@@ -213,7 +223,8 @@ def test_verdicts_of_two_fixed_models_are_about_these_models_which_the_headline_
         "These verdicts are about these two models, with one run of each: they show nothing about the methods, whose "
         "other runs may differ."
     ]
-    assert headline(models)[0].startswith("candidate against current: worse in ")
+    assert headline(models)[0].startswith("candidate is less accurate than current for group = b, by ")
+    assert details(models)[1].startswith("candidate against current: worse in ")
     (shown,) = verdict_tables(models.verdicts, models.design)
     assert shown.scope == "these models" and not any(row.scope for part in shown.parts for row in part.rows)
     assert "About these models." in markdown(models) and "about these models" in Outline(page.html(models)).visible
@@ -259,7 +270,11 @@ def test_several_methods_without_a_reference_and_several_settings_are_each_named
         "faces: No group is shown to fare worse than the rest under full; gaps in accuracy above"
     )
     assert lines[3].startswith("posts: lora is less accurate for shape = circle than for the rest, by ")
-    assert any(line.startswith("Across settings, gaps of lora: worse in ") for line in headline(results))
+    assert any(line.startswith("Across settings, gaps of lora: worse in ") for line in details(results))
+    said = headline(results)
+    assert said[0].startswith("Across 2 settings lora is less accurate for shape = circle than for the rest, by ")
+    assert said[1].startswith("Across 2 settings no group is shown to fare worse than the rest under full; ")
+    assert [line.split(": ")[0] for line in said[2:]] == ["posts", "faces", "faces", "posts"]
     assert "Across settings: gaps of lora" in markdown(results) and "lora against None" not in everything(results)
 
 

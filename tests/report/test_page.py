@@ -15,6 +15,8 @@ import pytest
 from evenhand.audit.design import MarginChange
 from evenhand.records import TABLES
 from evenhand.report import page, verdict_tables
+from evenhand.report.headline import headline
+from evenhand.report.question_grid import question_grid
 
 ATTACK = "<script>alert(1)</script>"
 
@@ -123,8 +125,25 @@ def test_the_table_holds_every_contrast_with_its_verdict(small):
 
 def test_the_headline_is_the_first_thing_said(small):
     visible = Outline(page.html(small)).visible
-    assert visible.index("worse in") < visible.index("how many of each verdict")
+    assert visible.index(headline(small)[0]) < visible.index("worse in") < visible.index("how many of each verdict")
     assert "that this study detects with 80% power is" in visible
+
+
+def test_each_cell_of_the_grid_leads_to_the_first_row_of_its_verdict(small):
+    text = page.html(small)
+    grid = question_grid(small)
+    (row,) = grid.rows
+    assert re.search(r'<table class="questions">.*?</table>', text, re.S)
+    shown = re.findall(r'<a href="#v(\d+)"><b class="([\w-]+)">[^<]*</b> <span class="faint">(\d+) of (\d+)</span></a>', text)
+    assert [(verdict.replace("-", " "), int(count), int(judged)) for _, verdict, count, judged in shown] == [
+        (cell.verdict, cell.count, cell.judged) for cell in row.cells
+    ]
+    (table,) = verdict_tables.verdict_tables(small.verdicts, small.design)
+    for (number, *_), cell in zip(shown, row.cells, strict=True):
+        record = table.records[int(number)]
+        assert record["verdict"] == cell.verdict and record["measure"] in cell.target.measures
+        earlier = [each for each in table.records[: int(number)] if each["measure"] in cell.target.measures]
+        assert cell.verdict not in [each["verdict"] for each in earlier if each["contrast"] is not None]
 
 
 def test_what_could_not_be_computed_is_a_dash_with_its_reason(simulate):

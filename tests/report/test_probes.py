@@ -9,8 +9,8 @@ from evenhand.audit.design import Figure, Panel
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import page
+from evenhand.report.detail_sentences import verdict_lines
 from evenhand.report.figures import write
-from evenhand.report.headline import verdict_lines
 from evenhand.report.markdown import markdown
 from evenhand.report.paper import draw
 from evenhand.report.probes import BARE, FEW, probed_for, probes_chart

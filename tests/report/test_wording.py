@@ -7,7 +7,7 @@ import pytest
 
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
-from evenhand.report.headline import smallest_harm, verdict_lines
+from evenhand.report.detail_sentences import smallest_harm, verdict_lines
 from evenhand.report.wording import interval, number, place, span, title
 
 DESIGN = Design(
@@ -73,8 +73,8 @@ def test_the_headline_counts_what_is_worse_and_says_what_is_detectable():
     assert line.startswith("lora against full: worse in 1 of 3 comparisons (accuracy, shape = square)")
     assert "equivalent in 1, inconclusive in 1" in line
     assert (
-        "The smallest harm in the accuracy of a group that this study detects with 80% power is between 0.03 and 0.12."
-        in line
+        "The smallest harm in the accuracy of a group that this study detects with 80% power is between 3.1 and 12.0 "
+        "points." in line
     )
 
 
@@ -123,5 +123,5 @@ def test_a_harm_that_no_accuracy_can_suffer_is_not_called_the_smallest_detectabl
     found = contrasts(
         {**groups, "group": "circle", "detectable": 0.2}, {**groups, "group": "square", "detectable": 1.4}
     )
-    assert smallest_harm(found).endswith("80% power is 0.20; in some groups no harm is reliably detectable.")
+    assert smallest_harm(found).endswith("80% power is 20.0 points; in some groups no harm is reliably detectable.")
     assert "no harm in the accuracy of a group, however large" in smallest_harm(found.filter(group="square"))

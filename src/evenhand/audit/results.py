@@ -278,11 +278,12 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but examples and predictions as plain values; what is not finite is None."""
-        from evenhand.report.headline import headline
+        from evenhand.report.headline import details, headline
 
         return {
             "source": self.design.source,
             "headline": headline(self),
+            "details": details(self),
             "design": self.design.model_dump(mode="json"),
             "verdicts": _rows(self.verdicts),
             "estimates": _rows(self.estimates),

@@ -6,24 +6,29 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.verdict_rows import COLLAPSED, WITHOUT
-from evenhand.report.wording import Row, by_pair, claims, heading, main_split, place, settings_of
+from evenhand.report.wording import Row, by_pair, claims, compared, heading, main_split, place, settings_of
 
 _NAMED = 3
 
 
-def collapsed_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
+def collapsed_lines(verdicts: pl.DataFrame, design: Design, *, named: bool = True) -> list[str]:
     """A sentence for each setting, method and reference with such runs, in the main split; empty where there are none.
 
     Verdicts stand in the rows as the runs are, and those without the runs in their notes.
+
+    Args:
+        verdicts: the table.
+        design: of the study.
+        named: whether the first verdicts that would differ are named, and not only counted.
     """
     split, lines = main_split(verdicts["split"]), []
-    named = claims(verdicts).filter(
+    about = claims(verdicts).filter(
         pl.col("note").str.contains(COLLAPSED, literal=True), pl.col("setting").is_not_null(), split=split or ""
     )
-    settings = settings_of(named, design)
+    settings = settings_of(about, design)
     for setting in settings:
         lead = f"{setting}: " if len(settings_of(verdicts, design)) > 1 else ""
-        for method, reference, rows in by_pair(named.filter(setting=setting), design, setting):
+        for method, reference, rows in by_pair(about.filter(setting=setting), design, setting):
             reasons = dict.fromkeys(_part(row, COLLAPSED) for row in rows.iter_rows(named=True))
             judged = rows.drop_nulls("verdict")
             changed = [row for row in judged.iter_rows(named=True) if _verdict_without(row) != row["verdict"]]
@@ -33,9 +38,9 @@ def collapsed_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
                 for row in changed[:_NAMED]
             ]
             shown += [f"and {len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
-            differ = f" ({'; '.join(shown)})" if shown else ""
+            differ = f" ({'; '.join(shown)})" if named and shown else ""
             lines.append(
-                f"{lead}{method} against {reference}: a run looks collapsed ({', '.join(reasons)}). Without it "
+                f"{lead}{compared(method, reference)}: a run looks collapsed ({', '.join(reasons)}). Without it "
                 f"{len(changed)} of {len(judged)} verdicts differ{differ}."
             )
     return lines

@@ -1,58 +1,69 @@
-"""The headline: the answer in sentences, the same on the page, in Markdown, in JSON and in a terminal."""
+"""The headline: the answer in at most eight lines, the same on the page, in Markdown, in JSON and in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import polars as pl
-
-from evenhand.audit.across_settings import ALIKE, DIFFER
-from evenhand.audit.comparisons import OVERLAP
-from evenhand.audit.design import Design
-from evenhand.audit.gate import expected_false_alarms
-from evenhand.audit.measures import known, wide_margins
-from evenhand.records.probes import UNTRAINED
-from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
-from evenhand.report.chart_parts import capital
+from evenhand.audit.measures import wide_margins
 from evenhand.report.collapsed_sentences import collapsed_lines
-from evenhand.report.detectable_harm import detectable_lines
-from evenhand.report.gap_sentences import gap_lines, in_points
-from evenhand.report.membership_sentences import membership_lines
-from evenhand.report.reportable import Reportable, levels
-from evenhand.report.wording import (
-    EVERYONE,
-    Row,
-    by_pair,
-    changes,
-    claims,
-    compared,
-    digits,
-    interval,
-    main_split,
-    measure_in_place,
-    measure_named,
-    number,
-    others_of,
-    place,
-    settings_of,
-    single_part,
-    span,
-    tally,
-    title,
+from evenhand.report.detail_sentences import (
+    NOTHING_TO_COMPARE,
+    disparity_lines,
+    false_alarm_lines,
+    pattern_lines,
+    verdict_lines,
 )
+from evenhand.report.detectable_harm import detectable_lines
+from evenhand.report.doubts import doubts, overlap_lines, scope_lines
+from evenhand.report.gap_sentences import gap_lines
+from evenhand.report.membership_sentences import area_sentence, membership_lines
+from evenhand.report.method_pairs import Pair, merged, pairs_of, worst_first
+from evenhand.report.method_sentences import sentence
+from evenhand.report.reportable import Reportable, levels
 
-_LISTED = 3
-"""The most `worse` comparisons that a line names, and the most lines that each add the smallest detectable harm."""
+MOST = 8
+"""The most lines of a headline."""
+
+_MISSED = "could have been missed"
+_MEANING = "Where harm could have been missed, a larger one would have been found with a power of at least 80%."
 
 
 def headline(results: Reportable) -> list[str]:
-    """The sentences of the headline, in the order of what a reader must know first.
+    """The answer in at most eight lines of one to three short sentences each, for any study, in the reader's order.
 
-    What is doubtful about the data, gaps of one model, patterns across settings, verdicts and what they are about,
-    collapsed runs, gaps, membership, the harm that could be detected, and how many verdicts are false alarms.
+    1. What must be known before any answer: warnings about the data, wide margins, intervals that may be too short.
+    2. A line for each method: whom it harms most and by how much, who else is harmed, and which harm could have been
+       missed or is excluded. Means over settings come first, then what is harmful, the most harmful first. It is about
+       what was asked for besides predictions (membership, translations, prompts, benchmarks, probes), else about
+       predictions, accuracy first. Where not all fit, methods without harm share a line; the rest is counted.
+    3. What the answers are about, where that is less than a reader may think: single models, collapsed runs,
+       comparisons that could not be made.
+
+    At most three lines are doubts (1 and 3). `details` has everything else.
+
+    Example:
+        >>> import polars as pl, evenhand
+        >>> guess, sex = [0, 1, 0, 1, 1, 0, 0, 1] * 50, ["f", "f", "m", "m"] * 100
+        >>> people = pl.DataFrame({"y": [0, 1] * 200, "guess": guess, "sex": sex})
+        >>> results = evenhand.audit(people, label="y", prediction="guess", groups="sex")
+        >>> headline(results)[0].partition(" (")[0]
+        'model is less accurate for sex = f than for the rest, by 50 points'
+    """
+    return _composed(results).lines
+
+
+def details(results: Reportable) -> list[str]:
+    """The sentences that the headline has no room for: every count, pattern, gap, and what each of them means.
+
+    Harm that the headline only counts, doubts, gaps of single methods, patterns across settings, counts of verdicts,
+    collapsed runs, widened gaps, membership, the harm that could be detected, and how many verdicts are false alarms.
     """
     verdicts, design = results.verdicts, results.design
-    return [
+    headline_ = _composed(results)
+    lines = [
+        *([_MEANING] if any(_MISSED in line for line in headline_.lines) else []),
+        *(sentence(pair, design, len(design.settings) > 1) for pair in headline_.counted),
         *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
         *overlap_lines(verdicts),
@@ -66,221 +77,67 @@ def headline(results: Reportable) -> list[str]:
         *detectable_lines(results.curves, design),
         *false_alarm_lines(verdicts, design),
     ]
+    return [line for line in lines if not any(line in whole for whole in headline_.lines)]
 
 
-def overlap_lines(verdicts: pl.DataFrame) -> list[str]:
-    """A sentence where runs share so much of a small pool that intervals are too short; none elsewhere."""
-    if not verdicts["note"].fill_null("").str.contains(OVERLAP, literal=True).any():
-        return []
-    return [f"Intervals may be too short: {OVERLAP}. A larger pool, or fewer tested examples, would help."]
+@dataclass(frozen=True)
+class _Headline:
+    """The lines of a headline, and the harmful pairs that it only counts."""
+
+    lines: list[str]
+    counted: list[Pair]
 
 
-def pattern_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """Sentences on whether a method is consistently worse than a reference over the settings of a study.
+def _composed(results: Reportable) -> _Headline:
+    pairs = pairs_of(results.verdicts, results.design)
+    doubt = doubts(results, pairs)
+    judged = [pair for pair in pairs if len(pair.judged)]
+    if not judged:
+        nothing = NOTHING_TO_COMPARE if results.verdicts.is_empty() else "Nothing could be judged."
+        return _Headline([*doubt.before, nothing, *doubt.after], [])
+    chosen, left = _chosen(judged, MOST - len(doubt.before) - len(doubt.after))
+    several = len(results.design.settings) > 1
+    lines = [_line(pair, results, several) for pair in chosen]
+    lines += [_rest(left, several)] if left else []
+    return _Headline([*doubt.before, *lines, *doubt.after], [pair for pair in left if pair.harmed])
 
-    A pattern is consistent where the mean over settings is worse than 0 and so is the whole interval in which the
-    contrast of a new setting would lie; two settings are too few to say so. The sentence has every measure that gets
-    verdicts, of everyone and between groups: the mean over settings, its interval, and how settings differ. About the
-    main split; empty where nothing was pooled.
+
+def _chosen(pairs: Sequence[Pair], room: int) -> tuple[list[Pair], list[Pair]]:
+    """The pairs that have a line each, in the order of lines, and those that are counted in one.
+
+    Where not all fit, those without harm share lines, first within a setting, then over settings.
     """
-    whole = changes(verdicts).filter(pl.col("class").is_null(), pl.col("group").is_null())
-    decided = whole.drop_nulls(["verdict", "contrast"])
-    pooled = decided.filter(
-        pl.col("setting").is_null(), pl.col("split").eq_missing(pl.lit(main_split(decided["split"])))
+    for candidates in (pairs, merged(pairs), merged(pairs, over_settings=True)):
+        chosen = sorted(candidates, key=worst_first)
+        if len(chosen) <= room:
+            return chosen, []
+    # What is harmful, and what holds across settings, is worth more than a line on methods without harm.
+    chosen = sorted(chosen, key=lambda pair: not pair.harmed and pair.setting is not None)[: room - 1]
+    told = {id(pair) for each in chosen for pair in each.of or (each,)}
+    return sorted(chosen, key=worst_first), [pair for pair in pairs if id(pair) not in told]
+
+
+def _line(pair: Pair, results: Reportable, several_settings: bool) -> str:
+    text = sentence(pair, results.design, several_settings)
+    areas = area_sentence(levels(results), pair.lead) if not pair.of else ""
+    return f"{text} {areas}" if areas else text
+
+
+def _rest(left: Sequence[Pair], several_settings: bool) -> str:
+    """The sentence that counts the pairs without a line of their own."""
+    harmful = sum(pair.harmed for pair in left)
+    harmless = len(left) - harmful
+    what = "methods" if all(pair.reference is not None for pair in left) else "groups"
+    where = " in single settings" if several_settings and all(pair.setting is not None for pair in left) else ""
+    unclear = sum("inconclusive" in pair.judged["verdict"] for pair in left if not pair.harmed)
+    doubt = f", though {unclear} of them {'has' if unclear == 1 else 'have'} inconclusive verdicts" if unclear else ""
+    if not harmful:
+        return f"The other {_many(harmless, what, where)} no harm{doubt}."
+    others = f"; the other {harmless} {'shows' if harmless == 1 else 'show'} none{doubt}" if harmless else ""
+    return f"Another {_many(harmful, what, where)} harm, under Details{others}."
+
+
+def _many(count: int, what: str, where: str) -> str:
+    return (
+        f"{count} {'comparison' if count == 1 else 'comparisons'} of {what}{where} {'shows' if count == 1 else 'show'}"
     )
-    level = round(100 * (1 - 2 * design.alpha))
-    return [_pattern(rows, method, str(reference), level) for method, reference, rows in by_pair(pooled, design)]
-
-
-def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str:
-    counted = sorted(set(rows["runs"]))
-    many = f"{counted[0]} settings" if len(counted) == 1 else f"{counted[0]} to {counted[-1]} settings"
-    clauses = [_clause(row, several=len(counted) > 1) for row in rows.iter_rows(named=True)]
-    worse = rows.filter(pl.col("low") > 0)
-    everywhere = worse.filter(pl.col("predict_low") > 0)
-    if len(everywhere):
-        answer = f"{method} is consistently worse than {reference} in {len(everywhere)} of {len(rows)} comparisons"
-    elif len(worse):
-        answer = f"{method} is worse than {reference} on average in {len(worse)} of {len(rows)} comparisons, but "
-        answer += "none of these results generalizes to a new setting"
-    else:
-        answer = f"there is no consistent pattern of {method} being worse than {reference}"
-        unclear = len(rows.filter(verdict="inconclusive"))
-        answer += f", though {unclear} of {len(rows)} comparisons are inconclusive" if unclear else ""
-    read = f"mean over settings, positive: {method} worse; simultaneous {level}% intervals"
-    return f"Across {many} {answer} ({read}): {'; '.join(clauses)}; {_differing(rows)}."
-
-
-def _clause(row: Row, several: bool) -> str:
-    """One pooled row in words: `accuracy −0.003 [−0.010, +0.004] (I² 12%, p .345)`; I² comes from its first note."""
-    decimals, who = digits(row["measure"]), place(row)
-    contrast = number(row["contrast"], decimals, signed=True)
-    bounds = interval(row["low"], row["high"], decimals, signed=True)
-    counted, _, differ = (row["note"] or "").partition("; ")[0].partition(": ")[0].partition(", ")
-    parts = [*([counted] if several else []), differ.replace("p of Q", "p")]
-    about = "" if who == EVERYONE else f", {who}"
-    return f"{title(row['measure'])}{about} {contrast} {bounds} ({', '.join(parts)})"
-
-
-def _differing(pooled: pl.DataFrame) -> str:
-    """The number of comparisons in which settings differ by more than noise, in words."""
-    differ = int(pooled["note"].str.contains(DIFFER, literal=True).sum())
-    return f"{DIFFER} in {differ} of them" if differ else ALIKE
-
-
-def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A line for each setting, method and reference that counts the verdicts of the main split.
-
-    Single questions of many appear in the table only. Where contrasts were pooled over settings, lines about these come
-    first. The smallest detectable harm is said in each line, or once at the end where there are many.
-    """
-    split = main_split(verdicts["split"])
-    if split is None:
-        return [
-            "There is nothing to compare: no reference method was named and no measure has gaps between groups, so "
-            "there are estimates and no verdicts."
-        ]
-    here = claims(verdicts).filter(~single_part(), split=split)
-    settings = settings_of(here, design)
-    outcomes: list[tuple[str, pl.DataFrame]] = []
-    for setting in settings:
-        lead = f"{setting}: " if len(settings) > 1 else ""
-        for method, reference, rows in by_pair(here.filter(setting=setting), design, setting):
-            # An untrained model is a baseline, which nobody is judged against.
-            if reference != UNTRAINED or rows["verdict"].count():
-                outcomes.append((f"{_opening(lead, method, reference)}: {_outcome(rows)}.", rows))
-    lines = []
-    for method, reference, rows in by_pair(here.filter(pl.col("setting").is_null()), design):
-        decided = rows.drop_nulls(["verdict", "contrast"])
-        differ = f"; {_differing(decided)}" if len(decided) else ""
-        lines.append(f"Across settings, {compared(method, reference)}: {_outcome(rows)}{differ}.")
-    if len(outcomes) <= _LISTED:
-        return [*lines, *(f"{line} {smallest_harm(rows)}" for line, rows in outcomes)]
-    return [*lines, *(line for line, _ in outcomes), smallest_harm(here)]
-
-
-def _opening(lead: str, method: str, reference: str | None) -> str:
-    """The beginning of a line on a pair; a method's name keeps its case."""
-    words = compared(method, reference)
-    return lead + (capital(words) if reference is None and not lead else words)
-
-
-def false_alarm_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A sentence on how many families of verdicts may say `worse` by chance; none below two families."""
-    families, expected = expected_false_alarms(verdicts, design.alpha)
-    if families < 2:
-        return []
-    return [
-        f"There are {families} families of verdicts: where nothing is worse, up to {number(expected, 1)} of them are "
-        "expected to say worse by chance; evenhand check --strict allows for that."
-    ]
-
-
-def _outcome(rows: pl.DataFrame) -> str:
-    """The counts of the verdicts, with the names of the worse comparisons."""
-    decided = rows.drop_nulls("verdict")
-    judged = decided.drop_nulls("contrast")
-    absent = len(decided) - len(judged)
-    if absent and judged.is_empty():
-        return f"no comparison could be made ({decided['note'].drop_nulls().first() or 'no reason was recorded'})"
-    worse = judged.filter(verdict="worse")
-    listed = [f"{measure_in_place(row)}, {place(row)}" for row in worse.head(_LISTED).iter_rows(named=True)]
-    listed += [f"and {len(worse) - _LISTED} more"] if len(worse) > _LISTED else []
-    outcome = tally(judged, f" ({'; '.join(listed)})" if listed else "")
-    return f"{outcome}, and {absent} more could not be made" if absent else outcome
-
-
-def scope_lines(verdicts: pl.DataFrame, trials: pl.DataFrame, design: Design) -> list[str]:
-    """A sentence on verdicts about single models, which show nothing about the methods; empty where there are none.
-
-    Where methods were compared with one run each, and where one run of a method was compared with several of another.
-    """
-    made = verdicts.drop_nulls(["verdict", "contrast", "reference", "setting"])
-    made = made.filter(split=main_split(verdicts["split"]) or "")
-    nothing = "show nothing about {}, whose other runs may differ."
-    lines, models = [], made.filter(scope=TWO_MODELS)
-    if len(models):
-        pairs = [compared(method, reference) for method, reference, _ in by_pair(models, design)]
-        where = "These verdicts" if len(models) == len(made) else f"Verdicts on {' and '.join(pairs)}"
-        which = "these two models" if len(pairs) == models["setting"].n_unique() == 1 else "these models"
-        lines.append(f"{where} are about {which}, with one run of each: they {nothing.format('the methods')}")
-    for method, reference, rows in by_pair(made.filter(scope=ONE_AGAINST_SEVERAL), design):
-        seeds = trials.filter(method=method, role="study")["seed"].n_unique()
-        single, several = (method, reference) if seeds == 1 else (reference, method)
-        lines.append(
-            f"{single} is one model, compared with the mean of {rows['runs'].max()} runs of {several}: these verdicts "
-            f"are about that model and {nothing.format('its method')}"
-        )
-    return lines
-
-
-def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
-    """A line per setting, method and reference on gaps that widen or are reversed against a group, in the main split.
-
-    Of a measure without direction either sign is against the group.
-    """
-    undirected = [name for name in verdicts["measure"].unique() if not measure_named(name).direction]
-    against = (pl.col("contrast") > 0) | pl.col("measure").is_in(undirected)
-    moved = verdicts.filter(pl.col("disparity").is_in(["widens", "reversed"]), pl.col("group").is_not_null(), against)
-    lines = []
-    settings = settings_of(moved.filter(split=main_split(verdicts["split"]) or ""), design)
-    for setting in settings:
-        lead = f"{setting}: " if len(settings_of(verdicts, design)) > 1 else ""
-        here = moved.filter(setting=setting, split=main_split(verdicts["split"]) or "")
-        for method, reference, rows in by_pair(here, design, setting):
-            by_group: dict[str, list[str]] = {}
-            for row in rows.iter_rows(named=True):
-                of_class = "" if row["class"] is None else f" of class {row['class']}"
-                word = "" if row["disparity"] == "widens" else ": reversed"
-                named = by_group.setdefault(f"{row['attribute']} = {row['group']}", [])
-                named.append(f"{title(row['measure'])}{of_class}{word}")
-            groups = [f"{who} ({', '.join(measures)})" for who, measures in by_group.items()]
-            more = [f"and {len(groups) - _LISTED} more"] if len(groups) > _LISTED else []
-            shown = "; ".join([*groups[:_LISTED], *more])
-            lines.append(
-                f"{lead}Compared with {reference}, {method} widens the gap between {others_of(rows)} and {shown}."
-            )
-    return lines
-
-
-def smallest_harm(verdicts: pl.DataFrame) -> str:
-    """A sentence on the smallest detectable harm: in the accuracy of groups, else in any judged measure.
-
-    Where only groups of one method are compared with others, on the smallest detectable gap. In single settings;
-    means over settings, and single questions of many, appear in the table only.
-    """
-    gaps = verdicts.filter(comparison="gap")
-    noun, verdicts = ("harm", changes(verdicts)) if gaps.is_empty() else ("gap", gaps)
-    verdicts = verdicts.drop_nulls("setting").filter(~single_part())
-    for where, whom, rows in _harms(verdicts):
-        known_harms = rows.drop_nulls("detectable").select("measure", "detectable").rows()
-        # Nothing gets worse by more than its whole range.
-        possible = [harm for measure, harm in known_harms if harm < _range(measure)]
-        if known_harms and not possible:
-            return f"With so few runs or examples this study reliably detects no {noun} {where}, however large."
-        if possible:
-            rest = "" if len(possible) == len(known_harms) else f"; in some {whom} no {noun} is reliably detectable"
-            points = noun == "gap" and all(in_points(measure) for measure, _ in known_harms)
-            reach = f"{span([100 * harm for harm in possible], 1)} points" if points else span(possible)
-            return f"The smallest {noun} {where} that this study detects with 80% power is {reach}{rest}."
-    return f"The smallest {noun} that this study detects is unknown."
-
-
-def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
-    """Candidates for that sentence, the easiest to understand first: a measure, whom it is about, and its contrasts."""
-    for measure in known().values():
-        if measure.display.detectable:
-            rows = verdicts.filter(measure=measure.name)
-            gaps = rows.filter(comparison="gap")
-            yield f"in {measure.display.detectable} between a group and {others_of(gaps)}", "groups", gaps
-            yield f"in the {measure.display.detectable} of a group", "groups", rows.drop_nulls("group")
-            yield f"in {measure.display.detectable}", "comparisons", rows
-    served = [measure.name for measure in known().values() if measure.default_margin]
-    yield "in any measure on a 0–1 scale", "comparisons", verdicts.filter(pl.col("measure").is_in(served))
-    for (name,), rows in verdicts.drop_nulls("detectable").group_by("measure", maintain_order=True):
-        yield f"in {title(str(name))}", "comparisons", rows
-
-
-def _range(measure: str) -> float:
-    least, most = measure_named(measure).limits
-    return most - least

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from evenhand.report import tables
 from evenhand.report.chart_parts import capital
-from evenhand.report.headline import headline
+from evenhand.report.headline import details, headline
+from evenhand.report.question_grid import question_grid
 from evenhand.report.reportable import Reportable
 from evenhand.report.sections import Content, contents
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
@@ -15,12 +16,19 @@ from evenhand.report.visible_names import with_visible_names
 
 
 def markdown(results: Reportable) -> str:
-    """The report in Markdown: headline, verdicts with their notes, tables of sections, failed trials, margins."""
+    """The report in Markdown: headline, methods × questions, details, verdicts with notes, sections, margins."""
     results = with_visible_names(results)
     design = results.design
     level = f"{100 * (1 - 2 * design.alpha):g}% interval"
     lines = [f"# {escaped(design.source or 'Fairness report')}", ""]
     lines += [f"- {escaped(line)}" for line in headline(results)]
+    grid = question_grid(results)
+    if grid is not None:
+        head, *rows = grid.table()
+        lines += ["", *_table(head, rows)]
+    further = details(results)
+    if further:
+        lines += ["", "## Details", "", *(f"- {escaped(line)}" for line in further)]
     for table in across_tables(results.verdicts, design):
         lines += _verdicts(table, f"Across settings: {table.title} ({table.split})", level)
     for table in verdict_tables(results.verdicts, design):

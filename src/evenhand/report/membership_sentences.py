@@ -63,6 +63,25 @@ def _sentence(row: Row, area: Mapping[str, float | None], groups: pl.DataFrame) 
     return "; ".join([f"{outcome}: {values}", *parts]) + "."
 
 
+def area_sentence(estimates: pl.DataFrame, verdicts: pl.DataFrame) -> str:
+    """The area of a method beside that of its reference, for everyone; empty where no membership was audited.
+
+    Args:
+        estimates: of measures themselves.
+        verdicts: of one method and reference, in one setting and split.
+    """
+    for measure in shown_in("areas"):
+        everyone = verdicts.filter(pl.col("attribute").is_null(), measure=measure.name).drop_nulls("setting")
+        for row in everyone.iter_rows(named=True):
+            where = {"setting": row["setting"], "split": row["split"], "measure": measure.name}
+            here = estimates.filter(pl.col("seed").is_null(), pl.col("attribute").is_null(), **where)
+            value = dict(here.select("method", "value").iter_rows())
+            if row["reference"] in value and row["method"] in value:
+                areas = f"{number(value[row['method']], 2)} against {number(value[row['reference']], 2)}"
+                return f"Overall {measure.title}: {areas} (0.5: nothing leaks)."
+    return ""
+
+
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 

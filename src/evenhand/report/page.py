@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata, resources
 from itertools import accumulate, groupby
@@ -20,8 +20,10 @@ from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.charts import vega_lite_version
 from evenhand.report.contrast_panels import positive_is
+from evenhand.report.detail_sentences import smallest_harm
 from evenhand.report.evidence import choices, evidence
-from evenhand.report.headline import headline, smallest_harm
+from evenhand.report.headline import details, headline
+from evenhand.report.question_grid import GridCell, QuestionGrid, question_grid
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
 from evenhand.report.visible_names import with_visible_names
@@ -117,12 +119,14 @@ def _content(results: Reportable) -> dict[str, Any]:
         "warnings": _warnings(results),
         "mixed": results.provenance.get("mixed", ""),
         "headline": headline(results),
+        "details": details(results),
         "links": [*first, *((content.section.id, content.section.name) for content in sections), *last],
         "sections": sections,
         "across": across,
         "across_blocks": forest_plot.across_blocks(verdicts, design),
         "tables": single,
         "key": key,
+        "questions": _questions(question_grid(results), in_order),
         "starts": list(accumulate((table.length for table in in_order), initial=0)),
         "glance": verdict_tables.glance(verdicts, design),
         "many": len(single) > 1 or rows > 12,
@@ -172,6 +176,38 @@ def _content(results: Reportable) -> dict[str, Any]:
             **evidence(results, in_order),
         },
     }
+
+
+def _questions(grid: QuestionGrid | None, given: Sequence[verdict_tables.VerdictTable]) -> dict[str, Any] | None:
+    """The grid of methods × questions; each cell with the number of the first row that has its verdict."""
+    if grid is None:
+        return None
+    numbered = list(enumerate(row for table in given for row in table.records))
+    rows = [
+        {
+            "names": [*([row.setting or "across settings"] if grid.several else []), row.title],
+            "cells": [(cell, None if cell is None else _first(cell, numbered)) for cell in row.cells],
+        }
+        for row in grid.rows
+    ]
+    return {"head": [*(["setting"] if grid.several else []), "method", *grid.questions], "rows": rows}
+
+
+def _first(cell: GridCell, numbered: Sequence[tuple[int, Mapping[str, Any]]]) -> int | None:
+    """The number of the first row that a cell sums up and that has the cell's verdict."""
+    target = cell.target
+    wanted = (target.setting, target.split, target.method, target.reference, cell.verdict)
+    columns = ("setting", "split", "method", "reference", "verdict")
+    return next(
+        (
+            number
+            for number, row in numbered
+            if row["measure"] in target.measures
+            and row["contrast"] is not None
+            and tuple(row[column] for column in columns) == wanted
+        ),
+        None,
+    )
 
 
 def _given(given: Sequence[verdict_tables.VerdictTable]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Results as plain text for a terminal: the headline, notes on the data, and the most important verdicts."""
+"""Results as plain text for a terminal: the headline, methods × questions, the most important verdicts, and notes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from evenhand.report.headline import headline
+from evenhand.report.headline import details, headline
+from evenhand.report.question_grid import question_grid
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.visible_names import with_visible_names
 from evenhand.report.wording import (
@@ -25,6 +26,11 @@ from evenhand.report.wording import (
 
 MOST_ROWS = 24
 MOST_ACROSS = 8
+MOST_METHODS = 12
+MOST_DETAILS = 6
+"""A summary ends with the details if there are no more than this, as of one or two methods: an audit without a folder
+has no report to look them up in. Those of many methods would push the verdicts off the screen, and are only counted."""
+
 _FIRST = ("worse", "different", "better", "inconclusive", "not worse", "equivalent")
 
 
@@ -45,10 +51,29 @@ def text(results: Reportable) -> str:
     """The summary that a run or an audit prints at its end."""
     results = with_visible_names(results)
     lines = [title_line(results), *headline(results)]
-    for summary in summaries(results):
+    for summary in [*questions(results), *summaries(results)]:
         lines += ["", *_aligned(summary.rows), *([summary.left] if summary.left else [])]
+    further = details(results)
+    if len(further) > MOST_DETAILS:
+        further = [f"{len(further)} more sentences are under Details in the report."]
+    lines += ["", *further] if further else []
     notes = [note for setting in results.design.settings.values() for note in setting.notes]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)])
+
+
+def questions(results: Reportable, most: int = MOST_METHODS) -> list[Summary]:
+    """The grid of methods × questions as a table; none without verdicts.
+
+    Args:
+        results: to be shown.
+        most: rows; the others are counted.
+    """
+    grid = question_grid(results)
+    if grid is None:
+        return []
+    head, *rows = grid.table()
+    left = len(rows) - most
+    return [Summary([head, *rows[:most]], f"and {left} more in the report" if left > 0 else "")]
 
 
 def title_line(results: Reportable) -> str:

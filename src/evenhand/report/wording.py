@@ -84,12 +84,14 @@ class Places:
         part: the column that is null in a row about the whole, such as all groups or all questions.
         single: which rows are about one of many parts, which tables have and charts of verdicts do not.
         by_condition: whether the condition is what a row is about, and nothing that is added to it.
+        preposition: the word before the place in a sentence: `in crows_pairs_english`, `for author, layer 2`.
     """
 
     name: Callable[[Row], str]
     part: str = "group"
     single: pl.Expr | None = None
     by_condition: bool = True
+    preposition: str = "in"
 
 
 def others(against: str | None) -> str:
@@ -132,7 +134,7 @@ _GROUPS = Places(_group, by_condition=False)
 _PLACES: Mapping[Kind, Places] = {
     "options": Places(_question, "condition", pl.col("condition").fill_null("").str.contains("/", literal=True)),
     "benchmarks": Places(_benchmark, "group", pl.col("group").is_not_null()),
-    "probes": Places(_layer, "condition"),
+    "probes": Places(_layer, "condition", preposition="for"),
 }
 """The wordings for kinds of records whose rows are not about groups of examples."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -149,7 +149,14 @@ def _mean(
     return LinearEstimate(mean, influence, counted / number, 1.0 / units if bounded else None, doubt=doubt)
 
 
-_LEFT_TO_VERDICTS = Display(tabled=False)
+_LEFT_TO_VERDICTS = Display(tabled=False, points=True)
+_DISTANCE_FROM_BOTH = Display(
+    tabled=False,
+    points=True,
+    worse="is further from neutral about stereotypes",
+    not_worse="be further from neutral about stereotypes",
+)
+_QUALITY = Display(points=True, question="benchmark accuracy")
 
 _DISTANCE: tuple[tuple[Level, str], ...] = tuple(
     (level, "a distance is biased upward near 0: the share or score itself gives the sign") for level in EVERYWHERE
@@ -180,7 +187,7 @@ BENCHMARKS = by_name(
                 1,
                 MeanOf(f"pct_stereotype{ending}"),
                 distance_from=0.5,
-                display=_LEFT_TO_VERDICTS,
+                display=_DISTANCE_FROM_BOTH,
                 title=f"distance from preferring both equally{per and ', per byte'} (pct_stereotype{ending})",
                 limits=(0.0, 0.5),
                 notes=_DISTANCE,
@@ -193,6 +200,7 @@ BENCHMARKS = by_name(
                 f"share of sentences about a target with a higher {how} than one that means nothing (StereoSet)",
                 -1,
                 MeanOf(f"pct_meaningful{ending}"),
+                display=_QUALITY,
                 title=f"share of meaningful sentences preferred{per} (pct_meaningful{ending})",
                 gaps=True,
             ),
@@ -209,7 +217,7 @@ BENCHMARKS = by_name(
                 f"accuracy of the option with the highest {how}",
                 -1,
                 MeanOf(f"acc{ending}"),
-                display=Display("benchmarks", "accuracy") if not ending else Display(),
+                display=replace(_QUALITY, shown_in="benchmarks", heading="accuracy") if not ending else _QUALITY,
                 title=f"accuracy of answers{per} (acc{ending})",
                 gaps=True,
             ),
@@ -219,6 +227,7 @@ BENCHMARKS = by_name(
                 1,
                 DifferenceOf(f"acc{ending}"),
                 distance_from=0.0,
+                display=Display(points=True),
                 title=f"accuracy{per} with he against with she, distance (acc{ending})",
                 levels=("everyone",),
                 notes=_DISTANCE,

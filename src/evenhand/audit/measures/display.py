@@ -5,6 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+QUESTIONS = (
+    "accuracy",
+    "parity",
+    "error rates",
+    "calibration",
+    "privacy",
+    "translated gender",
+    "translation quality",
+    "answers",
+    "answer format",
+    "bias benchmarks",
+    "benchmark accuracy",
+    "probes",
+    "subgroups",
+    "other measures",
+)
+"""The questions of a reader that measures answer, in the reader's order; other packages may add questions."""
+
 
 @dataclass(frozen=True)
 class Display:
@@ -27,6 +45,10 @@ class Display:
         detectable: what the sentence about the smallest detectable harm calls it; that sentence is about the first
             measure that has such words and a verdict.
         worse: what a model is or has for a group that fares worse in it than the rest: `is less accurate`.
+        not_worse: what a model is not shown to do where nothing is worse: `leak more of its training set`; unless
+            given, to harm a group.
+        points: whether its differences are said in percentage points; those of proportions always are.
+        question: the question that it answers, one of `QUESTIONS` or another; that of its kind of records unless given.
     """
 
     shown_in: str = ""
@@ -42,3 +64,6 @@ class Display:
     summary: bool = False
     detectable: str = ""
     worse: str = ""
+    not_worse: str = ""
+    points: bool = False
+    question: str = ""

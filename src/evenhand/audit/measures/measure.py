@@ -13,6 +13,16 @@ from evenhand.audit.measures.run_data import Level
 Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership"]
 """The kinds of records that measures are computed from."""
 
+_QUESTIONS: Mapping[Kind, str] = {
+    "predictions": "other measures",
+    "translations": "translated gender",
+    "options": "answers",
+    "benchmarks": "bias benchmarks",
+    "probes": "probes",
+    "membership": "privacy",
+}
+"""The questions that measures answer unless their display names another."""
+
 UNLIMITED = (-math.inf, math.inf)
 RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
 NO_PROMISE = (
@@ -102,6 +112,28 @@ class Measure:
     def __post_init__(self) -> None:
         if not self.title:
             object.__setattr__(self, "title", self.name.replace("_", " "))
+
+    @property
+    def question(self) -> str:
+        """The question of a reader that it answers, one of `evenhand.audit.measures.display.QUESTIONS` or its own.
+
+        Example:
+            >>> from evenhand.audit.measures import measure_named
+            >>> measure_named("true_positive_rate").question
+            'error rates'
+        """
+        return self.display.question or _QUESTIONS[self.kind]
+
+    @property
+    def in_points(self) -> bool:
+        """Whether its differences are said in percentage points.
+
+        Example:
+            >>> from evenhand.audit.measures import measure_named
+            >>> measure_named("accuracy").in_points, measure_named("bleu").in_points
+            (True, False)
+        """
+        return self.proportion or self.display.points
 
     def within(self, bounds: tuple[float, float]) -> tuple[float, float]:
         """The ends of a range of estimates, such as an axis, cut at what an estimate can be."""

@@ -222,7 +222,12 @@ MEMBERSHIP = by_name(
         EVERYWHERE,
         AreaOf(),
         title="membership AUC",
-        display=Display("areas", summary=True),
+        display=Display(
+            "areas",
+            summary=True,
+            worse="leaks more of its training set",
+            not_worse="leak more of its training set",
+        ),
         gaps=True,
     ),
     Measure(
@@ -232,6 +237,7 @@ MEMBERSHIP = by_name(
         1,
         EVERYWHERE,
         BalancedAccuracyOf(),
+        display=Display(points=True),
         gaps=True,
     ),
     Measure(

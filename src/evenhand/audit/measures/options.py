@@ -21,6 +21,8 @@ _LEAN = Display(
     judged_by="distance_from_equal",
 )
 
+_FORMAT = Display(points=True, question="answer format")
+
 OPTIONS = by_name(
     Measure(
         "distance_from_equal",
@@ -30,7 +32,12 @@ OPTIONS = by_name(
         ASKED,
         quantities.guess_lean,
         title="distance from guessing both equally",
-        display=Display(detectable="the distance from guessing both equally"),
+        display=Display(
+            detectable="the distance from guessing both equally",
+            worse="guesses more one-sidedly",
+            not_worse="guess more one-sidedly",
+            points=True,
+        ),
         limits=(0.0, 0.5),
         distance_from=0.0,
         notes=(("everyone", "a distance is biased upward near 0: the guess lean gives the sign"),),
@@ -86,7 +93,13 @@ OPTIONS = by_name(
         1,
         ASKED,
         quantities.identifier_effect,
-        display=Display("answers", "pull of A, B, …", even=0.0),
+        display=Display(
+            "answers",
+            "pull of A, B, …",
+            even=0.0,
+            worse="is pulled more by the letters of options",
+            question="answer format",
+        ),
         limits=(0.0, math.inf),
         default_margin=False,
     ),
@@ -97,6 +110,7 @@ OPTIONS = by_name(
         1,
         ASKED,
         quantities.position_effect,
+        display=Display(worse="is pulled more by the position of options", question="answer format"),
         limits=(0.0, math.inf),
         default_margin=False,
     ),
@@ -107,7 +121,7 @@ OPTIONS = by_name(
         0,
         ASKED,
         quantities.yes_effect,
-        display=Display("answers", "pull of yes", even=0.0),
+        display=Display("answers", "pull of yes", even=0.0, question="answer format"),
         limits=UNLIMITED,
         default_margin=False,
     ),
@@ -118,6 +132,7 @@ OPTIONS = by_name(
         1,
         ASKED,
         quantities.flips,
+        display=_FORMAT,
     ),
     Measure(
         "negation_consistency",
@@ -126,6 +141,7 @@ OPTIONS = by_name(
         -1,
         ASKED,
         quantities.negation_consistency,
+        display=_FORMAT,
     ),
     Measure(
         "option_mass",
@@ -134,6 +150,7 @@ OPTIONS = by_name(
         -1,
         ASKED,
         quantities.mass_of_options,
+        display=_FORMAT,
     ),
 )
 """The measures of answers to prompts by name, in the order of the rows of `options`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from evenhand.audit.measures.calibration import CalibrationError
@@ -16,8 +17,13 @@ PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)
 
 
-_ACCURACY = Display("accuracy", fitted=True, summary=True, detectable="accuracy", worse="is less accurate")
-_IN_SUMMARY = Display(summary=True)
+_ACCURACY = Display(
+    "accuracy", fitted=True, summary=True, detectable="accuracy", worse="is less accurate", question="accuracy"
+)
+_SELECTION = Display(summary=True, question="parity")
+_ERRORS = Display(summary=True, question="error rates")
+_QUESTIONS: Mapping[Rate, str] = {"accuracy": "accuracy", "selection_rate": "parity"}
+"""The questions of rates; the others are error rates."""
 
 
 def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Display) -> Measure:
@@ -53,6 +59,7 @@ def _spread_of(rate: Rate) -> Measure:
         one_sided=True,
         squares=rate,
         default_margin=False,
+        display=Display(question=_QUESTIONS.get(rate, "error rates")),
     )
 
 
@@ -67,7 +74,7 @@ PREDICTIONS = by_name(
         LowestOf("accuracy"),
         decides=False,
         decided_by="the groups' changes and gap changes of accuracy",
-        display=Display(panel="accuracy", row="worst group", fitted=True),
+        display=Display(panel="accuracy", row="worst group", fitted=True, question="accuracy"),
         notes=(("attribute", "the lowest of several is biased downward at these group sizes"),),
         on_contrasts=NO_PROMISE,
     ),
@@ -80,7 +87,7 @@ PREDICTIONS = by_name(
         GapOf(("accuracy",)),
         decides=False,
         decided_by="the gap changes of accuracy and its spread",
-        display=Display(panel="accuracy", row="best − worst group"),
+        display=Display(panel="accuracy", row="best − worst group", question="accuracy"),
         floor="permuted",
         title="accuracy, best − worst group",
         notes=RANGE,
@@ -90,10 +97,10 @@ PREDICTIONS = by_name(
         "selection_rate",
         "share predicted positive; which direction is worse follows from what is favourable",
         0,
-        _IN_SUMMARY,
+        _SELECTION,
     ),
-    _rate("true_positive_rate", "share of the positives predicted positive", -1, _IN_SUMMARY),
-    _rate("false_positive_rate", "share of the negatives predicted positive", 1, _IN_SUMMARY),
+    _rate("true_positive_rate", "share of the positives predicted positive", -1, _ERRORS),
+    _rate("false_positive_rate", "share of the negatives predicted positive", 1, _ERRORS),
     *(_spread_of(rate) for rate in BASE),
     Measure(
         "demographic_parity_difference",
@@ -104,7 +111,7 @@ PREDICTIONS = by_name(
         GapOf(("selection_rate",)),
         decides=False,
         decided_by="the gap changes of the selection rate and its spread",
-        display=Display(shown_in="disparities"),
+        display=Display(shown_in="disparities", question="parity"),
         floor="permuted",
         by_class=True,
         notes=RANGE,
@@ -122,7 +129,7 @@ PREDICTIONS = by_name(
         decides=False,
         by_class=True,
         tested_by=(FOUR_FIFTHS, "four_fifths_difference"),
-        display=Display(shown_in="ratios"),
+        display=Display(shown_in="ratios", question="parity"),
     ),
     Measure(
         "four_fifths_difference",
@@ -136,7 +143,7 @@ PREDICTIONS = by_name(
         default_margin=False,
         decides=False,
         by_class=True,
-        display=Display(shown_in="ratios"),
+        display=Display(shown_in="ratios", question="parity"),
     ),
     Measure(
         "equalized_odds_difference",
@@ -147,7 +154,7 @@ PREDICTIONS = by_name(
         GapOf(("true_positive_rate", "false_positive_rate")),
         decides=False,
         decided_by="the gap changes of true and false positive rates and their spreads",
-        display=Display(shown_in="disparities"),
+        display=Display(shown_in="disparities", question="error rates"),
         floor="permuted",
         by_class=True,
         notes=RANGE,
@@ -160,7 +167,7 @@ PREDICTIONS = by_name(
         1,
         EVERYWHERE,
         CalibrationError(squared=False),
-        display=Display("calibration", judged_by="calibration_error_squared"),
+        display=Display("calibration", judged_by="calibration_error_squared", question="calibration"),
         floor="redrawn",
         title="expected calibration error (plug-in)",
         decides=False,
@@ -179,5 +186,6 @@ PREDICTIONS = by_name(
         debiased=True,
         default_margin=False,
         gaps=True,
+        display=Display(worse="is less well calibrated", question="calibration"),
     ),
 )

@@ -53,7 +53,7 @@ PROBES = by_name(
         1,
         ASKED,
         selectivity,
-        display=Display("probes", "selectivity"),
+        display=Display("probes", "selectivity", points=True),
         title="selectivity (probe − control accuracy)",
         limits=(-1.0, 1.0),
     ),
