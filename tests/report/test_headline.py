@@ -238,6 +238,18 @@ def test_doubts_are_short_at_most_three_and_the_rest_is_counted(simulate):
     )
 
 
+def test_a_doubt_about_many_comparisons_names_two_and_the_details_name_all(simulate):
+    results = simulate(methods=("full", "a", "b", "c", "d"), seeds=1)
+    methods = pl.when(pl.col("method") == "d").then(pl.lit("the methods")).otherwise("scope")
+    mixed = replace(results, verdicts=results.verdicts.with_columns(scope=methods))
+    assert headline(mixed)[-1].startswith(
+        "Verdicts on a against full and b against full and 1 more are about these models"
+    )
+    assert any(
+        line.startswith("Verdicts on a against full and b against full and c against full") for line in details(mixed)
+    )
+
+
 def test_a_method_that_failed_is_said_and_the_others_are_answered(simulate):
     results = simulate(methods=("full", "lora", "planted"), failed=5)
     last = headline(results)[-1]
