@@ -20,7 +20,7 @@ import option_records
 import probe_records
 from evenhand import records
 from evenhand.audit.comparisons import OVERLAP
-from evenhand.audit.design import Design, MembershipDesign, SettingDesign
+from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.results import Results
 from evenhand.audit.verdict_rows import COLLAPSED, WITHOUT
 from evenhand.report.doubts import MOST_DOUBTS, doubts
@@ -139,18 +139,22 @@ def test_what_differs_in_no_declared_direction_is_said_with_its_size():
 # What was asked for comes first
 
 
-def test_a_study_of_membership_leads_with_membership_and_names_accuracy_after_it(simulate):
+@pytest.mark.parametrize(
+    ("measure", "first"),
+    [
+        ("membership_auc", "lora is not shown to leak more of its training set than full for any group; "),
+        (
+            "pro_share",
+            "lora is not shown to give people the gender of the stereotype more often than full for any group; ",
+        ),
+    ],
+)
+def test_a_study_of_membership_or_translations_leads_with_it_and_names_accuracy_after_it(simulate, measure, first):
     results = simulate()
-    setting = results.design.settings["faces"].model_copy(update={"membership": MembershipDesign()})
     rows = results.verdicts.filter(pl.col("group").is_null() | (pl.col("group") != "square"), measure="accuracy")
-    rows = rows.with_columns(measure=pl.lit("membership_auc"), verdict=pl.lit("inconclusive"))
-    both = replace(
-        results,
-        design=results.design.model_copy(update={"settings": {"faces": setting}}),
-        verdicts=pl.concat([results.verdicts, rows]),
-    )
-    (line,) = headline(both)
-    assert line.startswith("lora is not shown to leak more of its training set than full for any group; ")
+    rows = rows.with_columns(measure=pl.lit(measure), verdict=pl.lit("inconclusive"))
+    (line,) = headline(replace(results, verdicts=pl.concat([results.verdicts, rows])))
+    assert line.startswith(first)
     assert "Also worse: shape = circle in accuracy" in line
 
 
@@ -191,18 +195,19 @@ def test_across_settings_comes_first_and_says_whether_a_new_one_would_show_it(si
     ).row(0, named=True)
     assert lines[0].startswith("Across 3 settings planted is less accurate than full for shape = circle, by ")
     assert f"{points(row['contrast'])} points (90% interval {points(row['low'])} to " in lines[0]
-    assert row["predict_low"] > 0 and "consistently: a new setting would show it too" in lines[0]
+    assert row["predict_low"] > 0 and "That is consistent: a new setting is expected to show it too." in lines[0]
     assert lines[1].startswith("Across 3 settings there is no consistent pattern of lora being worse than full; ")
     harmful = [line for line in lines[2:] if " is less accurate " in line]
     assert len(harmful) == 3 and harmful == lines[2:5]
     sizes = [int(re.search(r"circle, by (\d+) points", line)[1]) for line in harmful]
     assert sizes == sorted(sizes, reverse=True)
     unsure = results.verdicts.with_columns(predict_low=pl.lit(-0.1))
-    assert "not consistently: a new setting may show no harm" in headline(replace(results, verdicts=unsure))[0]
+    said = headline(replace(results, verdicts=unsure))[0]
+    assert "That is so on average and not consistent: a new setting may show no harm." in said
 
 
 def test_two_settings_are_too_few_to_be_consistent(simulate):
-    assert "two settings are too few to call that consistent" in headline(simulate(settings=("faces", "posts")))[0]
+    assert "Two settings are too few to call that consistent." in headline(simulate(settings=("faces", "posts")))[0]
 
 
 # Doubts
@@ -230,6 +235,18 @@ def test_doubts_are_short_at_most_three_and_the_rest_is_counted(simulate):
     left = details(doubtful)
     assert (
         "Second." in left and "First." not in left and any(line.startswith("The margin of accuracy") for line in left)
+    )
+
+
+def test_a_doubt_about_many_comparisons_names_two_and_the_details_name_all(simulate):
+    results = simulate(methods=("full", "a", "b", "c", "d"), seeds=1)
+    methods = pl.when(pl.col("method") == "d").then(pl.lit("the methods")).otherwise("scope")
+    mixed = replace(results, verdicts=results.verdicts.with_columns(scope=methods))
+    assert headline(mixed)[-1].startswith(
+        "Verdicts on a against full and b against full and 1 more are about these models"
+    )
+    assert any(
+        line.startswith("Verdicts on a against full and b against full and c against full") for line in details(mixed)
     )
 
 
@@ -378,7 +395,7 @@ def check(results: Simulated) -> None:
     # Each harmful pair has a line of its own or is counted, and no two lines say the same of one method.
     harmful = [pair for pair in pairs if pair.harmed]
     answers = lines[len(said.before) : len(lines) - len(said.after)]
-    counted = sum(int(count) for line in answers for count in re.findall(r"^Another (\d+) comparison", line))
+    counted = sum(int(count) for line in answers for count in re.findall(r"^(\d+) more comparison", line))
     told = [line for line in answers if "% interval" in line or "Also worse: " in line]
     assert len(told) + counted == len(harmful)
     assert len({who(line, results) for line in told}) == len(told)

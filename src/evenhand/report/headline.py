@@ -127,17 +127,17 @@ def _rest(left: Sequence[Pair], several_settings: bool) -> str:
     """The sentence that counts the pairs without a line of their own."""
     harmful = sum(pair.harmed for pair in left)
     harmless = len(left) - harmful
-    what = "methods" if all(pair.reference is not None for pair in left) else "groups"
+    compared = "comparison of methods" if all(pair.reference is not None for pair in left) else "comparison of groups"
     where = " in single settings" if several_settings and all(pair.setting is not None for pair in left) else ""
     unclear = sum("inconclusive" in pair.judged["verdict"] for pair in left if not pair.harmed)
-    doubt = f", though {unclear} of them {'has' if unclear == 1 else 'have'} inconclusive verdicts" if unclear else ""
+    doubt = f", though {_many(unclear, 'has', 'have')} inconclusive verdicts" if unclear else ""
+    several = compared.replace("comparison", "comparisons", 1)
     if not harmful:
-        return f"The other {_many(harmless, what, where)} no harm{doubt}."
-    others = f"; the other {harmless} {'shows' if harmless == 1 else 'show'} none{doubt}" if harmless else ""
-    return f"Another {_many(harmful, what, where)} harm, under Details{others}."
+        return f"The other {_many(harmless, f'{compared}{where} shows', f'{several}{where} show')} no harm{doubt}."
+    others = f"; the other {_many(harmless, 'shows', 'show')} none{doubt}" if harmless else ""
+    shows = _many(harmful, f"more {compared}{where} shows", f"more {several}{where} show")
+    return f"{shows} harm, under Details{others}."
 
 
-def _many(count: int, what: str, where: str) -> str:
-    return (
-        f"{count} {'comparison' if count == 1 else 'comparisons'} of {what}{where} {'shows' if count == 1 else 'show'}"
-    )
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"

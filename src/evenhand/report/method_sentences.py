@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -73,10 +73,11 @@ def _harm(pair: Pair, level: int) -> tuple[str, list[str]]:
     else:
         text = f"{method} {worse} than {pair.reference} {_about(row)}, by {by}"
         whole = next((each for each in pair.worse if each["attribute"] is None and _same(each, row)), None)
-        if whole is not None and row["group"] is not None:
+        alike = whole is not None and _consistency(pair, whole) == _consistency(pair, row)
+        if whole is not None and row["group"] is not None and alike:
             text += f", and {_about(whole)} by {size(whole)}"
             named.append(subject(whole))
-    return f"{text}{_consistency(pair, row)}.", named
+    return f"{text}.{_consistency(pair, row)}", named
 
 
 def _same(one: Row, other: Row) -> bool:
@@ -84,14 +85,14 @@ def _same(one: Row, other: Row) -> bool:
 
 
 def _consistency(pair: Pair, row: Row) -> str:
-    """What a mean over settings says of a new setting, as the end of a sentence."""
+    """What a mean over settings says of a new setting, as a further sentence; empty in a single setting."""
     if pair.setting is not None:
         return ""
     if row["predict_low"] is None:
-        return " on average; two settings are too few to call that consistent"
+        return " Two settings are too few to call that consistent."
     if row["predict_low"] > 0:
-        return ", consistently: a new setting would show it too"
-    return " on average, but not consistently: a new setting may show no harm"
+        return " That is consistent: a new setting is expected to show it too."
+    return " That is so on average and not consistent: a new setting may show no harm."
 
 
 def _harmless(pair: Pair, level: int) -> str:
@@ -152,7 +153,7 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
     row = pair.worse[0]
     # What is worse between all groups of an attribute sums up what is worse in some, and is said where nothing else is.
     worse = [each for each in pair.worse if each["group"] is not None or each["attribute"] is None] or pair.worse
-    also = _subjects(each for each in worse if subject(each) not in named)
+    also = _subjects([each for each in worse if subject(each) not in named], row["measure"] if named else "")
     sentences = [f"Also worse: {also}."] if also else []
     if not named:
         return sentences
@@ -167,13 +168,16 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
         ending, _ = _excluded(pair, row["measure"])
         return [*sentences, f"No group by itself is shown to be worse off in {title(row['measure'])}{ending}."]
     harmed = {subject(each) for each in worse}
-    same = pair.judged.filter(measure=row["measure"], comparison=row["comparison"]).drop_nulls("group")
-    rest = [each["detectable"] for each in same.iter_rows(named=True) if subject(each) not in harmed]
-    if not rest:
+    same = pair.rows.filter(measure=row["measure"], comparison=row["comparison"]).drop_nulls("group")
+    rest = [each for each in same.iter_rows(named=True) if subject(each) not in harmed]
+    judged = [each["detectable"] for each in rest if each["contrast"] is not None]
+    absent = len({subject(each) for each in rest if each["contrast"] is None})
+    unknown = f"; {absent} {'group' if absent == 1 else 'groups'} could not be judged" if absent else ""
+    if not judged:
         return sentences
-    could = _missed(row, rest)
+    could = f"{_missed(row, judged)}{unknown}"
     if also:
-        return [*sentences, f"In the other group{'' if len(rest) == 1 else 's'}, {could}."]
+        return [*sentences, f"In the other group{'' if len(judged) == 1 else 's'}, {could}."]
     other = "No other group" if row["group"] is not None else "No single group"
     fares = f"fare worse than {others_of(same)}" if pair.reference is None else "be harmed"
     return [f"{other} is shown to {fares}; {could}."]
@@ -214,12 +218,16 @@ def _about(row: Row) -> str:
     return f"for {group_of(row)}"
 
 
-def _subjects(rows: Iterable[Row]) -> str:
-    """Subjects with the first measure that each is named for: `race = White in accuracy and 2 more`; empty for none."""
+def _subjects(rows: Sequence[Row], measure: str) -> str:
+    """Subjects with the first measure that each is named for: `race = White in accuracy and 2 more`; empty for none.
+
+    Where all are of the measure that the sentence before names, none is named again.
+    """
     first: dict[str, str] = {}
     for row in rows:
-        first.setdefault(subject(row), title(row["measure"]))
-    texts = [f"{name} in {measure}" for name, measure in first.items()]
+        first.setdefault(subject(row), row["measure"])
+    same = set(first.values()) == {measure}
+    texts = [name if same else f"{name} in {title(of)}" for name, of in first.items()]
     return _listed([*texts[:_NAMED], f"{len(texts) - _NAMED} more"] if len(texts) > _NAMED else texts)
 
 
