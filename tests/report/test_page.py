@@ -134,7 +134,9 @@ def test_each_cell_of_the_grid_leads_to_the_first_row_of_its_verdict(small):
     grid = question_grid(small)
     (row,) = grid.rows
     assert re.search(r'<table class="questions">.*?</table>', text, re.S)
-    shown = re.findall(r'<a href="#v(\d+)"><b class="([\w-]+)">[^<]*</b> <span class="faint">(\d+) of (\d+)</span></a>', text)
+    shown = re.findall(
+        r'<a href="#v(\d+)"><b class="([\w-]+)">[^<]*</b> <span class="faint">(\d+) of (\d+)</span></a>', text
+    )
     assert [(verdict.replace("-", " "), int(count), int(judged)) for _, verdict, count, judged in shown] == [
         (cell.verdict, cell.count, cell.judged) for cell in row.cells
     ]

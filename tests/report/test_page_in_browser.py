@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 
+import evenhand as eh
 from browser import check_in_every_form, visiting
 from evenhand.report import page, theme
 from evenhand.report.wording import interval, number
@@ -48,6 +50,42 @@ def test_a_page_keeps_its_promises_in_every_form(design, request, simulate, writ
         "several classes": lambda: simulate(methods=("full", "lora"), classes=4, seeds=3, n=800),
     }.get(design, lambda: request.getfixturevalue(design))()
     check_in_every_form(chromium, written(results))
+
+
+def test_the_page_of_an_audit_of_real_people_keeps_its_promises(shared_data, tmp_path, chromium):
+    names = [
+        *["age", "workclass", "fnlwgt", "education", "years", "marital", "occupation", "relationship", "race", "sex"]
+    ]
+    names += [*["gain", "loss", "hours", "country", "income"]]
+    people = pl.read_csv(shared_data / "adult" / "adult.data", has_header=False, new_columns=names).head(6000)
+    people = people.select(pl.col("^race|sex$").str.strip_chars(), income=pl.col("income").str.strip_chars() == ">50K")
+    rng = np.random.default_rng(0)
+    right = rng.random(6000) < np.where(people["sex"] == "Female", 0.8, 0.9)
+    people = people.with_columns(guess=pl.Series(np.where(right, people["income"], ~people["income"])))
+    results = eh.audit(people, label="income", prediction="guess", groups=["sex", "race"], source="Adult")
+    results.report(tmp_path / "report.html")
+    check_in_every_form(chromium, tmp_path / "report.html")
+
+
+def test_the_page_of_two_fixed_models_keeps_its_promises(tmp_path, chromium):
+    rng = np.random.default_rng(1)
+    label, sex = rng.integers(0, 2, 800), rng.choice(["f", "m"], 800)
+    right = {"current": rng.random(800) < 0.85, "candidate": rng.random(800) < np.where(sex == "f", 0.6, 0.85)}
+    rows = pl.concat(
+        pl.DataFrame(
+            {"id": range(800), "y": label, "guess": np.where(hit, label, 1 - label), "sex": sex, "model": name}
+        )
+        for name, hit in right.items()
+    )
+    asked = {"label": "y", "prediction": "guess", "groups": "sex", "method": "model", "example": "id"}
+    results = eh.audit(rows, **asked, reference="current", margins={"default": 0.02})
+    results.report(tmp_path / "report.html")
+    check_in_every_form(chromium, tmp_path / "report.html")
+    with visiting(chromium, tmp_path / "report.html") as visit:
+        assert (
+            visit.page.locator(".headline p").first.inner_text().startswith("candidate is less accurate than current")
+        )
+        assert visit.page.locator("table.questions b.worse").first.is_visible()
 
 
 def test_a_request_that_a_page_would_make_is_seen(small, tmp_path, chromium):

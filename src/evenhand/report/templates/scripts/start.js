@@ -49,6 +49,7 @@ for (const table of all("table.data")) {
   makeSortable(table);
   offerTable(table);
 }
+for (const scroll of all(".scroll")) makeScrollable(scroll);
 for (const figure of all("figure")) offerChart(figure);
 for (const table of all("details.table[open] table.verdicts")) offerReasons(table);
 offerChoices();

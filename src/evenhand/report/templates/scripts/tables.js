@@ -66,8 +66,12 @@ const offerTable = (table) => {
   const act = () => download(fileName(words, "csv"), csv(tableRows(table)), "text/csv");
   const button = make("button", { type: "button", text: "CSV", onclick: act, "aria-label": `Save as CSV: ${words}` });
   table.parentElement.before(make("div", { class: "take" }, button));
-  // A table that is wider than the page scrolls sideways, also by keyboard.
-  table.parentElement.tabIndex = 0;
-  table.parentElement.setAttribute("role", "group");
-  table.parentElement.setAttribute("aria-label", words);
+};
+
+/** A table that is wider than the page scrolls sideways, also by keyboard. */
+const makeScrollable = (scroll) => {
+  const table = scroll.querySelector("table");
+  scroll.tabIndex = 0;
+  scroll.setAttribute("role", "group");
+  scroll.setAttribute("aria-label", table.dataset.name || table.querySelector("th")?.textContent || "table");
 };
