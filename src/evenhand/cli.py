@@ -302,6 +302,20 @@ def verify(folder: Folder, as_json: Json = False) -> None:
 
 
 @app.command()
+def compare(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="[NAME=]DIR…", help="folders or URLs that `run` or `audit` wrote to")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="write the comparison as a page")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the results of several folders side by side; differences are tested where they share examples."""
+    from evenhand.cli_comparison import compare as compared
+
+    compared(folders, out, as_json)
+
+
+@app.command()
 def view(
     folder: Folder,
     data: Data = None,

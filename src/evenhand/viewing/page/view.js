@@ -91,7 +91,8 @@
   const show = (status) => {
     put(at("source"), "Evenhand: " + status.source);
     document.title = "Evenhand: " + status.source;
-    put(at("state"), `${STATES[status.state] || status.state} ${status.folder}`);
+    put(at("folder"), status.folder === status.source ? "" : status.folder);
+    put(at("state"), STATES[status.state] || status.state);
     showTrials(status);
     at("notes").hidden = !status.notes.length;
     at("notes").replaceChildren(...status.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
