@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from evenhand.audit.design import REST
 from evenhand.report.comparison.folders import Folder
 
 _PLACE = ("setting", "split", "measure", "class", "attribute", "group", "condition", "correction", "method")
@@ -17,7 +18,11 @@ VERDICT_KEY = ("comparison", "against", *_PLACE, "reference")
 ESTIMATE_KEY = _PLACE
 """The columns by which rows of estimates, over seeds, are of the same quantity."""
 
-_VERDICT = ("contrast", "low", "high", "margin", "verdict", "runs", "scope", "note")
+_SYMMETRIC = ("equivalent", "inconclusive")
+"""The verdicts on a gap that say the same of both groups."""
+
+VERDICT_CELLS = ("contrast", "low", "high", "margin", "verdict", "runs", "scope", "note")
+"""The columns of a folder's verdict that are shown."""
 _ESTIMATE = ("value", "low", "high", "n", "note")
 
 
@@ -27,7 +32,9 @@ class SideBySide:
 
     Attributes:
         key: what the row is about, in the names of the comparison.
-        cells: by the position of the folder, the row's numbers and words.
+        cells: by the position of the folder, the row's numbers and words. Of two groups that make up everyone, a folder
+            has the one whose gap is against it; where folders differ in that, their rows are one row here, and each
+            cell has the `group` that it is about.
     """
 
     key: Mapping[str, Any]
@@ -42,16 +49,22 @@ class SideBySide:
     def verdicts(self) -> dict[int, str]:
         """The verdicts, by the position of the folder; without folders in which the contrast does not exist."""
         return {
-            index: cells["verdict"]
+            index: _sided(cells)
             for index, cells in self.cells.items()
             if cells.get("verdict") is not None and cells.get("contrast") is not None
         }
 
 
+def _sided(cells: Mapping[str, Any]) -> str:
+    """Return a verdict, with the group that it is about where that matters and folders differ in it."""
+    verdict = cells["verdict"]
+    return f"{verdict} ({cells['group']})" if "group" in cells and verdict not in _SYMMETRIC else verdict
+
+
 def verdicts_side_by_side(folders: Sequence[Folder]) -> list[SideBySide]:
     """Return the verdicts of the folders, aligned; each row is in one folder at least."""
     frames = [folder.results.verdicts for folder in folders]
-    return _aligned(folders, frames, VERDICT_KEY, _VERDICT)
+    return _aligned(folders, frames, VERDICT_KEY, VERDICT_CELLS)
 
 
 def estimates_side_by_side(folders: Sequence[Folder]) -> list[SideBySide]:
@@ -81,10 +94,43 @@ def unmatched(rows: Iterable[SideBySide], folders: Sequence[Folder]) -> list[tup
 def _aligned(
     folders: Sequence[Folder], frames: Sequence[pl.DataFrame], key: Sequence[str], cells: Sequence[str]
 ) -> list[SideBySide]:
-    keys: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
-    for index, (folder, frame) in enumerate(zip(folders, frames, strict=True)):
-        for row in frame.select(*key, *cells).iter_rows(named=True):
-            named = folder.renamed(row)
-            place = keys.setdefault(tuple(named[name] for name in key), {})
-            place[index] = {name: row[name] for name in cells}
-    return [SideBySide(dict(zip(key, values, strict=True)), place) for values, place in keys.items()]
+    named = [
+        [(folder.renamed(row), {name: row[name] for name in cells}) for row in frame.iter_rows(named=True)]
+        for folder, frame in zip(folders, [frame.select(*key, *cells) for frame in frames], strict=True)
+    ]
+    mirrored = _mirrored_groups([[row for row, _ in rows] for rows in named], key)
+    places: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
+    for index, rows in enumerate(named):
+        for row, own in rows:
+            both = mirrored.get(_without_group(row, key)) if row["group"] is not None else None
+            if both is not None:
+                row, own = {**row, "group": " or ".join(both)}, {**own, "group": row["group"]}
+            places.setdefault(tuple(row[name] for name in key), {})[index] = own
+    return [SideBySide(dict(zip(key, values, strict=True)), place) for values, place in places.items()]
+
+
+def _mirrored_groups(
+    folders: Sequence[Sequence[Mapping[str, Any]]], key: Sequence[str]
+) -> dict[tuple[Any, ...], list[str]]:
+    """Return the two groups of gaps that have one row in each folder, where the folders' rows are about different ones.
+
+    A gap of one group is minus that of the other where both make up everyone, so an audit gives the one that is against
+    its group.
+    """
+    found: dict[tuple[Any, ...], set[str]] = {}
+    several: set[tuple[Any, ...]] = set()
+    for rows in folders:
+        here: dict[tuple[Any, ...], str] = {}
+        for row in rows:
+            if row.get("against") == REST and row["group"] is not None:
+                place = _without_group(row, key)
+                if place in here:
+                    several.add(place)
+                here[place] = row["group"]
+        for place, group in here.items():
+            found.setdefault(place, set()).add(group)
+    return {place: sorted(groups) for place, groups in found.items() if len(groups) == 2 and place not in several}
+
+
+def _without_group(row: Mapping[str, Any], key: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in key if name != "group")

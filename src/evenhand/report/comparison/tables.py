@@ -11,7 +11,7 @@ import polars as pl
 from evenhand.report import theme
 from evenhand.report.comparison.comparison import Comparison
 from evenhand.report.comparison.paired import Pair
-from evenhand.report.comparison.rows import SideBySide, shared
+from evenhand.report.comparison.rows import VERDICT_CELLS, SideBySide, shared
 from evenhand.report.wording import NONE, claims, compared, digits, heading, interval, number, place
 
 MOST_ROWS = 10_000
@@ -101,7 +101,7 @@ def estimate_tables(comparison: Comparison) -> tuple[list[Table], int]:
             bounds = interval(found["low"], found["high"], decimals)
             cells.append(Cell("", f"{number(found['value'], decimals)} {bounds}", f"{found['n'] or 0:,} examples"))
         title = f"{heading(row.key['measure'], None)} ({_where(row.key)})"
-        parts.setdefault(title, []).append(Line("", f"{_who(row.key)} · {row.key['method']}", cells))
+        parts.setdefault(title, []).append(Line("", f"{place(row.key)} · {row.key['method']}", cells))
     return [Table(title, lines) for title, lines in parts.items()], left_out
 
 
@@ -118,7 +118,7 @@ def fact_rows(comparison: Comparison) -> list[tuple[str, Sequence[str]]]:
 def _verdict_line(row: SideBySide, comparison: Comparison, lead: str) -> Line:
     decimals = digits(row.key["measure"])
     cells = [_verdict_cell(row.cells.get(index), decimals) for index in range(len(comparison.folders))]
-    who = " · ".join(filter(None, [_who(row.key), lead]))
+    who = " · ".join(filter(None, [place(row.key), lead]))
     return Line(heading(row.key["measure"], row.key["comparison"]), who, cells, row.changed)
 
 
@@ -128,6 +128,8 @@ def _verdict_cell(found: Mapping[str, Any] | None, decimals: int) -> Cell:
     numbers = number(found["contrast"], decimals, signed=True)
     if found["contrast"] is not None:
         numbers += f" {interval(found['low'], found['high'], decimals, signed=True)}"
+    if "group" in found:
+        numbers = f"{found['group']}: {numbers}"
     margin = "" if found["margin"] is None else f", margin {number(found['margin'], decimals)}"
     runs = found["runs"]
     why = f"; {found['note']}" if found["low"] is None and found["note"] else ""
@@ -138,12 +140,11 @@ def _difference_lines(pair: Pair) -> Iterable[Line]:
     judged = claims(pair.verdicts).drop_nulls(["verdict", "contrast"])
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
     ranked = judged.with_columns(rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64))
-    rows, _ = _fewer(
-        [SideBySide(row, {0: row}) for row in ranked.sort("rank", maintain_order=True).iter_rows(named=True)]
-    )
-    for row in rows:
-        cell = _verdict_cell(row.cells[0], digits(row.key["measure"]))
-        yield Line(heading(row.key["measure"], row.key["comparison"]), _who(row.key), [cell])
+    if len(ranked) > MOST_ROWS:
+        ranked = ranked.filter(pl.col("class").is_null())
+    for row in ranked.sort("rank", maintain_order=True).iter_rows(named=True):
+        cell = _verdict_cell({name: row[name] for name in VERDICT_CELLS}, digits(row["measure"]))
+        yield Line(heading(row["measure"], row["comparison"]), place(row), [cell])
 
 
 def _pair_title(pair: Pair) -> str:
@@ -152,10 +153,6 @@ def _pair_title(pair: Pair) -> str:
 
 def _where(key: Mapping[str, Any]) -> str:
     return f"{'across settings' if key['setting'] is None else key['setting']}, {key['split']}"
-
-
-def _who(key: Mapping[str, Any]) -> str:
-    return place(key)
 
 
 def _fewer(rows: Sequence[SideBySide]) -> tuple[Sequence[SideBySide], int]:
