@@ -60,8 +60,9 @@
     ]));
   };
 
-  // Whoever reads the report keeps it; the newer one is a button away. It is replaced by itself under nobody's eyes.
-  const beingRead = () => at("report").matches(":hover") || document.activeElement === at("report");
+  // Who has clicked into the report, or asked to keep it, is not interrupted: the newer one is a button away. Where the
+  // pointer is does not tell, since a page knows nothing of what happens over a frame of another origin.
+  const beingRead = () => at("keep").checked || document.activeElement === at("report");
   const open = (version) => {
     shown = version;
     at("report").src = address("/report", "&version=" + version);
@@ -72,7 +73,7 @@
 
   const showReport = (report) => {
     at("none").hidden = !!report;
-    at("alone").hidden = !report;
+    at("alone").hidden = at("keeping").hidden = !report;
     if (!report) return put(at("marked"), "");
     at("alone").href = address("/report");
     const of = `${report.trials} of ${report.of} trials`;
