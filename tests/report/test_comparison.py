@@ -333,6 +333,13 @@ def test_bad_input_is_one_sentence_and_exit_2(evenhand, folders, monkeypatch, ar
     assert not list(folders.glob("both.*"))
 
 
+def test_a_folder_without_its_predictions_is_compared_and_not_tested(evenhand, folders):
+    (folders / "june" / "predictions.parquet").unlink()
+    said = evenhand("compare", folders / "may", folders / "june", "--json")
+    answer = json.loads(said.stdout)
+    assert answer["verdicts"] and answer["differences"] == [] and "predictions.parquet" in answer["not_tested"][0]
+
+
 def test_folders_of_an_older_audit_are_audited_again_in_memory(evenhand, folders):
     design = folders / "may" / DESIGN
     kept = json.loads(design.read_text())

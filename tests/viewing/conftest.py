@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 import evenhand
+from evenhand.study.plan import Plan, make_plan
+from evenhand.study.store import Store
 
 Tree = dict[str, tuple[int, str]]
 
@@ -47,3 +51,13 @@ def tree() -> Callable[[Path], Tree]:
         }
 
     return read
+
+
+@pytest.fixture
+def begun(small_study: dict[str, Any], tmp_path: Path) -> tuple[Store, Plan]:
+    """The store of a study that has begun, and its plan; no trial is there."""
+    plan = make_plan(evenhand.Study(**small_study), None)
+    store = Store(tmp_path / "a study")
+    with store.lock(), store.accepted(plan) as study:
+        pass
+    return store, replace(plan, study=study)

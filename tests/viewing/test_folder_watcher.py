@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 
 import pytest
@@ -13,16 +14,6 @@ from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 from evenhand.viewing.folder_watcher import FolderWatcher
 from finished_trials import finish, leave_trials
-
-
-@pytest.fixture
-def begun(small_study, tmp_path):
-    """The store of a study that has begun, and its plan; no trial is there."""
-    plan = make_plan(Study(**small_study), None)
-    store = Store(tmp_path / "out")
-    with store.lock(), store.accepted(plan) as study:
-        pass
-    return store, type(plan)(study, plan.settings, plan.trials, plan.candidates)
 
 
 @pytest.fixture
@@ -75,7 +66,7 @@ def test_a_report_is_made_as_trials_finish_and_is_marked_as_preliminary(begun, w
     assert status["trials"] == {"planned": 4, "done": 1, "running": 0, "failed": 0, "missing": 3}
     assert status["report"]["preliminary"] and status["report"]["of"] == 4
     text = first.decode()
-    assert "Evenhand: out (preliminary: 1 of 4 trials)" in text
+    assert "Evenhand: a study (preliminary: 1 of 4 trials)" in text
     assert "Preliminary: 1 of 4 trials. Verdicts may change, and looking before the end does not hold" in text
     assert tree(store.out) == before, "nothing was written, and nothing locked"
 
@@ -129,6 +120,13 @@ def test_a_study_without_its_data_is_counted_and_the_page_says_what_is_missing(b
     assert "cannot be counted" in status["notes"][0] and "--data DIR" in status["notes"][0]
 
 
+def test_without_the_libraries_of_training_the_page_says_what_to_install(begun, watching, monkeypatch):
+    store, _ = begun
+    monkeypatch.setitem(sys.modules, "fsspec.implementations.local", None)
+    status, page = watching(store.out).look()
+    assert page is None and "fsspec is not installed: pip install 'evenhand[train]'" in status["notes"][0]
+
+
 def test_trials_of_another_plan_are_named(begun, watching, small_study):
     store, plan = begun
     leave_trials(store, plan.distinct[:2])
@@ -136,6 +134,28 @@ def test_trials_of_another_plan_are_named(begun, watching, small_study):
     store.write_study(other.study)
     status, _ = until(watching(store.out), lambda status: status["notes"])
     assert "holds 2 trials, none of which is in the plan that this machine makes" in status["notes"][0]
+
+
+def test_predictions_are_audited_before_any_pair_of_a_pool_is_complete(small_study, watching, tmp_path):
+    plan = make_plan(Study(**small_study, membership=8), None)
+    store = Store(tmp_path / "out")
+    with store.lock(), store.accepted(plan):
+        pass
+    targets = [trial for trial in plan.distinct if trial.subset is None]
+    models = [trial for trial in plan.distinct if trial.subset is not None]
+    watcher = watching(store.out)
+    leave_trials(store, models[:1])
+    status, page = until(watcher, lambda status: status["trials"] and status["trials"]["planned"])
+    time.sleep(0.2)
+    status, page = watcher.look()
+    assert page is None and status["notes"] == [], "half a pair is nothing to audit, and no fault"
+    leave_trials(store, targets)
+    status, page = until(watcher, reported(4))
+    assert status["notes"] == [] and "No pair of models for membership inference is complete yet" in page.decode()
+    pair = [trial for trial in models if models[0].hash in (trial.hash, trial.pair)]
+    leave_trials(store, [trial for trial in models if trial.seed in {each.seed for each in pair}])
+    status, page = until(watcher, lambda status: status["report"]["trials"] > 4)
+    assert "is complete yet" not in page.decode()
 
 
 def test_a_study_that_grows_is_audited_again_with_the_trials_it_has(begun, watching, small_study):

@@ -7,9 +7,6 @@ import threading
 
 import pytest
 
-from evenhand import Study
-from evenhand.study.plan import make_plan
-from evenhand.study.store import Store
 from evenhand.viewing.server import ViewServer
 from finished_trials import finish, leave_trials
 
@@ -19,15 +16,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
 PATIENCE = 120_000
 """Milliseconds to wait for what a busy machine computes."""
-
-
-@pytest.fixture
-def begun(small_study, tmp_path):
-    plan = make_plan(Study(**small_study), None)
-    store = Store(tmp_path / "a study")
-    with store.lock(), store.accepted(plan):
-        pass
-    return store, plan
 
 
 @pytest.fixture

@@ -73,6 +73,10 @@ class FolderWatcher:
                 "state": "running",
                 "notes": [f"{error.filename or self.folder} cannot be read: {error.strerror}"],
             }
+        except ModuleNotFoundError as error:
+            missing = (error.name or "a library").partition(".")[0]
+            note = f"An unfinished study is viewed with the libraries that train it, and {missing} is not installed: "
+            status = {"state": "stopped", "notes": [f"{note}pip install 'evenhand[train]'"]}
         return {**first_status(self.folder), **status, "report": self._report}, self._page
 
     def close(self) -> None:
@@ -209,6 +213,8 @@ class _StudyWatcher:
         began, store = time.monotonic(), Store(self.folder)
         part = complete_part(planned.plan, lambda trial: trial.hash in complete or store.complete(trial))
         of = len(planned.plan.distinct)
+        if not part.trials:  # half a pair of models for membership inference
+            return
         results = preliminary_results(part, store, of, self.folder.absolute().name)
         self.show(html(results).encode(), len(part.distinct), of)
         self._not_before = time.monotonic() + _REST * (time.monotonic() - began)

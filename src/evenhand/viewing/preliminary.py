@@ -19,6 +19,8 @@ from evenhand.study.spec import StudySpec
 from evenhand.study.store import Store
 from evenhand.study.study_file import read_study_file
 
+_NO_MODELS = "No pair of models for membership inference is complete yet, so that membership is not audited."
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -86,7 +88,8 @@ def preliminary_results(plan: Plan, store: Store, of: int, source: str) -> Resul
     """
     done = len(plan.distinct)
     tables = collect_tables(plan, store)
-    design = _marked(plan.design(f"{source} (preliminary: {done} of {of} trials)"), preliminary_sentence(done, of))
+    design = _without_empty_pools(plan.design(f"{source} (preliminary: {done} of {of} trials)"), plan)
+    design = _marked(design, preliminary_sentence(done, of))
     return Results.of_valid(tables, design, provenance(plan, tables["trials"], store))
 
 
@@ -102,6 +105,18 @@ decide nothing from this page.
         f"Preliminary: {done} of {of} trials. Verdicts may change, and looking before the end does not hold the "
         "error rates: decide nothing from this page."
     )
+
+
+def _without_empty_pools(design: Design, plan: Plan) -> Design:
+    """Return the design without attacks on settings that have no models for membership inference yet."""
+    with_models = {trial.setting.name for trial in plan.trials if trial.subset is not None}
+    settings = {
+        name: setting
+        if setting.membership is None or name in with_models
+        else setting.model_copy(update={"membership": None, "notes": (*setting.notes, _NO_MODELS)})
+        for name, setting in design.settings.items()
+    }
+    return design.model_copy(update={"settings": settings})
 
 
 def _marked(design: Design, sentence: str) -> Design:

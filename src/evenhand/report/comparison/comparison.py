@@ -38,6 +38,9 @@ HOW_TO_TEST = (
 _LISTED = 6
 """The most kinds of changes, and the most parts of one folder, that a sentence names."""
 
+_MOST_PAIRS = 4
+"""The most paired comparisons that have a sentence each."""
+
 _NAMED = 3
 """The most worse differences that a sentence names."""
 
@@ -84,7 +87,7 @@ class Comparison:
             for name in ("margins", "alpha")
             if any(getattr(each, name) != getattr(designs[0], name) for each in designs)
         ]
-        lines = [*map(_outcome, self.pairs), *self._false_alarms(), self._changes()]
+        lines = [*self._tested(), *self._false_alarms(), self._changes()]
         if differ and self.changed:
             lines.append(
                 f"The folders differ in their {' and '.join(differ)}: a verdict may have changed for this alone."
@@ -114,6 +117,18 @@ class Comparison:
             "not_tested": list(self.not_paired),
             "unmatched": [{"folder": label, "what": what, "verdicts": count} for label, what, count in self.unmatched],
         }
+
+    def _tested(self) -> list[str]:
+        """Return a sentence for each of the first paired comparisons, those with most `worse` verdicts first."""
+        worse = {id(pair): len(pair.verdicts.filter(verdict="worse")) for pair in self.pairs}
+        ranked = sorted(self.pairs, key=lambda pair: -worse[id(pair)])
+        shown, more = ranked[:_MOST_PAIRS], ranked[_MOST_PAIRS:]
+        if not more:
+            return [_outcome(pair) for pair in shown]
+        harmed = sum(worse[id(pair)] > 0 for pair in more)
+        said = f"{harmed} have" if harmed > 1 else "one has" if harmed else "none has"
+        further = f"Of {len(more)} further methods and folders that were tested so, {said} a verdict of worse."
+        return [*map(_outcome, shown), further]
 
     def _false_alarms(self) -> list[str]:
         """Return a sentence on how many tested families may say `worse` by chance; none below two families."""

@@ -107,6 +107,9 @@ def _request(text: str) -> Iterator[tuple[str, str]]:
         if text:
             yield "request", text
         return
+    if values.keys() == {"audit"} and isinstance(values["audit"], dict):
+        yield from _flat({key: value for key, value in values["audit"].items() if key != "source"}, "audit: ")
+        return
     settings = values.get("settings")
     single = settings if isinstance(settings, dict) and len(settings) == 1 else None
     if single is not None:  # its name is no part of the keys

@@ -69,10 +69,12 @@ class Table:
 
 def changed_table(comparison: Comparison) -> Table:
     """Return the rows whose verdicts differ between folders, with what each is about."""
-    lines = [
-        _verdict_line(row, comparison, f"{_where(row.key)} · {compared(row.key['method'], row.key['reference'])}")
-        for row in comparison.changed
-    ]
+    several = len({_where(row.key) for row in comparison.verdicts}) > 1
+    lines = []
+    for row in comparison.changed:
+        methods = compared(row.key["method"], row.key["reference"])
+        lead = f"{_where(row.key)} · {methods}" if several else methods
+        lines.append(_verdict_line(row, comparison, lead))
     return Table("Verdicts that differ", lines)
 
 
