@@ -12,10 +12,10 @@ from evenhand.audit.results import Results
 from evenhand.study.collection import collect_tables, provenance
 
 
-def finish(store, planned):
-    """Leave every trial of a plan as if it had been trained, with logits at random, and the tables of the run."""
+def leave_trials(store, trials):
+    """Leave trials as if they had been trained, with logits at random."""
     rng = np.random.default_rng(0)
-    for trial in planned.distinct:
+    for trial in trials:
         rows = [
             (split, str(example), None, None)
             for split, dataset in trial.evaluations.items()
@@ -28,6 +28,11 @@ def finish(store, planned):
             store.write_predictions(folder, trial, pl.DataFrame(rows, kinds, orient="row").with_columns(logits=logits))
             kept = {"status": "done", "reason": None, "identity": dict(trial.identity), "environment": {}}
             write_text(folder / "trial.json", json.dumps(kept))
+
+
+def finish(store, planned):
+    """Leave every trial of a plan as if it had been trained, with logits at random, and the tables of the run."""
+    leave_trials(store, planned.distinct)
     tables = collect_tables(planned, store)
     results = Results.of_valid(tables, planned.design(""), provenance(planned, tables["trials"], store))
     results.save(store.out)

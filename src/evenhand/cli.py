@@ -301,6 +301,35 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         raise InputError(f"{folder} differs from what was saved in {len(found.differences)} places; run it again")
 
 
+@app.command()
+def compare(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="[NAME=]DIR…", help="folders or URLs that `run` or `audit` wrote to")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="write the comparison as a page")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the results of several folders side by side; differences are tested where they share examples."""
+    from evenhand.cli_comparison import compare as compared
+
+    compared(folders, out, as_json)
+
+
+@app.command()
+def view(
+    folder: Folder,
+    data: Data = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; default: a free one")] = 0,
+    browser: Annotated[bool, typer.Option("--open/--no-browser", help="open the page in the browser")] = False,
+    as_json: Json = False,
+) -> None:
+    """Serve the report of a folder on this machine, also while its study runs; Ctrl-C ends it."""
+    from evenhand.viewing.command import view as serve
+
+    if status := serve(Path(folder), data, port, browser, as_json):
+        raise typer.Exit(status)
+
+
 @app.command("list")
 def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json: Json = False) -> None:
     """List tasks, methods, measures or presets."""

@@ -15,7 +15,7 @@ from evenhand.study.spec import StudySpec
 from evenhand.study.store import Store
 from evenhand.study.watcher import Watcher
 
-_RUN = "run-"
+RUN = "run-"
 """How the names of runs begin among the claims."""
 
 _AUDITED = "audited"
@@ -66,7 +66,7 @@ def session(store: Store, study: StudySpec, watcher: Watcher) -> Iterator[Sessio
                 store.claims.forget(_AUDITED)
                 _clear(store)
             leaving.callback(_leave, store)
-            leaving.enter_context(store.claims.claimed([f"{_RUN}{store.claims.run}"], study=ours))
+            leaving.enter_context(store.claims.claimed([f"{RUN}{store.claims.run}"], study=ours))
         yield Session(store, ours)
 
 
@@ -98,8 +98,8 @@ def fingerprint(study: StudySpec) -> str:
 
 def _others(store: Store) -> list[Held]:
     """Return the other runs in the folder."""
-    own = f"{_RUN}{store.claims.run}"
-    return [held for name, held in store.claims.held().items() if name.startswith(_RUN) and name != own]
+    own = f"{RUN}{store.claims.run}"
+    return [held for name, held in store.claims.held().items() if name.startswith(RUN) and name != own]
 
 
 def _check_same_study(store: Store, ours: str) -> None:

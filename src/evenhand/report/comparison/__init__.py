@@ -1,0 +1,1 @@
+"""Results of several folders side by side: studies, models, versions or dates."""
