@@ -13,7 +13,7 @@ setup: $(STAMP)
 # One resolver run under the constraints, so that torch is the pinned build and nothing pulls another.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,slurm,private,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,slurm,private,test,site]'
 	touch $@
 
 demo: setup
