@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Test files run side by side; a process more costs about 1 GB.
 JOBS ?= 2
 
-.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench security clean
+.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench site versions package security clean
 
 setup: $(STAMP)
 
@@ -60,6 +60,31 @@ bench: setup
 	$(BIN)/python benchmarks/executors.py
 	$(BIN)/python benchmarks/study.py --data ../shared/data
 
+site: setup
+	$(BIN)/mkdocs build --strict
+
+# The source archive and the wheel, in dist/.
+package: setup
+	$(BIN)/python -m build
+
+# Tests of the audit wing on the installed package, without torch, with the lowest versions that pyproject.toml allows or
+# with the newest: make versions FOR=python3.13 RESOLUTION=highest
+FOR ?= $(PYTHON)
+RESOLUTION ?= lowest-direct
+UV := .tools/bin/uv
+versions: $(UV)
+	rm -rf .versions
+	$(UV) venv --quiet --no-python-downloads --python $(FOR) .versions
+	$(UV) pip compile --quiet --python .versions --resolution $(RESOLUTION) --extra generation \
+		--output-file .versions/pins.txt pyproject.toml
+	$(UV) pip install --quiet --python .versions --constraint .versions/pins.txt --group audit-tests '.[generation]'
+	.versions/bin/pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
+		tests/audit tests/metrics tests/report tests/stats tests/tables tests/test_records.py tests/test_package.py
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet uv
+
 # The list of everything that is installed (CycloneDX), and what is publicly known against it.
 security: setup
 	$(PYTHON) -m venv .tools
@@ -69,4 +94,4 @@ security: setup
 	.tools/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') --skip-editable
 
 clean:
-	rm -rf $(VENV) .tools .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .tools .versions .pytest_cache .ruff_cache .import_linter_cache build dist
