@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Test files run side by side; a process more costs about 1 GB.
 JOBS ?= 2
 
-.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench site versions package security clean
+.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench site package versions sbom security clean
 
 setup: $(STAMP)
 
@@ -85,12 +85,16 @@ $(UV):
 	$(PYTHON) -m venv .tools
 	.tools/bin/pip install --quiet uv
 
-# The list of everything that is installed (CycloneDX), and what is publicly known against it.
-security: setup
+# The list of everything that is installed (CycloneDX).
+sbom: setup
 	$(PYTHON) -m venv .tools
-	.tools/bin/pip install --quiet cyclonedx-bom pip-audit
+	.tools/bin/pip install --quiet cyclonedx-bom
 	mkdir -p dist
 	.tools/bin/cyclonedx-py environment $(VENV) --output-file dist/sbom.json
+
+# The same, and what is publicly known against it.
+security: sbom
+	.tools/bin/pip install --quiet pip-audit
 	.tools/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') --skip-editable
 
 clean:

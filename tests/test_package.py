@@ -44,8 +44,19 @@ def test_the_changelog_has_the_version_and_what_comes_after_it():
     assert titles[:2] == ["Unreleased", VERSION]
 
 
+def test_hooks_before_a_commit_have_the_versions_of_the_constraints():
+    pinned = dict(line.split("==") for line in lines_of("constraints.txt") if "==" in line)
+    hooks = dict(re.findall(r"\b([a-z-]+)==([\w.]+)", "\n".join(lines_of(".pre-commit-config.yaml"))))
+    assert "ruff" in hooks
+    assert {name: version for name, version in hooks.items() if pinned.get(name, version) != version} == {}
+
+
 def test_the_command_audits_and_gates_a_table_in_a_folder_of_the_user(tmp_path):
     assert_a_model_is_audited_and_gated(HERE, tmp_path)
+
+
+def lines_of(name: str) -> list[str]:
+    return (ROOT / name).read_text("utf-8").splitlines()
 
 
 @pytest.fixture(scope="module")
