@@ -6,14 +6,14 @@ STAMP := $(VENV)/.installed
 # Test files run side by side; a process more costs about 1 GB.
 JOBS ?= 2
 
-.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench security clean
+.PHONY: setup demo test test-all tests all-tests simulate fuzz lint bench site package versions sbom security clean
 
 setup: $(STAMP)
 
 # One resolver run under the constraints, so that torch is the pinned build and nothing pulls another.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,slurm,private,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,slurm,private,test,site]'
 	touch $@
 
 demo: setup
@@ -60,13 +60,42 @@ bench: setup
 	$(BIN)/python benchmarks/executors.py
 	$(BIN)/python benchmarks/study.py --data ../shared/data
 
-# The list of everything that is installed (CycloneDX), and what is publicly known against it.
-security: setup
+site: setup
+	$(BIN)/mkdocs build --strict
+
+# The source archive and the wheel, in dist/.
+package: setup
+	$(BIN)/python -m build
+
+# Tests of the audit wing on the installed package, without torch, with the lowest versions that pyproject.toml allows or
+# with the newest: make versions FOR=python3.13 RESOLUTION=highest
+FOR ?= $(PYTHON)
+RESOLUTION ?= lowest-direct
+UV := .tools/bin/uv
+versions: $(UV)
+	rm -rf .versions
+	$(UV) venv --quiet --no-python-downloads --python $(FOR) .versions
+	$(UV) pip compile --quiet --python .versions --resolution $(RESOLUTION) --extra generation \
+		--output-file .versions/pins.txt pyproject.toml
+	$(UV) pip install --quiet --python .versions --constraint .versions/pins.txt --group audit-tests '.[generation]'
+	.versions/bin/pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
+		tests/audit tests/metrics tests/report tests/stats tests/tables tests/test_records.py tests/test_package.py
+
+$(UV):
 	$(PYTHON) -m venv .tools
-	.tools/bin/pip install --quiet cyclonedx-bom pip-audit
+	.tools/bin/pip install --quiet uv
+
+# The list of everything that is installed (CycloneDX).
+sbom: setup
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet cyclonedx-bom
 	mkdir -p dist
 	.tools/bin/cyclonedx-py environment $(VENV) --output-file dist/sbom.json
+
+# The same, and what is publicly known against it.
+security: sbom
+	.tools/bin/pip install --quiet pip-audit
 	.tools/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') --skip-editable
 
 clean:
-	rm -rf $(VENV) .tools .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .tools .versions .pytest_cache .ruff_cache .import_linter_cache build dist

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     )
     from evenhand.study.study import Study
 
+    __version__: str
+
 _METHODS = (
     "BOFT",
     "Base",
@@ -94,7 +96,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
+    """Import a public name when it is first used, or read the version of the installed package."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("evenhand")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'evenhand' has no attribute {name!r}")

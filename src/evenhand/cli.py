@@ -29,6 +29,7 @@ from evenhand.cli_options import (
     SplitDesign,
     Study_,
     Tiny,
+    Version,
     cluster_of,
     folder_of,
     forecast_of,
@@ -42,12 +43,16 @@ from evenhand.training.launch import this_process
 
 app = typer.Typer(
     name="evenhand",
-    help="Does this way of fine-tuning treat some people worse than that way, and would this study have noticed?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def evenhand(version: Version = False) -> None:
+    """Does this way of fine-tuning treat some people worse than that way, and would this study have noticed?"""
 
 
 @app.command()

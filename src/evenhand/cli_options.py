@@ -62,6 +62,17 @@ class SplitDesign(StrEnum):
     varying = "varying"
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        import evenhand
+
+        print(f"evenhand {evenhand.__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+]
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
 Out = Annotated[
     str | None,

@@ -16,8 +16,12 @@ from evenhand.stats.proportion import FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
 from evenhand.stats.student_t import t_density, t_quantile, t_quantiles, t_tail
 
+scipy = pytest.importorskip("scipy")
 special = pytest.importorskip("scipy.special")
 optimize = pytest.importorskip("scipy.optimize")
+
+SCIPYS_OWN_ERROR = 0.0 if tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 17) else 1e-10
+"""Relative error of SciPy's quantiles of Student's t: until 1.17 it was up to 5e-11."""
 
 LEVELS = (0.05, 0.05 / 8, 1e-4)
 
@@ -103,7 +107,7 @@ def plain_halves(whole: TwoWay, level: float) -> np.ndarray:
 def test_studies_like_this_one_have_the_half_widths_of_one_quantile_at_a_time(level):
     for one in two_ways(100, 5):
         found = Repeated.with_variances(one.v_seed, one.v_example, one.v_both, one.runs, one.units, level)
-        np.testing.assert_allclose(found.halves, plain_halves(one, level), rtol=1e-11)
+        np.testing.assert_allclose(found.halves, plain_halves(one, level), rtol=max(1e-11, SCIPYS_OWN_ERROR))
 
 
 def test_many_contrasts_at_once_have_the_half_widths_of_each():
@@ -114,7 +118,7 @@ def test_many_contrasts_at_once_have_the_half_widths_of_each():
         alone = [
             Repeated.with_variances(one.v_seed, one.v_example, one.v_both, runs, one.units, 0.01) for one in wholes
         ]
-        np.testing.assert_allclose(halves, [one.halves for one in alone], rtol=1e-12)
+        np.testing.assert_allclose(halves, [one.halves for one in alone], rtol=max(1e-12, SCIPYS_OWN_ERROR))
 
 
 @pytest.mark.parametrize("power", [0.5, 0.8, 0.99])
@@ -137,7 +141,7 @@ def test_quantiles_of_many_degrees_of_freedom_are_those_of_each(probability, lea
     np.testing.assert_allclose(
         t_quantiles(probability, df, least),
         special.stdtrit(df, probability),
-        rtol=2e-12 if probability < 0.3 else 1e-11,
+        rtol=max(2e-12 if probability < 0.3 else 1e-11, SCIPYS_OWN_ERROR),
     )
 
 
