@@ -48,7 +48,6 @@ class Section:
         present: whether the report has the section; by default if it has charts or tables.
         absent: replaces `about` where the section has no charts, in HTML.
         opened: the table of a setting and split that is open on the page.
-        markdown: whether the Markdown report includes its tables and sentences.
         values: the sentence on the means and intervals of its values, which ends `about`; in HTML.
     """
 
@@ -62,7 +61,6 @@ class Section:
     present: Callable[[Reportable], bool] | None = None
     absent: str = ""
     opened: Literal["first", "last", "none"] = "first"
-    markdown: bool = True
     values: str = ""
 
 
@@ -86,7 +84,7 @@ class Content:
 
     @property
     def caption(self) -> str:
-        """The ending of the headings of its tables in Markdown; empty where these need none."""
+        """The ending of the titles of its tables in documents; empty where these need none."""
         if not self.section.values:
             return ""
         return ", with 95% intervals" if self.one_run else ", mean over seeds with 95% intervals"
@@ -146,7 +144,6 @@ SECTIONS = (
         harm_blocks,
         lambda results: loss_grids(results.curves, results.design),
         opened="none",
-        markdown=False,
     ),
     Section(
         "membership",
@@ -248,7 +245,6 @@ SECTIONS = (
         present=_of_predictions,
         absent="No disparities were measured, or the study is too large to draw them class by class: see the tables "
         "of all estimates.",
-        markdown=False,
     ),
     Section(
         "ratios",
@@ -271,7 +267,6 @@ SECTIONS = (
         reliability_blocks,
         present=_of_predictions,
         absent="There are no curves: only labels were predicted, no probabilities.",
-        markdown=False,
     ),
     Section(
         "estimates",
@@ -281,7 +276,6 @@ SECTIONS = (
         tables=lambda results: estimate_grids(results.estimates, results.design),
         present=_always,
         opened="none",
-        markdown=False,
         values=OVER_SEEDS,
     ),
     Section(
@@ -294,7 +288,6 @@ SECTIONS = (
         present=_always,
         absent="No groups were given.",
         opened="none",
-        markdown=False,
     ),
 )
 """All sections in the reader's order; they come after the verdicts."""
