@@ -73,7 +73,9 @@ def pieces(table: Table) -> list[Piece]:
         groups[-1].append(column)
     if len(groups) == 1:
         return [Piece(table, letters)]
-    return [_piece(table, [*names, *group], letters, f" Part {n} of {len(groups)}.") for n, group in enumerate(groups, 1)]
+    return [
+        _piece(table, [*names, *group], letters, f" Part {n} of {len(groups)}.") for n, group in enumerate(groups, 1)
+    ]
 
 
 def _piece(table: Table, columns: Sequence[int], letters: Sequence[int], which: str) -> Piece:
@@ -96,7 +98,7 @@ def _letters(table: Table, most: int) -> list[int]:
 
 
 def _width(letters: int) -> float:
-    """The width of a column in em: of a letter more than its lines have, since some are wide, and the space beside it."""
+    """The width of a column in em with the space beside it; a letter more than its lines have, since some are wide."""
     return _LETTER * (letters + 1) + GAP
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-PREAMBLE = r"""% Characters that pdfTeX has no sign for are written as their code points there; XeTeX and LuaTeX print them.
+PREAMBLE = r"""% pdfTeX writes characters that it has no sign for as their code points; XeTeX and LuaTeX print them.
 \ifdefined\evenhandchar\else
   \DeclareRobustCommand{\evenhandchar}[2]{#2\hspace{0pt}}
   \ifdefined\XeTeXversion\DeclareRobustCommand{\evenhandchar}[2]{#1}\fi

@@ -76,9 +76,7 @@ def _by_question(rows: pl.DataFrame, results: Reportable, setting: str | None, s
     return [_matrix(part, results, setting, split, name, title) for name, title, part in named if len(part)]
 
 
-def _matrix(
-    rows: pl.DataFrame, results: Reportable, setting: str | None, split: str, name: str, title: str
-) -> Matrix:
+def _matrix(rows: pl.DataFrame, results: Reportable, setting: str | None, split: str, name: str, title: str) -> Matrix:
     design = results.design
     pairs = [(method, reference) for method, reference, _ in by_pair(rows, design, setting)]
     cells: dict[str, dict[str, dict[tuple[str, str | None], str]]] = {}
@@ -137,7 +135,11 @@ def _families(rows: pl.DataFrame) -> str:
         return ""
     reach = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     plural = "" if sizes == [1] else "s"
-    one = "1 family" if len(families) == 1 else f"{len(families)} families, one for each measure and comparison, of everyone or by group"
+    one = (
+        "1 family"
+        if len(families) == 1
+        else f"{len(families)} families, one for each measure and comparison, of everyone or by group"
+    )
     return f" ({one}, of {reach} contrast{plural})"
 
 
