@@ -64,7 +64,9 @@ class Trackers:
                 with self._run(name, "study") as tracker:
                     tracker.store_init_configuration(facts)
             except Exception as error:  # trackers raise anything
-                raise InputError(f"trackers: {name} could not start ({_quoted(error)}); set it up, or leave it out") from None
+                raise InputError(
+                    f"trackers: {name} could not start ({_quoted(error)}); set it up, or leave it out"
+                ) from None
 
     def watching(self, watcher: Watcher) -> Watcher:
         """Return a watcher that sends trials, and tells the given one everything."""
