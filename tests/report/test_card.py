@@ -100,5 +100,7 @@ def test_an_audit_of_one_model_has_a_card_too(tmp_path):
     results.report(tmp_path / "card.md", format="card")
     text = (tmp_path / "card.md").read_text("utf-8")
     assert "`evenhand audit`" in text and "people.csv" in text and "these models only" in text
+    with pytest.raises(evenhand.InputError, match='there is no format "cards" of reports; there are: html, md'):
+        results.report(tmp_path / "card.md", format="cards")
     results.report(tmp_path / "report.tex")
     assert r"\begin{tabular}" in (tmp_path / "report.tex").read_text("utf-8")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import polars as pl
 
@@ -230,12 +230,14 @@ class Results:
                 on the Hugging Face hub, is Markdown too, so it is written only where the format is given.
 
         Raises:
-            InputError: a suffix of no known format.
+            InputError: an unknown format, or none is given and the suffix is of no known one.
         """
         path = Path(path)
         chosen = format or SUFFIXES.get(path.suffix.lower())
         if chosen is None:
             raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}; name the format of the report")
+        if chosen not in (formats := get_args(Format)):
+            raise InputError(f'there is no format "{chosen}" of reports; there are: {", ".join(formats)}')
         write_text(path, self._rendered(chosen))
 
     def figures(self, folder: str | Path, format: str = "png") -> list[Path]:

@@ -135,7 +135,7 @@ class Trackers:
 def _finish(name: str, tracker: Any) -> None:
     """End a run. That of trackio would, ended by accelerate, end and print once more when the process ends."""
     if name == "trackio":
-        import trackio
+        import trackio  # pyright: ignore[reportMissingImports]
 
         trackio.finish()
     else:

@@ -65,8 +65,9 @@ class _Row:
 def roc_figure(results: Reportable, figure: Figure) -> vega.Chart:
     """Draw the figure: the panels of each setting (everyone, then each group), a curve per method with its 95% band.
 
-    Printed in a panel are the rates at 1% false positives with their counts, or that there are too few non-members, and
-    the verdict on the area; under a setting's name the loss on members and non-members. All panels share their axes, and the figure fits on a page if it can.
+    Printed in a panel are the rates at 1% false positives, with their counts if there is room, or that there are too
+    few non-members, and the verdict on the area; under a setting's name the loss on members and non-members. All panels
+    share their axes, and the figure fits on a page if it can.
     """
     looks = layout.palette(results, figure)
     rows = [_row(results, panel, looks) for panel in figure.panels]
@@ -89,9 +90,8 @@ def roc_figure(results: Reportable, figure: Figure) -> vega.Chart:
     parts = blocks if places.across == 1 else layout.in_lines(blocks, places.across, APART)
     decided = pl.concat([row.contrasts for row in rows])
     settings = dict.fromkeys(panel.setting for panel in figure.panels)
-    heading = (
-        f"{layout.pair_of(results.design, settings)}, area under the ROC curve of membership: {layout.outcome(decided)}"
-    )
+    pair = layout.pair_of(results.design, settings)
+    heading = f"{pair}, area under the ROC curve of membership: {layout.outcome(decided)}"
     present = {point["m"] for point in points}
     signs = [layout.Sign(method, looks[method][0], "rule") for method in looks if method in present]
     signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
