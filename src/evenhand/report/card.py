@@ -53,10 +53,12 @@ def _section(results: Reportable) -> Iterator[str]:
         f"Written by Evenhand {_version()} from its audit{source}. It reports what was measured, with intervals; it "
         "does not show that a model is fair."
     )
+    missed = list(_missed(results))
+    found = [line for line in headline(results) if line not in missed]
     for title, bullets in (
         ("What was compared", map(escaped, _compared(results))),
-        ("What was found", map(escaped, headline(results))),
-        ("What harm could have been missed", map(escaped, _missed(results))),
+        ("What was found", map(escaped, found)),
+        ("What harm could have been missed", map(escaped, missed)),
         ("What was not tested", map(escaped, untested_lines(results))),
         ("Limits", _limits(results)),
         ("How to reproduce this", _reproduction(results)),
@@ -83,7 +85,7 @@ def _compared(results: Reportable) -> Iterator[str]:
             sized = rows.group_by("group", maintain_order=True).agg(pl.col("n").sum()).rows()
             named = ", ".join(f"{group} ({n:,})" for group, n in sized[:_GROUPS])
             more = f" and {len(sized) - _GROUPS} more" if len(sized) > _GROUPS else ""
-            yield f"Groups by {attribute} in {name}, with their examples: {named}{more}."
+            yield f"Groups by {attribute} in {name}, with their examples in the data: {named}{more}."
 
 
 def _missed(results: Reportable) -> Iterator[str]:

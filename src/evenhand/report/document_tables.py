@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from evenhand.audit.measures import known
 from evenhand.report import tables
 from evenhand.report.chart_parts import capital
 from evenhand.report.reportable import Reportable
@@ -32,11 +33,20 @@ class DocumentTable:
     lines: Sequence[str] = ()
 
 
-def document_tables(results: Reportable) -> Iterator[DocumentTable]:
-    """The tables of all sections, of the smallest detectable contrasts, and of training; verdicts have others."""
+def document_tables(results: Reportable, *, every: bool = True) -> Iterator[DocumentTable]:
+    """The tables of all sections, of the smallest detectable contrasts, and of training; verdicts have others.
+
+    Args:
+        results: of a run or an audit.
+        every: whether the tables of all estimates are included, or only those of measures that have charts.
+    """
+    charted = {measure.title for measure in known().values() if measure.display.shown_in}
     seen: set[tuple[str, str, str]] = set()
     for content in contents(results, charts=False):
-        yield from _of_section(content, seen)
+        tables_of = _of_section(content, seen)
+        if content.section.id == "estimates" and not every:
+            tables_of = (table for table in tables_of if table.grid.caption in charted)
+        yield from tables_of
     detectable = detectable_grid(results.verdicts, results.design)
     if detectable is not None:
         level = f"{100 * results.design.alpha:g}%"

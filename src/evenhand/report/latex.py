@@ -28,6 +28,7 @@ _FLOATS = 16
 def latex(results: Reportable) -> str:
     r"""The tables of the report for LaTeX: verdicts of groups by comparisons, values, and the harm that is detectable.
 
+    Values are those of the measures that have charts; the page and Markdown have all.
     Tables that are too wide for a page are divided by columns, and those that are too long may break across pages.
     Every caption says what the intervals are, and how many runs they come from. Names cannot bring commands.
     """
@@ -45,7 +46,7 @@ def _tables(results: Reportable) -> Iterator[Table]:
     """All tables: verdicts first, then values."""
     for matrix in matrices(results):
         yield Table(matrix.name, matrix.title, " ".join(matrix.facts), matrix.head, matrix.parts)
-    for table in document_tables(results):
+    for table in document_tables(results, every=False):
         grid = table.grid
         trials = results.trials if table.setting is None else results.trials.filter(setting=table.setting)
         label = f"{table.setting or 'all'}-{table.section}-{grid.caption}"
