@@ -180,7 +180,8 @@ def _panel(shown: _Shown, key: str, least: float, places: Arrangement, left: boo
     bare = {"values": decades(least), "labels": False}
     axis = {"values": decades(least), "labelFontSize": layout.SMALL, "titleFontSize": layout.SMALL}
     axis |= {"labelExpr": "replace(format(datum.value, '~g'), /^0/, '')"}  # .001: the narrowest panels need the room
-    below = axis | {"labelFlush": True} if lowest else bare  # labels within the panel keep columns in line
+    within = {"labelFlush": True, "labelOverlap": "greedy", "labelSeparation": 1}  # which keeps columns in line
+    below = axis | within if lowest else bare
     x = vega.field("x", scale=scale, axis=below, title="false positive rate" if lowest else None)
     along: vega.Spec = {
         "scale": scale,
