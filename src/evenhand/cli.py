@@ -221,7 +221,11 @@ def audit(
 def report(
     folder: Folder,
     format: Annotated[
-        Format, typer.Option(help="html and md are written into DIR, charts (png, svg, pdf) into DIR/figures")
+        Format,
+        typer.Option(
+            help="html, md, latex (report.tex) and card (card.md, a section of a model card) are written into DIR, "
+            "charts (png, svg, pdf) into DIR/figures"
+        ),
     ] = Format.html,
     as_json: Json = False,
 ) -> None:
@@ -234,8 +238,9 @@ def report(
         if pictured:
             written = results.figures(local / "figures", format.value)
         else:
-            written = [local / f"report.{format.value}"]
-            results.report(written[0])
+            names = {Format.card: "card.md", Format.latex: "report.tex"}
+            written = [local / names.get(format, f"report.{format.value}")]
+            results.report(written[0], format.value)
     for path in written:
         print(f"{folder.rstrip('/')}/{path.relative_to(local).as_posix()}")
     return None

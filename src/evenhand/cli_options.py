@@ -27,6 +27,8 @@ class Format(StrEnum):
 
     html = "html"
     md = "md"
+    latex = "latex"
+    card = "card"
     json = "json"
     png = "png"
     svg = "svg"

@@ -65,6 +65,9 @@ def test_an_audit_writes_tables_and_a_report_and_prints_json(table, tmp_path, ev
     assert (
         "| " in evenhand("report", tmp_path / "out", "--format", "md").stdout + (tmp_path / "out/report.md").read_text()
     )
+    for format, name, words in (("latex", "report.tex", r"\toprule"), ("card", "card.md", "model-index:")):
+        assert evenhand("report", tmp_path / "out", "--format", format).stdout == f"{tmp_path}/out/{name}\n"
+        assert words in (tmp_path / "out" / name).read_text("utf-8")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from evenhand.report.markdown import escaped, markdown
 
 
 def test_every_contrast_is_a_row_with_nine_cells(small):
-    table = markdown(small).partition("## lora against full")[2].split("## Accuracy")[0].splitlines()
+    table = markdown(small).partition("## lora against full")[2].split("## ")[0].splitlines()
     rows = [line for line in table if line.startswith("| ") and "---" not in line]
     assert len(rows) == len(small.verdicts) + 1
     assert {row.replace("\\|", "").count("|") for row in rows} == {10}
@@ -35,3 +35,19 @@ def test_names_cannot_bring_markup_or_cells(simulate):
 
 def test_failed_trials_are_listed(simulate):
     assert "| faces | lora | 0 | the loss at step 12 is not a number |" in markdown(simulate(failed=1))
+
+
+def test_it_has_the_tables_of_the_page(small):
+    text = markdown(small)
+    for title in ("Changes from a reference to a method: faces, test", "Selection rate (faces, test)", "Training"):
+        assert f"\n## {title}" in text
+    assert "\n## Smallest contrast that is detected with 80% power" in text
+    titles = [line for line in text.splitlines() if line.startswith("## ")]
+    assert len(set(titles)) == len(titles)
+
+
+def test_rows_of_every_table_have_the_cells_of_its_head(simulate):
+    text = markdown(simulate(methods=("full", "lora", "head"), settings=("faces", "posts")))
+    for table in text.split("\n\n"):
+        lines = [line.replace("\\|", "") for line in table.strip().splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in lines}) <= 1

@@ -135,7 +135,7 @@ def test_the_figure_has_a_panel_for_everyone_and_each_group(results):
     assert chart["title"]["text"][0].startswith(
         "lora against full, area under the ROC curve of membership: worse in 2 of 3"
     )
-    subtitle = chart["vconcat"][0]["title"]["subtitle"]
+    (subtitle,) = chart["vconcat"][0]["title"]["subtitle"]
     assert subtitle.startswith("loss on members / on non-members: full 0.") and ", lora 0." in subtitle
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import polars as pl
 
@@ -25,9 +25,12 @@ from evenhand.audit.record_tables import COMPUTED, RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
 from evenhand.visible_text import visible
 
-Format = Literal["html", "md", "json"]
+if TYPE_CHECKING:
+    from evenhand.report.vega import Chart
 
-SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
+Format = Literal["html", "md", "json", "latex", "card"]
+
+SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".json": "json", ".tex": "latex"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -219,19 +222,22 @@ class Results:
         results_folder.save(Path(folder), self.tables, self.design, self.provenance, self.version)
 
     def report(self, path: str | Path, format: Format | None = None) -> None:
-        """Write the report as one HTML page, Markdown, or JSON.
+        """Write the report as one HTML page, Markdown, JSON, tables for LaTeX, or a section of a model card.
 
         Args:
             path: the file.
-            format: unless given, by the file's suffix (.html, .md, .json).
+            format: unless given, by the file's suffix (.html, .md, .json, .tex). A `card`, the section of a model card
+                on the Hugging Face hub, is Markdown too, so it is written only where the format is given.
 
         Raises:
-            InputError: a suffix of no known format.
+            InputError: an unknown format, or none is given and the suffix is of no known one.
         """
         path = Path(path)
         chosen = format or SUFFIXES.get(path.suffix.lower())
         if chosen is None:
             raise InputError(f"{path} ends in none of {', '.join(SUFFIXES)}; name the format of the report")
+        if chosen not in (formats := get_args(Format)):
+            raise InputError(f'there is no format "{chosen}" of reports; there are: {", ".join(formats)}')
         write_text(path, self._rendered(chosen))
 
     def figures(self, folder: str | Path, format: str = "png") -> list[Path]:
@@ -240,13 +246,43 @@ class Results:
 
         return figures.write(self, Path(folder), format)
 
+    def plot(self, kind: str = "verdicts", **which: Any) -> Chart:
+        """One chart of the report, which displays itself where it is the value of a notebook's cell.
+
+        Args:
+            kind: `verdicts`, `across` (settings), `accuracy`, `disparities`, `harm` (that is detectable),
+                `reliability`, `roc`, `shares`, `answers`, `benchmarks`, `probes` or (group) `sizes`.
+            which: what is drawn, where it need not be the first: `setting`, `split`, `attribute`, and further keywords
+                of the functions in `evenhand.report.charts`.
+
+        Returns:
+            The chart. `altair.Chart.from_dict(chart.to_dict())` converts it to altair.
+
+        Raises:
+            InputError: an unknown kind or keyword, or the results have nothing of this kind to draw.
+
+        Example:
+            >>> import evenhand
+            >>> import polars as pl
+            >>> frame = pl.DataFrame({"label": [1, 0] * 40, "guess": [1, 1, 0, 0] * 20, "group": ["a", "b"] * 40})
+            >>> results = evenhand.audit(frame, label="label", prediction="guess", groups="group")
+            >>> results.plot("accuracy", attribute="group").to_dict()["title"]["text"]
+            'Accuracy by group'
+        """
+        from evenhand.report.plot import plot
+
+        return plot(self, kind, **which)
+
     def _rendered(self, format: Format) -> str:
+        if format == "json":
+            return json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        from evenhand.report.card import card
+        from evenhand.report.latex import latex
         from evenhand.report.markdown import markdown
         from evenhand.report.page import html
 
-        if format == "json":
-            return json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        return html(self) if format == "html" else markdown(self)
+        writers = {"html": html, "md": markdown, "latex": latex, "card": card}
+        return writers[format](self)
 
     def gate(self, policy: Policy | None = None, *, strict: bool = False) -> Answer:
         """Whether these results satisfy a policy, as `evenhand check` asks.

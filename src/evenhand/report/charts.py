@@ -22,6 +22,7 @@ from evenhand.report.reliability import reliability_chart
 from evenhand.report.roc import roc_chart
 from evenhand.report.sizes import group_size_chart
 from evenhand.report.translations import shares_chart
+from evenhand.report.vega import vega_lite_version
 from evenhand.report.verdict_chart import verdict_chart
 
 __all__ = [
@@ -61,13 +62,6 @@ def save(chart: vega.Chart, path: Path | str) -> None:
     if ending == "svg":
         path.write_text(vl_convert.vegalite_to_svg(spec, vl_version=version), encoding="utf-8")
     elif ending == "png":
-        path.write_bytes(vl_convert.vegalite_to_png(spec, vl_version=version, scale=2))
+        path.write_bytes(chart.to_png())
     else:
         path.write_bytes(vl_convert.vegalite_to_pdf(spec, vl_version=version))
-
-
-def vega_lite_version() -> str:
-    """The newest version of Vega-Lite that vl-convert can draw, as vl-convert names it."""
-    import vl_convert
-
-    return vl_convert.get_vegalite_versions()[-1]

@@ -7,16 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from evenhand.report import tables
 from evenhand.report.chart_parts import capital
+from evenhand.report.document_tables import DocumentTable, document_tables
 from evenhand.report.headline import details, headline
 from evenhand.report.question_grid import question_grid
 from evenhand.report.reportable import Reportable
-from evenhand.report.sections import Content, contents
+from evenhand.report.verdict_matrix import Matrix, matrices
 from evenhand.report.verdict_tables import VerdictTable, across_tables, verdict_tables
 from evenhand.report.visible_names import with_visible_names
 
 
 def markdown(results: Reportable) -> str:
-    """The report in Markdown: headline, methods × questions, details, verdicts with notes, sections, margins."""
+    """The report in Markdown: headline, methods × questions, details, verdicts, tables of values, failures, margins.
+
+    Verdicts come as one table of groups by comparisons, and as a table with all details for each pair of methods.
+    """
     results = with_visible_names(results)
     design = results.design
     level = f"{100 * (1 - 2 * design.alpha):g}% interval"
@@ -29,14 +33,15 @@ def markdown(results: Reportable) -> str:
     further = details(results)
     if further:
         lines += ["", "## Details", "", *(f"- {escaped(line)}" for line in further)]
+    for matrix in matrices(results):
+        lines += _matrix(matrix)
     for table in across_tables(results.verdicts, design):
         lines += _verdicts(table, f"Across settings: {table.title} ({table.split})", level)
     for table in verdict_tables(results.verdicts, design):
         title = capital(table.title) if table.reference is None else table.title
         lines += _verdicts(table, f"{title} ({table.setting}, {table.split})", level)
-    for content in contents(results, charts=False):
-        if content.section.markdown:
-            lines += _section(content)
+    for table in document_tables(results):
+        lines += _document_table(table)
     failed = tables.failed_trials(results.trials)
     if failed:
         lines += ["", "## Trials that failed", ""]
@@ -47,14 +52,19 @@ def markdown(results: Reportable) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
-def _section(content: Content) -> Iterator[str]:
-    """The tables of a section, each under a heading, with the sentences about their settings and splits."""
-    for setting, split, grids in content.tables:
-        for grid in grids:
-            heading = f"{capital(grid.caption)} ({setting}, {split}){content.caption}"
-            yield from ["", f"## {escaped(heading)}", "", *_table(grid.head, grid.rows)]
-            yield from ["", *(f"({rank}) {escaped(note)}" for rank, note in enumerate(grid.notes, 1))]
-        yield from ["", *(f"{escaped(line)}\n" for line in content.lines[setting, split])]
+def _matrix(matrix: Matrix) -> Iterator[str]:
+    """A table of verdicts by group and comparison, with a row in bold over the rows of each measure."""
+    marked = _table(matrix.head, [])
+    for title, rows in matrix.parts:
+        marked += [f"| **{escaped(title)}** |" + " |" * (len(matrix.head) - 1), *_rows(rows)]
+    yield from ["", f"## {escaped(matrix.title.removesuffix('.'))}", "", escaped(" ".join(matrix.facts)), "", *marked]
+
+
+def _document_table(table: DocumentTable) -> Iterator[str]:
+    """A table of values under its title, with its notes and sentences."""
+    yield from ["", f"## {escaped(table.title)}", "", *_table(table.grid.head, table.grid.rows)]
+    yield from ["", *(f"({rank}) {escaped(note)}" for rank, note in enumerate(table.grid.notes, 1))]
+    yield from ["", *(f"{escaped(line)}\n" for line in table.lines)]
 
 
 def _verdicts(table: VerdictTable, heading: str, level: str) -> list[str]:
@@ -92,5 +102,8 @@ def escaped(text: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    cells = ["| " + " | ".join(escaped(cell) for cell in row) + " |" for row in (head, *rows)]
-    return [cells[0], "|" + " --- |" * len(head), *cells[1:]]
+    return [*_rows([head]), "|" + " --- |" * len(head), *_rows(rows)]
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(map(escaped, row)) + " |" for row in rows]

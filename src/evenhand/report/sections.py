@@ -49,7 +49,6 @@ class Section:
         present: whether the report has the section; by default if it has charts or tables.
         absent: replaces `about` where the section has no charts, in HTML.
         opened: the table of a setting and split that is open on the page.
-        markdown: whether the Markdown report includes its tables and sentences.
         values: the sentence on the means and intervals of its values, which ends `about`; in HTML.
     """
 
@@ -63,7 +62,6 @@ class Section:
     present: Callable[[Reportable], bool] | None = None
     absent: str = ""
     opened: Literal["first", "last", "none"] = "first"
-    markdown: bool = True
     values: str = ""
 
 
@@ -87,7 +85,7 @@ class Content:
 
     @property
     def caption(self) -> str:
-        """The ending of the headings of its tables in Markdown; empty where these need none."""
+        """The ending of the titles of its tables in documents; empty where these need none."""
         if not self.section.values:
             return ""
         return ", with 95% intervals" if self.one_run else ", mean over seeds with 95% intervals"
@@ -147,7 +145,6 @@ SECTIONS = (
         harm_blocks,
         lambda results: loss_grids(results.curves, results.design),
         opened="none",
-        markdown=False,
     ),
     Section(
         "membership",
@@ -249,7 +246,6 @@ SECTIONS = (
         present=_of_predictions,
         absent="No disparities were measured, or the study is too large to draw them class by class: see the tables "
         "of all estimates.",
-        markdown=False,
     ),
     Section(
         "plane",
@@ -258,7 +254,6 @@ SECTIONS = (
         "Each point is a method. The lower right is best: accurate, with small differences between groups. Such a "
         "difference is above 0 by chance alone, so methods whose bars overlap need not differ: the verdicts decide.",
         plane_blocks,
-        markdown=False,
     ),
     Section(
         "ratios",
@@ -281,7 +276,6 @@ SECTIONS = (
         reliability_blocks,
         present=_of_predictions,
         absent="There are no curves: only labels were predicted, no probabilities.",
-        markdown=False,
     ),
     Section(
         "estimates",
@@ -291,7 +285,6 @@ SECTIONS = (
         tables=lambda results: estimate_grids(results.estimates, results.design),
         present=_always,
         opened="none",
-        markdown=False,
         values=OVER_SEEDS,
     ),
     Section(
@@ -304,7 +297,6 @@ SECTIONS = (
         present=_always,
         absent="No groups were given.",
         opened="none",
-        markdown=False,
     ),
 )
 """All sections in the reader's order; they come after the verdicts."""

@@ -5,6 +5,7 @@ They are built directly: the construction of altair's objects took most of the t
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,26 @@ class Chart:
         """The specification with data and theme."""
         return self.spec
 
+    def to_png(self) -> bytes:
+        """The chart as a PNG picture at twice the screen's resolution; needs no browser."""
+        import vl_convert
+
+        return vl_convert.vegalite_to_png(self.spec, vl_version=vega_lite_version(), scale=2)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"application/vnd.vegalite.v5+json": self.spec}
+        """The chart for notebooks: where they draw Vega-Lite, as JupyterLab does, interactive, elsewhere a picture."""
+        return {
+            "application/vnd.vegalite.v5+json": self.spec,
+            "image/png": base64.b64encode(self.to_png()).decode(),
+            "text/plain": f"<Chart: {self.spec.get('description', '')}>",
+        }
+
+
+def vega_lite_version() -> str:
+    """The newest version of Vega-Lite that vl-convert can draw, as vl-convert names it."""
+    import vl_convert
+
+    return vl_convert.get_vegalite_versions()[-1]
 
 
 def field(name: str, kind: str = "Q", **more: Any) -> Spec:

@@ -25,6 +25,8 @@ from evenhand.study.session import session
 from evenhand.study.spec import StudySpec
 from evenhand.study.stale_trials import stale_sentences
 from evenhand.study.store import Store
+from evenhand.study.trackers import Trackers
+from evenhand.study.trackers_spec import check_installed
 from evenhand.study.watcher import SilentWatcher, Watcher
 from evenhand.tasks.workers import stop_workers, worker_loop
 from evenhand.training import launch
@@ -78,6 +80,7 @@ def _run(
     """Run a study with an executor."""
     if alone := launch.single_process_sentence():
         watcher.say(alone)
+    check_installed(study.trackers)
     watcher.say("Reading the data and the base models")
     settings = load_settings(study, data)
     plan = plan_trials(study, settings)
@@ -93,12 +96,14 @@ def _run(
             for sentence in (*stale_sentences(plan, store), *set_damaged_aside(plan.tried, store, repair)):
                 watcher.say(sentence)
         plan = replace(plan, study=accepted)
-        first = Round(accepted, data, store, watcher)
+        trackers = Trackers(accepted, source, store, watcher)
+        first = Round(accepted, data, store, trackers.watching(watcher))
         plan = tune(plan, execute, first)
         with store.lock(watcher.say):
             for sentence in set_damaged_aside(plan.distinct, store, repair):
                 watcher.say(sentence)
         train(plan, execute, first)
+        trackers.send_trials([*plan.tried, *plan.distinct])
         with store.lock(watcher.say):
             if joined.audited:
                 return Results.load(out)
@@ -109,4 +114,5 @@ def _run(
             results.report(out / "report.html")
             results.figures(out / "figures")
             joined.mark_audited()
+            stack.callback(trackers.send_results, results)  # without the lock, since it may take a while
             return results

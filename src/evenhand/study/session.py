@@ -91,8 +91,11 @@ def _clear(store: Store) -> bool:
 
 
 def fingerprint(study: StudySpec) -> str:
-    """Return what identifies a study, apart from the dates of its margins and the hyperparameters that it chooses."""
-    text = study.model_copy(update={"declared": (), "chosen": ()}).to_yaml()
+    """Return what identifies a study.
+
+    The dates of its margins, the hyperparameters that it chooses and its trackers are no part of it.
+    """
+    text = study.model_copy(update={"declared": (), "chosen": (), "trackers": ()}).to_yaml()
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -15,6 +15,7 @@ from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.spec import Spec, explain, field_names
 from evenhand.study.merging import merge
 from evenhand.study.setting import MAIN, Setting
+from evenhand.study.trackers_spec import parse_trackers
 from evenhand.study.tuning import Choice
 from evenhand.training.recipe import TrainSpec
 
@@ -31,6 +32,7 @@ class StudySpec(Spec):
         comparison: `gap`: gaps between groups get verdicts although there is a reference; None: only where there is
             none.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
+        trackers: experiment trackers that training curves and results are sent to, see `evenhand.study.trackers`.
         figure: figures to draw besides the report's own charts: one figure, or a list of them.
         declared: margins and the dates on which they were declared, oldest first.
         chosen: the hyperparameters that tuning chose when the study was last run.
@@ -43,6 +45,7 @@ class StudySpec(Spec):
     measures: tuple[str, ...] = ()
     comparison: Literal["gap"] | None = None
     margins: dict[str, float] = Field(default_factory=dict)
+    trackers: tuple[str, ...] = ()
     figure: Figures = ()
     declared: tuple[MarginChange, ...] = ()
     chosen: tuple[Choice, ...] = ()
@@ -68,6 +71,12 @@ class StudySpec(Spec):
                 raise InputError(f"measures should hold names of measures, not {shortened(repr(name))}")
         check_measures(names)
         return names
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _trackers(cls, value: Any) -> Any:
+        """Refuse names that are no trackers."""
+        return parse_trackers(value)
 
     @field_validator("margins", mode="before")
     @classmethod

@@ -28,6 +28,9 @@ _LETTER = 5.3
 
 _LINE = 16
 
+_BELOW = WIDE - 60
+"""Pixels of the key and the note: they begin where the panels do, to the right of the axis."""
+
 
 @dataclass(frozen=True)
 class Sign:
@@ -205,7 +208,7 @@ def whole(
     """
     key, drawn = _key(signs)
     note, lines = _note(results, figure)
-    title = {"text": _wrapped(heading, 13), "subtitle": _wrapped(explained, 11), "anchor": "start", "offset": 10}
+    title = {"text": wrapped(heading, 13), "subtitle": wrapped(explained, 11), "anchor": "start", "offset": 10}
     spec = {"vconcat": [*parts, key, note], "spacing": 14, "title": {**title, "subtitlePadding": 4}}
     return vega.finished(spec, {**rows, "key": drawn, "note": lines}, heading, panel=WIDE)
 
@@ -218,8 +221,9 @@ def absent(text: str, width: int, height: int) -> vega.Spec:
     return {"layer": [vega.mark("text", middle, data=vega.NOWHERE, **look)], "width": width, "height": height}
 
 
-def _wrapped(text: str, size: int) -> list[str]:
-    return textwrap.wrap(text, int(WIDE / (_LETTER * size / 11))) or [""]
+def wrapped(text: str, size: int, width: int = WIDE) -> list[str]:
+    """The lines of a text in letters of a size."""
+    return textwrap.wrap(text, int(width / (_LETTER * size / 11))) or [""]
 
 
 _RULES: Mapping[str, vega.Spec] = {
@@ -237,12 +241,12 @@ def _key(signs: Sequence[Sign]) -> tuple[vega.Spec, list[dict[str, Any]]]:
     rows, x, line = [], 0.0, 0
     for sign in signs:
         width = 26 + _LETTER * len(sign.text) + 16
-        if x + width > WIDE and x:
+        if x + width > _BELOW and x:
             x, line = 0.0, line + 1
         rows.append({"x": x + 9, "x0": x + 2, "x1": x + 16, "t": x + 22, "y": line, "c": sign.colour, "s": sign.shape})
         rows[-1]["k"] = sign.text
         x += width
-    across: vega.Spec = {"scale": {"domain": [0, WIDE], "nice": False, "zero": False}, "axis": None}
+    across: vega.Spec = {"scale": {"domain": [0, _BELOW], "nice": False, "zero": False}, "axis": None}
     line_at = vega.field("y", "O", axis=None, scale={"type": "band", "padding": 0})
     text = {"x": vega.field("t", **across), "y": line_at, "text": {"field": "k"}}
     layers = [vega.mark("text", text, align="left", fontSize=11, color=theme.INK)]
@@ -271,7 +275,7 @@ def _note(results: Reportable, figure: Figure) -> tuple[vega.Spec, list[dict[str
         sentences.append(f"{name}: {setting.task or 'records as given'}{model}, {splits}.")
     if design.source:
         sentences.append(f"Source: {design.source}.")
-    lines = textwrap.wrap(" ".join(sentences), int(WIDE / (_LETTER * SMALL / 11)))
+    lines = wrapped(" ".join(sentences), SMALL, _BELOW)
     rows = [{"y": rank, "k": line} for rank, line in enumerate(lines)]
     text = {"x": {"value": 0}, "y": vega.field("y", "O", axis=None, scale={"type": "band"}), "text": {"field": "k"}}
     words = vega.mark("text", text, data={"name": "note"}, align="left", fontSize=SMALL, color=theme.FAINT)
@@ -279,5 +283,5 @@ def _note(results: Reportable, figure: Figure) -> tuple[vega.Spec, list[dict[str
 
 
 def _bare(spec: vega.Spec, height: int) -> vega.Spec:
-    """A specification as wide as the page, without a frame."""
-    return {**spec, "width": WIDE, "height": height, "view": {"stroke": None}}
+    """A specification as wide as the panels, without a frame."""
+    return {**spec, "width": _BELOW, "height": height, "view": {"stroke": None}}

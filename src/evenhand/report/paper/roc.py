@@ -1,4 +1,4 @@
-"""Figures of ROC curves for a paper: one row of panels per setting, with rates in the corner and verdicts below."""
+"""Figures of ROC curves for a paper: the panels of each setting, with rates in the corner and verdicts above."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from evenhand.audit.measures import shown_in
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import is_value, short
 from evenhand.report.paper import layout
+from evenhand.report.paper.arrangement import APART, Arrangement, Room, arrange
 from evenhand.report.reliability import diagonal
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.roc import decades, least_decade
 from evenhand.report.wording import EVERYONE, NONE, methods_of
 
-_AXIS = 40
-"""Pixels that a row's axis of true positives takes."""
+_AXIS = 56
+"""Pixels that a setting's axis of true positives takes."""
 _LINE = 12
+_GAP = 10
+_RATE = "TPR at 1% FPR"
+_ROOMY = 150
+"""Pixels of panels that have room for the counts of a rate."""
 _EXPLAINED = (
     "true against false positive rate on logarithmic axes; dashed: guessing; bands: 95% intervals, from where there "
-    "are enough non-members for a rate; in the corner: TPR at 1% FPR, members found of all; in brackets: examples; "
-    "signs: verdict on the area"
+    "are enough non-members for a rate; in the corner: {}; in brackets: examples; signs: verdict on the area"
 )
 
 
@@ -59,34 +63,40 @@ class _Row:
 
 
 def roc_figure(results: Reportable, figure: Figure) -> vega.Chart:
-    """Draw the figure: a row of panels per setting (everyone, then each group), a curve per method with its 95% band.
+    """Draw the figure: the panels of each setting (everyone, then each group), a curve per method with its 95% band.
 
-    Printed in a panel are the rates at 1% false positives with their counts, or that there are too few non-members, and
-    the verdict on the area; under a setting's name the loss on members and non-members. All panels share their axes.
+    Printed in a panel are the rates at 1% false positives, with their counts if there is room, or that there are too
+    few non-members, and the verdict on the area; under a setting's name the loss on members and non-members. All panels
+    share their axes, and the figure fits on a page if it can.
     """
     looks = layout.palette(results, figure)
     rows = [_row(results, panel, looks) for panel in figure.panels]
     points = [point for row in rows for shown in row.panels for point in shown.points]
     least = 10.0 ** least_decade(points)
-    width = (layout.WIDE - _AXIS) // figure.columns - 10
-    data, parts = {}, []
+    judged = max((len(shown.verdicts) for row in rows for shown in row.panels), default=0)
+    room = Room(axis=_AXIS, gap=_GAP, line=27 + 13 * judged, block=78, rest=172)
+    places = arrange([len(row.panels) for row in rows], figure.columns, room)
+    data, blocks = {}, []
     for rank, row in enumerate(rows):
         panels = []
         for at, shown in enumerate(row.panels):
             key = f"rows {rank} {at}"
-            data[key] = [*shown.points, *shown.corner]
-            panels.append(_panel(shown, key, least, width, first=at % figure.columns == 0))
-        named = layout.panel_title(row.setting, row.losses, 4, fontSize=12)
-        parts.append({"vconcat": layout.in_lines(panels, figure.columns), "spacing": 8, "title": named})
+            data[key] = [*shown.points, *_in_width(shown.corner, places.width)]
+            left, lowest = at % places.columns == 0, at + places.columns >= len(row.panels)
+            panels.append(_panel(shown, key, least, places, left, lowest))
+        wide = places.columns * (places.width + _GAP) + _AXIS
+        named = layout.panel_title(row.setting, layout.wrapped(row.losses, layout.SMALL, wide), 4, fontSize=12)
+        blocks.append({"vconcat": layout.in_lines(panels, places.columns), "spacing": 8, "title": named})
+    parts = blocks if places.across == 1 else layout.in_lines(blocks, places.across, APART)
     decided = pl.concat([row.contrasts for row in rows])
     settings = dict.fromkeys(panel.setting for panel in figure.panels)
-    heading = (
-        f"{layout.pair_of(results.design, settings)}, area under the ROC curve of membership: {layout.outcome(decided)}"
-    )
+    pair = layout.pair_of(results.design, settings)
+    heading = f"{pair}, area under the ROC curve of membership: {layout.outcome(decided)}"
     present = {point["m"] for point in points}
     signs = [layout.Sign(method, looks[method][0], "rule") for method in looks if method in present]
     signs += layout.verdict_signs(decided["verdict"].fill_null(theme.UNDECIDED))
-    return layout.whole(parts, data, results, figure, heading, _EXPLAINED, signs)
+    corner = _RATE + (", members found of all" if places.width >= _ROOMY else "")
+    return layout.whole(parts, data, results, figure, heading, _EXPLAINED.format(corner), signs)
 
 
 def _row(results: Reportable, panel: Panel, looks: Mapping[str, tuple[str, str]]) -> _Row:
@@ -128,7 +138,7 @@ def _corner(rates: pl.DataFrame, methods: Sequence[str], looks: Mapping[str, tup
     by_method = {row["method"]: row for row in rates.iter_rows(named=True)}
     if all(row["value"] is None for row in by_method.values()):
         return [{"t": "too few for a TPR at 1%", "k": theme.FAINT, "line": 0}] if by_method else []
-    lines = [{"t": "TPR at 1% FPR", "k": theme.FAINT}]
+    lines = [{"t": _RATE, "k": theme.FAINT}]
     for method in methods:
         row = by_method.get(method)
         if row is not None:
@@ -153,18 +163,30 @@ def _losses(estimates: pl.DataFrame, methods: Sequence[str]) -> str:
     return f"loss on members / on non-members: {', '.join(both)}" if both else ""
 
 
-def _panel(shown: _Shown, key: str, least: float, width: int, first: bool) -> vega.Spec:
-    title = {"text": shown.title, "fontSize": 11, "anchor": "start", "offset": 4}
+def _in_width(corner: Sequence[Mapping[str, Any]], width: int) -> list[dict[str, Any]]:
+    """The lines of the corner; in narrow panels the rates alone: `lora .022`."""
+    if width >= _ROOMY:
+        return [dict(line) for line in corner]
+    rates = [line for line in corner if line["t"] != _RATE]
+    return [{**line, "t": line["t"].partition(" (")[0].replace("too few for a TPR", "too few")} for line in rates]
+
+
+def _panel(shown: _Shown, key: str, least: float, places: Arrangement, left: bool, lowest: bool) -> vega.Spec:
+    width, height = places.width, places.height
+    title = {"text": shown.title, "fontSize": 11, "anchor": "start", "offset": 4, "limit": width}
     if not shown.points:
-        return {**layout.absent(f"no curve: {shown.reason}", width, width), "title": title}
+        return {**layout.absent(f"no curve: {shown.reason}", width, height), "title": title}
     scale = {"type": "log", "domain": [least, 1], "clamp": True}
     bare = {"values": decades(least), "labels": False}
-    axis = {"values": decades(least), "format": "~g", "labelFontSize": layout.SMALL, "titleFontSize": layout.SMALL}
-    x = vega.field("x", scale=scale, axis=axis, title="false positive rate")
+    axis = {"values": decades(least), "labelFontSize": layout.SMALL, "titleFontSize": layout.SMALL}
+    axis |= {"labelExpr": "replace(format(datum.value, '~g'), /^0/, '')"}  # .001: the narrowest panels need the room
+    within = {"labelFlush": True, "labelOverlap": "greedy", "labelSeparation": 1}  # which keeps columns in line
+    below = axis | within if lowest else bare
+    x = vega.field("x", scale=scale, axis=below, title="false positive rate" if lowest else None)
     along: vega.Spec = {
         "scale": scale,
-        "axis": axis if first else bare,
-        "title": "true positive rate" if first else None,
+        "axis": axis if left else bare,
+        "title": "true positive rate" if left else None,
     }
     colour = {"color": vega.literal("k")}
     band = {"x": x, "y": vega.field("l", **along), "y2": {"field": "h"}, **colour}
@@ -180,7 +202,7 @@ def _panel(shown: _Shown, key: str, least: float, width: int, first: bool) -> ve
         ),
     ]
     for line in sorted({entry["line"] for entry in shown.corner}):
-        at = {"x": {"value": width - 4}, "y": {"value": width - 3 - _LINE * line}}
+        at = {"x": {"value": width - 4}, "y": {"value": height - 3 - _LINE * line}}
         words = {"align": "right", "baseline": "bottom", "fontSize": layout.SMALL}
         layers.append(
             vega.mark("text", {**at, "text": {"field": "t"}, **colour}, where=f"datum.line === {line}", **words)
@@ -192,4 +214,4 @@ def _panel(shown: _Shown, key: str, least: float, width: int, first: bool) -> ve
         layers.append(vega.mark("point", {"x": {"value": 6}, "y": at}, **sign, **look))
         words = {"text": f"{method}: {verdict}", "align": "left", "fontSize": layout.SMALL}
         layers.append(vega.mark("text", {"x": {"value": 14}, "y": at}, **words, **look))
-    return {"data": {"name": key}, "layer": layers, "width": width, "height": width, "title": title}
+    return {"data": {"name": key}, "layer": layers, "width": width, "height": height, "title": title}

@@ -1,0 +1,106 @@
+"""The section of a model card: its metadata are what the hub reads, and it claims nothing that was not tested."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import polars as pl
+import pytest
+import yaml
+
+import evenhand
+from evenhand.report.card import card
+from evenhand.report.card_metadata import model_index
+from evenhand.report.headline import headline
+from evenhand.report.untested import untested_lines
+
+
+def front_matter(text: str) -> dict:
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_metadata_are_those_that_huggingface_hub_makes_of_the_same_values(simulate):
+    hub = pytest.importorskip("huggingface_hub.repocard_data", reason="needs the train extra")
+    results = simulate(methods=("full", "lora", "head"), settings=("faces", "posts"))
+    entries = front_matter(card(results))["model-index"]
+    assert entries == model_index(results)
+    assert [entry["name"] for entry in entries[:2]] == ["full (faces)", "lora (faces)"]
+    for entry in entries:
+        name, values = hub.model_index_to_eval_results([entry])
+        assert hub.eval_results_to_model_index(name, values) == [entry]
+
+
+def test_the_hub_reads_the_card_and_can_add_it_to_another(small):
+    hub = pytest.importorskip("huggingface_hub", reason="needs the train extra")
+    ours = hub.ModelCard(card(small))
+    theirs = hub.ModelCard("---\nlicense: mit\nmodel_name: lora\n---\n\n# My model\n")
+    theirs.data.eval_results = ours.data.eval_results
+    theirs.text += ours.text
+    again = hub.ModelCard(str(theirs))
+    assert again.data.license == "mit" and len(again.data.eval_results) == len(ours.data.eval_results)
+    assert "## Fairness audit" in again.text
+
+
+def test_every_value_is_that_of_the_estimates(small):
+    (entry,) = (entry for entry in model_index(small) if entry["name"] == "lora")
+    (result,) = entry["results"]
+    assert result["dataset"]["split"] == "test" and len(result["metrics"]) > 4
+    for metric in result["metrics"]:
+        about = {"attribute": None, "group": None} | metric["args"]
+        places = [pl.col(key).eq_missing(pl.lit(about[key], pl.String)) for key in ("attribute", "group")]
+        (row,) = small.estimates.filter(
+            pl.col("seed").is_null(), pl.col("comparison").is_null(), *places, measure=metric["type"], method="lora"
+        ).iter_rows(named=True)
+        assert (metric["value"], about["low"], about["high"]) == pytest.approx(
+            (row["value"], row["low"], row["high"]), abs=1e-4
+        )
+
+
+def test_it_says_what_was_found_in_the_words_of_the_headline(small):
+    text = card(small).replace("\\", "")
+    assert all(line in text for line in headline(small))
+    assert "lora against full" in text and "circle (106)" in text and "5 seeds" in text
+
+
+def test_it_never_calls_a_model_fair(small, simulate):
+    for results in (small, simulate(references=()), simulate(groups=()), simulate(seeds=1)):
+        claims = re.findall(r"[^.]*\bfair\b[^.]*\.", card(results))
+        assert [claim.strip() for claim in claims] and all("not show that a model is fair" in claim for claim in claims)
+
+
+def test_what_was_not_tested_follows_from_the_records(small, simulate):
+    said = " ".join(untested_lines(small))
+    assert "attributes other than shape" in said and "membership" in said and "synthetic/faces" in said
+    assert "Calibration" not in said
+    assert "no probabilities were given" in " ".join(untested_lines(simulate(logits=False)))
+    assert "nothing is known about any group" in " ".join(untested_lines(simulate(groups=())))
+    assert "these models only" in " ".join(untested_lines(simulate(seeds=1)))
+    two = simulate(groups=(("shape", ("circle", "square")), ("colour", ("red", "blue"))))
+    assert "Combinations of groups were not tested" in " ".join(untested_lines(two))
+
+
+def test_an_attribute_whose_groups_cannot_be_compared_is_named(small):
+    examples = small.examples.with_columns(pl.lit([], dtype=pl.List(pl.String)).alias("attribute.age"))
+    said = untested_lines(dataclasses.replace(small, examples=examples))
+    assert "age: given, but without groups that could be compared." in said
+
+
+def test_names_cannot_bring_markup_or_keys(simulate):
+    name = "x: [y]\n---\n<script> *b*"
+    text = card(simulate(methods=("full", name), groups=(("shape", ("`x`", "y\nz")),)))
+    assert "<script>" not in text.partition("## Fairness audit")[2]
+    assert text.count("\n---\n") == 1
+    assert set(front_matter(text)) == {"tags", "model-index"}
+
+
+def test_an_audit_of_one_model_has_a_card_too(tmp_path):
+    frame = pl.DataFrame({"y": [1, 0, 1, 1, 0, 0] * 80, "p": [1, 0, 1, 0, 0, 1] * 80, "sex": ["f", "m", "f"] * 160})
+    results = evenhand.audit(frame, label="y", prediction="p", groups="sex", source="people.csv")
+    results.report(tmp_path / "card.md", format="card")
+    text = (tmp_path / "card.md").read_text("utf-8")
+    assert "`evenhand audit`" in text and "people.csv" in text and "these models only" in text
+    with pytest.raises(evenhand.InputError, match='there is no format "cards" of reports; there are: html, md'):
+        results.report(tmp_path / "card.md", format="cards")
+    results.report(tmp_path / "report.tex")
+    assert r"\begin{tabular}" in (tmp_path / "report.tex").read_text("utf-8")
