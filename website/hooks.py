@@ -66,8 +66,15 @@ def _to_repository(link: re.Match[str], page: str, repository: str) -> str:
 
 
 def _statistics(row: re.Match[str]) -> str:
-    named = re.sub(r"`(\w+)`", r"[`\1`](api/stats.md#evenhand.stats.\1)", row["names"])
-    return f"| {named} |"
+    return f"| {re.sub(r'`(?P<name>[A-Za-z_]+)`', _statistic, row['names'])} |"
+
+
+def _statistic(name: re.Match[str]) -> str:
+    own_module = (
+        ROOT / "src" / "evenhand" / "stats" / f"{name['name']}.py"
+    ).is_file()  # which hides the function's entry
+    anchor = f"{name['name']}.{name['name']}" if own_module else name["name"]
+    return f"[{name[0]}](api/stats.md#evenhand.stats.{anchor})"
 
 
 @cache
@@ -119,4 +126,12 @@ def _cell(text: str) -> str:
     return _one_line(text).replace("|", "\\|")
 
 
-FILLED: dict[str, Callable[[], str]] = {"the measures": measures, "the commands": commands}
+def report() -> str:
+    """The live report in a frame, and a link to it alone."""
+    return (
+        f'<p><a class="md-button md-button--primary" href="{REPORT}">Open the report</a></p>\n'
+        f'<iframe class="sample-report" src="{REPORT}" title="A sample report" loading="lazy"></iframe>'
+    )
+
+
+FILLED: dict[str, Callable[[], str]] = {"the measures": measures, "the commands": commands, "the report": report}

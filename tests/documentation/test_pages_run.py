@@ -71,7 +71,8 @@ class PageRun:
         elif block.language == YAML:
             read_yaml(block, self.folder)
         else:
-            self.printed = "".join(self.command(block, command) for command in commands_in(block))
+            for command in commands_in(block):
+                self.printed = self.command(block, command)
 
     def python(self, block: Block) -> None:
         if not block.doctest:
@@ -132,19 +133,20 @@ def read_yaml(block: Block, folder: Path) -> None:
 
 
 def compare(block: Block, printed: str) -> None:
-    """Whether a block shows what the commands before it printed; with `UPDATE`, write it there."""
-    expected = [line.rstrip() for line in block.text.splitlines()]
-    shown = [line.rstrip() for line in printed.splitlines()]
-    place = expected.index("…") if "…" in expected else len(expected)
-    head, tail = expected[:place], expected[place + 1 :]
-    if shown[:place] == head and (place == len(expected) == len(shown) or shown[len(shown) - len(tail) :] == tail):
+    """Whether a block shows what the command before it printed, apart from spaces; with `UPDATE`, write it there.
+
+    A line of "…" stands for any lines.
+    """
+    head, cut, tail = block.text.partition("…\n")
+    shown = printed.splitlines()
+    first, last = len(head.splitlines()), len(tail.splitlines())
+    body = [*shown[:first], "…", *shown[len(shown) - last :]] if cut else shown
+    if [line.split() for line in body] == [line.split() for line in block.text.splitlines()]:
         return
-    if os.environ.get(UPDATE):
-        cut = [*shown[:place], "…", *tail] if place < len(expected) else shown
-        text = block.page.read_text("utf-8").replace(block.text, "\n".join(cut) + "\n")
-        block.page.write_text(text, "utf-8")
-        return
-    raise AssertionError(f"{block.where} shows other lines than these ({UPDATE}=1 writes them there):\n{printed}")
+    if not os.environ.get(UPDATE):
+        raise AssertionError(f"{block.where} shows other lines than these ({UPDATE}=1 writes them there):\n{printed}")
+    text = block.page.read_text("utf-8")
+    block.page.write_text(text.replace(block.text, "\n".join(line.rstrip() for line in body) + "\n"), "utf-8")
 
 
 def run_page(page: Path, folder: Path, evenhand: Callable[..., Any], slow: bool) -> None:
