@@ -24,6 +24,8 @@ REPORT = "sample-report/report.html"
 """The address of the live report in the site."""
 LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#:]+)(?P<after>(?:#[^)\s]*)?\))")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+NAMED_AS_FILE = re.compile(r"\[(?P<name>[\w/.-]+\.md)\]\((?P<target>[^)\s#:]+\.md)(?P<anchor>(?:#[^)\s]*)?)\)")
+HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 STATISTIC = re.compile(r"^\| (?P<names>`\w+`(?:, `\w+`)*) \|", re.MULTILINE)
 
 
@@ -51,10 +53,18 @@ def outside_fences(markdown: str, change: Callable[[str], str]) -> str:
 
 
 def linked(text: str, page: str, repository: str) -> str:
-    """A page whose links out of docs/ go to the repository, and whose names of statistics go to their entry."""
+    """A page whose links out of docs/ go to the repository, and which calls other pages by their titles."""
     if page == "api-statistics.md":
         text = STATISTIC.sub(_statistics, text)
+    text = NAMED_AS_FILE.sub(lambda link: f"[{_title(link, page)}]({link['target']}{link['anchor']})", text)
     return LINK.sub(lambda link: _to_repository(link, page, repository), text)
+
+
+def _title(link: re.Match[str], page: str) -> str:
+    """The title of the page that a link goes to; on the site a page is not called by its file's name."""
+    target = ROOT / "docs" / posixpath.dirname(page) / link["target"]
+    title = HEADING.search(target.read_text("utf-8")) if target.is_file() else None
+    return title[1] if title else link["name"]
 
 
 def _to_repository(link: re.Match[str], page: str, repository: str) -> str:

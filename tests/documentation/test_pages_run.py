@@ -146,7 +146,8 @@ def compare(block: Block, printed: str) -> None:
     if not os.environ.get(UPDATE):
         raise AssertionError(f"{block.where} shows other lines than these ({UPDATE}=1 writes them there):\n{printed}")
     text = block.page.read_text("utf-8")
-    block.page.write_text(text.replace(block.text, "\n".join(line.rstrip() for line in body) + "\n"), "utf-8")
+    fence, printed = f"<!-- output -->\n```{OUTPUT}\n", "\n".join(line.rstrip() for line in body) + "\n"
+    block.page.write_text(text.replace(fence + block.text, fence + printed, 1), "utf-8")
 
 
 def run_page(page: Path, folder: Path, evenhand: Callable[..., Any], slow: bool) -> None:
