@@ -1,4 +1,4 @@
-"""Prepares docstrings for the API reference: `Example:` is read as what griffe calls the section `Examples`."""
+"""Prepares docstrings for the API reference."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any
 import griffe
 
 
-class Examples(griffe.Extension):
-    """Renames the heading before griffe parses a docstring; otherwise `>>>` would be read as quotations."""
+class Docstrings(griffe.Extension):
+    """Renames `Example:` to what griffe calls the section, `Examples:`; else `>>>` would be read as quotations.
+
+    Docstrings of modules are left out: they tell readers of the code where to go on, and pages have openings of their own.
+    """
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """Rename the heading of one object's docstring."""
+        """Change one object's docstring."""
         del kwargs
-        if obj.docstring:
+        if obj.is_module:
+            obj.docstring = None
+        elif obj.docstring:
             obj.docstring.value = re.sub(r"^(\s*)Example:$", r"\1Examples:", obj.docstring.value, flags=re.MULTILINE)

@@ -67,8 +67,10 @@ def test_every_public_function_and_class_has_an_entry_in_the_api_reference(site)
     assert missing == [] and set(evenhand.__all__) - shown == set()
 
 
-def test_examples_of_docstrings_are_code(site):
+def test_docstrings_are_shown_with_their_examples_as_code(site):
     text = page(site / "api" / "stats.html")
+    opening = (stats.holm.__doc__ or "").splitlines()[0]
+    assert opening and opening in text
     assert text.count("<code") > 200 and "<blockquote" not in text
 
 
