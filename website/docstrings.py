@@ -11,7 +11,7 @@ import griffe
 class Docstrings(griffe.Extension):
     """Renames `Example:` to what griffe calls the section, `Examples:`; else `>>>` would be read as quotations.
 
-    Docstrings of modules are left out: they tell readers of the code where to go on, and pages have openings of their own.
+    Docstrings of modules are left out: they are for readers of the code, and pages have openings of their own.
     """
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
