@@ -48,7 +48,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work = tmp_path / "checkout"
     work.mkdir()
     write_files(work)
-    (work / "examples").symlink_to(ROOT / "examples")
+    for beside in ("examples", "website"):
+        (work / beside).symlink_to(ROOT / beside)
     if (shared := ROOT.parent / "shared").is_dir():
         (tmp_path / "shared").symlink_to(shared)
     monkeypatch.chdir(work)
