@@ -4,10 +4,11 @@
     python examples/adult.py DIR two.csv --seeds 1
     python examples/adult.py DIR predictions.csv
 
-DIR holds adult.data and adult.test of UCI Adult (Becker and Kohavi 1996) with a header line. A seed is a new random
-split of all 48,842 rows, 80% for training and 20% for the test, the same for both models. So runs differ in their
-training rows and in their test rows, and a verdict must hold despite this variation. (On the official split, logistic
-regression would be the same model five times.) Neither model sees sex or race.
+DIR holds adult.data and adult.test of UCI Adult (Becker and Kohavi 1996, https://archive.ics.uci.edu/dataset/2/adult),
+as they are downloaded or with a header line. A seed is a new random split of all 48,842 rows, 80% for training and 20%
+for the test, the same for both models. So runs differ in their training rows and in their test rows, and a verdict must
+hold despite this variation. (On the official split, logistic regression would be the same model five times.) Neither
+model sees sex or race.
 """
 
 from __future__ import annotations
@@ -26,6 +27,23 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 NUMBERS = ["age", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
 WORDS = ["workclass", "marital-status", "occupation", "relationship", "native-country"]
+COLUMNS = [
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education-num",
+    "marital-status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "capital-gain",
+    "capital-loss",
+    "hours-per-week",
+    "native-country",
+    "Y",
+]
 POSITIVE = ">50K"
 
 
@@ -33,9 +51,10 @@ def read(folder: Path) -> pl.DataFrame:
     """The rows of both files: an id, numbers, words ("?" counts as a value), the label without its dot."""
     parts = []
     for name in ("adult.data", "adult.test"):
-        part = pl.read_csv(folder / name)
-        part = part.rename(str.strip).with_columns(pl.col(pl.String).str.strip_chars())
-        part = part.drop_nulls("age").with_columns(pl.col("Y").str.strip_suffix("."))
+        # The test file begins with a comment, and some copies of both have a header line.
+        part = pl.read_csv(folder / name, has_header=False, new_columns=COLUMNS, comment_prefix="|", infer_schema=False)
+        part = part.with_columns(pl.all().str.strip_chars()).filter(pl.col("age") != "age")
+        part = part.with_columns(pl.col("Y").str.strip_suffix("."))
         parts.append(part.with_columns(example=pl.format("{}:{}", pl.lit(name), pl.int_range(pl.len()))))
     return pl.concat(parts).with_columns(pl.col(NUMBERS).cast(pl.Float64))
 

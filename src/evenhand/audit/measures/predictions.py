@@ -45,10 +45,11 @@ def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Displ
 
 def _spread_of(rate: Rate) -> Measure:
     words = rate.replace("_", " ")
+    plural = "accuracies" if rate == "accuracy" else f"{words}s"
     return Measure(
         f"{rate}_spread",
         "predictions",
-        f"spread of {words} over groups: debiased mean squared distance from the overall rate; worse or inconclusive",
+        f"spread of the groups' {plural}: debiased mean squared distance from the overall rate; worse or inconclusive",
         1,
         ("attribute",),
         SpreadOf(rate),

@@ -1,0 +1,44 @@
+"""The files that pages of the docs take as given: small, and drawn at random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+PEOPLE = 400
+
+
+def write_files(folder: Path) -> None:
+    """Write people.csv, predictions.csv, posts.csv and scores.csv."""
+    rng = np.random.default_rng(23)
+    label = rng.integers(0, 2, PEOPLE)
+    groups = {"sex": rng.choice(["Female", "Male"], PEOPLE), "race": rng.choice(["a", "b", "c"], PEOPLE)}
+    ids = [f"p{number}" for number in range(PEOPLE)]
+
+    def guesses(right: float) -> np.ndarray:
+        return np.where(rng.random(PEOPLE) < right, label, 1 - label)
+
+    people = pl.DataFrame({"id": ids, "hired": label, "guess": guesses(0.8), **groups})
+    people.write_csv(folder / "people.csv")
+    models = [
+        people.with_columns(guess=guesses(right), model=pl.lit(model), y=pl.col("hired"))
+        for model, right in (("current", 0.8), ("candidate", 0.82))
+    ]
+    pl.concat(models).write_csv(folder / "predictions.csv")
+    religions = {f"target_religion_{name}": rng.random(PEOPLE) < 0.3 for name in ("one", "other")}
+    pl.DataFrame({"hateful": label, "flagged": guesses(0.8), **religions}).write_csv(folder / "posts.csv")
+    _scores(rng).write_csv(folder / "scores.csv")
+
+
+def _scores(rng: np.random.Generator) -> pl.DataFrame:
+    """Scores of an attack on four models of two methods; members of the models of `lora` have higher ones."""
+    examples = [f"p{number}" for number in range(PEOPLE)]
+    race, parts = rng.choice(["a", "b"], PEOPLE), []
+    for seed in range(4):
+        member = rng.random(PEOPLE) < 0.5
+        for method, leak in (("full", 0.3), ("lora", 0.6)):
+            columns = {"example": examples, "trained_on": member, "score": rng.normal(leak * member), "race": race}
+            parts.append(pl.DataFrame(columns).with_columns(method=pl.lit(method), seed=pl.lit(seed)))
+    return pl.concat(parts)
