@@ -14,7 +14,7 @@ import pytest
 
 from evenhand.audit.design import MarginChange
 from evenhand.records import TABLES
-from evenhand.report import page, verdict_tables
+from evenhand.report import offline, page, verdict_tables
 from evenhand.report.headline import headline
 from evenhand.report.question_grid import question_grid
 
@@ -86,7 +86,7 @@ def test_embedded_data_cannot_close_its_script_element(hostile):
 
 def test_json_escapes_keep_the_value():
     value = {"a": "</script><!--\u2028&"}
-    assert json.loads(str(page.embedded_json(value))) == value
+    assert json.loads(str(offline.embedded_json(value))) == value
 
 
 def test_the_page_refers_to_nothing_outside_itself(small):
@@ -262,22 +262,22 @@ def test_nine_classes_stay_under_five_megabytes(simulate):
 
 def test_the_drawing_library_is_made_once_and_kept_in_the_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    page.bundle.cache_clear()
-    made = page.bundle()
+    offline.bundle.cache_clear()
+    made = offline.bundle()
     (kept,) = (tmp_path / "evenhand").iterdir()
     assert "vegaEmbed" in made and kept.read_text(encoding="utf-8") == made
     kept.write_text("kept", encoding="utf-8")
-    page.bundle.cache_clear()
-    assert page.bundle() == "kept"
-    page.bundle.cache_clear()
+    offline.bundle.cache_clear()
+    assert offline.bundle() == "kept"
+    offline.bundle.cache_clear()
 
 
 def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    page.bundle.cache_clear()
-    assert "vegaEmbed" in page.bundle()
-    page.bundle.cache_clear()
+    offline.bundle.cache_clear()
+    assert "vegaEmbed" in offline.bundle()
+    offline.bundle.cache_clear()
 
 
 def test_the_report_is_imported_without_heavy_libraries():

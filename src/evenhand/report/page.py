@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import metadata, resources
 from itertools import accumulate, groupby
-from pathlib import Path
 from typing import Any
 
-from evenhand.atomic_files import write_text
 from evenhand.records import VERDICTS
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
-from evenhand.report import blocks, forest_plot, tables, theme, vega, verdict_chart, verdict_tables
-from evenhand.report.charts import vega_lite_version
+from evenhand.report import blocks, forest_plot, offline, tables, theme, vega, verdict_chart, verdict_tables
 from evenhand.report.contrast_panels import positive_is
 from evenhand.report.detail_sentences import smallest_harm
 from evenhand.report.evidence import choices, evidence
@@ -87,15 +77,15 @@ def html(results: Reportable) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["spec"] = _spec
-    environment.filters["json"] = embedded_json
+    environment.filters["json"] = offline.embedded_json
     environment.filters["by_setting"] = _by_setting
-    script, style = _script(), _own("page.css")
+    script, style = offline.own_scripts(), offline.own_file("page.css")
     return environment.get_template("page.html.j2").render(
         **_content(results),
-        policy=_policy(bundle(), script),
-        bundle=_markup(bundle()),
-        script=_markup(script),
-        style=_markup(style),
+        policy=offline.policy(offline.bundle(), script),
+        bundle=offline.markup(offline.bundle()),
+        script=offline.markup(script),
+        style=offline.markup(style),
     )
 
 
@@ -265,61 +255,8 @@ def _notes(results: Reportable) -> list[str]:
     ]
 
 
-@cache
-def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script from vl-convert, which defines `vegaEmbed` for the page.
-
-    Making it takes two seconds, so it is kept in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`) by the
-    versions that it depends on.
-    """
-    import vl_convert
-
-    versions = f"{metadata.version('vl-convert-python')}-{vega_lite_version()}"
-    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = cache_home / "evenhand" / f"vega-embed-{versions}.js"
-    # Where the folder cannot be read or written, the script is made each time.
-    with contextlib.suppress(OSError):
-        return kept.read_text(encoding="utf-8")
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
-    with contextlib.suppress(OSError):
-        write_text(kept, script)
-    return script
-
-
-def embedded_json(value: Any) -> Any:
-    """JSON that is safe inside a script element whatever its strings: `<`, `>` and `&` are written as escapes."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return _markup(text)
-
-
 def _spec(chart: vega.Chart) -> Any:
     """A chart's specification without the theme, which the page includes once."""
-    return embedded_json({key: part for key, part in chart.to_dict().items() if key not in ("config", "$schema")})
-
-
-def _policy(*scripts: str) -> str:
-    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
-
-
-def _own(name: str) -> str:
-    return resources.files("evenhand.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-_SCRIPTS = ("data", "charts", "tables", "explain", "explore", "start")
-"""The page's own scripts, in the order in which one uses another."""
-
-
-def _script() -> str:
-    """The page's own scripts as one, in a scope of their own; no bundler is needed for that."""
-    parts = [_own(f"scripts/{name}.js") for name in _SCRIPTS]
-    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
-
-
-def _markup(text: str) -> Any:
-    import markupsafe
-
-    return markupsafe.Markup(text)
+    return offline.embedded_json(
+        {key: part for key, part in chart.to_dict().items() if key not in ("config", "$schema")}
+    )
