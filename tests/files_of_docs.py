@@ -1,4 +1,4 @@
-"""The files that pages of the docs take as given: small, and drawn at random."""
+"""The files and folders that pages of the docs take as given: small, and drawn at random."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+
+from evenhand import audit
 
 PEOPLE = 400
 
@@ -30,6 +32,18 @@ def write_files(folder: Path) -> None:
     religions = {f"target_religion_{name}": rng.random(PEOPLE) < 0.3 for name in ("one", "other")}
     pl.DataFrame({"hateful": label, "flagged": guesses(0.8), **religions}).write_csv(folder / "posts.csv")
     _scores(rng).write_csv(folder / "scores.csv")
+
+
+def write_release(folder: Path) -> None:
+    """Write runs/release, the audit of predictions.csv that gate.md makes and other pages read."""
+    columns = {"label": "y", "prediction": "guess", "groups": "sex", "method": "model", "example": "id"}
+    audit(
+        folder / "predictions.csv",
+        **columns,
+        reference="current",
+        margins={"default": 0.02},
+        out=folder / "runs/release",
+    )
 
 
 def _scores(rng: np.random.Generator) -> pl.DataFrame:

@@ -28,7 +28,7 @@ PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
 
 def block(language: str) -> str:
     """The page's only block of a language."""
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     return text
 
 

@@ -20,7 +20,7 @@ from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
 from evenhand.tasks.prompts.templates import read_templates
 from fenced_blocks import OUTPUT, PAGES, PYTHON, ROOT, SHELL, YAML, Block, Command, blocks, commands_in
-from files_of_docs import write_files
+from files_of_docs import write_files, write_release
 
 UPDATE = "EVENHAND_UPDATE_DOCS"
 """Set this variable to 1 to write what commands print into the blocks that show it."""
@@ -156,6 +156,9 @@ def run_page(page: Path, folder: Path, evenhand: Callable[..., Any], slow: bool)
     for block in BY_PAGE[page]:
         if block.title:
             (folder / block.title).write_text(block.text, "utf-8")
+    text = page.read_text("utf-8")
+    if "runs/release" in text and "--out runs/release" not in text:
+        write_release(folder)
     run, last = PageRun(folder, evenhand), None
     for block in BY_PAGE[page]:
         if block.runs and (slow or not block.says("slow")):
