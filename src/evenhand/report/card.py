@@ -18,6 +18,7 @@ from evenhand.report.headline import headline, smallest_harm
 from evenhand.report.markdown import escaped
 from evenhand.report.reportable import Reportable
 from evenhand.report.sizes import group_sizes
+from evenhand.report.tables import margin_rows
 from evenhand.report.untested import untested_lines
 from evenhand.report.visible_names import with_visible_names
 from evenhand.report.wording import claims, compared, counts, main_split, single_part, trained
@@ -104,8 +105,15 @@ def _limits(results: Reportable) -> Iterator[str]:
     level = f"{100 * (1 - 2 * results.design.alpha):g}%"
     yield (
         f"Intervals of verdicts have {level} coverage, simultaneously within each family of comparisons and not over "
-        "all of them; margins are the largest contrasts that were declared harmless before looking."
+        "all of them."
     )
+    declared = margin_rows(results.design)
+    if not declared:
+        yield "No margin was declared: which contrasts would be harmless was not said."
+    else:
+        yield f"Contrasts up to these margins were declared harmless: {escaped(declared[-1][1])}."
+    if len(declared) > 1:
+        yield f"Margins were changed after they were first declared (first {declared[0][0]}, last {declared[-1][0]})."
     yield from _LIMITS
 
 
