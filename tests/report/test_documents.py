@@ -67,9 +67,8 @@ def test_a_card_has_metadata_and_the_words_of_the_page(case):
     results = results_of(case)
     text = card(results)
     entries = yaml.safe_load(text.split("---\n")[1])["model-index"]
-    assert entries and all(
-        metric["value"] is not None for entry in entries for metric in entry["results"][0]["metrics"]
-    )
+    metrics = [metric for entry in entries for metric in entry["results"][0]["metrics"]]
+    assert metrics and all(metric["value"] is not None for metric in metrics)
     assert "### What was not tested" in text
     hub = pytest.importorskip("huggingface_hub", reason="needs the train extra")
     assert hub.ModelCard(text).data.eval_results
