@@ -113,3 +113,12 @@ def test_an_audit_of_one_model_has_a_card_too(tmp_path):
         results.report(tmp_path / "card.md", format="cards")
     results.report(tmp_path / "report.tex")
     assert r"\begin{tabular}" in (tmp_path / "report.tex").read_text("utf-8")
+
+
+def test_the_smallest_harm_that_is_detected_is_said_with_its_unit_and_power(small):
+    text = card(small)
+    reach = r"accuracy that is detected with 80% power is ([\d.]+) to ([\d.]+) \(each group\)"
+    (groups,) = re.findall(f"- faces, lora against full: the smallest contrast in {reach}", text)
+    known = small.verdicts.filter(measure="accuracy", comparison="change").drop_nulls(["group", "detectable"])
+    ends = known["detectable"].min(), known["detectable"].max()
+    assert [float(end) for end in groups] == pytest.approx(list(ends), abs=6e-4)
