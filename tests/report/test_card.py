@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import evenhand
+from evenhand.audit.design import MarginChange
 from evenhand.report.card import card
 from evenhand.report.card_metadata import model_index
 from evenhand.report.headline import headline
@@ -69,6 +70,13 @@ def test_it_never_calls_a_model_fair(small, simulate):
         assert [claim.strip() for claim in claims] and all("not show that a model is fair" in claim for claim in claims)
 
 
+def test_margins_are_said_and_that_they_were_changed(small):
+    assert "declared harmless: default 0.05." in card(small) and "Margins were changed" not in card(small)
+    history = (MarginChange(date="2026-11-01", margins={"default": 0.1}), *small.design.margin_history)
+    changed = dataclasses.replace(small, design=small.design.model_copy(update={"margin_history": history}))
+    assert "Margins were changed after they were first declared (first 2026-11-01, last 2026-11-20)." in card(changed)
+
+
 def test_what_was_not_tested_follows_from_the_records(small, simulate):
     said = " ".join(untested_lines(small))
     assert "attributes other than shape" in said and "membership" in said and "synthetic/faces" in said
@@ -99,8 +107,18 @@ def test_an_audit_of_one_model_has_a_card_too(tmp_path):
     results = evenhand.audit(frame, label="y", prediction="p", groups="sex", source="people.csv")
     results.report(tmp_path / "card.md", format="card")
     text = (tmp_path / "card.md").read_text("utf-8")
-    assert "`evenhand audit`" in text and "people.csv" in text and "these models only" in text
+    assert "`evenhand audit`" in text and "people.csv" in text and "this model only" in text
+    assert "No margin was declared" in text
     with pytest.raises(evenhand.InputError, match='there is no format "cards" of reports; there are: html, md'):
         results.report(tmp_path / "card.md", format="cards")
     results.report(tmp_path / "report.tex")
     assert r"\begin{tabular}" in (tmp_path / "report.tex").read_text("utf-8")
+
+
+def test_the_smallest_harm_that_is_detected_is_said_with_its_unit_and_power(small):
+    text = card(small)
+    reach = r"accuracy that is detected with 80% power is ([\d.]+) to ([\d.]+) \(each group\)"
+    (groups,) = re.findall(f"- faces, lora against full: the smallest contrast in {reach}", text)
+    known = small.verdicts.filter(measure="accuracy", comparison="change").drop_nulls(["group", "detectable"])
+    ends = known["detectable"].min(), known["detectable"].max()
+    assert [float(end) for end in groups] == pytest.approx(list(ends), abs=6e-4)

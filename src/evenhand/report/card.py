@@ -12,18 +12,21 @@ from importlib import metadata
 import polars as pl
 import yaml
 
+from evenhand.audit.measures import known
 from evenhand.report.card_metadata import model_index
 from evenhand.report.detectable_harm import detectable_lines
-from evenhand.report.headline import headline, smallest_harm
+from evenhand.report.headline import headline
 from evenhand.report.markdown import escaped
 from evenhand.report.reportable import Reportable
 from evenhand.report.sizes import group_sizes
+from evenhand.report.tables import margin_rows
 from evenhand.report.untested import untested_lines
+from evenhand.report.verdict_tables import detectable_grid
 from evenhand.report.visible_names import with_visible_names
 from evenhand.report.wording import claims, compared, counts, main_split, single_part, trained
 
 _GROUPS = 12
-"""The most groups of an attribute that are named with their sizes."""
+"""The most groups of an attribute that are named with their sizes, and the most lines on detectable contrasts."""
 
 _LIMITS = (
     "An interval that holds no harm above a margin excludes larger harms only for the data that were tested, and only "
@@ -91,7 +94,7 @@ def _compared(results: Reportable) -> Iterator[str]:
 def _missed(results: Reportable) -> Iterator[str]:
     """The smallest harm that is detected, and how many comparisons could not be decided."""
     verdicts, design = results.verdicts, results.design
-    yield from detectable_lines(results.curves, design) or [smallest_harm(verdicts)]
+    yield from detectable_lines(results.curves, design) or _detectable(results)
     split = main_split(verdicts["split"])
     judged = claims(verdicts).filter(~single_part(), split=split or "").drop_nulls("verdict")
     undecided = counts(judged).get("inconclusive", 0)
@@ -99,13 +102,32 @@ def _missed(results: Reportable) -> Iterator[str]:
         yield f"{undecided} of {len(judged)} comparisons are inconclusive: in them this study could not decide."
 
 
+def _detectable(results: Reportable) -> Iterator[str]:
+    """The smallest contrasts that are detected, of the measure that is the easiest to understand."""
+    grid = detectable_grid(results.verdicts, results.design)
+    easy = [measure.title for measure in known().values() if measure.display.detectable]
+    rows = [] if grid is None else sorted(grid.rows, key=lambda row: row[2].partition(",")[0] not in easy)
+    if not rows:
+        yield "Which harm this study would have detected is unknown."
+    for setting, pair, measure, taken_for, reach in [row for row in rows if row[2] == rows[0][2]][:_GROUPS]:
+        what = f"the smallest contrast in {measure} that is detected with 80% power"
+        yield f"{setting}, {pair}: {what} is {reach} ({taken_for})."
+
+
 def _limits(results: Reportable) -> Iterator[str]:
     """What the verdicts can and cannot show."""
     level = f"{100 * (1 - 2 * results.design.alpha):g}%"
     yield (
         f"Intervals of verdicts have {level} coverage, simultaneously within each family of comparisons and not over "
-        "all of them; margins are the largest contrasts that were declared harmless before looking."
+        "all of them."
     )
+    declared = margin_rows(results.design)
+    if not declared:
+        yield "No margin was declared: which contrasts would be harmless was not said."
+    else:
+        yield f"Contrasts up to these margins were declared harmless: {escaped(declared[-1][1])}."
+    if len(declared) > 1:
+        yield f"Margins were changed after they were first declared (first {declared[0][0]}, last {declared[-1][0]})."
     yield from _LIMITS
 
 

@@ -6,11 +6,12 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-PREAMBLE = r"""% pdfTeX writes characters that it has no sign for as their code points; XeTeX and LuaTeX print them.
+PREAMBLE = r"""% XeTeX and LuaTeX print what the font has a sign for; all else is printed as code points.
 \ifdefined\evenhandchar\else
   \DeclareRobustCommand{\evenhandchar}[2]{#2\hspace{0pt}}
-  \ifdefined\XeTeXversion\DeclareRobustCommand{\evenhandchar}[2]{#1}\fi
-  \ifdefined\directlua\DeclareRobustCommand{\evenhandchar}[2]{#1}\fi
+  \ifdefined\Umathchar
+    \DeclareRobustCommand{\evenhandchar}[2]{\iffontchar\font`#1 #1\else#2\hspace{0pt}\fi}
+  \fi
 \fi"""
 r"""Defines the command that escaped text may contain."""
 

@@ -65,7 +65,8 @@ def _values(results: Reportable) -> list[str]:
 def _runs(results: Reportable) -> list[str]:
     scopes = set(results.verdicts.drop_nulls("contrast")["scope"]) - {THE_METHODS}
     if one_run_each(results.trials):
-        return ["Runs: these models only. Training the same methods again, with other seeds, may give other results."]
+        which = "this model" if results.trials["method"].n_unique() == 1 else "these models"
+        return [f"Runs: {which} only. Training in the same way again, with other seeds, may give other results."]
     lines = ["Runs: other hyperparameters, base models and training sets were not tested."]
     if scopes:
         lines.append(f"Some verdicts are about {_listed(sorted(scopes))} and not about the methods.")

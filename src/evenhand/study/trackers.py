@@ -74,9 +74,10 @@ class Trackers:
 
     def send_trials(self, trials: Sequence[Trial]) -> None:
         """Send trials that are complete and that have not been sent, as those that an earlier run trained."""
-        for trial in trials:
-            rows = _log_rows(self.store.folder(trial.hash) / LOG)
-            for name in self._not_sent(trial) if rows else []:
+        for trial in trials if self.names else ():
+            lacking = self._not_sent(trial)
+            rows = _log_rows(self.store.folder(trial.hash) / LOG) if lacking else []
+            for name in lacking if rows else ():
                 with self._or_without(name), self._run(name, _plain(f"{trial.label} {trial.hash[:8]}")) as tracker:
                     tracker.store_init_configuration(_facts_of(trial))
                     for step, values in _curves(rows):
@@ -92,7 +93,7 @@ class Trackers:
     def _run(self, name: str, run: str) -> Iterator[Any]:
         """Context manager that yields accelerate's tracker for a run; what it prints goes to standard error."""
         from accelerate import PartialState
-        from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 
         PartialState()  # which the trackers' logger needs
         out = self.store.out
@@ -104,7 +105,8 @@ class Trackers:
         }
         with redirect_stdout(sys.stderr):
             tracker = LOGGER_TYPE_TO_CLASS[name](**options[name])
-            tracker.start()
+            if hasattr(GeneralTracker, "start"):  # before accelerate 1.8, making a tracker starts it
+                tracker.start()
             try:
                 yield tracker
             finally:
@@ -123,13 +125,22 @@ class Trackers:
         """Return the trackers that lack a trial, and record that it is being sent, so that no other run sends it."""
         path = self.store.out / SENT
         with self.store.lock(self.watcher.say):
-            sent = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            sent = _read_sent(path)
             lacking = [name for name in self.names if trial.hash not in sent.get(name, [])]
             for name in lacking:
                 sent.setdefault(name, []).append(trial.hash)
             if lacking:
                 write_text(path, json.dumps(sent, indent=1))
         return lacking
+
+
+def _read_sent(path: Path) -> dict[str, list[str]]:
+    """Return the trials that each tracker has been sent; none where the file is not there, or cannot be read."""
+    try:
+        sent = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return sent if isinstance(sent, dict) else {}
 
 
 def _finish(name: str, tracker: Any) -> None:
