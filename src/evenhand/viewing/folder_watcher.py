@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from evenhand.viewing.trial_states import TrialReader, TrialStates
 
 INTERVAL = 1.0
-"""Seconds between two looks at the folder."""
+"""The least number of seconds between two looks at the folder."""
+
+_PAUSE = 9.0
+"""After a look of t seconds (at 10,000 trials on a network, say) the next one begins at least t times this later."""
 
 _REST = 4.0
 """After an audit of t seconds the next one begins t times this later, so that training keeps the machine."""
@@ -242,9 +245,11 @@ def watch(folder: str, data: str | None, answers: Connection) -> None:
     sent: tuple[dict[str, Any], bytes | None] = {}, None
     with suppress(BrokenPipeError, EOFError, ConnectionError):
         while True:
+            began = time.monotonic()
             status, page = watcher.look()
+            pause = max(INTERVAL, _PAUSE * (time.monotonic() - began))
             if (status, page) != sent:
                 answers.send((status, None if page is sent[1] else page))
                 sent = status, page
-            if answers.poll(INTERVAL):  # nothing is ever sent this way: the other end is closed
+            if answers.poll(pause):  # nothing is ever sent this way: the other end is closed
                 return
