@@ -6,6 +6,7 @@ import doctest
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 from importlib import import_module
 
@@ -202,17 +203,27 @@ def test_three_folders_stand_side_by_side_and_each_is_tested_against_the_first(m
     assert html(compared).count('<th scope="col">july</th>') > 2
 
 
-def test_settings_are_counterparts_by_name_else_by_task_and_model(simulate):
-    first, second = (simulate(settings=("faces", other), n=120, seeds=2) for other in ("posts", "texts"))
-    settings = dict(second.design.settings)
-    for design in (first.design, second.design):
-        for name in design.settings:
-            assert design.settings[name].task == "synthetic/faces"
-    aligned = align_folders(["a", "b"], [first, second])
-    assert aligned[1].settings == {"faces": "faces", "texts": "posts"} and list(settings) == ["faces", "texts"]
-    single = align_folders(["a", "b"], [simulate(settings=(name,), n=120, seeds=2) for name in ("faces", "other")])
+def in_settings(results, *names):
+    """Results with the rows of their only setting under several names."""
+    tables = {
+        name: pl.concat([getattr(results, name).with_columns(setting=pl.lit(setting)) for setting in names])
+        for name in ("examples", "trials", "estimates", "verdicts")
+    }
+    (design,) = results.design.settings.values()
+    return replace(
+        results, design=results.design.model_copy(update={"settings": dict.fromkeys(names, design)}), **tables
+    )
+
+
+def test_settings_are_counterparts_by_name_else_by_task_and_model(small):
+    aligned = align_folders(["a", "b"], [in_settings(small, "faces", "posts"), in_settings(small, "faces", "texts")])
+    assert aligned[1].settings == {"faces": "faces", "texts": "posts"}
+    assert all(len(row.cells) == 2 for row in verdicts_side_by_side(aligned))
+    single = align_folders(["a", "b"], [small, in_settings(small, "other")])
     assert single[1].settings == {"other": "faces"}
     assert all(len(row.cells) == 2 for row in verdicts_side_by_side(single))
+    several = align_folders(["a", "b"], [in_settings(small, "x", "y"), in_settings(small, "z", "w")])
+    assert several[1].settings == {"z": "z", "w": "w"}, "two could be meant, so none is"
 
 
 def test_facts_that_differ_are_named_and_the_others_are_counted(simulate):
@@ -230,8 +241,6 @@ def test_facts_that_differ_are_named_and_the_others_are_counted(simulate):
 
 
 def replaced(results, provenance):
-    from dataclasses import replace
-
     return replace(results, provenance={**results.provenance, **provenance})
 
 

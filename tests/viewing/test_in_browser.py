@@ -11,6 +11,7 @@ from evenhand.viewing.server import ViewServer
 from finished_trials import finish, leave_trials
 
 sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
@@ -55,6 +56,7 @@ def test_the_page_follows_a_study_to_its_end(begun, server, page):
     frame.locator("svg").first.wait_for()  # the report's own scripts run in its frame
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing scrolls sideways"
     page.get_by_text("Trials and losses").click()
+    assert axe.Axe().run(page).response["violations"] == []
     assert page.locator("#finished tbody tr").count() == 2
 
     frame.locator("h1").first.click()  # somebody reads

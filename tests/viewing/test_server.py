@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 import http.client
 import json
 import threading
 import time
 import urllib.request
+from importlib import import_module
 
 import pytest
 
@@ -121,3 +123,9 @@ def test_tokens_differ_and_cannot_be_guessed(server, audited):
     other = ViewServer(audited)
     other.server_close()
     assert other.token != server.token and len(other.token) >= 40
+
+
+@pytest.mark.parametrize("module", ["server", "folder_state", "preliminary"])
+def test_examples_of_docstrings_give_what_they_say(module):
+    result = doctest.testmod(import_module(f"evenhand.viewing.{module}"))
+    assert result.attempted and not result.failed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -24,13 +26,16 @@ if TYPE_CHECKING:
     from evenhand.viewing.trial_states import TrialReader, TrialStates
 
 INTERVAL = 1.0
-"""Seconds between two looks at the folder."""
+"""The least number of seconds between two looks at the folder."""
+
+_PAUSE = 9.0
+"""After a look of t seconds (at 10,000 trials on a network, say) the next one begins at least t times this later."""
 
 _REST = 4.0
 """After an audit of t seconds the next one begins t times this later, so that training keeps the machine."""
 
 _NICENESS = 5
-"""The process that audits gives way to training."""
+"""The thread that audits gives way to training by this much."""
 
 
 def first_status(folder: Path) -> dict[str, Any]:
@@ -210,6 +215,7 @@ class _StudyWatcher:
         from evenhand.study.store import Store
         from evenhand.viewing.preliminary import complete_part, preliminary_results
 
+        _give_way()
         began, store = time.monotonic(), Store(self.folder)
         part = complete_part(planned.plan, lambda trial: trial.hash in complete or store.complete(trial))
         of = len(planned.plan.distinct)
@@ -218,6 +224,13 @@ class _StudyWatcher:
         results = preliminary_results(part, store, of, self.folder.absolute().name)
         self.show(html(results).encode(), len(part.distinct), of)
         self._not_before = time.monotonic() + _REST * (time.monotonic() - began)
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread alone, so that the status still follows the trials; only Linux can do that."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 _EXPLAINED: Mapping[str, str] = {
@@ -236,15 +249,15 @@ def watch(folder: str, data: str | None, answers: Connection) -> None:
         answers: receives pairs of the status and the page; None for the page if it is the one that was sent before.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the other one ends this one
-    with suppress(AttributeError, OSError):
-        os.nice(_NICENESS)
     watcher = FolderWatcher(Path(folder), None if data is None else Path(data))
     sent: tuple[dict[str, Any], bytes | None] = {}, None
     with suppress(BrokenPipeError, EOFError, ConnectionError):
         while True:
+            began = time.monotonic()
             status, page = watcher.look()
+            pause = max(INTERVAL, _PAUSE * (time.monotonic() - began))
             if (status, page) != sent:
                 answers.send((status, None if page is sent[1] else page))
                 sent = status, page
-            if answers.poll(INTERVAL):  # nothing is ever sent this way: the other end is closed
+            if answers.poll(pause):  # nothing is ever sent this way: the other end is closed
                 return

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -98,6 +99,11 @@ class ViewServer(ThreadingHTTPServer):
         self.server_close()
         self._process.terminate()
         self._process.join()
+
+    def server_bind(self) -> None:
+        """Bind the port, without looking up the machine's name, which takes seconds where nobody answers."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing where a browser has closed its connection early."""
