@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -15,6 +16,8 @@ from evenhand.report.card import card
 from evenhand.report.card_metadata import model_index
 from evenhand.report.headline import headline
 from evenhand.report.untested import untested_lines
+
+DOCS = Path(__file__).parents[2] / "docs" / "report.md"
 
 
 def front_matter(text: str) -> dict:
@@ -32,15 +35,17 @@ def test_the_metadata_are_those_that_huggingface_hub_makes_of_the_same_values(si
         assert hub.eval_results_to_model_index(name, values) == [entry]
 
 
-def test_the_hub_reads_the_card_and_can_add_it_to_another(small):
+def test_the_hub_reads_the_card_and_the_docs_add_it_to_another(small, tmp_path, monkeypatch):
     hub = pytest.importorskip("huggingface_hub", reason="needs the train extra")
-    ours = hub.ModelCard(card(small))
-    theirs = hub.ModelCard("---\nlicense: mit\nmodel_name: lora\n---\n\n# My model\n")
-    theirs.data.eval_results = ours.data.eval_results
-    theirs.text += ours.text
-    again = hub.ModelCard(str(theirs))
-    assert again.data.license == "mit" and len(again.data.eval_results) == len(ours.data.eval_results)
-    assert "## Fairness audit" in again.text
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text("---\nlicense: mit\n---\n\n# My model\n", encoding="utf-8")
+    Path("card.md").write_text(card(small), encoding="utf-8")
+    (block,) = re.findall(r"```python\n(from huggingface_hub.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    exec(block, {})
+    again = hub.ModelCard.load("README.md")
+    values = hub.ModelCard(card(small)).data.eval_results
+    assert again.data.license == "mit" and len(again.data.eval_results) == len(values) > 8
+    assert "# My model" in again.text and "## Fairness audit" in again.text
 
 
 def test_every_value_is_that_of_the_estimates(small):
