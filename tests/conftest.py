@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     of_file: Counter[Path] = Counter()
     for item in items:
         marked = any(True for name in ("slow", "simulate") for _ in item.iter_markers(name))
-        if item.nodeid in slow:
+        if item.nodeid in slow and not any(item.iter_markers("always")):
             item.add_marker("slow")
         if every or not any(item.iter_markers("slow")):
             of_file[item.path] += costs.get(item.nodeid, LONG if marked else 0.0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -11,10 +11,6 @@ from evenhand.audit.design import OVERALL, REST
 from evenhand.audit.ingest.against import compared_with
 from evenhand.data.dataset import Dataset
 from evenhand.errors import InputError, shortened
-from evenhand.tasks import kind_of
-
-if TYPE_CHECKING:
-    from evenhand.study.setting import Setting
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -36,23 +32,24 @@ Against = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 def compared_groups(
-    setting: Setting, dataset: Dataset, others: Iterable[Dataset]
+    compared: Sequence[str], dataset: Dataset, others: Iterable[Dataset], predicts: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return by attribute whom its groups are compared with where that is not the rest, and notes on the others.
 
     Args:
-        setting: resolved.
+        compared: the setting's `against`.
         dataset: the task's examples, whose groups may be named.
         others: further test sets, whose groups may be named only of attributes that the task lacks.
+        predicts: whether the setting has predictions, so that its groups can be compared.
 
     Raises:
-        InputError: as `compared_with`. A setting of reviews, or without seeds, has no predictions to compare.
+        InputError: as `compared_with`; a group is named where nothing is predicted.
     """
     groups: dict[str, list[str]] = {}
-    if setting.seeds and kind_of(setting.task["name"]) != "reviews":
+    if predicts:
         for each in (dataset, *others):
             for name, attribute in each.attributes.items():
                 columns = zip(attribute.groups, attribute.masks.T, strict=True)
                 groups.setdefault(name, [group for group, members in columns if members.any()])
-    against, notes = compared_with(setting.against, groups)
+    against, notes = compared_with(compared, groups)
     return against, tuple(f"{note[0].upper()}{note[1:]}." for note in notes)

@@ -101,8 +101,11 @@ def _loaded_setting(
                 f"settings.{name}: the test set {other} has the classes {', '.join(other_classes)}, "
                 f"the task has {', '.join(classes)}; they must be the same, in the same order"
             )
+    # A setting of reviews, or without seeds, has no predictions to compare.
+    predicts = bool(setting.seeds) and kind_of(setting.task["name"]) != "reviews"
+    tested = (other.dataset for other in others.values())
     try:
-        against, compared_notes = compared_groups(setting, loaded.dataset, (other.dataset for other in others.values()))
+        against, compared_notes = compared_groups(setting.against, loaded.dataset, tested, predicts)
     except InputError as error:
         raise InputError(str(error) if name == MAIN else f"settings.{name}: {error}") from None
     base = find(setting.model)

@@ -1,21 +1,12 @@
-"""Completes the trials of a request in this process, from what this machine reads of the study."""
+"""Completes the trials of a request in this process."""
 
 from __future__ import annotations
 
-import os
-from functools import lru_cache
-from pathlib import Path
-
-import yaml
-
-from evenhand.errors import InputError
 from evenhand.study.executors.claimed import run_claimed
 from evenhand.study.executors.request import Request
-from evenhand.study.expansion import Trial
+from evenhand.study.executors.requested_trials import trials_of
 from evenhand.study.packs import group_into_packs
-from evenhand.study.plan import make_plan
 from evenhand.study.remote_store import open_store
-from evenhand.study.spec import StudySpec
 from evenhand.study.trial_runner import TrialOutcome
 
 
@@ -36,27 +27,3 @@ def group(request: Request) -> list[tuple[str, ...]]:
     store = open_store(request.out, request.run)
     packs = group_into_packs(trials_of(request), store, lambda sentence: None)
     return [tuple(trial.hash for trial in pack) for pack in packs]
-
-
-def trials_of(request: Request) -> list[Trial]:
-    """Return the trials of a request as this machine's data and base models give them."""
-    if Path(request.working).is_dir():
-        os.chdir(request.working)
-    known = _plan_by_hash(request.study, request.data, request.tried)
-    for name in request.trials:
-        if name not in known:
-            raise InputError(
-                f"the trial {name[:12]} does not follow from the study on this machine, so that its data or base model "
-                "differ from those of the machine that started the run; give all machines the same files"
-            )
-    return [known[name] for name in request.trials]
-
-
-@lru_cache(maxsize=2)  # a process completes many requests of one study
-def _plan_by_hash(study: str, data: str | None, tried: bool) -> dict[str, Trial]:
-    """Return the trials of a study by hash."""
-    spec = StudySpec(**yaml.safe_load(study))
-    plan = make_plan(spec, None if data is None else Path(data))
-    if spec.chosen:
-        plan = plan.decided(spec.chosen)
-    return {trial.hash: trial for trial in (plan.tried if tried else plan.distinct)}

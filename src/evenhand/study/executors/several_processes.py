@@ -85,7 +85,7 @@ def _end(running: subprocess.Popen[bytes]) -> None:
 def _main(folder: Path) -> None:
     """Complete the trials of the request in a folder, in the main process; train with it, in the others."""
     from evenhand.study.executors.launched import check_launch
-    from evenhand.study.executors.requested import trials_of
+    from evenhand.study.executors.requested_trials import trials_of
     from evenhand.study.remote_store import open_store
     from evenhand.study.trial_runner import run_trials
     from evenhand.tasks.workers import stop_workers, worker_loop
