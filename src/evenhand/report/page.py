@@ -28,6 +28,9 @@ _OPEN_CHARTS = 3
 _DRAWN = 800
 """Blocks of charts with more rows of data are closed, so that a page opens at once."""
 
+_MOST_QUESTIONED = 12
+"""The most rows of methods × questions on the first screen."""
+
 _MEANINGS = {
     "equivalent": "the interval lies inside ± margin",
     "worse": "else above 0",
@@ -180,7 +183,11 @@ def _questions(grid: QuestionGrid | None, given: Sequence[verdict_tables.Verdict
         }
         for row in grid.rows
     ]
-    return {"head": [*(["setting"] if grid.several else []), "method", *grid.questions], "rows": rows}
+    # Of many rows, those across settings come first and the others are closed.
+    first = sum(row.setting is None for row in grid.rows) or _MOST_QUESTIONED
+    shown = len(rows) if len(rows) <= _MOST_QUESTIONED else min(first, _MOST_QUESTIONED)
+    head = [*(["setting"] if grid.several else []), "method", *grid.questions]
+    return {"head": head, "parts": [part for part in (rows[:shown], rows[shown:]) if part]}
 
 
 def _first(cell: GridCell, numbered: Sequence[tuple[int, Mapping[str, Any]]]) -> int | None:

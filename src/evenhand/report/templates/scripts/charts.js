@@ -23,17 +23,21 @@ const wrapped = (text, most) => {
 /** Panels side by side as many as fit; charts say how wide a panel is and how much its labels take. */
 const fitted = (spec, width) => {
   const { panel, label } = spec.usermeta;
-  const most = Math.max(150, width - label - 40);
+  const own = Math.min(panel, Math.max(150, width - label - 40));
+  for (const part of spec.vconcat ?? [spec]) fitPart(part, own, width, label);
+  return spec;
+};
+
+/** One chart, or one of several that stand below each other. */
+const fitPart = (spec, own, width, label) => {
   if (spec.facet) {
-    const own = Math.min(panel, most);
     spec.columns = Math.max(1, Math.min(spec.columns || 1, Math.floor((width - label) / (own + 36))));
-    spec.spec.width = own;
-  } else {
-    spec.width = Math.min(panel, most);
+    spec.spec.width = Math.min(spec.spec.width ?? own, own);
+  } else if (!spec.hconcat) {
+    spec.width = Math.min(spec.width ?? own, own);
   }
   const subtitle = spec.title?.subtitle;
   if (subtitle) spec.title.subtitle = [subtitle].flat().flatMap((line) => wrapped(line, Math.floor(width / 5.6)));
-  return spec;
 };
 
 const APART = "\u00a0";
