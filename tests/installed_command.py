@@ -13,7 +13,7 @@ def call(command: Path, folder: Path, *arguments: str) -> subprocess.CompletedPr
     """Run a command in a folder, without the search path of the tests."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
-        [command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=1200
+        [command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=3600
     )
 
 
