@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from evenhand.spec import Spec
 
@@ -22,6 +22,8 @@ class ResourcesSpec(Spec):
         memory: GB (10⁹ bytes) of main memory that a cluster gives to a pack; None: the cluster's default.
         processes: processes that share the training of one trial, started by the executor as `torchrun` starts them;
             each gets an equal part of `gpus` and `cpus`.
+        sharded: whether these processes also share the weights (FSDP2), for a model that one accelerator cannot hold.
+            Else each has all of them (data parallel).
     """
 
     minutes: float | None = Field(default=None, gt=0)
@@ -29,6 +31,7 @@ class ResourcesSpec(Spec):
     cpus: int | None = Field(default=None, ge=1)
     memory: float | None = Field(default=None, gt=0)
     processes: int = Field(default=1, ge=1, le=1024)
+    sharded: bool = False
 
     @field_validator("gpus")
     @classmethod
@@ -38,6 +41,13 @@ class ResourcesSpec(Spec):
             raise ValueError(f"gpus above 1 should be a whole number, not {value:g}")
         return value
 
+    @model_validator(mode="after")
+    def _several(self) -> ResourcesSpec:
+        """Refuse to shard over one process."""
+        if self.sharded and self.processes == 1:
+            raise ValueError("sharded needs several processes, as in {processes: 2, sharded: true}")
+        return self
+
 
 def largest(needs: Iterable[ResourcesSpec]) -> ResourcesSpec:
     """Return resources that suffice for each of several trials that are trained together; one at least."""
@@ -46,4 +56,5 @@ def largest(needs: Iterable[ResourcesSpec]) -> ResourcesSpec:
     for name in ("gpus", "cpus", "memory", "minutes"):
         values = [value for value in (getattr(one, name) for one in each) if value is not None]
         found[name] = max(values) if values else None
-    return ResourcesSpec(**found, processes=max(one.processes for one in each))
+    processes, sharded = max(one.processes for one in each), any(one.sharded for one in each)
+    return ResourcesSpec(**found, processes=processes, sharded=sharded)

@@ -8,22 +8,29 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
 from evenhand import InputError, Study, records
+from evenhand.study.executors import several_processes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["serial", "ray"])
-def test_two_processes_train_the_trials_of_one(small_study, tmp_path, executor):
+@pytest.mark.parametrize("executor", ["serial", "ray", "sharded"])
+def test_two_processes_train_the_trials_of_one(small_study, tmp_path, executor, monkeypatch):
     if executor == "ray":
         pytest.importorskip("ray")
+    sharded = executor == "sharded"
+    if sharded:
+        program = Path(__file__).parents[2] / "sharded_processes.py"
+        monkeypatch.setattr(several_processes, "_PROGRAM", (str(program),))
+        monkeypatch.setenv("PYTHONPATH", str(program.parent), prepend=os.pathsep)
     small_study |= {"seeds": 1}
-    two = Study(**small_study, resources={"processes": 2, "cpus": 2})
-    two.run(tmp_path / "two", executor=executor)
+    two = Study(**small_study, resources={"processes": 2, "cpus": 2, "sharded": sharded})
+    two.run(tmp_path / "two", executor="serial" if sharded else executor)
     Study(**small_study).run(tmp_path / "one")
     for path in sorted((tmp_path / "one" / "trials").iterdir()):
         kept = json.loads((tmp_path / "two" / "trials" / path.name / "trial.json").read_text())
@@ -51,6 +58,18 @@ def test_what_several_processes_would_train_otherwise_is_refused(small_study, tm
     with pytest.raises(InputError, match=said):
         study.run(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_could_not_share_the_weights_are_refused(small_study, tmp_path):
+    study = Study(**small_study | {"seeds": 1}, resources={"processes": 2, "sharded": True})
+    with pytest.raises(InputError, match="which accelerate does on accelerators only"):
+        study.run(tmp_path / "out")
+
+
+def test_one_process_has_nobody_to_share_weights_with(small_study):
+    with pytest.raises(InputError, match="sharded needs several processes"):
+        Study(**small_study, resources={"sharded": True})
 
 
 @pytest.mark.slow

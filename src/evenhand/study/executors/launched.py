@@ -5,6 +5,7 @@ The main process runs the study as if it were alone; the other processes join it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from evenhand.errors import InputError
@@ -28,6 +29,12 @@ def check_launch(trials: Sequence[Trial]) -> None:
             )
     from evenhand.training.distributed import accelerator
 
+    asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    if asked and not accelerator().is_fsdp2:
+        raise InputError(
+            "the processes were asked to share the weights (FSDP2), which accelerate does on accelerators only, and this "
+            "machine has none; leave out --use_fsdp, or resources.sharded, and each process holds all weights"
+        )
     accelerator()
 
 

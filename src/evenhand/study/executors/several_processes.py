@@ -26,6 +26,12 @@ _RESULT, _SHARE, _LOG = "result.json", "share", "log"
 _LOOK_AGAIN = 0.5
 """Seconds between two looks at how far the processes are."""
 
+_PROGRAM = ("-m", __name__)
+"""What each process runs: this module, with the folder of the request."""
+
+_SHARDED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+"""What `accelerate launch --use_fsdp --fsdp_version 2` tells the processes."""
+
 _GRACE = 10.0
 """Seconds that the processes get to end before they are killed."""
 
@@ -37,7 +43,7 @@ def complete_in_processes(
 
     Args:
         request: of trials that are trained one after the other.
-        resources: how many processes there are, and how many cores they share.
+        resources: how many processes there are, how many cores they share, and whether they share the weights.
         progress: called with the share of the training that is done.
 
     Raises:
@@ -48,8 +54,8 @@ def complete_in_processes(
         folder = Path(temporary)
         (folder / "request.json").write_text(json.dumps(asdict(request)), encoding="utf-8")
         command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={resources.processes}"]
-        command += ["-m", __name__, str(folder)]
-        known = dict(os.environ)
+        command += [*_PROGRAM, str(folder)]
+        known = os.environ | (_SHARDED if resources.sharded else {})
         if resources.cpus is not None:
             known["OMP_NUM_THREADS"] = str(max(resources.cpus // resources.processes, 1))
         with (folder / _LOG).open("w") as log:
@@ -82,7 +88,7 @@ def _end(running: subprocess.Popen[bytes]) -> None:
         running.wait()
 
 
-def _main(folder: Path) -> None:
+def main(folder: Path) -> None:
     """Complete the trials of the request in a folder, in the main process; train with it, in the others."""
     from evenhand.study.executors.launched import check_launch
     from evenhand.study.executors.requested_trials import trials_of
@@ -119,4 +125,4 @@ def _main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))
