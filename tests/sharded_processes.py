@@ -1,4 +1,4 @@
-"""The processes of `resources.processes`, on CPUs, with weights sharded by FSDP2, where accelerate would not shard them.
+"""The processes of `resources: {sharded: true}`, on CPUs, where accelerate would not shard the weights.
 
 torchrun --nproc-per-node 2 tests/sharded_processes.py FOLDER
 """

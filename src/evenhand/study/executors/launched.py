@@ -32,8 +32,8 @@ def check_launch(trials: Sequence[Trial]) -> None:
     asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     if asked and not accelerator().is_fsdp2:
         raise InputError(
-            "the processes were asked to share the weights (FSDP2), which accelerate does on accelerators only, and this "
-            "machine has none; leave out --use_fsdp, or resources.sharded, and each process holds all weights"
+            "the processes were asked to share the weights (FSDP2), which accelerate does on accelerators only, and "
+            "this machine has none; leave out --use_fsdp, or resources.sharded, and each process holds all weights"
         )
     accelerator()
 
