@@ -21,6 +21,9 @@ from evenhand.report.comparison.folders import Folder
 _FACTS = ("label", "weight", "unit")
 """What must be the same of an example in both folders, besides its groups."""
 
+_NAMED = 3
+"""The most settings and methods that a reason names."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -93,7 +96,8 @@ def paired_comparisons(folders: Sequence[Folder]) -> tuple[list[Pair], list[str]
         [('after', 'before', -0.25)]
     """
     first, *others = folders
-    pairs, reasons = [], []
+    pairs: list[Pair] = []
+    reasons: dict[str, list[str]] = {}
     for other in others:
         for own, setting in first.settings.items():
             there = next((name for name, key in other.settings.items() if key == setting), None)
@@ -104,8 +108,15 @@ def paired_comparisons(folders: Sequence[Folder]) -> tuple[list[Pair], list[str]
                 try:
                     pairs.append(_pair(_part(first, own, method), _part(other, there, method), setting, method))
                 except InputError as error:
-                    reasons.append(f"{setting}, {method}: {other.label} and {first.label}: {error}")
-    return pairs, reasons
+                    sentence = f"{other.label} and {first.label}: {error}"
+                    reasons.setdefault(sentence, []).append(f"{setting}, {method}")
+    return pairs, [f"{sentence} ({_listed(places)})" for sentence, places in reasons.items()]
+
+
+def _listed(places: Sequence[str]) -> str:
+    """The first places by name, and how many more there are."""
+    more = [f"and {len(places) - _NAMED} more"] if len(places) > _NAMED else []
+    return "; ".join([*places[:_NAMED], *more])
 
 
 def _pair(base: _Part, part: _Part, setting: str, method: str) -> Pair:
