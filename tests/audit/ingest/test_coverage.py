@@ -75,3 +75,16 @@ def test_copies_that_are_no_declared_unit_are_counted_and_named():
     assert "told apart" not in notes(four.with_columns(u=pl.col("id") % 1000), unit="u")
     one_copy = pl.concat([once, once.filter(pl.col("id") == 7).with_columns(id=pl.lit(99, pl.Int64))])
     assert "2 of 51 examples are not told apart" in notes(one_copy) and "such as 7, 99" in notes(one_copy)
+
+
+def test_copies_are_noticed_by_labels_alone_where_every_pattern_is_repeated():
+    once = frame(n=50).drop("p")
+    three = pl.concat([once.with_columns(id=pl.col("id") + 1000 * copy) for copy in range(3)])
+    said = notes(three, probability=None)
+    assert "occurs 3 times or a multiple of it, as if every case stood in the table 3 times" in said
+    assert "as if" not in notes(once, probability=None)
+    assert "as if" not in notes(three.with_columns(u=pl.col("id") % 1000), probability=None, unit="u")
+    one_less = three.filter(pl.col("id") != 2007)
+    assert "as if" not in notes(one_less, probability=None), "labels coincide by chance, too"
+    few = pl.concat([once.filter(pl.col("id") < 4).with_columns(id=pl.col("id") + 1000 * copy) for copy in range(3)])
+    assert "as if" not in notes(few, probability=None), "a few patterns may all be even by chance"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from evenhand.audit.ingest.predictions import Outcomes
 
 _NAMED = 3
 """The groups that a sentence names."""
+
+_PATTERNS = 10
+"""The fewest patterns that say something if all of them occur an even number of times: the chance is 1 in 1,024."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def copies(
 ) -> list[str]:
     """A note on examples that are the same in every fact, prediction and probability.
 
-    Without probabilities there is none, since labels alone coincide by chance.
+    Labels alone coincide by chance. So without probabilities there is a note only where every pattern of facts and
+    predictions occurs a multiple of the same number of times, which chance hardly does.
 
     Args:
         rows: `trial` of each row.
@@ -110,15 +115,26 @@ def copies(
         facts: the properties of each row's example.
         predicted: predictions and probabilities.
     """
-    if predicted is None or predicted.probabilities is None or "unit" in facts:
+    if predicted is None or "unit" in facts:
         return []
-    columns = {f"probability {code}": column for code, column in enumerate(predicted.probabilities.T)}
+    known = predicted.probabilities
+    columns = {} if known is None else {f"probability {code}": column for code, column in enumerate(known.T)}
     hashed = pl.DataFrame({**facts, "trial": rows["trial"], "predicted": predicted.predicted, **columns}).hash_rows()
     by_example = (
         pl.DataFrame({"example": pairing.first, "row": hashed})
         .group_by("example", maintain_order=True)
         .agg(pl.col("row").bitwise_xor())
     )
+    if known is None:
+        counts = by_example["row"].value_counts()["count"].to_list()
+        times = math.gcd(*counts) if counts else 0
+        if times < 2 or len(counts) < _PATTERNS:
+            return []
+        return [
+            f"Each of the {len(counts):,} patterns of label, groups and predictions occurs {times} times or a multiple "
+            f"of it, as if every case stood in the table {times} times: copies of one case must be named as a unit, "
+            "else intervals are too short"
+        ]
     repeated = by_example.filter(pl.col("row").is_duplicated())
     if repeated.is_empty():
         return []
