@@ -31,7 +31,9 @@ def collapsed_runs(reader: RunInfluences, method: str, reference: str) -> dict[i
         `{3: "full at seed 3 predicts one class for everybody"}`
     """
     shared = sorted(set(reader.evaluation.seeds(method)) & set(reader.evaluation.seeds(reference)))
-    pairs = {seed: pair[:2] for seed in shared if (pair := reader.pair(method, reference, seed, seed)) is not None}
+    paired = {seed: reader.pair(method, reference, seed, seed) for seed in shared}
+    # Methods whose ids never match have runs without an example in common.
+    pairs = {seed: pair[:2] for seed, pair in paired.items() if pair is not None and len(pair[0].rows)}
     if len(pairs) < 2:
         return {}
     reasons: dict[int, list[str]] = {}
