@@ -185,7 +185,12 @@ def test_a_verdict_is_explained_by_its_runs(small, written, chromium):
             values = runs.filter(method=method).sort("seed")["value"]
             assert tuple(float(f"{value:.3g}") for value in values) in shown
         assert visit.page.locator("tr.explained svg").count() == 1
-        visit.page.keyboard.press("Enter")
+        text = "document.querySelector('tr.explained svg text').getAttribute('fill')"
+        assert visit.evaluate(text) == theme.INK
+        visit.page.get_by_role("button", name="Light or dark").click()
+        visit.settle()
+        assert visit.evaluate(text) == theme.DARK[theme.INK]
+        row.locator("button.why").press("Enter")
         assert visit.page.locator("tr.explained").count() == 0
         assert visit.console == []
 
@@ -193,7 +198,7 @@ def test_a_verdict_is_explained_by_its_runs(small, written, chromium):
 def test_a_link_to_a_verdict_opens_it(several, written, chromium):
     path = written(several)
     with visiting(chromium, path) as visit:
-        last = visit.evaluate("[...document.querySelectorAll('tr[data-v]')].at(-1).id")
+        last = visit.evaluate("[...document.querySelectorAll('tr[data-v][data-group]')].at(-1).id")
         visit.page.goto(f"{path.as_uri()}#{last}")
         visit.settle()
         row = visit.page.locator(f"#{last}")
@@ -202,6 +207,8 @@ def test_a_link_to_a_verdict_opens_it(several, written, chromium):
         top = row.evaluate("(element) => element.getBoundingClientRect().top")
         bar = visit.page.locator("form.explore").evaluate("(element) => element.getBoundingClientRect().bottom")
         assert top >= bar - 1, "the row lies under the bar"
+        assert visit.page.locator(f"#{last} + tr.explained svg").count() >= 1
+        assert visit.console == []
 
 
 def test_tables_are_sorted_within_their_measure_by_any_column(small, written, chromium):

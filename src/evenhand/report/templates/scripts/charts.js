@@ -3,6 +3,9 @@
 const drawn = new Map();
 let chosen = {};
 
+/** Charts that are made in the page, by their element; the others stand behind theirs, as JSON. */
+const made = new WeakMap();
+
 /** The width that a chart may take, also where it is not laid out yet. */
 const room = (element) => {
   for (let at = element.closest("section"); at; at = at.parentElement) if (at.clientWidth) return at.clientWidth;
@@ -111,7 +114,8 @@ const draw = (element) => {
   const width = room(element);
   const key = JSON.stringify([width, chosen.method, chosen.group, isDark()]);
   if (drawn.get(element)?.key === key) return drawn.get(element).view;
-  const spec = fitted(narrowed(JSON.parse(element.nextElementSibling.textContent), chosen), width);
+  const own = made.get(element);
+  const spec = own ? structuredClone(own) : fitted(narrowed(JSON.parse(element.nextElementSibling.textContent), chosen), width);
   // Layers that have nothing left to show after narrowing are no reason for a warning on the console.
   const view = embed(element, spec, chosen.method || chosen.group ? 1 : 2);
   drawn.set(element, { key, view, spec });

@@ -115,6 +115,16 @@ const runsChart = (row) => {
   return { background: "transparent", data: { name: "rows" }, datasets: { rows: values }, width: 360, height: { step: 19 }, layer };
 };
 
+/** A chart of how often a planted loss of accuracy is found; null where no harm was planted. */
+const powerChart = (row) => {
+  const values = (row.e ?? []).flatMap((loss, rank) => (loss === null ? [] : [{ loss, power: [0.5, 0.8, 0.9][rank] }]));
+  if (values.length < 2) return null;
+  const x = { field: "loss", type: "quantitative", title: "true loss of accuracy", scale: { zero: true } };
+  const y = { field: "power", type: "quantitative", title: "found in", axis: { format: "%" }, scale: { domain: [0, 1] } };
+  const mark = { type: "line", point: { size: 45 }, color: page.colours[0] };
+  return { background: "transparent", data: { name: "rows" }, datasets: { rows: values }, width: 240, height: 110, mark, encoding: { x, y } };
+};
+
 /** Make the verdicts of a table buttons that explain them, when it is first seen. */
 const offerReasons = (table) => {
   if (table.dataset.explained) return;
@@ -149,14 +159,17 @@ const toggleReason = (row) => {
   const list = make("dl");
   for (const [name, text] of facts(known, who)) list.append(make("dt", { text: name }), make("dd", { text }));
   const cell = make("td", { colspan: row.cells.length }, make("p", { text: reason(known) }), list);
-  const spec = runsChart(known);
-  if (spec) {
-    const what = known.z ? "The contrast of each setting with its interval." : "The value of each run; runs with the same seed tested the same examples.";
+  const runs = known.z ? "The contrast of each setting with its interval." : "The value of each run; runs with the same seed tested the same examples.";
+  const figures = make("div", { class: "figures" });
+  for (const [spec, what] of [[runsChart(known), runs], [powerChart(known), "How often studies like this one find a loss that was planted."]]) {
+    if (!spec) continue;
     const chart = make("div", { class: "chart", role: "img", "aria-label": what });
-    cell.append(make("figure", {}, make("figcaption", { text: what }), chart));
-    embed(chart, spec);
+    made.set(chart, spec);
+    figures.append(make("figure", {}, make("figcaption", { text: what }), chart));
   }
+  cell.append(figures);
   row.after(make("tr", { class: "explained" }, cell));
+  for (const chart of all(".chart", cell)) draw(chart);
   row.querySelector(".why")?.setAttribute("aria-expanded", "true");
   return undefined;
 };
