@@ -17,6 +17,7 @@ from evenhand.records import TABLES
 from evenhand.report import offline, page, verdict_tables
 from evenhand.report.headline import headline
 from evenhand.report.question_grid import question_grid
+from evenhand.report.wording import digits, interval, number
 
 ATTACK = "<script>alert(1)</script>"
 
@@ -123,6 +124,28 @@ def test_the_table_holds_every_contrast_with_its_verdict(small):
         assert text.count(f'<tr data-v="{verdict or "no verdict"}" id="v') == count
 
 
+def test_the_numbers_of_the_page_are_those_of_the_tables(simulate):
+    results = simulate(methods=("full", "lora", "head"), settings=("faces", "posts"), n=300, seeds=3)
+    records = [
+        row
+        for tables in (verdict_tables.across_tables, verdict_tables.verdict_tables)
+        for table in tables(results.verdicts, results.design)
+        for row in table.records
+    ]
+    text = page.html(results)
+    shown = re.findall(r'<tr data-v="([^"]+)" id="v(\d+)"[^>]*>(.*?)</tr>', text, re.S)
+    assert [int(rank) for _, rank, _ in shown] == list(range(len(results.verdicts)))
+    for (verdict, _, cells), record in zip(shown, records, strict=True):
+        texts = [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", cells, re.S)]
+        decimals = digits(record["measure"])
+        assert verdict == (record["verdict"] or "no verdict") and texts[0].startswith(verdict)
+        assert texts[1] == number(record["contrast"], decimals, signed=True)
+        assert texts[2] == interval(record["low"], record["high"], decimals, signed=True)
+        margin, detectable = texts[-4:-2]
+        assert margin == ("—" if record["margin"] is None else f"{record['margin']:g}")
+        assert detectable == number(record["detectable"], decimals)
+
+
 def test_the_headline_is_the_first_thing_said(small):
     visible = Outline(page.html(small)).visible
     assert visible.index(headline(small)[0]) < visible.index("worse in") < visible.index("how many of each verdict")
@@ -141,10 +164,10 @@ def test_each_cell_of_the_grid_leads_to_the_first_row_of_its_verdict(small):
         (cell.verdict, cell.count, cell.judged) for cell in row.cells
     ]
     (table,) = verdict_tables.verdict_tables(small.verdicts, small.design)
-    for (number, *_), cell in zip(shown, row.cells, strict=True):
-        record = table.records[int(number)]
+    for (rank, *_), cell in zip(shown, row.cells, strict=True):
+        record = table.records[int(rank)]
         assert record["verdict"] == cell.verdict and record["measure"] in cell.target.measures
-        earlier = [each for each in table.records[: int(number)] if each["measure"] in cell.target.measures]
+        earlier = [each for each in table.records[: int(rank)] if each["measure"] in cell.target.measures]
         assert cell.verdict not in [each["verdict"] for each in earlier if each["contrast"] is not None]
 
 
