@@ -91,18 +91,22 @@ class KnownLeaks:
         return sum(sign * self.value(measure, method, index) for sign, method, index in signs)
 
 
-def gap_changes_of(world: KnownLeaks, rng: np.random.Generator, measure: str) -> Iterator[SettingContrast]:
-    """The gap changes of one repetition."""
+def contrasts_of(
+    world: KnownLeaks, rng: np.random.Generator, measure: str, kind: str = "gap change"
+) -> Iterator[SettingContrast]:
+    """The gap changes, or changes, of one repetition; changes are of everyone, too."""
     reading = world.draw(rng)
     for estimand in reading.estimands(measure_named(measure)):
-        if estimand.subset.group is None or estimand.condition not in (None, OWN):
+        if estimand.condition not in (None, OWN) or (estimand.subset.group is None and kind == "gap change"):
             continue
         for member in setting_contrasts(reading, estimand, world.design):
-            if member.comparison.kind == "gap change":
+            if member.comparison.kind == kind:
                 yield member
 
 
-def rows_of(world: KnownLeaks, rng: np.random.Generator, measure: str) -> list[dict[str, Any]]:
-    """The verdict rows of gap changes of one repetition."""
-    found = families(list(gap_changes_of(world, rng, measure)), world.design)
+def rows_of(
+    world: KnownLeaks, rng: np.random.Generator, measure: str, kind: str = "gap change"
+) -> list[dict[str, Any]]:
+    """The verdict rows of gap changes, or changes, of one repetition."""
+    found = families(list(contrasts_of(world, rng, measure, kind)), world.design)
     return [row for family in found for row in family.rows()]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import bounds
-from known_leaks import ACCURACY, AUC, RATE, KnownLeaks, gap_changes_of, rows_of
+from known_leaks import ACCURACY, AUC, RATE, KnownLeaks, contrasts_of, rows_of
 
 ALPHA = 0.05
 CLAIMS = ("worse", "better", "widens", "narrows", "reversed")
@@ -72,7 +72,7 @@ def coverage(drawn: KnownLeaks, measure: str, repetitions: int, groups: str) -> 
     """The share of 95% intervals of these groups' gap changes that hold the truth."""
     held = []
     for repetition in range(repetitions):
-        for member in gap_changes_of(drawn, np.random.default_rng([3, repetition]), measure):
+        for member in contrasts_of(drawn, np.random.default_rng([3, repetition]), measure):
             interval, group = member.contrast.interval, str(member.comparison.estimand.subset.group)
             if interval is not None and group in groups:
                 low, high = interval.bounds(0.025)
@@ -93,7 +93,7 @@ def test_a_group_that_leaks_more_than_before_is_found():
 def test_below_thirty_members_or_non_members_a_gap_change_is_not_judged(members):
     (_, small), *_ = [
         (member, member.contrast)
-        for member in gap_changes_of(world(1.5, 0.5, (2 * members, 400), models=1), np.random.default_rng(0), AUC)
+        for member in contrasts_of(world(1.5, 0.5, (2 * members, 400), models=1), np.random.default_rng(0), AUC)
     ]
     assert (small.interval is None) == (members < 30)
 
