@@ -37,6 +37,7 @@ class KnownBenchmarks:
         runs: of each method.
         template, run: shares of the variance that templates and runs have; the methods share `together` of the former.
         crossed: whether templates hold documents of all groups, as a sentence with its names exchanged does.
+        unequal: documents of each template of a group in turn, instead of `copies`; not with `crossed`.
     """
 
     rates: Mapping[str, tuple[float, ...]]
@@ -48,6 +49,7 @@ class KnownBenchmarks:
     run: float = 0.02
     together: float = 0.8
     crossed: bool = False
+    unequal: tuple[int, ...] = ()
     margins: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -59,14 +61,20 @@ class KnownBenchmarks:
     @property
     def groups(self) -> np.ndarray:
         """int [n], the group of each document."""
-        return np.repeat(np.arange(len(self.templates)), np.array(self.templates) * self.copies)
+        return np.repeat(np.repeat(np.arange(len(self.templates)), self.templates), self._documents)
+
+    @property
+    def _documents(self) -> np.ndarray:
+        """int [templates of all groups], the documents of each template."""
+        of_group = self.unequal or (self.copies,)
+        return np.concatenate([np.resize(of_group, count) for count in self.templates])
 
     @property
     def units(self) -> np.ndarray:
         """int [n], the template of each document."""
         if self.crossed:
             return np.concatenate([np.repeat(np.arange(count), self.copies) for count in self.templates])
-        return np.repeat(np.arange(sum(self.templates)), self.copies)
+        return np.repeat(np.arange(sum(self.templates)), self._documents)
 
     def draw(self, rng: np.random.Generator) -> BenchmarkReading:
         """One repetition."""

@@ -47,6 +47,14 @@ MORE_FAIR = {
     "hardly any errors": world(0.97, 0.95, EIGHT),
     "no stereotype left": world(0.7, 0.5, (12, 36, 108), metric="pct_stereotype"),
 }
+UNEQUAL = {
+    "fifteen templates of 60 to 4": world(
+        0.9, 0.7, (15,) * 4, unequal=tuple(max(round(60 / r), 1) for r in range(1, 16))
+    ),
+    "one large template in each group": world(0.9, 0.7, (20,) * 3, unequal=(60, *(4,) * 19)),
+    "templates that decide": world(0.8, 0.6, (30,) * 4, unequal=(20, 10, 5, 1, 1), template=0.7),
+}
+"""Templates of very unequal size, of which the large ones decide a group's rate."""
 HARMED = world((0.85, 0.9, 0.9, 0.9), (0.6, 0.9, 0.9, 0.9), (80,) * 4)
 
 
@@ -100,9 +108,9 @@ def test_intervals_hold_the_truth_in_eight_groups():
 
 
 @pytest.mark.simulate
-@pytest.mark.parametrize("name", [*FAIR, *MORE_FAIR])
+@pytest.mark.parametrize("name", [*FAIR, *MORE_FAIR, *UNEQUAL])
 def test_false_claims_of_every_design(name, repetitions):
-    false_claims_are_rare((FAIR | MORE_FAIR)[name], repetitions(500))
+    false_claims_are_rare((FAIR | MORE_FAIR | UNEQUAL)[name], repetitions(500))
 
 
 @pytest.mark.simulate
@@ -121,6 +129,7 @@ def test_a_gap_that_opens_is_found_often(repetitions):
         FAIR["pronouns of one occupation"],
         FAIR["stereotypes"],
         MORE_FAIR["templates of eight"],
+        *UNEQUAL.values(),
         HARMED,
         replace(HARMED, run=0.3, template=0.2),
     ],

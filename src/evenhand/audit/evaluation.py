@@ -206,7 +206,9 @@ class Evaluation:
             code = _mixed(code, column)
         for key in sorted(self.runs):
             run = self.runs[key]
-            parts = [run.predicted, *(() if run.probabilities is None else run.probabilities.T)]
+            # Rounded: the last digits of a softmax differ between processors, and draws must not.
+            known = () if run.probabilities is None else run.probabilities.T.astype(np.float32)
+            parts = [run.predicted, *known]
             of_run = np.zeros(len(run.rows), dtype=np.uint64)
             for column in parts:
                 of_run = _mixed(of_run, column)

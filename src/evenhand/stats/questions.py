@@ -49,7 +49,8 @@ def over_questions(values: np.ndarray, moves: np.ndarray, shares: np.ndarray) ->
         questions.
     """
     runs, questions = values.shape
-    whole = two_way(values.mean(axis=1), moves.mean(axis=1), shares.mean(axis=1))
+    # Units may hold several documents, and differ in how many; where they do not, nothing changes.
+    whole = two_way(values.mean(axis=1), moves.mean(axis=1), shares.mean(axis=1), clustered=True)
     if questions < 2 or np.isnan(whole.variance):
         return OverQuestions(whole, 0.0, questions, whole)
     cells = ((values - values.mean())[:, :, None] * shares + moves) / (runs * questions)
