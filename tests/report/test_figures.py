@@ -21,6 +21,11 @@ def test_every_attribute_gets_its_pictures(simulate, tmp_path):
             for attribute in ("shape", "skin-tone")
             for chart in ("demographic-parity", "equalized-odds")
         ),
+        *(
+            f"plane-{chart}-{attribute}"
+            for attribute in ("shape", "skin-tone")
+            for chart in ("demographic-parity", "equalized-odds")
+        ),
     ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(path.name for path in written)

@@ -265,22 +265,22 @@ def test_several_references_settings_and_methods_each_have_their_table(simulate)
         assert visible.count(f"{pair} (posts, test)") == 1
 
 
-def test_a_large_study_stays_under_five_megabytes(simulate):
+def test_a_large_study_stays_under_six_megabytes(simulate):
     groups = (("target", tuple(f"group {i}" for i in range(25))),)
     methods = ("full", "lora", "dora", "head", "planted")
     results = simulate(methods=methods, settings=("a", "b", "c"), n=1000, groups=groups, seeds=3)
     changes, gap_changes = 7 * 26 + 28 - 4 + 4 + 4, 5 * 25
     assert len(results.verdicts) == (3 + 1) * 4 * (changes + gap_changes) + 3 * 4 * 5  # the settings, and across them
-    assert len(page.html(results).encode()) < 5_000_000
+    assert len(page.html(results).encode()) < 6_000_000
 
 
 @pytest.mark.slow
-def test_nine_classes_stay_under_five_megabytes(simulate):
+def test_nine_classes_stay_under_six_megabytes(simulate):
     groups = (("target", tuple(f"group {i}" for i in range(25))),)
     methods = ("full", "lora", "dora", "head", "planted")
     results = simulate(methods=methods, settings=("a", "b", "c"), n=2000, groups=groups, classes=9, seeds=3)
     assert len(results.verdicts) > 6000
-    assert len(page.html(results).encode()) < 5_000_000
+    assert len(page.html(results).encode()) < 6_000_000
 
 
 def test_the_drawing_library_is_made_once_and_kept_in_the_cache_folder(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from evenhand.report import vega
 from evenhand.report.wording import by_setting_and_split
 
 MOST_ROWS = 3000
-"""With more contrasts than this, single classes are not drawn: a page is to stay below 5 MB. The tables have them."""
+"""With more contrasts than this, single classes are not drawn: a page is to stay below 6 MB. The tables have them."""
 
 
 @dataclass(frozen=True)

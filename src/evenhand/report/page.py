@@ -97,6 +97,7 @@ def _content(results: Reportable) -> dict[str, Any]:
     shown = verdict_tables.tabled(verdicts)
     single, across = verdict_tables.verdict_tables(shown, design), verdict_tables.across_tables(shown, design)
     in_order = [*across, *single]
+    narrowed_by = choices(results, in_order)
     key = [(verdict, meaning) for verdict, meaning in _MEANINGS.items() if verdict in _given(in_order)]
     rows = sum(table.length for table in single)
     sections = contents(results)
@@ -127,6 +128,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "across_open": sum(table.length for table in across) <= _OPEN,
         "opened": _OPEN_CHARTS,
         "most_open": 4 * _OPEN,
+        "attributes": len(narrowed_by["attributes"]),
         "most_drawn": _DRAWN,
         "places": len(design.settings) > 1 or levels(results)["split"].n_unique() > 1,
         "level": f"{100 * (1 - 2 * design.alpha):g}",
@@ -165,7 +167,7 @@ def _content(results: Reportable) -> dict[str, Any]:
             "dark": dict(theme.DARK),
             "colours": list(theme.METHOD_COLOURS),
             "level": f"{100 * (1 - 2 * design.alpha):g}",
-            "choices": {**choices(results, in_order), "verdicts": [verdict for verdict, _ in key]},
+            "choices": {**narrowed_by, "verdicts": [verdict for verdict, _ in key]},
             **evidence(results, in_order),
         },
     }

@@ -70,7 +70,7 @@ class Row:
 
 
 MOST_TABLED = 10_000
-"""With more verdicts a page would pass 5 MB, so that it leaves out undecided rows of single classes."""
+"""With more verdicts a page would pass 6 MB, so that it leaves out undecided rows of single classes."""
 
 
 @dataclass(frozen=True)
