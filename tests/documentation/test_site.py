@@ -18,7 +18,6 @@ from evenhand.audit.measures import known
 from evenhand.cli import app
 from fenced_blocks import PAGES, ROOT
 
-CHROMIUM = Path("/usr/bin/chromium")
 LOADED = re.compile(
     r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?(?P<address>[^\"\s>]+)", re.IGNORECASE
 )
@@ -103,17 +102,8 @@ def test_no_page_loads_anything_from_another_host(site):
     assert [address for address in loaded if re.match(r"(https?:)?//", address) and not canonical.match(address)] == []
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"there is no Chromium at {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-
-
-def test_search_works_from_a_folder_and_no_request_leaves_it(site, browser):
-    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+def test_search_works_from_a_folder_and_no_request_leaves_it(site, chromium):
+    tab = chromium.new_page(viewport={"width": 1440, "height": 900})
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto((site / "index.html").as_uri())
@@ -127,8 +117,8 @@ def test_search_works_from_a_folder_and_no_request_leaves_it(site, browser):
 
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_main_pages_do_not_scroll_sideways_and_say_nothing_in_the_console(site, browser, width, scheme):
-    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+def test_main_pages_do_not_scroll_sideways_and_say_nothing_in_the_console(site, chromium, width, scheme):
+    tab = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     said: list[str] = []
     tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     for name in (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import polars as pl
 import pytest
@@ -12,11 +10,9 @@ import evenhand as eh
 from evenhand.report.comparison.comparison import compare_folders
 from evenhand.report.comparison.page import html
 
-sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
+pytestmark = pytest.mark.slow
 LONG = "a-name-of-a-folder-that-is-far-too-long-for-a-telephone-and-that-nobody-would-type"
 
 
@@ -39,30 +35,26 @@ def written(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [1440, 768, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_is_accessible_and_asks_for_nothing(written, width, scheme):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        said, asked = [], []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(written.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing scrolls sideways"
-        assert page.locator("#changed tbody tr.changed").count() and page.locator("#tested details").count() == 2
-        assert axe.Axe().run(page).response["violations"] == []
-        assert said == [] and asked == [written.as_uri()]
-        browser.close()
+def test_the_page_fits_is_accessible_and_asks_for_nothing(written, width, scheme, chromium):
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(written.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing scrolls sideways"
+    assert page.locator("#changed tbody tr.changed").count() and page.locator("#tested details").count() == 2
+    assert axe.Axe().run(page).response["violations"] == []
+    assert said == [] and asked == [written.as_uri()]
+    page.close()
 
 
-def test_closed_tables_are_printed_too(written):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(written.as_uri())
-        page.evaluate("for (const each of document.querySelectorAll('details')) each.open = false")
-        cell = page.locator("#verdicts .numbers").first
-        height = "element => element.getBoundingClientRect().height"
-        assert not cell.is_visible()
-        page.emulate_media(media="print")
-        assert cell.is_visible() and cell.evaluate(height) > 0
-        browser.close()
+def test_closed_tables_are_printed_too(written, chromium):
+    page = chromium.new_page()
+    page.goto(written.as_uri())
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = false")
+    cell = page.locator("#verdicts .numbers").first
+    height = "element => element.getBoundingClientRect().height"
+    assert not cell.is_visible()
+    page.emulate_media(media="print")
+    assert cell.is_visible() and cell.evaluate(height) > 0
+    page.close()

@@ -410,6 +410,8 @@ def who(line: str, results: Simulated) -> tuple[str | None, str, str | None]:
     lead = re.match(r"(Across )[\d to]+settings |(setting \d): ", line)
     names = re.split(r"[ ;,.]", line[lead.end() if lead else 0 :])
     setting = "setting 0" if lead is None else lead[2]
-    method = next(name for name in names if re.fullmatch(r"m\d+", name))
+    named = [name for name in names if re.fullmatch(r"m\d+", name)]
+    # Where there is one method, gaps need not name it.
+    method = named[0] if named else results.verdicts["method"].unique().item()
     references = next(iter(results.design.settings.values())).references
     return setting, method, next((name for name in names if name in references), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 
 import pytest
@@ -10,11 +9,9 @@ import pytest
 from evenhand.viewing.server import ViewServer
 from finished_trials import finish, leave_trials
 
-sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
+pytestmark = pytest.mark.slow
 PATIENCE = 120_000
 """Milliseconds to wait for what a busy machine computes."""
 
@@ -31,18 +28,16 @@ def server(begun):
 
 
 @pytest.fixture(params=[1440, 390])
-def page(request):
+def page(request, chromium):
     """A page of a browser, with what it said, asked for, and failed at."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": request.param, "height": 844})
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda asked: page.asked.append(asked.url))
-        page.set_default_timeout(PATIENCE)
-        yield page
-        browser.close()
+    page = chromium.new_page(viewport={"width": request.param, "height": 844})
+    page.said, page.asked = [], []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("request", lambda asked: page.asked.append(asked.url))
+    page.set_default_timeout(PATIENCE)
+    yield page
+    page.close()
 
 
 def test_the_page_follows_a_study_to_its_end(begun, server, page):
