@@ -63,6 +63,15 @@ def accelerator() -> Accelerator:
     return configured
 
 
+@cache
+def shards_weights() -> bool:
+    """Return whether the processes of this launch share the weights of a model (FSDP2), as it was when first asked.
+
+    Preparing an optimiser may reset what accelerate's state says: `AcceleratorState()` copies that of `PartialState`.
+    """
+    return accelerator().is_fsdp2
+
+
 def _unsupported(backend: str) -> InputError:
     """Return the error for an accelerate configuration that has not been checked."""
     return InputError(
@@ -241,7 +250,7 @@ def _check_can_distribute(pack: Pack) -> Single:
                 f"{name} normalises over a batch, and each of several processes sees only a share of it; start the run "
                 "without a launcher"
             )
-        if accelerator().is_fsdp2 and any(parameter._backward_hooks for parameter in parameters):
+        if shards_weights() and any(parameter._backward_hooks for parameter in parameters):
             raise InputError(
                 "a pruned weight keeps its zeros by a hook that is lost when it is sharded; launch with --multi_gpu"
             )
@@ -251,7 +260,8 @@ def _check_can_distribute(pack: Pack) -> Single:
 def _configure_accelerate(pack: Single) -> None:
     """Configure how accelerate shards the model, or whether it must expect parameters without gradients."""
     state: Any = accelerator().state
-    if accelerator().is_fsdp2:
+    if shards_weights():
+        state.distributed_type = DistributedType.FSDP
         # A shard for each repeated layer. Transformers' list of parts that must not be split includes embeddings, which
         # accelerate shards by themselves.
         model = next(child for child in pack.module.modules() if isinstance(child, PreTrainedModel))

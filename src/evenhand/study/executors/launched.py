@@ -27,15 +27,15 @@ def check_launch(trials: Sequence[Trial]) -> None:
                 f"{trial.label} {reason}; start this study without a launcher (this one started "
                 f"{launch.this_process().processes} processes)"
             )
-    from evenhand.training.distributed import accelerator
+    from evenhand.training.distributed import accelerator, shards_weights
 
+    accelerator()
     asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-    if asked and not accelerator().is_fsdp2:
+    if asked and not shards_weights():
         raise InputError(
             "the processes were asked to share the weights (FSDP2), which accelerate does on accelerators only, and "
             "this machine has none; leave out --use_fsdp, or resources.sharded, and each process holds all weights"
         )
-    accelerator()
 
 
 def check_processes(trials: Sequence[Trial]) -> None:
