@@ -66,12 +66,14 @@ def summed(examples: np.ndarray, units: np.ndarray) -> list[float]:
 
 
 def variance_by_loops(values: Sequence[float], influence: np.ndarray, shares: np.ndarray) -> float:
-    """The two-way variance of a mean over runs, from its definition."""
+    """The two-way variance of a mean over runs and clusters of unequal size (CR3), from its definition."""
     runs, units = influence.shape
     mean = sum(values) / runs
     cells = [[((values[j] - mean) * shares[j, u] + influence[j, u]) / runs for u in range(units)] for j in range(runs)]
     seed = runs / (runs - 1) * sum(sum(row) ** 2 for row in cells)
-    example = units / (units - 1) * sum(sum(cells[j][u] for j in range(runs)) ** 2 for u in range(units))
+    size = [sum(shares[j, u] for j in range(runs)) / runs for u in range(units)]
+    totals = [sum(cells[j][u] for j in range(runs)) for u in range(units)]
+    example = (1 - min(size)) * sum((totals[u] / (1 - size[u])) ** 2 for u in range(units))
     both = sum(cell**2 for row in cells for cell in row)
     return max(seed + example - both, example)
 
@@ -102,10 +104,10 @@ def test_the_variance_is_the_two_way_one_of_the_differences(kind):
     )
     shares = np.array([summed(parts[0][run][0].weights, units[run]) for run in range(RUNS)])
     assert found.variance == pytest.approx(variance_by_loops(values, influence, shares))
-    expected = two_way(np.array(values), influence, shares)
-    for name in ("estimate", "variance", "df", "v_seed", "v_example", "v_both"):
+    expected = two_way(np.array(values), influence, shares, clustered=True)
+    for name in ("estimate", "variance", "df", "v_seed", "v_example", "v_both", "units"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name)), name
-    assert (found.runs, found.units) == (RUNS, UNITS)
+    assert found.runs == RUNS and found.units < UNITS, "units of unequal size are known as well as fewer of one size"
 
 
 @pytest.mark.parametrize("kind", list(COMPARISONS))
@@ -176,7 +178,8 @@ def test_the_gap_of_a_group_and_that_of_its_rest_differ_in_their_sign_only():
     group, rest = group_and_rest()
     one, other = (combined((1, -1), pair).mean.whole for pair in ((group, rest), (rest, group)))
     assert one.estimate == pytest.approx(-other.estimate)
-    assert one.units == other.units == EXAMPLES
+    # The examples of the small group count for more, so that fewer alike ones would be known as well.
+    assert one.units == pytest.approx(other.units) and one.units < EXAMPLES
     assert (one.variance, one.df) == pytest.approx((other.variance, other.df))
 
 
