@@ -24,6 +24,9 @@ _PLACE = ("setting", "split", "measure", "class", "attribute", "group", "conditi
 _ESTIMAND = ("comparison", "against", *_PLACE[1:], "reference")
 """The columns that identify a verdict, besides its setting."""
 
+_PLANTED = ("measure", "setting", "split", "attribute", "group", "method")
+"""The columns that say where harm was planted."""
+
 Key = tuple[str | None, ...]
 
 
@@ -72,7 +75,7 @@ def evidence(results: Reportable, tables: list[VerdictTable]) -> dict[str, Any]:
         "seeds": [list(each) for each in seeds],
         "families": list(families),
         "measures": {
-            name: {"title": title(name), "digits": digits(name), "points": measure_named(name).proportion}
+            name: {"title": title(name), "digits": digits(name), "points": measure_named(name).in_points}
             for name in sorted(measures)
         },
     }
@@ -132,21 +135,19 @@ def _settings(row: Mapping[str, Any], of_settings: Mapping[Key, list[list[Any]]]
 
 
 def _detected(curves: pl.DataFrame) -> dict[Key, list[float | None]]:
-    """The losses of accuracy detected with each of `POWERS`, by setting, split, attribute, group and method."""
+    """The losses detected with each of `POWERS`, by the columns of `_PLANTED`; harm is planted in accuracy."""
+    (accuracy,) = shown_in("accuracy")
+    planted = losses(curves).with_columns(measure=pl.lit(accuracy.name))
     return {
-        (row["setting"], row["split"], row["attribute"], row["group"], row["method"]): [
-            short(row[str(power)]) for power in POWERS
-        ]
-        for row in losses(curves).iter_rows(named=True)
+        tuple(row[column] for column in _PLANTED): [short(row[str(power)]) for power in POWERS]
+        for row in planted.iter_rows(named=True)
     }
 
 
 def _losses(row: Mapping[str, Any], detected: Mapping[Key, list[float | None]]) -> dict[str, Any]:
     """The losses that are detected where the row is about the measure in which harm was planted."""
-    if row["comparison"] != "change" or row["measure"] not in {measure.name for measure in shown_in("accuracy")}:
-        return {}
-    key = tuple(row[column] for column in ("setting", "split", "attribute", "group", "method"))
-    return {"e": detected[key]} if key in detected else {}
+    key = tuple(row[column] for column in _PLANTED)
+    return {"e": detected[key]} if row["comparison"] == "change" and key in detected else {}
 
 
 def _numbers(row: Mapping[str, Any], families: dict[str, int]) -> dict[str, Any]:

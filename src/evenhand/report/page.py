@@ -98,7 +98,9 @@ def _content(results: Reportable) -> dict[str, Any]:
     single, across = verdict_tables.verdict_tables(shown, design), verdict_tables.across_tables(shown, design)
     in_order = [*across, *single]
     narrowed_by = choices(results, in_order)
-    key = [(verdict, meaning) for verdict, meaning in _MEANINGS.items() if verdict in _given(in_order)]
+    given = {row.verdict for table in in_order for part in table.parts for row in part.rows}
+    key = [(verdict, meaning) for verdict, meaning in _MEANINGS.items() if verdict in given]
+    level = f"{100 * (1 - 2 * design.alpha):g}"
     rows = sum(table.length for table in single)
     sections = contents(results)
     first = _FIRST if across else _FIRST[1:]
@@ -131,7 +133,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "attributes": len(narrowed_by["attributes"]),
         "most_drawn": _DRAWN,
         "places": len(design.settings) > 1 or levels(results)["split"].n_unique() > 1,
-        "level": f"{100 * (1 - 2 * design.alpha):g}",
+        "level": level,
         "tail": f"{100 * design.alpha:g}",
         "verdict_blocks": verdict_chart.verdict_blocks(verdicts, design),
         "left_out": len(verdicts) - len(shown),
@@ -166,7 +168,7 @@ def _content(results: Reportable) -> dict[str, Any]:
             "config": theme.config(),
             "dark": dict(theme.DARK),
             "colours": list(theme.METHOD_COLOURS),
-            "level": f"{100 * (1 - 2 * design.alpha):g}",
+            "level": level,
             "choices": {**narrowed_by, "verdicts": [verdict for verdict, _ in key]},
             **evidence(results, in_order),
         },
@@ -177,40 +179,34 @@ def _questions(grid: QuestionGrid | None, given: Sequence[verdict_tables.Verdict
     """The grid of methods × questions; each cell with the number of the first row that has its verdict."""
     if grid is None:
         return None
-    numbered = list(enumerate(row for table in given for row in table.records))
+    first_row: dict[tuple[Any, ...], int] = {}
+    for rank, row in enumerate(row for table in given for row in table.records):
+        if row["contrast"] is not None:
+            first_row.setdefault(tuple(row[column] for column in _CELL), rank)
     rows = [
         {
             "names": [*([row.setting or "across settings"] if grid.several else []), row.title],
-            "cells": [(cell, None if cell is None else _first(cell, numbered)) for cell in row.cells],
+            "cells": [(cell, None if cell is None else _first(cell, first_row)) for cell in row.cells],
         }
         for row in grid.rows
     ]
     # Of many rows, those across settings come first and the others are closed.
-    first = sum(row.setting is None for row in grid.rows) or _MOST_QUESTIONED
-    shown = len(rows) if len(rows) <= _MOST_QUESTIONED else min(first, _MOST_QUESTIONED)
+    across = sum(row.setting is None for row in grid.rows) or _MOST_QUESTIONED
+    shown = len(rows) if len(rows) <= _MOST_QUESTIONED else min(across, _MOST_QUESTIONED)
     head = [*(["setting"] if grid.several else []), "method", *grid.questions]
     return {"head": head, "parts": [part for part in (rows[:shown], rows[shown:]) if part]}
 
 
-def _first(cell: GridCell, numbered: Sequence[tuple[int, Mapping[str, Any]]]) -> int | None:
+_CELL = ("setting", "split", "method", "reference", "verdict", "measure")
+"""The columns by which a cell of the grid finds its rows."""
+
+
+def _first(cell: GridCell, first_row: Mapping[tuple[Any, ...], int]) -> int | None:
     """The number of the first row that a cell sums up and that has the cell's verdict."""
     target = cell.target
-    wanted = (target.setting, target.split, target.method, target.reference, cell.verdict)
-    columns = ("setting", "split", "method", "reference", "verdict")
-    return next(
-        (
-            number
-            for number, row in numbered
-            if row["measure"] in target.measures
-            and row["contrast"] is not None
-            and tuple(row[column] for column in columns) == wanted
-        ),
-        None,
-    )
-
-
-def _given(given: Sequence[verdict_tables.VerdictTable]) -> set[str]:
-    return {row.verdict for table in given for part in table.parts for row in part.rows}
+    of_cell = (target.setting, target.split, target.method, target.reference, cell.verdict)
+    ranks = (first_row.get((*of_cell, name)) for name in target.measures)
+    return min((rank for rank in ranks if rank is not None), default=None)
 
 
 def _by_setting(given: Sequence[blocks.Block]) -> list[tuple[str | None, list[blocks.Block]]]:

@@ -198,7 +198,7 @@ class _StudyWatcher:
             self._notes[what] = _EXPLAINED[what].format(error=error)
         except OSError:
             self._text = self._audited = None  # a trial is being replaced: once more at the next look
-        except Exception as error:
+        except Exception as error:  # the page has to say what went wrong, and go on with what can be followed
             traceback.print_exc()
             self._notes[what] = _EXPLAINED[what].format(error=f"{type(error).__name__}: {error}")
         else:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import errno
-import hashlib
 import json
 import multiprocessing
 import secrets
@@ -20,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from evenhand.errors import InputError
+from evenhand.report.offline import policy_hash
 from evenhand.viewing.folder_watcher import first_status, watch
 
 HOST = "127.0.0.1"
@@ -192,15 +191,11 @@ def page() -> bytes:
 @cache
 def page_policy() -> str:
     """Return the content security policy of that page: its own script and style, and requests to this server only."""
-    script, style = (_digest(_part(name)) for name in ("view.js", "view.css"))
+    script, style = (policy_hash(_part(name)) for name in ("view.js", "view.css"))
     return (
         f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; frame-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _part(name: str) -> str:

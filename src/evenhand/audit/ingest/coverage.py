@@ -127,7 +127,7 @@ def copies(
     )
     if known is None:
         counts = by_example["row"].value_counts()["count"].to_list()
-        times = math.gcd(*counts) if counts else 0
+        times = math.gcd(*counts)
         if times < 2 or len(counts) < _PATTERNS:
             return []
         return [

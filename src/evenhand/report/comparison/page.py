@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
+from evenhand.report import offline
 from evenhand.report.comparison.comparison import HOW_TO_TEST, NO_TEST, Comparison
 from evenhand.report.comparison.tables import (
     Table,
@@ -31,7 +31,6 @@ def html(comparison: Comparison) -> str:
     Names are escaped, and hidden characters in them are shown as escapes.
     """
     import jinja2
-    import markupsafe
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evenhand.report"),
@@ -40,9 +39,9 @@ def html(comparison: Comparison) -> str:
         undefined=jinja2.StrictUndefined,
         finalize=lambda value: visible(value, keep="\n\t") if type(value) is str else value,
     )
-    styles = [resources.files("evenhand.report").joinpath("templates", name).read_text("utf-8") for name in _STYLES]
+    style = "\n".join(map(offline.own_file, _STYLES))
     return environment.get_template("comparison.html.j2").render(
-        **_content(comparison), policy=_POLICY, style=markupsafe.Markup("\n".join(styles))
+        **_content(comparison), policy=_POLICY, style=offline.markup(style)
     )
 
 
