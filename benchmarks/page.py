@@ -64,8 +64,17 @@ def audited(methods: int, seeds: int, groups: int, examples: int) -> Results:
             right = rng.random(examples) < 0.8
             part = {"id": np.arange(examples), "y": label, "guess": np.where(right, label, 1 - label), "target": group}
             parts.append(pl.DataFrame(part).with_columns(method=pl.lit(f"m{method}"), seed=pl.lit(seed)))
-    asked = {"label": "y", "prediction": "guess", "groups": "target", "example": "id"}
-    return eh.audit(pl.concat(parts), **asked, method="method", seed="seed", reference="m0", margins={"default": 0.05})
+    return eh.audit(
+        pl.concat(parts),
+        label="y",
+        prediction="guess",
+        groups="target",
+        example="id",
+        method="method",
+        seed="seed",
+        reference="m0",
+        margins={"default": 0.05},
+    )
 
 
 def opening(path: Path) -> float | None:
