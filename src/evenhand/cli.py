@@ -160,7 +160,9 @@ def audit(
     margin: Annotated[
         list[str] | None, typer.Option(metavar="MEASURE=X", help="largest contrast declared harmless")
     ] = None,
-    measure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="measures to compute; default: all")] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="measures to compute: names, default, or all")
+    ] = None,
     comparison: Annotated[
         JudgedComparison | None, typer.Option(help="gap: verdicts on each method's gaps between groups, too")
     ] = None,

@@ -226,6 +226,27 @@ class SettingDesign(Spec):
     probed: ProbedDesign | None = None
 
 
+class DeclaredMeasure(Spec):
+    """A measure of one audit's own, for numbers whose meaning only the person who audits knows.
+
+    Attributes:
+        name: of the measure, which margins and policies use; in records the name of the metric.
+        kind: of the records: `benchmarks`, a metric of a benchmark that the package does not know.
+        more_is: what a larger number means; with `neither` there are two-sided verdicts.
+        range: the least and the largest possible number; None: it has no bounds.
+    """
+
+    name: str = Field(min_length=1)
+    kind: Literal["benchmarks"]
+    more_is: Literal["worse", "better", "neither"] = "neither"
+    range: tuple[float, float] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What the numbers are, in messages."""
+        return f'the metric "{self.name}"'
+
+
 class MarginChange(Spec):
     """A declaration or change of margins with its date; a margin is worth most if declared before looking."""
 
@@ -239,6 +260,7 @@ class Design(Spec):
     Attributes:
         settings: by name.
         measures: names from `evenhand.audit.measures`; empty means the defaults.
+        declared: measures besides those that every audit knows.
         gaps: whether the gaps of each method get verdicts where there is a reference, too.
         margins: by measure; `default` serves measures on a 0–1 scale.
         margin_history: earlier declarations, oldest first.
@@ -251,6 +273,7 @@ class Design(Spec):
 
     settings: dict[str, SettingDesign]
     measures: tuple[str, ...] = ()
+    declared: tuple[DeclaredMeasure, ...] = ()
     gaps: bool = False
     margins: dict[str, float] = Field(default_factory=dict)
     margin_history: tuple[MarginChange, ...] = ()

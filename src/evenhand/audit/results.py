@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, get_args
 
 import polars as pl
 
@@ -17,7 +18,7 @@ from evenhand.audit import results_folder
 from evenhand.audit.design import Design
 from evenhand.audit.gate import Answer, judge
 from evenhand.audit.kinds import KINDS
-from evenhand.audit.measures import check_design
+from evenhand.audit.measures import check_design, declaring
 from evenhand.audit.membership.pool import Attack, attacked
 from evenhand.audit.policy import Policy
 from evenhand.audit.reading import assess
@@ -31,6 +32,20 @@ if TYPE_CHECKING:
 Format = Literal["html", "md", "json", "latex", "card"]
 
 SUFFIXES: Mapping[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".json": "json", ".tex": "latex"}
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _knowing_its_measures(method: Method) -> Method:
+    """Make the measures that the design of `Results` declares known while a method of theirs runs."""
+
+    @wraps(method)
+    def known_inside(self: Results, *args: Any, **kwargs: Any) -> Any:
+        with declaring(self.design):
+            return method(self, *args, **kwargs)
+
+    return cast(Method, known_inside)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -169,18 +184,8 @@ class Results:
         Raises:
             InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
         """
-        check_design(design)
-        complete = {name: records.TABLES[name].empty() for name in RECORDS} | dict(tables)
-        attacks: Mapping[str, Attack] = {}
-        if "scores" not in tables and any(setting.membership for setting in design.settings.values()):
-            pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
-            attacks = pools.settings
-            complete |= {"members": pools.members, "scores": pools.scores}
-        trials = complete["trials"]
-        assessments = [assess(readings(complete, design, attacks), design, trials) for readings in KINDS]
-        for name in COMPUTED:
-            complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
-        return cls(RecordTables(complete), design, dict(provenance or {}))
+        with declaring(design):
+            return cls(RecordTables(_audited(tables, design)), design, dict(provenance or {}))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -221,6 +226,7 @@ class Results:
         """
         results_folder.save(Path(folder), self.tables, self.design, self.provenance, self.version)
 
+    @_knowing_its_measures
     def report(self, path: str | Path, format: Format | None = None) -> None:
         """Write the report as one HTML page, Markdown, JSON, tables for LaTeX, or a section of a model card.
 
@@ -240,12 +246,14 @@ class Results:
             raise InputError(f'there is no format "{chosen}" of reports; there are: {", ".join(formats)}')
         write_text(path, self._rendered(chosen))
 
+    @_knowing_its_measures
     def figures(self, folder: str | Path, format: str = "png") -> list[Path]:
         """Write the charts of verdicts, group accuracy and disparities as pictures; see `evenhand.report.figures`."""
         from evenhand.report import figures
 
         return figures.write(self, Path(folder), format)
 
+    @_knowing_its_measures
     def plot(self, kind: str = "verdicts", **which: Any) -> Chart:
         """One chart of the report, which displays itself where it is the value of a notebook's cell.
 
@@ -284,6 +292,7 @@ class Results:
         writers = {"html": html, "md": markdown, "latex": latex, "card": card}
         return writers[format](self)
 
+    @_knowing_its_measures
     def gate(self, policy: Policy | None = None, *, strict: bool = False) -> Answer:
         """Whether these results satisfy a policy, as `evenhand check` asks.
 
@@ -312,6 +321,7 @@ class Results:
         self.gate(Policy.failing_on(words))
         return self.verdicts.filter(pl.col("verdict").is_in(words))
 
+    @_knowing_its_measures
     def to_json(self) -> dict[str, Any]:
         """Everything but examples and predictions as plain values; what is not finite is None."""
         from evenhand.report.headline import details, headline
@@ -328,6 +338,7 @@ class Results:
             "provenance": dict(self.provenance),
         }
 
+    @_knowing_its_measures
     def summary(self) -> str:
         """The headline, notes about the data, and the verdicts that matter first, as plain text for a terminal."""
         from evenhand.report.terminal import text
@@ -345,11 +356,13 @@ class Results:
         """
         return self.tables.to_pandas(*names)
 
+    @_knowing_its_measures
     def _repr_html_(self) -> str:
         from evenhand.report.notebook import fragment
 
         return fragment(self)
 
+    @_knowing_its_measures
     def __repr__(self) -> str:
         from evenhand.report.wording import counts, trained
 
@@ -357,6 +370,22 @@ class Results:
         size = f"{', '.join(trained(self.trials))}, {len(self.examples):,} examples"
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts(self.verdicts).items())
         return visible(f"<Results{of}: {size}; verdicts: {verdicts or 'none'}>")
+
+
+def _audited(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[str, pl.DataFrame]:
+    """Valid record tables with the tables that follow from them."""
+    check_design(design)
+    complete = {name: records.TABLES[name].empty() for name in RECORDS} | dict(tables)
+    attacks: Mapping[str, Attack] = {}
+    if "scores" not in tables and any(setting.membership for setting in design.settings.values()):
+        pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
+        attacks = pools.settings
+        complete |= {"members": pools.members, "scores": pools.scores}
+    trials = complete["trials"]
+    assessments = [assess(readings(complete, design, attacks), design, trials) for readings in KINDS]
+    for name in COMPUTED:
+        complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
+    return complete
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from evenhand.audit.design import Figures, MarginChange
-from evenhand.audit.measures import check_figures, check_margins, check_measures
+from evenhand.audit.measures import check_figures, check_margins, check_measures, is_selected
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.spec import Spec, explain, field_names
@@ -106,7 +106,7 @@ class StudySpec(Spec):
                     hint = did_you_mean(name, self.settings[panel.setting].methods)
                     raise ValueError(f'figure: the setting {panel.setting} has no method "{name}"; {hint}')
             for name in panel.measures:
-                if self.measures and name not in self.measures:
+                if not is_selected(name, self.measures):
                     raise ValueError(f"figure: it shows {name}, which is not among the study's measures; add it there")
         return self
 

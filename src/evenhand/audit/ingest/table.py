@@ -79,7 +79,7 @@ def audit(
         unit: column of clusters of examples that are resampled together; else each example is its own.
         weight: column of examples' weights, above 0; else 1.
         margins: the largest contrast declared harmless, by measure; `default` serves measures on a 0–1 scale.
-        measures: names of measures; all unless given.
+        measures: names of measures, `default` or `all`; the defaults unless given.
         comparison: `gap` gives each method's gaps between groups verdicts, too; without a reference they have them.
         against: whom each group is compared with: the `rest` (everybody else; the default), `overall` (everybody), or
             one group of its attribute, by name or as ATTRIBUTE=GROUP; several for several attributes. An attribute

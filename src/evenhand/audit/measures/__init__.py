@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, get_args
 
 from evenhand.audit.design import Design, Figure
 from evenhand.audit.measures.benchmarks import BENCHMARKS
+from evenhand.audit.measures.declared import declared_measure
 from evenhand.audit.measures.measure import RANGE_NOTE, Kind, Measure
 from evenhand.audit.measures.membership import MEMBERSHIP
 from evenhand.audit.measures.options import OPTIONS
@@ -26,6 +29,8 @@ __all__ = [
     "check_figures",
     "check_margins",
     "check_measures",
+    "declaring",
+    "is_selected",
     "known",
     "list_measures",
     "measure_named",
@@ -36,11 +41,52 @@ __all__ = [
 ]
 
 
-@cache
+SEVERAL = ("default", "all")
+"""Words that stand for several measures."""
+
+
 def known() -> Mapping[str, Measure]:
-    """Every measure by its name: the package's own, kind by kind, and those of installed packages."""
+    """Every measure by its name: the package's own, kind by kind, those of installed packages, those of the design.
+
+    The design is that of the results that are computed or reported at the moment, see `declaring`.
+    """
+    return {**_registry(), **_DECLARED.get()}
+
+
+@cache
+def _registry() -> Mapping[str, Measure]:
+    """The measures that every audit knows."""
     built_in = {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
     return dict(Registry("measures", built_in, _fault))
+
+
+_DECLARED: ContextVar[Mapping[str, Measure]] = ContextVar("declared measures", default={})  # noqa: B039 — never changed
+
+
+@contextmanager
+def declaring(design: Design) -> Iterator[None]:
+    """Context manager in which the measures that a design declares are known beside all others.
+
+    Everything that computes or reports results of the design happens inside of it; `evenhand.Results` sees to that.
+
+    Raises:
+        InputError: a declared measure has the name of another one.
+
+    Example:
+        >>> from evenhand.audit.design import DeclaredMeasure, Design
+        >>> toxicity = DeclaredMeasure(name="mc2", kind="benchmarks", more_is="better", range=(0.0, 1.0))
+        >>> with declaring(Design(settings={}, declared=(toxicity,))):
+        ...     measure_named("mc2").direction
+        -1
+    """
+    for measure in design.declared:
+        if measure.name in _registry() or measure.name in SEVERAL:
+            raise InputError(f'"{measure.name}" is the name of another measure; give {measure.subject} another one')
+    token = _DECLARED.set({measure.name: declared_measure(measure) for measure in design.declared})
+    try:
+        yield
+    finally:
+        _DECLARED.reset(token)
 
 
 def _fault(name: str, measure: Any) -> str | None:
@@ -49,8 +95,8 @@ def _fault(name: str, measure: Any) -> str | None:
         return "is not a Measure of evenhand.audit.measures"
     if measure.kind not in get_args(Kind):
         return f'has the kind "{measure.kind}", which is none of {", ".join(get_args(Kind))}'
-    if name == "default":
-        return "cannot have this name, which stands for the margin of several measures"
+    if name in SEVERAL:
+        return "cannot have this name, which stands for several measures"
     return None if measure.name == name else f'has the name "{measure.name}"; its entry point has to be named so'
 
 
@@ -81,23 +127,47 @@ def shown_in(part: str) -> list[Measure]:
 
 
 def select(names: Iterable[str], kind: Kind) -> list[Measure]:
-    """The measures of a kind that are among these names, in the registry's order; all of the kind for no names.
+    """The measures of a kind that are asked for, in the registry's order.
 
     Those that test a limit of one of them are among them, too.
 
+    Args:
+        names: of measures of any kind. `default`, or no names: those that are not computed on request only; `all`: all.
+        kind: of records.
+
     Raises:
         InputError: a name that no measure of any kind has, with the nearest known one.
+
+    Example:
+        >>> [measure.name for measure in select(["accuracy"], "predictions")]
+        ['accuracy']
     """
     names = list(names)
     check_measures(names)
-    names += [tested[1] for name in names if (tested := known()[name].tested_by) is not None]
-    return [measure for measure in known().values() if measure.kind == kind and (not names or measure.name in names)]
+    names += [tested[1] for name in names if name in known() and (tested := known()[name].tested_by) is not None]
+    return [measure for measure in known().values() if measure.kind == kind and is_selected(measure.name, names)]
+
+
+def is_selected(name: str, names: Collection[str]) -> bool:
+    """Whether a measure is one of these names, or among the several that one of them stands for.
+
+    Args:
+        name: of a measure that is known.
+        names: see `select`.
+
+    Example:
+        >>> is_selected("accuracy", []), is_selected("accuracy", ["all"]), is_selected("accuracy", ["selection_rate"])
+        (True, True, False)
+    """
+    by_default = not names or "default" in names
+    return name in names or "all" in names or (by_default and not known()[name].on_request)
 
 
 def check_measures(names: Iterable[str]) -> None:
-    """Raises InputError for a name that no measure has."""
+    """Raises InputError for a name that no measure has, unless it stands for several (`SEVERAL`)."""
     for name in names:
-        measure_named(name)
+        if name not in SEVERAL:
+            measure_named(name)
 
 
 def check_margins(margins: Mapping[str, float]) -> None:

@@ -74,6 +74,7 @@ class Measure:
         floor: how its noise floor is drawn, if it has one: group labels `permuted`, or outcomes `redrawn` from the
             predicted probabilities.
         planted: whether harm is planted into it, to see what the study would have detected.
+        on_request: whether it is computed only where it is asked for, by its name or as one of `all`.
         tested_by: an absolute limit `at least` this value is tested by another measure, which is at least 0 where this
             one is at least the value: (value, name of that measure), or None. That measure is computed along with it.
         notes: the note on its rows, by level.
@@ -104,6 +105,7 @@ class Measure:
     squares: str = ""
     floor: Literal["permuted", "redrawn"] | None = None
     planted: bool = False
+    on_request: bool = False
     tested_by: tuple[float, str] | None = None
     notes: tuple[tuple[Level, str], ...] = ()
     on_contrasts: str = ""
