@@ -39,6 +39,7 @@ __all__ = [
     "roc_chart",
     "save",
     "shares_chart",
+    "to_svg",
     "vega_lite_version",
     "verdict_chart",
 ]
@@ -58,10 +59,16 @@ def save(chart: vega.Chart, path: Path | str) -> None:
     ending = path.suffix.removeprefix(".").lower()
     if ending not in _FORMATS:
         raise InputError(f"a chart is written as .png, .svg or .pdf, not as {path.name}")
-    spec, version = chart.to_dict(), vega_lite_version()
     if ending == "svg":
-        path.write_text(vl_convert.vegalite_to_svg(spec, vl_version=version), encoding="utf-8")
+        path.write_text(to_svg(chart), encoding="utf-8")
     elif ending == "png":
         path.write_bytes(chart.to_png())
     else:
-        path.write_bytes(vl_convert.vegalite_to_pdf(spec, vl_version=version))
+        path.write_bytes(vl_convert.vegalite_to_pdf(chart.to_dict(), vl_version=vega_lite_version()))
+
+
+def to_svg(chart: vega.Chart) -> str:
+    """The chart as an SVG document; needs no browser."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=vega_lite_version())
