@@ -104,7 +104,9 @@ class KnownScores:
         for seed in range(self.runs):
             rows = np.sort(rng.choice(n, tested, replace=False)) if self.vary else np.arange(n)
             for method in METHODS:
-                strength, threshold, sharpness = np.array([self.scorer(method).of(g) for g in range(count)])[group[rows]].T
+                strength, threshold, sharpness = np.array([self.scorer(method).of(g) for g in range(count)])[
+                    group[rows]
+                ].T
                 score = strength * (2 * label[rows] - 1) + np.sqrt(self.example) * effects[method][rows]
                 score += np.sqrt(self.run) * rng.normal()
                 score += np.sqrt(1 - self.example - self.run) * rng.normal(size=len(rows))

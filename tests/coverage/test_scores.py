@@ -6,17 +6,14 @@ the share of bounds that miss is that of false verdicts.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
-import bounds
 from counting import compared, estimands, reading_of
 from evenhand.audit.estimands import Comparison
-from known_scores import MEASURES, KnownScores, Scorer
+from known_scores import KnownScores
 
 TAIL, LEVEL = 0.05, 0.025
 
@@ -83,5 +80,3 @@ def contrast_of(world: KnownScores, comparison: Comparison) -> float:
             inside = [group for group in range(len(world.sizes)) if group not in inside]
         total += term.coefficient * world.truth(name, term.method, inside)
     return total
-
-

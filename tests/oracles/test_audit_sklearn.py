@@ -157,9 +157,7 @@ def test_scores_of_probabilities(audited, problems):
 def test_error_rates_are_fairlearns(audited, problems):
     """fairlearn's are 0 where a group has no positives or no negatives."""
     for seed, frame in enumerate(problems[2]):
-        label, predicted, group, weight = (
-            frame[name].to_numpy() for name in ("label", "predicted", "group", "weight")
-        )
+        label, predicted, group, weight = (frame[name].to_numpy() for name in ("label", "predicted", "group", "weight"))
         names = ("false_negative_rate", "true_negative_rate")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

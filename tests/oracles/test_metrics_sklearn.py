@@ -46,9 +46,11 @@ def test_rates_of_each_class_against_the_rest():
             tn, fp, fn, tp = (value if value > 1e-9 else 0.0 for value in (tn, fp, fn, tp))
             with np.errstate(invalid="ignore"):
                 shares = np.divide(
-                    [tp + fp, tp, fp, tn, fn, tp, 2 * tp, tp, tn, fp, fn, tp + fn],
-                    [tp + fp + tn + fn, tp + fn, fp + tn, fp + tn, tp + fn, tp + fp, 2 * tp + fp + fn]
-                    + [tp + fp, tn + fn, tp + fp, tn + fn, tp + fp + tn + fn],
+                    [tp + fp, tp, fp, tn, fn, tp, 2 * tp, *(tp, tn, fp, fn, tp + fn)],
+                    [
+                        *(tp + fp + tn + fn, tp + fn, fp + tn, fp + tn, tp + fn, tp + fp, 2 * tp + fp + fn),
+                        *(tp + fp, tn + fn, tp + fp, tn + fn, tp + fp + tn + fn),
+                    ],
                 )
             options = {"pos_label": int(positive), "sample_weight": weight}
             ours = [

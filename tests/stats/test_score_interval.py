@@ -1,4 +1,4 @@
-"""The score interval: Wilson's for a proportion, the two-way interval without steps, and p-values that fit its bounds."""
+"""The score interval: Wilson's for a proportion, the two-way one without steps, and p-values that fit its bounds."""
 
 from __future__ import annotations
 
