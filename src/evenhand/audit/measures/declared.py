@@ -43,5 +43,10 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
         default_margin=shares,
         gaps=True,
         gaps_decided_by="" if declared.range else UNBOUNDED,
-        display=Display(points=shares, question="benchmark accuracy", summary=True),
+        display=Display(
+            shown_in="benchmarks" if declared.range else "",
+            points=shares,
+            question="benchmark accuracy",
+            summary=True,
+        ),
     )
