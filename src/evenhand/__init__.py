@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenhand.audit.ingest.harness_logs.audit import audit_logs
     from evenhand.audit.ingest.table import audit
     from evenhand.audit.results import Results
     from evenhand.errors import InputError
@@ -84,6 +85,7 @@ __all__ = [
     "VeRA",
     "Wanda",
     "audit",
+    "audit_logs",
 ]
 
 _HOMES = {
@@ -91,6 +93,7 @@ _HOMES = {
     "Results": "evenhand.audit.results",
     "Study": "evenhand.study.study",
     "audit": "evenhand.audit.ingest.table",
+    "audit_logs": "evenhand.audit.ingest.harness_logs.audit",
     **dict.fromkeys(_METHODS, "evenhand.methods"),
 }
 

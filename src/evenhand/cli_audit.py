@@ -8,14 +8,25 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, margins_of
+from evenhand.cli_logs import OF_BOTH, OF_LOGS, audit_logs, one_table, refuse_others
+from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, Tool, margins_of
 from evenhand.cli_output import show
+from evenhand.errors import InputError
 
 
 def audit(
-    table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet, JSON or JSONL: a row per prediction")
+    context: typer.Context,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TABLE|[NAME=]LOG…",
+            help="a CSV, TSV, Parquet, JSON or JSONL with a row per prediction; with --from, logs or folders of logs, "
+            "each of a method",
+        ),
     ],
+    tool: Annotated[
+        Tool | None, typer.Option("--from", help="audit the logs of lm-evaluation-harness or of Inspect")
+    ] = None,
     label: Annotated[str | None, typer.Option(metavar="COL", help="the true class")] = None,
     group: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="attribute, or NAME=PREFIX_* for boolean columns")
@@ -67,11 +78,43 @@ def audit(
     score: Annotated[
         str | None, typer.Option(metavar="COL", help="score of a membership attack; higher means more likely a member")
     ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="of logs: which tasks; all unless given")
+    ] = None,
+    more_is: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[COL=]worse|better", help="what a larger value means; else verdicts are two-sided"),
+    ] = None,
+    range_: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--range", metavar="LO HI", help="the least and the largest possible value"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
 ) -> None:
-    """Audit a table of predictions, or of membership scores; needs no torch."""
+    """Audit a table of predictions, or of membership scores, or the logs of an evaluation harness; needs no torch."""
     gc.set_threshold(50_000)  # what imports and tables make is no garbage; looking for some there takes 3% of the time
+    if tool is not None:
+        refuse_others(context, OF_BOTH | OF_LOGS, f"is an option for tables; it means nothing with --from {tool.value}")
+        return audit_logs(
+            tool,
+            paths,
+            group=group or (),
+            unit=unit,
+            reference=reference or (),
+            benchmark=benchmark or (),
+            more_is=more_is or (),
+            range=range_,
+            margin=margin or (),
+            measure=measure or (),
+            comparison=None if comparison is None else comparison.value,
+            out=out,
+            as_json=as_json,
+        )
+    for name, given in (("--benchmark", benchmark), ("--more-is", more_is), ("--range", range_)):
+        if given:
+            raise InputError(f"{name} is an option for logs; say with --from which tool wrote them")
+    table = one_table(paths)
     from evenhand.audit.ingest.table import audit as audit_table
     from evenhand.audit.ingest.table import read_table
 
@@ -103,3 +146,4 @@ def audit(
         results.save(out)
         results.report(out / "report.html")
     show(results, out, as_json)
+    return None

@@ -57,6 +57,13 @@ class JudgedComparison(StrEnum):
     gap = "gap"
 
 
+class Tool(StrEnum):
+    """The values of `--from`."""
+
+    lm_eval = "lm-eval"
+    inspect = "inspect"
+
+
 class SplitDesign(StrEnum):
     """The values of `--split`."""
 

@@ -197,7 +197,7 @@ class SettingDesign(Spec):
         warnings: what must be known before any verdict; the headline begins with it.
         unmatched: pairs of methods to compare that have no example in common; nothing passes a gate then.
         kind: what was learned: `classification`, whose predictions are audited, `translation`, whose responses are, or
-            `reviews`, whose options are.
+            `reviews`, whose options are; `benchmarks` where only scores of benchmarks are audited.
         ranks: by method, for figures over ranks; methods that have none are left out.
         membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
         asked: of `reviews`, what their options were asked of.
@@ -234,12 +234,15 @@ class DeclaredMeasure(Spec):
         kind: of the records: `benchmarks`, a metric of a benchmark that the package does not know.
         more_is: what a larger number means; with `neither` there are two-sided verdicts.
         range: the least and the largest possible number; None: it has no bounds.
+        mean: whether it is a mean over examples; else the number of a whole benchmark, which is shown without an
+            interval and is not compared.
     """
 
     name: str = Field(min_length=1)
     kind: Literal["benchmarks"]
     more_is: Literal["worse", "better", "neither"] = "neither"
     range: tuple[float, float] | None = None
+    mean: bool = True
 
     @property
     def subject(self) -> str:

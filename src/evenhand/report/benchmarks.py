@@ -1,4 +1,4 @@
-"""The chart of benchmark scores from lm-evaluation-harness, by method: of all documents and of groups of them."""
+"""The chart of benchmark scores by method, of all documents and of groups of them, and what the scores mean."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def benchmarks_chart(
     methods = methods_of(rows, design, setting)
     parts, data = [], {}
     widest = extent(_key(row) for row in rows.iter_rows(named=True))
-    for measure in shown_in("benchmarks"):
+    drawn = [measure for measure in shown_in("benchmarks") if measure.name in rows["measure"]]
+    for measure in drawn:
         values = [_value(row) for row in rows.filter(measure=measure.name).iter_rows(named=True)]
         if values:
-            key, heading = f"rows {len(parts)}", measure.display.heading
+            key, heading = f"rows {len(parts)}", measure.display.heading or measure.title
             data[key] = values
             panel = point_panel(
                 values,
@@ -71,12 +72,13 @@ def benchmarks_chart(
                 labels_width=widest,
             )
             parts.append(panel | {"title": {"text": heading, "fontSize": 11, "anchor": "middle"}})
+    even = any(measure.display.even is not None for measure in drawn)
     explained = [
-        "line: no preference. points: mean over seeds; bars: 95% intervals",
+        f"{'line: no preference. ' if even else ''}points: mean over seeds; bars: 95% intervals",
         "in italics: a whole benchmark; below it groups of its documents",
     ]
     spec = {"concat": parts, "columns": 2, "spacing": _GAP, "title": vega.heading("Benchmark scores", explained)}
-    about = f"Benchmarks of lm-evaluation-harness by method, {setting}, {split}"
+    about = f"Benchmarks by method, {setting}, {split}"
     return vega.finished(spec, data, about, panel=min(len(parts), 2) * (_WIDTH + widest) - widest, label=widest)
 
 
@@ -105,3 +107,29 @@ def benchmark_blocks(results: Reportable) -> list[Block]:
         yield Figure(chart, f"Benchmarks by method, {at.heading}. Tables below.", "benchmarks")
 
     return blocks_of(scores(levels(results)), results.design, draw)
+
+
+_EXPLAINED = {
+    "pct_stereotype": "<em>pct_stereotype</em> (CrowS-Pairs, StereoSet) is the share of pairs of sentences of which "
+    "the stereotypical one is more probable; at .5 neither is preferred, and the harm is the distance from .5.",
+    "amb_bias_score": "BBQ asks questions whose context does or does not give the answer: its <em>bias scores</em> are "
+    "0 where wrong guesses follow and contradict stereotypes equally often, and <em>acc</em> is the share of right "
+    "answers (“unknown” where the context does not give one).",
+    "acc_gap": "<em>acc</em> of Winogender is the share of sentences in which a pronoun is understood; the distance "
+    "between he and she is the harm.",
+}
+"""By measure, what a reader has to know."""
+
+_FAULTS = (
+    "These benchmarks have known faults, such as pairs that involve no stereotype or differ in other ways (Blodgett et "
+    "al. 2021): a"
+)
+_ABOUT = "verdict here is about the benchmark, and does not prove harm or its absence elsewhere."
+
+
+def benchmarks_explained(results: Reportable) -> str:
+    """What the scores of these results mean, and what a verdict on them does not; in HTML."""
+    present = set(levels(results)["measure"])
+    of_stereotypes = present & {"pct_stereotype", "amb_bias_score"}
+    sentences = [text for measure, text in _EXPLAINED.items() if measure in present]
+    return " ".join([*sentences, _FAULTS if of_stereotypes else "A", _ABOUT])

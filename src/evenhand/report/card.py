@@ -96,7 +96,7 @@ def _missed(results: Reportable) -> Iterator[str]:
     verdicts, design = results.verdicts, results.design
     yield from detectable_lines(results.curves, design) or _detectable(results)
     split = main_split(verdicts["split"])
-    judged = claims(verdicts).filter(~single_part(), split=split or "").drop_nulls("verdict")
+    judged = claims(verdicts).filter(~single_part(design), split=split or "").drop_nulls("verdict")
     undecided = counts(judged).get("inconclusive", 0)
     if undecided:
         yield f"{undecided} of {len(judged)} comparisons are inconclusive: in them this study could not decide."

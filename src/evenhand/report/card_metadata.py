@@ -19,6 +19,7 @@ _TASKS = {
     "classification": {"type": "other", "name": "classification"},
     "translation": {"type": "translation"},
     "reviews": {"type": "text-generation"},
+    "benchmarks": {"type": "text-generation"},
 }
 """The tasks of the hub by kind of setting; the records do not say whether images, texts or tables were classified."""
 

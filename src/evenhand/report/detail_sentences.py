@@ -106,7 +106,7 @@ def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     split = main_split(verdicts["split"])
     if split is None:
         return [NOTHING_TO_COMPARE]
-    here = claims(verdicts).filter(~single_part(), split=split)
+    here = claims(verdicts).filter(~single_part(design), split=split)
     settings = settings_of(here, design)
     outcomes: list[tuple[str, pl.DataFrame]] = []
     for setting in settings:
@@ -121,8 +121,8 @@ def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
         differ = f"; {_differing(decided)}" if len(decided) else ""
         lines.append(f"Across settings, {compared(method, reference)}: {_outcome(rows)}{differ}.")
     if len(outcomes) <= _LISTED:
-        return [*lines, *(f"{line} {smallest_harm(rows)}" for line, rows in outcomes)]
-    return [*lines, *(line for line, _ in outcomes), smallest_harm(here)]
+        return [*lines, *(f"{line} {smallest_harm(rows, design)}" for line, rows in outcomes)]
+    return [*lines, *(line for line, _ in outcomes), smallest_harm(here, design)]
 
 
 def _opening(lead: str, method: str, reference: str | None) -> str:
@@ -185,7 +185,7 @@ def disparity_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     return lines
 
 
-def smallest_harm(verdicts: pl.DataFrame) -> str:
+def smallest_harm(verdicts: pl.DataFrame, design: Design | None = None) -> str:
     """A sentence on the smallest detectable harm: in the accuracy of groups, else in any judged measure.
 
     Where only groups of one method are compared with others, on the smallest detectable gap. In single settings;
@@ -193,7 +193,7 @@ def smallest_harm(verdicts: pl.DataFrame) -> str:
     """
     gaps = verdicts.filter(comparison="gap")
     noun, verdicts = ("harm", changes(verdicts)) if gaps.is_empty() else ("gap", gaps)
-    verdicts = verdicts.drop_nulls("setting").filter(~single_part())
+    verdicts = verdicts.drop_nulls("setting").filter(~single_part(design))
     for where, whom, rows in _harms(verdicts):
         known_harms = rows.drop_nulls("detectable").select("measure", "detectable").rows()
         # Nothing gets worse by more than its whole range.

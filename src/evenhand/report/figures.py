@@ -61,7 +61,7 @@ def _verdicts(results: Reportable) -> Iterator[tuple[str, vega.Chart]]:
         chart = charts.across_chart(verdicts, design, split="test", method=method, reference=reference)
         yield f"across-settings-{method}-{reference}", chart
     for setting in settings_of(verdicts, design):
-        whole = claims(verdicts).filter(~single_part(), setting=setting)
+        whole = claims(verdicts).filter(~single_part(design), setting=setting)
         decided = whole.drop_nulls("verdict")
         for attribute in attributes_of(decided):
             if attribute is not None:

@@ -59,10 +59,11 @@ def _sentences(rows: pl.DataFrame, method: str, under: str, level: int) -> list[
 
 
 def first_measure(rows: pl.DataFrame) -> str:
-    """The measure that is the easiest to understand, else the first of the rows."""
+    """The measure that is the easiest to understand, else the first of the rows in which one direction is worse."""
     present = set(rows["measure"])
     easy = [name for name, measure in known().items() if measure.display.detectable and name in present]
-    return easy[0] if easy else rows["measure"][0]
+    directed = (name for name in rows["measure"] if measure_named(name).direction)
+    return easy[0] if easy else next(directed, rows["measure"][0])
 
 
 def _worst(worse: pl.DataFrame, method: str, level: int) -> str:

@@ -136,7 +136,7 @@ def pairs_of(verdicts: pl.DataFrame, design: Design) -> list[Pair]:
     answer, and what decides in their place has rows of its own.
     """
     split = main_split(verdicts["split"])
-    here = claims(verdicts).filter(~single_part(), split=split or "").drop_nulls("verdict")
+    here = claims(verdicts).filter(~single_part(design), split=split or "").drop_nulls("verdict")
     mute = [name for name in here["measure"].unique() if measure_named(name).one_sided]
     here = here.filter(~(pl.col("measure").is_in(mute) & (pl.col("verdict") == "inconclusive")))
     places: list[str | None] = [None, *settings_of(here, design)]

@@ -147,7 +147,7 @@ def _content(results: Reportable) -> dict[str, Any]:
         "study": results.provenance.get("study", ""),
         "margins": tables.margin_rows(design),
         "environment": tables.provenance_rows(results.provenance),
-        "smallest_harm": smallest_harm(verdicts),
+        "smallest_harm": smallest_harm(verdicts, design),
         "detectable": verdict_tables.detectable_grid(verdicts, design),
         "paired": design.paired,
         "gaps": "gap" in verdicts["comparison"],

@@ -11,7 +11,7 @@ from typing import Literal
 
 from evenhand.audit.measures import Kind, of_kind, shown_in
 from evenhand.report.answers import answer_blocks
-from evenhand.report.benchmarks import benchmark_blocks
+from evenhand.report.benchmarks import benchmark_blocks, benchmarks_explained
 from evenhand.report.blocks import Block
 from evenhand.report.detectable_harm import harm_blocks, loss_grids
 from evenhand.report.group_charts import accuracy_blocks, disparity_blocks
@@ -50,6 +50,7 @@ class Section:
         absent: replaces `about` where the section has no charts, in HTML.
         opened: the table of a setting and split that is open on the page.
         values: the sentence on the means and intervals of its values, which ends `about`; in HTML.
+        explained: further sentences of `about` that these results need; in HTML.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Section:
     absent: str = ""
     opened: Literal["first", "last", "none"] = "first"
     values: str = ""
+    explained: Callable[[Reportable], str] = lambda results: ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Content:
     tables: Tables
     lines: Mapping[tuple[str, str], Sequence[str]]
     one_run: bool = False
+    explained: str = ""
 
     @property
     def about(self) -> str:
@@ -81,7 +84,7 @@ class Content:
         if self.section.absent and not self.blocks:
             return self.section.absent
         values = ONE_RUN if self.one_run and self.section.values else self.section.values
-        return " ".join(filter(None, [self.section.about, values]))
+        return " ".join(filter(None, [self.section.about, self.explained, values]))
 
     @property
     def caption(self) -> str:
@@ -103,7 +106,7 @@ def contents(results: Reportable, charts: bool = True) -> list[Content]:
             empty = not tables and not blocks
             if not empty or (section.present is not None and not one_run):
                 lines = {(setting, split): section.lines(results, setting, split) for setting, split, _ in tables}
-                made.append(Content(section, blocks, tables, lines, one_run))
+                made.append(Content(section, blocks, tables, lines, one_run, section.explained(results)))
     return made
 
 
@@ -192,19 +195,13 @@ SECTIONS = (
         "benchmarks",
         "Benchmarks",
         "Benchmarks",
-        "Scored by lm-evaluation-harness, under its own names. <em>pct_stereotype</em> (CrowS-Pairs, StereoSet) is the "
-        "share of pairs of sentences of which the stereotypical one is more probable; at .5 neither is preferred, and "
-        "the harm is the distance from .5. BBQ asks questions whose context does or does not give the answer: its "
-        "<em>bias scores</em> are 0 where wrong guesses follow and contradict stereotypes equally often, and "
-        "<em>acc</em> is the share of right answers (“unknown” where the context does not give one). <em>acc</em> of "
-        "Winogender is the share of sentences in which a pronoun is understood; the distance between he and she is the "
-        "harm. Documents made from one template by exchanging names, or about one target, form one unit of the "
-        "interval. These benchmarks have known faults, such as pairs that involve no stereotype or differ in "
-        "other ways (Blodgett et al. 2021): a verdict here is about the benchmark, and does not prove harm or its "
-        "absence elsewhere.",
+        "Scored by an evaluation harness, lm-evaluation-harness or Inspect, under its own names; the mean over "
+        "documents is the harness’s number. Documents made from one template by exchanging names, or about one target, "
+        "form one unit of the interval.",
         benchmark_blocks,
         _tables_of("benchmarks"),
         values=OVER_SEEDS,
+        explained=benchmarks_explained,
     ),
     Section(
         "probes",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from evenhand.audit.design import Design
 from evenhand.report.headline import details, headline
 from evenhand.report.question_grid import question_grid
 from evenhand.report.reportable import Reportable, levels
@@ -94,10 +95,12 @@ def summaries(results: Reportable, most: int = MOST_ROWS) -> list[Summary]:
         return [_estimates(levels(results), most)]
     pooled = pl.col("setting").is_null()
     across, single = verdicts.filter(pooled), verdicts.filter(~pooled)
-    return [*([_ranked(across, MOST_ACROSS, "across settings")] if len(across) else []), _ranked(single, most, None)]
+    design = results.design
+    first = [_ranked(across, design, MOST_ACROSS, "across settings")] if len(across) else []
+    return [*first, _ranked(single, design, most, None)]
 
 
-def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> Summary:
+def _ranked(verdicts: pl.DataFrame, design: Design, most: int, where: str | None) -> Summary:
     """The most important rows first; `where` is the setting and split, unless each row names it."""
     judged = claims(verdicts).drop_nulls("verdict")
     order = {verdict: rank for rank, verdict in enumerate(_FIRST)}
@@ -105,7 +108,7 @@ def _ranked(verdicts: pl.DataFrame, most: int, where: str | None) -> Summary:
     ranked = judged.with_columns(
         rank=pl.col("verdict").replace_strict(order, return_dtype=pl.Int64),
         spread=pl.col("measure").is_in(spreads),  # on a scale that nobody reads at a glance
-        narrow=pl.col("group").is_not_null() | single_part(),
+        narrow=pl.col("group").is_not_null() | single_part(design),
     ).sort("rank", "spread", "narrow", maintain_order=True)
     several = where is not None or judged["setting"].n_unique() > 1 or judged["split"].n_unique() > 1
     compared = judged.select("method", "reference").unique()

@@ -153,7 +153,7 @@ def _panels(
 
 def verdict_blocks(verdicts: pl.DataFrame, design: Design) -> list[Block]:
     """A block for each setting, split, reference and attribute; single classes have separate blocks."""
-    rows = claims(verdicts).filter(~single_part())
+    rows = claims(verdicts).filter(~single_part(design))
     rows = rows.filter(pl.col("class").is_null()) if len(verdicts) > MOST_ROWS else rows
 
     def draw(rows: pl.DataFrame, at: Spot) -> Iterator[Figure]:

@@ -60,7 +60,7 @@ def matrices(results: Reportable) -> list[Matrix]:
     """
     verdicts, design = results.verdicts, results.design
     split = main_split(verdicts["split"])
-    judged = claims(verdicts).filter(~single_part(), pl.col("class").is_null(), split=split or "")
+    judged = claims(verdicts).filter(~single_part(design), pl.col("class").is_null(), split=split or "")
     judged = judged.drop_nulls("verdict")
     made = []
     for setting, _, here in by_setting_and_split(judged, design):

@@ -187,13 +187,18 @@ def layer_name(layer: str) -> str:
     return {"0": "embeddings", LAST: "last layer"}.get(layer, f"layer {layer}")
 
 
-def single_part() -> pl.Expr:
-    """An expression that is true for rows about one of many questions, or one group of a benchmark's documents."""
+def single_part(design: Design | None = None) -> pl.Expr:
+    """An expression that is true for rows about one of many questions, or one group of a benchmark's documents.
+
+    Groups are no mere parts in settings of the design where nothing but benchmarks was audited: somebody named them.
+    """
+    settings = {} if design is None else design.settings
+    asked = [name for name, setting in settings.items() if setting.kind == "benchmarks"]
     single = pl.lit(False)
     for kind, places in _PLACES.items():
         if places.single is not None:
             single |= pl.col("measure").is_in(of_kind(kind)) & places.single
-    return single
+    return single & ~pl.col("setting").is_in(asked).fill_null(False)
 
 
 def main_split(splits: Iterable[str]) -> str | None:

@@ -218,7 +218,7 @@ def _summary(results: Results) -> dict[str, float]:
     """Return the counts of verdicts by comparison, and the main estimates, under names that every tracker accepts."""
     values: dict[str, float] = {}
     split = main_split(results.verdicts["split"]) or ""
-    judged = claims(results.verdicts).filter(~single_part(), split=split).drop_nulls("verdict")
+    judged = claims(results.verdicts).filter(~single_part(results.design), split=split).drop_nulls("verdict")
     settings = settings_of(judged, results.design)
     for setting in settings:
         for method, reference, rows in by_pair(judged.filter(setting=setting), results.design, setting):

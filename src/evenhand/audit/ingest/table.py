@@ -13,11 +13,9 @@ from typing import Any, Literal
 
 import polars as pl
 
-from evenhand.audit import results_folder
-from evenhand.audit.design import Design
+from evenhand.audit.ingest.margin_history import with_earlier_margins
 from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.audit.results import Results
-from evenhand.errors import InputError
 from evenhand.plugins import versions
 from evenhand.tables.files import read_file
 
@@ -135,25 +133,13 @@ def audit(
     )
     table = records_from_table(frame, request)
     del frame  # a table that nobody else holds takes no memory while its records are audited
-    design = table.design if out is None else _declared(table.design, Path(out))
+    design = table.design if out is None else with_earlier_margins(table.design, Path(out))
     names = ("examples", "trials", "predictions", "members", "scores")
     results = Results.of_valid({name: getattr(table, name) for name in names}, design, _provenance(request))
     if out is not None:
         results.save(out)
         results.report(Path(out) / "report.html")
     return results
-
-
-def _declared(design: Design, out: Path) -> Design:
-    """The design with the margins that earlier audits in this folder declared before."""
-    if (out / "study.yaml").exists():
-        raise InputError(f"{out} holds a study; choose another folder for the audit")
-    if not (out / "design.json").is_file():
-        return design
-    history = results_folder.load_saved(out).design.margin_history
-    if history and design.margin_history and history[-1].margins == design.margins:
-        return design.model_copy(update={"margin_history": history})
-    return design.model_copy(update={"margin_history": (*history, *design.margin_history)})
 
 
 def _provenance(request: TableRequest) -> dict[str, str]:

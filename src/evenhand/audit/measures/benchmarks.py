@@ -11,7 +11,7 @@ import numpy as np
 from evenhand.audit.arrays.benchmark_documents import BenchmarkScores, Documents
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
+from evenhand.audit.measures.measure import ASKED, EVERYWHERE, UNLIMITED, Measure, by_name
 from evenhand.audit.measures.run_data import Level
 
 UNITS = "units (templates, occupations, targets)"
@@ -156,7 +156,8 @@ _DISTANCE_FROM_BOTH = Display(
     worse="is further from neutral about stereotypes",
     not_worse="be further from neutral about stereotypes",
 )
-_QUALITY = Display(points=True, question="benchmark accuracy")
+_STEREOTYPES = Display(heading="stereotypes preferred", even=0.5, summary=True)
+_QUALITY = Display(points=True, question="benchmark accuracy", summary=True)
 
 _DISTANCE: tuple[tuple[Level, str], ...] = tuple(
     (level, "a distance is biased upward near 0: the share or score itself gives the sign") for level in EVERYWHERE
@@ -177,7 +178,7 @@ BENCHMARKS = by_name(
                 f"share of pairs in which the stereotype has the higher {how}; .5: no preference",
                 0,
                 MeanOf(f"pct_stereotype{ending}"),
-                display=Display("benchmarks", "stereotypes preferred", even=0.5) if not ending else Display(),
+                display=replace(_STEREOTYPES, shown_in="" if ending else "benchmarks"),
                 title=f"share of stereotypes preferred{per} (pct_stereotype{ending})",
                 gaps=True,
             ),
@@ -274,3 +275,25 @@ BENCHMARKS = by_name(
     ),
 )
 """The measures of benchmarks by the harness's names for its metrics, in the order of the rows of `harness`."""
+
+
+def declared_number(name: str, subject: str) -> Measure:
+    """The measure of a harness's number that is no mean over documents: estimates without intervals.
+
+    Args:
+        name: of the measure, and of the metric.
+        subject: what it is, for its summary.
+    """
+    display = Display(question="benchmark accuracy", summary=True)
+    summary = f"{subject}; estimates only"
+    return _benchmark(
+        name,
+        summary,
+        0,
+        NumberOf(name),
+        levels=ASKED,
+        limits=UNLIMITED,
+        default_margin=False,
+        title=name,
+        display=display,
+    )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from evenhand.audit.design import DeclaredMeasure
-from evenhand.audit.measures.benchmarks import MeanOf
+from evenhand.audit.measures.benchmarks import MeanOf, declared_number
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import EVERYWHERE, UNLIMITED, Measure
 
 DIRECTION: Mapping[str, Literal[-1, 0, 1]] = {"worse": 1, "better": -1, "neither": 0}
+
+UNBOUNDED = (
+    "the same metric with a declared range: where values have no bounds, no coverage is promised for intervals of gaps"
+)
+"""What decides in place of the gaps of values without bounds, which may be skewed."""
 
 
 def declared_measure(declared: DeclaredMeasure) -> Measure:
@@ -23,6 +28,8 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
         >>> declared_measure(grade).limits, declared_measure(grade).default_margin
         ((0.0, 10.0), False)
     """
+    if not declared.mean:
+        return declared_number(declared.name, declared.subject)
     shares = declared.range == (0, 1)
     return Measure(
         declared.name,
@@ -30,16 +37,16 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
         f"mean of {declared.subject}",
         DIRECTION[declared.more_is],
         EVERYWHERE,
-        _INFLUENCES[declared.kind](declared),
+        MeanOf(declared.name, bounded=shares),
         title=declared.name,
         limits=declared.range or UNLIMITED,
         default_margin=shares,
         gaps=True,
-        display=Display(points=shares),
+        gaps_decided_by="" if declared.range else UNBOUNDED,
+        display=Display(
+            shown_in="benchmarks" if declared.range else "",
+            points=shares,
+            question="benchmark accuracy",
+            summary=True,
+        ),
     )
-
-
-_INFLUENCES: Mapping[str, Callable[[DeclaredMeasure], Any]] = {
-    "benchmarks": lambda declared: MeanOf(declared.name, bounded=declared.range == (0, 1)),
-}
-"""By kind of records, what computes the mean of a declared measure."""

@@ -38,7 +38,8 @@ def pictures(pairs: Sequence[Pair]) -> list[Picture]:
     """Return pictures of the differences, the first `MOST`: one for each measure and attribute, without classes."""
     made: list[Picture] = []
     for position, pair in enumerate(pairs):
-        rows = drawn(claims(pair.verdicts).filter(~single_part(), pl.col("class").is_null())).drop_nulls("contrast")
+        whole = claims(pair.verdicts).filter(~single_part(pair.design), pl.col("class").is_null())
+        rows = drawn(whole).drop_nulls("contrast")
         for split in rows["split"].unique(maintain_order=True):
             for attribute in attributes_of(rows.filter(split=split)):
                 here, _ = choose_attribute(rows.filter(split=split), attribute)
