@@ -218,9 +218,9 @@ def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost
     sizes = {name: len(data) for name, data in trial.evaluations.items()}
     validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
     learned, epochs = len(trial.examples), trial.spec.epochs
-    steps = epochs * -(-learned // (trial.train.batch_size * trial.train.accumulate))
+    steps = epochs * -(-round(learned * rates.sequences) // (trial.train.batch_size * trial.train.accumulate))
     encoded = learned + sum(sizes.values())  # the validation part is one of them
-    validations = validated * (max(epochs, 1) + _validation_looks(trial, steps))
+    validations = validated * rates.sequences * (max(epochs, 1) + _validation_looks(trial, steps))
     written, size = rates.kept[trial.keep]
     seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
     seconds += rates.fill * new + rates.predict * sum(sizes.values()) + written
