@@ -39,6 +39,6 @@ class Texts:
     def take(self, index: np.ndarray) -> Texts:
         """The texts at these positions."""
         bleu, rouge = (None if each is None else each[index] for each in (self.bleu, self.rouge))
-        generated = [self.generated[row] for row in index] if self.generated else ()
-        references = [self.references[row] for row in index] if self.references else ()
+        generated = [self.generated[int(row)] for row in index] if self.generated else ()
+        references = [self.references[int(row)] for row in index] if self.references else ()
         return Texts(bleu, rouge, self.unit[index], self.reason, generated, references)
