@@ -17,7 +17,6 @@ STATED: Mapping[str, str] = {
     "meta-llama/Llama-2-7b-hf": "llama-2-7b",
     "meta-llama/Llama-2-7b-chat-hf": "llama-2-7b",
     "mistralai/Mistral-7B-v0.1": "mistral-7b",
-    "mistralai/Mistral-7B-Instruct-v0.1": "mistral-7b",
     "mistralai/Mistral-7B-Instruct-v0.2": "mistral-7b",
 }
 """The base models of the presets, by hub id, with the folder of their configuration below `assets/stated/`.
