@@ -1,4 +1,4 @@
-"""Asks once whether the Hugging Face hub answers; where it does not, its libraries read their caches without retries."""
+"""Asks once whether the Hugging Face hub answers; where it does not, its libraries read their caches at once."""
 
 from __future__ import annotations
 
@@ -36,14 +36,13 @@ def hub_or_cache() -> Iterator[str | None]:
 @contextmanager
 def _datasets_offline() -> Iterator[None]:
     """Context manager in which the library `datasets`, which has a switch of its own, does not ask the hub either."""
-    import datasets
+    from datasets import config
 
-    before = datasets.config.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = True
+    before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, True
     try:
         yield
     finally:
-        datasets.config.HF_HUB_OFFLINE = before
+        config.HF_HUB_OFFLINE = before
 
 
 @cache

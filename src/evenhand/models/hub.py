@@ -68,8 +68,9 @@ def download(model: str) -> Path:
         cause = error.__cause__ or error
         if isinstance(cause, errors.HfHubHTTPError):
             raise _hub_error(repository, cause) from None
+        why = unreachable or first_line(cause)
         raise UnavailableError(
-            f'"{repository}" is not a local folder and the hub cannot be reached ({unreachable or first_line(cause)}); connect once to download it, '
+            f'"{repository}" is not a local folder and the hub cannot be reached ({why}); connect once to download it, '
             f"{instead}"
         ) from None
     except errors.HfHubHTTPError as error:

@@ -16,7 +16,6 @@ import numpy as np
 
 from evenhand.data.dataset import Dataset
 from evenhand.data.translation import TrainingPairs, Translations
-from evenhand.models.stated import is_stated
 from evenhand.study.arithmetic import Answers, Lengths, TrialSize
 from evenhand.study.expansion import Trial
 from evenhand.study.model_shape import ModelShape, shape_of
@@ -160,7 +159,7 @@ def _token_counts(trial: Trial, examples: Any) -> np.ndarray:
     from evenhand.training.batches import encode_texts
 
     base, most = trial.setting.base, 10**6 if trial.train.blocks is not None else trial.train.max_length
-    if is_stated(base):
+    if trial.setting.stated:
         texts = list(examples.inputs)
         if isinstance(examples, TrainingPairs | Translations):
             pairs = zip(translation_prompts(texts), examples.targets, strict=True)
@@ -183,7 +182,7 @@ def _answer_counts(trial: Trial, examples: Dataset) -> tuple[np.ndarray, np.ndar
     assert isinstance(examples, Translations)
     from evenhand.models.load import shared_tokenizer
 
-    if is_stated(trial.setting.base):
+    if trial.setting.stated:
         asked = translation_prompts(list(examples.inputs))
         return _stated_tokens(asked, 10**6), _stated_tokens(examples.targets, 10**6)
     encode: Any = trainer(trial.kind)
@@ -200,7 +199,7 @@ def _asked(trial: Trial, reviews: Dataset) -> list[Lengths]:
     asked, texts = trial.setting.prompts, [str(text) for text in reviews.inputs]
     beginnings: list[int] = []
     rest: list[tuple[int, int]] = []  # tokens of a continuation, and before it
-    if is_stated(trial.setting.base):
+    if trial.setting.stated:
         for group in prompt_groups(asked):
             ends = {prompt.after for _, prompt in group}
             shared = commonprefix(list(ends))  # noqa: RUF071 (these are texts)
