@@ -44,7 +44,7 @@ class Forecast:
 
     Attributes:
         rows: one for each use of a trial: setting, method, seed, `candidate` (None: a trial of the study), hash,
-            examples, epochs, `stated`, `done`, and `seconds`, `peak_bytes` and `disk_bytes` (None: complete, not timed, or
+            examples, epochs, `stated`, `done`, and `seconds`, `peak_bytes`, `disk_bytes` (None: complete, not timed, or
             too large). Of a trial whose data or base model are stated, `parameters` and `parameters_total`, too, and no
             `seconds`; its hash is that of made-up contents.
         chosen: whether tuned methods have their hyperparameters; if not, their longest candidate stands for them.
