@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from evenhand.data.hatespeech.dlab import GROUPS, PUBLISHED
+from evenhand.data.stated import FACES, POST_CHARACTERS, REVIEW_CHARACTERS, REVIEWS
 from evenhand.study.machine_forecast import MachineForecast
 from evenhand.study.machine_plan import forecast_plan, plan_on
 from evenhand.study.machines import parse_machines
@@ -25,18 +26,6 @@ from evenhand.study.presets import list_presets, read_preset
 from evenhand.study.progress import duration
 from evenhand.study.spec import StudySpec
 from evenhand.study.trial_size import SizeReader
-
-POST_CHARACTERS = 133
-"""Length of a post of D-Lab: the mean of the 99 that CapstoneProject33/Measuring_Hate_Speech shows."""
-
-FACES = 23_705
-"""Images of UTK-Face whose names have all fields (Zhang et al. 2017)."""
-
-REVIEWS = 62_500
-"""Reviews, of which the split leaves the paper's 50,000 for training."""
-
-REVIEW_CHARACTERS = 600
-"""Mean length of a review, about that of Yelp's; an assumption."""
 
 
 def main() -> None:

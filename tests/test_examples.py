@@ -17,7 +17,10 @@ from evenhand import metrics, stats
 from evenhand.audit.ingest.table import audit
 from evenhand.stats import equivalence, multiplicity
 
-NEEDS = {"bleu": "sacrebleu", "bleu_of": "sacrebleu", "bleu_statistics": "sacrebleu", "rouge_l": "rouge_score"}
+NEEDS = {
+    **dict.fromkeys(["bleu", "bleu_of", "bleu_statistics", "bleu_paper", "bleu_paper_statistics"], "sacrebleu"),
+    "rouge_l": "rouge_score",
+}
 """Optional libraries, by the name of what needs them."""
 
 

@@ -170,9 +170,13 @@ def forecast_of(
             raise InputError("--price is the price of the machines that --on names, such as --on 8xH100")
         from evenhand.study.cost import forecast
         from evenhand.study.plan import make_plan
+        from evenhand.study.stated_costs import Sources
 
-        planned = make_plan(spec, data)
-        return planned, forecast(planned, open_store(out).out, calibrate, lambda text: print(text, file=sys.stderr))
+        sources = Sources()
+        planned = make_plan(spec, data, sources.find, sources.read)
+        return planned, forecast(
+            planned, open_store(out).out, calibrate, lambda text: print(text, file=sys.stderr), sources.sentences
+        )
     from evenhand.study.machine_plan import forecast_on
     from evenhand.study.machines import parse_machines
 

@@ -29,6 +29,10 @@ class InputError(ValueError):
         super().__init__(abridged(" ".join(str(sentence).splitlines())))
 
 
+class UnavailableError(InputError):
+    """Raised for data or a model that is not on this machine and cannot be downloaded."""
+
+
 class TrainingError(RuntimeError):
     """Raised if a training cannot continue, for example because its loss is NaN; other trials continue."""
 

@@ -18,6 +18,8 @@ from evenhand.metrics.pronouns import PRONOUN_CLASSES, pronoun_class, pronoun_re
 from evenhand.metrics.translation import (
     bleu,
     bleu_of,
+    bleu_paper,
+    bleu_paper_statistics,
     bleu_statistics,
     delta_s,
     gender_accuracy,
@@ -311,6 +313,18 @@ def test_rouge_l_is_the_best_over_references_and_zero_for_no_text():
     scores = rouge_l(GENERATED, REFERENCES)
     assert scores[0] == 1.0 and scores[2] == 0.0
     assert scores[1] == pytest.approx(2 / 4), "of 'a baker is here' and 'the baker is there' two words in order agree"
+
+
+def test_bleu_of_the_paper_is_that_of_sacrebleu_without_case():
+    from sacrebleu.metrics.bleu import BLEU
+
+    generated = ["  The Guard came because HE was tired. \nmore", "A nurse left early", "they saw it"]
+    references = [["The guard came because he was tired."], ["the Nurse left early "], ["They have seen it"]]
+    lowered = [text.splitlines()[0].strip() for text in generated]
+    oracle = BLEU(lowercase=True).corpus_score(lowered, [[given[0].strip() for given in references]]).score
+    assert bleu_paper(generated, references) == pytest.approx(oracle, abs=1e-9)
+    assert bleu(generated, references) < oracle, "case counts there"
+    assert bleu_of(bleu_paper_statistics(generated, references).sum(axis=0)) == pytest.approx(oracle, abs=1e-9)
 
 
 def test_bleu_without_texts_is_undefined():

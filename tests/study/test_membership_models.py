@@ -106,3 +106,34 @@ def test_the_fingerprint_of_a_pool_is_of_its_examples_and_its_draw_not_of_its_si
     known = fingerprint()
     assert fingerprint(membership=12) == known and fingerprint(membership={"models": 8, "attack": "loss"}) == known
     assert fingerprint(membership={"models": 8, "seed": 1}) != known
+
+
+SHADOWS = {"design": "shadows", "shadows": "lora", "models": 4, "attack": "lira"}
+
+
+def test_shadows_can_train_for_other_epochs_than_their_targets(small_study):
+    as_targets = planned(small_study, seeds=1, membership=SHADOWS)
+    fewer = planned(small_study, seeds=1, membership={**SHADOWS, "epochs": 1})
+    epochs = {(trial.role, trial.method): trial.spec.epochs for trial in fewer.trials}
+    assert epochs == {
+        ("study", "full"): small_study["methods"]["full"]["epochs"],
+        ("study", "lora"): small_study["methods"]["lora"]["epochs"],
+        ("pool", "lora"): 1,
+    }
+    hashes = [{trial.hash for trial in plan.trials if trial.role == "study"} for plan in (as_targets, fewer)]
+    assert hashes[0] == hashes[1], "targets are the same trials"
+    settings = as_targets.study.settings["main"].model_dump(mode="json")
+    assert "epochs" not in settings["membership"], "a study without the key is written as before"
+
+
+@pytest.mark.parametrize(
+    ("membership", "sentence"),
+    [
+        ({"models": 8, "epochs": 2}, "membership.epochs is for design: shadows"),
+        ({**SHADOWS, "shadows": None, "epochs": 2}, "membership.shadows names none"),
+        ({**SHADOWS, "epochs": 0}, "membership.epochs"),
+    ],
+)
+def test_epochs_that_belong_to_no_shadows_are_refused(small_study, membership, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Study(**{**small_study, "membership": membership})

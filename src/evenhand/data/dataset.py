@@ -110,6 +110,7 @@ class Dataset:
         strata: int64 [n]; within a label, a limit draws from these in proportion. None: the strata are the
             combinations of groups.
         notes: facts that a reader of the report must know: rows dropped, duplicates counted.
+        stated: whether only the number of examples and their lengths are true, see `evenhand.data.stated`.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Dataset:
     split: np.ndarray | None = None
     strata: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    stated: bool = False
 
     def __post_init__(self) -> None:
         """By default each example is a separate unit and has weight 1."""

@@ -10,16 +10,16 @@ import polars as pl
 
 from evenhand import records
 from evenhand.data.table_source import read_table
-from evenhand.errors import InputError, first_line
+from evenhand.errors import InputError, UnavailableError, first_line
 
 _TABLES = (".csv", ".parquet")
 
 
 def require_folder(name: str, folder: Path | None) -> Path:
-    """Return the folder of the data set `name` below `--data DIR`; raise InputError if there is none."""
+    """Return the folder of the data set `name` below `--data DIR`; raise UnavailableError if there is none."""
     if folder is None or not folder.is_dir():
         looked = "" if folder is None else f" ({folder} is no folder)"
-        raise InputError(f"{name}: --data DIR must name a folder that holds {name}/{looked}")
+        raise UnavailableError(f"{name}: --data DIR must name a folder that holds {name}/{looked}")
     return folder
 
 
@@ -101,7 +101,7 @@ def _read_from_hub(name: str, place: str) -> pl.DataFrame:
     try:
         return read_table(place, None, None, None, name).frame
     except InputError as error:
-        raise InputError(f"{error}; its table can also lie in DIR/{name}, with --data DIR") from None
+        raise type(error)(f"{error}; its table can also lie in DIR/{name}, with --data DIR") from None
 
 
 def _check_table(frame: pl.DataFrame, name: str, where: str, needed: Sequence[str]) -> pl.DataFrame:

@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.errors import InputError, first_line
+from evenhand.data.hub_access import hub_or_cache
+from evenhand.errors import InputError, UnavailableError, first_line
 from evenhand.tables.files import is_table, read_file
 
 SPLIT = "split"
@@ -79,7 +80,7 @@ def _read_hub_dataset(place: str, asked: str, subset: str | None, image: str | N
         if (Path(place) / "state.json").is_file() or (Path(place) / "dataset_dict.json").is_file():
             loaded: Any = datasets.load_from_disk(place)
         else:
-            loaded = _load_hub_dataset(place, asked, subset, task)
+            loaded = _from_folder_or_hub(place, asked, subset, task)
         splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
         data = datasets.concatenate_datasets(list(splits.values()))
     except InputError:
@@ -108,6 +109,21 @@ def _read_hub_dataset(place: str, asked: str, subset: str | None, image: str | N
         return kept["bytes"] if kept["bytes"] is not None else Path(kept["path"])
 
     return TableSource(frame, asked, Path(place), image_bytes)
+
+
+def _from_folder_or_hub(place: str, asked: str, subset: str | None, task: str) -> Any:
+    """Load a data set of a folder, or of the hub. Raises UnavailableError if the hub cannot be reached."""
+    if Path(place).exists():
+        return _load_hub_dataset(place, asked, subset, task)
+    with hub_or_cache() as unreachable:
+        try:
+            return _load_hub_dataset(place, asked, subset, task)
+        except (OSError, ValueError):
+            if unreachable is None:
+                raise
+            raise UnavailableError(
+                f'{task}: "{asked}" is not a file, and the hub cannot be reached ({unreachable})'
+            ) from None
 
 
 CONVERTED = "refs/convert/parquet"

@@ -211,6 +211,38 @@ def bleu(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float
     return bleu_of(bleu_statistics(generated, references).sum(axis=0))
 
 
+def bleu_paper(generated: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Corpus BLEU from 0 to 100 of lower-cased and stripped texts and references, as Ding et al. compute it.
+
+    A text that differs from its reference only in capital letters has 100 here and less in `bleu`. The two are not
+    comparable. Args, Returns, Raises: as in `bleu`.
+
+    Source: the released code of Ding et al. (2024).
+
+    Example:
+        >>> from evenhand.metrics import bleu, bleu_paper
+        >>> generated, references = ["the cat sat on the mat"], [["The Cat sat on the mat"]]
+        >>> round(bleu_paper(generated, references), 6), bleu(generated, references) < 100
+        (100.0, True)
+    """
+    return bleu(*_lowered(generated, references))
+
+
+def bleu_paper_statistics(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """The counts behind `bleu_paper`, int [n, 10], to be summed for `bleu_of`; see `bleu_statistics`.
+
+    Args, Raises: as in `bleu`.
+
+    Source: the released code of Ding et al. (2024).
+
+    Example:
+        >>> from evenhand.metrics import bleu_paper_statistics
+        >>> bleu_paper_statistics(["The cat sat down"], [["the cat sat down"]]).tolist()
+        [[4, 4, 4, 3, 2, 1, 4, 3, 2, 1]]
+    """
+    return bleu_statistics(*_lowered(generated, references))
+
+
 def bleu_statistics(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
     """The counts behind BLEU, int [n, 10]: length, the closest reference's length, correct n-grams, all n-grams.
 
@@ -285,6 +317,17 @@ def rouge_l(generated: Sequence[str], references: Sequence[Sequence[str]]) -> np
         for text, given in zip(generated, references, strict=True)
     )
     return np.fromiter(scores, dtype=float, count=len(generated))
+
+
+def _lowered(
+    generated: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Return the first lines of the texts, and the references, in lower case and without space around them."""
+    _referenced(generated, references)
+    return (
+        [first_line(text).lower().strip() for text in generated],
+        [[reference.lower().strip() for reference in given] for given in references],
+    )
 
 
 def _installed(library: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evenhand.errors import InputError, first_line
+from evenhand.data.hub_access import hub_or_cache
+from evenhand.errors import InputError, UnavailableError, first_line
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -36,8 +37,9 @@ def download(model: str) -> Path:
     repository, _, revision = model.partition("@")
     page = f"{constants.ENDPOINT}/{repository}"
     instead = "or give a local folder"
+    unreachable = None
     try:
-        with _progress_bars_on_terminals_only():
+        with _progress_bars_on_terminals_only(), hub_or_cache() as unreachable:
             folder = snapshot_download(
                 repository,
                 revision=revision or None,
@@ -46,7 +48,7 @@ def download(model: str) -> Path:
             )
         return Path(folder)
     except errors.GatedRepoError:
-        raise InputError(
+        raise UnavailableError(
             f"{repository} is gated: accept its terms at {page} and log in with `hf auth login`, {instead}"
         ) from None
     except errors.RevisionNotFoundError:
@@ -66,8 +68,8 @@ def download(model: str) -> Path:
         cause = error.__cause__ or error
         if isinstance(cause, errors.HfHubHTTPError):
             raise _hub_error(repository, cause) from None
-        why = "HF_HUB_OFFLINE is set" if isinstance(cause, errors.OfflineModeIsEnabled) else first_line(cause)
-        raise InputError(
+        why = unreachable or first_line(cause)
+        raise UnavailableError(
             f'"{repository}" is not a local folder and the hub cannot be reached ({why}); connect once to download it, '
             f"{instead}"
         ) from None

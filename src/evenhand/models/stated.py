@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from evenhand.errors import UnavailableError
 from evenhand.models.find import ASSETS, BaseModel, configuration, find_model
 from evenhand.models.hub import INDEX, WEIGHTS
 
@@ -17,7 +18,7 @@ STATED: Mapping[str, str] = {
     "meta-llama/Llama-2-7b-hf": "llama-2-7b",
     "meta-llama/Llama-2-7b-chat-hf": "llama-2-7b",
     "mistralai/Mistral-7B-v0.1": "mistral-7b",
-    "mistralai/Mistral-7B-Instruct-v0.1": "mistral-7b",
+    "mistralai/Mistral-7B-Instruct-v0.2": "mistral-7b",
 }
 """The base models of the presets, by hub id, with the folder of their configuration below `assets/stated/`.
 
@@ -38,9 +39,28 @@ def find_or_state_model(model: str) -> BaseModel:
     Raises:
         InputError: as `find_model`.
     """
-    folder = STATED.get(model.partition("@")[0])
-    if folder is None or Path(model).expanduser().is_dir() or _downloaded(model):
+    if model.partition("@")[0] not in STATED or Path(model).expanduser().is_dir() or _downloaded(model):
         return find_model(model)
+    return state_model(model)
+
+
+def find_else_state_model(model: str) -> BaseModel:
+    """Return a base model, downloaded if needed; one that cannot be downloaded as its stated configuration.
+
+    Raises:
+        InputError: as `find_model`; UnavailableError if no configuration of the model is stated.
+    """
+    try:
+        return find_model(model)
+    except UnavailableError:
+        if model.partition("@")[0] not in STATED:
+            raise
+        return state_model(model)
+
+
+def state_model(model: str) -> BaseModel:
+    """Return a model of `STATED` as its configuration alone."""
+    folder = STATED[model.partition("@")[0]]
     values = configuration(ASSETS / "stated" / folder, model)
     return BaseModel(
         name=model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from evenhand.data.dataset import Dataset
 from evenhand.study.execution import pending
@@ -19,36 +17,17 @@ from evenhand.study.packs import group_into_packs
 from evenhand.study.plan import Plan
 from evenhand.study.progress import duration
 from evenhand.study.selection import assume_longest_candidates
+from evenhand.study.stated_costs import stated_costs
 from evenhand.study.store import Chosen, Store
 from evenhand.study.timing import MeasuredTimes, measure_times
 from evenhand.study.timing_language import measure_language_times
+from evenhand.study.trial_cost import Cost, disk_bytes
 from evenhand.study.trial_runner import work_of
 from evenhand.tasks import packing
 from evenhand.training.threads import kept_threads
 
-STEP_BYTES = 120
-"""A row of `log.jsonl`, about."""
-
-TRIAL_BYTES = 2500
-"""`trial.json`, about."""
-
 IMAGES_IN_MEMORY = 2**30
 """Encoded images above this size are in a file."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The predicted cost of one trial.
-
-    Attributes:
-        seconds: as its record will say: loading, encoding, training and predicting; in a pack, the trial's share.
-        peak_bytes: the largest memory use, as its record will say; that of the whole pack.
-        disk_bytes: the disk space that the trial keeps.
-    """
-
-    seconds: float
-    peak_bytes: int
-    disk_bytes: int
 
 
 @dataclass(frozen=True)
@@ -65,19 +44,23 @@ class Forecast:
 
     Attributes:
         rows: one for each use of a trial: setting, method, seed, `candidate` (None: a trial of the study), hash,
-            examples, epochs, `done`, and `seconds`, `peak_bytes` and `disk_bytes` (None: complete, not timed, or too
-            large).
+            examples, epochs, `stated`, `done`, and `seconds`, `peak_bytes`, `disk_bytes` (None: complete, not timed, or
+            too large). Of a trial whose data or base model are stated, `parameters` and `parameters_total`, too, and no
+            `seconds`; its hash is that of made-up contents.
         chosen: whether tuned methods have their hyperparameters; if not, their longest candidate stands for them.
         costs: by hash, for the trials that will run; None if nothing was timed.
+        stated: sentences on what was stated instead of read.
     """
 
     rows: Sequence[dict[str, Any]]
     chosen: bool
     costs: Mapping[str, Cost | None] | None
+    stated: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the forecast as plain values, with the sums."""
-        return {"trials": list(self.rows), "to_train": self.to_train, "chosen": self.chosen, **self._sums()}
+        stated = {"stated": list(self.stated)} if self.stated else {}
+        return {"trials": list(self.rows), "to_train": self.to_train, "chosen": self.chosen, **self._sums(), **stated}
 
     @property
     def to_train(self) -> int:
@@ -91,29 +74,31 @@ class Forecast:
         if not self.chosen:
             lines.append("Tuned methods are shown with their longest candidate, until one is chosen.")
         sums = self._sums()
-        if sums["seconds"] is not None:
+        if sums["disk_bytes"] is not None:
+            time = "Not timed:" if sums["seconds"] is None else f"About {duration(sums['seconds'])} on this machine,"
             lines.append(
-                f"About {duration(sums['seconds'])} on this machine, {_size(sums['peak_bytes'])} of memory, and "
+                f"{time} {_size(sums['peak_bytes'])} of memory, and "
                 f"{_size(sums['disk_bytes'])} of disk, besides the audit and the report"
             )
         large = sum(cost is None for cost in (self.costs or {}).values())
         if large:
             lines.append(f"{large} trials do not fit this machine's memory")
-        return lines
+        return [*lines, *self.stated]
 
     def _sums(self) -> dict[str, Any]:
         """Return the sums over the trials whose cost is known; None without any."""
         known = [cost for cost in (self.costs or {}).values() if cost is not None]
         if not known:
             return dict.fromkeys(("seconds", "peak_bytes", "disk_bytes"))
+        seconds = [cost.seconds for cost in known]
         return {
-            "seconds": sum(cost.seconds for cost in known),
+            "seconds": None if None in seconds else sum(filter(None, seconds)),
             "peak_bytes": max(cost.peak_bytes for cost in known),
             "disk_bytes": sum(cost.disk_bytes for cost in known),
         }
 
 
-def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) -> Forecast:
+def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None], stated: Sequence[str] = ()) -> Forecast:
     """Return the trials of a study and what those that are not complete will cost.
 
     Args:
@@ -121,14 +106,19 @@ def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None]) 
         out: its folder; nothing is written there.
         timed: whether to take a few steps of each method.
         say: called with a sentence on what is being timed.
+        stated: sentences on what was stated instead of read. Trials of stated data or base models are not timed: their
+            memory and disk follow from their sizes.
     """
     store = Store(out)
     planned, chosen = assume_longest_candidates(planned, store)
     todo = pending(planned, store)
-    cost_by_trial = costs(todo, out, say) if timed and todo else None
+    measured = [trial for trial in todo if not trial.setting.stated]
+    cost_by_trial: dict[str, Cost | None] | None = costs(measured, out, say) if timed and measured else None
+    if len(measured) < len(todo) and timed:
+        cost_by_trial = {**(cost_by_trial or {}), **stated_costs(trial for trial in todo if trial.setting.stated)}
     waiting = {trial.hash for trial in todo}
     rows = [_row(trial, trial.hash not in waiting, cost_by_trial) for trial in (*planned.candidates, *planned.trials)]
-    return Forecast(rows, chosen, cost_by_trial)
+    return Forecast(rows, chosen, cost_by_trial, stated)
 
 
 def _row(trial: Trial, done: bool, cost_by_trial: Mapping[str, Cost | None] | None) -> dict[str, Any]:
@@ -140,11 +130,12 @@ def _row(trial: Trial, done: bool, cost_by_trial: Mapping[str, Cost | None] | No
         "seed": trial.seed,
         "candidate": None if trial.candidate is None else str(trial.candidate),
         "trial": trial.hash,
+        "stated": trial.setting.stated,
         "train": len(trial.examples),
         "test": 0 if trial.candidate is not None else len(trial.sample.asked),
         "epochs": trial.spec.epochs,
         "done": done,
-        **(dict.fromkeys(("seconds", "peak_bytes", "disk_bytes")) if cost is None else asdict(cost)),
+        **{key: None if cost is None else value for key, value in asdict(cost or Cost(0, 0, 0)).items()},
     }
 
 
@@ -153,10 +144,14 @@ def _line(row: Mapping[str, Any]) -> str:
     state = "done" if row["done"] else "to train"
     if row["seconds"] is not None:
         state += f": {duration(row['seconds'])}, {_size(row['peak_bytes'])}, {_size(row['disk_bytes'])} on disk"
+    elif row["parameters_total"] is not None:
+        counts = f"{row['parameters']:,} of {row['parameters_total']:,} parameters"
+        state += f": {counts}, {_size(row['peak_bytes'])}, {_size(row['disk_bytes'])} on disk"
     tried = f"  candidate {row['candidate']}" if row["candidate"] else ""
+    trial = "stated" if row["stated"] else row["trial"][:12]
     tested = "validation only" if row["candidate"] else f"{row['test']} test examples"
     return (
-        f"{row['setting']}  {row['method']}  seed {row['seed']}{tried}  {row['trial'][:12]}  "
+        f"{row['setting']}  {row['method']}  seed {row['seed']}{tried}  {trial}  "
         f"{row['train']} training examples × {row['epochs']} epochs, {tested}  {state}"
     )
 
@@ -218,17 +213,16 @@ def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost
     sizes = {name: len(data) for name, data in trial.evaluations.items()}
     validated = 0 if trial.sample.validation is None else len(trial.sample.validation)
     learned, epochs = len(trial.examples), trial.spec.epochs
-    steps = epochs * -(-learned // (trial.train.batch_size * trial.train.accumulate))
+    steps = epochs * -(-round(learned * rates.sequences) // (trial.train.batch_size * trial.train.accumulate))
     encoded = learned + sum(sizes.values())  # the validation part is one of them
-    validations = validated * (max(epochs, 1) + _validation_looks(trial, steps))
+    validations = validated * rates.sequences * (max(epochs, 1) + _validation_looks(trial, steps))
     written, size = rates.kept[trial.keep]
     seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
     seconds += rates.fill * new + rates.predict * sum(sizes.values()) + written
     seconds += (rates.predict if rates.validate is None else rates.validate) * validations
     # Encoded images are all there at once; texts are small.
     images = 0 if trial.setting.base.modality == "text" else min(rates.example_bytes * encoded, IMAGES_IN_MEMORY)
-    disk = size + STEP_BYTES * (steps + epochs) + TRIAL_BYTES + _records_bytes(trial)
-    return Cost(seconds, rates.peak_bytes + images, disk)
+    return Cost(seconds, rates.peak_bytes + images, disk_bytes(trial, steps, size))
 
 
 def _validation_looks(trial: Trial, steps: int) -> int:
@@ -275,37 +269,3 @@ def _newly_cached(needed: set[str], trial: Trial, rates: MeasuredTimes, cached: 
     new = len(needed - before)
     before |= needed
     return new
-
-
-def _records_bytes(trial: Trial) -> int:
-    """Return the size of the trial's record table, from one with the same ids and made-up values."""
-    rng = np.random.default_rng(0)
-    made_up = {"classification": _predictions, "translation": _responses, "reviews": _options}[trial.kind]
-    buffer = io.BytesIO()
-    pl.concat([made_up(trial, name, data, rng) for name, data in trial.evaluations.items()]).write_parquet(buffer)
-    return buffer.tell()
-
-
-def _predictions(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
-    """Return made-up rows of the table `predictions`."""
-    classes = len(trial.setting.dataset.classes)
-    logits = rng.normal(size=(len(data), classes)).astype(np.float32)
-    return _rows(trial, name, data).with_columns(logits=pl.Series(logits, dtype=pl.Array(pl.Float32, classes)))
-
-
-def _responses(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
-    """Return made-up rows of the table `responses`."""
-    return _rows(trial, name, data).with_columns(text=pl.Series([str(source) for source in data.inputs]))
-
-
-def _options(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
-    """Return made-up rows of the table `options`."""
-    each = sum(len(prompt.options) for prompt in trial.setting.prompts)
-    rows = _rows(trial, name, data).select(pl.all().repeat_by(each).explode())
-    return rows.with_columns(log_prob=pl.Series(rng.normal(size=len(rows))))
-
-
-def _rows(trial: Trial, name: str, data: Dataset) -> pl.DataFrame:
-    """Return the columns that all made-up tables share."""
-    ids = [str(example) for example in data.example]
-    return pl.DataFrame({"trial": [trial.hash] * len(data), "split": [name] * len(data), "example": ids})

@@ -181,7 +181,13 @@ def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterato
         for number, sample in shadow_samples(prepared, seed):
             for method, spec in settled.items():
                 if spec.method(method).epochs and wanted.shadows in (None, method):
-                    yield replace(_trial(prepared, spec, method, number, sample), subset=f"seed {seed}", keep="none")
+                    trained = spec if wanted.epochs is None else _with_epochs(spec, method, wanted.epochs)
+                    yield replace(_trial(prepared, trained, method, number, sample), subset=f"seed {seed}", keep="none")
+
+
+def _with_epochs(spec: Setting, method: str, epochs: int) -> Setting:
+    """Return the setting with other epochs of one method."""
+    return spec.with_method(method, {**spec.methods[method], "epochs": epochs})
 
 
 def candidate_trials(prepared: LoadedSetting) -> Iterator[Trial]:

@@ -18,6 +18,7 @@ from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_h
 from evenhand.data.pools import ShadowDesign, shadow_design
 from evenhand.data.splits import Split, split
 from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
+from evenhand.models.stated import is_stated
 from evenhand.seeds import derive
 from evenhand.study.harness_spec import harness_design as audited_harness
 from evenhand.study.prompts_spec import prompts_hash
@@ -128,6 +129,11 @@ class LoadedSetting:
     def kind(self) -> Kind:
         """The kind of the task: classification, translation or reviews."""
         return kind_of(self.spec.task["name"])
+
+    @property
+    def stated(self) -> bool:
+        """Whether the data or the base model are stated for arithmetic, so that nothing can be trained."""
+        return self.dataset.stated or is_stated(self.base)
 
     def sample(self, seed: int) -> Sample:
         """Return the sample that a seed draws; all seeds share one if the split is fixed."""
@@ -267,7 +273,7 @@ class Sample:
             InputError: a target that these examples do not have, see `ProbingSpec.of`.
         """
         spec, setting = self.setting.spec.probing, self.setting
-        if spec is None or not self.extra:
+        if spec is None or not self.extra or setting.dataset.stated:
             return None
         index = spec.drawn(setting.data.tested(setting.dataset, self.parts.test))
         return spec.of(setting.dataset.take(index), setting.kind, setting.loaded.fingerprint(index))

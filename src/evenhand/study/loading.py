@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
 
+def read_data(spec: DataSpec, folder: Path | None) -> Dataset:
+    """Return a data set as its own `load` reads it."""
+    return spec.load(folder)
+
+
 def load_settings(
-    study: StudySpec, data: Path | None, find: Callable[[str], BaseModel] = find_model
+    study: StudySpec,
+    data: Path | None,
+    find: Callable[[str], BaseModel] = find_model,
+    read: Callable[[DataSpec, Path | None], Dataset] = read_data,
 ) -> dict[str, LoadedSetting]:
     """Load the data and the base model of every setting; equal data sets are loaded once.
 
@@ -33,6 +41,7 @@ def load_settings(
         study: resolved.
         data: the folder of `--data`, with one folder per data set.
         find: finds a base model by its name.
+        read: reads a data set from its folder.
 
     Raises:
         InputError: data or a model that is missing or does not fit, a test set with other classes, groups to compare
@@ -47,7 +56,7 @@ def load_settings(
         key = type(spec), spec.model_dump_json()
         if key not in known:
             folder = data if data is None or spec.folder_name is None else data / spec.folder_name
-            known[key] = LoadedDataset(spec.load(folder), labelled=not isinstance(spec, ReviewSpec))
+            known[key] = LoadedDataset(read(spec, folder), labelled=not isinstance(spec, ReviewSpec))
         return known[key]
 
     scored: dict[str, Benchmarks] = {}
@@ -103,9 +112,10 @@ def _loaded_setting(
             )
     # A setting of reviews, or without seeds, has no predictions to compare.
     predicts = bool(setting.seeds) and kind_of(setting.task["name"]) != "reviews"
+    compared = () if loaded.dataset.stated else setting.against  # the groups of stated data are unknown
     tested = (other.dataset for other in others.values())
     try:
-        against, compared_notes = compared_groups(setting.against, loaded.dataset, tested, predicts)
+        against, compared_notes = compared_groups(compared, loaded.dataset, tested, predicts)
     except InputError as error:
         raise InputError(str(error) if name == MAIN else f"settings.{name}: {error}") from None
     base = find(setting.model)

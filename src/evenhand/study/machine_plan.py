@@ -21,6 +21,7 @@ from evenhand.study.plan import Plan, make_plan
 from evenhand.study.schedule import ScheduledTrial, makespan
 from evenhand.study.selection import assume_longest_candidates
 from evenhand.study.spec import StudySpec
+from evenhand.study.stated_costs import Sources
 from evenhand.study.store import Store
 from evenhand.study.trial_size import CHARACTERS_PER_TOKEN, SizeReader
 
@@ -44,13 +45,14 @@ def forecast_on(machines: Machines, study: StudySpec, data: Path | None, out: Pa
 def plan_on(accelerator: Accelerator, study: StudySpec, data: Path | None) -> Plan:
     """Plan a study as machines with this accelerator would.
 
-    Base models of the presets that are not on this machine are stated (`evenhand.models.stated`). The precision `auto`
+    Base models and data of the presets that are not on this machine are stated (`evenhand.models.stated`,
+    `evenhand.data.stated`). The precision `auto`
     is that of the accelerator, so trials that were trained on such machines count as complete.
 
     Raises:
         InputError: as `make_plan`.
     """
-    return make_plan(_with_precision_of(accelerator, study), data, find_or_state_model)
+    return make_plan(_with_precision_of(accelerator, study), data, find_or_state_model, Sources().read)
 
 
 def forecast_plan(machines: Machines, planned: Plan, out: Path, read: SizeReader | None = None) -> MachineForecast:
@@ -182,6 +184,8 @@ def _basis(
         tokens = f", and {CHARACTERS_PER_TOKEN:g} characters taken as a token"
         text = any(trial.setting.base.modality == "text" for trial in todo if is_stated(trial.setting.base))
         said.append(f"Shape stated, not read{tokens * text}: {', '.join(stated)}.")
+    for name in sorted({trial.setting.dataset.name for trial in todo if trial.setting.dataset.stated}):
+        said.append(f"Size stated, not read: {name}; group sizes are unknown.")
     if machines.price == one.price:
         said.append("The price is an assumed list price; --price USD_PER_HOUR sets it.")
     sharded = sum(

@@ -29,6 +29,8 @@ class MembershipSpec(MembershipDesign):
         per_group: largest number of examples of each group, drawn by label.
         examples: largest number of examples in the pool, drawn by label and group.
         seed: seed of the draws.
+        epochs: in the design `shadows`, the epochs of the shadows, whose method `shadows` names; None: those of the
+            method.
     """
 
     models: PositiveInt = 16
@@ -37,6 +39,7 @@ class MembershipSpec(MembershipDesign):
     per_group: PositiveInt | None = None
     examples: PositiveInt | None = None
     seed: int = Field(default=0, ge=0)
+    epochs: PositiveInt | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="before")
     @classmethod
@@ -60,7 +63,17 @@ class MembershipSpec(MembershipDesign):
             wanted = [key for key in ("groups", "per_group", "examples") if getattr(self, key) is not None]
             if wanted:
                 raise InputError(f"membership.{wanted[0]} belongs to a pool; leave it out with design: shadows")
+            if self.epochs is not None and self.shadows is None:
+                raise InputError(
+                    "membership.epochs is for the shadows of one method, and membership.shadows names none; name it, "
+                    "or set the epochs of the methods"
+                )
             return self
+        if self.epochs is not None:
+            raise InputError(
+                "membership.epochs is for design: shadows; the models of a pool are targets, too, and train as long as "
+                "their method says"
+            )
         if self.models % 2:
             raise InputError(
                 f"membership.models is {self.models}; a pool needs an even number of models, since each has a twin "

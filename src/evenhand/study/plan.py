@@ -11,13 +11,14 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.design import Design
+from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.errors import InputError
 from evenhand.methods.fit import check_methods
 from evenhand.methods.private import Private
 from evenhand.models.find import BaseModel, find_model
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
 from evenhand.study.loaded_setting import LoadedSetting
-from evenhand.study.loading import load_settings
+from evenhand.study.loading import load_settings, read_data
 from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.setting import KEEP, MAIN
 from evenhand.study.spec import StudySpec
@@ -78,18 +79,23 @@ class Plan:
         )
 
 
-def make_plan(study: StudySpec, data: Path | None, find: Callable[[str], BaseModel] = find_model) -> Plan:
+def make_plan(
+    study: StudySpec,
+    data: Path | None,
+    find: Callable[[str], BaseModel] = find_model,
+    read: Callable[[DataSpec, Path | None], Dataset] = read_data,
+) -> Plan:
     """Load a study's data and plan its trials; trains nothing.
 
     Args:
         study: resolved.
         data: the folder of `--data`, with one folder per data set.
-        find: finds a base model by its name.
+        find, read: find a base model by its name, and read a data set from its folder.
 
     Raises:
         InputError: as `load_settings` and `plan_trials`.
     """
-    return plan_trials(study, load_settings(study, data, find))
+    return plan_trials(study, load_settings(study, data, find, read))
 
 
 def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan:

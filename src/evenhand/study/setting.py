@@ -259,6 +259,15 @@ class Setting(Spec):
                     f"methods.{name}: train.{key} would change what its dropout draws, and with it the results; "
                     f"set the dropout to 0, or {other}"
                 )
+        if train.blocks is not None and kind_of(self.task["name"]) != "reviews":
+            raise InputError(
+                f"methods.{name}: train.blocks joins texts that are learned as a whole, and those of "
+                f"{self.task['name']} are not; leave it out"
+            )
+        if train.blocks is not None and train.packing:
+            raise InputError(
+                f"methods.{name}: train.packing keeps texts apart and train.blocks joins them; leave one of them out"
+            )
         if train.packing and kind_of(self.task["name"]) == "classification":
             raise InputError(
                 f"methods.{name}: train.packing is for language models, and {self.task['name']} trains classifiers; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ class MeasuredTimes:
         of_process: whether that peak is the process's, and so also that of all later trials.
         example_bytes: bytes of one encoded example.
         kept: by value of `keep`, the seconds to write a trial's weights, and their bytes.
+        sequences: what a training example becomes in an epoch: 1, or its share of the blocks of `train.blocks`.
     """
 
     start: float
@@ -57,6 +59,7 @@ class MeasuredTimes:
     example_bytes: int
     kept: Mapping[str, tuple[float, int]]
     validate: float | None = None
+    sequences: float = 1.0
 
 
 def measure_times(works: Sequence[Work], tested: Dataset) -> MeasuredTimes | None:
@@ -121,7 +124,7 @@ def _rates(works: Sequence[Work], tested: Dataset, folder: Path) -> MeasuredTime
         again = (time.perf_counter() - started) / len(few)
         encode, fill = max(encode, again), max(fill - max(again - encode, 0.0), 0.0)
 
-    step = step_seconds(pack, works[0])
+    step = step_seconds(pack, works[0], len(works[0].examples))
     with reproducible(where):
         model = model_of(0)
         timed = []
@@ -168,6 +171,19 @@ def sample_batches(work: Work, lengths: np.ndarray | None) -> Work:
     return replace(work, examples=work.examples.take(rows), validation=None)
 
 
+def sample_blocks(work: Work, sequences: int) -> Work:
+    """Return the trial restricted to its first texts, as many as fill a few whole batches of blocks.
+
+    Args:
+        work: the trial.
+        sequences: blocks that all its texts fill.
+    """
+    wanted = (TIMED_STEPS + 1) * work.train.batch_size * work.train.accumulate
+    share = min(1.2 * wanted / max(sequences, 1), 1.0)
+    rows = np.arange(math.ceil(share * len(work.examples)))
+    return replace(work, examples=work.examples.take(rows), validation=None)
+
+
 def _sample_tested(work: Work, tested: Dataset, encoder: InputEncoder) -> Dataset:
     """Return whole batches to predict, from longer to shorter ones, so that padding is as in a full prediction."""
     from evenhand.training.batches import longest_first_batches
@@ -183,13 +199,16 @@ def _sample_tested(work: Work, tested: Dataset, encoder: InputEncoder) -> Datase
     return tested.take(np.concatenate([drawn[int(position)] for position in positions]))
 
 
-def step_seconds(pack: Pack, work: Work) -> float:
-    """Return the seconds of one step, from an epoch of the examples that `sample_batches` took; 0 without training."""
+def step_seconds(pack: Pack, work: Work, count: int) -> float:
+    """Return the seconds of one step, from an epoch of the examples that `sample_batches` took; 0 without training.
+
+    `count` is the number of examples, or of blocks, of an epoch of the whole trial.
+    """
     from evenhand.training.loop import reproducible
     from evenhand.training.pack import train_mode
 
     # The longest step occurs once in an epoch; the sample represents all other steps.
-    longest = 1 / max(-(-len(work.examples) // (work.train.batch_size * work.train.accumulate)), 1)
+    longest = 1 / max(-(-count // (work.train.batch_size * work.train.accumulate)), 1)
     with reproducible(pack.device):
         train_mode(pack.module)
         times = [

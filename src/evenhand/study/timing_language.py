@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.data.dataset import Dataset
-from evenhand.study.timing import MeasuredTimes, sample_batches, saving_costs, step_seconds
+from evenhand.study.timing import MeasuredTimes, sample_batches, sample_blocks, saving_costs, step_seconds
 from evenhand.tasks import Kind, trainer
 from evenhand.tasks.language import assemble_language_pack
 from evenhand.tasks.work import Work, peak_of_process
@@ -55,12 +55,13 @@ def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> MeasuredTime
     started = time.perf_counter()
     inputs = task.encode(work, tokenizer, work.examples)
     encode = (time.perf_counter() - started) / len(work.examples)
-    small = sample_batches(work, inputs.lengths)
+    blocks = work.train.blocks is not None
+    small = sample_blocks(work, len(inputs)) if blocks else sample_batches(work, inputs.lengths)
     learned = task.encode(small, tokenizer, small.examples)
     started = time.perf_counter()
     pack = assemble_language_pack(small, learned, where)
     start = loading + time.perf_counter() - started
-    step = step_seconds(pack, work)
+    step = step_seconds(pack, work, len(inputs))
     started = time.perf_counter()
     example_losses(pack.module, learned, where)
     validate = (time.perf_counter() - started) / len(learned)
@@ -79,4 +80,5 @@ def _rates(work: Work, tested: Dataset, task: Any, folder: Path) -> MeasuredTime
         example_bytes=int(np.mean(inputs.lengths)) * 8,
         kept=saving_costs(work, pack.module, folder),
         validate=validate,
+        sequences=len(inputs) / len(work.examples),
     )

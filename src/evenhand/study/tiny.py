@@ -34,6 +34,9 @@ MAX_REVIEWS = 30
 MAX_DOCUMENTS = 100
 """Largest number of documents of a benchmark."""
 
+MAX_BLOCK = 32
+"""Largest number of tokens in a block of joined texts."""
+
 RATE_FACTOR = 20
 """Factor by which a tiny model needs a higher learning rate at least, because it sees few examples a few times."""
 
@@ -101,6 +104,11 @@ def _shrunk(name: str, setting: Setting, folder: Path, notes: list[str]) -> Sett
     if setting.train.precision == "bfloat16":
         notes.append("train.precision: auto instead of bfloat16, which few CPUs are quick at")
         setting = setting.model_copy(update={"train": setting.train.model_copy(update={"precision": "auto"})})
+    if setting.train.blocks is not None and setting.train.blocks > MAX_BLOCK:
+        notes.append(
+            f"{name}: train.blocks is {MAX_BLOCK} instead of {setting.train.blocks}, since there is little text"
+        )
+        setting = setting.model_copy(update={"train": setting.train.model_copy(update={"blocks": MAX_BLOCK})})
     return setting.model_copy(
         update={
             "model": model,

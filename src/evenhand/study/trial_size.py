@@ -16,7 +16,6 @@ import numpy as np
 
 from evenhand.data.dataset import Dataset
 from evenhand.data.translation import TrainingPairs, Translations
-from evenhand.models.stated import is_stated
 from evenhand.study.arithmetic import Answers, Lengths, TrialSize
 from evenhand.study.expansion import Trial
 from evenhand.study.model_shape import ModelShape, shape_of
@@ -69,8 +68,8 @@ class SizeReader:
             shape=shape,
             learned=learned,
             epochs=epochs,
-            batch=min(train.batch_size, len(trial.examples)),
-            steps=epochs * -(-len(trial.examples) // (train.batch_size * train.accumulate)),
+            batch=min(train.batch_size, round(learned.count)),
+            steps=epochs * -(-round(learned.count) // (train.batch_size * train.accumulate)),
             precision=train.precision if train.precision != "auto" else "float32",
             predicted=predicted,
             answers=answers,
@@ -94,11 +93,13 @@ class SizeReader:
             return Lengths(count)
         altered = trial.setting.spec.alterations(trial.method) if part == "train" else {}
         key = (
-            *(trial.setting.name, part, trial.train.max_length, trial.spec.virtual_tokens),
+            *(trial.setting.name, part, trial.train.max_length, trial.train.blocks, trial.spec.virtual_tokens),
             json.dumps(altered, sort_keys=True, default=str),
         )
         if key not in self._lengths:
             self._lengths[key] = _token_counts(trial, examples.take(_sample(len(examples), SAMPLE)))
+        if trial.train.blocks is not None:
+            return Lengths.of([trial.train.blocks], count * float(np.mean(self._lengths[key])) // trial.train.blocks)
         return _padded(Lengths.of(self._lengths[key], count))
 
     def _tested(self, trial: Trial) -> tuple[list[Lengths], Answers | None]:
@@ -157,8 +158,8 @@ def _token_counts(trial: Trial, examples: Any) -> np.ndarray:
     from evenhand.models.load import shared_tokenizer
     from evenhand.training.batches import encode_texts
 
-    base, most = trial.setting.base, trial.train.max_length
-    if is_stated(base):
+    base, most = trial.setting.base, 10**6 if trial.train.blocks is not None else trial.train.max_length
+    if trial.setting.stated:
         texts = list(examples.inputs)
         if isinstance(examples, TrainingPairs | Translations):
             pairs = zip(translation_prompts(texts), examples.targets, strict=True)
@@ -168,6 +169,10 @@ def _token_counts(trial: Trial, examples: Any) -> np.ndarray:
     if trial.kind == "classification":
         longest = min(most, tokenizer.model_max_length - trial.spec.virtual_tokens)
         return encode_texts(tokenizer, list(examples.inputs), longest).lengths
+    if trial.train.blocks is not None:
+        from evenhand.training.language import with_ends
+
+        return np.array([len(ids) for ids in with_ends(tokenizer, list(examples.inputs))], dtype=np.int64)
     encode: Any = trainer(trial.kind)
     return encode.encode(work_of(trial), tokenizer, examples).lengths
 
@@ -177,7 +182,7 @@ def _answer_counts(trial: Trial, examples: Dataset) -> tuple[np.ndarray, np.ndar
     assert isinstance(examples, Translations)
     from evenhand.models.load import shared_tokenizer
 
-    if is_stated(trial.setting.base):
+    if trial.setting.stated:
         asked = translation_prompts(list(examples.inputs))
         return _stated_tokens(asked, 10**6), _stated_tokens(examples.targets, 10**6)
     encode: Any = trainer(trial.kind)
@@ -194,7 +199,7 @@ def _asked(trial: Trial, reviews: Dataset) -> list[Lengths]:
     asked, texts = trial.setting.prompts, [str(text) for text in reviews.inputs]
     beginnings: list[int] = []
     rest: list[tuple[int, int]] = []  # tokens of a continuation, and before it
-    if is_stated(trial.setting.base):
+    if trial.setting.stated:
         for group in prompt_groups(asked):
             ends = {prompt.after for _, prompt in group}
             shared = commonprefix(list(ends))  # noqa: RUF071 (these are texts)

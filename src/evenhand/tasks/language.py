@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
@@ -140,7 +141,9 @@ def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> Lang
     from evenhand.training.language import LanguagePack
     from evenhand.training.memory_options import apply_memory_options
 
-    made = work.method.pack(_model(work), inputs, work.examples.labels, seed=work.seed, train=work.train, device=where)
+    # A language model learns from its inputs alone; blocks of texts are fewer or more than the examples.
+    labels = np.zeros(len(inputs), dtype=np.int64)
+    made = work.method.pack(_model(work), inputs, labels, seed=work.seed, train=work.train, device=where)
     apply_memory_options(made)
     return LanguagePack.of(made)
 

@@ -2,7 +2,8 @@
 
 Every review is followed by the end-of-text token. It has its own row, in a batch with reviews of about the same
 length, or shares a row with others, each read as if it were alone (`train.packing`). Either way, the loss of an
-example is the mean over its tokens but the first, and the loss of a batch is the mean over its examples.
+example is the mean over its tokens but the first, and the loss of a batch is the mean over its examples. With
+`train.blocks` the reviews are joined instead, and blocks of equal length are the examples.
 """
 
 from __future__ import annotations
@@ -56,10 +57,13 @@ def train_together(
 
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
-    """Return reviews as training inputs without a prompt; their ends are cut at `train.max_length`."""
-    from evenhand.training.language import encode_whole_texts
+    """Return reviews as training inputs without a prompt: in blocks, or each alone and cut at `train.max_length`."""
+    from evenhand.training.language import encode_blocks, encode_whole_texts
 
-    return encode_whole_texts(tokenizer, list(examples.inputs), work.train.max_length)
+    texts = list(examples.inputs)
+    if work.train.blocks is not None:
+        return encode_blocks(tokenizer, texts, work.train.blocks)
+    return encode_whole_texts(tokenizer, texts, work.train.max_length)
 
 
 def predict(
@@ -79,7 +83,9 @@ def predict(
 
 def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
     """Return how many reviews to time, and the function that asks about them, from longer to shorter ones."""
-    lengths = encode(work, tokenizer, tested).lengths
+    from evenhand.training.language import encode_whole_texts
+
+    lengths = encode_whole_texts(tokenizer, list(tested.inputs), work.train.max_length).lengths
     count = min(LITTLE, len(tested))
     positions = (np.arange(count) + 0.5) * len(tested) / count
     alone = replace(work, content_free=())  # so that the time is that of typical reviews

@@ -88,12 +88,7 @@ def encode_whole_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
         InputError: a text has nothing to learn, because it or `max_length` is one token long.
     """
     longest = min(max_length, tokenizer.model_max_length)
-    end: Any = "\n" if tokenizer.eos_token is None else tokenizer.eos_token
-    encoded: Any = tokenizer([text + end for text in texts])["input_ids"] if len(texts) else []
-    tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
-    if tokenizer.eos_token is not None:
-        tokens = [_single_end(ids, tokenizer.eos_token_id) for ids in tokens]
-    tokens = [ids[:longest] for ids in tokens]
+    tokens = [ids[:longest] for ids in with_ends(tokenizer, texts)]
     lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
     if len(lengths) and lengths.min() < 2:
         raise InputError(
@@ -102,6 +97,45 @@ def encode_whole_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
         )
     padding: Any = tokenizer.pad_token_id
     return PromptedTexts(tokens, lengths, int(padding), np.ones(len(tokens), dtype=np.int64))
+
+
+def encode_blocks(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], size: int) -> PromptedTexts:
+    """Join tokenized texts, each with its end as in `encode_whole_texts`, and cut the result into blocks.
+
+    A block may begin and end inside a text, and its tokens attend to those of the texts before. Its first token does
+    not count in the loss. The tokens behind the last whole block are left out. This is what `group_texts` of Hugging
+    Face's example `run_clm.py` does, except that it starts anew, and leaves out a rest, after each thousand texts.
+
+    Args:
+        tokenizer: of the base model.
+        texts: [n], in the order in which they are joined; none is cut.
+        size: tokens of a block.
+
+    Raises:
+        InputError: the model has fewer positions than `size`, or all texts together have fewer tokens.
+    """
+    if size > tokenizer.model_max_length:
+        raise InputError(
+            f"train.blocks is {size}, and the model has {tokenizer.model_max_length} positions; set it to at most that"
+        )
+    joined = np.concatenate([*with_ends(tokenizer, texts), np.empty(0, dtype=np.int64)])
+    count = len(joined) // size
+    if not count:
+        raise InputError(
+            f"the texts have {len(joined)} tokens together, which do not fill one block of train.blocks: {size}; set "
+            "it lower, or give more texts"
+        )
+    tokens = list(joined[: count * size].reshape(count, size))
+    padding: Any = tokenizer.pad_token_id
+    return PromptedTexts(tokens, np.full(count, size), int(padding), np.ones(count, dtype=np.int64))
+
+
+def with_ends(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
+    """Return the token ids of each text and its end: one end-of-text token, or a line break if there is none."""
+    end: Any = "\n" if tokenizer.eos_token is None else tokenizer.eos_token
+    encoded: Any = tokenizer([text + end for text in texts])["input_ids"] if len(texts) else []
+    tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
+    return tokens if tokenizer.eos_token is None else [_single_end(ids, tokenizer.eos_token_id) for ids in tokens]
 
 
 def _single_end(ids: np.ndarray, end: Any) -> np.ndarray:

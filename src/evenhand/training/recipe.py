@@ -37,6 +37,9 @@ class TrainSpec(Spec):
             computed (`evenhand.training.sequence_packing`). For tasks whose models generate text.
         augment: `flip` mirrors about half of the training images left to right, chosen by the seed, the image and the
             epoch. Validation and test images are never mirrored.
+        blocks: for texts that are learned as a whole, join them with end-of-text tokens and cut the result into blocks
+            of this many tokens, which take the place of the examples: `batch_size` counts blocks, and `max_length` cuts
+            no text.
     """
 
     batch_size: PositiveInt = 32
@@ -56,3 +59,4 @@ class TrainSpec(Spec):
     packing: bool = False
     # Left out if it is null, so that trials from before the key existed keep their identity.
     augment: Literal["flip"] | None = Field(default=None, exclude_if=lambda value: value is None)
+    blocks: int | None = Field(default=None, ge=2, exclude_if=lambda value: value is None)

@@ -17,7 +17,7 @@ from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.audit.reading import assess
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
-from evenhand.metrics import bleu, pronoun_class, pronoun_readings, rouge_l, stereotype_shares
+from evenhand.metrics import bleu, bleu_paper, pronoun_class, pronoun_readings, rouge_l, stereotype_shares
 
 SEEDS = (0, 1, 2)
 PRONOUN = {"male": ("he", "his"), "female": ("she", "her")}
@@ -119,6 +119,22 @@ def test_values_are_those_of_the_plain_functions(tables, group):
     assert value(estimates, "rouge_l", "pro", 1, group) == pytest.approx(rouge_l(texts, references).mean())
 
 
+@pytest.mark.parametrize("group", [None, "female"])
+def test_bleu_of_the_paper_is_computed_where_it_is_asked_for(tables, group):
+    examples, trials, responses = tables
+    shouted = responses.with_columns(text=pl.col("text").str.to_uppercase() + pl.lit("  "))
+    assert "bleu_paper" not in set(translated(examples, trials, shouted, design())[0]["measure"])
+    estimates, verdicts = translated(examples, trials, shouted, design(measures=("bleu_paper", "bleu")))
+    own = responses.filter(trial="pro-1").join(examples, on="example", maintain_order="left")
+    if group is not None:
+        own = own.filter(pl.col("attribute.stereotype").list.first() == group)
+    references = [pronoun_readings(one[0]) for one in own["references"].to_list()]
+    oracle = bleu_paper(own["text"].to_list(), references)
+    assert value(estimates, "bleu_paper", "pro", 1, group) == pytest.approx(oracle)
+    assert value(estimates, "bleu", "pro", 1, group) < 20 < oracle
+    assert "bleu_paper" in set(verdicts["measure"])
+
+
 def test_a_pronoun_costs_no_points():
     examples, trials, responses = records_of({"general": 0.0, "pro": 1.0})
     estimates, _ = translated(examples, empty_columns(trials), responses, design())
@@ -145,7 +161,7 @@ def test_an_influence_is_what_a_units_absence_changes(evaluation, measure):
         rest = run.take(run.rows[evaluation.population.unit[run.rows] != unit])
         without = influence_of(evaluation, rest, measure)[0].value
         moved = found.influence[units == unit].sum() / (1 - found.weights[units == unit].sum())
-        tolerance = 0.05 * abs(moved) + 1e-3 if measure == "bleu" else 1e-9
+        tolerance = 0.05 * abs(moved) + 1e-3 if measure.startswith("bleu") else 1e-9
         assert found.value - without == pytest.approx(moved, abs=tolerance)
 
 

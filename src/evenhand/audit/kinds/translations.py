@@ -129,7 +129,8 @@ class _TextScorer:
             return Texts(None, None, unit, str(error))
         scores = [self._scores[key] for key in keys]
         bleu = np.stack([each for each, _ in scores]) if scores else np.empty((0, 10), dtype=np.int64)
-        return Texts(bleu, np.array([each for _, each in scores]), unit)
+        references = [self._references(int(row)) for row in rows]
+        return Texts(bleu, np.array([each for _, each in scores]), unit, None, texts, references)
 
     def _score(self, keys: list[tuple[int, str]]) -> None:
         """Score texts, given as (position of the example, text), and keep the scores."""

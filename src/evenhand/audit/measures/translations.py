@@ -60,8 +60,10 @@ def rouge_influence(data: RunData, subset: RunSubset) -> Influence:
     return Influence(value, subset.rows, shares * (values - value), shares, active, len(values))
 
 
-def bleu_influence(data: RunData, subset: RunSubset) -> Influence:
+def bleu_influence(data: RunData, subset: RunSubset, lowered: bool = False) -> Influence:
     """Corpus BLEU of the texts, every text counted once, with the jackknife's influence of each unit.
+
+    With `lowered`, it is `evenhand.metrics.bleu_paper`.
 
     A unit's influence is (1 − its share of the texts) · (BLEU − BLEU without it), divided evenly among its texts; for a
     mean that is exactly the unit's influence.
@@ -69,7 +71,7 @@ def bleu_influence(data: RunData, subset: RunSubset) -> Influence:
     assert data.texts is not None
     if data.texts.bleu is None:
         return undefined(str(data.texts.reason), len(subset.rows))
-    statistics = data.texts.bleu[subset.rows]
+    statistics = (data.texts.bleu_paper if lowered else data.texts.bleu)[subset.rows]
     _, unit_of_text = np.unique(data.texts.unit[subset.rows], return_inverse=True)
     total, size = statistics.sum(axis=0), np.bincount(unit_of_text)
     value = bleu_of(total)
@@ -181,6 +183,21 @@ TRANSLATIONS = by_name(
         gaps=True,
         display=Display(fitted=True, question="translation quality"),
         title="ROUGE-L",
+    ),
+    Measure(
+        "bleu_paper",
+        "translations",
+        "corpus BLEU, 0–100, of lower-cased and stripped texts and references, as Ding et al. (2024) compute it; needs "
+        "a margin of its own",
+        -1,
+        EVERYWHERE,
+        partial(bleu_influence, lowered=True),
+        gaps=True,
+        display=Display(fitted=True, question="translation quality"),
+        title="BLEU (lower-cased)",
+        default_margin=False,
+        limits=(0.0, 100.0),
+        on_request=True,
     ),
 )
 """The measures of translations by name, in the order of the rows of `responses`."""
