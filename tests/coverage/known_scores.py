@@ -58,7 +58,6 @@ class KnownScores:
         size: examples per unit, which share the example's effect.
         weights: whether examples have weights.
         alone: whether there is no reference, so that gaps get the verdicts.
-        paired: whether the rows of two methods are matched.
     """
 
     sizes: tuple[int, ...]

@@ -34,7 +34,7 @@ def _share(
         by_class=True,
         gaps=True,
         decides=not complement and direction != 0,
-        decided_by=f"the {complement}, 1 minus this" if complement else "",
+        decided_by=f"the {complement}, which is 1 minus this" if complement else "",
         on_request=True,
         display=Display(question="error rates", worse=worse),
     )
