@@ -132,9 +132,12 @@ class KnownScores:
         scores = [self.scorer(method).of(group) for group in groups]
         spread, shift = np.sqrt(1 - self.run), np.sqrt(self.run) * NODES
         tp, fp = (
-            sum(
-                count * norm.sf((threshold - sign * strength - shift) / spread)
-                for count, (strength, threshold, _) in zip(counts, scores, strict=True)
+            np.sum(
+                [
+                    count * norm.sf((threshold - sign * strength - shift) / spread)
+                    for count, (strength, threshold, _) in zip(counts, scores, strict=True)
+                ],
+                axis=0,
             )
             for sign, counts in ((1, positives), (-1, negatives))
         )

@@ -101,8 +101,8 @@ def missed(world: KnownScores, measures: tuple[str, ...], repetitions: int, seed
             if key not in truths:
                 truths[key] = contrast_of(world, comparison)
             add(key, *interval.bounds(TAIL), truths[key])
-    shares = ({key: part[key] / count for key, count in judged.items()} for part in (below, above))
-    return Missed(*shares, {key: count / repetitions for key, count in judged.items()})
+    low, high = ({key: part[key] / count for key, count in judged.items()} for part in (below, above))
+    return Missed(low, high, {key: count / repetitions for key, count in judged.items()})
 
 
 def members(world: KnownScores, group: str | None) -> list[int]:
