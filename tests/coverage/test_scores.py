@@ -16,6 +16,8 @@ import pytest
 import bounds
 from counting import compared, estimands, reading_of
 from evenhand.audit.estimands import Comparison
+from evenhand.stats.score_interval import reach
+from evenhand.stats.student_t import t_quantile
 from known_scores import MEASURES, KnownScores, Scorer
 
 TAIL = 0.05
@@ -137,6 +139,34 @@ def check(world: KnownScores, repetitions: int, seed: int = 0) -> None:
             assert max(below, above) <= bounds.most(TAIL, count), (key, below, above)
 
 
+CERTAIN = {"0.9 claimed, 0.9 true": (0.9, 0.9), "0.99 claimed, 0.95 true": (0.99, 0.95), "0.999, 0.98": (0.999, 0.98)}
+"""Models that are equally certain of all examples: the probability of the likely class, and how often it is right."""
+
+
+def means(claimed: float, right: float, n: int, repetitions: int, seed: int = 0) -> tuple[float, float]:
+    """How often the mean log loss of n examples of a model lies above the upper bound, one-sided at .05: of the t
+    interval, and of the score interval."""
+    losses = -np.log([claimed, 1 - claimed])
+    truth, quantile = right * losses[0] + (1 - right) * losses[1], -t_quantile(TAIL, n - 1)
+    wrong = np.random.default_rng(seed).binomial(n, 1 - right, repetitions) / n
+    estimates = losses[0] + wrong * (losses[1] - losses[0])
+    variances = wrong * (1 - wrong) * (losses[1] - losses[0]) ** 2 / (n - 1)
+    plain = estimates + quantile * np.sqrt(variances)
+    steps = (losses.max() - estimates) / n
+    scored = [value + reach(quantile, *part) for value, *part in zip(estimates, variances, steps, strict=True)]
+    return float((plain < truth).mean()), float((np.array(scored) < truth).mean())
+
+
+@pytest.mark.parametrize("n", [20, 50, 200, 1000])
+@pytest.mark.parametrize("name", CERTAIN)
+def test_losses_that_the_sample_missed_lie_below_the_upper_bound(name, n):
+    """The t interval of 50 examples of the last model lies below the truth in .37 of the samples."""
+    plain, scored = means(*CERTAIN[name], n, 4000)
+    assert scored <= bounds.most(TAIL, 4000), (plain, scored)
+    if (name, n) == ("0.999, 0.98", 50):
+        assert plain > 0.3
+
+
 def test_gaps_of_a_model_hold_the_truth():
     check(replace(ONE["overconfident"], alone=True), 40)
 
@@ -173,6 +203,8 @@ def test_changes_and_gap_changes(name, repetitions):
 
 if __name__ == "__main__":  # prints every share of every world: python tests/coverage/test_scores.py 200
     number = int(sys.argv[1])
+    for name, n in ((name, n) for name in CERTAIN for n in (20, 50, 200, 1000)):
+        print(name, n, *means(*CERTAIN[name], n, 4000), sep="\t")
     worlds = [*((name, replace(world, alone=True)) for name, world in ONE.items()), *TWO.items()]
     for name, world in worlds:
         found = missed(world, MEASURES, number)
