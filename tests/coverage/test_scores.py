@@ -153,7 +153,8 @@ def means(claimed: float, right: float, n: int, repetitions: int, seed: int = 0)
     variances = wrong * (1 - wrong) * (losses[1] - losses[0]) ** 2 / (n - 1)
     plain = estimates + quantile * np.sqrt(variances)
     steps = (losses.max() - estimates) / n
-    scored = [value + reach(quantile, *part) for value, *part in zip(estimates, variances, steps, strict=True)]
+    parts = zip(estimates, variances, steps, strict=True)
+    scored = [value + reach(quantile, variance, step, quantile) for value, variance, step in parts]
     return float((plain < truth).mean()), float((np.array(scored) < truth).mean())
 
 
