@@ -171,7 +171,7 @@ def test_the_influence_of_the_measure_is_its_derivative_by_an_examples_weight():
 
     influence = computed(weight)
     assert influence.influence.sum() == pytest.approx(0) and influence.weights.sum() == pytest.approx(1)
-    for place, row in enumerate(rows):
+    for place, row in enumerate(influence.rows):
         nudged = weight.copy()
         nudged[row] *= 1 + 1e-6
         slope = (computed(nudged).value - influence.value) / 1e-6

@@ -58,7 +58,6 @@ class KnownScores:
         size: examples per unit, which share the example's effect.
         weights: whether examples have weights.
         alone: whether there is no reference, so that gaps get the verdicts.
-        paired: whether the rows of two methods are matched.
     """
 
     sizes: tuple[int, ...]
@@ -133,9 +132,12 @@ class KnownScores:
         scores = [self.scorer(method).of(group) for group in groups]
         spread, shift = np.sqrt(1 - self.run), np.sqrt(self.run) * NODES
         tp, fp = (
-            sum(
-                count * norm.sf((threshold - sign * strength - shift) / spread)
-                for count, (strength, threshold, _) in zip(counts, scores, strict=True)
+            np.sum(
+                [
+                    count * norm.sf((threshold - sign * strength - shift) / spread)
+                    for count, (strength, threshold, _) in zip(counts, scores, strict=True)
+                ],
+                axis=0,
             )
             for sign, counts in ((1, positives), (-1, negatives))
         )

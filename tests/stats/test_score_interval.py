@@ -40,6 +40,13 @@ def test_a_mirrored_value_has_mirrored_bounds():
     assert many.bounds(0.05) == pytest.approx((1 - high, 1 - low))
 
 
+def test_few_runs_do_not_lengthen_what_units_add():
+    """Three runs that agree: the quantile of two degrees of freedom, 4.3, is for what varies between runs."""
+    whole = TwoWay(0.0, 0.0, 2, 0.0, 0.0, 0.0, 3, 200)
+    _, high = ScoreInterval(whole, 0.005, 0.0).bounds(0.025)
+    assert high == pytest.approx(0.005 * t_quantile(0.025, 199) ** 2)
+
+
 def test_without_steps_it_is_the_two_way_interval():
     whole = TwoWay(0.1, 0.0004, 12, 0.0, 0.0004, 0.0, 1, 13)
     assert ScoreInterval(whole, 0.0, 0.0).bounds(0.05) == pytest.approx(whole.bounds(0.05))

@@ -178,8 +178,9 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
         return middle - (whole.estimate - low) * falls, middle + (high - whole.estimate) * falls
     quantile = _quantiles(future, variance)
     if isinstance(interval, ScoreInterval):
+        half = t_quantile(future.level, max(whole.units - 1, 1)) ** 2 / 2
         below, above = (
-            quantile**2 * step / 2 + quantile * np.sqrt(variance.total + (quantile * step / 2) ** 2)
+            half * step + np.sqrt(quantile**2 * variance.total + (half * step) ** 2)
             for step in (interval.down, interval.up)
         )
         return middle - below, middle + above

@@ -8,8 +8,9 @@ add h² to its variance, so that the variance at a distance x is V + h·x. The b
 
     x = q²·h/2 + q·√(V + q²·h²/4)
 
-With a step of (1 − p)/n upwards and p/n downwards this is a proportion's upper and lower bound up to terms of order
-1/n²; with nothing seen it is q²·h, as in Wilson's interval.
+What units add is known from the units, however few the runs are: where the quantile q of V has the few degrees of
+freedom of the runs, that of h has those of the units. With a step of (1 − p)/n upwards and p/n downwards this is a
+proportion's upper and lower bound up to terms of order 1/n²; with nothing seen it is q²·h, as in Wilson's interval.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class ScoreInterval:
         >>> from evenhand.stats import ScoreInterval, TwoWay
         >>> none = TwoWay(0.0, 0.0, df=float("inf"), v_seed=0, v_example=0, v_both=0, runs=1, units=96)
         >>> low, high = ScoreInterval(none, up=1 / 96, down=0.0).bounds(0.025)
-        >>> low, round(high, 3)  # 1.96²/96
-        (0.0, 0.04)
+        >>> low, round(high, 3)  # q²/96, with q = 1.985 of 95 degrees of freedom
+        (0.0, 0.041)
     """
 
     whole: TwoWay
@@ -54,12 +55,13 @@ class ScoreInterval:
     @property
     def variance(self) -> float:
         """The variance that the bounds at one standard error imply."""
-        return ((reach(1.0, self.whole.variance, self.up) + reach(1.0, self.whole.variance, self.down)) / 2) ** 2
+        below, above = (reach(1.0, self.whole.variance, step, 1.0) for step in (self.down, self.up))
+        return ((below + above) / 2) ** 2
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most; nan where the variance is."""
-        quantile = -t_quantile(tail, self.whole.df)
-        below, above = (reach(quantile, self.whole.variance, step) for step in (self.down, self.up))
+        quantile, of_units = (-t_quantile(tail, df) for df in (self.whole.df, max(self.whole.units - 1, 1)))
+        below, above = (reach(quantile, self.whole.variance, step, of_units) for step in (self.down, self.up))
         return self.estimate - below, self.estimate + above
 
     def p_greater(self, null: float = 0.0) -> float:
@@ -67,7 +69,7 @@ class ScoreInterval:
         return tail_at(self, null)
 
 
-def reach(quantile: float, variance: float, step: float) -> float:
-    """The distance of a bound from the estimate: x = quantile·√(variance + step·x)."""
-    half = quantile**2 * step / 2
+def reach(quantile: float, variance: float, step: float, of_units: float) -> float:
+    """The distance x of a bound from the estimate: x² = quantile²·variance + of_units²·step·x."""
+    half = of_units**2 * step / 2
     return half + math.sqrt(quantile**2 * variance + half**2)

@@ -249,9 +249,12 @@ class PredictionReading:
         notes += self.notes.of_missing(comparison)
         unpaired = self.design.paired == "none"
         if comparison.kind == "gap change":
-            if unpaired:
-                return unpaired_gap_change_evidence(self.reader, comparison, notes)
-            return gap_change_evidence(self.to_rest, comparison, notes)
+            found = (
+                unpaired_gap_change_evidence(self.reader, comparison, notes)
+                if unpaired
+                else gap_change_evidence(self.to_rest, comparison, notes)
+            )
+            return found if comparison.decides else replace(found, gaps=None)  # one word for a rate and its complement
         if unpaired:
             return unpaired_evidence(self.reader, comparison, notes)
         return paired_evidence(self.rates, comparison, notes)

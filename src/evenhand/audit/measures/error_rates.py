@@ -22,6 +22,7 @@ def _share(
     influence: Callable[..., Any],
     complement: str = "",
     worse: str = "",
+    of_data: bool = False,
 ) -> Measure:
     return Measure(
         name,
@@ -33,8 +34,8 @@ def _share(
         proportion=True,
         by_class=True,
         gaps=True,
-        decides=not complement and direction != 0,
-        decided_by=f"the {complement}, 1 minus this" if complement else "",
+        decides=not complement and not of_data,
+        decided_by=f"the {complement}, which is 1 minus this" if complement else "",
         on_request=True,
         display=Display(question="error rates", worse=worse),
     )
@@ -108,6 +109,7 @@ ERROR_RATES = (
         "share of the examples that are positive: a property of the data, shown and never judged",
         0,
         RateOf("prevalence"),
+        of_data=True,
     ),
     Measure(
         "balanced_accuracy",
