@@ -42,7 +42,7 @@ from evenhand.metrics.membership.roc import (
     RocCurve,
     TprAtFpr,
     dp_bound,
-    roc_auc,
+    membership_auc,
     roc_curve,
     tpr_at_fpr,
     tpr_at_fpr_by_group,
@@ -76,6 +76,7 @@ from evenhand.metrics.parity_ratios import (
 )
 from evenhand.metrics.probing import probe_accuracy, selectivity, selectivity_by_example
 from evenhand.metrics.pronouns import PRONOUN_CLASSES, pronoun_class, pronoun_readings
+from evenhand.metrics.ranking import average_precision, bnsp_auc, bpsn_auc, roc_auc, subgroup_auc
 from evenhand.metrics.rates import (
     accuracy,
     error_rate,
@@ -133,6 +134,7 @@ __all__ = [
     "attack_pool",
     "attack_targets",
     "attack_without_each_pair",
+    "average_precision",
     "balanced_arrangements",
     "best_group",
     "bin_gaps",
@@ -140,6 +142,8 @@ __all__ = [
     "bleu",
     "bleu_of",
     "bleu_statistics",
+    "bnsp_auc",
+    "bpsn_auc",
     "brier_decomposition",
     "brier_score",
     "by_group",
@@ -177,6 +181,7 @@ __all__ = [
     "intersections",
     "likelihood_score",
     "loss_score",
+    "membership_auc",
     "min_k_plus_plus_score",
     "min_k_score",
     "option_choices",
@@ -206,6 +211,7 @@ __all__ = [
     "smooth_calibration_error",
     "stereotype_outcomes",
     "stereotype_shares",
+    "subgroup_auc",
     "tpr_at_fpr",
     "tpr_at_fpr_by_group",
     "true_negative_rate",
