@@ -48,7 +48,8 @@ def average_precision(y_true: Any, y_score: Any, *, pos_label: Any = None, sampl
 
     A score that says nothing has the share of positives, so that values of data with different shares do not compare.
 
-    Args: see `roc_auc`.
+    Args:
+        y_true, y_score, pos_label, sample_weight: [n], see `roc_auc`.
 
     Returns:
         From 0 to 1; nan without positives.
@@ -107,7 +108,9 @@ def bpsn_auc(
     It is low where the group's negatives are scored like positives: at one threshold for all, the group has more false
     positives than the background.
 
-    Args: see `subgroup_auc`; the background of a group is everyone who is not in it.
+    Args:
+        y_true, y_score, sensitive_features, pos_label, sample_weight: [n], see `subgroup_auc`. The background of a group
+            is everyone who is not in it.
 
     Returns:
         As `subgroup_auc`: nan without positives outside or negatives inside of the group.
@@ -134,7 +137,9 @@ def bnsp_auc(
     It is low where the group's positives are scored like negatives: at one threshold for all, the group has more false
     negatives than the background.
 
-    Args: see `subgroup_auc`; the background of a group is everyone who is not in it.
+    Args:
+        y_true, y_score, sensitive_features, pos_label, sample_weight: [n], see `subgroup_auc`. The background of a group
+            is everyone who is not in it.
 
     Returns:
         As `subgroup_auc`: nan without positives inside or negatives outside of the group.

@@ -25,7 +25,7 @@ from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, 
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
-from evenhand.stats.ranking import LogitInterval, precision_area, roc_area
+from evenhand.stats.ranking import LogitInterval, SkewedInterval, precision_area, roc_area
 from evenhand.stats.ratios import TwoProportions, score_ratio
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
@@ -44,6 +44,7 @@ __all__ = [
     "RatioSums",
     "RocPoint",
     "RunsNeeded",
+    "SkewedInterval",
     "StudentT",
     "TwoProportions",
     "TwoWay",

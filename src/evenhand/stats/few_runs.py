@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.differences import Apart, FewEvents
-from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
+from evenhand.stats.differences import Interval
+from evenhand.stats.proportion import LEAST
 from evenhand.stats.roots import rising_root
 from evenhand.stats.student_t import t_density, t_quantile, t_tail
 
@@ -103,11 +103,11 @@ class Wider:
 
     Attributes:
         runs: of the two-way variance, of a contrast for few runs.
-        units: adjusted for few discordant units.
+        units: adjusted for few discordant units, few events, or the skew of an area.
     """
 
     runs: FewRuns | TwoWay
-    units: FewDiscordant | Widened | FewEvents | Apart
+    units: Interval
 
     @property
     def estimate(self) -> float:
@@ -127,5 +127,5 @@ class Wider:
         found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
         return max(found) if self.estimate > null else min(found)
 
-    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened | FewEvents | Apart]:
+    def _parts(self) -> tuple[FewRuns | TwoWay, Interval]:
         return self.runs, self.units

@@ -13,10 +13,11 @@ example, times the weight, and sum to 0, so that `stats.contrast` has their vari
 from being too short, all simulated in `tests/coverage/test_areas.py`:
 
 - The degrees of freedom, and the factor U/(U − 1), are those of the class with fewer units.
-- Few examples in the wrong order say most about an area near 1, and one more of them may be missing: (q·h)² is added to
-  the variance, where h is the largest contribution of a unit and q the quantile of the bound.
-- Levels are on the logit scale. A difference between two samples adds up the distances to their bounds as squares
-  (MOVER: Zou and Donner 2008); a difference on the same examples is symmetric.
+- Few examples in the wrong order say most about an area near 1, and one more of them may be missing: h² is added to the
+  variance, where h is the largest contribution of a unit.
+- Levels are on the logit scale, and a difference between two samples adds up the distances to their bounds as squares
+  (MOVER: Zou and Donner 2008). A difference on the same examples is symmetric where two models are equally good, and
+  skewed where one is better: the longer side is that of Johnson's (1978) t, and the shorter one is left as it is.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class LogitInterval:
 
     Attributes:
         whole: the number with its two-way variance, strictly between 0 and 1.
-        step: h, the largest contribution of a unit: (q·h)² is added to the variance at a quantile q.
+        step: h, the largest contribution of a unit: h² is added to the variance.
 
     Example:
         >>> from evenhand.stats import LogitInterval, TwoWay
@@ -157,9 +158,7 @@ class LogitInterval:
         """Lower and upper bound, each missed with probability `tail` at most."""
         if not self.whole.variance > 0:
             return self.estimate, self.estimate
-        half = FewRuns(self.whole).half_width(tail)
-        half = math.hypot(half, (half / self.whole.standard_error) ** 2 * self.step)
-        area = self.estimate
+        half, area = _quantile(self.whole, tail) * math.sqrt(self.variance), self.estimate
         odds, factor = area / (1 - area), math.exp(min(half / (area * (1 - area)), 700.0))
         return odds / (odds + factor), odds / (odds + 1 / factor)
 
@@ -172,3 +171,59 @@ class LogitInterval:
         whole = self.whole
         parts = {name: getattr(whole, name) / rates**2 for name in ("variance", "v_seed", "v_example", "v_both")}
         return LogitInterval(replace(whole, estimate=whole.estimate / rates, **parts), self.step / rates)
+
+
+@dataclass(frozen=True)
+class SkewedInterval:
+    """The interval of a difference of two areas on the same examples, longer to the side of its skew.
+
+    With q the quantile of the bound and γ = Σ T³/V^1.5 the skewness, the upper bound is at max(q, q + γ(2q² + 1)/6)
+    times √(V + h²) from the estimate, the lower one at max(q, q − γ(2q² + 1)/6) times.
+
+    Attributes:
+        whole: the difference with its two-way variance V.
+        step: h, the largest contribution of a unit.
+        cubes: Σ T³ over the contributions of units.
+
+    Example:
+        >>> from evenhand.stats import TwoWay
+        >>> from evenhand.stats.ranking import SkewedInterval
+        >>> difference = TwoWay(0.0, 0.01, df=99, v_seed=0, v_example=0.01, v_both=0, runs=1, units=100)
+        >>> [round(bound, 3) for bound in SkewedInterval(difference, step=0.0, cubes=0.0003).bounds(0.05)]
+        [-0.166, 0.199]
+    """
+
+    whole: TwoWay
+    step: float
+    cubes: float
+
+    @classmethod
+    def of(cls, whole: TwoWay, contributions: np.ndarray) -> SkewedInterval:
+        """From the contributions of units over all runs, float [U]."""
+        return cls(whole, float(np.abs(contributions).max(initial=0.0)), float((contributions**3).sum()))
+
+    @property
+    def estimate(self) -> float:
+        return self.whole.estimate
+
+    @property
+    def variance(self) -> float:
+        return self.whole.variance + self.step**2
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        if not self.whole.variance > 0:
+            return self.estimate, self.estimate
+        quantile, spread = _quantile(self.whole, tail), math.sqrt(self.variance)
+        longer = self.cubes / self.whole.variance**1.5 * (2 * quantile**2 + 1) / 6
+        below, above = quantile + max(-longer, 0.0), quantile + max(longer, 0.0)
+        return self.estimate - spread * below, self.estimate + spread * above
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which a bound reaches `null`."""
+        return tail_at(self, null)
+
+
+def _quantile(whole: TwoWay, tail: float) -> float:
+    """The half-width of a bound in standard errors, for few runs."""
+    return FewRuns(whole).half_width(tail) / whole.standard_error

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from typing import Literal
 
 import numpy as np
 
@@ -50,6 +51,19 @@ class RateInfluence:
         return math.sqrt(value * (1 - value) / size)
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """How many units of each class a ranking compares, at least.
+
+    Attributes:
+        units: the effective number of units of the rarer class.
+        rarer: which class that is.
+    """
+
+    units: float
+    rarer: Literal["positive", "negative"]
+
+
 @dataclass(frozen=True, eq=False)
 class Influence:
     """A measure of one run in linear form.
@@ -69,6 +83,7 @@ class Influence:
         calibration: of a debiased calibration error, what it cannot see; None for others.
         reason: why the value is undefined, or a caveat about it.
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
+        ranking: of an area under a curve, how many units it compares; None for others.
     """
 
     value: float
@@ -82,6 +97,7 @@ class Influence:
     calibration: SquaredError | None = None
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
+    ranking: Ranking | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

@@ -13,7 +13,7 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.contrast import TwoWay, by_unit, two_way
+from evenhand.stats.contrast import TwoWay, by_unit, cells_of, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import correction
@@ -27,12 +27,14 @@ class RunsByUnit:
         values: float [J].
         weights, influence: float [J, U], sums over each unit's examples in each run; 0 where the run did not test it.
         clustered: whether units are clusters of examples.
+        known: how many units the mean is known as well as at most; None: no such limit.
     """
 
     values: np.ndarray
     weights: np.ndarray
     influence: np.ndarray
     clustered: bool
+    known: float | None = None
 
     @classmethod
     def of(cls, reader: RunInfluences, runs: Sequence[Run], influences: Sequence[Influence]) -> RunsByUnit:
@@ -42,12 +44,12 @@ class RunsByUnit:
             units, [influence.weights for influence in influences], [influence.influence for influence in influences]
         )
         values = np.array([influence.value for influence in influences])
-        return cls(values, weights, summed, reader.clustered)
+        return cls(values, weights, summed, reader.clustered, known_units(influences))
 
     def run(self, index: int) -> RunsByUnit:
         """One of the runs alone."""
         rows = slice(index, index + 1)
-        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows], self.clustered)
+        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows], self.clustered, self.known)
 
     def t_intervals(self) -> tuple[np.ndarray, np.ndarray]:
         """The 95% t interval of each run by itself, float [J] each; nan with a single unit."""
@@ -66,7 +68,27 @@ class RunsByUnit:
     @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
-        return two_way(self.values, self.influence, self.weights, self.clustered)
+        return two_way(self.values, self.influence, self.weights, self.clustered, self.known)
+
+    @property
+    def contributions(self) -> np.ndarray:
+        """float [U]: what each unit contributes to the error of the mean over runs."""
+        return cells_of(self.values, self.influence, self.weights).sum(axis=0)
+
+    @property
+    def step(self) -> float:
+        """The largest contribution of a unit."""
+        return largest(self.contributions)
+
+
+def known_units(influences: Sequence[Influence]) -> float | None:
+    """How many units influences are known as well as at most: of areas those of the rarer class; None for others."""
+    return min((influence.ranking.units for influence in influences if influence.ranking is not None), default=None)
+
+
+def largest(contributions: np.ndarray) -> float:
+    """The largest contribution of a unit, of float [U]."""
+    return float(np.abs(contributions).max(initial=0.0))
 
 
 def run_intervals(

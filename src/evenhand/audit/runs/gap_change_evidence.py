@@ -11,6 +11,8 @@ from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
+from evenhand.audit.runs.areas import WIDENED
+from evenhand.audit.runs.by_unit import known_units
 from evenhand.audit.runs.evidence import (
     UNPAIRED,
     Both,
@@ -25,6 +27,7 @@ from evenhand.audit.runs.evidence import (
 )
 from evenhand.audit.runs.gap_evidence import (
     Sided,
+    doubts_on,
     gap_of_runs,
     gap_runs,
     part_apart,
@@ -104,6 +107,8 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         sample=reader.sample,
+        doubts=tuple(dict.fromkeys(doubt for side in evidence for doubt in side.doubts)),
+        adjustment=evidence[0].adjustment,
         adjusted=Apart(whole, intervals[0], intervals[1], difference.part) if few else None,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
@@ -134,13 +139,14 @@ def _sided(
         first, second = (positive_if_worse(each, sign, measure.proportion) for each in (ours, theirs))
         value = times[0] * first.value + times[1] * second.value
         parts.append((value, first.weights, times[0] * first.influence + times[1] * second.influence))
-    return Sided.of(units, [parts[: len(sides[0])], parts[len(sides[0]) :]], reader.clustered)
+    inside, outside = (known_units([influence for pair in side for influence in (pair[1], pair[3])]) for side in sides)
+    return Sided.of(units, [parts[: len(sides[0])], parts[len(sides[0]) :]], reader.clustered, (inside, outside))
 
 
 def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
     """The evidence on the difference of two methods' gaps whose variances are independent."""
     notes, measure, sign = list(notes), comparison.estimand.measure, int(comparison.signs[0])
-    sides, smallest = [], []
+    sides, smallest, doubts = [], [], []
     for method in (comparison.method, str(comparison.reference)):
         notes += absence_notes(reader, method, reader.evaluation.seeds(method))
         defined = gap_runs(reader, comparison.estimand, comparison.opposite, method)
@@ -148,7 +154,9 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
         sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
         smallest.append(smallest_of(defined))
+        doubts += doubts_on(defined, sides[-1], reader.sample)
     ours, theirs = sides
+    areas = ours.steps is not None
     whole = unpaired(ours.whole, theirs.whole)
     intervals = [side.interval(measure.proportion) for side in sides]
     total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))
@@ -160,8 +168,9 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         (*notes, UNPAIRED),
         min(smallest),
         reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
-        adjustment="the interval allows for few events in the group and in the rest",
+        doubts=tuple(doubts),
+        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion or (areas and not doubts) else None,
+        adjustment=WIDENED if areas else "the interval allows for few events in the group and in the rest",
         single=is_single(reader, comparison),
         gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
     )
