@@ -85,14 +85,17 @@ class Binormal:
         shared = rng.normal(size=len(names))
         weight = rng.choice([0.5, 1.0, 2.0], len(group)) if self.weights else np.ones(len(group))
         strata = [(np.flatnonzero((group == one) & (label == of)), n) for one, of, n in sizes]
+        samples = [np.arange(len(group))] * self.runs
+        if self.vary:  # methods share the split of a seed
+            samples = [
+                np.sort(np.concatenate([rng.choice(each, n, replace=False) for each, n in strata]))
+                for _ in range(self.runs)
+            ]
         runs = {}
         for method in METHODS:
             apart = rng.normal(size=len(names))
             part = (np.sqrt(self.together) * shared + np.sqrt(1 - self.together) * apart)[unit]
-            for seed in range(self.runs):
-                rows = np.arange(len(group))
-                if self.vary:
-                    rows = np.sort(np.concatenate([rng.choice(each, n, replace=False) for each, n in strata]))
+            for seed, rows in enumerate(samples):
                 noise = np.sqrt(self.example) * part[rows] + np.sqrt(1 - self.example) * rng.normal(size=len(rows))
                 positive = label[rows] == 1
                 noise += positive * np.sqrt(self.run) * rng.normal()

@@ -31,8 +31,10 @@ class Misses:
     judged: float
 
 
-def misses(world: Binormal, measure: str, repetitions: int, kinds: tuple[str, ...], seed: int = 0) -> dict[str, Misses]:
-    """By kind and group: `level`, `change`, `gap`, `gap change`; of everyone the group is ``."""
+def misses(
+    world: Binormal, measure: str, repetitions: int, kinds: tuple[str, ...], seed: int = 0, null: bool = False
+) -> dict[str, Misses]:
+    """By kind and group, such as `level`, `change a`, `gap b`; where `null`, 0 stands for the truth."""
     rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     for repetition in range(repetitions):
         reading = reading_of(world, np.random.default_rng([seed, repetition]))
@@ -46,7 +48,7 @@ def misses(world: Binormal, measure: str, repetitions: int, kinds: tuple[str, ..
         for member in compared(reading, (measure,), kinds):
             if member.contrast.interval is None or member.comparison.method != "method":
                 continue
-            interval, truth = member.contrast.interval, truth_of(world, measure, member)
+            interval, truth = member.contrast.interval, 0.0 if null else truth_of(world, measure, member)
             name = f"{member.comparison.kind} {member.comparison.estimand.subset.group or ''}"
             rows[name].append((*_outside(*interval.bounds(0.025), truth), *_outside(*interval.bounds(0.05), truth)))
     found = {}
