@@ -23,10 +23,10 @@ from evenhand.metrics import (
     dp_bound,
     likelihood_score,
     loss_score,
+    membership_auc,
     min_k_plus_plus_score,
     min_k_score,
     reference_score,
-    roc_auc,
     roc_curve,
     tpr_at_fpr,
     tpr_at_fpr_by_group,
@@ -314,7 +314,7 @@ def test_data_without_signal_give_half(models, attack):
     found = []
     for seed in range(6):
         phi, member, pairs = pool(models, 1500, 0.0, seed)
-        found.append(roc_auc(attack_pool(phi, member, pairs, *attack), member))
+        found.append(membership_auc(attack_pool(phi, member, pairs, *attack), member))
     assert np.mean(found) == pytest.approx(0.5, abs=4 * 0.012 / math.sqrt(6))
 
 
@@ -327,7 +327,7 @@ def test_membership_flipped_within_twins_gives_half(models, attack):
         member = member.copy()
         member[first] ^= np.random.default_rng(seed + 100).random((len(first), 1500)) < 0.5
         member[pairs[first]] = ~member[first]
-        found.append(roc_auc(attack_pool(phi, member, pairs, *attack), member))
+        found.append(membership_auc(attack_pool(phi, member, pairs, *attack), member))
     assert np.mean(found) == pytest.approx(0.5, abs=4 * 0.012 / math.sqrt(6))
 
 
@@ -338,7 +338,7 @@ def test_shadows_of_another_method_tell_nothing_of_data_without_signal(attack):
     for seed in range(6):
         phi, member, pairs = pool(8, 1500, 0.0, seed)
         others = phi + 0.3 * np.random.default_rng(seed + 100).normal(size=phi.shape)
-        found.append(roc_auc(attack_pool(phi, member, pairs, *attack, shadow_phi=others), member))
+        found.append(membership_auc(attack_pool(phi, member, pairs, *attack, shadow_phi=others), member))
     assert np.mean(found) == pytest.approx(0.5, abs=4 * 0.012 / math.sqrt(6))
 
 
@@ -350,8 +350,8 @@ def test_a_twin_that_is_kept_tells_the_membership():
         rest = [np.delete(np.arange(8), target) for target in range(8)]
         attack = "lira", "online", "per-example"
         score = [attack_targets(phi[[t]], phi[rest[t]], member[rest[t]], *attack)[0] for t in range(8)]
-        kept.append(roc_auc(score, member))
-        dropped.append(roc_auc(attack_pool(phi, member, pairs, *attack), member))
+        kept.append(membership_auc(score, member))
+        dropped.append(membership_auc(attack_pool(phi, member, pairs, *attack), member))
     assert np.mean(kept) < 0.45
     assert np.mean(dropped) == pytest.approx(0.5, abs=0.015)
 
@@ -359,7 +359,7 @@ def test_a_twin_that_is_kept_tells_the_membership():
 @pytest.mark.parametrize("attack", [*OTHERS, *RMIA, *LIRA])
 def test_a_leak_is_found(attack):
     phi, member, pairs = pool(16, 2000, 1.5)
-    assert roc_auc(attack_pool(phi, member, pairs, *attack), member) > 0.6
+    assert membership_auc(attack_pool(phi, member, pairs, *attack), member) > 0.6
 
 
 # Closed forms of two normals
@@ -368,7 +368,7 @@ def test_a_leak_is_found(attack):
 def test_the_area_and_the_low_end_of_two_normals():
     grid = ndtri((np.arange(200_000) + 0.5) / 200_000)
     score, member = np.concatenate([grid, grid + 1]), np.arange(400_000) >= 200_000
-    assert roc_auc(score, member) == pytest.approx(0.76025, abs=1e-4)
+    assert membership_auc(score, member) == pytest.approx(0.76025, abs=1e-4)
     assert tpr_at_fpr(score, member, 0.01).true_positive_rate == pytest.approx(0.09236, abs=1e-4)
     assert tpr_at_fpr(score, member, 0.001).true_positive_rate == pytest.approx(0.01830, abs=1e-4)
 
@@ -378,7 +378,7 @@ def test_offline_attacks_with_eight_models_and_one_variance():
     member = rng.random((1, n)) < 0.5
     shadows = rng.normal(size=(8, n))
     score = attack_targets(rng.normal(size=(1, n)) + member, shadows)
-    assert roc_auc(score, member) == pytest.approx(0.74751, abs=0.003)
+    assert membership_auc(score, member) == pytest.approx(0.74751, abs=0.003)
     assert tpr_at_fpr(score, member, 0.01).true_positive_rate == pytest.approx(0.08325, abs=0.003)
 
 
@@ -386,7 +386,7 @@ def test_a_pool_of_eighteen_is_attacked_with_eight_models_per_side():
     phi, member, pairs = pool(18, 20_000, 0.0)
     phi = np.random.default_rng(1).normal(size=phi.shape) + member
     score = attack_pool(phi, member, pairs, "lira", "offline")
-    assert roc_auc(score, member) == pytest.approx(0.74751, abs=0.003)
+    assert membership_auc(score, member) == pytest.approx(0.74751, abs=0.003)
 
 
 # The public LiRA
@@ -564,15 +564,15 @@ def test_a_curve_by_hand():
     assert curve.true_positive_rate.tolist() == [0, 0.5, 1, 1]
     assert curve.threshold.tolist() == [np.inf, 3, 2, 1]
     assert (curve.members, curve.non_members) == (2, 2)
-    assert roc_auc([3.0, 2.0, 2.0, 1.0], [True, False, True, False]) == 0.875
+    assert membership_auc([3.0, 2.0, 2.0, 1.0], [True, False, True, False]) == 0.875
 
 
 def test_rows_are_chosen_by_example_or_one_by_one():
     rng = np.random.default_rng(0)
     score, member, mask = rng.normal(size=(4, 50)), rng.random((4, 50)) < 0.5, rng.random(50) < 0.5
     whole = np.broadcast_to(mask, (4, 50))
-    assert roc_auc(score, member, where=mask) == roc_auc(score[:, mask], member[:, mask])
-    assert roc_auc(score, member, where=whole) == roc_auc(score, member, where=mask)
+    assert membership_auc(score, member, where=mask) == membership_auc(score[:, mask], member[:, mask])
+    assert membership_auc(score, member, where=whole) == membership_auc(score, member, where=mask)
 
 
 def test_the_rate_is_refused_below_three_over_alpha_distinct_non_members():
@@ -601,7 +601,7 @@ def test_a_group_without_members_or_non_members_has_no_rate():
     score = np.arange(10.0)
     assert tpr_at_fpr(score, np.zeros(10, bool)).reason == "no members"
     assert tpr_at_fpr(score, np.ones(10, bool)).reason == "no non-members"
-    assert math.isnan(roc_auc(score, np.ones(10, bool)))
+    assert math.isnan(membership_auc(score, np.ones(10, bool)))
     with pytest.raises(InputError, match="all are members"):
         roc_curve(score, np.ones(10, bool))
     with pytest.raises(InputError, match="none is a member"):
@@ -653,9 +653,9 @@ def test_one_target_has_no_other_model():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: roc_auc([1.0, np.nan], [True, False]), "nan in 1 rows"),
-        (lambda: roc_auc([1.0, 2.0], [True]), "must be the same"),
-        (lambda: roc_auc([1.0, 2.0], [True, False], where=[True]), "bool of the shape"),
+        (lambda: membership_auc([1.0, np.nan], [True, False]), "nan in 1 rows"),
+        (lambda: membership_auc([1.0, 2.0], [True]), "must be the same"),
+        (lambda: membership_auc([1.0, 2.0], [True, False], where=[True]), "bool of the shape"),
         (lambda: tpr_at_fpr([1.0, 2.0], [True, False], 1.0), "alpha is 1"),
         (lambda: tpr_at_fpr([1.0, 2.0], [True, False], example=[1]), "example has shape"),
         (lambda: tpr_at_fpr_by_group([1.0, 2.0], [True, False], groups=["a", "b"], thresholds="own"), "thresholds is"),

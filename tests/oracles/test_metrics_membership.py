@@ -35,13 +35,13 @@ def test_the_curve():
 def test_the_area():
     for seed in range(PROBLEMS):
         score, member = problem(seed)
-        assert metrics.roc_auc(score, member) == pytest.approx(sklearn.roc_auc_score(member, score), abs=1e-12)
+        assert metrics.membership_auc(score, member) == pytest.approx(sklearn.roc_auc_score(member, score), abs=1e-12)
 
 
 def test_the_area_of_one_class_is_undefined_there_too():
     with pytest.warns(UserWarning, match="Only one class"):
         assert np.isnan(sklearn.roc_auc_score([1, 1], [0.2, 0.3]))
-    assert np.isnan(metrics.roc_auc([0.2, 0.3], [True, True]))
+    assert np.isnan(metrics.membership_auc([0.2, 0.3], [True, True]))
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3, 0.5])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from evenhand.metrics import roc_auc, tpr_at_fpr
+from evenhand.metrics import membership_auc, tpr_at_fpr
 from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate
 from evenhand.stats.permuted_curves import permuted_areas
 from evenhand.stats.roc_point import pooled_tpr
@@ -31,7 +31,7 @@ def test_values_are_those_of_the_metrics():
         score, positive = drawn(3, 60, seed=seed)
         score = np.round(score, 1)  # ties
         mask = np.random.default_rng(seed).random(60) < 0.6
-        assert pooled_auc(score, positive, mask).estimate == pytest.approx(roc_auc(score, positive, where=mask))
+        assert pooled_auc(score, positive, mask).estimate == pytest.approx(membership_auc(score, positive, where=mask))
         for threshold_mask in (mask, np.ones(60, dtype=bool)):
             found = pooled_tpr(score, positive, 0.1, mask, threshold_mask)
             called = called_in_random_order(score, positive, mask, threshold_mask, 0.1)

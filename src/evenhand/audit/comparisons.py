@@ -13,6 +13,7 @@ from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
+from evenhand.stats.ranking import SkewedInterval
 
 ONE_SEED = "one run of each: about these two models, not about the methods, whose other runs may differ"
 ONE_MODEL = "one run: about this model, not about other runs of the method"
@@ -148,7 +149,7 @@ class Evidence:
     smallest: float = math.inf
     sample: str = "examples"
     doubts: tuple[str, ...] = ()
-    adjusted: FewDiscordant | Widened | Apart | None = None
+    adjusted: FewDiscordant | Widened | Apart | SkewedInterval | None = None
     few_events: FewEvents | Wider | FewRuns | None = None
     adjustment: str = DISCORDANT
     closing: tuple[str, ...] = ()

@@ -42,7 +42,7 @@ from evenhand.metrics.membership.roc import (
     RocCurve,
     TprAtFpr,
     dp_bound,
-    roc_auc,
+    membership_auc,
     roc_curve,
     tpr_at_fpr,
     tpr_at_fpr_by_group,
@@ -83,6 +83,7 @@ from evenhand.metrics.predictive_values import (
 )
 from evenhand.metrics.probing import probe_accuracy, selectivity, selectivity_by_example
 from evenhand.metrics.pronouns import PRONOUN_CLASSES, pronoun_class, pronoun_readings
+from evenhand.metrics.ranking import average_precision, bnsp_auc, bpsn_auc, roc_auc, subgroup_auc
 from evenhand.metrics.rates import (
     accuracy,
     error_rate,
@@ -143,6 +144,7 @@ __all__ = [
     "attack_pool",
     "attack_targets",
     "attack_without_each_pair",
+    "average_precision",
     "balanced_accuracy",
     "balanced_arrangements",
     "best_group",
@@ -153,6 +155,8 @@ __all__ = [
     "bleu_paper",
     "bleu_paper_statistics",
     "bleu_statistics",
+    "bnsp_auc",
+    "bpsn_auc",
     "brier_decomposition",
     "brier_score",
     "by_group",
@@ -193,6 +197,7 @@ __all__ = [
     "likelihood_score",
     "log_loss",
     "loss_score",
+    "membership_auc",
     "min_k_plus_plus_score",
     "min_k_score",
     "negative_predictive_value",
@@ -225,6 +230,7 @@ __all__ = [
     "smooth_calibration_error",
     "stereotype_outcomes",
     "stereotype_shares",
+    "subgroup_auc",
     "tpr_at_fpr",
     "tpr_at_fpr_by_group",
     "true_negative_rate",

@@ -25,6 +25,7 @@ from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, 
 from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
+from evenhand.stats.ranking import LogitInterval, SkewedInterval, precision_area, roc_area
 from evenhand.stats.ratios import TwoProportions, score_ratio
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
@@ -35,6 +36,7 @@ from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gap
 __all__ = [
     "Cells",
     "FewRuns",
+    "LogitInterval",
     "MaxT",
     "MetaAnalysis",
     "NoiseFloor",
@@ -44,6 +46,7 @@ __all__ = [
     "RocPoint",
     "RunsNeeded",
     "ScoreInterval",
+    "SkewedInterval",
     "StudentT",
     "TwoProportions",
     "TwoWay",
@@ -81,8 +84,10 @@ __all__ = [
     "pooled_curve",
     "pooled_rate",
     "pooled_tpr",
+    "precision_area",
     "proportion_interval",
     "redraw_outcomes",
+    "roc_area",
     "runs_needed",
     "score_ratio",
     "sign_flip",

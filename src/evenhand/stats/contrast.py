@@ -75,7 +75,13 @@ class TwoWay:
         return t_tail((self.estimate - null) / self.standard_error, self.df)
 
 
-def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray, clustered: bool = False) -> TwoWay:
+def two_way(
+    values: np.ndarray,
+    contributions: np.ndarray,
+    shares: np.ndarray,
+    clustered: bool = False,
+    known: float | None = None,
+) -> TwoWay:
     """The mean over runs with its variance; see the module for the formulas.
 
     Args:
@@ -83,6 +89,7 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray, c
         contributions: float [J, U], each unit's influence over the size of the run's sample; rows sum to 0.
         shares: float [J, U], each unit's share of the run's sample; rows sum to 1.
         clustered: whether units are clusters of examples, which may differ in size.
+        known: how many units it is known as well as at most; of a comparison of two classes those of the rarer one.
 
     Returns:
         The estimate with its variance. With one run V_seed and V_both are 0 and the variance is that of the examples;
@@ -98,7 +105,7 @@ def two_way(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray, c
     """
     cells = cells_of(values, contributions, shares)
     units = UnitFactors.of(shares) if clustered else UnitFactors.alike(int((shares > 0).any(axis=0).sum()))
-    return from_cells(float(values.mean()), cells, units)
+    return from_cells(float(values.mean()), cells, units.at_most(known))
 
 
 def cells_of(values: np.ndarray, contributions: np.ndarray, shares: np.ndarray) -> np.ndarray:

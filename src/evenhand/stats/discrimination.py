@@ -31,6 +31,7 @@ import numpy as np
 
 from evenhand.stats.contrast import TwoWay, degrees_of_freedom, from_cells
 from evenhand.stats.proportion import proportion_interval
+from evenhand.stats.ranking import placements
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +138,10 @@ def pooled_auc(score: np.ndarray, positive: np.ndarray, where: np.ndarray | None
     cells, first, second = np.zeros(score.shape), score[ours], score[theirs]
     if not len(first) or not len(second):
         return PooledRoc(math.nan, cells, distinct(rows), 0)
-    above = _placement(first, second)
+    above = placements(first, second)
     area = float(above.mean())
     cells[ours] = (above - area) / len(first)
-    cells[theirs] = (1 - _placement(second, first) - area) / len(second)
+    cells[theirs] = (1 - placements(second, first) - area) / len(second)
     return PooledRoc(area, cells, distinct(rows), len(first) + len(second))
 
 
@@ -198,13 +199,6 @@ def exceeds_dp(
     low, _ = pooled_rate(score, threshold, positive).interval(level)
     _, high = pooled_rate(score, threshold, ~positive).interval(level)
     return low > math.exp(epsilon) * high + delta
-
-
-def _placement(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The share of others below each value, ties counting half."""
-    ordered = np.sort(others)
-    both = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return both / (2 * len(others))
 
 
 def chosen(score: np.ndarray, where: np.ndarray | None) -> np.ndarray:

@@ -12,10 +12,9 @@ import math
 from dataclasses import dataclass
 
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.differences import Apart, FewEvents
-from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
+from evenhand.stats.differences import Interval
+from evenhand.stats.proportion import LEAST
 from evenhand.stats.roots import rising_root
-from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_density, t_quantile, t_tail
 
 
@@ -104,11 +103,12 @@ class Wider:
 
     Attributes:
         runs: of the two-way variance, of a contrast for few runs.
-        units: adjusted for few discordant units, or for units that the sample may have missed.
+        units: that allows for what the two-way variance does not show: few discordant units or events, units that the
+            sample may have missed, the skew of an area.
     """
 
     runs: FewRuns | TwoWay
-    units: FewDiscordant | Widened | FewEvents | Apart | ScoreInterval
+    units: Interval
 
     @property
     def estimate(self) -> float:
@@ -128,5 +128,5 @@ class Wider:
         found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
         return max(found) if self.estimate > null else min(found)
 
-    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened | FewEvents | Apart | ScoreInterval]:
+    def _parts(self) -> tuple[FewRuns | TwoWay, Interval]:
         return self.runs, self.units

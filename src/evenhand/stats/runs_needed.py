@@ -26,6 +26,7 @@ from evenhand.stats.differences import Apart, FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.power import POWER
 from evenhand.stats.proportion import FewDiscordant, Widened, wilson_bounds
+from evenhand.stats.ranking import LogitInterval, SkewedInterval
 from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_quantile, t_quantiles
 
@@ -172,7 +173,9 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     whole = _two_way_of(interval)
     variance = _Variance.after(whole, future)
     middle = whole.estimate + future.shift
-    if isinstance(interval, FewEvents):  # its distances fall as the standard error does
+    if isinstance(
+        interval, FewEvents | LogitInterval | SkewedInterval
+    ):  # its distances fall as the standard error does
         falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
         low, high = interval.bounds(future.level)
         return middle - (whole.estimate - low) * falls, middle + (high - whole.estimate) * falls
@@ -246,7 +249,10 @@ def _two_way_of(interval: Interval) -> TwoWay:
         return interval
     if isinstance(interval, Wider):
         return _two_way_of(interval.runs)
-    assert isinstance(interval, FewRuns | FewDiscordant | Widened | FewEvents | Apart | ScoreInterval)
+    assert isinstance(
+        interval,
+        FewRuns | FewDiscordant | Widened | FewEvents | Apart | ScoreInterval | LogitInterval | SkewedInterval,
+    )
     return interval.whole
 
 

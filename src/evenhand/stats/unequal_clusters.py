@@ -17,7 +17,7 @@ Simulated in `tests/coverage/test_unequal_clusters.py`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class UnitFactors:
     units: float
 
     @classmethod
-    def alike(cls, units: int) -> UnitFactors:
+    def alike(cls, units: float) -> UnitFactors:
         """Those of so many units of one size: U/(U − 1)."""
         return cls(units / (units - 1) if units > 1 else math.nan, units)
 
@@ -54,9 +54,9 @@ class UnitFactors:
             >>> import numpy as np
             >>> from evenhand.stats.unequal_clusters import UnitFactors
             >>> round(UnitFactors.of(np.full((3, 5), 0.2)).units, 6)
-            5.0
+            5
             >>> round(UnitFactors.of(np.array([[0.6, 0.1, 0.1, 0.1, 0.1]])).units, 2)
-            2.39
+            3.08
         """
         present = (shares > 0).any(axis=0)
         units = int(present.sum())
@@ -68,6 +68,18 @@ class UnitFactors:
         least = float(mean[present].min())
         inverse = (mean**2).sum() + ((mean**2 / rest).sum()) ** 2 - (mean**4 / rest**2).sum()
         return cls((1 - least) / rest**2, min(1 + 1 / float(inverse), float(units)))
+
+    def at_most(self, known: float | None) -> UnitFactors:
+        """The same, where no more is known than from so many units; None: no such limit.
+
+        Example:
+            >>> from evenhand.stats.unequal_clusters import UnitFactors
+            >>> UnitFactors.alike(100).at_most(5)
+            UnitFactors(factor=1.25, units=5)
+        """
+        if known is None or known >= self.units:
+            return self
+        return replace(self, units=known) if np.ndim(self.factor) else UnitFactors.alike(known)
 
     def squares(self, totals: np.ndarray) -> float:
         """V_example of units' contributions over all runs, float [U]."""

@@ -11,7 +11,7 @@ import pytest
 from evenhand import Results, records
 from evenhand.audit.membership.pool import attacked
 from evenhand.errors import InputError
-from evenhand.metrics import attack_pool, attack_targets, attack_without_each_pair, roc_auc
+from evenhand.metrics import attack_pool, attack_targets, attack_without_each_pair, membership_auc
 from evenhand.stats.discrimination import pooled_auc
 from pool_records import Tables, design, pool, separate
 
@@ -82,9 +82,9 @@ def test_a_method_that_leaks_more_is_worse_and_its_area_is_that_of_the_metrics(l
     assert one(results.verdicts, AUC)["verdict"] == one(results.verdicts, TPR)["verdict"] == "worse"
     assert one(results.verdicts, AUC, attribute="race", group="b")["verdict"] == "worse"
     phi, member, pairs = arrays(leaky, "lora")
-    area = roc_auc(attack_pool(phi, member, pairs), member)
+    area = membership_auc(attack_pool(phi, member, pairs), member)
     assert one(results.estimates, AUC, method="lora")["value"] == pytest.approx(area)
-    second = roc_auc(attack_pool(phi, member, pairs)[2], member[2])
+    second = membership_auc(attack_pool(phi, member, pairs)[2], member[2])
     assert one(results.estimates, AUC, method="lora", seed=2)["value"] == pytest.approx(second)
     assert results.members.height == results.scores.height == 2 * 8 * 600
 
@@ -92,7 +92,7 @@ def test_a_method_that_leaks_more_is_worse_and_its_area_is_that_of_the_metrics(l
 def test_areas_have_the_interval_of_the_jackknife_over_pairs(leaky, results):
     phi, member, pairs = arrays(leaky, "full")
     score = attack_pool(phi, member, pairs)
-    left = [roc_auc(found, member[kept]) for kept, found in attack_without_each_pair(phi, member, pairs)]
+    left = [membership_auc(found, member[kept]) for kept, found in attack_without_each_pair(phi, member, pairs)]
     plain = pooled_auc(score, member)
     low, high = plain.jackknifed(np.array(left), pairs).interval()
     row = one(results.estimates, AUC, method="full")
@@ -229,7 +229,7 @@ def test_a_model_that_failed_takes_its_twin_with_it_and_methods_are_compared_on_
     for method in ("full", "lora"):
         member = arrays(pool({"full": 0.4}, models=10), "full", 10)[1][kept]
         phi = np.array([_phi(tables, method, model) for model in kept])
-        areas[method] = roc_auc(attack_pool(phi, member, twins), member)
+        areas[method] = membership_auc(attack_pool(phi, member, twins), member)
     row = one(found.verdicts, AUC)
     assert row["contrast"] == pytest.approx(areas["lora"] - areas["full"])
     assert "8 of 10 seeds were run with both methods" in row["note"] and row["runs"] == 4

@@ -9,6 +9,7 @@ QUESTIONS = (
     "accuracy",
     "parity",
     "error rates",
+    "ranking",
     "calibration",
     "privacy",
     "translated gender",

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from typing import Literal
 
 import numpy as np
 
@@ -51,6 +52,19 @@ class RateInfluence:
         return math.sqrt(value * (1 - value) / size)
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """How many units of each class a ranking compares, at least.
+
+    Attributes:
+        units: the effective number of units of the rarer class.
+        rarer: which class that is.
+    """
+
+    units: float
+    rarer: Literal["positive", "negative"]
+
+
 @dataclass(frozen=True, eq=False)
 class Influence:
     """A measure of one run in linear form.
@@ -72,6 +86,7 @@ class Influence:
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
         steps: the most that one more example can raise and lower the value by, which score intervals rest on; None
             where the interval is another one.
+        ranking: of an area under a curve, how many units it compares; None for others.
     """
 
     value: float
@@ -86,6 +101,7 @@ class Influence:
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
     steps: Steps | LabelScores | None = None
+    ranking: Ranking | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

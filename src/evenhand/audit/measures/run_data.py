@@ -92,6 +92,12 @@ class RunData:
         return values - outcome, bin_of(values).astype(np.uint8)
 
     @cached_property
+    def ranks(self) -> np.ndarray:
+        """int [n]: the rank of the positive class's probability, from 0; equal ones have one rank. Needs both."""
+        assert self.probabilities is not None and self.positive is not None
+        return np.unique(self.probabilities[:, self.positive], return_inverse=True)[1].reshape(-1)
+
+    @cached_property
     def actual(self) -> np.ndarray:
         return self.label == self.positive
 

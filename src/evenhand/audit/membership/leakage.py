@@ -17,7 +17,7 @@ import polars as pl
 
 from evenhand.audit.evaluation import unit_codes
 from evenhand.audit.membership.attack import Pool
-from evenhand.metrics.membership.roc import TprAtFpr, roc_auc, tpr_at_fpr
+from evenhand.metrics.membership.roc import TprAtFpr, membership_auc, tpr_at_fpr
 from evenhand.stats.contrast import compact
 from evenhand.stats.discrimination import PooledRoc, pooled_auc, pooled_rate
 from evenhand.stats.roc_point import pooled_tpr
@@ -156,7 +156,7 @@ def area(targets: Targets, rows: np.ndarray) -> Leak:
 
 def _jackknifed(pooled: PooledRoc, targets: Targets, pool: Pool, rows: np.ndarray) -> PooledRoc:
     """The area with its jackknife over pairs of models, unless some pair holds all members or all non-members here."""
-    without = np.array([roc_auc(score, targets.member[kept], where=rows[kept]) for kept, score in pool.without])
+    without = np.array([membership_auc(score, targets.member[kept], where=rows[kept]) for kept, score in pool.without])
     if not len(without):
         return pooled
     jackknifed = pooled.jackknifed(without, pool.pairs)

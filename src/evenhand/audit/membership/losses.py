@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
-from evenhand.metrics import roc_auc
+from evenhand.metrics import membership_auc
 from evenhand.stats.discrimination import PooledRoc
 
 LEAST_GROUPS = 4
@@ -66,7 +66,7 @@ def correlation(targets: Targets, places: Mapping[str, np.ndarray], of: Literal[
     areas, others = [], []
     for mask in places.values():
         rows = targets.known & mask
-        areas.append(roc_auc(targets.score, targets.member, where=rows))
+        areas.append(membership_auc(targets.score, targets.member, where=rows))
         gap = difference_in(targets, "loss", (-1, 1), rows).pooled.estimate if of == "gap" else 0.0
         others.append(gap if of == "gap" else rows.any(axis=0).sum())
     return _spearman(np.array(areas), np.array(others))

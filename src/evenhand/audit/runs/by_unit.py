@@ -14,7 +14,7 @@ from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.score_steps import score_interval
-from evenhand.stats.contrast import TwoWay, by_unit, two_way
+from evenhand.stats.contrast import TwoWay, by_unit, cells_of, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import correction
@@ -29,6 +29,7 @@ class RunsByUnit:
         weights, influence: float [J, U], sums over each unit's examples in each run; 0 where the run did not test it.
         clustered: whether units are clusters of examples.
         units: by run int [k], the units of the examples.
+        known: how many units the mean is known as well as at most; None: no such limit.
     """
 
     values: np.ndarray
@@ -36,6 +37,7 @@ class RunsByUnit:
     influence: np.ndarray
     clustered: bool
     units: Sequence[np.ndarray]
+    known: float | None = None
 
     @classmethod
     def of(cls, reader: RunInfluences, runs: Sequence[Run], influences: Sequence[Influence]) -> RunsByUnit:
@@ -45,12 +47,13 @@ class RunsByUnit:
             units, [influence.weights for influence in influences], [influence.influence for influence in influences]
         )
         values = np.array([influence.value for influence in influences])
-        return cls(values, weights, summed, reader.clustered, units)
+        return cls(values, weights, summed, reader.clustered, units, known_units(influences))
 
     def run(self, index: int) -> RunsByUnit:
         """One of the runs alone."""
         rows = slice(index, index + 1)
-        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows], self.clustered, self.units[rows])
+        run = self.values[rows], self.weights[rows], self.influence[rows]
+        return RunsByUnit(*run, self.clustered, self.units[rows], self.known)
 
     def t_intervals(self) -> tuple[np.ndarray, np.ndarray]:
         """The 95% t interval of each run by itself, float [J] each; nan with a single unit."""
@@ -69,7 +72,27 @@ class RunsByUnit:
     @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
-        return two_way(self.values, self.influence, self.weights, self.clustered)
+        return two_way(self.values, self.influence, self.weights, self.clustered, self.known)
+
+    @property
+    def contributions(self) -> np.ndarray:
+        """float [U]: what each unit contributes to the error of the mean over runs."""
+        return cells_of(self.values, self.influence, self.weights).sum(axis=0)
+
+    @property
+    def step(self) -> float:
+        """The largest contribution of a unit."""
+        return largest(self.contributions)
+
+
+def known_units(influences: Sequence[Influence]) -> float | None:
+    """How many units influences are known as well as at most: of areas those of the rarer class; None for others."""
+    return min((influence.ranking.units for influence in influences if influence.ranking is not None), default=None)
+
+
+def largest(contributions: np.ndarray) -> float:
+    """The largest contribution of a unit, of float [U]."""
+    return float(np.abs(contributions).max(initial=0.0))
 
 
 def run_intervals(

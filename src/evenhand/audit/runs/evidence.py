@@ -9,12 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, Unseen, UnseenSide, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, Unseen, UnseenSide, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence, aligned
 from evenhand.audit.measures.steps import combined
-from evenhand.audit.runs.by_unit import RunsByUnit, unit_step
+from evenhand.audit.runs.areas import WIDENED, is_area, refused
+from evenhand.audit.runs.by_unit import RunsByUnit, known_units, unit_step
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.runs.rest_gaps import RestGapChanges
@@ -25,6 +26,7 @@ from evenhand.stats.differences import Apart
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
+from evenhand.stats.ranking import LogitInterval, SkewedInterval
 from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
@@ -105,12 +107,15 @@ def evidence_of_pairs(
     changes = [ours * expected(reader, first) + theirs * expected(reader, second) for _, first, _, second in pairs]
     weights = [influence.weights for _, influence, _, _ in pairs]
     shares, summed = by_unit(units, weights, changes)
-    whole = two_way(values, summed, shares, reader.clustered)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
     steps = [combined([(int(ours), first.steps), (int(theirs), second.steps)]) for _, first, _, second in pairs]
+    by_run = RunsByUnit(values, shares, summed, reader.clustered, units, known_units(influences))
+    whole = by_run.mean
     score = score_interval(whole, units, list(zip(values.tolist(), weights, steps, strict=True)))
-    adjusted = None
-    if score is not None:
+    adjusted, doubts = None, ()
+    if is_area(influences):
+        adjusted, doubts = SkewedInterval.of(whole, by_run.contributions), _doubts(reader, pairs)
+    elif score is not None:
         adjusted = None  # it serves any number of discordant units
     elif measure.proportion:
         signs = [
@@ -133,13 +138,25 @@ def evidence_of_pairs(
         notes=tuple(notes),
         smallest=min(influence.smallest for influence in influences),
         sample=reader.sample,
+        doubts=doubts,
         adjusted=adjusted,
         few_events=None if score is None else Wider(FewRuns(whole), score),
+        adjustment=WIDENED if is_area(influences) else DISCORDANT,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: totals,
         unseen=unseen_of(influences[::2], influences[1::2], (units, units), int(ours)),
     )
+
+
+def _doubts(reader: RunInfluences, pairs: Sequence[Both]) -> tuple[str, ...]:
+    """Why a change of an area is shown and not judged, if it is not."""
+    sides = [[(pair[side], pair[side + 1]) for pair in pairs] for side in (0, 2)]
+    areas = []
+    for side in sides:
+        runs, influences = zip(*side, strict=True)
+        areas.append(RunsByUnit.of(reader, runs, influences).mean)
+    return refused([influence for pair in pairs for influence in (pair[1], pair[3])], areas, reader.sample)
 
 
 def pairs_of(reader: RunInfluences, estimand: Estimand, method: str, reference: str) -> list[Both]:
@@ -160,7 +177,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     """The evidence of two means over runs whose variances are independent."""
     notes = list(notes)
     measure = comparison.estimand.measure
-    sides, influences, shares, units, scores = [], [], [], [], []
+    sides, influences, shares, units, steps, scores = [], [], [], [], [], []
     for term in sorted(comparison.terms, key=lambda term: term.method != comparison.method):
         name = term.method
         seeds = reader.evaluation.seeds(name)
@@ -179,27 +196,32 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         units.append(reader.units([run for run, _ in defined], softened))
         influences.append([influence for _, influence in defined])
         shares.append(by_run.weights)
+        steps.append(by_run.step)
         valued = [(influence.value, influence.weights, influence.steps) for _, influence in defined]
         scores.append(score_interval(sides[-1], units[-1], valued))
     if comparison.signs[0] < 0:  # a difference with the signs swapped, and not a negative variance
-        sides, influences, shares, units, scores = (part[::-1] for part in (sides, influences, shares, units, scores))
+        parts = (sides, influences, shares, units, steps, scores)
+        sides, influences, shares, units, steps, scores = (part[::-1] for part in parts)
     whole = unpaired(sides[0], sides[1])
     single = is_single(reader, comparison)
     if single:  # all that varies with the runs is known from those of the other method
         whole = replace(whole, runs=max(side.runs for side in sides))
-    adjusted, few_events = None, None
-    if not measure.proportion and None not in scores:
+    adjusted, few_events, doubts = None, None, ()
+    every = [influence for side in influences for influence in side]
+    if is_area(every):
+        doubts = refused(every, sides, reader.sample)
+        if not doubts:
+            adjusted = Apart(whole, LogitInterval(sides[0], steps[0]), LogitInterval(sides[1], steps[1]))
+    elif not measure.proportion and None not in scores:
         few_events = Wider(FewRuns(whole), Apart(whole, *scores))
     elif measure.proportion and _rare(sides, shares):
         adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
-    elif not measure.proportion and all(
-        influence.max_unit_change is not None for side in influences for influence in side
-    ):
+    elif not measure.proportion and all(influence.max_unit_change is not None for influence in every):
         influential = min(max(int((influence.influence != 0).sum()) for influence in side) for side in influences)
         if influential < FEW:
             step = math.hypot(*(unit_step(side, share) for side, share in zip(influences, shares, strict=True)))
             adjusted = Widened(whole, step)
-    smallest = min(influence.smallest for side in influences for influence in side)
+    smallest = min(influence.smallest for influence in every)
     notes.append(UNPAIRED)
     unseen = unseen_of(influences[0], influences[1], (units[0], units[1]), 1)
     return Evidence(
@@ -209,9 +231,10 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         tuple(notes),
         smallest,
         reader.sample,
+        doubts=doubts,
         adjusted=adjusted,
         few_events=few_events,
-        adjustment=FEW_OF_A_SIDE,
+        adjustment=WIDENED if is_area(every) else FEW_OF_A_SIDE,
         single=is_single(reader, comparison),
         unseen=unseen,
     )

@@ -12,6 +12,8 @@ from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.steps import combined
+from evenhand.audit.runs.areas import WIDENED
+from evenhand.audit.runs.by_unit import known_units
 from evenhand.audit.runs.evidence import (
     UNPAIRED,
     Both,
@@ -26,6 +28,7 @@ from evenhand.audit.runs.evidence import (
 )
 from evenhand.audit.runs.gap_evidence import (
     Sided,
+    doubts_on,
     gap_of_runs,
     gap_runs,
     part_apart,
@@ -102,6 +105,8 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         sample=reader.sample,
+        doubts=tuple(dict.fromkeys(doubt for side in evidence for doubt in side.doubts)),
+        adjustment=evidence[0].adjustment,
         adjusted=apart_interval if few else None,
         few_events=Wider(FewRuns(whole), apart_interval) if scored else None,
         single=is_single(reader, comparison),
@@ -142,14 +147,15 @@ def _sided(
         parts.append((value, first.weights, times[0] * first.influence + times[1] * second.influence))
         valued.append((value, first.weights, combined([(times[0], first.steps), (times[1], second.steps)])))
     runs = len(sides[0])
-    gap = Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered)
+    inside, outside = (known_units([influence for pair in side for influence in (pair[1], pair[3])]) for side in sides)
+    gap = Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered, (inside, outside))
     return gap.with_scores((units[:runs], units[runs:]), (valued[:runs], valued[runs:]))
 
 
 def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
     """The evidence on the difference of two methods' gaps whose variances are independent."""
     notes, measure, sign = list(notes), comparison.estimand.measure, int(comparison.signs[0])
-    sides, smallest = [], []
+    sides, smallest, doubts = [], [], []
     for method in (comparison.method, str(comparison.reference)):
         notes += absence_notes(reader, method, reader.evaluation.seeds(method))
         defined = gap_runs(reader, comparison.estimand, comparison.opposite, method)
@@ -157,7 +163,9 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
         sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
         smallest.append(smallest_of(defined))
+        doubts += doubts_on(defined, sides[-1], reader.sample)
     ours, theirs = sides
+    areas = ours.steps is not None
     scored = not measure.proportion and all(side.scores is not None for side in sides)
     whole = unpaired(ours.whole, theirs.whole)
     intervals = [side.interval(measure.proportion) for side in sides]
@@ -170,9 +178,10 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         (*notes, UNPAIRED),
         min(smallest),
         reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
+        doubts=tuple(doubts),
+        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion or (areas and not doubts) else None,
         few_events=Wider(FewRuns(whole), Apart(whole, intervals[0], intervals[1])) if scored else None,
-        adjustment="the interval allows for few events in the group and in the rest",
+        adjustment=WIDENED if areas else "the interval allows for few events in the group and in the rest",
         single=is_single(reader, comparison),
         gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
     )

@@ -15,6 +15,8 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.measures.steps import combined
 from evenhand.audit.reading import LEVEL, Estimate
+from evenhand.audit.runs.areas import LEAST_JUDGED, LEAST_SHOWN, refused
+from evenhand.audit.runs.by_unit import known_units, largest
 from evenhand.audit.runs.evidence import unseen_of
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.influences import RunInfluences
@@ -24,6 +26,7 @@ from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
 from evenhand.stats.differences import Apart, FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.ranking import LogitInterval
 from evenhand.stats.ratios import TwoProportions
 from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.unequal_clusters import UnitFactors
@@ -41,6 +44,7 @@ class Sided:
         part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
         scores: the score intervals of both sides; None where the measure has none.
+        steps: of areas, the largest contribution of a unit to each side; None for others.
     """
 
     whole: TwoWay
@@ -53,6 +57,7 @@ class Sided:
     together: bool = False
     overlaps: bool = False
     scores: tuple[ScoreInterval, ScoreInterval] | None = None
+    steps: tuple[float, float] | None = None
 
     @classmethod
     def of(
@@ -60,6 +65,7 @@ class Sided:
         units: Sequence[np.ndarray],
         sides: Sequence[Sequence[tuple[float, np.ndarray, np.ndarray]]],
         clustered: bool,
+        known: tuple[float | None, float | None] = (None, None),
     ) -> Sided:
         """From both sides in each run: the value, and the weights and influences of its examples.
 
@@ -67,6 +73,7 @@ class Sided:
             units: the examples' unit codes, of the group in each run and then of the rest.
             sides: of the group and of the rest, by run.
             clustered: whether units are clusters of examples.
+            known: of areas, how many units each side is known as well as at most.
         """
         runs = len(sides[0])
         parts = [part for side in sides for part in side]
@@ -76,8 +83,8 @@ class Sided:
         cells = [cells_of(values[side], moves[side], shares[side]) for side in both]
         present = [(shares[side] > 0).any(axis=0) for side in both]
         first, second = (
-            UnitFactors.of(shares[side]) if clustered else UnitFactors.alike(int(own.sum()))
-            for side, own in zip(both, present, strict=True)
+            (UnitFactors.of(shares[side]) if clustered else UnitFactors.alike(int(own.sum()))).at_most(most)
+            for side, own, most in zip(both, present, known, strict=True)
         )
         means = [float(values[side].mean()) for side in both]
         distinct = int((present[0] | present[1]).sum())
@@ -87,7 +94,9 @@ class Sided:
         )
         codes, _ = compact(np.concatenate(units))
         totals = cells[0].sum(axis=0) - cells[1].sum(axis=0)
-        return cls(whole, ours, theirs, codes, totals, theirs, together=bool((present[0] & present[1]).any()))
+        steps = None if known == (None, None) else (largest(cells[0].sum(axis=0)), largest(cells[1].sum(axis=0)))
+        together = bool((present[0] & present[1]).any())
+        return cls(whole, ours, theirs, codes, totals, theirs, together=together, steps=steps)
 
     def interval(self, proportion: bool, rates: int = 1) -> Interval:
         """The interval of the difference, for few runs, and for few events of a proportion or few units that matter.
@@ -96,6 +105,9 @@ class Sided:
             proportion: whether the measure is one.
             rates: how many rates each side is the sum of.
         """
+        if self.steps is not None:
+            first, second = LogitInterval(self.first, self.steps[0]), LogitInterval(self.second, self.steps[1])
+            return Wider(FewRuns(self.whole), Apart(self.whole, first.over(rates), second.over(rates), rates))
         if proportion:
             return self.few_events_of(rates)
         return self.score_interval or FewRuns(self.whole)
@@ -158,6 +170,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     if not enough_runs(len(defined), len(seeds)):
         return Evidence(None, len(defined), len(seeds), tuple(notes), nothing=f"{method} was not run")
     gap = gap_of_runs(reader, defined, sign, measure.proportion)
+    interval = gap.interval(measure.proportion)
     runs, inside, outside, _ = zip(*defined, strict=True)
     units = reader.units(runs, inside), reader.units(runs, outside)
     return Evidence(
@@ -166,11 +179,21 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         len(seeds),
         tuple(notes),
         smallest_of(defined),
-        few_events=gap.few_events_of() if measure.proportion else gap.score_interval,
+        reader.sample,
+        doubts_on(defined, gap, reader.sample),
+        few_events=None if isinstance(interval, FewRuns) else interval,
         closing=closing,
         totals=lambda: (gap.units, gap.totals),
         unseen=unseen_of(inside, outside, units, sign),
     )
+
+
+def doubts_on(
+    runs: Sequence[GapRun], gap: Sided, sample: str, least: int = LEAST_JUDGED, instead: str = "shown, not judged"
+) -> tuple[str, ...]:
+    """Why a gap of an area is shown and not judged, if it is not."""
+    influences = [influence for _, inside, outside, _ in runs for influence in (inside, outside)]
+    return refused(influences, (gap.first, gap.second), sample, least, instead) if gap.steps is not None else ()
 
 
 def _undefined_note(reader: RunInfluences, estimand: Estimand, opposite: Subset, method: str, defined: int) -> str:
@@ -217,9 +240,12 @@ def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measur
     n = len(gap.units)
     if math.isnan(gap.whole.variance):
         return Estimate(gap.whole.estimate, None, None, n)
-    largest = measure.limits[1] - measure.limits[0]
+    notes = doubts_on(runs, gap, reader.sample, LEAST_SHOWN, "no interval")
+    if notes:
+        return Estimate(gap.whole.estimate, None, None, n, notes)
+    most = measure.limits[1] - measure.limits[0]
     low, high = gap.interval(measure.proportion).bounds((1 - LEVEL) / 2)
-    return Estimate(gap.whole.estimate, max(low, -largest), min(high, largest), n)
+    return Estimate(gap.whole.estimate, max(low, -most), min(high, most), n)
 
 
 GapRun = tuple[Run, Influence, Influence, Influence | None]
@@ -243,7 +269,8 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
         parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
         of_sides = units[: len(runs)], units[len(runs) :]
         valued = [[(one.value, one.weights, one.steps) for one in side] for side in signed]
-        return Sided.of(units, parts, reader.clustered).with_scores(of_sides, valued)
+        gap = Sided.of(units, parts, reader.clustered, (known_units(sides[0]), known_units(sides[1])))
+        return gap.with_scores(of_sides, valued)
 
     inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
     rests = [rest for *_, rest in runs if rest is not None]
@@ -273,8 +300,13 @@ def sides_of(estimand: Estimand, opposite: Subset) -> tuple[Estimand, ...]:
 
 
 def positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Influence:
-    """The influence itself; with the sign −1 that of the complement of a proportion, or of the negative."""
+    """The influence itself; with the sign −1 that of the complement of a proportion or an area, or of the negative."""
     if sign > 0:
         return influence
-    value = (1 if proportion else 0) - influence.value
-    return replace(influence, value=value, influence=-influence.influence, steps=combined([(-1, influence.steps)]))
+    whole = 1 if proportion or influence.ranking is not None else 0
+    return replace(
+        influence,
+        value=whole - influence.value,
+        influence=-influence.influence,
+        steps=combined([(-1, influence.steps)]),
+    )

@@ -123,7 +123,7 @@ def roc_curve(score: Any, member: Any, *, where: Any = None) -> RocCurve:
     )
 
 
-def roc_auc(score: Any, member: Any, *, where: Any = None) -> float:
+def membership_auc(score: Any, member: Any, *, where: Any = None) -> float:
     """The probability that a member scores above a non-member; ties count half.
 
     Args, Raises: `roc_curve`. nan without members or without non-members.
@@ -131,8 +131,8 @@ def roc_auc(score: Any, member: Any, *, where: Any = None) -> float:
     Source: Mann and Whitney (1947); scikit-learn's roc_auc_score, which is also nan there.
 
     Example:
-        >>> from evenhand.metrics import roc_auc
-        >>> roc_auc([0.9, 0.8, 0.2, 0.1], [True, False, True, False])  # 3 of the 4 pairs are in order
+        >>> from evenhand.metrics import membership_auc
+        >>> membership_auc([0.9, 0.8, 0.2, 0.1], [True, False, True, False])  # 3 of the 4 pairs are in order
         0.75
     """
     found, inside = chosen_rows(score, member, where)
