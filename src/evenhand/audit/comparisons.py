@@ -10,10 +10,9 @@ import numpy as np
 
 from evenhand.audit.disparities import GapIntervals
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.differences import Apart, FewEvents
+from evenhand.stats.differences import Interval
 from evenhand.stats.few_runs import FewRuns, Wider
-from evenhand.stats.proportion import FEW, FewDiscordant, Widened
-from evenhand.stats.ranking import SkewedInterval
+from evenhand.stats.proportion import FEW
 
 ONE_SEED = "one run of each: about these two models, not about the methods, whose other runs may differ"
 ONE_MODEL = "one run: about this model, not about other runs of the method"
@@ -127,9 +126,10 @@ class Evidence:
         smallest: the size of the smallest sample behind it.
         sample: the name of that sample, for the note on samples that are too small.
         doubts: further reasons to show it and not to judge it.
-        adjusted: the interval for few discordant units; None where there are enough.
-        few_events: the interval that holds at any number of events, such as that of a gap between proportions.
-        adjustment: the note on that.
+        adjusted: the interval that allows for more than the two-way variance shows, such as few discordant units; None
+            where nothing needs to be allowed for.
+        adjustment: the note on that; empty where it needs none.
+        few_events: of a gap between proportions, its interval, which holds at any number of events.
         closing: come last in its row: how the interval was made.
         totals: computes the codes of the resampling units, int [U], and the influence of each over all runs, float
             [U]; None where the runs of the methods are not paired.
@@ -149,9 +149,9 @@ class Evidence:
     smallest: float = math.inf
     sample: str = "examples"
     doubts: tuple[str, ...] = ()
-    adjusted: FewDiscordant | Widened | Apart | SkewedInterval | None = None
-    few_events: FewEvents | Wider | FewRuns | None = None
+    adjusted: Interval | None = None
     adjustment: str = DISCORDANT
+    few_events: Interval | None = None
     closing: tuple[str, ...] = ()
     totals: UnitTotals | None = None
     gram: tuple[np.ndarray, int] | None = None
@@ -178,7 +178,7 @@ class Contrast:
     """
 
     estimate: float | None
-    interval: FewRuns | Wider | FewEvents | None
+    interval: Interval | None
     whole: TwoWay | None
     runs: int
     notes: tuple[str, ...] = ()
@@ -291,12 +291,12 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
         refused = [ONE_UNIT]
     if refused:
         return Contrast(whole.estimate, None, whole, evidence.runs, (*notes, *refused), single=evidence.single)
-    interval: FewRuns | Wider | FewEvents = FewRuns(whole)
+    interval: Interval = FewRuns(whole)
     if evidence.few_events is not None:
         interval = evidence.few_events
     elif evidence.adjusted is not None:
-        interval = Wider(interval, evidence.adjusted)
-        notes.append(evidence.adjustment)
+        interval = Wider(FewRuns(whole), evidence.adjusted)
+        notes += [evidence.adjustment] if evidence.adjustment else []
     notes += evidence.unseen.notes if evidence.unseen else []
     notes += evidence.closing
     return Contrast(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,14 @@ class Interval(Protocol):
     def variance(self) -> float: ...
     def bounds(self, tail: float) -> tuple[float, float]: ...
     def p_greater(self, null: float = 0.0) -> float: ...
+
+
+@runtime_checkable
+class OnTwoWay(Interval, Protocol):
+    """An interval that adds to a two-way one."""
+
+    @property
+    def whole(self) -> TwoWay: ...
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 
 from evenhand.seeds import generator
 from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom
-from evenhand.stats.differences import Apart, FewEvents, Interval
+from evenhand.stats.differences import Apart, FewEvents, Interval, OnTwoWay
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.power import POWER
 from evenhand.stats.proportion import FewDiscordant, Widened, wilson_bounds
@@ -249,10 +249,7 @@ def _two_way_of(interval: Interval) -> TwoWay:
         return interval
     if isinstance(interval, Wider):
         return _two_way_of(interval.runs)
-    assert isinstance(
-        interval,
-        FewRuns | FewDiscordant | Widened | FewEvents | Apart | ScoreInterval | LogitInterval | SkewedInterval,
-    )
+    assert isinstance(interval, OnTwoWay)
     return interval.whole
 
 

@@ -19,7 +19,6 @@ from evenhand.audit.measures.ratios import Between
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
-from evenhand.audit.runs.areas import area_estimate, is_area
 from evenhand.audit.runs.by_unit import RunsByUnit, marginal_interval, run_intervals
 from evenhand.audit.runs.collapsed_runs import collapsed_runs
 from evenhand.audit.runs.evidence import paired_evidence, unpaired_evidence
@@ -159,14 +158,10 @@ class PredictionReading:
             return Values(of_runs, Estimate(None, None, None, 0), defined, smallest)
         by_run = RunsByUnit.of(reader, tested, used)
         n = count_distinct([run.rows[influence.rows] for run, influence in zip(tested, used, strict=True)])
-        if is_area(used):
-            for index, (seed, influence) in enumerate(zip(defined, used, strict=True)):
-                of_runs[seed] = area_estimate([influence], by_run.run(index), len(influence.rows), reader.sample)
-            return Values(of_runs, area_estimate(used, by_run, n, reader.sample), defined, smallest)
-        intervals = run_intervals(estimand.measure, used, by_run)
+        intervals = run_intervals(estimand.measure, used, by_run, reader.sample)
         for seed, influence, interval in zip(defined, used, intervals, strict=True):
             of_runs[seed] = estimate_of([influence], interval, len(influence.rows))
-        mean = marginal_interval(estimand.measure, used, by_run)
+        mean = marginal_interval(estimand.measure, used, by_run, reader.sample)
         return Values(of_runs, estimate_of(used, mean, n), defined, smallest)
 
     def gaps(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:

@@ -6,14 +6,16 @@ three numbers below.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from evenhand.audit.comparisons import in_some_run
 from evenhand.audit.measures.influence import Influence
-from evenhand.audit.reading import LEVEL, Estimate
-from evenhand.audit.runs.by_unit import RunsByUnit
+from evenhand.audit.runs.allowance import Allowance, Sample
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.ranking import LogitInterval, distance_in_units
+from evenhand.stats.differences import Apart, Interval
+from evenhand.stats.ranking import LogitInterval, SkewedInterval, distance_in_units
 
 LEAST_JUDGED = 30
 """The fewest effective units of each class from which a comparison of areas is judged."""
@@ -24,17 +26,45 @@ LEAST_DISTANCE = 5
 WIDENED = "the interval allows for one more example like the one that matters most"
 
 
-def is_area(influences: Sequence[Influence]) -> bool:
-    """Whether these are influences on an area under a curve."""
-    return all(influence.ranking is not None for influence in influences)
+class AreaAllowance(Allowance):
+    """The logit scale of areas, and one more example like the one that matters most."""
+
+    note = WIDENED
+
+    def level(self, sample: Sample) -> Interval:
+        return _logit(sample)
+
+    def change(self, sample: Sample) -> Interval:
+        return SkewedInterval.of(sample.mean, sample.contributions)
+
+    def difference(self, whole: TwoWay, first: Sample, second: Sample, values: int = 1) -> Interval:
+        return Apart(whole, _logit(first).over(values), _logit(second).over(values), values)
+
+    def refused(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
+        caveats = sorted({influence.reason for influence in influences if influence.reason})
+        if caveats and any(sample.mean.estimate in (0, 1) or not sample.mean.variance > 0 for sample in samples):
+            return tuple(f"{caveat}: no interval" for caveat in caveats)
+        return _too_few(influences, [sample.mean for sample in samples], word, LEAST_SHOWN, "no interval")
+
+    def doubts(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
+        return _too_few(influences, [sample.mean for sample in samples], word, LEAST_JUDGED, "shown, not judged")
+
+    def doubts_on_change(
+        self, influences: Sequence[Influence], change: Sample, levels: Callable[[], Sequence[Sample]], word: str
+    ) -> tuple[str, ...]:
+        return self.doubts(influences, levels(), word)
 
 
-def refused(
+def _logit(sample: Sample) -> LogitInterval:
+    return LogitInterval(sample.mean, float(np.abs(sample.contributions).max(initial=0.0)))
+
+
+def _too_few(
     influences: Sequence[Influence],
     areas: Sequence[TwoWay],
     sample: str,
-    least: int = LEAST_JUDGED,
-    instead: str = "shown, not judged",
+    least: int,
+    instead: str,
 ) -> tuple[str, ...]:
     """Why there is no interval, as a note; empty where there is one.
 
@@ -54,22 +84,3 @@ def refused(
         end = round(nearest.estimate)
         return (f"the distance from {end} rests on fewer than {LEAST_DISTANCE} effective {sample}: {instead}",)
     return ()
-
-
-def area_estimate(influences: Sequence[Influence], runs: RunsByUnit, n: int, sample: str) -> Estimate:
-    """The estimate of an area in one run, or over several, with its 95% interval or the note why there is none.
-
-    Args:
-        influences: by run.
-        runs: their influences by unit.
-        n: distinct examples behind it.
-        sample: the word for what is counted.
-    """
-    mean = runs.mean
-    caveats = sorted({influence.reason for influence in influences if influence.reason})
-    if caveats and (mean.estimate in (0, 1) or not mean.variance > 0):
-        return Estimate(mean.estimate, None, None, n, tuple(f"{caveat}: no interval" for caveat in caveats))
-    notes = refused(influences, [mean], sample, LEAST_SHOWN, "no interval")
-    if notes:
-        return Estimate(mean.estimate, None, None, n, notes)
-    return Estimate(mean.estimate, *LogitInterval(mean, runs.step).bounds((1 - LEVEL) / 2), n)

@@ -11,13 +11,18 @@ import numpy as np
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures.steps import LabelScores, Steps
 from evenhand.audit.reading import LEVEL
+from evenhand.audit.runs.allowance import Sample
+from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.audit.runs.score_steps import score_interval
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import correction
+
+Bounded = tuple[float, float | None, float | None, tuple[str, ...]]
+"""A value with its bounds, and notes on why there are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +79,20 @@ class RunsByUnit:
         """The mean over runs with its two-way variance."""
         return two_way(self.values, self.influence, self.weights, self.clustered, self.known)
 
-    @property
-    def contributions(self) -> np.ndarray:
-        """float [U]: what each unit contributes to the error of the mean over runs."""
-        return cells_of(self.values, self.influence, self.weights).sum(axis=0)
+    def sample(self, steps: Sequence[tuple[np.ndarray, Steps | LabelScores | None]]) -> Sample:
+        """The mean over runs with what intervals allow for.
 
-    @property
-    def step(self) -> float:
-        """The largest contribution of a unit."""
-        return largest(self.contributions)
+        Args:
+            steps: by run the weights of the examples, and how far one more of them can move the value.
+        """
+        contributions = cells_of(self.values, self.influence, self.weights).sum(axis=0)
+        terms = [(value, *step) for value, step in zip(self.values.tolist(), steps, strict=True)]
+        return Sample(self.mean, contributions, self.units, terms)
+
+
+def steps_of(influences: Sequence[Influence]) -> list[tuple[np.ndarray, Steps | LabelScores | None]]:
+    """The weights of the examples of each run, and how far one more of them can move its value."""
+    return [(influence.weights, influence.steps) for influence in influences]
 
 
 def known_units(influences: Sequence[Influence]) -> float | None:
@@ -90,50 +100,51 @@ def known_units(influences: Sequence[Influence]) -> float | None:
     return min((influence.ranking.units for influence in influences if influence.ranking is not None), default=None)
 
 
-def largest(contributions: np.ndarray) -> float:
-    """The largest contribution of a unit, of float [U]."""
-    return float(np.abs(contributions).max(initial=0.0))
-
-
-def run_intervals(
-    measure: Measure, influences: Sequence[Influence], runs: RunsByUnit
-) -> list[tuple[float, float | None, float | None]]:
+def run_intervals(measure: Measure, influences: Sequence[Influence], runs: RunsByUnit, word: str) -> list[Bounded]:
     """`marginal_interval` of each run by itself."""
-    if measure.proportion or any(influence.max_unit_change is not None or influence.steps for influence in influences):
-        return [marginal_interval(measure, [influence], runs.run(index)) for index, influence in enumerate(influences)]
+    plain = allowance_of(influences) is None and all(influence.max_unit_change is None for influence in influences)
+    if measure.proportion or not plain:
+        return [
+            marginal_interval(measure, [influence], runs.run(index), word) for index, influence in enumerate(influences)
+        ]
     intervals = zip(runs.values.tolist(), *(bounds.tolist() for bounds in runs.t_intervals()), strict=True)
     return [
-        (value, None, None) if math.isnan(low) else (value, *measure.interval((low, high), value))
+        (value, None, None, ()) if math.isnan(low) else (value, *measure.interval((low, high), value), ())
         for value, low, high in intervals
     ]
 
 
-def marginal_interval(
-    measure: Measure, influences: Sequence[Influence], runs: RunsByUnit
-) -> tuple[float, float | None, float | None]:
+def marginal_interval(measure: Measure, influences: Sequence[Influence], runs: RunsByUnit, word: str) -> Bounded:
     """The mean over runs and its 95% marginal interval, within the measure's limits; no interval from a single unit.
 
-    Proportions get Wilson's interval, and other measures of which one unit's step is known the score interval; that of
-    a function of proportions that rests on few units is widened.
+    Proportions get Wilson's interval, and measures whose influences ask for it one that allows for more than the
+    two-way variance shows; that of a function of proportions that rests on few units is widened.
+
+    Args:
+        measure: what the values are of.
+        influences: by run.
+        runs: the same by unit.
+        word: for what is counted, in notes.
     """
-    mean, shares = runs.mean, runs.weights
+    mean, shares, tail = runs.mean, runs.weights, (1 - LEVEL) / 2
+    allowance = None if measure.proportion else allowance_of(influences)
+    sample = None if allowance is None else runs.sample(steps_of(influences))
+    if allowance is not None and sample is not None and (notes := allowance.refused(influences, [sample], word)):
+        return mean.estimate, None, None, notes
     if math.isnan(mean.variance):
-        return mean.estimate, None, None
+        return mean.estimate, None, None, ()
     if measure.proportion:
         low, high = proportion_interval(mean, len(influences) ** 2 / float((shares**2).sum()), LEVEL)
-        return mean.estimate, low, high
+        return mean.estimate, low, high, ()
     low, high = mean.interval(LEVEL)
-    valued = [(influence.value, influence.weights, influence.steps) for influence in influences]
-    score = score_interval(mean, runs.units, valued)
-    if score is not None:
-        below, above = score.bounds((1 - LEVEL) / 2)
-        low, high = min(low, below), max(high, above)
+    if allowance is not None and sample is not None:
+        low, high = allowance.level(sample).bounds(tail)
     elif (
         all(influence.max_unit_change is not None for influence in influences)
         and int(runs.influence.any(axis=0).sum()) < FEW
     ):
-        low, high = Widened(mean, unit_step(influences, shares)).bounds((1 - LEVEL) / 2)
-    return mean.estimate, *measure.interval((low, high), mean.estimate)
+        low, high = Widened(mean, unit_step(influences, shares)).bounds(tail)
+    return mean.estimate, *measure.interval((low, high), mean.estimate), ()
 
 
 def unit_step(influences: Sequence[Influence], shares: np.ndarray) -> float:

@@ -14,19 +14,16 @@ from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence, aligned
 from evenhand.audit.measures.steps import combined
-from evenhand.audit.runs.areas import WIDENED, is_area, refused
-from evenhand.audit.runs.by_unit import RunsByUnit, known_units, unit_step
+from evenhand.audit.runs.allowance import Sample
+from evenhand.audit.runs.allowances import allowance_of
+from evenhand.audit.runs.by_unit import RunsByUnit, known_units, steps_of, unit_step
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.runs.rest_gaps import RestGapChanges
-from evenhand.audit.runs.score_steps import score_interval
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
-from evenhand.stats.differences import Apart
-from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
-from evenhand.stats.ranking import LogitInterval, SkewedInterval
 from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
@@ -108,15 +105,14 @@ def evidence_of_pairs(
     weights = [influence.weights for _, influence, _, _ in pairs]
     shares, summed = by_unit(units, weights, changes)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
-    steps = [combined([(int(ours), first.steps), (int(theirs), second.steps)]) for _, first, _, second in pairs]
     by_run = RunsByUnit(values, shares, summed, reader.clustered, units, known_units(influences))
-    whole = by_run.mean
-    score = score_interval(whole, units, list(zip(values.tolist(), weights, steps, strict=True)))
+    whole, allowance = by_run.mean, allowance_of(influences)
     adjusted, doubts = None, ()
-    if is_area(influences):
-        adjusted, doubts = SkewedInterval.of(whole, by_run.contributions), _doubts(reader, pairs)
-    elif score is not None:
-        adjusted = None  # it serves any number of discordant units
+    if allowance is not None:
+        steps = [combined([(int(ours), first.steps), (int(theirs), second.steps)]) for _, first, _, second in pairs]
+        sample = by_run.sample(list(zip(weights, steps, strict=True)))
+        adjusted = allowance.change(sample)
+        doubts = allowance.doubts_on_change(influences, sample, partial(_levels, reader, pairs), reader.sample)
     elif measure.proportion:
         signs = [
             np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
@@ -140,8 +136,7 @@ def evidence_of_pairs(
         sample=reader.sample,
         doubts=doubts,
         adjusted=adjusted,
-        few_events=None if score is None else Wider(FewRuns(whole), score),
-        adjustment=WIDENED if is_area(influences) else DISCORDANT,
+        adjustment=DISCORDANT if allowance is None else allowance.note,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: totals,
@@ -149,14 +144,13 @@ def evidence_of_pairs(
     )
 
 
-def _doubts(reader: RunInfluences, pairs: Sequence[Both]) -> tuple[str, ...]:
-    """Why a change of an area is shown and not judged, if it is not."""
-    sides = [[(pair[side], pair[side + 1]) for pair in pairs] for side in (0, 2)]
-    areas = []
-    for side in sides:
-        runs, influences = zip(*side, strict=True)
-        areas.append(RunsByUnit.of(reader, runs, influences).mean)
-    return refused([influence for pair in pairs for influence in (pair[1], pair[3])], areas, reader.sample)
+def _levels(reader: RunInfluences, pairs: Sequence[Both]) -> list[Sample]:
+    """The values of both methods."""
+    samples = []
+    for side in (0, 2):
+        runs, influences = zip(*((pair[side], pair[side + 1]) for pair in pairs), strict=True)
+        samples.append(RunsByUnit.of(reader, runs, influences).sample(steps_of(influences)))
+    return samples
 
 
 def pairs_of(reader: RunInfluences, estimand: Estimand, method: str, reference: str) -> list[Both]:
@@ -177,7 +171,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     """The evidence of two means over runs whose variances are independent."""
     notes = list(notes)
     measure = comparison.estimand.measure
-    sides, influences, shares, units, steps, scores = [], [], [], [], [], []
+    sides, influences, shares, units, samples = [], [], [], [], []
     for term in sorted(comparison.terms, key=lambda term: term.method != comparison.method):
         name = term.method
         seeds = reader.evaluation.seeds(name)
@@ -196,24 +190,19 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         units.append(reader.units([run for run, _ in defined], softened))
         influences.append([influence for _, influence in defined])
         shares.append(by_run.weights)
-        steps.append(by_run.step)
-        valued = [(influence.value, influence.weights, influence.steps) for _, influence in defined]
-        scores.append(score_interval(sides[-1], units[-1], valued))
+        samples.append(by_run.sample(steps_of(softened)))
     if comparison.signs[0] < 0:  # a difference with the signs swapped, and not a negative variance
-        parts = (sides, influences, shares, units, steps, scores)
-        sides, influences, shares, units, steps, scores = (part[::-1] for part in parts)
+        parts = (sides, influences, shares, units, samples)
+        sides, influences, shares, units, samples = (part[::-1] for part in parts)
     whole = unpaired(sides[0], sides[1])
     single = is_single(reader, comparison)
     if single:  # all that varies with the runs is known from those of the other method
         whole = replace(whole, runs=max(side.runs for side in sides))
-    adjusted, few_events, doubts = None, None, ()
     every = [influence for side in influences for influence in side]
-    if is_area(every):
-        doubts = refused(every, sides, reader.sample)
-        if not doubts:
-            adjusted = Apart(whole, LogitInterval(sides[0], steps[0]), LogitInterval(sides[1], steps[1]))
-    elif not measure.proportion and None not in scores:
-        few_events = Wider(FewRuns(whole), Apart(whole, *scores))
+    adjusted, doubts, allowance = None, (), None if measure.proportion else allowance_of(every)
+    if allowance is not None:
+        doubts = allowance.doubts(every, samples, reader.sample)
+        adjusted = None if doubts else allowance.difference(whole, samples[0], samples[1])
     elif measure.proportion and _rare(sides, shares):
         adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
     elif not measure.proportion and all(influence.max_unit_change is not None for influence in every):
@@ -233,8 +222,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         reader.sample,
         doubts=doubts,
         adjusted=adjusted,
-        few_events=few_events,
-        adjustment=WIDENED if is_area(every) else FEW_OF_A_SIDE,
+        adjustment=FEW_OF_A_SIDE if allowance is None else allowance.note,
         single=is_single(reader, comparison),
         unseen=unseen,
     )

@@ -12,7 +12,7 @@ from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.steps import combined
-from evenhand.audit.runs.areas import WIDENED
+from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.by_unit import known_units
 from evenhand.audit.runs.evidence import (
     UNPAIRED,
@@ -28,7 +28,6 @@ from evenhand.audit.runs.evidence import (
 )
 from evenhand.audit.runs.gap_evidence import (
     Sided,
-    doubts_on,
     gap_of_runs,
     gap_runs,
     part_apart,
@@ -41,6 +40,8 @@ from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.stats.contrast import TwoWay, unpaired
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
+
+FEW_ON_A_SIDE = "the interval allows for few events in the group and in the rest"
 
 
 def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
@@ -95,9 +96,12 @@ def _of_pairs(
         for estimand, own in zip((estimands[0], estimands[-1]), apart, strict=True)
     ]
     intervals = [_interval(side, side.whole) for side in evidence if side.whole is not None]
-    few, scored = (any(getattr(side, kind) is not None for side in evidence) for kind in ("adjusted", "few_events"))
-    whole = difference.whole
-    apart_interval = Apart(whole, intervals[0], intervals[1], difference.part)
+    whole, allowance = difference.whole, difference.allowance
+    adjusted = None
+    if allowance is not None:
+        adjusted = allowance.gap_change(whole, difference.totals, intervals, difference.part)
+    elif any(side.adjusted is not None for side in evidence):
+        adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
         whole,
@@ -106,9 +110,8 @@ def _of_pairs(
         smallest=min(side.smallest for side in evidence),
         sample=reader.sample,
         doubts=tuple(dict.fromkeys(doubt for side in evidence for doubt in side.doubts)),
+        adjusted=adjusted,
         adjustment=evidence[0].adjustment,
-        adjusted=apart_interval if few else None,
-        few_events=Wider(FewRuns(whole), apart_interval) if scored else None,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),
@@ -125,8 +128,6 @@ def _of_pairs(
 
 def _interval(evidence: Evidence, whole: TwoWay) -> Interval:
     """The interval of a change within one side."""
-    if evidence.few_events is not None:
-        return evidence.few_events
     return FewRuns(whole) if evidence.adjusted is None else Wider(FewRuns(whole), evidence.adjusted)
 
 
@@ -140,16 +141,17 @@ def _sided(
     """The difference between two sides of `times[0]` times the method's value plus `times[1]` times the reference's."""
     pairs = [pair for side in sides for pair in side]
     units = reader.units([run for run, *_ in pairs], [influence for _, influence, *_ in pairs])
-    parts, valued = [], []
+    parts = []
     for _, ours, _, theirs in pairs:
         first, second = (positive_if_worse(each, sign, measure.proportion) for each in (ours, theirs))
         value = times[0] * first.value + times[1] * second.value
-        parts.append((value, first.weights, times[0] * first.influence + times[1] * second.influence))
-        valued.append((value, first.weights, combined([(times[0], first.steps), (times[1], second.steps)])))
+        influence = times[0] * first.influence + times[1] * second.influence
+        parts.append((value, first.weights, influence, combined([(times[0], first.steps), (times[1], second.steps)])))
     runs = len(sides[0])
-    inside, outside = (known_units([influence for pair in side for influence in (pair[1], pair[3])]) for side in sides)
-    gap = Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered, (inside, outside))
-    return gap.with_scores((units[:runs], units[runs:]), (valued[:runs], valued[runs:]))
+    influences = [[influence for pair in side for influence in (pair[1], pair[3])] for side in sides]
+    known = known_units(influences[0]), known_units(influences[1])
+    allowance = None if measure.proportion else allowance_of([*influences[0], *influences[1]])
+    return Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered, known, allowance)
 
 
 def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
@@ -163,10 +165,9 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
         sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
         smallest.append(smallest_of(defined))
-        doubts += doubts_on(defined, sides[-1], reader.sample)
+        doubts += sides[-1].doubts(defined, reader.sample)
     ours, theirs = sides
-    areas = ours.steps is not None
-    scored = not measure.proportion and all(side.scores is not None for side in sides)
+    allowance = ours.allowance
     whole = unpaired(ours.whole, theirs.whole)
     intervals = [side.interval(measure.proportion) for side in sides]
     total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))
@@ -178,10 +179,9 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         (*notes, UNPAIRED),
         min(smallest),
         reader.sample,
-        doubts=tuple(doubts),
-        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion or (areas and not doubts) else None,
-        few_events=Wider(FewRuns(whole), Apart(whole, intervals[0], intervals[1])) if scored else None,
-        adjustment=WIDENED if areas else "the interval allows for few events in the group and in the rest",
+        doubts=tuple(dict.fromkeys(doubts)),
+        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion or allowance is not None else None,
+        adjustment=FEW_ON_A_SIDE if allowance is None else allowance.note,
         single=is_single(reader, comparison),
         gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
     )

@@ -13,23 +13,24 @@ from evenhand.audit.estimands import Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
-from evenhand.audit.measures.steps import combined
+from evenhand.audit.measures.steps import LabelScores, Steps, combined
 from evenhand.audit.reading import LEVEL, Estimate
-from evenhand.audit.runs.areas import LEAST_JUDGED, LEAST_SHOWN, refused
-from evenhand.audit.runs.by_unit import known_units, largest
+from evenhand.audit.runs.allowance import Allowance, Sample
+from evenhand.audit.runs.allowances import allowance_of
+from evenhand.audit.runs.by_unit import known_units
 from evenhand.audit.runs.evidence import unseen_of
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
-from evenhand.audit.runs.score_steps import Valued, score_interval
 from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
-from evenhand.stats.differences import Apart, FewEvents, Interval
+from evenhand.stats.differences import FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
-from evenhand.stats.ranking import LogitInterval
 from evenhand.stats.ratios import TwoProportions
-from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.unequal_clusters import UnitFactors
+
+Part = tuple[float, np.ndarray, np.ndarray, Steps | LabelScores | None]
+"""The value of one side in one run, with the weights and the influences of its examples, and its steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +44,8 @@ class Sided:
         apart: the second without the group: of everybody the rest.
         part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
-        scores: the score intervals of both sides; None where the measure has none.
-        steps: of areas, the largest contribution of a unit to each side; None for others.
+        samples: both sides, with what intervals allow for.
+        allowance: what the measure's intervals allow for; None for proportions, and where it is nothing.
     """
 
     whole: TwoWay
@@ -56,28 +57,30 @@ class Sided:
     part: float = 1.0
     together: bool = False
     overlaps: bool = False
-    scores: tuple[ScoreInterval, ScoreInterval] | None = None
-    steps: tuple[float, float] | None = None
+    samples: tuple[Sample, ...] = ()
+    allowance: Allowance | None = None
 
     @classmethod
     def of(
         cls,
         units: Sequence[np.ndarray],
-        sides: Sequence[Sequence[tuple[float, np.ndarray, np.ndarray]]],
+        sides: Sequence[Sequence[Part]],
         clustered: bool,
         known: tuple[float | None, float | None] = (None, None),
+        allowance: Allowance | None = None,
     ) -> Sided:
-        """From both sides in each run: the value, and the weights and influences of its examples.
+        """From both sides in each run.
 
         Args:
             units: the examples' unit codes, of the group in each run and then of the rest.
             sides: of the group and of the rest, by run.
             clustered: whether units are clusters of examples.
             known: of areas, how many units each side is known as well as at most.
+            allowance: see the class.
         """
         runs = len(sides[0])
         parts = [part for side in sides for part in side]
-        shares, moves = by_unit(units, [weights for _, weights, _ in parts], [influence for *_, influence in parts])
+        shares, moves = by_unit(units, [part[1] for part in parts], [part[2] for part in parts])
         values = np.array([value for value, *_ in parts])
         both = [slice(0, runs), slice(runs, 2 * runs)]
         cells = [cells_of(values[side], moves[side], shares[side]) for side in both]
@@ -94,9 +97,14 @@ class Sided:
         )
         codes, _ = compact(np.concatenate(units))
         totals = cells[0].sum(axis=0) - cells[1].sum(axis=0)
-        steps = None if known == (None, None) else (largest(cells[0].sum(axis=0)), largest(cells[1].sum(axis=0)))
         together = bool((present[0] & present[1]).any())
-        return cls(whole, ours, theirs, codes, totals, theirs, together=together, steps=steps)
+        samples = tuple(
+            Sample(
+                mean, own.sum(axis=0), units[side], [(value, weights, step) for value, weights, _, step in parts[side]]
+            )
+            for mean, own, side in zip((ours, theirs), cells, both, strict=True)
+        )
+        return cls(whole, ours, theirs, codes, totals, theirs, 1.0, together, False, samples, allowance)
 
     def interval(self, proportion: bool, rates: int = 1) -> Interval:
         """The interval of the difference, for few runs, and for few events of a proportion or few units that matter.
@@ -105,29 +113,19 @@ class Sided:
             proportion: whether the measure is one.
             rates: how many rates each side is the sum of.
         """
-        if self.steps is not None:
-            first, second = LogitInterval(self.first, self.steps[0]), LogitInterval(self.second, self.steps[1])
-            return Wider(FewRuns(self.whole), Apart(self.whole, first.over(rates), second.over(rates), rates))
         if proportion:
             return self.few_events_of(rates)
-        return self.score_interval or FewRuns(self.whole)
+        if self.allowance is None:
+            return FewRuns(self.whole)
+        return Wider(FewRuns(self.whole), self.allowance.difference(self.whole, *self.samples, values=rates))
 
-    def with_scores(self, units: Sequence[Sequence[np.ndarray]], sides: Sequence[Sequence[Valued]]) -> Sided:
-        """The same with the score intervals of both sides, of a measure that has them.
+    def doubts(self, runs: Sequence[GapRun], word: str) -> tuple[str, ...]:
+        """Why the gap of these runs is shown and not judged, if it is not; `word` is for what is counted."""
+        return () if self.allowance is None else self.allowance.doubts(_both(runs), self.samples, word)
 
-        Args:
-            units: of each side's examples, by run.
-            sides: the values of both sides, by run.
-        """
-        means = (self.first, self.second)
-        scores = [score_interval(*side) for side in zip(means, units, sides, strict=True)]
-        first, second = scores
-        return self if first is None or second is None else replace(self, scores=(first, second))
-
-    @property
-    def score_interval(self) -> Wider | None:
-        """The interval from the score intervals of both sides; None where the measure has none."""
-        return None if self.scores is None else Wider(FewRuns(self.whole), Apart(self.whole, *self.scores))
+    def refused(self, runs: Sequence[GapRun], word: str) -> tuple[str, ...]:
+        """Why the gap of these runs has no interval, if it has none."""
+        return () if self.allowance is None else self.allowance.refused(_both(runs), self.samples, word)
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
@@ -170,7 +168,6 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     if not enough_runs(len(defined), len(seeds)):
         return Evidence(None, len(defined), len(seeds), tuple(notes), nothing=f"{method} was not run")
     gap = gap_of_runs(reader, defined, sign, measure.proportion)
-    interval = gap.interval(measure.proportion)
     runs, inside, outside, _ = zip(*defined, strict=True)
     units = reader.units(runs, inside), reader.units(runs, outside)
     return Evidence(
@@ -180,20 +177,12 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         tuple(notes),
         smallest_of(defined),
         reader.sample,
-        doubts_on(defined, gap, reader.sample),
-        few_events=None if isinstance(interval, FewRuns) else interval,
+        gap.doubts(defined, reader.sample),
+        few_events=gap.interval(measure.proportion),
         closing=closing,
         totals=lambda: (gap.units, gap.totals),
         unseen=unseen_of(inside, outside, units, sign),
     )
-
-
-def doubts_on(
-    runs: Sequence[GapRun], gap: Sided, sample: str, least: int = LEAST_JUDGED, instead: str = "shown, not judged"
-) -> tuple[str, ...]:
-    """Why a gap of an area is shown and not judged, if it is not."""
-    influences = [influence for _, inside, outside, _ in runs for influence in (inside, outside)]
-    return refused(influences, (gap.first, gap.second), sample, least, instead) if gap.steps is not None else ()
 
 
 def _undefined_note(reader: RunInfluences, estimand: Estimand, opposite: Subset, method: str, defined: int) -> str:
@@ -240,7 +229,7 @@ def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measur
     n = len(gap.units)
     if math.isnan(gap.whole.variance):
         return Estimate(gap.whole.estimate, None, None, n)
-    notes = doubts_on(runs, gap, reader.sample, LEAST_SHOWN, "no interval")
+    notes = gap.refused(runs, reader.sample)
     if notes:
         return Estimate(gap.whole.estimate, None, None, n, notes)
     most = measure.limits[1] - measure.limits[0]
@@ -250,6 +239,11 @@ def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measur
 
 GapRun = tuple[Run, Influence, Influence, Influence | None]
 """A run with the influences of a group, of whom it is compared with, and where these are everybody, of its rest."""
+
+
+def _both(runs: Sequence[GapRun]) -> list[Influence]:
+    """The influences of both sides, of all runs."""
+    return [influence for _, inside, outside, _ in runs for influence in (inside, outside)]
 
 
 def gap_runs(reader: RunInfluences, estimand: Estimand, opposite: Subset, method: str) -> list[GapRun]:
@@ -266,11 +260,9 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
     def sided(*sides: Sequence[Influence]) -> Sided:
         units = [codes for side in sides for codes in reader.units([parts[0] for parts in runs], side)]
         signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
-        parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
-        of_sides = units[: len(runs)], units[len(runs) :]
-        valued = [[(one.value, one.weights, one.steps) for one in side] for side in signed]
-        gap = Sided.of(units, parts, reader.clustered, (known_units(sides[0]), known_units(sides[1])))
-        return gap.with_scores(of_sides, valued)
+        parts = [[(one.value, one.weights, one.influence, one.steps) for one in side] for side in signed]
+        known = known_units(sides[0]), known_units(sides[1])
+        return Sided.of(units, parts, reader.clustered, known, None if proportion else allowance_of(_both(runs)))
 
     inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
     rests = [rest for *_, rest in runs if rest is not None]

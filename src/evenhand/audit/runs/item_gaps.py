@@ -13,7 +13,7 @@ import numpy as np
 
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.disparities import GapIntervals
-from evenhand.audit.runs.gap_evidence import Sided
+from evenhand.audit.runs.gap_evidence import Part, Sided
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.items import ItemRuns, combined
 from evenhand.stats.differences import Apart
@@ -140,13 +140,14 @@ def _sided(sides: Sequence[tuple[int, SidedRuns]]) -> Sided:
     """A signed sum of gaps of methods on the same documents."""
     first = sides[0][1]
 
-    def parts(runs: Sequence[Sequence[LinearEstimate]]) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    def parts(runs: Sequence[Sequence[LinearEstimate]]) -> list[Part]:
         signs = [sign for sign, _ in sides]
         return [
             (
                 sum(sign * one.value for sign, one in zip(signs, together, strict=True)),
                 together[0].weights,
                 np.sum([sign * one.influence for sign, one in zip(signs, together, strict=True)], axis=0),
+                None,
             )
             for together in zip(*runs, strict=True)
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evenhand.audit.measures.calibration import BELOW_ZERO
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import Estimate
+from evenhand.audit.runs.by_unit import Bounded
 from evenhand.audit.runs.rates import Levels
 
 
@@ -40,9 +41,7 @@ def of_subset(levels: Levels, index: int, seeds: Sequence[int]) -> Values:
     return Values(of_runs, whole, list(seeds), int(levels.smallest[index]))
 
 
-def estimate_of(
-    influences: Sequence[Influence], interval: tuple[float, float | None, float | None], n: int
-) -> Estimate:
+def estimate_of(influences: Sequence[Influence], bounded: Bounded, n: int) -> Estimate:
     """The estimate of one run or of several, from its value and bounds, with the corrected calibration error."""
     reasons = sorted({influence.reason for influence in influences if influence.reason}) if len(influences) == 1 else []
     corrected = None
@@ -51,4 +50,6 @@ def estimate_of(
         corrected = math.sqrt(squared)
     elif squared < 0:
         reasons.append(BELOW_ZERO)
-    return Estimate(*interval, n, tuple(reasons), corrected)
+    value, low, high, notes = bounded
+    reasons = [reason for reason in reasons if not any(note.startswith(reason) for note in notes)]
+    return Estimate(value, low, high, n, (*reasons, *notes), corrected)

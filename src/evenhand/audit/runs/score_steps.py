@@ -7,32 +7,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from evenhand.audit.measures.steps import LabelScores, Steps
+from evenhand.audit.runs.allowance import Allowance, Sample, Term
 from evenhand.stats.contrast import TwoWay, by_unit
+from evenhand.stats.differences import Apart, Interval
+from evenhand.stats.few_runs import Wider
 from evenhand.stats.score_interval import ScoreInterval
 
-Valued = tuple[float, np.ndarray, Steps | LabelScores | None]
-"""The value of one run with the weights of its examples, float [k], and how far one more example can move it."""
+
+class StepAllowance(Allowance):
+    """One more example that the sample happened to miss."""
+
+    def level(self, sample: Sample) -> Interval:
+        return Wider(sample.mean, _score_interval(sample))
+
+    def change(self, sample: Sample) -> Interval:
+        return _score_interval(sample)
+
+    def difference(self, whole: TwoWay, first: Sample, second: Sample, values: int = 1) -> Interval:
+        return Apart(whole, _score_interval(first), _score_interval(second))
 
 
-def score_interval(mean: TwoWay, units: Sequence[np.ndarray], runs: Sequence[Valued]) -> ScoreInterval | None:
-    """The interval of the mean of some runs; None where some run says nothing of its steps.
-
-    Args:
-        mean: with its variance.
-        units: of the examples of each run.
-        runs: the values that it is the mean of.
-    """
-    steps = [step for *_, step in runs]
-    if all(isinstance(step, Steps) for step in steps):
-        found = _bounded(units, runs)
-    elif all(isinstance(step, LabelScores) for step in steps):
-        found = _scored(units, runs)
-    else:
-        return None
-    return ScoreInterval(mean, found.up, found.down)
+def _score_interval(sample: Sample) -> ScoreInterval:
+    bounded = all(isinstance(step, Steps) for *_, step in sample.terms)
+    found = _bounded(sample.units, sample.terms) if bounded else _scored(sample.units, sample.terms)
+    return ScoreInterval(sample.mean, found.up, found.down)
 
 
-def _bounded(units: Sequence[np.ndarray], runs: Sequence[Valued]) -> Steps:
+def _bounded(units: Sequence[np.ndarray], runs: Sequence[Term]) -> Steps:
     """The mean step of an example × its unit's examples × the share of runs that test the unit."""
     counted = [weights > 0 for _, weights, _ in runs]
     (examples,) = by_unit(units, [each.astype(float) for each in counted])
@@ -43,7 +44,7 @@ def _bounded(units: Sequence[np.ndarray], runs: Sequence[Valued]) -> Steps:
     return Steps(up, down)
 
 
-def _scored(units: Sequence[np.ndarray], runs: Sequence[Valued]) -> Steps:
+def _scored(units: Sequence[np.ndarray], runs: Sequence[Term]) -> Steps:
     """The root mean square over units of how far each would move the mean if it came once more, with other labels."""
     present, up, down = [], [], []
     for value, weights, step in runs:

@@ -1,0 +1,98 @@
+"""The interface of what an interval allows for beyond the two-way variance.
+
+A two-way variance knows what the sample shows. Some measures need more: a few rare examples may decide a mean of
+scores, an area is skewed near its ends. Their influences say so, and `allowances.allowance_of` finds the rule. Rates
+have rules of their own, which count events and discordant units: `evidence`, `gap_sides`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures.steps import LabelScores, Steps
+from evenhand.stats.contrast import TwoWay
+from evenhand.stats.differences import Apart, Interval
+
+Term = tuple[float, np.ndarray, Steps | LabelScores | None]
+"""The value of one run with the weights of its examples, float [k], and how far one more example can move it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A mean over runs of one sample of examples: of a method's values, or of differences between two methods.
+
+    Attributes:
+        mean: with its two-way variance.
+        contributions: float [U], what each unit contributes to the error of the mean.
+        units: by run int [k], the units of the examples.
+        terms: the values that it is the mean of, by run.
+    """
+
+    mean: TwoWay
+    contributions: np.ndarray
+    units: Sequence[np.ndarray]
+    terms: Sequence[Term]
+
+
+class Allowance(ABC):
+    """What the intervals of a measure allow for beyond the two-way variance.
+
+    Attributes:
+        note: on comparisons whose interval allows for it; empty where that needs no note.
+    """
+
+    note: str = ""
+
+    @abstractmethod
+    def level(self, sample: Sample) -> Interval:
+        """The interval of a value of one method."""
+
+    @abstractmethod
+    def change(self, sample: Sample) -> Interval:
+        """The interval of a difference between two methods on the same examples."""
+
+    @abstractmethod
+    def difference(self, whole: TwoWay, first: Sample, second: Sample, values: int = 1) -> Interval:
+        """The interval of the difference between two samples.
+
+        Args:
+            whole: the difference.
+            first, second: each a sum of so many values of the measure.
+            values: how many.
+        """
+
+    def gap_change(self, whole: TwoWay, totals: np.ndarray, changes: Sequence[Interval], part: float) -> Interval:
+        """The interval of a change of a gap.
+
+        Args:
+            whole: the change.
+            totals: float [U], what each unit contributes to it.
+            changes: the intervals of the changes within the group, and within whom it is compared with.
+            part: see `stats.differences.Apart`.
+        """
+        return Apart(whole, changes[0], changes[1], part)
+
+    def refused(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
+        """Why an estimate has no interval, as a note; empty where it has one.
+
+        Args:
+            influences: of all runs and sides.
+            samples: of one side, or of the two sides of a difference.
+            word: for what is counted.
+        """
+        return ()
+
+    def doubts(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
+        """Why a difference between two samples is shown and not judged; see `refused`."""
+        return ()
+
+    def doubts_on_change(
+        self, influences: Sequence[Influence], change: Sample, levels: Callable[[], Sequence[Sample]], word: str
+    ) -> tuple[str, ...]:
+        """Why a change on the same examples is shown and not judged; `levels` computes the values of both methods."""
+        return ()
