@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, margins_of
+from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, Task, margins_of, words_of
 from evenhand.cli_output import show
 
 
 def audit(
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet, JSON or JSONL: a row per prediction")
+        Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet, JSON or JSONL: a row per prediction or value")
     ],
     label: Annotated[str | None, typer.Option(metavar="COL", help="the true class")] = None,
     group: Annotated[
@@ -67,10 +67,26 @@ def audit(
     score: Annotated[
         str | None, typer.Option(metavar="COL", help="score of a membership attack; higher means more likely a member")
     ] = None,
+    task: Annotated[Task, typer.Option(help="regression: label and prediction are numbers")] = Task.classification,
+    value: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="a number for each row, such as a toxicity or a grade")
+    ] = None,
+    more_is: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[COL=]worse|better", help="what a larger value means; else verdicts are two-sided"),
+    ] = None,
+    range_: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--range", metavar="LO HI", help="the least and the largest possible value, label and prediction"),
+    ] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[COL=]log|rank", help="compare logarithms of values, or their ranks; else their means"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
 ) -> None:
-    """Audit a table of predictions, or of membership scores; needs no torch."""
+    """Audit a table of predictions, of values, or of membership scores; needs no torch."""
     gc.set_threshold(50_000)  # what imports and tables make is no garbage; looking for some there takes 3% of the time
     from evenhand.audit.ingest.table import audit as audit_table
     from evenhand.audit.ingest.table import read_table
@@ -97,6 +113,11 @@ def audit(
         test_share=test_share,
         member=member,
         score=score,
+        task=task.value,
+        value=value or None,
+        more_is=words_of(more_is or []),
+        range=range_,
+        scale=words_of(scale or []),
         source=table.name,
     )
     if out is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Apart, FewEvents
+from evenhand.stats.means import SkewedMean
 from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
 from evenhand.stats.score_interval import ScoreInterval
@@ -98,6 +99,10 @@ class FewRuns:
         return t_tail(rising_root(off, 0.0, most, min(distance / whole.standard_error, most / 2)), few)
 
 
+Adjusted = FewDiscordant | Widened | FewEvents | Apart | ScoreInterval | SkewedMean
+"""Intervals that allow for what the two-way variance does not show."""
+
+
 @dataclass(frozen=True)
 class Wider:
     """The wider of two intervals of one estimate, bound by bound.
@@ -108,7 +113,7 @@ class Wider:
     """
 
     runs: FewRuns | TwoWay
-    units: FewDiscordant | Widened | FewEvents | Apart | ScoreInterval
+    units: Adjusted
 
     @property
     def estimate(self) -> float:
@@ -128,5 +133,5 @@ class Wider:
         found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
         return max(found) if self.estimate > null else min(found)
 
-    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened | FewEvents | Apart | ScoreInterval]:
+    def _parts(self) -> tuple[FewRuns | TwoWay, Adjusted]:
         return self.runs, self.units

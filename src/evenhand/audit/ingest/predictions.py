@@ -96,7 +96,10 @@ def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
     values = columns.full(name, "label")
     numbers = as_numbers(values) if is_quantity(values) else None
     if numbers is not None and not (numbers == numbers.round()).all():
-        raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
+        raise InputError(
+            f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first, or name "
+            "the task, regression"
+        )
     words = columns.as_words(values, "label")
     present = words.unique().to_list()
     truthful = {word.lower() for word in present} <= {*TRUTH, *TRUTH.values()}

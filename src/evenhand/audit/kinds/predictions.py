@@ -130,7 +130,7 @@ class PredictionReading:
         floors = self.floors.floors(estimand, method, values.defined) if values.defined and measure.floor else {}
         for seed in present:
             yield seed, _completed(values.of_runs[seed], general, floors.get(seed))
-        notes = [*general, *missing_note(method, seeds, evaluation.absent, "have no predictions")]
+        notes = [*general, *missing_note(method, seeds, evaluation.absent, f"have no {evaluation.records}")]
         if len(values.defined) < len(present):
             undefined = [values.of_runs[seed].notes[0] for seed in present if seed not in values.defined]
             reasons = ", ".join(sorted(set(undefined)))
@@ -186,7 +186,7 @@ class PredictionReading:
         general = [*self.notes.of_estimate(estimand, smallest), *self.notes.of_likeliest_class(estimand, method)]
         for seed, estimate in zip(present, estimates[:-1], strict=True):
             yield seed, _completed(estimate, general, None)
-        notes = [*general, *missing_note(method, seeds, self.evaluation.absent, "have no predictions")]
+        notes = [*general, *missing_note(method, seeds, self.evaluation.absent, f"have no {self.evaluation.records}")]
         defined = sum(estimate.value is not None for estimate in estimates[:-1])
         if defined < len(present):
             notes.append(f"defined in {defined} of {len(present)} runs")
@@ -201,7 +201,7 @@ class PredictionReading:
         opposite = self.reader.opposite(subset) if measure.gaps and subset.level == "group" else None
         # Of two groups each is all that is not the other; where one of them is what is compared with, one is compared.
         mirrored = opposite is not None and self.reader.groups(subset.attribute).two_halves
-        if not measure.direction and not measure.by_favourable:  # a property of the data: shown, not compared
+        if not (measure.direction or measure.by_favourable or measure.two_sided):  # a property of the data: shown, not compared
             return
         for method, reference in pairs(self.methods, references):
             yield change(estimand, method, reference, measure.direction, measure.decides)

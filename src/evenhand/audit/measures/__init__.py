@@ -17,6 +17,7 @@ from evenhand.audit.measures.membership import MEMBERSHIP
 from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
+from evenhand.audit.measures.regression import REGRESSION, regression_measures
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError, did_you_mean
 from evenhand.plugins import Registry
@@ -56,7 +57,7 @@ def known() -> Mapping[str, Measure]:
 @cache
 def _registry() -> Mapping[str, Measure]:
     """The measures that every audit knows."""
-    built_in = {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
+    built_in = {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP, **REGRESSION}
     return dict(Registry("measures", built_in, _fault))
 
 
@@ -82,7 +83,10 @@ def declaring(design: Design) -> Iterator[None]:
     for measure in design.declared:
         if measure.name in _registry() or measure.name in SEVERAL:
             raise InputError(f'"{measure.name}" is the name of another measure; give {measure.subject} another one')
-    token = _DECLARED.set({measure.name: declared_measure(measure) for measure in design.declared})
+    declared = {measure.name: declared_measure(measure) for measure in design.declared}
+    for setting in design.settings.values():
+        declared |= {} if setting.regression is None else regression_measures(setting.regression)
+    token = _DECLARED.set(declared)
     try:
         yield
     finally:

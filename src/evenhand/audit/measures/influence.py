@@ -72,6 +72,8 @@ class Influence:
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
         steps: the most that one more example can raise and lower the value by, which score intervals rest on; None
             where the interval is another one.
+        least_units: of a mean of numbers without a known range, whose interval allows for their skewness, the fewest
+            units of a side that are judged; None for others.
     """
 
     value: float
@@ -86,6 +88,7 @@ class Influence:
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
     steps: Steps | LabelScores | None = None
+    least_units: int | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
@@ -35,6 +35,7 @@ from evenhand.audit.runs.gap_evidence import (
 )
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
+from evenhand.audit.runs.skewness import ALLOWED
 from evenhand.stats.contrast import TwoWay, unpaired
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
@@ -102,8 +103,10 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         sample=reader.sample,
-        adjusted=apart_interval if few else None,
+        doubts=difference.doubts,
+        adjusted=difference.skewed or (apart_interval if few else None),
         few_events=Wider(FewRuns(whole), apart_interval) if scored else None,
+        adjustment=DISCORDANT if difference.least_units is None else ALLOWED,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),
@@ -159,6 +162,7 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         smallest.append(smallest_of(defined))
     ours, theirs = sides
     scored = not measure.proportion and all(side.scores is not None for side in sides)
+    skewed = sides[0].least_units is not None
     whole = unpaired(ours.whole, theirs.whole)
     intervals = [side.interval(measure.proportion) for side in sides]
     total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))
@@ -170,9 +174,10 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         (*notes, UNPAIRED),
         min(smallest),
         reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
+        doubts=tuple(dict.fromkeys(doubt for side in sides for doubt in side.doubts)),
+        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion or skewed else None,
         few_events=Wider(FewRuns(whole), Apart(whole, intervals[0], intervals[1])) if scored else None,
-        adjustment="the interval allows for few events in the group and in the rest",
+        adjustment=ALLOWED if skewed else "the interval allows for few events in the group and in the rest",
         single=is_single(reader, comparison),
         gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
     )

@@ -20,10 +20,12 @@ from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.audit.runs.score_steps import Valued, score_interval
+from evenhand.audit.runs.skewness import ALLOWED, doubts_on, skewed_interval
 from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
 from evenhand.stats.differences import Apart, FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.means import SkewedMean
 from evenhand.stats.ratios import TwoProportions
 from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.unequal_clusters import UnitFactors
@@ -41,6 +43,7 @@ class Sided:
         part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
         scores: the score intervals of both sides; None where the measure has none.
+        least_units: of a mean of numbers without a known range, see `Influence.least_units`; None for others.
     """
 
     whole: TwoWay
@@ -53,6 +56,7 @@ class Sided:
     together: bool = False
     overlaps: bool = False
     scores: tuple[ScoreInterval, ScoreInterval] | None = None
+    least_units: int | None = None
 
     @classmethod
     def of(
@@ -98,7 +102,7 @@ class Sided:
         """
         if proportion:
             return self.few_events_of(rates)
-        return self.score_interval or FewRuns(self.whole)
+        return self.score_interval or self.skewed_interval or FewRuns(self.whole)
 
     def with_scores(self, units: Sequence[Sequence[np.ndarray]], sides: Sequence[Sequence[Valued]]) -> Sided:
         """The same with the score intervals of both sides, of a measure that has them.
@@ -117,6 +121,23 @@ class Sided:
         """The interval from the score intervals of both sides; None where the measure has none."""
         return None if self.scores is None else Wider(FewRuns(self.whole), Apart(self.whole, *self.scores))
 
+    @property
+    def skewed(self) -> SkewedMean | None:
+        """The interval that allows for skewness; None where the measure is no mean of numbers without a range."""
+        return skewed_interval(self.least_units, self.whole, self.totals)
+
+    @property
+    def skewed_interval(self) -> Wider | None:
+        """The same, for few runs as well."""
+        return None if self.skewed is None else Wider(FewRuns(self.whole), self.skewed)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the difference is not judged; nothing where it is."""
+        return doubts_on(
+            self.least_units, self.totals, self.whole.variance, min(self.first.units, self.second.units)
+        )
+
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
         return gap_interval(self.whole, self.first, self.apart, rates, self.part, self.overlaps)
@@ -134,7 +155,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     reader, measure = gaps.rates.reader, comparison.estimand.measure
     method, sign = comparison.method, int(comparison.signs[0])
     seeds = reader.evaluation.seeds(method)
-    notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, "have no predictions")]
+    notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, f"have no {reader.evaluation.records}")]
     closing = reader.closing(len(reader.runs_of(method)))
     closed = gaps.gaps(comparison.estimand, method, sign)
     if closed is not None and closed[0].defined(closed[1]):
@@ -166,7 +187,10 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         len(seeds),
         tuple(notes),
         smallest_of(defined),
+        doubts=gap.doubts,
+        adjusted=gap.skewed,
         few_events=gap.few_events_of() if measure.proportion else gap.score_interval,
+        adjustment=ALLOWED,
         closing=closing,
         totals=lambda: (gap.units, gap.totals),
         unseen=unseen_of(inside, outside, units, sign),
@@ -219,7 +243,7 @@ def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measur
         return Estimate(gap.whole.estimate, None, None, n)
     largest = measure.limits[1] - measure.limits[0]
     low, high = gap.interval(measure.proportion).bounds((1 - LEVEL) / 2)
-    return Estimate(gap.whole.estimate, max(low, -largest), min(high, largest), n)
+    return Estimate(gap.whole.estimate, max(low, -largest), min(high, largest), n, gap.doubts)
 
 
 GapRun = tuple[Run, Influence, Influence, Influence | None]
@@ -243,7 +267,8 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
         parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
         of_sides = units[: len(runs)], units[len(runs) :]
         valued = [[(one.value, one.weights, one.steps) for one in side] for side in signed]
-        return Sided.of(units, parts, reader.clustered).with_scores(of_sides, valued)
+        found = Sided.of(units, parts, reader.clustered).with_scores(of_sides, valued)
+        return replace(found, least_units=sides[0][0].least_units)
 
     inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
     rests = [rest for *_, rest in runs if rest is not None]

@@ -1,0 +1,46 @@
+"""Allows for the skewness of numbers without a known range, and says when their interval is promised to cover.
+
+The t interval of a mean of skewed numbers is too short on one side, however its variance is estimated. Where the range
+of the numbers was declared, score intervals allow for rare ones anywhere in it (`score_steps`). Where it was not,
+skewness is allowed for as far as the sample shows it. That is not enough for long tails, so the interval is promised
+for large samples of moderately skewed numbers only, and nothing is judged without that promise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenhand.stats.contrast import TwoWay
+from evenhand.stats.means import MOST_SKEWED, SkewedMean, skewness_of
+
+ALLOWED = "the interval allows for the skewness of the values"
+NO_RANGE = "declare the range of the values, or ask for a log or a rank scale"
+
+
+def skewed_interval(least_units: int | None, whole: TwoWay, totals: np.ndarray) -> SkewedMean | None:
+    """The interval of a mean, or of a difference of means, of numbers without a known range; None of other measures.
+
+    Args:
+        least_units: of the measure's influence (`Influence.least_units`).
+        whole: the mean or the difference.
+        totals: float [U], what each unit contributes to it.
+    """
+    return None if least_units is None else SkewedMean(whole, skewness_of(totals, whole.variance))
+
+
+def doubts_on(least_units: int | None, totals: np.ndarray, variance: float, units: float) -> tuple[str, ...]:
+    """Why an estimate is not judged: its numbers are too few or too skewed for an interval that is promised.
+
+    Args:
+        least_units: see `skewed_interval`.
+        totals: float [U], what each unit contributes to the estimate.
+        variance: of the estimate.
+        units: of its smaller side.
+    """
+    if least_units is None:
+        return ()
+    if units < least_units:
+        return (f"fewer than {least_units} units do not show how skewed the values are: not judged; {NO_RANGE}",)
+    if abs(skewness_of(totals, variance)) > MOST_SKEWED:
+        return (f"the values are too skewed for so few: not judged, no coverage is promised; {NO_RANGE}",)
+    return ()
