@@ -114,6 +114,13 @@ class _Read:
         return self.predicted is not None or self.numbers is not None or bool(self.values)
 
     @property
+    def task(self) -> str:
+        """What a report says was given; empty for predictions."""
+        if self.predicted or self.numbers:
+            return ""
+        return "values as given" if self.values else "membership scores as given"
+
+    @property
     def labels(self) -> pl.Series | None:
         """The labels as texts, str [n]; None where there are none."""
         known = self.predicted or self.numbers
@@ -298,7 +305,7 @@ def _setting(
         classes=predicted.classes if predicted else (),
         vary=pairing.vary or (membership is not None and membership.varies(pairing.example)),
         test_share=pairing.test_share,
-        task="" if read.of_groups else "membership scores as given",
+        task=read.task,
         regression=None if read.numbers is None else read.numbers.design,
         notes=(
             *pairing.notes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import NOT_AUDITED, Evaluation, Population, Run, groups_of, unit_codes, unit_names
 from evenhand.audit.kinds.mean_calibration import mean_calibration_curves
 from evenhand.audit.kinds.predictions import PredictionReading
-from evenhand.audit.measures import Kind, Measure
+from evenhand.audit.measures import Kind
 from evenhand.audit.measures.numbers import RankOf
 from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.by_unit import RunsByUnit
@@ -31,16 +31,9 @@ class NumberReading(PredictionReading):
 
     Attributes:
         kind: `values`, or `regression`.
-        measure: the measure of these values; None of regression, which has several.
     """
 
     kind: Kind = "values"
-    measure: str | None = field(default=None, kw_only=True)
-
-    def estimands(self, measure: Measure) -> Iterator[Estimand]:
-        """Everyone, then the groups of each attribute."""
-        if self.measure in (None, measure.name):
-            yield from super().estimands(measure)
 
     def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
         """The estimate of each run, and of all together; by rank it follows from the gap, which is 2P − 1."""
@@ -111,7 +104,7 @@ def readings(
                 own = here.filter(name=name)
                 if len(own):
                     evaluation = of.evaluation(population, own, f"values of {name}")
-                    yield NumberReading(evaluation, design, measure=name)
+                    yield NumberReading(evaluation, design, only=name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,12 +45,14 @@ class PredictionReading:
     Attributes:
         evaluation: the runs.
         design: the study's.
-        kind: `predictions`, or `translations`, whose classes are genders.
+        kind: `predictions`, or `translations`, whose classes are genders; see also `kinds.numbers`.
+        only: the name of the measure that these records are about; None: they are about every measure of their kind.
     """
 
     evaluation: Evaluation
     design: Design
     kind: Kind = "predictions"
+    only: str | None = field(default=None, kw_only=True)
     _collapsed: dict[tuple[str, str], Mapping[int, str]] = field(default_factory=dict, init=False)
     _readings: dict[frozenset[int], PredictionReading] = field(default_factory=dict, init=False)
 
@@ -94,6 +96,8 @@ class PredictionReading:
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
         """The estimands of each class: everyone, then each attribute and its groups."""
         evaluation = self.evaluation
+        if self.only not in (None, measure.name):
+            return
         measure = measure.given(evaluation.design.favourable)
         classes: Iterable[tuple[int | None, str | None]] = [(None, None)]
         if measure.by_class and not evaluation.binary:

@@ -65,8 +65,8 @@ _DECLARED: ContextVar[Mapping[str, Measure]] = ContextVar("declared measures", d
 
 
 @contextmanager
-def declaring(design: Design) -> Iterator[None]:
-    """Context manager in which the measures that a design declares are known beside all others.
+def declaring(*designs: Design) -> Iterator[None]:
+    """Context manager in which the measures that designs declare are known beside all others; the first one's first.
 
     Everything that computes or reports results of the design happens inside of it; `evenhand.Results` sees to that.
 
@@ -80,12 +80,14 @@ def declaring(design: Design) -> Iterator[None]:
         ...     measure_named("mc2").direction
         -1
     """
-    for measure in design.declared:
-        if measure.name in _registry() or measure.name in SEVERAL:
-            raise InputError(f'"{measure.name}" is the name of another measure; give {measure.subject} another one')
-    declared = {measure.name: declared_measure(measure) for measure in design.declared}
-    for setting in design.settings.values():
-        declared |= {} if setting.regression is None else regression_measures(setting.regression)
+    declared: dict[str, Measure] = {}
+    for design in reversed(designs):
+        for measure in design.declared:
+            if measure.name in _registry() or measure.name in SEVERAL:
+                raise InputError(f'"{measure.name}" is the name of another measure; give {measure.subject} another one')
+            declared[measure.name] = declared_measure(measure)
+        for setting in design.settings.values():
+            declared |= {} if setting.regression is None else regression_measures(setting.regression)
     token = _DECLARED.set(declared)
     try:
         yield

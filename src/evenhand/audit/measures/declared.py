@@ -46,7 +46,7 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
 
 def _of_values(declared: DeclaredMeasure, measure: Measure) -> Measure:
     """The measure of a column of numbers, on the scale that is declared."""
-    more = "lower" if measure.direction < 0 else "higher"
+    more = "lower" if declared.more_is == "better" else "higher"
     words = Display("values", worse=f"has a {more} {declared.name}", not_worse=f"have a {more} {declared.name}")
     mean = MeanOfValues(None if declared.shares else declared.range, None if declared.shares else LEAST_UNITS)
     measure = replace(measure, influence=mean, two_sided=True, digits=declared.digits, display=words)
