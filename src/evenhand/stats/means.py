@@ -9,7 +9,6 @@ the observed g. That is not enough for a tail of which the sample holds too litt
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np

@@ -205,7 +205,9 @@ class PredictionReading:
         opposite = self.reader.opposite(subset) if measure.gaps and subset.level == "group" else None
         # Of two groups each is all that is not the other; where one of them is what is compared with, one is compared.
         mirrored = opposite is not None and self.reader.groups(subset.attribute).two_halves
-        if not (measure.direction or measure.by_favourable or measure.two_sided):  # a property of the data: shown, not compared
+        if not (
+            measure.direction or measure.by_favourable or measure.two_sided
+        ):  # a property of the data: shown, not compared
             return
         for method, reference in pairs(self.methods, references):
             yield change(estimand, method, reference, measure.direction, measure.decides)

@@ -62,9 +62,7 @@ def r2_score(data: RunData, subset: RunSubset) -> Influence:
     return replace(errors, value=1 - errors.value / spread, influence=influence)
 
 
-def _error(
-    name: str, summary: str, direction: Literal[0, 1], limits: tuple[float, float], display: Display
-) -> Measure:
+def _error(name: str, summary: str, direction: Literal[0, 1], limits: tuple[float, float], display: Display) -> Measure:
     return Measure(
         name,
         "regression",

@@ -146,6 +146,7 @@ def _sided(
         valued.append((value, first.weights, combined([(times[0], first.steps), (times[1], second.steps)])))
     runs = len(sides[0])
     gap = Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered)
+    gap = replace(gap, least_units=pairs[0][1].least_units)
     return gap.with_scores((units[:runs], units[runs:]), (valued[:runs], valued[runs:]))
 
 

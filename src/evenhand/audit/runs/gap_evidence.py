@@ -134,9 +134,7 @@ class Sided:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why the difference is not judged; nothing where it is."""
-        return doubts_on(
-            self.least_units, self.totals, self.whole.variance, min(self.first.units, self.second.units)
-        )
+        return doubts_on(self.least_units, self.totals, self.whole.variance, min(self.first.units, self.second.units))
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
