@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -62,16 +62,15 @@ def r2_score(data: RunData, subset: RunSubset) -> Influence:
     return replace(errors, value=1 - errors.value / spread, influence=influence)
 
 
-def _error(name: str, summary: str, direction: Literal[0, 1], limits: tuple[float, float], display: Display) -> Measure:
+def _error(name: str, summary: str, influence: Callable[..., Influence], display: Display) -> Measure:
     return Measure(
         name,
         "regression",
         summary,
-        direction,
+        1,
         EVERYWHERE,
-        root_mean_squared_error if name.startswith("root") else MeanError(absolute=bool(direction)),
-        limits=limits,
-        two_sided=not direction,
+        influence,
+        limits=(0.0, math.inf),
         default_margin=False,
         gaps=True,
         display=display,
@@ -81,19 +80,27 @@ def _error(name: str, summary: str, direction: Literal[0, 1], limits: tuple[floa
 _LARGER = Display("regression", worse="has larger errors", not_worse="have larger errors", summary=True)
 
 REGRESSION = by_name(
-    _error("mean_absolute_error", "mean of |prediction − label|, in units of the label", 1, (0.0, math.inf), _LARGER),
     _error(
-        "mean_error",
-        "mean of prediction − label: above 0 where labels are overestimated; neither direction is worse",
-        0,
-        UNLIMITED,
-        Display("regression", even=0.0, summary=True),
+        "mean_absolute_error",
+        "mean of |prediction − label|, in units of the label",
+        MeanError(absolute=True),
+        _LARGER,
+    ),
+    replace(
+        _error(
+            "mean_error",
+            "mean of prediction − label: above 0 where labels are overestimated; neither direction is worse",
+            MeanError(absolute=False),
+            Display("regression", even=0.0, summary=True),
+        ),
+        direction=0,
+        two_sided=True,
+        limits=UNLIMITED,
     ),
     _error(
         "root_mean_squared_error",
         "root of the mean of (prediction − label)², in units of the label",
-        1,
-        (0.0, math.inf),
+        root_mean_squared_error,
         replace(_LARGER, summary=False),
     ),
     Measure(
