@@ -13,12 +13,15 @@ from evenhand.audit.measures.regression import MEAN_CALIBRATION
 from evenhand.errors import InputError
 from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, attributes_of, blocks_of, by_attribute, stem
-from evenhand.report.chart_parts import bounds, by_method, choose, extent, in_order, is_value, short
+from evenhand.report.chart_parts import bounds, by_method, choose, choose_attribute, extent, in_order, is_value, short
 from evenhand.report.group_charts import group_values
 from evenhand.report.panels import point_panel
 from evenhand.report.reliability import diagonal
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.wording import EVERYONE, measure_named, methods_of
+
+PARTS = ("values", "regression")
+"""The parts of the report that show numbers."""
 
 _WIDTH = 620
 
@@ -27,7 +30,7 @@ def numbers_chart(
     estimates: pl.DataFrame,
     design: Design,
     *,
-    measure: str,
+    measure: str | None = None,
     setting: str | None = None,
     split: str | None = None,
     attribute: str | None = None,
@@ -37,19 +40,20 @@ def numbers_chart(
     Args:
         estimates: the table.
         design: of the study.
-        measure: whose values.
-        setting, split, attribute: which; the first of each unless given.
+        measure, setting, split, attribute: which; the first of each unless given.
 
     Raises:
         InputError: there is no such estimate.
     """
     rows, setting, split = choose(estimates, design, setting, split)
     points = "" if rows["seed"].drop_nulls().n_unique() == 1 else "points: mean over seeds; "
-    rows = rows.filter(pl.col("seed").is_null() & (pl.col("measure") == measure))
-    rows = rows.filter(is_value("attribute", attribute) | pl.col("attribute").is_null())
+    names = [each.name for part in PARTS for each in shown_in(part)] if measure is None else [measure]
+    rows = rows.filter(pl.col("seed").is_null(), pl.col("measure").is_in(names))
+    rows = rows.filter(pl.col("measure") == rows["measure"].first())
+    rows, attribute = choose_attribute(rows, attribute)
     if rows.is_empty():
-        raise InputError(f"there is no {measure} of {setting} to draw")
-    shown = measure_named(measure)
+        raise InputError(f"there are no {measure or 'values'} of {setting} to draw")
+    shown = measure_named(rows["measure"][0])
     values = group_values(rows, EVERYONE, sized=True)
     order, methods = in_order(value["y"] for value in values), methods_of(rows, design, setting)
     panel = point_panel(
