@@ -8,6 +8,8 @@ for large samples of moderately skewed numbers only, and nothing is judged witho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay
@@ -28,12 +30,14 @@ def skewed_interval(least_units: int | None, whole: TwoWay, totals: np.ndarray) 
     return None if least_units is None else SkewedMean(whole, skewness_of(totals, whole.variance))
 
 
-def doubts_on(least_units: int | None, totals: np.ndarray, variance: float, units: float) -> tuple[str, ...]:
+def doubts_on(least_units: int | None, sides: Sequence[np.ndarray], variance: float, units: float) -> tuple[str, ...]:
     """Why an estimate is not judged: its numbers are too few or too skewed for an interval that is promised.
+
+    Samples hold less of a long tail than there is, and the skewness of two sides may cancel by chance: it is added up.
 
     Args:
         least_units: see `skewed_interval`.
-        totals: float [U], what each unit contributes to the estimate.
+        sides: float [U] each, what every unit contributes to the estimate; of a difference between groups two.
         variance: of the estimate.
         units: of its smaller side.
     """
@@ -41,6 +45,6 @@ def doubts_on(least_units: int | None, totals: np.ndarray, variance: float, unit
         return ()
     if units < least_units:
         return (f"fewer than {least_units} units do not show how skewed the values are: not judged; {NO_RANGE}",)
-    if abs(skewness_of(totals, variance)) > MOST_SKEWED:
+    if sum(abs(skewness_of(side, variance)) for side in sides) > MOST_SKEWED:
         return (f"the values are too skewed for so few: not judged, no coverage is promised; {NO_RANGE}",)
     return ()
