@@ -3,8 +3,8 @@
 A t interval of a mean misses too often on the side of the longer tail: at the level α, for a standardized skewness g of
 the mean, by about g·(2q² + 1)·φ(q)/6 (Hall 1992). `SkewedMean` moves that bound outward by the same expansion, with
 the observed g. That is not enough for a tail of which the sample holds too little: the interval is to be relied on for
-|g| up to `MOST_SKEWED` and at least `LEAST_UNITS` units. Numbers in a known range have score intervals instead
-(`stats.score_interval`), which need no such condition.
+|g| up to `MOST_SKEWED` (of a difference that of both sides, added up) and at least `LEAST_UNITS` units. Numbers in a
+known range have score intervals instead (`stats.score_interval`), which need no such condition.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 import evenhand
-from evenhand.audit.runs.skewness import ALLOWED, NO_RANGE
+from evenhand.audit.measures.numbers import OF_VALUES
+from evenhand.audit.runs.skewness import ALLOWED
 from evenhand.errors import InputError
 
 N = 600
@@ -99,9 +100,9 @@ def test_small_groups_of_skewed_values_are_shown_and_not_judged_without_a_range(
     rows = audited(frame, value="latency", range=None).verdicts
     small = rows.filter(group="c").row(0, named=True)
     assert small["verdict"] == "inconclusive" and small["low"] is None
-    assert NO_RANGE in small["note"] and small["contrast"] is not None
+    assert OF_VALUES.remedy in small["note"] and small["contrast"] is not None
     estimate = levels(audited(frame, value="latency", range=None), group="c").row(0, named=True)
-    assert estimate["low"] < estimate["value"] < estimate["high"] and NO_RANGE in estimate["note"]
+    assert estimate["low"] < estimate["value"] < estimate["high"] and OF_VALUES.remedy in estimate["note"]
 
 
 def test_moderately_skewed_values_are_judged_with_a_longer_interval():

@@ -111,7 +111,7 @@ def test_one_more_value_moves_a_mean_as_far_as_the_range_allows():
     found = MeanOfValues(limits=(0.0, 10.0))(data, everyone(data))
     assert found.steps is not None
     assert (found.steps.up, found.steps.down) == (9.5 / 4, 0.5 / 4)
-    assert found.least_units is None
+    assert found.unbounded is None
 
 
 def test_the_range_of_a_regression_is_that_of_its_errors():

@@ -63,7 +63,7 @@ class NumberReading(PredictionReading):
         used = [runs[seed] for seed in values.defined]
         influences = [self.reader.influence(run, estimand) for run in used]
         sums = RunsByUnit.of(self.reader, used, influences)
-        doubts = doubts_on(influences[0].least_units, sums.totals, sums.mean.variance, sums.mean.units)
+        doubts = doubts_on(influences[0].unbounded, [sums.totals], sums.mean.variance, sums.mean.units)
         return replace(values, mean=replace(values.mean, notes=(*values.mean.notes, *doubts)))
 
 

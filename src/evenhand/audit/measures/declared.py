@@ -11,8 +11,7 @@ from evenhand.audit.design import DeclaredMeasure
 from evenhand.audit.measures.benchmarks import MeanOf
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import EVERYWHERE, UNLIMITED, Measure
-from evenhand.audit.measures.numbers import MeanOfValues, RankOf
-from evenhand.stats.means import LEAST_UNITS
+from evenhand.audit.measures.numbers import OF_LOGARITHMS, OF_VALUES, MeanOfValues, RankOf
 
 DIRECTION: Mapping[str, Literal[-1, 0, 1]] = {"worse": 1, "better": -1, "neither": 0}
 
@@ -48,7 +47,7 @@ def _of_values(declared: DeclaredMeasure, measure: Measure) -> Measure:
     """The measure of a column of numbers, on the scale that is declared."""
     more = "lower" if declared.more_is == "better" else "higher"
     words = Display("values", worse=f"has a {more} {declared.name}", not_worse=f"have a {more} {declared.name}")
-    mean = MeanOfValues(None if declared.shares else declared.range, None if declared.shares else LEAST_UNITS)
+    mean = MeanOfValues(None, None) if declared.shares else MeanOfValues(declared.range, OF_VALUES)
     measure = replace(measure, influence=mean, two_sided=True, digits=declared.digits, display=words)
     if declared.scale == "rank":
         return replace(
@@ -66,7 +65,7 @@ def _of_values(declared: DeclaredMeasure, measure: Measure) -> Measure:
         return replace(
             measure,
             summary=f"mean of the natural logarithms of {declared.subject}",
-            influence=MeanOfValues(least_units=0, logarithms=True),
+            influence=MeanOfValues(unbounded=OF_LOGARITHMS, logarithms=True),
             title=f"log {declared.name}",
             limits=UNLIMITED if declared.range is None else tuple(map(_logarithm, declared.range)),
             digits=3,

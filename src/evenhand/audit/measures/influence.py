@@ -51,6 +51,19 @@ class RateInfluence:
         return math.sqrt(value * (1 - value) / size)
 
 
+@dataclass(frozen=True)
+class Unbounded:
+    """When a measure of numbers without a known range is judged, whose interval allows for their skewness.
+
+    Attributes:
+        least_units: the fewest units of a side.
+        remedy: what to do where it is not, in words.
+    """
+
+    least_units: int
+    remedy: str
+
+
 @dataclass(frozen=True, eq=False)
 class Influence:
     """A measure of one run in linear form.
@@ -72,8 +85,7 @@ class Influence:
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
         steps: the most that one more example can raise and lower the value by, which score intervals rest on; None
             where the interval is another one.
-        least_units: of a mean of numbers without a known range, whose interval allows for their skewness, the fewest
-            units of a side that are judged; None for others.
+        unbounded: of numbers without a known range, when they are judged; None of others.
     """
 
     value: float
@@ -88,7 +100,7 @@ class Influence:
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
     steps: Steps | LabelScores | None = None
-    least_units: int | None = None
+    unbounded: Unbounded | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.audit.design import Range
-from evenhand.audit.measures.influence import Influence, undefined
+from evenhand.audit.measures.influence import Influence, Unbounded, undefined
 from evenhand.audit.measures.run_data import RunData, RunSubset
 from evenhand.audit.measures.steps import Steps
 from evenhand.stats.means import LEAST_UNITS
 
 NO_VALUES = "no test examples with a value"
+OF_VALUES = Unbounded(LEAST_UNITS, "declare the range of the values, or ask for a log or a rank scale")
+OF_LOGARITHMS = Unbounded(0, "ask for a rank scale")
 NO_REST = "there is nobody to be ranked among"
 
 
 def mean_of(
-    data: RunData, numbers: np.ndarray, rows: np.ndarray, limits: Range | None, least_units: int | None = LEAST_UNITS
+    data: RunData, numbers: np.ndarray, rows: np.ndarray, limits: Range | None, unbounded: Unbounded | None
 ) -> Influence:
     """The weighted mean of some examples' numbers.
 
@@ -26,7 +28,7 @@ def mean_of(
         numbers: float [n], of all examples of the run.
         rows: int [k], the examples.
         limits: the range of the numbers, in which one more may lie anywhere; None: it is not known.
-        least_units: without a range, the fewest units of a side that are judged; None: these are shares.
+        unbounded: without a range, when they are judged; None: these are shares.
     """
     if not len(rows):
         return undefined(NO_VALUES)
@@ -42,7 +44,7 @@ def mean_of(
         np.ones(len(rows), dtype=bool),
         len(rows),
         steps=steps,
-        least_units=least_units if limits is None else None,
+        unbounded=unbounded if limits is None else None,
     )
 
 
@@ -51,17 +53,17 @@ class MeanOfValues:
     """Computes the mean of a column of numbers, or of their natural logarithms.
 
     Attributes:
-        limits, least_units: see `mean_of`.
+        limits, unbounded: see `mean_of`.
         logarithms: whether it is of the logarithms.
     """
 
     limits: Range | None = None
-    least_units: int | None = LEAST_UNITS
+    unbounded: Unbounded | None = OF_VALUES
     logarithms: bool = False
 
     def __call__(self, data: RunData, subset: RunSubset) -> Influence:
         numbers = np.log(data.predicted) if self.logarithms else data.predicted
-        return mean_of(data, numbers, subset.rows, self.limits, self.least_units)
+        return mean_of(data, numbers, subset.rows, self.limits, self.unbounded)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,14 @@ import numpy as np
 
 from evenhand.audit.design import Range, RegressionDesign
 from evenhand.audit.measures.display import Display
-from evenhand.audit.measures.influence import Influence, undefined
+from evenhand.audit.measures.influence import Influence, Unbounded, undefined
 from evenhand.audit.measures.measure import EVERYWHERE, UNLIMITED, Measure, by_name
 from evenhand.audit.measures.numbers import mean_of
 from evenhand.audit.measures.run_data import RunData, RunSubset
+from evenhand.stats.means import LEAST_UNITS
 
+OF_ERRORS = Unbounded(LEAST_UNITS, "declare the range of label and prediction")
+OF_SQUARES = Unbounded(LEAST_UNITS, "mean_absolute_error is judged where the range of label and prediction is declared")
 CONSTANT = "all labels are equal"
 MEAN_CALIBRATION = "mean_calibration"
 """The measure of `curves` with the mean label against the mean prediction."""
@@ -34,12 +37,12 @@ class MeanError:
 
     def __call__(self, data: RunData, subset: RunSubset) -> Influence:
         errors = data.predicted - data.label
-        return mean_of(data, np.abs(errors) if self.absolute else errors, subset.rows, self.limits)
+        return mean_of(data, np.abs(errors) if self.absolute else errors, subset.rows, self.limits, OF_ERRORS)
 
 
 def root_mean_squared_error(data: RunData, subset: RunSubset) -> Influence:
     """The root of the mean of (prediction − label)², with the influence of the delta method."""
-    squared = mean_of(data, (data.predicted - data.label) ** 2.0, subset.rows, None)
+    squared = mean_of(data, (data.predicted - data.label) ** 2.0, subset.rows, None, OF_SQUARES)
     if not squared.value > 0:  # where nothing is wrong nothing varies
         return squared
     value = math.sqrt(squared.value)
@@ -49,7 +52,7 @@ def root_mean_squared_error(data: RunData, subset: RunSubset) -> Influence:
 def r2_score(data: RunData, subset: RunSubset) -> Influence:
     """1 − Σ(prediction − label)²/Σ(label − mean label)², with the influence of the delta method."""
     rows = subset.rows
-    errors = mean_of(data, (data.predicted - data.label) ** 2.0, rows, None)
+    errors = mean_of(data, (data.predicted - data.label) ** 2.0, rows, None, None)
     if not len(rows):
         return errors
     label = data.label[rows]

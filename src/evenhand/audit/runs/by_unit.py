@@ -94,7 +94,7 @@ def run_intervals(
 
 def _has_own_interval(influence: Influence) -> bool:
     """Whether the interval is not always that of t."""
-    return bool(influence.max_unit_change is not None or influence.steps or influence.least_units is not None)
+    return bool(influence.max_unit_change is not None or influence.steps or influence.unbounded is not None)
 
 
 def marginal_interval(
@@ -117,7 +117,7 @@ def marginal_interval(
     if score is not None:
         below, above = score.bounds((1 - LEVEL) / 2)
         low, high = min(low, below), max(high, above)
-    elif (skewed := skewed_interval(influences[0].least_units, mean, runs.totals)) is not None:
+    elif (skewed := skewed_interval(influences[0].unbounded, mean, runs.totals)) is not None:
         low, high = Wider(mean, skewed).bounds((1 - LEVEL) / 2)
     elif (
         all(influence.max_unit_change is not None for influence in influences)

@@ -111,9 +111,9 @@ def evidence_of_pairs(
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
     steps = [combined([(int(ours), first.steps), (int(theirs), second.steps)]) for _, first, _, second in pairs]
     score = score_interval(whole, units, list(zip(values.tolist(), weights, steps, strict=True)))
-    least_units = influences[0].least_units
+    unbounded = influences[0].unbounded
     contributed = unit_totals(values, summed, shares)
-    adjusted = skewed_interval(least_units, whole, contributed)
+    adjusted = skewed_interval(unbounded, whole, contributed)
     if score is not None or adjusted is not None:
         pass  # they serve any number of discordant units
     elif measure.proportion:
@@ -137,10 +137,10 @@ def evidence_of_pairs(
         notes=tuple(notes),
         smallest=min(influence.smallest for influence in influences),
         sample=reader.sample,
-        doubts=doubts_on(least_units, contributed, whole.variance, whole.units),
+        doubts=doubts_on(unbounded, [contributed], whole.variance, whole.units),
         adjusted=adjusted,
         few_events=None if score is None else Wider(FewRuns(whole), score),
-        adjustment=DISCORDANT if least_units is None else ALLOWED,
+        adjustment=DISCORDANT if unbounded is None else ALLOWED,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: totals,
@@ -196,8 +196,8 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     single = is_single(reader, comparison)
     if single:  # all that varies with the runs is known from those of the other method
         whole = replace(whole, runs=max(side.runs for side in sides))
-    least_units, contributed = influences[0][0].least_units, np.concatenate([totals[0], -totals[1]])
-    adjusted, few_events = skewed_interval(least_units, whole, contributed), None
+    unbounded, contributed = influences[0][0].unbounded, np.concatenate([totals[0], -totals[1]])
+    adjusted, few_events = skewed_interval(unbounded, whole, contributed), None
     if not measure.proportion and None not in scores:
         few_events = Wider(FewRuns(whole), Apart(whole, *scores))
     elif measure.proportion and _rare(sides, shares):
@@ -219,10 +219,10 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         tuple(notes),
         smallest,
         reader.sample,
-        doubts_on(least_units, contributed, whole.variance, min(side.units for side in sides)),
+        doubts_on(unbounded, totals, whole.variance, min(side.units for side in sides)),
         adjusted=adjusted,
         few_events=few_events,
-        adjustment=FEW_OF_A_SIDE if least_units is None else ALLOWED,
+        adjustment=FEW_OF_A_SIDE if unbounded is None else ALLOWED,
         single=is_single(reader, comparison),
         unseen=unseen,
     )

@@ -106,7 +106,7 @@ def _of_pairs(
         doubts=difference.doubts,
         adjusted=difference.skewed or (apart_interval if few else None),
         few_events=Wider(FewRuns(whole), apart_interval) if scored else None,
-        adjustment=DISCORDANT if difference.least_units is None else ALLOWED,
+        adjustment=DISCORDANT if difference.unbounded is None else ALLOWED,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),
@@ -146,7 +146,7 @@ def _sided(
         valued.append((value, first.weights, combined([(times[0], first.steps), (times[1], second.steps)])))
     runs = len(sides[0])
     gap = Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered)
-    gap = replace(gap, least_units=pairs[0][1].least_units)
+    gap = replace(gap, unbounded=pairs[0][1].unbounded)
     return gap.with_scores((units[:runs], units[runs:]), (valued[:runs], valued[runs:]))
 
 
@@ -163,7 +163,7 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         smallest.append(smallest_of(defined))
     ours, theirs = sides
     scored = not measure.proportion and all(side.scores is not None for side in sides)
-    skewed = sides[0].least_units is not None
+    skewed = sides[0].unbounded is not None
     whole = unpaired(ours.whole, theirs.whole)
     intervals = [side.interval(measure.proportion) for side in sides]
     total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))

@@ -12,7 +12,7 @@ from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
-from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures.influence import Influence, Unbounded
 from evenhand.audit.measures.steps import combined
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.evidence import unseen_of
@@ -42,8 +42,9 @@ class Sided:
         apart: the second without the group: of everybody the rest.
         part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
+        of_sides: float [U] each, what every unit contributes to either side.
         scores: the score intervals of both sides; None where the measure has none.
-        least_units: of a mean of numbers without a known range, see `Influence.least_units`; None for others.
+        unbounded: of numbers without a known range, when they are judged; None of others.
     """
 
     whole: TwoWay
@@ -55,8 +56,9 @@ class Sided:
     part: float = 1.0
     together: bool = False
     overlaps: bool = False
+    of_sides: tuple[np.ndarray, ...] = ()
     scores: tuple[ScoreInterval, ScoreInterval] | None = None
-    least_units: int | None = None
+    unbounded: Unbounded | None = None
 
     @classmethod
     def of(
@@ -90,8 +92,9 @@ class Sided:
             from_cells(mean, own, count) for mean, own, count in zip(means, cells, (first, second), strict=True)
         )
         codes, _ = compact(np.concatenate(units))
-        totals = cells[0].sum(axis=0) - cells[1].sum(axis=0)
-        return cls(whole, ours, theirs, codes, totals, theirs, together=bool((present[0] & present[1]).any()))
+        alone = cells[0].sum(axis=0), cells[1].sum(axis=0)
+        together = bool((present[0] & present[1]).any())
+        return cls(whole, ours, theirs, codes, alone[0] - alone[1], theirs, together=together, of_sides=alone)
 
     def interval(self, proportion: bool, rates: int = 1) -> Interval:
         """The interval of the difference, for few runs, and for few events of a proportion or few units that matter.
@@ -124,7 +127,7 @@ class Sided:
     @property
     def skewed(self) -> SkewedMean | None:
         """The interval that allows for skewness; None where the measure is no mean of numbers without a range."""
-        return skewed_interval(self.least_units, self.whole, self.totals)
+        return skewed_interval(self.unbounded, self.whole, self.totals)
 
     @property
     def skewed_interval(self) -> Wider | None:
@@ -134,7 +137,8 @@ class Sided:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why the difference is not judged; nothing where it is."""
-        return doubts_on(self.least_units, self.totals, self.whole.variance, min(self.first.units, self.second.units))
+        units = min(self.first.units, self.second.units)
+        return doubts_on(self.unbounded, self.of_sides, self.whole.variance, units)
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
@@ -266,7 +270,7 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
         of_sides = units[: len(runs)], units[len(runs) :]
         valued = [[(one.value, one.weights, one.steps) for one in side] for side in signed]
         found = Sided.of(units, parts, reader.clustered).with_scores(of_sides, valued)
-        return replace(found, least_units=sides[0][0].least_units)
+        return replace(found, unbounded=sides[0][0].unbounded)
 
     inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
     rests = [rest for *_, rest in runs if rest is not None]
