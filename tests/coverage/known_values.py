@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -92,7 +93,7 @@ class KnownValues:
     runs: int = 1
     kept: float = 0.5
     run: float = 0.0
-    scale: str = "identity"
+    scale: Literal["identity", "log", "rank"] = "identity"
 
     @classmethod
     def alike(cls, law: Law, *sizes: int, **more: object) -> KnownValues:

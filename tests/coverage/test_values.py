@@ -126,8 +126,9 @@ def holds(drawn: KnownValues, repetitions: int, most: float, kinds: tuple[str, .
     """Contrasts that are judged miss their truth on either side in a share `most` of all draws, or fewer."""
     found = misses(drawn, repetitions)
     for kind in kinds:
-        assert found[kind].below <= bounds.most(most, repetitions), (kind, str(found[kind]))
-        assert found[kind].above <= bounds.most(most, repetitions), (kind, str(found[kind]))
+        # The file makes some 300 such comparisons.
+        for share in (found[kind].below, found[kind].above):
+            assert share <= bounds.most(most, repetitions, level=0.001), (kind, str(found[kind]))
 
 
 CONTRASTS = ("gap", "change", "gap change")

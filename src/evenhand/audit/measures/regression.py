@@ -137,7 +137,7 @@ def regression_measures(design: RegressionDesign) -> dict[str, Measure]:
     if design.range is None:
         return measures
     length = design.range[1] - design.range[0]
-    for name, limits in (("mean_absolute_error", (0.0, length)), ("mean_error", (-length, length))):
-        influence = replace(measures[name].influence, limits=limits)
-        measures[name] = replace(measures[name], limits=limits, influence=influence)
+    for absolute, name in ((True, "mean_absolute_error"), (False, "mean_error")):
+        limits = (0.0 if absolute else -length, length)
+        measures[name] = replace(measures[name], limits=limits, influence=MeanError(absolute, limits))
     return measures
