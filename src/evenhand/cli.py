@@ -174,6 +174,7 @@ def check(
     In a GitHub workflow the answer is also added to the job's summary.
     """
     from evenhand.atomic_files import write_text
+    from evenhand.audit.measures import declaring
     from evenhand.audit.policy import Policy, read_policy
     from evenhand.report import gate_answer
 
@@ -185,15 +186,16 @@ def check(
         results = loaded(local)
     answer = results.gate(asked, strict=strict)
     source = results.design.source or folder
-    if junit is not None:
-        write_text(junit, gate_answer.junit(answer, source))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(gate_answer.markdown(answer, source))
-    if as_json:
-        print_json(gate_answer.to_json(answer))
-    else:
-        print("\n".join(gate_answer.lines(answer)))
+    with declaring(results.design):
+        if junit is not None:
+            write_text(junit, gate_answer.junit(answer, source))
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(gate_answer.markdown(answer, source))
+        if as_json:
+            print_json(gate_answer.to_json(answer))
+        else:
+            print("\n".join(gate_answer.lines(answer)))
     if not answer.passed:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evenhand.cli_logs import OF_BOTH, OF_LOGS, audit_logs, one_table, refuse_others
-from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, Tool, margins_of
+from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, Task, Tool, margins_of, words_of
 from evenhand.cli_output import show
 from evenhand.errors import InputError
 
@@ -20,8 +20,8 @@ def audit(
         list[str],
         typer.Argument(
             metavar="TABLE|[NAME=]LOG…",
-            help="a CSV, TSV, Parquet, JSON or JSONL with a row per prediction; with --from, logs or folders of logs, "
-            "each of a method",
+            help="a CSV, TSV, Parquet, JSON or JSONL with a row per prediction or value; with --from, logs or folders "
+            "of logs, each of a method",
         ),
     ],
     tool: Annotated[
@@ -81,18 +81,26 @@ def audit(
     benchmark: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="of logs: which tasks; all unless given")
     ] = None,
+    task: Annotated[Task, typer.Option(help="regression: label and prediction are numbers")] = Task.classification,
+    value: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="a number for each row, such as a toxicity or a grade")
+    ] = None,
     more_is: Annotated[
         list[str] | None,
         typer.Option(metavar="[COL=]worse|better", help="what a larger value means; else verdicts are two-sided"),
     ] = None,
     range_: Annotated[
         tuple[float, float] | None,
-        typer.Option("--range", metavar="LO HI", help="the least and the largest possible value"),
+        typer.Option("--range", metavar="LO HI", help="the least and the largest possible value, label and prediction"),
+    ] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[COL=]log|rank", help="compare logarithms of values, or their ranks; else their means"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
 ) -> None:
-    """Audit a table of predictions, or of membership scores, or the logs of an evaluation harness; needs no torch."""
+    """Audit a table of predictions, values or membership scores, or logs of an evaluation harness; needs no torch."""
     gc.set_threshold(50_000)  # what imports and tables make is no garbage; looking for some there takes 3% of the time
     if tool is not None:
         refuse_others(context, OF_BOTH | OF_LOGS, f"is an option for tables; it means nothing with --from {tool.value}")
@@ -111,9 +119,8 @@ def audit(
             out=out,
             as_json=as_json,
         )
-    for name, given in (("--benchmark", benchmark), ("--more-is", more_is), ("--range", range_)):
-        if given:
-            raise InputError(f"{name} is an option for logs; say with --from which tool wrote them")
+    if benchmark:
+        raise InputError("--benchmark is an option for logs; say with --from which tool wrote them")
     table = one_table(paths)
     from evenhand.audit.ingest.table import audit as audit_table
     from evenhand.audit.ingest.table import read_table
@@ -140,6 +147,11 @@ def audit(
         test_share=test_share,
         member=member,
         score=score,
+        task=task.value,
+        value=value or None,
+        more_is=words_of(more_is or []),
+        range=range_,
+        scale=words_of(scale or []),
         source=table.name,
     )
     if out is not None:

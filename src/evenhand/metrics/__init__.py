@@ -97,6 +97,7 @@ from evenhand.metrics.rates import (
     true_positive_rate,
     undefined_groups,
 )
+from evenhand.metrics.regression import mean_absolute_error, mean_error, r2_score, root_mean_squared_error
 from evenhand.metrics.reliability import ReliabilityCurve, reliability_curve
 from evenhand.metrics.scores import balanced_accuracy, log_loss
 from evenhand.metrics.smooth import smooth_calibration_error
@@ -197,6 +198,8 @@ __all__ = [
     "likelihood_score",
     "log_loss",
     "loss_score",
+    "mean_absolute_error",
+    "mean_error",
     "membership_auc",
     "min_k_plus_plus_score",
     "min_k_score",
@@ -218,11 +221,13 @@ __all__ = [
     "probe_accuracy",
     "pronoun_class",
     "pronoun_readings",
+    "r2_score",
     "rate_by_group",
     "reference_score",
     "reliability_curve",
     "roc_auc",
     "roc_curve",
+    "root_mean_squared_error",
     "rouge_l",
     "selection_rate",
     "selectivity",

@@ -16,6 +16,7 @@ from evenhand.report.benchmarks import benchmarks_chart
 from evenhand.report.detectable_harm import harm_chart
 from evenhand.report.forest_plot import across_chart
 from evenhand.report.group_charts import disparity_chart, group_accuracy_chart
+from evenhand.report.numbers import mean_calibration_chart, numbers_chart
 from evenhand.report.plane import plane_chart
 from evenhand.report.probes import probes_chart
 from evenhand.report.reliability import reliability_chart
@@ -33,6 +34,8 @@ __all__ = [
     "group_accuracy_chart",
     "group_size_chart",
     "harm_chart",
+    "mean_calibration_chart",
+    "numbers_chart",
     "plane_chart",
     "probes_chart",
     "reliability_chart",

@@ -19,6 +19,7 @@ from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, poo
 from evenhand.stats.equivalence import non_inferiority, tost, tost_independent, tost_paired, two_sided_verdict, verdict
 from evenhand.stats.few_runs import FewRuns
 from evenhand.stats.heterogeneity import MetaAnalysis, pool
+from evenhand.stats.means import SkewedMean, skewness_of
 from evenhand.stats.multiplicity import MaxT, benjamini_hochberg, bonferroni, correlations, holm, max_t, unit_totals
 from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_sums
 from evenhand.stats.paired import StudentT, agresti_min, corrected_resampled_t, mcnemar, sign_flip, t_over_runs
@@ -47,6 +48,7 @@ __all__ = [
     "RunsNeeded",
     "ScoreInterval",
     "SkewedInterval",
+    "SkewedMean",
     "StudentT",
     "TwoProportions",
     "TwoWay",
@@ -91,6 +93,7 @@ __all__ = [
     "runs_needed",
     "score_ratio",
     "sign_flip",
+    "skewness_of",
     "t_over_runs",
     "tost",
     "tost_independent",

@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.differences import FewEvents
-from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.differences import FewEvents, Interval, OnTwoWay
+from evenhand.stats.few_runs import Wider
 from evenhand.stats.roots import rising_root
 from evenhand.stats.student_t import t_quantile, t_quantiles
 
@@ -74,7 +74,7 @@ class Repeated:
     halves: np.ndarray
 
     @classmethod
-    def of(cls, interval: FewRuns | Wider | FewEvents, level: float) -> Self:
+    def of(cls, interval: Interval, level: float) -> Self:
         """Studies with the variances observed in this one; of one run that of the examples, which is taken as known.
 
         Args:
@@ -82,13 +82,14 @@ class Repeated:
             level: one-sided, of each bound.
         """
         few = interval.runs if isinstance(interval, Wider) else interval
+        assert isinstance(few, TwoWay | OnTwoWay)
         whole = few if isinstance(few, TwoWay) else few.whole
         if isinstance(interval, FewEvents) or whole.runs < 2:
             half = interval.estimate - interval.bounds(level)[0]
             return cls(math.sqrt(interval.variance), np.array([half]))
         known = float(unbiased_seed_variance(np.array(whole.v_seed), whole.runs))
         found = cls.with_variances(known, whole.v_example, whole.v_both, whole.runs, whole.units, level)
-        if isinstance(interval, FewRuns):
+        if not isinstance(interval, Wider):
             return found
         least = interval.estimate - interval.units.bounds(level)[0]
         return cls(max(found.error, math.sqrt(interval.variance)), np.maximum(found.halves, least))

@@ -23,7 +23,8 @@ import numpy as np
 from evenhand.seeds import generator
 from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom
 from evenhand.stats.differences import Apart, FewEvents, Interval, OnTwoWay
-from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.few_runs import Wider
+from evenhand.stats.means import SkewedMean
 from evenhand.stats.power import POWER
 from evenhand.stats.proportion import FewDiscordant, Widened, wilson_bounds
 from evenhand.stats.ranking import LogitInterval, SkewedInterval
@@ -60,7 +61,7 @@ class RunsNeeded:
 
 
 def runs_needed(
-    interval: FewRuns | Wider, level: float, margin: float | None, power: float = POWER, *, two_sided: bool = False
+    interval: Interval, level: float, margin: float | None, power: float = POWER, *, two_sided: bool = False
 ) -> RunsNeeded:
     """The smallest number of runs, up to 40, at which a share `power` of the ways to go on end with a verdict.
 
@@ -106,7 +107,7 @@ def runs_needed(
     return RunsNeeded(bisect_left(range(MOST_RUNS), True, lo=whole.runs + 1, key=decides))
 
 
-def bounds_after(interval: FewRuns | Wider, runs: int, level: float) -> Bounds:
+def bounds_after(interval: Interval, runs: int, level: float) -> Bounds:
     """Lower and upper bounds, float [D], of the studies that this one may be after so many runs.
 
     Args:
@@ -173,9 +174,8 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     whole = _two_way_of(interval)
     variance = _Variance.after(whole, future)
     middle = whole.estimate + future.shift
-    if isinstance(
-        interval, FewEvents | LogitInterval | SkewedInterval
-    ):  # its distances fall as the standard error does
+    if isinstance(interval, FewEvents | LogitInterval | SkewedInterval | SkewedMean):
+        # Its distances fall as the standard error does.
         falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
         low, high = interval.bounds(future.level)
         return middle - (whole.estimate - low) * falls, middle + (high - whole.estimate) * falls

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from evenhand.audit.design import DeclaredMeasure
 from evenhand.audit.measures.benchmarks import MeanOf, declared_number
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import EVERYWHERE, UNLIMITED, Measure
+from evenhand.audit.measures.numbers import OF_LOGARITHMS, OF_VALUES, MeanOfValues, RankOf
 
 DIRECTION: Mapping[str, Literal[-1, 0, 1]] = {"worse": 1, "better": -1, "neither": 0}
 
@@ -31,7 +34,7 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
     if not declared.mean:
         return declared_number(declared.name, declared.subject)
     shares = declared.range == (0, 1)
-    return Measure(
+    measure = Measure(
         declared.name,
         declared.kind,
         f"mean of {declared.subject}",
@@ -42,7 +45,7 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
         limits=declared.range or UNLIMITED,
         default_margin=shares,
         gaps=True,
-        gaps_decided_by="" if declared.range else UNBOUNDED,
+        gaps_decided_by="" if declared.range or declared.kind == "values" else UNBOUNDED,
         display=Display(
             shown_in="benchmarks" if declared.range else "",
             points=shares,
@@ -50,3 +53,40 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
             summary=True,
         ),
     )
+    return measure if declared.kind == "benchmarks" else _of_values(declared, measure)
+
+
+def _of_values(declared: DeclaredMeasure, measure: Measure) -> Measure:
+    """The measure of a column of numbers, on the scale that is declared."""
+    more = "lower" if declared.more_is == "better" else "higher"
+    words = Display("values", worse=f"has a {more} {declared.name}", not_worse=f"have a {more} {declared.name}")
+    mean = MeanOfValues(None, None) if declared.shares else MeanOfValues(declared.range, OF_VALUES)
+    measure = replace(measure, influence=mean, two_sided=True, digits=declared.digits, display=words)
+    if declared.scale == "rank":
+        return replace(
+            measure,
+            summary=f"probability that {declared.subject} is larger in a group than in its rest; ties count one half",
+            levels=("group",),
+            influence=RankOf(),
+            title=f"rank of {declared.name}",
+            limits=(0.0, 1.0),
+            digits=3,
+            default_margin=False,
+            display=replace(words, worse=f"has more often the {more} {declared.name}", even=0.5, points=True),
+        )
+    if declared.scale == "log":
+        return replace(
+            measure,
+            summary=f"mean of the natural logarithms of {declared.subject}",
+            influence=MeanOfValues(unbounded=OF_LOGARITHMS, logarithms=True),
+            title=f"log {declared.name}",
+            limits=UNLIMITED if declared.range is None else tuple(map(_logarithm, declared.range)),
+            digits=3,
+            default_margin=False,
+            display=replace(words, factor=True),
+        )
+    return replace(measure, proportion=declared.shares)
+
+
+def _logarithm(number: float) -> float:
+    return math.log(number) if number > 0 else -math.inf

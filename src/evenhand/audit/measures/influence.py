@@ -65,6 +65,19 @@ class Ranking:
     rarer: Literal["positive", "negative"]
 
 
+@dataclass(frozen=True)
+class Unbounded:
+    """When a measure of numbers without a known range is judged, whose interval allows for their skewness.
+
+    Attributes:
+        least_units: the fewest units of a side.
+        remedy: what to do where it is not, in words.
+    """
+
+    least_units: int
+    remedy: str
+
+
 @dataclass(frozen=True, eq=False)
 class Influence:
     """A measure of one run in linear form.
@@ -87,6 +100,7 @@ class Influence:
         steps: the most that one more example can raise and lower the value by, which score intervals rest on; None
             where the interval is another one.
         ranking: of an area under a curve, how many units it compares; None for others.
+        unbounded: of numbers without a known range, when they are judged; None of others.
     """
 
     value: float
@@ -102,6 +116,7 @@ class Influence:
     between: tuple[Sequence[RateInfluence], ...] = ()
     steps: Steps | LabelScores | None = None
     ranking: Ranking | None = None
+    unbounded: Unbounded | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

@@ -59,7 +59,7 @@ class RunData:
     """Labels, predictions and weights of one run, from which measures are computed.
 
     Attributes:
-        label, predicted: int [n].
+        label, predicted: int [n], codes of classes; of values and of regression float [n], numbers.
         probabilities: float64 [n, C], or None.
         weight: float [n].
         positive: code of the positive class; None for a measure of all classes at once.

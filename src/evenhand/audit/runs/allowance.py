@@ -39,6 +39,22 @@ class Sample:
     terms: Sequence[Term]
 
 
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """A difference between two samples: a gap, or a change between methods whose rows could not be matched.
+
+    Attributes:
+        whole: with its two-way variance.
+        first, second: the samples.
+        totals: float [U], what each unit contributes to the difference.
+    """
+
+    whole: TwoWay
+    first: Sample
+    second: Sample
+    totals: np.ndarray
+
+
 class Allowance(ABC):
     """What the intervals of a measure allow for beyond the two-way variance.
 
@@ -57,38 +73,35 @@ class Allowance(ABC):
         """The interval of a difference between two methods on the same examples."""
 
     @abstractmethod
-    def difference(self, whole: TwoWay, first: Sample, second: Sample, values: int = 1) -> Interval:
-        """The interval of the difference between two samples.
+    def difference(self, difference: Difference, values: int = 1) -> Interval:
+        """The interval of a difference between two samples, each a mean of a sum of so many values of the measure."""
 
-        Args:
-            whole: the difference.
-            first, second: each a sum of so many values of the measure.
-            values: how many.
-        """
-
-    def gap_change(self, whole: TwoWay, totals: np.ndarray, changes: Sequence[Interval], part: float) -> Interval:
+    def gap_change(self, difference: Difference, changes: Sequence[Interval], part: float) -> Interval:
         """The interval of a change of a gap.
 
         Args:
-            whole: the change.
-            totals: float [U], what each unit contributes to it.
-            changes: the intervals of the changes within the group, and within whom it is compared with.
+            difference: the change within the group minus that within whom it is compared with.
+            changes: the intervals of the two.
             part: see `stats.differences.Apart`.
         """
-        return Apart(whole, changes[0], changes[1], part)
+        return Apart(difference.whole, changes[0], changes[1], part)
 
     def refused(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
         """Why an estimate has no interval, as a note; empty where it has one.
 
         Args:
             influences: of all runs and sides.
-            samples: of one side, or of the two sides of a difference.
+            samples: that of a level, or the two of a difference.
             word: for what is counted.
         """
         return ()
 
-    def doubts(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
-        """Why a difference between two samples is shown and not judged; see `refused`."""
+    def caveats(self, difference: Difference) -> tuple[str, ...]:
+        """Notes on the interval of an estimated difference."""
+        return ()
+
+    def doubts(self, influences: Sequence[Influence], difference: Difference, word: str) -> tuple[str, ...]:
+        """Why a difference between two samples is shown and not judged; arguments as of `refused`."""
         return ()
 
     def doubts_on_change(
@@ -96,3 +109,7 @@ class Allowance(ABC):
     ) -> tuple[str, ...]:
         """Why a change on the same examples is shown and not judged; `levels` computes the values of both methods."""
         return ()
+
+    def doubts_on_gap_change(self, difference: Difference, on_changes: Sequence[str]) -> tuple[str, ...]:
+        """Why a change of a gap is shown and not judged; by default the doubts on the changes that it consists of."""
+        return tuple(dict.fromkeys(on_changes))

@@ -8,6 +8,7 @@ from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.allowance import Allowance
 from evenhand.audit.runs.areas import AreaAllowance
 from evenhand.audit.runs.score_steps import StepAllowance
+from evenhand.audit.runs.skewness import SkewnessAllowance
 
 
 def allowance_of(influences: Sequence[Influence]) -> Allowance | None:
@@ -20,4 +21,5 @@ def allowance_of(influences: Sequence[Influence]) -> Allowance | None:
         return AreaAllowance()
     if all(influence.steps is not None for influence in influences):
         return StepAllowance()
-    return None
+    unbounded = [influence.unbounded for influence in influences if influence.unbounded is not None]
+    return SkewnessAllowance(unbounded[0]) if unbounded else None

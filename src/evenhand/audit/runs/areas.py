@@ -12,8 +12,7 @@ import numpy as np
 
 from evenhand.audit.comparisons import in_some_run
 from evenhand.audit.measures.influence import Influence
-from evenhand.audit.runs.allowance import Allowance, Sample
-from evenhand.stats.contrast import TwoWay
+from evenhand.audit.runs.allowance import Allowance, Difference, Sample
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.ranking import LogitInterval, SkewedInterval, distance_in_units
 
@@ -37,22 +36,27 @@ class AreaAllowance(Allowance):
     def change(self, sample: Sample) -> Interval:
         return SkewedInterval.of(sample.mean, sample.contributions)
 
-    def difference(self, whole: TwoWay, first: Sample, second: Sample, values: int = 1) -> Interval:
-        return Apart(whole, _logit(first).over(values), _logit(second).over(values), values)
+    def difference(self, difference: Difference, values: int = 1) -> Interval:
+        first, second = (_logit(sample).over(values) for sample in (difference.first, difference.second))
+        return Apart(difference.whole, first, second, values)
 
     def refused(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
         caveats = sorted({influence.reason for influence in influences if influence.reason})
         if caveats and any(sample.mean.estimate in (0, 1) or not sample.mean.variance > 0 for sample in samples):
             return tuple(f"{caveat}: no interval" for caveat in caveats)
-        return _too_few(influences, [sample.mean for sample in samples], word, LEAST_SHOWN, "no interval")
+        return _too_few(influences, samples, word, LEAST_SHOWN, "no interval")
 
-    def doubts(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
-        return _too_few(influences, [sample.mean for sample in samples], word, LEAST_JUDGED, "shown, not judged")
+    def doubts(self, influences: Sequence[Influence], difference: Difference, word: str) -> tuple[str, ...]:
+        return _not_judged(influences, (difference.first, difference.second), word)
 
     def doubts_on_change(
         self, influences: Sequence[Influence], change: Sample, levels: Callable[[], Sequence[Sample]], word: str
     ) -> tuple[str, ...]:
-        return self.doubts(influences, levels(), word)
+        return _not_judged(influences, levels(), word)
+
+
+def _not_judged(influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
+    return _too_few(influences, samples, word, LEAST_JUDGED, "shown, not judged")
 
 
 def _logit(sample: Sample) -> LogitInterval:
@@ -61,8 +65,8 @@ def _logit(sample: Sample) -> LogitInterval:
 
 def _too_few(
     influences: Sequence[Influence],
-    areas: Sequence[TwoWay],
-    sample: str,
+    samples: Sequence[Sample],
+    word: str,
     least: int,
     instead: str,
 ) -> tuple[str, ...]:
@@ -70,17 +74,18 @@ def _too_few(
 
     Args:
         influences: on the areas, of all runs and sides.
-        areas: the means over runs.
-        sample: the word for what is counted.
+        samples: the areas, means over runs.
+        word: for what is counted.
         least: effective units that each class needs.
         instead: the end of the note.
     """
+    areas = [sample.mean for sample in samples]
     rarer = min((each.ranking for each in influences if each.ranking is not None), key=lambda ranking: ranking.units)
     if rarer.units < least - 1e-9:  # rounding must not decide
         runs = max(area.runs for area in areas)
-        return (f"fewer than {least} {rarer.rarer} {sample}{in_some_run(runs)}: {instead}",)
+        return (f"fewer than {least} {rarer.rarer} {word}{in_some_run(runs)}: {instead}",)
     nearest = min(areas, key=distance_in_units)
     if distance_in_units(nearest) < LEAST_DISTANCE:
         end = round(nearest.estimate)
-        return (f"the distance from {end} rests on fewer than {LEAST_DISTANCE} effective {sample}: {instead}",)
+        return (f"the distance from {end} rests on fewer than {LEAST_DISTANCE} effective {word}: {instead}",)
     return ()

@@ -75,6 +75,11 @@ class RunsByUnit:
         return low, high
 
     @property
+    def totals(self) -> np.ndarray:
+        """float [U], what each unit contributes to the mean over runs."""
+        return cells_of(self.values, self.influence, self.weights).sum(axis=0)
+
+    @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
         return two_way(self.values, self.influence, self.weights, self.clustered, self.known)

@@ -14,7 +14,7 @@ from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence, aligned
 from evenhand.audit.measures.steps import combined
-from evenhand.audit.runs.allowance import Sample
+from evenhand.audit.runs.allowance import Difference, Sample
 from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.by_unit import RunsByUnit, known_units, steps_of, unit_step
 from evenhand.audit.runs.influences import RunInfluences
@@ -60,7 +60,8 @@ def paired_runs(
         notes += absence_notes(reader, name, sorted({seeds[side] for seeds in planned}))
     runs, fewer = reader.pairs(method, reference)
     if fewer:
-        notes.append(f"{fewer} predictions of one method only are left out, so that the comparison is paired")
+        of_one = f"{fewer} {reader.evaluation.records} of one method only"
+        notes.append(f"{of_one} are left out, so that the comparison is paired")
     return runs, len(planned), notes
 
 
@@ -201,8 +202,10 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     every = [influence for side in influences for influence in side]
     adjusted, doubts, allowance = None, (), None if measure.proportion else allowance_of(every)
     if allowance is not None:
-        doubts = allowance.doubts(every, samples, reader.sample)
-        adjusted = None if doubts else allowance.difference(whole, samples[0], samples[1])
+        totals = np.concatenate([samples[0].contributions, -samples[1].contributions])
+        difference = Difference(whole, samples[0], samples[1], totals)
+        doubts = allowance.doubts(every, difference, reader.sample)
+        adjusted = None if doubts else allowance.difference(difference)
     elif measure.proportion and _rare(sides, shares):
         adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
     elif not measure.proportion and all(influence.max_unit_change is not None for influence in every):
@@ -245,7 +248,7 @@ def is_single(reader: RunInfluences, comparison: Comparison) -> bool:
 
 def absence_notes(reader: RunInfluences, method: str, seeds: Sequence[int]) -> list[str]:
     """The notes on a method's missing predictions, each with the method's name."""
-    missing = missing_note(method, seeds, reader.evaluation.absent, "have no predictions")
+    missing = missing_note(method, seeds, reader.evaluation.absent, f"have no {reader.evaluation.records}")
     return [f"{method}: {note}" for note in missing]
 
 

@@ -97,9 +97,10 @@ def _of_pairs(
     ]
     intervals = [_interval(side, side.whole) for side in evidence if side.whole is not None]
     whole, allowance = difference.whole, difference.allowance
-    adjusted = None
+    adjusted, doubts = None, [doubt for side in evidence for doubt in side.doubts]
     if allowance is not None:
-        adjusted = allowance.gap_change(whole, difference.totals, intervals, difference.part)
+        adjusted = allowance.gap_change(difference.difference, intervals, difference.part)
+        doubts = allowance.doubts_on_gap_change(difference.difference, doubts)
     elif any(side.adjusted is not None for side in evidence):
         adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
@@ -109,7 +110,7 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         sample=reader.sample,
-        doubts=tuple(dict.fromkeys(doubt for side in evidence for doubt in side.doubts)),
+        doubts=tuple(doubts),
         adjusted=adjusted,
         adjustment=evidence[0].adjustment,
         single=is_single(reader, comparison),

@@ -15,7 +15,7 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.measures.steps import LabelScores, Steps, combined
 from evenhand.audit.reading import LEVEL, Estimate
-from evenhand.audit.runs.allowance import Allowance, Sample
+from evenhand.audit.runs.allowance import Allowance, Difference, Sample
 from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.by_unit import known_units
 from evenhand.audit.runs.evidence import unseen_of
@@ -117,15 +117,17 @@ class Sided:
             return self.few_events_of(rates)
         if self.allowance is None:
             return FewRuns(self.whole)
-        return Wider(FewRuns(self.whole), self.allowance.difference(self.whole, *self.samples, values=rates))
+        return Wider(FewRuns(self.whole), self.allowance.difference(self.difference, rates))
+
+    @property
+    def difference(self) -> Difference:
+        """The difference, with what intervals allow for."""
+        first, second = self.samples
+        return Difference(self.whole, first, second, self.totals)
 
     def doubts(self, runs: Sequence[GapRun], word: str) -> tuple[str, ...]:
         """Why the gap of these runs is shown and not judged, if it is not; `word` is for what is counted."""
-        return () if self.allowance is None else self.allowance.doubts(_both(runs), self.samples, word)
-
-    def refused(self, runs: Sequence[GapRun], word: str) -> tuple[str, ...]:
-        """Why the gap of these runs has no interval, if it has none."""
-        return () if self.allowance is None else self.allowance.refused(_both(runs), self.samples, word)
+        return () if self.allowance is None else self.allowance.doubts(_both(runs), self.difference, word)
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
@@ -144,7 +146,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     reader, measure = gaps.rates.reader, comparison.estimand.measure
     method, sign = comparison.method, int(comparison.signs[0])
     seeds = reader.evaluation.seeds(method)
-    notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, "have no predictions")]
+    notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, f"have no {reader.evaluation.records}")]
     closing = reader.closing(len(reader.runs_of(method)))
     closed = gaps.gaps(comparison.estimand, method, sign)
     if closed is not None and closed[0].defined(closed[1]):
@@ -229,12 +231,13 @@ def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measur
     n = len(gap.units)
     if math.isnan(gap.whole.variance):
         return Estimate(gap.whole.estimate, None, None, n)
-    notes = gap.refused(runs, reader.sample)
-    if notes:
+    allowance = gap.allowance
+    if allowance is not None and (notes := allowance.refused(_both(runs), gap.samples, reader.sample)):
         return Estimate(gap.whole.estimate, None, None, n, notes)
     most = measure.limits[1] - measure.limits[0]
     low, high = gap.interval(measure.proportion).bounds((1 - LEVEL) / 2)
-    return Estimate(gap.whole.estimate, max(low, -most), min(high, most), n)
+    caveats = () if allowance is None else allowance.caveats(gap.difference)
+    return Estimate(gap.whole.estimate, max(low, -most), min(high, most), n, caveats)
 
 
 GapRun = tuple[Run, Influence, Influence, Influence | None]

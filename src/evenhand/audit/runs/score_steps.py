@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from evenhand.audit.measures.steps import LabelScores, Steps
-from evenhand.audit.runs.allowance import Allowance, Sample, Term
-from evenhand.stats.contrast import TwoWay, by_unit
+from evenhand.audit.runs.allowance import Allowance, Difference, Sample, Term
+from evenhand.stats.contrast import by_unit
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import Wider
 from evenhand.stats.score_interval import ScoreInterval
@@ -23,8 +23,8 @@ class StepAllowance(Allowance):
     def change(self, sample: Sample) -> Interval:
         return _score_interval(sample)
 
-    def difference(self, whole: TwoWay, first: Sample, second: Sample, values: int = 1) -> Interval:
-        return Apart(whole, _score_interval(first), _score_interval(second))
+    def difference(self, difference: Difference, values: int = 1) -> Interval:
+        return Apart(difference.whole, _score_interval(difference.first), _score_interval(difference.second))
 
 
 def _score_interval(sample: Sample) -> ScoreInterval:
