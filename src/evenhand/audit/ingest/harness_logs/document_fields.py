@@ -13,9 +13,6 @@ from evenhand.errors import InputError, did_you_mean
 MISSING = "(missing)"
 """The group of a document whose field is empty, or is missing where other documents of its task have it."""
 
-_PREFIXES = ("doc.", "metadata.")
-"""What may stand before a field: the harnesses keep documents below these names."""
-
 _LONGEST = 200
 """Characters of a group's name; a longer one is a text."""
 
@@ -106,12 +103,9 @@ def _value(fields: Mapping[str, Any], name: str) -> Any:
     value: Any = fields
     for part in name.split("."):
         if not isinstance(value, dict) or part not in value:
-            break
+            return _ABSENT
         value = value[part]
-    else:
-        return value
-    prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
-    return _ABSENT if prefix is None else _value(fields, name.removeprefix(prefix))
+    return value
 
 
 def _names(fields: Mapping[str, Any]) -> Iterator[str]:
