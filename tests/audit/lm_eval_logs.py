@@ -117,9 +117,8 @@ def write_real_tasks(folder: Path, shared: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     pairs = pl.read_csv(shared / "crows_pairs" / "crows_pairs_anonymized.csv")
-    pairs = pairs.rename({pairs.columns[0]: "id"}).select(
-        "id", "sent_more", "sent_less", "stereo_antistereo", "bias_type"
-    )
+    pairs = pairs.rename({pairs.columns[0]: "id"}).with_columns(block=pl.col("id") // 4)  # clusters of one size
+    pairs = pairs.select("id", "sent_more", "sent_less", "stereo_antistereo", "bias_type", "block")
     pairs.write_parquet(folder / "pairs.parquet")
     sentences = pl.read_csv(shared / "winogender" / "all_sentences.tsv", separator="\t")
     rows = []

@@ -71,6 +71,8 @@ def _evaluation(file: Path) -> Evaluation:
     results = read_json(file)
     numbers = entry(results, "results", dict, where)
     configs = entry(results, "configs", dict, where)
+    if not configs:
+        raise InputError(f"{where} has results of no task")
     tasks: dict[str, TaskScores] = {}
     for task, config in configs.items():
         samples = file.parent / f"samples_{task.replace('/', ' ')}_{date}.jsonl"
