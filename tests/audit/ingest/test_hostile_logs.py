@@ -105,7 +105,7 @@ def test_documents_of_another_evaluation_are_refused(log):
         lines[3]["doc_hash"] = "0" * 64
 
     edited_lines(only(log, "samples_colours_*"), other)
-    assert "their hashes are others" in refused("lm-eval", log)
+    assert "the hashes of its documents are others" in refused("lm-eval", log)
 
 
 @pytest.mark.parametrize(
