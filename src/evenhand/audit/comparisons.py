@@ -127,7 +127,7 @@ class Evidence:
         sample: the name of that sample, for the note on samples that are too small.
         doubts: further reasons to show it and not to judge it.
         adjusted: the interval for few discordant units; None where there are enough.
-        few_events: of a gap between proportions, its interval, which holds at any number of events.
+        few_events: the interval that holds at any number of events, such as that of a gap between proportions.
         adjustment: the note on that.
         closing: come last in its row: how the interval was made.
         totals: computes the codes of the resampling units, int [U], and the influence of each over all runs, float

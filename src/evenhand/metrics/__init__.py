@@ -74,6 +74,13 @@ from evenhand.metrics.parity_ratios import (
     equalized_odds_ratio,
     predictive_parity_ratio,
 )
+from evenhand.metrics.predictive_values import (
+    false_discovery_rate,
+    false_omission_rate,
+    negative_predictive_value,
+    positive_predictive_value,
+    prevalence,
+)
 from evenhand.metrics.probing import probe_accuracy, selectivity, selectivity_by_example
 from evenhand.metrics.pronouns import PRONOUN_CLASSES, pronoun_class, pronoun_readings
 from evenhand.metrics.rates import (
@@ -90,6 +97,7 @@ from evenhand.metrics.rates import (
     undefined_groups,
 )
 from evenhand.metrics.reliability import ReliabilityCurve, reliability_curve
+from evenhand.metrics.scores import balanced_accuracy, log_loss
 from evenhand.metrics.smooth import smooth_calibration_error
 from evenhand.metrics.translation import (
     STEREOTYPE_OUTCOMES,
@@ -133,6 +141,7 @@ __all__ = [
     "attack_pool",
     "attack_targets",
     "attack_without_each_pair",
+    "balanced_accuracy",
     "balanced_arrangements",
     "best_group",
     "bin_gaps",
@@ -164,7 +173,9 @@ __all__ = [
     "error_rate",
     "expected_calibration_error",
     "f1",
+    "false_discovery_rate",
     "false_negative_rate",
+    "false_omission_rate",
     "false_positive_rate",
     "flip_rate",
     "gender_accuracy",
@@ -176,9 +187,11 @@ __all__ = [
     "impact_ratios",
     "intersections",
     "likelihood_score",
+    "log_loss",
     "loss_score",
     "min_k_plus_plus_score",
     "min_k_score",
+    "negative_predictive_value",
     "option_choices",
     "option_effects",
     "option_mass",
@@ -187,9 +200,11 @@ __all__ = [
     "overconfidence",
     "permutation_average",
     "permuted_arrangements",
+    "positive_predictive_value",
     "precision",
     "predictive_parity_difference",
     "predictive_parity_ratio",
+    "prevalence",
     "pride",
     "probe_accuracy",
     "pronoun_class",

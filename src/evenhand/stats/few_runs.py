@@ -15,6 +15,7 @@ from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
+from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_density, t_quantile, t_tail
 
 
@@ -103,11 +104,11 @@ class Wider:
 
     Attributes:
         runs: of the two-way variance, of a contrast for few runs.
-        units: adjusted for few discordant units.
+        units: adjusted for few discordant units, or for units that the sample may have missed.
     """
 
     runs: FewRuns | TwoWay
-    units: FewDiscordant | Widened | FewEvents | Apart
+    units: FewDiscordant | Widened | FewEvents | Apart | ScoreInterval
 
     @property
     def estimate(self) -> float:
@@ -127,5 +128,5 @@ class Wider:
         found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
         return max(found) if self.estimate > null else min(found)
 
-    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened | FewEvents | Apart]:
+    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened | FewEvents | Apart | ScoreInterval]:
         return self.runs, self.units

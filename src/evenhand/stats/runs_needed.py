@@ -26,6 +26,7 @@ from evenhand.stats.differences import Apart, FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.power import POWER
 from evenhand.stats.proportion import FewDiscordant, Widened, wilson_bounds
+from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_quantile, t_quantiles
 
 MOST_RUNS = 40
@@ -176,6 +177,12 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
         low, high = interval.bounds(future.level)
         return middle - (whole.estimate - low) * falls, middle + (high - whole.estimate) * falls
     quantile = _quantiles(future, variance)
+    if isinstance(interval, ScoreInterval):
+        below, above = (
+            quantile**2 * step / 2 + quantile * np.sqrt(variance.total + (quantile * step / 2) ** 2)
+            for step in (interval.down, interval.up)
+        )
+        return middle - below, middle + above
     if isinstance(interval, Widened):
         half = quantile * np.sqrt(variance.total + (quantile * interval.step) ** 2)
     else:
@@ -238,7 +245,7 @@ def _two_way_of(interval: Interval) -> TwoWay:
         return interval
     if isinstance(interval, Wider):
         return _two_way_of(interval.runs)
-    assert isinstance(interval, FewRuns | FewDiscordant | Widened | FewEvents | Apart)
+    assert isinstance(interval, FewRuns | FewDiscordant | Widened | FewEvents | Apart | ScoreInterval)
     return interval.whole
 
 

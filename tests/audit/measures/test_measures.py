@@ -28,4 +28,6 @@ def test_every_measure_says_what_it_is():
 def test_an_unknown_measure_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match='"acuracy"; did you mean "accuracy"'):
         select(["acuracy"], "predictions")
-    assert [measure.name for measure in select([], "predictions")] == list(PREDICTIONS)
+    by_default = [name for name, measure in PREDICTIONS.items() if not measure.on_request]
+    assert [measure.name for measure in select([], "predictions")] == by_default
+    assert [measure.name for measure in select(["all"], "predictions")] == list(PREDICTIONS)

@@ -201,9 +201,10 @@ class PredictionReading:
         opposite = self.reader.opposite(subset) if measure.gaps and subset.level == "group" else None
         # Of two groups each is all that is not the other; where one of them is what is compared with, one is compared.
         mirrored = opposite is not None and self.reader.groups(subset.attribute).two_halves
+        if not measure.direction and not measure.by_favourable:  # a property of the data: shown, not compared
+            return
         for method, reference in pairs(self.methods, references):
-            if measure.direction or measure.by_favourable:
-                yield change(estimand, method, reference, measure.direction, measure.decides)
+            yield change(estimand, method, reference, measure.direction, measure.decides)
             if opposite is not None:
                 yield gap_change(estimand, method, reference, measure.direction, opposite, mirrored)
         for method in self.methods if opposite is not None and (self.design.gaps or not references) else ():

@@ -13,18 +13,19 @@ from evenhand.audit.estimands import Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures.steps import combined
 from evenhand.audit.reading import LEVEL, Estimate
-from evenhand.audit.runs.evidence import (
-    unseen_of,
-)
+from evenhand.audit.runs.evidence import unseen_of
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
+from evenhand.audit.runs.score_steps import Valued, score_interval
 from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
-from evenhand.stats.differences import FewEvents, Interval
+from evenhand.stats.differences import Apart, FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.ratios import TwoProportions
+from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.unequal_clusters import UnitFactors
 
 
@@ -39,6 +40,7 @@ class Sided:
         apart: the second without the group: of everybody the rest.
         part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
+        scores: the score intervals of both sides; None where the measure has none.
     """
 
     whole: TwoWay
@@ -50,6 +52,7 @@ class Sided:
     part: float = 1.0
     together: bool = False
     overlaps: bool = False
+    scores: tuple[ScoreInterval, ScoreInterval] | None = None
 
     @classmethod
     def of(
@@ -87,13 +90,32 @@ class Sided:
         return cls(whole, ours, theirs, codes, totals, theirs, together=bool((present[0] & present[1]).any()))
 
     def interval(self, proportion: bool, rates: int = 1) -> Interval:
-        """The interval of the difference, for few runs, and for few events of a proportion.
+        """The interval of the difference, for few runs, and for few events of a proportion or few units that matter.
 
         Args:
             proportion: whether the measure is one.
             rates: how many rates each side is the sum of.
         """
-        return self.few_events_of(rates) if proportion else FewRuns(self.whole)
+        if proportion:
+            return self.few_events_of(rates)
+        return self.score_interval or FewRuns(self.whole)
+
+    def with_scores(self, units: Sequence[Sequence[np.ndarray]], sides: Sequence[Sequence[Valued]]) -> Sided:
+        """The same with the score intervals of both sides, of a measure that has them.
+
+        Args:
+            units: of each side's examples, by run.
+            sides: the values of both sides, by run.
+        """
+        means = (self.first, self.second)
+        scores = [score_interval(*side) for side in zip(means, units, sides, strict=True)]
+        first, second = scores
+        return self if first is None or second is None else replace(self, scores=(first, second))
+
+    @property
+    def score_interval(self) -> Wider | None:
+        """The interval from the score intervals of both sides; None where the measure has none."""
+        return None if self.scores is None else Wider(FewRuns(self.whole), Apart(self.whole, *self.scores))
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
@@ -144,7 +166,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         len(seeds),
         tuple(notes),
         smallest_of(defined),
-        few_events=gap.few_events_of() if measure.proportion else None,
+        few_events=gap.few_events_of() if measure.proportion else gap.score_interval,
         closing=closing,
         totals=lambda: (gap.units, gap.totals),
         unseen=unseen_of(inside, outside, units, sign),
@@ -219,7 +241,9 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
         units = [codes for side in sides for codes in reader.units([parts[0] for parts in runs], side)]
         signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
         parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
-        return Sided.of(units, parts, reader.clustered)
+        of_sides = units[: len(runs)], units[len(runs) :]
+        valued = [[(one.value, one.weights, one.steps) for one in side] for side in signed]
+        return Sided.of(units, parts, reader.clustered).with_scores(of_sides, valued)
 
     inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
     rests = [rest for *_, rest in runs if rest is not None]
@@ -252,4 +276,5 @@ def positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Infl
     """The influence itself; with the sign −1 that of the complement of a proportion, or of the negative."""
     if sign > 0:
         return influence
-    return replace(influence, value=(1 if proportion else 0) - influence.value, influence=-influence.influence)
+    value = (1 if proportion else 0) - influence.value
+    return replace(influence, value=value, influence=-influence.influence, steps=combined([(-1, influence.steps)]))
