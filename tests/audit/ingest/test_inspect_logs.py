@@ -152,18 +152,33 @@ def test_an_archive_is_read_to_inspects_numbers(tmp_path):
     assert set(folder.verdicts["contrast"].drop_nulls()) == {0.0}
 
 
-def test_an_archive_in_the_classic_compression_needs_no_further_package(tmp_path):
-    """What Inspect wrote before it used Zstandard; made of the parts of a log that it wrote."""
+def test_a_field_that_an_archive_does_not_hold_whole_is_refused(tmp_path):
+    """Inspect's summaries cut texts at 1,024 characters, and leave out other values that are longer."""
     log = json.loads(ONE.read_text(encoding="utf-8"))
+    for sample in log["samples"]:
+        sample["metadata"] |= {"about": "Key removed from summary (> 1k)", "passage": "word " * 203 + "..."}
+    archived = classic_archive(tmp_path / "long.eval", log)
+    for more in ({"groups": "about"}, {"groups": "passage"}, {"unit": "passage"}):
+        with pytest.raises(InputError, match="too long for the summaries of an .eval file; convert the log"):
+            eh.audit_logs("inspect", archived, **more)
+
+
+def classic_archive(path: Path, log: dict[str, Any]) -> Path:
+    """An archive in the classic compression, of the parts of a JSON log."""
     parts = {
         "header.json": {key: value for key, value in log.items() if key not in ("samples", "reductions")},
         "reductions.json": log["reductions"],
         "summaries.json": log["samples"],
     }
-    path = tmp_path / "2025-01-01T00-00-00_sums.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, json.dumps(content))
+    return path
+
+
+def test_an_archive_in_the_classic_compression_needs_no_further_package(tmp_path):
+    """What Inspect wrote before it used Zstandard; made of the parts of a log that it wrote."""
+    path = classic_archive(tmp_path / "2025-01-01T00-00-00_sums.eval", json.loads(ONE.read_text(encoding="utf-8")))
     archived, plain = (eh.audit_logs("inspect", log) for log in (path, ONE))
     assert archived.estimates.equals(plain.estimates)
 
