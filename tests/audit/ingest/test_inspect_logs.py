@@ -159,7 +159,7 @@ def test_a_field_that_an_archive_does_not_hold_whole_is_refused(tmp_path):
         sample["metadata"] |= {"about": "Key removed from summary (> 1k)", "passage": "word " * 203 + "..."}
     archived = classic_archive(tmp_path / "long.eval", log)
     for more in ({"groups": "about"}, {"groups": "passage"}, {"unit": "passage"}):
-        with pytest.raises(InputError, match="too long for the summaries of an .eval file; convert the log"):
+        with pytest.raises(InputError, match=r"too long for the summaries of an \.eval file; convert the log"):
             eh.audit_logs("inspect", archived, **more)
 
 
