@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import polars as pl
 from evenhand import audit
 
 PEOPLE = 400
+_LOGS = Path(__file__).parent / "audit" / "harness_logs"
 
 
 def write_files(folder: Path) -> None:
-    """Write people.csv, predictions.csv, posts.csv and scores.csv."""
+    """Write people.csv, predictions.csv, posts.csv and scores.csv, and logs of evaluation harnesses."""
     rng = np.random.default_rng(23)
     label = rng.integers(0, 2, PEOPLE)
     groups = {"sex": rng.choice(["Female", "Male"], PEOPLE), "race": rng.choice(["a", "b", "c"], PEOPLE)}
@@ -32,6 +34,9 @@ def write_files(folder: Path) -> None:
     religions = {f"target_religion_{name}": rng.random(PEOPLE) < 0.3 for name in ("one", "other")}
     pl.DataFrame({"hateful": label, "flagged": guesses(0.8), **religions}).write_csv(folder / "posts.csv")
     _scores(rng).write_csv(folder / "scores.csv")
+    for name, model in (("base", "tiny-llama"), ("lora", "tiny-mistral")):
+        shutil.copytree(_LOGS / "lm_eval" / model, folder / "out" / name)
+    shutil.copytree(_LOGS / "inspect", folder / "logs", ignore=shutil.ignore_patterns("*.eval", "*_epochs.json"))
 
 
 def write_release(folder: Path) -> None:

@@ -25,6 +25,9 @@ READERS: Mapping[str, tuple[str, Reader]] = {
 }
 """By tool, what it is called and how its logs are read."""
 
+_BELOW: Mapping[str, str] = {"lm-eval": "doc.", "inspect": "metadata."}
+"""What may stand before a field: where the logs keep a document's fields."""
+
 Direction = Literal["worse", "better"]
 
 Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path | Sequence[str | Path]]
@@ -91,8 +94,8 @@ def audit_logs(
     if not named:
         raise InputError(f"name the folder or file of at least one log of {READERS[tool][0]}")
     request = LogsRequest(
-        groups=_several(groups),
-        unit=unit,
+        groups=tuple(name.removeprefix(_BELOW[tool]) for name in _several(groups)),
+        unit=None if unit is None else unit.removeprefix(_BELOW[tool]),
         reference=_several(reference),
         more_is=_directions(more_is),
         ranges=_ranges(range),

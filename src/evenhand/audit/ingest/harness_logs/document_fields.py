@@ -7,14 +7,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evenhand.audit.ingest.harness_logs.evaluations import Document
+from evenhand.audit.ingest.harness_logs.evaluations import CUT, Document
 from evenhand.errors import InputError, did_you_mean
 
 MISSING = "(missing)"
 """The group of a document whose field is empty, or is missing where other documents of its task have it."""
-
-_PREFIXES = ("doc.", "metadata.")
-"""What may stand before a field: the harnesses keep documents below these names."""
 
 _LONGEST = 200
 """Characters of a group's name; a longer one is a text."""
@@ -91,12 +88,22 @@ def units_of(documents: Mapping[str, Document], name: str | None, task: str) -> 
             f'{len(absent):,} of {len(values):,} documents of {task} have no "{name}" (unit), such as document '
             f"{absent[0]}"
         )
+    if CUT in values.values():
+        raise _cut_off(name, "unit", task)
     return {key: _hashed(value) for key, value in values.items()}
 
 
 def _hashed(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _cut_off(name: str, role: str, task: str) -> InputError:
+    """The error for a field that the log does not hold whole."""
+    return InputError(
+        f'the field "{name}" ({role}) of {task} is too long for the summaries of an .eval file; convert the log with '
+        "`inspect log convert --to json`"
+    )
 
 
 def _value(fields: Mapping[str, Any], name: str) -> Any:
@@ -106,12 +113,9 @@ def _value(fields: Mapping[str, Any], name: str) -> Any:
     value: Any = fields
     for part in name.split("."):
         if not isinstance(value, dict) or part not in value:
-            break
+            return _ABSENT
         value = value[part]
-    else:
-        return value
-    prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
-    return _ABSENT if prefix is None else _value(fields, name.removeprefix(prefix))
+    return value
 
 
 def _names(fields: Mapping[str, Any]) -> Iterator[str]:
@@ -129,6 +133,8 @@ def _groups(value: Any, name: str, task: str) -> list[str]:
 
 
 def _group(value: Any, name: str, task: str) -> str:
+    if value is CUT:
+        raise _cut_off(name, "group", task)
     if value is _ABSENT or value is None or value == "":
         return MISSING
     if isinstance(value, dict):

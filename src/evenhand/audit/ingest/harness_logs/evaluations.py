@@ -12,6 +12,9 @@ from evenhand.errors import InputError
 
 MoreIs = Literal["worse", "better", "neither"]
 
+CUT = object()
+"""Stands for the value of a field that the log does not hold whole."""
+
 CLOSE = 1e-9
 """The relative difference up to which the mean of documents is the harness's number; only rounding differs."""
 

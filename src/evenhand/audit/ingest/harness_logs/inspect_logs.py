@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.audit.ingest.harness_logs.archives import Archive
-from evenhand.audit.ingest.harness_logs.evaluations import Document, Evaluation, TaskScores, unread
+from evenhand.audit.ingest.harness_logs.evaluations import CUT, Document, Evaluation, TaskScores, unread
 from evenhand.audit.ingest.harness_logs.inspect_frames import frame_evaluations
 from evenhand.audit.ingest.harness_logs.inspect_scores import SampleScore, metrics
 from evenhand.audit.ingest.harness_logs.json_files import entry, mapping, parsed, parsed_list, read_json
@@ -29,6 +29,12 @@ ARCHIVE, JSON = ".eval", ".json"
 
 _LOG = re.compile(r"\d{4}-\d{2}-\d{2}T.+\.(eval|json)")
 """The names of logs, which begin with their date."""
+
+_REMOVED = "Key removed from summary (> 1k)"
+"""What a summary has in place of a long value that is no text."""
+
+_LONGEST = 900
+"""Characters of a text in a summary that may be cut: it is cut at a word, and ends in dots then."""
 
 COMPARED = 800
 """Characters of an input that identify a sample: fewer than what a summary keeps of a long one."""
@@ -111,22 +117,35 @@ def _evaluation(path: Path) -> Evaluation | str:
             "generation": _text({name: value for name, value in generation.items() if name != "seed"}),
         },
         "" if seed is None else str(seed),
-        {task: TaskScores(_documents(listed, where), of_log, {"version": str(spec.get("task_version"))})},
+        {
+            task: TaskScores(
+                _documents(listed, where, path.suffix.lower() != JSON),
+                of_log,
+                {"version": str(spec.get("task_version"))},
+            )
+        },
         (),
         f"{HARNESS} {version}" if isinstance(version, str) else HARNESS,
     )
 
 
-def _documents(samples: Sequence[Mapping[str, Any]], where: str) -> dict[str, Document]:
-    """The samples by id; those of several epochs are one."""
+def _documents(samples: Sequence[Mapping[str, Any]], where: str, summarized: bool) -> dict[str, Document]:
+    """The samples by id; those of several epochs are one. Long values are not whole where samples are summarized."""
     found: dict[str, Document] = {}
     for sample in samples:
         identifier = _identifier(sample, where)
-        fields = sample.get("metadata")
-        content = _content(sample.get("input"), sample.get("target"))
+        metadata = sample.get("metadata")
         if identifier not in found:
-            found[identifier] = Document(fields if isinstance(fields, dict) else {}, content)
+            fields = {
+                name: CUT if summarized and _is_cut(value) else value
+                for name, value in (metadata if isinstance(metadata, dict) else {}).items()
+            }
+            found[identifier] = Document(fields, _content(sample.get("input"), sample.get("target")))
     return found
+
+
+def _is_cut(value: Any) -> bool:
+    return value == _REMOVED or (isinstance(value, str) and len(value) > _LONGEST and value.endswith("..."))
 
 
 def _scores(samples: Sequence[Mapping[str, Any]], where: str) -> dict[str, list[SampleScore]]:

@@ -71,6 +71,8 @@ def _evaluation(file: Path) -> Evaluation:
     results = read_json(file)
     numbers = entry(results, "results", dict, where)
     configs = entry(results, "configs", dict, where)
+    if not configs:
+        raise InputError(f"{where} has results of no task")
     tasks: dict[str, TaskScores] = {}
     for task, config in configs.items():
         samples = file.parent / f"samples_{task.replace('/', ' ')}_{date}.jsonl"
@@ -125,11 +127,15 @@ def _task(
     known = results.get("task_hashes")
     expected = known.get(task) if isinstance(known, dict) else None
     count = _count(task, numbers, results)
-    if len(documents) < (count or 1) or (hashed and isinstance(expected, str) and digest.hexdigest() != expected):
-        of = "" if count is None else f" of {count:,}"
+    fault = ""
+    if len(documents) < (count or 1):
+        fault = f"it holds {len(documents):,} of {count or 1:,} documents"
+    elif hashed and isinstance(expected, str) and digest.hexdigest() != expected:
+        fault = "the hashes of its documents are others"
+    if fault:
         raise InputError(
-            f"{samples} is not the file that the harness wrote with its results: it holds {len(documents):,}{of} "
-            "documents, and their hashes are others; is it cut off, or from another evaluation?"
+            f"{samples} is not the file that the harness wrote with its results: {fault}; is it cut off, or from "
+            "another evaluation?"
         )
     better = results.get("higher_is_better")
     directions = better.get(task) if isinstance(better, dict) else None

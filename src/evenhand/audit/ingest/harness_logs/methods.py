@@ -71,6 +71,8 @@ def runs(paths: Named, read: Reader, asked: Sequence[str] = ()) -> Runs:
             different models with one name; methods with different tasks.
     """
     found = [(name, evaluation) for name, path in paths for evaluation in _by_model(path, name, read(path), asked)]
+    if not found:
+        raise InputError("none of the logs has one of the tasks that were asked for")
     _check_names(found)
     by_method: dict[str, list[Evaluation]] = {}
     for name, evaluation in found:
@@ -136,20 +138,16 @@ def _check_names(found: Sequence[tuple[str | None, Evaluation]]) -> None:
     for name, evaluation in found:
         if name is not None:
             continue
-        model = evaluation.model
+        model, where = evaluation.model, evaluation.where
         if not model:
-            raise InputError(
-                f"{evaluation.where} does not say of which model it is; name it, as in NAME={evaluation.where}"
-            )
+            raise InputError(f"{where} does not say of which model it is; name it, as in NAME={where}")
         if model in given:
-            raise InputError(
-                f"{evaluation.where} is of the model {model}, which is the name of another path; name it too"
-            )
+            raise InputError(f"{where} is of the model {model}, which is the name of another path; name it too")
         other = unnamed.setdefault(model, evaluation)
         if other.identity != evaluation.identity:
             raise InputError(
-                f"{other.where} and {evaluation.where} are of different models called {model} "
-                f"({_difference(other.identity, evaluation.identity)}); name them, as in NAME={evaluation.where}"
+                f"different models are called {model} ({_difference(other.identity, evaluation.identity)}); name each, "
+                f"as in NAME={other.where} NAME={where}"
             )
 
 
@@ -193,8 +191,6 @@ def _numbered(by_method: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[i
 
 def _check_tasks(every: Sequence[Run]) -> None:
     """Raise InputError unless all runs have the same tasks."""
-    if not every:
-        raise InputError("none of the logs has one of the tasks that were asked for")
     for run in every:
         for one, other in ((every[0], run), (run, every[0])):
             lacking = next((task for task in one.tasks if task not in other.tasks), None)

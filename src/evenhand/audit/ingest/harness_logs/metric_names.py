@@ -124,6 +124,6 @@ def _known(name: str, tool: str, mean: bool, direction: MoreIs, share: bool) -> 
 def _free(name: str, tool: str, mean: bool, has_mean: bool, taken: set[str]) -> str:
     """A name that no other measure has."""
     free = name if mean or not has_mean else f"{name} ({AGGREGATE})"
-    if free in known() or free in SEVERAL or free in taken:
+    while free in known() or free in SEVERAL or free in taken:
         free = f"{free} ({tool})"
     return free
