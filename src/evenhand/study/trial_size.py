@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from evenhand.data.dataset import Dataset
-from evenhand.data.translation import TrainingPairs, Translations
+from evenhand.data.pairs import Pairs, TrainingPairs
+from evenhand.data.translation import Translations
 from evenhand.study.arithmetic import Answers, Lengths, TrialSize
 from evenhand.study.expansion import Trial
 from evenhand.study.model_shape import ModelShape, shape_of
